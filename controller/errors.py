@@ -1,0 +1,111 @@
+"""One tree of errors. An error is data: what happened, where, the likely cause, the next command.
+
+One class per different *reaction*; the exit code belongs to the class and is documented in the
+README and in `podctl --help`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PodctlError(Exception):
+    """Something podctl can explain. `exit_code` is what the process ends with."""
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "failed"
+
+    def __init__(self, what: str, *, where: str = "", cause: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.cause = cause
+        self.hint = hint  # the next command to type, or the thing to change
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The error as `--json` prints it."""
+        return {
+            "code": self.code,
+            "exit_code": self.exit_code,
+            "what": self.what,
+            "where": self.where,
+            "cause": self.cause,
+            "hint": self.hint,
+        }
+
+
+class UsageError(PodctlError):
+    """The command line or podctl.toml is not what podctl understands."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class NotFound(PodctlError):
+    """No such stage, run, pod, file or input."""
+
+    exit_code = 3
+    code = "not-found"
+
+
+class Locked(PodctlError):
+    """The stage is locked: it passed once and is not run again by accident."""
+
+    exit_code = 4
+    code = "locked"
+
+
+class VerificationFailed(PodctlError):
+    """The artifacts are here and are not what they should be, or a criterion is not met."""
+
+    exit_code = 5
+    code = "verification-failed"
+
+
+class BudgetRefused(PodctlError):
+    """The worst case does not fit the budget or the balance; nothing was rented."""
+
+    exit_code = 6
+    code = "budget-refused"
+
+
+class ArtifactsNotSafe(PodctlError):
+    """Something is only on the pod: it is not given up."""
+
+    exit_code = 7
+    code = "artifacts-not-safe"
+
+
+class ConnectionLost(PodctlError):
+    """The pod does not answer; the job's state is unknown, never assumed."""
+
+    exit_code = 8
+    code = "connection-lost"
+
+
+class NoCapacity(PodctlError):
+    """No accepted GPU type could be rented."""
+
+    exit_code = 9
+    code = "no-capacity"
+
+
+class Refused(PodctlError):
+    """The provider says no for good: bad key, bad request, balance."""
+
+    exit_code = 10
+    code = "refused"
+
+
+class Busy(PodctlError):
+    """Another podctl drives this project; the message says which (EX_TEMPFAIL)."""
+
+    exit_code = 75
+    code = "busy"
+
+
+class Detached(PodctlError):
+    """The user left the view; the run goes on (128 + SIGINT)."""
+
+    exit_code = 130
+    code = "detached"
