@@ -1,0 +1,80 @@
+"""A stage as data: what it needs, runs, leaves behind, and how one knows that it passed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+# A path inside the project: relative, no "..", no leading "-".
+ProjectPath = Annotated[str, Field(pattern=r"^(?!-)(?!/)(?!.*(^|/)\.\.(/|$)).+$", max_length=240)]
+StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+
+
+class Model(BaseModel):
+    """Unknown keys are errors that name their path; instances never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HardwareNeed(Model):
+    """What the stage accepts. `cpu` set means a CPU pod and no GPU."""
+
+    gpus: tuple[str, ...] = ()  # catalog ids; empty: any with enough memory
+    gpu_count: int = Field(default=1, ge=1, le=8)
+    min_gpu_memory_gb: int = Field(default=0, ge=0)
+    cpu: str | None = None
+    vcpu_count: int = Field(default=4, ge=2)
+    cloud: Literal["SECURE", "COMMUNITY"] = "SECURE"
+    data_centers: tuple[str, ...] = ()
+    min_cuda: str | None = None
+    max_usd_per_hour: float | None = Field(default=None, gt=0)
+    disk_gb: int = Field(default=30, ge=1)
+    volume_gb: int = Field(default=60, ge=10)
+
+
+class Criterion(Model):
+    """One thing that must hold on the pulled files.
+
+    kind      fields                       PASS when
+    exists    path                         the file is there and not empty
+    opens     path (glob)                  every match opens: safetensors, JSON, JSONL; ≥ 1 match
+    lines     path, at_least               a JSONL file has so many records
+    value     path, key, at_least/at_most/equals   the JSON value at dotted `key` compares so
+    decreases path, key                    the smoothed series of `key` in a JSONL file decreases
+    """
+
+    kind: Literal["exists", "opens", "lines", "value", "decreases"]
+    path: ProjectPath
+    title: str = ""
+    key: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    equals: JsonValue | None = None
+
+
+class EnvironmentNeed(Model):
+    """`training` installs remote/requirements.lock unless its modules import already."""
+
+    kind: Literal["none", "training", "lock"] = "none"
+    lock: ProjectPath | None = None  # for kind "lock": the user's own lock file
+    imports: tuple[str, ...] = ()  # preflight: must import on the pod
+
+
+class Stage(Model):
+    """One stage of a plan."""
+
+    name: StageName
+    title: str
+    command: tuple[str, ...] = Field(min_length=1)  # argv in the work folder
+    needs: tuple[StageName, ...] = ()  # must be locked before
+    inputs: tuple[ProjectPath, ...] = ()  # sent; same relative path on the pod
+    outputs: tuple[ProjectPath, ...] = Field(min_length=1)  # globs; same path at home
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    hardware: HardwareNeed = HardwareNeed()
+    environment: EnvironmentNeed = EnvironmentNeed()
+    hours: float = Field(gt=0)  # expected
+    max_hours: float = Field(gt=0)  # the job's budget: at this it is stopped
+    stall_minutes: float = Field(default=60, gt=0)
+    parameters: dict[str, JsonValue] = {}
+    secrets: tuple[str, ...] = ()  # names of local environment variables the job may have

@@ -1,0 +1,330 @@
+"""The files through which laptop and pod understand one another; standard library only.
+
+Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
+
+    code/<sha256>/remote/…     this package, content-addressed; complete or absent
+    blobs/<ab>/<sha256>        uploaded bytes, each file once
+    beat                       touched by every call of the controller
+    guard.json                 what the guard is armed with (`GuardReport`)
+    runs/<run>/spec.json       what to do (`JobSpec`), written once
+              /attempt.json    the attempt in progress (`Attempt`)
+              /heartbeat.json  the agent's last sign of life (`Heartbeat`)
+              /samples.jsonl   GPU, CPU, memory and disk, one object a line
+              /metrics.jsonl   what the job itself reports, one object a line
+              /job.log         the job's output; byte offsets stay valid
+              /ready.json      manifest of the outputs finished so far (`final` is false)
+              /manifest.json   manifest of every declared output (`final` is true)
+              /exit.json       the commit record (`Exit`), always written last
+              /work/…          the job's working directory: code, inputs, outputs
+
+Each document is one JSON object with a `schema` field, written beside itself and renamed.
+Readers trust nothing: documents over `MAX_DOCUMENT` bytes, of the wrong type or of another schema
+raise `ContractError`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+SCHEMA = 1
+MAX_DOCUMENT = 16 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 12 MB
+MAX_DEPTH = 32  # nesting of a document
+MAX_FILES = 100_000  # files in one manifest
+
+Json = typing.Any  # a decoded JSON value
+
+
+class ContractError(ValueError):
+    """A document from the other side is not what the contract says."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One regular file: path relative to the work folder, with `/`."""
+
+    path: str
+    size: int  # bytes
+    sha256: str  # 64 lower-case hex digits
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a job wrote. `final` only after the job ended."""
+
+    run: str
+    attempt: int
+    final: bool
+    files: tuple[FileEntry, ...]
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What must hold before the job may start; each check has its own deadline."""
+
+    imports: tuple[str, ...] = ()  # modules that must import within `deadline_seconds`
+    needs_gpu: bool = False
+    min_gpu_memory_gb: float = 0.0
+    min_free_gb: float = 0.0  # on the volume
+    deadline_seconds: float = 180.0  # for one check
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The job's Python. `lock` is a requirements file with hashes inside the work folder or None.
+
+    With None, or when every module of `provides` imports already, nothing is installed and the
+    pod's own interpreter is used.
+    """
+
+    lock: str | None = None
+    provides: tuple[str, ...] = ()
+    deadline_seconds: float = 1800.0
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One run, in full. `argv[0]` may be "python": the environment's interpreter."""
+
+    run: str
+    stage: str
+    argv: tuple[str, ...]
+    outputs: tuple[str, ...]  # globs below work/, `**` allowed
+    code: str  # sha256 of the remote package: code/<code>
+    env: dict[str, str] = field(default_factory=dict)
+    max_seconds: float = 3600.0  # the declared budget: the guard's lease
+    stall_seconds: float = 3600.0  # no log, metric, output or GPU activity for so long: stop
+    grace_done_seconds: float = 1800.0  # guard: after the end, while nobody came to fetch
+    term_grace_seconds: float = 60.0  # SIGTERM to SIGKILL when we stop it
+    max_restarts: int = 3  # after container restarts and lost shims; not after failures
+    log_cap_bytes: int = 64 * 1024 * 1024
+    preflight: Preflight = field(default_factory=Preflight)
+    environment: Environment = field(default_factory=Environment)
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Attempt:
+    run: str
+    number: int  # from 1
+    boot_id: str  # identifies one life of the container
+    started_at: float  # Unix seconds, the pod's clock
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the job last reported in metrics.jsonl; None where it never did."""
+
+    step: int | None = None
+    max_steps: int | None = None
+    loss: float | None = None
+    text: str | None = None  # e.g. "importing torch", for phases without steps
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    run: str
+    attempt: int
+    boot_id: str
+    phase: str  # preflight | environment | running | hashing
+    monotonic: float
+    wall: float
+    log_size: int
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Exit:
+    """The commit record. Only an Exit of the current attempt with rc 0 means the job is done."""
+
+    run: str
+    attempt: int
+    rc: int
+    # exited | signal | stopped | stalled | budget | preflight | environment | disk-full | lost
+    reason: str
+    detail: str
+    manifest_sha256: str  # of the bytes of manifest.json
+    log_size: int
+    started_at: float
+    ended_at: float
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class GuardReport:
+    """The dead-man switch as it sees itself. `armed` only after it read its own pod."""
+
+    boot_id: str
+    armed: bool
+    detail: str
+    phase: str  # boot | idle | job | done
+    stops_in_seconds: float | None
+    hard_cap_in_seconds: float | None
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Status:
+    """The answer of `python3 -S -m remote.agent status`: one look at everything.
+
+    `state` is absent (never started), starting, running, ended (exit.json of this attempt) or
+    lost (neither alive nor ended: the shim died; start again to go on from the last checkpoint).
+    """
+
+    run: str
+    state: str
+    boot_id: str
+    attempt: int = 0
+    phase: str = ""
+    heartbeat_age: float | None = None  # seconds, by the pod's monotonic clock
+    progress: Progress = field(default_factory=Progress)
+    log_size: int = 0
+    ready_sha256: str | None = None  # of the bytes of ready.json
+    exit: Exit | None = None
+    guard: GuardReport | None = None
+    free_bytes: int | None = None  # on the volume
+    gpu_util: float | None = None  # percent, newest sample
+    gpu_memory_gb: float | None = None
+    cpu_util: float | None = None  # percent of all cores
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Every path of the contract, from the one root `<mount>/podctl`."""
+
+    root: PurePosixPath
+
+    def code(self, sha256: str) -> PurePosixPath:
+        return self.root / "code" / sha256
+
+    def blob(self, sha256: str) -> PurePosixPath:
+        return self.root / "blobs" / sha256[:2] / sha256
+
+    @property
+    def beat(self) -> PurePosixPath:
+        return self.root / "beat"
+
+    @property
+    def guard(self) -> PurePosixPath:
+        return self.root / "guard.json"
+
+    def run(self, run: str) -> PurePosixPath:
+        return self.root / "runs" / run
+
+    def work(self, run: str) -> PurePosixPath:
+        return self.run(run) / "work"
+
+
+# What a job finds in its environment.
+ENV_RUN = "PODCTL_RUN"
+ENV_STAGE = "PODCTL_STAGE"
+ENV_METRICS = "PODCTL_METRICS"  # append JSON lines {"step", "max_steps", "loss", …} here
+ENV_PARAMETERS = "PODCTL_PARAMETERS"  # path of the stage's parameters, a JSON object
+# What the pod finds in its own.
+ENV_NONCE = "PODCTL_NONCE"
+ENV_OWNER = "PODCTL_OWNER"
+ENV_GUARD = "PODCTL_GUARD"  # JSON: `GuardLimits`
+ENV_API_BASE = "PODCTL_API_BASE"  # e.g. https://api.runpod.io
+ENV_MOUNT = "PODCTL_MOUNT"  # e.g. /workspace
+# Set by the emulator where it cannot give a pod its own file system: a prefix for every path.
+ENV_ROOT = "PODCTL_EMULATED_ROOT"
+
+
+@dataclass(frozen=True)
+class GuardLimits:
+    """Seconds; all by the monotonic clock of one boot."""
+
+    boot_grace: float = 2700.0  # booted and no controller ever came
+    idle: float = 1200.0  # no job and no call of a controller
+    hard_cap: float = 86400.0  # whatever happens, since this boot
+    schema: int = SCHEMA
+
+
+def dump(document: Json) -> bytes:
+    """A dataclass of this module as canonical JSON bytes with a final newline."""
+    text = json.dumps(dataclasses.asdict(document), sort_keys=True, separators=(",", ":"))
+    return text.encode() + b"\n"
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+T = typing.TypeVar("T")
+
+
+def load(kind: type[T], data: bytes | str) -> T:
+    """Parse one document strictly; unknown fields are ignored, wrong types are errors."""
+    raw = data.encode() if isinstance(data, str) else data
+    if len(raw) > MAX_DOCUMENT:
+        raise ContractError(f"{kind.__name__}: {len(raw)} bytes is over the cap of {MAX_DOCUMENT}")
+    try:
+        value = json.loads(raw, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"{kind.__name__}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ContractError(f"{kind.__name__}: not an object")
+    if value.get("schema") != SCHEMA:
+        raise ContractError(f"{kind.__name__}: schema {value.get('schema')!r}, need {SCHEMA}")
+    return typing.cast(T, _build(kind, value, kind.__name__))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _build(kind: typing.Any, value: Json, where: str) -> Json:
+    """`value` as an instance of the annotation `kind`."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _build_optional(kind, value, where)
+    if dataclasses.is_dataclass(kind):
+        return _build_dataclass(typing.cast(type, kind), value, where)
+    if origin is tuple:
+        if not isinstance(value, list) or len(value) > MAX_FILES:
+            raise ContractError(f"{where}: not a list of at most {MAX_FILES}")
+        item = typing.get_args(kind)[0]
+        return tuple(_build(item, one, f"{where}[{i}]") for i, one in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ContractError(f"{where}: not an object")
+        return {str(k): _build(str, v, f"{where}.{k}") for k, v in value.items()}
+    return _build_scalar(kind, value, where)
+
+
+def _build_optional(kind: typing.Any, value: Json, where: str) -> Json:
+    (inner,) = (arg for arg in typing.get_args(kind) if arg is not type(None))
+    return None if value is None else _build(inner, value, where)
+
+
+def _build_dataclass(kind: type, value: Json, where: str) -> Json:
+    if not isinstance(value, dict):
+        raise ContractError(f"{where}: not an object")
+    hints = typing.get_type_hints(kind)
+    found = {}
+    for entry in dataclasses.fields(kind):
+        if entry.name in value:
+            name = f"{where}.{entry.name}"
+            found[entry.name] = _build(hints[entry.name], value[entry.name], name)
+        elif entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
+            raise ContractError(f"{where}: no field {entry.name!r}")
+    return kind(**found)
+
+
+def _build_scalar(kind: typing.Any, value: Json, where: str) -> Json:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value) if abs(value) < 2**53 else math.inf
+    if type(value) is not kind:
+        raise ContractError(f"{where}: {type(value).__name__}, need {kind.__name__}")
+    if kind is float and not math.isfinite(value):
+        raise ContractError(f"{where}: not a finite number")
+    return value
