@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-# A path inside the project: relative, no "..", no leading "-".
-ProjectPath = Annotated[str, Field(pattern=r"^(?!-)(?!/)(?!.*(^|/)\.\.(/|$)).+$", max_length=240)]
+
+
+def _inside_project(path: str) -> str:
+    """A path inside the project: relative, no "..", no leading "-"."""
+    parts = path.split("/")
+    if path.startswith(("/", "-")) or ".." in parts or "" in parts:
+        raise ValueError("must be a plain relative path inside the project")
+    return path
+
+
+ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside_project)]
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
