@@ -1,0 +1,96 @@
+"""Text from elsewhere, made safe to show: no control sequences, no hidden order, no secrets."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+# Sequences are removed whole, so that their parameters do not stay behind as litter. Strings
+# (OSC, DCS, …) that never end are cut at the line's end: they must not swallow what follows.
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: cursor, colour, erase
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c\n\r]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"  # every other escape
+)
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # C0 without \t \n \r, DEL, C1
+    "\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # bidi, invisible
+    "\U000e0000-\U000e007f]"  # tag characters
+)
+_NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+HOLD = 64 * 1024  # characters of one unfinished line that a stream holds back
+
+
+def clean(text: str | bytes) -> str:
+    """`text` with only printable characters, tabs and newlines; invalid UTF-8 becomes U+FFFD.
+
+    Idempotent: cleaning clean text changes nothing.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    text = _SEQUENCES.sub("", text)
+    text = _NEWLINES.sub("\n", text)
+    text = _HIDDEN.sub("", text)
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def clean_line(text: str | bytes) -> str:
+    """`clean`, on one line: for names, table cells and error messages."""
+    return " ".join(clean(text).split())
+
+
+class CleanStream:
+    """`clean` over bytes that arrive in pieces: a sequence cut in two is still one sequence."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+
+    def feed(self, data: bytes) -> str:
+        """Whole clean lines; the unfinished last one is held back, up to `HOLD` characters."""
+        self._held += self._decoder.decode(data)
+        cut = max(self._held.rfind("\n"), self._held.rfind("\r", 0, -1)) + 1
+        if not cut and len(self._held) > HOLD:
+            cut = len(self._held)
+        whole, self._held = self._held[:cut], self._held[cut:]
+        return clean(whole)
+
+    def finish(self) -> str:
+        """What was held back, at the end of the stream."""
+        rest, self._held = self._held + self._decoder.decode(b"", True), ""
+        return clean(rest)
+
+
+_SECRETS = re.compile(
+    r"\b(rpa_|hf_|sk-|ghp_|github_pat_)[A-Za-z0-9_-]{6,}"
+    r"|(?i:\b(bearer)\s+)[A-Za-z0-9._~+/=-]{6,}"
+)
+REDACTED = "[redacted]"
+
+
+class Redactor:
+    """Hides what looks like a key, and every exact value that was registered."""
+
+    def __init__(self, *values: str) -> None:
+        self._values: list[str] = []
+        for value in values:
+            self.add(value)
+
+    def add(self, value: str) -> None:
+        """Register one secret; values under six characters would hide ordinary words."""
+        if len(value) >= 6 and value not in self._values:
+            self._values.append(value)
+            self._values.sort(key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for value in self._values:
+            text = text.replace(value, REDACTED)
+        return _SECRETS.sub(_mask, text)
+
+
+def _mask(found: re.Match[str]) -> str:
+    if found[1]:
+        return f"{found[1]}{REDACTED}"
+    return f"{found[2]} {REDACTED}"

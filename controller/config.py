@@ -1,0 +1,242 @@
+"""podctl.toml: what the user decides, checked on the way in.
+
+`podctl init` writes `example()`, and a test parses it: the commented example is the documentation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
+
+from controller.errors import NotFound, UsageError
+from jobs.stage import Model, ProjectPath
+
+FILE = "podctl.toml"
+MAX_BYTES = 1024 * 1024  # of podctl.toml
+
+Policy = Literal["terminate", "park", "keep"]
+Name = typing.Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+
+
+class ProjectSection(Model):
+    """Which cloud, and what is trained."""
+
+    name: Name = "project"
+    provider: Literal["runpod", "emulator"] = "runpod"
+    model: str = "Qwen/Qwen2.5-32B"  # a hub id, or a folder of this project
+    api_base_url: str | None = Field(default=None, pattern=r"^https?://")
+
+
+class BudgetSection(Model):
+    """US dollars; None: no limit of podctl's own."""
+
+    project_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    run_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
+class PodSection(Model):
+    """How pods are rented and what becomes of them."""
+
+    image: str = Field(
+        default="runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204", min_length=1, max_length=255
+    )
+    on_success: Policy = "terminate"
+    on_failure: Policy = "park"
+    cloud: Literal["SECURE", "COMMUNITY"] | None = None  # None: as the stage says
+    data_centers: tuple[str, ...] = ()
+    network_volume_id: str | None = None
+    disk_gb: int | None = Field(default=None, ge=1, le=10_000)
+    volume_gb: int | None = Field(default=None, ge=10, le=10_000)
+    boot_minutes: float = Field(default=20, gt=0, le=240)  # no SSH by then: another pod
+    settle_seconds: float = Field(
+        default=300, ge=0, le=3600
+    )  # before an unclear create is repeated
+
+
+class UploadSection(Model):
+    """What goes to the pod beside the stage's inputs."""
+
+    include: tuple[ProjectPath, ...] = ()  # the user's own code: folders or files
+    allow_secrets: bool = False  # send files that look like keys
+
+
+class Config(Model):
+    """All of podctl.toml. `stages` is checked by the catalog, which knows what may be there."""
+
+    project: ProjectSection = ProjectSection()
+    budget: BudgetSection = BudgetSection()
+    pod: PodSection = PodSection()
+    upload: UploadSection = UploadSection()
+    stages: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+
+
+def read(path: Path) -> Config:
+    """The checked contents of `path`.
+
+    Raises: UsageError naming file, line and key; NotFound when there is no such file.
+    """
+    return parse(_text(path), where=str(path))
+
+
+def parse(text: str, where: str = FILE) -> Config:
+    """`text` of a podctl.toml as a Config. Raises UsageError."""
+    if not text.strip():
+        raise UsageError(
+            f"{FILE} is empty",
+            where=where,
+            hint="podctl init --force writes a commented one",
+        )
+    document = load_toml(text, where)
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise UsageError(
+            f"{FILE} has {_count(error.error_count())}",
+            where=where,
+            cause="\n".join(_problem(one, text) for one in error.errors()),
+            hint=f"edit {where}; podctl init --print shows every key with its meaning",
+        ) from error
+
+
+def load_toml(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML. Raises UsageError with the line of the mistake."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"{FILE} is not TOML", where=where, cause=str(error), hint=f"edit {where}"
+        ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise NotFound(f"no {FILE}", where=str(path), hint="podctl init") from error
+    except OSError as error:
+        raise UsageError(f"{FILE} cannot be read", where=str(path), cause=str(error)) from error
+    if len(raw) > MAX_BYTES:
+        raise UsageError(f"{FILE} is over {MAX_BYTES} bytes", where=str(path))
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise UsageError(
+            f"{FILE} is not UTF-8", where=f"{path}, line {line}", cause=str(error)
+        ) from error
+
+
+def _count(number: int) -> str:
+    return "one problem" if number == 1 else f"{number} problems"
+
+
+def _problem(error: Any, text: str) -> str:
+    """One validation error as `section.key (line n): what; did you mean …?`."""
+    path = [str(part) for part in error["loc"]]
+    name = ".".join(path)
+    line = _line_of(path, text)
+    place = f"{name} (line {line})" if line else name
+    if error["type"] != "extra_forbidden":
+        return f"{place}: {error['msg']}"
+    known = _keys_at(path[:-1])
+    near = difflib.get_close_matches(path[-1], known, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
+    return f"{place}: unknown key{meant}"
+
+
+def _keys_at(path: list[str]) -> list[str]:
+    """The keys that the section at `path` may have."""
+    model: type[BaseModel] = Config
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        if not issubclass(field.annotation, BaseModel):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _line_of(path: list[str], text: str) -> int | None:
+    """Where `path` stands in the file, by its section head and its key; best effort."""
+    section = ""
+    head = re.compile(r"^\s*\[([^\[\]]+)\]")
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := head.match(line):
+            section = found[1].strip().replace('"', "")
+            if section == ".".join(path):
+                return number
+            continue
+        key = line.split("=", 1)[0].strip().strip('"')
+        here = f"{section}.{key}" if section else key
+        if "=" in line and key and here == ".".join(path[: here.count(".") + 1]):
+            return number
+    return None
+
+
+def example(name: str = "my-project", provider: str = "runpod") -> str:
+    """A commented podctl.toml that states every default."""
+    return _EXAMPLE.replace("@NAME@", name).replace("@PROVIDER@", provider)
+
+
+_EXAMPLE = """\
+# podctl.toml: what podctl rents, and what it does with it. Every key is optional; a value that is
+# commented out is the default. Unknown keys are errors. Keep this file in git; no secret belongs
+# here: the account key comes from RUNPOD_API_KEY or ~/.runpod/config.toml.
+
+[project]
+name = "@NAME@"
+provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulator`
+# model = "Qwen/Qwen2.5-32B"    # a hub id, or a folder of this project
+# api_base_url = "https://api.runpod.io"   # RUNPOD_API_BASE_URL goes before this
+
+[budget]                        # US dollars; a run whose worst case does not fit is refused
+# project_usd = 100.0           # for the whole project; none by default
+# run_usd = 20.0                # for one run; at this it saves, pulls and stops
+
+[pod]
+# image = "runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204"
+# on_success = "terminate"      # terminate (nothing bills) | park (stopped: its disk bills) | keep
+# on_failure = "park"
+# cloud = "SECURE"              # SECURE | COMMUNITY; without it, what the stage says
+# data_centers = []             # e.g. ["EU-RO-1"]; empty: any
+# network_volume_id = "…"       # a volume that outlives pods; without it each pod has its own
+# disk_gb = 30                  # container disk, wiped at every stop; without it, as the stage says
+# volume_gb = 60                # volume, kept while parked; without it, as the stage says
+# boot_minutes = 20             # a pod that has no SSH by then is replaced
+# settle_seconds = 300          # an unclear create is looked for this long before it is repeated
+
+[upload]                        # .gitignore and .podctlignore are honoured
+# include = ["src", "configs"]  # your own code, beside the stage's inputs
+# allow_secrets = false         # refuse files that look like keys (.env, id_rsa, …)
+
+# One table a stage. Override parameters of a stage that comes with podctl:
+#
+# [stages.stage1c]
+# hours = 2.0                   # expected; the estimate is made of it
+# max_hours = 4.0               # the job's budget: at this it is stopped
+# parameters = { learning_rate = 2e-4, epochs = 3 }
+#
+# [stages.stage1c.hardware]
+# gpus = ["NVIDIA L40S", "NVIDIA A40"]
+# max_usd_per_hour = 1.5
+#
+# or define one of your own:
+#
+# [stages.tokenize]
+# title = "Tokenise the corpus"
+# command = ["python", "src/tokenize.py"]
+# inputs = ["data/corpus.jsonl"]
+# outputs = ["data/tokens/**"]
+# hours = 0.2
+# max_hours = 0.5
+# criteria = [{ kind = "exists", path = "data/tokens/index.json" }]
+# hardware = { cpu = "cpu5c", vcpu_count = 4 }
+"""

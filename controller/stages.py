@@ -1,0 +1,87 @@
+"""The stages of a project: which there are, which are meant, and what one of them still lacks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.errors import NotFound, UsageError
+from controller.project import FILE, Project
+
+if TYPE_CHECKING:
+    from jobs.stage import Stage
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An input that is not here, and the stage whose output it is, if any makes it."""
+
+    path: str
+    made_by: str | None
+
+
+def stages_of(project: Project) -> Mapping[str, Stage]:
+    """podctl's stages with the user's overrides, then the user's own. Raises UsageError."""
+    from jobs.catalog import CatalogError, load_stages
+
+    try:
+        return load_stages(project.config.stages)
+    except CatalogError as error:
+        raise UsageError(
+            "a stage is not well defined",
+            where=str(project.file),
+            cause=str(error),
+            hint=f"edit {FILE}; podctl init --print shows an example",
+        ) from error
+
+
+def stage_of(project: Project, name: str) -> Stage:
+    """One stage by name. Raises NotFound with the nearest names."""
+    stages = project.stages
+    if name in stages:
+        return stages[name]
+    near = difflib.get_close_matches(name, list(stages), n=1)
+    raise NotFound(
+        f"no stage named {name!r}",
+        where=str(project.file),
+        cause=f"there are: {', '.join(stages)}",
+        hint=f"podctl plan {near[0]}" if near else "podctl plan",
+    )
+
+
+def select(project: Project, names: Sequence[str]) -> tuple[Stage, ...]:
+    """The stages that `names` mean, in the given order; "all" is every stage in plan order.
+
+    Raises: NotFound for an unknown name; UsageError when one is named twice.
+    """
+    if ALL in names:
+        if len(names) > 1:
+            raise UsageError("'all' stands alone", hint="podctl run all")
+        return tuple(project.stages.values())
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{name} is named twice")
+    return tuple(stage_of(project, name) for name in names)
+
+
+def missing_inputs(project: Project, stage: Stage) -> tuple[Missing, ...]:
+    """The stage's inputs that are not in the project, each with the stage that makes it."""
+    absent = [path for path in stage.inputs if not (project.root / path).exists()]
+    return tuple(Missing(path, maker_of(project, path)) for path in absent)
+
+
+def maker_of(project: Project, path: str) -> str | None:
+    """The stage one of whose outputs is, holds or matches `path`."""
+    from pathlib import PurePosixPath
+
+    for stage in project.stages.values():
+        for pattern in stage.outputs:
+            fixed = pattern.split("*", 1)[0].rstrip("/")
+            inside = bool(fixed) and (path == fixed or path.startswith(fixed + "/"))
+            if pattern == path or PurePosixPath(path).match(pattern) or inside:
+                return stage.name
+    return None
