@@ -1,0 +1,74 @@
+"""What the loop can see, as plain values: the only input of `plan.decide` besides the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.providers import Offer, Pod, PodStatus
+from controller.rental import Rental
+from remote.contract import GuardReport, Status
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One whole listing of the account's pods. `started` is when the request was sent."""
+
+    started: float
+    pods: tuple[Pod, ...]
+
+    def get(self, pod_id: str) -> Pod | None:
+        return next((pod for pod in self.pods if pod.id == pod_id), None)
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What SSH said. `reached` False means the pod did not answer, and nothing more."""
+
+    reached: bool
+    status: Status | None = None  # the agent's, once our code is on the pod
+    guard: GuardReport | None = None
+    error: str = ""
+    refused: bool = False  # the host is not the one we pinned, or refuses our key
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One look at the world. Times are seconds of a clock that counts sleep (boot time)."""
+
+    rental: Rental
+    now: float
+    listing: Listing | None = None  # None: the provider did not answer
+    offers: tuple[Offer, ...] | None = None  # None: not asked, or not answered
+    contact: Contact | None = None  # None: not tried
+    # Since when, as far as this process knows:
+    probing_since: float | None = None  # entered the probe of an unanswered create
+    pod_since: float | None = None  # first saw the present pod alive
+    silent_since: float | None = None  # SSH has not answered
+    missing_since: float | None = None  # the pod is in no listing
+    blind_since: float | None = None  # the provider has not answered
+    guard_since: float | None = None  # reached, and the guard is not armed
+    asked: Mapping[str, float] = field(default_factory=dict)  # pod → last terminate or stop
+    listed: frozenset[str] = frozenset()  # pods that a listing showed to this process
+    throttled_until: float = 0.0
+    pull_retry_at: float = 0.0
+    ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
+    spent_usd: float = 0.0  # by this lease
+    cap_usd: float | None = None  # at which the job is checkpointed and stopped
+
+    @property
+    def pod(self) -> Pod | None:
+        """The present pod as the newest listing shows it."""
+        if self.listing is None or self.rental.pod is None:
+            return None
+        return self.listing.get(self.rental.pod)
+
+    def ours(self) -> tuple[Pod, ...]:
+        """Living pods that carry a nonce of this lease, in name and environment."""
+        if self.listing is None:
+            return ()
+        return tuple(
+            pod
+            for pod in self.listing.pods
+            if pod.nonce in self.rental.nonces and pod.status is not PodStatus.TERMINATED
+        )

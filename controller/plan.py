@@ -1,0 +1,538 @@
+"""What to do next: one pure function from what was seen to one action.
+
+No clock, no I/O, no randomness: the same observation always gives the same action, so that a
+restart needs no recovery code and a simulator can drive this very function. Read `decide` first;
+the functions below it stand in the order in which a run meets them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.observed import Observed
+from controller.providers import Offer, Pod, PodStatus
+from controller.rental import Debt, RunFacts
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Seconds and choices. The defaults are for the real cloud; the emulator's are shorter."""
+
+    settle: float = 300.0  # late commits and list lag of the provider end within this
+    boot: float = 1500.0  # create to a public SSH port; image pulls can take 20 minutes
+    ssh: float = 300.0  # port known to SSH answering, the first time
+    lost: float = 900.0  # silence after which we stop waiting (never after which we recreate)
+    blind: float = 600.0  # provider silence after which we stop waiting
+    guard: float = 90.0  # reached to guard armed
+    poll: float = 5.0  # between looks at a running job
+    poll_boot: float = 3.0  # between looks at a booting pod
+    ask_again: float = 15.0  # between two terminates of the same pod
+    pod_starts: int = 4  # resumes of one pod, and tries of one resume
+    generations: int = 4  # pods in one lease, one after the other
+    restarts: int = 3  # attempts at one job
+    pull_tries: int = 4
+    on_success: str = "terminate"  # terminate | park | keep
+    on_failure: str = "park"
+    max_usd_per_hour: float | None = None
+
+
+class Action:
+    """Base of everything the loop can do next."""
+
+
+@dataclass(frozen=True)
+class OpenGeneration(Action):
+    number: int
+
+
+@dataclass(frozen=True)
+class Create(Action):
+    offer: Offer
+
+
+@dataclass(frozen=True)
+class Adopt(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class Terminate(Action):
+    pod: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConfirmGone(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class StartPod(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class StopPod(Action):
+    pod: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConfirmParked(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class MarkReached(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class AskUnguarded(Action):
+    detail: str
+
+
+@dataclass(frozen=True)
+class Upload(Action):
+    run: str
+
+
+@dataclass(frozen=True)
+class StartJob(Action):
+    run: str
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Disqualify(Action):
+    """The preflight refused the host: nothing was started on it, as far as the run goes."""
+
+    run: str
+    why: str
+
+
+@dataclass(frozen=True)
+class StopJob(Action):
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PullReady(Action):
+    """Bring over what is finished while the job goes on."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Pull(Action):
+    """Bring over the last difference; done only when every artifact is here."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Judge(Action):
+    run: str
+
+
+@dataclass(frozen=True)
+class Lock(Action):
+    run: str
+
+
+@dataclass(frozen=True)
+class Finish(Action):
+    run: str
+    outcome: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Close(Action):
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Wait(Action):
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Leave(Action):
+    """Stop driving without closing: a person must decide. `code` names the error's class."""
+
+    code: str
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Done(Action):
+    outcome: str
+
+
+def decide(seen: Observed, policy: Policy) -> Action:
+    """The next action for this lease."""
+    rental = seen.rental
+    if rental.closed:
+        return Done(rental.closed)
+    if owed := _pay_debts(seen, policy):
+        return owed
+    if rental.current is None:
+        return _close(seen, policy)
+    if rental.pod is None:
+        return _rent(seen, policy)
+    return _drive(seen, policy, rental.current)
+
+
+# -- pods that must go -----------------------------------------------------------------------
+
+
+def _pay_debts(seen: Observed, policy: Policy) -> Action | None:
+    """Given-up pods are asked to go until the provider confirms it; nothing is rented before."""
+    if seen.rental.debts:
+        return _pay(seen, policy, seen.rental.debts[0])
+    if seen.rental.pod is not None:
+        for pod in seen.ours():
+            if pod.id != seen.rental.pod:
+                return Terminate(pod.id, "surplus: a second pod of this lease appeared")
+    return None
+
+
+def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
+    asked = seen.asked.get(debt.pod)
+    if asked is None:
+        return Terminate(debt.pod, "given up before")
+    if seen.listing is None or seen.listing.started <= asked:
+        return _blind_wait(seen, policy, f"for the provider to confirm that {debt.pod} is gone")
+    pod = seen.listing.get(debt.pod)
+    if pod is not None and pod.status is not PodStatus.TERMINATED:
+        if seen.now - asked >= policy.ask_again:
+            return Terminate(debt.pod, "still listed")
+        return Wait(policy.poll_boot, f"for {debt.pod} to leave the listing")
+    # Absence is proof only of a pod that was visible and whose end was acknowledged.
+    known = debt.clean and debt.pod in seen.listed
+    if known or seen.listing.started - asked >= policy.settle:
+        return ConfirmGone(debt.pod)
+    return Wait(policy.poll_boot, f"for a settle window in which {debt.pod} stays away")
+
+
+def _blind_wait(seen: Observed, policy: Policy, why: str) -> Action:
+    if seen.blind_since is not None and seen.now - seen.blind_since > policy.blind:
+        return Leave(
+            "connection-lost",
+            f"The provider does not answer; waited {why}.",
+            "podctl sync, when the network is back",
+        )
+    return Wait(policy.poll_boot, why)
+
+
+# -- getting a pod ---------------------------------------------------------------------------
+
+
+def _rent(seen: Observed, policy: Policy) -> Action:
+    rental = seen.rental
+    current = rental.current
+    assert current is not None
+    if rental.stop:
+        return Finish(current.run, "stopped", "ended by the user")
+    if current.started and not current.pulled:
+        return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
+    if rental.had_pod and rental.generation >= policy.generations:
+        return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
+    if rental.nonce is None or rental.had_pod:
+        return OpenGeneration(rental.generation + 1)
+    if rental.unsettled:
+        return _probe(seen, policy)
+    return _next_offer(seen, policy, current)
+
+
+def _probe(seen: Observed, policy: Policy) -> Action:
+    """A create without an answer: look for its nonce during a whole settle window."""
+    assert seen.probing_since is not None
+    mine = [pod for pod in seen.ours() if pod.nonce == seen.rental.nonce]
+    if mine:
+        return Adopt(mine[0].id)
+    if seen.listing is None:
+        return _blind_wait(seen, policy, "to see whether the create went through")
+    if seen.listing.started - seen.probing_since < policy.settle:
+        return Wait(policy.poll_boot, "to see whether the create went through")
+    return _next_offer(seen, policy, seen.rental.current)
+
+
+def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Action:
+    rental = seen.rental
+    assert current is not None
+    if seen.now < seen.throttled_until:
+        return Wait(seen.throttled_until - seen.now, "because the provider asked us to slow down")
+    if seen.offers is None:
+        return _blind_wait(seen, policy, "for the provider's offers")
+    refused = {offer for offer, _ in rental.tried}
+    for offer in seen.offers:
+        if offer.id not in refused and offer.availability != "NONE":
+            return Create(offer)
+    tried = "; ".join(f"{offer}: {why}" for offer, why in rental.tried)
+    return Finish(current.run, "no-capacity", tried or "no accepted type is available")
+
+
+# -- driving the pod -------------------------------------------------------------------------
+
+
+def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    rental = seen.rental
+    if run.pulled:  # nothing more is needed of the pod for this run
+        return _conclude(run)
+    if rental.abandon and (run.pull_failures or seen.contact is None or not seen.contact.reached):
+        return Finish(run.run, "abandoned", rental.abandon)
+    if seen.contact is not None and seen.contact.reached:
+        return _with_agent(seen, policy, run)
+    if seen.listing is None:
+        return _blind_wait(seen, policy, "for the provider")
+    pod = seen.pod
+    if pod is None:
+        return _missing(seen, policy, run)
+    if rental.stop and not run.started:
+        return Finish(run.run, "stopped", "ended by the user")
+    limit = policy.max_usd_per_hour
+    if limit is not None and pod.usd_per_hour > limit and not run.started:
+        return _replace(seen, f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h")
+    if pod.status is PodStatus.EXITED:
+        return _exited(seen, policy, run, pod)
+    if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
+        return _replace(seen, f"the provider reports {pod.status}")
+    if not pod.ready or pod.endpoint is None:
+        return _booting(seen, policy)
+    return _silent(seen, policy, run)
+
+
+def _missing(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    """Not in the listing: weak evidence until a whole settle window agrees."""
+    since = seen.missing_since if seen.missing_since is not None else seen.now
+    if seen.now - since < policy.settle:
+        return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
+    if run.started:
+        return Finish(run.run, "pod-lost", "the pod disappeared at the provider")
+    assert seen.rental.pod is not None
+    return ConfirmGone(seen.rental.pod)
+
+
+def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
+    rental = seen.rental
+    asked = seen.asked.get(pod.id)
+    assert seen.listing is not None
+    if asked is not None and (
+        seen.listing.started <= asked or seen.now - asked < policy.ask_again
+    ):
+        return Wait(policy.poll_boot, "for the pod to start again")
+    if rental.pod_starts + rental.pod_start_failures < policy.pod_starts:
+        return StartPod(pod.id)
+    if not run.started:
+        return _replace(seen, "it is stopped and does not start again")
+    return Leave(
+        "artifacts-not-safe",
+        f"Pod {pod.id} is stopped and cannot be started; what it holds is only there.",
+        "podctl sync to try again, or podctl stop --terminate --abandon REASON",
+    )
+
+
+def _booting(seen: Observed, policy: Policy) -> Action:
+    since = seen.pod_since if seen.pod_since is not None else seen.now
+    if seen.now - since < policy.boot:
+        return Wait(policy.poll_boot, "for the pod to boot")
+    return _replace(seen, "it did not boot in time")
+
+
+def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    """SSH does not answer. That never proves that the pod is dead."""
+    contact, rental = seen.contact, seen.rental
+    if contact is not None and contact.refused and rental.reached:
+        return Leave("connection-lost", contact.error, "podctl status; podctl sync")
+    since = seen.silent_since if seen.silent_since is not None else seen.now
+    silent = seen.now - since
+    if not rental.reached and not run.started and silent > policy.ssh:
+        return _replace(seen, "its SSH never answered")
+    if silent > policy.lost:
+        return Leave(
+            "connection-lost",
+            f"Pod {rental.pod} has not answered for {silent / 60:.0f} minutes; "
+            "the job's state is unknown and the pod bills on.",
+            "podctl sync, when the network is back; podctl stop to end it",
+        )
+    return Wait(policy.poll_boot, "for SSH to answer")
+
+
+def _replace(seen: Observed, why: str) -> Action:
+    """Another pod, if nothing of value can be on this one."""
+    rental = seen.rental
+    assert rental.pod is not None
+    if rental.unpulled:
+        return Leave(
+            "artifacts-not-safe",
+            f"Pod {rental.pod}: {why}; what the job wrote may be only there.",
+            "podctl sync to try again, or podctl stop --terminate --abandon REASON",
+        )
+    return Terminate(rental.pod, why)
+
+
+def _with_agent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    rental, contact = seen.rental, seen.contact
+    assert rental.pod is not None
+    assert contact is not None
+    if not rental.reached:
+        return MarkReached(rental.pod)
+    if rental.stop and not run.started:
+        return Finish(run.run, "stopped", "ended by the user")
+    if not rental.unguarded and not (contact.guard and contact.guard.armed):
+        return _unguarded(seen, policy)
+    if run.uploaded_to != rental.pod:
+        return Upload(run.run)
+    if contact.status is None:
+        return Wait(policy.poll, "for the agent to answer")
+    return _with_job(seen, policy, run)
+
+
+def _unguarded(seen: Observed, policy: Policy) -> Action:
+    since = seen.guard_since if seen.guard_since is not None else seen.now
+    if seen.now - since < policy.guard:
+        return Wait(min(policy.poll_boot, 1.0), "for the guard to arm")
+    guard = seen.contact.guard if seen.contact else None
+    return AskUnguarded(guard.detail if guard else "the guard never reported")
+
+
+def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    assert seen.contact is not None
+    status = seen.contact.status
+    assert status is not None
+    if status.state == "absent":
+        return StartJob(run.run)
+    if status.state == "lost":
+        if run.starts <= policy.restarts:
+            return StartJob(run.run, again=True)
+        return Pull(run.run)
+    if status.state == "ended":
+        return _ended(seen, policy, run)
+    if reason := _must_stop(seen, run):
+        return StopJob(run.run, reason)
+    if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
+        return PullReady(run.run)
+    return Wait(policy.poll, "for the job")
+
+
+def _must_stop(seen: Observed, run: RunFacts) -> str | None:
+    if run.stopping:
+        return None
+    if seen.rental.stop:
+        return "ended by the user"
+    if seen.cap_usd is not None and seen.spent_usd >= seen.cap_usd:
+        return f"budget: ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
+    return None
+
+
+def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    assert seen.contact is not None
+    assert seen.contact.status is not None
+    ended = seen.contact.status.exit
+    bad_host = ended is not None and ended.reason == "preflight"
+    if bad_host and seen.rental.generation < policy.generations and not seen.rental.stop:
+        assert ended is not None
+        if run.started:
+            return Disqualify(run.run, ended.detail)
+        return _replace(seen, f"preflight: {ended.detail}")
+    if seen.now < seen.pull_retry_at:
+        return Wait(seen.pull_retry_at - seen.now, "before pulling again")
+    if run.pull_failures >= policy.pull_tries and not seen.rental.abandon:
+        return Leave(
+            "artifacts-not-safe",
+            f"Not every artifact of {run.stage} could be brought here and verified; "
+            f"pod {seen.rental.pod} is kept.",
+            "podctl sync to try again, podctl stop to park it, "
+            "or podctl stop --terminate --abandon REASON",
+        )
+    return Pull(run.run)
+
+
+def _conclude(run: RunFacts) -> Action:
+    if run.stopping:
+        return Finish(run.run, "stopped", run.stopping)
+    if run.rc != 0:
+        return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
+    if run.verdict is None:
+        return Judge(run.run)
+    if run.verdict != "PASS":
+        return Finish(run.run, "criteria", f"criteria: {run.verdict}")
+    return Finish(run.run, "passed") if run.locked else Lock(run.run)
+
+
+# -- ending the lease ------------------------------------------------------------------------
+
+
+def _close(seen: Observed, policy: Policy) -> Action:
+    """Every run has its outcome: the pod goes as the policy says, then a clean listing ends it."""
+    rental = seen.rental
+    if rental.pod is not None:
+        disposal = _disposal(seen, policy)
+        if disposal == "terminate":
+            return Terminate(rental.pod, "the lease is over")
+        if disposal == "keep":
+            return Done("kept")
+        if rental.parked:
+            return Done("parked")
+        return _park(seen, policy, rental.pod)
+    if not rental.nonces:
+        return Close(_outcome(seen))
+    return _sweep(seen, policy)
+
+
+def _disposal(seen: Observed, policy: Policy) -> str:
+    rental = seen.rental
+    if rental.abandon:
+        return "terminate"
+    if rental.unpulled:  # never give up what is only there
+        return "park"
+    if rental.stop:
+        return rental.stop
+    if not any(run.started for run in rental.runs):
+        return "terminate"
+    passed = all(run.outcome == "passed" for run in rental.runs)
+    return policy.on_success if passed else policy.on_failure
+
+
+def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
+    asked = seen.asked.get(pod_id)
+    if asked is None:
+        return StopPod(pod_id, "parked")
+    if seen.listing is None or seen.listing.started <= asked:
+        return _blind_wait(seen, policy, "for the provider to confirm that the pod is parked")
+    pod = seen.listing.get(pod_id)
+    if pod is not None and pod.status is PodStatus.EXITED:
+        return ConfirmParked(pod_id)
+    if pod is None and seen.missing_since is not None:
+        if seen.now - seen.missing_since >= policy.settle:
+            return ConfirmGone(pod_id)
+        return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
+    if seen.now - asked >= policy.ask_again:
+        return StopPod(pod_id, "still running")
+    return Wait(policy.poll_boot, "for the pod to stop")
+
+
+def _sweep(seen: Observed, policy: Policy) -> Action:
+    """No pod of any of our nonces may be left; an unclear create costs a whole settle window."""
+    if seen.listing is None:
+        return _blind_wait(seen, policy, "for a last clean listing")
+    for pod in seen.ours():
+        return Terminate(pod.id, "left over")
+    if seen.rental.ambiguous or seen.rental.unsettled:
+        since = seen.probing_since if seen.probing_since is not None else seen.now
+        if seen.listing.started - since < policy.settle:
+            return Wait(policy.poll_boot, "for a last clean listing after an unclear create")
+    return Close(_outcome(seen))
+
+
+def _outcome(seen: Observed) -> str:
+    """The lease's outcome is that of its first run that did not pass."""
+    for run in seen.rental.runs:
+        if run.outcome != "passed":
+            return run.outcome or "open"
+    return "passed"

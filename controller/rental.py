@@ -1,0 +1,256 @@
+"""What the journal says about one lease: facts folded from its append-only records.
+
+A *lease* is one wish to have stages run on a rented pod. It may see several pods, one after the
+other (a bad host is replaced); each is a *generation* with a nonce of its own, committed before
+the create call. A *run* is one attempt at one stage. Nothing here looks at the world.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Step(StrEnum):
+    """The journal's vocabulary."""
+
+    GENERATION = "generation"  # done {number, nonce}
+    CREATE = "create"  # intent {offer, usd_per_hour}; done {pod}; fail {kind, why}
+    ADOPT = "adopt"  # done {pod}
+    REACHED = "reached"  # done {pod}: SSH answered once
+    TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
+    GONE = "gone"  # done {pod}: the provider confirms
+    STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
+    START_POD = "start-pod"  # intent {pod}; done; fail {kind}
+    PARKED = "parked"  # done {pod}: EXITED confirmed
+    UPLOAD = "upload"  # intent; done {code, work, bytes}
+    START_JOB = "start-job"  # intent; done {attempt}; fail {why}: the host was refused
+    STOP_JOB = "stop-job"  # intent {reason}; done
+    PULL = "pull"  # intent; done {manifest_sha256, rc, reason}; fail {why}
+    JUDGE = "judge"  # done {verdict, findings}
+    LOCK = "lock"  # intent; done {certificate_sha256}
+    FINISH = "finish"  # done {outcome, why}
+    UNGUARDED = "unguarded"  # note: the user accepted a pod without a guard
+    STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
+    CLOSE = "close"  # done {outcome}
+
+
+class Record(Protocol):
+    """One row of the journal, as `state.journal` returns it."""
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def phase(self) -> str: ...
+    @property
+    def run(self) -> str | None: ...
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """How far one run has come, according to the journal."""
+
+    run: str
+    stage: str
+    uploaded_to: str | None = None  # pod id that holds code and work
+    code: str = ""  # sha256 of the remote package there
+    started: bool = False  # a start was asked for; the job may exist
+    starts: int = 0
+    stopping: str | None = None  # reason, once a stop was asked for
+    pulled: bool = False  # every declared artifact of the final manifest is here
+    pull_failures: int = 0
+    rc: int | None = None
+    reason: str = ""
+    verdict: str | None = None  # PASS | FAIL | INCONCLUSIVE
+    locked: bool = False
+    outcome: str | None = None  # passed | failed | criteria | stopped | …
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Debt:
+    """A pod that was given up and is not confirmed gone. `clean`: the provider said yes."""
+
+    pod: str
+    clean: bool = False
+
+
+@dataclass(frozen=True)
+class Rental:
+    """One lease, as far as the journal knows it."""
+
+    lease: str
+    runs: tuple[RunFacts, ...]
+    generation: int = 0
+    nonces: tuple[str, ...] = ()  # of every generation, newest last
+    offer: str | None = None  # id of the newest create's offer
+    tried: tuple[tuple[str, str], ...] = ()  # this generation: (offer id, why not)
+    unsettled: bool = False  # a create of this generation has no definite answer
+    ambiguous: bool = False  # any create of this lease ever lacked one
+    pod: str | None = None
+    had_pod: bool = False  # this generation got its pod; the next pod is another generation
+    reached: bool = False
+    parked: bool = False
+    pod_starts: int = 0  # resumes of this pod
+    pod_start_failures: int = 0
+    debts: tuple[Debt, ...] = ()
+    pods: tuple[str, ...] = ()  # every pod that was ever ours
+    unguarded: bool = False
+    stop: str | None = None  # terminate | park: the user's wish
+    abandon: str | None = None  # the reason for which unpulled artifacts may be lost
+    closed: str | None = None
+
+    @property
+    def nonce(self) -> str | None:
+        return self.nonces[-1] if self.nonces else None
+
+    @property
+    def current(self) -> RunFacts | None:
+        """The first run without an outcome."""
+        return next((run for run in self.runs if run.outcome is None), None)
+
+    @property
+    def unpulled(self) -> tuple[str, ...]:
+        """Runs whose job may have written something that is only on the pod."""
+        return tuple(
+            run.run
+            for run in self.runs
+            if run.started and not run.pulled and run.outcome != "pod-lost"
+        )
+
+
+def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record]) -> Rental:
+    """Replay the journal. `runs` are (run id, stage) in the order in which they are to go."""
+    rental = Rental(lease, tuple(RunFacts(run, stage) for run, stage in runs))
+    for record in records:
+        rental = _apply(rental, record)
+    return rental
+
+
+def _apply(rental: Rental, record: Record) -> Rental:
+    step, phase, data = record.step, record.phase, record.data
+    if record.run is not None:
+        changed = tuple(
+            _apply_run(run, step, phase, data) if run.run == record.run else run
+            for run in rental.runs
+        )
+        return dataclasses.replace(rental, runs=changed)
+    handler = _LEASE_STEPS.get((step, phase))
+    return dataclasses.replace(rental, **handler(rental, data)) if handler else rental
+
+
+def _apply_run(run: RunFacts, step: str, phase: str, data: Mapping[str, Any]) -> RunFacts:
+    handler = _RUN_STEPS.get((step, phase))
+    return dataclasses.replace(run, **handler(run, data)) if handler else run
+
+
+def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "generation": data["number"],
+        "nonces": (*rental.nonces, data["nonce"]),
+        "tried": (),
+        "unsettled": False,
+        "pod": None,
+        "had_pod": False,
+        "reached": False,
+        "parked": False,
+        "pod_starts": 0,
+        "pod_start_failures": 0,
+    }
+
+
+def _create_intent(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    # A second create while the first was never answered: the first may still commit late.
+    return {
+        "unsettled": True,
+        "offer": data["offer"],
+        "ambiguous": rental.ambiguous or rental.unsettled,
+    }
+
+
+def _create_fail(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    # Without a definite no the create stays unsettled: only a clean listing may end that.
+    if data.get("ambiguous"):
+        return {"ambiguous": True}
+    return {"unsettled": False, "tried": (*rental.tried, (data["offer"], data["why"]))}
+
+
+def _have_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    pod = data["pod"]
+    pods = rental.pods if pod in rental.pods else (*rental.pods, pod)
+    return {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
+
+
+def _adopted(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    return _have_pod(rental, data) | {"ambiguous": True}
+
+
+def _owe(rental: Rental, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
+    others = tuple(debt for debt in rental.debts if debt.pod != data["pod"])
+    pods = rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
+    changed: dict[str, Any] = {"debts": (*others, Debt(data["pod"], clean)), "pods": pods}
+    if rental.pod == data["pod"]:
+        changed |= {"pod": None, "reached": False, "parked": False}
+    return changed
+
+
+def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {
+        "debts": tuple(debt for debt in rental.debts if debt.pod != data["pod"])
+    }
+    if rental.pod == data["pod"]:
+        changed |= {"pod": None, "reached": False, "parked": False}
+    return changed
+
+
+def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
+    return {"pod_starts": rental.pod_starts + 1, "parked": False, "reached": False}
+
+
+_LEASE_STEPS: dict[tuple[str, str], Any] = {
+    (Step.GENERATION, "done"): _generation,
+    (Step.CREATE, "intent"): _create_intent,
+    (Step.CREATE, "done"): _have_pod,
+    (Step.CREATE, "fail"): _create_fail,
+    (Step.ADOPT, "done"): _adopted,
+    (Step.REACHED, "done"): lambda _, data: {"reached": True},
+    (Step.TERMINATE, "intent"): lambda rental, data: _owe(rental, data, clean=False),
+    (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),
+    (Step.GONE, "done"): _gone,
+    (Step.START_POD, "done"): _started_pod,
+    (Step.START_POD, "fail"): lambda rental, _: {
+        "pod_start_failures": rental.pod_start_failures + 1
+    },
+    (Step.PARKED, "done"): lambda _, data: {"parked": True, "reached": False},
+    (Step.UNGUARDED, "note"): lambda _, data: {"unguarded": True},
+    (Step.STOP, "note"): lambda rental, data: {
+        "stop": data["disposal"],
+        "abandon": data.get("abandon") or rental.abandon,
+    },
+    (Step.CLOSE, "done"): lambda _, data: {"closed": data["outcome"]},
+}
+
+_RUN_STEPS: dict[tuple[str, str], Any] = {
+    (Step.UPLOAD, "done"): lambda _, data: {"uploaded_to": data["pod"], "code": data["code"]},
+    (Step.START_JOB, "intent"): lambda run, _: {"started": True, "starts": run.starts + 1},
+    # The host was refused before the job could write anything: as if it never started.
+    (Step.START_JOB, "fail"): lambda _, data: {"started": False, "uploaded_to": None},
+    (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
+    (Step.PULL, "done"): lambda _, data: {
+        "pulled": True,
+        "rc": data["rc"],
+        "reason": data["reason"],
+    },
+    (Step.PULL, "fail"): lambda run, _: {"pull_failures": run.pull_failures + 1},
+    (Step.JUDGE, "done"): lambda _, data: {"verdict": data["verdict"]},
+    (Step.LOCK, "done"): lambda _, data: {"locked": True},
+    (Step.FINISH, "done"): lambda _, data: {
+        "outcome": data["outcome"],
+        "why": data.get("why", ""),
+    },
+}
