@@ -1,0 +1,70 @@
+# make demo    the main job on the embedded cloud, from nothing to a locked stage
+# make test    every check and every test
+# make check   the checks alone: lint, format, types, import rules
+# make bench   the figures of docs/benchmarks.md
+# make setup   only what the others need; make clean forgets it
+
+VENV   ?= .venv
+# The first interpreter that is new enough; PYTHON=… chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check
+BIN     = $(VENV)/bin
+JOBS   ?= 2
+ARGS   ?=
+
+.PHONY: setup demo test check bench clean system
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.dev
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m controller.demo $(ARGS)
+
+test: check
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m controller.bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.dev: pyproject.toml $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.demo: pyproject.toml $(VENV)/bin/python
+	$(PIP) install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "podctl needs Python 3.11 or newer: install it, or say PYTHON=…"; exit 1; }
+	@$(MAKE) --no-print-directory system
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet 'pip>=24'
+
+# What pip cannot bring. With root on Debian it is installed; elsewhere it is said. Only venv is
+# indispensable: without sshd the emulator's pods use an embedded server, and nothing of ours needs
+# rsync (the benchmarks compare with it).
+system:
+	@want=""; PATH="$$PATH:/usr/sbin:/sbin"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || want="$$want python3-venv"; \
+	command -v sshd >/dev/null || want="$$want openssh-server"; \
+	command -v ssh >/dev/null || want="$$want openssh-client"; \
+	command -v rsync >/dev/null || want="$$want rsync"; \
+	test -n "$$want" || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing:$$want"; \
+		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
+			--no-install-recommends install $$want; } >/dev/null 2>&1 \
+			|| echo "could not install:$$want (going on without)"; \
+	else \
+		echo "not here, and not installed without root on Debian:$$want (going on without)"; \
+	fi
