@@ -1,0 +1,211 @@
+"""The one door to SQLite: opening, checking, migrating, backing up, writing.
+
+Rollback journal and `synchronous=EXTRA`: a transaction that returned is on the disk, whatever
+dies next. Two processes may open one database; only the owner's epoch may write to the journal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from state.durable import private_folder, refuse_foreign, sync_folder
+from state.errors import Damaged, Fenced, Newer, StateError
+from state.schema import APPLICATION_ID, MIGRATIONS
+
+BUSY_SECONDS = 10.0
+QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms
+READER = 0  # the epoch of a connection that owns nothing: no fenced write accepts it
+
+
+def open_database(
+    path: Path, *, readonly: bool = False, migrations: Sequence[Sequence[str]] = MIGRATIONS
+) -> sqlite3.Connection:
+    """Open or create the database, checked and migrated. Raises StateError.
+
+    `readonly` refuses every write afterwards; it still rolls back what a killed writer left.
+    The connection is in autocommit mode: `writing` begins and ends every transaction.
+    """
+    private_folder(path.parent)
+    unclean = _leftover_journal(path)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    refuse_foreign(path)
+    path.chmod(0o600)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        with translated(path):
+            _configure(connection)
+            _check(connection, path, thorough=unclean or path.stat().st_size < QUICK_CHECK_BYTES)
+            _migrate(connection, path, migrations)
+            connection.execute(f"PRAGMA query_only = {int(readonly)}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _leftover_journal(path: Path) -> bool:
+    """Whether a writer died in a transaction (or is in one now)."""
+    journal = path.with_name(path.name + "-journal")
+    try:
+        return journal.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    for pragma in (
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+        "foreign_keys = ON",
+        "recursive_triggers = ON",  # so that REPLACE fires the triggers that forbid deletion
+        "synchronous = EXTRA",
+        "journal_mode = DELETE",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    if sys.platform == "darwin":
+        connection.execute("PRAGMA fullfsync = ON")
+
+
+def _check(connection: sqlite3.Connection, path: Path, *, thorough: bool) -> None:
+    application = _pragma(connection, "application_id")
+    if application not in (0, APPLICATION_ID):
+        raise Damaged(f"{path} is a database of another program", hint=f"move {path} away")
+    if not thorough:
+        return
+    answer = connection.execute("PRAGMA quick_check(3)").fetchall()
+    if answer != [("ok",)]:
+        raise _damaged(path, "; ".join(str(row[0]) for row in answer))
+
+
+def _damaged(path: Path, detail: str) -> Damaged:
+    copies = backups(path.parent / "backups")
+    newest = f"the newest copy is {copies[-1]}" if copies else "there is no copy of it yet"
+    return Damaged(
+        f"{path} is damaged: {detail}",
+        hint=f"{newest}; look at the provider's list of pods before putting it back",
+    )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)
+
+
+def _migrate(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]]
+) -> None:
+    version = _pragma(connection, "user_version")
+    if version == len(migrations):
+        return
+    if 0 < version < len(migrations):
+        backup(connection, path.parent / "backups")
+    for number in range(version + 1, len(migrations) + 1):
+        with _transaction(connection):
+            # Asked again inside the transaction: another process may have just done it.
+            if _pragma(connection, "user_version") < number:
+                for statement in migrations[number - 1]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number}")
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    version = _pragma(connection, "user_version")
+    if version > len(migrations):
+        raise Newer(
+            f"{path} has version {version}, and this podctl knows {len(migrations)}",
+            hint="use the podctl that wrote it, or a newer one",
+        )
+
+
+@contextmanager
+def translated(path: Path | None = None) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    where = f"{path}: " if path else "state: "
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise _damaged(path, str(error)) if path else Damaged(where + str(error)) from error
+        hints = {
+            "SQLITE_FULL": "free some disk space and run the command again",
+            "SQLITE_BUSY": "another podctl is writing; run the command again",
+            "SQLITE_READONLY": "the folder .podctl must be writable",
+        }
+        hint = next((text for start, text in hints.items() if name.startswith(start)), "")
+        raise StateError(where + str(error), hint=hint) from error
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def writing(connection: sqlite3.Connection, epoch: int) -> Iterator[None]:
+    """One transaction of the owner with `epoch`; Fenced when somebody else owns the state now."""
+    with translated(), _transaction(connection):
+        (current,) = connection.execute("SELECT epoch FROM owner").fetchone()
+        if current != epoch:
+            raise Fenced(
+                f"this process owned the state as number {epoch}, and now it is {current}",
+                hint="nothing was written; another podctl carries on",
+            )
+        yield
+
+
+@contextmanager
+def unfenced(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction of anybody; only for what is no record, such as a sighting."""
+    with translated(), _transaction(connection):
+        yield
+
+
+def installation(connection: sqlite3.Connection) -> str:
+    """The random name of this state folder, 16 hex digits: marks our pods at the provider."""
+    with translated():
+        (name,) = connection.execute("SELECT installation FROM owner").fetchone()
+    return str(name)
+
+
+def backups(folder: Path) -> tuple[Path, ...]:
+    """Copies in `folder`, oldest first."""
+    if not folder.is_dir():
+        return ()
+    found = (path for path in folder.iterdir() if re.fullmatch(r"state-\d{6}\.db", path.name))
+    return tuple(sorted(found))
+
+
+def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
+    """Write a compact, complete copy as `folder/state-<n>.db` and keep the newest `keep`."""
+    private_folder(folder)
+    earlier = backups(folder)
+    number = int(earlier[-1].stem.removeprefix("state-")) + 1 if earlier else 1
+    target = folder / f"state-{number:06}.db"
+    beside = folder / f".{target.name}.{os.getpid()}.new"
+    beside.unlink(missing_ok=True)
+    # Created first, empty and 0600: SQLite would use the umask.
+    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with translated():
+            connection.execute("VACUUM INTO ?", (str(beside),))
+        os.fsync(descriptor)
+        os.replace(beside, target)
+    finally:
+        os.close(descriptor)
+        beside.unlink(missing_ok=True)
+    sync_folder(folder)
+    for old in (*earlier, target)[:-keep]:
+        old.unlink(missing_ok=True)
+    return target

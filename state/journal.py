@@ -1,0 +1,228 @@
+"""What was meant and what came of it, append-only.
+
+A lease is a debt: it is open until the provider confirms that nothing of it bills. A run is one
+attempt at a stage on a lease. An op is an intent, its one outcome, or a note. What a crash leaves
+is an intent without outcome: `pending` tells, and the world must be asked before going on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from state.database import READER, translated, writing
+from state.errors import StateError
+from state.scrub import encoded, masked
+
+Data = Mapping[str, object]
+STAGE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+_OP = "SELECT seq, at, lease, run, step, phase, of, data, epoch FROM op "
+_LEASE = "SELECT id, at, data, closed_at, outcome FROM lease "
+_RUN = "SELECT id, stage, number, lease, at, spec, finished_at, outcome, result FROM run "
+
+
+@dataclass(frozen=True)
+class Op:
+    seq: int
+    at: float  # Unix seconds
+    lease: str
+    run: str | None
+    step: str
+    phase: str  # intent | done | fail | note
+    of: int | None  # the intent that a done or fail settles
+    data: dict[str, Any]
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Lease:
+    id: str  # "l0001"
+    at: float
+    data: dict[str, Any]
+    closed_at: float | None
+    outcome: str | None
+
+    @property
+    def open(self) -> bool:
+        return self.closed_at is None
+
+
+@dataclass(frozen=True)
+class Run:
+    id: str  # "stage1c-0001": also the name of its folder
+    stage: str
+    number: int
+    lease: str
+    at: float
+    spec: dict[str, Any]
+    finished_at: float | None
+    outcome: str | None
+    result: dict[str, Any]
+
+    @property
+    def open(self) -> bool:
+        return self.finished_at is None
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Reads always; writes only while `epoch` is the owner's, else Fenced."""
+
+    connection: sqlite3.Connection
+    epoch: int = READER
+    clock: Callable[[], float] = time.time
+
+    def open_lease(self, data: Data) -> str:
+        """Write down a new debt before anything is rented; `data` never changes."""
+        text = encoded(data)
+        with writing(self.connection, self.epoch):
+            number = self._next("SELECT max(number) FROM lease")
+            lease = f"l{number:04}"
+            self.connection.execute(
+                "INSERT INTO lease (number, id, at, data, epoch) VALUES (?, ?, ?, ?, ?)",
+                (number, lease, self.clock(), text, self.epoch),
+            )
+        return lease
+
+    def close_lease(self, lease: str, outcome: str) -> None:
+        """Nothing of it bills any more. Once; StateError when it is closed or unknown."""
+        with writing(self.connection, self.epoch):
+            changed = self.connection.execute(
+                "UPDATE lease SET closed_at = ?, outcome = ? WHERE id = ?",
+                (self.clock(), outcome, lease),
+            )
+            _exactly_one(changed, f"lease {lease}")
+
+    def open_run(self, lease: str, stage: str, spec: Data) -> str:
+        """A new attempt at `stage` on `lease`; `spec` is pinned."""
+        if not STAGE.fullmatch(stage):
+            raise StateError(f"{stage!r} is no name of a stage")
+        text = encoded(spec)
+        with writing(self.connection, self.epoch):
+            number = self._next("SELECT max(number) FROM run WHERE stage = ?", (stage,))
+            run = f"{stage}-{number:04}"
+            self.connection.execute(
+                "INSERT INTO run (id, stage, number, lease, at, spec, epoch)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run, stage, number, lease, self.clock(), text, self.epoch),
+            )
+        return run
+
+    def finish_run(self, run: str, outcome: str, data: Data | None = None) -> None:
+        """Once; StateError when it is finished or unknown."""
+        with writing(self.connection, self.epoch):
+            changed = self.connection.execute(
+                "UPDATE run SET finished_at = ?, outcome = ?, result = ? WHERE id = ?",
+                (self.clock(), outcome, masked(data or {}), run),
+            )
+            _exactly_one(changed, f"run {run}")
+
+    def intent(
+        self, lease: str, step: str, data: Data | None = None, run: str | None = None
+    ) -> int:
+        """What is about to be done, on the disk before it is; the number is for its outcome."""
+        return self._append(lease, run, step, "intent", None, encoded(data or {}))
+
+    def done(self, intent: int, data: Data | None = None) -> int:
+        """The intent's outcome: it happened."""
+        return self._settle(intent, "done", data)
+
+    def fail(self, intent: int, data: Data | None = None) -> int:
+        """The intent's outcome: it certainly did not happen, or not as it should."""
+        return self._settle(intent, "fail", data)
+
+    def note(self, lease: str, step: str, data: Data | None = None, run: str | None = None) -> int:
+        """A fact worth keeping that is no action of ours."""
+        return self._append(lease, run, step, "note", None, masked(data or {}))
+
+    def _settle(self, intent: int, phase: str, data: Data | None) -> int:
+        meant = self.op(intent)
+        if meant is None or meant.phase != "intent":
+            raise StateError(f"op {intent} is no intent")
+        return self._append(meant.lease, meant.run, meant.step, phase, intent, masked(data or {}))
+
+    def _append(
+        self, lease: str, run: str | None, step: str, phase: str, of: int | None, data: str
+    ) -> int:
+        with writing(self.connection, self.epoch):
+            row = self.connection.execute(
+                "INSERT INTO op (at, lease, run, step, phase, of, data, epoch)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (self.clock(), lease, run, step, phase, of, data, self.epoch),
+            ).lastrowid
+        return int(row or 0)
+
+    def _next(self, query: str, values: Iterable[object] = ()) -> int:
+        (highest,) = self.connection.execute(query, tuple(values)).fetchone()
+        return int(highest or 0) + 1
+
+    def op(self, seq: int) -> Op | None:
+        found = self._ops("WHERE seq = ?", seq)
+        return found[0] if found else None
+
+    def ops(self, lease: str, after: int = 0) -> tuple[Op, ...]:
+        """Everything about `lease` with a number above `after`, oldest first."""
+        return self._ops("WHERE lease = ? AND seq > ? ORDER BY seq", lease, after)
+
+    def pending(self, lease: str) -> tuple[Op, ...]:
+        """Intents without an outcome: they may or may not have happened."""
+        return self._ops(
+            "WHERE lease = ? AND phase = 'intent'"
+            " AND NOT EXISTS (SELECT 1 FROM op AS later WHERE later.of = op.seq) ORDER BY seq",
+            lease,
+        )
+
+    def leases(self) -> tuple[Lease, ...]:
+        return self._leases("ORDER BY number")
+
+    def open_leases(self) -> tuple[Lease, ...]:
+        return self._leases("WHERE closed_at IS NULL ORDER BY number")
+
+    def lease(self, lease: str) -> Lease | None:
+        found = self._leases("WHERE id = ?", lease)
+        return found[0] if found else None
+
+    def runs(
+        self, stage: str | None = None, *, lease: str | None = None, open_only: bool = False
+    ) -> tuple[Run, ...]:
+        """Oldest first."""
+        return self._runs(
+            "WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR lease = ?2)"
+            " AND (finished_at IS NULL OR NOT ?3) ORDER BY at, id",
+            stage,
+            lease,
+            open_only,
+        )
+
+    def run(self, run: str) -> Run | None:
+        found = self._runs("WHERE id = ?", run)
+        return found[0] if found else None
+
+    def _ops(self, where: str, *values: object) -> tuple[Op, ...]:
+        return tuple(Op(*_decoded(row, 7)) for row in self._rows(_OP + where, values))
+
+    def _leases(self, where: str, *values: object) -> tuple[Lease, ...]:
+        return tuple(Lease(*_decoded(row, 2)) for row in self._rows(_LEASE + where, values))
+
+    def _runs(self, where: str, *values: object) -> tuple[Run, ...]:
+        return tuple(Run(*_decoded(row, 5, 8)) for row in self._rows(_RUN + where, values))
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with translated():
+            return self.connection.execute(query, values).fetchall()
+
+
+def _decoded(row: tuple[Any, ...], *places: int) -> list[Any]:
+    """The row with its JSON columns as objects."""
+    return [json.loads(x or "{}") if i in places else x for i, x in enumerate(row)]
+
+
+def _exactly_one(changed: sqlite3.Cursor, what: str) -> None:
+    if changed.rowcount != 1:
+        raise StateError(f"there is no {what}")

@@ -1,0 +1,219 @@
+"""What was paid: every interval in which something of ours billed.
+
+Open first, close later; nothing is changed or deleted. A new rate or another stage closes the
+interval and opens the next at the same millisecond. Sums come from totals that triggers keep, so
+that reading them takes as long as there are stages, pods and open intervals, not rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from state.database import READER, translated, writing
+from state.errors import StateError
+from state.interval import (
+    MS_PER_HOUR,
+    SCALE,
+    Interval,
+    Total,
+    milliseconds,
+    nano_per_hour,
+)
+
+_COLUMNS = (
+    "id, pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"
+    " started_ms, ended_ms, end_source"
+)
+_TOTALS = """
+    SELECT subject, stage, kind, sum(ms), sum(nano), sum(rest), sum(rate) FROM (
+        SELECT subject, stage, kind, ms, nano, rest, 0 AS rate
+        FROM total WHERE scope = :scope
+        UNION ALL
+        SELECT subject, stage, kind, ms,
+            ms / 3600000 * rate + ms % 3600000 * rate / 3600000,
+            ms % 3600000 * rate % 3600000,
+            rate
+        FROM (
+            SELECT CASE :scope WHEN 'stage' THEN stage WHEN 'pod' THEN pod_id ELSE run END
+                AS subject, stage, kind, max(0, :now - started_ms) AS ms, nano_per_hour AS rate
+            FROM interval WHERE ended_ms IS NULL
+        ) WHERE subject IS NOT NULL
+    ) WHERE :subject IS NULL OR subject = :subject
+    GROUP BY subject, stage, kind ORDER BY subject, stage, kind
+"""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Reads always; writes only while `epoch` is the owner's, else Fenced. Times: Unix seconds."""
+
+    connection: sqlite3.Connection
+    epoch: int = READER
+
+    def open_interval(
+        self,
+        *,
+        pod_id: str,
+        lease: str,
+        stage: str,
+        kind: str,
+        usd_per_hour: float,
+        rate_source: str,
+        started_at: float,
+        run: str | None = None,
+    ) -> int:
+        """Billing of `kind` began, or goes on differently from `started_at` on.
+
+        Idempotent: with an interval of the same content open already, it is that one.
+        """
+        wanted = Interval(
+            0,
+            pod_id,
+            lease,
+            run,
+            stage,
+            kind,
+            nano_per_hour(usd_per_hour),
+            rate_source,
+            milliseconds(started_at),
+            None,
+            None,
+        )
+        with writing(self.connection, self.epoch):
+            return self._turn(self._open(pod_id, kind), wanted, "replaced")
+
+    def close_interval(self, pod_id: str, kind: str, at: float, source: str) -> bool:
+        """End what is open; False when nothing is. An end before the start counts as the start."""
+        with writing(self.connection, self.epoch):
+            found = self._open(pod_id, kind)
+            if found:
+                self._close(found, milliseconds(at), source)
+        return found is not None
+
+    def close_all(self, pod_id: str, at: float, source: str) -> int:
+        """Nothing of the pod bills any more; returns how many intervals were open."""
+        with writing(self.connection, self.epoch):
+            found = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
+            for interval in found:
+                self._close(interval, milliseconds(at), source)
+        return len(found)
+
+    def change_rate(
+        self, pod_id: str, kind: str, usd_per_hour: float, rate_source: str, at: float
+    ) -> int:
+        """The price is another one from `at` on. StateError when nothing is open."""
+        with writing(self.connection, self.epoch):
+            found = self._open(pod_id, kind)
+            if found is None:
+                raise StateError(f"no {kind} of pod {pod_id} is billing")
+            wanted = dataclasses.replace(
+                found,
+                nano_per_hour=nano_per_hour(usd_per_hour),
+                rate_source=rate_source,
+                started_ms=milliseconds(at),
+            )
+            return self._turn(found, wanted, "rate")
+
+    def attribute(self, pod_id: str, run: str | None, stage: str, at: float) -> int:
+        """From `at` on the pod works for `run` of `stage`; returns how many intervals are open."""
+        with writing(self.connection, self.epoch):
+            found = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
+            for interval in found:
+                wanted = dataclasses.replace(
+                    interval, run=run, stage=stage, started_ms=milliseconds(at)
+                )
+                self._turn(interval, wanted, "stage")
+        return len(found)
+
+    def record(self, intervals: Iterable[Interval]) -> int:
+        """Add closed intervals that were not followed as they happened; their ids are ignored."""
+        count = 0
+        with writing(self.connection, self.epoch):
+            for interval in intervals:
+                if interval.ended_ms is None:
+                    raise StateError("only a closed interval can be recorded afterwards")
+                self._insert(interval)
+                count += 1
+        return count
+
+    def intervals(
+        self,
+        *,
+        pod_id: str | None = None,
+        stage: str | None = None,
+        run: str | None = None,
+        open_only: bool = False,
+    ) -> tuple[Interval, ...]:
+        """Rows, oldest first; with no condition, all of them."""
+        conditions = {"pod_id = ?": pod_id, "stage = ?": stage, "run = ?": run}
+        chosen = {text: value for text, value in conditions.items() if value is not None}
+        clauses = [*chosen, *(["ended_ms IS NULL"] if open_only else [])]
+        where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
+        return self._select(where + "ORDER BY id", *chosen.values())
+
+    def by_stage(self, now: float) -> tuple[Total, ...]:
+        """Sums per stage and kind, open intervals counted until `now`."""
+        return self._totals("stage", now)
+
+    def by_pod(self, now: float, pod_id: str | None = None) -> tuple[Total, ...]:
+        """Sums per pod, stage and kind."""
+        return self._totals("pod", now, pod_id)
+
+    def by_run(self, now: float, run: str | None = None) -> tuple[Total, ...]:
+        """Sums per run and kind; what belongs to no run is left out."""
+        return self._totals("run", now, run)
+
+    def spent(self, now: float, *, run: str | None = None) -> float:
+        """US dollars so far, of everything or of one run."""
+        totals = self.by_stage(now) if run is None else self.by_run(now, run)
+        return sum(total.amount for total in totals) / SCALE
+
+    def _totals(self, scope: str, now: float, subject: str | None = None) -> tuple[Total, ...]:
+        values = {"scope": scope, "now": milliseconds(now), "subject": subject}
+        with translated():
+            rows = self.connection.execute(_TOTALS, values).fetchall()
+        return tuple(
+            Total(name, stage, kind, ms, nano * MS_PER_HOUR + rest, rate)
+            for name, stage, kind, ms, nano, rest, rate in rows
+        )
+
+    def _turn(self, found: Interval | None, wanted: Interval, source: str) -> int:
+        """Close `found` and open `wanted` at its start, unless they say the same."""
+        if found is not None:
+            same = dataclasses.replace(wanted, id=found.id, started_ms=found.started_ms)
+            if same == found:
+                return found.id
+            self._close(found, wanted.started_ms, source)
+            start = max(wanted.started_ms, found.started_ms)
+            wanted = dataclasses.replace(wanted, started_ms=start)
+        return self._insert(wanted)
+
+    def _insert(self, interval: Interval) -> int:
+        values = dataclasses.astuple(interval)[1:]
+        row = self.connection.execute(
+            "INSERT INTO interval (pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"
+            " started_ms, ended_ms, end_source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values,
+        ).lastrowid
+        return int(row or 0)
+
+    def _close(self, interval: Interval, at_ms: int, source: str) -> None:
+        self.connection.execute(
+            "UPDATE interval SET ended_ms = ?, end_source = ? WHERE id = ?",
+            (max(at_ms, interval.started_ms), source, interval.id),
+        )
+
+    def _open(self, pod_id: str, kind: str) -> Interval | None:
+        found = self._select("WHERE pod_id = ? AND kind = ? AND ended_ms IS NULL", pod_id, kind)
+        return found[0] if found else None
+
+    def _select(self, where: str, *values: object) -> tuple[Interval, ...]:
+        with translated():
+            rows = self.connection.execute(
+                f"SELECT {_COLUMNS} FROM interval {where}",  # noqa: S608 - fixed texts above
+                values,
+            ).fetchall()
+        return tuple(Interval(*row) for row in rows)

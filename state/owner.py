@@ -1,0 +1,113 @@
+"""One process drives a project at a time, and the one before it can write nothing more.
+
+The kernel's `flock` says who drives; it dies with the process, so nothing is ever stale. The epoch
+in the database fences whoever lost the lock without noticing: every write checks it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sqlite3
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+from state.database import open_database, translated, unfenced
+from state.durable import private_folder, write_atomically
+from state.errors import Holder, OwnedElsewhere
+
+LOCK = "owner.lock"
+HOLDER = "owner.json"
+DATABASE = "state.db"
+
+
+@dataclass
+class Owner:
+    """Holds the lock until closed. `connection` and `epoch` are what the journal writes with."""
+
+    folder: Path
+    holder: Holder
+    connection: sqlite3.Connection
+    epoch: int
+    _descriptor: int
+
+    def close(self) -> None:
+        """Give the project back. May be called again."""
+        if self._descriptor < 0:
+            return
+        self.connection.close()
+        (self.folder / HOLDER).unlink(missing_ok=True)
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)  # the lock goes with it; its file stays, or two could hold "it"
+
+    def __enter__(self) -> Owner:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def acquire(folder: Path, what: str, wait_seconds: float = 0.0) -> Owner:
+    """Become the owner of `folder` (a project's .podctl), for `what` as shown to others.
+
+    Raises OwnedElsewhere when another process still drives after `wait_seconds`, StateError when
+    the folder or its database cannot be used.
+    """
+    private_folder(folder)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(folder / LOCK, flags, 0o600)
+    try:
+        _lock(descriptor, folder, time.monotonic() + wait_seconds)
+        me = Holder(os.getpid(), socket.gethostname(), time.time(), what)
+        write_atomically(folder / HOLDER, json.dumps(asdict(me)).encode() + b"\n")
+        connection = open_database(folder / DATABASE)
+        try:
+            return Owner(folder, me, connection, _next_epoch(connection), descriptor)
+        except BaseException:
+            connection.close()
+            raise
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _lock(descriptor: int, folder: Path, deadline: float) -> None:
+    pause = 0.01
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise OwnedElsewhere(holder(folder)) from None
+            time.sleep(pause)
+            pause = min(pause * 2, 0.25)
+        else:
+            return
+
+
+def _next_epoch(connection: sqlite3.Connection) -> int:
+    with unfenced(connection):
+        connection.execute("UPDATE owner SET epoch = epoch + 1")
+    with translated():
+        (epoch,) = connection.execute("SELECT epoch FROM owner").fetchone()
+    return int(epoch)
+
+
+def holder(folder: Path) -> Holder | None:
+    """Who said that it drives `folder`; None when nobody did, or it cannot be read."""
+    try:
+        found = json.loads((folder / HOLDER).read_bytes())
+        return Holder(
+            int(found["pid"]), str(found["host"]), float(found["since"]), str(found["what"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

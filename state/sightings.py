@@ -1,0 +1,61 @@
+"""What was last seen of a pod or a run, by whom and when: so that a status has an age.
+
+No record of truth: anybody may overwrite it, and losing it loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from state.database import translated, unfenced
+from state.scrub import masked
+
+
+@dataclass(frozen=True)
+class Sighting:
+    subject: str  # "pod:<id>" | "run:<id>"
+    source: str  # who said it: "provider", "agent"
+    at: float  # Unix seconds
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sightings:
+    connection: sqlite3.Connection
+    clock: Callable[[], float] = time.time
+
+    def see(self, subject: str, source: str, data: Mapping[str, object]) -> None:
+        """Remember `data` as the newest that is known of `subject`; secrets are masked."""
+        with unfenced(self.connection):
+            self.connection.execute(
+                "INSERT INTO sighting (subject, source, at, data) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (subject) DO UPDATE SET"
+                " source = excluded.source, at = excluded.at, data = excluded.data",
+                (subject, source, self.clock(), masked(data)),
+            )
+
+    def last(self, subject: str) -> Sighting | None:
+        with translated():
+            row = self.connection.execute(
+                "SELECT subject, source, at, data FROM sighting WHERE subject = ?", (subject,)
+            ).fetchone()
+        return _sighting(*row) if row else None
+
+    def all(self, prefix: str = "") -> tuple[Sighting, ...]:
+        """Every subject that starts with `prefix`, such as "pod:"."""
+        with translated():
+            rows = self.connection.execute(
+                "SELECT subject, source, at, data FROM sighting"
+                " WHERE substr(subject, 1, length(?1)) = ?1 ORDER BY subject",
+                (prefix,),
+            ).fetchall()
+        return tuple(_sighting(*row) for row in rows)
+
+
+def _sighting(subject: str, source: str, at: float, data: str) -> Sighting:
+    return Sighting(subject, source, at, json.loads(data))
