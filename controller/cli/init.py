@@ -1,0 +1,105 @@
+"""`podctl init`: a commented podctl.toml and what git must not see."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from controller.errors import UsageError
+from controller.project import FILE, STATE, Project
+from controller.terminal import Terminal, is_tty
+
+# Not in git: the local state, and what is too large for it. locks/ and STATUS.md are.
+IGNORED = (f"{STATE}/", "artifacts/", "checkpoints/")
+
+
+@click.command("init")
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--name", help="The project's name; the folder's by default.")
+@click.option("--provider", type=click.Choice(["runpod", "emulator"]), help="Which cloud.")
+@click.option("--demo", is_flag=True, help="Add the small model and data of `make demo`.")
+@click.option("--force", is_flag=True, help=f"Replace a {FILE} that is here.")
+@click.option("--print", "print_", is_flag=True, help="Only print the commented example.")
+@click.pass_obj
+def command(
+    terminal: Terminal,
+    folder: Path | None,
+    name: str | None,
+    provider: str | None,
+    demo: bool,
+    force: bool,
+    print_: bool,
+) -> None:
+    """Write a commented podctl.toml and a .gitignore into FOLDER (default: here)."""
+    from controller.config import example, parse
+
+    root = (folder or Path.cwd()).resolve()
+    chosen = provider or ("emulator" if demo else "runpod")
+    text = example(name or _name_of(root), chosen)
+    if print_:
+        terminal.data(text, end="")
+        return
+    parse(text, where=str(root / FILE))  # a --name that does not fit is said before anything is
+    project = Project(root)
+    if project.file.exists() and not force:
+        question = f"{project.file} exists. Replace it?"
+        if not is_tty(terminal.source) or not terminal.confirm(question, "--force"):
+            raise UsageError(
+                f"{FILE} exists and is left as it is",
+                where=str(project.file),
+                hint="podctl init --force replaces it; podctl init --print only shows one",
+            )
+    _write(root, project, text)
+    if demo:
+        _write_demo(terminal, root)
+    terminal.say(f"wrote {project.file}")
+    terminal.say("next: podctl doctor")
+
+
+def _write(root: Path, project: Project, text: str) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _replace(project.file, text)
+        _ignore(root / ".gitignore")
+    except OSError as error:
+        raise UsageError("cannot write here", where=str(root), cause=str(error)) from error
+    project.prepare()
+
+
+def _write_demo(terminal: Terminal, root: Path) -> None:
+    from controller.demo import write_inputs
+
+    for path in write_inputs(root):
+        terminal.say(f"wrote {path}")
+
+
+def _name_of(root: Path) -> str:
+    """The folder's name as a project's name."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).strip("-._")
+    return name[:63] or "project"
+
+
+def _ignore(path: Path) -> None:
+    """Add what is missing to .gitignore, keeping what is there."""
+    present = path.read_text(encoding="utf-8") if path.exists() else ""
+    have = {line.strip() for line in present.splitlines()}
+    missing = [line for line in IGNORED if line not in have]
+    if missing:
+        gap = "" if not present or present.endswith("\n") else "\n"
+        _replace(path, present + gap + "\n".join(missing) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside, sync, rename: a crash leaves the old file or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""What several commands share: `--json`, the project, and the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from controller.project import Project, find
+from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.providers import Provider
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(function: F) -> F:
+    """Add `--json`: one JSON object with a `schema` field instead of text."""
+    return click.option(
+        "--json",
+        "json_",
+        is_flag=True,
+        expose_value=False,
+        callback=_turn_json_on,
+        help="One JSON object with a schema field instead of text.",
+    )(function)
+
+
+def _turn_json_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_root().obj.json = True
+
+
+def yes_option(help_text: str) -> Callable[[F], F]:
+    """Add `-y/--yes`, which answers the command's question."""
+    return click.option("-y", "--yes", is_flag=True, help=help_text)
+
+
+def provider_of(project: Project, terminal: Terminal) -> Provider:
+    """The project's provider; its key is never shown from here on."""
+    from controller.cloud import key_of, open_provider
+
+    terminal.redact.add(key_of(project))
+    return open_provider(project)
+
+
+def project_here() -> Project:
+    """The project of the current folder. Raises NotFound."""
+    return find()
