@@ -1,0 +1,178 @@
+"""locks/<stage>.json: why a stage counts as done, by what, from what, and at which price.
+
+A certificate is canonical JSON with its own sha256 inside, so that an edit by hand shows even
+where the database is not; the database holds the same sha256 in a row that cannot be changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from controller.errors import VerificationFailed
+from jobs.stage import ProjectPath, StageName
+from state.durable import write_atomically
+
+SCHEMA = 1
+FOLDER = "locks"
+MAX_BYTES = 64 * 1024 * 1024
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Artifact(_Model):
+    """One file, by its path in the project."""
+
+    path: ProjectPath
+    size: int = Field(ge=0)  # bytes
+    sha256: Sha256
+
+
+class CriterionMet(_Model):
+    """One criterion with what was measured."""
+
+    criterion: str
+    status: str  # PASS
+    measured: float | int | str | bool | None = None
+    detail: str = ""
+
+
+class Price(_Model):
+    """What the stage cost until it was locked, by the ledger."""
+
+    usd: float = Field(ge=0)
+    hours: float = Field(ge=0)  # of compute
+    usd_per_hour: float = Field(default=0.0, ge=0)
+    hardware: str = ""  # the offer: "NVIDIA L40S", "cpu5c"
+    pods: tuple[str, ...] = ()
+
+
+class Certificate(_Model):
+    """Everything that makes the stage repeatable and its result checkable."""
+
+    stage: StageName
+    title: str
+    run: str
+    criteria: tuple[CriterionMet, ...]
+    artifacts: tuple[Artifact, ...]
+    outputs: tuple[ProjectPath, ...]  # the globs that name the artifacts
+    inputs: tuple[Artifact, ...] = ()
+    needs: dict[StageName, Sha256] = {}  # the certificates that this one stands on
+    command: tuple[str, ...] = ()
+    parameters: dict[str, JsonValue] = {}
+    code: str = ""  # sha256 of the remote package that ran
+    environment: dict[str, JsonValue] = {}
+    cost: Price
+    started_at: float  # Unix seconds
+    ended_at: float
+    locked_at: float
+    schema_version: int = Field(default=SCHEMA, alias="schema", ge=SCHEMA, le=SCHEMA)
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    @property
+    def sha256(self) -> str:
+        """Of the canonical JSON; what needs, the database and the file itself hold."""
+        return hashlib.sha256(canonical(self.document())).hexdigest()
+
+    def document(self) -> dict[str, Any]:
+        """Plain JSON values, without the file's own sha256."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def lock_path(root: Path, stage: str) -> Path:
+    return root / FOLDER / f"{stage}.json"
+
+
+def write(root: Path, certificate: Certificate) -> Path:
+    """Write the lock, read-only, whole or not at all. Doing it again with the same changes nothing.
+
+    Raises VerificationFailed when another certificate is in its place.
+    """
+    path = lock_path(root, certificate.stage)
+    if path.exists():
+        if read(root, certificate.stage) == certificate:
+            return path
+        raise VerificationFailed(
+            f"{certificate.stage} is locked by another certificate",
+            where=str(path),
+            hint=f"podctl unlock {certificate.stage} --reason …",
+        )
+    path.parent.mkdir(exist_ok=True)
+    document = certificate.document() | {"sha256": certificate.sha256}
+    write_atomically(path, readable(document), 0o444)
+    return path
+
+
+def readable(document: Mapping[str, Any]) -> bytes:
+    """As it stands in a file: for people and for diffs."""
+    text = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def read(root: Path, stage: str) -> Certificate | None:
+    """The stage's certificate, or None when it is not locked.
+
+    Raises VerificationFailed when the file was edited or is no certificate of this stage.
+    """
+    path = lock_path(root, stage)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _spoilt(path, str(error)) from error
+    certificate = _parse(raw, path)
+    if certificate.stage != stage:
+        raise _spoilt(path, f"it is the certificate of {certificate.stage}")
+    return certificate
+
+
+def _parse(raw: bytes, path: Path) -> Certificate:
+    try:
+        if len(raw) > MAX_BYTES:
+            raise ValueError(f"over {MAX_BYTES} bytes")
+        document = json.loads(raw)
+        claimed = document.pop("sha256")
+        certificate = Certificate.model_validate(document)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        detail = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise _spoilt(path, detail) from error
+    # Of what stands in the file, not of what was understood: defaults must not hide a deletion.
+    if claimed != hashlib.sha256(canonical(document)).hexdigest():
+        raise _spoilt(path, "its sha256 does not agree with its content: it was edited")
+    return certificate
+
+
+def _spoilt(path: Path, cause: str) -> VerificationFailed:
+    return VerificationFailed(
+        f"{path.name} is not the certificate that podctl wrote",
+        where=str(path),
+        cause=cause,
+        hint=f"restore it, for example: git checkout -- {FOLDER}/{path.name}",
+    )
+
+
+def read_all(root: Path) -> dict[str, Certificate]:
+    """Every certificate by stage. Raises VerificationFailed at the first spoilt one."""
+    found = {}
+    for path in sorted((root / FOLDER).glob("*.json")):
+        certificate = read(root, path.stem)
+        if certificate is not None:
+            found[certificate.stage] = certificate
+    return found

@@ -1,0 +1,237 @@
+"""Money from time, purely: what was spent, what will be, and what it could be at worst.
+
+Amounts that come from the ledger are exact integers until the last step; estimates are floats.
+Rates are USD per hour, durations hours unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from state.interval import SCALE, Interval, Total, milliseconds
+
+# RunPod's published storage prices, USD per GB and month (docs: pods/pricing). A stopped pod's
+# container disk is wiped and free; its volume costs double.
+HOURS_PER_MONTH = 730.0
+DISK_USD_PER_GB_MONTH = 0.10  # container disk, and a volume while its pod runs
+PARKED_USD_PER_GB_MONTH = 0.20  # a volume while its pod is stopped
+NETWORK_USD_PER_GB_MONTH = 0.07  # a network volume, pod or no pod
+NETWORK_BULK_USD_PER_GB_MONTH = 0.05  # what lies beyond the first 1,000 GB of it
+NETWORK_BULK_GB = 1000.0
+
+GUARD_SLACK_HOURS = 20 / 60  # the guard's own retries, when the provider does not take the stop
+STORAGE = ("disk", "parked-disk", "network-volume")
+
+
+def running_disk_rate(disk_gb: float, volume_gb: float) -> float:
+    """Container disk and volume of a running pod."""
+    return (disk_gb + volume_gb) * DISK_USD_PER_GB_MONTH / HOURS_PER_MONTH
+
+
+def parked_disk_rate(volume_gb: float) -> float:
+    """The volume of a stopped pod."""
+    return volume_gb * PARKED_USD_PER_GB_MONTH / HOURS_PER_MONTH
+
+
+def parked_usd_per_day(volume_gb: float) -> float:
+    return parked_disk_rate(volume_gb) * 24
+
+
+def network_volume_rate(gigabytes: float) -> float:
+    """A network volume, which bills whether or not a pod is attached."""
+    bulk = max(0.0, gigabytes - NETWORK_BULK_GB)
+    month = (gigabytes - bulk) * NETWORK_USD_PER_GB_MONTH + bulk * NETWORK_BULK_USD_PER_GB_MONTH
+    return month / HOURS_PER_MONTH
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """The most one rental can cost before its guard has stopped it; then its volume bills on."""
+
+    hours: float
+    compute_usd: float
+    disk_usd: float
+    parked_usd_per_day: float
+
+    @property
+    def usd(self) -> float:
+        return self.compute_usd + self.disk_usd
+
+
+def worst_case(
+    *,
+    max_hours: float,
+    usd_per_hour: float,
+    boot_grace_seconds: float,
+    done_grace_seconds: float,
+    hard_cap_seconds: float | None = None,
+    disk_gb: float = 0.0,
+    volume_gb: float = 0.0,
+) -> WorstCase:
+    """Boot, the whole budget of the job(s), the grace after the end and the guard's slack.
+
+    The guard's hard cap counts from the boot and ends it earlier when it is shorter. The image
+    pull comes before the boot and is not billed as compute by anybody's promise: it is covered by
+    the boot grace.
+    """
+    hours = boot_grace_seconds / 3600 + max_hours + done_grace_seconds / 3600
+    if hard_cap_seconds is not None:
+        hours = min(hours, hard_cap_seconds / 3600)
+    hours += GUARD_SLACK_HOURS
+    return WorstCase(
+        hours=hours,
+        compute_usd=hours * usd_per_hour,
+        disk_usd=hours * running_disk_rate(disk_gb, volume_gb),
+        parked_usd_per_day=parked_usd_per_day(volume_gb),
+    )
+
+
+def expected_usd(
+    hours: float, usd_per_hour: float, disk_gb: float = 0.0, volume_gb: float = 0.0
+) -> float:
+    """What a stage should cost by its definition."""
+    return hours * (usd_per_hour + running_disk_rate(disk_gb, volume_gb))
+
+
+def remaining_hours(step: int | None, max_steps: int | None, elapsed: float) -> float | None:
+    """From measured progress: `elapsed` hours for `step` of `max_steps`. None when unknown."""
+    if not step or not max_steps or step < 0 or max_steps < 0 or elapsed <= 0:
+        return None
+    return elapsed * max(0, max_steps - step) / step
+
+
+def totals(intervals: Iterable[Interval], now: float, by: str) -> tuple[Total, ...]:
+    """The sums per `by` ("stage", "pod" or "run"), stage and kind, as the ledger gives them."""
+    now_ms = milliseconds(now)
+    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for one in intervals:
+        subject = {"stage": one.stage, "pod": one.pod_id, "run": one.run}[by]
+        if subject is not None:
+            found = sums[(subject, one.stage, one.kind)]
+            found[0] += one.duration_ms(now_ms)
+            found[1] += one.amount(now_ms)
+            found[2] += one.nano_per_hour if one.open else 0
+    return tuple(Total(*key, *values) for key, values in sorted(sums.items()))
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What one subject (a stage, a pod, a run, everything) cost until now."""
+
+    subject: str
+    hours: float  # of compute
+    compute_usd: float
+    storage_usd: float
+    usd_per_hour_now: float  # everything that bills now
+    parked_usd_per_day: float  # what stopped pods and volumes go on costing
+    usd: float  # exact, not the sum of the rounded parts
+
+
+def spending(found: Iterable[Total], subject: str = "total") -> Spending:
+    """All of `found` as one."""
+    rows = tuple(found)
+    compute = [row for row in rows if row.kind == "compute"]
+    storage = [row for row in rows if row.kind != "compute"]
+    idle = [row for row in storage if row.kind != "disk"]
+    return Spending(
+        subject=subject,
+        hours=sum(row.duration_ms for row in compute) / 3_600_000,
+        compute_usd=sum(row.amount for row in compute) / SCALE,
+        storage_usd=sum(row.amount for row in storage) / SCALE,
+        usd_per_hour_now=sum(row.usd_per_hour_now for row in rows),
+        parked_usd_per_day=24 * sum(row.usd_per_hour_now for row in idle),
+        usd=sum(row.amount for row in rows) / SCALE,
+    )
+
+
+def spending_by_subject(found: Iterable[Total]) -> tuple[Spending, ...]:
+    """One `Spending` a subject, in the order of their names."""
+    groups: dict[str, list[Total]] = defaultdict(list)
+    for row in found:
+        groups[row.subject].append(row)
+    return tuple(spending(rows, subject) for subject, rows in sorted(groups.items()))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is known about a stage's cost ahead of its end."""
+
+    hours: float  # by its definition
+    usd_per_hour: float | None  # compute rate of its pod, or of the offer it would take
+    disk_gb: float = 0.0
+    volume_gb: float = 0.0
+    remaining_hours: float | None = None  # measured, while it runs
+    finished: bool = False  # locked: nothing more is spent on it
+
+
+def estimate_usd(forecast: Forecast, spent_usd: float) -> float | None:
+    """The stage's whole cost: what it cost once locked, else spent plus the rest; None: no rate.
+
+    Before any progress is measured the definition's hours stand, and never less than was spent.
+    """
+    if forecast.finished:
+        return spent_usd
+    if forecast.usd_per_hour is None:
+        return None
+    sizes = (forecast.disk_gb, forecast.volume_gb)
+    if forecast.remaining_hours is not None:
+        return spent_usd + expected_usd(forecast.remaining_hours, forecast.usd_per_hour, *sizes)
+    return max(spent_usd, expected_usd(forecast.hours, forecast.usd_per_hour, *sizes))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits in USD; None is none."""
+
+    project_usd: float | None
+    run_usd: float | None
+
+    def left(self, spent_usd: float) -> float | None:
+        """What the project may still spend; negative when it is overdrawn."""
+        return None if self.project_usd is None else self.project_usd - spent_usd
+
+
+def refusal(worst: WorstCase, budget: Budget, spent_usd: float, balance: float | None) -> str:
+    """Why a rental with this worst case is not begun; empty when it may be.
+
+    At a balance of zero the provider deletes pods with their disks, hence the margin of half.
+    """
+    left = budget.left(spent_usd)
+    if budget.run_usd is not None and worst.usd > budget.run_usd:
+        return f"the worst case of ${worst.usd:.2f} is over the run's budget ${budget.run_usd:.2f}"
+    if left is not None and worst.usd > left:
+        return f"the worst case of ${worst.usd:.2f} is over the ${left:.2f} left of the budget"
+    if balance is not None and balance < 1.5 * worst.usd:
+        return (
+            f"the balance of ${balance:.2f} is under 1.5 times the worst case of ${worst.usd:.2f}"
+        )
+    return ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The ledger against the provider's bill, for one pod."""
+
+    pod_id: str
+    ledger_usd: float
+    billed_usd: float
+    agrees: bool
+
+    @property
+    def usd(self) -> float:
+        return self.ledger_usd - self.billed_usd
+
+
+def reconcile(
+    ledger_by_pod: Mapping[str, float],
+    billing_by_pod: Mapping[str, float],
+    tolerance_usd: float = 0.01,
+) -> tuple[Difference, ...]:
+    """One row for every pod that either side knows, the largest difference first."""
+    rows = []
+    for pod_id in ledger_by_pod.keys() | billing_by_pod.keys():
+        ours, theirs = ledger_by_pod.get(pod_id, 0.0), billing_by_pod.get(pod_id, 0.0)
+        rows.append(Difference(pod_id, ours, theirs, abs(ours - theirs) <= tolerance_usd))
+    return tuple(sorted(rows, key=lambda row: (-abs(row.usd), row.pod_id)))

@@ -1,0 +1,168 @@
+"""The files of a locked stage: measured, re-checked, kept from change, and freed again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.certificate import FOLDER, SCHEMA, Artifact, Certificate, lock_path, read, readable
+from controller.errors import NotFound
+from state.durable import sync_folder, write_atomically
+
+ARCHIVE = "archive"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One file that is not what the certificate says. `path` is relative to the project."""
+
+    path: str
+    what: str
+
+
+def check_recorded(certificate: Certificate, recorded_sha256: str | None) -> tuple[Problem, ...]:
+    """Compare with the database's row (`Locks.current(stage).certificate`)."""
+    path = f"{FOLDER}/{certificate.stage}.json"
+    if recorded_sha256 is None:  # a fresh clone has the file and no database
+        return ()
+    if recorded_sha256 == certificate.sha256:
+        return ()
+    return (Problem(path, "it is another certificate than the one that was recorded"),)
+
+
+def hash_file(path: Path) -> tuple[int, str]:
+    """Size and sha256 of a regular file. Raises OSError, also for a link or a device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError("it is not a regular file")
+        return found.st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def artifacts_of(root: Path, paths: Iterable[str]) -> tuple[Artifact, ...]:
+    """The files at `paths`, measured. Raises NotFound."""
+    found = []
+    for path in sorted(set(paths)):
+        try:
+            size, sha256 = hash_file(root / path)
+        except OSError as error:
+            raise NotFound(f"{path} cannot be read", where=str(root), cause=str(error)) from error
+        found.append(Artifact(path=path, size=size, sha256=sha256))
+    return tuple(found)
+
+
+def verify_artifacts(root: Path, certificate: Certificate) -> tuple[Problem, ...]:
+    """Re-hash every artifact; also name what was added to the stage's own folders."""
+    problems = []
+    for artifact in certificate.artifacts:
+        if what := _difference(root / artifact.path, artifact):
+            problems.append(Problem(artifact.path, what))
+    known = {artifact.path for artifact in certificate.artifacts}
+    for folder in own_folders(certificate):
+        for path in _files_below(root / folder):
+            relative = path.relative_to(root).as_posix()
+            if relative not in known:
+                problems.append(Problem(relative, "it is not in the certificate"))
+    return tuple(sorted(set(problems), key=lambda problem: problem.path))
+
+
+def _difference(path: Path, artifact: Artifact) -> str:
+    try:
+        size, sha256 = hash_file(path)
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
+    if size != artifact.size:
+        return f"{size} bytes, was {artifact.size}"
+    return "" if sha256 == artifact.sha256 else "its content changed"
+
+
+def _files_below(folder: Path) -> Iterable[Path]:
+    for place, _, names in os.walk(folder, followlinks=False):
+        for name in names:
+            yield Path(place, name)
+
+
+def own_folders(certificate: Certificate) -> tuple[str, ...]:
+    """Folders that nobody else writes to: `a/b` of an output `a/b/**`.
+
+    A folder at the top of the project, such as `data`, is never one stage's own.
+    """
+    found = set()
+    for pattern in certificate.outputs:
+        match = re.fullmatch(r"([^*?\[]+/[^*?\[/]+)/\*\*(/.*)?", pattern)
+        if match:
+            found.add(match[1])
+    return tuple(sorted(found))
+
+
+def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) -> None:
+    """Make the artifacts read-only (0444), and the stage's own folders (0555).
+
+    `others` are the output globs of other stages: a folder that one of them leads into stays
+    writable. Idempotent; a missing file is left to `verify_artifacts`.
+    """
+    fixed = [re.split(r"[*?\[]", pattern)[0] for pattern in others]
+    for artifact in certificate.artifacts:
+        _chmod(root / artifact.path, 0o444)
+    for folder in own_folders(certificate):
+        if not any(path.startswith(f"{folder}/") for path in fixed):
+            for place in _folders_below(root / folder):
+                _chmod(place, 0o555)
+
+
+def release(root: Path, certificate: Certificate) -> None:
+    """Undo `protect`: everything is its owner's to write again."""
+    for folder in own_folders(certificate):
+        for place in _folders_below(root / folder):
+            _chmod(place, 0o755)
+    for artifact in certificate.artifacts:
+        _chmod(root / artifact.path, 0o644)
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    return [Path(place) for place, _, _ in os.walk(folder, followlinks=False)]
+
+
+def _chmod(path: Path, mode: int) -> None:
+    """Never through a link: that file is not an artifact."""
+    try:
+        if not path.is_symlink():
+            path.chmod(mode)
+    except FileNotFoundError:
+        return
+
+
+def archive(root: Path, stage: str, reason: str, now: float) -> Path:
+    """Unlock: move the lock to locks/archive/<stage>-<n>.json with the reason, free the artifacts.
+
+    Raises NotFound when the stage is not locked, VerificationFailed when its lock is spoilt.
+    """
+    certificate = read(root, stage)
+    if certificate is None:
+        raise NotFound(f"{stage} is not locked", where=str(lock_path(root, stage)))
+    folder = root / FOLDER / ARCHIVE
+    folder.mkdir(exist_ok=True)
+    numbers = [0]
+    for path in folder.glob(f"{stage}-*.json"):
+        number = path.stem.removeprefix(f"{stage}-")
+        numbers += [int(number)] if number.isdecimal() else []
+    target = folder / f"{stage}-{max(numbers) + 1}.json"
+    document = {
+        "schema": SCHEMA,
+        "archived_at": now,
+        "reason": reason,
+        "certificate": certificate.document() | {"sha256": certificate.sha256},
+    }
+    write_atomically(target, readable(document), 0o444)
+    release(root, certificate)
+    lock_path(root, stage).unlink()
+    sync_folder(root / FOLDER)
+    return target
