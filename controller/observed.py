@@ -54,6 +54,7 @@ class Observed:
     pull_retry_at: float = 0.0
     ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
     spent_usd: float = 0.0  # by this lease
+    refused: str | None = None  # the provider says no for good: key or account
     cap_usd: float | None = None  # at which the job is checkpointed and stopped
 
     @property

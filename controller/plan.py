@@ -36,6 +36,9 @@ class Policy:
     max_usd_per_hour: float | None = None
 
 
+_BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the console"
+
+
 class Action:
     """Base of everything the loop can do next."""
 
@@ -178,6 +181,8 @@ def decide(seen: Observed, policy: Policy) -> Action:
     rental = seen.rental
     if rental.closed:
         return Done(rental.closed)
+    if seen.refused:
+        return Leave("refused", seen.refused, _BY_HAND)
     if owed := _pay_debts(seen, policy):
         return owed
     if rental.current is None:
@@ -240,6 +245,8 @@ def _rent(seen: Observed, policy: Policy) -> Action:
         return Finish(current.run, "stopped", "ended by the user")
     if current.started and not current.pulled:
         return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
+    if rental.refused:
+        return Finish(current.run, "refused", rental.refused)
     if rental.had_pod and rental.generation >= policy.generations:
         return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
     if rental.nonce is None or rental.had_pod:
@@ -284,6 +291,9 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     rental = seen.rental
     if run.pulled:  # nothing more is needed of the pod for this run
         return _conclude(run)
+    if blocked := run.broken or rental.refused:
+        if not run.started:
+            return Finish(run.run, "refused", blocked)
     if rental.abandon and (run.pull_failures or seen.contact is None or not seen.contact.reached):
         return Finish(run.run, "abandoned", rental.abandon)
     if seen.contact is not None and seen.contact.reached:
@@ -326,6 +336,8 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
         seen.listing.started <= asked or seen.now - asked < policy.ask_again
     ):
         return Wait(policy.poll_boot, "for the pod to start again")
+    if not rental.parked:
+        return ConfirmParked(pod.id)
     if rental.pod_starts + rental.pod_start_failures < policy.pod_starts:
         return StartPod(pod.id)
     if not run.started:
@@ -460,6 +472,8 @@ def _conclude(run: RunFacts) -> Action:
         return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
     if run.verdict is None:
         return Judge(run.run)
+    if run.broken:
+        return Finish(run.run, "failed", run.broken)
     if run.verdict != "PASS":
         return Finish(run.run, "criteria", f"criteria: {run.verdict}")
     return Finish(run.run, "passed") if run.locked else Lock(run.run)

@@ -15,27 +15,29 @@ from typing import Any, Protocol
 
 
 class Step(StrEnum):
-    """The journal's vocabulary."""
+    """The journal's vocabulary. What touches the world has an intent; the rest are notes."""
 
-    GENERATION = "generation"  # done {number, nonce}
-    CREATE = "create"  # intent {offer, usd_per_hour}; done {pod}; fail {kind, why}
-    ADOPT = "adopt"  # done {pod}
-    REACHED = "reached"  # done {pod}: SSH answered once
+    GENERATION = "generation"  # note {number, nonce}
+    CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
+    ADOPT = "adopt"  # note {pod}
+    REACHED = "reached"  # note {pod}: SSH answered once
     TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
-    GONE = "gone"  # done {pod}: the provider confirms
+    GONE = "gone"  # note {pod, ended_at}: the provider confirms
     STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
     START_POD = "start-pod"  # intent {pod}; done; fail {kind}
-    PARKED = "parked"  # done {pod}: EXITED confirmed
-    UPLOAD = "upload"  # intent; done {code, work, bytes}
-    START_JOB = "start-job"  # intent; done {attempt}; fail {why}: the host was refused
-    STOP_JOB = "stop-job"  # intent {reason}; done
-    PULL = "pull"  # intent; done {manifest_sha256, rc, reason}; fail {why}
-    JUDGE = "judge"  # done {verdict, findings}
-    LOCK = "lock"  # intent; done {certificate_sha256}
-    FINISH = "finish"  # done {outcome, why}
-    UNGUARDED = "unguarded"  # note: the user accepted a pod without a guard
+    PARKED = "parked"  # note {pod, ended_at}: EXITED confirmed
+    UNGUARDED = "unguarded"  # note {accepted, why}: the user on a pod without a guard
     STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
-    CLOSE = "close"  # done {outcome}
+    CLOSE = "close"  # note {outcome}
+    # of one run:
+    UPLOAD = "upload"  # intent; done {pod, code, bytes}; fail {why, fatal}
+    START_JOB = "start-job"  # intent; done {attempt}; fail {why}
+    DISQUALIFY = "disqualify"  # note {why}: the preflight refused the host
+    STOP_JOB = "stop-job"  # intent {reason}; done; fail
+    PULL = "pull"  # intent; done {manifest_sha256, rc, reason}; fail {why}
+    JUDGE = "judge"  # note {verdict, findings}
+    LOCK = "lock"  # intent; done {certificate_sha256}; fail {why}
+    FINISH = "finish"  # note {outcome, why}
 
 
 class Record(Protocol):
@@ -57,6 +59,7 @@ class RunFacts:
 
     run: str
     stage: str
+    broken: str | None = None  # why it cannot even be started
     uploaded_to: str | None = None  # pod id that holds code and work
     code: str = ""  # sha256 of the remote package there
     started: bool = False  # a start was asked for; the job may exist
@@ -101,6 +104,7 @@ class Rental:
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
     unguarded: bool = False
+    refused: str | None = None  # why nothing more is to be tried
     stop: str | None = None  # terminate | park: the user's wish
     abandon: str | None = None  # the reason for which unpulled artifacts may be lost
     closed: str | None = None
@@ -174,10 +178,16 @@ def _create_intent(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _create_fail(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    kind, why = data["kind"], data["why"]
     # Without a definite no the create stays unsettled: only a clean listing may end that.
-    if data.get("ambiguous"):
+    if kind == "ambiguous":
         return {"ambiguous": True}
-    return {"unsettled": False, "tried": (*rental.tried, (data["offer"], data["why"]))}
+    settled: dict[str, Any] = {"unsettled": rental.ambiguous and rental.unsettled}
+    if kind == "capacity":
+        settled["tried"] = (*rental.tried, (data["offer"], why))
+    if kind == "refused":
+        settled["refused"] = why
+    return settled
 
 
 def _have_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,33 +223,36 @@ def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _LEASE_STEPS: dict[tuple[str, str], Any] = {
-    (Step.GENERATION, "done"): _generation,
+    (Step.GENERATION, "note"): _generation,
     (Step.CREATE, "intent"): _create_intent,
     (Step.CREATE, "done"): _have_pod,
     (Step.CREATE, "fail"): _create_fail,
-    (Step.ADOPT, "done"): _adopted,
-    (Step.REACHED, "done"): lambda _, data: {"reached": True},
+    (Step.ADOPT, "note"): _adopted,
+    (Step.REACHED, "note"): lambda _, data: {"reached": True},
     (Step.TERMINATE, "intent"): lambda rental, data: _owe(rental, data, clean=False),
     (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),
-    (Step.GONE, "done"): _gone,
+    (Step.GONE, "note"): _gone,
     (Step.START_POD, "done"): _started_pod,
     (Step.START_POD, "fail"): lambda rental, _: {
         "pod_start_failures": rental.pod_start_failures + 1
     },
-    (Step.PARKED, "done"): lambda _, data: {"parked": True, "reached": False},
-    (Step.UNGUARDED, "note"): lambda _, data: {"unguarded": True},
+    (Step.PARKED, "note"): lambda _, data: {"parked": True, "reached": False},
+    (Step.UNGUARDED, "note"): lambda _, data: (
+        {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
+    ),
     (Step.STOP, "note"): lambda rental, data: {
         "stop": data["disposal"],
         "abandon": data.get("abandon") or rental.abandon,
     },
-    (Step.CLOSE, "done"): lambda _, data: {"closed": data["outcome"]},
+    (Step.CLOSE, "note"): lambda _, data: {"closed": data["outcome"]},
 }
 
 _RUN_STEPS: dict[tuple[str, str], Any] = {
     (Step.UPLOAD, "done"): lambda _, data: {"uploaded_to": data["pod"], "code": data["code"]},
     (Step.START_JOB, "intent"): lambda run, _: {"started": True, "starts": run.starts + 1},
+    (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"]},
     # The host was refused before the job could write anything: as if it never started.
-    (Step.START_JOB, "fail"): lambda _, data: {"started": False, "uploaded_to": None},
+    (Step.DISQUALIFY, "note"): lambda _, data: {"started": False, "uploaded_to": None},
     (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
     (Step.PULL, "done"): lambda _, data: {
         "pulled": True,
@@ -247,9 +260,9 @@ _RUN_STEPS: dict[tuple[str, str], Any] = {
         "reason": data["reason"],
     },
     (Step.PULL, "fail"): lambda run, _: {"pull_failures": run.pull_failures + 1},
-    (Step.JUDGE, "done"): lambda _, data: {"verdict": data["verdict"]},
+    (Step.JUDGE, "note"): lambda _, data: {"verdict": data["verdict"]},
     (Step.LOCK, "done"): lambda _, data: {"locked": True},
-    (Step.FINISH, "done"): lambda _, data: {
+    (Step.FINISH, "note"): lambda _, data: {
         "outcome": data["outcome"],
         "why": data.get("why", ""),
     },

@@ -1,0 +1,100 @@
+"""The agent's verbs as the controller speaks them, and the guard's report."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from controller.errors import ConnectionLost, PodctlError
+from remote import contract
+from remote.contract import ContractError, GuardReport, JobSpec, Layout, Status
+
+if TYPE_CHECKING:
+    from controller.ssh import Session
+    from controller.stream import Result
+
+VERB_SECONDS = 60.0
+START_SECONDS = 120.0
+LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
+
+
+class AgentClient:
+    """Talks with the agent of one code package on one pod."""
+
+    def __init__(self, session: Session, layout: Layout, code: str) -> None:
+        self._session = session
+        self._layout = layout
+        self._code = code
+
+    def start(self, spec: JobSpec, *, again: bool = False) -> Status:
+        """Idempotent: a job that runs already is reported, never started twice."""
+        words = ["start", *(["--again"] if again else [])]
+        return self._status(words, stdin=contract.dump(spec), seconds=START_SECONDS)
+
+    def status(self, run: str) -> Status:
+        return self._status(["status", "--run", run])
+
+    def stop(self, run: str, reason: str) -> Status:
+        """Ask for a checkpoint and an end."""
+        return self._status(["stop", "--run", run, "--reason", reason], seconds=START_SECONDS)
+
+    def log(self, run: str, offset: int) -> tuple[int, bytes]:
+        """Log bytes from `offset`; returns where they really begin (the head may be gone)."""
+        words = ["log", "--run", run, "--offset", str(offset), "--limit", str(LOG_CHUNK)]
+        raw = self._run(words, cap=LOG_CHUNK + 4096).stdout
+        head, _, body = raw.partition(b"\n")
+        try:
+            start = json.loads(head)["offset"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConnectionLost("the agent's log answer cannot be read") from error
+        return (start if type(start) is int and start >= 0 else offset), body
+
+    def document(self, run: str, name: str) -> bytes:
+        """One of the run's documents, as bytes; empty when it is not there."""
+        return read_file(self._session, str(self._layout.run(run) / name))
+
+    def _status(
+        self, words: list[str], *, stdin: bytes = b"", seconds: float = VERB_SECONDS
+    ) -> Status:
+        result = self._run(words, stdin=stdin, seconds=seconds)
+        try:
+            return contract.load(Status, result.stdout)
+        except ContractError as error:
+            raise PodctlError(
+                "the agent's answer makes no sense",
+                where=f"agent {words[0]}",
+                cause=f"{error}; {result.stderr.decode('utf-8', 'replace')[-2000:]}",
+                hint="podctl logs, or podctl ssh to look at the pod",
+            ) from error
+
+    def _run(
+        self,
+        words: list[str],
+        *,
+        stdin: bytes = b"",
+        seconds: float = VERB_SECONDS,
+        cap: int = contract.MAX_DOCUMENT,
+    ) -> Result:
+        verb, *rest = words
+        argv = ["python3", "-S", "-m", "remote.agent", verb, "--root", str(self._layout.root)]
+        return self._session.run(
+            [*argv, *rest],
+            stdin=stdin,
+            cwd=self._layout.code(self._code),
+            deadline_seconds=seconds,
+            cap=cap,
+        )
+
+
+def guard_report(session: Session, layout: Layout) -> GuardReport | None:
+    """What the guard says of itself; None while it has said nothing that can be read."""
+    raw = read_file(session, str(layout.guard))
+    try:
+        return contract.load(GuardReport, raw)
+    except ContractError:
+        return None
+
+
+def read_file(session: Session, path: str) -> bytes:
+    """A small file of the pod; empty when it cannot be read."""
+    return session.run(["cat", path], cap=contract.MAX_DOCUMENT).stdout

@@ -1,0 +1,138 @@
+"""Every action's intent and outcome go into the journal, and what it costs into the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller import plan
+from controller.clock import Clock
+from controller.cost import parked_disk_rate, running_disk_rate
+from controller.loop import Outcome
+from controller.plan import Action
+from controller.rental import Step
+from state.journal import Journal
+from state.ledger import Ledger
+
+# Actions that touch the world: their intent is on disk before they start.
+_INTENTS: dict[type[Action], Step] = {
+    plan.Create: Step.CREATE,
+    plan.Terminate: Step.TERMINATE,
+    plan.StopPod: Step.STOP_POD,
+    plan.StartPod: Step.START_POD,
+    plan.Upload: Step.UPLOAD,
+    plan.StartJob: Step.START_JOB,
+    plan.StopJob: Step.STOP_JOB,
+    plan.Pull: Step.PULL,
+    plan.Lock: Step.LOCK,
+}
+# Actions that only write down what was decided or seen.
+_RECORDS: dict[type[Action], Step] = {
+    plan.OpenGeneration: Step.GENERATION,
+    plan.Adopt: Step.ADOPT,
+    plan.ConfirmGone: Step.GONE,
+    plan.ConfirmParked: Step.PARKED,
+    plan.MarkReached: Step.REACHED,
+    plan.AskUnguarded: Step.UNGUARDED,
+    plan.Judge: Step.JUDGE,
+    plan.Disqualify: Step.DISQUALIFY,
+    plan.Finish: Step.FINISH,
+    plan.Close: Step.CLOSE,
+}
+
+
+@dataclass
+class LeaseBooks:
+    """The books of one lease."""
+
+    lease: str
+    journal: Journal
+    ledger: Ledger
+    clock: Clock
+    _pending: int = 0  # the intent whose outcome is due
+
+    def intent(self, action: Action) -> None:
+        step = _INTENTS.get(type(action))
+        if step is not None:
+            self._pending = self.journal.intent(self.lease, step, _data(action), _run(action))
+
+    def outcome(self, action: Action, outcome: Outcome) -> None:
+        data = _data(action) | outcome.data
+        # The ledger first: a pod that is in the books twice is a smaller evil than not at all.
+        self._post(action, outcome, data)
+        self._finish(action)
+        if type(action) in _INTENTS:
+            settle = self.journal.fail if outcome.phase == "fail" else self.journal.done
+            settle(self._pending, data)
+        elif step := _RECORDS.get(type(action)):
+            self.journal.note(self.lease, step, data, _run(action))
+
+    def _finish(self, action: Action) -> None:
+        """Close the row; a crash between row and note finds it closed and goes on."""
+        if isinstance(action, plan.Finish):
+            row = self.journal.run(action.run)
+            if row is not None and row.open:
+                self.journal.finish_run(action.run, action.outcome, {"why": action.why})
+        if isinstance(action, plan.Close):
+            lease = self.journal.lease(self.lease)
+            if lease is not None and lease.open:
+                self.journal.close_lease(self.lease, action.outcome)
+
+    def _post(self, action: Action, outcome: Outcome, data: dict[str, Any]) -> None:
+        if outcome.phase != "done":
+            return
+        if isinstance(action, plan.Create | plan.Adopt):
+            self._open(data)
+        elif isinstance(action, plan.StartPod):
+            self.ledger.close_all(data["pod"], data["started_at"], "restart")
+            self._open(data)
+        elif isinstance(action, plan.ConfirmParked):
+            self._park(data)
+        elif isinstance(action, plan.ConfirmGone):
+            self.ledger.close_all(data["pod"], data["ended_at"], "terminated")
+        elif isinstance(action, plan.StartJob):
+            self.ledger.attribute(data["pod"], action.run, data["stage"], self.clock.wall())
+
+    def _open(self, data: dict[str, Any]) -> None:
+        rates = {
+            "compute": data["usd_per_hour"],
+            "disk": running_disk_rate(data["disk_gb"], data["volume_gb"]),
+        }
+        for kind, rate in rates.items():
+            self.ledger.open_interval(
+                pod_id=data["pod"],
+                lease=self.lease,
+                run=data.get("for_run"),
+                stage=data["stage"],
+                kind=kind,
+                usd_per_hour=rate,
+                rate_source="provider" if kind == "compute" else "list-price",
+                started_at=data["started_at"],
+            )
+
+    def _park(self, data: dict[str, Any]) -> None:
+        at = data["ended_at"]
+        self.ledger.close_all(data["pod"], at, "parked")
+        rate = parked_disk_rate(data["volume_gb"])
+        if rate > 0:
+            self.ledger.open_interval(
+                pod_id=data["pod"],
+                lease=self.lease,
+                run=data.get("for_run"),
+                stage=data["stage"],
+                kind="parked-disk",
+                usd_per_hour=rate,
+                rate_source="list-price",
+                started_at=at,
+            )
+
+
+def _run(action: Action) -> str | None:
+    return getattr(action, "run", None)
+
+
+def _data(action: Action) -> dict[str, Any]:
+    """The action's own words, as the journal keeps them."""
+    if isinstance(action, plan.Create):
+        return {"offer": action.offer.id, "usd_per_hour": action.offer.usd_per_hour}
+    return {key: value for key, value in vars(action).items() if key != "run"}

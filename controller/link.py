@@ -1,0 +1,95 @@
+"""The SSH link to the pod of a lease: kept while it works, made anew when the pod moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controller.errors import ConnectionLost
+from controller.hostkeys import (
+    HostKeyMismatch,
+    PinnedKeys,
+    SshEntry,
+    ensure_key,
+    log_fingerprints,
+    write_ssh_config,
+)
+from controller.project import Project
+from controller.providers import Endpoint, Pod, Provider, ProviderError
+
+if TYPE_CHECKING:
+    from controller.ssh import Session
+
+CONNECT_SECONDS = 12.0  # one try; the loop tries again
+LOG_LINES = 1000  # of the container's log: the host keys stand among the first
+
+
+class Link:
+    """At most one control connection at a time."""
+
+    def __init__(self, project: Project, provider: Provider, stage: str) -> None:
+        self._project = project
+        self._provider = provider
+        self._stage = stage
+        self._session: Session | None = None
+        self._reached: tuple[str, Endpoint] | None = None
+
+    def reach(self, pod_id: str, endpoint: Endpoint) -> Session:
+        """A live connection to `endpoint`.
+
+        Raises: ConnectionLost and its subclasses; HostKeyMismatch when the container log gives
+        other keys than the ones that answered.
+        """
+        if self._session is not None and self._session.alive:
+            if self._reached == (pod_id, endpoint):
+                return self._session
+        self.drop()
+        self._session = self._connect(pod_id, endpoint)
+        self._reached = (pod_id, endpoint)
+        self._write_config(pod_id, endpoint)
+        return self._session
+
+    def drop(self) -> None:
+        """Close; the next `reach` connects again."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _connect(self, pod_id: str, endpoint: Endpoint) -> Session:
+        from controller.ssh import Session
+
+        key = ensure_key(self._project.state_dir)
+        pins = PinnedKeys(self._project.known_hosts, pod_id, self._fingerprints(pod_id))
+        return Session.connect(endpoint, key.path, pins, deadline_seconds=CONNECT_SECONDS)
+
+    def _fingerprints(self, pod_id: str) -> tuple[str, ...]:
+        """What the pod's own start script printed, read over the provider's TLS."""
+        try:
+            return log_fingerprints(self._provider.container_log(pod_id, LOG_LINES))
+        except ProviderError as error:
+            raise ConnectionLost(
+                "the pod's host keys cannot be read from its log", cause=error.what
+            ) from error
+
+    def _write_config(self, pod_id: str, endpoint: Endpoint) -> None:
+        """So that plain `ssh podctl-<stage>` works while the pod lives."""
+        pins = PinnedKeys(self._project.known_hosts, pod_id)
+        entry = SshEntry(
+            name=f"podctl-{self._stage}",
+            endpoint=endpoint,
+            alias=pins.alias,
+            key_path=self._project.private_key,
+            known_hosts=self._project.known_hosts,
+        )
+        write_ssh_config(self._project.ssh_config, [entry])
+
+
+def refused(error: ConnectionLost) -> bool:
+    """Whether something answered that is not the pod we know, or does not let us in."""
+    from controller.ssh import AuthRefused
+
+    return isinstance(error, HostKeyMismatch | AuthRefused)
+
+
+def endpoint_of(pod: Pod | None) -> Endpoint | None:
+    """Where to connect, once the pod is ready."""
+    return pod.endpoint if pod is not None and pod.ready else None

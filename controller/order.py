@@ -1,0 +1,143 @@
+"""What is ordered for a stage: the pod's specification, the job's, and the guard's limits. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from controller.providers import Hardware, Offer, PodSpec
+from jobs.stage import EnvironmentNeed, HardwareNeed, Stage
+from remote import contract
+from remote.contract import Environment, GuardLimits, JobSpec, Preflight
+
+# The modules of the training stack, in the order in which they are worth checking.
+TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
+LOCK = ".podctl/requirements.lock"  # inside the work folder
+PARAMETERS = ".podctl/parameters.json"
+HARD_CAP_SLACK = 7200.0  # seconds beside the jobs' budgets: boots, uploads, pulls
+MAX_NAME = 60  # characters that a pod's name is known to bear
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The project's choices about pods, over those of the stages."""
+
+    image: str
+    disk_gb: int | None = None
+    volume_gb: int | None = None
+    network_volume_id: str | None = None
+    cloud: str | None = None
+    data_centers: tuple[str, ...] = ()
+    api_base: str = "https://api.runpod.io"
+    mount: str = "/workspace"
+
+
+def hardware(need: HardwareNeed, shape: Shape) -> Hardware:
+    """The stage's need, with the project's cloud and data centers."""
+    return Hardware(
+        gpus=need.gpus,
+        gpu_count=need.gpu_count,
+        min_gpu_memory_gb=need.min_gpu_memory_gb,
+        cpu=need.cpu,
+        vcpu_count=need.vcpu_count,
+        cloud=shape.cloud or need.cloud,
+        data_centers=shape.data_centers or need.data_centers,
+        min_cuda=need.min_cuda,
+        max_usd_per_hour=need.max_usd_per_hour,
+    )
+
+
+def groups(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], ...]:
+    """Neighbours that accept the same hardware share a pod; order is kept."""
+    found: list[list[Stage]] = []
+    for stage in stages:
+        if found and found[-1][-1].hardware == stage.hardware:
+            found[-1].append(stage)
+        else:
+            found.append([stage])
+    return tuple(tuple(group) for group in found)
+
+
+def guard_limits(stages: Sequence[Stage], boot_grace: float) -> GuardLimits:
+    """The dead-man switch: its hard cap is every job's budget and some slack."""
+    budget = sum(stage.max_hours * 3600.0 for stage in stages)
+    return GuardLimits(boot_grace=boot_grace, idle=1200.0, hard_cap=budget + HARD_CAP_SLACK)
+
+
+def pod_spec(
+    stages: Sequence[Stage],
+    offer: Offer,
+    shape: Shape,
+    *,
+    nonce: str,
+    owner: str,
+    public_key: str,
+    args: str,
+    limits: GuardLimits,
+) -> PodSpec:
+    """The create call. Name and environment carry the nonce, so that a lost answer can be found."""
+    disk = max(stage.hardware.disk_gb for stage in stages)
+    volume = max(stage.hardware.volume_gb for stage in stages)
+    persistent = offer.kind == "gpu" and shape.network_volume_id is None
+    first = stages[0]
+    return PodSpec(
+        name=f"podctl-{first.name}"[: MAX_NAME - len(nonce) - 1] + f"-{nonce}",
+        image=shape.image,
+        offer=offer,
+        args=args,
+        env={
+            "PUBLIC_KEY": public_key,
+            contract.ENV_NONCE: nonce,
+            contract.ENV_OWNER: owner,
+            contract.ENV_GUARD: json.dumps(asdict(limits), separators=(",", ":")),
+            contract.ENV_API_BASE: shape.api_base,
+            contract.ENV_MOUNT: shape.mount,
+        },
+        disk_gb=shape.disk_gb or disk,
+        volume_gb=(shape.volume_gb or volume) if persistent else 0,
+        mount_path=shape.mount,
+        network_volume_id=shape.network_volume_id,
+        data_centers=shape.data_centers or first.hardware.data_centers,
+        min_cuda=first.hardware.min_cuda,
+    )
+
+
+def job_spec(stage: Stage, run: str, code: str, *, grace_done: float = 1800.0) -> JobSpec:
+    """One run of `stage`, as the agent on the pod is told."""
+    training = stage.environment.kind == "training"
+    return JobSpec(
+        run=run,
+        stage=stage.name,
+        argv=stage.command,
+        outputs=stage.outputs,
+        code=code,
+        max_seconds=stage.max_hours * 3600.0,
+        stall_seconds=stage.stall_minutes * 60.0,
+        grace_done_seconds=grace_done,
+        preflight=Preflight(
+            imports=stage.environment.imports or (("torch",) if training else ()),
+            needs_gpu=needs_gpu(stage),
+            min_gpu_memory_gb=0.0,
+            min_free_gb=1.0,
+        ),
+        environment=Environment(
+            lock=_lock(stage.environment), provides=TRAINING if training else ()
+        ),
+    )
+
+
+def needs_gpu(stage: Stage) -> bool:
+    """Whether the job itself needs a GPU; a small model on a GPU pod does not."""
+    return stage.hardware.cpu is None and stage.parameters.get("model") != "small"
+
+
+def _lock(need: EnvironmentNeed) -> str | None:
+    if need.kind == "training":
+        return LOCK
+    return need.lock if need.kind == "lock" else None
+
+
+def parameters_json(parameters: Mapping[str, object]) -> bytes:
+    """The stage's parameters as the job reads them."""
+    return (json.dumps(parameters, sort_keys=True, indent=1) + "\n").encode()
