@@ -1,0 +1,266 @@
+"""The one door to SSH: connections to a pod, commands on it, streams through it.
+
+Nothing of the user's own SSH set-up is used: no agent, no config, no default keys, no prompt. A
+host key is right or it is an error. What fails here says nothing about the pod or its job.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import random
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+
+import paramiko
+
+from controller.errors import ConnectionLost, UsageError
+from controller.hostkeys import HostKey, PinnedKeys
+from controller.keepalive import Pulse, WatchedSocket
+from controller.providers import Endpoint
+from controller.stream import CAP, WINDOW, Result, Sender, Stream, Unreachable
+from remote.contract import ENV_ROOT, Layout
+
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
+NO_REKEY = 2**40  # bytes: a re-key in a long one-way transfer can stall it
+
+# Its thread reports every lost connection as an error; here that is an ordinary event.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class AuthRefused(ConnectionLost):
+    """sshd answers and does not accept our key."""
+
+    code = "auth-refused"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. A black hole is noticed within `alive_seconds * alive_count`."""
+
+    attempt_seconds: float = 15.0  # one attempt: TCP, banner, key exchange, authentication
+    alive_seconds: float = 15.0
+    alive_count: int = 4
+    first_wait: float = 0.2
+    longest_wait: float = 5.0
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """All that a second connection to the same pod needs."""
+
+    endpoint: Endpoint
+    key_path: Path
+    host_keys: PinnedKeys
+    timing: Timing
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.user}@{self.endpoint.host}:{self.endpoint.port}"
+
+
+def command_line(
+    argv: Sequence[str], cwd: str | None = None, env: Mapping[str, str] | None = None
+) -> str:
+    """`argv` as the remote shell takes it: the only place that quotes. No secrets in `env`."""
+    words = ["env", *(f"{k}={v}" for k, v in env.items()), *argv] if env else list(argv)
+    line = f"exec {shlex.join(words)}"
+    return line if cwd is None else f"cd {shlex.quote(cwd)} && {line}"
+
+
+class Session:
+    """One authenticated connection to one pod. Threads may share it."""
+
+    def __init__(self, identity: _Identity, transport: paramiko.Transport, pulse: Pulse) -> None:
+        self._identity = identity
+        self._transport = transport
+        self._pulse = pulse
+
+    @classmethod
+    def connect(
+        cls,
+        endpoint: Endpoint,
+        key_path: Path,
+        host_keys: PinnedKeys,
+        *,
+        deadline_seconds: float = 120.0,
+        timing: Timing | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Session:
+        """Connect, trying again while the network is at fault.
+
+        Raises Unreachable after `deadline_seconds`; HostKeyMismatch and AuthRefused at once.
+        """
+        _check_endpoint(endpoint)
+        identity = _Identity(endpoint, key_path, host_keys, timing or Timing(), clock, sleep)
+        return _connect_patiently(identity, deadline_seconds)
+
+    def sibling(self, *, deadline_seconds: float = 30.0) -> Session:
+        """Another connection to the same endpoint with the same key and the same pins."""
+        return _connect_patiently(self._identity, deadline_seconds)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        return str(self._identity)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._identity.endpoint
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self._identity.clock
+
+    @property
+    def alive(self) -> bool:
+        """False once the connection is known to be gone; True proves nothing."""
+        return self._transport.is_active()
+
+    def close(self) -> None:
+        self._pulse.stop()
+        self._transport.close()
+
+    def lost(self) -> bool:
+        """Whether the connection, not just a channel on it, has ended."""
+        if self._transport.is_active():
+            # A dying transport closes its channels a moment before it says that it is dead.
+            self._transport.join(0.2)
+        return not self._transport.is_active()
+
+    def unreachable(self, error: BaseException | None) -> Unreachable:
+        silent = "nothing came back for too long" if self._pulse.lost else "it was closed"
+        cause = str(error) if error and str(error) else silent
+        return Unreachable("the connection to the pod was lost", where=str(self), cause=cause)
+
+    def stream(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | PurePosixPath | None = None,
+        env: Mapping[str, str] | None = None,
+        deadline_seconds: float = 3600.0,
+    ) -> Stream:
+        """Start `argv` and talk with it; closing the stream abandons the command."""
+        line = command_line(argv, None if cwd is None else str(cwd), env)
+        deadline = self.clock() + deadline_seconds
+        try:
+            channel = self._transport.open_session(timeout=min(60.0, deadline_seconds))
+            channel.exec_command(line)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self.unreachable(error) from error
+        return Stream(self, channel, deadline)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        cwd: str | PurePosixPath | None = None,
+        env: Mapping[str, str] | None = None,
+        deadline_seconds: float = 60.0,
+        cap: int = CAP,
+    ) -> Result:
+        """Run `argv` to its end; at most `cap` bytes of each output are kept."""
+        with self.stream(argv, cwd=cwd, env=env, deadline_seconds=deadline_seconds) as stream:
+            if len(stdin) <= 2**16:
+                stream.send(stdin)
+                stream.end()
+                return stream.finish(cap)
+            with Sender(stream, stdin):
+                return stream.finish(cap)
+
+    @functools.cached_property
+    def root(self) -> str:
+        """Prefix of every absolute path on the pod: empty except in an emulated pod."""
+        shown = self.run(["sh", "-c", f'printf %s "${{{ENV_ROOT}-}}"']).check("reading the root")
+        return shown.stdout.decode("utf-8", "replace").rstrip("/")
+
+    def layout(self, mount: str = "/workspace") -> Layout:
+        """The contract's paths below `<root><mount>/podctl`."""
+        return Layout(PurePosixPath(f"{self.root}{mount}/podctl"))
+
+
+def remote_root(session: Session) -> str:
+    """The prefix of absolute paths on this pod; asked once per connection."""
+    return session.root
+
+
+def _check_endpoint(endpoint: Endpoint) -> None:
+    host = endpoint.host
+    plain = host and not host.startswith("-") and all(c.isalnum() or c in ".:-_" for c in host)
+    if not plain or not 0 < endpoint.port < 65536 or endpoint.user.startswith("-"):
+        raise UsageError("the provider's address for the pod makes no sense", where=repr(endpoint))
+
+
+def _connect_patiently(identity: _Identity, deadline_seconds: float) -> Session:
+    timing, clock = identity.timing, identity.clock
+    deadline = clock() + deadline_seconds
+    wait = timing.first_wait
+    while True:
+        left = deadline - clock()
+        try:
+            return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)))
+        except Unreachable:
+            left = deadline - clock()
+            if left <= 0:
+                raise
+        # Spread, so that four connections that were cut together do not come back together.
+        identity.sleep(min(left, wait * random.uniform(0.7, 1.3)))  # noqa: S311 (not a secret)
+        wait = min(wait * 1.6, timing.longest_wait)
+
+
+def _connect_once(identity: _Identity, seconds: float) -> Session:
+    transport = None
+    try:
+        key = paramiko.Ed25519Key.from_private_key_file(str(identity.key_path))
+    except (OSError, paramiko.SSHException) as error:
+        raise AuthRefused(
+            "our own SSH key cannot be read", where=str(identity.key_path), cause=str(error)
+        ) from error
+    try:
+        link = WatchedSocket.dial(identity.endpoint.host, identity.endpoint.port, seconds)
+        transport = paramiko.Transport(link, default_window_size=WINDOW)
+        _negotiate(transport, identity.host_keys, seconds)
+        transport.auth_publickey(identity.endpoint.user, key)
+    except paramiko.AuthenticationException as error:
+        raise AuthRefused("sshd on the pod refuses our key", where=str(identity)) from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Unreachable(
+            "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
+        ) from error
+    finally:
+        if transport is not None and not transport.is_authenticated():
+            transport.close()
+    pulse = Pulse(transport, link, identity.timing.alive_seconds, identity.timing.alive_count)
+    pulse.start()
+    return Session(identity, transport, pulse)
+
+
+def _negotiate(transport: paramiko.Transport, host_keys: PinnedKeys, seconds: float) -> None:
+    """Exchange keys and compare the server's with the pins, before anything else is said."""
+    options = transport.get_security_options()
+    options.ciphers = [name for name in CIPHERS if name in options.ciphers]
+    if wanted := host_keys.kinds():
+        options.key_types = [k for k in options.key_types if k in wanted] or options.key_types
+    transport.packetizer.REKEY_BYTES = NO_REKEY
+    transport.packetizer.REKEY_PACKETS = 2**31
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = seconds
+    transport.start_client(timeout=seconds)
+    remote = transport.get_remote_server_key()
+    host_keys.check(HostKey(remote.get_name(), remote.asbytes()))

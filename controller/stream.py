@@ -1,0 +1,217 @@
+"""One command on a pod as a pair of streams, and what can go wrong with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from controller.errors import ConnectionLost, PodctlError
+
+WINDOW = 4 * 2**20  # bytes in flight; larger ones make paramiko slower
+CAP = 16 * 2**20  # bytes kept of one command's output
+
+
+class Unreachable(ConnectionLost):
+    """The network did not carry us to the pod's sshd; the pod and its job may be well."""
+
+    code = "unreachable"
+
+
+class CommandTimeout(ConnectionLost):
+    """The connection stands and the command did not answer in time; it may still run."""
+
+    code = "command-timeout"
+
+
+class CommandFailed(PodctlError):
+    """A command of ours ended with a status other than 0."""
+
+    code = "command-failed"
+
+
+@dataclass(frozen=True)
+class Result:
+    """`status` is -1 when a signal ended the command. `truncated`: more came than was kept."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False
+
+    def check(self, what: str) -> Result:
+        """Itself, or CommandFailed with the end of stderr as the cause."""
+        if self.status == 0:
+            return self
+        tail = self.stderr[-2000:].decode("utf-8", "replace").strip()
+        raise CommandFailed(f"{what}: status {self.status} on the pod", cause=tail)
+
+
+class Channel(Protocol):
+    """The part of an SSH channel that is needed here."""
+
+    exit_status: int
+    status_event: threading.Event
+
+    def settimeout(self, timeout: float | None) -> None: ...
+    def sendall(self, s: bytes) -> None: ...
+    def recv(self, nbytes: int) -> bytes: ...
+    def recv_stderr(self, nbytes: int) -> bytes: ...
+    def shutdown_write(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Connection(Protocol):
+    """What a stream asks of the connection under it."""
+
+    @property
+    def clock(self) -> Callable[[], float]: ...
+    def lost(self) -> bool: ...
+    def unreachable(self, error: BaseException | None) -> Unreachable: ...
+
+
+class Stream:
+    """The standard streams of one running command; one thread may send while another reads."""
+
+    def __init__(self, session: Connection, channel: Channel, deadline: float) -> None:
+        self._session = session
+        self._channel = channel
+        self._deadline = deadline  # by the session's clock
+        self._held = memoryview(b"")
+        self._stderr = bytearray()
+        self._drain = threading.Thread(target=self._read_stderr, daemon=True)
+        self._drain.start()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+    def _read_stderr(self) -> None:
+        while data := self._channel.recv_stderr(65536):
+            self._stderr += data[: max(0, CAP - len(self._stderr))]
+
+    def _wait(self) -> float:
+        left = self._deadline - self._session.clock()
+        if left <= 0:
+            raise self._late()
+        return left
+
+    def _late(self) -> CommandTimeout:
+        return CommandTimeout("the command on the pod did not answer in time", where=str(self))
+
+    def __str__(self) -> str:
+        return str(self._session)
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Blocks while the peer's window is full. Nothing happens if the command closed stdin."""
+        self._channel.settimeout(self._wait())
+        try:
+            self._channel.sendall(bytes(data))
+        except TimeoutError as error:
+            raise self._late() from error
+        except (OSError, EOFError) as error:
+            if self._session.lost():
+                raise self._session.unreachable(error) from error
+
+    def end(self) -> None:
+        """Close the command's stdin."""
+        try:
+            self._channel.shutdown_write()
+        except (OSError, EOFError) as error:
+            if self._session.lost():
+                raise self._session.unreachable(error) from error
+
+    def recv(self, most: int = WINDOW) -> memoryview:
+        """1 to `most` bytes; none only at the end of stdout."""
+        if not self._held:
+            self._held = memoryview(self._receive())
+        data, self._held = self._held[:most], self._held[most:]
+        return data
+
+    def _receive(self) -> bytes:
+        self._channel.settimeout(self._wait())
+        try:
+            data = self._channel.recv(WINDOW)
+        except TimeoutError as error:
+            raise self._late() from error
+        if not data:
+            self._await_status()
+        return data
+
+    def _await_status(self) -> None:
+        """At the end of stdout: the status has come, or the channel or connection has ended."""
+        if not self._channel.status_event.wait(self._wait()):
+            raise self._late()
+        if self._channel.exit_status < 0 and self._session.lost():
+            raise self._session.unreachable(None)
+
+    def exactly(self, count: int) -> bytes:
+        """`count` bytes; CommandFailed when stdout ends before."""
+        parts = []
+        while count:
+            part = self.recv(count)
+            if not part:
+                self._ended_early()
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def line(self, most: int = CAP) -> bytes:
+        """One line without its end; CommandFailed when it is longer or stdout ends before."""
+        found = bytearray()
+        while len(found) <= most:
+            part = bytes(self.recv())
+            if not part:
+                self._ended_early()
+            head, newline, rest = part.partition(b"\n")
+            found += head
+            if newline:
+                self._held = memoryview(rest + bytes(self._held))
+                return bytes(found)
+        raise CommandFailed("a line from the pod is too long", where=str(self))
+
+    def _ended_early(self) -> None:
+        self.finish().check("a command on the pod ended early")
+        raise CommandFailed("a command on the pod said less than it should", where=str(self))
+
+    def finish(self, cap: int = CAP) -> Result:
+        """Read to the end and wait for the status."""
+        kept, truncated = bytearray(), False
+        while part := self.recv():
+            truncated = truncated or len(kept) + len(part) > cap
+            kept += part[: cap - len(kept)]
+        self._drain.join(self._wait())
+        return Result(self._channel.exit_status, bytes(kept), bytes(self._stderr[:cap]), truncated)
+
+
+class Sender(threading.Thread):
+    """Feeds a command's stdin while its output is read, so that neither side waits for ever."""
+
+    def __init__(self, stream: Stream, data: bytes) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._data = data
+
+    def run(self) -> None:
+        try:
+            self._stream.send(self._data)
+            self._stream.end()
+        except ConnectionLost:
+            return  # the reader meets the same and tells it
+
+    def __enter__(self) -> Sender:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.__exit__(None, None, None)
+        self.join(5)
