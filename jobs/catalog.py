@@ -1,0 +1,158 @@
+"""Which stages there are: those that come with podctl, a project's overrides, a project's own.
+
+An override is merged into the built-in stage table by table and key by key; a list replaces the
+list. Every mistake is a `CatalogError` that names the path of its key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import graphlib
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from .stage import Stage
+
+MAX_STAGES = 200
+ROOT = "stages"
+
+
+class CatalogError(ValueError):
+    """A stage is not well defined. `path` is the key, e.g. `stages.stage1c.hardware.gpus`."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+def load_stages(user: Mapping[str, object], model: str | None = None) -> dict[str, Stage]:
+    """Every stage, in an order in which each comes after what it needs.
+
+    `user` holds the `[stages.<name>]` tables of podctl.toml. `model` is the project's model: the
+    default of `parameters.model` in the stages that have one. Raises: CatalogError.
+    """
+    if len(user) > MAX_STAGES:
+        raise CatalogError(ROOT, f"{len(user)} stages, at most {MAX_STAGES}")
+    stages: dict[str, Stage] = {}
+    for name, table in (_with_model(built_in(), model) | dict(user)).items():
+        base = _with_model(built_in(), model).get(name, {})
+        stages[name] = _stage(name, base, table)
+    return {name: stages[name] for name in order(stages)}
+
+
+@cache
+def _document() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(resources.files(__package__).joinpath("stage1.toml").read_text("utf-8"))
+
+
+def built_in() -> dict[str, dict[str, Any]]:
+    """The tables of the stages that come with podctl, by name; a copy of one's own."""
+    return {name: merge(table, {}) for name, table in _document().items()}
+
+
+def order(stages: Mapping[str, Stage]) -> tuple[str, ...]:
+    """Names so that each stands after what it needs; otherwise as given.
+
+    Raises: CatalogError for a stage that nobody defines, or that needs itself in the end.
+    """
+    for name, stage in stages.items():
+        for need in stage.needs:
+            if need not in stages:
+                raise CatalogError(f"{ROOT}.{name}.needs", _unknown("stage", need, list(stages)))
+    sorter = graphlib.TopologicalSorter({name: stages[name].needs for name in stages})
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        circle = " → ".join(str(one) for one in reversed(error.args[1]))
+        first = str(error.args[1][-1])
+        raise CatalogError(f"{ROOT}.{first}.needs", f"needs itself in the end: {circle}") from error
+    place = {name: number for number, name in enumerate(stages)}
+    done: list[str] = []
+    ready: list[str] = []
+    while sorter.is_active():
+        ready = sorted((*ready, *sorter.get_ready()), key=place.__getitem__)
+        done.append(ready.pop(0))
+        sorter.done(done[-1])
+    return tuple(done)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `base`: tables key by key at any depth, everything else replaced."""
+    found = {key: merge(v, {}) if isinstance(v, Mapping) else v for key, v in base.items()}
+    for key, value in over.items():
+        below = found.get(key)
+        if isinstance(value, Mapping):
+            found[key] = merge(below if isinstance(below, Mapping) else {}, value)
+        else:
+            found[key] = value
+    return found
+
+
+def _with_model(tables: dict[str, dict[str, Any]], model: str | None) -> dict[str, dict[str, Any]]:
+    if model is not None:
+        for table in tables.values():
+            if "model" in table.get("parameters", {}):
+                table["parameters"]["model"] = model
+    return tables
+
+
+def _stage(name: str, base: Mapping[str, Any], table: object) -> Stage:
+    if not isinstance(table, Mapping):
+        raise CatalogError(f"{ROOT}.{name}", "must be a table")
+    _known_keys(f"{ROOT}.{name}", Stage, table)
+    if "name" in table and table["name"] != name:
+        raise CatalogError(f"{ROOT}.{name}.name", f"is {name!r} already, by the table's head")
+    whole = merge(base, table) | {"name": name}
+    whole.setdefault("title", name)
+    try:
+        stage = Stage.model_validate(whole)
+    except ValidationError as error:
+        raise _problem(name, error) from error
+    if stage.max_hours < stage.hours:
+        path = f"{ROOT}.{name}.max_hours"
+        raise CatalogError(path, f"{stage.max_hours:g} is below the {stage.hours:g} expected hours")
+    return stage
+
+
+def _known_keys(path: str, model: type[BaseModel], table: Mapping[str, object]) -> None:
+    """Refuse unknown keys of `table` and of the tables in it that have a model."""
+    for key, value in table.items():
+        field = model.model_fields.get(key)
+        if field is None:
+            raise CatalogError(f"{path}.{key}", _unknown("key", key, list(model.model_fields)))
+        below = _model_of(field.annotation)
+        if below is None:
+            continue
+        for place, one in enumerate(value) if isinstance(value, list | tuple) else [(None, value)]:
+            if isinstance(one, Mapping):
+                where = f"{path}.{key}" if place is None else f"{path}.{key}.{place}"
+                _known_keys(where, below, one)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, alone or in a tuple."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def _problem(name: str, error: ValidationError) -> CatalogError:
+    """The first of pydantic's complaints, with its path in podctl.toml."""
+    first = error.errors()[0]
+    path = ".".join((ROOT, name, *(str(part) for part in first["loc"])))
+    if first["type"] == "missing":
+        return CatalogError(path, "is required for a stage of your own")
+    return CatalogError(path, str(first["msg"]))
+
+
+def _unknown(what: str, name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f"unknown {what} {name!r}; {hint}" if what == "stage" else f"unknown key; {hint}"

@@ -1,0 +1,24 @@
+"""One instruction with its canonical answer and its specification of a correct response."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .verifier import Check, verify
+
+TYPES = ("completion", "qa", "generation", "response")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """`type` is one of `TYPES`, `kind` the family of its template; `checks` as in `verifier`."""
+
+    text: str
+    type: str
+    kind: str
+    answer: str
+    checks: tuple[Check, ...]
+
+    def reasons(self, response: str) -> tuple[str, ...]:
+        """Why `response` is wrong; empty when it is correct."""
+        return verify(self.checks, response)

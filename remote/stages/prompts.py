@@ -1,0 +1,50 @@
+"""How an instruction becomes text for a model without a chat template.
+
+The bare prompt is the instruction and a line break; a response begins with a space, so that the
+tokens of prompt and response never merge. No roles, no special tokens.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .instruction import Instruction
+
+DELIMITER = "\n###\n"  # ends a response on a sheet of solved instructions
+
+
+def bare(instruction: str) -> str:
+    """The prompt that holds nothing but the instruction."""
+    return instruction.strip() + "\n"
+
+
+def completion(response: str) -> str:
+    """The response as it follows a prompt."""
+    return " " + response.strip()
+
+
+def solved(instruction: Instruction) -> str:
+    """One solved item of a sheet, with its delimiter."""
+    return bare(instruction.text) + completion(instruction.answer) + DELIMITER
+
+
+def cut(text: str) -> str:
+    """A generated text up to the end of its response."""
+    return text.split(DELIMITER.rstrip("\n"), 1)[0].strip()
+
+
+@dataclass(frozen=True)
+class CompletionStylePrompts:
+    """Few-shot prompts: `shots` solved examples of `pool`, drawn by `seed` and instruction."""
+
+    pool: Sequence[Instruction]
+    shots: int = 3
+    seed: int = 0
+
+    def render(self, instruction: str) -> str:
+        """The prompt for `instruction`; the instruction itself is never among its examples."""
+        draw = random.Random(f"{self.seed}/{instruction}")  # noqa: S311 - not a secret
+        others = [one for one in self.pool if one.text != instruction]
+        return "".join(solved(one) for one in draw.sample(others, self.shots)) + bare(instruction)

@@ -1,0 +1,160 @@
+"""Machine-checkable specifications of a correct response; standard library only.
+
+A specification is a list of checks, each a JSON object with a `check` field; a response is correct
+when every check holds. Length and punctuation alone never make a response correct: each
+specification of the instruction sets also names facts.
+
+    contains     values, [case]          every value occurs as whole words
+    accepts      values, [case]          at least one value occurs as whole words
+    excludes     values, [case]          none occurs
+    occurs       value, exactly          the word occurs exactly so often
+    repeats      value, exactly          the word stands exactly so often in a row, and nowhere else
+    items        accepted, exactly       after the last colon: so many distinct items, all accepted
+    sentences    [at_least], [at_most]   sentences by their final punctuation
+    words        [at_least], [at_most]
+    characters   [at_least], [at_most]
+    starts_with  value                   ignoring case
+    ends_with    value
+    case         value upper|lower       every letter
+    json_keys    keys                    a JSON object with exactly these keys
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Check = Mapping[str, Any]
+
+
+class VerifierError(ValueError):
+    """The specification itself is not one: unknown check, or a field missing or of a wrong type."""
+
+
+def verify(checks: Sequence[Check], response: str) -> tuple[str, ...]:
+    """Why `response` is wrong, one reason a failed check; empty when it is correct."""
+    if not checks:
+        raise VerifierError("no checks: nothing would make this response wrong")
+    reasons = (_apply(check, response.strip()) for check in checks)
+    return tuple(reason for reason in reasons if reason is not None)
+
+
+def _apply(check: Check, text: str) -> str | None:
+    name = check.get("check") if isinstance(check, Mapping) else None
+    rule = _RULES.get(name) if isinstance(name, str) else None
+    if rule is None:
+        raise VerifierError(f"unknown check {name!r}; known: {', '.join(sorted(_RULES))}")
+    try:
+        return rule(check, text)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise VerifierError(f"check {name}: field missing or of a wrong type: {error}") from error
+
+
+def _found(value: str, text: str, case: bool) -> int:
+    """How often `value` occurs as whole words."""
+    pattern = rf"(?<!\w){re.escape(value)}(?!\w)"
+    return len(re.findall(pattern, text, 0 if case else re.IGNORECASE))
+
+
+def _contains(check: Check, text: str) -> str | None:
+    missing = [v for v in check["values"] if not _found(v, text, bool(check.get("case")))]
+    return f"lacks {', '.join(missing)}" if missing else None
+
+
+def _accepts(check: Check, text: str) -> str | None:
+    if any(_found(v, text, bool(check.get("case"))) for v in check["values"]):
+        return None
+    return f"none of the accepted answers: {', '.join(check['values'][:5])}"
+
+
+def _excludes(check: Check, text: str) -> str | None:
+    extra = [v for v in check["values"] if _found(v, text, bool(check.get("case")))]
+    return f"must not have {', '.join(extra)}" if extra else None
+
+
+def _occurs(check: Check, text: str) -> str | None:
+    count, need = _found(check["value"], text, False), check["exactly"]
+    return None if count == need else f"{check['value']!r} {count} times, need {need}"
+
+
+def _repeats(check: Check, text: str) -> str | None:
+    word, need = re.escape(check["value"]), check["exactly"]
+    run = re.search(rf"(?<!\w){word}(?:,? {word}){{{need - 1}}}(?!\w)", text, re.IGNORECASE)
+    if run is None:
+        return f"{check['value']!r} does not stand {need} times in a row"
+    return _occurs(check, text)
+
+
+def _items(check: Check, text: str) -> str | None:
+    _, colon, tail = text.rpartition(":")
+    if not colon:
+        return "no list after a colon"
+    found = [p.strip(" .\n").lower() for p in re.split(r",|\band\b", tail) if p.strip(" .\n")]
+    accepted = {value.lower() for value in check["accepted"]}
+    wrong = [item for item in found if item not in accepted]
+    if wrong:
+        return f"not accepted: {', '.join(wrong[:3])}"
+    if len(found) != check["exactly"] or len(set(found)) != len(found):
+        return f"{len(set(found))} distinct items of {len(found)}, need {check['exactly']}"
+    return None
+
+
+def _sentences(check: Check, text: str) -> str | None:
+    return _between(check, len(re.findall(r"[.!?]+(?=\s|$)", text)), "sentences")
+
+
+def _words(check: Check, text: str) -> str | None:
+    return _between(check, len(text.split()), "words")
+
+
+def _characters(check: Check, text: str) -> str | None:
+    return _between(check, len(text), "characters")
+
+
+def _between(check: Check, count: int, what: str) -> str | None:
+    low, high = check.get("at_least", 0), check.get("at_most", float("inf"))
+    return None if low <= count <= high else f"{count} {what}, need {low} to {high}"
+
+
+def _starts_with(check: Check, text: str) -> str | None:
+    right = text.lower().startswith(check["value"].lower())
+    return None if right else f"does not start with {check['value']!r}"
+
+
+def _ends_with(check: Check, text: str) -> str | None:
+    return None if text.endswith(check["value"]) else f"does not end with {check['value']!r}"
+
+
+def _case(check: Check, text: str) -> str | None:
+    wanted = {"upper": text.upper(), "lower": text.lower()}[check["value"]]
+    return None if text == wanted else f"not all {check['value']} case"
+
+
+def _json_keys(check: Check, text: str) -> str | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return "not JSON"
+    if not isinstance(value, dict):
+        return "not a JSON object"
+    right = set(value) == set(check["keys"])
+    return None if right else f"keys {sorted(value)}, need {sorted(check['keys'])}"
+
+
+_RULES: dict[str, Callable[[Check, str], str | None]] = {
+    "contains": _contains,
+    "accepts": _accepts,
+    "excludes": _excludes,
+    "occurs": _occurs,
+    "repeats": _repeats,
+    "items": _items,
+    "sentences": _sentences,
+    "words": _words,
+    "characters": _characters,
+    "starts_with": _starts_with,
+    "ends_with": _ends_with,
+    "case": _case,
+    "json_keys": _json_keys,
+}
