@@ -1,0 +1,89 @@
+"""Which offers a stage's need accepts, in which order, and why not the others. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.providers import Hardware, Offer
+
+NONE = "NONE"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """An offer that a need does not accept, with the reason in words."""
+
+    offer: Offer
+    reason: str
+
+
+def ranked(offers: Iterable[Offer], need: Hardware) -> tuple[Offer, ...]:
+    """The accepted offers, cheapest first; those without stock come last, not never."""
+    return by_price(offer for offer in offers if why_not(offer, need) is None)
+
+
+def by_price(offers: Iterable[Offer]) -> tuple[Offer, ...]:
+    """Cheapest first; availability NONE after all others."""
+    return tuple(
+        sorted(
+            offers,
+            key=lambda offer: (offer.availability == NONE, offer.usd_per_hour, offer.id),
+        )
+    )
+
+
+def rejections(offers: Iterable[Offer], need: Hardware) -> tuple[Rejection, ...]:
+    """Every offer of the needed kind (GPU or CPU) that is not accepted, cheapest first."""
+    kind = "cpu" if need.cpu else "gpu"
+    return tuple(
+        Rejection(offer, reason)
+        for offer in by_price(one for one in offers if one.kind == kind)
+        if (reason := why_not(offer, need)) is not None
+    )
+
+
+def why_not(offer: Offer, need: Hardware) -> str | None:
+    """The first reason against `offer` in words; None when `need` accepts it."""
+    if need.cpu is not None:
+        return _why_not_cpu(offer, need)
+    return _why_not_gpu(offer, need) or _too_dear(offer, need, need.gpu_count)
+
+
+def _why_not_cpu(offer: Offer, need: Hardware) -> str | None:
+    if offer.kind != "cpu":
+        return f"needs no GPU; {offer.name}: no"
+    if not _named(offer, (need.cpu or "",)):
+        return f"needs the CPU flavor {need.cpu}; {offer.id}: no"
+    if need.cloud != offer.cloud:
+        return f"needs the {need.cloud} cloud; {offer.name} is in {offer.cloud}: no"
+    return _too_dear(offer, need, need.vcpu_count)
+
+
+def _why_not_gpu(offer: Offer, need: Hardware) -> str | None:
+    if offer.kind != "gpu":
+        return f"needs a GPU; {offer.name} has none: no"
+    if offer.memory_gb < need.min_gpu_memory_gb:
+        return f"needs about {need.min_gpu_memory_gb} GB; {offer.name} {offer.memory_gb} GB: no"
+    if need.gpus and not _named(offer, need.gpus):
+        return f"not among the types that the stage accepts; {offer.name}: no"
+    if not need.gpus and offer.id.startswith("AMD"):
+        return f"needs CUDA unless the stage names the type; {offer.name}: no"
+    if need.cloud != offer.cloud:
+        return f"needs the {need.cloud} cloud; {offer.name} is in {offer.cloud}: no"
+    return None
+
+
+def _named(offer: Offer, names: tuple[str, ...]) -> bool:
+    """By catalog id or by the short name that people know, in any case."""
+    wanted = {name.casefold() for name in names}
+    return offer.id.casefold() in wanted or offer.name.casefold() in wanted
+
+
+def _too_dear(offer: Offer, need: Hardware, count: int) -> str | None:
+    """Compares the price of `count` units, whatever number the offer is for."""
+    price = offer.usd_per_hour / max(1, offer.count) * count
+    if need.max_usd_per_hour is None or price <= need.max_usd_per_hour + 1e-9:
+        return None
+    units = f"{count} x {offer.name}" if count > 1 else offer.name
+    return f"at most ${need.max_usd_per_hour:.2f}/h; {units} ${price:.2f}/h: no"

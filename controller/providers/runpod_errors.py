@@ -1,0 +1,211 @@
+"""What an answer that is no success means, decided once.
+
+A definite no and "nobody knows" are different things: after the second a create may bill. So only
+what RunPod itself said counts as a no; an error page of a proxy in between does not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from pydantic import ValidationError
+
+from controller.cleaning import clean_line
+from controller.providers import Kind, ProviderError
+from controller.providers.runpod_exchange import Answer
+from controller.providers.runpod_wire import Problem
+
+MAX_TEXT = 600  # characters of a provider's message that are worth showing
+
+_CAPACITY = (
+    "no longer any instances available",
+    "no instances currently available",
+    "no instances available",
+    "does not have the resources to deploy",
+    "not enough free gpus",
+    "insufficient resources",
+    "insufficient capacity",
+    "supply_constraint",
+)
+_BALANCE = ("balance is too low", "insufficient balance", "insufficient_balance", "spend limit")
+_LIMIT = re.compile(r'"[^"]*"\s*;\s*r=0\s*;\s*t=(\d{1,6})')  # a used-up window of `RateLimit`
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request as an error message needs it."""
+
+    what: str  # "create a pod"
+    method: str
+    path: str
+    missing: Kind = Kind.CONFLICT  # what 404 means here
+
+    @property
+    def where(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def unreached(ask: Ask, why: str, *, sent: bool) -> ProviderError:
+    """No whole answer came; `sent` says whether the request may have arrived."""
+    state = "it may have happened" if sent else "nothing was sent"
+    return ProviderError(
+        f"could not {ask.what}: no answer from the provider",
+        kind=Kind.TRANSIENT,
+        sent=sent,
+        where=ask.where,
+        cause=f"{_short(why)} ({state})",
+        hint="podctl doctor checks the network, the key and the provider",
+    )
+
+
+def unusable(ask: Ask, answer: Answer | None, why: str) -> ProviderError:
+    """Something answered, and it was not the API."""
+    return ProviderError(
+        f"could not {ask.what}: the answer is not the provider's API",
+        kind=Kind.TRANSIENT,
+        status=answer.status if answer else None,
+        retry_after=retry_after(answer.headers) if answer else None,
+        where=ask.where,
+        cause=_short(why),
+        hint="a proxy or a sign-in page may be in between; podctl doctor checks",
+    )
+
+
+def refused(ask: Ask, answer: Answer) -> ProviderError:
+    """The error for an answer with a status of 400 or more."""
+    problem = _problem(answer.raw)
+    if problem is None and answer.status != 429:
+        return unusable(ask, answer, f"status {answer.status}: {_short(_text(answer.raw), 120)!r}")
+    said = _said(problem)
+    kind = _kind(ask, answer.status, said.lower())
+    return ProviderError(
+        f"could not {ask.what}: {_verdict(kind, answer.status)}",
+        kind=kind,
+        status=answer.status,
+        retry_after=retry_after(answer.headers),
+        where=ask.where,
+        cause=said or f"status {answer.status}",
+        hint=_hint(kind, answer.status, said.lower()),
+    )
+
+
+def _kind(ask: Ask, status: int, said: str) -> Kind:
+    if status == 429:
+        return Kind.THROTTLED
+    if status >= 500 or status == 408:
+        return Kind.TRANSIENT
+    if status == 409:
+        return Kind.CONFLICT
+    if status == 404:
+        return ask.missing
+    if status == 400 and _mentions(said, _CAPACITY) and not _mentions(said, _BALANCE):
+        return Kind.CAPACITY
+    if status == 403 and "requested pool" in said:
+        return Kind.CAPACITY  # this type is closed to the account; another may not be
+    return Kind.REFUSED
+
+
+def _verdict(kind: Kind, status: int) -> str:
+    if status == 401:
+        return "the key is not accepted"
+    return {
+        Kind.REFUSED: "the provider refuses",
+        Kind.CAPACITY: "no capacity",
+        Kind.CONFLICT: "not possible in the pod's present state",
+        Kind.THROTTLED: "too many requests",
+        Kind.TRANSIENT: "the provider has a failure of its own",
+    }[kind]
+
+
+_KEY_HINT = (
+    "the key comes from RUNPOD_API_KEY, the file named by RUNPOD_API_KEY_FILE, or api_key under "
+    "[default] in ~/.runpod/config.toml; podctl doctor checks it"
+)
+
+
+def _hint(kind: Kind, status: int, said: str) -> str:
+    if status == 401:
+        return _KEY_HINT
+    if status == 403 and kind is Kind.REFUSED:
+        return f"the key lacks this permission; {_KEY_HINT}"
+    if status == 402 or _mentions(said, _BALANCE):
+        return "add funds in RunPod's console under Billing, then the same command again"
+    if status == 410:
+        return "this part of the API is retired; a newer podctl is needed"
+    if status == 404 and kind is Kind.REFUSED:
+        return "check RUNPOD_API_BASE_URL, and the ids of volumes in podctl.toml"
+    if kind is Kind.CAPACITY:
+        return "podctl gpus shows what is available now; allow more types or data centers"
+    if kind is Kind.CONFLICT:
+        return "podctl status shows the pod as it is now"
+    return ""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the provider asks us to wait: `Retry-After`, else a used-up `RateLimit`."""
+    text = headers.get("Retry-After", "").strip()
+    if text:
+        return _delay(text, server_time(headers))
+    windows = [int(found) for found in _LIMIT.findall(headers.get("RateLimit", ""))]
+    return float(max(windows)) if windows else None
+
+
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """The `Date` header as Unix seconds."""
+    return _http_date(headers.get("Date", ""))
+
+
+def _delay(text: str, now: float | None) -> float | None:
+    """Both forms of the header; a date is measured by the provider's own clock."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        moment = _http_date(text)
+        return None if moment is None or now is None else max(0.0, moment - now)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _problem(raw: bytes) -> Problem | None:
+    """The body as a problem document; None when it is no JSON object at all."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(document, dict) and isinstance(document.get("error"), str):
+        document = {**document, "detail": document.get("detail", document["error"])}
+    try:
+        return Problem.model_validate(document)
+    except ValidationError:
+        return None
+
+
+def _said(problem: Problem | None) -> str:
+    if problem is None:
+        return ""
+    parts = [problem.detail or problem.title or "", *(problem.errors or ())]
+    return _short("; ".join(part for part in parts if part))
+
+
+def _mentions(said: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in said for phrase in phrases)
+
+
+def _text(raw: bytes) -> str:
+    return raw[: 4 * MAX_TEXT].decode("utf-8", "replace")
+
+
+def _short(text: str, limit: int = MAX_TEXT) -> str:
+    line = clean_line(text[: 4 * limit])
+    return line if len(line) <= limit else f"{line[:limit]}…"
