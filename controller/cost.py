@@ -15,24 +15,31 @@ from state.interval import SCALE, Interval, Total, milliseconds
 # RunPod's published storage prices, USD per GB and month (docs: pods/pricing). A stopped pod's
 # container disk is wiped and free; its volume costs double.
 HOURS_PER_MONTH = 730.0
-DISK_USD_PER_GB_MONTH = 0.10  # container disk, and a volume while its pod runs
-PARKED_USD_PER_GB_MONTH = 0.20  # a volume while its pod is stopped
-NETWORK_USD_PER_GB_MONTH = 0.07  # a network volume, pod or no pod
-NETWORK_BULK_USD_PER_GB_MONTH = 0.05  # what lies beyond the first 1,000 GB of it
+CONTAINER_DISK_USD_GB_MONTH = 0.10  # a running pod's
+VOLUME_USD_GB_MONTH = 0.10  # while its pod runs
+PARKED_USD_GB_MONTH = 0.20  # the volume while its pod is stopped
+NETWORK_USD_GB_MONTH = 0.07  # a network volume, pod or no pod
+NETWORK_BULK_USD_GB_MONTH = 0.05  # what lies beyond the first 1,000 GB of it
 NETWORK_BULK_GB = 1000.0
 
 GUARD_SLACK_HOURS = 20 / 60  # the guard's own retries, when the provider does not take the stop
 STORAGE = ("disk", "parked-disk", "network-volume")
 
 
+def disk_usd_per_hour(gigabytes: float, usd_gb_month: float) -> float:
+    return gigabytes * usd_gb_month / HOURS_PER_MONTH
+
+
 def running_disk_rate(disk_gb: float, volume_gb: float) -> float:
     """Container disk and volume of a running pod."""
-    return (disk_gb + volume_gb) * DISK_USD_PER_GB_MONTH / HOURS_PER_MONTH
+    return disk_usd_per_hour(disk_gb, CONTAINER_DISK_USD_GB_MONTH) + disk_usd_per_hour(
+        volume_gb, VOLUME_USD_GB_MONTH
+    )
 
 
 def parked_disk_rate(volume_gb: float) -> float:
     """The volume of a stopped pod."""
-    return volume_gb * PARKED_USD_PER_GB_MONTH / HOURS_PER_MONTH
+    return disk_usd_per_hour(volume_gb, PARKED_USD_GB_MONTH)
 
 
 def parked_usd_per_day(volume_gb: float) -> float:
@@ -42,8 +49,9 @@ def parked_usd_per_day(volume_gb: float) -> float:
 def network_volume_rate(gigabytes: float) -> float:
     """A network volume, which bills whether or not a pod is attached."""
     bulk = max(0.0, gigabytes - NETWORK_BULK_GB)
-    month = (gigabytes - bulk) * NETWORK_USD_PER_GB_MONTH + bulk * NETWORK_BULK_USD_PER_GB_MONTH
-    return month / HOURS_PER_MONTH
+    return disk_usd_per_hour(gigabytes - bulk, NETWORK_USD_GB_MONTH) + disk_usd_per_hour(
+        bulk, NETWORK_BULK_USD_GB_MONTH
+    )
 
 
 @dataclass(frozen=True)
