@@ -40,9 +40,9 @@ def yes_option(help_text: str) -> Callable[[F], F]:
 
 def provider_of(project: Project, terminal: Terminal) -> Provider:
     """The project's provider; its key is never shown from here on."""
-    from controller.cloud import key_of, open_provider
+    from controller.cloud import api_key, open_provider
 
-    terminal.redact.add(key_of(project))
+    terminal.redact.add(api_key(project).reveal())
     return open_provider(project)
 
 
