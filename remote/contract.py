@@ -227,6 +227,8 @@ class Layout:
 # What a job finds in its environment.
 ENV_RUN = "PODCTL_RUN"
 ENV_STAGE = "PODCTL_STAGE"
+ENV_RUN_DIR = "PODCTL_RUN_DIR"  # <root>/runs/<run>; lines appended to its file `announced` name
+# finished outputs (relative to work/), which are then fetched without waiting for them to settle
 ENV_METRICS = "PODCTL_METRICS"  # append JSON lines {"step", "max_steps", "loss", …} here
 ENV_PARAMETERS = "PODCTL_PARAMETERS"  # path of the stage's parameters, a JSON object
 # What the pod finds in its own.
