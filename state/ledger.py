@@ -27,6 +27,11 @@ _COLUMNS = (
     "id, pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"
     " started_ms, ended_ms, end_source"
 )
+_INSERT = """
+    INSERT INTO interval (pod_id, lease, run, stage, kind, nano_per_hour, rate_source,
+        started_ms, ended_ms, end_source)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _TOTALS = """
     SELECT subject, stage, kind, sum(ms), sum(nano), sum(rest), sum(rate) FROM (
         SELECT subject, stage, kind, ms, nano, rest, 0 AS rate
@@ -130,14 +135,8 @@ class Ledger:
 
     def record(self, intervals: Iterable[Interval]) -> int:
         """Add closed intervals that were not followed as they happened; their ids are ignored."""
-        count = 0
         with writing(self.connection, self.epoch):
-            for interval in intervals:
-                if interval.ended_ms is None:
-                    raise StateError("only a closed interval can be recorded afterwards")
-                self._insert(interval)
-                count += 1
-        return count
+            return self.connection.executemany(_INSERT, map(_closed, intervals)).rowcount
 
     def intervals(
         self,
@@ -159,8 +158,21 @@ class Ledger:
         return self._totals("stage", now)
 
     def by_pod(self, now: float, pod_id: str | None = None) -> tuple[Total, ...]:
-        """Sums per pod, stage and kind."""
+        """Sums per pod, stage and kind, of one pod or of all."""
         return self._totals("pod", now, pod_id)
+
+    def recent_pods(self, count: int) -> tuple[str, ...]:
+        """Every pod that bills, then those that billed last, `count` at least where there are."""
+        with translated():
+            rows = self.connection.execute(
+                "SELECT pod_id FROM interval WHERE ended_ms IS NULL UNION ALL"
+                " SELECT * FROM (SELECT pod_id FROM interval ORDER BY id DESC LIMIT ?)",
+                (count * 100,),
+            ).fetchall()
+            billing = self.connection.execute(
+                "SELECT count(DISTINCT pod_id) FROM interval WHERE ended_ms IS NULL"
+            ).fetchone()[0]
+        return tuple(dict.fromkeys(pod_id for (pod_id,) in rows))[: max(count, billing)]
 
     def by_run(self, now: float, run: str | None = None) -> tuple[Total, ...]:
         """Sums per run and kind; what belongs to no run is left out."""
@@ -192,13 +204,7 @@ class Ledger:
         return self._insert(wanted)
 
     def _insert(self, interval: Interval) -> int:
-        values = dataclasses.astuple(interval)[1:]
-        row = self.connection.execute(
-            "INSERT INTO interval (pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"
-            " started_ms, ended_ms, end_source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            values,
-        ).lastrowid
-        return int(row or 0)
+        return int(self.connection.execute(_INSERT, _values(interval)).lastrowid or 0)
 
     def _close(self, interval: Interval, at_ms: int, source: str) -> None:
         self.connection.execute(
@@ -217,3 +223,24 @@ class Ledger:
                 values,
             ).fetchall()
         return tuple(Interval(*row) for row in rows)
+
+
+def _values(one: Interval) -> tuple[str | int | None, ...]:
+    return (
+        one.pod_id,
+        one.lease,
+        one.run,
+        one.stage,
+        one.kind,
+        one.nano_per_hour,
+        one.rate_source,
+        one.started_ms,
+        one.ended_ms,
+        one.end_source,
+    )
+
+
+def _closed(one: Interval) -> tuple[str | int | None, ...]:
+    if one.ended_ms is None:
+        raise StateError("only a closed interval can be recorded afterwards")
+    return _values(one)

@@ -132,7 +132,6 @@ _LEDGER = (
     "CREATE UNIQUE INDEX interval_open ON interval (pod_id, kind) WHERE ended_ms IS NULL",
     "CREATE INDEX interval_pod ON interval (pod_id)",
     "CREATE INDEX interval_run ON interval (run) WHERE run IS NOT NULL",
-    "CREATE INDEX interval_stage ON interval (stage)",
     # Sums of the closed intervals, kept by triggers: reading them does not grow with the ledger.
     """
     CREATE TABLE total (
