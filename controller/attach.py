@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,8 @@ from controller.project import Project
 from controller.providers import Pod, PodStatus, Provider, ProviderError
 
 if TYPE_CHECKING:
+    from controller.agent_client import AgentClient
     from controller.ssh import Session
-    from remote.contract import Status
     from state.journal import Journal, Run
 
 CONNECT_SECONDS = 30.0
@@ -137,29 +136,10 @@ def fingerprints(provider: Provider, pod: Pod) -> tuple[str, ...]:
         return ()  # then the pin of an earlier connection counts
 
 
-def agent(
-    session: Session, target: Target, verb: str, *more: str, deadline_seconds: float = 30.0
-) -> bytes:
-    """What the agent on the pod answers to `verb`. Raises ConnectionLost, CommandFailed, NotFound."""
+def agent_of(session: Session, target: Target) -> AgentClient:
+    """The agent of the target's pod. Raises NotFound while nothing of the run is there."""
+    from controller.agent_client import AgentClient
+
     if not target.code:
         raise NotFound(f"nothing of {target.run} is on its pod yet", hint="podctl status")
-    layout = session.layout(MOUNT)
-    argv: Sequence[str] = (
-        *("python3", "-S", "-m", "remote.agent", verb),
-        *("--root", str(layout.root), "--run", target.run),
-        *more,
-    )
-    result = session.run(argv, cwd=layout.code(target.code), deadline_seconds=deadline_seconds)
-    return result.check(f"asking the agent for {verb}").stdout
-
-
-def agent_status(session: Session, target: Target) -> Status:
-    """One look at the job. Raises ConnectionLost, also when the answer is not understood."""
-    from remote.contract import ContractError, Status, load
-
-    try:
-        return load(Status, agent(session, target, "status"))
-    except ContractError as error:
-        raise ConnectionLost(
-            "the agent's answer is not understood", where=target.pod, cause=str(error)
-        ) from error
+    return AgentClient(session, session.layout(MOUNT), target.code)

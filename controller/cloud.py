@@ -68,13 +68,14 @@ def api_key(project: Project) -> Secret:
     return Secret(found)
 
 
-def open_provider(project: Project) -> Provider:
+def open_provider(project: Project, patience_seconds: float = 90.0) -> Provider:
     """The project's cloud, with what may be retried retried. Raises UsageError, Refused."""
     url, key = base_url(project), api_key(project)
-    from controller.providers.retry import Retrying
+    from controller.providers.retry import Patience, Retrying
     from controller.providers.runpod import RunPod
 
-    return Retrying(RunPod(key, url, name=project.config.project.provider))
+    provider = RunPod(key, url, name=project.config.project.provider)
+    return Retrying(provider, Patience(deadline=patience_seconds))
 
 
 def _key_of_home() -> str:

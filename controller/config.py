@@ -29,7 +29,8 @@ class ProjectSection(Model):
 
     name: Name = "project"
     provider: Literal["runpod", "emulator"] = "runpod"
-    model: str = "Qwen/Qwen2.5-32B"  # a hub id, or a folder of this project
+    # A hub id, or a folder of this project; None: as each stage says.
+    model: str | None = Field(default=None, min_length=1, max_length=240)
     api_base_url: str | None = Field(default=None, pattern=r"^https?://")
 
 
@@ -141,7 +142,7 @@ def _problem(error: Any, text: str) -> str:
     """One validation error as `section.key (line n): what; did you mean …?`."""
     path = [str(part) for part in error["loc"]]
     name = ".".join(path)
-    line = _line_of(path, text)
+    line = line_of(path, text)
     place = f"{name} (line {line})" if line else name
     if error["type"] != "extra_forbidden":
         return f"{place}: {error['msg']}"
@@ -164,7 +165,7 @@ def _keys_at(path: list[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _line_of(path: list[str], text: str) -> int | None:
+def line_of(path: list[str], text: str) -> int | None:
     """Where `path` stands in the file, by its section head and its key; best effort."""
     section = ""
     head = re.compile(r"^\s*\[([^\[\]]+)\]")

@@ -26,14 +26,16 @@ class Missing:
 
 def stages_of(project: Project) -> Mapping[str, Stage]:
     """podctl's stages with the user's overrides, then the user's own. Raises UsageError."""
+    from controller.config import line_of
     from jobs.catalog import CatalogError, load_stages
 
     try:
-        return load_stages(project.config.stages)
+        return load_stages(project.config.stages, project.config.project.model)
     except CatalogError as error:
+        line = line_of(error.path.split("."), project.file.read_text(encoding="utf-8-sig"))
         raise UsageError(
             "a stage is not well defined",
-            where=str(project.file),
+            where=f"{project.file}, line {line}" if line else str(project.file),
             cause=str(error),
             hint=f"edit {FILE}; podctl init --print shows an example",
         ) from error

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import types
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
 from controller.cli.group import podctl
 from controller.errors import PodctlError, UsageError
 from controller.terminal import OutputClosed, Terminal
+from state.errors import StateError
 
 Hook = Callable[[type[BaseException], BaseException, types.TracebackType | None], None]
+Handler = Callable[[int, types.FrameType | None], Any] | int | signal.Handlers | None
 
 INTERRUPTED = 130  # 128 + SIGINT
 TERMINATED = 143  # 128 + SIGTERM
@@ -54,19 +58,17 @@ def _invoke(terminal: Terminal, arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except click.ClickException as error:
         return _fail(terminal, _usage(error))
-    except PodctlError as error:
+    except (PodctlError, StateError) as error:
         return _fail(terminal, error)
     return outcome if isinstance(outcome, int) else 0
 
 
-def _fail(terminal: Terminal, error: PodctlError) -> int:
+def _fail(terminal: Terminal, error: PodctlError | StateError) -> int:
     from controller.cli.reaction import reaction
 
     told = reaction(error)
-    try:
+    with contextlib.suppress(OutputClosed):  # the code still says what happened
         terminal.error(told)
-    except OutputClosed:
-        pass  # the code still says what happened
     return told.exit_code
 
 
@@ -86,7 +88,7 @@ def _register_secrets(terminal: Terminal) -> None:
             terminal.redact.add(value)
 
 
-def _hear_sigterm() -> object | None:
+def _hear_sigterm() -> Handler:
     """Make SIGTERM unwind the stack. Returns what was there before, None off the main thread."""
     try:
         return signal.signal(signal.SIGTERM, _terminate)
@@ -94,7 +96,7 @@ def _hear_sigterm() -> object | None:
         return None
 
 
-def _terminate(number: int, frame: types.FrameType | None) -> None:
+def _terminate(_: int, __: types.FrameType | None) -> None:
     raise Terminated
 
 

@@ -13,6 +13,8 @@ from controller.terminal import Terminal
 if TYPE_CHECKING:
     from controller.providers import Provider
 
+PATIENCE_SECONDS = 20.0  # somebody waits at the terminal
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -43,7 +45,7 @@ def provider_of(project: Project, terminal: Terminal) -> Provider:
     from controller.cloud import api_key, open_provider
 
     terminal.redact.add(api_key(project).reveal())
-    return open_provider(project)
+    return open_provider(project, PATIENCE_SECONDS)
 
 
 def project_here() -> Project:

@@ -1,14 +1,22 @@
-"""A provider's error as the error a user reacts to: the kind decides the exit code."""
+"""A provider's or the state's error as the error a user reacts to, with its exit code."""
 
 from __future__ import annotations
 
-from controller.errors import ConnectionLost, NoCapacity, PodctlError, Refused
+from controller.errors import Busy, ConnectionLost, NoCapacity, PodctlError, Refused
+from state.errors import Fenced, OwnedElsewhere, StateError
 
 
-def reaction(error: PodctlError) -> PodctlError:
-    """`error`, or for a provider's error the one with the fitting exit code and next command."""
+def reaction(error: PodctlError | StateError) -> PodctlError:
+    """`error`, or the one with the fitting exit code and next command."""
+    if isinstance(error, StateError):
+        kind = Busy if isinstance(error, OwnedElsewhere | Fenced) else PodctlError
+        return kind(error.what, where=".podctl", hint=error.hint)
     if error.code != "provider":
         return error
+    return _provider(error)
+
+
+def _provider(error: PodctlError) -> PodctlError:
     from controller.providers import Kind, ProviderError
 
     assert isinstance(error, ProviderError)

@@ -1,0 +1,39 @@
+"""`podctl exec`: one command on the pod of a run, its streams and its status as they are."""
+
+from __future__ import annotations
+
+import click
+
+from controller.cli.options import project_here, provider_of
+from controller.terminal import Terminal
+
+SIGNALLED = 128  # what we end with when a signal ended the command there
+
+
+@click.command("exec", context_settings={"ignore_unknown_options": True})
+@click.argument("name", metavar="STAGE|RUN|POD")
+@click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--timeout", default=3600.0, show_default=True, help="Seconds at most.")
+@click.pass_obj
+def command(terminal: Terminal, name: str, words: tuple[str, ...], timeout: float) -> int:
+    """Run COMMAND on the pod of a stage's newest run; exits with its status.
+
+    The words are passed as they are, without a shell: for one, say `-- sh -c '…'`.
+    """
+    from controller.attach import connect, find_target, open_journal, pod_of
+
+    project = project_here()
+    target = find_target(open_journal(project), name)
+    provider = provider_of(project, terminal)
+    pod = pod_of(provider, target)
+    with connect(project, provider, pod) as session:
+        work = session.layout().work(target.run)
+        there = session.run(["test", "-d", str(work)]).status == 0
+        with session.stream(words, cwd=work if there else None, deadline_seconds=timeout) as stream:
+            stream.end()
+            while part := stream.recv():
+                terminal.raw(bytes(part))
+            result = stream.finish()
+    if result.stderr:
+        terminal.say(result.stderr.decode("utf-8", "replace").rstrip("\n"))
+    return result.status if result.status >= 0 else SIGNALLED

@@ -1,0 +1,56 @@
+"""`podctl locks`: the certificates of the stages that passed."""
+
+from __future__ import annotations
+
+import click
+
+from controller.cli import words
+from controller.cli.options import json_option, project_here
+from controller.terminal import Terminal
+
+
+@click.command("locks")
+@click.argument("stage", required=False)
+@json_option
+@click.pass_obj
+def command(terminal: Terminal, stage: str | None) -> None:
+    """List locked stages with what they cost; with STAGE, the criteria it passed by."""
+    from controller.certificate import read, read_all
+    from controller.errors import NotFound
+
+    project = project_here()
+    if stage is None:
+        found = read_all(project.root)
+    else:
+        one = read(project.root, stage)
+        if one is None:
+            raise NotFound(f"{stage} is not locked", hint=f"podctl plan {stage}")
+        found = {stage: one}
+    if terminal.json:
+        terminal.emit_json(
+            "podctl/locks/1",
+            {"locks": [c.document() | {"sha256": c.sha256} for c in found.values()]},
+        )
+        return
+    if not found:
+        terminal.say("no stage is locked")
+        return
+    terminal.table(
+        ("STAGE", "LOCKED", "RUN", "FILES", "SIZE", "HOURS", "COST", "SHA256"),
+        [
+            (
+                c.stage,
+                words.moment(c.locked_at),
+                c.run,
+                len(c.artifacts),
+                words.size(sum(a.size for a in c.artifacts)),
+                words.hours(c.cost.hours),
+                words.usd(c.cost.usd),
+                c.sha256[:12],
+            )
+            for c in found.values()
+        ],
+    )
+    if stage is not None:
+        for met in found[stage].criteria:
+            terminal.data(f"{met.status}  {met.criterion}  {met.detail}".rstrip())

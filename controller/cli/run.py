@@ -1,0 +1,53 @@
+"""`podctl run`: the main job."""
+
+from __future__ import annotations
+
+import click
+
+from controller.cli.options import json_option, project_here, yes_option
+from controller.terminal import Terminal
+
+
+@click.command("run")
+@click.argument("stages", nargs=-1, required=True)
+@yes_option("Rent without asking.")
+@click.option("--budget", type=click.FloatRange(min=0, min_open=True), help="US dollars at most.")
+@click.option("--keep", "disposal", flag_value="keep", help="Leave the pod running at the end.")
+@click.option("--park", "disposal", flag_value="park", help="Stop the pod at the end; disk bills.")
+@click.option("--terminate", "disposal", flag_value="terminate", help="End the pod for good.")
+@click.option("--detach", is_flag=True, help="Come back as soon as the job runs.")
+@click.option("--follow/--no-follow", default=True, help="Show the job's log.")
+@click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
+@json_option
+@click.pass_obj
+def command(
+    terminal: Terminal,
+    stages: tuple[str, ...],
+    yes: bool,
+    budget: float | None,
+    disposal: str | None,
+    detach: bool,
+    follow: bool,
+    unguarded: bool,
+) -> int:
+    """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
+
+    An unfinished run of the same stages is carried on. Ctrl-C leaves; what runs goes on running.
+    """
+    from controller.app import run_stages
+    from controller.options import RunOptions
+    from controller.stages import select
+
+    project = project_here()
+    names = [stage.name for stage in select(project, stages)]
+    project.prepare()
+    options = RunOptions(
+        terminal=terminal,
+        yes=yes,
+        budget_usd=budget,
+        disposal=disposal,
+        detach=detach,
+        follow=follow and not terminal.json,
+        unguarded=unguarded,
+    )
+    return run_stages(project, names, options) or 0

@@ -1,0 +1,72 @@
+"""`podctl ssh`: a shell on the pod of a run, by OpenSSH with the pod's own pinned key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.options import project_here, provider_of
+from controller.errors import NotFound
+from controller.project import Project
+from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.attach import Target
+    from controller.providers import Endpoint
+
+
+@click.command("ssh")
+@click.argument("name", metavar="[STAGE|RUN|POD]", required=False)
+@click.option("--print", "print_", is_flag=True, help="Only print the ssh command.")
+@click.pass_obj
+def command(terminal: Terminal, name: str | None, print_: bool) -> None:
+    """Open a shell on the pod of a run; the newest unfinished one by default.
+
+    Plain `ssh` works too: put `Include <project>/.podctl/ssh_config` on top of ~/.ssh/config,
+    then `ssh podctl-stage1c`.
+    """
+    from controller.attach import connect, find_target, open_journal, pod_of
+
+    project = project_here()
+    target = find_target(open_journal(project), name)
+    provider = provider_of(project, terminal)
+    pod = pod_of(provider, target)
+    with connect(project, provider, pod) as session:  # checks and pins the host key
+        endpoint = session.endpoint
+    config = _write_config(project, target, endpoint)
+    argv = ["ssh", "-F", str(config), f"podctl-{target.stage}"]
+    if print_:
+        import shlex
+
+        terminal.data(shlex.join(argv))
+        return
+    program = shutil.which("ssh")
+    if program is None:
+        raise NotFound(
+            "OpenSSH's ssh is not installed",
+            cause="an interactive shell needs it; nothing else of podctl does",
+            hint=f"podctl exec {target.stage} -- sh -c '…'",
+        )
+    terminal.say(f"{target.run} on {pod.id}; the job does not mind when you leave")
+    os.execv(program, argv)  # noqa: S606 - an argv list, no shell
+
+
+def _write_config(project: Project, target: Target, endpoint: Endpoint) -> Path:
+    """An ssh_config of this one host: others may be in the shared one, and stay there."""
+    from controller.hostkeys import PinnedKeys, SshEntry, write_ssh_config
+
+    path = project.run_dir(target.run) / "ssh_config"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    entry = SshEntry(
+        name=f"podctl-{target.stage}",
+        endpoint=endpoint,
+        alias=PinnedKeys(project.known_hosts, target.pod).alias,
+        key_path=project.private_key,
+        known_hosts=project.known_hosts,
+    )
+    write_ssh_config(path, [entry])
+    return path

@@ -1,0 +1,35 @@
+"""`podctl stop`: end a run early, and lose nothing by it."""
+
+from __future__ import annotations
+
+import click
+
+from controller.cli.options import json_option, project_here, yes_option
+from controller.errors import UsageError
+from controller.terminal import Terminal
+
+
+@click.command("stop")
+@click.argument("stage", required=False)
+@yes_option("Do it without asking.")
+@click.option("--terminate", is_flag=True, help="End the pod for good once all is here.")
+@click.option(
+    "--abandon",
+    metavar="REASON",
+    help="End the pod although artifacts are only there; REASON is kept.",
+)
+@json_option
+@click.pass_obj
+def command(
+    terminal: Terminal, stage: str | None, yes: bool, terminate: bool, abandon: str | None
+) -> int:
+    """Let the job of STAGE (or the only unfinished run) save, pull what it wrote, park its pod."""
+    from controller.app import stop
+    from controller.options import StopOptions
+
+    if abandon is not None and not abandon.strip():
+        raise UsageError("--abandon wants a reason", hint='podctl stop --abandon "why"')
+    project = project_here()
+    project.prepare()
+    options = StopOptions(terminal=terminal, yes=yes, terminate=terminate, abandon=abandon)
+    return stop(project, stage, options) or 0

@@ -1,0 +1,35 @@
+"""`podctl sync`: the same loop over everything that is unfinished."""
+
+from __future__ import annotations
+
+import click
+
+from controller.cli.options import json_option, project_here, yes_option
+from controller.terminal import Terminal
+
+
+@click.command("sync")
+@click.argument("stages", nargs=-1)
+@yes_option("Rent again where a pod was lost, without asking.")
+@click.option("--detach", is_flag=True, help="Do not wait for jobs that are running.")
+@click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
+@json_option
+@click.pass_obj
+def command(
+    terminal: Terminal, stages: tuple[str, ...], yes: bool, detach: bool, unguarded: bool
+) -> int:
+    """Carry unfinished runs (of STAGES, or all) on: pull, verify, lock, shut down."""
+    from controller.app import sync
+    from controller.options import RunOptions
+
+    project = project_here()
+    project.prepare()
+    options = RunOptions(
+        terminal=terminal,
+        yes=yes,
+        detach=detach,
+        follow=False,
+        unguarded=unguarded,
+        stages=stages,
+    )
+    return sync(project, options) or 0

@@ -1,0 +1,44 @@
+"""`podctl unlock`: put a lock aside, with the reason, so that the stage may run again."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from controller.cli.options import project_here
+from controller.errors import NotFound, UsageError
+from controller.terminal import Terminal
+
+
+@click.command("unlock")
+@click.argument("stage")
+@click.option("--reason", required=True, help="Why; kept with the old certificate.")
+@click.pass_obj
+def command(terminal: Terminal, stage: str, reason: str) -> None:
+    """Archive the lock of STAGE and make its artifacts writable again."""
+    from controller.certificate import read, read_all
+    from controller.safekeeping import archive
+    from state.locks import Locks
+    from state.owner import acquire
+
+    if not reason.strip():
+        raise UsageError("a reason is wanted", hint=f'podctl unlock {stage} --reason "why"')
+    project = project_here()
+    project.prepare()
+    with acquire(project.state_dir, f"unlock {stage}") as owner:
+        locks = Locks(owner.connection, owner.epoch)
+        recorded = locks.current(stage)
+        certificate = read(project.root, stage)
+        if certificate is None and recorded is None:
+            raise NotFound(f"{stage} is not locked", hint="podctl locks")
+        # The file first: what is left by a crash in between is a row, which the same command ends.
+        if certificate is not None:
+            path = archive(project.root, stage, reason, time.time())
+            terminal.say(f"the old certificate is {path.relative_to(project.root)}")
+        if recorded is not None:
+            locks.unlock(stage, reason)
+    standing = [n for n, c in read_all(project.root).items() if stage in c.needs]
+    if standing:
+        terminal.warn(f"{', '.join(standing)} stood on it and stays locked")
+    terminal.say(f"next: podctl run {stage}")

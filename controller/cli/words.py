@@ -1,0 +1,42 @@
+"""Quantities as people read them."""
+
+from __future__ import annotations
+
+
+def age(seconds: float | None) -> str:
+    """`12 s`, `5 min`, `3 h`, `2 d`; nothing for None."""
+    if seconds is None:
+        return ""
+    for limit, unit, size in ((90, "s", 1), (5400, "min", 60), (172_800, "h", 3600)):
+        if seconds < limit:
+            return f"{max(0.0, seconds) / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def usd(amount: float | None) -> str:
+    """Dollars: cents, and more digits for less than a cent; `-` when unknown."""
+    if amount is None:
+        return "-"
+    return f"${amount:,.4f}" if 0 < abs(amount) < 0.01 else f"${amount:,.2f}"
+
+
+def hours(amount: float | None) -> str:
+    return "-" if amount is None else f"{amount:.2f}"
+
+
+def moment(seconds: float | None) -> str:
+    """Unix seconds as UTC, to the minute."""
+    from datetime import UTC, datetime
+
+    if seconds is None:
+        return "-"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def size(count: float) -> str:
+    """Bytes with a decimal unit."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
