@@ -1,0 +1,124 @@
+"""What a job wrote, by hash: while it runs what is finished, at its end everything."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import durable, outputs
+from .contract import FileEntry, Manifest, dump
+from .outputs import Found
+
+CHUNK = 4 * 1024 * 1024  # bytes
+TRIES = 3  # for a file that changes under our hands
+
+Identity = tuple[int, int, int, int]
+
+
+def sha256_of(path: Path, pause: Callable[[], None]) -> tuple[str, Identity] | None:
+    """Hash and identity of one regular file; None when it is gone, a link, or changed meanwhile.
+
+    `pause` is called between chunks and may raise to give up.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags)
+    except OSError:
+        return None
+    try:
+        before = outputs.identity(os.fstat(fd))
+        sha = hashlib.sha256()
+        while chunk := os.read(fd, CHUNK):
+            sha.update(chunk)
+            pause()
+        after = outputs.identity(os.fstat(fd))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return (sha.hexdigest(), after) if before == after else None
+
+
+@dataclass
+class Hashes:
+    """Known hashes; a file is read again only when its identity changed."""
+
+    work: Path
+    known: dict[str, tuple[Identity, str]] = field(default_factory=dict)
+
+    def of(self, found: Found, pause: Callable[[], None]) -> FileEntry | None:
+        """The entry for `found`, or None when the file will not hold still."""
+        cached = self.known.get(found.path)
+        if cached is None or cached[0] != found.identity:
+            fresh = sha256_of(self.work / found.path, pause)
+            if fresh is None:
+                return None
+            cached = (fresh[1], fresh[0])
+            self.known[found.path] = cached
+        return FileEntry(found.path, cached[0][2], cached[1])
+
+
+@dataclass
+class Settled:
+    """Tells finished outputs from growing ones by looking again and again."""
+
+    seconds: float
+    seen: dict[str, tuple[Identity, float]] = field(default_factory=dict)
+
+    def select(self, found: dict[str, Found], announced: list[str], now: float) -> list[Found]:
+        """The outputs that did not change for `seconds`, or that the job announced."""
+        self.seen = {
+            path: kept
+            if (kept := self.seen.get(path)) and kept[0] == one.identity
+            else (one.identity, now)
+            for path, one in found.items()
+        }
+        return [
+            one
+            for path, one in found.items()
+            if now - self.seen[path][1] >= self.seconds or _below(path, announced)
+        ]
+
+
+def _below(path: str, announced: list[str]) -> bool:
+    return any(path == name or path.startswith(name + "/") for name in announced)
+
+
+def announced(run: Path, work: Path) -> list[str]:
+    """Paths the job called complete, relative to the work folder, from `<run>/announced`."""
+    lines = durable.tail(run / "announced", 1024 * 1024).decode(errors="replace").splitlines()
+    prefix = f"{work}/"
+    names = [line.strip().removeprefix(prefix).removeprefix("./").rstrip("/") for line in lines]
+    return [name for name in names if name and not name.startswith("/")]
+
+
+def final(
+    hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]
+) -> tuple[FileEntry, ...]:
+    """Every declared output, hashed by as many threads as there are processors.
+
+    Raises `outputs.TooMany`, or what `pause` raises. A file that keeps changing is left out.
+    """
+    workers = min(8, os.cpu_count() or 1)
+    entries: dict[str, FileEntry] = {}
+    for _ in range(TRIES):
+        found = outputs.find(hashes.work, patterns)
+        left = [one for one in found.values() if one.path not in entries]
+        with ThreadPoolExecutor(workers) as pool:
+            for entry in pool.map(lambda one: hashes.of(one, pause), left):
+                if entry is not None:
+                    entries[entry.path] = entry
+        if len(entries) == len(found):
+            break
+    return tuple(entries[path] for path in sorted(entries))
+
+
+def write(path: Path, manifest: Manifest) -> bytes:
+    """Put the manifest on disk; returns its bytes."""
+    data = dump(manifest)
+    durable.write(path, data)
+    return data

@@ -1,0 +1,141 @@
+"""Which files below the work folder a job declared as its outputs.
+
+Regular files only. No symbolic link is followed, neither a file nor a folder on the way, so that
+nothing outside the work folder can be named.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .contract import MAX_FILES
+
+MAGIC = re.compile(r"[*?\[]")
+OURS = ".podctl"  # what the controller itself put into the work folder
+
+
+@dataclass(frozen=True)
+class Found:
+    """One output as it lies there; `identity` changes whenever the bytes may have."""
+
+    path: str  # relative to the work folder
+    size: int  # bytes
+    identity: tuple[int, int, int, int]  # device, inode, size, mtime in ns
+
+
+class TooMany(Exception):
+    """More than `MAX_FILES` files match."""
+
+
+def expression(pattern: str) -> re.Pattern[str]:
+    """A glob as a regular expression on relative paths; `**` spans folders.
+
+    A pattern without wildcards, or one that ends in `/`, means everything below that folder too.
+    """
+    pattern = pattern.removeprefix("./")
+    below = not MAGIC.search(pattern) or pattern.endswith("/")
+    parts = [_segment(part) for part in pattern.rstrip("/").split("/")]
+    body = "".join(parts[:-1]) + (parts[-1].removesuffix("/") if parts else "")
+    return re.compile(f"{body}(?:/.+)?" if below else body, re.DOTALL)
+
+
+def _segment(part: str) -> str:
+    """One path segment with its closing slash."""
+    if part == "**":
+        return "(?:.+/)?"
+    out = ""
+    for piece in re.findall(r"\[!?\]?[^\]]*\]|.", part, re.DOTALL):
+        if piece == "*":
+            out += "[^/]*"
+        elif piece == "?":
+            out += "[^/]"
+        elif len(piece) > 2 and piece.startswith("["):
+            inner = piece[1:-1].replace("\\", "\\\\")
+            out += "[" + ("^/" + inner[1:] if inner.startswith("!") else inner) + "]"
+        else:
+            out += re.escape(piece)
+    return out + "/"
+
+
+def matcher(pattern: str) -> re.Pattern[str]:
+    """As `expression`, where a last `**` means every file below."""
+    return expression(pattern + "/*" if pattern.split("/")[-1] == "**" else pattern)
+
+
+def find(work: Path, patterns: tuple[str, ...]) -> dict[str, Found]:
+    """Every declared output by its path, sorted. Raises `TooMany`."""
+    found: dict[str, Found] = {}
+    expressions = [matcher(p) for p in patterns]
+    for start in sorted({_literal(p) for p in patterns}):
+        for one in _walk(work, start):
+            if any(e.fullmatch(one.path) for e in expressions):
+                found[one.path] = one
+            if len(found) > MAX_FILES:
+                raise TooMany(f"more than {MAX_FILES} files match the declared outputs")
+    return dict(sorted(found.items()))
+
+
+def missing(patterns: tuple[str, ...], paths: list[str]) -> list[str]:
+    """The patterns that no file matches."""
+    return [p for p in patterns if not any(matcher(p).fullmatch(path) for path in paths)]
+
+
+def _literal(pattern: str) -> str:
+    """The part of a pattern before its first wildcard segment."""
+    parts = pattern.removeprefix("./").rstrip("/").split("/")
+    return "/".join(parts[: next((i for i, p in enumerate(parts) if MAGIC.search(p)), len(parts))])
+
+
+def _walk(work: Path, start: str) -> Iterator[Found]:
+    """Regular files at or below work/start, reached without any link."""
+    parts = [p for p in start.split("/") if p]
+    if ".." in parts or start.startswith("/"):
+        return
+    for depth in range(len(parts)):
+        try:
+            mode = (work / "/".join(parts[: depth + 1])).lstat().st_mode
+        except OSError:
+            return
+        if not stat.S_ISDIR(mode):
+            if stat.S_ISREG(mode) and depth == len(parts) - 1:
+                yield from _regular(work, "/".join(parts))
+            return
+    yield from _below(work, "/".join(parts))
+
+
+def _below(work: Path, folder: str) -> Iterator[Found]:
+    try:
+        with os.scandir(work / folder) as listing:
+            entries = sorted(listing, key=lambda e: e.name)
+    except OSError:  # gone meanwhile
+        return
+    for entry in entries:
+        path = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if path != OURS:
+                yield from _below(work, path)
+        elif entry.is_file(follow_symlinks=False):
+            yield from _regular(work, path)
+
+
+def _regular(work: Path, path: str) -> Iterator[Found]:
+    try:
+        info = (work / path).lstat()
+    except OSError:
+        return
+    if stat.S_ISREG(info.st_mode) and speakable(path):
+        yield Found(path, info.st_size, identity(info))
+
+
+def identity(info: os.stat_result) -> tuple[int, int, int, int]:
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def speakable(path: str) -> bool:
+    """Names with control characters or broken UTF-8 would be refused at the other side."""
+    return path.isprintable() and len(path.encode("utf-8", "surrogateescape")) <= 1024

@@ -1,0 +1,29 @@
+"""How often the supervisor looks; each in seconds, settable through the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Pace:
+    """`PODCTL_PACE_TICK=0.05` and so on; anything unreadable leaves the default."""
+
+    tick: float = 0.1  # signals, the job's end, an eviction
+    heartbeat: float = 1.0  # heartbeat.json, stop requests, the owner
+    sample: float = 5.0  # GPU, CPU, memory, disk
+    settle: float = 3.0  # an output unchanged for so long is finished
+    scan: float = 2.0  # looking for finished outputs
+
+    @classmethod
+    def from_environment(cls) -> Pace:
+        found = {}
+        for entry in fields(cls):
+            try:
+                value = float(os.environ.get(f"PODCTL_PACE_{entry.name.upper()}", ""))
+            except ValueError:
+                continue
+            if 0.001 <= value <= 3600:
+                found[entry.name] = value
+        return cls(**found)

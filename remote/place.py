@@ -1,0 +1,169 @@
+"""Where things are on this pod: the volume's folder, the container-local one, this boot."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from . import durable
+from .contract import ENV_ROOT, ContractError, Json, Layout, load
+
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
+CODE_NAME = re.compile(r"[0-9a-f]{64}")
+SMALL = 64 * 1024  # bytes; records of one line
+
+T = TypeVar("T")
+
+
+class BadName(ValueError):
+    """A run or code name that could lead out of its folder."""
+
+
+@dataclass(frozen=True)
+class Boot:
+    """One life of the container. The guard names it; without a guard the first caller does."""
+
+    id: str
+    pod: str = ""  # the provider's id, "" when nobody said it
+    env: dict[str, str] = field(default_factory=dict)  # of the container's first process
+
+
+@dataclass(frozen=True)
+class Place:
+    """Paths of one pod. `root` is on the volume, `local` goes away with the container."""
+
+    root: Path
+    local: Path
+
+    @classmethod
+    def at(cls, root: str) -> Place:
+        """`root` as the controller names it; the emulator's prefix is added when it is missing."""
+        prefix = os.environ.get(ENV_ROOT, "")
+        if prefix and not root.startswith(prefix.rstrip("/") + "/"):
+            root = prefix.rstrip("/") + root
+        return cls(Path(root).absolute(), local_folder(prefix))
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(PurePosixPath(self.root))
+
+    def run(self, run: str) -> Path:
+        if not RUN_NAME.fullmatch(run):
+            raise BadName(f"not a run's name: {run!r}")
+        return self.root / "runs" / run
+
+    def work(self, run: str) -> Path:
+        return self.run(run) / "work"
+
+    def code(self, sha256: str) -> Path:
+        if not CODE_NAME.fullmatch(sha256):
+            raise BadName(f"not the name of a code folder: {sha256!r}")
+        return self.root / "code" / sha256
+
+    @property
+    def lock(self) -> Path:
+        return self.local / "lock"
+
+    @property
+    def lease(self) -> Path:
+        """What the guard may believe about the job, in this container's life."""
+        return self.local / "lease.json"
+
+    @property
+    def eviction(self) -> Path:
+        """Holds the boot's id once the container was told to stop."""
+        return self.local / "evict"
+
+    def secrets(self, run: str) -> Path:
+        return self.local / f"secrets-{self.run(run).name}.json"
+
+    def touch_beat(self) -> None:
+        """Tell the guard that a controller came."""
+        beat = self.root / "beat"
+        self.root.mkdir(parents=True, exist_ok=True)
+        beat.touch(mode=0o600)
+        os.utime(beat)
+
+
+def document(kind: type[T], path: Path) -> T | None:
+    """The document at `path`; None when absent or not what the contract says."""
+    data = durable.read(path)
+    if data is None:
+        return None
+    try:
+        return load(kind, data)
+    except ContractError:
+        return None
+
+
+def record(path: Path) -> dict[str, Json] | None:
+    """A small JSON object that only the pod's own side reads; None when absent or broken."""
+    data = durable.read(path, SMALL)
+    try:
+        value = json.loads(data) if data else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_record(path: Path, value: Json, *, sync: bool = True) -> None:
+    durable.write(path, json.dumps(value).encode() + b"\n", sync=sync)
+
+
+def local_folder(prefix: str) -> Path:
+    """A folder on the container's own disk: /run/podctl, or /tmp/podctl where /run is closed."""
+    errors = []
+    for parent in ("/run", "/tmp"):  # noqa: S108 - one user per container, folder made 0700
+        folder = Path(prefix + parent) / "podctl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            errors.append(str(error))
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise OSError(f"no container-local folder: {'; '.join(errors)}")
+
+
+def anchor() -> str:
+    """Differs between two lives of a container even where its disk is kept."""
+    try:
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        first = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+    return f"{kernel}/{first}"
+
+
+def boot(local: Path) -> Boot:
+    """This boot's identity, made up once per container life."""
+    with (local / "boot.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = record(local / "boot.json") or {}
+        if not found.get("boot_id") or found.get("anchor") != anchor():
+            found = {"boot_id": uuid.uuid4().hex, "anchor": anchor(), "pod": _pod_id(), "env": {}}
+            write_record(local / "boot.json", found, sync=False)
+    env = found.get("env")
+    return Boot(
+        id=str(found["boot_id"]),
+        pod=str(found.get("pod") or ""),
+        env={str(k): str(v) for k, v in env.items()} if isinstance(env, dict) else {},
+    )
+
+
+def _pod_id() -> str:
+    """An SSH session lacks the container's environment; its first process has it."""
+    if "RUNPOD_POD_ID" in os.environ:
+        return os.environ["RUNPOD_POD_ID"]
+    try:
+        pairs = Path("/proc/1/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    name = b"RUNPOD_POD_ID="
+    return next((p[len(name) :].decode(errors="replace") for p in pairs if p.startswith(name)), "")

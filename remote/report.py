@@ -1,0 +1,153 @@
+"""One look at everything: the `Status` of a run. Reads small files only, so it is cheap."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+from . import durable, lock, logfile
+from .contract import (
+    Attempt,
+    ContractError,
+    Exit,
+    GuardReport,
+    Json,
+    Progress,
+    Status,
+    digest,
+    load,
+)
+from .place import Boot, Place, boot, document, record
+
+TAIL = 16 * 1024  # bytes of a growing file that are looked at
+FRESH_SECONDS = 120.0  # an older sample says nothing about now
+GUARD_SILENT_SECONDS = 60.0
+
+
+def status(place: Place, run: str) -> Status:
+    """The run as its files and the lock tell it now."""
+    folder, now = place.run(run), boot(place.local)
+    attempt = document(Attempt, folder / "attempt.json")
+    beat = record(folder / "heartbeat.json") or {}
+    current = attempt is not None and beat.get("attempt") == attempt.number
+    sample = _last_sample(folder / "samples.jsonl", now)
+    gpus = sample.get("gpus") or []
+    exit_record = ending(folder, attempt)
+    ready = durable.read(folder / "ready.json")
+    return Status(
+        run=run,
+        state=_state(place, run, attempt, exit_record, current),
+        boot_id=now.id,
+        attempt=attempt.number if attempt else 0,
+        phase=str(beat.get("phase", "")) if current and not exit_record else "",
+        heartbeat_age=_age(beat, now) if current else None,
+        progress=_progress(folder / "metrics.jsonl", str(beat.get("text", "")) if current else ""),
+        log_size=logfile.size(folder / "job.log"),
+        ready_sha256=digest(ready) if ready is not None else None,
+        exit=exit_record,
+        guard=guard(place, now),
+        free_bytes=_free(place.root),
+        gpu_util=_mean([gpu.get("percent") for gpu in gpus]),
+        gpu_memory_gb=_sum([gpu.get("memory_gb") for gpu in gpus]),
+        cpu_util=_number(sample.get("cpu_percent")),
+    )
+
+
+def ending(folder: Path, attempt: Attempt | None) -> Exit | None:
+    """The commit record of the current attempt; an older attempt's says nothing."""
+    found = document(Exit, folder / "exit.json")
+    return found if found and attempt and found.attempt == attempt.number else None
+
+
+def _state(place: Place, run: str, attempt: Attempt | None, end: Exit | None, beating: bool) -> str:
+    if end is not None:
+        return "ended"
+    holder = lock.holder(place.lock)
+    if holder and holder.run == run and lock.held(place.lock):
+        alive = attempt is not None and holder.attempt == attempt.number and beating
+        return "running" if alive else "starting"
+    return "absent" if attempt is None else "lost"
+
+
+def guard(place: Place, now: Boot) -> GuardReport | None:
+    """What the guard last said in this life of the container; silence disarms it."""
+    data = durable.read(place.root / "guard.json")
+    if data is None:
+        return None
+    try:
+        said = load(GuardReport, data)
+        spoken = _number(json.loads(data).get("monotonic"))
+    except (ContractError, ValueError):
+        return None
+    silent = time.monotonic() - (spoken or 0.0)
+    if said.boot_id == now.id and silent <= GUARD_SILENT_SECONDS:
+        return said
+    other = said.boot_id != now.id
+    text = "not heard since this boot" if other else f"silent for {silent:.0f} s"
+    return GuardReport(said.boot_id, False, f"the guard was {text}", said.phase, None, None)
+
+
+def _progress(metrics: Path, text: str) -> Progress:
+    """The newest value of each field in the last lines of metrics.jsonl."""
+    step = limit = loss = said = None
+    for line in durable.tail(metrics, TAIL).splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:  # the first line of the window, or one being written
+            continue
+        if isinstance(value, dict):
+            step = _whole(value.get("step")) if "step" in value else step
+            limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
+            loss = _number(value.get("loss")) if "loss" in value else loss
+            said = value["text"] if isinstance(value.get("text"), str) else said
+    return Progress(step, limit, loss, (text or said or None))
+
+
+def _last_sample(path: Path, now: Boot) -> dict[str, Json]:
+    for line in reversed(durable.tail(path, TAIL).splitlines()):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        fresh = time.monotonic() - (_number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
+        return value if fresh and value.get("boot_id") == now.id else {}
+    return {}
+
+
+def _age(beat: dict[str, Json], now: Boot) -> float | None:
+    """Seconds since the heartbeat; None when it is from another life of the container."""
+    at = _number(beat.get("monotonic"))
+    if at is None or beat.get("boot_id") != now.id:
+        return None
+    return max(0.0, time.monotonic() - at)
+
+
+def _free(root: Path) -> int | None:
+    try:
+        info = os.statvfs(root)
+    except OSError:
+        return None
+    return info.f_bavail * info.f_frsize
+
+
+def _number(value: Json) -> float | None:
+    """A finite number; the job's own NaN and Infinity are None."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if plain and abs(value) < 1e300 else None
+
+
+def _whole(value: Json) -> int | None:
+    number = _number(value)
+    return None if number is None or abs(number) > 2**53 else int(number)
+
+
+def _mean(values: list[Json]) -> float | None:
+    known = [n for v in values if (n := _number(v)) is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _sum(values: list[Json]) -> float | None:
+    known = [n for v in values if (n := _number(v)) is not None]
+    return sum(known) if known else None

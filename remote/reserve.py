@@ -1,0 +1,45 @@
+"""Room kept on the volume so that a job which fills it can still be recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+SIZE = 64 * 1024 * 1024  # bytes; less on a small volume
+SHARE = 50  # at most a fiftieth of what is free
+PROBE = 64 * 1024  # bytes that a volume with room takes
+
+
+class Reserve:
+    """A file of real blocks, given back before the last records are written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def take(self) -> None:
+        """Best effort: a volume that is full already has nothing to keep."""
+        info = os.statvfs(self._path.parent)
+        size = min(SIZE, info.f_bavail * info.f_frsize // SHARE)
+        with contextlib.suppress(OSError), self._path.open("wb") as file:
+            if size > 0:
+                os.posix_fallocate(file.fileno(), 0, size)
+
+    def disk_full(self) -> bool:
+        """Whether the volume refuses even a little; quotas show only when one writes."""
+        probe = self._path.with_name("reserve.probe")
+        try:
+            with probe.open("wb") as file:
+                file.write(os.urandom(PROBE))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return True
+        finally:
+            with contextlib.suppress(OSError):
+                probe.unlink()
+        return False
+
+    def release(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.unlink()
