@@ -48,6 +48,13 @@ class Link:
         self._write_config(pod_id, endpoint)
         return self._session
 
+    @property
+    def session(self) -> Session:
+        """The connection as it is. Raises ConnectionLost when there is none."""
+        if self._session is None or not self._session.alive:
+            raise ConnectionLost("there is no connection to the pod", hint="podctl sync")
+        return self._session
+
     def drop(self) -> None:
         """Close; the next `reach` connects again."""
         if self._session is not None:

@@ -1,0 +1,142 @@
+"""Judge a run on the files that are here, and lock the stage that passed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controller import certificate, safekeeping
+from controller.certificate import Artifact, Certificate, CriterionMet, Price
+from controller.cost import spending
+from controller.errors import ArtifactsNotSafe
+from controller.run_folder import RunFolder
+from controller.scene import Scene
+from jobs import criteria
+from jobs.stage import Stage
+from remote.contract import Manifest
+from state.database import backup
+from state.durable import sync_folder
+
+MAX_ENVIRONMENT = 1024 * 1024  # bytes of an environment.json that a job wrote
+
+
+def judge(scene: Scene, run: str) -> dict[str, Any]:
+    """Evaluate the stage's criteria on the pulled files."""
+    folder = RunFolder(scene.project.run_dir(run))
+    findings = criteria.evaluate(scene.stages[run].criteria, folder.files)
+    verdict = "PASS" if criteria.passed(findings) else "FAIL"
+    if verdict == "FAIL" and not any(str(one.status) == "FAIL" for one in findings):
+        verdict = "INCONCLUSIVE"
+    return {"verdict": verdict, "findings": [one.as_dict() for one in findings]}
+
+
+def lock(scene: Scene, run: str) -> dict[str, Any]:
+    """Put the artifacts into the project, write the certificate, make both read-only.
+
+    May be called again after a crash at any point: each step does nothing when it is done.
+    """
+    stage = scene.stages[run]
+    folder = RunFolder(scene.project.run_dir(run))
+    manifest = folder.manifest()
+    if manifest is None or not manifest.final:
+        raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
+    for entry in manifest.files:
+        _install(folder.files / entry.path, scene.project.root / entry.path)
+    found = certificate.read(scene.project.root, stage.name)
+    if found is None or found.run != run:
+        found = _certificate(scene, run, stage, manifest)
+    problems = safekeeping.verify_artifacts(scene.project.root, found)
+    if problems:
+        raise ArtifactsNotSafe(
+            f"{problems[0].path}: {problems[0].what}",
+            where=str(scene.project.root),
+            hint="podctl sync",
+        )
+    certificate.write(scene.project.root, found)
+    safekeeping.protect(scene.project.root, found, _others(scene, stage))
+    if scene.locks.current(stage.name) is None:
+        scene.locks.lock(stage.name, run, found.sha256)
+    backup(scene.journal.connection, scene.project.state_dir / "backups")
+    return {"certificate_sha256": found.sha256}
+
+
+def _install(source: Path, target: Path) -> None:
+    """The same file under its name in the project; what stood there is replaced whole."""
+    if target.exists() and target.samefile(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.podctl")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(source, beside)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, beside, follow_symlinks=False)
+    os.replace(beside, target)
+    sync_folder(target.parent)
+
+
+def _others(scene: Scene, stage: Stage) -> tuple[str, ...]:
+    """Output globs of the other stages: folders that must stay writable for them."""
+    return tuple(
+        glob
+        for other in scene.project.stages.values()
+        if other.name != stage.name
+        for glob in other.outputs
+    )
+
+
+def _certificate(scene: Scene, run: str, stage: Stage, manifest: Manifest) -> Certificate:
+    rental = scene.rental()
+    facts = next(one for one in rental.runs if one.run == run)
+    row = scene.journal.run(run)
+    assert row is not None
+    folder = RunFolder(scene.project.run_dir(run))
+    locks = certificate.read_all(scene.project.root)
+    findings = criteria.evaluate(stage.criteria, folder.files)
+    return Certificate(
+        stage=stage.name,
+        title=stage.title,
+        run=run,
+        criteria=tuple(CriterionMet(**one.as_dict()) for one in findings),
+        artifacts=tuple(
+            Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files
+        ),
+        outputs=stage.outputs,
+        inputs=tuple(Artifact(**one) for one in folder.inputs()),
+        needs={need: locks[need].sha256 for need in stage.needs if need in locks},
+        command=stage.command,
+        parameters=stage.parameters,
+        code=facts.code,
+        environment=_environment(folder, manifest) | {"image": scene.shape.image},
+        cost=_price(scene, run, rental.offer or "", rental.pods),
+        started_at=row.at,
+        ended_at=scene.clock.wall(),
+        locked_at=scene.clock.wall(),
+    )
+
+
+def _price(scene: Scene, run: str, offer: str, pods: tuple[str, ...]) -> Price:
+    spent = spending(scene.ledger.by_run(scene.clock.wall(), run), run)
+    return Price(
+        usd=spent.usd,
+        hours=spent.hours,
+        usd_per_hour=spent.usd_per_hour_now,
+        hardware=offer,
+        pods=pods,
+    )
+
+
+def _environment(folder: RunFolder, manifest: Manifest) -> Mapping[str, Any]:
+    """What the job says that it ran with, if it says so; its words, kept as such."""
+    for entry in manifest.files:
+        if Path(entry.path).name == "environment.json" and entry.size <= MAX_ENVIRONMENT:
+            try:
+                found = json.loads((folder.files / entry.path).read_bytes())
+            except (ValueError, RecursionError):
+                return {}
+            return found if isinstance(found, dict) else {}
+    return {}

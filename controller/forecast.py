@@ -1,0 +1,102 @@
+"""What a lease would cost, before it is opened: expected, and at worst with the laptop off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controller import order
+from controller.cost import Budget, WorstCase, expected_usd, refusal, worst_case
+from controller.errors import BudgetRefused, NoCapacity
+from controller.order import Shape
+from controller.plan import Policy
+from controller.project import Project
+from controller.providers import Offer, Provider, ProviderError
+from jobs.stage import Stage
+from state.ledger import Ledger
+
+GRACE_DONE = 1800.0  # seconds: the guard's patience after a job's end, as in contract.JobSpec
+CREDIT_HOURS = 1.0  # the provider wants an hour's credit before it rents
+BOOT_SLACK = 900.0  # seconds of the guard's boot grace beyond the controller's own patience
+
+
+@dataclass(frozen=True)
+class Quote:
+    """The offers in the order in which they would be tried, and the money."""
+
+    offers: tuple[Offer, ...]
+    hours: float
+    expected_usd: float  # with the cheapest available offer
+    worst: WorstCase  # with the dearest offer that may be tried
+
+    @property
+    def best(self) -> Offer:
+        """The cheapest available offer; the cheapest at all when none is."""
+        return next((one for one in self.offers if one.availability != "NONE"), self.offers[0])
+
+    def lines(self, stages: Sequence[Stage]) -> tuple[str, ...]:
+        """In words, for the question before renting."""
+        best = self.best
+        names = " ".join(stage.name for stage in stages)
+        return (
+            f"{names}: {best.count} x {best.name} at ${best.usd_per_hour:.2f}/h ({best.cloud})",
+            f"  expected ${self.expected_usd:.2f} in {self.hours:.2f} h; at worst "
+            f"${self.worst.usd:.2f}, when this machine never comes back and the guard ends it; "
+            f"then ${self.worst.parked_usd_per_day:.2f} a day for the parked disk",
+        )
+
+
+def quote(provider: Provider, stages: Sequence[Stage], shape: Shape, policy: Policy) -> Quote:
+    """Ask the provider for prices.
+
+    Raises: NoCapacity when nothing that the stages accept is in the catalog; ProviderError.
+    """
+    need = order.hardware(stages[0].hardware, shape)
+    offers = provider.offers(need)
+    if not offers:
+        raise NoCapacity(
+            f"nothing in the catalog is accepted by {stages[0].name}",
+            cause=f"gpus {list(need.gpus) or 'any'}, memory of {need.min_gpu_memory_gb} GB or more",
+            hint="podctl gpus; widen hardware.gpus in podctl.toml",
+        )
+    available = [one for one in offers if one.availability != "NONE"] or list(offers)
+    disk = shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
+    volume = shape.volume_gb or max(stage.hardware.volume_gb for stage in stages)
+    hours = sum(stage.hours for stage in stages)
+    limits = order.guard_limits(stages, policy.boot + BOOT_SLACK)
+    return Quote(
+        offers=offers,
+        hours=hours,
+        expected_usd=expected_usd(hours, available[0].usd_per_hour, disk, volume),
+        worst=worst_case(
+            max_hours=sum(stage.max_hours for stage in stages),
+            usd_per_hour=max(one.usd_per_hour for one in available),
+            boot_grace_seconds=limits.boot_grace,
+            done_grace_seconds=GRACE_DONE,
+            hard_cap_seconds=limits.hard_cap,
+            disk_gb=disk,
+            volume_gb=volume,
+        ),
+    )
+
+
+def check_budget(
+    project: Project, provider: Provider, offered: Quote, ledger: Ledger, run_usd: float | None
+) -> None:
+    """Refuse before renting what the budget or the balance cannot bear. Raises BudgetRefused."""
+    import time
+
+    budgets = project.budgets()
+    budget = Budget(project_usd=budgets.project_usd, run_usd=run_usd or budgets.run_usd)
+    try:
+        balance = provider.account().balance_usd
+    except ProviderError:
+        balance = None  # the create itself refuses when it is too low
+    why = refusal(offered.worst, budget, ledger.spent(time.time()), balance)
+    if why:
+        raise BudgetRefused(
+            f"not rented: {why}",
+            where=str(project.file),
+            cause=f"worst case {offered.worst.hours:.1f} h on {offered.best.name}",
+            hint="raise the budget or the balance, or lower max_hours; podctl plan shows the sum",
+        )

@@ -1,0 +1,183 @@
+"""Eyes: one look at the provider, the pod's agent and what is here. Changes nothing but caches."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from controller.agent_client import AgentClient, guard_report
+from controller.errors import ConnectionLost, PodctlError
+from controller.link import endpoint_of, refused
+from controller.observed import Contact, Listing, Observed
+from controller.order import hardware
+from controller.providers import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
+from controller.rental import Rental
+from controller.scene import Scene
+from remote.contract import Status
+
+LIST_EVERY = 20.0  # seconds between listings while the agent answers
+OFFERS_EVERY = 60.0  # seconds for which a quote is good
+MAX_LOG = 1024**3  # bytes of one job's log kept here
+
+
+@dataclass
+class Eyes:
+    """Looks; keeps the newest listing, quote and address so as not to ask too often."""
+
+    scene: Scene
+    _listing: Listing | None = None
+    _offers: tuple[Offer, ...] | None = None
+    _offers_at: float = 0.0
+    _endpoint: Endpoint | None = None
+    _endpoint_pod: str | None = None
+
+    def look(self) -> Observed:
+        rental = self.scene.rental()
+        memory, now = self.scene.memory, self.scene.clock.now()
+        self._list(rental, now)
+        contact = self._contact(rental)
+        now = self.scene.clock.now()
+        pod = self._pod(rental)
+        absent = self._listing is not None and rental.pod is not None and pod is None
+        unclear = rental.unsettled or rental.ambiguous
+        silent = rental.pod is not None and not (contact and contact.reached)
+        unarmed = bool(contact and contact.reached and not (contact.guard and contact.guard.armed))
+        alive = pod is not None and pod.status is not PodStatus.EXITED
+        return Observed(
+            rental=rental,
+            now=now,
+            listing=self._listing,
+            offers=self._quote(rental, now),
+            contact=contact,
+            probing_since=memory.hold("probing", unclear, now),
+            pod_since=memory.hold(f"alive {rental.pod}", alive, now),
+            silent_since=memory.hold("silent", silent and endpoint_of(pod) is not None, now),
+            missing_since=memory.hold(f"missing {rental.pod}", absent, now),
+            blind_since=memory.hold("blind", self._listing is None, now),
+            guard_since=memory.hold("unarmed", unarmed, now),
+            asked=dict(memory.asked),
+            listed=frozenset(memory.listed),
+            throttled_until=memory.throttled_until,
+            pull_retry_at=memory.pull_retry_at,
+            ready_pulled=memory.ready_pulled,
+            spent_usd=self._spent(),
+            refused=memory.refused,
+            cap_usd=self.scene.cap_usd,
+        )
+
+    def _spent(self) -> float:
+        wall = self.scene.clock.wall()
+        return sum(self.scene.ledger.spent(wall, run=run) for run in self.scene.stages)
+
+    def _pod(self, rental: Rental) -> Pod | None:
+        if self._listing is None or rental.pod is None:
+            return None
+        return self._listing.get(rental.pod)
+
+    # -- the provider ----------------------------------------------------------------------
+
+    def _list(self, rental: Rental, now: float) -> None:
+        """A fresh listing whenever something hangs on it; seldom while the agent answers."""
+        quiet = rental.pod is not None and not rental.debts and rental.current is not None
+        settled = quiet and rental.reached and "silent" not in self.scene.memory.since
+        if settled and self._listing is not None and now - self._listing.started < LIST_EVERY:
+            return
+        if not rental.nonces:
+            return
+        try:
+            pods = self.scene.provider.list()
+        except ProviderError as error:
+            self._listing = None
+            if error.kind is Kind.REFUSED:
+                self.scene.memory.refused = f"{error.what} {error.cause}".strip()
+            return
+        self.scene.memory.refused = None
+        self._listing = Listing(now, pods)
+        self.scene.memory.listed.update(pod.id for pod in pods)
+        for pod in pods:
+            if pod.id == rental.pod:
+                self._see_pod(pod)
+
+    def _see_pod(self, pod: Pod) -> None:
+        found = {"status": str(pod.status), "usd_per_hour": pod.usd_per_hour, "gpu": pod.gpu}
+        if pod.endpoint is not None:
+            found |= {"host": pod.endpoint.host, "port": pod.endpoint.port}
+        self.scene.sightings.see(f"pod:{pod.id}", "provider", found)
+
+    def _quote(self, rental: Rental, now: float) -> tuple[Offer, ...] | None:
+        if rental.pod is not None or rental.current is None:
+            return None
+        if self._offers is not None and now - self._offers_at < OFFERS_EVERY:
+            return self._offers
+        stage = self.scene.stage_list[0]
+        try:
+            self._offers = self.scene.provider.offers(hardware(stage.hardware, self.scene.shape))
+        except ProviderError as error:
+            if error.kind is Kind.REFUSED:
+                self.scene.memory.refused = f"{error.what} {error.cause}".strip()
+            self._offers = None
+        self._offers_at = now
+        return self._offers
+
+    # -- the pod ---------------------------------------------------------------------------
+
+    def _contact(self, rental: Rental) -> Contact | None:
+        endpoint = self._address(rental)
+        if endpoint is None or rental.pod is None or rental.current is None:
+            return None
+        try:
+            return self._ask(rental, rental.pod, endpoint)
+        except ConnectionLost as error:
+            self.scene.link.drop()
+            return Contact(False, error=f"{error.what}: {error.cause}", refused=refused(error))
+        except PodctlError as error:
+            return Contact(True, error=f"{error.what}: {error.cause}")
+
+    def _address(self, rental: Rental) -> Endpoint | None:
+        """From the newest listing; the last known one while the provider does not answer."""
+        pod = self._pod(rental)
+        if self._listing is not None:
+            self._endpoint, self._endpoint_pod = endpoint_of(pod), rental.pod
+        return self._endpoint if self._endpoint_pod == rental.pod else None
+
+    def _ask(self, rental: Rental, pod: str, endpoint: Endpoint) -> Contact:
+        run = rental.current
+        assert run is not None
+        session = self.scene.link.reach(pod, endpoint)
+        layout = session.layout(self.scene.shape.mount)
+        if run.uploaded_to != pod:
+            return Contact(True, guard=guard_report(session, layout))
+        agent = AgentClient(session, layout, run.code)
+        status = agent.status(run.run)
+        self._see_run(run.run, status)
+        self._follow_log(agent, run.run, status.log_size)
+        return Contact(True, status=status, guard=status.guard)
+
+    def _see_run(self, run: str, status: Status) -> None:
+        progress = status.progress
+        found = {
+            "state": status.state,
+            "phase": status.phase,
+            "attempt": status.attempt,
+            "heartbeat_age": status.heartbeat_age,
+            "step": progress.step,
+            "max_steps": progress.max_steps,
+            "loss": progress.loss,
+            "gpu_util": status.gpu_util,
+            "cpu_util": status.cpu_util,
+            "log_size": status.log_size,
+        }
+        self.scene.sightings.see(f"run:{run}", "agent", found)
+
+    def _follow_log(self, agent: AgentClient, run: str, size: int) -> None:
+        """Append what is new of the log to the copy here; offsets stay the pod's."""
+        path = self.scene.project.job_log(run)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        have = path.stat().st_size if path.exists() else 0
+        if size <= have or have >= MAX_LOG:
+            return
+        start, data = agent.log(run, have)
+        with path.open("r+b" if path.exists() else "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.seek(max(start, have))
+            file.write(data[max(0, have - start) :])

@@ -1,0 +1,53 @@
+"""How a drive ended that did not close its lease, as the error that the user reacts to."""
+
+from __future__ import annotations
+
+from controller.errors import (
+    ArtifactsNotSafe,
+    ConnectionLost,
+    Detached,
+    PodctlError,
+    Refused,
+)
+from controller.plan import Leave
+from controller.scene import Scene
+
+_KINDS: dict[str, type[PodctlError]] = {
+    kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
+}
+
+
+def report(scene: Scene, end: Leave) -> PodctlError:
+    """A person must decide: what happened, what bills on, what to type."""
+    kind = _KINDS.get(end.code, PodctlError)
+    return kind(end.what, where=f"lease {scene.lease}", cause=billing(scene), hint=end.hint)
+
+
+def left(scene: Scene) -> Detached:
+    """The user left: what goes on without us, and what it costs."""
+    rental = scene.rental()
+    running = rental.current
+    what = "detached"
+    if rental.pod is not None and running is not None:
+        what = f"detached; {running.run} goes on on pod {rental.pod}"
+    elif rental.unsettled:
+        what = "detached while a create had no answer: a pod may exist"
+    name = running.stage if running else ""
+    return Detached(
+        what,
+        where=f"lease {scene.lease}",
+        cause=billing(scene),
+        hint=f"podctl run {name} or podctl sync carries on; podctl stop {name} ends it".strip(),
+    )
+
+
+def billing(scene: Scene) -> str:
+    """What bills now, by the ledger."""
+    rates: dict[str, float] = {}
+    for interval in scene.ledger.intervals(open_only=True):
+        if interval.lease == scene.lease:
+            rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
+    if not rates:
+        return "nothing of it bills, as far as is known"
+    pods = ", ".join(f"{pod} ${rate:.4f}/h" for pod, rate in sorted(rates.items()))
+    return f"billing goes on: {pods}"

@@ -1,0 +1,281 @@
+"""Hands: every effect of the loop, one method an action. What goes wrong becomes an outcome."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from controller import order, plan
+from controller.agent_client import AgentClient
+from controller.bring import bring, bring_ready
+from controller.conclude import judge, lock
+from controller.deliver import deliver
+from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError
+from controller.guard_args import bootstrap
+from controller.hostkeys import ensure_key
+from controller.loop import Outcome
+from controller.observe import Eyes
+from controller.observed import Observed
+from controller.plan import Action
+from controller.providers import Kind, Offer, Pod, ProviderError
+from controller.scene import Scene
+
+UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
+NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
+PULL_PAUSE = 5.0  # seconds before an incomplete pull is tried again
+
+
+@dataclass
+class Hands:
+    """The World of the loop: its eyes, and what it does."""
+
+    scene: Scene
+    eyes: Eyes
+    _seen: Observed | None = None
+
+    def look(self) -> Observed:
+        self._seen = self.eyes.look()
+        return self._seen
+
+    def perform(self, action: Action) -> Outcome:
+        method = cast(Callable[[Action], Outcome], _METHODS[type(action)])
+        return method.__get__(self)(action)
+
+    # -- pods ------------------------------------------------------------------------------
+
+    def open_generation(self, _: plan.OpenGeneration) -> Outcome:
+        return Outcome(data={"nonce": secrets.token_hex(8)})
+
+    def create(self, action: plan.Create) -> Outcome:
+        spec = self._pod_spec(action.offer)
+        try:
+            pod = self.scene.provider.create(spec)
+        except ProviderError as error:
+            return self._no_pod(action.offer, error)
+        return Outcome(data=self._bill(pod))
+
+    def _pod_spec(self, offer: Offer) -> Any:
+        scene, nonce = self.scene, self.scene.rental().nonce
+        assert nonce is not None
+        limits = order.guard_limits(scene.stage_list, scene.policy.boot + 900.0)
+        return order.pod_spec(
+            scene.stage_list,
+            offer,
+            scene.shape,
+            nonce=nonce,
+            owner=scene.owner,
+            public_key=ensure_key(scene.project.state_dir).public,
+            args=bootstrap(),
+            limits=limits,
+        )
+
+    def _no_pod(self, offer: Offer, error: ProviderError) -> Outcome:
+        why = f"{error.what} {error.cause}".strip()
+        kind = {Kind.CAPACITY: "capacity", Kind.REFUSED: "refused"}.get(error.kind, "later")
+        now = self.scene.clock.now()
+        if error.kind is Kind.THROTTLED:
+            self.scene.memory.throttled_until = now + (error.retry_after or NO_HINT_PAUSE)
+        elif kind == "later" and error.sent:
+            kind = "ambiguous"
+        elif kind == "later":
+            self.scene.memory.throttled_until = now + UNSENT_PAUSE
+        return Outcome("fail", {"kind": kind, "why": why})
+
+    def adopt(self, action: plan.Adopt) -> Outcome:
+        return Outcome(data=self._bill(self._listed(action.pod)))
+
+    def _bill(self, pod: Pod) -> dict[str, Any]:
+        """What the ledger needs to know of a pod that begins to bill."""
+        run, stage = self._serving()
+        return {
+            "pod": pod.id,
+            "usd_per_hour": pod.usd_per_hour,
+            "disk_gb": pod.disk_gb,
+            "volume_gb": pod.volume_gb,
+            "started_at": pod.created_at or self.scene.clock.wall(),
+            "for_run": run,
+            "stage": stage,
+        }
+
+    def _serving(self) -> tuple[str, str]:
+        """The run and stage that the pod's time is for: the current one, or the last."""
+        rental = self.scene.rental()
+        run = rental.current or rental.runs[-1]
+        return run.run, run.stage
+
+    def _listed(self, pod_id: str) -> Pod:
+        assert self._seen is not None
+        assert self._seen.listing is not None
+        pod = self._seen.listing.get(pod_id)
+        assert pod is not None, "the plan acts on listed pods only"
+        return pod
+
+    def terminate(self, action: plan.Terminate) -> Outcome:
+        outcome = self._ask(action.pod, self.scene.provider.terminate)
+        if outcome.phase == "done":
+            self.scene.memory.ended[action.pod] = self.scene.clock.wall()
+            self.scene.link.drop()
+        return outcome
+
+    def stop_pod(self, action: plan.StopPod) -> Outcome:
+        outcome = self._ask(action.pod, self.scene.provider.stop)
+        if outcome.phase == "done":
+            self.scene.memory.ended[action.pod] = self.scene.clock.wall()
+            self.scene.link.drop()
+        return outcome
+
+    def start_pod(self, action: plan.StartPod) -> Outcome:
+        outcome = self._ask(action.pod, self.scene.provider.start)
+        if outcome.phase == "fail":
+            return outcome
+        self.scene.link.drop()
+        at = self.scene.clock.wall()
+        pod = self.scene.provider.get(action.pod) or self._listed(action.pod)
+        return Outcome(data=self._bill(pod) | {"started_at": at})
+
+    def _ask(self, pod: str, verb: Callable[[str], None]) -> Outcome:
+        """Terminate, stop or start; a refusal of the account itself ends the drive."""
+        try:
+            verb(pod)
+            outcome = Outcome()
+        except ProviderError as error:
+            if error.kind is Kind.REFUSED:
+                self.scene.memory.refused = f"{error.what} {error.cause}".strip()
+            outcome = Outcome("fail", {"why": error.what, "kind": str(error.kind)})
+        self.scene.memory.asked[pod] = self.scene.clock.now()
+        return outcome
+
+    def confirm_gone(self, action: plan.ConfirmGone) -> Outcome:
+        return Outcome(data={"ended_at": self._end_of(action.pod)})
+
+    def confirm_parked(self, action: plan.ConfirmParked) -> Outcome:
+        run, stage = self._serving()
+        found = {"ended_at": self._end_of(action.pod), "for_run": run, "stage": stage}
+        return Outcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
+
+    def _end_of(self, pod: str) -> float:
+        """When the provider took our word, else now: it ended without us."""
+        return self.scene.memory.ended.get(pod, self.scene.clock.wall())
+
+    def mark_reached(self, _: plan.MarkReached) -> Outcome:
+        return Outcome()
+
+    def ask_unguarded(self, action: plan.AskUnguarded) -> Outcome:
+        accepted = self.scene.accept_unguarded(action.detail)
+        why = f"the guard is not armed, so the worst case has no bound: {action.detail}"
+        return Outcome(data={"accepted": accepted, "why": why})
+
+    # -- runs ------------------------------------------------------------------------------
+
+    def upload(self, action: plan.Upload) -> Outcome:
+        pod = self._present()
+        try:
+            return Outcome(data=deliver(self.scene, action.run) | {"pod": pod})
+        except ConnectionLost as error:
+            return Outcome("fail", {"why": error.what, "fatal": False})
+        except PodctlError as error:
+            return Outcome("fail", {"why": _explained(error), "fatal": True})
+
+    def start_job(self, action: plan.StartJob) -> Outcome:
+        stage = self.scene.stages[action.run]
+        spec = order.job_spec(stage, action.run, self._code(action.run))
+        pod = self._present()
+        try:
+            status = self._agent(action.run).start(spec, again=action.again)
+        except PodctlError as error:
+            return Outcome("fail", {"why": _explained(error)})
+        return Outcome(data={"pod": pod, "stage": stage.name, "attempt": status.attempt})
+
+    def disqualify(self, _: plan.Disqualify) -> Outcome:
+        return Outcome()
+
+    def stop_job(self, action: plan.StopJob) -> Outcome:
+        try:
+            self._agent(action.run).stop(action.run, action.reason)
+        except PodctlError as error:
+            return Outcome("fail", {"why": _explained(error)})
+        return Outcome()
+
+    def pull_ready(self, action: plan.PullReady) -> Outcome:
+        """What does not come over now comes over at the end; nothing hangs on it."""
+        assert self._seen is not None
+        assert self._seen.contact is not None
+        assert self._seen.contact.status is not None
+        sha256 = self._seen.contact.status.ready_sha256
+        try:
+            bring_ready(self.scene, self._agent(action.run), action.run)
+        except PodctlError as error:
+            self.scene.tell(f"could not pull yet: {_explained(error)}")
+        self.scene.memory.ready_pulled = sha256
+        return Outcome()
+
+    def pull(self, action: plan.Pull) -> Outcome:
+        assert self._seen is not None
+        assert self._seen.contact is not None
+        try:
+            found = bring(self.scene, self._agent(action.run), action.run, self._seen.contact)
+            return Outcome(data=found)
+        except (ConnectionLost, ArtifactsNotSafe) as error:
+            self.scene.memory.pull_retry_at = self.scene.clock.now() + PULL_PAUSE
+            self.scene.tell(f"the pull is not complete: {_explained(error)}")
+            return Outcome("fail", {"why": _explained(error)})
+
+    def judge(self, action: plan.Judge) -> Outcome:
+        return Outcome(data=judge(self.scene, action.run))
+
+    def lock(self, action: plan.Lock) -> Outcome:
+        try:
+            return Outcome(data=lock(self.scene, action.run))
+        except PodctlError as error:
+            return Outcome("fail", {"why": _explained(error)})
+
+    def finish(self, _: plan.Finish) -> Outcome:
+        self.scene.memory.ready_pulled = None
+        return Outcome()
+
+    def close(self, _: plan.Close) -> Outcome:
+        self.scene.link.drop()
+        return Outcome()
+
+    def _present(self) -> str:
+        pod = self.scene.rental().pod
+        assert pod is not None
+        return pod
+
+    def _code(self, run: str) -> str:
+        return next(one.code for one in self.scene.rental().runs if one.run == run)
+
+    def _agent(self, run: str) -> AgentClient:
+        session = self.scene.link.session
+        return AgentClient(session, session.layout(self.scene.shape.mount), self._code(run))
+
+
+def _explained(error: PodctlError) -> str:
+    """The whole error in one line, for the journal."""
+    return ": ".join(part for part in (error.what, error.where, error.cause) if part)
+
+
+_METHODS: dict[type[Action], Callable[..., Outcome]] = {
+    plan.OpenGeneration: Hands.open_generation,
+    plan.Create: Hands.create,
+    plan.Adopt: Hands.adopt,
+    plan.Terminate: Hands.terminate,
+    plan.StopPod: Hands.stop_pod,
+    plan.StartPod: Hands.start_pod,
+    plan.ConfirmGone: Hands.confirm_gone,
+    plan.ConfirmParked: Hands.confirm_parked,
+    plan.MarkReached: Hands.mark_reached,
+    plan.AskUnguarded: Hands.ask_unguarded,
+    plan.Upload: Hands.upload,
+    plan.StartJob: Hands.start_job,
+    plan.Disqualify: Hands.disqualify,
+    plan.StopJob: Hands.stop_job,
+    plan.PullReady: Hands.pull_ready,
+    plan.Pull: Hands.pull,
+    plan.Judge: Hands.judge,
+    plan.Lock: Hands.lock,
+    plan.Finish: Hands.finish,
+    plan.Close: Hands.close,
+}

@@ -1,0 +1,58 @@
+"""`.podctl/runs/<run>`: what one run left here, before and after it was installed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from remote import contract
+from remote.contract import ContractError, Exit, FileEntry, Manifest
+from state.durable import write_atomically
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names and documents of one run's folder."""
+
+    root: Path
+
+    @property
+    def files(self) -> Path:
+        """Received artifacts, under their paths in the work folder."""
+        return self.root / "files"
+
+    def make(self) -> None:
+        self.files.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def keep(self, name: str, data: bytes) -> None:
+        """A document as it came from the pod."""
+        self.make()
+        write_atomically(self.root / name, data)
+
+    def manifest(self) -> Manifest | None:
+        """The final manifest, or None when it is not here or cannot be read."""
+        return self._load(Manifest, "manifest.json")
+
+    def exit(self) -> Exit | None:
+        return self._load(Exit, "exit.json")
+
+    def _load(self, kind: type[Any], name: str) -> Any:
+        try:
+            return contract.load(kind, (self.root / name).read_bytes())
+        except (OSError, ContractError):
+            return None
+
+    def keep_inputs(self, entries: Iterable[FileEntry]) -> None:
+        """What was sent to the job, with its hashes."""
+        found = [asdict(entry) for entry in entries]
+        self.keep("inputs.json", json.dumps(found, indent=1).encode() + b"\n")
+
+    def inputs(self) -> list[dict[str, Any]]:
+        try:
+            found = json.loads((self.root / "inputs.json").read_bytes())
+        except (OSError, ValueError):
+            return []
+        return found if isinstance(found, list) else []

@@ -1,0 +1,86 @@
+"""Everything one lease is driven with: the things that eyes and hands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.clock import Clock
+from controller.link import Link
+from controller.order import Shape
+from controller.plan import Policy
+from controller.project import Project
+from controller.providers import Provider
+from controller.rental import Rental, fold
+from jobs.stage import Stage
+from state.journal import Journal
+from state.ledger import Ledger
+from state.locks import Locks
+from state.sightings import Sightings
+
+
+@dataclass
+class Memory:
+    """What this process saw and did; losing it costs time, never truth."""
+
+    asked: dict[str, float] = field(default_factory=dict)  # pod → last terminate, stop or start
+    ended: dict[str, float] = field(default_factory=dict)  # pod → Unix time of its accepted end
+    listed: set[str] = field(default_factory=set)
+    since: dict[str, float] = field(default_factory=dict)  # condition → when it began
+    throttled_until: float = 0.0
+    pull_retry_at: float = 0.0
+    ready_pulled: str | None = None
+    refused: str | None = None
+
+    def hold(self, condition: str, holds: bool, now: float) -> float | None:
+        """Since when `condition` holds without a break; None while it does not."""
+        if not holds:
+            self.since.pop(condition, None)
+            return None
+        return self.since.setdefault(condition, now)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One lease with its stages as they were pinned when it was opened."""
+
+    project: Project
+    lease: str
+    stages: Mapping[str, Stage]  # run id → stage, in order
+    shape: Shape
+    policy: Policy
+    provider: Provider
+    link: Link
+    journal: Journal
+    ledger: Ledger
+    locks: Locks
+    sightings: Sightings
+    clock: Clock
+    owner: str  # installation id
+    cap_usd: float | None = None
+    accept_unguarded: Callable[[str], bool] = lambda _: False
+    tell: Callable[[str], None] = lambda _: None
+    memory: Memory = field(default_factory=Memory)
+
+    def rental(self) -> Rental:
+        """The lease's facts, folded from the journal."""
+        runs = ((run, stage.name) for run, stage in self.stages.items())
+        return fold(self.lease, runs, self.journal.ops(self.lease))
+
+    @property
+    def stage_list(self) -> tuple[Stage, ...]:
+        return tuple(self.stages.values())
+
+
+def pinned(stage: Stage, shape: Shape) -> dict[str, Any]:
+    """A run's specification as the journal keeps it: what was asked for, for good."""
+    return {"stage": stage.model_dump(mode="json"), "shape": json.loads(json.dumps(vars(shape)))}
+
+
+def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
+    """Back from the journal."""
+    shape = dict(spec["shape"])
+    shape["data_centers"] = tuple(shape["data_centers"])
+    return Stage.model_validate(spec["stage"]), Shape(**shape)

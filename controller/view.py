@@ -1,0 +1,125 @@
+"""What a person sees while a lease is driven: one line a change, and a line that moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller import plan
+from controller.clock import Clock
+from controller.observed import Observed
+from controller.plan import Action
+from controller.rental import RunFacts
+from controller.terminal import Terminal
+from remote.contract import Status
+
+QUIET_EVERY = 15.0  # seconds between progress lines where no terminal shows a moving one
+
+
+@dataclass
+class View:
+    """Told of every look and every action."""
+
+    terminal: Terminal
+    clock: Clock
+    verbose: bool = True
+    _last: str = ""
+    _progress_at: float = -1e9
+    _phase: str = ""
+
+    def __call__(self, seen: Observed, action: Action) -> None:
+        if isinstance(action, plan.Wait):
+            self._wait(seen, action)
+            return
+        if text := _sentence(seen, action):
+            self._say(text)
+
+    def tell(self, text: str) -> None:
+        """A remark of the hands."""
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        if text != self._last:
+            self._last = text
+            self.terminal.say(text)
+
+    def _wait(self, seen: Observed, action: plan.Wait) -> None:
+        status = seen.contact.status if seen.contact else None
+        run = seen.rental.current
+        if status is None or run is None or not run.started:
+            self.terminal.progress(f"waiting {action.why}")
+            if seen.now - self._progress_at >= QUIET_EVERY:
+                self._progress_at = seen.now
+                self._say(f"waiting {action.why}")
+            return
+        if status.phase != self._phase:
+            self._phase = status.phase
+            self._say(f"{run.run}: {status.phase or status.state}")
+        line = progress_line(run, status, seen)
+        self.terminal.progress(line)
+        if seen.now - self._progress_at >= QUIET_EVERY:
+            self._progress_at = seen.now
+            self._say(line)
+
+
+def progress_line(run: RunFacts, status: Status, seen: Observed) -> str:
+    """Step, loss, load and money of a running job in one line."""
+    parts = [f"{run.run}: {status.phase or status.state}"]
+    progress = status.progress
+    if progress.step is not None:
+        of = f"/{progress.max_steps}" if progress.max_steps else ""
+        parts.append(f"step {progress.step}{of}")
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.4f}")
+    if progress.text:
+        parts.append(progress.text)
+    if status.gpu_util is not None:
+        parts.append(f"GPU {status.gpu_util:.0f}%")
+    if status.cpu_util is not None:
+        parts.append(f"CPU {status.cpu_util:.0f}%")
+    parts.append(f"${seen.spent_usd:.4f}")
+    return "  ".join(parts)
+
+
+def _sentence(seen: Observed, action: Action) -> str:
+    """An action in words; empty for what only the journal needs to know."""
+    rental = seen.rental
+    match action:
+        case plan.Create(offer):
+            where = f"{offer.count} x {offer.name}" if offer.kind == "gpu" else offer.name
+            return f"renting {where} at ${offer.usd_per_hour:.2f}/h"
+        case plan.Adopt(pod):
+            return f"found pod {pod} of an unanswered create: carrying on with it"
+        case plan.Terminate(pod, reason):
+            return f"terminating pod {pod} ({reason})"
+        case plan.ConfirmGone(pod):
+            return f"pod {pod} is gone: nothing of it bills"
+        case plan.StartPod(pod):
+            return f"starting pod {pod} again"
+        case plan.StopPod(pod):
+            return f"stopping pod {pod}: its volume is kept and bills on"
+        case plan.ConfirmParked(pod):
+            return f"pod {pod} is stopped: only its disk bills"
+        case plan.MarkReached(pod):
+            return f"pod {pod} answers over SSH"
+        case plan.Upload(run):
+            return f"{run}: uploading code and inputs"
+        case plan.StartJob(run, again):
+            return f"{run}: starting the job{' again' if again else ''}"
+        case plan.StopJob(run, reason):
+            return f"{run}: asking the job to end ({reason})"
+        case plan.Disqualify(run, why):
+            return f"{run}: this host will not do ({why})"
+        case plan.PullReady(run):
+            return f"{run}: pulling what is finished"
+        case plan.Pull(run):
+            return f"{run}: pulling the artifacts"
+        case plan.Judge(run):
+            return f"{run}: checking the criteria"
+        case plan.Lock(run):
+            return f"{run}: PASS, locking"
+        case plan.Finish(run, outcome, why):
+            return f"{run}: {outcome}" + (f" ({why})" if why else "")
+        case plan.Close(outcome):
+            return f"lease {rental.lease} is closed: {outcome}"
+        case _:
+            return ""
