@@ -66,7 +66,6 @@ def _configure(connection: sqlite3.Connection) -> None:
         "recursive_triggers = ON",  # so that REPLACE fires the triggers that forbid deletion
         "synchronous = EXTRA",
         "journal_mode = DELETE",
-        "cache_size = -32768",  # KiB, taken as needed: a large ledger is not read twice
     ):
         connection.execute(f"PRAGMA {pragma}")
     if sys.platform == "darwin":
