@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from controller.cleaning import clean
 from controller.errors import ConnectionLost, PodctlError
 from remote import contract
 from remote.contract import ContractError, GuardReport, JobSpec, Layout, Status
@@ -57,13 +58,20 @@ class AgentClient:
         self, words: list[str], *, stdin: bytes = b"", seconds: float = VERB_SECONDS
     ) -> Status:
         result = self._run(words, stdin=stdin, seconds=seconds)
+        if result.status != 0:
+            raise PodctlError(
+                f"the agent refuses to {words[0]}",
+                where=f"exit code {result.status}",
+                cause=clean(result.stderr[-2000:]).strip(),
+                hint="podctl logs, or podctl ssh to look at the pod",
+            )
         try:
             return contract.load(Status, result.stdout)
         except ContractError as error:
             raise PodctlError(
                 "the agent's answer makes no sense",
                 where=f"agent {words[0]}",
-                cause=f"{error}; {result.stderr.decode('utf-8', 'replace')[-2000:]}",
+                cause=f"{error}; {clean(result.stderr[-2000:])}",
                 hint="podctl logs, or podctl ssh to look at the pod",
             ) from error
 

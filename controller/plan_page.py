@@ -75,7 +75,7 @@ def render(page: Page) -> str:
     locked = {row.stage.name for row in page.rows if row.certificate}
     parts = [
         f"# {_text(page.project)}: plan and status",
-        f"Written by podctl at {_time(page.at)}. Do not edit: the next command replaces it.",
+        f"Written by podctl at {moment(page.at)}. Do not edit: the next command replaces it.",
         _money(page, len(locked)),
         "## Plan\n\n" + "\n".join(_line(row, locked) for row in page.rows),
         "## Stages\n\n" + _table(page.rows),
@@ -107,7 +107,7 @@ def _line(row: Row, locked: set[str]) -> str:
 def _state(row: Row, locked: set[str]) -> str:
     """In words: what became of it, or what it waits for."""
     if row.certificate:
-        when = _time(row.certificate.locked_at)
+        when = moment(row.certificate.locked_at)
         return f"passed, locked {when}, ${row.certificate.cost.usd:.2f}"
     latest = row.latest
     if latest is not None and latest.open:
@@ -187,5 +187,5 @@ def _text(value: str) -> str:
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", line)
 
 
-def _time(at: float) -> str:
+def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -254,6 +254,7 @@ _RUN_STEPS: dict[tuple[str, str], Any] = {
     # The host was refused before the job could write anything: as if it never started.
     (Step.DISQUALIFY, "note"): lambda _, data: {"started": False, "uploaded_to": None},
     (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
+    (Step.STOP_JOB, "fail"): lambda _, data: {"stopping": None},  # it is asked again
     (Step.PULL, "done"): lambda _, data: {
         "pulled": True,
         "rc": data["rc"],
