@@ -1,0 +1,194 @@
+"""The RunPod adapter: refusals, and what is no answer at all."""
+
+from __future__ import annotations
+
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from controller.providers import Kind, ProviderError
+from controller.providers.runpod import RunPod
+from controller.providers.runpod_errors import retry_after
+from controller.providers.runpod_exchange import MAX_BODY
+from tests.hostile_api import (
+    Answering,
+    cut_short,
+    endless,
+    hang_up,
+    problem,
+    reply,
+    serve,
+    silent,
+)
+from tests.runpod_documents import (
+    HTML,
+    KEY,
+    SPEC,
+    a_pod,
+    create,
+    failing,
+    listing,
+)
+
+NO_GPU = "There are no longer any instances available with the requested specifications."
+POOR = "Your account balance is too low to rent a pod. Please add funds to your account."
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "word"),
+    [
+        (problem(401, "missing bearer token"), Kind.REFUSED, "RUNPOD_API_KEY"),
+        (problem(403, "access denied"), Kind.REFUSED, "config.toml"),
+        (problem(403, "account cannot access the requested pool"), Kind.CAPACITY, "gpus"),
+        (problem(402, "insufficient balance"), Kind.REFUSED, "funds"),
+        (problem(400, POOR), Kind.REFUSED, "funds"),
+        (problem(400, NO_GPU), Kind.CAPACITY, "podctl gpus"),
+        (problem(400, "There are no instances currently available"), Kind.CAPACITY, ""),
+        (problem(400, "There are not enough free GPUs on the host machine"), Kind.CAPACITY, ""),
+        (problem(400, "network volume X not found"), Kind.REFUSED, ""),
+        (problem(404, "template not found"), Kind.REFUSED, ""),
+        (problem(409, "action not valid"), Kind.CONFLICT, "podctl status"),
+        (problem(410, "gone"), Kind.REFUSED, "retired"),
+        (problem(413, "too large"), Kind.REFUSED, ""),
+        (problem(500, NO_GPU), Kind.TRANSIENT, ""),
+        (problem(503, "unavailable"), Kind.TRANSIENT, ""),
+    ],
+)
+def test_answers_are_classified(answer: Answering, kind: Kind, word: str) -> None:
+    """Each answer to a create has one kind; its text and the way out are shown."""
+    error = failing(answer, create)
+
+    assert error.kind is kind
+    assert error.sent
+    assert error.cause
+    assert word in error.hint
+
+
+def test_validation_errors_are_shown() -> None:
+    """422 shows each of the provider's findings."""
+    error = failing(problem(422, "Request validation failed.", "$: missing property 'x'"), create)
+
+    assert error.kind is Kind.REFUSED
+    assert "missing property 'x'" in error.cause
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"retry_after": "12"}, 12.0),
+        ({}, None),
+        ({"retry_after": "soon"}, None),
+        ({"retry_after": "-3"}, None),
+        ({"retry_after": "inf"}, None),
+        ({"ratelimit": '"minute";r=0;t=7, "hour";r=2800;t=1812'}, 7.0),
+    ],
+)
+def test_throttled(headers: dict[str, str], expected: float | None) -> None:
+    """429 is a definite no for now; the wait comes from the headers if they make sense."""
+
+    error = failing(problem(429, "rate limit exceeded", **headers), create)
+
+    assert (error.kind, error.retry_after) == (Kind.THROTTLED, expected)
+
+
+def test_retry_after_as_a_date() -> None:
+    """A date is measured by the provider's own clock."""
+    date = {"Date": "Wed, 21 Oct 2026 07:28:00 GMT"}
+
+    assert retry_after({**date, "Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}) == 30.0
+    assert retry_after({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT"}) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        hang_up,
+        cut_short,
+        reply(502, raw=HTML, kind="text/html"),
+        reply(200, raw=HTML, kind="text/html"),
+        reply(200, raw=b'{"pods": [{"id": "x'),
+        reply(200, raw=b"[" * 200_000),
+        reply(200, raw=b"\xff\xfe\x00"),
+        reply(200, raw=b""),
+        reply(200, [1, 2]),
+        reply(200, {"pods": {"a": 1}}),
+        reply(200, {"pods": [a_pod()]}, headers={"Content-Encoding": "gzip"}),
+        reply(403, raw=HTML, kind="text/html"),
+    ],
+    ids=lambda one: getattr(one, "__name__", "reply"),
+)
+@pytest.mark.parametrize("call", [create, listing])
+def test_garbage_is_transient(answer: Answering, call: Callable[[RunPod], Any]) -> None:
+    """What is no answer of the API is TRANSIENT and may have happened; never a traceback."""
+    error = failing(answer, call)
+
+    assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
+
+
+def test_a_huge_answer_is_cut() -> None:
+    """A hundred megabytes are not read: the answer is unusable after the cap."""
+    error = failing(endless, listing)
+
+    assert error.kind is Kind.TRANSIENT
+    assert str(MAX_BODY) in error.cause
+
+
+def test_a_silent_server_has_a_deadline() -> None:
+    """A call ends at its deadline, and says that the request may have arrived."""
+    began = time.monotonic()
+    error = failing(silent, listing, seconds=0.4)
+
+    assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
+    assert time.monotonic() - began < 8
+
+
+def test_nothing_is_replayed() -> None:
+    """A dropped connection does not make any layer send the request a second time."""
+    with serve(hang_up) as server:
+        provider = RunPod(KEY, server.base_url)
+        for call in (create, listing, lambda one: one.terminate("abc")):
+            with pytest.raises(ProviderError):
+                call(provider)
+
+    assert [one.method for one in server.requests] == ["POST", "GET", "DELETE"]
+
+
+def test_refused_connection_was_not_sent() -> None:
+    """Where nobody listens, nothing was sent: a create certainly did not happen."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        with pytest.raises(ProviderError) as caught:
+            RunPod(KEY, f"http://127.0.0.1:{port}").create(SPEC)
+
+    assert (caught.value.kind, caught.value.sent) == (Kind.TRANSIENT, False)
+
+
+def test_failed_handshake_was_not_sent() -> None:
+    """Where TLS fails, nothing was sent."""
+    with serve(silent) as server, pytest.raises(ProviderError) as caught:
+        RunPod(KEY, server.base_url.replace("http:", "https:"), call_seconds=3).create(SPEC)
+
+    assert (caught.value.kind, caught.value.sent) == (Kind.TRANSIENT, False)
+
+
+def test_unknown_host_was_not_sent() -> None:
+    """Where the name does not resolve, nothing was sent."""
+    with pytest.raises(ProviderError) as caught:
+        RunPod(KEY, "https://no-such-host.invalid", call_seconds=5).list()
+
+    assert (caught.value.kind, caught.value.sent) == (Kind.TRANSIENT, False)
+
+
+def test_the_key_stays_secret() -> None:
+    """No error, nor anything chained to it, carries the key."""
+    error = failing(reply(401, {"detail": "no"}), listing)
+    shown = "".join(traceback.format_exception(error)) + repr(error.as_dict())
+
+    assert error.__cause__ is None
+    assert KEY not in shown
+    assert KEY not in repr(vars(RunPod(KEY)))
