@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -42,8 +43,9 @@ class ContainerLog:
         if self._size > _MAX_FILE:
             self._rotate()
         text = b"".join(b"%d %s\n" % (time.time_ns(), line) for line in cut)
-        os.write(self._file, text)
-        self._size += len(text)
+        # A full disk loses output; it must not end the pod.
+        with contextlib.suppress(OSError):
+            self._size += os.write(self._file, text)
 
     def _rotate(self) -> None:
         os.close(self._file)

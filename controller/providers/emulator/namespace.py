@@ -158,10 +158,13 @@ def _mount_devices(root: Path, tty_group: bool) -> None:
     nodes += [node for pattern in _ACCELERATORS for node in Path("/dev").glob(pattern)]
     for node in filter(Path.exists, nodes):
         _bind(root, Bind(str(node), str(node), read_only=False))
-    _mount("tmpfs", _place(root, "/dev/shm"), "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
+    shared = _place(root, "/dev/shm")  # noqa: S108 - the pod's own, not a temporary file
+    _mount("tmpfs", shared, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
     owner = ",gid=5,mode=620" if tty_group else ""
     terminals = _place(root, "/dev/pts")
-    _mount("devpts", terminals, "devpts", _MS_NOSUID | _MS_NOEXEC, f"newinstance,ptmxmode=0666{owner}")
+    _mount(
+        "devpts", terminals, "devpts", _MS_NOSUID | _MS_NOEXEC, f"newinstance,ptmxmode=0666{owner}"
+    )
     links = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0"}
     for name, to in {**links, "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}.items():
         (dev / name).symlink_to(to)

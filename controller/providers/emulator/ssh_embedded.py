@@ -20,12 +20,12 @@ import sys
 import termios
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import asyncssh
 
 _CHUNK = 256 * 1024
-_SFTP_SUFFIX = "/sftp-server"
+_END_OF_INPUT, _INTERRUPT = b"\x04", b"\x03"  # as a terminal's keys send them
 
 
 @dataclass(frozen=True)
@@ -95,74 +95,89 @@ class _Session:
         term = {"TERM": process.term_type} if process.term_type else {}
         return {**session, **term, **settings.env}
 
-    def _spawn(self, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, argv: list[str], stdio: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            self._argv(),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            argv,
+            stdin=stdio,
+            stdout=stdio,
+            stderr=stdio,
             env=self._environment(),
             cwd=self._settings.home,
             start_new_session=True,
+            bufsize=0,
         )
 
     async def _run_piped(self) -> None:
-        popen = self._spawn(subprocess.PIPE, subprocess.PIPE, subprocess.PIPE)
-        await self._process.redirect(popen.stdin, popen.stdout, popen.stderr)
-        self._report(await _ended(popen))
+        popen = self._spawn(self._argv(), subprocess.PIPE)
+        assert popen.stdin is not None
+        assert popen.stdout is not None
+        assert popen.stderr is not None
+        feed = asyncio.create_task(self._feed_pipe(popen.stdin))
+        shown = asyncio.gather(
+            _copy_pipe(popen.stdout, self._process.stdout),
+            _copy_pipe(popen.stderr, self._process.stderr),
+        )
+        code = await _ended(popen)
+        await shown  # until the pipes are read to their ends
+        feed.cancel()
+        self._report(code)
+
+    async def _feed_pipe(self, pipe: IO[bytes]) -> None:
+        """What the client sends, until its end; then the command's input ends too."""
+        with contextlib.suppress(OSError), pipe:
+            os.set_blocking(pipe.fileno(), False)
+            while data := await self._read():
+                while data:
+                    await _writable(pipe.fileno())
+                    data = data[os.write(pipe.fileno(), data) :]
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._process.stdin.read(_CHUNK)
+        except asyncssh.SignalReceived:
+            return b""
 
     async def _run_in_terminal(self) -> None:
         master, slave = pty.openpty()
+        self._resize(master)
+        argv = [sys.executable, "-S", "-c", _TAKE_TERMINAL, *self._argv()]
         try:
-            self._resize(master)
-            popen = subprocess.Popen(
-                [sys.executable, "-S", "-c", _TAKE_TERMINAL, *self._argv()],
-                stdin=slave,
-                stdout=slave,
-                stderr=slave,
-                env=self._environment(),
-                cwd=self._settings.home,
-                start_new_session=True,
-            )
+            popen = self._spawn(argv, slave)
         finally:
             os.close(slave)
-        keyboard = asyncio.create_task(self._feed(master))
-        shown = asyncio.create_task(self._show(master))
-        code = await _ended(popen)
+        keys = asyncio.create_task(self._feed_terminal(master))
+        shown = asyncio.create_task(_copy(master, self._process.stdout))
+        code = await self._ended_or_hung_up(popen)
         await asyncio.wait([shown], timeout=1.0)  # what it printed last
-        keyboard.cancel()
-        shown.cancel()
+        for task in (keys, shown):
+            task.cancel()
+        await asyncio.wait([keys, shown])
         os.close(master)
         self._report(code)
 
-    async def _feed(self, master: int) -> None:
-        """Keys and window sizes to the terminal; a client that is gone hangs it up."""
-        while True:
+    async def _ended_or_hung_up(self, popen: subprocess.Popen[bytes]) -> int:
+        ended = asyncio.create_task(_ended(popen))
+        gone = asyncio.create_task(self._process.wait_closed())
+        await asyncio.wait([ended, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(popen.pid, signal.SIGHUP)
+        gone.cancel()
+        return await ended
+
+    async def _feed_terminal(self, master: int) -> None:
+        """Keys and window sizes to the terminal."""
+        data = b""
+        while data != _END_OF_INPUT:
             try:
-                data = await self._process.stdin.read(_CHUNK)
+                data = await self._process.stdin.read(_CHUNK) or _END_OF_INPUT
             except asyncssh.TerminalSizeChanged:
                 self._resize(master)
                 continue
             except (asyncssh.BreakReceived, asyncssh.SignalReceived):
-                data = b"\x03"
-            if not data:
-                data = b"\x04"
+                data = _INTERRUPT
             with contextlib.suppress(OSError):
                 os.write(master, data)
-            if data == b"\x04":
-                return
-
-    async def _show(self, master: int) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                data = await loop.run_in_executor(None, os.read, master, _CHUNK)
-            except OSError:  # EIO: the last process closed the terminal
-                return
-            if not data:
-                return
-            self._process.stdout.write(data)
-            await self._process.stdout.drain()
 
     def _resize(self, master: int) -> None:
         width, height, pixel_width, pixel_height = self._process.term_size
@@ -170,6 +185,8 @@ class _Session:
         fcntl.ioctl(master, termios.TIOCSWINSZ, size)
 
     def _report(self, code: int) -> None:
+        if self._process.is_closing():
+            return
         if code < 0:
             self._process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
         else:
@@ -182,6 +199,44 @@ _TAKE_TERMINAL = (
     "fcntl.ioctl(0,termios.TIOCSCTTY,0);"
     "os.execv(sys.argv[1],sys.argv[1:])"
 )
+
+
+async def _copy_pipe(pipe: IO[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+    with pipe:  # closed early when the client is gone: the command gets SIGPIPE
+        await _copy(pipe.fileno(), writer)
+
+
+async def _copy(descriptor: int, writer: asyncssh.SSHWriter[bytes]) -> None:
+    """Send what comes from a pipe or terminal, until its end or the client's."""
+    os.set_blocking(descriptor, False)
+    with contextlib.suppress(OSError):  # EIO: the last process closed the terminal
+        while True:
+            await _readable(descriptor)
+            data = os.read(descriptor, _CHUNK)
+            if not data:
+                return
+            writer.write(data)
+            await writer.drain()
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+async def _writable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(descriptor)
 
 
 async def _ended(popen: subprocess.Popen[bytes]) -> int:

@@ -7,6 +7,8 @@ keys and the same authorized_keys, and are started by the image's start script.
 from __future__ import annotations
 
 import functools
+import getpass
+import grp
 import json
 import os
 import pwd
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.providers.emulator import image
+from controller.providers.emulator.containerspec import ContainerError
 
 _EMBEDDED = Path(__file__).with_name("ssh_embedded.py")
 _HOST_KEYS = ("ssh_host_ed25519_key", "ssh_host_ecdsa_key")
@@ -36,6 +39,11 @@ class Site:
     session_env: dict[str, str]
 
 
+def user(mode: str) -> str:
+    """Who logs in: root as on the real image, unless the host's own accounts have to serve."""
+    return getpass.getuser() if mode == "process" else "root"
+
+
 def openssh() -> str | None:
     """The path of OpenSSH's server, if this machine has one."""
     found = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -43,23 +51,34 @@ def openssh() -> str | None:
 
 
 def choose(mode: str, wanted: str) -> str:
-    """"openssh" or "embedded" for a container mode; `wanted` may be "auto"."""
-    if wanted != "auto":
-        return wanted
-    if openssh() is None:
-        return "embedded"
-    return "openssh" if mode != "process" or _host_allows_openssh() else "embedded"
+    """ "openssh" or "embedded" for a container mode; `wanted` may be "auto"."""
+    possible = openssh() is not None and (mode != "process" or _host_allows_openssh())
+    if wanted == "openssh" and not possible:
+        raise ContainerError(f"OpenSSH's server cannot run here in mode {mode!r}")
+    return "openssh" if possible and wanted != "embedded" else "embedded"
 
 
 def _host_allows_openssh() -> bool:
-    """OpenSSH needs its user in the host's passwd, and as root its separation folder."""
+    """Whether the host's own accounts and terminals serve where the pod has none of its own."""
     try:
         pwd.getpwuid(os.geteuid())
         if os.geteuid() == 0:
-            pwd.getpwnam("sshd")
+            return bool(pwd.getpwnam("sshd")) and os.path.isdir("/run/sshd")
     except KeyError:
         return False
-    return os.geteuid() != 0 or os.path.isdir("/run/sshd")
+    return _terminals_have_their_group()
+
+
+def _terminals_have_their_group() -> bool:
+    """Without root, sshd cannot give a terminal to the group `tty`: it must have it already."""
+    master, slave = os.openpty()
+    try:
+        return os.fstat(slave).st_gid == grp.getgrnam("tty").gr_gid
+    except KeyError:
+        return True
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 def install(server: str, site: Site) -> None:

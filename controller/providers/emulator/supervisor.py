@@ -1,9 +1,10 @@
 """The process above a container: starts it, keeps its output, and outlives the emulator.
 
-Run as `python -S -m controller.providers.emulator.supervisor PLAN.json STATUS_FD`, standard
-library only. It writes one line to STATUS_FD: "ok" once the container's root is entered, else what
-failed. Signals: TERM goes to the container's first process; USR1 ends everything now. Its own death
-ends a namespaced container too. Exit status: that of the first process.
+Run as `python -S -m controller.providers.emulator.supervisor STATUS_FD`, standard library only. It
+reads a `Plan` from stdin (never from a file: it holds the pod's keys) and writes to STATUS_FD "ok"
+once the container's root is entered, else what failed. Signals: TERM goes to the container's first
+process; USR1 ends everything now. Its own death ends a namespaced container too. Exit status: that
+of the first process.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from controller.providers.emulator import namespace
 from controller.providers.emulator.containerlog import ContainerLog
@@ -57,9 +59,8 @@ def inside_ids() -> tuple[int, int]:
 
 
 def main(arguments: list[str]) -> int:
-    plan = Plan.load(Path(arguments[0]).read_text())
-    Path(arguments[0]).unlink()  # it holds the pod's key
-    status = int(arguments[1])
+    plan = Plan.load(sys.stdin.read())
+    status = int(arguments[0])
     waker, wakes = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
@@ -77,9 +78,10 @@ def _start(plan: Plan, status: int) -> tuple[int, int]:
     output, pipe = os.pipe2(os.O_CLOEXEC)
     try:
         if plan.mode == "userns":
-            outside = os.geteuid(), os.getegid()
+            # Read both first: until the map is written, this process is nobody.
+            outside, inside = (os.geteuid(), os.getegid()), inside_ids()
             namespace.unshare(namespace.CLONE_NEWUSER | _NAMESPACES)
-            namespace.map_user(outside, inside_ids())
+            namespace.map_user(outside, inside)
         elif plan.mode == "namespace":
             namespace.unshare(_NAMESPACES)
     except OSError as error:
@@ -92,8 +94,7 @@ def _start(plan: Plan, status: int) -> tuple[int, int]:
     return output, child
 
 
-def _become_first_process(plan: Plan, pipe: int, status: int) -> None:
-    """Never returns."""
+def _become_first_process(plan: Plan, pipe: int, status: int) -> NoReturn:
     code = 126
     try:
         signal.set_wakeup_fd(-1)
@@ -130,7 +131,7 @@ def _exec(plan: Plan) -> int:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        os.execvpe(plan.argv[0], list(plan.argv), plan.env)
+        os.execvpe(plan.argv[0], list(plan.argv), plan.env)  # noqa: S606 - a container's command
     except OSError as error:
         os.write(2, f"exec: {plan.argv[0]!r}: {error.strerror}\n".encode())
         return 127 if isinstance(error, FileNotFoundError) else 126
