@@ -1,0 +1,83 @@
+"""What a run gets before it starts: our package, its inputs, its parameters, what it had before."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from controller import order, snapshot
+from controller.run_folder import RunFolder
+from controller.scene import Scene
+from controller.snapshot import Snapshot, SnapshotFile
+from controller.upload import upload_code, upload_work
+from jobs.stage import Stage
+from remote.contract import FileEntry
+
+# Earlier attempts with these outcomes left work that is worth going on from.
+_INTERRUPTED = ("pod-lost", "stopped", "abandoned")
+
+
+def deliver(scene: Scene, run: str) -> dict[str, Any]:
+    """Bring code and work folder to the pod; what is there already does not travel.
+
+    Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
+    """
+    stage = scene.stages[run]
+    session = scene.link.session
+    layout = session.layout(scene.shape.mount)
+    inputs = inputs_of(scene, stage)
+    sent = _with_earlier(inputs, scene, run)
+    code = upload_code(session, layout.root)
+    report = upload_work(session, layout, run, sent, extras(stage), code=code)
+    folder = RunFolder(scene.project.run_dir(run))
+    folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in inputs.files)
+    scene.tell(
+        f"{run}: sent {report.files_sent} of {report.files_total} files, "
+        f"{report.bytes_sent / 1e6:.2f} MB"
+    )
+    return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
+
+
+def inputs_of(scene: Scene, stage: Stage) -> Snapshot:
+    """The stage's inputs and the user's own code, read and hashed now."""
+    upload = scene.project.config.upload
+    allow = ("**",) if upload.allow_secrets else ()
+    return snapshot.take(scene.project.root, (*stage.inputs, *upload.include), allow=allow)
+
+
+def extras(stage: Stage) -> dict[str, bytes]:
+    """Files that podctl writes into the work folder."""
+    found = {order.PARAMETERS: order.parameters_json(stage.parameters)}
+    if stage.environment.kind == "training":
+        found[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
+    return found
+
+
+def _with_earlier(inputs: Snapshot, scene: Scene, run: str) -> Snapshot:
+    """Add what an interrupted attempt left here, so that a new pod goes on from its checkpoint."""
+    source = _earlier(scene, run)
+    if source is None:
+        return inputs
+    known = {one.path for one in inputs.files}
+    found: list[SnapshotFile] = []
+    for name in sorted(path.name for path in source.iterdir()):
+        found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
+    if found:
+        scene.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
+    every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
+    tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
+    return dataclasses.replace(inputs, files=every, tree=tree)
+
+
+def _earlier(scene: Scene, run: str) -> Path | None:
+    """The files of this run, or of the stage's newest interrupted one with the same order."""
+    own = scene.journal.run(run)
+    assert own is not None
+    rows = [row for row in scene.journal.runs(own.stage) if row.number < own.number]
+    newest = rows[-1] if rows else None
+    candidates = [RunFolder(scene.project.run_dir(run)).files]
+    if newest and newest.outcome in _INTERRUPTED and newest.spec["stage"] == own.spec["stage"]:
+        candidates.append(RunFolder(scene.project.run_dir(newest.id)).files)
+    return next((path for path in candidates if path.is_dir() and any(path.iterdir())), None)
