@@ -29,6 +29,8 @@ class Proxy:
         self.down = 0  # bytes forwarded towards the client
         self.accepted = 0
         self.cut_at: int | None = None  # cut everything once `down` passes this
+        self.up = 0  # bytes forwarded towards the server
+        self.cut_up_at: int | None = None  # the same for `up`
         self.flip_at: int | None = None  # flip one bit of the byte with this number
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -110,12 +112,20 @@ class Proxy:
                 continue
             if down:
                 data = self._tamper(data)
+            else:
+                self._count_up(data)
             try:
                 sink.sendall(data)
             except OSError:
                 break
         _shut(sink)
         _shut(source)
+
+    def _count_up(self, data: bytes) -> None:
+        self.up += len(data)
+        if self.cut_up_at is not None and self.up > self.cut_up_at:
+            self.cut_up_at = None
+            self.cut()
 
     def _tamper(self, data: bytes) -> bytes:
         with self._lock:

@@ -1,0 +1,251 @@
+"""Brings code and inputs to the pod: content-addressed, only what is missing, complete or absent.
+
+Each upload is one command on the pod. It is told the whole list, answers with what it lacks, gets
+that and nothing else, and puts the result in place by a rename.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import remote.contract
+from controller.errors import PodctlError, UsageError
+from controller.snapshot import Snapshot, tree_digest
+from remote.contract import Layout
+
+if TYPE_CHECKING:
+    from controller.ssh import Session
+    from controller.stream import Stream
+
+CHUNK = 1024 * 1024  # bytes
+UPLOAD_SECONDS = 6 * 3600.0
+CODE_SUFFIXES = {".pyc", ".pyo"}
+
+# Runs on the pod before anything of ours is there: takes one JSON object {path: base64} whose
+# sha256 is the folder's name, and gives the folder its name only when all of it is written.
+RECEIVER = """
+import base64, hashlib, json, os, shutil, sys, zlib
+root, sha = sys.argv[1:3]
+home = os.path.join(root, "code", sha)
+have = os.path.isdir(home)
+print("have" if have else "need", flush=True)
+if not have:
+    data = zlib.decompress(sys.stdin.buffer.read())
+    assert hashlib.sha256(data).hexdigest() == sha, "the code arrived garbled"
+    beside = "%s.%d" % (home, os.getpid())
+    for path, text in json.loads(data).items():
+        target = os.path.join(beside, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "wb") as file:
+            file.write(base64.b64decode(text))
+            file.flush()
+            os.fsync(file.fileno())
+    try:
+        os.rename(beside, home)
+    except OSError:
+        shutil.rmtree(beside)
+        assert os.path.isdir(home)
+    print("done", flush=True)
+"""
+
+
+class UploadFailed(PodctlError):
+    """The pod does not have the upload, and said why."""
+
+    code = "upload-failed"
+
+
+@dataclass(frozen=True)
+class UploadReport:
+    """`bytes_sent` counts payload as it went over the wire, after compression."""
+
+    files_total: int
+    files_sent: int
+    bytes_sent: int
+    tree: str  # digest of the work folder
+
+
+@functools.cache
+def _package() -> bytes:
+    """The `remote` package as canonical JSON {path: base64}."""
+    package = Path(remote.contract.__file__).parent
+    found = {}
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix not in CODE_SUFFIXES:
+            name = f"remote/{path.relative_to(package).as_posix()}"
+            found[name] = base64.b64encode(path.read_bytes()).decode()
+    return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
+
+
+def code_digest() -> str:
+    """The name under which this podctl's `remote` package is on a pod: `Layout.code` of it."""
+    return hashlib.sha256(_package()).hexdigest()
+
+
+def upload_code(session: Session, root: PurePosixPath | str) -> str:
+    """Have the `remote` package below `root` (`Layout.root`); returns its sha256.
+
+    One command; nothing is sent when it is there. Raises CommandFailed (no python3, disk full).
+    """
+    sha256 = code_digest()
+    argv = ["python3", "-S", "-c", RECEIVER, str(root), sha256]
+    with session.stream(argv, deadline_seconds=120) as stream:
+        if stream.line(100) != b"have":
+            stream.send(zlib.compress(_package(), 6))
+            stream.end()
+            if stream.line(100) != b"done":
+                raise UploadFailed("the pod gave no receipt for the code", where=str(session))
+        stream.end()
+        stream.finish().check("bringing podctl's code to the pod")
+    return sha256
+
+
+def files_argv(layout: Layout, verb: str, *more: str) -> list[str]:
+    """The argv of one verb of remote.files, to be run in `Layout.code`."""
+    return ["python3", "-S", "-m", "remote.files", verb, "--root", str(layout.root), *more]
+
+
+def upload_work(
+    session: Session,
+    layout: Layout,
+    run: str,
+    snapshot: Snapshot,
+    extra: Mapping[str, bytes] | None = None,
+    *,
+    code: str | None = None,
+) -> UploadReport:
+    """Make `Layout.work(run)` hold exactly `snapshot` and the `extra` files.
+
+    Idempotent: a tree that is there already costs one round trip. `code` is what `upload_code`
+    returned; None calls it. Raises UploadFailed (disk full, another tree was started already, a
+    file changed while it was read), UsageError for an extra that is an input too.
+    """
+    parcel = _Parcel(run, snapshot, extra or {})
+    code = code or upload_code(session, layout.root)
+    for _ in range(3):  # each time the pod may find one more blob that a power cut spoilt
+        answer, sent = _offer(session, layout, code, parcel)
+        if answer.get("refused") != "blob-lost":
+            break
+    if "refused" in answer:
+        raise _refusal(answer, parcel, str(session))
+    files = sum(parcel.times[sha256] for sha256, _ in sent)
+    total = sum(size for _, size in sent)
+    return UploadReport(len(parcel.files), files, total, parcel.tree)
+
+
+class _Parcel:
+    """All files of one work folder, and where the bytes of each hash are."""
+
+    def __init__(self, run: str, snapshot: Snapshot, extra: Mapping[str, bytes]) -> None:
+        self.run = run
+        self.files = [(f.path, f.size, f.sha256, f.mode) for f in snapshot.files]
+        self.sources: dict[str, Path | bytes] = {f.sha256: f.source for f in snapshot.files}
+        self.names = {f.sha256: f.path for f in snapshot.files}
+        if both := {f.path for f in snapshot.files} & extra.keys():
+            raise UsageError(f"{min(both)} is an input and a file that podctl writes")
+        for path, data in extra.items():
+            sha256 = hashlib.sha256(data).hexdigest()
+            self.files.append((path, len(data), sha256, 0o644))
+            self.sources[sha256] = data
+            self.names[sha256] = path
+        self.times = Counter(f[2] for f in self.files)
+        self.tree = tree_digest(self.files)
+
+    def order(self) -> bytes:
+        files = [(path, size, sha256, mode == 0o755) for path, size, sha256, mode in self.files]
+        order = {"run": self.run, "tree": self.tree, "files": files}
+        return json.dumps(order, separators=(",", ":")).encode() + b"\n"
+
+    def content(self, sha256: str) -> Iterator[bytes]:
+        source = self.sources[sha256]
+        if isinstance(source, bytes):
+            yield source
+            return
+        with source.open("rb") as file:
+            while data := file.read(CHUNK):
+                yield data
+
+
+def _offer(
+    session: Session, layout: Layout, code: str, parcel: _Parcel
+) -> tuple[dict[str, Any], list[tuple[str, int]]]:
+    """One exchange; returns the pod's last word and (hash, bytes on the wire) of what was sent."""
+    sent = []
+    argv = files_argv(layout, "work")
+    with session.stream(argv, cwd=layout.code(code), deadline_seconds=UPLOAD_SECONDS) as stream:
+        stream.send(parcel.order())
+        answer = _answer(stream)
+        if "missing" in answer:
+            for sha256 in answer["missing"]:
+                if sha256 not in parcel.sources:
+                    raise UploadFailed("the pod asks for a file that nobody offered")
+                sent.append((sha256, _send_content(stream, parcel.content(sha256))))
+            answer = _answer(stream)
+        stream.end()
+        ended = stream.finish()
+        if "refused" not in answer:
+            ended.check("building the work folder on the pod")
+    return answer, sent
+
+
+def _answer(stream: Stream) -> dict[str, Any]:
+    try:
+        value = json.loads(stream.line())
+    except ValueError as error:
+        raise UploadFailed("the pod's answer makes no sense", cause=str(error)) from error
+    if not isinstance(value, dict) or not isinstance(value.get("missing", []), list):
+        raise UploadFailed("the pod's answer makes no sense")
+    return value
+
+
+def _send_content(stream: Stream, pieces: Iterator[bytes]) -> int:
+    """One content as remote.files describes it, squeezed where a sample shows that it pays."""
+    first = next(pieces, b"")
+    worth = len(zlib.compress(first[:16384], 1)) < 0.8 * len(first[:16384])
+    squeeze = zlib.compressobj(1) if worth else None
+    held = [b"z" if squeeze else b"r"]
+    total = 0
+
+    def add(data: bytes) -> None:
+        nonlocal total
+        if data:
+            held.append(struct.pack(">I", len(data)) + data)
+            total += len(data)
+        if sum(map(len, held)) > CHUNK:
+            stream.send(b"".join(held))
+            held.clear()
+
+    add(squeeze.compress(first) if squeeze else first)
+    for piece in pieces:
+        add(squeeze.compress(piece) if squeeze else piece)
+    if squeeze:
+        add(squeeze.flush())
+    held.append(b"\0\0\0\0")
+    stream.send(b"".join(held))
+    return total
+
+
+def _refusal(answer: Mapping[str, Any], parcel: _Parcel, where: str) -> UploadFailed:
+    why = answer["refused"]
+    name = parcel.names.get(str(answer.get("sha256")), "a file")
+    what, hint = {
+        "disk-full": (
+            f"the pod's disk is too small: {answer.get('need')} bytes needed, "
+            f"{answer.get('free')} free",
+            "a larger volume for this stage, or fewer inputs",
+        ),
+        "started": ("the run was started with other inputs", "podctl stop, then run again"),
+        "changed": (f"{name} changed while it was being sent", "run again once it is complete"),
+        "blob-lost": (f"the pod's disk spoils {name} again and again", "use another pod"),
+    }.get(str(why), (f"the pod refused the upload: {str(why)[:100]!r}", ""))
+    return UploadFailed(what, where=where, hint=hint)

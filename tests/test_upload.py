@@ -1,0 +1,224 @@
+"""Code and inputs on their way to a pod, over a real sshd."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.errors import ConnectionLost, UsageError
+from controller.snapshot import Snapshot, take
+from controller.ssh import Session
+from controller.upload import UploadFailed, code_digest, upload_code, upload_work
+from remote.contract import Layout
+from tests.sshd_server import Server, needs_sshd, sshd
+from tests.tcp_proxy import Proxy
+
+pytestmark = needs_sshd
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with sshd(tmp_path_factory.mktemp("sshd")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def session(server: Server) -> Iterator[Session]:
+    with server.connect() as one:
+        yield one
+
+
+@pytest.fixture
+def layout(session: Session, tmp_path: Path) -> Layout:
+    return session.layout(f"/{tmp_path.name}")
+
+
+def project(folder: Path, files: dict[str, bytes]) -> Snapshot:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return take(folder, ["."])
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        one.relative_to(folder).as_posix(): one.read_bytes()
+        for one in folder.rglob("*")
+        if one.is_file()
+    }
+
+
+def test_the_code_runs_from_its_folder(session: Session, layout: Layout) -> None:
+    """The package is on the pod under its hash and runs there with the standard library only."""
+    sha256 = upload_code(session, layout.root)
+
+    home = Path(layout.code(sha256))
+    assert sha256 == code_digest()
+    shown = session.run(["python3", "-S", "-m", "remote.files", "--help"], cwd=str(home))
+    assert shown.status == 0
+    assert [one.name for one in home.parent.iterdir()] == [sha256]
+    assert upload_code(session, layout.root) == sha256
+
+
+def test_the_work_folder_is_what_was_snapped(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Contents, empty files, modes, odd names and podctl's own files arrive as they are."""
+    files = {"a b/ü$(x).txt": b"text\n" * 1000, "empty": b"", "bin": os.urandom(3_000_000)}
+    project(tmp_path / "p", files)
+    (tmp_path / "p/bin").chmod(0o755)
+    snapshot = take(tmp_path / "p", ["."])
+
+    report = upload_work(session, layout, "run1", snapshot, {"podctl/x.json": b"{}"})
+
+    work = Path(layout.work("run1"))
+    assert tree(work) == {**files, "podctl/x.json": b"{}"}
+    assert work.joinpath("bin").stat().st_mode & 0o777 == 0o755
+    assert (report.files_total, report.files_sent) == (4, 4)
+    assert report.bytes_sent < sum(map(len, files.values()))  # the text was squeezed
+
+
+def test_only_what_changed_travels(session: Session, layout: Layout, tmp_path: Path) -> None:
+    """A second run sends the changed file and nothing else; a repeated upload sends nothing."""
+    files = {f"d/{i}": os.urandom(2000) for i in range(50)}
+    upload_work(session, layout, "run1", project(tmp_path / "p", files))
+    changed = project(tmp_path / "p", {"d/7": b"new"})
+
+    second = upload_work(session, layout, "run2", changed)
+    again = upload_work(session, layout, "run2", changed)
+
+    assert (second.files_sent, second.bytes_sent) == (1, 3)
+    assert (again.files_sent, again.bytes_sent) == (0, 0)
+    assert tree(Path(layout.work("run2"))) == {**files, "d/7": b"new"}
+    assert Path(layout.work("run1"), "d/7").read_bytes() == files["d/7"]
+
+
+def test_a_job_may_write_into_its_inputs(session: Session, layout: Layout, tmp_path: Path) -> None:
+    """What a job changes in its work folder reaches no other run."""
+    snapshot = project(tmp_path / "p", {"x": b"input"})
+    upload_work(session, layout, "run1", snapshot)
+    Path(layout.work("run1"), "x").write_bytes(b"spoilt")
+
+    upload_work(session, layout, "run2", snapshot)
+
+    assert Path(layout.work("run2"), "x").read_bytes() == b"input"
+
+
+def test_a_tree_that_is_there_is_left_alone(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Repeating an upload while the job works takes nothing of its files away."""
+    snapshot = project(tmp_path / "p", {"x": b"input"})
+    upload_work(session, layout, "run1", snapshot)
+    Path(layout.work("run1"), "made.by.job").write_bytes(b"1")
+
+    upload_work(session, layout, "run1", snapshot)
+
+    assert Path(layout.work("run1"), "made.by.job").exists()
+
+
+def test_other_inputs_replace_only_what_was_not_started(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Before the start new inputs take the place of the old; after it they are refused."""
+    upload_work(session, layout, "run1", project(tmp_path / "p", {"x": b"1", "old": b"2"}))
+    (tmp_path / "p/old").unlink()
+    newer = project(tmp_path / "p", {"x": b"3"})
+    upload_work(session, layout, "run1", newer)
+    assert tree(Path(layout.work("run1"))) == {"x": b"3"}
+
+    Path(layout.run("run1"), "spec.json").write_text("{}")
+    with pytest.raises(UploadFailed, match="other inputs"):
+        upload_work(session, layout, "run1", project(tmp_path / "p", {"x": b"4"}))
+    upload_work(session, layout, "run1", newer)
+
+    assert tree(Path(layout.work("run1"))) == {"x": b"3"}
+
+
+def test_a_file_that_changes_meanwhile_is_not_sent_as_another(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Bytes that are not the snapshot's are refused by name; no work folder appears."""
+    snapshot = project(tmp_path / "p", {"a": b"1", "x": b"then"})
+    (tmp_path / "p/x").write_bytes(b"now!")
+
+    with pytest.raises(UploadFailed, match="x changed"):
+        upload_work(session, layout, "run1", snapshot)
+
+    assert not Path(layout.work("run1")).exists()
+
+
+def test_a_cut_leaves_nothing_half(
+    server: Server, session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """An upload that was cut shows no work folder, and the next one completes it."""
+    snapshot = project(tmp_path / "p", {f"{i}": os.urandom(400_000) for i in range(8)})
+    code = upload_code(session, layout.root)
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as weak:
+        proxy.cut_up_at = 3_000_000  # a window is 2 MB: the pod has taken the first blobs
+        with pytest.raises(ConnectionLost):
+            upload_work(weak, layout, "run1", snapshot, code=code)
+    assert not Path(layout.work("run1")).exists()
+
+    report = upload_work(session, layout, "run1", snapshot, code=code)
+
+    assert 0 < report.files_sent < 8  # the blobs that had arrived were kept
+    assert len(tree(Path(layout.work("run1")))) == 8
+
+
+def test_a_spoilt_blob_is_sent_again(session: Session, layout: Layout, tmp_path: Path) -> None:
+    """A blob that the disk lost bytes of is noticed by its hash and replaced."""
+    snapshot = project(tmp_path / "p", {"x": b"content"})
+    upload_work(session, layout, "run1", snapshot)
+    blob = Path(layout.blob(snapshot.files[0].sha256))
+    blob.write_bytes(b"spoiled")  # of the same size
+
+    upload_work(session, layout, "run2", snapshot)
+
+    assert Path(layout.work("run2"), "x").read_bytes() == b"content"
+
+
+def test_an_extra_never_hides_an_input(session: Session, layout: Layout, tmp_path: Path) -> None:
+    """Two sources for one path are an error here, before anything is sent."""
+    with pytest.raises(UsageError, match="x is an input"):
+        upload_work(session, layout, "r", project(tmp_path / "p", {"x": b""}), {"x": b""})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small disk")
+def test_a_pod_disk_that_is_too_small_is_said_before_sending(
+    session: Session, tmp_path: Path
+) -> None:
+    """The pod says how much it lacks before the first byte travels."""
+    (small := tmp_path / "small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let root mount a tmpfs")
+    try:
+        code_home = Path(session.root) / small.relative_to("/")
+        code_home.parent.mkdir(parents=True, exist_ok=True)
+        code_home.symlink_to(small)
+        layout = session.layout(str(small))
+        with pytest.raises(UploadFailed, match="disk is too small"):
+            upload_work(session, layout, "r", project(tmp_path / "p", {"x": bytes(8_000_000)}))
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_garbage_for_the_receiver_is_refused(session: Session, layout: Layout) -> None:
+    """An order whose names lead out of the folder builds nothing."""
+    code = upload_code(session, layout.root)
+    order = {"run": "r", "tree": "t", "files": [["../x", 1, "0" * 64, False]]}
+
+    said = session.run(
+        ["python3", "-S", "-m", "remote.files", "work", "--root", str(layout.root)],
+        cwd=str(layout.code(code)),
+        stdin=json.dumps(order).encode() + b"\n",
+    )
+
+    assert json.loads(said.stdout)["refused"] == "garbled"
