@@ -1,0 +1,51 @@
+"""Who calls: the account's key may do everything, a pod's own key almost nothing."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass
+
+from controller.providers.emulator.cloud import Cloud
+from controller.providers.emulator.problem import Problem
+
+_OWN = re.compile(r"/v2/pods/(?P<pod>[^/]+)(?P<action>/action)?")
+_OWN_METHODS = {False: ("GET", "DELETE"), True: ("POST",)}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """`pod_id` is set for a pod-scoped key."""
+
+    key: str
+    pod_id: str | None = None
+
+
+def bearer(header: str | None) -> str | None:
+    scheme, _, key = (header or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" and key.strip() else None
+
+
+def caller(cloud: Cloud, key: str | None) -> Caller:
+    """401 without a key or with an unknown one."""
+    if key is None:
+        raise Problem(401, "missing bearer token")
+    if hmac.compare_digest(key.encode(), cloud.api_key.encode()):
+        return Caller(key)
+    if key.startswith("rpa_pod_"):
+        with cloud.lock:
+            for pod in cloud.state.pods.values():
+                if pod.status != "TERMINATED" and hmac.compare_digest(pod.key, key):
+                    return Caller(key, pod.id)
+    raise Problem(401, "invalid bearer token")
+
+
+def authorize(cloud: Cloud, who: Caller, method: str, path: str) -> None:
+    """403 for a pod's key anywhere but at its own pod, to look, act on it or delete it."""
+    if who.pod_id is None:
+        return
+    denied = cloud.faults.take("pod_key_denied", pod=who.pod_id)
+    match = _OWN.fullmatch(path)
+    own = match is not None and match["pod"] == who.pod_id
+    if denied or match is None or not own or method not in _OWN_METHODS[bool(match["action"])]:
+        raise Problem(403, "access denied")

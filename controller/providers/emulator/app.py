@@ -1,0 +1,93 @@
+"""The emulated cloud as one ASGI application."""
+
+from __future__ import annotations
+
+import threading
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from controller.providers.emulator.call import Service
+from controller.providers.emulator.cloud import Cloud
+from controller.providers.emulator.control import control_routes
+from controller.providers.emulator.gate import Gate
+from controller.providers.emulator.pods import Pods
+from controller.providers.emulator.problem import Problem
+from controller.providers.emulator.requestlog import RequestLog
+from controller.providers.emulator.rest_account import account_routes
+from controller.providers.emulator.rest_billing import billing_routes
+from controller.providers.emulator.rest_catalog import catalog_routes
+from controller.providers.emulator.rest_pods import pod_routes
+from controller.providers.emulator.yard import Yard
+
+COLLECT_SECONDS = 0.2  # how often the balance is looked at
+
+
+def make_app(service: Service) -> ASGIApp:
+    """All endpoints behind the gate."""
+    from controller.providers.emulator.graphql_endpoint import graphql_routes
+
+    log = RequestLog()
+    inner = Starlette(
+        routes=[
+            *control_routes(service, log),
+            *pod_routes(service),
+            *catalog_routes(service),
+            *account_routes(service),
+            *billing_routes(service),
+            *graphql_routes(service),
+        ],
+        exception_handlers={Problem: _problem, HTTPException: _http_problem},
+    )
+    inner.router.redirect_slashes = False
+    return Gate(inner, service.cloud, log)
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _http_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        detail = "The requested method is not allowed for this path."
+        return Problem(405, detail, headers=error.headers).response()
+    return Problem(error.status_code, "resource not found").response()
+
+
+def make_service(cloud: Cloud) -> Service:
+    return Service(cloud, Pods(cloud, Yard(cloud)))
+
+
+class Collector(threading.Thread):
+    """At zero balance pods stop; those without a network volume are terminated, data and all."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(name="collector", daemon=True)
+        self._service = service
+        self._over = threading.Event()
+
+    def close(self) -> None:
+        self._over.set()
+        self.join(5.0)
+
+    def run(self) -> None:
+        while not self._over.wait(COLLECT_SECONDS):
+            self.collect()
+
+    def collect(self) -> None:
+        cloud, pods = self._service.cloud, self._service.pods
+        with cloud.lock:
+            if cloud.balance() > 0:
+                return
+            for pod in list(cloud.state.pods.values()):
+                if pod.status == "TERMINATED":
+                    continue
+                if pod.network_volume is None:
+                    pods.terminate(pod, "Terminated by Runpod")
+                elif pod.active:
+                    pods.stop(pod, "Exited by Runpod")

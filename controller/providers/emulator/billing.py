@@ -1,0 +1,137 @@
+"""Money from time: pure functions over billing intervals. Nothing is rounded here.
+
+Rates are constant within an interval, so a bill is a sum of rate times overlap. A GB-month is 730
+hours, as the published hourly figures have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from controller.providers.emulator.records import Interval
+
+MONTH_HOURS = 730.0
+DISK_USD_PER_GB_MONTH = 0.10  # container disk, and a volume while its pod runs
+PARKED_USD_PER_GB_MONTH = 0.20  # a volume while its pod is stopped
+NETWORK_USD_PER_GB_MONTH = 0.07
+NETWORK_BULK_USD_PER_GB_MONTH = 0.05  # what lies beyond the first 1,000 GB
+
+BUCKETS = ("hour", "day", "week", "month", "year")
+
+
+def storage_rate(gigabytes: float, usd_per_gb_month: float) -> float:
+    """USD per hour."""
+    return gigabytes * usd_per_gb_month / MONTH_HOURS
+
+
+def network_rate(gigabytes: float) -> float:
+    """USD per hour of a network volume."""
+    bulk = max(0.0, gigabytes - 1000)
+    return storage_rate(gigabytes - bulk, NETWORK_USD_PER_GB_MONTH) + storage_rate(
+        bulk, NETWORK_BULK_USD_PER_GB_MONTH
+    )
+
+
+def cost(interval: Interval, start: float, end: float) -> float:
+    """Dollars that `interval` costs within [start, end); `end` is also now for an open one."""
+    until = end if interval.end is None else min(interval.end, end)
+    return max(0.0, until - max(interval.start, start)) * interval.usd_per_hour / 3600
+
+
+def total(intervals: Iterable[Interval], now: float) -> float:
+    return sum(cost(one, 0.0, now) for one in intervals)
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """Dollars by what was paid for."""
+
+    gpu: float = 0.0
+    cpu: float = 0.0
+    disk: float = 0.0
+    network: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.gpu + self.cpu + self.disk + self.network
+
+    def plus(self, kind: str, dollars: float) -> Amounts:
+        name = "disk" if kind == "volume" else kind
+        return replace(self, **{name: getattr(self, name) + dollars})
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """What one owner cost between two moments (Unix seconds); `owner` "" means everything."""
+
+    start: float
+    end: float
+    owner: str
+    amounts: Amounts
+
+
+def edges(start: float, end: float, size: str) -> list[float]:
+    """Bucket boundaries that cover [start, end), snapped outward, UTC."""
+    moment = floor(datetime.fromtimestamp(start, UTC), size)
+    found = [moment.timestamp()]
+    while found[-1] < end or len(found) == 1:
+        moment = following(moment, size)
+        found.append(moment.timestamp())
+    return found
+
+
+def floor(moment: datetime, size: str) -> datetime:
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    if size == "hour":
+        return moment.replace(minute=0, second=0, microsecond=0)
+    if size == "week":
+        return day - timedelta(days=day.weekday())
+    if size == "month":
+        return day.replace(day=1)
+    return day.replace(month=1, day=1) if size == "year" else day
+
+
+def following(moment: datetime, size: str) -> datetime:
+    """The start of the bucket after the one that begins at `moment`."""
+    if size == "month":
+        return (moment.replace(day=28) + timedelta(days=4)).replace(day=1)
+    if size == "year":
+        return moment.replace(year=moment.year + 1)
+    return moment + {"hour": timedelta(hours=1), "day": timedelta(days=1)}.get(
+        size, timedelta(days=7)
+    )
+
+
+def earlier(end_bucket: datetime, size: str, count: int) -> datetime:
+    """The start of the bucket `count - 1` before the one that begins at `end_bucket`."""
+    moment = end_bucket
+    for _ in range(count - 1):
+        moment = floor(moment - timedelta(seconds=1), size)
+    return moment
+
+
+def buckets(
+    intervals: Iterable[Interval], bounds: list[float], now: float, *, by_owner: bool = True
+) -> list[Bucket]:
+    """Every non-empty bucket, oldest first. Nothing bills after `now`."""
+    found: dict[tuple[float, float, str], Amounts] = {}
+    for one in intervals:
+        until = now if one.end is None else min(one.end, now)
+        for start, end in pairwise(bounds):
+            if one.start >= end or until <= start:
+                continue
+            key = (start, end, one.owner if by_owner else "")
+            dollars = cost(one, start, min(end, now))
+            found[key] = found.get(key, Amounts()).plus(one.kind, dollars)
+    return [Bucket(*key, amounts) for key, amounts in sorted(found.items(), key=lambda i: i[0])]
+
+
+def summed(found: Iterable[Bucket]) -> Amounts:
+    whole = Amounts()
+    for one in found:
+        for kind in ("gpu", "cpu", "disk", "network"):
+            whole = whole.plus(kind, getattr(one.amounts, kind))
+    return whole

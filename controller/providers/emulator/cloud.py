@@ -1,0 +1,88 @@
+"""The emulated account and everything in it, behind one lock."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from controller.providers.emulator.faults import FaultBook
+from controller.providers.emulator.hardware import OFFICIAL_TEMPLATES
+from controller.providers.emulator.meter import Meter
+from controller.providers.emulator.problem import not_found
+from controller.providers.emulator.records import Pod, State, Template
+from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings
+from controller.providers.emulator.store import Store
+
+PUBLIC_TEMPLATES = {
+    id_: Template(
+        id=id_,
+        name=name,
+        image=image,
+        disk=20 if category == "CPU" else 50,
+        ports=["8888/http", "22/tcp"],
+        public=True,
+        category=category,
+        startJupyter=category != "CPU",
+    )
+    for id_, name, image, category in OFFICIAL_TEMPLATES
+}
+
+
+class Cloud:
+    """State, meter and faults of one account. Hold `lock` to look at or change the state."""
+
+    def __init__(
+        self, folder: Path, settings: EmulatorSettings, api_key: str = DEFAULT_KEY
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.api_key = api_key
+        self.lock = threading.RLock()
+        self.faults = FaultBook()
+        self._store = Store(folder)
+        self.state = self._store.load(settings.balance_usd)
+        self.meter = Meter(self.state)
+
+    def reset(self) -> None:
+        """Forget everything, on disk too."""
+        with self.lock:
+            self.state = State(credit=self.settings.balance_usd)
+            self.meter = Meter(self.state)
+            self.save()
+            for name in ("pods", "volumes"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    @staticmethod
+    def now() -> float:
+        return time.time()
+
+    def save(self) -> None:
+        self._store.save(self.state)
+
+    def pod_folder(self, pod_id: str) -> Path:
+        return self.folder / "pods" / pod_id
+
+    def volume_folder(self, pod: Pod) -> Path | None:
+        """Where the pod's volume is kept on this machine; None when it has none."""
+        if pod.network_volume:
+            return self.folder / "volumes" / pod.network_volume
+        return self.pod_folder(pod.id) / "volume" if pod.volume_gb else None
+
+    def template(self, template_id: str) -> Template:
+        """One of the account's, or a public one; 404."""
+        found = self.state.templates.get(template_id) or PUBLIC_TEMPLATES.get(template_id)
+        if found is None:
+            raise not_found("template")
+        return found
+
+    def balance(self) -> float:
+        with self.lock:
+            return self.meter.balance(self.now())
+
+    @property
+    def current_spend(self) -> float:
+        """USD per hour, storage of stopped pods and network volumes included."""
+        with self.lock:
+            return self.meter.spend_per_hour

@@ -1,0 +1,194 @@
+"""Run the emulated cloud: here in the foreground, or as a process of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from controller.errors import PodctlError, UsageError
+from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings
+
+READY = "ready.json"  # in the state folder: {"base_url", "pid"}
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+
+def serve(
+    state_dir: Path,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    api_key: str = DEFAULT_KEY,
+    settings: EmulatorSettings | None = None,
+    ready: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` gets the base URL once requests are answered.
+
+    Pods are stopped at the end, their volumes kept, unless `settings.leave_pods`.
+    """
+    from controller.providers.emulator.app import Collector, make_app, make_service
+    from controller.providers.emulator.cloud import Cloud
+    from controller.providers.emulator.web import listen
+
+    settings = settings or EmulatorSettings()
+    with _only_one(state_dir):
+        listener = _listener(host, port)
+        base_url = f"http://{host}:{listener.getsockname()[1]}"
+        cloud = Cloud(state_dir, settings, api_key)
+        service = make_service(cloud)
+        service.pods.yard.resume()
+        collector = Collector(service)
+        collector.start()
+        try:
+            listen(make_app(service), listener, lambda: ready(base_url))
+        finally:
+            collector.close()
+            service.pods.close(leave=settings.leave_pods)
+            listener.close()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"the emulator cannot listen on {host}:{port}",
+            cause=str(error),
+            hint="choose another port, or 0 for any free one",
+        ) from error
+    return listener
+
+
+@contextmanager
+def _only_one(state_dir: Path) -> Iterator[None]:
+    """One emulator a state folder: two would bill and kill each other's pods."""
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(
+            "another emulator serves this state folder",
+            where=str(state_dir),
+            hint="end it, or choose another folder",
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class EmulatorError(PodctlError):
+    """The emulator's process did not come up, or did not go."""
+
+
+@dataclass(frozen=True)
+class EmulatorProcess:
+    """An emulator that runs in a process of its own."""
+
+    base_url: str
+    pid: int
+    state_dir: Path
+    popen: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """SIGTERM and wait; its pods go the way its settings say."""
+        self.popen.terminate()
+        try:
+            self.popen.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            self.popen.kill()
+            self.popen.wait(5.0)
+            raise EmulatorError("the emulator did not end in time and was killed") from error
+
+    def kill(self) -> None:
+        """SIGKILL: as if its machine had lost power, but for the pods."""
+        self.popen.kill()
+        self.popen.wait(5.0)
+
+
+def start_process(
+    state_dir: Path,
+    *,
+    port: int = 0,
+    api_key: str = DEFAULT_KEY,
+    settings: EmulatorSettings | None = None,
+    detached: bool = False,
+) -> EmulatorProcess:
+    """Start `python -m controller.providers.emulator` and wait until it answers.
+
+    `detached` gives it a session of its own, so that it outlives our terminal.
+    """
+    state_dir = state_dir.absolute()
+    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state_dir / READY).unlink(missing_ok=True)
+    options = {"port": port, "settings": asdict(settings or EmulatorSettings())}
+    log = state_dir / "emulator.log"
+    with log.open("ab") as output:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "controller.providers.emulator",
+             str(state_dir), json.dumps(options)],
+            env={**os.environ, "PODCTL_EMULATOR_KEY": api_key, "PYTHONPATH": _import_path()},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=detached,
+        )  # fmt: skip
+    try:
+        base_url = _await_ready(popen, state_dir, time.monotonic() + START_SECONDS)
+    except EmulatorError:
+        popen.kill()
+        popen.wait(5.0)
+        raise
+    return EmulatorProcess(base_url, popen.pid, state_dir, popen)
+
+
+def _import_path() -> str:
+    """Where `controller` is imported from, first of all."""
+    root = str(Path(__file__).resolve().parents[3])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _await_ready(popen: subprocess.Popen[bytes], state_dir: Path, deadline: float) -> str:
+    while time.monotonic() < deadline:
+        if popen.poll() is not None:
+            tail = (state_dir / "emulator.log").read_text(errors="replace")[-2000:]
+            raise EmulatorError(
+                f"the emulator ended at once with status {popen.returncode}",
+                where=str(state_dir / "emulator.log"),
+                cause=tail.strip(),
+            )
+        found = running(state_dir)
+        if found is not None:
+            return found
+        time.sleep(0.02)
+    raise EmulatorError(
+        f"the emulator was not ready within {START_SECONDS:.0f} s",
+        where=str(state_dir / "emulator.log"),
+    )
+
+
+def running(state_dir: Path) -> str | None:
+    """The base URL of the emulator that serves `state_dir` now; None when none answers."""
+    try:
+        told = json.loads((state_dir / READY).read_text())
+        base_url = str(told["base_url"])
+        with urllib.request.urlopen(f"{base_url}/_emulator/health", timeout=2.0) as reply:  # noqa: S310 - our own file, loopback
+            return base_url if reply.status == 200 else None
+    except (OSError, ValueError, KeyError, urllib.error.URLError):
+        return None

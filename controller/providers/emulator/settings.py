@@ -1,0 +1,32 @@
+"""What one emulated cloud is like: how fast it boots, how much credit it starts with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_KEY = "rpa_emulator"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Requests allowed to one key in each window."""
+
+    minute: int = 600
+    hour: int = 20_000
+    day: int = 200_000
+
+
+@dataclass(frozen=True)
+class EmulatorSettings:
+    """Seconds and US dollars. The defaults suit a person who watches; tests boot faster."""
+
+    boot_seconds: float = 3.0  # from create or start to RUNNING
+    runtime_seconds: float = 0.5  # from RUNNING to the first `runtime`
+    stop_seconds: float = 2.0  # SIGTERM to SIGKILL when a pod is stopped
+    evict_seconds: float = 5.0  # the same when its host takes it back
+    restart_seconds: float = 1.0  # pause before a container whose command ended runs again
+    balance_usd: float = 100.0  # credit of a new account
+    mode: str = "auto"  # of containers: namespace | process | auto
+    leave_pods: bool = False  # on the emulator's own end: leave them running, else stop them
+    quota: Quota = Quota()
+    public_base: str | None = None  # the address pods are told to call; None: our own

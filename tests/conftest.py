@@ -1,0 +1,42 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.providers.emulator.settings import EmulatorSettings
+from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
+
+
+@pytest.fixture(scope="session")
+def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """One fast emulator for this worker; tests take `cloud`."""
+    cloud = start_cloud(tmp_path_factory.mktemp("cloud"))
+    yield cloud
+    cloud.process.stop()
+
+
+@pytest.fixture
+def cloud(shared_cloud: EmulatedCloud) -> Iterator[EmulatedCloud]:
+    """A fast emulated cloud with an empty account of 100 dollars and no faults."""
+    yield shared_cloud
+    shared_cloud.reset()
+
+
+@pytest.fixture
+def new_cloud(tmp_path: Path) -> Iterator[Callable[..., EmulatedCloud]]:
+    """Starts emulators of the test's own: `new_cloud(settings)`, again on the same state."""
+    started: list[EmulatedCloud] = []
+
+    def start(settings: EmulatorSettings = FAST, folder: str = "own-cloud") -> EmulatedCloud:
+        started.append(start_cloud(tmp_path / folder, settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.popen.poll() is None:
+            one.reset()
+            one.process.stop()
