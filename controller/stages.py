@@ -87,3 +87,9 @@ def maker_of(project: Project, path: str) -> str | None:
             if pattern == path or PurePosixPath(path).match(pattern) or inside:
                 return stage.name
     return None
+
+
+def stood_in(project: Project, stage: Stage, need: str) -> bool:
+    """Whether everything that `stage` takes from the stage `need` is here, put by the user."""
+    taken = [path for path in stage.inputs if maker_of(project, path) == need]
+    return bool(taken) and all((project.root / path).exists() for path in taken)

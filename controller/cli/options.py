@@ -42,9 +42,9 @@ def yes_option(help_text: str) -> Callable[[F], F]:
 
 def provider_of(project: Project, terminal: Terminal) -> Provider:
     """The project's provider; its key is never shown from here on."""
-    from controller.cloud import api_key, open_provider
+    from controller.cloud import access_of, open_provider
 
-    terminal.redact.add(api_key(project).reveal())
+    terminal.redact.add(access_of(project).api_key.reveal())
     return open_provider(project, PATIENCE_SECONDS)
 
 

@@ -29,7 +29,7 @@ def command(
     detach: bool,
     follow: bool,
     unguarded: bool,
-) -> int:
+) -> None:
     """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
 
     An unfinished run of the same stages is carried on. Ctrl-C leaves; what runs goes on running.
@@ -50,4 +50,4 @@ def command(
         follow=follow and not terminal.json,
         unguarded=unguarded,
     )
-    return run_stages(project, names, options) or 0
+    run_stages(project, names, options)

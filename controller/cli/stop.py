@@ -22,7 +22,7 @@ from controller.terminal import Terminal
 @click.pass_obj
 def command(
     terminal: Terminal, stage: str | None, yes: bool, terminate: bool, abandon: str | None
-) -> int:
+) -> None:
     """Let the job of STAGE (or the only unfinished run) save, pull what it wrote, park its pod."""
     from controller.app import stop
     from controller.options import StopOptions
@@ -32,4 +32,4 @@ def command(
     project = project_here()
     project.prepare()
     options = StopOptions(terminal=terminal, yes=yes, terminate=terminate, abandon=abandon)
-    return stop(project, stage, options) or 0
+    stop(project, stage, options)

@@ -17,7 +17,7 @@ from controller.terminal import Terminal
 @click.pass_obj
 def command(
     terminal: Terminal, stages: tuple[str, ...], yes: bool, detach: bool, unguarded: bool
-) -> int:
+) -> None:
     """Carry unfinished runs (of STAGES, or all) on: pull, verify, lock, shut down."""
     from controller.app import sync
     from controller.options import RunOptions
@@ -32,4 +32,4 @@ def command(
         unguarded=unguarded,
         stages=stages,
     )
-    return sync(project, options) or 0
+    sync(project, options)

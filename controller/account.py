@@ -1,0 +1,137 @@
+"""The ledger as rows to show: per stage and pod, with estimates and the budget left. Light."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from controller.cost import (
+    Difference,
+    Forecast,
+    Spending,
+    estimate_usd,
+    reconcile,
+    remaining_hours,
+    spending,
+    spending_by_subject,
+)
+from controller.project import Budgets
+from state.journal import Journal, Run
+from state.ledger import Ledger
+from state.locks import Locks
+from state.sightings import Sighting, Sightings
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from controller.providers import BillingRecord
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: a stage, a pod, or everything. USD; hours of compute."""
+
+    scope: str  # stage | pod | total
+    name: str
+    hours: float
+    usd_per_hour_now: float
+    compute_usd: float
+    storage_usd: float
+    usd: float
+    parked_usd_per_day: float
+    estimate_usd: float | None  # of the whole; None where no rate or no definition is known
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything `podctl cost` shows."""
+
+    at: float
+    since: float  # when this project first rented; `at` when it never did
+    stages: tuple[Entry, ...]
+    pods: tuple[Entry, ...]
+    total: Entry
+    budget_usd: float | None
+    left_usd: float | None
+
+
+def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -> Account:
+    """Read it all from the state; asks nobody."""
+    ledger, journal = Ledger(connection), Journal(connection)
+    runs = {run.stage: run for run in journal.runs()}  # the newest of each stage
+    locked = {lock.stage for lock in Locks(connection).all()}
+    seen = {one.subject: one for one in Sightings(connection).all("run:")}
+    by_stage = ledger.by_stage(now)
+    stages = tuple(
+        _entry("stage", row, _estimate(row, runs.get(row.subject), locked, seen))
+        for row in spending_by_subject(by_stage)
+    )
+    pods = tuple(_entry("pod", row, None) for row in spending_by_subject(ledger.by_pod(now)))
+    whole = spending(by_stage)
+    estimates = [row.estimate_usd for row in stages]
+    known = [one for one in estimates if one is not None]
+    total = _entry("total", whole, sum(known) if len(known) == len(estimates) else None)
+    leases = journal.leases()
+    limit = budgets.project_usd
+    return Account(
+        at=now,
+        since=leases[0].at if leases else now,
+        stages=stages,
+        pods=pods,
+        total=total,
+        budget_usd=limit,
+        left_usd=None if limit is None else limit - whole.usd,
+    )
+
+
+def compare(account: Account, records: Iterable[BillingRecord]) -> tuple[Difference, ...]:
+    """The ledger against the bill, for the pods of this project."""
+    ours = {row.name: row.usd for row in account.pods}
+    billed: dict[str, float] = {}
+    for record in records:
+        if record.pod_id in ours:
+            billed[record.pod_id] = billed.get(record.pod_id, 0.0) + record.total_usd
+    return reconcile(ours, billed)
+
+
+def _entry(scope: str, row: Spending, estimate: float | None) -> Entry:
+    return Entry(
+        scope=scope,
+        name="" if scope == "total" else row.subject,
+        hours=row.hours,
+        usd_per_hour_now=row.usd_per_hour_now,
+        compute_usd=row.compute_usd,
+        storage_usd=row.storage_usd,
+        usd=row.usd,
+        parked_usd_per_day=row.parked_usd_per_day,
+        estimate_usd=estimate,
+    )
+
+
+def _estimate(
+    row: Spending, run: Run | None, locked: set[str], seen: dict[str, Sighting]
+) -> float | None:
+    """The stage's whole cost: by measured progress, else by its definition as it was pinned."""
+    if row.subject in locked:
+        return row.usd
+    pinned: dict[str, Any] = run.spec.get("stage", {}) if run else {}
+    hours = pinned.get("hours")
+    rate = row.compute_usd / row.hours if row.hours else None
+    if run is None or not isinstance(hours, (int, float)):
+        return None
+    need = pinned.get("hardware", {})
+    sighting = seen.get(f"run:{run.id}") if run.open else None
+    left = None
+    if sighting is not None:
+        elapsed = (sighting.at - run.at) / 3600
+        left = remaining_hours(sighting.data.get("step"), sighting.data.get("max_steps"), elapsed)
+    forecast = Forecast(
+        hours=float(hours),
+        usd_per_hour=rate,
+        disk_gb=float(need.get("disk_gb") or 0),
+        volume_gb=float(need.get("volume_gb") or 0),
+        remaining_hours=left,
+        finished=False,
+    )
+    return estimate_usd(forecast, row.usd)

@@ -1,0 +1,126 @@
+"""`podctl plan`: what a run would do and cost, and what stands in its way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli import words
+from controller.cli.options import json_option, project_here, provider_of
+from controller.errors import BudgetRefused, Locked, NoCapacity, NotFound
+from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.prospect import Prospect
+
+MOST = 8  # rows of offers shown; --json has all of them
+
+
+@click.command("plan")
+@click.argument("stages", nargs=-1)
+@click.option("--offers", "all_", is_flag=True, help="Every offer, with why it is not accepted.")
+@json_option
+@click.pass_obj
+def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
+    """Show pods, offers with prices, hours, expected and worst-case cost of STAGES (default all).
+
+    Ends with the exit code that `podctl run` would refuse with, else 0.
+    """
+    from controller.certificate import read_all
+    from controller.prospect import prospects
+    from controller.stages import ALL, select
+    from state.database import open_database
+    from state.ledger import Ledger
+
+    project = project_here()
+    chosen = select(project, stages or (ALL,))
+    locks = read_all(project.root)
+    if not stages or ALL in stages:
+        chosen = tuple(stage for stage in chosen if stage.name not in locks)
+    project.prepare()
+    connection = open_database(project.database, readonly=True)
+    spent = Ledger(connection).spent(time.time())
+    connection.close()
+    found = prospects(project, provider_of(project, terminal), chosen, locks, spent)
+    if terminal.json:
+        rows = [{**vars(one), "ready": one.ready} for one in found]
+        terminal.emit_json("podctl/plan/1", {"pods": rows, "spent_usd": spent})
+    else:
+        for one in found:
+            _show(terminal, one, all_)
+        if not found:
+            terminal.say("every stage is locked")
+    return next((code for one in found if (code := _code(one))), 0)
+
+
+def _code(prospect: Prospect) -> int:
+    """What `podctl run` would end with, were it to refuse."""
+    if prospect.locked:
+        return Locked.exit_code
+    if prospect.needs or prospect.missing:
+        return NotFound.exit_code
+    if prospect.quote is None:
+        return NoCapacity.exit_code
+    return BudgetRefused.exit_code if prospect.refusal else 0
+
+
+def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
+    names = " ".join(one.stages)
+    terminal.data(f"{names}: one pod with {one.image}")
+    terminal.data(
+        f"  disk {one.disk_gb} GB, volume {one.volume_gb} GB; "
+        f"then {one.on_success}, on failure {one.on_failure}"
+    )
+    if one.quote is not None:
+        best, worst = one.quote.best, one.quote.worst
+        terminal.data(
+            f"  {one.hours:.2f} h expected, {one.max_hours:.2f} h at most: about "
+            f"{words.usd(one.quote.expected_usd)} on {best.count} x {best.name} "
+            f"at ${best.usd_per_hour:.3f}/h"
+        )
+        terminal.data(
+            f"  at worst {words.usd(worst.usd)} in {worst.hours:.2f} h, with this machine "
+            f"switched off; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
+        )
+        terminal.data(f"  guard: stops the pod from inside after {one.guard_hours:.1f} h at most")
+    if one.balance_usd is not None:
+        terminal.data(f"  balance {words.usd(one.balance_usd)}")
+    _offers(terminal, one, all_)
+    _obstacles(terminal, one)
+    terminal.data("")
+
+
+def _offers(terminal: Terminal, one: Prospect, all_: bool) -> None:
+    accepted = one.quote.offers if one.quote else ()
+    rows: list[Sequence[object]] = [
+        (f"  {place}", o.name, o.memory_gb, f"{o.usd_per_hour:.3f}", o.availability, "")
+        for place, o in enumerate(accepted, 1)
+    ]
+    refused: list[Sequence[object]] = [
+        ("  -", r.offer.name, r.offer.memory_gb, f"{r.offer.usd_per_hour:.3f}", "", r.reason)
+        for r in one.rejected
+    ]
+    hidden = 0 if all_ else max(0, len(rows) - MOST) + max(0, len(refused) - 2)
+    if not all_:
+        rows, refused = rows[:MOST], refused[:2]
+    columns = ("  TRY", "TYPE", "GB", "$/H", "AVAILABLE", "NOT ACCEPTED")
+    terminal.table(columns, [*rows, *refused])
+    if hidden:
+        terminal.data(f"  and {hidden} more: podctl plan {' '.join(one.stages)} --offers")
+
+
+def _obstacles(terminal: Terminal, one: Prospect) -> None:
+    for stage in one.locked:
+        terminal.data(f"  locked: {stage} passed already (podctl locks {stage})")
+    for need in one.needs:
+        terminal.data(f"  missing: {need} is not locked yet (podctl run {need})")
+    for lack in one.missing:
+        maker = f"podctl run {lack.made_by} makes it" if lack.made_by else "no stage makes it"
+        terminal.data(f"  missing: {lack.path} ({maker})")
+    if one.quote is None:
+        terminal.data("  nothing in the catalog is accepted (podctl plan --offers shows why)")
+    if one.refusal:
+        terminal.data(f"  refused: {one.refusal}")

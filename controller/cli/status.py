@@ -1,0 +1,93 @@
+"""`podctl status`: what is known, by whom, and how old it is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli import words
+from controller.cli.options import json_option, project_here, provider_of
+from controller.errors import ConnectionLost, PodctlError
+from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.overview import Line, Overview
+
+
+@click.command("status")
+@click.option("--cached", is_flag=True, help="Only what is written here; ask nobody.")
+@json_option
+@click.pass_obj
+def command(terminal: Terminal, cached: bool) -> int:
+    """Show stages, runs and pods, each with its source and age.
+
+    Ends with 8 when the state of something that may run or bill is unknown.
+    """
+    from controller.overview import read_overview, with_stages
+    from state.database import open_database
+
+    project = project_here()
+    project.prepare()
+    connection = open_database(project.database)
+    overview = read_overview(project, connection, time.time())
+    failures: tuple[str, ...] = ()
+    if not cached:
+        if overview.pods or any(run.open for run in overview.runs):
+            from controller.inquiry import ask
+
+            try:
+                failures = ask(project, provider_of(project, terminal), connection, overview)
+            except PodctlError as error:
+                failures = (f"{error.what} {error.cause}".strip(),)
+            overview = read_overview(project, connection, time.time())
+        overview = with_stages(overview, project)
+    connection.close()
+    lost = overview.unknown or bool(failures)
+    if terminal.json:
+        _emit(terminal, overview, failures, cached)
+    else:
+        _show(terminal, overview)
+        for failure in failures:
+            terminal.warn(failure)
+    return ConnectionLost.exit_code if lost else 0
+
+
+def _emit(terminal: Terminal, overview: Overview, failures: tuple[str, ...], cached: bool) -> None:
+    from controller.terminal import plain
+
+    document = plain(overview)
+    for row in (*document["stages"], *document["runs"], *document["pods"]):
+        fact = row.pop("fact")
+        at = fact["at"]
+        row |= fact | {"age_seconds": None if at is None else round(overview.at - at, 1)}
+    extra = {"cached": cached, "unknown": overview.unknown, "failures": list(failures)}
+    terminal.emit_json("podctl/status/1", document | extra)
+
+
+def _show(terminal: Terminal, overview: Overview) -> None:
+    def told(fact: Line) -> tuple[str, str, str, str]:
+        age = "" if fact.at is None else words.age(overview.at - fact.at)
+        return fact.state, fact.source, age, fact.detail
+
+    head = ("STATE", "SOURCE", "AGE", "DETAIL")
+    tables = (
+        ("STAGE", ("TITLE",), [(s.stage, *told(s.fact), s.title) for s in overview.stages]),
+        ("RUN", ("POD",), [(r.run, *told(r.fact), r.pod) for r in overview.runs]),
+        (
+            "POD",
+            ("$/H", "RUN"),
+            [(p.pod, *told(p.fact), f"{p.usd_per_hour:.4f}", p.run) for p in overview.pods],
+        ),
+    )
+    for first, last, rows in tables:
+        if rows:
+            terminal.table((first, *head, *last), rows)
+            terminal.data("")
+    if not (overview.stages or overview.runs or overview.pods):
+        terminal.say("nothing was run in this project yet; next: podctl plan")
+    spent, rate = words.usd(overview.spent_usd), f"${overview.usd_per_hour:.4f}"
+    terminal.say(f"spent {spent}; billing now {rate} an hour by the ledger")
+    if overview.driver:
+        terminal.say(f"driven by {overview.driver}")

@@ -1,0 +1,55 @@
+"""Asking the provider and the agents how things are now; the answers are kept as sightings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controller.attach import agent_of, connect, find_target, pod_of
+from controller.errors import ConnectionLost, PodctlError
+from controller.providers import Provider
+from controller.sighted import pod_sighting, run_sighting
+from state.journal import Journal
+from state.sightings import Sightings
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from controller.overview import Overview
+    from controller.project import Project
+
+SSH_SECONDS = 8.0
+
+
+def ask(
+    project: Project, provider: Provider, connection: sqlite3.Connection, known: Overview
+) -> tuple[str, ...]:
+    """Ask about every pod and unfinished run of `known`; returns what could not be asked.
+
+    Raises: ProviderError when the provider does not answer: then nothing new is known.
+    """
+    seen = Sightings(connection)
+    pods = {pod.id: pod for pod in provider.list()}
+    for line in known.pods:
+        seen.see(f"pod:{line.pod}", "provider", pod_sighting(pods.get(line.pod)))
+    failures = []
+    for run in known.runs:
+        if run.open and run.pod in pods:
+            try:
+                _ask_agent(project, provider, connection, run.run)
+            except PodctlError as error:
+                failures.append(f"{run.run}: {error.what}")
+    return tuple(failures)
+
+
+def _ask_agent(
+    project: Project, provider: Provider, connection: sqlite3.Connection, run: str
+) -> None:
+    target = find_target(Journal(connection), run)
+    if not target.code:
+        return  # nothing of it runs yet
+    pod = pod_of(provider, target)
+    if not pod.ready:
+        raise ConnectionLost(f"the pod is {pod.status} and not ready")
+    with connect(project, provider, pod, SSH_SECONDS) as session:
+        status = agent_of(session, target).status(run)
+    Sightings(connection).see(f"run:{run}", "agent", run_sighting(status))

@@ -1,0 +1,224 @@
+"""What is known of runs, pods and stages; every line with who said it and when.
+
+A sign of life that is old proves nothing: what was running then is `unknown` now.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from controller.project import Project
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from controller.rental import Rental
+    from state.journal import Journal, Run
+    from state.sightings import Sighting
+
+FRESH_SECONDS = 90.0  # for which what an agent or provider said still stands
+UNKNOWN = "unknown"
+_SETTLED = ("EXITED", "TERMINATED", "gone")  # a pod does not leave these by itself
+
+
+@dataclass(frozen=True)
+class Line:
+    """One fact: `state`, as `source` saw it at `at` (Unix seconds)."""
+
+    state: str
+    source: str  # agent | provider | journal | lock | plan
+    at: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RunLine:
+    run: str
+    stage: str
+    pod: str
+    open: bool
+    fact: Line
+
+
+@dataclass(frozen=True)
+class PodLine:
+    pod: str
+    run: str
+    usd_per_hour: float  # by the ledger: what we take it to bill now, disks included
+    fact: Line
+
+
+@dataclass(frozen=True)
+class StageLine:
+    stage: str
+    title: str
+    fact: Line
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything `podctl status` shows."""
+
+    at: float
+    stages: tuple[StageLine, ...]
+    runs: tuple[RunLine, ...]
+    pods: tuple[PodLine, ...]
+    usd_per_hour: float
+    spent_usd: float
+    driver: str  # who drives this project now; empty: nobody
+
+    @property
+    def unknown(self) -> bool:
+        """Whether something that may be billing or working has an unknown state."""
+        lines: tuple[RunLine | PodLine, ...] = (*self.runs, *self.pods)
+        return any(line.fact.state == UNKNOWN for line in lines)
+
+
+def read_overview(project: Project, connection: sqlite3.Connection, now: float) -> Overview:
+    """The state of things by what is written here alone; asks nobody."""
+    from state.journal import Journal
+    from state.ledger import Ledger
+    from state.owner import holder
+    from state.sightings import Sightings
+
+    journal, ledger = Journal(connection), Ledger(connection)
+    seen = {one.subject: one for one in Sightings(connection).all()}
+    rentals = {lease.id: rental_of(journal, lease.id) for lease in journal.open_leases()}
+    rates: dict[str, float] = {}
+    for interval in ledger.intervals(open_only=True):
+        rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
+    runs = _newest(journal.runs())
+    driver = holder(project.state_dir)
+    return Overview(
+        at=now,
+        stages=_stages(project, runs),
+        runs=tuple(_run_line(run, rentals.get(run.lease), seen, now) for run in runs),
+        pods=_pod_lines(rentals.values(), rates, seen, now),
+        usd_per_hour=sum(rates.values()),
+        spent_usd=ledger.spent(now),
+        driver=f"pid {driver.pid} on {driver.host}: {driver.what}" if driver else "",
+    )
+
+
+def rental_of(journal: Journal, lease: str) -> Rental:
+    """The lease's facts, folded from the journal."""
+    from controller.rental import fold
+
+    runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
+    return fold(lease, runs, journal.ops(lease))
+
+
+def with_stages(overview: Overview, project: Project) -> Overview:
+    """The same with every stage of the plan, also those that nothing was done for yet."""
+    from controller.stages import missing_inputs
+
+    known = {line.stage: line for line in overview.stages}
+    locked = {name for name, line in known.items() if line.fact.state == "locked"}
+    lines = []
+    for name, stage in project.stages.items():
+        line = known.get(name)
+        if line is None:
+            waits = [need for need in stage.needs if need not in locked]
+            lacks = [missing.path for missing in missing_inputs(project, stage)]
+            detail = f"needs {', '.join(waits or lacks)}" if waits or lacks else ""
+            fact = Line("waiting" if detail else "ready", "plan", overview.at, detail)
+            line = StageLine(name, stage.title, fact)
+        lines.append(dataclasses.replace(line, title=stage.title))
+    return dataclasses.replace(overview, stages=tuple(lines))
+
+
+def _newest(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Every unfinished run, and the newest of each stage."""
+    found = list(runs)
+    last = {run.stage: run.id for run in found}
+    return tuple(run for run in found if run.open or last[run.stage] == run.id)
+
+
+def _stages(project: Project, runs: Iterable[Run]) -> tuple[StageLine, ...]:
+    lines = {}
+    for run in runs:
+        state = "running" if run.open else run.outcome or UNKNOWN
+        fact = Line("in progress" if state == "running" else state, "journal", run.finished_at)
+        lines[run.stage] = StageLine(run.stage, "", fact)
+    for path in sorted(project.locks.glob("*.json")):
+        at = path.stat().st_mtime
+        lines[path.stem] = StageLine(path.stem, "", Line("locked", "lock", at))
+    return tuple(line for _, line in sorted(lines.items()))
+
+
+def _run_line(run: Run, rental: Rental | None, seen: Mapping[str, Sighting], now: float) -> RunLine:
+    pod = (rental.pod or "") if rental else ""
+    if not run.open:
+        why = str(run.result.get("why", ""))
+        fact = Line(run.outcome or UNKNOWN, "journal", run.finished_at, why)
+        return RunLine(run.id, run.stage, "", False, fact)
+    sighting = seen.get(f"run:{run.id}")
+    if sighting is None:
+        return RunLine(run.id, run.stage, pod, True, Line(_before(rental, run), "journal", run.at))
+    return RunLine(run.id, run.stage, pod, True, job_fact(sighting, now))
+
+
+def _before(rental: Rental | None, run: Run) -> str:
+    """How far a run is of which no agent ever said anything."""
+    if rental is None:
+        return UNKNOWN
+    facts = next((one for one in rental.runs if one.run == run.id), None)
+    if facts is not None and facts.started:
+        return UNKNOWN  # a start was sent and never answered
+    if rental.pod is None:
+        return "no pod yet"
+    return "pod reached" if rental.reached else "pod starts"
+
+
+def job_fact(sighting: Sighting, now: float) -> Line:
+    """What the agent said; `unknown` when it was about a living job and is too old."""
+    state, detail = str(sighting.data.get("state", UNKNOWN)), progress_text(sighting.data)
+    if state in ("running", "starting") and now - sighting.at > FRESH_SECONDS:
+        return Line(UNKNOWN, sighting.source, sighting.at, f"was {state}; {detail}".rstrip("; "))
+    return Line(state, sighting.source, sighting.at, detail)
+
+
+def progress_text(data: Mapping[str, Any]) -> str:
+    """`running, step 40/750, loss 0.31, GPU 97 %` of what is known."""
+    step, most, loss = (data.get(key) for key in ("step", "max_steps", "loss"))
+    words = [str(data["phase"])] if data.get("phase") else []
+    if step is not None:
+        words.append(f"step {step}/{most}" if most is not None else f"step {step}")
+    if isinstance(loss, (int, float)):
+        words.append(f"loss {loss:.4g}")
+    for key, name in (("gpu_util", "GPU"), ("cpu_util", "CPU")):
+        if isinstance(value := data.get(key), (int, float)):
+            words.append(f"{name} {value:.0f} %")
+            break
+    return ", ".join(words)
+
+
+def _pod_lines(
+    rentals: Iterable[Rental],
+    rates: Mapping[str, float],
+    seen: Mapping[str, Sighting],
+    now: float,
+) -> tuple[PodLine, ...]:
+    """Pods that we hold, owe the end of, or pay for."""
+    owners: dict[str, str] = {pod: "" for pod in rates}
+    for rental in rentals:
+        run = rental.current.run if rental.current else ""
+        for pod in (*(debt.pod for debt in rental.debts), *([rental.pod] if rental.pod else [])):
+            owners[pod] = run
+    return tuple(
+        PodLine(pod, run, rates.get(pod, 0.0), pod_fact(seen.get(f"pod:{pod}"), now))
+        for pod, run in sorted(owners.items())
+    )
+
+
+def pod_fact(sighting: Sighting | None, now: float) -> Line:
+    """What the provider said; `unknown` when it is too old to hold."""
+    if sighting is None:
+        return Line(UNKNOWN, "journal", None, "the provider was not asked")
+    state, detail = str(sighting.data.get("status", UNKNOWN)), str(sighting.data.get("gpu") or "")
+    if now - sighting.at > FRESH_SECONDS and state not in _SETTLED:
+        return Line(UNKNOWN, sighting.source, sighting.at, f"was {state}; {detail}".rstrip("; "))
+    return Line(state, sighting.source, sighting.at, detail)

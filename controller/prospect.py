@@ -1,0 +1,142 @@
+"""What a run would do and cost, without doing it: `podctl plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller import order
+from controller.certificate import Certificate
+from controller.errors import NoCapacity
+from controller.forecast import Quote, quote
+from controller.order import Shape
+from controller.plan import Policy
+from controller.project import Project
+from controller.providers import Provider
+from controller.providers.offers import Rejection, rejections
+from controller.stages import Missing, missing_inputs, stood_in
+
+if TYPE_CHECKING:
+    from jobs.stage import Stage
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """Stages that would share one pod."""
+
+    stages: tuple[str, ...]
+    image: str
+    disk_gb: int
+    volume_gb: int
+    on_success: str
+    on_failure: str
+    locked: tuple[str, ...]
+    needs: tuple[str, ...]  # stages that must be locked before, and are not
+    missing: tuple[Missing, ...]  # inputs that nobody in this plan makes
+    hours: float
+    max_hours: float
+    guard_hours: float  # the dead-man switch ends the pod at the latest after so long
+    quote: Quote | None  # None when nothing in the catalog is accepted
+    rejected: tuple[Rejection, ...]
+    refusal: str  # why it would not be rented: budget or balance; empty: it would
+    balance_usd: float | None
+
+    @property
+    def ready(self) -> bool:
+        return not (self.locked or self.needs or self.missing or self.refusal) and bool(self.quote)
+
+
+def shape_of(project: Project, api_base: str = "") -> Shape:
+    """The project's choices about pods."""
+    pod = project.config.pod
+    return Shape(
+        image=pod.image,
+        disk_gb=pod.disk_gb,
+        volume_gb=pod.volume_gb,
+        network_volume_id=pod.network_volume_id,
+        cloud=pod.cloud,
+        data_centers=pod.data_centers,
+        api_base=api_base,
+    )
+
+
+def prospects(
+    project: Project,
+    provider: Provider,
+    stages: Sequence[Stage],
+    locks: dict[str, Certificate],
+    spent_usd: float,
+) -> tuple[Prospect, ...]:
+    """One prospect a pod. Raises ProviderError."""
+    coming: set[str] = set()
+    found = []
+    balance = provider.account().balance_usd
+    for group in order.groups(stages):
+        missing = _missing(project, group, coming)
+        needs = _needs(project, group, locks, coming)
+        found.append(_prospect(project, provider, group, locks, spent_usd, balance, missing, needs))
+        coming |= {stage.name for stage in group}
+    return tuple(found)
+
+
+def _prospect(
+    project: Project,
+    provider: Provider,
+    group: Sequence[Stage],
+    locks: dict[str, Certificate],
+    spent_usd: float,
+    balance: float | None,
+    missing: tuple[Missing, ...],
+    needs: tuple[str, ...],
+) -> Prospect:
+    from controller.cost import Budget, refusal
+
+    shape, pod = shape_of(project), project.config.pod
+    policy = Policy(boot=pod.boot_minutes * 60.0)
+    try:
+        offered = quote(provider, group, shape, policy)
+    except NoCapacity:
+        offered = None
+    budgets = project.budgets()
+    budget = Budget(budgets.project_usd, budgets.run_usd)
+    why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
+    need = order.hardware(group[0].hardware, shape)
+    return Prospect(
+        stages=tuple(stage.name for stage in group),
+        image=shape.image,
+        disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
+        volume_gb=shape.volume_gb or max(stage.hardware.volume_gb for stage in group),
+        on_success=pod.on_success,
+        on_failure=pod.on_failure,
+        locked=tuple(stage.name for stage in group if stage.name in locks),
+        needs=needs,
+        missing=missing,
+        hours=sum(stage.hours for stage in group),
+        max_hours=sum(stage.max_hours for stage in group),
+        guard_hours=order.guard_limits(group, policy.boot).hard_cap / 3600.0,
+        quote=offered,
+        rejected=rejections(provider.catalog(), need),
+        refusal=why,
+        balance_usd=balance,
+    )
+
+
+def _missing(project: Project, group: Sequence[Stage], coming: set[str]) -> tuple[Missing, ...]:
+    names = coming | {stage.name for stage in group}
+    lacking = (one for stage in group for one in missing_inputs(project, stage))
+    return tuple(one for one in lacking if one.made_by not in names)
+
+
+def _needs(
+    project: Project, group: Sequence[Stage], locks: dict[str, Certificate], coming: set[str]
+) -> tuple[str, ...]:
+    """Stages that are neither locked, nor earlier in this plan, nor stood in for by files."""
+    names = {*locks, *coming, *(stage.name for stage in group)}
+    found = (
+        need
+        for stage in group
+        for need in stage.needs
+        if need not in names and not stood_in(project, stage, need)
+    )
+    return tuple(dict.fromkeys(found))
