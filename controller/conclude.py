@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from controller.errors import ArtifactsNotSafe
 from controller.run_folder import RunFolder
 from controller.scene import Scene
 from jobs import criteria
+from jobs.criteria import Finding, Verdict
+from jobs.opening import opens
 from jobs.stage import Stage
 from remote.contract import Manifest
 from state.database import backup
@@ -26,12 +27,31 @@ MAX_ENVIRONMENT = 1024 * 1024  # bytes of an environment.json that a job wrote
 
 def judge(scene: Scene, run: str) -> dict[str, Any]:
     """Evaluate the stage's criteria on the pulled files."""
-    folder = RunFolder(scene.project.run_dir(run))
-    findings = criteria.evaluate(scene.stages[run].criteria, folder.files)
+    findings = _findings(scene, run)
     verdict = "PASS" if criteria.passed(findings) else "FAIL"
     if verdict == "FAIL" and not any(str(one.status) == "FAIL" for one in findings):
         verdict = "INCONCLUSIVE"
     return {"verdict": verdict, "findings": [one.as_dict() for one in findings]}
+
+
+def _findings(scene: Scene, run: str) -> tuple[Finding, ...]:
+    """The stage's own criteria, and that every artifact opens here."""
+    folder = RunFolder(scene.project.run_dir(run))
+    manifest = folder.manifest()
+    paths = [entry.path for entry in manifest.files] if manifest else []
+    return (
+        *criteria.evaluate(scene.stages[run].criteria, folder.files),
+        _all_open(folder, paths),
+    )
+
+
+def _all_open(folder: RunFolder, paths: list[str]) -> Finding:
+    title = "every artifact opens here"
+    for path in paths:
+        if reason := opens(folder.files / path):
+            return Finding(title, Verdict.FAIL, None, f"{path}: {reason}")
+    verdict = Verdict.PASS if paths else Verdict.FAIL
+    return Finding(title, verdict, len(paths), f"{len(paths)} files")
 
 
 def lock(scene: Scene, run: str) -> dict[str, Any]:
@@ -96,12 +116,12 @@ def _certificate(scene: Scene, run: str, stage: Stage, manifest: Manifest) -> Ce
     assert row is not None
     folder = RunFolder(scene.project.run_dir(run))
     locks = certificate.read_all(scene.project.root)
-    findings = criteria.evaluate(stage.criteria, folder.files)
+    findings = _findings(scene, run)
     return Certificate(
         stage=stage.name,
         title=stage.title,
         run=run,
-        criteria=tuple(CriterionMet(**one.as_dict()) for one in findings),
+        criteria=tuple(CriterionMet.model_validate(one.as_dict()) for one in findings),
         artifacts=tuple(
             Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files
         ),
@@ -130,7 +150,7 @@ def _price(scene: Scene, run: str, offer: str, pods: tuple[str, ...]) -> Price:
     )
 
 
-def _environment(folder: RunFolder, manifest: Manifest) -> Mapping[str, Any]:
+def _environment(folder: RunFolder, manifest: Manifest) -> dict[str, Any]:
     """What the job says that it ran with, if it says so; its words, kept as such."""
     for entry in manifest.files:
         if Path(entry.path).name == "environment.json" and entry.size <= MAX_ENVIRONMENT:

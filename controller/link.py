@@ -39,9 +39,9 @@ class Link:
         Raises: ConnectionLost and its subclasses; HostKeyMismatch when the container log gives
         other keys than the ones that answered.
         """
-        if self._session is not None and self._session.alive:
-            if self._reached == (pod_id, endpoint):
-                return self._session
+        same = self._reached == (pod_id, endpoint)
+        if same and self._session is not None and self._session.alive:
+            return self._session
         self.drop()
         self._session = self._connect(pod_id, endpoint)
         self._reached = (pod_id, endpoint)

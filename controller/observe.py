@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from controller.agent_client import AgentClient, guard_report
 from controller.errors import ConnectionLost, PodctlError
+from controller.job_log import follow_log
 from controller.link import endpoint_of, refused
 from controller.observed import Contact, Listing, Observed
 from controller.order import hardware
@@ -17,7 +18,6 @@ from remote.contract import Status
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers
 OFFERS_EVERY = 60.0  # seconds for which a quote is good
-MAX_LOG = 1024**3  # bytes of one job's log kept here
 
 
 @dataclass
@@ -150,7 +150,7 @@ class Eyes:
         agent = AgentClient(session, layout, run.code)
         status = agent.status(run.run)
         self._see_run(run.run, status)
-        self._follow_log(agent, run.run, status.log_size)
+        follow_log(agent, run.run, self.scene.project.job_log(run.run), status.log_size)
         return Contact(True, status=status, guard=status.guard)
 
     def _see_run(self, run: str, status: Status) -> None:
@@ -168,16 +168,3 @@ class Eyes:
             "log_size": status.log_size,
         }
         self.scene.sightings.see(f"run:{run}", "agent", found)
-
-    def _follow_log(self, agent: AgentClient, run: str, size: int) -> None:
-        """Append what is new of the log to the copy here; offsets stay the pod's."""
-        path = self.scene.project.job_log(run)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        have = path.stat().st_size if path.exists() else 0
-        if size <= have or have >= MAX_LOG:
-            return
-        start, data = agent.log(run, have)
-        with path.open("r+b" if path.exists() else "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.seek(max(start, have))
-            file.write(data[max(0, have - start) :])

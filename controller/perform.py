@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from controller import order, plan
 from controller.agent_client import AgentClient
@@ -40,8 +40,7 @@ class Hands:
         return self._seen
 
     def perform(self, action: Action) -> Outcome:
-        method = cast(Callable[[Action], Outcome], _METHODS[type(action)])
-        return method.__get__(self)(action)
+        return _METHODS[type(action)](self, action)
 
     # -- pods ------------------------------------------------------------------------------
 
@@ -53,7 +52,7 @@ class Hands:
         try:
             pod = self.scene.provider.create(spec)
         except ProviderError as error:
-            return self._no_pod(action.offer, error)
+            return self._no_pod(error)
         return Outcome(data=self._bill(pod))
 
     def _pod_spec(self, offer: Offer) -> Any:
@@ -71,7 +70,7 @@ class Hands:
             limits=limits,
         )
 
-    def _no_pod(self, offer: Offer, error: ProviderError) -> Outcome:
+    def _no_pod(self, error: ProviderError) -> Outcome:
         why = f"{error.what} {error.cause}".strip()
         kind = {Kind.CAPACITY: "capacity", Kind.REFUSED: "refused"}.get(error.kind, "later")
         now = self.scene.clock.now()

@@ -291,9 +291,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     rental = seen.rental
     if run.pulled:  # nothing more is needed of the pod for this run
         return _conclude(run)
-    if blocked := run.broken or rental.refused:
-        if not run.started:
-            return Finish(run.run, "refused", blocked)
+    if (blocked := run.broken or rental.refused) and not run.started:
+        return Finish(run.run, "refused", blocked)
     if rental.abandon and (run.pull_failures or seen.contact is None or not seen.contact.reached):
         return Finish(run.run, "abandoned", rental.abandon)
     if seen.contact is not None and seen.contact.reached:
@@ -332,9 +331,7 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     rental = seen.rental
     asked = seen.asked.get(pod.id)
     assert seen.listing is not None
-    if asked is not None and (
-        seen.listing.started <= asked or seen.now - asked < policy.ask_again
-    ):
+    if asked is not None and (seen.listing.started <= asked or seen.now - asked < policy.ask_again):
         return Wait(policy.poll_boot, "for the pod to start again")
     if not rental.parked:
         return ConfirmParked(pod.id)

@@ -8,7 +8,7 @@ the create call. A *run* is one attempt at one stage. Nothing here looks at the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -222,13 +222,21 @@ def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"pod_starts": rental.pod_starts + 1, "parked": False, "reached": False}
 
 
-_LEASE_STEPS: dict[tuple[str, str], Any] = {
+Handler = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
+
+
+def _set(**changes: Any) -> Handler:
+    """Always the same change, whatever the record says."""
+    return lambda *_: changes
+
+
+_LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.GENERATION, "note"): _generation,
     (Step.CREATE, "intent"): _create_intent,
     (Step.CREATE, "done"): _have_pod,
     (Step.CREATE, "fail"): _create_fail,
     (Step.ADOPT, "note"): _adopted,
-    (Step.REACHED, "note"): lambda _, data: {"reached": True},
+    (Step.REACHED, "note"): _set(reached=True),
     (Step.TERMINATE, "intent"): lambda rental, data: _owe(rental, data, clean=False),
     (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),
     (Step.GONE, "note"): _gone,
@@ -236,7 +244,7 @@ _LEASE_STEPS: dict[tuple[str, str], Any] = {
     (Step.START_POD, "fail"): lambda rental, _: {
         "pod_start_failures": rental.pod_start_failures + 1
     },
-    (Step.PARKED, "note"): lambda _, data: {"parked": True, "reached": False},
+    (Step.PARKED, "note"): _set(parked=True, reached=False),
     (Step.UNGUARDED, "note"): lambda _, data: (
         {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
     ),
@@ -247,14 +255,14 @@ _LEASE_STEPS: dict[tuple[str, str], Any] = {
     (Step.CLOSE, "note"): lambda _, data: {"closed": data["outcome"]},
 }
 
-_RUN_STEPS: dict[tuple[str, str], Any] = {
+_RUN_STEPS: dict[tuple[str, str], Handler] = {
     (Step.UPLOAD, "done"): lambda _, data: {"uploaded_to": data["pod"], "code": data["code"]},
+    (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"] if data["fatal"] else None},
     (Step.START_JOB, "intent"): lambda run, _: {"started": True, "starts": run.starts + 1},
-    (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"]},
     # The host was refused before the job could write anything: as if it never started.
-    (Step.DISQUALIFY, "note"): lambda _, data: {"started": False, "uploaded_to": None},
+    (Step.DISQUALIFY, "note"): _set(started=False, uploaded_to=None),
     (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
-    (Step.STOP_JOB, "fail"): lambda _, data: {"stopping": None},  # it is asked again
+    (Step.STOP_JOB, "fail"): _set(stopping=None),  # it is asked again
     (Step.PULL, "done"): lambda _, data: {
         "pulled": True,
         "rc": data["rc"],
@@ -262,7 +270,8 @@ _RUN_STEPS: dict[tuple[str, str], Any] = {
     },
     (Step.PULL, "fail"): lambda run, _: {"pull_failures": run.pull_failures + 1},
     (Step.JUDGE, "note"): lambda _, data: {"verdict": data["verdict"]},
-    (Step.LOCK, "done"): lambda _, data: {"locked": True},
+    (Step.LOCK, "done"): _set(locked=True),
+    (Step.LOCK, "fail"): lambda _, data: {"broken": data["why"]},
     (Step.FINISH, "note"): lambda _, data: {
         "outcome": data["outcome"],
         "why": data.get("why", ""),

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
 from state.durable import write_atomically
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class RunFolder:
     def exit(self) -> Exit | None:
         return self._load(Exit, "exit.json")
 
-    def _load(self, kind: type[Any], name: str) -> Any:
+    def _load(self, kind: type[T], name: str) -> T | None:
         try:
             return contract.load(kind, (self.root / name).read_bytes())
         except (OSError, ContractError):

@@ -1,0 +1,102 @@
+"""Bring a run's files here: while it goes on, and the last difference at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from controller.agent_client import LOG_CHUNK, AgentClient
+from controller.errors import ArtifactsNotSafe
+from controller.job_log import follow_log
+from controller.observed import Contact
+from controller.pull import PullReport, pull
+from controller.run_folder import RunFolder
+from controller.scene import Scene
+from remote import contract
+from remote.contract import ContractError, Exit, Manifest
+
+MANIFEST, READY = "manifest.json", "ready.json"
+LOST_RC = -1  # of a job that left no exit record
+
+
+def bring_ready(scene: Scene, agent: AgentClient, run: str) -> None:
+    """Pull what the agent calls finished; a file that changed meanwhile is left for later.
+
+    Raises: ConnectionLost; ArtifactsNotSafe for a manifest that makes no sense.
+    """
+    raw = agent.document(run, READY)
+    if raw:
+        report = _pull(scene, run, _manifest(raw, run, final=False))
+        if report.files:
+            scene.tell(f"{run}: pulled {report.files} finished files, {report.bytes / 1e6:.2f} MB")
+
+
+def bring(scene: Scene, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+    """Pull everything that the ended run declared, and its documents.
+
+    Returns what the journal keeps. Raises ConnectionLost, and ArtifactsNotSafe when not every
+    file of the manifest is here with its hash.
+    """
+    status = contact.status
+    assert status is not None
+    _rest_of_log(scene, agent, run, status.log_size)
+    folder = RunFolder(scene.project.run_dir(run))
+    folder.keep("status.json", contract.dump(status))
+    if status.exit is None:
+        return _bring_lost(scene, agent, run)
+    raw = agent.document(run, MANIFEST)
+    if contract.digest(raw) != status.exit.manifest_sha256:
+        raise ArtifactsNotSafe(
+            f"the manifest of {run} is not the one that its exit record names",
+            where=MANIFEST,
+            cause="it was changed after the job's end, or the volume lost a write",
+            hint="podctl sync",
+        )
+    manifest = _manifest(raw, run, final=True)
+    report = _pull(scene, run, manifest)
+    folder.keep(MANIFEST, raw)
+    folder.keep("exit.json", contract.dump(status.exit))
+    return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
+
+
+def _bring_lost(scene: Scene, agent: AgentClient, run: str) -> dict[str, Any]:
+    """No exit record and no more attempts: what was published is what there is."""
+    bring_ready(scene, agent, run)
+    return {"rc": LOST_RC, "reason": "lost", "manifest_sha256": "", "files": 0, "bytes": 0}
+
+
+def _summary(ended: Exit, report: PullReport, sha256: str, files: int) -> dict[str, Any]:
+    return {
+        "rc": ended.rc,
+        "reason": ended.reason if not ended.detail else f"{ended.reason}: {ended.detail[:500]}",
+        "manifest_sha256": sha256,
+        "files": files,
+        "pulled": report.files,
+        "bytes": report.bytes,
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def _manifest(raw: bytes, run: str, *, final: bool) -> Manifest:
+    try:
+        manifest = contract.load(Manifest, raw)
+    except ContractError as error:
+        raise ArtifactsNotSafe(
+            f"the manifest of {run} cannot be read", where=MANIFEST, cause=str(error)
+        ) from error
+    if manifest.run != run or manifest.final is not final:
+        raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
+    return manifest
+
+
+def _pull(scene: Scene, run: str, manifest: Manifest) -> PullReport:
+    folder = RunFolder(scene.project.run_dir(run))
+    folder.make()
+    session = scene.link.session
+    code = next(one.code for one in scene.rental().runs if one.run == run)
+    return pull(session, session.layout(scene.shape.mount), run, manifest, folder.files, code=code)
+
+
+def _rest_of_log(scene: Scene, agent: AgentClient, run: str, size: int) -> None:
+    path = scene.project.job_log(run)
+    for _ in range(size // LOG_CHUNK + 1):
+        follow_log(agent, run, path, size)
