@@ -10,7 +10,6 @@ from pathlib import Path
 from .contract import (
     ENV_METRICS,
     ENV_PARAMETERS,
-    ENV_ROOT,
     ENV_RUN,
     ENV_RUN_DIR,
     ENV_STAGE,
@@ -22,10 +21,11 @@ NAMES = frozenset(
     [
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV"),
         *("LD_LIBRARY_PATH", "LD_PRELOAD", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
-        *("RUNPOD_POD_ID", "RUNPOD_DC_ID", "RUNPOD_GPU_COUNT", "RUNPOD_CPU_COUNT", ENV_ROOT),
+        *("RUNPOD_POD_ID", "RUNPOD_DC_ID", "RUNPOD_GPU_COUNT", "RUNPOD_CPU_COUNT"),
     ]
 )
 PREFIXES = (
+    "PODCTL_EMULATED_",
     "LC_",
     "CUDA_",
     "CUDNN_",

@@ -90,9 +90,12 @@ def _below(path: str, announced: list[str]) -> bool:
 
 def announced(run: Path, work: Path) -> list[str]:
     """Paths the job called complete, relative to the work folder, from `<run>/announced`."""
-    lines = durable.tail(run / "announced", 1024 * 1024).decode(errors="replace").splitlines()
-    prefix = f"{work}/"
-    names = [line.strip().removeprefix(prefix).removeprefix("./").rstrip("/") for line in lines]
+    text = durable.tail(run / "announced", 1024 * 1024).decode(errors="replace")
+    names = []
+    for line in text.splitlines():
+        for prefix in (f"{work}/", f"{work.resolve()}/", "./"):
+            line = line.strip().removeprefix(prefix)
+        names.append(line.rstrip("/"))
     return [name for name in names if name and not name.startswith("/")]
 
 

@@ -146,7 +146,7 @@ def boot(local: Path) -> Boot:
     with (local / "boot.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = record(local / "boot.json") or {}
-        if not found.get("boot_id") or found.get("anchor") != anchor():
+        if not found.get("boot_id") or found.get("anchor", anchor()) != anchor():
             found = {"boot_id": uuid.uuid4().hex, "anchor": anchor(), "pod": _pod_id(), "env": {}}
             write_record(local / "boot.json", found, sync=False)
     env = found.get("env")

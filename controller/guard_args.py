@@ -1,0 +1,57 @@
+"""The create call's `args`: the guard, then the image's own start script."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+import zlib
+from importlib import resources
+
+CAP = 8 * 1024  # characters for the guard; providers do not say how long `args` may be
+
+# Process 1 of the container. It stays when the start script ends: an exit would make the cloud
+# restart the container, with a new boot and a new grace, for ever. Bash waits in the foreground
+# for nothing but short sleeps, so that SIGTERM is acted on at once.
+_DECODE = (
+    "import base64,sys,zlib;"
+    "exec(compile(zlib.decompress(base64.b64decode(sys.argv[1])),'guard','exec'))"
+)
+_SCRIPT = """\
+R="${PODCTL_EMULATED_ROOT:-}"
+export PODCTL_BOOT="$(cat /proc/sys/kernel/random/uuid)"
+G=@guard@
+D="@decode@"
+guard() { python3 -S -c "$D" "$G" & g=$!; }
+end() { trap "" TERM; [ -n "$g" ] && kill -TERM $g && wait $g; kill -TERM $s; exit 143; }
+g=
+if command -v python3 >/dev/null; then guard
+else echo "PODCTL-GUARD not armed: this image has no python3"; fi
+if [ -f "$R/start.sh" ]; then bash "$R/start.sh" &
+else echo "podctl: this image has no /start.sh, so nothing starts sshd" >&2; sleep infinity & fi
+s=$!
+trap end TERM INT
+told=
+while :; do
+  sleep 2 & wait $!
+  if [ -n "$g" ] && ! kill -0 $g 2>/dev/null; then echo "PODCTL-GUARD started again"; guard; fi
+  if [ -z "$told" ] && ! kill -0 $s 2>/dev/null; then told=1; echo "podctl: /start.sh ended"; fi
+done
+"""
+
+
+def guard_source() -> bytes:
+    """remote/guard.py as it is installed here."""
+    return resources.files("remote").joinpath("guard.py").read_bytes()
+
+
+def bootstrap(source: bytes | None = None) -> str:
+    """One string that a shell splits into `bash -c SCRIPT`; without `source` the guard of podctl.
+
+    The script starts the guard where there is a python3, and the image's /start.sh in any case;
+    SIGTERM gives the job its seconds for a checkpoint before the container ends.
+    """
+    packed = base64.b64encode(zlib.compress(source or guard_source(), 9)).decode()
+    if len(packed) > CAP:
+        raise ValueError(f"the guard takes {len(packed)} characters, at most {CAP} are sent")
+    script = _SCRIPT.replace("@decode@", _DECODE).replace("@guard@", packed)
+    return shlex.join(["bash", "-c", script])

@@ -1,0 +1,310 @@
+"""The dead-man switch: stops this pod from inside when nobody else will.
+
+Runs beside the image's start script from the create call's `args`, so this file stands alone: it
+knows the contract's names by heart and needs only Python 3.8's standard library. Time is the
+monotonic clock of this boot alone; what was written in an earlier boot counts for nothing.
+"""
+
+# ruff: noqa: UP031, S310, S108 - short strings, as this travels in one argument; the URL and the
+# folder are the pod's own
+from __future__ import annotations
+
+import fcntl
+import glob
+import http.client
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from typing import Any, Iterator, Mapping  # noqa: UP035 - Python 3.8
+
+DEFAULTS = {"boot_grace": 2700.0, "idle": 1200.0, "hard_cap": 86400.0}
+AGENT = "podctl-guard/1"
+CALL_SECONDS = 20.0
+SLOWEST = 60  # ticks between two tries
+EVICTION_SECONDS = 4.5  # of the five that a stopped container is said to get
+SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL")
+HOUSES = "/usr/lib", "/usr/local/lib", "/opt/*/lib"  # of a Python with certificates
+
+clock = time.monotonic
+
+
+def say(text: str) -> None:
+    print("PODCTL-GUARD " + text, flush=True)
+
+
+def load(path: str) -> dict[str, Any]:
+    """A small JSON object; empty when absent or broken."""
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read(65536))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def save(path: str, value: Mapping[str, Any]) -> None:
+    """Best effort: a full disk must not stop the clock."""
+    beside = "%s.%d" % (path, os.getpid())
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(beside, "w") as file:
+            json.dump(value, file)
+        os.replace(beside, path)
+    except OSError:
+        pass
+
+
+def number(value: Any, default: float = 0.0) -> float:
+    """`value` when it is a sane number."""
+    sane = type(value) in (int, float) and abs(value) < 1e12
+    return float(value) if sane else default
+
+
+def limits(text: str) -> dict[str, float]:
+    """PODCTL_GUARD's numbers; what is absent or senseless keeps its default."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = {}
+        say("PODCTL_GUARD cannot be read: default limits")
+    given = given if isinstance(given, dict) else {}
+    return {k: number(given.get(k)) if number(given.get(k)) > 0 else v for k, v in DEFAULTS.items()}
+
+
+def local_folder(prefix: str) -> str:
+    """As remote/place.py finds it."""
+    for parent in ("/run", "/tmp"):
+        folder = prefix + parent + "/podctl"
+        try:
+            os.makedirs(folder, 0o700, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise SystemExit("PODCTL-GUARD not armed: neither /run nor /tmp can be written")
+
+
+class Api:
+    """RunPod with the key that belongs to this pod. Every call has its deadline."""
+
+    def __init__(self, base: str, key: str, pod: str) -> None:
+        self.base, self.key, self.pod = base.rstrip("/"), key, pod
+        self.tls = ssl.create_default_context()
+        if not self.tls.get_ca_certs():  # slim images: what pip brought along will do
+            for house in HOUSES:
+                for path in glob.glob(house + "/python3*/*-packages/**/cacert.pem", recursive=True):
+                    self.tls.load_verify_locations(path)
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, str]:
+        """(status, JSON or None, text); status 0 when there was no answer."""
+        data = None if body is None else json.dumps(body).encode()
+        ask = urllib.request.Request(self.base + path, data, method=method)
+        for name in ("Accept", "Content-Type"):
+            ask.add_header(name, "application/json")
+        ask.add_header("User-Agent", AGENT)
+        ask.add_header("Authorization", "Bearer " + self.key)
+        try:
+            with urllib.request.urlopen(ask, timeout=CALL_SECONDS, context=self.tls) as answer:
+                status, raw = answer.status, answer.read(1 << 20)
+        except urllib.error.HTTPError as error:
+            return error.code, None, "HTTP %d" % error.code
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return 0, None, str(error) or type(error).__name__
+        try:
+            return status, json.loads(raw), "HTTP %d" % status
+        except ValueError:
+            return status, None, "HTTP %d, no JSON" % status
+
+    def reads_itself(self) -> str | None:
+        """None when this key can read this pod, else why not."""
+        status, value, text = self.call("GET", "/v2/pods/" + self.pod)
+        known = status == 200 and isinstance(value, dict) and value.get("id") == self.pod
+        return None if known else "cannot read this pod: " + text
+
+    def stop(self) -> str | None:
+        """None when the cloud took the order, else why not."""
+        status, _, text = self.call("POST", "/v2/pods/%s/action" % self.pod, {"action": "stop"})
+        if 200 <= status < 300:
+            return None
+        query = 'mutation { podStop(input: {podId: "%s"}) { id desiredStatus } }' % self.pod
+        old, value, last = self.call("POST", "/graphql", {"query": query})
+        if old == 200 and isinstance(value, dict) and not value.get("errors"):
+            return None
+        return "%s; GraphQL: %s" % (text, "refused" if old == 200 else last)
+
+
+class Guard:
+    """Watches beat and lease; `due` decides, `run` acts."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        prefix = env.get("PODCTL_EMULATED_ROOT", "")
+        self.root = prefix + env.get("PODCTL_MOUNT", "/workspace") + "/podctl"
+        self.local = local_folder(prefix)
+        self.limits = limits(env.get("PODCTL_GUARD", "{}"))
+        self.pod = env.get("RUNPOD_POD_ID", "")
+        base = env.get("PODCTL_API_BASE") or "https://api.runpod.io"
+        self.api = Api(base, env.get("RUNPOD_API_KEY", ""), self.pod)
+        self.tick = min(1.0, min(self.limits.values()) / 10)
+        self.slowest = SLOWEST * self.tick
+        self.boot = env.get("PODCTL_BOOT") or uuid.uuid4().hex
+        self._enter_boot(env)
+        # Only a beat that changes is a visit; a guard that was killed missed some, perhaps.
+        self.beat, self.came = self._beat(), 0.0 if self.fresh else clock()
+        self.lost = 0.0  # since when a leased job has no process
+        self.armed, self.detail = False, "starting"
+        self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
+        self.left = list(self.unfinished()) if self.fresh else []
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def _enter_boot(self, env: Mapping[str, str]) -> None:
+        """Name this life of the container; a guard that is started again in it goes on counting."""
+        path = self.local + "/boot.json"
+        known = load(path)
+        self.fresh = known.get("boot_id") != self.boot
+        self.started = clock() if self.fresh else number(known.get("started"), clock())
+        if not self.fresh:
+            return
+        for old in glob.glob(glob.escape(self.local) + "/*"):  # where the disk was kept
+            if os.path.isfile(old) and not old.endswith("lock"):
+                os.unlink(old)
+        kept = {k: v for k, v in env.items() if k != "PODCTL_GUARD" and not SECRET.search(k)}
+        save(path, {"boot_id": self.boot, "pod": self.pod,
+                    "started": self.started, "env": kept})  # fmt: skip
+
+    def _beat(self) -> int:
+        try:
+            return os.stat(self.root + "/beat").st_mtime_ns
+        except OSError:
+            return 0
+
+    def due(self, now: float) -> tuple[str, float, str]:
+        """(phase, seconds until this pod is to be stopped, why)."""
+        beat = self._beat()
+        if beat != self.beat:
+            self.beat, self.came = beat, now
+        cap = self.started + self.limits["hard_cap"] - now
+        phase, left, why = self._phase(now)
+        return (phase, left, why) if left < cap else (phase, cap, "the hard cap is reached")
+
+    def _phase(self, now: float) -> tuple[str, float, str]:
+        lease = load(self.local + "/lease.json")
+        if lease.get("boot_id") == self.boot:
+            ended = lease.get("ended")
+            if ended is not None:
+                until = max(number(ended), self.came) + number(lease.get("grace_done"))
+                return "done", until - now, "the job ended, nobody came"
+            if self._held():
+                self.lost = 0.0
+                return "job", number(lease.get("deadline")) - now, "the job's budget is used up"
+            self.lost = self.lost or now
+        if not self.came and not self.lost:
+            return "boot", self.started + self.limits["boot_grace"] - now, "nobody ever came"
+        return "idle", max(self.came, self.lost) + self.limits["idle"] - now, "idle, nobody came"
+
+    def _held(self) -> bool:
+        """Whether a job, or its supervisor, lives."""
+        try:
+            with open(self.local + "/lock", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def run(self) -> None:
+        """For ever: prove, watch, tell, and at the end stop the pod."""
+        signal.signal(signal.SIGTERM, lambda *_: self.evict())
+        while True:
+            now = clock()
+            phase, left, why = self.due(now)
+            if now >= self.next_try:
+                self._try(left <= 0, why)
+            self._tell(phase, left, now)
+            self._resume()
+            time.sleep(self.tick)
+
+    def _try(self, overdue: bool, why: str) -> None:
+        """Stop the pod when overdue, prove that it could when not; slower after each failure."""
+        if overdue:
+            failed = self.api.stop()
+            say("stopping this pod: %s (%s)" % (why, failed or "accepted"))
+            again = self.slowest if failed is None else 0.0  # still alive then: once more
+        elif self.armed:
+            self.pause = self.tick
+            return
+        else:
+            failed = self.api.reads_itself() if self.pod and self.api.key else "no pod id or key"
+            again = 0.0
+            self.armed, self.detail = failed is None, failed or "reads its own pod"
+            say("armed: " + json.dumps(self.limits) if failed is None else "not armed: " + failed)
+        self.pause = min(self.slowest, self.pause * 2) if failed else self.tick
+        self.next_try = clock() + max(again, self.pause)
+        self.told = 0.0
+
+    def _tell(self, phase: str, left: float, now: float) -> None:
+        """guard.json; also the sign that the guard itself lives."""
+        if now - self.told < max(5 * self.tick, 0.2):
+            return
+        self.told = now
+        cap = self.started + self.limits["hard_cap"] - now
+        save(self.root + "/guard.json", {
+            "schema": 1, "boot_id": self.boot, "armed": self.armed, "detail": self.detail,
+            "phase": phase, "stops_in_seconds": left, "hard_cap_in_seconds": cap,
+            "monotonic": now,
+        })  # fmt: skip
+
+    def unfinished(self) -> Iterator[str]:
+        """Runs that a restart of this pod's container cut short, the newest first."""
+        paths = glob.glob(glob.escape(self.root) + "/runs/*/attempt.json")
+        for path in sorted(paths, key=os.path.getmtime, reverse=True):
+            folder = os.path.dirname(path)
+            attempt, owner = load(path), load(folder + "/owner.json")
+            done = load(folder + "/exit.json").get("attempt") == attempt.get("number")
+            if not done and attempt.get("boot_id") != self.boot and owner.get("pod") == self.pod:
+                yield folder
+
+    def _resume(self) -> None:
+        """Start the newest unfinished run again; the agent sees to it that it runs once."""
+        if self.child is not None and self.child.poll() is not None:
+            self.left = [] if self.child.returncode == 0 else self.left
+            self.child = None
+        while self.left and self.child is None:
+            folder = self.left.pop(0)
+            code = str(load(folder + "/spec.json").get("code"))
+            place = os.path.join(self.root, "code", code)
+            if not re.fullmatch("[0-9a-f]{64}", code) or not os.path.isdir(place):
+                continue
+            say("resuming " + os.path.basename(folder))
+            argv = [sys.executable, "-S", "-m", "remote.agent", "start", "--unattended"]
+            env = {k: v for k, v in os.environ.items() if k != "RUNPOD_API_KEY"}
+            with open(folder + "/spec.json", "rb") as spec:
+                self.child = subprocess.Popen(
+                    [*argv, "--root", self.root], cwd=place, env=env, stdin=spec,
+                    stdout=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+
+    def evict(self) -> None:
+        """The container is being stopped: the job gets what time there is for a checkpoint."""
+        try:
+            with open(self.local + "/evict", "w") as file:
+                file.write(self.boot)
+        except OSError as error:
+            say("cannot tell the job: %s" % error)
+        until = clock() + EVICTION_SECONDS
+        while self._held() and clock() < until:
+            time.sleep(0.05)
+        raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    Guard(os.environ).run()
