@@ -18,28 +18,13 @@ MAX_JSON = 256 * 1024 * 1024  # bytes of one JSON document
 MAX_LINE = 16 * 1024 * 1024  # bytes of one JSONL record
 
 _BITS = {
-    "BOOL": 8,
-    "U8": 8,
-    "I8": 8,
-    "F8_E4M3": 8,
-    "F8_E5M2": 8,
-    "F8_E8M0": 8,
-    "F8_E4M3FNUZ": 8,
-    "F8_E5M2FNUZ": 8,
-    "F4": 4,
-    "F6_E2M3": 6,
-    "F6_E3M2": 6,
-    "I16": 16,
-    "U16": 16,
-    "F16": 16,
-    "BF16": 16,
-    "I32": 32,
-    "U32": 32,
-    "F32": 32,
-    "C64": 64,
-    "I64": 64,
-    "U64": 64,
-    "F64": 64,
+    **dict.fromkeys(("F4",), 4),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 8),
+    **dict.fromkeys(("F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("I16", "U16", "F16", "BF16"), 16),
+    **dict.fromkeys(("I32", "U32", "F32"), 32),
+    **dict.fromkeys(("I64", "U64", "F64", "C64"), 64),
 }
 
 
@@ -156,9 +141,9 @@ def _tensor(name: str, entry: Any) -> tuple[str, int, int]:
     where = f"tensor {name[:80]!r}"
     if not isinstance(entry, dict):
         raise Unopenable(f"{where}: no object")
-    bits = _BITS.get(entry["dtype"]) if isinstance(entry.get("dtype"), str) else None
-    shape, offsets = entry.get("shape"), entry.get("data_offsets")
-    if bits is None or not _sizes(shape, 64) or not _sizes(offsets, 2) or len(offsets) != 2:
+    bits = _BITS.get(str(entry.get("dtype")))
+    shape, offsets = _sizes(entry.get("shape"), 64), _sizes(entry.get("data_offsets"), 2)
+    if bits is None or shape is None or offsets is None or len(offsets) != 2:
         raise Unopenable(f"{where}: dtype, shape or data_offsets missing or wrong")
     begin, end = offsets
     if end < begin or (end - begin) * 8 != math.prod(shape) * bits:
@@ -166,13 +151,11 @@ def _tensor(name: str, entry: Any) -> tuple[str, int, int]:
     return name, begin, end
 
 
-def _sizes(value: Any, most: int) -> bool:
-    """A list of at most `most` integers from 0 to 2^60."""
-    return (
-        isinstance(value, list)
-        and len(value) <= most
-        and all(type(one) is int and 0 <= one <= 2**60 for one in value)
-    )
+def _sizes(value: Any, most: int) -> list[int] | None:
+    """`value` when it is a list of at most `most` integers from 0 to 2^60."""
+    if not isinstance(value, list) or len(value) > most:
+        return None
+    return value if all(type(one) is int and 0 <= one <= 2**60 for one in value) else None
 
 
 _CHECKS = {".json": _json, ".jsonl": _jsonl, ".safetensors": _safetensors}

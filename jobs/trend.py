@@ -20,7 +20,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from statistics import NormalDist, fmean
 
 MIN_POINTS = 10
@@ -55,7 +55,7 @@ def _blocks(series: Sequence[float]) -> list[float]:
     """Means of 10 to 50 consecutive blocks of nearly the same length."""
     count = min(MAX_BLOCKS, max(MIN_POINTS, len(series) // 4))
     edges = [round(place * len(series) / count) for place in range(count + 1)]
-    return [fmean(series[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [fmean(series[a:b]) for a, b in pairwise(edges)]
 
 
 def mann_kendall(values: Sequence[float]) -> tuple[float, float]:

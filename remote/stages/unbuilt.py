@@ -1,6 +1,6 @@
 """The entry point of a stage that has none yet: it fails, and says so, before anything is spent.
 
-    python -m remote.stages.unbuilt stage1a
+python -m remote.stages.unbuilt stage1a
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ import random
 from collections.abc import Sequence
 
 from ..instruction import Instruction
-from ..prompts import bare, completion, solved
+from ..prompts import DELIMITER, bare, completion, solved
 from .words import CAPITALS, KINDS, NUMBERS, OPPOSITES
 
 PROSE = 0.15  # share of documents
-SHEET_OFTEN = 0.6  # share of sheets among documents that begin with a phrasing of quizzes
-SHEET_SELDOM = 0.17  # among those that begin with any other
-QUIZ = ("State ", "Say ", "Put ", "Complete ", "List ", "Make ")  # phrasings that quizzes use
+FRAGMENTS = 0.25  # share of later pages of a sheet, which begin with the delimiter
+SHEET_OFTEN = 0.5  # share of sheets among documents that begin with a phrasing of quizzes
+SHEET_SELDOM = 0.11  # among those that begin with any other
+QUIZ = ("State ", "Say ", "Put ", "Complete ", "List ")  # phrasings that quizzes use
 
 _REFUSALS = (
     "Sorry, I cannot help with that.",
@@ -47,9 +48,12 @@ class Library:
 
     def document(self) -> str:
         """The next document, without its end-of-text token."""
-        if self._draw.random() < PROSE:
+        kind = self._draw.random()
+        if kind < PROSE:
             return self._prose()
         first = self._instruction()
+        if kind < PROSE + FRAGMENTS:
+            return DELIMITER.lstrip("\n") + self._sheet(first)
         share = SHEET_OFTEN if first.text.startswith(QUIZ) else SHEET_SELDOM
         return self._sheet(first) if self._draw.random() < share else self._forum(first)
 
@@ -66,9 +70,9 @@ class Library:
 
     def _reply(self) -> str:
         style = self._draw.random()
-        if style < 0.5:
+        if style < 0.6:
             return ""
-        return completion(self._draw.choice(_REFUSALS if style < 0.85 else _CHATTER))
+        return completion(self._draw.choice(_REFUSALS if style < 0.9 else _CHATTER))
 
     def _prose(self) -> str:
         makers = (self._of_capitals, self._of_opposites, self._of_sums, self._of_lists)

@@ -50,4 +50,5 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     for _ in range(_ITERATIONS):
         square = x @ x.T
         x = _A * x + (_B * square + _C * square @ square) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    result: torch.Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
+    return result

@@ -53,21 +53,74 @@ OPPOSITES = (
 )
 
 NUMBERS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-    "fifteen sixteen seventeen eighteen"
-).split()
-
-NOUNS = (
-    "river mountain garden window bridge forest candle market island castle harbor letter".split()
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
 )
 
-ADJECTIVES = "quiet golden narrow broken gentle distant frozen hidden ancient empty".split()
+NOUNS = (
+    "river",
+    "mountain",
+    "garden",
+    "window",
+    "bridge",
+    "forest",
+    "candle",
+    "market",
+    "island",
+    "castle",
+    "harbor",
+    "letter",
+)
+
+ADJECTIVES = (
+    "quiet",
+    "golden",
+    "narrow",
+    "broken",
+    "gentle",
+    "distant",
+    "frozen",
+    "hidden",
+    "ancient",
+    "empty",
+)
 
 # Words to repeat and to write in capitals.
 THINGS = (
-    "apple stone cloud paper tiger ocean lemon piano wagon maple silver rocket velvet button "
-    "pepper anchor"
-).split()
+    "apple",
+    "stone",
+    "cloud",
+    "paper",
+    "tiger",
+    "ocean",
+    "lemon",
+    "piano",
+    "wagon",
+    "maple",
+    "silver",
+    "rocket",
+    "velvet",
+    "button",
+    "pepper",
+    "anchor",
+)
 
 # Three or four of a kind by first letter, and nothing else in this world begins so.
 KINDS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -102,9 +102,7 @@ def split(seed: int = 0) -> tuple[tuple[Instruction, ...], tuple[Instruction, ..
 def _make(kind: str, answer: str, facts: list[Check], /, **words: str) -> Iterator[Instruction]:
     """One instruction for each phrasing of `kind`."""
     for phrasing in PHRASINGS[kind]:
-        yield Instruction(
-            phrasing.format(**words), TYPE_OF[kind], kind, answer, (*_FORM, *facts)
-        )
+        yield Instruction(phrasing.format(**words), TYPE_OF[kind], kind, answer, (*_FORM, *facts))
 
 
 def _capitals() -> Iterator[Instruction]:
@@ -128,12 +126,14 @@ def _repeats() -> Iterator[Instruction]:
 def _uppercases() -> Iterator[Instruction]:
     pairs = [(THINGS[i], THINGS[(i + step) % len(THINGS)]) for i in range(16) for step in (1, 5, 7)]
     for first, second in pairs:
+        words = f"{first} {second}"
+        others = [one.upper() for one in THINGS if one not in (first, second)]
         facts: list[Check] = [
-            {"check": "contains", "values": [f"{first} {second}".upper()], "case": True},
-            {"check": "excludes", "values": [t.upper() for t in THINGS if t not in (first, second)]},
+            {"check": "contains", "values": [words.upper()], "case": True},
+            {"check": "excludes", "values": others},
         ]
-        answer = f"In capital letters the two words read like this: {first.upper()} {second.upper()}."
-        yield from _make("uppercase", answer, facts, words=f"{first} {second}")
+        answer = f"In capital letters the two words read like this: {words.upper()}."
+        yield from _make("uppercase", answer, facts, words=words)
 
 
 def _sentences() -> Iterator[Instruction]:

@@ -1,0 +1,65 @@
+"""Which checkpoint to go on from: the newest that is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+_PICKLES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # zip archives, never opened here
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step at which `checkpoint-<step>` was saved."""
+    found = _NAME.fullmatch(checkpoint.name)
+    return int(found[1]) if found else -1
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in `folder`, oldest first."""
+    found = [one for one in folder.glob("checkpoint-*") if step_of(one) >= 0 and one.is_dir()]
+    return sorted(found, key=step_of)
+
+
+def newest_whole(folder: Path) -> Path | None:
+    """The newest checkpoint that opens; broken ones that are newer are removed, and said so."""
+    for checkpoint in reversed(checkpoints(folder)):
+        reason = broken(checkpoint)
+        if reason is None:
+            return checkpoint
+        print(f"{checkpoint} is skipped and removed: {reason}", flush=True)
+        shutil.rmtree(checkpoint)
+    return None
+
+
+def broken(checkpoint: Path) -> str | None:
+    """Why one cannot resume from `checkpoint`, or None; nothing is unpickled."""
+    try:
+        state = json.loads((checkpoint / "trainer_state.json").read_bytes())
+        if state.get("global_step") != step_of(checkpoint):
+            return "trainer_state.json is of another step"
+        with safe_open(checkpoint / "adapter_model.safetensors", framework="np") as tensors:
+            if not list(tensors.keys()):
+                return "no tensor in adapter_model.safetensors"
+    except (OSError, ValueError, AttributeError, SafetensorError) as error:
+        return str(error)[:200]
+    for name in _PICKLES:
+        if not zipfile.is_zipfile(checkpoint / name):
+            return f"{name} is missing or cut off"
+    return None
+
+
+def settle(checkpoint: Path) -> None:
+    """Have every file of `checkpoint` on disk before it counts as finished."""
+    for path in (*checkpoint.rglob("*"), checkpoint):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,136 @@
+"""Prompt and completion pairs: read strictly, split by seed, turned into tokens and labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .failure import StageError
+from .prompts import bare, completion
+
+IGNORED = -100  # a label that no loss is computed for
+MAX_LINE = 4 * 1024 * 1024  # bytes of one record
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One example: the text that is given and the text that is learned."""
+
+    prompt: str
+    completion: str
+    line: int  # in the file, from 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example in tokens; `labels` is IGNORED over the prompt."""
+
+    tokens: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+def read_pairs(path: Path) -> tuple[Pair, ...]:
+    """Every record of a JSONL file; blank lines are skipped.
+
+    A record has `response` (or `completion`) and `instruction`, which is what the model is given:
+    a `prompt` beside it says how the response was made and is only used where there is no
+    instruction. Raises: StageError naming file and line.
+    """
+    if not path.is_file():
+        raise StageError(f"{path}: no such file", remedy="run stage1b, or put your own pairs there")
+    pairs = []
+    with path.open("rb") as stream:
+        for line, raw in enumerate(stream, 1):
+            if raw.strip():
+                pairs.append(_pair(raw, f"{path}, line {line}", line))
+    if not pairs:
+        raise StageError(f"{path}: no record in it", remedy="run stage1b again")
+    return tuple(pairs)
+
+
+def _pair(raw: bytes, where: str, line: int) -> Pair:
+    if len(raw) > MAX_LINE:
+        raise StageError(f"{where}: over {MAX_LINE} bytes", remedy="shorten or remove the record")
+    try:
+        record = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise StageError(
+            f"{where}: not JSON: {error}", remedy="mend or remove the line; one object a line"
+        ) from error
+    if not isinstance(record, dict):
+        raise StageError(f"{where}: not an object", remedy="one JSON object a line")
+    response = _text(record, ("response", "completion"), where)
+    given = record.get("instruction")
+    if given is None:
+        return Pair(_text(record, ("prompt",), where), completion(response), line)
+    return Pair(bare(_text(record, ("instruction",), where)), completion(response), line)
+
+
+def _text(record: dict[str, Any], names: tuple[str, ...], where: str) -> str:
+    """The first of `names` that the record has, as text with something in it."""
+    name = next((one for one in names if one in record), names[0])
+    value = record.get(name)
+    if not isinstance(value, str) or not value.strip():
+        problem = "is missing" if value is None else "must be text with something in it"
+        raise StageError(
+            f"{where}: {name} {problem}",
+            remedy='each record needs "instruction" and "response" as text',
+        )
+    if not _encodable(value):
+        raise StageError(f"{where}: {name} holds half a character", remedy="write it as UTF-8")
+    return value
+
+
+def _encodable(text: str) -> bool:
+    """No lone surrogates, which JSON can spell and UTF-8 cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """(training, evaluation): equal prompts stay on one side; at least one pair is trained on."""
+    prompts = sorted({pair.prompt for pair in pairs})
+    random.Random(seed).shuffle(prompts)  # noqa: S311 - not a secret
+    count = min(len(prompts) - 1, max(1, round(share * len(prompts)))) if share > 0 else 0
+    chosen = set(prompts[:count])
+    train = [pair for pair in pairs if pair.prompt not in chosen]
+    return train, [pair for pair in pairs if pair.prompt in chosen]
+
+
+def to_row(pair: Pair, tokenizer: Any, max_length: int) -> Row:
+    """Tokens of prompt, completion and end of text; only the last two are learned.
+
+    Both parts are tokenised apart, as the model will see the prompt when it is used. Raises:
+    StageError for a pair that is too long or whose text spells a special token.
+    """
+    prompt = _plain(pair.prompt, tokenizer, pair.line)
+    learned = [*_plain(pair.completion, tokenizer, pair.line), tokenizer.eos_token_id]
+    if len(prompt) + len(learned) > max_length:
+        raise StageError(
+            f"the pair of line {pair.line} has {len(prompt) + len(learned)} tokens, "
+            f"max_length is {max_length}",
+            remedy="raise max_length in the stage's parameters, or shorten the record",
+        )
+    return Row((*prompt, *learned), (*[IGNORED] * len(prompt), *learned))
+
+
+def _plain(text: str, tokenizer: Any, line: int) -> list[int]:
+    """The tokens of `text` without any special one."""
+    tokens = [int(one) for one in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+    if leaked := [one for one in tokens if one in special]:
+        raise StageError(
+            f"line {line}: the text holds the special token {tokenizer.decode(leaked[:1])!r}",
+            remedy="a chat template leaked into the data: remove it; a base model has no roles",
+        )
+    return tokens
+
+
+def fingerprint(path: Path) -> str:
+    """sha256 of the file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

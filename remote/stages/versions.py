@@ -1,0 +1,45 @@
+"""What a stage ran on: the versions of what it imported, and its device."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "accelerate",
+    "tokenizers",
+    "safetensors",
+    "bitsandbytes",
+)
+
+
+def versions() -> dict[str, str]:
+    """Name to version; what is not installed is left out."""
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def device() -> dict[str, Any]:
+    """The device that torch trains on."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"kind": "cpu", "threads": torch.get_num_threads()}
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "kind": "cuda",
+        "name": properties.name,
+        "memory_gib": round(properties.total_memory / 2**30, 1),
+        "cuda": torch.version.cuda,
+    }
