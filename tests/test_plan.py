@@ -1,0 +1,382 @@
+"""The planner: what is done next in every situation that a run can meet."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from controller import plan
+from controller.observed import Contact, Listing, Observed
+from controller.plan import Policy, decide
+from controller.providers import Endpoint, Offer, Pod, PodStatus
+from controller.rental import Debt, Rental, RunFacts
+from remote.contract import Exit, GuardReport, Status
+
+POLICY = Policy()
+NONCE = "0123456789abcdef"
+OFFER = Offer("gpu", "NVIDIA L40S", "L40S", 1, 48, 0.86, "HIGH", "SECURE")
+DEARER = dataclasses.replace(OFFER, id="NVIDIA H200", usd_per_hour=3.6)
+GUARD = GuardReport("boot", True, "read its own pod", "idle", 100.0, 1000.0)
+
+
+def pod(status: PodStatus = PodStatus.RUNNING, pod_id: str = "p1", **changes: Any) -> Pod:
+    ready = status is PodStatus.RUNNING
+    found = Pod(
+        pod_id,
+        f"podctl-stage1c-{NONCE}",
+        status,
+        env={"PODCTL_NONCE": NONCE},
+        usd_per_hour=0.86,
+        endpoint=Endpoint("127.0.0.1", 2222, "root") if ready else None,
+        ready=ready,
+        volume_gb=20,
+    )
+    return dataclasses.replace(found, **changes)
+
+
+def rental(run: RunFacts | None = None, **changes: Any) -> Rental:
+    found = Rental(
+        "l0001",
+        (run or RunFacts("stage1c-0001", "stage1c"),),
+        generation=1,
+        nonces=(NONCE,),
+        pod="p1",
+        had_pod=True,
+        reached=True,
+        pods=("p1",),
+    )
+    return dataclasses.replace(found, **changes)
+
+
+def running(**changes: Any) -> RunFacts:
+    found = RunFacts("stage1c-0001", "stage1c", uploaded_to="p1", code="c", started=True, starts=1)
+    return dataclasses.replace(found, **changes)
+
+
+def seen(found: Rental, *pods: Pod, **changes: Any) -> Observed:
+    look = Observed(found, now=1000.0, listing=Listing(999.0, pods))
+    return dataclasses.replace(look, **changes)
+
+
+def agent(state: str, **changes: Any) -> Contact:
+    status = Status(run="stage1c-0001", state=state, boot_id="boot", guard=GUARD, **changes)
+    return Contact(True, status=status, guard=GUARD)
+
+
+def ended(rc: int = 0, reason: str = "exited") -> Exit:
+    return Exit("stage1c-0001", 1, rc, reason, "", "0" * 64, 10, 0.0, 1.0)
+
+
+class TestRenting:
+    """From nothing to one pod, and never to two."""
+
+    def test_a_fresh_lease_writes_its_nonce_down_before_it_creates(self) -> None:
+        """The first action is to open a generation."""
+        fresh = Rental("l0001", (RunFacts("r", "stage1c"),))
+
+        assert decide(seen(fresh, offers=(OFFER,)), POLICY) == plan.OpenGeneration(1)
+
+    def test_the_cheapest_offer_is_tried_first_and_a_refused_one_not_again(self) -> None:
+        """Offers are a ladder: the next create takes the first that did not fail."""
+        empty = rental(pod=None, had_pod=False, reached=False, pods=())
+        tried = dataclasses.replace(empty, tried=((OFFER.id, "no capacity"),))
+
+        assert decide(seen(empty, offers=(OFFER, DEARER)), POLICY) == plan.Create(OFFER)
+        assert decide(seen(tried, offers=(OFFER, DEARER)), POLICY) == plan.Create(DEARER)
+
+    def test_no_offer_left_ends_the_run_with_an_account_of_what_was_tried(self) -> None:
+        """The reason names every type and why it was not had."""
+        tried = rental(pod=None, had_pod=False, tried=((OFFER.id, "no capacity"),))
+        action = decide(seen(tried, offers=(OFFER,)), POLICY)
+
+        assert isinstance(action, plan.Finish)
+        assert action.outcome == "no-capacity"
+        assert "NVIDIA L40S: no capacity" in action.why
+
+    def test_an_unanswered_create_is_looked_for_and_adopted(self) -> None:
+        """A pod with the nonce in name and environment is ours."""
+        unclear = rental(pod=None, had_pod=False, unsettled=True)
+
+        assert decide(seen(unclear, pod(), probing_since=990.0), POLICY) == plan.Adopt("p1")
+
+    def test_an_unanswered_create_is_not_repeated_within_the_settle_window(self) -> None:
+        """An empty listing proves nothing until a whole window after entering the probe."""
+        unclear = rental(pod=None, had_pod=False, unsettled=True)
+        early = decide(seen(unclear, probing_since=800.0, offers=(OFFER,)), POLICY)
+        late = decide(seen(unclear, probing_since=600.0, offers=(OFFER,)), POLICY)
+
+        assert isinstance(early, plan.Wait)
+        assert late == plan.Create(OFFER)
+
+    def test_a_pod_with_our_name_and_another_nonce_is_not_adopted(self) -> None:
+        """Only name and environment together are identity."""
+        unclear = rental(pod=None, had_pod=False, unsettled=True)
+        stranger = pod(env={})
+
+        action = decide(seen(unclear, stranger, probing_since=990.0, offers=(OFFER,)), POLICY)
+
+        assert isinstance(action, plan.Wait)
+
+    def test_a_surplus_pod_of_the_lease_is_terminated_first(self) -> None:
+        """Two pods of one run never bill side by side for longer than one look."""
+        action = decide(seen(rental(), pod(), pod(pod_id="p2")), POLICY)
+
+        assert isinstance(action, plan.Terminate)
+        assert action.pod == "p2"
+
+    def test_nothing_is_rented_while_a_given_up_pod_is_not_confirmed_gone(self) -> None:
+        """A debt comes before everything else."""
+        owing = rental(pod=None, debts=(Debt("p1", clean=True),))
+        look = seen(owing, pod(), asked={"p1": 998.0}, offers=(OFFER,))
+
+        assert isinstance(decide(look, POLICY), plan.Wait)
+
+    def test_absence_confirms_only_what_was_listed_and_acknowledged(self) -> None:
+        """A pod that no listing ever showed needs a settle window to count as gone."""
+        owing = rental(pod=None, debts=(Debt("p1", clean=True),))
+        known = seen(owing, asked={"p1": 998.0}, listed=frozenset({"p1"}))
+        unknown = seen(owing, asked={"p1": 998.0})
+        later = seen(owing, asked={"p1": 600.0})
+
+        assert decide(known, POLICY) == plan.ConfirmGone("p1")
+        assert isinstance(decide(unknown, POLICY), plan.Wait)
+        assert decide(later, POLICY) == plan.ConfirmGone("p1")
+
+    def test_a_pod_over_the_price_limit_is_given_back_before_anything_is_sent(self) -> None:
+        """What the pod really costs decides, not what was quoted."""
+        fresh = rental(reached=False)
+        policy = dataclasses.replace(POLICY, max_usd_per_hour=0.5)
+
+        assert isinstance(decide(seen(fresh, pod()), policy), plan.Terminate)
+
+
+class TestBooting:
+    """From a pod to an agent that answers."""
+
+    def test_a_pod_that_never_boots_is_replaced(self) -> None:
+        """The deadline counts from when the pod was first seen alive."""
+        young = rental(reached=False)
+        booting = pod(PodStatus.PROVISIONING)
+
+        assert isinstance(decide(seen(young, booting, pod_since=990.0), POLICY), plan.Wait)
+        late = decide(seen(young, booting, pod_since=1000.0 - POLICY.boot), POLICY)
+        assert isinstance(late, plan.Terminate)
+
+    def test_a_new_pod_whose_ssh_never_answers_is_replaced(self) -> None:
+        """Nothing can be on it yet."""
+        young = rental(reached=False)
+        silent = seen(young, pod(), contact=Contact(False), silent_since=600.0)
+
+        assert isinstance(decide(silent, POLICY), plan.Terminate)
+
+    def test_after_the_last_generation_the_run_ends_instead_of_renting_on(self) -> None:
+        """Bad hosts cost a bounded number of pods."""
+        spent = rental(pod=None, generation=POLICY.generations)
+        action = decide(seen(spent, offers=(OFFER,)), POLICY)
+
+        assert isinstance(action, plan.Finish)
+        assert action.outcome == "bad-hosts"
+
+    def test_silence_of_a_pod_with_a_job_never_leads_to_another_pod(self) -> None:
+        """SSH failure is not pod death: first wait, then leave it to a person."""
+        short = seen(rental(running()), pod(), contact=Contact(False), silent_since=500.0)
+        long = seen(rental(running()), pod(), contact=Contact(False), silent_since=50.0)
+
+        assert isinstance(decide(short, POLICY), plan.Wait)
+        action = decide(long, POLICY)
+        assert isinstance(action, plan.Leave)
+        assert action.code == "connection-lost"
+
+    def test_a_foreign_host_key_is_no_reason_to_wait(self) -> None:
+        """Something else answers at the pod's address."""
+        spoofed = Contact(False, error="another key", refused=True)
+        action = decide(seen(rental(running()), pod(), contact=spoofed), POLICY)
+
+        assert isinstance(action, plan.Leave)
+
+    def test_no_job_starts_on_a_pod_whose_guard_is_not_armed_unless_accepted(self) -> None:
+        """Without the dead-man switch the worst case has no bound."""
+        bare = Contact(True, guard=None)
+        waiting = seen(rental(), pod(), contact=bare, guard_since=990.0)
+        asking = seen(rental(), pod(), contact=bare, guard_since=10.0)
+        accepted = seen(rental(unguarded=True), pod(), contact=bare, guard_since=10.0)
+
+        assert isinstance(decide(waiting, POLICY), plan.Wait)
+        assert isinstance(decide(asking, POLICY), plan.AskUnguarded)
+        assert decide(accepted, POLICY) == plan.Upload("stage1c-0001")
+
+    def test_a_preflight_failure_gives_the_host_back(self) -> None:
+        """First the run is as if never started, then the pod goes."""
+        contact = agent("ended", exit=ended(1, "preflight"))
+        started = decide(seen(rental(running()), pod(), contact=contact), POLICY)
+        fresh = running(started=False)
+        after = decide(seen(rental(fresh), pod(), contact=contact), POLICY)
+
+        assert isinstance(started, plan.Disqualify)
+        assert isinstance(after, plan.Terminate)
+
+
+class TestJob:
+    """From the first start to the last byte."""
+
+    @pytest.mark.parametrize(
+        ("state", "action"),
+        [
+            ("absent", plan.StartJob("stage1c-0001")),
+            ("lost", plan.StartJob("stage1c-0001", again=True)),
+            ("running", plan.Wait(POLICY.poll, "for the job")),
+            ("starting", plan.Wait(POLICY.poll, "for the job")),
+        ],
+    )
+    def test_the_agents_state_decides(self, state: str, action: plan.Action) -> None:
+        """One state, one action."""
+        assert decide(seen(rental(running()), pod(), contact=agent(state)), POLICY) == action
+
+    def test_what_is_finished_comes_over_while_the_job_runs(self) -> None:
+        """A new ready manifest is pulled once."""
+        contact = agent("running", ready_sha256="a" * 64)
+        new = seen(rental(running()), pod(), contact=contact)
+        old = dataclasses.replace(new, ready_pulled="a" * 64)
+
+        assert decide(new, POLICY) == plan.PullReady("stage1c-0001")
+        assert isinstance(decide(old, POLICY), plan.Wait)
+
+    def test_the_cap_stops_the_job_once(self) -> None:
+        """At its budget the job is asked to checkpoint and end."""
+        contact = agent("running")
+        over = seen(rental(running()), pod(), contact=contact, spent_usd=5.0, cap_usd=5.0)
+        stopping = dataclasses.replace(over, rental=rental(running(stopping="budget")))
+
+        assert isinstance(decide(over, POLICY), plan.StopJob)
+        assert isinstance(decide(stopping, POLICY), plan.Wait)
+
+    def test_an_ended_job_is_pulled_whatever_its_exit_code(self) -> None:
+        """A failed job's files are worth as much."""
+        for rc in (0, 1):
+            contact = agent("ended", exit=ended(rc))
+
+            action = decide(seen(rental(running()), pod(), contact=contact), POLICY)
+
+            assert action == plan.Pull("stage1c-0001")
+
+    def test_an_incomplete_pull_never_gives_the_pod_up(self) -> None:
+        """After the tries a person decides; the pod is left as it is."""
+        contact = agent("ended", exit=ended())
+        stuck = rental(running(pull_failures=POLICY.pull_tries))
+
+        action = decide(seen(stuck, pod(), contact=contact), POLICY)
+
+        assert isinstance(action, plan.Leave)
+        assert action.code == "artifacts-not-safe"
+
+    def test_a_pod_that_vanished_with_a_job_is_not_blindly_rented_again(self) -> None:
+        """Missing for a whole settle window: the run ends as lost."""
+        gone = seen(rental(running()), missing_since=600.0)
+
+        action = decide(gone, POLICY)
+
+        assert isinstance(action, plan.Finish)
+        assert action.outcome == "pod-lost"
+
+    def test_one_empty_listing_is_no_evidence(self) -> None:
+        """The provider's list may lag."""
+        assert isinstance(decide(seen(rental(running()), missing_since=990.0), POLICY), plan.Wait)
+
+    def test_a_stopped_pod_with_work_on_it_is_started_again(self) -> None:
+        """First the books learn that it is parked, then it starts."""
+        stopped = pod(PodStatus.EXITED)
+        first = decide(seen(rental(running()), stopped), POLICY)
+        then = decide(seen(rental(running(), parked=True), stopped), POLICY)
+
+        assert first == plan.ConfirmParked("p1")
+        assert then == plan.StartPod("p1")
+
+    def test_a_stopped_pod_that_does_not_start_is_kept_for_a_person(self) -> None:
+        """What it holds is only there."""
+        stuck = rental(running(), parked=True, pod_start_failures=POLICY.pod_starts)
+
+        action = decide(seen(stuck, pod(PodStatus.EXITED)), POLICY)
+
+        assert isinstance(action, plan.Leave)
+        assert action.code == "artifacts-not-safe"
+
+
+class TestEnding:
+    """From the last byte to a clean listing."""
+
+    @pytest.mark.parametrize(
+        ("facts", "action"),
+        [
+            ({"rc": 0}, plan.Judge("stage1c-0001")),
+            ({"rc": 0, "verdict": "PASS"}, plan.Lock("stage1c-0001")),
+            ({"rc": 0, "verdict": "PASS", "locked": True}, plan.Finish("stage1c-0001", "passed")),
+            (
+                {"rc": 0, "verdict": "FAIL"},
+                plan.Finish("stage1c-0001", "criteria", "criteria: FAIL"),
+            ),
+            (
+                {"rc": 3, "reason": "exited"},
+                plan.Finish("stage1c-0001", "failed", "the job ended with 3 (exited)"),
+            ),
+        ],
+    )
+    def test_a_pulled_run_is_concluded_here(
+        self, facts: dict[str, Any], action: plan.Action
+    ) -> None:
+        """Nothing more is asked of the pod, not even that it answers."""
+        concluded = rental(running(pulled=True, **facts))
+
+        assert decide(seen(concluded, pod()), POLICY) == action
+
+    def test_a_passed_lease_terminates_and_a_failed_one_parks(self) -> None:
+        """The default policy; the disk of a failed run is worth keeping."""
+        passed = rental(running(pulled=True, outcome="passed"))
+        failed = rental(running(pulled=True, outcome="failed"))
+
+        assert isinstance(decide(seen(passed, pod()), POLICY), plan.Terminate)
+        assert isinstance(decide(seen(failed, pod()), POLICY), plan.StopPod)
+
+    def test_a_pod_with_unpulled_work_is_parked_even_when_told_to_terminate(self) -> None:
+        """Only a reason to abandon lets it go."""
+        unpulled = rental(running(outcome="stopped"), stop="terminate")
+        abandoned = rental(running(outcome="abandoned"), stop="terminate", abandon="not needed")
+
+        assert isinstance(decide(seen(unpulled, pod()), POLICY), plan.StopPod)
+        assert isinstance(decide(seen(abandoned, pod()), POLICY), plan.Terminate)
+
+    def test_a_run_that_never_started_leaves_no_parked_pod(self) -> None:
+        """There is nothing to keep."""
+        unused = rental(RunFacts("stage1c-0001", "stage1c", outcome="refused"))
+
+        assert isinstance(decide(seen(unused, pod()), POLICY), plan.Terminate)
+
+    def test_the_lease_closes_on_a_clean_listing(self) -> None:
+        """With every create answered, one listing without our nonces is enough."""
+        done = rental(running(pulled=True, outcome="passed"), pod=None)
+
+        assert decide(seen(done), POLICY) == plan.Close("passed")
+
+    def test_an_unclear_create_costs_a_settle_window_at_the_end(self) -> None:
+        """A late commit would otherwise bill for ever."""
+        done = rental(running(pulled=True, outcome="passed"), pod=None, ambiguous=True)
+
+        assert isinstance(decide(seen(done, probing_since=900.0), POLICY), plan.Wait)
+        assert decide(seen(done, probing_since=600.0), POLICY) == plan.Close("passed")
+
+    def test_a_late_pod_is_found_by_the_last_sweep(self) -> None:
+        """Every pod of any generation's nonce goes."""
+        done = rental(running(pulled=True, outcome="passed"), pod=None)
+
+        action = decide(seen(done, pod(pod_id="late")), POLICY)
+
+        assert isinstance(action, plan.Terminate)
+        assert action.pod == "late"
+
+    def test_a_revoked_key_stops_the_drive_at_once(self) -> None:
+        """Nothing can be done with it; the guard bounds the cost."""
+        action = decide(seen(rental(running()), pod(), refused="Unauthorized"), POLICY)
+
+        assert isinstance(action, plan.Leave)
+        assert action.code == "refused"
