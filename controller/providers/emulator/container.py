@@ -130,8 +130,20 @@ def _record_path(spec: ContainerSpec) -> Path:
 
 
 def _sweep(spec: ContainerSpec) -> None:
+    """End what a life without namespaces left behind when its supervisor was killed."""
     if spec.mode == "process":
-        processes.sweep(launch.MARKER, spec.pod_id)
+        processes.sweep(launch.MARKER, spec.pod_id, _last_session(spec))
+
+
+def _last_session(spec: ContainerSpec) -> int | None:
+    """The session of the last life, unless its number is another process's by now."""
+    try:
+        record = json.loads(_record_path(spec).read_text())
+        pid, known = int(record["pid"]), str(record["identity"])
+    except (OSError, ValueError, KeyError):
+        return None
+    current = processes.identity(pid)
+    return pid if processes.same_boot(known) and current in (None, known) else None
 
 
 def default_mode() -> str:

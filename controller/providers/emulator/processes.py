@@ -18,29 +18,40 @@ def identity(pid: int) -> str | None:
     try:
         if sys.platform == "linux":
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+            return None if fields[0] in "ZX" else f"{_boot_id()}/{fields[19]}"
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
     except (OSError, psutil.Error):
         return None
 
 
-def sweep(variable: str, value: str) -> None:
-    """Kill every process with `variable=value` in its environment, and what is below it."""
+def same_boot(known: str) -> bool:
+    """Whether an identity is of this boot of the machine; process numbers mean nothing else."""
+    return sys.platform != "linux" or known.startswith(f"{_boot_id()}/")
+
+
+def sweep(variable: str, value: str, session: int | None) -> None:
+    """Kill every process with `variable=value` in its environment or in `session`, and below."""
     deadline = time.monotonic() + _SWEEP_SECONDS
-    while (left := _marked(variable, value)) and time.monotonic() < deadline:
+    while (left := _marked(variable, value, session)) and time.monotonic() < deadline:
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(left, timeout=1.0)
 
 
-def _marked(variable: str, value: str) -> list[psutil.Process]:
+def _marked(variable: str, value: str, session: int | None) -> list[psutil.Process]:
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(variable) == value:
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            # Some programs (sshd) write over their environment: the session tells, too.
+            if os.getsid(process.pid) == session or process.environ().get(variable) == value:
                 found[process.pid] = process
                 found |= {below.pid: below for below in process.children(recursive=True)}
-    return [process for process in found.values() if process.status() != psutil.STATUS_ZOMBIE]
+    return list(found.values())
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

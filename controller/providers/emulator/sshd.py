@@ -93,8 +93,10 @@ def _install_openssh(site: Site) -> None:
     config = f"{site.prefix}/etc/ssh/sshd_config"
     (site.disk / "etc/ssh/sshd_config").write_text(_openssh_config(site))
     log = f"{site.prefix}/var/log/sshd.log"
-    command = [openssh() or "sshd", "-f", config, "-E", log]
-    image.write_service(site.disk, shlex.join(command))
+    command = shlex.join([openssh() or "sshd", "-f", config, "-E", log])
+    if site.prefix:  # not a daemon: in the container's session it can be found and ended
+        command += " -D </dev/null >/dev/null 2>&1 &"
+    image.write_service(site.disk, command)
 
 
 def _openssh_config(site: Site) -> str:
@@ -132,10 +134,12 @@ def _session_script(site: Site) -> str:
     """Sessions without a file system of their own begin in the pod's home, not the user's."""
     sftp = next((path for path in _sftp_servers() if os.access(path, os.X_OK)), "sftp-server")
     return f"""cd {shlex.quote(site.home)}
-case "$SSH_ORIGINAL_COMMAND" in
+command=$SSH_ORIGINAL_COMMAND
+unset SSH_ORIGINAL_COMMAND
+case "$command" in
 internal-sftp*) exec {sftp} -d {shlex.quote(site.home)} ;;
 "") exec {image.shell()} -l ;;
-*) exec {image.shell()} -c "$SSH_ORIGINAL_COMMAND" ;;
+*) exec {image.shell()} -c "$command" ;;
 esac
 """
 

@@ -98,7 +98,8 @@ def _become_first_process(plan: Plan, pipe: int, status: int) -> NoReturn:
     code = 126
     try:
         signal.set_wakeup_fd(-1)
-        os.setsid()
+        # A plain process tree stays in the supervisor's session, which then tells whose it is.
+        os.setpgid(0, 0) if plan.mode == "process" else os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(pipe, 1)
         os.dup2(pipe, 2)
