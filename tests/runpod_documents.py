@@ -93,14 +93,19 @@ def listing(provider: RunPod) -> Any:
     return provider.list()
 
 
-def schema_errors(name: str, document: Any) -> list[str]:
-    """What the published schema says against `document`; skips where the schema is not at hand."""
+def published_schema() -> Any:
+    """RunPod's OpenAPI document; skips where it is not at hand."""
     if not SCHEMA.is_file():
         pytest.skip("the published schema is not beside the project")
+    return json.loads(SCHEMA.read_text())
+
+
+def schema_errors(name: str, document: Any) -> list[str]:
+    """What the published schema says against `document`."""
+    api = published_schema()
     from jsonschema import (  # type: ignore[import-untyped]  # its stubs are apart
         Draft202012Validator,
     )
 
-    api = json.loads(SCHEMA.read_text())
     rule = {"$ref": f"#/components/schemas/{name}", "components": api["components"]}
     return [error.message for error in Draft202012Validator(rule).iter_errors(document)]

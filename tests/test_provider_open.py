@@ -41,7 +41,7 @@ def test_key_from_environment(tmp_path: Path) -> None:
     assert found.base_url == "https://api.runpod.io"
 
 
-@pytest.mark.parametrize("text", ['[default]\napi_key = "rpa_filed"\n', 'api_key = "rpa_filed"\n'])
+@pytest.mark.parametrize("text", ['[default]\napi_key = "rpa_filed"\n', 'apikey = "rpa_filed"\n'])
 def test_key_from_the_sdks_file(tmp_path: Path, text: str) -> None:
     """The file of the SDK's own login serves, with its profile or without."""
     sdk_file(tmp_path, text)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
-from controller.providers import Endpoint, Kind, PodSpec, PodStatus, ProviderError
+from controller.providers import Endpoint, Hardware, Kind, PodSpec, PodStatus, ProviderError
 from controller.providers import runpod_wire as wire
 from controller.providers.runpod import RunPod
 from controller.providers.runpod_body import create_body
@@ -28,6 +30,7 @@ from tests.runpod_documents import (
     create,
     failing,
     listing,
+    published_schema,
     schema_errors,
 )
 
@@ -107,6 +110,46 @@ def test_other_bodies_are_valid() -> None:
     ]
     assert [schema_errors("PodActionRequest", body) for body in bodies[:2]] == [[], []]
     assert schema_errors("UpdateSshKeysRequest", bodies[2]) == []
+
+
+def test_every_request_is_published() -> None:
+    """Each method, path and query parameter that we send is in the published schema."""
+    api = published_schema()
+    with serve(reply(500)) as server:
+        provider = RunPod(KEY, server.base_url)
+        calls: list[Callable[[], Any]] = [
+            provider.list,
+            provider.catalog,
+            provider.account,
+            lambda: provider.offers(Hardware(min_cuda="12.8", gpu_count=2)),
+            lambda: provider.offers(Hardware(cpu="cpu5c")),
+            lambda: provider.create(SPEC),
+            lambda: provider.get("abc"),
+            lambda: provider.start("abc"),
+            lambda: provider.terminate("abc"),
+            lambda: provider.billing(0, 1),
+            lambda: provider.container_log("abc"),
+        ]
+        for call in calls:
+            with pytest.raises(ProviderError):
+                call()
+
+    assert len(server.requests) == len(calls)
+    assert [unpublished(api, asked) for asked in server.requests] == [[]] * len(calls)
+
+
+def unpublished(api: Any, asked: Request) -> list[str]:
+    """What of a request the schema does not know."""
+    path, _, query = asked.path.replace("/abc", "/{id}").partition("?")
+    operation = api["paths"].get(path, {}).get(asked.method.lower())
+    if operation is None:
+        return [f"{asked.method} {path}"]
+    known = set()
+    for one in operation.get("parameters", []):
+        if "$ref" in one:
+            one = api["components"]["parameters"][one["$ref"].rsplit("/", 1)[-1]]
+        known.add(one["name"])
+    return sorted(set(parse_qs(query)) - known)
 
 
 def test_cpu_pod_has_no_volume() -> None:

@@ -128,9 +128,12 @@ def _key_of_sdk(path: Path) -> str:
         return ""
     except (OSError, ValueError) as error:
         raise Refused("the key file cannot be read", where=str(path), cause=str(error)) from error
-    profile = document.get("default", document)  # older runpodctl: no profile
-    key = profile.get("api_key") if isinstance(profile, dict) else None
-    return key.strip() if isinstance(key, str) else ""
+    profile = document.get("default")
+    for place in (profile if isinstance(profile, dict) else {}, document):  # runpodctl: no profile
+        for name in ("api_key", "apikey", "apiKey"):
+            if isinstance(key := place.get(name), str) and key.strip():
+                return key.strip()
+    return ""
 
 
 def _emulator(settings: Settings) -> EmulatorFile:

@@ -11,7 +11,6 @@ import builtins  # `list` is a method here
 import re
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import aiohttp
@@ -33,8 +32,17 @@ from controller.providers import (
 from controller.providers import runpod_catalog as wire_catalog
 from controller.providers import runpod_wire as wire
 from controller.providers.offers import by_price, ranked
-from controller.providers.runpod_body import create_body, same_key
-from controller.providers.runpod_errors import Ask, refused, server_time, unreached, unusable
+from controller.providers.runpod_body import create_body, rfc3339, same_key
+from controller.providers.runpod_errors import (
+    NETWORK_HINT,
+    Ask,
+    is_missing,
+    pod_ask,
+    refused,
+    server_time,
+    unreached,
+    unusable,
+)
 from controller.providers.runpod_exchange import Answer, Body, Exchange, JsonBody, UnusableAnswer
 from controller.providers.runpod_log import EventBody
 from controller.secret import Secret
@@ -43,9 +51,9 @@ BASE_URL = "https://api.runpod.io"
 CALL_SECONDS = 30.0
 CREATE_SECONDS = 120.0  # renting a pod may take well over ten seconds
 LOG_SECONDS = 12.0
+EMULATOR_HINT = "podctl emulator starts the embedded cloud"
 
 _BALANCE = "query Balance { myself { clientBalance } }"
-_POD_ID = re.compile(wire.POD_ID)
 
 T = TypeVar("T")
 
@@ -70,6 +78,10 @@ class RunPod:
         self._base_url = base_url.rstrip("/")
         self._call_seconds = call_seconds
         self._clock = clock
+        emulated = name == "emulator"
+        self._silence_hint = (
+            "podctl emulator starts the embedded cloud" if emulated else NETWORK_HINT
+        )
 
     def offers(self, need: Hardware) -> tuple[Offer, ...]:
         """What `need` accepts, cheapest first; availability NONE last."""
@@ -98,11 +110,11 @@ class RunPod:
 
     def get(self, pod_id: str) -> Pod | None:
         """One pod; None when the provider says 404, which is weak evidence for a young pod."""
-        ask = _pod_ask("read a pod", "GET", pod_id)
+        ask = pod_ask("read a pod", "GET", pod_id)
         try:
             document, answer = self._call(ask)
         except ProviderError as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return None
             raise
         return _read(ask, answer, wire.pod, document)
@@ -118,21 +130,21 @@ class RunPod:
     def terminate(self, pod_id: str) -> None:
         """End for good; a pod that is unknown is no error."""
         try:
-            self._call(_pod_ask("terminate a pod", "DELETE", pod_id))
+            self._call(pod_ask("terminate a pod", "DELETE", pod_id))
         except ProviderError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         """The hourly records that touch [since, until]."""
         ask = Ask("read the bill", "GET", "/v2/billing/pods", missing=Kind.REFUSED)
-        window = {"startTime": _rfc3339(since), "endTime": _rfc3339(until), "bucketSize": "hour"}
+        window = {"startTime": rfc3339(since), "endTime": rfc3339(until), "bucketSize": "hour"}
         records = self._collection(ask, "records", wire.bill, window)
         return tuple(one for one in records if one.end > since and one.start < until)
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
         """The last lines of the container's own output, as they are: not yet safe to show."""
-        ask = _pod_ask("read the container log", "GET", pod_id, "/logs")
+        ask = pod_ask("read the container log", "GET", pod_id, "/logs")
         body = EventBody(tail, LOG_SECONDS)
         query = {"source": "container", "tail": str(body.tail)}
         lines, answer = self._call(ask, query=query, body=body, seconds=LOG_SECONDS + 3)
@@ -191,7 +203,7 @@ class RunPod:
         return tuple(offer for offer in found if offer is not None)
 
     def _act(self, what: str, pod_id: str, action: str) -> None:
-        self._call(_pod_ask(what, "POST", pod_id, "/action"), json={"action": action})
+        self._call(pod_ask(what, "POST", pod_id, "/action"), json={"action": action})
 
     def _collection(
         self,
@@ -245,7 +257,9 @@ class RunPod:
         except UnusableAnswer as error:
             raise unusable(ask, exchange.answer, str(error)) from None
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise unreached(ask, _why(error), sent=exchange.connected) from None
+            raise unreached(
+                ask, _why(error), sent=exchange.connected, hint=self._silence_hint
+            ) from None
         if exchange.answer is None:
             raise unreached(ask, "no answer", sent=exchange.connected)
         return document, exchange.answer
@@ -270,20 +284,6 @@ class RunPod:
             )
 
 
-def _pod_ask(what: str, method: str, pod_id: str, rest: str = "") -> Ask:
-    """A request about one pod. An empty or crooked id would address something else."""
-    if not _POD_ID.fullmatch(pod_id):
-        raise ProviderError(
-            f"could not {what}: {pod_id!r} is not a pod id", kind=Kind.REFUSED, sent=False
-        )
-    return Ask(what, method, f"/v2/pods/{pod_id}{rest}")
-
-
-def _is_missing(error: ProviderError) -> bool:
-    """The API's own 404, not that of some proxy."""
-    return error.status == 404 and error.kind is Kind.CONFLICT
-
-
 def _read(ask: Ask, answer: Answer, parse: Callable[[Any], T], document: Any) -> T:
     try:
         return parse(document)
@@ -297,7 +297,3 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     return f"{type(error).__name__}: {error}"
-
-
-def _rfc3339(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from controller.providers import Kind, PodSpec, ProviderError
@@ -58,3 +59,8 @@ def _mounts(spec: PodSpec) -> dict[str, Any]:
 def same_key(one: str, other: str) -> bool:
     """Whether two public keys are the same key; the comment does not count."""
     return one.split()[:2] == other.split()[:2]
+
+
+def rfc3339(moment: float) -> str:
+    """Unix seconds as the API writes a moment."""
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")

@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from controller.cleaning import clean_line
 from controller.providers import Kind, ProviderError
 from controller.providers.runpod_exchange import Answer
-from controller.providers.runpod_wire import Problem
+from controller.providers.runpod_wire import POD_ID, Problem
 
+_POD_ID = re.compile(POD_ID)
 MAX_TEXT = 600  # characters of a provider's message that are worth showing
 
 _CAPACITY = (
@@ -50,7 +51,27 @@ class Ask:
         return f"{self.method} {self.path}"
 
 
-def unreached(ask: Ask, why: str, *, sent: bool) -> ProviderError:
+def pod_ask(what: str, method: str, pod_id: str, rest: str = "") -> Ask:
+    """A request about one pod. An empty or crooked id would address something else.
+
+    Raises: ProviderError (REFUSED, not sent).
+    """
+    if not _POD_ID.fullmatch(pod_id):
+        raise ProviderError(
+            f"could not {what}: {pod_id!r} is not a pod id", kind=Kind.REFUSED, sent=False
+        )
+    return Ask(what, method, f"/v2/pods/{pod_id}{rest}")
+
+
+def is_missing(error: ProviderError) -> bool:
+    """The API's own 404 for a pod, not that of some proxy."""
+    return error.status == 404 and error.kind is Kind.CONFLICT
+
+
+NETWORK_HINT = "podctl doctor checks the network, the key and the provider"
+
+
+def unreached(ask: Ask, why: str, *, sent: bool, hint: str = NETWORK_HINT) -> ProviderError:
     """No whole answer came; `sent` says whether the request may have arrived."""
     state = "it may have happened" if sent else "nothing was sent"
     return ProviderError(
@@ -59,7 +80,7 @@ def unreached(ask: Ask, why: str, *, sent: bool) -> ProviderError:
         sent=sent,
         where=ask.where,
         cause=f"{_short(why)} ({state})",
-        hint="podctl doctor checks the network, the key and the provider",
+        hint=hint,
     )
 
 

@@ -13,8 +13,8 @@ from controller.providers.runpod_exchange import CHUNK, MAX_BODY, UnusableAnswer
 
 MAX_LINES = 5000  # what the API serves at most
 MAX_LINE = 16 * 1024  # characters kept of one line
-FIRST_SECONDS = 4.0  # wait for the first bytes after the headers
-QUIET_SECONDS = 1.0  # the backfill is over when nothing came for so long
+FIRST_SECONDS = 2.0  # wait for the first bytes after the headers
+QUIET_SECONDS = 0.5  # the backfill is over when nothing came for so long
 
 
 class EventBody:
