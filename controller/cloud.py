@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from controller.project import Project
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from controller.providers import Provider
     from controller.providers.open import Access
 
+EMULATOR_KEY = "rpa_emulator"  # what every emulated account's key begins with
 PATIENCE_SECONDS = 90.0  # for all tries of one call
 
 
@@ -18,8 +20,25 @@ def access_of(project: Project) -> Access:
     from controller.providers.open import Settings, access
 
     chosen = project.config.project
-    settings = Settings(state_dir=project.state_dir, api_base_url=chosen.api_base_url)
+    environ = dict(os.environ)
+    if chosen.provider == "emulator":
+        environ = _emulated(environ, chosen.api_base_url)
+    settings = Settings(project.state_dir, chosen.api_base_url, environ)
     return access(chosen.provider, settings)
+
+
+def _emulated(environ: dict[str, str], address: str | None) -> dict[str, str]:
+    """The variables that `podctl emulator` prints for every client serve podctl too.
+
+    A key is taken over only together with an address: the account's own key stays here.
+    """
+    found = environ.get("RUNPOD_API_BASE_URL") or address
+    if found and "PODCTL_EMULATOR_URL" not in environ:
+        environ["PODCTL_EMULATOR_URL"] = found
+        key = environ.get("RUNPOD_API_KEY", "")
+        if key.startswith(EMULATOR_KEY) and "PODCTL_EMULATOR_KEY" not in environ:
+            environ["PODCTL_EMULATOR_KEY"] = key
+    return environ
 
 
 def base_url(project: Project) -> str:

@@ -203,7 +203,7 @@ def _pod_lines(
     now: float,
 ) -> tuple[PodLine, ...]:
     """Pods that we hold, owe the end of, or pay for."""
-    owners: dict[str, str] = {pod: "" for pod in rates}
+    owners: dict[str, str] = dict.fromkeys(rates, "")
     for rental in rentals:
         run = rental.current.run if rental.current else ""
         for pod in (*(debt.pod for debt in rental.debts), *([rental.pod] if rental.pod else [])):

@@ -91,6 +91,12 @@ class Terminal:
                 text = _paint(text, "bold") if number == 0 else _paint_words(text)
             self._write_out(text + "\n")
 
+    def verdict(self, verdict: str, text: str) -> None:
+        """One checked line on stdout: `PASS  what`, the first word coloured on a terminal."""
+        line = self.redact(f"{verdict}  {clean_line(text)}")
+        self._erase()
+        self._write_out((_paint_words(line) if self.colour(self.out) else line) + "\n")
+
     # talk ------------------------------------------------------------------------------------
 
     def say(self, text: str = "") -> None:

@@ -34,11 +34,12 @@ def command(
     print_: bool,
 ) -> None:
     """Write a commented podctl.toml and a .gitignore into FOLDER (default: here)."""
+    from controller import sample
     from controller.config import example, parse
 
     root = (folder or Path.cwd()).resolve()
     chosen = provider or ("emulator" if demo else "runpod")
-    text = example(name or _name_of(root), chosen)
+    text = (sample.config if demo else example)(name or _name_of(root), chosen)
     if print_:
         terminal.data(text, end="")
         return
@@ -53,8 +54,8 @@ def command(
                 hint="podctl init --force replaces it; podctl init --print only shows one",
             )
     _write(root, project, text)
-    if demo:
-        _write_demo(terminal, root)
+    for path in sample.write_inputs(root) if demo else ():
+        terminal.say(f"wrote {path}")
     terminal.say(f"wrote {project.file}")
     terminal.say("next: podctl doctor")
 
@@ -67,13 +68,6 @@ def _write(root: Path, project: Project, text: str) -> None:
     except OSError as error:
         raise UsageError("cannot write here", where=str(root), cause=str(error)) from error
     project.prepare()
-
-
-def _write_demo(terminal: Terminal, root: Path) -> None:
-    from controller.demo import write_inputs
-
-    for path in write_inputs(root):
-        terminal.say(f"wrote {path}")
 
 
 def _name_of(root: Path) -> str:

@@ -1,0 +1,52 @@
+"""`podctl doctor`: is everything there that a run relies on?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.options import json_option, project_here, provider_of
+from controller.terminal import Terminal, is_tty
+
+if TYPE_CHECKING:
+    from controller.doctor import Check
+
+
+@click.command("doctor")
+@click.option("--register", is_flag=True, help="Register the project's ssh key with the account.")
+@json_option
+@click.pass_obj
+def command(terminal: Terminal, register: bool) -> int:
+    """Check Python, podctl.toml, state folder, disk, key, balance, ssh key and clock.
+
+    Each line is PASS, WARN or FAIL, with the mend. Ends with 0 when nothing failed.
+    """
+    from controller.doctor import FAIL, PASS, examine, public_key
+
+    project = project_here()
+    if register:
+        provider_of(project, terminal).register_key(public_key(project))
+        terminal.say("registered the project's ssh key, keeping the others")
+    found: list[Check] = []
+    for check in examine(project, lambda: provider_of(project, terminal)):
+        found.append(check)
+        if not terminal.json:
+            mend = f"  -> {check.mend}" if check.mend and check.verdict != PASS else ""
+            terminal.verdict(check.verdict, f"{check.name}: {check.detail}{mend}")
+    failed = [check for check in found if check.verdict == FAIL]
+    if terminal.json:
+        terminal.emit_json("podctl/doctor/1", {"checks": found, "ok": not failed})
+    elif _may_register(terminal, failed):
+        provider_of(project, terminal).register_key(public_key(project))
+        terminal.say("registered")
+        failed = [check for check in failed if check.name != "ssh key"]
+    return failed[0].exit_code if failed else 0
+
+
+def _may_register(terminal: Terminal, failed: Sequence[Check]) -> bool:
+    """Offer what doctor itself can mend, where somebody is there to answer."""
+    if not is_tty(terminal.source) or all(check.name != "ssh key" for check in failed):
+        return False
+    return terminal.confirm("Register the project's ssh key with the account now?", "--register")

@@ -1,0 +1,177 @@
+"""`podctl gc`: pods at the provider that no run owns."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli import words
+from controller.cli.options import json_option, project_here, provider_of, yes_option
+from controller.errors import NotFound, Refused, UsageError
+from controller.project import Project
+from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.providers import Provider
+    from controller.strays import Stray
+
+
+@click.command("gc")
+@click.argument("pods", nargs=-1)
+@click.option("--adopt", is_flag=True, help="Give PODS a new run of the stage in their name.")
+@click.option("--terminate", is_flag=True, help="End PODS, or every stale one of this project.")
+@yes_option("Terminate without asking.")
+@json_option
+@click.pass_obj
+def command(
+    terminal: Terminal, pods: tuple[str, ...], adopt: bool, terminate: bool, yes: bool
+) -> None:
+    """List the account's pods by whose they are; end or adopt what no run owns.
+
+    \b
+    live          an unfinished run of this project owns it: podctl stop
+    stale-own     rented by this project, and no run owns it any more
+    other-podctl  rented by podctl from another folder or machine
+    foreign       not rented by podctl: never touched
+    """
+    from controller.strays import sweep
+    from state.database import open_database
+
+    if adopt and terminate:
+        raise UsageError("--adopt and --terminate exclude one another")
+    if adopt and not pods:
+        raise UsageError("name the pods to adopt", hint="podctl gc lists them")
+    project = project_here()
+    project.prepare()
+    provider = provider_of(project, terminal)
+    connection = open_database(project.database, readonly=True)
+    found = sweep(connection, provider.list())
+    connection.close()
+    if adopt or terminate:
+        chosen = _chosen(found, pods)
+        (_adopt if adopt else _terminate)(terminal, project, provider, chosen, yes)
+        return
+    _show(terminal, _chosen(found, pods) if pods else found)
+
+
+def _show(terminal: Terminal, found: tuple[Stray, ...]) -> None:
+    rate = sum(one.usd_per_hour for one in found)
+    if terminal.json:
+        terminal.emit_json("podctl/gc/1", {"pods": found, "usd_per_hour": rate})
+        return
+    now = time.time()
+    columns = ("POD", "WHOSE", "STATUS", "AGE", "$/H", "GPU", "LEASE", "NAME")
+    rows = [
+        (
+            one.pod,
+            one.whose,
+            one.status,
+            words.age(now - one.created_at) if one.created_at else "",
+            f"{one.usd_per_hour:.4f}",
+            one.gpu,
+            one.lease,
+            one.name,
+        )
+        for one in found
+    ]
+    if rows:
+        terminal.table(columns, rows)
+    owned = sum(one.whose == "live" for one in found)
+    terminal.say(
+        f"{len(found)} pods, ${rate:.4f} an hour, {len(found) - owned} of them not owned by a run"
+    )
+    if any(one.whose == "stale-own" for one in found):
+        terminal.say("next: podctl gc --terminate ends the stale ones")
+
+
+def _chosen(found: tuple[Stray, ...], pods: tuple[str, ...]) -> tuple[Stray, ...]:
+    """The named ones; without names every stale one of ours. Never a live or foreign one."""
+    if not pods:
+        return tuple(one for one in found if one.whose == "stale-own")
+    by_id = {one.pod: one for one in found}
+    for pod in pods:
+        if pod not in by_id:
+            raise NotFound(f"the account has no pod {pod!r}", hint="podctl gc")
+    return tuple(by_id[pod] for pod in dict.fromkeys(pods))
+
+
+def _refuse(chosen: tuple[Stray, ...]) -> None:
+    for one in chosen:
+        if one.whose == "live":
+            raise Refused(
+                f"{one.pod} works for an unfinished run", hint=f"podctl stop {one.stage}".rstrip()
+            )
+        if one.whose == "foreign":
+            raise Refused(
+                f"{one.pod} was not rented by podctl",
+                cause="podctl never touches what it did not rent",
+                hint="end it where it was rented, or in the provider's console",
+            )
+
+
+def _terminate(
+    terminal: Terminal,
+    project: Project,
+    provider: Provider,
+    chosen: tuple[Stray, ...],
+    yes: bool,
+) -> None:
+    from controller.strays import post
+    from state.ledger import Ledger
+    from state.owner import acquire
+
+    _refuse(chosen)
+    if not chosen:
+        terminal.say("no stale pod of this project")
+        return
+    names = ", ".join(one.pod for one in chosen)
+    if not yes and not terminal.confirm(f"Terminate {names}, with everything on them?", "-y"):
+        raise Refused("nothing was terminated", hint="podctl gc")
+    with acquire(project.state_dir, "gc") as owner:
+        ledger = Ledger(owner.connection, owner.epoch)
+        for one in chosen:
+            pod = provider.get(one.pod)
+            if pod is not None:
+                post(ledger, pod, one, time.time())
+            provider.terminate(one.pod)
+            terminal.say(f"terminated {one.pod} ({one.whose})")
+    left = {pod.id for pod in provider.list()} & {one.pod for one in chosen}
+    if left:
+        terminal.warn(f"still listed: {', '.join(sorted(left))}; repeat podctl gc in a minute")
+    if terminal.json:
+        terminal.emit_json("podctl/gc/1", {"terminated": chosen, "still_listed": sorted(left)})
+
+
+def _adopt(
+    terminal: Terminal,
+    project: Project,
+    provider: Provider,
+    chosen: tuple[Stray, ...],
+    _: bool,
+) -> None:
+    from controller.cloud import base_url
+    from controller.strays import adopt
+    from state.journal import Journal
+    from state.owner import acquire
+
+    _refuse(chosen)
+    for one in chosen:
+        if not one.stage:
+            raise Refused(f"{one.pod}: its name tells no stage", where=one.name)
+    with acquire(project.state_dir, "gc") as owner:
+        journal = Journal(owner.connection, owner.epoch)
+        runs = []
+        for one in chosen:
+            stage = project.stage(one.stage)
+            pod = provider.get(one.pod)
+            if pod is None:
+                raise NotFound(f"{one.pod} is gone", hint="podctl gc")
+            runs.append(adopt(journal, project, stage, pod, base_url(project)))
+            terminal.say(
+                f"{one.pod} works for {runs[-1]} now; what an earlier run left stays on it"
+            )
+    if terminal.json:
+        terminal.emit_json("podctl/gc/1", {"adopted": chosen, "runs": runs})
+    terminal.say("next: podctl sync")
