@@ -38,9 +38,10 @@ def open_database(
     path.chmod(0o600)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     try:
-        with translated(path):
+        with translated(path, damage=("SQLITE_ERROR",)):
             _configure(connection)
             _check(connection, path, thorough=unclean or path.stat().st_size < QUICK_CHECK_BYTES)
+        with translated(path):
             _migrate(connection, path, migrations)
             connection.execute(f"PRAGMA query_only = {int(readonly)}")
     except BaseException:
@@ -103,6 +104,8 @@ def _migrate(
     version = _pragma(connection, "user_version")
     if version == len(migrations):
         return
+    if version == 0 and backups(path.parent / "backups"):
+        raise _damaged(path, "it is empty, and there are copies of what it held")
     if 0 < version < len(migrations):
         backup(connection, path.parent / "backups")
     for number in range(version + 1, len(migrations) + 1):
@@ -122,14 +125,14 @@ def _migrate(
 
 
 @contextmanager
-def translated(path: Path | None = None) -> Iterator[None]:
-    """SQLite's errors as ours."""
+def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterator[None]:
+    """SQLite's errors as ours; those named in `damage` mean a damaged file here."""
     where = f"{path}: " if path else "state: "
     try:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name in damage:
             raise _damaged(path, str(error)) if path else Damaged(where + str(error)) from error
         hints = {
             "SQLITE_FULL": "free some disk space and run the command again",
