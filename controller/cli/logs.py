@@ -19,7 +19,7 @@ from controller.terminal import Terminal
 def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None) -> None:
     """Show the log of a run, or of a stage's newest run; the newest unfinished one by default."""
     from controller.attach import find_target, open_journal
-    from controller.job_log import Follower, last_lines, read_local
+    from controller.log_reader import Follower, last_lines, read_local
 
     if follow and terminal.json:
         raise UsageError("-f and --json exclude one another")
