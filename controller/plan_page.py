@@ -188,4 +188,5 @@ def _text(value: str) -> str:
 
 
 def moment(at: float) -> str:
+    """Unix seconds as people read them."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
