@@ -31,7 +31,7 @@ from controller.options import RunOptions, StopOptions
 from controller.order import Shape
 from controller.outcome import left, report
 from controller.perform import Hands
-from controller.plan import Action, Done, Leave, Policy
+from controller.plan import Action, Leave, Policy
 from controller.progress_page import refresh
 from controller.project import Project
 from controller.providers import Provider
@@ -106,7 +106,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> None:
         for lease in leases:
             wish = {"disposal": _disposal(project, options), "abandon": options.abandon}
             office.journal.note(lease.id, Step.STOP, wish)
-            office.drive(lease, RunOptions(options.terminal, yes=options.yes, unguarded=True))
+            office.drive(lease, RunOptions(options.terminal, yes=options.yes), ending=True)
 
 
 def _disposal(project: Project, options: StopOptions) -> str:
@@ -271,8 +271,11 @@ class Office:
         if not terminal.confirm("Rent it?", "-y"):
             raise Refused("not rented", hint="podctl plan shows the price beforehand")
 
-    def drive(self, lease: Lease, options: RunOptions) -> None:
-        """Carry `lease` to its end. Returns when every run passed; raises what else happened."""
+    def drive(self, lease: Lease, options: RunOptions, *, ending: bool = False) -> None:
+        """Carry `lease` to its end. Returns when every run passed; raises what else happened.
+
+        With `ending` the end itself is what was asked for, whatever became of the runs.
+        """
         scene = self._scene(lease, options)
         books = LeaseBooks(lease.id, self.journal, self.ledger, scene.clock)
         hands = Hands(scene, Eyes(scene))
@@ -287,15 +290,10 @@ class Office:
         finally:
             scene.link.drop()
             refresh(self.desk.project, self.journal, self.ledger)
-        self._conclude(scene, end)
-
-    def _conclude(self, scene: Scene, end: Done | Leave) -> None:
         if isinstance(end, Leave):
             raise report(scene, end)
-        rental = scene.rental()
-        for run in rental.runs:
-            if run.outcome != "passed":
-                raise _failure(scene, run.run, run.outcome or "open", run.why)
+        if not ending:
+            _conclude(scene)
 
     def _scene(self, lease: Lease, options: RunOptions) -> Scene:
         runs = self.journal.runs(lease=lease.id)
@@ -332,6 +330,13 @@ class Office:
         if self.desk.provider.name == "emulator":
             return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0)
         return policy
+
+
+def _conclude(scene: Scene) -> None:
+    """Raise for the first run that did not pass."""
+    for run in scene.rental().runs:
+        if run.outcome != "passed":
+            raise _failure(scene, run.run, run.outcome or "open", run.why)
 
 
 def _unguarded(options: RunOptions) -> Callable[[str], bool]:

@@ -35,7 +35,7 @@ def main() -> int:
     with start_process(folder.parent / f".{folder.name}-cloud") as cloud:
         terminal.say(f"the embedded cloud serves RunPod's API at {cloud.base_url}")
         try:
-            Demo(folder, cloud.base_url, cloud.api_key, terminal).play()
+            Demo(folder, cloud.base_url, terminal).play()
         except PodctlError as error:
             terminal.error(error)
             return error.exit_code
@@ -46,13 +46,10 @@ def main() -> int:
 class Demo:
     """One walk through the main job."""
 
-    def __init__(self, folder: Path, base_url: str, api_key: str, terminal: Terminal) -> None:
+    def __init__(self, folder: Path, base_url: str, terminal: Terminal) -> None:
         self._folder = folder
         self._terminal = terminal
-        self._environment = os.environ | {
-            "RUNPOD_API_BASE_URL": base_url,
-            "RUNPOD_API_KEY": api_key,
-        }
+        self._environment = os.environ | {"PODCTL_EMULATOR_URL": base_url}
 
     def play(self) -> None:
         self._podctl("init", "--demo")

@@ -103,8 +103,10 @@ def pod_spec(
     )
 
 
-def job_spec(stage: Stage, run: str, code: str, *, grace_done: float = 1800.0) -> JobSpec:
-    """One run of `stage`, as the agent on the pod is told."""
+def job_spec(
+    stage: Stage, run: str, code: str, *, emulated: bool = False, grace_done: float = 1800.0
+) -> JobSpec:
+    """One run of `stage`, as the agent on the pod is told. Emulated pods have no GPU to check."""
     training = stage.environment.kind == "training"
     return JobSpec(
         run=run,
@@ -117,7 +119,7 @@ def job_spec(stage: Stage, run: str, code: str, *, grace_done: float = 1800.0) -
         grace_done_seconds=grace_done,
         preflight=Preflight(
             imports=stage.environment.imports or (("torch",) if training else ()),
-            needs_gpu=needs_gpu(stage),
+            needs_gpu=stage.hardware.cpu is None and not emulated,
             min_gpu_memory_gb=0.0,
             min_free_gb=1.0,
         ),
@@ -125,11 +127,6 @@ def job_spec(stage: Stage, run: str, code: str, *, grace_done: float = 1800.0) -
             lock=_lock(stage.environment), provides=TRAINING if training else ()
         ),
     )
-
-
-def needs_gpu(stage: Stage) -> bool:
-    """Whether the job itself needs a GPU; a small model on a GPU pod does not."""
-    return stage.hardware.cpu is None and stage.parameters.get("model") != "small"
 
 
 def _lock(need: EnvironmentNeed) -> str | None:

@@ -12,7 +12,7 @@ from controller.agent_client import AgentClient
 from controller.bring import bring, bring_ready
 from controller.conclude import judge, lock
 from controller.deliver import deliver
-from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError
+from controller.errors import ConnectionLost, PodctlError
 from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
 from controller.loop import Outcome
@@ -179,7 +179,8 @@ class Hands:
 
     def start_job(self, action: plan.StartJob) -> Outcome:
         stage = self.scene.stages[action.run]
-        spec = order.job_spec(stage, action.run, self._code(action.run))
+        emulated = self.scene.provider.name == "emulator"
+        spec = order.job_spec(stage, action.run, self._code(action.run), emulated=emulated)
         pod = self._present()
         try:
             status = self._agent(action.run).start(spec, again=action.again)
@@ -216,7 +217,7 @@ class Hands:
         try:
             found = bring(self.scene, self._agent(action.run), action.run, self._seen.contact)
             return Outcome(data=found)
-        except (ConnectionLost, ArtifactsNotSafe) as error:
+        except PodctlError as error:
             self.scene.memory.pull_retry_at = self.scene.clock.now() + PULL_PAUSE
             self.scene.tell(f"the pull is not complete: {_explained(error)}")
             return Outcome("fail", {"why": _explained(error)})

@@ -260,7 +260,7 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
     (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"] if data["fatal"] else None},
     (Step.START_JOB, "intent"): lambda run, _: {"started": True, "starts": run.starts + 1},
     # The host was refused before the job could write anything: as if it never started.
-    (Step.DISQUALIFY, "note"): _set(started=False, uploaded_to=None),
+    (Step.DISQUALIFY, "note"): _set(started=False),
     (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
     (Step.STOP_JOB, "fail"): _set(stopping=None),  # it is asked again
     (Step.PULL, "done"): lambda _, data: {
