@@ -84,8 +84,13 @@ def _judge(criterion: Criterion, root: Path) -> Finding:
     except (Unopenable, OSError) as error:
         status, measured, detail = Verdict.FAIL, None, f"{criterion.path}: {error}"
     if isinstance(measured, str):
-        measured = measured[:MAX_TEXT]
-    return Finding(describe(criterion), status, measured, detail[:MAX_TEXT])
+        measured = _plain(measured)
+    return Finding(_plain(describe(criterion)), status, measured, _plain(detail))
+
+
+def _plain(text: str) -> str:
+    """Text of a pod as a lock and a terminal can hold it: printable, whole characters, short."""
+    return "".join(one if one.isprintable() else "?" for one in text[:MAX_TEXT])
 
 
 def _exists(criterion: Criterion, root: Path) -> Outcome:

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,8 @@ def fit(
     quiet: Any = disable_progress_bar
     quiet()  # a job's log is no terminal
     disable_progress_bars()
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
+    warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     set_seed(parameters.seed)
     log.say(f"loading {parameters.model}")
     tokenizer = load_tokenizer(source)
