@@ -113,7 +113,7 @@ def rental_of(journal: Journal, lease: str) -> Rental:
 
 def with_stages(overview: Overview, project: Project) -> Overview:
     """The same with every stage of the plan, also those that nothing was done for yet."""
-    from controller.stages import missing_inputs
+    from controller.stages import missing_inputs, stood_in
 
     known = {line.stage: line for line in overview.stages}
     locked = {name for name, line in known.items() if line.fact.state == "locked"}
@@ -121,7 +121,11 @@ def with_stages(overview: Overview, project: Project) -> Overview:
     for name, stage in project.stages.items():
         line = known.get(name)
         if line is None:
-            waits = [need for need in stage.needs if need not in locked]
+            waits = [
+                need
+                for need in stage.needs
+                if need not in locked and not stood_in(project, stage, need)
+            ]
             lacks = [missing.path for missing in missing_inputs(project, stage)]
             detail = f"needs {', '.join(waits or lacks)}" if waits or lacks else ""
             fact = Line("waiting" if detail else "ready", "plan", overview.at, detail)
