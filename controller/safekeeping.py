@@ -63,13 +63,10 @@ def verify_artifacts(root: Path, certificate: Certificate) -> tuple[Problem, ...
     for artifact in certificate.artifacts:
         if what := _difference(root / artifact.path, artifact):
             problems.append(Problem(artifact.path, what))
-    known = {artifact.path for artifact in certificate.artifacts}
-    for folder in own_folders(certificate):
-        for path in _files_below(root / folder):
-            relative = path.relative_to(root).as_posix()
-            if relative not in known:
-                problems.append(Problem(relative, "it is not in the certificate"))
-    return tuple(sorted(set(problems), key=lambda problem: problem.path))
+    problems += [
+        Problem(path, "it is not in the certificate") for path in strangers(root, certificate)
+    ]
+    return tuple(sorted(problems, key=lambda problem: problem.path))
 
 
 def _difference(path: Path, artifact: Artifact) -> str:
@@ -82,6 +79,33 @@ def _difference(path: Path, artifact: Artifact) -> str:
     if size != artifact.size:
         return f"{size} bytes, was {artifact.size}"
     return "" if sha256 == artifact.sha256 else "its content changed"
+
+
+def strangers(root: Path, certificate: Certificate) -> tuple[str, ...]:
+    """Files in the stage's own folders that are not its artifacts, such as an earlier run's."""
+    known = {artifact.path for artifact in certificate.artifacts}
+    found = {
+        path.relative_to(root).as_posix()
+        for folder in own_folders(certificate)
+        for path in _files_below(root / folder)
+    }
+    return tuple(sorted(found - known))
+
+
+def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, ...]:
+    """Move the strangers below `aside`, same relative paths; nothing is ever deleted.
+
+    For the moment before a stage is locked: what an earlier run or a person left there would
+    count as a change of the locked artifacts. `aside` is on the project's file system.
+    """
+    moved = strangers(root, certificate)
+    for path in moved:
+        target = aside / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        while target.exists():
+            target = target.with_name(target.name + "~")
+        (root / path).rename(target)
+    return moved
 
 
 def _files_below(folder: Path) -> Iterable[Path]:

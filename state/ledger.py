@@ -32,10 +32,10 @@ _INSERT = """
         started_ms, ended_ms, end_source)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_TOTALS = """
+_SUMS = """
     SELECT subject, stage, kind, sum(ms), sum(nano), sum(rest), sum(rate) FROM (
         SELECT subject, stage, kind, ms, nano, rest, 0 AS rate
-        FROM total WHERE scope = :scope
+        FROM total WHERE scope = :scope AND {closed}
         UNION ALL
         SELECT subject, stage, kind, ms,
             ms / 3600000 * rate + ms % 3600000 * rate / 3600000,
@@ -45,10 +45,11 @@ _TOTALS = """
             SELECT CASE :scope WHEN 'stage' THEN stage WHEN 'pod' THEN pod_id ELSE run END
                 AS subject, stage, kind, max(0, :now - started_ms) AS ms, nano_per_hour AS rate
             FROM interval WHERE ended_ms IS NULL
-        ) WHERE subject IS NOT NULL
-    ) WHERE :subject IS NULL OR subject = :subject
-    GROUP BY subject, stage, kind ORDER BY subject, stage, kind
+        ) WHERE {open}
+    ) GROUP BY subject, stage, kind ORDER BY subject, stage, kind
 """
+_SUMS_OF_ALL = _SUMS.format(closed="TRUE", open="subject IS NOT NULL")
+_SUMS_OF_ONE = _SUMS.format(closed="subject = :subject", open="subject = :subject")
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,9 @@ class Ledger:
 
     def _totals(self, scope: str, now: float, subject: str | None = None) -> tuple[Total, ...]:
         values = {"scope": scope, "now": milliseconds(now), "subject": subject}
+        query = _SUMS_OF_ALL if subject is None else _SUMS_OF_ONE
         with translated():
-            rows = self.connection.execute(_TOTALS, values).fetchall()
+            rows = self.connection.execute(query, values).fetchall()
         return tuple(
             Total(name, stage, kind, ms, nano * MS_PER_HOUR + rest, rate)
             for name, stage, kind, ms, nano, rest, rate in rows

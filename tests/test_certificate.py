@@ -29,6 +29,7 @@ from controller.safekeeping import (
     own_folders,
     protect,
     release,
+    set_aside,
     verify_artifacts,
 )
 
@@ -230,6 +231,22 @@ def test_every_change_of_an_artifact_is_found(root: Path) -> None:
     adapter.write_bytes(b"short")
     assert Artifact(path="x", size=5, sha256="0" * 64).size == 5
     assert "5 bytes, was 7000" in {problem.what for problem in verify_artifacts(root, made)}
+
+
+def test_what_an_earlier_run_left_is_set_aside(root: Path) -> None:
+    """Files of the stage's own folders that are no artifacts move away whole; none is deleted."""
+    made = certificate(root)
+    for text in ("first", "second"):
+        left = root / "checkpoints/stage1_sft/checkpoint-50/old.bin"
+        left.parent.mkdir(exist_ok=True)
+        left.write_text(text)
+        assert set_aside(root, made, root / ".podctl/aside") == (
+            "checkpoints/stage1_sft/checkpoint-50/old.bin",
+        )
+
+        assert verify_artifacts(root, made) == ()
+    kept = sorted((root / ".podctl/aside/checkpoints/stage1_sft/checkpoint-50").iterdir())
+    assert [path.read_text() for path in kept] == ["first", "second"]
 
 
 def test_pipe_in_place_of_an_artifact_does_not_hang(root: Path) -> None:

@@ -251,6 +251,36 @@ def test_sqlite_error_is_ours(path: Path) -> None:
         connection.execute("SELECT * FROM lacking")
 
 
+def test_full_disk_is_said_and_loses_nothing(path: Path) -> None:
+    """A write without room fails loudly; what was there stays, and goes on once there is room."""
+    connection = open_database(path)
+    journal = Journal(connection, 1)
+    lease = journal.open_lease({})
+    pages = pragma(connection, "page_count")
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(StateError, match="full") as caught:
+        journal.note(lease, "large", {"text": "x" * 100_000})
+    assert "free some disk space" in caught.value.hint
+    connection.execute("PRAGMA max_page_count = 1000000")
+    journal.note(lease, "large", {"text": "x" * 100_000})
+    assert len(journal.ops(lease)) == 1
+    assert pragma(connection, "integrity_check") == "ok"
+
+
+def test_two_writers_wait_for_one_another(path: Path) -> None:
+    """A writer that does not get its turn in time says so, and writes nothing."""
+    first, second = open_database(path), open_database(path)
+    second.execute("PRAGMA busy_timeout = 20")
+    first.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StateError, match="locked") as caught:
+        Journal(second, 1).open_lease({})
+    assert "another podctl is writing" in caught.value.hint
+    first.execute("ROLLBACK")
+    assert Journal(second, 1).open_lease({}) == "l0001"
+
+
 _WRITER = """
 import sys
 from pathlib import Path

@@ -180,13 +180,16 @@ def test_closed_interval_is_never_changed(owner: Owner, ledger: Ledger) -> None:
             owner.connection.execute(f"UPDATE interval SET {change}")
 
 
-def test_sums_do_not_scan_the_ledger(owner: Owner) -> None:
-    """Reading the sums touches the totals and the open intervals, never the closed rows."""
-    values = {"scope": "stage", "now": 0, "subject": None}
-    plan = owner.connection.execute("EXPLAIN QUERY PLAN " + module._TOTALS, values).fetchall()
+@pytest.mark.parametrize("query", [module._SUMS_OF_ALL, module._SUMS_OF_ONE])
+def test_sums_do_not_scan_the_ledger(owner: Owner, query: str) -> None:
+    """Reading sums touches the totals by their key and the open intervals, never closed rows."""
+    values = {"scope": "stage", "now": 0, "subject": "stage1c"}
+    plan = owner.connection.execute("EXPLAIN QUERY PLAN " + query, values).fetchall()
     steps = [row[3] for row in plan]
 
     assert not any("interval" in step and "interval_open" not in step for step in steps)
+    key = "(scope=? AND subject=?)" if query == module._SUMS_OF_ONE else "(scope=?)"
+    assert f"SEARCH total USING PRIMARY KEY {key}" in steps
 
 
 rates = st.sampled_from([0.0, 0.0027397, 0.34, 2.69, 79.992, 999.999]) | st.floats(0, 1000)
@@ -271,6 +274,7 @@ def test_sums_are_exact(history: list[tuple[Any, ...]], now: float) -> None:
                 "run": ledger.by_run(now),
             }
             spent = ledger.spent(now)
+            one_by_one = [one for pod in ("p1", "p2") for one in ledger.by_pod(now, pod)]
     finally:
         shutil.rmtree(folder)
 
@@ -278,6 +282,7 @@ def test_sums_are_exact(history: list[tuple[Any, ...]], now: float) -> None:
         assert exact(sums) == brute_force(rows, now, by)
         assert sums == totals(rows, now, by)
     assert spent == pytest.approx(float(sum(brute_force(rows, now, "stage").values())), rel=1e-12)
+    assert tuple(one_by_one) == found["pod"]
     for pod in ("p1", "p2"):
         for kind in ("compute", "disk", "parked-disk"):
             mine = [one for one in rows if (one.pod_id, one.kind) == (pod, kind)]
