@@ -9,6 +9,7 @@ import pytest
 
 from controller.providers.emulator.settings import EmulatorSettings
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
+from tests.pod_side import PodSide
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,7 @@ def cloud(shared_cloud: EmulatedCloud) -> Iterator[EmulatedCloud]:
     """A fast emulated cloud with an empty account of 100 dollars and no faults."""
     yield shared_cloud
     shared_cloud.reset()
+    shared_cloud.check_traffic()
 
 
 @pytest.fixture
@@ -40,3 +42,12 @@ def new_cloud(tmp_path: Path) -> Iterator[Callable[..., EmulatedCloud]]:
         if one.process.popen.poll() is None:
             one.reset()
             one.process.stop()
+        one.check_traffic()
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[PodSide]:
+    """A pod's agent, supervisor and jobs in a folder of this machine; all ended afterwards."""
+    pod = PodSide(tmp_path / "pod")
+    yield pod
+    pod.kill_all()

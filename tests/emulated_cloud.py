@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from controller.providers.emulator.server import EmulatorProcess, start_process
 from controller.providers.emulator.settings import EmulatorSettings, Quota
+from tests import openapi_v2
 
 FAST = EmulatorSettings(
     boot_seconds=0.05,
@@ -22,6 +23,7 @@ FAST = EmulatorSettings(
     evict_seconds=1.0,
     restart_seconds=0.1,
     quota=Quota(1_000_000, 1_000_000, 1_000_000),
+    record_traffic=True,
 )
 T = TypeVar("T")
 
@@ -135,6 +137,15 @@ class EmulatedCloud:
 
     def crash_pod(self, pod_id: str) -> None:
         self._pod_event(pod_id, "crash")
+
+    def check_traffic(self) -> None:
+        """Every exchange since the last check is as the published schema has it."""
+        path = self.state_dir / "traffic.jsonl"
+        if not path.exists():
+            return
+        exchanges = [json.loads(line) for line in path.read_text().splitlines()]
+        path.unlink()
+        openapi_v2.check(exchanges)
 
     def reset(self) -> None:
         reply = self.api("POST", "/_emulator/reset", key=None, timeout=60.0)

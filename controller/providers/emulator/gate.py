@@ -16,6 +16,7 @@ from controller.providers.emulator.faults import WIRE, Fault
 from controller.providers.emulator.problem import Problem
 from controller.providers.emulator.ratelimit import RateLimit
 from controller.providers.emulator.requestlog import Request, RequestLog
+from controller.providers.emulator.traffic import Traffic
 
 MAX_BODY = 102_400  # bytes
 OWN = "/_emulator"  # the control endpoints: no key, no quota, no faults
@@ -32,6 +33,7 @@ class Gate:
         self._cloud = cloud
         self._limit = RateLimit(cloud.settings.quota)
         self._log = log
+        self._traffic = Traffic(cloud.folder) if cloud.settings.record_traffic else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(OWN):
@@ -67,7 +69,9 @@ class Gate:
         else:
             await self._spoil(fault, scope, receive, send, wire, key)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, key: str | None) -> None:
+    async def _answer(self, scope: Scope, receive: _Replay, send: Send, key: str | None) -> None:
+        if self._traffic is not None and scope["path"].startswith("/v2/"):
+            send = self._traffic.listening(send, scope, receive.body)
         try:
             self._limit.count(key or "", self._cloud.now())
             if not scope["path"].startswith(GRAPHQL):

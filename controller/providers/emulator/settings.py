@@ -29,4 +29,4 @@ class EmulatorSettings:
     mode: str = "auto"  # of containers: namespace | process | auto
     leave_pods: bool = False  # on the emulator's own end: leave them running, else stop them
     quota: Quota = Quota()
-    public_base: str | None = None  # the address pods are told to call; None: our own
+    record_traffic: bool = False  # every REST exchange into traffic.jsonl

@@ -1,0 +1,59 @@
+"""What was said, word for word, for tests that hold it against the published schema."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Scope, Send
+
+NAME = "traffic.jsonl"  # in the state folder
+
+
+class Traffic:
+    """Appends one JSON object a REST exchange; log streams are noted without their body."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+
+    def listening(self, send: Send, scope: Scope, request: bytes) -> Send:
+        """`send`, overheard; the exchange is written down when its reply is complete."""
+        status = 0
+        headers: dict[str, str] = {}
+        reply = bytearray()
+
+        async def sending(message: Message) -> None:
+            nonlocal status, headers
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = dict(Headers(scope=message))
+            else:
+                reply.extend(message.get("body", b""))
+            stream = headers.get("content-type", "").startswith("text/event-stream")
+            opened = stream and message["type"] == "http.response.start"
+            if opened or not (stream or message.get("more_body", True)):
+                # Written before it is sent: whoever has the reply finds the record.
+                self._write(scope, request, status, headers, bytes(reply))
+            await send(message)
+
+        return sending
+
+    def _write(
+        self, scope: Scope, request: bytes, status: int, headers: dict[str, str], reply: bytes
+    ) -> None:
+        record = {
+            "method": scope["method"],
+            "path": scope["raw_path"].decode().partition("?")[0],
+            "query": scope["query_string"].decode(),
+            "request": request.decode(errors="replace"),
+            "status": status,
+            "headers": headers,
+            "reply": reply.decode(errors="replace"),
+        }
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, json.dumps(record).encode() + b"\n")
+        finally:
+            os.close(descriptor)
