@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from controller.providers.emulator import container as containers
-from controller.providers.emulator import sshd
+from controller.providers.emulator import keygen, sshd
 from controller.providers.emulator.container import Container, ContainerError, ContainerSpec
 from controller.providers.emulator.containerlog import ContainerLog
 
@@ -449,6 +449,17 @@ def test_sshd_listens_soon(plain: Machine) -> None:
         life.kill()
 
     assert min(took) < 2.0
+
+
+def test_host_keys_without_ssh_keygen(tmp_path: Path) -> None:
+    """Where there is no ssh-keygen, its stand-in makes keys that load, and tells the same line."""
+    for kind in ("ed25519", "ecdsa"):
+        keygen.make(kind, str(tmp_path / kind), "root@pod")
+        public = (tmp_path / f"{kind}.pub").read_text()
+        loaded = paramiko.PKey.from_path(tmp_path / kind)
+
+        assert loaded.get_base64() == public.split()[1]
+        assert keygen.fingerprint(public) == f"256 {loaded.fingerprint} root@pod ({kind.upper()})"
 
 
 def test_log_is_bounded(tmp_path: Path) -> None:

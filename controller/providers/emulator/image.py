@@ -39,13 +39,15 @@ start_ssh() {
     chmod 600 ~/.ssh/authorized_keys
     for kind in ed25519 ecdsa; do
         key=$root/etc/ssh/ssh_host_${kind}_key
-        [ -f "$key" ] || ssh-keygen -q -t "$kind" -N '' -C "root@$pod" -f "$key"
+        [ -f "$key" ] || ssh-keygen -q -t "$kind" -N '' -C "root@$pod" -f "$key" 2>/dev/null ||
+            python3 "$root/etc/ssh/keygen.py" make "$kind" "$key" "root@$pod"
     done
     "$root/etc/init.d/ssh" start
     echo "SSH host keys:"
     for public in "$root"/etc/ssh/*.pub; do
         echo "Key: ${public#"$root"}"
-        ssh-keygen -lf "$public"
+        ssh-keygen -lf "$public" 2>/dev/null ||
+            python3 "$root/etc/ssh/keygen.py" fingerprint "$public"
     done
 }
 
@@ -110,6 +112,8 @@ def write_disk(disk: Path, account: Account | None, prefix: str) -> None:
     path = f"export PATH={shlex.quote(search_path())}\n"
     (disk / "root/.bashrc").write_text(_BASHRC)
     (disk / "root/.profile").write_text(f'{path}[ -z "$BASH_VERSION" ] || . ~/.bashrc\n')
+    # A copy: the pod sees the emulator's Python, not the emulator.
+    shutil.copyfile(Path(__file__).with_name("keygen.py"), disk / "etc/ssh/keygen.py")
     _write_program(disk / "start.sh", _START_SH.replace("@root@", shlex.quote(prefix)))
     if account is not None:
         _write_etc(disk / "etc", account)
