@@ -79,6 +79,8 @@ def choose(need: Environment, candidates: list[Path], shop: Workshop) -> tuple[P
     for python in candidates:
         if present(python, need.provides, shop) == set(need.provides) and need.provides:
             return python, True
+    if need.lock is None and not need.provides:
+        return candidates[0], True
     working = [p for p in candidates if shop.ask([str(p), str(PROBE), "describe"]) is not None]
     if not working:
         raise EnvironmentFailed("no working Python on this pod")

@@ -57,9 +57,10 @@ def start(place: Place, spec: JobSpec, *, again: bool) -> Status:
 
 def _occupant(place: Place, spec: JobSpec, own: Status, begun: float) -> Status | None:
     """The lock is held: by this run, by another, or by what an ended one left behind."""
-    if own.state in ("starting", "running"):
-        return own
     holder, waited = lock.holder(place.lock), time.monotonic() - begun
+    signed = holder == Holder(spec.run, own.attempt)  # else the starter is about to write it down
+    if own.state in ("starting", "running") and (signed or waited > PATIENCE_SECONDS):
+        return own
     if holder and holder.run != spec.run:
         other = report.status(place, holder.run)
         if other.state in ("starting", "running") and other.attempt == holder.attempt:

@@ -8,7 +8,6 @@ says where the readable part begins.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 from pathlib import Path
 
@@ -72,6 +71,8 @@ def trim(log: Path, cap: int) -> bool:
 
 def _punch(log: Path, length: int) -> bool:
     """Free the first `length` bytes."""
+    import ctypes  # only the supervisor gets here; the agent's looks stay cheap
+
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         call = libc.fallocate64 if hasattr(libc, "fallocate64") else libc.fallocate

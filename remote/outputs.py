@@ -55,7 +55,7 @@ def _segment(part: str) -> str:
         elif piece == "?":
             out += "[^/]"
         elif len(piece) > 2 and piece.startswith("["):
-            inner = piece[1:-1].replace("\\", "\\\\")
+            inner = re.sub(r"([\\\[&~|])", r"\\\1", piece[1:-1])
             out += "[" + ("^/" + inner[1:] if inner.startswith("!") else inner) + "]"
         else:
             out += re.escape(piece)

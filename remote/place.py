@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import re
-import uuid
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -147,7 +146,12 @@ def boot(local: Path) -> Boot:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = record(local / "boot.json") or {}
         if not found.get("boot_id") or found.get("anchor", anchor()) != anchor():
-            found = {"boot_id": uuid.uuid4().hex, "anchor": anchor(), "pod": _pod_id(), "env": {}}
+            found = {
+                "boot_id": os.urandom(16).hex(),
+                "anchor": anchor(),
+                "pod": _pod_id(),
+                "env": {},
+            }
             write_record(local / "boot.json", found, sync=False)
     env = found.get("env")
     return Boot(

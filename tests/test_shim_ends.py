@@ -1,0 +1,181 @@
+"""How an attempt ends, and what its records say: budget, stall, failure, disk, outputs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from remote import contract
+from tests.pod_side import PodSide, until
+
+WRITE = "pathlib.Path('out').mkdir(exist_ok=True); pathlib.Path('out/a').write_text('abc')\n"
+SLEEP = "time.sleep(60)\n"
+MB = 1024 * 1024
+
+
+def test_the_budget_ends_a_job(pod: PodSide) -> None:
+    """At max_seconds the job is told to end, and that is no success."""
+    pod.start(pod.spec(WRITE + SLEEP, max_seconds=1.0))
+    end = pod.ended()
+
+    assert (end.reason, end.rc) == ("budget", 143)
+    assert "1 s" in end.detail
+    assert "out/a" in pod.manifest()
+
+
+def test_a_silent_job_is_stalled(pod: PodSide) -> None:
+    """No log, metric or output for stall_seconds ends it."""
+    pod.start(pod.spec(WRITE + SLEEP, stall_seconds=0.8))
+
+    assert pod.ended().reason == "stalled"
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        "print('.', flush=True)",
+        "open(os.environ['PODCTL_METRICS'], 'a').write('{}\\n')",
+        "open('out/a', 'a').write('.')",
+    ],
+)
+def test_any_sign_of_progress_keeps_a_job(pod: PodSide, sign: str) -> None:
+    """A line, a metric or a growing output is enough."""
+    job = f"end = time.monotonic() + 1.8\nwhile time.monotonic() < end:\n  {sign}\n"
+    pod.start(pod.spec(WRITE + job + "  time.sleep(0.1)\n", stall_seconds=1.0))
+
+    assert pod.ended().reason == "exited"
+
+
+@pytest.mark.parametrize(
+    ("last", "rc", "reason", "detail"),
+    [
+        ("sys.exit(7)", 7, "exited", "exit code 7"),
+        ("os.kill(os.getpid(), 11)", 139, "signal", "killed by SIGSEGV"),
+        ("os.kill(os.getpid(), 9)", 137, "signal", "killed by SIGKILL"),
+    ],
+)
+def test_a_failure_says_how(pod: PodSide, last: str, rc: int, reason: str, detail: str) -> None:
+    """The exit record carries the code or the signal; what was written is in the manifest."""
+    pod.start(pod.spec(WRITE + last))
+    end = pod.ended()
+
+    assert (end.rc, end.reason) == (rc, reason)
+    assert end.detail.startswith(detail)
+    assert "out/a" in pod.manifest()
+
+
+def test_a_command_that_is_not_there_fails(pod: PodSide) -> None:
+    """A job that cannot be started ends with 127 and its name."""
+    spec = contract.JobSpec("r1", "s", ("no-such-program",), ("out/**",), "c" * 64)
+    pod.start(spec)
+    end = pod.ended()
+
+    assert end.rc == 127
+    assert "no-such-program" in end.detail
+
+
+def test_success_needs_its_outputs(pod: PodSide) -> None:
+    """A job that returns 0 without what it declared has failed, and the record names it."""
+    pod.start(pod.spec(WRITE, outputs=("out/**", "model/*.bin")))
+    end = pod.ended()
+
+    assert end.rc == 1
+    assert "model/*.bin" in end.detail
+    assert "out/a" in pod.manifest()
+
+
+def test_links_are_no_outputs(pod: PodSide) -> None:
+    """Neither a linked file nor what lies behind a linked folder is ever named."""
+    job = (
+        "os.symlink('/etc/passwd', 'out/passwd'); os.symlink('/etc', 'out/etc')\n"
+        "os.symlink('out', 'link'); os.mkfifo('out/pipe'); open('out/bad\\n', 'w').close()\n"
+    )
+    pod.start(pod.spec(WRITE + job, outputs=("out/**", "link/*", "../../../**", "/etc/*")))
+    pod.ended()
+
+    assert list(pod.manifest()) == ["out/a"]
+
+
+def test_finished_outputs_are_published_while_the_job_runs(pod: PodSide) -> None:
+    """What no longer changes is ready; what grows is not; what is announced is at once."""
+    job = (
+        "pathlib.Path('out/new').write_text('n')\n"
+        "told = os.environ['PODCTL_RUN_DIR'] + '/announced'\n"
+        "open(told, 'a').write(os.getcwd() + '/out/new\\n')\n"
+        "while True:\n  open('out/grows', 'a').write('x'); time.sleep(0.02)\n"
+    )
+    pod.start(pod.spec(WRITE + job))
+    ready = until(lambda: "out/a" in (m := pod.manifest(name="ready.json")) and m, "ready.json")
+    seen = pod.status()
+    manifest = contract.load(contract.Manifest, pod.read("r1", "ready.json") or b"")
+
+    assert ready["out/a"] == contract.digest(b"abc")
+    assert "out/new" in ready
+    assert "out/grows" not in ready
+    assert not manifest.final
+    assert seen.ready_sha256 is not None
+
+
+def test_an_announced_output_need_not_settle(pod: PodSide) -> None:
+    """The job's word replaces the waiting."""
+    pod.env["PODCTL_PACE_SETTLE"] = "1000"
+    job = "open(os.environ['PODCTL_RUN_DIR'] + '/announced', 'a').write('out\\n')\n"
+    pod.start(pod.spec(WRITE + job + SLEEP))
+
+    ready = until(lambda: pod.manifest(name="ready.json") or None, "ready.json")
+
+    assert ready == {"out/a": contract.digest(b"abc")}
+
+
+def test_a_flood_of_log_is_bounded_and_offsets_stay(pod: PodSide) -> None:
+    """The disk holds about the cap; every byte that can be read is at its own offset."""
+    cap = MB
+    line = "n = 0\nwhile n < 6 * 2**20 // 16:\n  sys.stdout.write(f'{n:015d}\\n'); n += 1\n"
+    pause = "  if n % 4096 == 0: sys.stdout.flush(); time.sleep(0.02)\n"
+    pod.start(pod.spec(WRITE + line + pause, log_cap_bytes=cap))
+    end = pod.ended()
+    log = pod.run() / "job.log"
+    head, data = pod.log(0, 4 * MB)
+    first = data.index(b"\n") + 1
+    lines = data[first:].split(b"\n")[:-1]
+    began = head["size"] - 16 * (6 * 2**20 // 16)  # where line 0 was
+
+    assert end.rc == 0
+    assert head["base"] == head["offset"] > 4 * MB
+    assert log.stat().st_size == head["size"] == end.log_size > 6 * MB
+    assert log.stat().st_blocks * 512 < 2 * cap
+    assert [int(x) for x in lines] == list(range(int(lines[0]), int(lines[0]) + len(lines)))
+    assert began + 16 * int(lines[0]) == head["offset"] + first
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("this machine does not let us mount")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_end_is_recorded(small_disk: Path) -> None:
+    """The reserve lets manifest and exit record be written where nothing else fits."""
+    pod = PodSide(small_disk / "pod")
+    try:
+        pod.start(pod.spec(WRITE + "open('out/big', 'wb').write(bytes(20 * 2**20))\n"))
+        end = pod.ended()
+    finally:
+        pod.kill_all()
+
+    assert (end.reason, end.rc) == ("disk-full", 1)
+    assert "out/a" in pod.manifest()
+    shutil.rmtree(small_disk / "pod")

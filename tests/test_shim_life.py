@@ -1,0 +1,159 @@
+"""A run outlives its supervisor, its container and its restarts; what was lost is not done."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from remote import contract
+from tests.pod_side import PodSide, until
+
+# Counts to `last`, one step at a time, from wherever the checkpoint is. `slow` is per step.
+COUNT = """
+here = pathlib.Path('out'); here.mkdir(exist_ok=True); state = here / 'state'
+step = int(state.read_text()) if state.exists() else 0
+open('starts', 'a').write(f'{step}\\n')
+def save(*_):
+    (here / 'tmp').write_text(str(step)); os.replace(here / 'tmp', state)
+def leave(*_):
+    save(); pathlib.Path('left').write_text(str(step)); sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+while step < last:
+    step += 1; save(); time.sleep(slow)
+"""
+
+
+def count(last: int, slow: float) -> str:
+    return f"last, slow = {last}, {slow}\n{COUNT}"
+
+
+def starts(pod: PodSide) -> list[int]:
+    return [int(line) for line in (pod.work() / "starts").read_text().split()]
+
+
+def test_a_killed_supervisor_leaves_a_running_job(pod: PodSide) -> None:
+    """While the job lives the run is running; then it is lost, never done, and can go on."""
+    spec = pod.spec(count(10**6, 0.02))
+    pod.start(spec)
+    pod.file("out/state")
+    os.kill(pod.shim(), signal.SIGKILL)
+    alone = pod.status()
+    second_start = pod.start(spec)
+    job = next(p for p, c in pod.processes().items() if "last, slow" in c)
+    os.kill(job, signal.SIGKILL)
+    lost = pod.state("lost")
+    resumed = pod.start(spec)
+    until(lambda: len(starts(pod)) == 2, "the second attempt")
+
+    assert alone.state == "running"
+    assert second_start.attempt == 1
+    assert lost.exit is None
+    assert resumed.attempt == 2
+    assert starts(pod)[1] > 0
+
+
+def test_a_container_that_stops_interrupts_and_does_not_end(pod: PodSide) -> None:
+    """SIGTERM to the supervisor: the job saves, there is no exit record, the next start goes on."""
+    spec = pod.spec(count(10**6, 0.02))
+    pod.start(spec)
+    pod.file("out/state")
+    os.kill(pod.shim(), signal.SIGTERM)
+    lost = pod.state("lost")
+    saved = int(pod.file("left"))
+    pod.start(spec)
+    until(lambda: len(starts(pod)) == 2, "the second attempt")
+
+    assert lost.exit is None
+    assert starts(pod)[1] == saved
+    assert pod.status().attempt == 2
+
+
+def test_an_eviction_note_of_this_boot_interrupts(pod: PodSide) -> None:
+    """The guard's note is heeded; one from another boot is not."""
+    pod.start(pod.spec(count(10**6, 0.02)))
+    pod.file("out/state")
+    (pod.local / "evict").write_text("another boot")
+    first = pod.status()
+    until(lambda: pod.status().heartbeat_age is not None, "a heartbeat")
+    still = pod.status()
+    (pod.local / "evict").write_text(first.boot_id)
+
+    assert still.state == "running"
+    assert pod.state("lost").exit is None
+
+
+def test_a_rebooted_pod_resumes_as_the_next_attempt(pod: PodSide) -> None:
+    """All killed, the container's disk wiped: another boot, attempt 2, from the last step."""
+    spec = pod.spec(count(200, 0.01))
+    first = pod.start(spec)
+    until(lambda: int(pod.file("out/state")) > 10, "some steps")
+    pod.reboot()
+    between = pod.status()
+    second = pod.start(spec)
+    end = pod.ended()
+
+    assert between.state == "lost"
+    assert between.heartbeat_age is None
+    assert (second.attempt, end.attempt, end.rc) == (2, 2, 0)
+    assert second.boot_id != first.boot_id
+    assert starts(pod)[1] > 10
+    assert pod.manifest() == {"out/state": contract.digest(b"200")}
+
+
+def test_an_end_is_not_lost_with_its_manifest(pod: PodSide) -> None:
+    """A supervisor killed after the job's end: the next attempt commits without running it."""
+    spec = pod.spec(count(3, 0.0))
+    pod.start(spec)
+    pod.ended()
+    (pod.run() / "exit.json").unlink()
+    (pod.run() / "manifest.json").unlink()
+    lost = pod.status()
+    pod.start(spec)
+    end = pod.ended(attempt=2)
+
+    assert lost.state == "lost"
+    assert end.rc == 0
+    assert starts(pod) == [0]
+    assert "out/state" in pod.manifest()
+
+
+def test_restarts_are_counted(pod: PodSide) -> None:
+    """After `max_restarts` interruptions the run ends as lost, with what there is."""
+    spec = pod.spec(count(10**6, 0.02), max_restarts=1)
+    for attempt in (1, 2):
+        assert pod.start(spec).attempt == attempt
+        until(lambda n=attempt: (pod.work() / "starts").exists() and len(starts(pod)) == n, "start")
+        pod.file("out/state")
+        pod.reboot()
+    pod.start(spec)
+    end = pod.ended()
+
+    assert (end.attempt, end.reason) == (3, "lost")
+    assert end.rc != 0
+    assert "out/state" in pod.manifest()
+    assert len(starts(pod)) == 2
+
+
+def test_a_job_killed_together_with_its_supervisor_did_not_fail(pod: PodSide) -> None:
+    """A host that kills the job a moment before the supervisor leaves no record of a failure."""
+    spec = pod.spec(count(10**6, 0.02))
+    pod.start(spec)
+    pod.file("out/state")
+    shim = pod.shim()
+    job = next(p for p, c in pod.processes().items() if "last, slow" in c)
+    os.kill(job, signal.SIGKILL)
+    os.kill(shim, signal.SIGTERM)
+
+    assert pod.state("lost").exit is None
+
+
+def test_another_pod_can_take_a_run_over(pod: PodSide) -> None:
+    """On a shared volume the later owner has the run: the earlier one ends its job, silently."""
+    pod.start(pod.spec(count(10**6, 0.02)))
+    pod.file("out/state")
+    (pod.run() / "owner.json").write_text('{"pod": "pod2", "boot_id": "other", "generation": 2}')
+    pod.file("left")
+    until(lambda: not pod.processes(), "everything of the run to end")
+
+    assert not (pod.run() / "exit.json").exists()
+    assert not (pod.run() / "interrupted.json").exists()
