@@ -65,11 +65,13 @@ def lock(scene: Scene, run: str) -> dict[str, Any]:
     manifest = folder.manifest()
     if manifest is None or not manifest.final:
         raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
-    for entry in manifest.files:
-        _install(folder.files / entry.path, scene.project.root / entry.path)
     found = certificate.read(scene.project.root, stage.name)
     if found is None or found.run != run:
         found = _certificate(scene, run, stage, manifest)
+    safekeeping.release(scene.project.root, found)  # an earlier try may have come as far as that
+    for entry in manifest.files:
+        _install(folder.files / entry.path, scene.project.root / entry.path)
+    safekeeping.set_aside(scene.project.root, found, scene.project.state_dir / "aside" / run)
     problems = safekeeping.verify_artifacts(scene.project.root, found)
     if problems:
         raise ArtifactsNotSafe(

@@ -32,13 +32,15 @@ def main() -> int:
         terminal.say(f"{folder} holds an earlier demo: remove it for a fresh one")
         return 2
     folder.mkdir(parents=True, exist_ok=True)
-    with start_process(folder.parent / f".{folder.name}-cloud") as cloud:
+    cloud = start_process(folder.parent / f".{folder.name}-cloud")
+    try:
         terminal.say(f"the embedded cloud serves RunPod's API at {cloud.base_url}")
-        try:
-            Demo(folder, cloud.base_url, terminal).play()
-        except PodctlError as error:
-            terminal.error(error)
-            return error.exit_code
+        Demo(folder, cloud.base_url, terminal).play()
+    except PodctlError as error:
+        terminal.error(error)
+        return error.exit_code
+    finally:
+        cloud.stop()
     terminal.say(f"done in {time.monotonic() - started:.0f} s")
     return 0
 
@@ -53,7 +55,7 @@ class Demo:
 
     def play(self) -> None:
         self._podctl("init", "--demo")
-        self._podctl("doctor", may_fail=True)
+        self._podctl("doctor", "--register")
         self._podctl("plan", STAGE)
         self._podctl("run", STAGE, "-y")
         again = self._podctl("run", STAGE, "-y", may_fail=True)
@@ -101,7 +103,10 @@ class Demo:
             say(f"  PASS  {criterion.criterion}: {criterion.detail or criterion.measured}")
         say(f"  the adapter opens with peft: {opened}")
         say(f"  pods left at the provider: {len(pods)}")
-        say(f"  ledger ${books['ledger_usd']:.4f}, the cloud's bill ${books['billed_usd']:.4f}")
+        ours, theirs = (
+            sum(row[key] for row in books["pods"]) for key in ("ledger_usd", "billed_usd")
+        )
+        say(f"  ledger ${ours:.4f}, the cloud's bill ${theirs:.4f}")
         if pods:
             raise PodctlError("a pod is left at the provider", hint="podctl gc")
         if not books["agrees"]:
