@@ -163,11 +163,11 @@ def start_cloud(
 
 
 def until(look: Callable[[], T | None], seconds: float = 20.0) -> T:
-    """What `look` returns once it is neither None nor False; fails at the deadline."""
+    """What `look` returns once it is true, or not empty; fails at the deadline."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
-        if found is not None and found is not False:
+        if found:
             return found
         time.sleep(0.02)
     raise AssertionError(f"nothing within {seconds} s")

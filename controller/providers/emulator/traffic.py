@@ -27,13 +27,13 @@ class Traffic:
         async def sending(message: Message) -> None:
             nonlocal status, headers
             if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = dict(Headers(scope=message))
-            else:
-                reply.extend(message.get("body", b""))
-            stream = headers.get("content-type", "").startswith("text/event-stream")
-            opened = stream and message["type"] == "http.response.start"
-            if opened or not (stream or message.get("more_body", True)):
+                await send(message)  # adds headers to it on the way
+                status, headers = message["status"], dict(Headers(scope=message))
+                if _streams(headers):
+                    self._write(scope, request, status, headers, b"")
+                return
+            reply.extend(b"" if _streams(headers) else message.get("body", b""))
+            if not message.get("more_body") and not _streams(headers):
                 # Written before it is sent: whoever has the reply finds the record.
                 self._write(scope, request, status, headers, bytes(reply))
             await send(message)
@@ -57,3 +57,7 @@ class Traffic:
             os.write(descriptor, json.dumps(record).encode() + b"\n")
         finally:
             os.close(descriptor)
+
+
+def _streams(headers: dict[str, str]) -> bool:
+    return headers.get("content-type", "").startswith("text/event-stream")
