@@ -145,9 +145,10 @@ def test_no_blanket_except() -> None:
                 kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
                 if any(kind is None or dotted(kind) in BROAD for kind in kinds):
                     yield node.lineno
-            suppresses = isinstance(node, ast.Call) and dotted(node.func).endswith("suppress")
-            if suppresses and any(dotted(kind) in BROAD for kind in node.args):
-                yield node.lineno
+        for call in calls(tree):
+            suppresses = dotted(call.func).endswith("suppress")
+            if suppresses and any(dotted(kind) in BROAD for kind in call.args):
+                yield call.lineno
 
     assert violations(check) == []
 
