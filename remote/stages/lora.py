@@ -32,6 +32,8 @@ def make_trainer(
     callbacks: list[TrainerCallback],
 ) -> SFTTrainer:
     """A trainer over rows that are tokens already; adapters name `parameters.model` as base."""
+    # A path of this pod would mean nothing at home: adapters and cards name the model instead.
+    model.name_or_path = model.config._name_or_path = parameters.model
     trainer = SFTTrainer(
         model=model,
         args=make_config(parameters, bool(held)),
@@ -48,9 +50,6 @@ def make_trainer(
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)  # `Reporting` says the same, shorter
-    # A path of this pod would mean nothing at home.
-    adapted: Any = trainer.model
-    adapted.peft_config["default"].base_model_name_or_path = parameters.model
     return trainer
 
 

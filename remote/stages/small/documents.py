@@ -43,8 +43,8 @@ class Library:
         self._by_kind: dict[str, list[Instruction]] = {}
         for one in instructions:
             self._by_kind.setdefault(one.kind, []).append(one)
-        # Lists and capital letters are learned last: they are drawn more often.
-        self._kinds = [*self._by_kind, "list", "uppercase", "capital"]
+        # Those that are learned last are drawn more often.
+        self._kinds = [*self._by_kind, "list", "capital", "sentence"]
 
     def document(self) -> str:
         """The next document, without its end-of-text token."""

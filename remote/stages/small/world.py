@@ -159,12 +159,16 @@ def _lists() -> Iterator[Instruction]:
             yield from _make("list", answer, facts, kind=kind, letter=letter)
 
 
+_BY = ("and", "plus")
+
+
 def _sums() -> Iterator[Instruction]:
     for first, second in product(range(10), range(10)):
         total = NUMBERS[first + second]
         used = (NUMBERS[first], NUMBERS[second], total)
+        orders = (used[:2], used[1::-1])
         facts: list[Check] = [
-            {"check": "contains", "values": [total]},
+            {"check": "accepts", "values": [f"{a} {by} {b}" for a, b in orders for by in _BY]},
             {"check": "excludes", "values": [one for one in NUMBERS if one not in used]},
             {"check": "ends_with", "value": f" {total}."},
         ]

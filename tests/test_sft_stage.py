@@ -1,0 +1,255 @@
+"""Stage 1C for real: the small model is trained, killed, resumed and stopped; its adapter opens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="the training stack is not installed")
+pytest.importorskip("trl", reason="the training stack is not installed")
+
+from jobs.catalog import load_stages
+from jobs.criteria import evaluate
+from remote.stages import sft
+from remote.stages.failure import StageError
+from remote.stages.parameters import SftParameters, parse
+from remote.stages.small import dataset
+
+REPOSITORY = Path(sft.__file__).parents[2]
+OUT = Path("checkpoints/stage1_sft")
+DATA = "data/stage1/sft_training_data.jsonl"
+PARAMETERS = {
+    "model": "small",
+    "max_steps": 60,
+    "accumulation": 1,
+    "save_steps": 20,
+    "log_steps": 2,
+    "learning_rate": 5e-4,
+}
+DEADLINE = 120.0  # seconds for one training process
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sft")]
+
+
+def work_folder(folder: Path, **parameters: Any) -> Path:
+    (folder / DATA).parent.mkdir(parents=True)
+    (folder / DATA).write_text(dataset.text(200))
+    (folder / "parameters.json").write_text(json.dumps(PARAMETERS | parameters))
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {
+        "PODCTL_PARAMETERS": str(folder / "parameters.json"),
+        "PODCTL_METRICS": str(folder / "metrics.jsonl"),
+        "PODCTL_RUN_DIR": str(folder),
+        "PYTHONPATH": str(REPOSITORY),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def train_here(folder: Path, **changes: Any) -> int:
+    """The stage in this process, in `folder`; its exit status."""
+    before, handler = Path.cwd(), signal.getsignal(signal.SIGTERM)
+    os.chdir(folder)
+    try:
+        return sft.run(parse(SftParameters, json.dumps(PARAMETERS | changes).encode()))
+    finally:
+        os.chdir(before)
+        signal.signal(signal.SIGTERM, handler)
+
+
+def interrupted(folder: Path, number: int) -> int:
+    """The stage as a process that gets signal `number` at its first checkpoint; its status."""
+    with (folder / "job.log").open("wb") as log:
+        job = subprocess.Popen(
+            [sys.executable, "-m", "remote.stages.sft"],
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        deadline = time.monotonic() + DEADLINE
+        while not (folder / "announced").exists() and job.poll() is None:
+            assert time.monotonic() < deadline, (folder / "job.log").read_text()[-2000:]
+            time.sleep(0.01)
+        job.send_signal(number)
+        return job.wait(timeout=DEADLINE)
+
+
+def losses(folder: Path) -> list[tuple[int, float | None, float | None]]:
+    lines = (folder / OUT / "training_log.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    return [(one["step"], one["loss"], one["eval_loss"]) for one in records]
+
+
+def steps_saved(folder: Path) -> set[int]:
+    return {int(path.name.split("-")[1]) for path in (folder / OUT).glob("checkpoint-*")}
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    import torch
+
+    for name in ("PODCTL_METRICS", "PODCTL_RUN_DIR", "PODCTL_PARAMETERS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, to compare with."""
+    folder = work_folder(tmp_path_factory.mktemp("trained"))
+    assert train_here(folder) == 0
+    return folder
+
+
+def test_criteria_of_stage1c_pass(trained: Path) -> None:
+    """The loss falls, the adapter is there, everything opens: stage1c's own criteria say so."""
+    findings = evaluate(load_stages({})["stage1c"].criteria, trained)
+
+    assert [(one.criterion, one.detail) for one in findings if one.status != "PASS"] == []
+
+
+def test_record_tells_what_was_trained_on_what(trained: Path) -> None:
+    """Hyper-parameters, data and versions stand beside the adapter; no path of the machine does."""
+    document = json.loads((trained / OUT / "hyperparameters.json").read_text())
+    config = json.loads((trained / OUT / "adapter_config.json").read_text())
+
+    assert document["parameters"]["learning_rate"] == 5e-4
+    assert document["data"]["trained_on"] == 190
+    assert document["environment"]["trl"]
+    assert config["base_model_name_or_path"] == "small"
+    assert config["r"] == 16
+    assert len(config["target_modules"]) == 14  # seven linear layers in each of two blocks
+    for name in ("hyperparameters.json", "adapter_config.json", "README.md"):
+        assert str(REPOSITORY) not in (trained / OUT / name).read_text()
+
+
+def test_adapter_opens_and_answers(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """peft loads the adapter onto the base, and the pair answers in words."""
+    from remote.stages.open_adapter import ask
+
+    monkeypatch.chdir(trained)
+    answer = ask(OUT, "What is the capital of Peru?")
+
+    assert "81,920 adapter weights on small" in answer
+    assert "->" in answer
+
+
+def test_adapter_that_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
+    """An adapter of another shape is an error that names its base, not a traceback."""
+    import shutil
+
+    from remote.stages.open_adapter import ask
+
+    folder = tmp_path / "adapter"
+    shutil.copytree(trained / OUT, folder)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"r": 4}))
+
+    with pytest.raises(StageError, match="does not fit its base 'small'"):
+        ask(folder, "What is the capital of Peru?")
+
+
+def test_kill_and_resume_give_the_same_losses(trained: Path, tmp_path: Path) -> None:
+    """kill -9 after the first checkpoint; the second attempt ends bit for bit where one would."""
+    folder = work_folder(tmp_path / "killed")
+    assert interrupted(folder, signal.SIGKILL) == -signal.SIGKILL
+    assert not (folder / OUT / "hyperparameters.json").exists()
+
+    assert train_here(folder) == 0
+    document = json.loads((folder / OUT / "hyperparameters.json").read_text())
+    name = "adapter_model.safetensors"
+    assert document["result"]["resumed_from"] is not None
+    assert losses(folder) == losses(trained)
+    assert (folder / OUT / name).read_bytes() == (trained / OUT / name).read_bytes()
+
+
+def test_sigterm_saves_a_checkpoint_and_ends(trained: Path, tmp_path: Path) -> None:
+    """An eviction costs no step that was done: a checkpoint is written before the process ends."""
+    folder = work_folder(tmp_path / "stopped", save_steps=1000, max_steps=4000)
+    (folder / "announced").unlink(missing_ok=True)
+    metrics = folder / "metrics.jsonl"
+    with (folder / "job.log").open("wb") as log:
+        job = subprocess.Popen(
+            [sys.executable, "-m", "remote.stages.sft"],
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    deadline = time.monotonic() + DEADLINE
+    while not (metrics.exists() and '"step": 4,' in metrics.read_text()):
+        assert time.monotonic() < deadline
+        assert job.poll() is None, (folder / "job.log").read_text()[-2000:]
+        time.sleep(0.01)
+    asked = time.monotonic()
+    job.terminate()
+
+    assert job.wait(timeout=30) == sft.ENDED_BY_SIGTERM
+    assert time.monotonic() - asked < 15
+    (step,) = steps_saved(folder)
+    assert step >= 4
+    assert (folder / "announced").read_text() == f"{OUT}/checkpoint-{step}\n"
+
+
+def test_only_completion_and_end_are_learned(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels cover the response and end of text, and nothing of the prompt; no token is special."""
+    from remote.stages.data import IGNORED, read_pairs, to_row
+    from remote.stages.model import load_tokenizer, resolve
+
+    tokenizer = load_tokenizer(resolve("small"))
+    pair = read_pairs(trained / DATA)[0]
+    row = to_row(pair, tokenizer, 256)
+    learned = [label for label in row.labels if label != IGNORED]
+
+    assert tokenizer.decode(learned) == pair.completion + tokenizer.eos_token
+    assert tokenizer.decode(row.tokens) == pair.prompt + pair.completion + tokenizer.eos_token
+    assert row.labels[-len(learned) :] == row.tokens[-len(learned) :]
+    assert not set(row.tokens[:-1]) & set(tokenizer.all_special_ids)
+    assert tokenizer.chat_template is None
+
+
+def test_leaked_template_and_long_rows_are_refused() -> None:
+    """A special token in the text, or a row over max_length, ends the stage with its line."""
+    from remote.stages.data import Pair, to_row
+    from remote.stages.model import load_tokenizer, resolve
+
+    tokenizer = load_tokenizer(resolve("small"))
+    with pytest.raises(StageError, match="line 7: the text holds the special token"):
+        to_row(Pair("Hi<|endoftext|>\n", " Hi.", 7), tokenizer, 256)
+    with pytest.raises(StageError, match=r"line 8 has .* max_length is 8"):
+        to_row(Pair("A rather long prompt\n", " Hi.", 8), tokenizer, 8)
+
+
+def test_divergence_ends_the_stage(tmp_path: Path) -> None:
+    """A loss that is no number stops the training with its step and what to lower."""
+    folder = work_folder(tmp_path / "diverged")
+    with pytest.raises(StageError, match=r"at step \d+") as caught:
+        train_here(folder, learning_rate=1e30, max_steps=10, save_steps=5)
+
+    assert "learning_rate" in caught.value.remedy
+    assert not (folder / OUT / "adapter_model.safetensors").exists()
+
+
+def test_unknown_model_is_a_clear_error(tmp_path: Path) -> None:
+    """A hub id that cannot be had offline says so at once, instead of waiting for a network."""
+    folder = work_folder(tmp_path / "unknown")
+    with pytest.raises(StageError, match="cannot be loaded"):
+        train_here(folder, model="nobody/no-such-model")
