@@ -64,15 +64,16 @@ def command(
 
 def _project() -> Project | None:
     try:
-        return find()
+        project = find()
     except NotFound:
         return None
+    project.prepare()
+    return project
 
 
 def _state_of(project: Project | None) -> Path:
     """The project's own cloud, or the user's."""
     if project is not None:
-        project.prepare()
         return project.state_dir / "emulator"
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(home) / "podctl" / "emulator"
