@@ -9,6 +9,7 @@ import pytest
 
 from controller.providers.emulator.settings import EmulatorSettings
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
+from tests.laptop import Laptop
 from tests.pod_side import PodSide
 
 
@@ -51,3 +52,9 @@ def pod(tmp_path: Path) -> Iterator[PodSide]:
     pod = PodSide(tmp_path / "pod")
     yield pod
     pod.kill_all()
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, cloud: EmulatedCloud) -> Laptop:
+    """A project folder whose provider is the embedded cloud; `write` makes its one stage."""
+    return Laptop(tmp_path / "project", cloud)

@@ -1,0 +1,131 @@
+"""A researcher's laptop: a project folder, and podctl's own commands in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from state.database import open_database
+from state.journal import Journal
+from tests.emulated_cloud import EmulatedCloud
+
+COMMAND_SECONDS = 90.0
+
+CONFIG = """
+[project]
+name = "try"
+provider = "emulator"
+
+[budget]
+project_usd = 50.0
+
+[pod]
+settle_seconds = 2
+boot_minutes = {boot_minutes}
+
+[stages.hello]
+title = "Say hello"
+command = ["bash", "job.sh"]
+inputs = ["job.sh", "in.txt"]
+outputs = ["out/**"]
+hours = 0.01
+max_hours = 0.1
+criteria = [{{ kind = "value", path = "out/result.json", key = "ok", equals = true }}]
+
+[stages.hello.hardware]
+gpus = ["NVIDIA L40S", "NVIDIA GeForce RTX 4090"]
+disk_gb = 10
+volume_gb = 20
+
+{more}
+"""
+
+JOB = """
+set -e
+echo begin
+mkdir -p out
+sleep {seconds}
+cp in.txt out/copy.txt
+echo '{{"ok": {ok}}}' > out/result.json
+echo end
+exit {rc}
+"""
+
+
+@dataclass
+class Laptop:
+    """One project of one person, with the embedded cloud as its provider."""
+
+    folder: Path
+    cloud: EmulatedCloud
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, *, seconds: float = 0.2, ok: str = "true", rc: int = 0, **config: Any) -> None:
+        """A project with the one stage `hello`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        chosen = {"boot_minutes": 1, "more": ""} | config
+        (self.folder / "podctl.toml").write_text(CONFIG.format(**chosen))
+        self.job(seconds=seconds, ok=ok, rc=rc)
+        (self.folder / "in.txt").write_text("hi\n")
+
+    def job(self, *, seconds: float = 0.2, ok: str = "true", rc: int = 0) -> None:
+        (self.folder / "job.sh").write_text(JOB.format(seconds=seconds, ok=ok, rc=rc))
+
+    def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
+        """A podctl that runs on; its own process group, as a terminal's job has."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "controller", *words],
+            cwd=self.folder,
+            env=os.environ
+            | {"PODCTL_EMULATOR_URL": self.cloud.base_url, "NO_COLOR": "1"}
+            | self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **more,
+        )
+
+    def podctl(self, *words: str, expect: int = 0, **more: Any) -> Done:
+        """Run one command to its end; its exit code must be `expect`."""
+        process = self.start(*words, **more)
+        try:
+            out, err = process.communicate(timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"podctl {words} hangs:\n{out}\n{err}") from None
+        assert process.returncode == expect, f"{process.returncode}\n{out}\n{err}"
+        return Done(process.returncode, out, err)
+
+    def json(self, *words: str, expect: int = 0) -> Any:
+        return json.loads(self.podctl(*words, "--json", expect=expect).out)
+
+    def journal(self) -> Journal:
+        return Journal(open_database(self.folder / ".podctl" / "state.db", readonly=True))
+
+    def living_pods(self) -> list[dict[str, Any]]:
+        """What the cloud still has, in any state but gone."""
+        return [p for p in self.cloud.api("GET", "/v2/pods").body["pods"]]
+
+    def assert_books_agree(self) -> None:
+        """Ledger and bill, per pod, to the cent."""
+        found = self.json("cost", "--reconcile")
+        assert found["pods"]
+        for row in found["pods"]:
+            assert abs(row["ledger_usd"] - row["billed_usd"]) < 0.01, row
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str

@@ -1,0 +1,269 @@
+"""The main job: rent, train, pull, verify, lock, shut down; and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.emulated_cloud import until
+from tests.laptop import Laptop
+
+LOST = {"name": "drop_reply", "times": 1}
+
+
+def test_one_command_rents_runs_pulls_locks_and_ends_the_pod(laptop: Laptop) -> None:
+    """Artifacts are here and read-only, the lock is written, no pod is left, the bill agrees."""
+    laptop.write()
+    laptop.podctl("run", "hello", "-y")
+
+    assert (laptop.folder / "out" / "copy.txt").read_text() == "hi\n"
+    assert stat.S_IMODE((laptop.folder / "out" / "copy.txt").stat().st_mode) == 0o444
+    lock = json.loads((laptop.folder / "locks" / "hello.json").read_text())
+    assert lock["run"] == "hello-0001"
+    assert {one["status"] for one in lock["criteria"]} == {"PASS"}
+    assert {one["path"] for one in lock["inputs"]} == {"in.txt", "job.sh"}
+    assert "[x] **hello**" in (laptop.folder / "STATUS.md").read_text()
+    assert laptop.living_pods() == []
+    laptop.assert_books_agree()
+    assert "begin\nend\n" in laptop.podctl("logs", "hello").out
+
+
+def test_a_locked_stage_refuses_until_it_is_unlocked(laptop: Laptop) -> None:
+    """Exit code 4 with when and at what price; unlock archives the certificate."""
+    laptop.write()
+    laptop.podctl("run", "hello", "-y")
+
+    refused = laptop.podctl("run", "hello", "-y", expect=4)
+    laptop.podctl("unlock", "hello", "--reason", "the input changed")
+    laptop.podctl("run", "hello", "-y")
+
+    assert "locked since" in refused.err
+    assert "a re-run would cost" in refused.err
+    assert (laptop.folder / "locks" / "archive" / "hello-1.json").exists()
+    assert len(laptop.journal().runs("hello")) == 2
+
+
+def test_a_lost_reply_of_the_create_is_settled_by_listing(laptop: Laptop) -> None:
+    """One pod is ever created, and it is the one that runs."""
+    laptop.write()
+    laptop.cloud.faults(LOST)
+    told = laptop.podctl("run", "hello", "-y")
+
+    assert "found pod" in told.err
+    assert len(laptop.cloud.state()["pods"]) == 1
+    assert laptop.living_pods() == []
+
+
+def test_capacity_is_looked_for_at_the_next_price(laptop: Laptop) -> None:
+    """The cheaper type has none: the dearer is rented."""
+    laptop.write()
+    fault = {"name": "no_capacity", "match": {"gpu": "NVIDIA GeForce RTX 4090"}, "value": "stale"}
+    laptop.cloud.faults(fault)
+    told = laptop.podctl("run", "hello", "-y")
+
+    assert "renting 1 x RTX 4090" in told.err
+    assert "renting 1 x L40S" in told.err
+
+
+def test_no_capacity_anywhere_says_what_was_tried(laptop: Laptop) -> None:
+    """Exit code 9; nothing was rented."""
+    laptop.write()
+    laptop.cloud.faults({"name": "no_capacity", "value": "stale"})
+    told = laptop.podctl("run", "hello", "-y", expect=9)
+
+    assert "NVIDIA GeForce RTX 4090" in told.err
+    assert "NVIDIA L40S" in told.err
+    assert laptop.cloud.state()["pods"] == []
+
+
+def test_a_balance_too_low_is_refused_before_renting(laptop: Laptop) -> None:
+    """Exit code 6."""
+    laptop.write()
+    laptop.cloud.set_balance(0.5)
+    told = laptop.podctl("run", "hello", "-y", expect=6)
+
+    assert "balance" in told.err
+    assert laptop.cloud.state()["pods"] == []
+
+
+def test_a_worst_case_over_the_budget_is_refused_before_renting(laptop: Laptop) -> None:
+    """Exit code 6, with the sum."""
+    laptop.write()
+    told = laptop.podctl("run", "hello", "-y", "--budget", "0.10", expect=6)
+
+    assert "worst case" in told.err
+
+
+def test_a_failing_job_is_pulled_and_its_pod_parked(laptop: Laptop) -> None:
+    """No lock; the log is here; the disk's price a day is told; stop --terminate ends it."""
+    laptop.write(rc=3)
+    told = laptop.podctl("run", "hello", "-y", expect=1)
+    files = laptop.folder / ".podctl" / "runs" / "hello-0001" / "files"
+
+    assert "ended with 3" in told.err
+    assert (files / "out" / "copy.txt").exists()
+    assert not (laptop.folder / "locks" / "hello.json").exists()
+    assert not (laptop.folder / "out").exists()
+    assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
+    assert "a day" in laptop.podctl("cost").out
+    laptop.podctl("stop", "hello", "--terminate", "-y")
+    assert laptop.living_pods() == []
+    laptop.assert_books_agree()
+
+
+def test_criteria_that_are_not_met_lock_nothing(laptop: Laptop) -> None:
+    """Exit code 5; the measured value is on screen."""
+    laptop.write(ok="false")
+    told = laptop.podctl("run", "hello", "-y", expect=5)
+
+    assert "False" in told.err
+    assert not (laptop.folder / "locks").exists() or not list((laptop.folder / "locks").iterdir())
+
+
+def test_a_missing_input_is_named_before_renting(laptop: Laptop) -> None:
+    """Exit code 3."""
+    laptop.write()
+    (laptop.folder / "in.txt").unlink()
+    told = laptop.podctl("run", "hello", "-y", expect=3)
+
+    assert "in.txt" in told.err
+    assert laptop.cloud.state()["pods"] == []
+
+
+def test_nothing_is_rented_without_an_answer_to_the_question(laptop: Laptop) -> None:
+    """Not on a terminal: exit code 2 naming the flag."""
+    laptop.write()
+    told = laptop.podctl("run", "hello", expect=2)
+
+    assert "-y" in told.err
+    assert laptop.cloud.state()["pods"] == []
+
+
+def test_a_pod_whose_ssh_never_comes_is_replaced(laptop: Laptop) -> None:
+    """The first is terminated before the second is rented."""
+    laptop.write(boot_minutes=0.05)
+    laptop.cloud.faults({"name": "no_runtime", "times": 1})
+    laptop.podctl("run", "hello", "-y")
+    pods = laptop.cloud.state()["pods"]
+
+    assert len(pods) == 2
+    assert laptop.living_pods() == []
+    laptop.assert_books_agree()
+
+
+def test_ctrl_c_detaches_and_sync_brings_it_home(laptop: Laptop) -> None:
+    """The job goes on; the message says what bills; exit code 130."""
+    laptop.write(seconds=3)
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 40)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert "billing goes on" in err
+    laptop.podctl("sync")
+    assert (laptop.folder / "locks" / "hello.json").exists()
+    assert len(laptop.cloud.state()["pods"]) == 1
+
+
+def test_a_second_controller_is_told_who_drives(laptop: Laptop) -> None:
+    """Exit code 75 with the pid of the first."""
+    laptop.write(seconds=4)
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 40)
+    told = laptop.podctl("run", "hello", "-y", expect=75)
+    process.communicate(timeout=60)
+
+    assert str(process.pid) in told.err
+    assert process.returncode == 0
+
+
+def test_stop_ends_a_run_early_and_pulls_first(laptop: Laptop) -> None:
+    """What the job wrote until then is here; the pod is gone."""
+    laptop.write(seconds=60)
+    (laptop.folder / "job.sh").write_text("mkdir -p out; echo early > out/early.txt; sleep 60\n")
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 40)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    laptop.podctl("stop", "hello", "--terminate", "-y")
+    files = laptop.folder / ".podctl" / "runs" / "hello-0001" / "files"
+
+    assert (files / "out" / "early.txt").read_text() == "early\n"
+    assert laptop.living_pods() == []
+
+
+def test_kill_9_at_five_moments_ends_in_the_same_place(laptop: Laptop) -> None:
+    """One pod is ever billed at a time, one job runs, and the stage is locked."""
+    laptop.write(seconds=2)
+    for delay in (0.5, 1.0, 1.6, 2.4, 3.2):
+        process = laptop.start("run", "hello", "-y")
+        try:
+            process.communicate(timeout=delay)
+        except Exception:  # noqa: BLE001 (whatever it was doing, it dies now)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        assert len(laptop.living_pods()) <= 1
+    if not (laptop.folder / "locks" / "hello.json").exists():
+        laptop.podctl("run", "hello", "-y")
+
+    assert (laptop.folder / "locks" / "hello.json").exists()
+    laptop.podctl("sync")
+    assert laptop.living_pods() == []
+    runs = laptop.journal().runs("hello")
+    assert len(runs) == 1
+    laptop.assert_books_agree()
+
+
+def test_a_key_that_is_no_longer_accepted_stops_the_drive(laptop: Laptop) -> None:
+    """Exit code 10 with what to do by hand; nothing is forgotten."""
+    laptop.write()
+    body = {"title": "Unauthorized", "status": 401, "detail": "missing bearer token"}
+    value = {"status": 401, "body": body, "type": "application/problem+json"}
+    laptop.cloud.faults({"name": "respond", "match": {"path": "^/v2/"}, "value": value})
+    told = laptop.podctl("run", "hello", "-y", expect=10)
+
+    assert "RUNPOD_API_KEY" in told.err or "key" in told.err
+
+
+def _running(laptop: Laptop) -> bool:
+    """Whether the journal says that a job was started."""
+    if not (laptop.folder / ".podctl" / "state.db").exists():
+        return False
+    journal = laptop.journal()
+    return any(
+        op.step == "start-job" and op.phase == "done"
+        for lease in journal.leases()
+        for op in journal.ops(lease.id)
+    )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
+    laptop: Laptop, tmp_path: Path
+) -> None:
+    """Exit code 7; with room again, sync finishes the job."""
+    laptop.write()
+    (laptop.folder / "job.sh").write_text(
+        "mkdir -p out; head -c 30000000 /dev/urandom > out/big.bin;"
+        " echo '{\"ok\": true}' > out/result.json\n"
+    )
+    runs = laptop.folder / ".podctl" / "runs"
+    runs.mkdir(parents=True, mode=0o700)
+    os.chmod(runs.parent, 0o700)
+    assert os.system(f"mount -t tmpfs -o size=8m,mode=0700 none {runs}") == 0
+    try:
+        told = laptop.podctl("run", "hello", "-y", expect=7)
+        assert len(laptop.living_pods()) == 1
+        assert os.system(f"mount -o remount,size=200m {runs}") == 0
+        laptop.podctl("sync")
+    finally:
+        os.system(f"umount {runs}")
+
+    assert "bytes" in told.err
+    assert laptop.living_pods() == []
