@@ -53,7 +53,7 @@ def decreases(series: Sequence[float]) -> Trend:
 
 def _blocks(series: Sequence[float]) -> list[float]:
     """Means of 10 to 50 consecutive blocks of nearly the same length."""
-    count = min(MAX_BLOCKS, max(MIN_POINTS, len(series) // 4))
+    count = min(MAX_BLOCKS, max(MIN_POINTS, len(series) // 2))
     edges = [round(place * len(series) / count) for place in range(count + 1)]
     return [fmean(series[a:b]) for a, b in pairwise(edges)]
 
