@@ -86,15 +86,16 @@ class Gate:
         self, fault: Fault, scope: Scope, receive: _Replay, send: Send, wire: Send, key: str | None
     ) -> None:
         """What a fault makes of one request."""
+        unheard = self._with_headers(_nowhere, key or "")  # complete, as every reply is
         if fault.name in ("drop_reply", "delete_ambiguous"):
-            await self._answer(scope, receive, _nowhere, key)
+            await self._answer(scope, receive, unheard, key)
             cut(wire)
         elif fault.name == "commit_late":
             cut(wire)
             await asyncio.sleep(float(fault.value or 0))
-            await self._answer(scope, receive, _nowhere, key)
+            await self._answer(scope, receive, unheard, key)
         elif fault.name == "fail_after_commit":
-            await self._answer(scope, receive, _nowhere, key)
+            await self._answer(scope, receive, unheard, key)
             await Problem(500, "internal server error").response()(scope, receive, send)
         elif fault.name == "slow_request":
             await asyncio.sleep(float(fault.value or 0))
