@@ -235,8 +235,9 @@ class Guard:
     def _try(self, overdue: bool, why: str) -> None:
         """Stop the pod when overdue, prove that it could when not; slower after each failure."""
         if overdue:
+            say("stopping this pod: " + why)  # first: nothing is said once the order is carried out
             failed = self.api.stop()
-            say("stopping this pod: %s (%s)" % (why, failed or "accepted"))
+            say("the order to stop is " + ("refused: " + failed if failed else "accepted"))
             again = self.slowest if failed is None else 0.0  # still alive then: once more
         elif self.armed:
             self.pause = self.tick
