@@ -32,6 +32,8 @@ def judge(scene: Scene, run: str) -> dict[str, Any]:
     verdict = "PASS" if criteria.passed(findings) else "FAIL"
     if verdict == "FAIL" and not any(str(one.status) == "FAIL" for one in findings):
         verdict = "INCONCLUSIVE"
+    for one in findings:
+        scene.tell(f"  {one.status}  {one.criterion}: {one.detail}")
     return {"verdict": verdict, "findings": [one.as_dict() for one in findings]}
 
 

@@ -57,6 +57,7 @@ class Eyes:
             asked=dict(memory.asked),
             listed=frozenset(memory.listed),
             throttled_until=memory.throttled_until,
+            pull_failures=memory.pull_failures,
             pull_retry_at=memory.pull_retry_at,
             ready_pulled=memory.ready_pulled,
             spent_usd=self._spent(),

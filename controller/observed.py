@@ -51,6 +51,7 @@ class Observed:
     asked: Mapping[str, float] = field(default_factory=dict)  # pod → last terminate or stop
     listed: frozenset[str] = frozenset()  # pods that a listing showed to this process
     throttled_until: float = 0.0
+    pull_failures: int = 0  # of this process: another start begins to count anew
     pull_retry_at: float = 0.0
     ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
     spent_usd: float = 0.0  # by this lease

@@ -218,6 +218,7 @@ class Hands:
             found = bring(self.scene, self._agent(action.run), action.run, self._seen.contact)
             return Outcome(data=found)
         except PodctlError as error:
+            self.scene.memory.pull_failures += 1
             self.scene.memory.pull_retry_at = self.scene.clock.now() + PULL_PAUSE
             self.scene.tell(f"the pull is not complete: {_explained(error)}")
             return Outcome("fail", {"why": _explained(error)})
@@ -233,6 +234,7 @@ class Hands:
 
     def finish(self, _: plan.Finish) -> Outcome:
         self.scene.memory.ready_pulled = None
+        self.scene.memory.pull_failures = 0
         return Outcome()
 
     def close(self, _: plan.Close) -> Outcome:

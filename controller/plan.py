@@ -293,7 +293,7 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _conclude(run)
     if (blocked := run.broken or rental.refused) and not run.started:
         return Finish(run.run, "refused", blocked)
-    if rental.abandon and (run.pull_failures or seen.contact is None or not seen.contact.reached):
+    if rental.abandon and (seen.pull_failures or seen.contact is None or not seen.contact.reached):
         return Finish(run.run, "abandoned", rental.abandon)
     if seen.contact is not None and seen.contact.reached:
         return _with_agent(seen, policy, run)
@@ -451,7 +451,7 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _replace(seen, f"preflight: {ended.detail}")
     if seen.now < seen.pull_retry_at:
         return Wait(seen.pull_retry_at - seen.now, "before pulling again")
-    if run.pull_failures >= policy.pull_tries and not seen.rental.abandon:
+    if seen.pull_failures >= policy.pull_tries and not seen.rental.abandon:
         return Leave(
             "artifacts-not-safe",
             f"Not every artifact of {run.stage} could be brought here and verified; "
@@ -472,7 +472,7 @@ def _conclude(run: RunFacts) -> Action:
     if run.broken:
         return Finish(run.run, "failed", run.broken)
     if run.verdict != "PASS":
-        return Finish(run.run, "criteria", f"criteria: {run.verdict}")
+        return Finish(run.run, "criteria", run.shortfall or run.verdict)
     return Finish(run.run, "passed") if run.locked else Lock(run.run)
 
 

@@ -66,10 +66,10 @@ class RunFacts:
     starts: int = 0
     stopping: str | None = None  # reason, once a stop was asked for
     pulled: bool = False  # every declared artifact of the final manifest is here
-    pull_failures: int = 0
     rc: int | None = None
     reason: str = ""
     verdict: str | None = None  # PASS | FAIL | INCONCLUSIVE
+    shortfall: str = ""  # the criteria that are not met, with what was measured
     locked: bool = False
     outcome: str | None = None  # passed | failed | criteria | stopped | …
     why: str = ""
@@ -222,6 +222,12 @@ def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"pod_starts": rental.pod_starts + 1, "parked": False, "reached": False}
 
 
+def _judged(_: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
+    missed = [one for one in data["findings"] if one["status"] != "PASS"]
+    shortfall = "; ".join(f"{one['status']} {one['criterion']}: {one['detail']}" for one in missed)
+    return {"verdict": data["verdict"], "shortfall": shortfall}
+
+
 Handler = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 
 
@@ -268,8 +274,7 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
         "rc": data["rc"],
         "reason": data["reason"],
     },
-    (Step.PULL, "fail"): lambda run, _: {"pull_failures": run.pull_failures + 1},
-    (Step.JUDGE, "note"): lambda _, data: {"verdict": data["verdict"]},
+    (Step.JUDGE, "note"): _judged,
     (Step.LOCK, "done"): _set(locked=True),
     (Step.LOCK, "fail"): lambda _, data: {"broken": data["why"]},
     (Step.FINISH, "note"): lambda _, data: {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import random
 import shlex
 import time
@@ -18,24 +19,43 @@ from types import TracebackType
 
 import paramiko
 
-from controller.errors import ConnectionLost, UsageError
+from controller.errors import UsageError
 from controller.hostkeys import HostKey, PinnedKeys
 from controller.keepalive import Pulse, WatchedSocket
 from controller.providers import Endpoint
-from controller.stream import CAP, WINDOW, Result, Sender, Stream, Unreachable
+from controller.stream import (
+    CAP,
+    WINDOW,
+    AuthRefused,
+    CommandFailed,
+    CommandTimeout,
+    Result,
+    Sender,
+    Stream,
+    Unreachable,
+)
 from remote.contract import ENV_ROOT, Layout
 
+__all__ = [
+    "AuthRefused",
+    "CommandFailed",
+    "CommandTimeout",
+    "Result",
+    "Session",
+    "Stream",
+    "Timing",
+    "Unreachable",
+    "command_line",
+    "remote_root",
+]
+
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
+FAILURES = (OSError, EOFError, paramiko.SSHException)
 NO_REKEY = 2**40  # bytes: a re-key in a long one-way transfer can stall it
 
-# Its thread reports every lost connection as an error; here that is an ordinary event.
-logging.getLogger("paramiko").addHandler(logging.NullHandler())
-
-
-class AuthRefused(ConnectionLost):
-    """sshd answers and does not accept our key."""
-
-    code = "auth-refused"
+# Its thread logs a traceback for every lost connection; here that is an ordinary event, and it
+# reaches the caller as an exception.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -128,6 +148,11 @@ class Session:
         return self._identity.clock
 
     @property
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What the library raises when a connection ends under one's hands."""
+        return FAILURES
+
+    @property
     def alive(self) -> bool:
         """False once the connection is known to be gone; True proves nothing."""
         return self._transport.is_active()
@@ -155,16 +180,20 @@ class Session:
         cwd: str | PurePosixPath | None = None,
         env: Mapping[str, str] | None = None,
         deadline_seconds: float = 3600.0,
+        idle_seconds: float = math.inf,
     ) -> Stream:
-        """Start `argv` and talk with it; closing the stream abandons the command."""
+        """Start `argv` and talk with it; closing the stream abandons the command.
+
+        CommandTimeout after `deadline_seconds` in all or `idle_seconds` of waiting for one byte.
+        """
         line = command_line(argv, None if cwd is None else str(cwd), env)
         deadline = self.clock() + deadline_seconds
         try:
             channel = self._transport.open_session(timeout=min(60.0, deadline_seconds))
             channel.exec_command(line)
-        except (OSError, EOFError, paramiko.SSHException) as error:
+        except FAILURES as error:
             raise self.unreachable(error) from error
-        return Stream(self, channel, deadline)
+        return Stream(self, channel, deadline, idle_seconds)
 
     def run(
         self,
@@ -240,7 +269,7 @@ def _connect_once(identity: _Identity, seconds: float) -> Session:
         transport.auth_publickey(identity.endpoint.user, key)
     except paramiko.AuthenticationException as error:
         raise AuthRefused("sshd on the pod refuses our key", where=str(identity)) from error
-    except (OSError, EOFError, paramiko.SSHException) as error:
+    except FAILURES as error:
         raise Unreachable(
             "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,12 @@ class Unreachable(ConnectionLost):
     """The network did not carry us to the pod's sshd; the pod and its job may be well."""
 
     code = "unreachable"
+
+
+class AuthRefused(ConnectionLost):
+    """sshd answers and does not accept our key."""
+
+    code = "auth-refused"
 
 
 class CommandTimeout(ConnectionLost):
@@ -68,6 +75,8 @@ class Connection(Protocol):
 
     @property
     def clock(self) -> Callable[[], float]: ...
+    @property
+    def failures(self) -> tuple[type[Exception], ...]: ...
     def lost(self) -> bool: ...
     def unreachable(self, error: BaseException | None) -> Unreachable: ...
 
@@ -75,10 +84,13 @@ class Connection(Protocol):
 class Stream:
     """The standard streams of one running command; one thread may send while another reads."""
 
-    def __init__(self, session: Connection, channel: Channel, deadline: float) -> None:
+    def __init__(
+        self, session: Connection, channel: Channel, deadline: float, idle_seconds: float
+    ) -> None:
         self._session = session
         self._channel = channel
         self._deadline = deadline  # by the session's clock
+        self._idle = idle_seconds
         self._held = memoryview(b"")
         self._stderr = bytearray()
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
@@ -93,7 +105,8 @@ class Stream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._channel.close()
+        with contextlib.suppress(*self._session.failures):  # the connection has gone before
+            self._channel.close()
 
     def _read_stderr(self) -> None:
         while data := self._channel.recv_stderr(65536):
@@ -103,7 +116,7 @@ class Stream:
         left = self._deadline - self._session.clock()
         if left <= 0:
             raise self._late()
-        return left
+        return min(left, self._idle)
 
     def _late(self) -> CommandTimeout:
         return CommandTimeout("the command on the pod did not answer in time", where=str(self))
@@ -118,7 +131,7 @@ class Stream:
             self._channel.sendall(bytes(data))
         except TimeoutError as error:
             raise self._late() from error
-        except (OSError, EOFError) as error:
+        except self._session.failures as error:
             if self._session.lost():
                 raise self._session.unreachable(error) from error
 
@@ -126,7 +139,7 @@ class Stream:
         """Close the command's stdin."""
         try:
             self._channel.shutdown_write()
-        except (OSError, EOFError) as error:
+        except self._session.failures as error:
             if self._session.lost():
                 raise self._session.unreachable(error) from error
 

@@ -18,11 +18,12 @@ POLL_SECONDS = 0.1  # how soon the end of a container is noticed
 class Host(Protocol):
     """What a life tells the cloud, and asks of it. Called from the life's thread."""
 
-    def starting(self, pod: Pod) -> None: ...
+    def starting(self, pod: Pod, life: int) -> None: ...
     def spec(self, pod: Pod) -> ContainerSpec: ...
-    def started(self, pod: Pod, pid: int) -> bool: ...
-    def broken(self, pod: Pod, why: str) -> None: ...
-    def ended(self, pod: Pod) -> None: ...
+    def started(self, pod: Pod, life: int, pid: int) -> None: ...
+    def broken(self, pod: Pod, life: int, why: str) -> None: ...
+    def lost(self, pod: Pod) -> None: ...
+    def restarting(self, pod: Pod) -> None: ...
 
 
 class Life(threading.Thread):
@@ -39,6 +40,7 @@ class Life(threading.Thread):
     ) -> None:
         super().__init__(name=f"pod-{pod.id}-{pod.life}", daemon=True)
         self.pod = pod
+        self._number = pod.life
         self._host = host
         self._after = after
         self._restart_seconds = restart_seconds
@@ -69,30 +71,35 @@ class Life(threading.Thread):
         if self._after is not None:
             self._after.join()
         try:
-            if self._attach:
-                self._container = Container.attach(self._host.spec(self.pod), self.pod.pid or 0)
-            if self._container is not None or self._boot():
+            if (self._attach and self._attached()) or self._boot():
                 self._watch()
         except (OSError, subprocess.SubprocessError, PodctlError) as error:
-            self._host.broken(self.pod, str(error))
+            self._host.broken(self.pod, self._number, str(error))
             self._over.wait()
         finally:
             self._end()
+
+    def _attached(self) -> bool:
+        """Take up the container that an earlier emulator started; False when it is gone."""
+        self._container = Container.attach(self._host.spec(self.pod), self.pod.pid or 0)
+        if self._container is None:
+            self._host.lost(self.pod)
+        return self._container is not None
 
     def _boot(self) -> bool:
         """Wait as long as booting takes; False when stopped meanwhile."""
         whole = self.pod.boot_until - self.pod.boot_at
         if self._over.wait(_until(self.pod.boot_at + 0.4 * whole)):
             return False
-        self._host.starting(self.pod)
+        self._host.starting(self.pod, self._number)
         if self._over.wait(_until(self.pod.boot_until)):
             return False
-        return self._launch()
+        self._launch()
+        return True
 
-    def _launch(self) -> bool:
-        spec = self._host.spec(self.pod)
-        self._container = Container.start(spec)
-        return self._host.started(self.pod, self._container.pid)
+    def _launch(self) -> None:
+        self._container = Container.start(self._host.spec(self.pod))
+        self._host.started(self.pod, self._number, self._container.pid)
 
     def _watch(self) -> None:
         """Start the container again whenever its first process ends, with a growing pause."""
@@ -101,7 +108,7 @@ class Life(threading.Thread):
             if self._container is not None and self._container.running():
                 self._over.wait(POLL_SECONDS)
                 continue
-            self._host.ended(self.pod)
+            self._host.restarting(self.pod)
             if self._over.wait(pause):
                 return
             pause = min(pause * 2, max(10.0, self._restart_seconds))

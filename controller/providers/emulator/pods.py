@@ -191,6 +191,8 @@ class Pods:
                 raise Problem(400, NO_FREE_GPU)
         if self.cloud.balance() < pod.usd_per_hour:
             raise Problem(402, LOW_BALANCE, code="INSUFFICIENT_BALANCE")
+        if pod.active:
+            self.yard.end(pod, 0.0)  # a container in ERROR still has its life
         pod.last_change = f"Resumed by user: {_date(self.cloud.now())}"
         self._begin(pod)
 

@@ -70,8 +70,9 @@ def _decode_cursor(text: str) -> tuple[float, str]:
 
 def create_pod(call: Call) -> Response:
     body = bodies.checked_pod(call.body)
-    pod = call.pods.create(from_body(body, _template(call, body)))
-    return ok(shown(call, pod), 201)
+    with call.cloud.lock:  # the answer tells of the moment of creation
+        pod = call.pods.create(from_body(body, _template(call, body)))
+        return ok(shown(call, pod), 201)
 
 
 def _template(call: Call, body: Json) -> Template | None:
@@ -94,7 +95,7 @@ def update_pod(call: Call) -> Response:
         if registry is not None and registry not in call.cloud.state.registries:
             raise Problem(400, f"container registry auth {registry} not found")
         call.pods.edited(pod, lambda: edits.apply(pod, body, _template(call, body)))
-    return ok(shown(call, pod))
+        return ok(shown(call, pod))
 
 
 def delete_pod(call: Call) -> Response:
@@ -104,8 +105,9 @@ def delete_pod(call: Call) -> Response:
 
 def act(call: Call) -> Response:
     action = bodies.checked(bodies.POD_ACTION, call.body)["action"]
-    pod = call.pods.act(call.path["id"], action)
-    return no_content() if action == "terminate" else ok(shown(call, pod))
+    with call.cloud.lock:
+        pod = call.pods.act(call.path["id"], action)
+        return no_content() if action == "terminate" else ok(shown(call, pod))
 
 
 def stream_logs(call: Call) -> Response:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -39,6 +40,7 @@ def serve(
     """
     from controller.providers.emulator.app import Collector, make_app, make_service
     from controller.providers.emulator.cloud import Cloud
+    from controller.providers.emulator.container import default_mode
     from controller.providers.emulator.web import listen
 
     settings = settings or EmulatorSettings()
@@ -47,6 +49,8 @@ def serve(
         base_url = f"http://{host}:{listener.getsockname()[1]}"
         cloud = Cloud(state_dir, settings, api_key)
         service = make_service(cloud)
+        # Found out by trying, which takes a moment: not while the first pod waits for it.
+        threading.Thread(target=default_mode, daemon=True).start()
         service.pods.yard.resume()
         collector = Collector(service)
         collector.start()

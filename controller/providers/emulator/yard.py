@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from controller.providers.emulator import logs
 from controller.providers.emulator.cloud import Cloud
-from controller.providers.emulator.container import ContainerSpec
+from controller.providers.emulator.container import Container, ContainerSpec
 from controller.providers.emulator.life import Life
 from controller.providers.emulator.ports import HOST, free_port
 from controller.providers.emulator.records import Pod
@@ -70,11 +70,20 @@ class Yard:
 
     def end(self, pod: Pod, term_seconds: float, then: Callable[[], None] | None = None) -> None:
         """End the present life; `then` runs once its container is gone."""
+        number = pod.life
+
+        def gone() -> None:
+            with self._cloud.lock:
+                if pod.life == number:
+                    pod.pid = None
+            if then is not None:
+                then()
+
         life = self._lives.get(pod.id)
         if isinstance(life, Life) and life.is_alive():
-            life.stop(term_seconds, then)
-        elif then is not None:
-            then()
+            life.stop(term_seconds, gone)
+        else:
+            gone()
 
     def erase(self, pod: Pod) -> None:
         """Everything of the pod but its network volume, once its container is gone."""
@@ -97,6 +106,18 @@ class Yard:
             for pod in self._cloud.state.pods.values():
                 if pod.active:
                     self._run(pod, attach=pod.pid is not None)
+                elif pod.pid is not None:
+                    self._finish(pod, pod.pid)
+            self._cloud.save()
+
+    def _finish(self, pod: Pod, pid: int) -> None:
+        """End what the last emulator had no time to end."""
+        container = Container.attach(self.spec(pod), pid)
+        if container is not None:
+            container.kill()
+        pod.pid = None
+        if pod.status == "TERMINATED":
+            shutil.rmtree(self._cloud.pod_folder(pod.id), ignore_errors=True)
 
     def close(self, *, leave: bool) -> None:
         """End every thread; containers are killed unless they are to be left."""
@@ -112,39 +133,54 @@ class Yard:
 
     # What a life reports, and asks for.
 
-    def starting(self, pod: Pod) -> None:
+    # `life` tells a late word of an earlier life from the present one's.
+
+    def starting(self, pod: Pod, life: int) -> None:
         with self._cloud.lock:
-            if pod.status == "PROVISIONING":
+            if pod.life == life and pod.status == "PROVISIONING":
                 pod.status = "STARTING"
                 self._cloud.save()
         self._log(pod, f"start container for {pod.image}: begin")
 
-    def started(self, pod: Pod, pid: int) -> bool:
+    def started(self, pod: Pod, life: int, pid: int) -> None:
         with self._cloud.lock:
+            if pod.life != life:
+                return
             pod.pid = pid
             if pod.status in ("PROVISIONING", "STARTING"):
-                now = self._cloud.now()
-                failing = self._cloud.faults.take("error_status", **_facts(pod))
-                pod.status = "ERROR" if failing else "RUNNING"
-                pod.started_at = now
-                pod.no_runtime_until = now + self._cloud.settings.runtime_seconds
-                mute = self._cloud.faults.take("no_runtime", **_facts(pod))
-                if mute is not None:
-                    seconds = 1e12 if mute.value is None else float(mute.value)
-                    pod.no_runtime_until = now + seconds
+                self._run_from(pod, self._cloud.now())
             self._cloud.save()
         self._log(pod, "start container: done")
-        return True
 
-    def ended(self, pod: Pod) -> None:
+    def _run_from(self, pod: Pod, now: float) -> None:
+        failing = self._cloud.faults.take("error_status", **_facts(pod))
+        pod.status = "ERROR" if failing else "RUNNING"
+        pod.started_at = now
+        mute = self._cloud.faults.take("no_runtime", **_facts(pod))
+        seconds = self._cloud.settings.runtime_seconds
+        if mute is not None:
+            seconds = 1e12 if mute.value is None else float(mute.value)
+        pod.no_runtime_until = now + seconds
+
+    def restarting(self, pod: Pod) -> None:
         self._log(pod, "container ended; starting it again")
 
-    def broken(self, pod: Pod, why: str) -> None:
+    def broken(self, pod: Pod, life: int, why: str) -> None:
         with self._cloud.lock:
-            if pod.active:
+            if pod.life == life and pod.active:
                 pod.status = "ERROR"
                 self._cloud.save()
         self._log(pod, f"error: {why}")
+
+    def lost(self, pod: Pod) -> None:
+        """The container died while no emulator ran: the host was rebooted, and boots now."""
+        with self._cloud.lock:
+            pod.status, pod.started_at, pod.pid = "PROVISIONING", None, None
+            pod.boot_at = self._cloud.now()
+            pod.boot_until = pod.boot_at + self._cloud.settings.boot_seconds
+            self._assign_ports(pod)
+            self._cloud.save()
+        self._log(pod, "host rebooted")
 
     def spec(self, pod: Pod) -> ContainerSpec:
         root = self._cloud.pod_folder(pod.id)

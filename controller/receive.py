@@ -1,0 +1,238 @@
+"""Where a run's files arrive: written beside, hashed, made durable, then given their names.
+
+Every name is looked up relative to an open folder, without following links, so that nothing that
+appears in the tree meanwhile can redirect a write. What was verified once is remembered with its
+size, time and inode, so that a second pull does not read gigabytes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from controller.errors import ArtifactsNotSafe
+from controller.names import STAGING
+from remote.contract import FileEntry
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+SLACK = 4 * 1024 * 1024  # bytes for the file system's own books
+CHUNK = 4 * 1024 * 1024
+SIDECAR = "verified.json"
+
+
+class LocalDiskFull(ArtifactsNotSafe):
+    """The disk here cannot take what is on the pod. What came so far is kept for the next try."""
+
+    code = "local-disk-full"
+
+    def __init__(self, missing_bytes: int, where: str) -> None:
+        super().__init__(
+            f"the disk here lacks {missing_bytes} bytes for the files that are on the pod",
+            where=where,
+            hint="free some space, then run the same command again: it goes on where it stopped",
+        )
+        self.missing_bytes = missing_bytes
+
+
+class Inbox:
+    """The folder `into` and its staging folder, open. Use as a context manager."""
+
+    def __init__(self, into: Path) -> None:
+        self.into = into
+        into.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._top = os.open(into, FOLDER)
+        self._staging = _subfolder(self._top, STAGING)
+        self._dirty: set[str] = {""}  # folders whose names are not durable yet
+        self._verified = self._read_sidecar()
+
+    def __enter__(self) -> Inbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._write_sidecar()
+        finally:
+            os.close(self._staging)
+            os.close(self._top)
+
+    def has(self, entry: FileEntry) -> bool:
+        """Whether the file is here with the right size and hash; reads it at most once."""
+        about = self._about(entry.path)
+        if about is None or about.st_size != entry.size:
+            return False
+        if self._verified.get(entry.path) != _facts(about, entry.sha256):
+            with self._folder_of(entry.path) as (folder, name):
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(fd, "rb") as file:
+                if _hash(file.fileno(), entry.size) != entry.sha256:
+                    return False
+            self._verified[entry.path] = _facts(about, entry.sha256)
+        return True
+
+    def _about(self, path: str) -> os.stat_result | None:
+        """The regular file at `path`, or None when there is none that can be had safely."""
+        try:
+            with self._folder_of(path) as (folder, name):
+                about = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return None
+        return about if stat.S_ISREG(about.st_mode) else None
+
+    @contextlib.contextmanager
+    def _folder_of(self, path: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
+        """The open folder that holds `path`, and the last name; no link on the way is followed."""
+        *folders, name = path.split("/")
+        fd = os.dup(self._top)
+        try:
+            for depth, part in enumerate(folders):
+                if create:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o755, dir_fd=fd)
+                        self._dirty.add("/".join(folders[:depth]))
+                deeper = os.open(part, FOLDER, dir_fd=fd)
+                os.close(fd)
+                fd = deeper
+            yield fd, name
+        finally:
+            os.close(fd)
+
+    def check_space(self, need: int) -> None:
+        """Raises LocalDiskFull when `need` more bytes do not fit."""
+        space = os.fstatvfs(self._top)
+        free = space.f_bavail * space.f_frsize
+        if need and need + SLACK > free:
+            raise LocalDiskFull(need + SLACK - free, str(self.into))
+
+    @contextlib.contextmanager
+    def room(self, need: Callable[[], int]) -> Iterator[None]:
+        """A disk that fills up in the middle becomes LocalDiskFull; `need` bytes are to come."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            space = os.fstatvfs(self._top)
+            lacks = max(1, need() + SLACK - space.f_bavail * space.f_frsize)
+            raise LocalDiskFull(lacks, str(self.into)) from error
+
+    def stage(self, entry: FileEntry) -> int:
+        """A new empty file beside, open for reading and writing; an old attempt is dropped."""
+        self.unstage(entry)
+        return os.open(staged_name(entry), NEW_FILE, 0o600, dir_fd=self._staging)
+
+    def restage(self, entry: FileEntry, suffix: str) -> int:
+        """What an earlier pull left of `entry`, or a new file; the caller verifies what is in."""
+        name = staged_name(entry) + suffix
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_APPEND * bool(suffix)
+        return os.open(name, flags, 0o600, dir_fd=self._staging)
+
+    def unstage(self, entry: FileEntry) -> None:
+        for suffix in ("", ".ranges"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(staged_name(entry) + suffix, dir_fd=self._staging)
+
+    def staged_bytes(self, entry: FileEntry) -> int:
+        """Bytes on disk that an earlier pull already took for `entry`."""
+        try:
+            about = os.stat(staged_name(entry), dir_fd=self._staging, follow_symlinks=False)
+        except FileNotFoundError:
+            return 0
+        return min(entry.size, about.st_blocks * 512)
+
+    def install(self, entry: FileEntry, fd: int) -> None:
+        """Give the staged, hashed and synced file open as `fd` its name.
+
+        Raises ArtifactsNotSafe where a folder or another thing is in the way.
+        """
+        try:
+            with self._folder_of(entry.path, create=True) as (folder, name):
+                os.replace(staged_name(entry), name, src_dir_fd=self._staging, dst_dir_fd=folder)
+        except (NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
+            raise ArtifactsNotSafe(
+                "something that is here already is in the way of a file from the pod",
+                where=str(self.into / entry.path),
+                cause=error.strerror or "",
+                hint="move it away, then run the same command again",
+            ) from error
+        self._dirty.add(entry.path.rpartition("/")[0])
+        self._verified[entry.path] = _facts(os.fstat(fd), entry.sha256)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(staged_name(entry) + ".ranges", dir_fd=self._staging)
+
+    def settle(self) -> None:
+        """Make every new name durable."""
+        for folder in sorted(self._dirty):
+            with self._folder_of(f"{folder}/x" if folder else "x") as (fd, _):
+                os.fsync(fd)
+        self._dirty = {""}
+
+    def keep_only(self, entries: Iterable[FileEntry]) -> None:
+        """Drop what earlier pulls staged for files that are wanted no more."""
+        wanted = {staged_name(one) for one in entries}
+        for name in os.listdir(self._staging):
+            if name != SIDECAR and name.removesuffix(".ranges") not in wanted:
+                os.unlink(name, dir_fd=self._staging)
+
+    def _read_sidecar(self) -> dict[str, list[Any]]:
+        """What was verified before; anything odd about it means only that files are read again."""
+        try:
+            fd = os.open(SIDECAR, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._staging)
+            with os.fdopen(fd, "rb") as file:
+                value = json.load(file)
+        except (OSError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def _write_sidecar(self) -> None:
+        beside = f".{SIDECAR}"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside, dir_fd=self._staging)
+        try:
+            fd = os.open(beside, NEW_FILE, 0o600, dir_fd=self._staging)
+            with os.fdopen(fd, "w") as file:
+                json.dump(self._verified, file, separators=(",", ":"))
+            os.replace(beside, SIDECAR, src_dir_fd=self._staging, dst_dir_fd=self._staging)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            # Only a memory of hashes: without it the next pull reads the files once more.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside, dir_fd=self._staging)
+
+
+def staged_name(entry: FileEntry) -> str:
+    """The same for the same content under the same path, so that a later pull finds it."""
+    return hashlib.sha256(f"{entry.path}\0{entry.size}\0{entry.sha256}".encode()).hexdigest()[:40]
+
+
+def _subfolder(top: int, name: str) -> int:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=top)
+    fd = os.open(name, FOLDER, dir_fd=top)
+    if os.fstat(fd).st_dev != os.fstat(top).st_dev:
+        os.close(fd)
+        raise ArtifactsNotSafe("the staging folder is on another file system", where=name)
+    os.fchmod(fd, 0o700)
+    return fd
+
+
+def _facts(about: os.stat_result, sha256: str) -> list[Any]:
+    return [about.st_size, about.st_mtime_ns, about.st_ino, sha256]
+
+
+def _hash(fd: int, size: int) -> str:
+    found = hashlib.sha256()
+    offset = 0
+    while offset < size and (data := os.pread(fd, CHUNK, offset)):
+        found.update(data)
+        offset += len(data)
+    return found.hexdigest()
