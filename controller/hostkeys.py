@@ -174,7 +174,15 @@ def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
 
     path = folder / "id_ed25519"
     if path.exists():
-        private = form.load_ssh_private_key(path.read_bytes(), password=None)
+        try:
+            private = form.load_ssh_private_key(path.read_bytes(), password=None)
+        except (ValueError, TypeError) as error:  # TypeError: it has a passphrase
+            raise UsageError(
+                "podctl's own SSH key cannot be read",
+                where=str(path),
+                cause=str(error),
+                hint="move it away: a new one is made, and pods that run know only the old one",
+            ) from error
         if not isinstance(private, Ed25519PrivateKey):
             raise UsageError("not an ed25519 key", where=str(path), hint="move it away")
         path.chmod(0o600)

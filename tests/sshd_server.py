@@ -99,15 +99,15 @@ def _config(folder: Path, host_key: Path, port: int, root: Path) -> str:
     lines = [
         f"Port {port}",
         "ListenAddress 127.0.0.1",
-        f"HostKey {host_key}",
-        f"AuthorizedKeysFile {folder}/authorized_keys",
+        f'HostKey "{host_key}"',
+        f'AuthorizedKeysFile "{folder}/authorized_keys"',
         "StrictModes no",
         "UsePAM no" if os.geteuid() == 0 else "",
         "PermitRootLogin prohibit-password",
         "PasswordAuthentication no",
-        f"PidFile {folder}/sshd.pid",
+        f'PidFile "{folder}/sshd.pid"',
         "MaxStartups 100",
-        f"SetEnv PODCTL_EMULATED_ROOT={root}",
+        f'SetEnv "PODCTL_EMULATED_ROOT={root}"',
     ]
     return "\n".join(lines) + "\n"
 

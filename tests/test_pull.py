@@ -1,0 +1,427 @@
+"""Artifacts on their way home, over a real sshd and a faulty link."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.errors import ArtifactsNotSafe, ConnectionLost
+from controller.hostkeys import HostKeyMismatch
+from controller.names import UnsafeManifest
+from controller.pull import PullProgress, PullReport, pull
+from controller.receive import LocalDiskFull
+from controller.ssh import Session
+from controller.throttle import Throttle
+from remote.contract import FileEntry, Layout, Manifest
+from tests.sshd_server import Server, needs_sshd, new_host_key, sshd
+from tests.tcp_proxy import Proxy
+
+pytestmark = needs_sshd
+MB = 10**6
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with sshd(tmp_path_factory.mktemp("sshd")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def session(server: Server) -> Iterator[Session]:
+    with server.connect() as one:
+        yield one
+
+
+@pytest.fixture
+def layout(session: Session, tmp_path: Path) -> Layout:
+    return session.layout(f"/{tmp_path.name}")
+
+
+def content(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def wrote(layout: Layout, files: dict[str, bytes], *, final: bool = True) -> Manifest:
+    """As if a job had written `files` on the pod."""
+    for name, data in files.items():
+        path = Path(layout.work("r")) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    entries = [FileEntry(k, len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()]
+    return Manifest("r", 1, final, tuple(entries))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        one.relative_to(folder).as_posix(): one.read_bytes()
+        for one in folder.rglob("*")
+        if one.is_file() and ".partial" not in one.parts
+    }
+
+
+SMALL = {
+    "trainer_state.json": b'{"step": 100}\n' * 500,
+    "empty": b"",
+    "logs/a b.txt": b"x" * 100,
+    "adapter.safetensors": content(1, 300_000),
+}
+BIG = {
+    "ckpt/adapter_model.safetensors": content(2, 9 * MB + 1),
+    "ckpt/optimizer.pt": content(3, 10 * MB),
+    "ckpt/config.json": b"{}",
+}
+
+
+def test_small_files_arrive(session: Session, layout: Layout, tmp_path: Path) -> None:
+    """Small files come byte for byte in one stream, private to us."""
+    manifest = wrote(layout, SMALL)
+
+    report = pull(session, layout, "r", manifest, tmp_path / "in")
+
+    assert tree(tmp_path / "in") == SMALL
+    assert (report.files, report.bytes) == (4, sum(map(len, SMALL.values())))
+    assert (tmp_path / "in/empty").stat().st_mode & 0o777 == 0o600
+
+
+def test_large_files_arrive_over_several_connections(
+    server: Server, layout: Layout, tmp_path: Path
+) -> None:
+    """Large files come in pieces over connections of their own, small ones beside them."""
+    manifest = wrote(layout, BIG)
+    seen: list[PullProgress] = []
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        report = pull(session, layout, "r", manifest, tmp_path / "in", progress=seen.append)
+        used = proxy.accepted
+
+    assert tree(tmp_path / "in") == BIG
+    assert report.files == 3
+    assert used == 1 + 4
+    assert (seen[-1].files_done, seen[-1].bytes_done) == (3, seen[-1].bytes_total)
+
+
+def test_a_second_pull_moves_nothing(session: Session, layout: Layout, tmp_path: Path) -> None:
+    """What is here is not fetched again, nor read again: it is remembered as verified."""
+    manifest = wrote(layout, SMALL)
+    pull(session, layout, "r", manifest, tmp_path / "in")
+    target = tmp_path / "in/adapter.safetensors"
+    about = target.stat()
+    with target.open("r+b") as file:  # spoilt behind the back of every clock: not noticed
+        file.write(b"!")
+    os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+    report = pull(session, layout, "r", manifest, tmp_path / "in")
+
+    assert (report.files, report.already) == (0, 4)
+
+
+def test_a_changed_file_here_is_fetched_again(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """A local file whose content is not the manifest's is replaced."""
+    manifest = wrote(layout, SMALL)
+    pull(session, layout, "r", manifest, tmp_path / "in")
+    (tmp_path / "in/adapter.safetensors").write_bytes(b"?" * 300_000)
+
+    report = pull(session, layout, "r", manifest, tmp_path / "in")
+
+    assert report.files == 1
+    assert tree(tmp_path / "in") == SMALL
+
+
+def test_only_what_changed_on_the_pod_moves(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """One changed file of many is one file on the wire."""
+    files = {f"s/{i}": content(i, 500) for i in range(300)}
+    pull(session, layout, "r", wrote(layout, files), tmp_path / "in")
+    files["s/7"] = b"new"
+
+    report = pull(session, layout, "r", wrote(layout, files), tmp_path / "in")
+
+    assert (report.files, report.bytes) == (1, 3)
+    assert tree(tmp_path / "in") == files
+
+
+def test_a_cut_is_survived(server: Server, layout: Layout, tmp_path: Path) -> None:
+    """When all connections are cut in the middle, the same pull comes back and completes."""
+    manifest = wrote(layout, BIG)
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        proxy.cut_at = 8 * MB
+        pull(session, layout, "r", manifest, tmp_path / "in")
+        used, down = proxy.accepted, proxy.down
+
+    assert tree(tmp_path / "in") == BIG
+    assert used > 5
+    assert down < 19 * MB + 10 * MB  # not from the start again
+
+
+def interrupted(server: Server, layout: Layout, manifest: Manifest, into: Path, at: int) -> None:
+    """A pull that loses its network for good after `at` bytes."""
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        proxy.cut_at = at
+        watcher = threading.Thread(target=refuse_after_cut, args=(proxy,))
+        watcher.start()
+        with pytest.raises(ConnectionLost):
+            pull(session, layout, "r", manifest, into, patience_seconds=2)
+        watcher.join(20)
+
+
+def refuse_after_cut(proxy: Proxy) -> None:
+    deadline = time.monotonic() + 20
+    while proxy.cut_at is not None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    proxy.refuse = True
+    proxy.cut()
+
+
+def test_the_next_pull_goes_on_where_the_last_stopped(
+    server: Server, layout: Layout, tmp_path: Path
+) -> None:
+    """Pieces that came before the network went are kept, and only the rest travels."""
+    manifest = wrote(layout, BIG)
+    interrupted(server, layout, manifest, tmp_path / "in", 15 * MB)
+    assert not (tmp_path / "in/ckpt/optimizer.pt").exists()
+
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        pull(session, layout, "r", manifest, tmp_path / "in")
+        down = proxy.down
+
+    assert tree(tmp_path / "in") == BIG
+    assert down < 15 * MB
+    assert [one.name for one in (tmp_path / "in/.partial").iterdir()] == ["verified.json"]
+
+
+def test_spoilt_pieces_are_fetched_again(server: Server, layout: Layout, tmp_path: Path) -> None:
+    """A byte that the disk here changed in a half-pulled file is found and replaced."""
+    manifest = wrote(layout, BIG)
+    interrupted(server, layout, manifest, tmp_path / "in", 15 * MB)
+    for partial in (tmp_path / "in/.partial").iterdir():
+        if partial.stat().st_size > MB:
+            with partial.open("r+b") as file:
+                file.seek(1000)
+                byte = file.read(1)
+                file.seek(1000)
+                file.write(bytes([byte[0] ^ 1]))
+
+    with server.connect() as session:
+        pull(session, layout, "r", manifest, tmp_path / "in")
+
+    assert tree(tmp_path / "in") == BIG
+
+
+def test_a_piece_that_lies_about_its_checksum_is_found_by_the_hash(
+    server: Server, layout: Layout, tmp_path: Path
+) -> None:
+    """Whatever the journal of pieces says, only the manifest's hash lets a file in."""
+    manifest = wrote(layout, BIG)
+    interrupted(server, layout, manifest, tmp_path / "in", 12 * MB)
+    import zlib
+
+    for journal in (tmp_path / "in/.partial").glob("*.ranges"):
+        partial = journal.with_suffix("")
+        with partial.open("r+b") as file:
+            file.write(b"forged")
+            file.seek(0)
+            journal.write_bytes(b"0 %d\n" % zlib.crc32(file.read(2 * 2**20)))
+
+    with server.connect() as session:
+        pull(session, layout, "r", manifest, tmp_path / "in")
+
+    assert tree(tmp_path / "in") == BIG
+
+
+def test_a_flipped_bit_on_the_way_never_arrives(
+    server: Server, layout: Layout, tmp_path: Path
+) -> None:
+    """A corrupted packet ends its connection; the files are right all the same."""
+    manifest = wrote(layout, BIG)
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        proxy.flip_at = 5 * MB
+        pull(session, layout, "r", manifest, tmp_path / "in")
+        used = proxy.accepted
+
+    assert tree(tmp_path / "in") == BIG
+    assert used > 5
+
+
+def test_a_cut_in_the_small_stream_is_survived(
+    server: Server, layout: Layout, tmp_path: Path
+) -> None:
+    """Small files that came before a cut are kept and the rest follows on a new connection."""
+    files = {f"s/{i}": content(i, 20_000) for i in range(200)}
+    manifest = wrote(layout, files)
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        proxy.cut_at = 3 * MB
+        pull(session, layout, "r", manifest, tmp_path / "in")
+        down = proxy.down
+
+    assert tree(tmp_path / "in") == files
+    assert down < 7 * MB
+
+
+@pytest.mark.parametrize("files", [SMALL, BIG])
+def test_the_network_gone_for_good_is_connection_lost(
+    server: Server, layout: Layout, tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    """Without any progress for the given patience a pull ends as a lost connection."""
+    manifest = wrote(layout, files)
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        proxy.refuse = True
+        proxy.cut()
+        with pytest.raises(ConnectionLost):
+            pull(session, layout, "r", manifest, tmp_path / "in", code="0" * 64, patience_seconds=1)
+
+
+def test_another_server_at_the_address_is_refused(
+    server: Server, layout: Layout, tmp_path: Path
+) -> None:
+    """A data connection that meets another host key ends the pull; nothing is taken from there."""
+    manifest = wrote(layout, BIG)
+    (tmp_path / "other").mkdir()
+    new_host_key(tmp_path / "other")
+    with (
+        sshd(tmp_path / "other") as other,
+        Proxy(server.endpoint.port) as proxy,
+        server.connect(proxy.port) as session,
+    ):
+        proxy.target = other.endpoint.port
+        with pytest.raises(HostKeyMismatch):
+            pull(session, layout, "r", manifest, tmp_path / "in")
+
+
+Change = Callable[[Path], object]
+CHANGES: dict[str, Change] = {
+    "other bytes": lambda path: path.write_bytes(content(9, path.stat().st_size)),
+    "shorter": lambda path: os.truncate(path, path.stat().st_size - 1),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"!"),
+    "gone": lambda path: path.unlink(),
+    "a link": lambda path: (path.rename(f"{path}.x"), path.symlink_to(f"{path}.x")),
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_files_that_are_not_the_manifest_s(
+    session: Session, layout: Layout, tmp_path: Path, change: str
+) -> None:
+    """A final manifest that does not hold is an error; an earlier one skips those files. The
+    others arrive, and the wrong ones never have their names here, small or large."""
+    manifest = wrote(layout, BIG)
+    names = ("ckpt/config.json", "ckpt/optimizer.pt")
+    for name in names:
+        CHANGES[change](Path(layout.work("r")) / name)
+    if change == "longer":  # the part that the manifest knows is there: nothing is lost
+        report = pull(session, layout, "r", manifest, tmp_path / "in")
+        assert (report.skipped, tree(tmp_path / "in")) == ((), BIG)
+        return
+
+    with pytest.raises(ArtifactsNotSafe, match="2 files"):
+        pull(session, layout, "r", manifest, tmp_path / "in")
+    early = Manifest("r", 1, False, manifest.files)
+    report = pull(session, layout, "r", early, tmp_path / "in")
+
+    assert report.skipped == names
+    assert tree(tmp_path / "in") == {k: v for k, v in BIG.items() if k not in names}
+
+
+def test_an_unsafe_manifest_writes_nothing(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """One bad name, or another run's manifest, refuses the whole of it before the first write."""
+    good = wrote(layout, SMALL)
+    bad = Manifest("r", 1, True, (*good.files, FileEntry("../evil", 0, "0" * 64)))
+
+    with pytest.raises(UnsafeManifest):
+        pull(session, layout, "r", bad, tmp_path / "in")
+    with pytest.raises(UnsafeManifest):
+        pull(session, layout, "other", good, tmp_path / "in")
+
+    assert not (tmp_path / "in").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 10 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount a small disk")
+    (folder := tmp_path / "small").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let root mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_too_small_a_disk_is_said_before_the_first_byte(
+    server: Server, layout: Layout, small_disk: Path
+) -> None:
+    """The message has the number of bytes that are missing, and nothing has been fetched."""
+    manifest = wrote(layout, BIG)
+    with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
+        with pytest.raises(LocalDiskFull) as full:
+            pull(session, layout, "r", manifest, small_disk / "in")
+        down = proxy.down
+
+    assert 9 * MB < full.value.missing_bytes < 15 * MB
+    assert str(full.value.missing_bytes) in str(full.value)
+    assert down < MB
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_disk_that_fills_up_keeps_what_came(
+    session: Session, layout: Layout, small_disk: Path, large: bool
+) -> None:
+    """When the disk fills up in the middle the next pull, with room, fetches only the rest."""
+    size = 20 * MB if large else 500_000
+    files = {f"f{i}": content(i, size) for i in range(1 if large else 10)}
+    manifest = wrote(layout, files)
+    ballast = small_disk / "ballast"
+
+    def fill(progress: PullProgress) -> None:
+        """Somebody else takes the space that was free at the start."""
+        if not ballast.exists():
+            free = os.statvfs(small_disk)
+            ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - 2 * MB)))
+
+    if large:
+        subprocess.run(["mount", "-o", "remount,size=30m", str(small_disk)], check=True)
+    with pytest.raises(LocalDiskFull) as full:
+        pull(session, layout, "r", manifest, small_disk / "in", progress=fill, rate_limit=15 * MB)
+    assert 0 < full.value.missing_bytes <= 30 * MB
+    ballast.unlink()
+    report = pull(session, layout, "r", manifest, small_disk / "in")
+
+    assert tree(small_disk / "in") == files
+    assert report.already > 0 or large
+
+
+def test_a_rate_is_kept(session: Session, layout: Layout, tmp_path: Path) -> None:
+    """A pull with a limit takes at least the time that the limit asks for."""
+    manifest = wrote(layout, {"x": content(5, 4 * MB)})
+
+    report: PullReport = pull(session, layout, "r", manifest, tmp_path / "in", rate_limit=4.0 * MB)
+
+    assert 0.6 < report.seconds < 6
+
+
+def test_a_throttle_counts_over_time() -> None:
+    """However the bytes are cut, the waiting adds up to bytes over rate."""
+    now, slept = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    throttle = Throttle(100.0, clock=lambda: now[0], sleep=sleep)
+    for count in [10, 40, 50, 100, 300]:
+        throttle.took(count)
+
+    assert 4.7 < sum(slept) <= 5.0
