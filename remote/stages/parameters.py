@@ -35,7 +35,7 @@ class SftParameters:
     lora_dropout: float = 0.0
     save_steps: int = 100
     save_total_limit: int = 2
-    log_steps: int = 10
+    log_steps: int = 5
     eval_share: float = 0.05
     quantize: str = "auto"  # auto | nf4 | none
     seed: int = 0
