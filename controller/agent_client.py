@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from controller.cleaning import clean
@@ -38,6 +39,12 @@ class AgentClient:
     def stop(self, run: str, reason: str) -> Status:
         """Ask for a checkpoint and an end."""
         return self._status(["stop", "--run", run, "--reason", reason], seconds=START_SECONDS)
+
+    def secrets(self, run: str, values: Mapping[str, str]) -> None:
+        """Environment variables for the job, over stdin, kept off the volume and off every argv."""
+        self._run(["secrets", "--run", run], stdin=json.dumps(dict(values)).encode()).check(
+            "handing the job its secrets"
+        )
 
     def log(self, run: str, offset: int) -> tuple[int, bytes]:
         """Log bytes from `offset`; returns where they really begin (the head may be gone)."""

@@ -10,6 +10,7 @@ from controller import certificate, order
 from controller.books import LeaseBooks
 from controller.clock import SystemClock
 from controller.cloud import base_url, open_provider
+from controller.deliver import secrets_of
 from controller.errors import (
     BudgetRefused,
     Busy,
@@ -153,6 +154,7 @@ def _check_ready(project: Project, stages: Sequence[Stage]) -> None:
                     where=str(project.file),
                     hint=f"podctl run {need} {stage.name}",
                 )
+        secrets_of(stage)
         for missing in missing_inputs(project, stage):
             if missing.made_by not in coming:
                 maker = f"{missing.made_by} makes it" if missing.made_by else "no stage makes it"

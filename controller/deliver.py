@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from controller import order, snapshot
+from controller.errors import UsageError
 from controller.run_folder import RunFolder
 from controller.scene import Scene
 from controller.snapshot import Snapshot, SnapshotFile
@@ -53,6 +55,17 @@ def extras(stage: Stage) -> dict[str, bytes]:
     if stage.environment.kind == "training":
         found[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
     return found
+
+
+def secrets_of(stage: Stage) -> dict[str, str]:
+    """The local environment's values of what the stage may have. Raises UsageError."""
+    missing = [name for name in stage.secrets if not os.environ.get(name)]
+    if missing:
+        raise UsageError(
+            f"{stage.name} is to have {', '.join(missing)}, which is not set here",
+            hint=f"export {missing[0]}=…",
+        )
+    return {name: os.environ[name] for name in stage.secrets}
 
 
 def _with_earlier(inputs: Snapshot, scene: Scene, run: str) -> Snapshot:

@@ -11,7 +11,7 @@ from controller import order, plan
 from controller.agent_client import AgentClient
 from controller.bring import bring, bring_ready
 from controller.conclude import judge, lock
-from controller.deliver import deliver
+from controller.deliver import deliver, secrets_of
 from controller.errors import ConnectionLost, PodctlError
 from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
@@ -90,7 +90,8 @@ class Hands:
         run, stage = self._serving()
         return {
             "pod": pod.id,
-            "usd_per_hour": pod.usd_per_hour,
+            # A reply without a price is billed as quoted, not as free.
+            "usd_per_hour": pod.usd_per_hour or self.scene.rental().quoted_usd_per_hour,
             "disk_gb": pod.disk_gb,
             "volume_gb": pod.volume_gb,
             "started_at": pod.created_at or self.scene.clock.wall(),
@@ -183,7 +184,10 @@ class Hands:
         spec = order.job_spec(stage, action.run, self._code(action.run), emulated=emulated)
         pod = self._present()
         try:
-            status = self._agent(action.run).start(spec, again=action.again)
+            agent = self._agent(action.run)
+            if stage.secrets:
+                agent.secrets(action.run, secrets_of(stage))
+            status = agent.start(spec, again=action.again)
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error)})
         return Outcome(data={"pod": pod, "stage": stage.name, "attempt": status.attempt})

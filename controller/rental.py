@@ -92,6 +92,7 @@ class Rental:
     generation: int = 0
     nonces: tuple[str, ...] = ()  # of every generation, newest last
     offer: str | None = None  # id of the newest create's offer
+    quoted_usd_per_hour: float = 0.0  # of that offer
     tried: tuple[tuple[str, str], ...] = ()  # this generation: (offer id, why not)
     unsettled: bool = False  # a create of this generation has no definite answer
     ambiguous: bool = False  # any create of this lease ever lacked one
@@ -173,6 +174,7 @@ def _create_intent(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "unsettled": True,
         "offer": data["offer"],
+        "quoted_usd_per_hour": data["usd_per_hour"],
         "ambiguous": rental.ambiguous or rental.unsettled,
     }
 
