@@ -85,9 +85,8 @@ def heartbeat(
     return beat
 
 
-def sampler(run: Path, root: Path, path: str, boot_id: str, watch: Watch) -> Callable[[], None]:
+def sampler(run: Path, meter: samples.Meter, boot_id: str, watch: Watch) -> Callable[[], None]:
     """Appends to samples.jsonl."""
-    meter = samples.Meter(root, path)
 
     def take() -> None:
         sample: dict[str, Json] = meter.sample() | {"boot_id": boot_id}

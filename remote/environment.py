@@ -51,9 +51,8 @@ class Workshop:
         if result.rc is None:
             raise EnvironmentFailed(f"not ready within {seconds:.0f} s: {' '.join(argv[:4])} …")
         if result.rc != 0:
-            raise EnvironmentFailed(
-                "; ".join(result.output.splitlines()[-5:]) or f"{argv[0]} failed"
-            )
+            said = [line.strip() for line in result.output.splitlines() if line.strip()]
+            raise EnvironmentFailed("; ".join(said[-12:]) or f"{argv[0]} failed")
 
     def say(self, text: str) -> None:
         with self.log.open("ab") as log:

@@ -5,8 +5,10 @@ A sampler thread takes them; a hanging `nvidia-smi` costs that thread its time a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ class Meter:
     root: Path  # on the volume
     path: str  # where nvidia-smi is looked for
     _last: tuple[float, float] | None = None  # monotonic, CPU seconds used
+    _smi: subprocess.Popen[bytes] | None = None  # while nvidia-smi runs
 
     def sample(self) -> dict[str, Json]:
         """One line of samples.jsonl; what cannot be read is null."""
@@ -40,8 +43,30 @@ class Meter:
             "memory_gb": None if used is None else round(used / GB, 3),
             "memory_limit_gb": None if limit is None else round(limit / GB, 3),
             "disk_free_gb": round(disk.f_bavail * disk.f_frsize / GB, 3),
-            "gpus": gpus(self.path),
+            "gpus": self._gpus(),
         }
+
+    def _gpus(self) -> list[dict[str, Json]]:
+        """Each GPU's use; empty where there is none or the driver does not answer."""
+        program = shutil.which("nvidia-smi", path=self.path)
+        if program is None:
+            return []
+        argv = [program, f"--query-gpu={GPU_FIELDS}", "--format=csv,noheader,nounits"]
+        with subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as self._smi:
+            try:
+                said, _ = self._smi.communicate(timeout=SMI_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.close()
+                return []
+        return [_gpu(line) for line in said.decode(errors="replace").splitlines() if line.strip()]
+
+    def close(self) -> None:
+        """End an nvidia-smi that is still at it, with its children."""
+        if self._smi is not None and self._smi.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._smi.pid, signal.SIGKILL)
 
     def _cpu(self) -> float | None:
         """Percent of all processors this container may use, since the last call."""
@@ -53,21 +78,6 @@ class Meter:
             return None
         share = (used - last[1]) / (now - last[0]) / processors()
         return round(max(0.0, min(100.0, 100 * share)), 1)
-
-
-def gpus(path: str) -> list[dict[str, Json]]:
-    """Each GPU's use; empty where there is none or the driver does not answer."""
-    program = shutil.which("nvidia-smi", path=path)
-    if program is None:
-        return []
-    argv = [program, f"--query-gpu={GPU_FIELDS}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(argv, capture_output=True, timeout=SMI_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [
-        _gpu(line) for line in done.stdout.decode(errors="replace").splitlines() if line.strip()
-    ]
 
 
 def _gpu(line: str) -> dict[str, Json]:

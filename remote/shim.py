@@ -23,12 +23,10 @@ from types import FrameType
 from . import (
     background,
     durable,
-    environment,
     jobenv,
     logfile,
     manifest,
     outputs,
-    preflight,
     samples,
 )
 from .contract import Exit, FileEntry, JobSpec, Manifest, digest, dump
@@ -36,6 +34,7 @@ from .lease import Lease
 from .outcome import Outcome, ended, halted
 from .pace import Pace
 from .place import Place, boot, document, write_record
+from .prepare import Preparation
 from .reserve import Reserve
 from .watch import Halt, Progress, Watch
 
@@ -65,15 +64,15 @@ class Shim:
         self._listen()
         beat = background.heartbeat(self.run, self.spec, self.attempt, self.boot.id, self.pulse)
         heart = background.Repeated("heartbeat", self.pace.heartbeat, beat)
-        take = background.sampler(
-            self.run, self.place.root, self.env["PATH"], self.boot.id, self.watch
-        )
+        meter = samples.Meter(self.place.root, self.env["PATH"])
+        take = background.sampler(self.run, meter, self.boot.id, self.watch)
         background.Repeated("samples", self.pace.sample, take)
         try:
             self.finish(Outcome.saved(self.run) or self._attempt())
         except Halt as halt:
             self._interrupted(halt)
         heart.end()
+        meter.close()
 
     def _listen(self) -> None:
         """SIGTERM means that the container stops; a closed terminal means nothing."""
@@ -88,50 +87,21 @@ class Shim:
     def _attempt(self) -> Outcome:
         """Preflight, environment, job. Raises a resumable `Halt`."""
         self.reserve.take()
+        preparation = Preparation(
+            self.place, self.spec, self.env, self.log, self._tick, self._enter
+        )
         try:
-            python = self._prepare()
+            python = preparation.python()
         except Halt as halt:
             if halt.resumable:
                 raise
             return halted(halt, None)
-        except environment.EnvironmentFailed as error:
-            return Outcome(69, "environment", str(error))
-        if isinstance(python, Outcome):
-            return python
-        return self._run_job(python)
-
-    def _prepare(self) -> Path | Outcome:
-        """The interpreter for the job, or why this pod cannot have it."""
-        need = self.spec.environment
-        shop = environment.Workshop(
-            self.place.root, self.env, self.log, self.place.local, self._tick
-        )
-        self._enter("preflight", "looking at the host")
-        base, complete = environment.choose(
-            need, environment.interpreters(self.env, sys.executable), shop
-        )
-        asked = self.spec.preflight.imports
-        now = asked if complete else tuple(sorted(environment.present(base, asked, shop)))
-        if found := self._check(base, now):
-            return found
-        if complete:
-            self.env = jobenv.with_interpreter(self.env, base)
-            return base
-        self._enter("environment", "installing what the job needs")
-        python = environment.prepare(need, self.work, base, shop)
-        self.env = jobenv.with_interpreter(self.env, python)
-        self._enter("preflight", "importing what was installed")
-        return self._check(python, asked) or python
-
-    def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
-        found = preflight.finding(
-            self.spec, self.place, python, self.env, self._tick, imports=imports
-        )
-        return Outcome(78, "preflight", found) if found else None
+        return python if isinstance(python, Outcome) else self._run_job(python)
 
     def _run_job(self, python: Path) -> Outcome:
         """Start the job and wait for its end, or end it."""
         kills = samples.oom_kills()
+        self.env = jobenv.with_interpreter(self.env, python)
         try:
             process = self._spawn(jobenv.argv(self.spec, python))
         except OSError as error:

@@ -1,0 +1,57 @@
+"""Before the job: a host that can run it, and a Python that has what it needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import environment, jobenv, preflight
+from .contract import JobSpec
+from .environment import EnvironmentFailed, Workshop
+from .outcome import Outcome
+from .place import Place
+
+PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """`enter(phase, text)` says what is being done; `tick` waits a little and may raise `Halt`."""
+
+    place: Place
+    spec: JobSpec
+    env: Mapping[str, str]
+    log: Path
+    tick: Callable[[], None]
+    enter: Callable[[str, str], None]
+
+    def python(self) -> Path | Outcome:
+        """The interpreter for the job, or why this pod cannot have it."""
+        try:
+            return self._prepare()
+        except EnvironmentFailed as error:
+            return Outcome(ENVIRONMENT_RC, "environment", str(error))
+
+    def _prepare(self) -> Path | Outcome:
+        need, asked = self.spec.environment, self.spec.preflight.imports
+        shop = Workshop(self.place.root, self.env, self.log, self.place.local, self.tick)
+        self.enter("preflight", "looking at the host")
+        own = environment.interpreters(self.env, sys.executable)
+        base, complete = environment.choose(need, own, shop)
+        # What is still to be installed is imported after that; the rest tells now of a bad host.
+        now = asked if complete else tuple(sorted(environment.present(base, asked, shop)))
+        if found := self._check(base, now):
+            return found
+        if complete:
+            return base
+        self.enter("environment", "installing what the job needs")
+        python = environment.prepare(need, self.place.work(self.spec.run), base, shop)
+        self.enter("preflight", "importing what was installed")
+        return self._check(python, asked) or python
+
+    def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
+        env = jobenv.with_interpreter(self.env, python)
+        found = preflight.finding(self.spec, self.place, python, env, self.tick, imports=imports)
+        return Outcome(PREFLIGHT_RC, "preflight", found) if found else None

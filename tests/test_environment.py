@@ -1,0 +1,164 @@
+"""The job's Python: what is there is used, what is missing comes from the lock, or not at all."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from remote import contract, environment
+from remote.contract import Environment, Exit, Preflight
+from tests.pod_side import PodSide
+
+JOB = (
+    "import podctl_demo_wheel as w\n"
+    "pathlib.Path('out').mkdir(exist_ok=True)\n"
+    "pathlib.Path('out/a').write_text(w.WORD + '\\n' + sys.executable)\n"
+)
+
+
+WHEEL = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+def wheel(folder: Path, name: str, requires: str = "") -> tuple[str, str]:
+    """A wheel made by hand; its requirement line's name and sha256."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}"
+    files = {
+        f"{name}.py": "WORD = 'installed'\n",
+        f"{info}/METADATA": metadata,
+        f"{info}/WHEEL": WHEEL,
+    }
+    record = "".join(f"{n},sha256={_b64(t)},{len(t)}\n" for n, t in files.items())
+    with zipfile.ZipFile(path, "w") as archive:
+        for inner, text in files.items():
+            archive.writestr(inner, text)
+        archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
+    return name, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _b64(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+
+
+@pytest.fixture
+def uv() -> None:
+    if not shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"):
+        pytest.skip("uv is not installed")
+
+
+def run(pod: PodSide, lock: str, name: str = "r1", **need: object) -> Exit:
+    work = pod.work(name)
+    work.mkdir(parents=True)
+    (work / "job.lock").write_text(lock)
+    fields = {"lock": "job.lock", "provides": ("podctl_demo_wheel",), "deadline_seconds": 60.0}
+    spec = pod.spec(
+        JOB,
+        run=name,
+        environment=Environment(**(fields | need)),  # type: ignore[arg-type]  # a test's own table
+        preflight=Preflight(imports=("podctl_demo_wheel",)),
+    )
+    # With -S the job would not see what was installed.
+    spec = contract.load(contract.JobSpec, contract.dump(spec).replace(b'"-S",', b""))
+    pod.start(spec)
+    return pod.ended(name)
+
+
+@pytest.mark.usefixtures("uv")
+def test_a_lock_with_hashes_is_installed_once(pod: PodSide, tmp_path: Path) -> None:
+    """Pinned by hash, without torch's closure, into a venv that the next run finds complete."""
+    name, sha = wheel(tmp_path / "wheels", "podctl_demo_wheel", "Requires-Dist: not-in-the-lock\n")
+    lock = (
+        f"--no-index\n--find-links {tmp_path / 'wheels'}\n{name}==1.0 \\\n    --hash=sha256:{sha}\n"
+    )
+    first = run(pod, lock)
+    (venv,) = (pod.root / "venvs").iterdir()
+    made = venv.stat().st_mtime_ns
+    second = run(pod, lock, "r2")
+
+    assert (first.rc, first.detail) == (0, "")
+    assert second.rc == 0
+    assert (pod.work() / "out/a").read_text() == f"installed\n{venv / 'bin' / 'python'}"
+    assert list((pod.root / "venvs").iterdir()) == [venv]
+    assert venv.stat().st_mtime_ns == made
+
+
+@pytest.mark.usefixtures("uv")
+def test_a_wrong_hash_is_refused(pod: PodSide, tmp_path: Path) -> None:
+    """The environment fails, says why, and leaves no half venv that a later run would trust."""
+    name, _ = wheel(tmp_path / "wheels", "podctl_demo_wheel")
+    lock = f"--no-index\n--find-links {tmp_path / 'wheels'}\n{name}==1.0 --hash=sha256:{'0' * 64}\n"
+    end = run(pod, lock)
+
+    assert (end.reason, end.rc) == ("environment", 69)
+    assert "hash" in end.detail.lower()
+    assert not list((pod.root / "venvs").glob("*/complete"))
+    assert b"uv" in (pod.read("r1", "job.log") or b"")
+
+
+def test_nothing_is_installed_where_everything_is(pod: PodSide) -> None:
+    """With all of `provides` present the lock is not even read."""
+    need = Environment(lock="no such file", provides=("json", "email.message"))
+    pod.start(pod.spec("os.mkdir('out'); open('out/a', 'w').write('1')", environment=need))
+
+    assert pod.ended().rc == 0
+    assert not (pod.root / "venvs").exists()
+
+
+@pytest.mark.parametrize("lock", ["nowhere.lock", "../../../spec.json", "/etc/passwd"])
+def test_a_lock_outside_the_work_folder_is_refused(pod: PodSide, lock: str) -> None:
+    """Only a file of the job's own is a lock."""
+    need = Environment(lock=lock, provides=("no_such_module_at_all",))
+    pod.start(pod.spec("pass", environment=need))
+    end = pod.ended()
+
+    assert end.reason == "environment"
+    assert "no lock file" in end.detail
+
+
+def test_building_has_a_deadline(pod: PodSide, tmp_path: Path) -> None:
+    """A uv that hangs is ended; the reason is the environment."""
+    (tmp_path / "bin").mkdir()
+    script = '#!/bin/sh\n[ "$1" = --version ] && echo uv 1 && exit\nsleep 60\n'
+    (tmp_path / "bin/uv").write_text(script)
+    (tmp_path / "bin/uv").chmod(0o755)
+    pod.env["PATH"] = f"{tmp_path / 'bin'}:{pod.env['PATH']}"
+    end = run(pod, "x==1\n", deadline_seconds=0.5)
+
+    assert end.reason == "environment"
+    assert "not ready within" in end.detail
+
+
+def test_torch_and_its_closure_are_left_out() -> None:
+    """What the image brings is not fetched again; everything else stays, options too."""
+    lock = b"""--index-url https://example.invalid/simple
+accelerate==1.0 \\
+    --hash=sha256:aa
+torch==2.13.0 \\
+    --hash=sha256:bb \\
+    --hash=sha256:cc
+    # via accelerate
+nvidia-cublas-cu12==1 --hash=sha256:dd
+triton==3 ; sys_platform == 'linux' \\
+    --hash=sha256:ee
+torchao==1 --hash=sha256:ff
+# the end
+"""
+
+    kept = environment.without_torch(lock).decode()
+
+    assert kept.splitlines() == [
+        "--index-url https://example.invalid/simple",
+        "accelerate==1.0 \\",
+        "    --hash=sha256:aa",
+        "torchao==1 --hash=sha256:ff",
+        "# the end",
+    ]
