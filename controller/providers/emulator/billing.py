@@ -6,6 +6,7 @@ hours, as the published hourly figures have it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -120,8 +121,11 @@ def buckets(
     found: dict[tuple[float, float, str], Amounts] = {}
     for one in intervals:
         until = now if one.end is None else min(one.end, now)
-        for start, end in pairwise(bounds):
-            if one.start >= end or until <= start:
+        first = max(0, bisect_right(bounds, one.start) - 1)
+        for start, end in pairwise(bounds[first:]):
+            if until <= start:
+                break
+            if one.start >= end:
                 continue
             key = (start, end, one.owner if by_owner else "")
             dollars = cost(one, start, min(end, now))

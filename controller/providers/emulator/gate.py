@@ -102,7 +102,7 @@ class Gate:
             await self._answer(scope, receive, send, key)
         elif fault.name == "slow_reply":
             held: list[Message] = []
-            await self._answer(scope, receive, _into(held), key)
+            await self._answer(scope, receive, self._with_headers(_into(held), key or ""), key)
             await asyncio.sleep(float(fault.value or 0))
             for message in held:
                 await send(message)

@@ -59,7 +59,7 @@ class Queries:
                 "notifyPodsStale": True,
                 "notifyPodsGeneral": True,
                 "notifyLowBalance": True,
-                "pods": [graphql_views.pod(cloud, one) for one in self._service.pods.list()],
+                "pods": [graphql_views.pod(cloud, one) for one in self._service.pods.listed()],
                 "networkVolumes": [graphql_views.volume(v) for v in state.volumes.values()],
                 "podTemplates": [graphql_views.template(t) for t in state.templates.values()],
                 "containerRegistryCreds": [

@@ -134,7 +134,7 @@ class Pods:
             raise not_found("pod")
         return pod
 
-    def list(self) -> list[Pod]:
+    def listed(self) -> list[Pod]:
         """Newest first, subject to the faults that make a list lie."""
         now = self.cloud.now()
         with self.cloud.lock:
@@ -146,10 +146,16 @@ class Pods:
         lag = self.cloud.faults.take("list_lag")
         young = now - float(lag.value or 0) if lag is not None else FOREVER
         pods = [pod for pod in pods if pod.created_at <= young]
-        hides = self.cloud.faults.peek("list_hides") and self.cloud.faults.take("list_hides")
-        if hides:
-            pods = [p for p in pods if not hides.fits({"pod": (p.id, p.name)})]
+        pods = self._unhidden(pods)
         return sorted(pods, key=lambda pod: (-pod.created_at, pod.id))
+
+    def _unhidden(self, pods: list[Pod]) -> list[Pod]:
+        """One listing counts once, however many pods it hides."""
+        faults = self.cloud.faults
+        hidden = [one for one in pods if faults.peek("list_hides", pod=(one.id, one.name))]
+        if hidden and faults.take("list_hides", pod=(hidden[0].id, hidden[0].name)):
+            return [one for one in pods if one not in hidden]
+        return pods
 
     def act(self, pod_id: str, action: str) -> Pod:
         """start, stop, restart or terminate; 409 when the pod's status does not allow it."""

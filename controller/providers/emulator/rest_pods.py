@@ -41,7 +41,7 @@ def shown(call: Call, pod: Pod) -> Json:
 def list_pods(call: Call) -> Response:
     call.flag("includeClusterPods")
     limit = call.integer("limit", MAX_PAGE, 1, MAX_PAGE)
-    pods = call.pods.list()
+    pods = call.pods.listed()
     if "cursor" in call.query:
         after = _decode_cursor(call.query["cursor"])
         pods = [pod for pod in pods if (-pod.created_at, pod.id) > after]
