@@ -54,8 +54,8 @@ def _invoke(terminal: Terminal, arguments: Sequence[str]) -> int:
         )
     except OutputClosed as error:
         return error.exit_code
-    except click.Abort:
-        return INTERRUPTED
+    except click.Abort as error:  # click's word for Ctrl-C
+        raise KeyboardInterrupt from error
     except click.ClickException as error:
         return _fail(terminal, _usage(error))
     except (PodctlError, StateError) as error:

@@ -40,12 +40,14 @@ def yes_option(help_text: str) -> Callable[[F], F]:
     return click.option("-y", "--yes", is_flag=True, help=help_text)
 
 
-def provider_of(project: Project, terminal: Terminal) -> Provider:
+def provider_of(
+    project: Project, terminal: Terminal, patience_seconds: float | None = None
+) -> Provider:
     """The project's provider; its key is never shown from here on."""
     from controller.cloud import access_of, open_provider
 
     terminal.redact.add(access_of(project).api_key.reveal())
-    return open_provider(project, PATIENCE_SECONDS)
+    return open_provider(project, patience_seconds or PATIENCE_SECONDS)
 
 
 def project_here() -> Project:

@@ -46,7 +46,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     connection.close()
     found = prospects(project, provider_of(project, terminal), chosen, locks, spent)
     if terminal.json:
-        rows = [{**vars(one), "ready": one.ready} for one in found]
+        rows = [_document(one) for one in found]
         terminal.emit_json("podctl/plan/1", {"pods": rows, "spent_usd": spent})
     else:
         for one in found:
@@ -54,6 +54,15 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
         if not found:
             terminal.say("every stage is locked")
     return next((code for one in found if (code := _code(one))), 0)
+
+
+def _document(one: Prospect) -> dict[str, object]:
+    """With what is derived from the rest."""
+    found: dict[str, object] = {**vars(one), "ready": one.ready}
+    if one.quote is not None:
+        worst = {**vars(one.quote.worst), "usd": one.quote.worst.usd}
+        found["quote"] = {**vars(one.quote), "best": one.quote.best, "worst": worst}
+    return found
 
 
 def _code(prospect: Prospect) -> int:

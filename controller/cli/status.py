@@ -15,6 +15,8 @@ from controller.terminal import Terminal
 if TYPE_CHECKING:
     from controller.overview import Line, Overview
 
+PATIENCE_SECONDS = 5.0  # what is not answered by then is unknown
+
 
 @click.command("status")
 @click.option("--cached", is_flag=True, help="Only what is written here; ask nobody.")
@@ -38,7 +40,8 @@ def command(terminal: Terminal, cached: bool) -> int:
             from controller.inquiry import ask
 
             try:
-                failures = ask(project, provider_of(project, terminal), connection, overview)
+                provider = provider_of(project, terminal, PATIENCE_SECONDS)
+                failures = ask(project, provider, connection, overview)
             except PodctlError as error:
                 failures = (f"{error.what} {error.cause}".strip(),)
             overview = read_overview(project, connection, time.time())
