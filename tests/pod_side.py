@@ -77,7 +77,7 @@ class PodSide:
     def spec(self, script: str, run: str = "r1", **fields: Any) -> JobSpec:
         """A job that is a Python script; it may use `os, signal, sys, time, pathlib`."""
         head = "import os, pathlib, signal, sys, time\n"
-        kept = {"outputs": ("out/**",), "term_grace_seconds": 10.0} | fields
+        kept: dict[str, Any] = {"outputs": ("out/**",), "term_grace_seconds": 10.0} | fields
         argv = ("python", "-S", "-c", head + script)
         return JobSpec(run=run, stage="stage", argv=argv, code=CODE, **kept)
 

@@ -110,7 +110,8 @@ def test_finished_outputs_are_published_while_the_job_runs(pod: PodSide) -> None
         "while True:\n  open('out/grows', 'a').write('x'); time.sleep(0.02)\n"
     )
     pod.start(pod.spec(WRITE + job))
-    ready = until(lambda: "out/a" in (m := pod.manifest(name="ready.json")) and m, "ready.json")
+    until(lambda: "out/a" in pod.manifest(name="ready.json"), "ready.json")
+    ready = pod.manifest(name="ready.json")
     seen = pod.status()
     manifest = contract.load(contract.Manifest, pod.read("r1", "ready.json") or b"")
 

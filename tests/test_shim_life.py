@@ -31,6 +31,12 @@ def starts(pod: PodSide) -> list[int]:
     return [int(line) for line in (pod.work() / "starts").read_text().split()]
 
 
+def started(pod: PodSide, times: int) -> None:
+    """Wait until the job began so many times."""
+    path = pod.work() / "starts"
+    until(lambda: path.exists() and len(starts(pod)) == times, f"start {times}")
+
+
 def test_a_killed_supervisor_leaves_a_running_job(pod: PodSide) -> None:
     """While the job lives the run is running; then it is lost, never done, and can go on."""
     spec = pod.spec(count(10**6, 0.02))
@@ -43,7 +49,7 @@ def test_a_killed_supervisor_leaves_a_running_job(pod: PodSide) -> None:
     os.kill(job, signal.SIGKILL)
     lost = pod.state("lost")
     resumed = pod.start(spec)
-    until(lambda: len(starts(pod)) == 2, "the second attempt")
+    started(pod, 2)
 
     assert alone.state == "running"
     assert second_start.attempt == 1
@@ -61,7 +67,7 @@ def test_a_container_that_stops_interrupts_and_does_not_end(pod: PodSide) -> Non
     lost = pod.state("lost")
     saved = int(pod.file("left"))
     pod.start(spec)
-    until(lambda: len(starts(pod)) == 2, "the second attempt")
+    started(pod, 2)
 
     assert lost.exit is None
     assert starts(pod)[1] == saved
@@ -122,7 +128,7 @@ def test_restarts_are_counted(pod: PodSide) -> None:
     spec = pod.spec(count(10**6, 0.02), max_restarts=1)
     for attempt in (1, 2):
         assert pod.start(spec).attempt == attempt
-        until(lambda n=attempt: (pod.work() / "starts").exists() and len(starts(pod)) == n, "start")
+        started(pod, attempt)
         pod.file("out/state")
         pod.reboot()
     pod.start(spec)
