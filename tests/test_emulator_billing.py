@@ -186,7 +186,7 @@ def test_orderly_end_stops_pods(new_cloud: Callable[..., EmulatedCloud]) -> None
     cloud = new_cloud()
     volume = {"persistent": {"size": 10, "path": "/workspace"}}
     pod_id = cloud.create(
-        args="bash -c 'cat /workspace/kept; echo data > /workspace/kept; sleep 600'",
+        args="bash -c 'cd $PODCTL_EMULATED_ROOT/workspace; cat kept; echo data > kept; sleep 600'",
         mounts=volume,
     )["id"]
     cloud.until_running(pod_id)

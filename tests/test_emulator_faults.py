@@ -232,7 +232,9 @@ def test_host_death(cloud: EmulatedCloud) -> None:
     """A dead host leaves an EXITED pod; when it takes the volume along, the data is gone."""
     mounts = {"persistent": {"size": 10, "path": "/workspace"}}
     pod_id = post(
-        cloud, mounts=mounts, args="bash -c 'echo x >> /workspace/f; wc -l < /workspace/f; sleep 9'"
+        cloud,
+        mounts=mounts,
+        args="bash -c 'cd $PODCTL_EMULATED_ROOT/workspace; echo x >> f; wc -l < f; sleep 9'",
     ).body["id"]
     cloud.until_running(pod_id)
     until(lambda: cloud.log(pod_id) == ["1"])
