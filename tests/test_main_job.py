@@ -267,3 +267,104 @@ def test_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
 
     assert "bytes" in told.err
     assert laptop.living_pods() == []
+
+
+def test_an_artifact_that_changed_after_its_manifest_keeps_the_pod(laptop: Laptop) -> None:
+    """Exit code 7 with retry, park and abandon; the pod is there until one is chosen."""
+    laptop.write(seconds=1)
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    pods = laptop.cloud.state_dir / "pods"
+    ended = until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
+    copy = ended.parent / "work" / "out" / "copy.txt"
+    copy.write_text("HI\n")
+    told = laptop.podctl("sync", expect=7)
+
+    assert "--abandon" in told.err
+    assert len(laptop.living_pods()) == 1
+    assert not (laptop.folder / "locks" / "hello.json").exists()
+    copy.write_text("hi\n")
+    laptop.podctl("sync")
+    assert laptop.living_pods() == []
+
+
+def test_abandoning_with_a_reason_gives_the_pod_up(laptop: Laptop) -> None:
+    """What is only there is lost by decision, and the decision is on record."""
+    laptop.write(seconds=1)
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    pods = laptop.cloud.state_dir / "pods"
+    ended = until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
+    (ended.parent / "work" / "out" / "copy.txt").write_text("HI\n")
+    laptop.podctl("sync", expect=7)
+    laptop.podctl("stop", "hello", "--terminate", "--abandon", "a test of mine", "-y")
+
+    assert laptop.living_pods() == []
+    assert laptop.journal().runs("hello")[0].outcome == "abandoned"
+
+
+def test_sigterm_leaves_the_job_running_and_the_books_in_order(laptop: Laptop) -> None:
+    """Exit code 143; the next command carries on with the same pod."""
+    laptop.write(seconds=3)
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 40)
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+    laptop.podctl("run", "hello", "-y")
+
+    assert process.returncode == 143
+    assert len(laptop.cloud.state()["pods"]) == 1
+
+
+def test_ctrl_c_twice_ends_at_once(laptop: Laptop) -> None:
+    """The second one does not wait for anything; nothing is lost."""
+    laptop.write(seconds=3)
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 40)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    laptop.podctl("sync")
+
+    assert process.returncode in (130, -signal.SIGINT)
+    assert laptop.living_pods() == []
+
+
+def test_a_pod_killed_by_its_host_is_started_again_and_the_job_goes_on(laptop: Laptop) -> None:
+    """The volume survives; the agent starts the job anew as its second attempt."""
+    laptop.write(seconds=3)
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 40)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.kill_pod(pod["id"])
+    _, err = process.communicate(timeout=80)
+
+    assert process.returncode == 0, err
+    assert laptop.living_pods() == []
+    laptop.assert_books_agree()
+
+
+def test_two_stages_share_one_pod(laptop: Laptop) -> None:
+    """The second stage reads what the first one made, on the same hardware, without a new boot."""
+    more = """
+[stages.second]
+title = "Read what hello made"
+command = ["bash", "-c", "mkdir -p next; cat out/copy.txt > next/again.txt"]
+needs = ["hello"]
+inputs = ["out/copy.txt"]
+outputs = ["next/**"]
+hours = 0.01
+max_hours = 0.1
+criteria = [{ kind = "exists", path = "next/again.txt" }]
+
+[stages.second.hardware]
+gpus = ["NVIDIA L40S", "NVIDIA GeForce RTX 4090"]
+disk_gb = 10
+volume_gb = 20
+"""
+    laptop.write(more=more)
+    laptop.podctl("run", "hello", "second", "-y")
+
+    assert (laptop.folder / "next" / "again.txt").read_text() == "hi\n"
+    assert len(laptop.cloud.state()["pods"]) == 1
+    stages = {row["name"]: row for row in laptop.json("cost")["stages"]}
+    assert stages["hello"]["usd"] > 0
+    assert stages["second"]["usd"] > 0
