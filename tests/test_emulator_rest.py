@@ -183,6 +183,7 @@ def test_keys_and_methods(cloud: EmulatedCloud) -> None:
     assert cloud.api("GET", "/v2/pods", key=None).body["detail"] == "missing bearer token"
     assert cloud.api("GET", "/v2/pods", key="wrong").status == 401
     assert cloud.api("GET", "/v2/networkvolumes").status == 404
+    assert cloud.api("GET", "/v1/pods").status == 410  # retired
     wrong = cloud.api("DELETE", "/v2/pods")
     assert wrong.status == 405
     assert {"GET", "POST"} <= set(wrong.headers["allow"].replace(" ", "").split(","))

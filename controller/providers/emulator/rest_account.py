@@ -41,7 +41,15 @@ def account_routes(service: Service) -> list[BaseRoute]:
         routes(service, "/v2/serverless/{id}/workers", GET=_absent),
         routes(service, "/v2/serverless/{id}/workers/{worker}/logs", GET=_absent),
         routes(service, "/v2/serverless/{id}/releases", GET=_absent),
+        routes(service, "/v1/{rest:path}", **dict.fromkeys(_V1_METHODS, _retired)),
     ]  # fmt: skip
+
+
+_V1_METHODS = ("GET", "POST", "PATCH", "DELETE")
+
+
+def _retired(_: Call) -> Response:
+    raise Problem(410, "REST v1 was retired on 2026-11-15; use v2")
 
 
 def _empty(name: str) -> Endpoint:
