@@ -12,6 +12,7 @@ PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check
 BIN     = $(VENV)/bin
 JOBS   ?= 2
 ARGS   ?=
+BENCH  ?= start overhead tail transfer ledger
 
 .PHONY: setup demo test check bench clean system
 .DELETE_ON_ERROR:
@@ -31,7 +32,8 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	@$(BIN)/python -m controller.bench $(ARGS)
+	@for part in $(BENCH); do \
+		echo "== bench/$$part.py"; $(BIN)/python bench/$$part.py || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
