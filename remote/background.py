@@ -54,10 +54,6 @@ class Repeated:
                 max(self._seconds, 9 * (time.monotonic() - began)) if self._nice else self._seconds
             )
 
-    @property
-    def over(self) -> bool:
-        return self._over.is_set()
-
     def end(self, patience: float = 1.0) -> None:
         """Ask it to end and wait a little."""
         self._over.set()

@@ -90,6 +90,7 @@ def _begin(place: Place, spec: JobSpec, fd: int, again: bool) -> Status:
     if end is not None:
         _archive(folder, end.attempt)
     elif last is not None:
+        _heed_stop(folder, last.number)
         _count_restart(folder, spec, number)
     now = boot(place.local)
     own(folder, now)
@@ -119,6 +120,13 @@ def _archive(folder: Path, attempt: int) -> None:
             os.replace(path, folder / f"{name}.{attempt}.json")
     (folder / "restarts.json").unlink(missing_ok=True)
     durable.sync_folder(folder)
+
+
+def _heed_stop(folder: Path, attempt: int) -> None:
+    """A stop that was asked for just before the container went is not undone by its return."""
+    asked = record(folder / "stop.json") or {}
+    if asked.get("attempt") == attempt and Outcome.saved(folder) is None:
+        Outcome(143, "stopped", str(asked.get("reason") or "")).save(folder)
 
 
 def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:

@@ -74,7 +74,7 @@ def test_a_job_survives_reboot_and_eviction(cloud: EmulatedCloud, rented: tuple[
     assert (run / "work/left").read_text() == "x"
     assert saved > 0
     assert second.split()[0] == str(saved)
-    assert first.split()[1].endswith("/workspace/podctl/runs/r1/work")
+    assert first.split()[1].endswith("podctl/runs/r1/work")
 
 
 def _starts(run: Path) -> int:

@@ -123,6 +123,21 @@ def test_an_end_is_not_lost_with_its_manifest(pod: PodSide) -> None:
     assert "out/state" in pod.manifest()
 
 
+def test_a_stop_is_not_undone_by_a_reboot(pod: PodSide) -> None:
+    """Asked to end, and the host died before it did: the next start records the end."""
+    spec = pod.spec(count(10**6, 0.02))
+    pod.start(spec)
+    pod.file("out/state")
+    os.kill(pod.shim(), signal.SIGSTOP)
+    pod.stop("--reason", "enough")
+    pod.reboot()
+    pod.start(spec)
+    end = pod.ended()
+
+    assert (end.attempt, end.reason, end.detail) == (2, "stopped", "enough")
+    assert len(starts(pod)) == 1
+
+
 def test_restarts_are_counted(pod: PodSide) -> None:
     """After `max_restarts` interruptions the run ends as lost, with what there is."""
     spec = pod.spec(count(10**6, 0.02), max_restarts=1)
