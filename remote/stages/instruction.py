@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .verifier import Check, verify
 
 TYPES = ("completion", "qa", "generation", "response")
+CRITIC = "critic"  # the kind of what no rule can check; scored apart, never counted as a success
 
 
 @dataclass(frozen=True)

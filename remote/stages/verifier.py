@@ -33,6 +33,11 @@ class VerifierError(ValueError):
     """The specification itself is not one: unknown check, or a field missing or of a wrong type."""
 
 
+def check_specification(checks: Sequence[Check]) -> None:
+    """Raises: VerifierError unless `checks` can judge a response."""
+    verify(checks, "")
+
+
 def verify(checks: Sequence[Check], response: str) -> tuple[str, ...]:
     """Why `response` is wrong, one reason a failed check; empty when it is correct."""
     if not checks:

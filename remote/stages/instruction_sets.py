@@ -1,0 +1,61 @@
+"""The instruction sets that stages work with: two that come along, and folders of JSONL files.
+
+A set's parts are disjoint, exactly and nearly: nothing of `held_out` or `development` is in
+`train` or `pool`. The division never depends on the seed, so stages that were given different
+seeds stay disjoint; the seed orders `train`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .failure import StageError
+from .instruction import Instruction
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """`pool` holds the labelled few-shot examples, of all four types.
+
+    `critic` holds instructions that no rule can check: they are scored apart and never count as
+    a success. They are in no other part.
+    """
+
+    name: str
+    train: tuple[Instruction, ...]
+    development: tuple[Instruction, ...]
+    held_out: tuple[Instruction, ...]
+    pool: tuple[Instruction, ...]
+    critic: tuple[Instruction, ...] = ()
+
+
+def load(name: str, seed: int = 0) -> InstructionSet:
+    """The set called `name`: one of `NAMES`, or a folder of the project. Raises: StageError."""
+    maker = _MAKERS.get(name)
+    if maker is not None:
+        found = maker()
+    elif Path(name).is_dir():
+        from .instruction_files import read_folder
+
+        found = read_folder(Path(name))
+    else:
+        raise StageError(
+            f"instructions {name!r}: no set and no folder of this name",
+            remedy=f"name one of {', '.join(NAMES)}, or a folder of JSONL files in the project",
+        )
+    train = list(found.train)
+    random.Random(seed).shuffle(train)  # noqa: S311 - not a secret
+    return replace(found, train=tuple(train))
+
+
+def _small() -> InstructionSet:
+    from .small.division import division
+
+    return InstructionSet("small", *division())
+
+
+_MAKERS: dict[str, Callable[[], InstructionSet]] = {"small": _small}
+NAMES = tuple(_MAKERS)
