@@ -1,0 +1,215 @@
+"""Is an improvement an improvement? Paired proportions, by statsmodels and scipy.
+
+A pair is (before, after) for one instruction: whether each answer was correct, or what share of
+several samples was. Every interval is two-sided at `ALPHA`. The two libraries take seconds to
+import, so they are imported where they are used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+ALPHA = 0.05
+POWER = 0.8  # of the sample that would settle what this one does not
+RESAMPLES = 4999
+MAX_SAMPLE = 1_000_000  # more instructions than this count as never
+
+Interval = tuple[float, float]
+Pairs = Sequence[tuple[bool, bool]]
+Rates = Sequence[tuple[float, float]]
+
+
+def wilson(successes: int, n: int, alpha: float = ALPHA) -> Interval:
+    """Wilson's interval of a proportion; (0, 1) when nothing was measured."""
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return 0.0, 1.0
+    found = binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
+    return _clipped(found.low), _clipped(found.high)
+
+
+def _clipped(value: float) -> float:
+    return min(1.0, max(0.0, float(value)))
+
+
+def discordant(pairs: Pairs) -> tuple[int, int]:
+    """(lost, won): how many were correct only before, and only after."""
+    lost = sum(1 for before, after in pairs if before and not after)
+    won = sum(1 for before, after in pairs if after and not before)
+    return lost, won
+
+
+def mcnemar_exact(lost: int, won: int) -> float:
+    """Two-sided exact p that as many are lost as won; 1 without any discordant pair."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    return _clipped(mcnemar([[0, lost], [won, 0]], exact=True).pvalue)
+
+
+def cohens_h(before: float, after: float) -> float:
+    """Effect size of two proportions, above 0 when `after` is the higher one."""
+    from statsmodels.stats.proportion import proportion_effectsize
+
+    return float(proportion_effectsize(after, before))
+
+
+def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
+    """Each p adjusted for the false discovery rate over all of `ps`, in their order."""
+    from scipy.stats import false_discovery_control
+
+    return [float(p) for p in false_discovery_control(list(ps), method="bh")] if ps else []
+
+
+def bootstrap_lift(pairs: Rates, seed: int = 0, alpha: float = ALPHA) -> Interval:
+    """Percentile interval of mean(after) - mean(before), by drawing instructions anew."""
+    import numpy
+    from scipy.stats import bootstrap
+
+    differences = numpy.array([float(after) - float(before) for before, after in pairs])
+    if len(differences) < 2:
+        return -1.0, 1.0
+    found = bootstrap(
+        (differences,),
+        numpy.mean,
+        n_resamples=RESAMPLES,
+        batch=500,
+        confidence_level=1 - alpha,
+        method="percentile",
+        rng=numpy.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def newcombe_lift(lost: int, won: int, n: int, alpha: float = ALPHA) -> Interval:
+    """Interval of (won - lost) / n from Wilson's intervals of both; wide where n is small.
+
+    The bootstrap of three equal pairs has no width at all: this is its guard.
+    """
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    if n == 0:
+        return -1.0, 1.0
+    low, high = confint_proportions_2indep(
+        won, n, lost, n, method="newcomb", compare="diff", alpha=alpha
+    )
+    return max(-1.0, float(low)), min(1.0, float(high))
+
+
+def lift_interval(pairs: Pairs, seed: int = 0, alpha: float = ALPHA) -> Interval:
+    """The interval that verdicts use: whatever bootstrap or Newcombe hold possible."""
+    lost, won = discordant(pairs)
+    drawn, scored = bootstrap_lift(pairs, seed, alpha), newcombe_lift(lost, won, len(pairs), alpha)
+    return min(drawn[0], scored[0]), max(drawn[1], scored[1])
+
+
+def verdict(low: float, high: float, threshold: float) -> str:
+    """PASS above the threshold with the whole interval, FAIL below it; else INCONCLUSIVE."""
+    if low > threshold:
+        return PASS
+    return FAIL if high < threshold else INCONCLUSIVE
+
+
+def worst(verdicts: Sequence[str]) -> str:
+    """FAIL before INCONCLUSIVE before PASS; nothing judged is INCONCLUSIVE."""
+    if FAIL in verdicts:
+        return FAIL
+    return PASS if verdicts and set(verdicts) == {PASS} else INCONCLUSIVE
+
+
+def sample_size_to_settle(lost: int, won: int, n: int, threshold: float) -> int | None:
+    """Pairs with which a lift as observed would be told from `threshold` with `POWER`.
+
+    None when the lift is so near to the threshold that no sample would do.
+    """
+    from statsmodels.stats.power import normal_sample_size_one_tail
+
+    lift = (won - lost) / n if n else 0.0
+    away = abs(lift - threshold)
+    if away < 1e-6:
+        return None
+    lost_rate, won_rate = (lost + 0.5) / (n + 1), (won + 0.5) / (n + 1)
+    spread = math.sqrt(lost_rate + won_rate - (won_rate - lost_rate) ** 2)
+    need = float(normal_sample_size_one_tail(away, POWER, ALPHA / 2, std_null=spread))
+    return max(n + 1, math.ceil(need)) if need <= MAX_SAMPLE else None
+
+
+def improvement(pairs: Pairs, minimum: float, seed: int = 0) -> dict[str, Any]:
+    """Is `after` better than `before` by more than `minimum`? As `compare`; p counts too."""
+    found = compare(pairs, minimum, seed)
+    if found["verdict"] == PASS and found["p"] >= ALPHA:
+        need = sample_size_to_settle(found["lost"], found["won"], len(pairs), 0.0)
+        found |= {"verdict": INCONCLUSIVE, "n_to_settle": need}
+    found["rule"] = (
+        f"PASS when the interval of the lift lies above {minimum:+g} and McNemar's exact p is "
+        f"below {ALPHA:g}; FAIL when it lies below {minimum:+g}; else INCONCLUSIVE"
+    )
+    return found
+
+
+def noninferior(pairs: Pairs, margin: float, seed: int = 0) -> dict[str, Any]:
+    """Is `after` worse than `before` by less than `margin`? As `compare`."""
+    found = compare(pairs, -margin, seed)
+    found["margin"] = margin
+    found["rule"] = (
+        f"PASS when the interval of the lift lies above {-margin:+g}; FAIL when it lies below; "
+        "else INCONCLUSIVE"
+    )
+    return found
+
+
+def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
+    """Everything about one paired comparison, as JSON can hold it.
+
+    `low` and `high` are `lift_interval`; `n_to_settle` is there when the verdict is INCONCLUSIVE.
+    """
+    n = len(pairs)
+    lost, won = discordant(pairs)
+    before, after = (sum(1 for pair in pairs if pair[side]) for side in (0, 1))
+    drawn = bootstrap_lift(pairs, seed)
+    low, high = lift_interval(pairs, seed)
+    judged = verdict(low, high, threshold)
+    need = sample_size_to_settle(lost, won, n, threshold) if judged == INCONCLUSIVE else None
+    return {
+        "n": n,
+        "before": before / n if n else None,
+        "after": after / n if n else None,
+        "lost": lost,
+        "won": won,
+        "lift": (after - before) / n if n else None,
+        "low": low,
+        "high": high,
+        "bootstrap_low": drawn[0],
+        "bootstrap_high": drawn[1],
+        "p": mcnemar_exact(lost, won),
+        "cohens_h": cohens_h(before / n, after / n) if n else None,
+        "threshold": threshold,
+        "verdict": judged,
+        "n_to_settle": need,
+    }
+
+
+def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, Any]:
+    """As `compare`, for shares of several samples an instruction; p by Wilcoxon's signed ranks."""
+    from scipy.stats import wilcoxon
+
+    n = len(pairs)
+    moved = [after - before for before, after in pairs if after != before]
+    low, high = bootstrap_lift(pairs, seed)
+    means = [sum(pair[side] for pair in pairs) / n if n else None for side in (0, 1)]
+    return {
+        "n": n,
+        "before": means[0],
+        "after": means[1],
+        "worse": sum(1 for one in moved if one < 0),
+        "better": sum(1 for one in moved if one > 0),
+        "lift": sum(moved) / n if n else None,
+        "low": low,
+        "high": high,
+        "p": _clipped(wilcoxon(moved).pvalue) if moved else 1.0,
+        "threshold": threshold,
+        "verdict": verdict(low, high, threshold),
+    }
