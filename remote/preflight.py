@@ -27,6 +27,7 @@ class Check:
     name: str
     argv: list[str]
     judge: Callable[[Result], str | None]
+    need: str = ""  # what `judge` compares with, where argv does not say it
 
 
 def finding(
@@ -71,9 +72,9 @@ def plan(spec: JobSpec, place: Place, python: Path, imports: tuple[str, ...]) ->
     checks = [Check("disk", [*probe, "disk", str(place.root), str(need.min_free_gb)], last_line)]
     if need.needs_gpu:
         query = ["--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-        checks.append(
-            Check("gpu", ["nvidia-smi", *query], lambda r: gpu_wrong(r, need.min_gpu_memory_gb))
-        )
+        least = need.min_gpu_memory_gb
+        smi = ["nvidia-smi", *query]
+        checks.append(Check("gpu", smi, lambda r: gpu_wrong(r, least), need=str(least)))
         if "torch" in imports:
             checks.append(Check("cuda", [*probe, "cuda"], last_line))
     if imports:
@@ -120,5 +121,5 @@ def gpu_wrong(result: Result, min_gb: float) -> str | None:
 
 
 def _passed(place: Place, check: Check) -> Path:
-    key = hashlib.sha256("\0".join(check.argv).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\0".join([*check.argv, check.need]).encode()).hexdigest()[:16]
     return place.local / "checks" / f"passed-{check.name}-{key}"

@@ -109,6 +109,19 @@ def test_a_good_host_is_checked_once_a_boot(pod: PodSide, modules: Path) -> None
     assert (pod.root / "imported").read_text() == "xx"
 
 
+def test_a_greater_need_is_checked_again(pod: PodSide, modules: Path) -> None:
+    """What was enough for one run need not be for the next on the same pod."""
+    smi(modules / "bin", "echo NVIDIA A40, 46068")
+    env = {"PATH": f"{modules / 'bin'}:{pod.env['PATH']}"}
+    ends = []
+    for run, least in (("r1", 48.0), ("r2", 80.0)):
+        need = Preflight(needs_gpu=True, min_gpu_memory_gb=least)
+        pod.start(pod.spec(WRITE, run=run, preflight=need, env=env))
+        ends.append(pod.ended(run).reason)
+
+    assert ends == ["exited", "preflight"]
+
+
 @pytest.mark.parametrize(
     ("rc", "output", "need", "wrong"),
     [
