@@ -32,8 +32,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	@for part in $(BENCH); do \
-		echo "== bench/$$part.py"; $(BIN)/python bench/$$part.py || exit 1; done
+	@$(BIN)/python bench/all.py $(BENCH) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,74 +1,51 @@
-"""How long `podctl cost` takes with a large ledger, against an empty one.
+"""How long `podctl cost` takes with a ledger of a million rows, against one of fifty.
 
-python bench/ledger.py [--rows 1000000]
+python bench/ledger.py --rows 1000000 --pods 200
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from start import best  # the file beside this one
-
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-STAGES = 5
-PODS = 200
-MINUTE = 60_000  # milliseconds
+sys.path.insert(0, str(ROOT))  # a script beside the packages, not one of them
+
+from bench.past import write_project  # noqa: E402 (needs the path)
+from bench.start import BARE, PODCTL, WAYS, in_turn  # noqa: E402
+from bench.telling import say  # noqa: E402
+
+FEW = 50  # rows of the ledger that it is compared with
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description="time podctl cost on a large ledger")
     parser.add_argument("--rows", type=int, default=1_000_000)
-    rows = parser.parse_args().rows
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "podctl.toml").write_text("[budget]\nproject_usd = 10000000\n")
-        argv = [sys.executable, "-m", "controller", "cost"]
-        empty = best(argv, folder, 5)
-        took, size = fill(Path(folder), rows)
-        full = best(argv, folder, 5)
-        print(f"written: {rows:,} rows in {took:.1f} s, {size / 1e6:.0f} MB")
-        print(f"podctl cost, empty ledger     {empty * 1000:7.0f} ms")
-        print(f"podctl cost, {rows:>9,} rows  {full * 1000:7.0f} ms  {full / empty:5.2f} x")
-    return 0
-
-
-def fill(folder: Path, rows: int) -> tuple[float, int]:
-    """Write `rows` closed intervals; returns seconds and bytes."""
-    from state.ledger import Ledger
-    from state.owner import acquire
-
-    state = folder / ".podctl"
-    started = time.perf_counter()
-    with acquire(state, "bench") as owner:
-        Ledger(owner.connection, owner.epoch).record(intervals(rows))
-    return time.perf_counter() - started, (state / "state.db").stat().st_size
-
-
-def intervals(rows: int) -> Iterator[object]:
-    from state.interval import Interval, nano_per_hour
-
-    begin = 1_760_000_000_000
-    for row in range(rows):
-        stage, pod, start = row % STAGES, row % PODS, begin + row * MINUTE
-        yield Interval(
-            0,
-            f"pod{pod:05}",
-            "l0001",
-            f"stage{stage}-0001",
-            f"stage{stage}",
-            "compute",
-            nano_per_hour(0.86),
-            "provider",
-            start,
-            start + MINUTE,
-            "bench",
-        )
+    parser.add_argument("--pods", type=int, default=200, help="among which the rows are spread")
+    parser.add_argument("--rounds", type=int, default=7, help="of each; the median counts")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        small, large = Path(name, "small"), Path(name, "large")
+        for folder in (small, large):
+            folder.mkdir()
+        write_project(small, rows=FEW)
+        began = time.perf_counter()
+        database = write_project(large, rows=chosen.rows, pods=chosen.pods).database
+        took, size = time.perf_counter() - began, database.stat().st_size / 1e6
+        say(f"  {chosen.rows:,} rows of {chosen.pods} pods written in {took:.1f} s, {size:.0f} MB")
+        cost = (*PODCTL, "cost")
+        few, many = f"podctl cost, {FEW} rows", f"podctl cost, {chosen.rows:,} rows"
+        ways = {BARE: (WAYS[BARE], small), few: (cost, small), many: (cost, large)}
+        times = in_turn(ways, chosen.rounds)
+    medians = {way: statistics.median(found) for way, found in times.items()}
+    for way, median in medians.items():
+        say(f"  {way:30} {median:6.3f} s   ({min(times[way]):.3f} … {max(times[way]):.3f})")
+    say(f"  many rows take {medians[many] / medians[few]:.2f} x as long as few")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
