@@ -19,7 +19,8 @@ from .failure import StageError
 from .instruction import TYPES, Instruction
 from .instruction_sets import InstructionSet
 from .near import near_duplicates, normalised
-from .verifier import VerifierError, check_specification
+from .specification import check_specification
+from .verifier import VerifierError
 
 PARTS = ("train", "development", "held_out", "pool")
 MAX_LINE = 1024 * 1024  # bytes of one record

@@ -13,10 +13,25 @@ specification of the instruction sets also names facts.
     sentences    [at_least], [at_most]   sentences by their final punctuation
     words        [at_least], [at_most]
     characters   [at_least], [at_most]
+    lines        [at_least], [at_most]   lines with something on them
     starts_with  value                   ignoring case
     ends_with    value
     case         value upper|lower       every letter
     json_keys    keys                    a JSON object with exactly these keys
+    json         object                  this JSON object; the case of texts is ignored
+    answer       values, [case]          nothing but one of the values; quotes and final
+                                         punctuation are ignored
+    number       value, [given], [also]  says this number, in digits or as one of the words `also`,
+                                         and no other but those that were `given`
+    listed       style, accepted         a list of lines and nothing else, style numbered or
+                                         bulleted; distinct items, all accepted
+    separated    accepted                the same in one line, with commas
+    sequence     values                  these items in this order, in one line or one a line
+    closed                               ends as a sentence does
+    lacks_letters values                 none of these letters
+    any          of                      at least one of these lists of checks holds
+
+Every count may also be given as `exactly`.
 """
 
 from __future__ import annotations
@@ -24,18 +39,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-Check = Mapping[str, Any]
+from .matching import Check, between, found
+from .rules import RULES
+
+__all__ = ["Check", "VerifierError", "verify"]
 
 
 class VerifierError(ValueError):
     """The specification itself is not one: unknown check, or a field missing or of a wrong type."""
-
-
-def check_specification(checks: Sequence[Check]) -> None:
-    """Raises: VerifierError unless `checks` can judge a response."""
-    verify(checks, "")
 
 
 def verify(checks: Sequence[Check], response: str) -> tuple[str, ...]:
@@ -57,30 +69,24 @@ def _apply(check: Check, text: str) -> str | None:
         raise VerifierError(f"check {name}: field missing or of a wrong type: {error}") from error
 
 
-def _found(value: str, text: str, case: bool) -> int:
-    """How often `value` occurs as whole words."""
-    pattern = rf"(?<!\w){re.escape(value)}(?!\w)"
-    return len(re.findall(pattern, text, 0 if case else re.IGNORECASE))
-
-
 def _contains(check: Check, text: str) -> str | None:
-    missing = [v for v in check["values"] if not _found(v, text, bool(check.get("case")))]
+    missing = [v for v in check["values"] if not found(v, text, bool(check.get("case")))]
     return f"lacks {', '.join(missing)}" if missing else None
 
 
 def _accepts(check: Check, text: str) -> str | None:
-    if any(_found(v, text, bool(check.get("case"))) for v in check["values"]):
+    if any(found(v, text, bool(check.get("case"))) for v in check["values"]):
         return None
     return f"none of the accepted answers: {', '.join(check['values'][:5])}"
 
 
 def _excludes(check: Check, text: str) -> str | None:
-    extra = [v for v in check["values"] if _found(v, text, bool(check.get("case")))]
+    extra = [v for v in check["values"] if found(v, text, bool(check.get("case")))]
     return f"must not have {', '.join(extra)}" if extra else None
 
 
 def _occurs(check: Check, text: str) -> str | None:
-    count, need = _found(check["value"], text, False), check["exactly"]
+    count, need = found(check["value"], text, False), check["exactly"]
     return None if count == need else f"{check['value']!r} {count} times, need {need}"
 
 
@@ -107,20 +113,15 @@ def _items(check: Check, text: str) -> str | None:
 
 
 def _sentences(check: Check, text: str) -> str | None:
-    return _between(check, len(re.findall(r"[.!?]+(?=\s|$)", text)), "sentences")
+    return between(check, len(re.findall(r"[.!?]+(?=\s|$)", text)), "sentences")
 
 
 def _words(check: Check, text: str) -> str | None:
-    return _between(check, len(text.split()), "words")
+    return between(check, len(text.split()), "words")
 
 
 def _characters(check: Check, text: str) -> str | None:
-    return _between(check, len(text), "characters")
-
-
-def _between(check: Check, count: int, what: str) -> str | None:
-    low, high = check.get("at_least", 0), check.get("at_most", float("inf"))
-    return None if low <= count <= high else f"{count} {what}, need {low} to {high}"
+    return between(check, len(text), "characters")
 
 
 def _starts_with(check: Check, text: str) -> str | None:
@@ -148,7 +149,15 @@ def _json_keys(check: Check, text: str) -> str | None:
     return None if right else f"keys {sorted(value)}, need {sorted(check['keys'])}"
 
 
+def _any(check: Check, text: str) -> str | None:
+    if any(not verify(checks, text) for checks in check["of"]):
+        return None
+    return "none of the ways to be right"
+
+
 _RULES: dict[str, Callable[[Check, str], str | None]] = {
+    **RULES,
+    "any": _any,
     "contains": _contains,
     "accepts": _accepts,
     "excludes": _excludes,
