@@ -49,6 +49,11 @@ def make_trainer(
         ),
         callbacks=callbacks,
     )
+    # TRL casts adapters of a quantised base to bf16, where a step of 2e-4 mostly rounds away, and
+    # a resumed one comes back as fp32: full precision from the start is better and the same.
+    adapted: Any = trainer.model
+    for weight in (one for one in adapted.parameters() if one.requires_grad):
+        weight.data = weight.data.float()
     trainer.remove_callback(PrinterCallback)  # `Reporting` says the same, shorter
     return trainer
 

@@ -56,10 +56,13 @@ def run(parameters: SftParameters) -> int:
     interruption = Interruption()
     interruption.listen()
     began = time.time()
+    result, shortage = None, ""
     try:
         result = fit(parameters, source, train, held, log, interruption)
-    except MemoryShortage as shortage:
-        log.say(f"{shortage}; once more with half the batch and twice the accumulation")
+    except MemoryShortage as error:
+        shortage = error.what  # the error itself would keep the model in memory
+    if result is None:
+        log.say(f"{shortage}: once more with half the batch and twice the accumulation")
         parameters = halved(parameters)
         gc.collect()
         _empty_cache()
