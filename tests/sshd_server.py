@@ -107,6 +107,7 @@ def _config(folder: Path, host_key: Path, port: int, root: Path) -> str:
         "PasswordAuthentication no",
         f'PidFile "{folder}/sshd.pid"',
         "MaxStartups 100",
+        "Subsystem sftp internal-sftp",
         f'SetEnv "PODCTL_EMULATED_ROOT={root}"',
     ]
     return "\n".join(lines) + "\n"
