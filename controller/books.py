@@ -5,39 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from controller import plan
+from controller import actions
+from controller.actions import Action
 from controller.clock import Clock
 from controller.cost import parked_disk_rate, running_disk_rate
 from controller.loop import Outcome
-from controller.plan import Action
 from controller.rental import Step
 from state.journal import Journal
 from state.ledger import Ledger
 
 # Actions that touch the world: their intent is on disk before they start.
 _INTENTS: dict[type[Action], Step] = {
-    plan.Create: Step.CREATE,
-    plan.Terminate: Step.TERMINATE,
-    plan.StopPod: Step.STOP_POD,
-    plan.StartPod: Step.START_POD,
-    plan.Upload: Step.UPLOAD,
-    plan.StartJob: Step.START_JOB,
-    plan.StopJob: Step.STOP_JOB,
-    plan.Pull: Step.PULL,
-    plan.Lock: Step.LOCK,
+    actions.Create: Step.CREATE,
+    actions.Terminate: Step.TERMINATE,
+    actions.StopPod: Step.STOP_POD,
+    actions.StartPod: Step.START_POD,
+    actions.Upload: Step.UPLOAD,
+    actions.StartJob: Step.START_JOB,
+    actions.StopJob: Step.STOP_JOB,
+    actions.Pull: Step.PULL,
+    actions.Lock: Step.LOCK,
 }
 # Actions that only write down what was decided or seen.
 _RECORDS: dict[type[Action], Step] = {
-    plan.OpenGeneration: Step.GENERATION,
-    plan.Adopt: Step.ADOPT,
-    plan.ConfirmGone: Step.GONE,
-    plan.ConfirmParked: Step.PARKED,
-    plan.MarkReached: Step.REACHED,
-    plan.AskUnguarded: Step.UNGUARDED,
-    plan.Judge: Step.JUDGE,
-    plan.Disqualify: Step.DISQUALIFY,
-    plan.Finish: Step.FINISH,
-    plan.Close: Step.CLOSE,
+    actions.OpenGeneration: Step.GENERATION,
+    actions.Adopt: Step.ADOPT,
+    actions.ConfirmGone: Step.GONE,
+    actions.ConfirmParked: Step.PARKED,
+    actions.MarkReached: Step.REACHED,
+    actions.AskUnguarded: Step.UNGUARDED,
+    actions.Judge: Step.JUDGE,
+    actions.Disqualify: Step.DISQUALIFY,
+    actions.Finish: Step.FINISH,
+    actions.Close: Step.CLOSE,
 }
 
 
@@ -69,11 +69,11 @@ class LeaseBooks:
 
     def _finish(self, action: Action) -> None:
         """Close the row; a crash between row and note finds it closed and goes on."""
-        if isinstance(action, plan.Finish):
+        if isinstance(action, actions.Finish):
             row = self.journal.run(action.run)
             if row is not None and row.open:
                 self.journal.finish_run(action.run, action.outcome, {"why": action.why})
-        if isinstance(action, plan.Close):
+        if isinstance(action, actions.Close):
             lease = self.journal.lease(self.lease)
             if lease is not None and lease.open:
                 self.journal.close_lease(self.lease, action.outcome)
@@ -81,16 +81,16 @@ class LeaseBooks:
     def _post(self, action: Action, outcome: Outcome, data: dict[str, Any]) -> None:
         if outcome.phase != "done":
             return
-        if isinstance(action, plan.Create | plan.Adopt):
+        if isinstance(action, actions.Create | actions.Adopt):
             self._open(data)
-        elif isinstance(action, plan.StartPod):
+        elif isinstance(action, actions.StartPod):
             self.ledger.close_all(data["pod"], data["started_at"], "restart")
             self._open(data)
-        elif isinstance(action, plan.ConfirmParked):
+        elif isinstance(action, actions.ConfirmParked):
             self._park(data)
-        elif isinstance(action, plan.ConfirmGone):
+        elif isinstance(action, actions.ConfirmGone):
             self.ledger.close_all(data["pod"], data["ended_at"], "terminated")
-        elif isinstance(action, plan.StartJob):
+        elif isinstance(action, actions.StartJob):
             self.ledger.attribute(data["pod"], action.run, data["stage"], self.clock.wall())
 
     def _open(self, data: dict[str, Any]) -> None:
@@ -133,6 +133,6 @@ def _run(action: Action) -> str | None:
 
 def _data(action: Action) -> dict[str, Any]:
     """The action's own words, as the journal keeps them."""
-    if isinstance(action, plan.Create):
+    if isinstance(action, actions.Create):
         return {"offer": action.offer.id, "usd_per_hour": action.offer.usd_per_hour}
     return {key: value for key, value in vars(action).items() if key != "run"}

@@ -9,7 +9,7 @@ from controller import order
 from controller.cost import Budget, WorstCase, expected_usd, refusal, worst_case
 from controller.errors import BudgetRefused, NoCapacity
 from controller.order import Shape
-from controller.plan import Policy
+from controller.policy import Policy
 from controller.project import Project
 from controller.providers import Offer, Provider, ProviderError
 from jobs.stage import Stage

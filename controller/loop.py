@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from controller.actions import Action, Done, Leave, Wait
 from controller.clock import Clock
 from controller.observed import Observed
-from controller.plan import Action, Done, Leave, Policy, Wait, decide
+from controller.plan import decide
+from controller.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from controller.order import hardware
 from controller.providers import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
 from controller.rental import Rental
 from controller.scene import Scene
-from remote.contract import Status
+from controller.sighted import pod_sighting, run_sighting
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers
 OFFERS_EVERY = 60.0  # seconds for which a quote is good
@@ -96,13 +96,7 @@ class Eyes:
         self.scene.memory.listed.update(pod.id for pod in pods)
         for pod in pods:
             if pod.id == rental.pod:
-                self._see_pod(pod)
-
-    def _see_pod(self, pod: Pod) -> None:
-        found = {"status": str(pod.status), "usd_per_hour": pod.usd_per_hour, "gpu": pod.gpu}
-        if pod.endpoint is not None:
-            found |= {"host": pod.endpoint.host, "port": pod.endpoint.port}
-        self.scene.sightings.see(f"pod:{pod.id}", "provider", found)
+                self.scene.sightings.see(f"pod:{pod.id}", "provider", pod_sighting(pod))
 
     def _quote(self, rental: Rental, now: float) -> tuple[Offer, ...] | None:
         if rental.pod is not None or rental.current is None:
@@ -149,22 +143,6 @@ class Eyes:
             return Contact(True, guard=guard_report(session, layout))
         agent = AgentClient(session, layout, run.code)
         status = agent.status(run.run)
-        self._see_run(run.run, status)
+        self.scene.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
         follow_log(agent, run.run, self.scene.project.job_log(run.run), status.log_size)
         return Contact(True, status=status, guard=status.guard)
-
-    def _see_run(self, run: str, status: Status) -> None:
-        progress = status.progress
-        found = {
-            "state": status.state,
-            "phase": status.phase,
-            "attempt": status.attempt,
-            "heartbeat_age": status.heartbeat_age,
-            "step": progress.step,
-            "max_steps": progress.max_steps,
-            "loss": progress.loss,
-            "gpu_util": status.gpu_util,
-            "cpu_util": status.cpu_util,
-            "log_size": status.log_size,
-        }
-        self.scene.sightings.see(f"run:{run}", "agent", found)

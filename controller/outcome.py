@@ -1,15 +1,18 @@
-"""How a drive ended that did not close its lease, as the error that the user reacts to."""
+"""How a drive ended, as the error that the user reacts to."""
 
 from __future__ import annotations
 
+from controller.actions import Leave
 from controller.errors import (
     ArtifactsNotSafe,
+    BudgetRefused,
     ConnectionLost,
     Detached,
+    NoCapacity,
     PodctlError,
     Refused,
+    VerificationFailed,
 )
-from controller.plan import Leave
 from controller.scene import Scene
 
 _KINDS: dict[str, type[PodctlError]] = {
@@ -51,3 +54,26 @@ def billing(scene: Scene) -> str:
         return "nothing of it bills, as far as is known"
     pods = ", ".join(f"{pod} ${rate:.4f}/h" for pod, rate in sorted(rates.items()))
     return f"billing goes on: {pods}"
+
+
+def raise_unless_passed(scene: Scene) -> None:
+    """Raise for the first run that did not pass."""
+    for run in scene.rental().runs:
+        if run.outcome != "passed":
+            raise _failure(scene, run.run, run.outcome or "open", run.why)
+
+
+def _failure(scene: Scene, run: str, outcome: str, why: str) -> PodctlError:
+    """The error of a run that did not pass, with the next command."""
+    stage = scene.stages[run].name
+    folder = str(scene.project.run_dir(run))
+    kinds: dict[str, tuple[type[PodctlError], str]] = {
+        "criteria": (VerificationFailed, f"podctl status {stage}; podctl logs {stage}"),
+        "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
+        "refused": (Refused, "podctl doctor"),
+        "stopped": (PodctlError, f"podctl run {stage}"),
+    }
+    kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}"))
+    if "budget" in why:
+        kind, hint = BudgetRefused, "raise budget.run_usd, or lower the stage's hours"
+    return kind(f"{run}: {outcome}", where=folder, cause=why, hint=hint)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from controller import order, plan
+from controller import actions, order
+from controller.actions import Action
 from controller.agent_client import AgentClient
 from controller.bring import bring, bring_ready
 from controller.conclude import judge, lock
@@ -18,7 +19,6 @@ from controller.hostkeys import ensure_key
 from controller.loop import Outcome
 from controller.observe import Eyes
 from controller.observed import Observed
-from controller.plan import Action
 from controller.providers import Kind, Offer, Pod, ProviderError
 from controller.scene import Scene
 
@@ -44,10 +44,10 @@ class Hands:
 
     # -- pods ------------------------------------------------------------------------------
 
-    def open_generation(self, _: plan.OpenGeneration) -> Outcome:
+    def open_generation(self, _: actions.OpenGeneration) -> Outcome:
         return Outcome(data={"nonce": secrets.token_hex(8)})
 
-    def create(self, action: plan.Create) -> Outcome:
+    def create(self, action: actions.Create) -> Outcome:
         spec = self._pod_spec(action.offer)
         try:
             pod = self.scene.provider.create(spec)
@@ -82,7 +82,7 @@ class Hands:
             self.scene.memory.throttled_until = now + UNSENT_PAUSE
         return Outcome("fail", {"kind": kind, "why": why})
 
-    def adopt(self, action: plan.Adopt) -> Outcome:
+    def adopt(self, action: actions.Adopt) -> Outcome:
         return Outcome(data=self._bill(self._listed(action.pod)))
 
     def _bill(self, pod: Pod) -> dict[str, Any]:
@@ -112,21 +112,21 @@ class Hands:
         assert pod is not None, "the plan acts on listed pods only"
         return pod
 
-    def terminate(self, action: plan.Terminate) -> Outcome:
+    def terminate(self, action: actions.Terminate) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.terminate)
         if outcome.phase == "done":
             self.scene.memory.ended[action.pod] = self.scene.clock.wall()
             self.scene.link.drop()
         return outcome
 
-    def stop_pod(self, action: plan.StopPod) -> Outcome:
+    def stop_pod(self, action: actions.StopPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.stop)
         if outcome.phase == "done":
             self.scene.memory.ended[action.pod] = self.scene.clock.wall()
             self.scene.link.drop()
         return outcome
 
-    def start_pod(self, action: plan.StartPod) -> Outcome:
+    def start_pod(self, action: actions.StartPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.start)
         if outcome.phase == "fail":
             return outcome
@@ -147,10 +147,10 @@ class Hands:
         self.scene.memory.asked[pod] = self.scene.clock.now()
         return outcome
 
-    def confirm_gone(self, action: plan.ConfirmGone) -> Outcome:
+    def confirm_gone(self, action: actions.ConfirmGone) -> Outcome:
         return Outcome(data={"ended_at": self._end_of(action.pod)})
 
-    def confirm_parked(self, action: plan.ConfirmParked) -> Outcome:
+    def confirm_parked(self, action: actions.ConfirmParked) -> Outcome:
         run, stage = self._serving()
         found = {"ended_at": self._end_of(action.pod), "for_run": run, "stage": stage}
         return Outcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
@@ -159,17 +159,17 @@ class Hands:
         """When the provider took our word, else now: it ended without us."""
         return self.scene.memory.ended.get(pod, self.scene.clock.wall())
 
-    def mark_reached(self, _: plan.MarkReached) -> Outcome:
+    def mark_reached(self, _: actions.MarkReached) -> Outcome:
         return Outcome()
 
-    def ask_unguarded(self, action: plan.AskUnguarded) -> Outcome:
+    def ask_unguarded(self, action: actions.AskUnguarded) -> Outcome:
         accepted = self.scene.accept_unguarded(action.detail)
         why = f"the guard is not armed, so the worst case has no bound: {action.detail}"
         return Outcome(data={"accepted": accepted, "why": why})
 
     # -- runs ------------------------------------------------------------------------------
 
-    def upload(self, action: plan.Upload) -> Outcome:
+    def upload(self, action: actions.Upload) -> Outcome:
         pod = self._present()
         try:
             return Outcome(data=deliver(self.scene, action.run) | {"pod": pod})
@@ -178,7 +178,7 @@ class Hands:
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error), "fatal": True})
 
-    def start_job(self, action: plan.StartJob) -> Outcome:
+    def start_job(self, action: actions.StartJob) -> Outcome:
         stage = self.scene.stages[action.run]
         emulated = self.scene.provider.name == "emulator"
         spec = order.job_spec(stage, action.run, self._code(action.run), emulated=emulated)
@@ -192,17 +192,17 @@ class Hands:
             return Outcome("fail", {"why": _explained(error)})
         return Outcome(data={"pod": pod, "stage": stage.name, "attempt": status.attempt})
 
-    def disqualify(self, _: plan.Disqualify) -> Outcome:
+    def disqualify(self, _: actions.Disqualify) -> Outcome:
         return Outcome()
 
-    def stop_job(self, action: plan.StopJob) -> Outcome:
+    def stop_job(self, action: actions.StopJob) -> Outcome:
         try:
             self._agent(action.run).stop(action.run, action.reason)
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error)})
         return Outcome()
 
-    def pull_ready(self, action: plan.PullReady) -> Outcome:
+    def pull_ready(self, action: actions.PullReady) -> Outcome:
         """What does not come over now comes over at the end; nothing hangs on it."""
         assert self._seen is not None
         assert self._seen.contact is not None
@@ -215,7 +215,7 @@ class Hands:
         self.scene.memory.ready_pulled = sha256
         return Outcome()
 
-    def pull(self, action: plan.Pull) -> Outcome:
+    def pull(self, action: actions.Pull) -> Outcome:
         assert self._seen is not None
         assert self._seen.contact is not None
         try:
@@ -227,21 +227,21 @@ class Hands:
             self.scene.tell(f"the pull is not complete: {_explained(error)}")
             return Outcome("fail", {"why": _explained(error)})
 
-    def judge(self, action: plan.Judge) -> Outcome:
+    def judge(self, action: actions.Judge) -> Outcome:
         return Outcome(data=judge(self.scene, action.run))
 
-    def lock(self, action: plan.Lock) -> Outcome:
+    def lock(self, action: actions.Lock) -> Outcome:
         try:
             return Outcome(data=lock(self.scene, action.run))
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error)})
 
-    def finish(self, _: plan.Finish) -> Outcome:
+    def finish(self, _: actions.Finish) -> Outcome:
         self.scene.memory.ready_pulled = None
         self.scene.memory.pull_failures = 0
         return Outcome()
 
-    def close(self, _: plan.Close) -> Outcome:
+    def close(self, _: actions.Close) -> Outcome:
         self.scene.link.drop()
         return Outcome()
 
@@ -264,24 +264,24 @@ def _explained(error: PodctlError) -> str:
 
 
 _METHODS: dict[type[Action], Callable[..., Outcome]] = {
-    plan.OpenGeneration: Hands.open_generation,
-    plan.Create: Hands.create,
-    plan.Adopt: Hands.adopt,
-    plan.Terminate: Hands.terminate,
-    plan.StopPod: Hands.stop_pod,
-    plan.StartPod: Hands.start_pod,
-    plan.ConfirmGone: Hands.confirm_gone,
-    plan.ConfirmParked: Hands.confirm_parked,
-    plan.MarkReached: Hands.mark_reached,
-    plan.AskUnguarded: Hands.ask_unguarded,
-    plan.Upload: Hands.upload,
-    plan.StartJob: Hands.start_job,
-    plan.Disqualify: Hands.disqualify,
-    plan.StopJob: Hands.stop_job,
-    plan.PullReady: Hands.pull_ready,
-    plan.Pull: Hands.pull,
-    plan.Judge: Hands.judge,
-    plan.Lock: Hands.lock,
-    plan.Finish: Hands.finish,
-    plan.Close: Hands.close,
+    actions.OpenGeneration: Hands.open_generation,
+    actions.Create: Hands.create,
+    actions.Adopt: Hands.adopt,
+    actions.Terminate: Hands.terminate,
+    actions.StopPod: Hands.stop_pod,
+    actions.StartPod: Hands.start_pod,
+    actions.ConfirmGone: Hands.confirm_gone,
+    actions.ConfirmParked: Hands.confirm_parked,
+    actions.MarkReached: Hands.mark_reached,
+    actions.AskUnguarded: Hands.ask_unguarded,
+    actions.Upload: Hands.upload,
+    actions.StartJob: Hands.start_job,
+    actions.Disqualify: Hands.disqualify,
+    actions.StopJob: Hands.stop_job,
+    actions.PullReady: Hands.pull_ready,
+    actions.Pull: Hands.pull,
+    actions.Judge: Hands.judge,
+    actions.Lock: Hands.lock,
+    actions.Finish: Hands.finish,
+    actions.Close: Hands.close,
 }

@@ -7,173 +7,35 @@ the functions below it stand in the order in which a run meets them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from controller.actions import (
+    Action,
+    AskUnguarded,
+    ConfirmGone,
+    ConfirmParked,
+    Disqualify,
+    Done,
+    Finish,
+    Judge,
+    Leave,
+    Lock,
+    MarkReached,
+    Pull,
+    PullReady,
+    StartJob,
+    StartPod,
+    StopJob,
+    Terminate,
+    Upload,
+    Wait,
+)
+from controller.closing import close
 from controller.observed import Observed
-from controller.providers import Offer, Pod, PodStatus
+from controller.policy import Policy
+from controller.providers import Pod, PodStatus
 from controller.rental import Debt, RunFacts
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Seconds and choices. The defaults are for the real cloud; the emulator's are shorter."""
-
-    settle: float = 300.0  # late commits and list lag of the provider end within this
-    boot: float = 1500.0  # create to a public SSH port; image pulls can take 20 minutes
-    ssh: float = 300.0  # port known to SSH answering, the first time
-    lost: float = 900.0  # silence after which we stop waiting (never after which we recreate)
-    blind: float = 600.0  # provider silence after which we stop waiting
-    guard: float = 90.0  # reached to guard armed
-    poll: float = 5.0  # between looks at a running job
-    poll_boot: float = 3.0  # between looks at a booting pod
-    ask_again: float = 15.0  # between two terminates of the same pod
-    pod_starts: int = 4  # resumes of one pod, and tries of one resume
-    generations: int = 4  # pods in one lease, one after the other
-    restarts: int = 3  # attempts at one job
-    pull_tries: int = 4
-    on_success: str = "terminate"  # terminate | park | keep
-    on_failure: str = "park"
-    max_usd_per_hour: float | None = None
-
+from controller.renting import blind_wait, rent
 
 _BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the console"
-
-
-class Action:
-    """Base of everything the loop can do next."""
-
-
-@dataclass(frozen=True)
-class OpenGeneration(Action):
-    number: int
-
-
-@dataclass(frozen=True)
-class Create(Action):
-    offer: Offer
-
-
-@dataclass(frozen=True)
-class Adopt(Action):
-    pod: str
-
-
-@dataclass(frozen=True)
-class Terminate(Action):
-    pod: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class ConfirmGone(Action):
-    pod: str
-
-
-@dataclass(frozen=True)
-class StartPod(Action):
-    pod: str
-
-
-@dataclass(frozen=True)
-class StopPod(Action):
-    pod: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class ConfirmParked(Action):
-    pod: str
-
-
-@dataclass(frozen=True)
-class MarkReached(Action):
-    pod: str
-
-
-@dataclass(frozen=True)
-class AskUnguarded(Action):
-    detail: str
-
-
-@dataclass(frozen=True)
-class Upload(Action):
-    run: str
-
-
-@dataclass(frozen=True)
-class StartJob(Action):
-    run: str
-    again: bool = False
-
-
-@dataclass(frozen=True)
-class Disqualify(Action):
-    """The preflight refused the host: nothing was started on it, as far as the run goes."""
-
-    run: str
-    why: str
-
-
-@dataclass(frozen=True)
-class StopJob(Action):
-    run: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class PullReady(Action):
-    """Bring over what is finished while the job goes on."""
-
-    run: str
-
-
-@dataclass(frozen=True)
-class Pull(Action):
-    """Bring over the last difference; done only when every artifact is here."""
-
-    run: str
-
-
-@dataclass(frozen=True)
-class Judge(Action):
-    run: str
-
-
-@dataclass(frozen=True)
-class Lock(Action):
-    run: str
-
-
-@dataclass(frozen=True)
-class Finish(Action):
-    run: str
-    outcome: str
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class Close(Action):
-    outcome: str
-
-
-@dataclass(frozen=True)
-class Wait(Action):
-    seconds: float
-    why: str
-
-
-@dataclass(frozen=True)
-class Leave(Action):
-    """Stop driving without closing: a person must decide. `code` names the error's class."""
-
-    code: str
-    what: str
-    hint: str
-
-
-@dataclass(frozen=True)
-class Done(Action):
-    outcome: str
 
 
 def decide(seen: Observed, policy: Policy) -> Action:
@@ -186,9 +48,9 @@ def decide(seen: Observed, policy: Policy) -> Action:
     if owed := _pay_debts(seen, policy):
         return owed
     if rental.current is None:
-        return _close(seen, policy)
+        return close(seen, policy)
     if rental.pod is None:
-        return _rent(seen, policy)
+        return rent(seen, policy)
     return _drive(seen, policy, rental.current)
 
 
@@ -211,7 +73,7 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
     if asked is None:
         return Terminate(debt.pod, "given up before")
     if seen.listing is None or seen.listing.started <= asked:
-        return _blind_wait(seen, policy, f"for the provider to confirm that {debt.pod} is gone")
+        return blind_wait(seen, policy, f"for the provider to confirm that {debt.pod} is gone")
     pod = seen.listing.get(debt.pod)
     if pod is not None and pod.status is not PodStatus.TERMINATED:
         if seen.now - asked >= policy.ask_again:
@@ -222,66 +84,6 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
     if known or seen.listing.started - asked >= policy.settle:
         return ConfirmGone(debt.pod)
     return Wait(policy.poll_boot, f"for a settle window in which {debt.pod} stays away")
-
-
-def _blind_wait(seen: Observed, policy: Policy, why: str) -> Action:
-    if seen.blind_since is not None and seen.now - seen.blind_since > policy.blind:
-        return Leave(
-            "connection-lost",
-            f"The provider does not answer; waited {why}.",
-            "podctl sync, when the network is back",
-        )
-    return Wait(policy.poll_boot, why)
-
-
-# -- getting a pod ---------------------------------------------------------------------------
-
-
-def _rent(seen: Observed, policy: Policy) -> Action:
-    rental = seen.rental
-    current = rental.current
-    assert current is not None
-    if rental.stop:
-        return Finish(current.run, "stopped", "ended by the user")
-    if current.started and not current.pulled:
-        return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
-    if rental.refused:
-        return Finish(current.run, "refused", rental.refused)
-    if rental.had_pod and rental.generation >= policy.generations:
-        return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
-    if rental.nonce is None or rental.had_pod:
-        return OpenGeneration(rental.generation + 1)
-    if rental.unsettled:
-        return _probe(seen, policy)
-    return _next_offer(seen, policy, current)
-
-
-def _probe(seen: Observed, policy: Policy) -> Action:
-    """A create without an answer: look for its nonce during a whole settle window."""
-    assert seen.probing_since is not None
-    mine = [pod for pod in seen.ours() if pod.nonce == seen.rental.nonce]
-    if mine:
-        return Adopt(mine[0].id)
-    if seen.listing is None:
-        return _blind_wait(seen, policy, "to see whether the create went through")
-    if seen.listing.started - seen.probing_since < policy.settle:
-        return Wait(policy.poll_boot, "to see whether the create went through")
-    return _next_offer(seen, policy, seen.rental.current)
-
-
-def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Action:
-    rental = seen.rental
-    assert current is not None
-    if seen.now < seen.throttled_until:
-        return Wait(seen.throttled_until - seen.now, "because the provider asked us to slow down")
-    if seen.offers is None:
-        return _blind_wait(seen, policy, "for the provider's offers")
-    refused = {offer for offer, _ in rental.tried}
-    for offer in seen.offers:
-        if offer.id not in refused and offer.availability != "NONE":
-            return Create(offer)
-    tried = "; ".join(f"{offer}: {why}" for offer, why in rental.tried)
-    return Finish(current.run, "no-capacity", tried or "no accepted type is available")
 
 
 # -- driving the pod -------------------------------------------------------------------------
@@ -298,7 +100,7 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if seen.contact is not None and seen.contact.reached:
         return _with_agent(seen, policy, run)
     if seen.listing is None:
-        return _blind_wait(seen, policy, "for the provider")
+        return blind_wait(seen, policy, "for the provider")
     pod = seen.pod
     if pod is None:
         return _missing(seen, policy, run)
@@ -474,76 +276,3 @@ def _conclude(run: RunFacts) -> Action:
     if run.verdict != "PASS":
         return Finish(run.run, "criteria", run.shortfall or run.verdict)
     return Finish(run.run, "passed") if run.locked else Lock(run.run)
-
-
-# -- ending the lease ------------------------------------------------------------------------
-
-
-def _close(seen: Observed, policy: Policy) -> Action:
-    """Every run has its outcome: the pod goes as the policy says, then a clean listing ends it."""
-    rental = seen.rental
-    if rental.pod is not None:
-        disposal = _disposal(seen, policy)
-        if disposal == "terminate":
-            return Terminate(rental.pod, "the lease is over")
-        if disposal == "keep":
-            return Done("kept")
-        if rental.parked:
-            return Done("parked")
-        return _park(seen, policy, rental.pod)
-    if not rental.nonces:
-        return Close(_outcome(seen))
-    return _sweep(seen, policy)
-
-
-def _disposal(seen: Observed, policy: Policy) -> str:
-    rental = seen.rental
-    if rental.abandon:
-        return "terminate"
-    if rental.unpulled:  # never give up what is only there
-        return "park"
-    if rental.stop:
-        return rental.stop
-    if not any(run.started for run in rental.runs):
-        return "terminate"
-    passed = all(run.outcome == "passed" for run in rental.runs)
-    return policy.on_success if passed else policy.on_failure
-
-
-def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
-    asked = seen.asked.get(pod_id)
-    if asked is None:
-        return StopPod(pod_id, "parked")
-    if seen.listing is None or seen.listing.started <= asked:
-        return _blind_wait(seen, policy, "for the provider to confirm that the pod is parked")
-    pod = seen.listing.get(pod_id)
-    if pod is not None and pod.status is PodStatus.EXITED:
-        return ConfirmParked(pod_id)
-    if pod is None and seen.missing_since is not None:
-        if seen.now - seen.missing_since >= policy.settle:
-            return ConfirmGone(pod_id)
-        return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
-    if seen.now - asked >= policy.ask_again:
-        return StopPod(pod_id, "still running")
-    return Wait(policy.poll_boot, "for the pod to stop")
-
-
-def _sweep(seen: Observed, policy: Policy) -> Action:
-    """No pod of any of our nonces may be left; an unclear create costs a whole settle window."""
-    if seen.listing is None:
-        return _blind_wait(seen, policy, "for a last clean listing")
-    for pod in seen.ours():
-        return Terminate(pod.id, "left over")
-    if seen.rental.ambiguous or seen.rental.unsettled:
-        since = seen.probing_since if seen.probing_since is not None else seen.now
-        if seen.listing.started - since < policy.settle:
-            return Wait(policy.poll_boot, "for a last clean listing after an unclear create")
-    return Close(_outcome(seen))
-
-
-def _outcome(seen: Observed) -> str:
-    """The lease's outcome is that of its first run that did not pass."""
-    for run in seen.rental.runs:
-        if run.outcome != "passed":
-            return run.outcome or "open"
-    return "passed"

@@ -11,7 +11,7 @@ from controller.certificate import Certificate
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
 from controller.order import Shape
-from controller.plan import Policy
+from controller.policy import Policy
 from controller.project import Project
 from controller.providers import Provider
 from controller.providers.offers import Rejection, rejections

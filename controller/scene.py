@@ -10,7 +10,7 @@ from typing import Any
 from controller.clock import Clock
 from controller.link import Link
 from controller.order import Shape
-from controller.plan import Policy
+from controller.policy import Policy
 from controller.project import Project
 from controller.providers import Provider
 from controller.rental import Rental, fold

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller import plan
+from controller import actions
+from controller.actions import Action
 from controller.clock import Clock
 from controller.observed import Observed
-from controller.plan import Action
 from controller.rental import RunFacts
 from controller.terminal import Terminal
 from remote.contract import Status
@@ -27,7 +27,7 @@ class View:
     _phase: str = ""
 
     def __call__(self, seen: Observed, action: Action) -> None:
-        if isinstance(action, plan.Wait):
+        if isinstance(action, actions.Wait):
             self._wait(seen, action)
             return
         if text := _sentence(seen, action):
@@ -42,7 +42,7 @@ class View:
             self._last = text
             self.terminal.say(text)
 
-    def _wait(self, seen: Observed, action: plan.Wait) -> None:
+    def _wait(self, seen: Observed, action: actions.Wait) -> None:
         status = seen.contact.status if seen.contact else None
         run = seen.rental.current
         if status is None or run is None or not run.started:
@@ -84,42 +84,42 @@ def _sentence(seen: Observed, action: Action) -> str:
     """An action in words; empty for what only the journal needs to know."""
     rental = seen.rental
     match action:
-        case plan.Create(offer):
+        case actions.Create(offer):
             where = f"{offer.count} x {offer.name}" if offer.kind == "gpu" else offer.name
             return f"renting {where} at ${offer.usd_per_hour:.2f}/h"
-        case plan.Adopt(pod):
+        case actions.Adopt(pod):
             return f"found pod {pod} of an unanswered create: carrying on with it"
-        case plan.Terminate(pod, reason):
+        case actions.Terminate(pod, reason):
             return f"terminating pod {pod} ({reason})"
-        case plan.ConfirmGone(pod):
+        case actions.ConfirmGone(pod):
             return f"pod {pod} is gone: nothing of it bills"
-        case plan.StartPod(pod):
+        case actions.StartPod(pod):
             return f"starting pod {pod} again"
-        case plan.StopPod(pod):
+        case actions.StopPod(pod):
             return f"stopping pod {pod}: its volume is kept and bills on"
-        case plan.ConfirmParked(pod):
+        case actions.ConfirmParked(pod):
             return f"pod {pod} is stopped: only its disk bills"
-        case plan.MarkReached(pod):
+        case actions.MarkReached(pod):
             return f"pod {pod} answers over SSH"
-        case plan.Upload(run):
+        case actions.Upload(run):
             return f"{run}: uploading code and inputs"
-        case plan.StartJob(run, again):
+        case actions.StartJob(run, again):
             return f"{run}: starting the job{' again' if again else ''}"
-        case plan.StopJob(run, reason):
+        case actions.StopJob(run, reason):
             return f"{run}: asking the job to end ({reason})"
-        case plan.Disqualify(run, why):
+        case actions.Disqualify(run, why):
             return f"{run}: this host will not do ({why})"
-        case plan.PullReady(run):
+        case actions.PullReady(run):
             return f"{run}: pulling what is finished"
-        case plan.Pull(run):
+        case actions.Pull(run):
             return f"{run}: pulling the artifacts"
-        case plan.Judge(run):
+        case actions.Judge(run):
             return f"{run}: checking the criteria"
-        case plan.Lock(run):
+        case actions.Lock(run):
             return f"{run}: PASS, locking"
-        case plan.Finish(run, outcome, why):
+        case actions.Finish(run, outcome, why):
             return f"{run}: {outcome}" + (f" ({why})" if why else "")
-        case plan.Close(outcome):
+        case actions.Close(outcome):
             return f"lease {rental.lease} is closed: {outcome}"
         case _:
             return ""

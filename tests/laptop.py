@@ -112,7 +112,7 @@ class Laptop:
 
     def living_pods(self) -> list[dict[str, Any]]:
         """What the cloud still has, in any state but gone."""
-        return [p for p in self.cloud.api("GET", "/v2/pods").body["pods"]]
+        return list(self.cloud.api("GET", "/v2/pods").body["pods"])
 
     def assert_books_agree(self) -> None:
         """Ledger and bill, per pod, to the cent."""

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -205,7 +206,7 @@ def test_kill_9_at_five_moments_ends_in_the_same_place(laptop: Laptop) -> None:
         process = laptop.start("run", "hello", "-y")
         try:
             process.communicate(timeout=delay)
-        except Exception:  # noqa: BLE001 (whatever it was doing, it dies now)
+        except subprocess.TimeoutExpired:  # whatever it was doing, it dies now
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
         assert len(laptop.living_pods()) <= 1

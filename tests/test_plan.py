@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from controller import plan
+from controller import actions
 from controller.observed import Contact, Listing, Observed
-from controller.plan import Policy, decide
+from controller.plan import decide
+from controller.policy import Policy
 from controller.providers import Endpoint, Offer, Pod, PodStatus
 from controller.rental import Debt, Rental, RunFacts
 from remote.contract import Exit, GuardReport, Status
@@ -76,22 +77,22 @@ class TestRenting:
         """The first action is to open a generation."""
         fresh = Rental("l0001", (RunFacts("r", "stage1c"),))
 
-        assert decide(seen(fresh, offers=(OFFER,)), POLICY) == plan.OpenGeneration(1)
+        assert decide(seen(fresh, offers=(OFFER,)), POLICY) == actions.OpenGeneration(1)
 
     def test_the_cheapest_offer_is_tried_first_and_a_refused_one_not_again(self) -> None:
         """Offers are a ladder: the next create takes the first that did not fail."""
         empty = rental(pod=None, had_pod=False, reached=False, pods=())
         tried = dataclasses.replace(empty, tried=((OFFER.id, "no capacity"),))
 
-        assert decide(seen(empty, offers=(OFFER, DEARER)), POLICY) == plan.Create(OFFER)
-        assert decide(seen(tried, offers=(OFFER, DEARER)), POLICY) == plan.Create(DEARER)
+        assert decide(seen(empty, offers=(OFFER, DEARER)), POLICY) == actions.Create(OFFER)
+        assert decide(seen(tried, offers=(OFFER, DEARER)), POLICY) == actions.Create(DEARER)
 
     def test_no_offer_left_ends_the_run_with_an_account_of_what_was_tried(self) -> None:
         """The reason names every type and why it was not had."""
         tried = rental(pod=None, had_pod=False, tried=((OFFER.id, "no capacity"),))
         action = decide(seen(tried, offers=(OFFER,)), POLICY)
 
-        assert isinstance(action, plan.Finish)
+        assert isinstance(action, actions.Finish)
         assert action.outcome == "no-capacity"
         assert "NVIDIA L40S: no capacity" in action.why
 
@@ -99,7 +100,7 @@ class TestRenting:
         """A pod with the nonce in name and environment is ours."""
         unclear = rental(pod=None, had_pod=False, unsettled=True)
 
-        assert decide(seen(unclear, pod(), probing_since=990.0), POLICY) == plan.Adopt("p1")
+        assert decide(seen(unclear, pod(), probing_since=990.0), POLICY) == actions.Adopt("p1")
 
     def test_an_unanswered_create_is_not_repeated_within_the_settle_window(self) -> None:
         """An empty listing proves nothing until a whole window after entering the probe."""
@@ -107,8 +108,8 @@ class TestRenting:
         early = decide(seen(unclear, probing_since=800.0, offers=(OFFER,)), POLICY)
         late = decide(seen(unclear, probing_since=600.0, offers=(OFFER,)), POLICY)
 
-        assert isinstance(early, plan.Wait)
-        assert late == plan.Create(OFFER)
+        assert isinstance(early, actions.Wait)
+        assert late == actions.Create(OFFER)
 
     def test_a_pod_with_our_name_and_another_nonce_is_not_adopted(self) -> None:
         """Only name and environment together are identity."""
@@ -117,13 +118,13 @@ class TestRenting:
 
         action = decide(seen(unclear, stranger, probing_since=990.0, offers=(OFFER,)), POLICY)
 
-        assert isinstance(action, plan.Wait)
+        assert isinstance(action, actions.Wait)
 
     def test_a_surplus_pod_of_the_lease_is_terminated_first(self) -> None:
         """Two pods of one run never bill side by side for longer than one look."""
         action = decide(seen(rental(), pod(), pod(pod_id="p2")), POLICY)
 
-        assert isinstance(action, plan.Terminate)
+        assert isinstance(action, actions.Terminate)
         assert action.pod == "p2"
 
     def test_nothing_is_rented_while_a_given_up_pod_is_not_confirmed_gone(self) -> None:
@@ -131,7 +132,7 @@ class TestRenting:
         owing = rental(pod=None, debts=(Debt("p1", clean=True),))
         look = seen(owing, pod(), asked={"p1": 998.0}, offers=(OFFER,))
 
-        assert isinstance(decide(look, POLICY), plan.Wait)
+        assert isinstance(decide(look, POLICY), actions.Wait)
 
     def test_absence_confirms_only_what_was_listed_and_acknowledged(self) -> None:
         """A pod that no listing ever showed needs a settle window to count as gone."""
@@ -140,16 +141,16 @@ class TestRenting:
         unknown = seen(owing, asked={"p1": 998.0})
         later = seen(owing, asked={"p1": 600.0})
 
-        assert decide(known, POLICY) == plan.ConfirmGone("p1")
-        assert isinstance(decide(unknown, POLICY), plan.Wait)
-        assert decide(later, POLICY) == plan.ConfirmGone("p1")
+        assert decide(known, POLICY) == actions.ConfirmGone("p1")
+        assert isinstance(decide(unknown, POLICY), actions.Wait)
+        assert decide(later, POLICY) == actions.ConfirmGone("p1")
 
     def test_a_pod_over_the_price_limit_is_given_back_before_anything_is_sent(self) -> None:
         """What the pod really costs decides, not what was quoted."""
         fresh = rental(reached=False)
         policy = dataclasses.replace(POLICY, max_usd_per_hour=0.5)
 
-        assert isinstance(decide(seen(fresh, pod()), policy), plan.Terminate)
+        assert isinstance(decide(seen(fresh, pod()), policy), actions.Terminate)
 
 
 class TestBooting:
@@ -160,23 +161,23 @@ class TestBooting:
         young = rental(reached=False)
         booting = pod(PodStatus.PROVISIONING)
 
-        assert isinstance(decide(seen(young, booting, pod_since=990.0), POLICY), plan.Wait)
+        assert isinstance(decide(seen(young, booting, pod_since=990.0), POLICY), actions.Wait)
         late = decide(seen(young, booting, pod_since=1000.0 - POLICY.boot), POLICY)
-        assert isinstance(late, plan.Terminate)
+        assert isinstance(late, actions.Terminate)
 
     def test_a_new_pod_whose_ssh_never_answers_is_replaced(self) -> None:
         """Nothing can be on it yet."""
         young = rental(reached=False)
         silent = seen(young, pod(), contact=Contact(False), silent_since=600.0)
 
-        assert isinstance(decide(silent, POLICY), plan.Terminate)
+        assert isinstance(decide(silent, POLICY), actions.Terminate)
 
     def test_after_the_last_generation_the_run_ends_instead_of_renting_on(self) -> None:
         """Bad hosts cost a bounded number of pods."""
         spent = rental(pod=None, generation=POLICY.generations)
         action = decide(seen(spent, offers=(OFFER,)), POLICY)
 
-        assert isinstance(action, plan.Finish)
+        assert isinstance(action, actions.Finish)
         assert action.outcome == "bad-hosts"
 
     def test_silence_of_a_pod_with_a_job_never_leads_to_another_pod(self) -> None:
@@ -184,9 +185,9 @@ class TestBooting:
         short = seen(rental(running()), pod(), contact=Contact(False), silent_since=500.0)
         long = seen(rental(running()), pod(), contact=Contact(False), silent_since=50.0)
 
-        assert isinstance(decide(short, POLICY), plan.Wait)
+        assert isinstance(decide(short, POLICY), actions.Wait)
         action = decide(long, POLICY)
-        assert isinstance(action, plan.Leave)
+        assert isinstance(action, actions.Leave)
         assert action.code == "connection-lost"
 
     def test_a_foreign_host_key_is_no_reason_to_wait(self) -> None:
@@ -194,7 +195,7 @@ class TestBooting:
         spoofed = Contact(False, error="another key", refused=True)
         action = decide(seen(rental(running()), pod(), contact=spoofed), POLICY)
 
-        assert isinstance(action, plan.Leave)
+        assert isinstance(action, actions.Leave)
 
     def test_no_job_starts_on_a_pod_whose_guard_is_not_armed_unless_accepted(self) -> None:
         """Without the dead-man switch the worst case has no bound."""
@@ -203,9 +204,9 @@ class TestBooting:
         asking = seen(rental(), pod(), contact=bare, guard_since=10.0)
         accepted = seen(rental(unguarded=True), pod(), contact=bare, guard_since=10.0)
 
-        assert isinstance(decide(waiting, POLICY), plan.Wait)
-        assert isinstance(decide(asking, POLICY), plan.AskUnguarded)
-        assert decide(accepted, POLICY) == plan.Upload("stage1c-0001")
+        assert isinstance(decide(waiting, POLICY), actions.Wait)
+        assert isinstance(decide(asking, POLICY), actions.AskUnguarded)
+        assert decide(accepted, POLICY) == actions.Upload("stage1c-0001")
 
     def test_a_preflight_failure_gives_the_host_back(self) -> None:
         """First the run is as if never started, then the pod goes."""
@@ -214,8 +215,8 @@ class TestBooting:
         fresh = running(started=False)
         after = decide(seen(rental(fresh), pod(), contact=contact), POLICY)
 
-        assert isinstance(started, plan.Disqualify)
-        assert isinstance(after, plan.Terminate)
+        assert isinstance(started, actions.Disqualify)
+        assert isinstance(after, actions.Terminate)
 
 
 class TestJob:
@@ -224,13 +225,13 @@ class TestJob:
     @pytest.mark.parametrize(
         ("state", "action"),
         [
-            ("absent", plan.StartJob("stage1c-0001")),
-            ("lost", plan.StartJob("stage1c-0001", again=True)),
-            ("running", plan.Wait(POLICY.poll, "for the job")),
-            ("starting", plan.Wait(POLICY.poll, "for the job")),
+            ("absent", actions.StartJob("stage1c-0001")),
+            ("lost", actions.StartJob("stage1c-0001", again=True)),
+            ("running", actions.Wait(POLICY.poll, "for the job")),
+            ("starting", actions.Wait(POLICY.poll, "for the job")),
         ],
     )
-    def test_the_agents_state_decides(self, state: str, action: plan.Action) -> None:
+    def test_the_agents_state_decides(self, state: str, action: actions.Action) -> None:
         """One state, one action."""
         assert decide(seen(rental(running()), pod(), contact=agent(state)), POLICY) == action
 
@@ -240,8 +241,8 @@ class TestJob:
         new = seen(rental(running()), pod(), contact=contact)
         old = dataclasses.replace(new, ready_pulled="a" * 64)
 
-        assert decide(new, POLICY) == plan.PullReady("stage1c-0001")
-        assert isinstance(decide(old, POLICY), plan.Wait)
+        assert decide(new, POLICY) == actions.PullReady("stage1c-0001")
+        assert isinstance(decide(old, POLICY), actions.Wait)
 
     def test_the_cap_stops_the_job_once(self) -> None:
         """At its budget the job is asked to checkpoint and end."""
@@ -249,8 +250,8 @@ class TestJob:
         over = seen(rental(running()), pod(), contact=contact, spent_usd=5.0, cap_usd=5.0)
         stopping = dataclasses.replace(over, rental=rental(running(stopping="budget")))
 
-        assert isinstance(decide(over, POLICY), plan.StopJob)
-        assert isinstance(decide(stopping, POLICY), plan.Wait)
+        assert isinstance(decide(over, POLICY), actions.StopJob)
+        assert isinstance(decide(stopping, POLICY), actions.Wait)
 
     def test_an_ended_job_is_pulled_whatever_its_exit_code(self) -> None:
         """A failed job's files are worth as much."""
@@ -259,7 +260,7 @@ class TestJob:
 
             action = decide(seen(rental(running()), pod(), contact=contact), POLICY)
 
-            assert action == plan.Pull("stage1c-0001")
+            assert action == actions.Pull("stage1c-0001")
 
     def test_an_incomplete_pull_never_gives_the_pod_up(self) -> None:
         """After the tries a person decides; the pod is left as it is."""
@@ -269,7 +270,7 @@ class TestJob:
 
         action = decide(stuck, POLICY)
 
-        assert isinstance(action, plan.Leave)
+        assert isinstance(action, actions.Leave)
         assert action.code == "artifacts-not-safe"
 
     def test_a_pod_that_vanished_with_a_job_is_not_blindly_rented_again(self) -> None:
@@ -278,12 +279,14 @@ class TestJob:
 
         action = decide(gone, POLICY)
 
-        assert isinstance(action, plan.Finish)
+        assert isinstance(action, actions.Finish)
         assert action.outcome == "pod-lost"
 
     def test_one_empty_listing_is_no_evidence(self) -> None:
         """The provider's list may lag."""
-        assert isinstance(decide(seen(rental(running()), missing_since=990.0), POLICY), plan.Wait)
+        assert isinstance(
+            decide(seen(rental(running()), missing_since=990.0), POLICY), actions.Wait
+        )
 
     def test_a_stopped_pod_with_work_on_it_is_started_again(self) -> None:
         """First the books learn that it is parked, then it starts."""
@@ -291,8 +294,8 @@ class TestJob:
         first = decide(seen(rental(running()), stopped), POLICY)
         then = decide(seen(rental(running(), parked=True), stopped), POLICY)
 
-        assert first == plan.ConfirmParked("p1")
-        assert then == plan.StartPod("p1")
+        assert first == actions.ConfirmParked("p1")
+        assert then == actions.StartPod("p1")
 
     def test_a_stopped_pod_that_does_not_start_is_kept_for_a_person(self) -> None:
         """What it holds is only there."""
@@ -300,7 +303,7 @@ class TestJob:
 
         action = decide(seen(stuck, pod(PodStatus.EXITED)), POLICY)
 
-        assert isinstance(action, plan.Leave)
+        assert isinstance(action, actions.Leave)
         assert action.code == "artifacts-not-safe"
 
 
@@ -310,21 +313,24 @@ class TestEnding:
     @pytest.mark.parametrize(
         ("facts", "action"),
         [
-            ({"rc": 0}, plan.Judge("stage1c-0001")),
-            ({"rc": 0, "verdict": "PASS"}, plan.Lock("stage1c-0001")),
-            ({"rc": 0, "verdict": "PASS", "locked": True}, plan.Finish("stage1c-0001", "passed")),
+            ({"rc": 0}, actions.Judge("stage1c-0001")),
+            ({"rc": 0, "verdict": "PASS"}, actions.Lock("stage1c-0001")),
+            (
+                {"rc": 0, "verdict": "PASS", "locked": True},
+                actions.Finish("stage1c-0001", "passed"),
+            ),
             (
                 {"rc": 0, "verdict": "FAIL"},
-                plan.Finish("stage1c-0001", "criteria", "FAIL"),
+                actions.Finish("stage1c-0001", "criteria", "FAIL"),
             ),
             (
                 {"rc": 3, "reason": "exited"},
-                plan.Finish("stage1c-0001", "failed", "the job ended with 3 (exited)"),
+                actions.Finish("stage1c-0001", "failed", "the job ended with 3 (exited)"),
             ),
         ],
     )
     def test_a_pulled_run_is_concluded_here(
-        self, facts: dict[str, Any], action: plan.Action
+        self, facts: dict[str, Any], action: actions.Action
     ) -> None:
         """Nothing more is asked of the pod, not even that it answers."""
         concluded = rental(running(pulled=True, **facts))
@@ -336,35 +342,35 @@ class TestEnding:
         passed = rental(running(pulled=True, outcome="passed"))
         failed = rental(running(pulled=True, outcome="failed"))
 
-        assert isinstance(decide(seen(passed, pod()), POLICY), plan.Terminate)
-        assert isinstance(decide(seen(failed, pod()), POLICY), plan.StopPod)
+        assert isinstance(decide(seen(passed, pod()), POLICY), actions.Terminate)
+        assert isinstance(decide(seen(failed, pod()), POLICY), actions.StopPod)
 
     def test_a_pod_with_unpulled_work_is_parked_even_when_told_to_terminate(self) -> None:
         """Only a reason to abandon lets it go."""
         unpulled = rental(running(outcome="stopped"), stop="terminate")
         abandoned = rental(running(outcome="abandoned"), stop="terminate", abandon="not needed")
 
-        assert isinstance(decide(seen(unpulled, pod()), POLICY), plan.StopPod)
-        assert isinstance(decide(seen(abandoned, pod()), POLICY), plan.Terminate)
+        assert isinstance(decide(seen(unpulled, pod()), POLICY), actions.StopPod)
+        assert isinstance(decide(seen(abandoned, pod()), POLICY), actions.Terminate)
 
     def test_a_run_that_never_started_leaves_no_parked_pod(self) -> None:
         """There is nothing to keep."""
         unused = rental(RunFacts("stage1c-0001", "stage1c", outcome="refused"))
 
-        assert isinstance(decide(seen(unused, pod()), POLICY), plan.Terminate)
+        assert isinstance(decide(seen(unused, pod()), POLICY), actions.Terminate)
 
     def test_the_lease_closes_on_a_clean_listing(self) -> None:
         """With every create answered, one listing without our nonces is enough."""
         done = rental(running(pulled=True, outcome="passed"), pod=None)
 
-        assert decide(seen(done), POLICY) == plan.Close("passed")
+        assert decide(seen(done), POLICY) == actions.Close("passed")
 
     def test_an_unclear_create_costs_a_settle_window_at_the_end(self) -> None:
         """A late commit would otherwise bill for ever."""
         done = rental(running(pulled=True, outcome="passed"), pod=None, ambiguous=True)
 
-        assert isinstance(decide(seen(done, probing_since=900.0), POLICY), plan.Wait)
-        assert decide(seen(done, probing_since=600.0), POLICY) == plan.Close("passed")
+        assert isinstance(decide(seen(done, probing_since=900.0), POLICY), actions.Wait)
+        assert decide(seen(done, probing_since=600.0), POLICY) == actions.Close("passed")
 
     def test_a_late_pod_is_found_by_the_last_sweep(self) -> None:
         """Every pod of any generation's nonce goes."""
@@ -372,12 +378,12 @@ class TestEnding:
 
         action = decide(seen(done, pod(pod_id="late")), POLICY)
 
-        assert isinstance(action, plan.Terminate)
+        assert isinstance(action, actions.Terminate)
         assert action.pod == "late"
 
     def test_a_revoked_key_stops_the_drive_at_once(self) -> None:
         """Nothing can be done with it; the guard bounds the cost."""
         action = decide(seen(rental(running()), pod(), refused="Unauthorized"), POLICY)
 
-        assert isinstance(action, plan.Leave)
+        assert isinstance(action, actions.Leave)
         assert action.code == "refused"

@@ -1,0 +1,144 @@
+"""Everything that the loop can do next, as values; `plan.decide` chooses among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.providers import Offer
+
+
+class Action:
+    """Base of everything the loop can do next."""
+
+
+@dataclass(frozen=True)
+class OpenGeneration(Action):
+    number: int
+
+
+@dataclass(frozen=True)
+class Create(Action):
+    offer: Offer
+
+
+@dataclass(frozen=True)
+class Adopt(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class Terminate(Action):
+    pod: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConfirmGone(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class StartPod(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class StopPod(Action):
+    pod: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConfirmParked(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class MarkReached(Action):
+    pod: str
+
+
+@dataclass(frozen=True)
+class AskUnguarded(Action):
+    detail: str
+
+
+@dataclass(frozen=True)
+class Upload(Action):
+    run: str
+
+
+@dataclass(frozen=True)
+class StartJob(Action):
+    run: str
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Disqualify(Action):
+    """The preflight refused the host: nothing was started on it, as far as the run goes."""
+
+    run: str
+    why: str
+
+
+@dataclass(frozen=True)
+class StopJob(Action):
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PullReady(Action):
+    """Bring over what is finished while the job goes on."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Pull(Action):
+    """Bring over the last difference; done only when every artifact is here."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Judge(Action):
+    run: str
+
+
+@dataclass(frozen=True)
+class Lock(Action):
+    run: str
+
+
+@dataclass(frozen=True)
+class Finish(Action):
+    run: str
+    outcome: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Close(Action):
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Wait(Action):
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Leave(Action):
+    """Stop driving without closing: a person must decide. `code` names the error's class."""
+
+    code: str
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Done(Action):
+    outcome: str

@@ -1,0 +1,88 @@
+"""From the last outcome to a clean listing. Pure; part of `plan.decide`."""
+
+from __future__ import annotations
+
+from controller.actions import (
+    Action,
+    Close,
+    ConfirmGone,
+    ConfirmParked,
+    Done,
+    StopPod,
+    Terminate,
+    Wait,
+)
+from controller.observed import Observed
+from controller.policy import Policy
+from controller.providers import PodStatus
+from controller.renting import blind_wait
+
+
+def close(seen: Observed, policy: Policy) -> Action:
+    """Every run has its outcome: the pod goes as the policy says, then a clean listing ends it."""
+    rental = seen.rental
+    if rental.pod is not None:
+        disposal = _disposal(seen, policy)
+        if disposal == "terminate":
+            return Terminate(rental.pod, "the lease is over")
+        if disposal == "keep":
+            return Done("kept")
+        if rental.parked:
+            return Done("parked")
+        return _park(seen, policy, rental.pod)
+    if not rental.nonces:
+        return Close(_outcome(seen))
+    return _sweep(seen, policy)
+
+
+def _disposal(seen: Observed, policy: Policy) -> str:
+    rental = seen.rental
+    if rental.abandon:
+        return "terminate"
+    if rental.unpulled:  # never give up what is only there
+        return "park"
+    if rental.stop:
+        return rental.stop
+    if not any(run.started for run in rental.runs):
+        return "terminate"
+    passed = all(run.outcome == "passed" for run in rental.runs)
+    return policy.on_success if passed else policy.on_failure
+
+
+def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
+    asked = seen.asked.get(pod_id)
+    if asked is None:
+        return StopPod(pod_id, "parked")
+    if seen.listing is None or seen.listing.started <= asked:
+        return blind_wait(seen, policy, "for the provider to confirm that the pod is parked")
+    pod = seen.listing.get(pod_id)
+    if pod is not None and pod.status is PodStatus.EXITED:
+        return ConfirmParked(pod_id)
+    if pod is None and seen.missing_since is not None:
+        if seen.now - seen.missing_since >= policy.settle:
+            return ConfirmGone(pod_id)
+        return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
+    if seen.now - asked >= policy.ask_again:
+        return StopPod(pod_id, "still running")
+    return Wait(policy.poll_boot, "for the pod to stop")
+
+
+def _sweep(seen: Observed, policy: Policy) -> Action:
+    """No pod of any of our nonces may be left; an unclear create costs a whole settle window."""
+    if seen.listing is None:
+        return blind_wait(seen, policy, "for a last clean listing")
+    for pod in seen.ours():
+        return Terminate(pod.id, "left over")
+    if seen.rental.ambiguous or seen.rental.unsettled:
+        since = seen.probing_since if seen.probing_since is not None else seen.now
+        if seen.listing.started - since < policy.settle:
+            return Wait(policy.poll_boot, "for a last clean listing after an unclear create")
+    return Close(_outcome(seen))
+
+
+def _outcome(seen: Observed) -> str:
+    """The lease's outcome is that of its first run that did not pass."""
+    for run in seen.rental.runs:
+        if run.outcome != "passed":
+            return run.outcome or "open"
+    return "passed"

@@ -1,0 +1,227 @@
+"""Who drives a project and with what: the desk before, the office while it owns the project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from controller import actions
+from controller.actions import Action, Leave
+from controller.books import LeaseBooks
+from controller.clock import SystemClock
+from controller.cloud import base_url, open_provider
+from controller.errors import Busy, PodctlError, Refused
+from controller.forecast import Quote, check_budget, quote
+from controller.hostkeys import ensure_key
+from controller.link import Link
+from controller.loop import drive
+from controller.observe import Eyes
+from controller.observed import Observed
+from controller.options import RunOptions
+from controller.order import Shape
+from controller.outcome import left, raise_unless_passed, report
+from controller.perform import Hands
+from controller.policy import Policy
+from controller.progress_page import refresh
+from controller.project import Project
+from controller.providers import Provider
+from controller.rental import fold
+from controller.scene import Scene, pinned, unpinned
+from controller.terminal import Terminal
+from controller.view import View
+from jobs.stage import Stage
+from state.database import installation
+from state.errors import OwnedElsewhere
+from state.journal import Journal, Lease
+from state.ledger import Ledger
+from state.locks import Locks
+from state.owner import Owner, acquire
+from state.sightings import Sightings
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a command works with before it owns the project."""
+
+    project: Project
+    provider: Provider
+    terminal: Terminal
+    shape: Shape
+
+    @classmethod
+    def of(cls, project: Project, terminal: Terminal) -> Desk:
+        pod = project.config.pod
+        shape = Shape(
+            image=pod.image,
+            disk_gb=pod.disk_gb,
+            volume_gb=pod.volume_gb,
+            network_volume_id=pod.network_volume_id,
+            cloud=pod.cloud,
+            data_centers=pod.data_centers,
+            api_base=base_url(project),
+        )
+        return cls(project, open_provider(project), terminal, shape)
+
+    @contextmanager
+    def owned(self, what: str, wait_seconds: float = 0.0) -> Iterator[Office]:
+        """Become the one who drives this project, or say who does."""
+        self.project.prepare()
+        try:
+            owner = acquire(self.project.state_dir, what, wait_seconds)
+        except OwnedElsewhere as error:
+            raise Busy(error.what, where=str(self.project.state_dir), hint=error.hint) from error
+        with owner:
+            ensure_key(self.project.state_dir)
+            yield Office.of(self, owner)
+
+
+@dataclass(frozen=True)
+class Office:
+    """What a command works with while it owns the project."""
+
+    desk: Desk
+    owner: Owner
+    journal: Journal
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, desk: Desk, owner: Owner) -> Office:
+        connection = owner.connection
+        return cls(desk, owner, Journal(connection, owner.epoch), Ledger(connection, owner.epoch))
+
+    def stages_of(self, lease: Lease) -> tuple[str, ...]:
+        return tuple(run.stage for run in self.journal.runs(lease=lease.id))
+
+    def unfinished(self) -> tuple[Lease, ...]:
+        """Open leases that have something left to do; parked ones wait for the user."""
+        return tuple(lease for lease in self.journal.open_leases() if not self._resting(lease))
+
+    def _resting(self, lease: Lease) -> bool:
+        runs = [(run.id, run.stage) for run in self.journal.runs(lease=lease.id)]
+        rental = fold(lease.id, runs, self.journal.ops(lease.id))
+        kept = lease.data.get("on_success") == "keep" and not rental.debts
+        return rental.current is None and not rental.stop and (rental.parked or kept)
+
+    def open(self, stages: Sequence[Stage], options: RunOptions) -> Lease:
+        """Price it, check it against budget and balance, ask, and write the lease down."""
+        desk = self.desk
+        offered = quote(desk.provider, stages, desk.shape, self._policy({}))
+        check_budget(desk.project, desk.provider, offered, self.ledger, options.budget_usd)
+        self._agree(stages, offered, options)
+        pod = desk.project.config.pod
+        budgets = desk.project.budgets()
+        lease = self.journal.open_lease(
+            {
+                "cap_usd": options.budget_usd or budgets.run_usd,
+                "on_success": options.disposal or pod.on_success,
+                "on_failure": pod.on_failure,
+                "settle": pod.settle_seconds,
+                "boot": pod.boot_minutes * 60.0,
+                "provider": desk.provider.name,
+            }
+        )
+        for stage in stages:
+            self.journal.open_run(lease, stage.name, pinned(stage, desk.shape))
+        found = self.journal.lease(lease)
+        assert found is not None
+        return found
+
+    def _agree(self, stages: Sequence[Stage], offered: Quote, options: RunOptions) -> None:
+        terminal = self.desk.terminal
+        for line in offered.lines(stages):
+            terminal.say(line)
+        if options.yes:
+            return
+        if not terminal.confirm("Rent it?", "-y"):
+            raise Refused("not rented", hint="podctl plan shows the price beforehand")
+
+    def drive(self, lease: Lease, options: RunOptions, *, ending: bool = False) -> None:
+        """Carry `lease` to its end. Returns when every run passed; raises what else happened.
+
+        With `ending` the end itself is what was asked for, whatever became of the runs.
+        """
+        scene = self._scene(lease, options)
+        books = LeaseBooks(lease.id, self.journal, self.ledger, scene.clock)
+        hands = Hands(scene, Eyes(scene))
+        view = View(options.terminal, scene.clock)
+        scene = replace(scene, tell=view.tell)
+        hands.scene = scene
+        watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
+        try:
+            end = drive(hands, books, scene.policy, scene.clock, watch)
+        except KeyboardInterrupt:
+            raise left(scene) from None
+        finally:
+            scene.link.drop()
+            refresh(self.desk.project, self.journal, self.ledger)
+        if isinstance(end, Leave):
+            raise report(scene, end)
+        if not ending:
+            raise_unless_passed(scene)
+
+    def _scene(self, lease: Lease, options: RunOptions) -> Scene:
+        runs = self.journal.runs(lease=lease.id)
+        specs = {run.id: unpinned(run.spec) for run in runs}
+        desk, clock = self.desk, SystemClock()
+        shape = replace(next(iter(specs.values()))[1], api_base=desk.shape.api_base)
+        connection = self.owner.connection
+        return Scene(
+            project=desk.project,
+            lease=lease.id,
+            stages={run: stage for run, (stage, _) in specs.items()},
+            shape=shape,
+            policy=self._policy(lease.data),
+            provider=desk.provider,
+            link=Link(desk.project, desk.provider, runs[0].stage),
+            journal=self.journal,
+            ledger=self.ledger,
+            locks=Locks(connection, self.owner.epoch),
+            sightings=Sightings(connection),
+            clock=clock,
+            owner=installation(connection),
+            cap_usd=lease.data.get("cap_usd"),
+            accept_unguarded=_unguarded(options),
+        )
+
+    def _policy(self, data: dict[str, object]) -> Policy:
+        pod = self.desk.project.config.pod
+        policy = Policy(
+            settle=float(str(data.get("settle", pod.settle_seconds))),
+            boot=float(str(data.get("boot", pod.boot_minutes * 60.0))),
+            on_success=str(data.get("on_success", pod.on_success)),
+            on_failure=str(data.get("on_failure", pod.on_failure)),
+        )
+        if self.desk.provider.name == "emulator":
+            return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0)
+        return policy
+
+
+def _unguarded(options: RunOptions) -> Callable[[str], bool]:
+    def accept(detail: str) -> bool:
+        if options.unguarded:
+            return True
+        question = f"The guard is not armed ({detail}): the worst case is not bounded. Go on?"
+        try:
+            return options.terminal.confirm(question, "--unguarded")
+        except PodctlError as error:
+            options.terminal.warn(f"{error.what} {error.hint}")
+            return False
+
+    return accept
+
+
+def _watch(
+    project: Project, journal: Journal, ledger: Ledger, view: View, options: RunOptions
+) -> Callable[[Observed, Action], None]:
+    """The view, STATUS.md after what changes it, and the end of a detached command's patience."""
+
+    def watch(seen: Observed, action: Action) -> None:
+        view(seen, action)
+        if isinstance(action, actions.Upload | actions.Pull | actions.Close | actions.Terminate):
+            refresh(project, journal, ledger)
+        status = seen.contact.status if seen.contact else None
+        if options.detach and status is not None and status.state == "running":
+            raise KeyboardInterrupt
+
+    return watch

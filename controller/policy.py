@@ -1,0 +1,27 @@
+"""How patient a lease is driven, and what becomes of its pod."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Seconds and choices. The defaults are for the real cloud; the emulator's are shorter."""
+
+    settle: float = 300.0  # late commits and list lag of the provider end within this
+    boot: float = 1500.0  # create to a public SSH port; image pulls can take 20 minutes
+    ssh: float = 300.0  # port known to SSH answering, the first time
+    lost: float = 900.0  # silence after which we stop waiting (never after which we recreate)
+    blind: float = 600.0  # provider silence after which we stop waiting
+    guard: float = 90.0  # reached to guard armed
+    poll: float = 5.0  # between looks at a running job
+    poll_boot: float = 3.0  # between looks at a booting pod
+    ask_again: float = 15.0  # between two terminates of the same pod
+    pod_starts: int = 4  # resumes of one pod, and tries of one resume
+    generations: int = 4  # pods in one lease, one after the other
+    restarts: int = 3  # attempts at one job
+    pull_tries: int = 4
+    on_success: str = "terminate"  # terminate | park | keep
+    on_failure: str = "park"
+    max_usd_per_hour: float | None = None

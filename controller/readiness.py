@@ -1,0 +1,59 @@
+"""What must hold before anything is rented: no lock in the way, every need and input at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller import certificate
+from controller.deliver import secrets_of
+from controller.errors import Locked, NotFound
+from controller.plan_page import moment
+from controller.project import Project
+from controller.stages import missing_inputs, stood_in
+from jobs.stage import Stage
+
+
+def unlocked(project: Project, stages: Sequence[Stage], *, every: bool) -> tuple[Stage, ...]:
+    """The stages that may run. A locked one is refused; `all` passes over it."""
+    locks = certificate.read_all(project.root)
+    done = [stage for stage in stages if stage.name in locks]
+    if done and (not every or len(done) == len(stages)):
+        raise _locked(locks[done[0].name], done[0])
+    return tuple(stage for stage in stages if stage.name not in locks)
+
+
+def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
+    rate = lock.cost.usd / lock.cost.hours if lock.cost.hours else lock.cost.usd_per_hour
+    return Locked(
+        f"{stage.name} passed and is locked since {moment(lock.locked_at)}",
+        where=f"locks/{stage.name}.json",
+        cause=f"it cost ${lock.cost.usd:.2f} in {lock.cost.hours:.2f} h; "
+        f"a re-run would cost about ${stage.hours * rate:.2f}",
+        hint=f"podctl unlock {stage.name} --reason …, if it must be run again",
+    )
+
+
+def check_ready(project: Project, stages: Sequence[Stage]) -> None:
+    """Every need is locked or comes earlier in this run; every input is here or will be."""
+    locks = certificate.read_all(project.root)
+    coming: set[str] = set()
+    for stage in stages:
+        for need in stage.needs:
+            if need not in locks and need not in coming and not stood_in(project, stage, need):
+                raise NotFound(
+                    f"{stage.name} needs {need}, which is not locked",
+                    where=str(project.file),
+                    hint=f"podctl run {need} {stage.name}",
+                )
+        secrets_of(stage)
+        for missing in missing_inputs(project, stage):
+            if missing.made_by not in coming:
+                maker = f"{missing.made_by} makes it" if missing.made_by else "no stage makes it"
+                first = f"podctl run {missing.made_by}" if missing.made_by else "put it there"
+                raise NotFound(
+                    f"{stage.name}: the input {missing.path} is missing",
+                    where=str(project.root),
+                    cause=maker,
+                    hint=first,
+                )
+        coming.add(stage.name)

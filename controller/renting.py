@@ -1,0 +1,73 @@
+"""From no pod to one, exactly once. Pure; part of `plan.decide`."""
+
+from __future__ import annotations
+
+from controller.actions import (
+    Action,
+    Adopt,
+    Create,
+    Finish,
+    Leave,
+    OpenGeneration,
+    Wait,
+)
+from controller.observed import Observed
+from controller.policy import Policy
+from controller.rental import RunFacts
+
+
+def blind_wait(seen: Observed, policy: Policy, why: str) -> Action:
+    if seen.blind_since is not None and seen.now - seen.blind_since > policy.blind:
+        return Leave(
+            "connection-lost",
+            f"The provider does not answer; waited {why}.",
+            "podctl sync, when the network is back",
+        )
+    return Wait(policy.poll_boot, why)
+
+
+def rent(seen: Observed, policy: Policy) -> Action:
+    rental = seen.rental
+    current = rental.current
+    assert current is not None
+    if rental.stop:
+        return Finish(current.run, "stopped", "ended by the user")
+    if current.started and not current.pulled:
+        return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
+    if rental.refused:
+        return Finish(current.run, "refused", rental.refused)
+    if rental.had_pod and rental.generation >= policy.generations:
+        return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
+    if rental.nonce is None or rental.had_pod:
+        return OpenGeneration(rental.generation + 1)
+    if rental.unsettled:
+        return _probe(seen, policy)
+    return _next_offer(seen, policy, current)
+
+
+def _probe(seen: Observed, policy: Policy) -> Action:
+    """A create without an answer: look for its nonce during a whole settle window."""
+    assert seen.probing_since is not None
+    mine = [pod for pod in seen.ours() if pod.nonce == seen.rental.nonce]
+    if mine:
+        return Adopt(mine[0].id)
+    if seen.listing is None:
+        return blind_wait(seen, policy, "to see whether the create went through")
+    if seen.listing.started - seen.probing_since < policy.settle:
+        return Wait(policy.poll_boot, "to see whether the create went through")
+    return _next_offer(seen, policy, seen.rental.current)
+
+
+def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Action:
+    rental = seen.rental
+    assert current is not None
+    if seen.now < seen.throttled_until:
+        return Wait(seen.throttled_until - seen.now, "because the provider asked us to slow down")
+    if seen.offers is None:
+        return blind_wait(seen, policy, "for the provider's offers")
+    refused = {offer for offer, _ in rental.tried}
+    for offer in seen.offers:
+        if offer.id not in refused and offer.availability != "NONE":
+            return Create(offer)
+    tried = "; ".join(f"{offer}: {why}" for offer, why in rental.tried)
+    return Finish(current.run, "no-capacity", tried or "no accepted type is available")
