@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 
-
 def _inside_project(path: str) -> str:
     """A path inside the project: relative, no "..", no leading "-"."""
     parts = path.split("/")
