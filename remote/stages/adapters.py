@@ -1,0 +1,107 @@
+"""Adapters on one loaded base: checked against it before anything is asked of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from .data import fingerprint
+from .failure import StageError
+from .model import load_model, resolve
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_AGAIN = "train it again on this base, or name the base that it was trained on"
+
+
+def sha256_of(folder: Path, model: str) -> str:
+    """The adapter's fingerprint, once its files open and say that `model` is its base.
+
+    Raises: StageError for a missing or broken file, another base, or weights that are no numbers.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+        base = str(config["base_model_name_or_path"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise StageError(
+            f"{folder / CONFIG}: no adapter's configuration: {error}",
+            remedy=f"run the stage that trains {folder}",
+        ) from error
+    if base != model and resolve(base) != resolve(model):
+        raise StageError(
+            f"{folder} was trained on {base!r}, this stage is given {model!r}", remedy=_AGAIN
+        )
+    for name, tensor in _tensors(folder).items():
+        if not bool(tensor.isfinite().all()):
+            raise StageError(
+                f"{folder / WEIGHTS}: {name} holds values that are no numbers",
+                remedy="the training diverged: lower its learning rate and run it again",
+            )
+    return fingerprint(folder / WEIGHTS)
+
+
+def load(source: str, quantize: str, folders: Mapping[str, Path]) -> Any:
+    """The base at `source` with every adapter by its name. Raises: StageError."""
+    from peft import PeftModel
+
+    model: Any = load_model(source, quantize)
+    for number, (name, folder) in enumerate(folders.items()):
+        try:
+            if number == 0:
+                model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+            else:
+                model.load_adapter(str(folder), adapter_name=name)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise StageError(
+                f"{folder} does not fit its base: {str(error)[:300]}", remedy=_AGAIN
+            ) from error
+        _check_fit(model, name, folder)
+    model.eval()
+    return model
+
+
+def using(model: Any, name: str | None) -> AbstractContextManager[Any]:
+    """A context in which `model` answers with adapter `name`; with None as the bare base."""
+    if name is None:
+        found: AbstractContextManager[Any] = model.disable_adapter()
+        return found
+    model.set_adapter(name)
+    return nullcontext()
+
+
+def _check_fit(model: Any, name: str, folder: Path) -> None:
+    """Every weight of the file has its place in the model, and the other way round.
+
+    peft only warns about those without one, and leaves the rest as they were initialised.
+    """
+    from peft import get_peft_model_state_dict
+
+    state = get_peft_model_state_dict(model, adapter_name=name)
+    places = {key: tuple(one.shape) for key, one in state.items() if "lora_" in key}
+    stored = {key: tuple(one.shape) for key, one in _tensors(folder).items() if "lora_" in key}
+    if stray := sorted(set(places.items()) ^ set(stored.items())):
+        raise StageError(
+            f"{folder} does not fit its base: {len(stray)} weights have no place, such as "
+            f"{stray[0][0]}",
+            remedy=_AGAIN,
+        )
+
+
+def _tensors(folder: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(str(folder / WEIGHTS))
+    except (OSError, SafetensorError) as error:
+        raise StageError(
+            f"{folder / WEIGHTS}: cannot be opened: {error}",
+            remedy=f"run the stage that trains {folder}",
+        ) from error
+    if not found:
+        raise StageError(
+            f"{folder / WEIGHTS}: no weight in it", remedy=f"run the stage that trains {folder}"
+        )
+    return found
