@@ -1,0 +1,65 @@
+"""A JSONL file that grows record by record and survives being cut off at any byte."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+
+
+class Answers:
+    """What is done so far of a piece of work that `settings` (a fingerprint) identifies.
+
+    Records of other settings are left out when read and dropped by `finish`: a changed parameter
+    never mixes with old answers.
+    """
+
+    def __init__(self, path: Path, settings: str) -> None:
+        self.path, self.settings = path, settings
+        self._part = path.with_name(f".{path.name}.part")
+
+    def read(self) -> list[Record]:
+        """The records of these settings, finished file first; half a line is none."""
+        both = (self.path, self._part)
+        raw = (line for path in both if path.is_file() for line in path.read_bytes().splitlines())
+        records = (_record(line) for line in raw)
+        return [one for one in records if one and one.get("settings") == self.settings]
+
+    def append(self, records: Iterable[Record]) -> None:
+        """On disk when this returns."""
+        self._part.parent.mkdir(parents=True, exist_ok=True)
+        whole = not self._part.is_file() or self._part.read_bytes()[-1:] in (b"", b"\n")
+        lines = [json.dumps(one | {"settings": self.settings}, allow_nan=False) for one in records]
+        with self._part.open("a", encoding="utf-8") as stream:
+            stream.write("".join(f"{line}\n" for line in ([] if whole else [""]) + lines))
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def finish(self, records: Sequence[Record]) -> None:
+        """`records` become the file, in this order; what was appended is done with."""
+        lines = (json.dumps(one | {"settings": self.settings}, allow_nan=False) for one in records)
+        write(self.path, "".join(f"{line}\n" for line in lines))
+        self._part.unlink(missing_ok=True)
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write(path: Path, text: str) -> None:
+    """`text` becomes the file at once: written beside, synced, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(path)
