@@ -8,7 +8,7 @@ from typing import Any
 
 from .failure import StageError
 from .near import THRESHOLD, near_duplicates, normalised
-from .jsonl import read_records, text_of
+from .records import read_records, text_of
 
 EXAMPLES = 5  # of overlaps that are shown
 
