@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from controller import certificate, safekeeping
+from controller import certificate, safekeeping, statement
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
+from controller.lineage import in_order
 from controller.run_folder import RunFolder
 from controller.scene import Scene
 from jobs import criteria
@@ -85,8 +86,18 @@ def lock(scene: Scene, run: str) -> dict[str, Any]:
     safekeeping.protect(scene.project.root, found, _others(scene, stage))
     if scene.locks.current(stage.name) is None:
         scene.locks.lock(stage.name, run, found.sha256)
+    _state_plan(scene, stage.name)
     backup(scene.journal.connection, scene.project.state_dir / "backups")
     return {"certificate_sha256": found.sha256}
+
+
+def _state_plan(scene: Scene, name: str) -> None:
+    """Once every stage of its plan is locked, the statement over all of them."""
+    locks = certificate.read_all(scene.project.root)
+    for plan, names in statement.plans(in_order(scene.project.stages)).items():
+        if name in names and all(one in locks for one in names):
+            path = statement.write(scene.project.root, plan, {one: locks[one] for one in names})
+            scene.tell(f"{plan} is whole: {path.relative_to(scene.project.root)}")
 
 
 def _install(source: Path, target: Path) -> None:

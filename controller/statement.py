@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:podctl:plan-certificate:1"
 MAX_BYTES = 256 * 1024 * 1024
 START = hashlib.sha256(PREDICATE.encode()).hexdigest()  # the link before the first
+
+
+def plans(stages: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The stages of each plan: `stage1a` … `stage1e` are of the plan `stage1`. Others have none."""
+    found: dict[str, list[str]] = {}
+    for name in stages:
+        if match := re.fullmatch(r"(stage\d+)[a-z]", name):
+            found.setdefault(match[1], []).append(name)
+    return {plan: tuple(names) for plan, names in found.items()}
 
 
 def statement_path(root: Path, plan: str) -> Path:

@@ -109,8 +109,10 @@ class Stream:
             self._channel.close()
 
     def _read_stderr(self) -> None:
-        while data := self._channel.recv_stderr(65536):
-            self._stderr += data[: max(0, CAP - len(self._stderr))]
+        # What ends the connection is told by whoever reads stdout.
+        with contextlib.suppress(*self._session.failures):
+            while data := self._channel.recv_stderr(65536):
+                self._stderr += data[: max(0, CAP - len(self._stderr))]
 
     def _wait(self) -> float:
         left = self._deadline - self._session.clock()
@@ -156,6 +158,8 @@ class Stream:
             data = self._channel.recv(WINDOW)
         except TimeoutError as error:
             raise self._late() from error
+        except self._session.failures as error:  # reading also tells the peer to go on
+            raise self._session.unreachable(error) from error
         if not data:
             self._await_status()
         return data

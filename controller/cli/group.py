@@ -25,6 +25,7 @@ COMMANDS = {
     "gpus": "List GPU types: memory, price, availability.",
     "locks": "List the certificates of passed stages.",
     "verify": "Re-hash local artifacts against their certificates.",
+    "why": "Say what differs from a stage's lock, and what a re-run would cost.",
     "unlock": "Archive a stage's lock so that it may run again.",
     "emulator": "Serve the embedded cloud in the foreground.",
 }

@@ -6,6 +6,7 @@ import click
 
 from controller.cli import words
 from controller.cli.options import json_option, project_here
+from controller.project import Project
 from controller.terminal import Terminal
 
 
@@ -26,20 +27,22 @@ def command(terminal: Terminal, stage: str | None) -> None:
         if one is None:
             raise NotFound(f"{stage} is not locked", hint=f"podctl plan {stage}")
         found = {stage: one}
+    states = _states(project, list(found))
     if terminal.json:
-        terminal.emit_json(
-            "podctl/locks/1",
-            {"locks": [c.document() | {"sha256": c.sha256} for c in found.values()]},
-        )
+        rows = [
+            c.document() | {"sha256": c.sha256, "state": states[c.stage]} for c in found.values()
+        ]
+        terminal.emit_json("podctl/locks/1", {"locks": rows})
         return
     if not found:
         terminal.say("no stage is locked")
         return
     terminal.table(
-        ("STAGE", "LOCKED", "RUN", "FILES", "SIZE", "HOURS", "COST", "SHA256"),
+        ("STAGE", "STATE", "LOCKED", "RUN", "FILES", "SIZE", "HOURS", "COST", "SHA256"),
         [
             (
                 c.stage,
+                states[c.stage],
                 words.moment(c.locked_at),
                 c.run,
                 len(c.artifacts),
@@ -54,3 +57,11 @@ def command(terminal: Terminal, stage: str | None) -> None:
     if stage is not None:
         for met in found[stage].criteria:
             terminal.data(f"{met.status}  {met.criterion}  {met.detail}".rstrip())
+
+
+def _states(project: Project, names: list[str]) -> dict[str, str]:
+    """`current` or `stale` for each locked stage; `podctl why` tells what differs."""
+    from controller.lineage import stale
+
+    differing = stale(project) if names else {}
+    return {name: "stale" if differing.get(name) else "current" for name in names}

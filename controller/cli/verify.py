@@ -27,6 +27,8 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     project = project_here()
     chosen = _chosen(project, stages, all_)
     found = {name: _problems(project, one) for name, one in chosen.items()}
+    if all_ or not stages:
+        found |= _plan_problems(project, chosen)
     bad = {name: problems for name, problems in found.items() if problems}
     if terminal.json:
         rows = [
@@ -35,10 +37,11 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
         ]
         terminal.emit_json("podctl/verify/1", {"stages": rows})
         return VerificationFailed.exit_code if bad else 0
-    for name, certificate in chosen.items():
+    for name, problems in found.items():
         verdict = "FAIL" if name in bad else "PASS"
-        terminal.data(f"{verdict}  {name}  {len(certificate.artifacts)} files")
-        for problem in found[name]:
+        count = f"{len(chosen[name].artifacts)} files" if name in chosen else "the plan's statement"
+        terminal.data(f"{verdict}  {name}  {count}")
+        for problem in problems:
             terminal.data(f"      {problem.path}: {problem.what}")
     if bad:
         raise VerificationFailed(
@@ -84,3 +87,18 @@ def _problems(project: Project, certificate: Certificate) -> tuple[Problem, ...]
         *check_recorded(certificate, recorded),
         *verify_artifacts(project.root, certificate),
     )
+
+
+def _plan_problems(
+    project: Project, locks: Mapping[str, Certificate]
+) -> dict[str, tuple[Problem, ...]]:
+    """The statement over the whole plan, where it was written; and every need's lock."""
+    from controller import statement
+    from controller.lineage import in_order
+
+    found = {}
+    for plan, names in statement.plans(in_order(project.stages)).items():
+        if statement.statement_path(project.root, plan).exists():
+            ours = {name: locks[name] for name in names if name in locks}
+            found[f"{plan} plan"] = statement.verify(project.root, plan, ours)
+    return found
