@@ -59,6 +59,7 @@ class Result:
 class Channel(Protocol):
     """The part of an SSH channel that is needed here."""
 
+    closed: bool
     exit_status: int
     status_event: threading.Event
 
@@ -109,10 +110,18 @@ class Stream:
             self._channel.close()
 
     def _read_stderr(self) -> None:
-        # What ends the connection is told by whoever reads stdout.
-        with contextlib.suppress(*self._session.failures):
-            while data := self._channel.recv_stderr(65536):
-                self._stderr += data[: max(0, CAP - len(self._stderr))]
+        while True:
+            try:
+                data = self._channel.recv_stderr(65536)
+            except TimeoutError:  # the reader of stdout has set a limit of its own
+                if not self._channel.closed:
+                    continue
+                return
+            except self._session.failures:  # told by whoever reads stdout
+                return
+            if not data:
+                return
+            self._stderr += data[: max(0, CAP - len(self._stderr))]
 
     def _wait(self) -> float:
         left = self._deadline - self._session.clock()
