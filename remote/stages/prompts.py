@@ -7,12 +7,17 @@ tokens of prompt and response never merge. No roles, no special tokens.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .instruction import Instruction
 
 DELIMITER = "\n###\n"  # ends a response on a sheet of solved instructions
+# A line of its own: "### Heading" in a response is no delimiter. The first line may be one, since
+# a prompt ends with a line break.
+_END = re.compile(r"(?:^|\n)###[ \t]*(?:\n|$)")
+_COMPLETE = re.compile(r"\n###[ \t]*\n")
 
 
 def bare(instruction: str) -> str:
@@ -32,7 +37,12 @@ def solved(instruction: Instruction) -> str:
 
 def cut(text: str) -> str:
     """A generated text up to the end of its response."""
-    return text.split(DELIMITER.rstrip("\n"), 1)[0].strip()
+    return _END.split(text, maxsplit=1)[0].strip()
+
+
+def delimited(text: str) -> bool:
+    """Whether a whole delimiter stands in `text`: nothing that follows can undo it."""
+    return _COMPLETE.search(text) is not None
 
 
 @dataclass(frozen=True)
