@@ -193,7 +193,7 @@ class Office:
             on_failure=str(data.get("on_failure", pod.on_failure)),
         )
         if self.desk.provider.name == "emulator":
-            return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0)
+            return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0)
         return policy
 
 

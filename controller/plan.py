@@ -106,8 +106,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _missing(seen, policy, run)
     if rental.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
-    limit = policy.max_usd_per_hour
-    if limit is not None and pod.usd_per_hour > limit and not run.started:
+    limit = policy.max_usd_per_hour or rental.quoted_usd_per_hour * policy.price_tolerance
+    if limit and pod.usd_per_hour > limit and not run.started:
         return _replace(seen, f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h")
     if pod.status is PodStatus.EXITED:
         return _exited(seen, policy, run, pod)

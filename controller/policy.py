@@ -24,4 +24,5 @@ class Policy:
     pull_tries: int = 4
     on_success: str = "terminate"  # terminate | park | keep
     on_failure: str = "park"
-    max_usd_per_hour: float | None = None
+    max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance
+    price_tolerance: float = 1.05

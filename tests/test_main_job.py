@@ -369,3 +369,27 @@ volume_gb = 20
     stages = {row["name"]: row for row in laptop.json("cost")["stages"]}
     assert stages["hello"]["usd"] > 0
     assert stages["second"]["usd"] > 0
+
+
+def test_a_pod_dearer_than_quoted_is_given_back_before_anything_is_sent(laptop: Laptop) -> None:
+    """What it really costs decides; the next one is as quoted."""
+    laptop.write()
+    laptop.cloud.faults({"name": "price_differs", "times": 1, "value": 3.0})
+    told = laptop.podctl("run", "hello", "-y")
+
+    assert "it costs $2.07/h" in told.err
+    assert len(laptop.cloud.state()["pods"]) == 2
+    laptop.assert_books_agree()
+
+
+def test_a_guard_that_cannot_stop_its_pod_is_asked_about(laptop: Laptop) -> None:
+    """Without an answer nothing is started and the pod is given back; --unguarded accepts it."""
+    laptop.write()
+    laptop.cloud.faults({"name": "pod_key_denied"})
+    told = laptop.podctl("run", "hello", "-y", expect=10)
+
+    assert "worst case" in told.err
+    assert "--unguarded" in told.err
+    assert laptop.living_pods() == []
+    laptop.podctl("run", "hello", "-y", "--unguarded")
+    assert (laptop.folder / "locks" / "hello.json").exists()
