@@ -10,6 +10,7 @@ from typing import Any
 
 from controller import order, snapshot
 from controller.errors import UsageError
+from controller.names import STAGING
 from controller.run_folder import RunFolder
 from controller.scene import Scene
 from controller.snapshot import Snapshot, SnapshotFile
@@ -75,7 +76,7 @@ def _with_earlier(inputs: Snapshot, scene: Scene, run: str) -> Snapshot:
         return inputs
     known = {one.path for one in inputs.files}
     found: list[SnapshotFile] = []
-    for name in sorted(path.name for path in source.iterdir()):
+    for name in _names(source):
         found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
     if found:
         scene.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
@@ -93,4 +94,11 @@ def _earlier(scene: Scene, run: str) -> Path | None:
     candidates = [RunFolder(scene.project.run_dir(run)).files]
     if newest and newest.outcome in _INTERRUPTED and newest.spec["stage"] == own.spec["stage"]:
         candidates.append(RunFolder(scene.project.run_dir(newest.id)).files)
-    return next((path for path in candidates if path.is_dir() and any(path.iterdir())), None)
+    return next((path for path in candidates if _names(path)), None)
+
+
+def _names(folder: Path) -> list[str]:
+    """What was received whole; the staging of a pull is not."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.name != STAGING)

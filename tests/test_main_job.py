@@ -393,3 +393,25 @@ def test_a_guard_that_cannot_stop_its_pod_is_asked_about(laptop: Laptop) -> None
     assert laptop.living_pods() == []
     laptop.podctl("run", "hello", "-y", "--unguarded")
     assert (laptop.folder / "locks" / "hello.json").exists()
+
+
+def test_a_new_attempt_goes_on_from_what_the_lost_one_left_here(laptop: Laptop) -> None:
+    """The pod vanished with its volume: what was pulled of its work travels to the next pod."""
+    laptop.write()
+    (laptop.folder / "job.sh").write_text(
+        "mkdir -p out\n"
+        "if [ -f out/part ]; then echo '{\"ok\": true}' > out/result.json; exit 0; fi\n"
+        "echo half > out/part; sleep 60\n"
+    )
+    process = laptop.start("run", "hello", "-y")
+    part = laptop.folder / ".podctl" / "runs" / "hello-0001" / "files" / "out" / "part"
+    until(part.exists, 60)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.kill_pod(pod["id"], lost_volume=True, status="TERMINATED")
+    _, err = process.communicate(timeout=80)
+    laptop.podctl("run", "hello", "-y")
+
+    assert process.returncode == 1
+    assert "pod-lost" in err
+    assert (laptop.folder / "out" / "part").read_text() == "half\n"
+    assert laptop.living_pods() == []
