@@ -1,0 +1,109 @@
+"""The answers of the trained systems to the held-out set, kept chunk by chunk as they come."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .adapters import using
+from .answers import Answers
+from .instruction import Instruction
+from .metrics import MetricsLog
+from .prompts import bare
+from .scoring import Record, score
+from .signals import StopRequest
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one pass over the held-out set is answered; temperature 0 is greedy."""
+
+    system: str  # the adapter's name
+    temperature: float = 0.0
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    max_new_tokens: int
+    batch: int
+    seed: int
+
+
+def ways(systems: Sequence[str], samples: int, temperature: float) -> list[Way]:
+    """Greedy first, then `samples` passes at `temperature`, each of every system."""
+    found = [Way(system) for system in systems]
+    return found + [
+        Way(system, temperature, sample) for sample in range(samples) for system in systems
+    ]
+
+
+def answer(
+    model: Any,
+    tokenizer: Any,
+    held_out: Sequence[Instruction],
+    wanted: Sequence[Way],
+    bounds: Bounds,
+    kept: Answers,
+    log: MetricsLog,
+    stop: StopRequest,
+) -> dict[Way, list[Record]] | None:
+    """One record an instruction for each way, in the order of `held_out`; None when stopped.
+
+    What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
+    """
+    done = {_key(record): record for record in kept.read()}
+    passes = [(way, chunk) for way in wanted for chunk in _chunks(held_out, bounds.batch)]
+    for step, (way, chunk) in enumerate(passes, 1):
+        if all((way, one.text) in done for one in chunk):
+            continue
+        if stop.asked:
+            return None
+        fresh = _answer_chunk(model, tokenizer, chunk, way, bounds)
+        kept.append(fresh)
+        done |= {_key(record): record for record in fresh}
+        words = f"{way.system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
+        log.add({"step": step, "max_steps": len(passes), "text": words})
+    return {way: [done[way, one.text] for one in held_out] for way in wanted}
+
+
+def _key(record: Record) -> tuple[Way, Any]:
+    way = Way(str(record.get("system")), record.get("temperature", 0), record.get("sample", 0))
+    return way, record.get("instruction")
+
+
+def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruction]]:
+    """Instructions of like length together, always cut in the same places."""
+    ordered = sorted(held_out, key=lambda one: (len(one.text), one.text))
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def _answer_chunk(
+    model: Any, tokenizer: Any, chunk: Sequence[Instruction], way: Way, bounds: Bounds
+) -> list[Record]:
+    from .generation import generate
+
+    prompts = [bare(one.text) for one in chunk]
+    with using(model, way.system):
+        said = generate(
+            model,
+            tokenizer,
+            prompts,
+            max_new_tokens=bounds.max_new_tokens,
+            batch=bounds.batch,
+            temperature=way.temperature,
+            seed=_seed(bounds.seed, way.sample, prompts[0]),
+        )
+    of = {"system": way.system, "temperature": way.temperature, "sample": way.sample}
+    return [
+        of | record | {"prompt": prompt}
+        for record, prompt in zip(score(chunk, said), prompts, strict=True)
+    ]
+
+
+def _seed(seed: int, sample: int, first: str) -> int:
+    """Of one chunk of one sample; the same for every system, and after a new start."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{first}".encode()).digest()[:4])

@@ -1,0 +1,186 @@
+"""Stage 1E: base, SFT and DPO on the held-out set, compared in pairs.
+
+    python -m remote.stages.evaluate          # in the run's work folder
+
+The base's answers are stage 1A's, read and never made again. The adapters of 1C and 1D answer the
+same bare prompts greedily, and a few times each at a temperature. Leaves
+
+    artifacts/stage1_report.json       verdict, its rule, and every number beside it
+    artifacts/stage1_report.md, .html  the same for people; the page needs no other file
+    artifacts/stage1_responses.jsonl   every answer that was compared
+
+A run that was cut off goes on where it was; SIGTERM ends it with 143.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import disjointness, evaluation
+from .adapters import load as load_adapters
+from .adapters import sha256_of
+from .answering import Bounds, Way, answer, ways
+from .answers import Answers, write
+from .control import Control, read_control
+from .failure import StageError
+from .history import read_history
+from .instruction_sets import load
+from .metrics import MetricsLog
+from .model import load_tokenizer, resolve
+from .parameters import read
+from .scoring import Record
+from .signals import ENDED_BY_SIGTERM, StopRequest
+from .spending import read_spending
+
+DATA = Path("data/stage1/sft_training_data.jsonl")
+PREFERENCES = Path("artifacts/preference_pairs.jsonl")
+ADAPTERS = {"sft": Path("checkpoints/stage1_sft"), "dpo": Path("checkpoints/stage1_dpo")}
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """What stage1e compares with."""
+
+    model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
+    instructions: str = "english"  # or "small", or a folder of JSONL files
+    out: str = "artifacts"
+    batch: int = 32  # prompts generated for at once
+    samples: int = 4  # answers an instruction at `temperature`; 0: greedy only
+    temperature: float = 0.7
+    minimum_lift: float = 0.05  # over the base that counts as an improvement
+    margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
+    quantize: str = "auto"  # auto | nf4 | none
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("samples", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise _wrong(name, f"must be {least} or more")
+        for name in ("minimum_lift", "margin"):
+            if not 0 <= getattr(self, name) < 1:
+                raise _wrong(name, "must be from 0 to below 1")
+        if self.temperature <= 0:
+            raise _wrong("temperature", "must be above 0; for greedy answers only set samples = 0")
+        if self.quantize not in ("auto", "nf4", "none"):
+            raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
+
+
+def _wrong(name: str, problem: str) -> StageError:
+    return StageError(
+        f"parameter {name} {problem}", remedy="change [stages.stage1e.parameters] in podctl.toml"
+    )
+
+
+def main() -> int:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        return run(read(EvaluateParameters))
+    except StageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def run(parameters: EvaluateParameters) -> int:
+    """The stage from its inputs to its outputs; the process's exit status."""
+    began, out = time.time(), Path(parameters.out)
+    log = MetricsLog(out / ".evaluation_progress.jsonl")
+    stop = StopRequest()
+    stop.listen()
+
+    chosen = load(parameters.instructions, parameters.seed)
+    control = read_control(chosen.held_out, parameters.model, parameters.instructions)
+    texts = [one.text for one in chosen.held_out]
+    overlap = disjointness.check(texts, {DATA: "run stage1b", PREFERENCES: "run stage1d"})
+    source = resolve(parameters.model)
+    adapters = {name: sha256_of(path, parameters.model) for name, path in ADAPTERS.items()}
+    history = read_history(ADAPTERS)
+
+    log.say(f"{len(texts)} held-out instructions of {chosen.name}; loading {parameters.model}")
+    warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
+    tokenizer = load_tokenizer(source)
+    model = load_adapters(source, parameters.quantize, ADAPTERS)
+    wanted = ways(tuple(ADAPTERS), parameters.samples, parameters.temperature)
+    bounds = Bounds(control.max_new_tokens, parameters.batch, parameters.seed)
+    kept = Answers(out / "stage1_responses.jsonl", settings_of(parameters, adapters, bounds))
+    found = answer(model, tokenizer, chosen.held_out, wanted, bounds, kept, log, stop)
+    if found is None:
+        return ENDED_BY_SIGTERM
+
+    log.say("comparing")
+    answers = {**control.answers, **{way.system: found[way] for way in wanted[: len(ADAPTERS)]}}
+    rule = evaluation.Rule(parameters.minimum_lift, parameters.margin, parameters.seed)
+    report = evaluation.assess(answers, shares(found), overlap, rule) | {
+        "schema": 1,
+        "settings": dataclasses.asdict(parameters) | {"max_new_tokens": control.max_new_tokens},
+        "adapters": adapters,
+        "samples": evaluation.samples(answers),
+        "training": history,
+        "spending": read_spending(began),
+        "environment": environment(),
+        "seconds": round(time.time() - began, 1),
+    }
+    publish(out, report)
+    kept.finish([*of_control(control), *(row for rows in found.values() for row in rows)])
+    log.say(f"{report['verdict']}: {'; '.join(report['why'])}")
+    return 0
+
+
+def settings_of(parameters: EvaluateParameters, adapters: Mapping[str, str], bounds: Bounds) -> str:
+    """Identifies the answers: everything that decides one."""
+    named = [parameters.model, parameters.instructions, parameters.quantize, dict(adapters)]
+    text = json.dumps([*named, dataclasses.asdict(bounds)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def shares(found: Mapping[Way, Sequence[Record]]) -> dict[str, list[float]]:
+    """By system, which share of each instruction's samples is correct."""
+    by_system: dict[str, list[Sequence[Record]]] = {}
+    for way, records in found.items():
+        if way.temperature:
+            by_system.setdefault(way.system, []).append(records)
+    return {
+        system: [
+            sum(bool(one["correct"]) for one in of) / len(of) for of in zip(*rows, strict=True)
+        ]
+        for system, rows in by_system.items()
+    }
+
+
+def of_control(control: Control) -> list[Record]:
+    """The control's answers, as the file of all answers holds them."""
+    return [
+        {"system": system, "temperature": 0.0, "sample": 0, "source": "stage1a"} | record
+        for system, records in control.answers.items()
+        for record in records
+    ]
+
+
+def publish(out: Path, report: Mapping[str, Any]) -> None:
+    """The report in its three forms; JSON last, since the verdict is in it."""
+    from .figures import figures
+    from .report_html import page
+    from .report_markdown import text
+
+    write(out / "stage1_report.html", page(report, figures(report)))
+    write(out / "stage1_report.md", text(report))
+    write(out / "stage1_report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    from .versions import device, versions
+
+    return versions() | {"device": device()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

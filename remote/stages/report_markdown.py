@@ -1,0 +1,55 @@
+"""The report as Markdown. Answers of a model are text of anybody: escaped, on one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .evaluation import SYSTEMS, TITLES
+from .report_sections import Report, Section, Table, headline, sections
+
+MAX_ANSWER = 600  # characters that are shown of one
+
+
+def text(report: Report) -> str:
+    """The whole document."""
+    parts = [f"# Stage 1: {report['verdict']}", *map(plain, headline(report))]
+    parts.append("\n".join(f"- {plain(one)}" for one in report["why"]))
+    for section in sections(report):
+        parts += [f"## {plain(section.title)}", *_body(section)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _body(section: Section) -> list[str]:
+    found = [plain(words) for words in section.words]
+    found += [_table(table) for table in section.tables]
+    if section.figures:
+        found.append("Curves: see stage1_report.html.")
+    return found + [_sample(one) for one in section.samples]
+
+
+def _table(table: Table) -> str:
+    rules = ["---" if n < table.words else "---:" for n in range(len(table.head))]
+    rows = (table.head, rules, *(tuple(map(plain, row)) for row in table.rows))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _sample(one: Mapping[str, Any]) -> str:
+    lines = [f"**{plain(one['instruction'])}** ({plain(one['type'])})", ""]
+    lines += ["| system | | answer |", "| --- | --- | --- |"]
+    for name in SYSTEMS:
+        answer = one["answers"][name]
+        mark = "right" if answer["correct"] else f"wrong: {plain('; '.join(answer['reasons']))}"
+        lines.append(f"| {TITLES[name]} | {mark} | {plain(answer['response'])} |")
+    return "\n".join(lines)
+
+
+def plain(value: str) -> str:
+    """`value` on one line, printable, and without meaning in Markdown or HTML."""
+    line = " ".join(value.split())
+    line = "".join(letter if letter.isprintable() else "�" for letter in line)
+    if len(line) > MAX_ANSWER:
+        line = line[: MAX_ANSWER - 1] + "…"
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#!~$])", r"\\\1", line)

@@ -1,0 +1,270 @@
+"""The report as sections of words and tables, which Markdown and HTML then show alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .evaluation import SYSTEMS, TITLES
+from .instruction import TYPES
+
+Report = Mapping[str, Any]
+UNKNOWN = "n/a"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as plain text; the first `words` columns are words, the others numbers."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """`figures` names those that belong here; `samples` are answers shown side by side."""
+
+    title: str
+    words: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[str, ...] = ()
+    samples: tuple[Mapping[str, Any], ...] = ()
+
+
+def sections(report: Report) -> list[Section]:
+    """Everything below the verdict, in the order in which it is read."""
+    return [
+        Section(
+            "Success on held-out instructions",
+            (
+                "Each answer is judged by its instruction's own checks. Intervals are Wilson's at "
+                "95 %. The last columns are what a rule of length and punctuation would have "
+                "counted, and are no measure of success.",
+            ),
+            (_systems(report),),
+            ("success",),
+        ),
+        Section("Compared in pairs", (_settled(report),), (_comparisons(report),)),
+        Section(
+            "By type",
+            (
+                "Newcombe's and bootstrap intervals together, McNemar's exact p, and p adjusted by "
+                "Benjamini-Hochberg over all rows.",
+            ),
+            (_by_type(report),),
+        ),
+        _sampling(report),
+        Section("Training", (), (), ("loss", "rewards")),
+        _spending(report),
+        Section(
+            "Best: the base was wrong, DPO is right",
+            () if report["samples"]["best"] else ("There is none.",),
+            samples=tuple(report["samples"]["best"]),
+        ),
+        Section(
+            "Worst: DPO is wrong, first what others had right",
+            () if report["samples"]["worst"] else ("There is none.",),
+            samples=tuple(report["samples"]["worst"]),
+        ),
+        _disjointness(report),
+        _circumstances(report),
+    ]
+
+
+def headline(report: Report) -> list[str]:
+    """What a reader must know who reads nothing else."""
+    settings = report["settings"]
+    words = [
+        report["finding"],
+        f"{report['n']} held-out instructions ({settings['instructions']}), model "
+        f"{settings['model']}, seed {settings['seed']}.",
+    ]
+    if report["n_to_settle"]:
+        words.append(f"About {report['n_to_settle']:,} instructions would settle it.")
+    return words
+
+
+def percent(value: float | None, signed: bool = False) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:+.1%}" if signed else f"{value:.1%}"
+
+
+def p_value(value: float) -> str:
+    return f"{value:.1e}" if value < 0.001 else f"{value:.3f}"
+
+
+def _interval(low: float | None, high: float | None, signed: bool = False) -> str:
+    if low is None:
+        return UNKNOWN
+    return f"{percent(low, signed)} to {percent(high, signed)}"
+
+
+def _systems(report: Report) -> Table:
+    head = ("system", *TYPES, "all", "95 % interval", "looks fluent", "mean length")
+    rows = []
+    for name in SYSTEMS:
+        one = report["systems"][name]
+        whole = one["overall"]
+        cells = [f"{percent(one['types'][kind]['rate'])}" for kind in TYPES]
+        interval = _interval(whole["wilson_low"], whole["wilson_high"])
+        length = UNKNOWN if one["mean_characters"] is None else f"{one['mean_characters']:.0f}"
+        fluent = percent(one["looks_fluent"])
+        rows.append((TITLES[name], *cells, percent(whole["rate"]), interval, fluent, length))
+    counts = report["systems"]["base"]["types"]
+    numbers = tuple(str(counts[kind]["n"]) for kind in TYPES)
+    rows.append(("instructions", *numbers, str(report["n"]), "", "", ""))
+    return Table(head, tuple(rows))
+
+
+def _named(comparison: str) -> str:
+    after, _, before = comparison.partition("_vs_")
+    return f"{TITLES[before]} → {TITLES[after]}"
+
+
+def _comparisons(report: Report) -> Table:
+    head = ("comparison", "judged as", "verdict", "before", "after", "lift", "95 % interval")
+    more = ("won", "lost", "p", "Cohen's h")
+    rows = []
+    for name, one in report["comparisons"].items():
+        gain = one["threshold"] >= 0 and "margin" not in one
+        judged = f"better by {one['threshold']:g}" if gain else f"not worse by {one['margin']:g}"
+        rows.append(
+            (
+                _named(name),
+                judged,
+                one["verdict"],
+                percent(one["before"]),
+                percent(one["after"]),
+                percent(one["lift"], signed=True),
+                _interval(one["low"], one["high"], signed=True),
+                str(one["won"]),
+                str(one["lost"]),
+                p_value(one["p"]),
+                UNKNOWN if one["cohens_h"] is None else f"{one['cohens_h']:+.2f}",
+            )
+        )
+    return Table((*head, *more), tuple(rows), words=3)
+
+
+def _settled(report: Report) -> str:
+    return (
+        "Won and lost count the instructions that only one of the two answers right. The verdict "
+        f"of the whole: {report['rule']}"
+    )
+
+
+def _by_type(report: Report) -> Table:
+    head = ("type", "comparison", "n", "before", "after", "lift", "95 % interval", "p", "adjusted")
+    rows = [
+        (
+            one["type"],
+            _named(one["comparison"]),
+            str(one["n"]),
+            percent(one["before"]),
+            percent(one["after"]),
+            percent(one["lift"], signed=True),
+            _interval(one["low"], one["high"], signed=True),
+            p_value(one["p"]),
+            p_value(one["p_adjusted"]),
+        )
+        for one in report["by_type"]
+    ]
+    return Table(head, tuple(rows), words=2)
+
+
+def _sampling(report: Report) -> Section:
+    title = "Sampled answers"
+    settings, found = report["settings"], report["sampling"]
+    if found is None:
+        return Section(title, ("Nothing was sampled: samples = 0.",))
+    one = found["dpo_vs_sft"]
+    words = (
+        f"{settings['samples']} answers an instruction at temperature "
+        f"{settings['temperature']:g}; the unit is the instruction, p by Wilcoxon's signed ranks."
+    )
+    head = ("comparison", "before", "after", "lift", "95 % interval", "better", "worse", "p")
+    row = (
+        "SFT → DPO",
+        percent(one["before"]),
+        percent(one["after"]),
+        percent(one["lift"], signed=True),
+        _interval(one["low"], one["high"], signed=True),
+        str(one["better"]),
+        str(one["worse"]),
+        p_value(one["p"]),
+    )
+    return Section(title, (words,), (Table(head, (row,)),))
+
+
+def _spending(report: Report) -> Section:
+    title, found = "Time and cost against the plan", report["spending"]
+    if found is None:
+        return Section(title, ("Not known: the stage was not started by podctl.",))
+    plan = found.get("plan") or {}
+    rows = [_cost_row(one) for one in found["stages"]]
+    hours, usd = (
+        sum(float(one.get(key) or 0) for one in found["stages"]) for key in ("hours", "usd")
+    )
+    planned = (f"{plan.get('hours', 0):g}", f"{hours:.2f}", f"${plan.get('usd', 0):.2f}")
+    rows.append(("all", *planned, f"${usd:.4f}", "", "", "", ""))
+    words = (
+        f"The plan expects {plan.get('hours', 0):g} hours and ${plan.get('usd', 0):.2f} at "
+        f"${plan.get('usd_per_hour', 0):.2f} an hour. Spent is podctl's ledger when this stage was "
+        "sent to its pod; this stage's own row is counted on until the report was written, and "
+        "its true cost stands in its certificate."
+    )
+    head = ("stage", "planned h", "measured h", "planned", "spent", "CPU mean", "GPU mean")
+    table = Table((*head, "GPU memory", "memory"), tuple(rows))
+    return Section(title, (words,), (table,), ("cost", "usage"))
+
+
+def _cost_row(one: Mapping[str, Any]) -> tuple[str, ...]:
+    usage = one.get("usage") or {}
+
+    def most(key: str, unit: str, of: str) -> str:
+        spread = usage.get(key)
+        return f"{float(spread[of]):.3g} {unit}" if isinstance(spread, dict) else UNKNOWN
+
+    return (
+        str(one["name"]) + (" (this run)" if one.get("unfinished") else ""),
+        f"{float(one.get('plan_hours') or 0):g}",
+        f"{float(one.get('hours') or 0):.2f}",
+        f"${float(one.get('plan_usd') or 0):.2f}",
+        f"${float(one.get('usd') or 0):.4f}",
+        most("cpu_percent", "%", "mean"),
+        most("gpu_percent", "%", "mean"),
+        most("gpu_memory_gb", "GB", "max"),
+        most("memory_gb", "GB", "max"),
+    )
+
+
+def _disjointness(report: Report) -> Section:
+    found = report["disjointness"]
+    head = ("learned from", "records", "exact", "near")
+    rows = tuple(
+        (one["path"], str(one["records"]), str(one["exact"]), str(one["near"]))
+        for one in found["against"]
+    )
+    words = [
+        f"Of {found['held_out']} held-out instructions; near means that {found['threshold']:.0%} "
+        "of all 5-letter pieces are shared.",
+    ]
+    words += [
+        f"{two['where']}: {two['learned_from']!r} is {two['similarity']:.0%} of {two['held_out']!r}"
+        for one in found["against"]
+        for two in one["examples"]
+    ]
+    return Section("Is it disjoint from what was learned?", tuple(words), (Table(head, rows),))
+
+
+def _circumstances(report: Report) -> Section:
+    environment = dict(report["environment"])
+    device = environment.pop("device", {})
+    rows: list[tuple[str, ...]] = [("device", ", ".join(f"{k} {v}" for k, v in device.items()))]
+    rows += [(f"adapter {name}", sha256) for name, sha256 in report["adapters"].items()]
+    rows += [(key, str(value)) for key, value in report["settings"].items()]
+    rows += [(key, str(value)) for key, value in environment.items()]
+    return Section("Circumstances", (), (Table(("what", "value"), tuple(rows), words=2),))
