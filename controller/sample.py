@@ -23,6 +23,11 @@ _STAGE = """\
 hours = 0.1
 max_hours = 1.0
 
+[stages.stage1c.parameters]
+instructions = "small"
+batch = 4
+accumulation = 4
+
 [stages.stage1c.hardware]
 volume_gb = 10
 disk_gb = 10

@@ -14,7 +14,7 @@ from remote.stages.failure import StageError
 from remote.stages.metrics import MetricsLog, announce
 from remote.stages.model import resolve
 from remote.stages.parameters import SftParameters, parse
-from remote.stages.sft import halved
+from remote.stages.training import halved
 
 
 def data(folder: Path, *lines: str | bytes) -> Path:

@@ -29,6 +29,7 @@ OUT = Path("checkpoints/stage1_sft")
 DATA = "data/stage1/sft_training_data.jsonl"
 PARAMETERS = {
     "model": "small",
+    "instructions": "small",
     "max_steps": 60,
     "accumulation": 1,
     "save_steps": 20,

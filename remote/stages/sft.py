@@ -2,37 +2,43 @@
 
     python -m remote.stages.sft          # in the run's work folder
 
-Reads data/stage1/sft_training_data.jsonl and the parameters at $PODCTL_PARAMETERS; leaves the
-adapter, training_log.jsonl and hyperparameters.json in checkpoints/stage1_sft/. Goes on from the
-newest whole checkpoint when there is one. SIGTERM saves a checkpoint and ends with 143.
+Reads data/stage1/sft_training_data.jsonl and the parameters at $PODCTL_PARAMETERS; leaves in
+checkpoints/stage1_sft/
+
+    disjointness.json      is the data free of what is measured on; if not, nothing is trained
+    training_log.jsonl     loss by step
+    adapter_model.safetensors and its configuration: the best checkpoint by evaluation loss
+    development.json       verified greedy success on the development set
+    hyperparameters.json   what was trained on what, with what result
+
+Goes on from the newest whole checkpoint when there is one. SIGTERM saves a checkpoint and ends
+with 143.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import gc
 import json
-import os
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .checkpoint import newest_whole, step_of
-from .data import Pair, fingerprint, read_pairs, split, to_row
+from .answers import write
+from .data import Pair, read_pairs, split, to_row
+from .development import measure
 from .failure import StageError
+from .instruction_sets import InstructionSet, load
 from .metrics import MetricsLog
 from .model import load_model, load_tokenizer, resolve
+from .overlap import overlap
 from .parameters import SftParameters, read
-
-ENDED_BY_SIGTERM = 143
+from .signals import ENDED_BY_SIGTERM, StopRequest
+from .training import prepare, quieten, record, train, watching_memory, with_less_memory
 
 
 def main() -> int:
-    os.environ.setdefault("OMP_NUM_THREADS", "1" if not _has_cuda_driver() else "8")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    prepare()
     try:
         return run(read(SftParameters))
     except StageError as error:
@@ -46,147 +52,82 @@ def run(parameters: SftParameters) -> int:
     log = MetricsLog(out / "training_log.jsonl")
 
     pairs = read_pairs(Path(parameters.data))
-    train, held = split(pairs, parameters.eval_share, parameters.seed)
+    chosen = load(parameters.instructions, parameters.seed)
+    if not disjoint(pairs, chosen, parameters):
+        return 0  # the verdict is certain: the criterion fails, and names the lines
+    learned, held = split(pairs, parameters.eval_share, parameters.seed)
     source = resolve(parameters.model)
-    print(f"{len(train)} pairs to train on, {len(held)} to evaluate on", flush=True)
+    print(f"{len(learned)} pairs to train on, {len(held)} to evaluate on", flush=True)
 
     log.say("importing torch, transformers and TRL")
-    from .lora import Interruption
-
-    interruption = Interruption()
-    interruption.listen()
+    quieten()
+    stop = StopRequest()
+    stop.listen()
     began = time.time()
-    result, shortage = None, ""
-    try:
-        result = fit(parameters, source, train, held, log, interruption)
-    except MemoryShortage as error:
-        shortage = error.what  # the error itself would keep the model in memory
-    if result is None:
-        log.say(f"{shortage}: once more with half the batch and twice the accumulation")
-        parameters = halved(parameters)
-        gc.collect()
-        _empty_cache()
-        result = fit(parameters, source, train, held, log, interruption)
+    parameters, result = with_less_memory(
+        lambda attempt: fit(attempt, source, learned, held, chosen, log, stop), parameters, log
+    )
     result["seconds"] = round(time.time() - began, 1)
 
-    record(out / "hyperparameters.json", parameters, len(train), len(held), result)
+    record(parameters, {"trained_on": len(learned), "evaluated_on": len(held)}, result)
     print(json.dumps(result), flush=True)
     return 0 if result["completed"] else ENDED_BY_SIGTERM
 
 
-class MemoryShortage(StageError):
-    """The GPU's memory did not hold a step."""
-
-
-def halved(parameters: SftParameters) -> SftParameters:
-    """The same training in smaller bites. Raises: StageError when a bite is one row already."""
-    if parameters.batch == 1:
-        raise StageError(
-            "the GPU's memory does not hold a single row",
-            remedy="lower max_length or lora_rank, or accept only GPUs with more memory",
+def disjoint(pairs: Sequence[Pair], chosen: InstructionSet, parameters: SftParameters) -> bool:
+    """Whether nothing that is measured on would be learned; the answer is written down."""
+    found = overlap(pairs, chosen)
+    write(Path(parameters.out, "disjointness.json"), json.dumps(found, indent=1) + "\n")
+    if not found["disjoint"]:
+        sys.stderr.write(
+            f"{parameters.data}, {found['overlap']}: held-out or development instructions of "
+            f"{chosen.name!r}\nnothing was trained: remove these lines, or make the data again "
+            "with stage1b\n"
         )
-    half = parameters.batch // 2
-    rows = parameters.batch * parameters.accumulation
-    return dataclasses.replace(parameters, batch=half, accumulation=max(1, rows // half))
+    return bool(found["disjoint"])
 
 
 def fit(
     parameters: SftParameters,
     source: str,
-    train: Sequence[Pair],
+    learned: Sequence[Pair],
     held: Sequence[Pair],
+    chosen: InstructionSet,
     log: MetricsLog,
-    interruption: Any,
+    stop: StopRequest,
 ) -> dict[str, Any]:
-    """Load, train, save the adapter; what came of it. Raises: MemoryShortage, StageError."""
-    import torch
-    from datasets import disable_progress_bars  # type: ignore[import-untyped]  # ships no types
+    """Load, train, save, measure; what came of it. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
-    from transformers.utils.logging import disable_progress_bar
 
-    from .lora import Reporting, Saving, check_first_batch, make_trainer
+    from .callbacks import Interruption, Reporting, Saving
+    from .lora import check_first_batch, make_trainer
 
-    quiet: Any = disable_progress_bar
-    quiet()  # a job's log is no terminal
-    disable_progress_bars()
-    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
-    warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     set_seed(parameters.seed)
     log.say(f"loading {parameters.model}")
     tokenizer = load_tokenizer(source)
-    rows = [to_row(pair, tokenizer, parameters.max_length) for pair in train]
+    rows = [to_row(pair, tokenizer, parameters.max_length) for pair in learned]
     held_rows = [to_row(pair, tokenizer, parameters.max_length) for pair in held]
-    try:
+    with watching_memory(parameters):
         model = load_model(source, parameters.quantize)
-        callbacks = [Reporting(log), Saving(), interruption]
+        callbacks = [Reporting(log), Saving(), Interruption(stop)]
         trainer = make_trainer(model, tokenizer, rows, held_rows, parameters, callbacks)
-        learned = check_first_batch(trainer, tokenizer)
-        print(f"learned of the first row: {learned!r}", flush=True)
-
-        last = newest_whole(Path(parameters.out))
-        log.keep_until(step_of(last) if last else 0)
-        log.say(f"training from {last.name}" if last else "training from the base model")
-        set_seed(parameters.seed)
-        outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
-    except torch.OutOfMemoryError as error:
-        raise MemoryShortage(
-            f"out of GPU memory at batch {parameters.batch} and max_length {parameters.max_length}",
-            remedy="lower batch (and raise accumulation), max_length or lora_rank",
-        ) from error
-    completed = trainer.state.global_step >= trainer.state.max_steps
-    if completed:
+        shown = check_first_batch(trainer, tokenizer)
+        print(f"learned of the first pair: {shown!r}", flush=True)
+        result = train(trainer, parameters, log)
+        if not result["completed"]:
+            return result
         trainer.save_model(parameters.out)
-    return {
-        "completed": completed,
-        "step": trainer.state.global_step,
-        "max_steps": trainer.state.max_steps,
-        "resumed_from": last.name if last else None,
-        "train_loss": outcome.training_loss,
+
+        log.say(f"answering {len(chosen.development)} development instructions")
+        measured = measure(trainer.model, tokenizer, chosen.development, parameters, stop)
+    if measured is None:
+        return result | {"completed": False}
+    write(Path(parameters.out, "development.json"), json.dumps(measured, indent=1) + "\n")
+    return result | {
         "best_eval_loss": trainer.state.best_metric,
         "best_checkpoint": Path(trainer.state.best_model_checkpoint or "").name or None,
-        "parameters_trained": trained_parameters(trainer.model),
+        "development_success": measured["overall"]["rate"],
     }
-
-
-def trained_parameters(model: Any) -> int:
-    return sum(int(one.numel()) for one in model.parameters() if one.requires_grad)
-
-
-def record(
-    path: Path, parameters: SftParameters, trained: int, held: int, result: dict[str, Any]
-) -> None:
-    """What the run was, beside what it left: parameters, data, environment, result."""
-    from .versions import device, versions
-
-    document = {
-        "schema": 1,
-        "parameters": dataclasses.asdict(parameters),
-        "data": {
-            "path": parameters.data,
-            "sha256": fingerprint(Path(parameters.data)),
-            "trained_on": trained,
-            "evaluated_on": held,
-        },
-        "environment": versions() | {"device": device()},
-        "result": result,
-    }
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(document, indent=1) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(path)
-
-
-def _has_cuda_driver() -> bool:
-    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()
-
-
-def _empty_cache() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Instruction data of the small world: `python -m remote.stages.small.dataset --out FILE`.
 
 The canonical answers of the world's training instructions, in the records that stage1b writes.
-Nothing of the held-out set is in it. Standard library only.
+Nothing of the held-out and development sets is in it. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..prompts import bare
-from .world import split
+from .division import division
 
 PAIRS = 960
 
@@ -37,7 +37,7 @@ def text(pairs: int = PAIRS, seed: int = 0) -> str:
 
 
 def records(pairs: int, seed: int) -> Iterator[dict[str, Any]]:
-    train, _ = split()
+    train, *_ = division()
     for one in random.Random(seed).sample(train, pairs):  # noqa: S311 - not a secret
         yield {
             "instruction": one.text,
