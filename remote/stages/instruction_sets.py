@@ -57,5 +57,12 @@ def _small() -> InstructionSet:
     return InstructionSet("small", *division())
 
 
-_MAKERS: dict[str, Callable[[], InstructionSet]] = {"small": _small}
+def _english() -> InstructionSet:
+    from .english.division import division
+    from .english.explanations import explanations
+
+    return InstructionSet("english", *division(), critic=tuple(explanations()))
+
+
+_MAKERS: dict[str, Callable[[], InstructionSet]] = {"small": _small, "english": _english}
 NAMES = tuple(_MAKERS)

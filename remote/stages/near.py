@@ -7,8 +7,10 @@ instructions that differ in one letter count as near even where their answers di
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -36,11 +38,14 @@ def near_duplicates(
 ) -> tuple[Near, ...]:
     """One finding for each candidate that is near a text of `against`, in order; empty is good."""
     bits = _Bits()
+    # By size: only texts of about the same length can be near.
     others = sorted((*bits.of(text), place) for place, text in enumerate(against))
     found = []
     for place, text in enumerate(candidates):
         size, mask = bits.of(text)
-        best = max(_similar(size, mask, others, threshold), default=None)
+        first = bisect_left(others, (math.ceil(size * threshold),))
+        last = bisect_left(others, (math.floor(size / threshold) + 1,))
+        best = max(_similar(size, mask, others[first:last], threshold), default=None)
         if best is not None:
             found.append(Near(place, -best[1], best[0]))
     return tuple(found)

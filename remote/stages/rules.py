@@ -108,6 +108,10 @@ def _lacks_letters(check: Check, text: str) -> str | None:
     return f"has the letter {there[0]!r}" if there else None
 
 
+def _critic(_: Check, _text: str) -> str | None:
+    return "only a critic can judge this"
+
+
 RULES: dict[str, Callable[[Check, str], str | None]] = {
     "answer": _answer,
     "number": _number,
@@ -117,5 +121,6 @@ RULES: dict[str, Callable[[Check, str], str | None]] = {
     "sequence": _sequence,
     "json": _json,
     "closed": _closed,
+    "critic": _critic,
     "lacks_letters": _lacks_letters,
 }

@@ -29,6 +29,7 @@ specification of the instruction sets also names facts.
     sequence     values                  these items in this order, in one line or one a line
     closed                               ends as a sentence does
     lacks_letters values                 none of these letters
+    critic                               never holds: no rule can judge this
     any          of                      at least one of these lists of checks holds
 
 Every count may also be given as `exactly`.

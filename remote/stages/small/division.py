@@ -17,10 +17,12 @@ from .world import split
 
 DEVELOPMENT = 9  # at least so many of each kind
 POOL = 3  # of each kind
+Part = tuple[Instruction, ...]
+Parts = tuple[Part, Part, Part, Part]
 
 
 @cache
-def division() -> tuple[tuple[Instruction, ...], ...]:
+def division() -> Parts:
     """(train, development, held out, pool), pairwise disjoint, exactly and nearly."""
     known, held = split()
     draw = random.Random("division of the small world")  # noqa: S311 - not a secret
