@@ -51,7 +51,7 @@ def quote(provider: Provider, stages: Sequence[Stage], shape: Shape, policy: Pol
 
     Raises: NoCapacity when nothing that the stages accept is in the catalog; ProviderError.
     """
-    need = order.hardware(stages[0].hardware, shape)
+    need = order.hardware(stages, shape)
     offers = provider.offers(need)
     if not offers:
         raise NoCapacity(

@@ -103,9 +103,10 @@ class Eyes:
             return None
         if self._offers is not None and now - self._offers_at < OFFERS_EVERY:
             return self._offers
-        stage = self.scene.stage_list[0]
         try:
-            self._offers = self.scene.provider.offers(hardware(stage.hardware, self.scene.shape))
+            self._offers = self.scene.provider.offers(
+                hardware(self.scene.stage_list, self.scene.shape)
+            )
         except ProviderError as error:
             if error.kind is Kind.REFUSED:
                 self.scene.memory.refused = f"{error.what} {error.cause}".strip()

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from controller.memory import needed_gb
 from controller.providers import Hardware, Offer, PodSpec
-from jobs.stage import EnvironmentNeed, HardwareNeed, Stage
+from jobs.stage import EnvironmentNeed, Stage
 from remote import contract
 from remote.contract import Environment, GuardLimits, JobSpec, Preflight
 
@@ -33,12 +34,16 @@ class Shape:
     mount: str = "/workspace"
 
 
-def hardware(need: HardwareNeed, shape: Shape) -> Hardware:
-    """The stage's need, with the project's cloud and data centers."""
+def hardware(stages: Sequence[Stage], shape: Shape) -> Hardware:
+    """What stages that share a pod accept, with the project's cloud and data centers.
+
+    The memory is what the most demanding of them is estimated to need.
+    """
+    need = stages[0].hardware
     return Hardware(
         gpus=need.gpus,
         gpu_count=need.gpu_count,
-        min_gpu_memory_gb=need.min_gpu_memory_gb,
+        min_gpu_memory_gb=max(needed_gb(stage) for stage in stages),
         cpu=need.cpu,
         vcpu_count=need.vcpu_count,
         cloud=shape.cloud or need.cloud,
@@ -120,7 +125,7 @@ def job_spec(
         preflight=Preflight(
             imports=stage.environment.imports or (("torch",) if training else ()),
             needs_gpu=stage.hardware.cpu is None and not emulated,
-            min_gpu_memory_gb=0.0,
+            min_gpu_memory_gb=float(needed_gb(stage)),
             min_free_gb=1.0,
         ),
         environment=Environment(

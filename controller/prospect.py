@@ -36,6 +36,7 @@ class Prospect:
     missing: tuple[Missing, ...]  # inputs that nobody in this plan makes
     hours: float
     max_hours: float
+    gpu_memory_gb: int  # that one GPU must have; 0: any will do
     guard_hours: float  # the dead-man switch ends the pod at the latest after so long
     quote: Quote | None  # None when nothing in the catalog is accepted
     rejected: tuple[Rejection, ...]
@@ -101,7 +102,7 @@ def _prospect(
     budgets = project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
     why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
-    need = order.hardware(group[0].hardware, shape)
+    need = order.hardware(group, shape)
     return Prospect(
         stages=tuple(stage.name for stage in group),
         image=shape.image,
@@ -114,6 +115,7 @@ def _prospect(
         missing=missing,
         hours=sum(stage.hours for stage in group),
         max_hours=sum(stage.max_hours for stage in group),
+        gpu_memory_gb=need.min_gpu_memory_gb,
         guard_hours=order.guard_limits(group, policy.boot).hard_cap / 3600.0,
         quote=offered,
         rejected=rejections(provider.catalog(), need),

@@ -30,7 +30,8 @@ class HardwareNeed(Model):
 
     gpus: tuple[str, ...] = ()  # catalog ids; empty: any with enough memory
     gpu_count: int = Field(default=1, ge=1, le=8)
-    min_gpu_memory_gb: int = Field(default=0, ge=0)
+    min_gpu_memory_gb: int = Field(default=0, ge=0)  # of one GPU, whatever is estimated
+    unknown_model_gb: int = Field(default=0, ge=0)  # the same where nothing can be estimated
     cpu: str | None = None
     vcpu_count: int = Field(default=4, ge=2)
     cloud: Literal["SECURE", "COMMUNITY"] = "SECURE"

@@ -83,6 +83,8 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
         f"  disk {one.disk_gb} GB, volume {one.volume_gb} GB; "
         f"then {one.on_success}, on failure {one.on_failure}"
     )
+    if one.gpu_memory_gb:
+        terminal.data(f"  needs a GPU with about {one.gpu_memory_gb} GB of memory")
     if one.quote is not None:
         best, worst = one.quote.best, one.quote.worst
         terminal.data(
