@@ -37,16 +37,21 @@ class Rule:
     seed: int = 0
 
     @property
-    def text(self) -> str:
-        return (
-            "FAIL when the held-out set is not disjoint from the data that was learned from, when "
-            f"the lift of SFT or DPO over the base on bare prompts is shown to be below "
-            f"{self.minimum_lift:g}, or when DPO is shown to be worse by more than "
-            f"{self.margin:g} than SFT (greedy or sampled) or than the base with solved examples "
-            f"in its prompt. PASS when both lifts are shown to be above {self.minimum_lift:g} with "
-            f"McNemar's exact p below {statistics.ALPHA:g} and none of these failures is shown. "
-            "Otherwise INCONCLUSIVE. Shown means that the whole 95 % interval says so."
-        )
+    def conditions(self) -> dict[str, str]:
+        """What makes the verdict what it is, in words; shown: the whole 95 % interval says so."""
+        return {
+            FAIL: (
+                "a held-out item is in the data that was learned from; or the lift of SFT or DPO "
+                f"over the base on bare prompts is shown to be below {self.minimum_lift:g}; or DPO "
+                f"is shown to be worse by more than {self.margin:g} than SFT, greedy or sampled, "
+                "or than the base with solved examples in its prompt"
+            ),
+            PASS: (
+                f"both lifts are shown to be above {self.minimum_lift:g}, each with McNemar's "
+                f"exact p below {statistics.ALPHA:g}, and nothing of the above is shown"
+            ),
+            INCONCLUSIVE: "otherwise; shown means that the whole 95 % interval says so",
+        }
 
 
 def assess(
@@ -66,7 +71,7 @@ def assess(
         "disjoint": bool(disjointness["disjoint"]),
         "n": comparisons["sft_vs_base"]["n"],
         "n_to_settle": _need(gates) if judged == INCONCLUSIVE else None,
-        "rule": rule.text,
+        "rule": rule.conditions,
         "gates": gates,
         "finding": _finding(comparisons),
         "systems": {name: _system(answers[name]) for name in SYSTEMS},

@@ -95,7 +95,7 @@ def _loss(figure: Any, report: Report) -> bool:
     for axes, system in zip(panels, ("sft", "dpo"), strict=True):
         curves = report["training"].get(system, {})
         drawn |= _line(axes, curves.get("loss"), "training", COLOURS[system])
-        _line(axes, curves.get("eval_loss"), "evaluation", "#333f4c", marker="o")
+        _line(axes, curves.get("eval_loss"), "evaluation", "#d1495b", marker="o")
         _label(axes, f"{TITLES[system]}: loss", "step")
     return drawn
 
@@ -117,7 +117,9 @@ def _line(axes: Any, points: Points | None, name: str, colour: str, marker: str 
     if not points:
         return False
     steps, values = zip(*points, strict=True)
-    axes.plot(steps, values, label=name, color=colour, linewidth=1.3, marker=marker, markersize=3)
+    axes.plot(
+        steps, values, label=name or None, color=colour, linewidth=1.3, marker=marker, markersize=3
+    )
     return True
 
 
@@ -139,6 +141,10 @@ def _cost(figure: Any, report: Report) -> bool:
             values = [float(one.get(field) or 0) for one in rows]
             places = [n + (place - 0.5) * 0.38 for n in range(len(rows))]
             axes.bar(places, values, 0.36, label=name, color=colour)
+        every = [float(one.get(field) or 0) for one in rows for field in (key, plan)]
+        if any(0 < value < max(every) / 50 for value in every):
+            axes.set_yscale("log")
+            title += " (logarithmic)"
         axes.set_xticks(range(len(rows)), names)
         axes.grid(axis="x", visible=False)
         _label(axes, title, "")
@@ -151,14 +157,14 @@ def _usage(figure: Any, report: Report) -> bool:
     if not known:
         return False
     panels = figure.subplots(1, len(known), sharey=True, squeeze=False)[0]
-    for axes, (name, usage) in zip(panels, known, strict=True):
+    for place, (axes, (name, usage)) in enumerate(zip(panels, known, strict=True)):
         for key, title, colour in (("cpu", "CPU", "#9aa5b1"), ("gpu", "GPU", "#1a7f4b")):
             points = [
                 (one["seconds"] / 60, one[f"{key}_percent"])
                 for one in usage["series"]
                 if one.get(f"{key}_percent") is not None
             ]
-            _line(axes, points, title, colour)
+            _line(axes, points, title if place == 0 else "", colour)
         axes.set_ylim(0, 105)
         _label(axes, name, "minutes")
     panels[0].set_ylabel("busy, %")

@@ -34,9 +34,10 @@ ul { margin: .6rem 0; padding-left: 1.2rem; max-width: 90ch; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: .8rem 0; font-size: .87rem;
   font-variant-numeric: tabular-nums; }
-th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .32rem .55rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
 th.w, td.w { text-align: left; }
+td.w { white-space: normal; }
 th { color: var(--soft); font-weight: 600; }
 figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .85rem; }

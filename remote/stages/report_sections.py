@@ -46,7 +46,14 @@ def sections(report: Report) -> list[Section]:
             (_systems(report),),
             ("success",),
         ),
-        Section("Compared in pairs", (_settled(report),), (_comparisons(report),)),
+        Section(
+            "Compared in pairs",
+            (
+                "Won and lost count the instructions that only one of the two answers right. "
+                "The verdict of the whole by its rule:",
+            ),
+            (_rule(report), _comparisons(report)),
+        ),
         Section(
             "By type",
             (
@@ -149,11 +156,9 @@ def _comparisons(report: Report) -> Table:
     return Table((*head, *more), tuple(rows), words=3)
 
 
-def _settled(report: Report) -> str:
-    return (
-        "Won and lost count the instructions that only one of the two answers right. The verdict "
-        f"of the whole: {report['rule']}"
-    )
+def _rule(report: Report) -> Table:
+    rows = tuple((verdict, when) for verdict, when in report["rule"].items())
+    return Table(("verdict", "when"), rows, words=2)
 
 
 def _by_type(report: Report) -> Table:
@@ -208,7 +213,7 @@ def _spending(report: Report) -> Section:
     hours, usd = (
         sum(float(one.get(key) or 0) for one in found["stages"]) for key in ("hours", "usd")
     )
-    planned = (f"{plan.get('hours', 0):g}", f"{hours:.2f}", f"${plan.get('usd', 0):.2f}")
+    planned = (f"{plan.get('hours', 0):g}", f"{hours:.3g}", f"${plan.get('usd', 0):.2f}")
     rows.append(("all", *planned, f"${usd:.4f}", "", "", "", ""))
     words = (
         f"The plan expects {plan.get('hours', 0):g} hours and ${plan.get('usd', 0):.2f} at "
@@ -231,7 +236,7 @@ def _cost_row(one: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         str(one["name"]) + (" (this run)" if one.get("unfinished") else ""),
         f"{float(one.get('plan_hours') or 0):g}",
-        f"{float(one.get('hours') or 0):.2f}",
+        f"{float(one.get('hours') or 0):.3g}",
         f"${float(one.get('plan_usd') or 0):.2f}",
         f"${float(one.get('usd') or 0):.4f}",
         most("cpu_percent", "%", "mean"),
