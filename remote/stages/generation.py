@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from .generation_ends import CUT_OFF, DELIMITED, ENDED
 from .prompts import cut, delimited
 
-DELIMITED, ENDED, CUT_OFF = "delimiter", "end of text", "length"
 _WINDOW = 12  # newest tokens in which a delimiter can have become whole; it has 5 characters
 
 

@@ -1,0 +1,239 @@
+"""Stage 1B: instruction data, written by the base model itself.
+
+    python -m remote.stages.generate          # in the run's work folder
+
+Each training instruction is put below solved examples, the base model answers, and the filters
+decide what is kept; more is generated until enough is. Reads its parameters from the file
+$PODCTL_PARAMETERS; leaves in data/stage1/
+
+    sft_training_data.jsonl   the pairs, each with the prompt that was used and its verdicts
+    data_quality.json, .md    what was kept and removed, with samples, rates and overlaps
+    generation.jsonl          every response that was generated
+
+Every response is on disk before the next batch begins: a start after any kind of end goes on from
+there, with the same result. SIGTERM ends at once with 143.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from . import quality
+from .answers import write
+from .collection import Collection
+from .failure import StageError
+from .generate_parameters import GenerateParameters
+from .generation_journal import Journal
+from .instruction import Instruction
+from .instruction_sets import InstructionSet, load
+from .metrics import MetricsLog, announce
+from .model import resolve
+from .near import near_duplicates
+from .parameters import read, wrong
+from .prompts import solved
+from .quality_page import render
+from .selection import Judged, Policy, Selection
+from .signals import ENDED_BY_SIGTERM
+from .writer import Writer
+
+DATA, QUALITY, PAGE = "sft_training_data.jsonl", "data_quality.json", "data_quality.md"
+JOURNAL = "generation.jsonl"
+MOST_REASONS = 3  # named when too little was kept
+
+
+def main() -> int:
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        parameters = read(GenerateParameters)
+        return run(parameters, load(parameters.instructions, parameters.seed))
+    except StageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End at once: every response that is whole is on disk already, nothing needs saving."""
+    os.write(2, b"stopped; what was generated is kept, and a new start goes on from there\n")
+    os._exit(ENDED_BY_SIGTERM)
+
+
+def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
+    """The stage from its instructions to its outputs; the process's exit status.
+
+    Raises: StageError, after everything is written, when fewer than `at_least` pairs are kept.
+    """
+    out = Path(parameters.out)
+    log = MetricsLog(out / ".generation_progress.jsonl")
+    if parameters.shots > len(chosen.pool):
+        raise wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
+    train, set_aside = separate(chosen)
+    log.say(f"{len(train)} instructions of {chosen.name}; {len(set_aside)} are set aside")
+    writer = Writer(parameters, resolve(parameters.model), chosen.pool, log)
+
+    journal = Journal(out / JOURNAL, settings_of(parameters, chosen.pool))
+    if journal.aside is not None:
+        log.say(f"responses of other settings were there: they are now in {journal.aside}")
+    if journal.entries:
+        log.say(f"going on from {len(journal.entries)} responses that were generated before")
+    announce(out / JOURNAL)
+
+    selection = Selection(policy_of(parameters, chosen))
+    collection = Collection(parameters, train, chosen.pool, writer, journal, selection, log)
+    ended = collection.run()
+    kept = in_order(selection.kept, train)
+
+    records = [record(one, parameters) for one in kept]
+    write(out / DATA, "".join(json.dumps(one, allow_nan=False) + "\n" for one in records))
+    report = {
+        "schema": 1,
+        "pairs": len(kept),
+        "wanted": parameters.wanted,
+        "at_least": parameters.at_least,
+        "enough": len(kept) >= parameters.at_least,
+        "ended": ended,
+        "counts": counts(chosen, set_aside, selection),
+        "set_aside": set_aside[: quality.SAMPLES],
+        **quality.of(selection.judged, kept, parameters.seed),
+        "disjointness": quality.apart(out / DATA, chosen) if kept else None,
+        "cost": cost(journal),
+        "settings": settings(parameters),
+    }
+    write(out / QUALITY, json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write(out / PAGE, render(report))
+    log.say(summary(report))
+    if not report["enough"]:
+        raise too_few(report, out / PAGE)
+    return 0
+
+
+def separate(chosen: InstructionSet) -> tuple[list[Instruction], list[dict[str, Any]]]:
+    """(instructions to generate for, those that are near to what is measured on)."""
+    measured = [*chosen.held_out, *chosen.development]
+    found = near_duplicates([one.text for one in chosen.train], [one.text for one in measured])
+    aside = [
+        {
+            "instruction": chosen.train[one.candidate].text,
+            "measured": measured[one.other].text,
+            "part": "held_out" if one.other < len(chosen.held_out) else "development",
+            "similarity": round(one.similarity, 3),
+        }
+        for one in found
+    ]
+    near = {one.candidate for one in found}
+    return [one for place, one in enumerate(chosen.train) if place not in near], aside
+
+
+def policy_of(parameters: GenerateParameters, chosen: InstructionSet) -> Policy:
+    margin = parameters.critic_margin if parameters.critic else None
+    return Policy((*chosen.held_out, *chosen.development), parameters.verified_only, margin)
+
+
+def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> dict[str, Any]:
+    """What decides a response: with other settings, none of the journal is used."""
+    sheets = "".join(solved(one) for one in pool)
+    names = ("model", "quantize", "shots", "temperature", "max_new_tokens", "critic", "seed")
+    digest = hashlib.sha256(sheets.encode()).hexdigest()
+    return {name: getattr(parameters, name) for name in names} | {"pool": digest}
+
+
+def in_order(kept: Sequence[Judged], train: Sequence[Instruction]) -> list[Judged]:
+    """By instruction as in `train`, then by attempt."""
+    place = {one.text: n for n, one in enumerate(train)}
+    return sorted(kept, key=lambda k: (place[k.candidate.instruction.text], k.candidate.attempt))
+
+
+def record(judged: Judged, parameters: GenerateParameters) -> dict[str, Any]:
+    """One line of the data: how the pair was made is in it."""
+    one = judged.candidate
+    found: dict[str, Any] = {
+        "instruction": one.instruction.text,
+        "response": one.response,
+        "prompt": one.prompt,
+        "type": one.instruction.type,
+        "kind": one.instruction.kind,
+        "seed": one.seed,
+        "attempt": one.attempt,
+        "model": parameters.model,
+        "temperature": parameters.temperature,
+        "finished": one.finished,
+        "tokens": one.tokens,
+        "filters": judged.verdicts,
+        "correct": not judged.reasons,
+        "reasons": list(judged.reasons),
+        "checks": [dict(check) for check in one.instruction.checks],
+    }
+    return found | ({} if one.margin is None else {"critic_margin": one.margin})
+
+
+def counts(
+    chosen: InstructionSet, set_aside: Sequence[dict[str, Any]], selection: Selection
+) -> dict[str, Any]:
+    tried = {one.candidate.instruction.text for one in selection.judged}
+    kept = {one.candidate.instruction.text for one in selection.kept}
+    return {
+        "instructions": len(chosen.train),
+        "set_aside": len(set_aside),
+        "instructions_tried": len(tried),
+        "instructions_kept": len(kept),
+        "attempts": len(selection.judged),
+        "kept": len(selection.kept),
+        "removed": len(selection.judged) - len(selection.kept),
+    }
+
+
+def cost(journal: Journal) -> dict[str, Any]:
+    """Time and tokens of all generating, earlier starts included."""
+    tokens = sum(one.tokens for one in journal.entries.values())
+    seconds = journal.seconds
+    speed = tokens / seconds if seconds else 0.0
+    return {
+        "responses": len(journal.entries),
+        "seconds": round(seconds, 1),
+        "tokens": tokens,
+        "tokens_per_second": round(speed, 1),
+    }
+
+
+def settings(parameters: GenerateParameters) -> dict[str, Any]:
+    from .versions import device, versions
+
+    return dataclasses.asdict(parameters) | {"environment": versions() | {"device": device()}}
+
+
+def summary(report: dict[str, Any]) -> str:
+    """The result in a line."""
+    rate = report["success"]["kept"]["overall"]["rate"]
+    correct = "nothing" if rate is None else f"{rate:.0%} of them"
+    return (
+        f"{report['pairs']} pairs kept of {report['counts']['attempts']} responses, {correct} "
+        f"correct; {report['ended']}; {report['cost']['tokens_per_second']:.0f} tokens/s"
+    )
+
+
+def too_few(report: dict[str, Any], page: Path) -> StageError:
+    """What to do about it depends on what removed most."""
+    gone = {name: one["removed"] for name, one in report["filters"].items() if one["removed"]}
+    most = sorted(gone, key=lambda name: -gone[name])[:MOST_REASONS]
+    why = ", ".join(f"{name} {gone[name]}" for name in most) or "nothing was removed"
+    return StageError(
+        f"{report['pairs']} pairs are kept of {report['counts']['attempts']} responses, "
+        f"at_least is {report['at_least']} ({report['ended']}; removed: {why})",
+        remedy=(
+            f"look at the samples in {page}; then raise max_attempts, max_minutes or (for cut_off) "
+            "max_new_tokens, add training instructions, or lower at_least"
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
