@@ -9,7 +9,7 @@ from controller.errors import ArtifactsNotSafe
 from controller.job_log import follow_log
 from controller.observed import Contact
 from controller.pull import PullReport, pull
-from controller.run_folder import RunFolder
+from controller.run_folder import SAMPLES, RunFolder
 from controller.scene import Scene
 from remote import contract
 from remote.contract import ContractError, Exit, Manifest
@@ -41,6 +41,8 @@ def bring(scene: Scene, agent: AgentClient, run: str, contact: Contact) -> dict[
     _rest_of_log(scene, agent, run, status.log_size)
     folder = RunFolder(scene.project.run_dir(run))
     folder.keep("status.json", contract.dump(status))
+    if samples := agent.document(run, SAMPLES):
+        folder.keep(SAMPLES, samples)
     if status.exit is None:
         return _bring_lost(scene, agent, run)
     raw = agent.document(run, MANIFEST)

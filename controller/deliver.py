@@ -8,15 +8,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from controller import order, snapshot
+from controller import order, plan_so_far, snapshot
 from controller.errors import UsageError
 from controller.names import STAGING
-from controller.run_folder import RunFolder
+from controller.run_folder import SAMPLES, RunFolder
 from controller.scene import Scene
 from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import upload_code, upload_work
 from jobs.stage import Stage
 from remote.contract import FileEntry
+from remote.usage import summarise
 
 # Earlier attempts with these outcomes left work that is worth going on from.
 _INTERRUPTED = ("pod-lost", "stopped", "abandoned")
@@ -33,8 +34,9 @@ def deliver(scene: Scene, run: str) -> dict[str, Any]:
     inputs = inputs_of(scene, stage)
     sent = _with_earlier(inputs, scene, run)
     code = upload_code(session, layout.root)
-    report = upload_work(session, layout, run, sent, extras(stage), code=code)
     folder = RunFolder(scene.project.run_dir(run))
+    written = extras(stage) | {plan_so_far.PATH: _so_far(scene, run, folder)}
+    report = upload_work(session, layout, run, sent, written, code=code)
     folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in inputs.files)
     scene.tell(
         f"{run}: sent {report.files_sent} of {report.files_total} files, "
@@ -56,6 +58,36 @@ def extras(stage: Stage) -> dict[str, bytes]:
     if stage.environment.kind == "training":
         found[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
     return found
+
+
+def _so_far(scene: Scene, run: str, folder: RunFolder) -> bytes:
+    """The plan's summary for this run: written once, so that a second upload sends the same."""
+    kept = folder.root / "plan_so_far.json"
+    if not kept.is_file():
+        now = scene.clock.wall()
+        stages = scene.project.stages
+        pod = scene.rental().pod
+        rates = scene.ledger.by_pod(now, pod) if pod else ()
+        content = plan_so_far.document(
+            stages,
+            scene.stages[run].name,
+            run,
+            scene.ledger.by_stage(now),
+            {name: _usage(scene, name) for name in stages},
+            usd_per_hour=sum(total.usd_per_hour_now for total in rates),
+            at=now,
+        )
+        folder.keep(kept.name, content)
+    return kept.read_bytes()
+
+
+def _usage(scene: Scene, stage: str) -> dict[str, Any] | None:
+    """What the stage's newest run with samples used of its machine."""
+    for row in reversed(scene.journal.runs(stage)):
+        path = scene.project.run_dir(row.id) / SAMPLES
+        if path.is_file():
+            return summarise(path.read_bytes())
+    return None
 
 
 def secrets_of(stage: Stage) -> dict[str, str]:

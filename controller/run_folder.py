@@ -12,6 +12,7 @@ from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
 from state.durable import write_atomically
 
+SAMPLES = "samples.jsonl"  # what the pod was busy with; same name on both sides
 T = TypeVar("T")
 
 

@@ -20,7 +20,7 @@ PLAN = Path(".podctl/plan_so_far.json")
 
 
 def read_spending(began: float) -> dict[str, Any] | None:
-    """The plan so far with this run in it; None when the stage was started without podctl.
+    """The plan so far, with this run since `began` in it; None without podctl's summary.
 
     Raises: StageError for a file that is not what podctl writes.
     """
@@ -30,7 +30,6 @@ def read_spending(began: float) -> dict[str, Any] | None:
         found = json.loads(PLAN.read_bytes())
         rows, own = list(found["stages"]), str(found["stage"])
         rate = float(found["usd_per_hour"])
-        sent = float(found["at"])
         known = all(isinstance(row, dict) and "name" in row for row in rows)
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
@@ -38,8 +37,7 @@ def read_spending(began: float) -> dict[str, Any] | None:
         ) from error
     if not known:
         raise StageError(f"{PLAN}: a stage without a name", remedy="podctl sync")
-    # The two clocks may differ; what the job took by its own is the least that it can be.
-    hours = max(time.time() - began, time.time() - sent if sent < began else 0.0) / 3600
+    hours = max(0.0, time.time() - began) / 3600
     for row in rows:
         if row["name"] == own:
             row["hours"] = round(float(row.get("hours") or 0) + hours, 4)
