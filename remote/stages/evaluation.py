@@ -50,7 +50,10 @@ class Rule:
                 f"both lifts are shown to be above {self.minimum_lift:g}, each with McNemar's "
                 f"exact p below {statistics.ALPHA:g}, and nothing of the above is shown"
             ),
-            INCONCLUSIVE: "otherwise; shown means that the whole 95 % interval says so",
+            INCONCLUSIVE: (
+                "otherwise; shown means that the whole 95 % interval says so, and to be worse "
+                f"takes a p below {statistics.ALPHA:g} too"
+            ),
         }
 
 
@@ -132,7 +135,7 @@ def _gates(
     if sampling is not None:
         harms.append(("sft/dpo sampled", "DPO sampled", "SFT sampled", sampling["dpo_vs_sft"]))
     for name, after, before, found in harms:
-        worse = found["verdict"] == FAIL
+        worse = found["verdict"] == FAIL and found["p"] < statistics.ALPHA
         judged = "shown to be worse" if worse else "not shown to be worse"
         text = f"{after} is {judged} than {before} by {rule.margin:g}: {_words(found)}"
         gates.append(_gate(f"not worse {name}", FAIL if worse else PASS, text))
