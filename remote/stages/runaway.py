@@ -29,7 +29,7 @@ def runaway(candidate: Candidate) -> str | None:
             return "a delimiter, spelt differently, and no end"
         if _opens_prompt(line, lines[place + 1 :], candidate.instruction.text):
             return f"a new prompt begins: {line.strip()[:60]!r}"
-        if normalised(line) in given:
+        if line.strip() and normalised(line) in given:
             return f"an instruction of its prompt again: {line.strip()[:60]!r}"
         if _solved_below(line, below):
             return f"another instruction and its answer: {line.strip()[:60]!r}"
@@ -66,6 +66,8 @@ def _opens_prompt(line: str, rest: list[str], instruction: str) -> bool:
 
 def _solved_below(line: str, below: str) -> bool:
     """The form of the sheets: an instruction at the margin, its answer after one space."""
-    if not line.strip() or line[0] in " \t" or is_list_item(line) or is_list_item(below):
+    if not line.strip() or line[0] in " \t" or is_list_item(line) or not re.match(r" \S", below):
         return False
-    return re.match(r" \S", below) is not None and reads_as_instruction(line)
+    if is_list_item(below) and line.rstrip().endswith(":"):
+        return False  # a list of the response itself, with its heading
+    return reads_as_instruction(line)

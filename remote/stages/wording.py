@@ -1,30 +1,33 @@
-"""Does a line read as an instruction? By its first word and its end, never by its length."""
+"""Does a line read as an instruction? By how its clauses begin, never by its length."""
 
 from __future__ import annotations
 
 import re
 
-_QUESTIONS = "what which who whom whose where when why how"
+_QUESTIONS = "what which who whom whose where when why how is are was were do does did can could"
 _VERBS = """
-add answer arrange ask calculate change choose compare complete compose compute continue convert
-count create define describe design discuss draft estimate evaluate explain fill find finish
-generate give identify imagine invent list make mention multiply name order outline pick predict
-propose provide put rank recommend repeat reply respond reverse rewrite rephrase say select shorten
-show simplify solve sort spell state subtract suggest summarise summarize tell translate turn use
-write
+abbreviate add analyse analyze answer apologise apologize arrange ask begin calculate capitalise
+capitalize change choose classify compare complete compose compute congratulate continue convert
+correct count create decide define describe design determine discuss divide draft edit estimate
+evaluate expand explain express extract fill find finish fix generate give guess identify imagine
+insert introduce invent invite join label list make match mention multiply name order outline
+paraphrase pick predict propose provide put rank recommend remind remove repeat rephrase replace
+reply respond reverse rewrite round say select shorten show simplify solve sort spell state
+subtract suggest summarise summarize take tell thank translate turn use write
 """
-_OPENINGS = frozenset(f"{_QUESTIONS} {_VERBS} please".split())
+_OPENINGS = frozenset(_VERBS.split())
+_ASKING = frozenset(_QUESTIONS.split())
 _LIST_ITEM = re.compile(r"\s*(?:[-*•]|\(?\w{1,3}[.)])\s")
-_FIRST = re.compile(r"[\"'“(]*([A-Za-z]+)")
+_CLAUSE = re.compile(r"(?:^|[.,:;?!)]\s+)[\"'“(]*(?:please |now |then )?([A-Za-z]+)", re.IGNORECASE)
 
 
 def reads_as_instruction(line: str) -> bool:
-    """A question, or a sentence that begins with an imperative."""
+    """It asks, or one of its clauses begins with an imperative."""
     text = line.strip()
-    if text.endswith("?"):
+    firsts = [one.lower() for one in _CLAUSE.findall(text)]
+    if any(one in _OPENINGS for one in firsts):
         return True
-    first = _FIRST.match(text)
-    return bool(first and first[1].lower() in _OPENINGS and text[-1] in ".:!\"'”")
+    return "?" in text and (text.endswith("?") or any(one in _ASKING for one in firsts))
 
 
 def is_list_item(line: str) -> bool:
