@@ -9,7 +9,7 @@ from itertools import combinations
 
 from ..instruction import Instruction
 from . import vocabulary as words
-from .forms import at_most, has, lacks, number, only, says
+from .forms import at_most, concludes, has, lacks, number, only, says
 
 make = partial(Instruction, type="completion")
 
@@ -86,12 +86,17 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
             chosen = circle[start : start + step * count + 1 : step]
             *shown, answer = chosen
             text = draw.choice(phrasings).format(what=what, shown=", ".join(shown))
-            others = [name for name in names if name not in chosen]
+            others = [name for name in names if name not in (answer, shown[-1])]
+            told = [says(answer), lacks(others), concludes(answer, shown[-1])]
+            repeated = [
+                has(", ".join(chosen)),
+                lacks([name for name in names if name not in chosen]),
+            ]
             yield make(
                 text=text,
                 kind="ordered names",
                 answer=f"After {shown[-1]} comes {answer}.",
-                checks=(says(answer), lacks(others), at_most()),
+                checks=({"check": "any", "of": [told, repeated]}, at_most()),
             )
 
 
@@ -107,11 +112,14 @@ def analogies(draw: random.Random) -> Iterator[Instruction]:
         for (first, second), (third, answer) in draw.sample(pairs, min(len(pairs), 26)):
             if answer in (first, second, third):
                 continue
+            rest = f"{third} is to {answer}"
+            told = (answer, rest, f"{first} is to {second} as {rest}")
+            also = (f"is to {answer}", f"to {answer}", f"{first} is to {second} what {rest}")
             yield make(
                 text=draw.choice(phrasings).format(first, second, third),
                 kind="analogy",
                 answer=f"{first} is to {second} as {third} is to {answer}.",
-                checks=(says(answer), at_most(20)),
+                checks=(only(*told, *also),),
             )
 
 

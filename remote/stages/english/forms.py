@@ -47,6 +47,15 @@ def sentences(count: int) -> Check:
     return {"check": "sentences", "exactly": count}
 
 
+def concludes(value: str, given: str) -> Check:
+    """Where `given` is said too, the response begins or ends with `value`."""
+    ends = [[{"check": "ends_with", "value": end}] for end in (value, f"{value}.")]
+    return {
+        "check": "any",
+        "of": [[lacks([given])], [{"check": "starts_with", "value": value}], *ends],
+    }
+
+
 CLOSED: Check = {"check": "closed"}
 ONE_LINE: Check = {"check": "lines", "exactly": 1}
 

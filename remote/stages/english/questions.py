@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..instruction import Instruction
+from ..verifier import Check
 from . import vocabulary as words
 from .claims import CLAIMS
-from .forms import at_most, lacks, number, only, says
+from .forms import at_most, concludes, lacks, number, only, says
 from .geography import CAPITALS, CONTINENT_NAMES, CONTINENTS, EVERY_CONTINENT
 
 make = partial(Instruction, type="qa")
@@ -63,11 +64,9 @@ def claims(draw: random.Random) -> Iterator[Instruction]:
     phrasings = ("{} Answer yes or no.", "Yes or no: {}", "Answer only with yes or no. {}")
     for right, questions in CLAIMS.items():
         for question in questions:
+            text = draw.choice(phrasings).format(question)
             yield make(
-                text=draw.choice(phrasings).format(question),
-                kind="yes or no",
-                answer=f"{right}.",
-                checks=(only(right),),
+                text=text, kind="yes or no", answer=f"{right}.", checks=_yes_or_no(right, text)
             )
 
 
@@ -81,12 +80,18 @@ def divisibility(draw: random.Random) -> Iterator[Instruction]:
         divisor = draw.randint(3, 9)
         value = divisor * draw.randint(5, 99) + draw.choice((0, 0, 0, 1, 2, divisor - 1))
         right = "No" if value % divisor else "Yes"
-        yield make(
-            text=draw.choice(phrasings).format(value, divisor),
-            kind="divisible",
-            answer=f"{right}.",
-            checks=(only(right),),
-        )
+        text = draw.choice(phrasings).format(value, divisor)
+        yield make(text=text, kind="divisible", answer=f"{right}.", checks=_yes_or_no(right, text))
+
+
+def _yes_or_no(right: str, text: str) -> tuple[Check, ...]:
+    """The word alone, or, unless only that was asked for, before a short sentence."""
+    if "only" in text:
+        return (only(right),)
+    wrong = "No" if right == "Yes" else "Yes"
+    begins: Check = {"check": "starts_with", "value": f"{right},"}
+    told = [begins, lacks([wrong]), at_most(15), {"check": "closed"}]
+    return ({"check": "any", "of": [[only(right)], told]},)
 
 
 def plurals(draw: random.Random) -> Iterator[Instruction]:
@@ -140,7 +145,7 @@ def days(draw: random.Random) -> Iterator[Instruction]:
                 text=draw.choice(phrasings).format(day=DAYS[start], count=count),
                 kind="day of the week",
                 answer=f"It will be {answer}.",
-                checks=(says(answer), lacks(others), at_most()),
+                checks=(says(answer), lacks(others), concludes(answer, DAYS[start]), at_most()),
             )
 
 
@@ -158,7 +163,7 @@ def months(draw: random.Random) -> Iterator[Instruction]:
                 text=draw.choice(phrasings).format(month=MONTHS[start], count=count),
                 kind="month",
                 answer=f"That month is {answer}.",
-                checks=(says(answer), lacks(others), at_most()),
+                checks=(says(answer), lacks(others), concludes(answer, MONTHS[start]), at_most()),
             )
 
 

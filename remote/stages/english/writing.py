@@ -284,15 +284,19 @@ def questions(draw: random.Random) -> Iterator[Instruction]:
                 {"check": "ends_with", "value": "?"},
                 sentences(1),
                 words(4, 25),
-                {"check": "accepts", "values": _ASKING},
-                lacks(["question about", "write one question", "which question would"]),
+                {"check": "any", "of": _ASKING},
+                lacks(["question about", "question would"]),
             ),
         )
 
 
+# A question begins with one of these.
 _ASKING = [
-    *("how", "why", "what", "when", "where", "who", "which", "whose", "can", "could", "do", "does"),
-    *("did", "is", "are", "was", "were", "will", "would", "should", "has", "have"),
+    [{"check": "starts_with", "value": f"{word} "}]
+    for word in (
+        *("How", "Why", "What", "When", "Where", "Who", "Which", "Whose", "Can", "Could", "Do"),
+        *("Does", "Did", "Is", "Are", "Was", "Were", "Will", "Would", "Should", "Has", "Have"),
+    )
 ]
 
 KINDS = (
