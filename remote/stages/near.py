@@ -1,8 +1,9 @@
-"""Near-duplicates by shared character 5-grams (Jaccard); standard library only.
+"""Near-duplicates by shared character 5-grams (Jaccard), exact; standard library only.
 
-Each text is a set of 5-grams, kept as the bits of one integer: 2,000 against 2,000 texts take
-about two seconds. The measure knows nothing of meaning, and is strict on purpose: two long
-instructions that differ in one letter count as near even where their answers differ.
+Two sets that share a share `threshold` of their grams share at least one of the few rarest of
+each: only texts that meet there are compared. The measure knows nothing of meaning, and is strict
+on purpose: two long instructions that differ in one letter are near even where their answers
+differ.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 THRESHOLD = 0.8
 _GRAM = 5  # characters
 _TOKEN = re.compile(r"\w+|[+*/=<>%]|(?<=\s)-(?=\s)")
+
+Grams = frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,13 @@ def near_duplicates(
     candidates: Sequence[str], against: Sequence[str], threshold: float = THRESHOLD
 ) -> tuple[Near, ...]:
     """One finding for each candidate that is near a text of `against`, in order; empty is good."""
-    bits = _Bits()
-    # By size: only texts of about the same length can be near.
-    others = sorted((*bits.of(text), place) for place, text in enumerate(against))
+    asked, known = [_grams(one) for one in candidates], [_grams(one) for one in against]
+    index = _Index([*asked, *known], threshold)
+    for place, grams in enumerate(known):
+        index.add(place, grams)
     found = []
-    for place, text in enumerate(candidates):
-        size, mask = bits.of(text)
-        first = bisect_left(others, (math.ceil(size * threshold),))
-        last = bisect_left(others, (math.floor(size / threshold) + 1,))
-        best = max(_similar(size, mask, others[first:last], threshold), default=None)
+    for place, grams in enumerate(asked):
+        best = max(index.near(grams), default=None)
         if best is not None:
             found.append(Near(place, -best[1], best[0]))
     return tuple(found)
@@ -53,39 +54,48 @@ def near_duplicates(
 
 def distinct(texts: Sequence[str], threshold: float = THRESHOLD) -> tuple[int, ...]:
     """The places of the texts that are near none kept before them, in order."""
-    bits = _Bits()
-    kept: list[tuple[int, int, int]] = []
-    for place, text in enumerate(texts):
-        size, mask = bits.of(text)
-        if not any(_similar(size, mask, kept, threshold)):
-            kept.append((size, mask, place))
-    return tuple(place for _, _, place in kept)
+    every = [_grams(one) for one in texts]
+    index = _Index(every, threshold)
+    kept = []
+    for place, grams in enumerate(every):
+        if not any(index.near(grams)):
+            index.add(place, grams)
+            kept.append(place)
+    return tuple(kept)
 
 
-class _Bits:
-    """The 5-grams of texts as bits, one number for each gram seen."""
-
-    def __init__(self) -> None:
-        self._number: dict[str, int] = {}
-
-    def of(self, text: str) -> tuple[int, int]:
-        """(how many grams, their bits)."""
-        padded = f" {normalised(text)} "
-        grams = {padded[n : n + _GRAM] for n in range(max(1, len(padded) - _GRAM + 1))}
-        mask = 0
-        for gram in grams:
-            mask |= 1 << self._number.setdefault(gram, len(self._number))
-        return len(grams), mask
+def _grams(text: str) -> Grams:
+    padded = f" {normalised(text)} "
+    return frozenset(padded[n : n + _GRAM] for n in range(max(1, len(padded) - _GRAM + 1)))
 
 
-def _similar(
-    size: int, mask: int, others: Iterable[tuple[int, int, int]], threshold: float
-) -> Iterable[tuple[float, int]]:
-    """(similarity, minus the place) of those that are near; the first of equals is the largest."""
-    for other_size, other, place in others:
-        if min(size, other_size) < threshold * max(size, other_size):
-            continue  # so different in length that they cannot be near
-        shared = (mask & other).bit_count()
-        similarity = shared / (size + other_size - shared)
-        if similarity >= threshold:
-            yield similarity, -place
+class _Index:
+    """Texts by the rarest of their grams; `every` is all that will be added or asked for."""
+
+    def __init__(self, every: Sequence[Grams], threshold: float) -> None:
+        self._count = Counter(gram for grams in every for gram in grams)
+        self._threshold = threshold
+        self._places: dict[str, list[int]] = {}
+        self._texts: dict[int, Grams] = {}
+
+    def add(self, place: int, grams: Grams) -> None:
+        self._texts[place] = grams
+        for gram in self._rarest(grams):
+            self._places.setdefault(gram, []).append(place)
+
+    def near(self, grams: Grams) -> Iterator[tuple[float, int]]:
+        """(similarity, minus the place) of those that are near; the first of equals is largest."""
+        met = {place for gram in self._rarest(grams) for place in self._places.get(gram, ())}
+        for place in met:
+            other = self._texts[place]
+            shared = len(grams & other)
+            similarity = shared / (len(grams) + len(other) - shared)
+            if similarity >= self._threshold:
+                yield similarity, -place
+
+    def _rarest(self, grams: Grams) -> list[str]:
+        """As many as leave too few for two near texts to share none of them."""
+        # Rounding must not make it one too few: 0.8 * 5 may be just above 4.
+        needed = math.ceil(self._threshold * len(grams) - 1e-9)
+        ordered = sorted(grams, key=lambda gram: (self._count[gram], gram))
+        return ordered[: len(grams) - needed + 1]

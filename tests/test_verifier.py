@@ -1,0 +1,145 @@
+"""Each check of the verifier with responses that hold and that fail, and broken specifications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from remote.stages.specification import check_specification
+from remote.stages.verifier import VerifierError, verify
+
+Case = tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]
+
+CASES: tuple[Case, ...] = (
+    (
+        {"check": "answer", "values": ["Paris", "paris city"]},
+        ("Paris", '"paris."', "**Paris**", "Paris City!"),
+        ("Paris, I think", "In Paris", "", "Pari"),
+    ),
+    ({"check": "answer", "values": ["ABC"], "case": True}, ("ABC.",), ("abc", "Abc")),
+    (
+        {"check": "number", "value": 85, "given": [47, 38]},
+        ("85", "47 + 38 = 85.", "It is 85.0", "eighty-five is 85"),
+        ("86", "85 or 86", "47 + 38", "It is -85", "eighty-five", "850", ""),
+    ),
+    (
+        {"check": "number", "value": 12000},
+        ("12,000", "12000", "It is 12,000.00 dollars"),
+        ("12", "1,2000", "12.000"),
+    ),
+    ({"check": "number", "value": -3}, ("-3", "= -3", "\u22123"), ("3", "5-3")),
+    ({"check": "number", "value": 4, "also": ["four"]}, ("4", "It is four"), ("five", "4 or 5")),
+    ({"check": "lines", "exactly": 2}, ("a\nb", "a\n\nb\n"), ("a", "a\nb\nc")),
+    (
+        {"check": "listed", "style": "numbered", "accepted": ["a", "b", "c"], "exactly": 2},
+        ("1. a\n2. b", "1) C\n2) A."),
+        ("1. a\n3. b", "- a\n- b", "1. a\n2. a", "1. a\n2. d", "a, b", "1. a", "List:\n1. a\n2. b"),
+    ),
+    (
+        {"check": "listed", "style": "bulleted", "accepted": ["a", "b"], "at_least": 1},
+        ("- a", "* a\n* b", "\u2022 b"),
+        ("1. a", "a", "- c", ""),
+    ),
+    (
+        {"check": "separated", "accepted": ["red", "sky blue"], "exactly": 2},
+        ("red, sky blue", "Red and sky blue.", "Here: red; sky blue", "sky blue, and red"),
+        ("red", "red, red", "red, green", "red\nsky blue"),
+    ),
+    (
+        {"check": "sequence", "values": ["ant", "bee", "cow"]},
+        ("ant, bee, cow", "ant\nbee\ncow", "1. Ant\n2. Bee\n3. Cow", "ant, bee and cow."),
+        ("bee, ant, cow", "ant, bee", "ant, bee, cow, dog", ""),
+    ),
+    (
+        {"check": "json", "object": {"name": "Anna", "age": 31, "tags": ["x"], "ok": True}},
+        ('{"age": 31.0, "name": "anna", "ok": true, "tags": ["X"]}',),
+        (
+            '{"name": "Anna", "age": 31, "tags": ["x"], "ok": 1}',
+            '{"name": "Anna", "age": "31", "tags": ["x"], "ok": true}',
+            '{"name": "Anna", "age": 31, "tags": [], "ok": true}',
+            '{"name": "Anna"}',
+            "[]",
+            "NaN",
+            "{" * 5000,
+        ),
+    ),
+    ({"check": "closed"}, ("Done.", "Really?", '"Stop!"'), ("and so on,", "Done", "")),
+    ({"check": "lacks_letters", "values": ["e"]}, ("a cat sat",), ("the cat", "E")),
+    (
+        {"check": "any", "of": [[{"check": "answer", "values": ["a"]}], [{"check": "closed"}]]},
+        ("a", "b."),
+        ("b", ""),
+    ),
+    ({"check": "critic"}, (), ("anything at all", "A very good explanation.")),
+    ({"check": "contains", "values": ["C++", "a.b"]}, ("C++ and a.b",), ("C and a.b", "C++ axb")),
+    ({"check": "accepts", "values": ["art"]}, ("Art!", "the art of it"), ("party", "start")),
+    ({"check": "excludes", "values": ["no"]}, ("nothing", "know"), ("No.", "say no")),
+    ({"check": "sentences", "exactly": 2}, ("One. Two!",), ("One.", "One. Two. Three.")),
+    ({"check": "words", "exactly": 3}, ("one two three",), ("one two", "a b c d")),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0]["check"])
+def test_check_holds_and_fails(case: Case) -> None:
+    """A check passes what it should and gives a reason for the rest."""
+    check, right, wrong = case
+
+    assert [text for text in right if verify([check], text)] == []
+    assert [text for text in wrong if not verify([check], text)] == []
+
+
+def test_every_failed_check_gives_a_reason() -> None:
+    """Reasons add up: one for each check that failed, in order."""
+    checks = [{"check": "closed"}, {"check": "contains", "values": ["Oslo"]}]
+
+    assert len(verify(checks, "Rome")) == 2
+    assert verify(checks, "Rome.") == ("lacks Oslo",)
+    assert verify(checks, "Oslo.") == ()
+
+
+@pytest.mark.parametrize(
+    ("checks", "complaint"),
+    [
+        ([], "no checks"),
+        ("contains", "no checks"),
+        (["contains"], "is an object"),
+        ([{"check": "no such"}], "unknown check"),
+        ([{"check": "contains"}], "values is missing"),
+        ([{"check": "contains", "values": "Oslo"}], "cannot be"),
+        ([{"check": "contains", "values": []}], "cannot be"),
+        ([{"check": "contains", "values": [" "]}], "cannot be"),
+        ([{"check": "contains", "values": ["a"], "kase": True}], "unknown field"),
+        ([{"check": "number", "value": "12"}], "cannot be"),
+        ([{"check": "number", "value": True}], "cannot be"),
+        ([{"check": "number", "value": float("nan")}], "cannot be"),
+        ([{"check": "listed", "style": "roman", "accepted": ["a"]}], "cannot be"),
+        ([{"check": "words", "at_most": -1}], "cannot be"),
+        ([{"check": "any", "of": []}], "list of lists"),
+        ([{"check": "any", "of": ["a"]}], "no checks"),
+        ([{"check": "critic"}], "unknown check"),
+        ([{"check": "words", "at_least": 50}, {"check": "closed"}], "only form"),
+        ([{"check": "any", "of": [[{"check": "closed"}]]}], "only form"),
+    ],
+)
+def test_broken_specification_is_named(checks: object, complaint: str) -> None:
+    """What could judge nothing, or length and punctuation alone, is refused beforehand."""
+    with pytest.raises(VerifierError, match=complaint):
+        check_specification(checks)
+
+
+def test_deep_nesting_is_refused() -> None:
+    """A specification inside a specification has an end."""
+    check: dict[str, Any] = {"check": "answer", "values": ["a"]}
+    for _ in range(50):
+        check = {"check": "any", "of": [[check]]}
+
+    with pytest.raises(VerifierError, match="deep"):
+        check_specification([check])
+
+
+def test_hostile_responses_are_judged_quickly() -> None:
+    """Megabytes of digits, brackets and blanks are wrong, not slow."""
+    checks = [check for check, _, _ in CASES]
+    for text in ("9" * 300_000, "[" * 300_000, " " * 300_000, "1. " * 100_000, "a," * 100_000):
+        assert verify(checks, text)
