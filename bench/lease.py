@@ -56,14 +56,14 @@ class Lease:
         )
 
     def ended_at(self, run: str) -> float:
-        """When the job ended, by the pod's clock, which is ours here."""
+        """When the job's end was committed, by the pod's clock, which is ours here."""
         path = self.root / ".podctl" / "runs" / run / "exit.json"
         return float(json.loads(path.read_text())["ended_at"])
 
-    def first_line(self, run: str) -> float:
-        """The moment that the job printed first of all; the agent's own lines stand before it."""
+    def printed(self, run: str) -> list[float]:
+        """The moments that the job printed; the agent's own lines are left out."""
         log = (self.root / ".podctl" / "runs" / run / "job.log").read_text()
-        return next(float(line) for line in log.splitlines() if line[:1].isdecimal())
+        return [float(line) for line in log.splitlines() if line[:1].isdecimal()]
 
 
 def run_lease(root: Path, cloud: Faraway, jobs: dict[str, str]) -> Lease:

@@ -63,9 +63,9 @@ def one_pod(root: Path, cloud: Faraway) -> dict[str, float]:
 
 def times(lease: Lease, ssh: float) -> dict[str, float]:
     one, two = "one-0001", "two-0001"
-    reached, first = lease.at(Step.REACHED, "note"), lease.first_line(one)
+    reached, first = lease.at(Step.REACHED, "note"), lease.printed(one)[0]
     sent, started = lease.at(Step.UPLOAD, "done", one), lease.at(Step.START_JOB, "intent", one)
-    over, again = lease.at(Step.FINISH, "note", one), lease.first_line(two)
+    over, again = lease.at(Step.FINISH, "note", one), lease.printed(two)[0]
     return {
         "cold: SSH answers to the job's first line": first - ssh,
         "  noticed, connected, host keys authenticated": reached - ssh,

@@ -37,7 +37,8 @@ sleep 2
 head -c {size} /dev/urandom > big/.part && mv big/.part big/model.safetensors.bin
 echo big/model.safetensors.bin >> "$PODCTL_RUN_DIR/announced"
 sleep {lead}
-echo yes > big/done"""
+echo yes > big/done
+date +%s.%N"""
 
 
 def main() -> None:
@@ -72,14 +73,17 @@ def show(lead: float, found: dict[str, float], bare: float) -> None:
 
 def times(lease: Lease) -> dict[str, float]:
     run = "big-0001"
+    last = lease.printed(run)[-1]
     ended, pull = lease.ended_at(run), lease.at(Step.PULL, "intent", run)
-    pulled, finished = lease.at(Step.PULL, "done", run), lease.at(Step.FINISH, "note", run)
-    terminated = lease.at(Step.TERMINATE, "done")
+    pulled, judged = lease.at(Step.PULL, "done", run), lease.at(Step.JUDGE, "note", run)
+    finished, terminated = lease.at(Step.FINISH, "note", run), lease.at(Step.TERMINATE, "done")
     return {
-        "tail": terminated - ended,
+        "tail": terminated - last,
+        "outputs hashed on the pod, end committed": ended - last,
         "until the end was noticed": pull - ended,
         "last difference pulled, hashed, opened": pulled - pull,
-        "criteria, lock": finished - pulled,
+        "criteria judged": judged - pulled,
+        "artifacts installed, hashed again, locked": finished - judged,
         "terminate accepted": terminated - finished,
     }
 
