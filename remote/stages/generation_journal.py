@@ -15,7 +15,7 @@ from typing import Any
 
 from .failure import StageError
 from .generation_ends import CUT_OFF, DELIMITED, ENDED
-from .records import read_records, text_of
+from .records import read_records
 
 _REMEDY = "remove the line: what it held is generated again"
 
@@ -91,17 +91,17 @@ def _entry(record: Mapping[str, Any], where: str) -> Entry:
         found = Entry(**record)
     except TypeError as error:
         raise StageError(f"{where}: not the record of a response", remedy=_REMEDY) from error
-    for name in ("instruction", "prompt", "response"):
-        text_of(dict(record), name, where, empty=name == "response")
     right = (
-        found.finished in (DELIMITED, ENDED, CUT_OFF)
+        all(isinstance(one, str) for one in (found.instruction, found.prompt, found.response))
+        and found.finished in (DELIMITED, ENDED, CUT_OFF)
         and all(type(one) is int and one >= 0 for one in (found.attempt, found.tokens, found.seed))
         and _number(found.seconds)
         and (found.margin is None or _number(found.margin))
     )
     if not right:
         raise StageError(
-            f"{where}: attempt, seed, finished, tokens, seconds or margin is not what it must be",
+            f"{where}: instruction, attempt, seed, prompt, response, finished, tokens, seconds or "
+            "margin is not what it must be",
             remedy=_REMEDY,
         )
     return found
