@@ -366,11 +366,11 @@ def test_wrong_responses_are_tried_again(tmp_path: Path) -> None:
         (b'["a list"]\n', "line 3: not an object"),
         (b'{"instruction": "x"}\n', "line 3: not the record of a response"),
         (b'{"instruction": "x", "attempt": -1, "seed": 0, "prompt": "p", "response": "", '
-         b'"finished": "delimiter", "tokens": 1, "seconds": 0.1}\n', "line 3: instruction, attempt"),
+         b'"finished": "delimiter", "tokens": 1, "seconds": 0.1}\n', "line 3: instruction, att"),
         (b'{"instruction": 3, "attempt": 0, "seed": 0, "prompt": "p", "response": "", '
-         b'"finished": "delimiter", "tokens": 1, "seconds": 0.1}\n', "line 3: instruction, attempt"),
+         b'"finished": "delimiter", "tokens": 1, "seconds": 0.1}\n', "line 3: instruction, att"),
         (b'{"instruction": "x", "attempt": 0, "seed": 0, "prompt": "p", "response": "", '
-         b'"finished": "who knows", "tokens": 1, "seconds": 0.1}\n', "line 3: instruction, attempt"),
+         b'"finished": "who knows", "tokens": 1, "seconds": 0.1}\n', "line 3: instruction, att"),
     ],
 )  # fmt: skip
 def test_a_broken_journal_is_named_with_its_line(tmp_path: Path, line: bytes, told: str) -> None:
