@@ -13,6 +13,7 @@ COMMANDS = {
     "init": "Write a commented podctl.toml here.",
     "doctor": "Check key, balance, ssh key, clock, disk: PASS or FAIL, with the mend.",
     "plan": "Show what a run would do and cost, without doing it.",
+    "rehearse": "Run a stage small on the embedded cloud: what would fail on the paid GPU.",
     "run": "Rent a pod, run stages on it, pull, verify, lock, shut down.",
     "status": "Show runs, pods and stages, each with its source and age.",
     "logs": "Show a job's log; -f follows it.",

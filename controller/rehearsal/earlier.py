@@ -1,0 +1,110 @@
+"""What earlier stages would have left: the user's where it is there and fits, else made small."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.errors import PodctlError
+from controller.project import Project
+from controller.rehearsal import sizes
+from controller.rehearsal.scratch import Scratch
+from controller.stages import maker_of
+from jobs.stage import Stage
+from remote import contract
+
+DATA = "data/stage1/sft_training_data.jsonl"
+PAIRS = 240  # of the small world's instruction data
+SOURCES = Path(__file__).resolve().parents[2]
+PARAMETERS = "earlier-parameters.json"
+
+
+class NotStoodIn(PodctlError):
+    """An input is missing, and podctl cannot make one like it."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Makes what is missing in the scratch project."""
+
+    project: Project
+    scratch: Scratch
+    seconds: float  # for any one program
+
+    def own_inputs(self, stage: Stage) -> tuple[str, ...]:
+        """The declared inputs that are taken from the user's project."""
+        return tuple(
+            path
+            for path in stage.inputs
+            if (self.project.root / path).exists() and self._fits(stage, path)
+        )
+
+    def _fits(self, stage: Stage, path: str) -> bool:
+        """An adapter or a measurement of the real model says nothing to the small one."""
+        small = stage.parameters.get("model") == sizes.MODEL
+        if sizes.program(stage) in (None, "sft") or small:
+            return True
+        maker = maker_of(self.project, path)
+        return maker is None or sizes.program(self.project.stages[maker]) is None
+
+    def stand_in(self, stage: Stage, path: str) -> str:
+        """Make `path` in the scratch project; returns by what. Raises NotStoodIn."""
+        if (self.scratch.project.root / path).exists():
+            return ""
+        if path == DATA or DATA.startswith(f"{path}/"):
+            return self._data()
+        name = maker_of(self.project, path)
+        maker = self.project.stages[name] if name else None
+        if maker is None or maker.name == stage.name or sizes.program(maker) is None:
+            raise NotStoodIn(
+                f"the input {path} is missing",
+                hint=f"podctl run {name} makes it" if name else "put it there",
+            )
+        for needed in maker.inputs:
+            self.stand_in(maker, needed)
+        self._run(maker)
+        if not (self.scratch.project.root / path).exists():
+            raise NotStoodIn(f"a small {maker.name} did not make {path}", hint="put one there")
+        return f"a small {maker.name}"
+
+    def _data(self) -> str:
+        from remote.stages.small import dataset
+
+        target = self.scratch.project.root / DATA
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(dataset.text(PAIRS), encoding="utf-8")
+        return f"{PAIRS} pairs of the small world"
+
+    def _run(self, maker: Stage) -> None:
+        """The maker's own program, in the scratch project, a few steps long."""
+        parameters = self.scratch.folder / PARAMETERS
+        parameters.write_text(json.dumps(dict(sizes.parameters(maker))))
+        environment = os.environ | {
+            contract.ENV_PARAMETERS: str(parameters),
+            "PYTHONPATH": str(SOURCES),
+        }
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", *maker.command[1:]],
+                cwd=self.scratch.project.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=self.seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NotStoodIn(
+                f"a small {maker.name} was not made within {self.seconds:.0f} s"
+            ) from error
+        if done.returncode:
+            raise NotStoodIn(
+                f"a small {maker.name} failed",
+                cause=" | ".join(done.stderr.strip().splitlines()[-3:]),
+                hint=f"podctl rehearse {maker.name}",
+            )

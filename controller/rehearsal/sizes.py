@@ -1,0 +1,40 @@
+"""How small podctl's own stages are rehearsed: the small model, and steps that take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jobs.stage import Stage
+
+MODEL = "small"
+_PROGRAM = "remote.stages."
+_ALL = {"model": MODEL, "instructions": "small"}
+# Enough steps for a checkpoint, a kill, and something left to do afterwards.
+_TRAINING = {"max_steps": 60, "save_steps": 10, "log_steps": 2, "eval_share": 0.1}
+_BY_PROGRAM: dict[str, dict[str, object]] = {
+    "baseline": {"explicit": 8, "max_new_tokens": 32, "batch": 4},
+    "generate": {"wanted": 24, "at_least": 8, "max_attempts": 96, "max_new_tokens": 48, "batch": 4},
+    "sft": {**_TRAINING, "max_new_tokens": 32},
+    "dpo": {**_TRAINING, "max_new_tokens": 32},
+    "evaluate": {"samples": 1, "batch": 8},
+}
+
+
+def program(stage: Stage) -> str | None:
+    """Which of podctl's own programs the stage runs: "sft"; None for a user's own command."""
+    if stage.command[:2] != ("python", "-m") or not stage.command[2].startswith(_PROGRAM):
+        return None
+    return stage.command[2].removeprefix(_PROGRAM)
+
+
+def announces(stage: Stage) -> bool:
+    """Whether the stage tells of its checkpoints: other files of it are no place to go on from."""
+    return program(stage) in ("sft", "dpo")
+
+
+def parameters(stage: Stage) -> Mapping[str, object]:
+    """The stage's parameters, made small where the program is podctl's own."""
+    name = program(stage)
+    if name is None:
+        return stage.parameters
+    return {**stage.parameters, **_ALL, **_BY_PROGRAM.get(name, {})}

@@ -1,0 +1,149 @@
+"""The embedded cloud of one rehearsal, and what the files on its pod say of the job."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.errors import PodctlError
+from controller.providers.emulator.server import READY, EmulatorProcess, running, start_process
+from controller.providers.emulator.settings import EmulatorSettings
+from remote import contract, outputs
+from remote.contract import ContractError, Exit
+
+SETTINGS = EmulatorSettings(
+    boot_seconds=0.3,
+    runtime_seconds=0.1,
+    stop_seconds=1.0,
+    restart_seconds=0.2,
+    balance_usd=10_000.0,
+)
+REQUEST_SECONDS = 20.0
+ORPHAN_SECONDS = 20.0  # for the cloud of a rehearsal that was killed to leave
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One emulator in a process of its own."""
+
+    process: EmulatorProcess
+
+    @property
+    def base_url(self) -> str:
+        return self.process.base_url
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Every pod that is not gone."""
+        found = self._request("GET", "/_emulator/state")["pods"]
+        return [pod for pod in found if pod["status"] != "TERMINATED"]
+
+    def kill(self, pod: str) -> None:
+        """The pod's host dies; its volume stays."""
+        self._request("POST", f"/_emulator/pods/{pod}/kill")
+
+    def _request(self, method: str, path: str) -> Any:
+        request = urllib.request.Request(self.base_url + path, method=method)  # noqa: S310 - ours
+        try:
+            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as reply:  # noqa: S310 - ours
+                return json.loads(reply.read() or b"null")
+        except (OSError, ValueError) as error:
+            raise PodctlError("the embedded cloud does not answer", cause=str(error)) from error
+
+    def job(self, run: str) -> JobFiles | None:
+        """The run's folder on whichever pod has it; None before it was started."""
+        pods = self.process.state_dir / "pods"
+        found = [path.parent for path in pods.rglob(f"runs/{run}/spec.json")]
+        return JobFiles(max(found, key=_age)) if found else None
+
+
+def _age(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+@contextmanager
+def cloud(folder: Path) -> Iterator[Cloud]:
+    """Serve until the block is left; then neither a pod nor a process of it is there."""
+    process = start_process(folder, settings=SETTINGS, detached=True)
+    try:
+        yield Cloud(process)
+    finally:
+        process.stop()
+
+
+def end_orphan(folder: Path) -> None:
+    """The cloud of a rehearsal that was killed; nobody else may serve this folder."""
+    if running(folder) is None:
+        return
+    pid = int(json.loads((folder / READY).read_bytes())["pid"])
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while running(folder) is not None and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class JobFiles:
+    """`runs/<run>` on the pod, read from outside."""
+
+    folder: Path
+
+    @property
+    def phase(self) -> str:
+        """preflight | environment | running | hashing; empty before the first heartbeat."""
+        return str(self._record("heartbeat.json").get("phase", ""))
+
+    @property
+    def ended(self) -> Exit | None:
+        try:
+            return contract.load(Exit, (self.folder / "exit.json").read_bytes())
+        except (OSError, ContractError):
+            return None
+
+    def saved(self, patterns: tuple[str, ...]) -> str | None:
+        """A finished checkpoint that the job announced, else an output that is there; or None.
+
+        Without patterns only checkpoints count.
+        """
+        announced = self._lines("announced")
+        if announced:
+            return announced[-1]
+        found = outputs.find(self.folder / "work", patterns)
+        return next((path for path, one in found.items() if one.size), None)
+
+    def steps(self) -> list[int]:
+        """The steps that the job reported so far, in the order in which it did."""
+        found = []
+        for line in self._lines("metrics.jsonl"):
+            try:
+                step = json.loads(line).get("step")
+            except (ValueError, AttributeError):
+                continue
+            if type(step) is int:
+                found.append(step)
+        return found
+
+    def _lines(self, name: str) -> list[str]:
+        try:
+            return (self.folder / name).read_text(errors="replace").splitlines()
+        except OSError:
+            return []
+
+    def _record(self, name: str) -> dict[str, Any]:
+        try:
+            found = json.loads((self.folder / name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
