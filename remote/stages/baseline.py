@@ -20,7 +20,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import random
 import sys
 import time
 import warnings
@@ -30,18 +29,19 @@ from pathlib import Path
 from typing import Any
 
 from . import sentinels
+from .answers import Answers, write
+from .assessment import WAYS, assess, criticised, spread, summary
 from .failure import StageError
-from .instruction import CRITIC, TYPES, Instruction
+from .instruction import CRITIC, Instruction
 from .instruction_sets import InstructionSet, load
 from .metrics import MetricsLog
 from .model import load_model, load_tokenizer, resolve
-from .parameters import read
+from .parameters import at_least, read, wrong
 from .prompts import CompletionStylePrompts, bare
-from .answers import Answers, write
-from .scoring import Record, score, table
+from .scoring import Record, score
 from .signals import ENDED_BY_SIGTERM, StopRequest
 
-WAYS = ("raw", "few_shot")
+Asked = tuple[Instruction, dict[str, str]]  # with its prompts, by way
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,11 @@ class BaselineParameters:
 
     def __post_init__(self) -> None:
         for name, least in (("explicit", 4), ("shots", 1), ("max_new_tokens", 8), ("batch", 1)):
-            if getattr(self, name) < least:
-                raise _wrong(name, f"must be {least} or more")
+            at_least(name, getattr(self, name), least)
+        for name in ("tolerated", "seed"):
+            at_least(name, getattr(self, name), 0)
         if self.quantize not in ("auto", "nf4", "none"):
-            raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
-        if self.tolerated < 0 or self.seed < 0:
-            raise _wrong("tolerated and seed", "must be 0 or more")
-
-
-def _wrong(name: str, problem: str) -> StageError:
-    return StageError(
-        f"parameter {name} {problem}", remedy="change [stages.stage1a.parameters] in podctl.toml"
-    )
+            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
 
 
 def main() -> int:
@@ -119,15 +112,16 @@ def run(parameters: BaselineParameters) -> int:
     explicit = set(spread(chosen.held_out, parameters.explicit, parameters.seed))
     rows = [done[one.text] | {"explicit": one.text in explicit} for one in asked]
     judged = [row for row in rows if row["kind"] != CRITIC]
-    if len(judged) < len(rows):
-        explained.finish([row for row in rows if row["kind"] == CRITIC])
+    others = [row for row in rows if row["kind"] == CRITIC]
     assessment = assess(judged, parameters.tolerated, results) | {
         "settings": dataclasses.asdict(parameters) | {"fingerprint": settings},
         "tokens": tokens,
-        "explained_apart": len(rows) - len(judged),
+        "explanations": criticised(model, tokenizer, chosen.pool, others, parameters.batch),
         "environment": environment(),
         "seconds": round(time.time() - began, 1),
     }
+    if others:
+        explained.finish(others)
     write(out / "baseline_assessment.json", json.dumps(assessment, indent=1) + "\n")
     records.finish(judged)
     log.say(summary(assessment))
@@ -139,7 +133,7 @@ def make_prompts(
 ) -> list[dict[str, str]]:
     """Both prompts of each instruction. Raises: StageError for a pool with too few examples."""
     if parameters.shots > len(chosen.pool):
-        raise _wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
+        raise wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
     sheets = CompletionStylePrompts(chosen.pool, parameters.shots, parameters.seed)
     return [{"raw": bare(one.text), "few_shot": sheets.render(one.text)} for one in asked]
 
@@ -153,7 +147,7 @@ def settings_of(parameters: BaselineParameters, prompts: Sequence[dict[str, str]
 def answer(
     model: Any,
     tokenizer: Any,
-    work: Sequence[tuple[Instruction, dict[str, str]]],
+    work: Sequence[Asked],
     parameters: BaselineParameters,
     records: Answers,
     before: Sequence[Record],
@@ -161,10 +155,9 @@ def answer(
     stop: StopRequest,
 ) -> dict[str, Record]:
     """By instruction, both answers judged; those given `before` are kept. Less when stopped."""
-    from .generation import generate
-
-    wanted = {one.text for one, _ in work}
-    done = {one["instruction"]: one for one in before if one["instruction"] in wanted}
+    wanted = {one.text: one for one, _ in work}
+    whole = [one for one in before if one.get("instruction") in wanted and has_both(one)]
+    done = {one["instruction"]: again(wanted[one["instruction"]], one) for one in whole}
     if done:
         log.say(f"{len(done)} instructions were answered before")
     open_ = [pair for pair in work if pair[0].text not in done]
@@ -173,16 +166,7 @@ def answer(
         if stop.asked:
             break
         part = open_[start : start + parameters.batch]
-        said = {
-            way: generate(
-                model,
-                tokenizer,
-                [prompts[way] for _, prompts in part],
-                max_new_tokens=parameters.max_new_tokens,
-                batch=parameters.batch,
-            )
-            for way in WAYS
-        }
+        said = {way: complete(model, tokenizer, part, way, parameters, log) for way in WAYS}
         new = [
             judge(one, prompts, {way: said[way][n] for way in WAYS})
             for n, (one, prompts) in enumerate(part)
@@ -193,78 +177,66 @@ def answer(
     return done
 
 
+def complete(
+    model: Any,
+    tokenizer: Any,
+    part: Sequence[Asked],
+    way: str,
+    parameters: BaselineParameters,
+    log: MetricsLog,
+) -> list[str]:
+    """The responses to `part`, greedy; once more with half the batch when memory is short."""
+    import torch
+
+    from .generation import generate
+
+    bound = parameters.max_new_tokens
+    for batch in (parameters.batch, max(1, parameters.batch // 2)):
+        try:
+            texts = [prompts[way] for _, prompts in part]
+            return generate(model, tokenizer, texts, max_new_tokens=bound, batch=batch)
+        except torch.OutOfMemoryError:
+            log.say(f"out of GPU memory with {batch} prompts at once")
+        torch.cuda.empty_cache()
+    raise StageError(
+        f"out of GPU memory with {batch} prompts at once",
+        remedy="lower batch, max_new_tokens or shots in the stage's parameters",
+    )
+
+
 def judge(instruction: Instruction, prompts: dict[str, str], said: dict[str, str]) -> Record:
     """One line of the responses: the instruction, and for each way prompt, response, verdict."""
     scored = {way: score([instruction], [said[way]])[0] for way in WAYS}
-    return {
-        "instruction": instruction.text,
-        "type": instruction.type,
-        "kind": instruction.kind,
-    } | {
-        way: {
-            "prompt": prompts[way],
-            "response": said[way],
-            "correct": scored[way]["correct"],
-            "reasons": scored[way]["reasons"],
-        }
-        for way in WAYS
+    named = {key: scored["raw"][key] for key in ("instruction", "type", "kind")}
+    kept = ("response", "correct", "reasons")
+    return named | {
+        way: {"prompt": prompts[way]} | {key: scored[way][key] for key in kept} for way in WAYS
     }
 
 
-def spread(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
-    """The texts of `count` held-out instructions, the types taking turns."""
-    draw = random.Random(seed)  # noqa: S311 - not a secret
-    by_type = {name: [one.text for one in held_out if one.type == name] for name in TYPES}
-    for texts in by_type.values():
-        draw.shuffle(texts)
-    longest = max(map(len, by_type.values()))
-    turns = [
-        text for n in range(longest) for texts in by_type.values() for text in texts[n : n + 1]
-    ]
-    return turns[:count]
+def again(instruction: Instruction, row: Record) -> Record:
+    """A row of an earlier run, judged by today's verifier."""
+    return judge(
+        instruction,
+        {way: row[way]["prompt"] for way in WAYS},
+        {way: row[way]["response"] for way in WAYS},
+    )
 
 
-def assess(rows: Sequence[Record], tolerated: int, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """The assessment of judged rows and sentinel results, each verdict with its rule."""
-    explicit = [row for row in rows if row["explicit"]]
-    tables = {name: _tables(part) for name, part in (("explicit", explicit), ("held_out", rows))}
-    counts = {name: tables["explicit"]["raw"]["types"][name]["n"] for name in TYPES}
-    return {
-        "schema": 1,
-        **tables,
-        "types_reported": {
-            "every_type": all(counts.values()),
-            "rule": "each of the four types has at least one explicit instruction",
-            "instructions": counts,
-        },
-        "sentinels": sentinels.behaves(results, tolerated) | {"results": results},
-    }
-
-
-def _tables(rows: Sequence[Record]) -> dict[str, Any]:
-    """For each way the table of success."""
-    return {
-        way: table({"type": row["type"], "kind": row["kind"]} | row[way] for row in rows)
-        for way in WAYS
-    }
+def has_both(row: Record) -> bool:
+    """Whether `row` has prompt and response for each way, as this stage writes them."""
+    parts = [row.get(way) for way in WAYS]
+    return all(
+        isinstance(part, dict) and isinstance(part.get(key), str)
+        for part in parts
+        for key in ("prompt", "response")
+    )
 
 
 def environment() -> dict[str, Any]:
     from .versions import device, versions
 
     return versions() | {"device": device()}
-
-
-def summary(assessment: dict[str, Any]) -> str:
-    """The result in a line."""
-    cells = {way: assessment["explicit"][way]["overall"] for way in WAYS}
-    words = [
-        f"{way.replace('_', '-')} {cell['correct']}/{cell['n']} "
-        f"({cell['wilson_low']:.0%} to {cell['wilson_high']:.0%})"
-        for way, cell in cells.items()
-    ]
-    as_base = assessment["sentinels"]["as_base_model"]
-    return f"{', '.join(words)}; sentinels {'as' if as_base else 'NOT as'} of a base model"
 
 
 if __name__ == "__main__":
