@@ -151,7 +151,7 @@ def _decreases(criterion: Criterion, root: Path) -> Outcome:
             return Verdict.INCONCLUSIVE, None, f"over {MAX_SERIES} points"
     trend = decreases(series)
     if trend.holds is None:
-        return Verdict.INCONCLUSIVE, None, trend.detail
+        return Verdict.INCONCLUSIVE, len(series) or None, trend.detail
     return _verdict(trend.holds), trend.tau, trend.detail
 
 

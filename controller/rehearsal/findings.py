@@ -43,7 +43,7 @@ def measured(criterion: Criterion, finding: Finding) -> bool:
         case "lines":
             return number and value != 0
         case "decreases":
-            return finding.status is Verdict.INCONCLUSIVE or number
+            return number  # the trend, or how many points there were
         case "value" if criterion.equals is not None:
             return type(value) is type(criterion.equals) or (
                 number and type(criterion.equals) in (int, float)

@@ -107,7 +107,7 @@ class Story:
         ended = self.exit
         if ended is None or ended.attempt < 2:
             return Line("resume", FAIL, f"it was not started again; {self._error()}", "podctl sync")
-        if ended.rc and ended.reason not in ("budget", "stopped"):
+        if ended.rc and not self._stopped() and not self._only_outputs(ended):
             text = f"the second attempt ended with {ended.rc}: {self._tail() or ended.detail}"
             return Line("resume", FAIL, text, AGAIN)
         after = self.end.steps[len(kill.steps) :]
