@@ -17,7 +17,7 @@ from remote.stages.critic import LETTERS, letter_tokens, margins, render
 from remote.stages.failure import StageError
 from remote.stages.instruction_sets import load
 from remote.stages.model import SMALL, load_model, load_tokenizer, resolve
-from tests.test_generate_stage import generate_here, lines_of, records_of, report_of
+from tests.small_generation import generate_here, lines_of, records_of, report_of
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("generate")]
 POOL = load("small").pool

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,43 +23,25 @@ from jobs.criteria import Verdict, evaluate
 from remote.stages import generate, quality
 from remote.stages.data import read_pairs
 from remote.stages.failure import StageError
-from remote.stages.generate_parameters import GenerateParameters
 from remote.stages.generation_journal import Entry, Journal
 from remote.stages.instruction import Instruction
 from remote.stages.instruction_sets import InstructionSet, load
-from remote.stages.parameters import parse
 from remote.stages.rounds import TRIES, next_round
+from tests.small_generation import (
+    DATA,
+    JOURNAL,
+    OUT,
+    PARAMETERS,
+    generate_here,
+    lines_of,
+    records_of,
+    report_of,
+)
 
 REPOSITORY = Path(generate.__file__).parents[2]
-OUT = Path("data/stage1")
-DATA, REPORT, JOURNAL = OUT / generate.DATA, OUT / generate.QUALITY, OUT / generate.JOURNAL
-PARAMETERS = {
-    "model": "small",
-    "instructions": "small",
-    "wanted": 150,
-    "at_least": 120,
-    "max_attempts": 400,
-    "max_new_tokens": 48,
-    "batch": 25,
-}
 DEADLINE = 120.0  # seconds for one process of the stage
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("generate")]
-
-Change = Callable[[InstructionSet], InstructionSet]
-
-
-def generate_here(folder: Path, change: Change | None = None, **changes: Any) -> int:
-    """The stage in this process, in `folder`; its exit status."""
-    parameters = parse(GenerateParameters, json.dumps(PARAMETERS | changes).encode())
-    chosen = load("small", parameters.seed)
-    before = Path.cwd()
-    folder.mkdir(parents=True, exist_ok=True)
-    os.chdir(folder)
-    try:
-        return generate.run(parameters, change(chosen) if change else chosen)
-    finally:
-        os.chdir(before)
 
 
 def signalled(folder: Path, number: int, **changes: Any) -> tuple[int, float]:
@@ -87,19 +69,6 @@ def signalled(folder: Path, number: int, **changes: Any) -> tuple[int, float]:
         began = time.monotonic()
         job.send_signal(number)
         return job.wait(timeout=DEADLINE), time.monotonic() - began
-
-
-def lines_of(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-
-
-def records_of(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lines_of(folder / DATA)]
-
-
-def report_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
-    return found
 
 
 def judged(folder: Path) -> dict[str, Verdict]:
