@@ -20,6 +20,7 @@ pytest.importorskip("transformers", reason="the training stack is not installed"
 
 from jobs.catalog import load_stages
 from jobs.criteria import Verdict, evaluate
+from remote.outputs import missing
 from remote.stages import baseline
 from remote.stages.assessment import spread
 from remote.stages.baseline import BaselineParameters
@@ -82,6 +83,15 @@ def test_criteria_of_stage1a_pass(measured: Path) -> None:
     findings = evaluate(load_stages({})["stage1a"].criteria, measured)
 
     assert [(one.criterion, one.detail) for one in findings if one.status != "PASS"] == []
+
+
+def test_declared_outputs_are_there(measured: Path) -> None:
+    """Every declared output has a file, also where the set has no explanations."""
+    declared = load_stages({})["stage1a"].outputs
+    paths = [p.relative_to(measured).as_posix() for p in measured.rglob("*") if p.is_file()]
+
+    assert missing(declared, paths) == []
+    assert ASSESSMENT.with_name("baseline_explanations.jsonl").as_posix() not in paths
 
 
 def test_base_is_weak_bare_and_good_with_examples(measured: Path) -> None:
