@@ -23,13 +23,17 @@ pytest.importorskip("statsmodels", reason="the training stack is not installed")
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate as judge
 from remote.stages import adapters, baseline, evaluate, sft
+from remote.stages.answering import Bounds, Way, answer
+from remote.stages.answers import Answers
 from remote.stages.baseline import BaselineParameters
 from remote.stages.evaluate import EvaluateParameters
 from remote.stages.failure import StageError
 from remote.stages.instruction_sets import load
-from remote.stages.model import resolve
+from remote.stages.metrics import MetricsLog
+from remote.stages.model import load_tokenizer, resolve
 from remote.stages.parameters import SftParameters, parse
 from remote.stages.prompts import bare
+from remote.stages.signals import StopRequest
 
 RESPONSES = "artifacts/baseline_responses.jsonl"
 ASSESSMENT = "artifacts/baseline_assessment.json"
@@ -318,6 +322,39 @@ def test_answers_of_another_adapter_are_not_taken_over(work: Path, finished: Pat
 
     assert run(samples=0) == 0
     assert report(work)["systems"]["sft"] != report(finished)["systems"]["sft"]
+
+
+class Short:
+    """A model on a device whose memory holds no more than `rows` prompts at once."""
+
+    def __init__(self, model: Any, rows: int) -> None:
+        self._model, self._rows = model, rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, **inputs: Any) -> Any:
+        import torch
+
+        if len(inputs["input_ids"]) > self._rows:
+            raise torch.OutOfMemoryError("out of memory")
+        return self._model.generate(**inputs)
+
+
+def test_short_memory_is_tried_once_more_with_half_the_batch(work: Path) -> None:
+    """Half of eight fits, half of twenty does not, and the error says what to lower."""
+    model = adapters.load(resolve("small"), "none", {"sft": Path(SFT)})
+    tokenizer, asked = load_tokenizer(resolve("small")), load("small").held_out[:20]
+
+    def ask(rows: int, batch: int) -> Any:
+        kept, log = Answers(Path("kept.jsonl"), str(batch)), MetricsLog(Path("log.jsonl"))
+        bounds, stop = Bounds(40, batch, 0), StopRequest()
+        return answer(Short(model, rows), tokenizer, asked, [Way("sft")], bounds, kept, log, stop)
+
+    assert len(ask(4, 8)[Way("sft")]) == 20
+    with pytest.raises(StageError, match="out of GPU memory with 10 prompts") as caught:
+        ask(4, 20)
+    assert "lower the stage's batch" in caught.value.remedy
 
 
 def test_an_adapter_of_another_shape_is_told(work: Path) -> None:

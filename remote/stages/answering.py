@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .adapters import using
 from .answers import Answers
+from .failure import StageError
 from .instruction import Instruction
 from .metrics import MetricsLog
 from .prompts import bare
@@ -84,24 +86,43 @@ def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruc
 def _answer_chunk(
     model: Any, tokenizer: Any, chunk: Sequence[Instruction], way: Way, bounds: Bounds
 ) -> list[Record]:
-    from .generation import generate
-
     prompts = [bare(one.text) for one in chunk]
     with using(model, way.system):
-        said = generate(
-            model,
-            tokenizer,
-            prompts,
-            max_new_tokens=bounds.max_new_tokens,
-            batch=bounds.batch,
-            temperature=way.temperature,
-            seed=_seed(bounds.seed, way.sample, prompts[0]),
-        )
+        said = _generated(model, tokenizer, prompts, way, bounds)
     of = {"system": way.system, "temperature": way.temperature, "sample": way.sample}
     return [
         of | record | {"prompt": prompt}
         for record, prompt in zip(score(chunk, said), prompts, strict=True)
     ]
+
+
+def _generated(
+    model: Any, tokenizer: Any, prompts: Sequence[str], way: Way, bounds: Bounds
+) -> list[str]:
+    """The responses; once more with half the batch when memory is short. Raises: StageError."""
+    import torch
+
+    from .generation import generate
+
+    for batch in (bounds.batch, max(1, bounds.batch // 2)):
+        try:
+            return generate(
+                model,
+                tokenizer,
+                prompts,
+                max_new_tokens=bounds.max_new_tokens,
+                batch=batch,
+                temperature=way.temperature,
+                seed=_seed(bounds.seed, way.sample, prompts[0]),
+            )
+        except torch.OutOfMemoryError:
+            sys.stderr.write(f"out of GPU memory with {batch} prompts at once\n")
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    raise StageError(
+        f"out of GPU memory with {batch} prompts at once",
+        remedy="lower the stage's batch, or accept only GPUs with more memory",
+    )
 
 
 def _seed(seed: int, sample: int, first: str) -> int:
