@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from controller import certificate, snapshot
+from controller.certificate import Certificate
 from controller.errors import PodctlError
 from controller.project import Project
+from controller.safekeeping import hash_file
 from controller.staleness import Difference, all_differences
 from jobs.stage import Stage
 
@@ -15,7 +18,11 @@ def stale(project: Project) -> dict[str, tuple[Difference, ...]]:
     """Every locked stage with what differs now; an empty tuple means that the lock is current."""
     locks = certificate.read_all(project.root)
     ordered = in_order(project.stages)
-    inputs = {name: input_hashes(project, ordered[name]) for name in locks if name in ordered}
+    inputs = {
+        name: input_hashes(project, ordered[name], lock)
+        for name, lock in locks.items()
+        if name in ordered
+    }
     return all_differences(ordered, locks, inputs)
 
 
@@ -35,14 +42,36 @@ def in_order(stages: Mapping[str, Stage]) -> dict[str, Stage]:
     return found
 
 
-def input_hashes(project: Project, stage: Stage) -> dict[str, str]:
+def input_hashes(project: Project, stage: Stage, lock: Certificate) -> dict[str, str]:
     """Path to sha256 of everything that a run of `stage` would send now; what is absent is not in
-    it."""
+    it. A file that nobody touched since the lock's run began is not read again."""
+    recorded = {one.path: one for one in lock.inputs}
     found: dict[str, str] = {}
     for declared in (*stage.inputs, *project.config.upload.include):
         try:
-            taken = snapshot.take(project.root, [declared], allow=["**"])
+            here = snapshot.names(project.root, [declared])
         except PodctlError:
             continue  # it is not there, or cannot be read: a difference like any other
-        found |= {one.path: one.sha256 for one in taken.files}
+        for path, source in here.items():
+            known = recorded.get(path)
+            same = known is not None and _untouched(source, known.size, lock.started_at)
+            sha256 = known.sha256 if known is not None and same else _hash(source)
+            if sha256:
+                found[path] = sha256
     return found
+
+
+def _untouched(source: Path, size: int, since: float) -> bool:
+    """By the inode's own time of change, which no copying or touching sets back."""
+    try:
+        about = source.stat()
+    except OSError:
+        return False
+    return about.st_size == size and about.st_ctime < since
+
+
+def _hash(source: Path) -> str:
+    try:
+        return hash_file(source)[1]
+    except OSError:
+        return ""

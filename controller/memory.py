@@ -157,7 +157,7 @@ def _training(given: Mapping[str, object]) -> Training:
 
 
 def _generation(given: Mapping[str, object]) -> Generation:
-    """What trains asks with bare prompts and a batch of its own; the others show solved examples."""
+    """What trains asks bare, in a batch of its own; the others show solved examples."""
     trains = _trains(given)
     prompt = SHOT_TOKENS * (_number(given, "shots", 0 if trains else 3) + 1)
     rows = _number(given, "ask_batch", 50) if trains else _number(given, "batch", 32)

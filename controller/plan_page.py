@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from controller.certificate import Certificate
+from controller.certificate import Certificate, CriterionMet
 from controller.cleaning import clean_line
 from controller.cost import Spending, expected_usd
+from controller.plan_so_far import USD_PER_HOUR
+from jobs.criteria import describe
 from jobs.stage import Stage
 from state.durable import write_atomically
 from state.journal import Run
@@ -26,7 +28,9 @@ class Row:
     certificate: Certificate | None = None
     runs: tuple[Run, ...] = ()  # oldest first
     spent_usd: float = 0.0
-    usd_per_hour: float | None = None  # of the offer that it would take now
+    usd_per_hour: float | None = None  # by which a stage that has not passed is estimated
+    planned_hours: float | None = None  # by the plan that comes with podctl; None: the user's own
+    stale: tuple[str, ...] = ()  # what a run now would have different from the lock
 
     @property
     def latest(self) -> Run | None:
@@ -50,8 +54,15 @@ def rows(
     runs: Iterable[Run],
     spent: Mapping[str, float],
     rates: Mapping[str, float] | None = None,
+    *,
+    planned: Mapping[str, float] | None = None,
+    stale: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Row, ...]:
-    """One row a stage, in plan order; `spent` and `rates` are USD and USD/h by stage."""
+    """One row a stage, in plan order.
+
+    By stage: USD `spent`, the `rates` of estimates in USD/h, the hours `planned`, and why the lock
+    is `stale`.
+    """
     all_runs = tuple(runs)
     return tuple(
         Row(
@@ -60,6 +71,8 @@ def rows(
             tuple(run for run in all_runs if run.stage == stage.name),
             spent.get(stage.name, 0.0),
             (rates or {}).get(stage.name),
+            (planned or {}).get(stage.name),
+            tuple((stale or {}).get(stage.name, ())),
         )
         for stage in stages
     )
@@ -78,9 +91,10 @@ def render(page: Page) -> str:
         f"Written by podctl at {moment(page.at)}. Do not edit: the next command replaces it.",
         _money(page, len(locked)),
         "## Plan\n\n" + "\n".join(_line(row, locked) for row in page.rows),
-        "## Stages\n\n" + _table(page.rows),
+        "## Hours and costs\n\n" + _table(page.rows),
     ]
-    parts += [_evidence(row.certificate) for row in page.rows if row.certificate]
+    if planned := _planned(page.rows):
+        parts.append(planned)
     parts.append("## Next\n\n" + _next(page.rows, locked))
     return "\n\n".join(parts) + "\n"
 
@@ -100,15 +114,37 @@ def _money(page: Page, locked: int) -> str:
 
 
 def _line(row: Row, locked: set[str]) -> str:
-    box = "x" if row.certificate else " "
-    return f"- [{box}] **{row.stage.name}** {_text(row.stage.title)}: {_state(row, locked)}"
+    """The stage with its box, and below it every criterion with its own."""
+    head = f"**{row.stage.name}** {_text(row.stage.title)}: {_state(row, locked)}"
+    if row.certificate is None:
+        titles = (describe(one) for one in row.stage.criteria)
+        return "\n".join([f"- [ ] {head}", *(f"  - [ ] {_text(one)}" for one in titles)])
+    met = (f"  - [x] {_measured(one)}" for one in row.certificate.criteria)
+    return "\n".join([f"- [x] {head}", *met, f"  - {_facts(row.certificate)}"])
+
+
+def _measured(met: CriterionMet) -> str:
+    """What was measured when the stage passed."""
+    value = f"{met.measured:.4g}" if type(met.measured) is float else str(met.measured)
+    detail = f" ({_text(met.detail)})" if met.detail and met.detail != value else ""
+    return f"{_text(met.criterion)}: {_text(value)}{detail}"
+
+
+def _facts(certificate: Certificate) -> str:
+    size = sum(artifact.size for artifact in certificate.artifacts)
+    return (
+        f"run {certificate.run}, {len(certificate.artifacts)} files, {size:,} bytes, "
+        f"{_text(certificate.cost.hardware or 'unknown hardware')}, "
+        f"certificate {certificate.sha256[:12]}"
+    )
 
 
 def _state(row: Row, locked: set[str]) -> str:
     """In words: what became of it, or what it waits for."""
     if row.certificate:
         when = moment(row.certificate.locked_at)
-        return f"passed, locked {when}, ${row.certificate.cost.usd:.2f}"
+        passed = f"passed, locked {when}, {_usd(row.certificate.cost.usd)}"
+        return f"{passed}; **stale**: {_text('; '.join(row.stale))}" if row.stale else passed
     latest = row.latest
     if latest is not None and latest.open:
         return f"run {latest.id} is unfinished"
@@ -121,15 +157,16 @@ def _state(row: Row, locked: set[str]) -> str:
 
 def _table(found: Sequence[Row]) -> str:
     head = "| stage | hours | cost | runs | result |\n| --- | ---: | ---: | ---: | --- |"
-    return "\n".join([head, *(_cells(row) for row in found)])
+    return "\n".join([head, *(_cells(row) for row in found), _sum(found)])
 
 
 def _cells(row: Row) -> str:
     """Measured values once there are any; until then the plan's, marked with a tilde."""
     certificate, stage = row.certificate, row.stage
     if certificate:
-        hours, cost = f"{certificate.cost.hours:.2f}", f"${certificate.cost.usd:.2f}"
+        hours, cost = f"{certificate.cost.hours:.2f}", _usd(certificate.cost.usd)
         result = f"PASS: {len(certificate.criteria)} criteria"
+        result += ", stale" if row.stale else ""
     else:
         hours, cost = f"~{stage.hours:g}", _estimate(row)
         outcome = row.latest.outcome if row.latest else None
@@ -138,30 +175,47 @@ def _cells(row: Row) -> str:
 
 
 def _estimate(row: Row) -> str:
+    parts = [f"{_usd(row.spent_usd)} spent"] if row.spent_usd else []
+    whole = _expected(row)
+    return ", ".join([*parts, *([] if whole is None else [f"~{_usd(whole)}"])])
+
+
+def _expected(row: Row) -> float | None:
+    """USD of one run of the stage by its definition; None without a rate."""
+    if row.usd_per_hour is None:
+        return None
     need = row.stage.hardware
-    parts = [f"${row.spent_usd:.2f} spent"] if row.spent_usd else []
-    if row.usd_per_hour is not None:
-        volume = 0 if need.cpu else need.volume_gb
-        whole = expected_usd(row.stage.hours, row.usd_per_hour, need.disk_gb, volume)
-        parts.append(f"~${whole:.2f}")
-    return ", ".join(parts)
+    volume = 0 if need.cpu else need.volume_gb
+    return expected_usd(row.stage.hours, row.usd_per_hour, need.disk_gb, volume)
 
 
-def _evidence(certificate: Certificate) -> str:
-    """What was measured when the stage passed."""
-    head = f"### {certificate.stage}: {_text(certificate.title)}\n\n"
-    lines = ["| criterion | status | measured | detail |", "| --- | --- | --- | --- |"]
-    for met in certificate.criteria:
-        measured = f"{met.measured:.4g}" if type(met.measured) is float else str(met.measured)
-        cells = (met.criterion, met.status, measured, met.detail)
-        lines.append("| " + " | ".join(_text(cell) for cell in cells) + " |")
-    size = sum(artifact.size for artifact in certificate.artifacts)
-    facts = (
-        f"Run {certificate.run}, {len(certificate.artifacts)} files, {size:,} bytes, "
-        f"{_text(certificate.cost.hardware or 'unknown hardware')}, "
-        f"certificate {certificate.sha256[:12]}."
+def _sum(found: Sequence[Row]) -> str:
+    """What was measured of the stages that passed, and what is expected of the others."""
+    passed = [row.certificate.cost for row in found if row.certificate]
+    ahead = [row for row in found if not row.certificate]
+    hours = _both(sum(one.hours for one in passed), sum(row.stage.hours for row in ahead), "")
+    usd = _both(sum(one.usd for one in passed), sum(_expected(row) or 0.0 for row in ahead), "$")
+    runs = sum(len(row.runs) for row in found)
+    return f"| all | {hours} | {usd} | {runs} | {len(passed)} of {len(found)} passed |"
+
+
+def _both(measured: float, expected: float, sign: str) -> str:
+    parts = [f"{sign}{measured:.2f}"] if measured or not expected else []
+    return " + ".join([*parts, *([f"~{sign}{expected:.2f}"] if expected else [])])
+
+
+def _planned(found: Sequence[Row]) -> str:
+    """The plan's own estimate, beside what its stages really took."""
+    ours = [row for row in found if row.planned_hours is not None]
+    hours = sum(row.planned_hours or 0.0 for row in ours)
+    if not hours:
+        return ""
+    spent = sum(row.spent_usd for row in ours)
+    return (
+        f"The plan expects {hours:g} h and about ${hours * USD_PER_HOUR:.0f} at "
+        f"${USD_PER_HOUR:.2f}/h for these stages, with Qwen2.5-32B; {_usd(spent)} went into them "
+        "so far."
     )
-    return head + "\n".join(lines) + "\n\n" + facts
 
 
 def _next(found: Sequence[Row], locked: set[str]) -> str:
@@ -170,12 +224,19 @@ def _next(found: Sequence[Row], locked: set[str]) -> str:
     if open_runs:
         names = ", ".join(run.id for run in open_runs)
         return f"`podctl sync` carries on with {names}."
+    stale = next((row.stage.name for row in found if row.stale), "")
+    why = f" `podctl why {stale}` says what differs from its lock." if stale else ""
     for row in found:
         if not row.certificate and all(name in locked for name in row.stage.needs):
-            return f"`podctl run {row.stage.name}`: {_text(row.stage.title)}"
+            return f"`podctl run {row.stage.name}`: {_text(row.stage.title)}.{why}"
     if all(row.certificate for row in found):
-        return "Nothing: every stage is locked. `podctl verify` re-checks their files."
+        return f"Nothing: every stage is locked. `podctl verify --all` re-checks their files.{why}"
     return "Nothing can run: `podctl plan` says what is missing."
+
+
+def _usd(amount: float) -> str:
+    """Cents, and more digits for less than a cent."""
+    return f"${amount:.4f}" if 0 < amount < 0.01 else f"${amount:.2f}"
 
 
 def _text(value: str) -> str:

@@ -37,7 +37,7 @@ def document(
     found = {one.subject: one for one in spending_by_subject(spent)}
     way = [one for name, one in stages.items() if name in wanted]
     rows = [_row(one, found.get(one.name), usages.get(one.name)) for one in way]
-    total = sum(_planned_hours(one) for one in way)
+    total = sum(planned_hours(one) for one in way)
     whole = {
         "schema": 1,
         "at": at,
@@ -55,7 +55,7 @@ def document(
 
 
 def _row(stage: Stage, paid: Spending | None, usage: Any) -> dict[str, Any]:
-    hours = _planned_hours(stage)
+    hours = planned_hours(stage)
     return {
         "name": stage.name,
         "title": stage.title,
@@ -78,6 +78,6 @@ def _on_the_way(stages: Mapping[str, Stage], stage: str) -> set[str]:
     return wanted
 
 
-def _planned_hours(stage: Stage) -> float:
+def planned_hours(stage: Stage) -> float:
     """As podctl's own plan has it; a project's smaller numbers are no estimate of that plan."""
     return float(built_in().get(stage.name, {}).get("hours", stage.hours))

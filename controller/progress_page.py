@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from controller import certificate, plan_page
 from controller.cost import spending
+from controller.errors import PodctlError
+from controller.lineage import stale
 from controller.plan_page import Page, rows
+from controller.plan_so_far import USD_PER_HOUR, planned_hours
 from controller.project import Project
+from jobs.catalog import built_in
 from state.journal import Journal
 from state.ledger import Ledger
+from state.owner import Owner
+
+
+def refresh_if_possible(project: Project, owner: Owner, warn: Callable[[str], None]) -> None:
+    """The same where the state was changed already: a mistake in podctl.toml is only told."""
+    try:
+        refresh(project, Journal(owner.connection, owner.epoch), Ledger(owner.connection))
+    except PodctlError as error:
+        warn(f"STATUS.md is not up to date: {error.what}")
 
 
 def refresh(project: Project, journal: Journal, ledger: Ledger) -> None:
@@ -19,10 +33,20 @@ def refresh(project: Project, journal: Journal, ledger: Ledger) -> None:
     spent: dict[str, float] = {}
     for total in by_stage:
         spent[total.subject] = spent.get(total.subject, 0.0) + total.usd
+    plan = {name: planned_hours(one) for name, one in project.stages.items() if name in built_in()}
+    differing = {
+        name: [one.text for one in found] for name, found in stale(project).items() if found
+    }
     page = Page(
         project=project.config.project.name,
         rows=rows(
-            project.stages.values(), certificate.read_all(project.root), journal.runs(), spent
+            project.stages.values(),
+            certificate.read_all(project.root),
+            journal.runs(),
+            spent,
+            dict.fromkeys(plan, USD_PER_HOUR),
+            planned=plan,
+            stale=differing,
         ),
         total=spending(by_stage),
         budget_usd=project.budgets().project_usd,

@@ -114,6 +114,11 @@ def take(
     return Snapshot(files, tree_digest((f.path, f.size, f.sha256, f.mode) for f in files))
 
 
+def names(project: Path, inputs: Sequence[str]) -> dict[str, Path]:
+    """Path to file of everything that `take` would read; nothing is read. Raises as `take`."""
+    return dict(_walk_inputs(project, inputs))
+
+
 def _walk_inputs(project: Path, inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
     ignores = Ignores(project)
     for declared in inputs:

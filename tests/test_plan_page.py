@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from controller import certificate
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
+from controller.cli.entry import run as cli
 from controller.cost import Spending
 from controller.plan_page import Page, render, rows, write
 from jobs.stage import Criterion, Stage
@@ -56,7 +58,8 @@ def run(name: str, outcome: str | None) -> Run:
 def page(locks: tuple[str, ...] = (), runs: tuple[Run, ...] = (), **changes: Any) -> Page:
     certificates = {name: lock(name) for name in locks}
     spent = changes.pop("spent", {})
-    found = rows(STAGES, certificates, runs, spent, {"stage1a": 1.0})
+    more = {key: changes.pop(key) for key in ("planned", "stale") if key in changes}
+    found = rows(STAGES, certificates, runs, spent, {"stage1a": 1.0}, **more)
     return Page("proj", found, changes.pop("total", NOTHING), changes.pop("budget", None), 86400.0)
 
 
@@ -68,6 +71,7 @@ def test_fresh_plan_has_empty_boxes_and_estimates() -> None:
     assert "- [ ] **stage1a** Title of stage1a: can run" in text
     assert "- [ ] **stage1b** Title of stage1b: waits for stage1a" in text
     assert "| stage1a | ~2 | ~$2.02 | 0 |" in text
+    assert "\n  - [ ] data/x.json exists\n" in text
     assert "`podctl run stage1a`" in text
     assert "0 of 3 stages locked" in text
 
@@ -78,7 +82,7 @@ def test_locked_stage_is_ticked_with_what_was_measured() -> None:
 
     assert "- [x] **stage1a** Title of stage1a: passed, locked 1970-01-02 00:00 UTC, $3.46" in text
     assert "| stage1a | 1.23 | $3.46 | 0 | PASS: 1 criteria |" in text
-    assert "| loss | PASS | 0.1235 | fine |" in text
+    assert "\n  - [x] loss: 0.1235 (fine)\n" in text
     assert f"certificate {lock('stage1a').sha256[:12]}" in text
     assert "1,234,567 bytes" in text
     assert "`podctl run stage1b`" in text
@@ -106,6 +110,49 @@ def test_finished_plan_has_nothing_next() -> None:
 
     assert "[ ]" not in text
     assert "Nothing: every stage is locked" in text
+
+
+def test_a_stale_lock_is_marked_with_what_differs() -> None:
+    """The box stays ticked, for the stage passed; why it is stale is said, and where to look."""
+    text = render(page(("stage1a", "stage1b"), stale={"stage1b": ["parameter seed was 0, is 1"]}))
+
+    assert "- [x] **stage1b**" in text
+    assert "**stale**: parameter seed was 0, is 1" in text
+    assert "PASS: 1 criteria, stale |" in text
+    assert "`podctl run stage1c`: Title of stage1c. `podctl why stage1b` says" in text
+
+
+def test_the_sum_adds_what_was_measured_to_what_is_expected() -> None:
+    """Hours and dollars of passed stages, and with a tilde those of the others."""
+    text = render(page(("stage1b",)))
+
+    assert "| all | 1.23 + ~4.00 | $3.46 + ~$2.02 | 0 | 1 of 3 passed |" in text
+    done = render(page(("stage1a", "stage1b", "stage1c")))
+    assert "| all | 3.70 | $10.37 | 0 | 3 of 3 passed |" in done
+
+
+def test_the_plans_estimate_is_told_beside_what_was_spent() -> None:
+    """13 hours and about $23, as the plan that comes with podctl has it."""
+    hours = {"stage1a": 1.5, "stage1b": 4.0, "stage1c": 7.5}
+    text = render(page(planned=hours, spent={"stage1a": 0.004, "stage1b": 1.0}))
+
+    assert "The plan expects 13 h and about $23 at $1.74/h" in text
+    assert "$1.00 went into them" in text
+
+
+def test_unlocking_unticks_the_box_at_once(tmp_path: Path, monkeypatch: Any) -> None:
+    """STATUS.md is written anew by the command that changed the state."""
+    (tmp_path / "podctl.toml").write_text("[project]\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.json").write_text("{}")
+    certificate.write(tmp_path, lock("stage1a"))
+    monkeypatch.chdir(tmp_path)
+    command = ["unlock", "stage1a", "--reason", "another model"]
+
+    assert cli(command) == 0
+    text = (tmp_path / "STATUS.md").read_text()
+    assert "- [ ] **stage1a** Baseline assessment of the base model: can run" in text
+    assert "0 of 5 stages locked" in text
 
 
 def test_money_is_on_top() -> None:

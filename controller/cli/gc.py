@@ -118,6 +118,7 @@ def _terminate(
     chosen: tuple[Stray, ...],
     yes: bool,
 ) -> None:
+    from controller.progress_page import refresh_if_possible
     from controller.strays import post
     from state.ledger import Ledger
     from state.owner import acquire
@@ -137,6 +138,7 @@ def _terminate(
                 post(ledger, pod, one, time.time())
             provider.terminate(one.pod)
             terminal.say(f"terminated {one.pod} ({one.whose})")
+        refresh_if_possible(project, owner, terminal.warn)
     left = {pod.id for pod in provider.list()} & {one.pod for one in chosen}
     if left:
         terminal.warn(f"still listed: {', '.join(sorted(left))}; repeat podctl gc in a minute")
@@ -152,6 +154,7 @@ def _adopt(
     _: bool,
 ) -> None:
     from controller.cloud import base_url
+    from controller.progress_page import refresh_if_possible
     from controller.strays import adopt
     from state.journal import Journal
     from state.owner import acquire
@@ -172,6 +175,7 @@ def _adopt(
             terminal.say(
                 f"{one.pod} works for {runs[-1]} now; what an earlier run left stays on it"
             )
+        refresh_if_possible(project, owner, terminal.warn)
     if terminal.json:
         terminal.emit_json("podctl/gc/1", {"adopted": chosen, "runs": runs})
     terminal.say("next: podctl sync")

@@ -18,6 +18,7 @@ from controller.terminal import Terminal
 def command(terminal: Terminal, stage: str, reason: str) -> None:
     """Archive the lock of STAGE and make its artifacts writable again."""
     from controller.certificate import read, read_all
+    from controller.progress_page import refresh_if_possible
     from controller.safekeeping import archive
     from state.locks import Locks
     from state.owner import acquire
@@ -38,6 +39,7 @@ def command(terminal: Terminal, stage: str, reason: str) -> None:
             terminal.say(f"the old certificate is {path.relative_to(project.root)}")
         if recorded is not None:
             locks.unlock(stage, reason)
+        refresh_if_possible(project, owner, terminal.warn)
     standing = [n for n, c in read_all(project.root).items() if stage in c.needs]
     if standing:
         terminal.warn(f"{', '.join(standing)} stood on it and stays locked")
