@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from .opening import MAX_JSON, Unopenable, opens, parse_json
 from .stage import Criterion
-from .trend import decreases
+from .trend import Trend, decreases, increases
 
 MAX_SERIES = 1_000_000  # points of one series
 MAX_TEXT = 300  # characters of a measured value or detail
@@ -138,6 +138,14 @@ def _value(criterion: Criterion, root: Path) -> Outcome:
 
 
 def _decreases(criterion: Criterion, root: Path) -> Outcome:
+    return _moves(criterion, root, decreases)
+
+
+def _increases(criterion: Criterion, root: Path) -> Outcome:
+    return _moves(criterion, root, increases)
+
+
+def _moves(criterion: Criterion, root: Path, test: Callable[[Sequence[float]], Trend]) -> Outcome:
     key = criterion.key or "loss"
     series: list[float] = []
     for number, record in _records(criterion.path, root):
@@ -149,7 +157,7 @@ def _decreases(criterion: Criterion, root: Path) -> Outcome:
         series.append(float(record[key]))
         if len(series) > MAX_SERIES:
             return Verdict.INCONCLUSIVE, None, f"over {MAX_SERIES} points"
-    trend = decreases(series)
+    trend = test(series)
     if trend.holds is None:
         return Verdict.INCONCLUSIVE, len(series) or None, trend.detail
     return _verdict(trend.holds), trend.tau, trend.detail
@@ -161,6 +169,7 @@ _KINDS = {
     "lines": _lines,
     "value": _value,
     "decreases": _decreases,
+    "increases": _increases,
 }
 
 

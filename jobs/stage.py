@@ -51,9 +51,10 @@ class Criterion(Model):
     lines     path, at_least               a JSONL file has so many records
     value     path, key, at_least/at_most/equals   the JSON value at dotted `key` compares so
     decreases path, key                    the smoothed series of `key` in a JSONL file decreases
+    increases path, key                    the same for a rise
     """
 
-    kind: Literal["exists", "opens", "lines", "value", "decreases"]
+    kind: Literal["exists", "opens", "lines", "value", "decreases", "increases"]
     path: ProjectPath
     title: str = ""
     key: str | None = None

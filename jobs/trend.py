@@ -1,4 +1,4 @@
-"""Does a noisy series decrease? The stated test behind the criterion `decreases`.
+"""Does a noisy series decrease? The stated test behind the criteria `decreases` and `increases`.
 
 A series of a training loss decreases when both hold:
 
@@ -8,7 +8,8 @@ A series of a training loss decreases when both hold:
    continuity and tie corrections) rejects "no downward trend" at 1 %.
 
 Means of a few points are one glance at noise, and a rank test alone passes a fall of 0.0001: hence
-both. Under 10 points there is nothing to test and the answer is None.
+both. Under 10 points there is nothing to test and the answer is None. A series increases when the
+series of its negatives decreases.
 
 Mann-Kendall: H. B. Mann, "Nonparametric tests against trend", Econometrica 13 (1945) 245-259;
 M. G. Kendall, "Rank Correlation Methods" (1948), for the variance with ties.
@@ -39,16 +40,27 @@ class Trend:
 
 def decreases(series: Sequence[float]) -> Trend:
     """The test of the module's docstring on finite numbers in the order of time."""
+    return _falls(series, 1)
+
+
+def increases(series: Sequence[float]) -> Trend:
+    """The same test for a rise."""
+    return _falls(series, -1)
+
+
+def _falls(series: Sequence[float], sign: int) -> Trend:
+    """Does `sign` times the series decrease? What is told is of the series itself."""
     if len(series) < MIN_POINTS:
         return Trend(None, None, f"{len(series)} points, need {MIN_POINTS}")
-    fifth = len(series) // 5
-    first, last = fmean(series[:fifth]), fmean(series[-fifth:])
-    tau, p = mann_kendall(_blocks(series))
+    values = [sign * one for one in series]
+    fifth = len(values) // 5
+    first, last = fmean(values[:fifth]), fmean(values[-fifth:])
+    tau, p = mann_kendall(_blocks(values))
     detail = (
-        f"mean of first fifth {first:.4g}, of last fifth {last:.4g}; "
-        f"Mann-Kendall tau {tau:.2f}, p {p:.2g}"
+        f"mean of first fifth {sign * first:.4g}, of last fifth {sign * last:.4g}; "
+        f"Mann-Kendall tau {sign * tau:.2f}, p {p:.2g}"
     )
-    return Trend(last < first and tau < 0 and p < LEVEL, round(tau, 4), detail)
+    return Trend(last < first and tau < 0 and p < LEVEL, round(sign * tau, 4), detail)
 
 
 def _blocks(series: Sequence[float]) -> list[float]:

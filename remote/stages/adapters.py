@@ -42,15 +42,22 @@ def sha256_of(folder: Path, model: str) -> str:
     return fingerprint(folder / WEIGHTS)
 
 
-def load(source: str, quantize: str, folders: Mapping[str, Path]) -> Any:
-    """The base at `source` with every adapter by its name. Raises: StageError."""
+def load(
+    source: str, quantize: str, folders: Mapping[str, Path], *, trainable: bool = False
+) -> Any:
+    """The base at `source` with every adapter by its name; the first one may be trained on.
+
+    Raises: StageError.
+    """
     from peft import PeftModel
 
     model: Any = load_model(source, quantize)
     for number, (name, folder) in enumerate(folders.items()):
         try:
             if number == 0:
-                model = PeftModel.from_pretrained(model, str(folder), adapter_name=name)
+                model = PeftModel.from_pretrained(
+                    model, str(folder), adapter_name=name, is_trainable=trainable
+                )
             else:
                 model.load_adapter(str(folder), adapter_name=name)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from .answers import write
 from .data import Pair
 from .instruction_sets import InstructionSet
 from .near import THRESHOLD, near_duplicates, normalised
 
 PARTS = ("held_out", "development")
 NAMED = 20  # lines in the summary
+
+
+def disjoint(pairs: Sequence[Pair], chosen: InstructionSet, data: str, out: Path) -> bool:
+    """Whether `data` holds nothing that is measured on; the answer is in `out`/disjointness.json.
+
+    The lines that do are said on stderr: to train on them would cost money for a sure FAIL.
+    """
+    found = overlap(pairs, chosen)
+    write(out / "disjointness.json", json.dumps(found, indent=1) + "\n")
+    if not found["disjoint"]:
+        sys.stderr.write(
+            f"{data}, {found['overlap']}: held-out or development instructions of "
+            f"{chosen.name!r}\nnothing was trained: remove these lines, or make the data again "
+            "with stage1b\n"
+        )
+    return bool(found["disjoint"])
 
 
 def overlap(pairs: Sequence[Pair], chosen: InstructionSet) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from .failure import StageError
 from .instruction_sets import InstructionSet, load
 from .metrics import MetricsLog
 from .model import load_model, load_tokenizer, resolve
-from .overlap import overlap
+from .overlap import disjoint
 from .parameters import SftParameters, read
 from .signals import ENDED_BY_SIGTERM, StopRequest
 from .training import prepare, quieten, record, train, watching_memory, with_less_memory
@@ -53,7 +53,7 @@ def run(parameters: SftParameters) -> int:
 
     pairs = read_pairs(Path(parameters.data))
     chosen = load(parameters.instructions, parameters.seed)
-    if not disjoint(pairs, chosen, parameters):
+    if not disjoint(pairs, chosen, parameters.data, out):
         return 0  # the verdict is certain: the criterion fails, and names the lines
     learned, held = split(pairs, parameters.eval_share, parameters.seed)
     source = resolve(parameters.model)
@@ -72,19 +72,6 @@ def run(parameters: SftParameters) -> int:
     record(parameters, {"trained_on": len(learned), "evaluated_on": len(held)}, result)
     print(json.dumps(result), flush=True)
     return 0 if result["completed"] else ENDED_BY_SIGTERM
-
-
-def disjoint(pairs: Sequence[Pair], chosen: InstructionSet, parameters: SftParameters) -> bool:
-    """Whether nothing that is measured on would be learned; the answer is written down."""
-    found = overlap(pairs, chosen)
-    write(Path(parameters.out, "disjointness.json"), json.dumps(found, indent=1) + "\n")
-    if not found["disjoint"]:
-        sys.stderr.write(
-            f"{parameters.data}, {found['overlap']}: held-out or development instructions of "
-            f"{chosen.name!r}\nnothing was trained: remove these lines, or make the data again "
-            "with stage1b\n"
-        )
-    return bool(found["disjoint"])
 
 
 def fit(

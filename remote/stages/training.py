@@ -55,8 +55,7 @@ def with_less_memory(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> t
         shortage = error.what  # the error itself would keep the model in memory
     log.say(f"{shortage}: once more with half the batch and twice the accumulation")
     parameters = halved(parameters)
-    gc.collect()
-    _empty_cache()
+    free()
     return parameters, fit(parameters)
 
 
@@ -165,8 +164,10 @@ def _has_cuda_driver() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()
 
 
-def _empty_cache() -> None:
+def free() -> None:
+    """Give back the GPU memory of models that are no longer used."""
     import torch
 
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,0 +1,215 @@
+"""Stage 1D: preference pairs from the SFT model's own failures, and DPO on them.
+
+    python -m remote.stages.dpo          # in the run's work folder
+
+Samples the SFT model on training instructions and pairs what the verifier calls wrong with a
+verified answer; trains the SFT adapter on with itself as the reference; compares both on
+instructions that neither was trained on. Reads the adapter of 1C, the data of 1B and the
+parameters at $PODCTL_PARAMETERS; leaves
+
+    artifacts/preference_pairs.jsonl    prompt, chosen, rejected, and where both are from
+    artifacts/dpo_comparison.json       SFT and DPO, greedy and sampled, with a verdict
+    artifacts/dpo_responses.jsonl       the answers that were compared
+    checkpoints/stage1_dpo/             the adapter, training_log.jsonl, hyperparameters.json,
+                                        disjointness.json, and every sample in samples.jsonl
+
+Each phase goes on where it was cut off. SIGTERM saves what is there and ends with 143.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from . import dpo_comparison, preferences
+from .adapters import load as load_adapters
+from .adapters import sha256_of
+from .answering import Bounds, Way, answer, ways
+from .answers import Answers, write
+from .data import fingerprint, read_pairs
+from .failure import StageError
+from .instruction_sets import InstructionSet, load
+from .metrics import MetricsLog
+from .model import load_tokenizer, resolve
+from .overlap import disjoint
+from .parameters import DpoParameters, read
+from .preferences import Candidate
+from .signals import ENDED_BY_SIGTERM, StopRequest
+from .training import free, prepare, quieten, record, train, watching_memory, with_less_memory
+
+PAIRS = Path("artifacts/preference_pairs.jsonl")
+COMPARISON = Path("artifacts/dpo_comparison.json")
+RESPONSES = Path("artifacts/dpo_responses.jsonl")
+PROGRESS = Path("artifacts/.dpo_progress.jsonl")
+
+
+def main() -> int:
+    prepare()
+    try:
+        return run(read(DpoParameters))
+    except StageError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+def run(parameters: DpoParameters) -> int:
+    """The stage from its inputs to its outputs; the process's exit status."""
+    out, began = Path(parameters.out), time.time()
+    log = MetricsLog(out / "training_log.jsonl")
+
+    chosen = load(parameters.instructions, parameters.seed)
+    data = Path(parameters.data)
+    if not disjoint(read_pairs(data), chosen, parameters.data, out):
+        return 0  # the verdict is certain: the criterion fails, and names the lines
+    asked = preferences.candidates(data, chosen)
+    source = resolve(parameters.model)
+    adapter = sha256_of(Path(parameters.adapter), parameters.model)
+    print(f"{len(asked)} training instructions with a verified answer", flush=True)
+
+    log.say("importing torch, transformers and TRL")
+    quieten()
+    stop = StopRequest()
+    stop.listen()
+    pairs = make_pairs(parameters, source, adapter, asked, stop)
+    if pairs is None:
+        return ENDED_BY_SIGTERM
+    log.say(f"{len(pairs)} preference pairs; training")
+    parameters, result = with_less_memory(
+        lambda attempt: fit(attempt, source, pairs, log, stop), parameters, log
+    )
+    compared = result["completed"] and compare(parameters, source, adapter, chosen, stop)
+    result |= {"completed": bool(compared), "seconds": round(time.time() - began, 1)}
+    described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
+    record(parameters, described | preferences.summary(pairs), result)
+    print(json.dumps(result), flush=True)
+    return 0 if result["completed"] else ENDED_BY_SIGTERM
+
+
+def make_pairs(
+    parameters: DpoParameters,
+    source: str,
+    adapter: str,
+    asked: Sequence[Candidate],
+    stop: StopRequest,
+) -> list[preferences.Pair] | None:
+    """Sample until there are enough failures; the pairs, also in their file. None when stopped."""
+    progress = MetricsLog(PROGRESS)
+    bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
+    kept = Answers(
+        Path(parameters.out, "samples.jsonl"),
+        settings(parameters.model, parameters.quantize, adapter, vars(bounds)),
+    )
+    progress.say("loading the SFT model to sample its failures")
+    tokenizer = load_tokenizer(source)
+    model = load_adapters(source, parameters.quantize, {"sft": Path(parameters.adapter)})
+    instructions = [one.instruction for one in asked]
+    records: list[dict[str, Any]] = []
+    pairs: list[preferences.Pair] = []
+    for sample in range(parameters.rounds):
+        way = Way("sft", parameters.temperature, sample)
+        found = answer(model, tokenizer, instructions, [way], bounds, kept, progress, stop)
+        if found is None:
+            return None
+        records += found[way]
+        pairs = preferences.failures(asked, records, parameters)
+        wrong = sum(1 for one in found[way] if not one["correct"])
+        progress.say(f"sample {sample + 1}: {wrong} of {len(asked)} wrong; {len(pairs)} pairs")
+        if len(pairs) >= parameters.pairs:
+            break
+    del model
+    free()
+    kept.finish(records)
+    pairs = preferences.completed(pairs, asked, parameters)
+    write(PAIRS, "".join(f"{json.dumps(pair)}\n" for pair in pairs))
+    return pairs
+
+
+def fit(
+    parameters: DpoParameters,
+    source: str,
+    pairs: Sequence[preferences.Pair],
+    log: MetricsLog,
+    stop: StopRequest,
+) -> dict[str, Any]:
+    """Load, train, save; what came of it. Raises: MemoryShortage, StageError."""
+    from transformers import set_seed
+
+    from .callbacks import Interruption, Reporting, Saving
+    from .dpo_trainer import (
+        TRAINED,
+        check_first_batch,
+        check_reference,
+        make_trainer,
+        save,
+        to_preference,
+    )
+
+    set_seed(parameters.seed)
+    log.say(f"loading {parameters.model} with the SFT adapter, to train it on")
+    tokenizer = load_tokenizer(source)
+    tokens = [
+        to_preference(pair, line, tokenizer, parameters.max_length)
+        for line, pair in enumerate(pairs, 1)
+    ]
+    with watching_memory(parameters):
+        folders = {TRAINED: Path(parameters.adapter)}
+        model = load_adapters(source, parameters.quantize, folders, trainable=True)
+        callbacks = [Reporting(log), Saving(), Interruption(stop)]
+        trainer = make_trainer(model, tokenizer, tokens, parameters, callbacks)
+        print(f"the reference has {check_reference(trainer.model):,} weights", flush=True)
+        better, worse = check_first_batch(trainer, tokenizer)
+        print(f"the first pair: {better!r} over {worse!r}", flush=True)
+        result = train(trainer, parameters, log)
+    if result["completed"]:
+        save(trainer, tokenizer, Path(parameters.out))
+    return result
+
+
+def compare(
+    parameters: DpoParameters, source: str, adapter: str, chosen: InstructionSet, stop: StopRequest
+) -> bool:
+    """Ask SFT and DPO the same instructions, and judge; false when asked to stop on the way."""
+    progress = MetricsLog(PROGRESS)
+    free()
+    folders = dict(
+        zip(dpo_comparison.SYSTEMS, map(Path, (parameters.adapter, parameters.out)), strict=True)
+    )
+    adapters = {"sft": adapter, "dpo": sha256_of(folders["dpo"], parameters.model)}
+    instructions = [*chosen.development, *chosen.held_out]
+    progress.say(f"comparing SFT and DPO on {len(instructions)} instructions")
+    wanted = ways(
+        dpo_comparison.SYSTEMS, parameters.compare_samples, parameters.compare_temperature
+    )
+    bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
+    named = settings(parameters.model, parameters.quantize, adapters, vars(bounds))
+    kept = Answers(RESPONSES, named)
+    model = load_adapters(source, parameters.quantize, folders)
+    tokenizer = load_tokenizer(source)
+    found = answer(model, tokenizer, instructions, wanted, bounds, kept, progress, stop)
+    if found is None:
+        return False
+    document = dpo_comparison.assess(found, chosen, parameters.margin, parameters.seed) | {
+        "schema": 1,
+        "instructions": chosen.name,
+        "adapters": adapters,
+        "samples": parameters.compare_samples,
+        "temperature": parameters.compare_temperature,
+        "max_new_tokens": parameters.max_new_tokens,
+    }
+    write(COMPARISON, json.dumps(document, indent=1) + "\n")
+    kept.finish([one for records in found.values() for one in records])
+    return True
+
+
+def settings(*named: Any) -> str:
+    """Identifies answers: everything that decides one but instruction, adapter and temperature."""
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
