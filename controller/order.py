@@ -13,7 +13,10 @@ from remote import contract
 from remote.contract import Environment, GuardLimits, JobSpec, Preflight
 
 # The modules of the training stack, in the order in which they are worth checking.
-TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
+TRAINING = (
+    "torch", "transformers", "trl", "peft", "datasets", "accelerate",
+    "scipy", "statsmodels", "matplotlib",
+)  # fmt: skip
 LOCK = ".podctl/requirements.lock"  # inside the work folder
 PARAMETERS = ".podctl/parameters.json"
 HARD_CAP_SLACK = 7200.0  # seconds beside the jobs' budgets: boots, uploads, pulls
