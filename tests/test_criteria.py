@@ -145,6 +145,20 @@ def test_decreasing_loss_passes_and_others_do_not(tmp_path: Path) -> None:
         assert judge(tmp_path, kind="decreases", path="log.jsonl", key="loss")[0] is expected, name
 
 
+def test_rising_rewards_pass_and_others_do_not(tmp_path: Path) -> None:
+    """The test for a rise is the one for a fall, upside down, and tells of the series itself."""
+    for fall, expected in ((1.0, Verdict.FAIL), (0.0, Verdict.FAIL), (-1.0, Verdict.PASS)):
+        losses(tmp_path, noisy(200, fall))
+
+        status, tau, detail = judge(tmp_path, kind="increases", path="log.jsonl", key="loss")
+        assert status is expected, detail
+        assert expected is Verdict.FAIL or (isinstance(tau, float) and tau > 0.5)
+    losses(tmp_path, [1.0, 2.0])
+
+    found = judge(tmp_path, kind="increases", path="log.jsonl", key="loss")
+    assert found[0] is Verdict.INCONCLUSIVE
+
+
 def test_pure_noise_rarely_decreases() -> None:
     """Of 400 series without any trend about one in a hundred passes, as the level says."""
     hits = sum(bool(decreases(noisy(100, 0.0, seed)).holds) for seed in range(400))

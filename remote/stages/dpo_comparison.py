@@ -17,7 +17,7 @@ from .scoring import Record, table
 
 SYSTEMS = ("sft", "dpo")
 PARTS = ("development", "held_out")
-ROOM = 0.05  # share of wrong samples of SFT from which on DPO has to be better, not just no worse
+ROOM = 0.10  # what sampling costs SFT from which on DPO has to be better, not just no worse
 
 Found = Mapping[Way, Sequence[Record]]
 
@@ -54,10 +54,13 @@ def _part(found: Found, texts: set[str], margin: float, seed: int) -> dict[str, 
         name: _shares([rows[one] for one in rows if one.system == name and one.temperature])
         for name in SYSTEMS
     }
+    ceiling = sum(verdicts["sft"]) / len(pairs) if pairs else 0.0
     return {
         "greedy": statistics.noninferior(pairs, margin, seed)
         | {name: table(greedy[name]) for name in SYSTEMS},
-        "sampled": sampled(list(zip(shares["sft"], shares["dpo"], strict=True)), margin, seed),
+        "sampled": sampled(
+            [*zip(shares["sft"], shares["dpo"], strict=True)], ceiling, margin, seed
+        ),
     }
 
 
@@ -69,16 +72,24 @@ def _shares(passes: Sequence[Sequence[Record]]) -> list[float]:
     ]
 
 
-def sampled(pairs: statistics.Rates, margin: float, seed: int) -> dict[str, Any]:
-    """The comparison of shares; what is asked of it depends on the room that SFT left."""
+def sampled(pairs: statistics.Rates, ceiling: float, margin: float, seed: int) -> dict[str, Any]:
+    """The comparison of shares; what is asked of it depends on the room that SFT left.
+
+    That is how far SFT's sampled success lies below its greedy one, `ceiling`: what the model can
+    do and loses by chance, which is what preferences can win back.
+    """
     before = sum(one for one, _ in pairs) / len(pairs) if pairs else 0.0
-    room = 1 - before >= ROOM
-    threshold = 0.0 if room else -margin
-    asked = "better" if room else f"not worse by {margin:g}"
+    room = ceiling - before
+    better = room >= ROOM
+    threshold = 0.0 if better else -margin
     return statistics.compare_rates(pairs, threshold, seed) | {
+        "room": room,
         "rule": (
-            f"SFT's samples are wrong in {1 - before:.1%}, {'' if room else 'not '}{ROOM:g} or "
-            f"more, so DPO has to be {asked}: PASS when the interval of the lift lies above "
-            f"{threshold:+g}, FAIL when it lies below, else INCONCLUSIVE"
-        )
+            f"sampling costs SFT {room:.1%} of success; "
+            f"{'as' if better else 'were'} that {ROOM:.0%} or more, DPO "
+            f"{'has' if better else 'would have'} to be better"
+            f"{'' if better else f', and has to be no worse by {margin:g}'}: PASS when the "
+            f"interval of the lift lies above {threshold:+g}, FAIL when it lies below, else "
+            "INCONCLUSIVE"
+        ),
     }
