@@ -27,6 +27,13 @@ class Adopt(Action):
 
 
 @dataclass(frozen=True)
+class Account(Action):
+    """A pod of ours that nobody knew of: into the books, before it is ended."""
+
+    pod: str
+
+
+@dataclass(frozen=True)
 class Terminate(Action):
     pod: str
     reason: str

@@ -20,6 +20,12 @@ START_SECONDS = 120.0
 LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
 
 
+class CommandRefused(PodctlError):
+    """The agent, or the shell that should start it, says no."""
+
+    code = "agent-refused"
+
+
 class AgentClient:
     """Talks with the agent of one code package on one pod."""
 
@@ -27,6 +33,10 @@ class AgentClient:
         self._session = session
         self._layout = layout
         self._code = code
+
+    def present(self) -> bool:
+        """Whether our code is on the pod's disk."""
+        return self._session.run(["test", "-d", str(self._layout.code(self._code))]).status == 0
 
     def start(self, spec: JobSpec, *, again: bool = False) -> Status:
         """Idempotent: a job that runs already is reported, never started twice."""
@@ -66,7 +76,7 @@ class AgentClient:
     ) -> Status:
         result = self._run(words, stdin=stdin, seconds=seconds)
         if result.status != 0:
-            raise PodctlError(
+            raise CommandRefused(
                 f"the agent refuses to {words[0]}",
                 where=f"exit code {result.status}",
                 cause=clean(result.stderr[-2000:]).strip(),

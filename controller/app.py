@@ -20,14 +20,22 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
 
     A lease that was left unfinished for one of them is carried on, not rented again.
     """
-    stages = unlocked(project, select(project, names), every=ALL in names)
+    chosen = select(project, names)
     desk = Desk.of(project, options.terminal)
     with desk.owned(f"run {' '.join(names)}") as office:
-        carried = {run for lease in office.unfinished() for run in office.stages_of(lease)}
-        for lease in office.unfinished():
-            if any(stage.name in office.stages_of(lease) for stage in stages):
-                office.drive(lease, options)
-        rest = [stage for stage in stages if stage.name not in carried]
+        # First what was begun: it may be locked by now and its pod still be there.
+        begun = [
+            lease
+            for lease in office.unfinished()
+            if any(stage.name in office.stages_of(lease) for stage in chosen)
+        ]
+        carried = {name for lease in begun for name in office.stages_of(lease)}
+        for lease in begun:
+            office.drive(lease, options)
+        rest = tuple(stage for stage in chosen if stage.name not in carried)
+        if rest or not begun:
+            rest = unlocked(project, rest, office.locks(), every=ALL in names)
+        office.tell_parked()
         check_ready(project, rest)
         for group in order.groups(rest):
             lease = office.open(group, options)
@@ -45,6 +53,7 @@ def sync(project: Project, options: RunOptions) -> None:
         ]
         if not leases:
             options.terminal.say("nothing is unfinished")
+        office.tell_parked()
         failed: PodctlError | None = None
         for lease in leases:
             try:
@@ -58,13 +67,13 @@ def sync(project: Project, options: RunOptions) -> None:
 
 
 def stop(project: Project, stage: str | None, options: StopOptions) -> None:
-    """End leases early, pulling first. A lease that another podctl drives is told to end."""
+    """End leases early, pulling first; `stage` may also be a run, a lease or a pod."""
     desk = Desk.of(project, options.terminal)
     with desk.owned("stop", wait_seconds=0.0) as office:
         leases = [
             lease
             for lease in office.journal.open_leases()
-            if stage is None or stage in office.stages_of(lease) or stage == lease.id
+            if stage is None or stage in office.names_of(lease)
         ]
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")

@@ -30,6 +30,7 @@ _INTENTS: dict[type[Action], Step] = {
 _RECORDS: dict[type[Action], Step] = {
     actions.OpenGeneration: Step.GENERATION,
     actions.Adopt: Step.ADOPT,
+    actions.Account: Step.SURPLUS,
     actions.ConfirmGone: Step.GONE,
     actions.ConfirmParked: Step.PARKED,
     actions.MarkReached: Step.REACHED,
@@ -81,7 +82,7 @@ class LeaseBooks:
     def _post(self, action: Action, outcome: Outcome, data: dict[str, Any]) -> None:
         if outcome.phase != "done":
             return
-        if isinstance(action, actions.Create | actions.Adopt):
+        if isinstance(action, actions.Create | actions.Adopt | actions.Account):
             self._open(data)
         elif isinstance(action, actions.StartPod):
             self.ledger.close_all(data["pod"], data["started_at"], "restart")

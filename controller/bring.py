@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.agent_client import LOG_CHUNK, AgentClient
+from controller.declared import check_declared
 from controller.errors import ArtifactsNotSafe
 from controller.job_log import follow_log
 from controller.observed import Contact
@@ -25,7 +26,7 @@ def bring_ready(scene: Scene, agent: AgentClient, run: str) -> None:
     """
     raw = agent.document(run, READY)
     if raw:
-        report = _pull(scene, run, _manifest(raw, run, final=False))
+        report = _pull(scene, run, _manifest(scene, raw, run, final=False))
         if report.files:
             scene.tell(f"{run}: pulled {report.files} finished files, {report.bytes / 1e6:.2f} MB")
 
@@ -53,7 +54,7 @@ def bring(scene: Scene, agent: AgentClient, run: str, contact: Contact) -> dict[
             cause="it was changed after the job's end, or the volume lost a write",
             hint="podctl sync",
         )
-    manifest = _manifest(raw, run, final=True)
+    manifest = _manifest(scene, raw, run, final=True)
     report = _pull(scene, run, manifest)
     folder.keep(MANIFEST, raw)
     folder.keep("exit.json", contract.dump(status.exit))
@@ -78,7 +79,7 @@ def _summary(ended: Exit, report: PullReport, sha256: str, files: int) -> dict[s
     }
 
 
-def _manifest(raw: bytes, run: str, *, final: bool) -> Manifest:
+def _manifest(scene: Scene, raw: bytes, run: str, *, final: bool) -> Manifest:
     try:
         manifest = contract.load(Manifest, raw)
     except ContractError as error:
@@ -87,6 +88,7 @@ def _manifest(raw: bytes, run: str, *, final: bool) -> Manifest:
         ) from error
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
+    check_declared((entry.path for entry in manifest.files), scene.stages[run].outputs)
     return manifest
 
 
@@ -101,4 +103,4 @@ def _pull(scene: Scene, run: str, manifest: Manifest) -> PullReport:
 def _rest_of_log(scene: Scene, agent: AgentClient, run: str, size: int) -> None:
     path = scene.project.job_log(run)
     for _ in range(size // LOG_CHUNK + 1):
-        follow_log(agent, run, path, size)
+        follow_log(agent, run, path, size, scene.secrets(run))

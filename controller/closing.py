@@ -15,7 +15,8 @@ from controller.actions import (
 from controller.observed import Observed
 from controller.policy import Policy
 from controller.providers import PodStatus
-from controller.renting import blind_wait
+from controller.rental import RunFacts
+from controller.renting import blind_wait, end_stray
 
 
 def close(seen: Observed, policy: Policy) -> Action:
@@ -37,16 +38,23 @@ def close(seen: Observed, policy: Policy) -> Action:
 
 def _disposal(seen: Observed, policy: Policy) -> str:
     rental = seen.rental
-    if rental.abandon:
+    if rental.abandon or not any(_left_something(run) for run in rental.runs):
         return "terminate"
     if rental.unpulled:  # never give up what is only there
-        return "park"
+        return "park" if rental.keeps_disk else "keep"
+    if rental.stop == "park" and not rental.keeps_disk:
+        return "terminate"
     if rental.stop:
         return rental.stop
-    if not any(run.started for run in rental.runs):
-        return "terminate"
     passed = all(run.outcome == "passed" for run in rental.runs)
-    return policy.on_success if passed else policy.on_failure
+    wish = policy.on_success if passed else policy.on_failure
+    # Without a volume there is nothing that parking would keep.
+    return "terminate" if wish == "park" and not rental.keeps_disk else wish
+
+
+def _left_something(run: RunFacts) -> bool:
+    """Whether anything of the run can be on the pod at all."""
+    return run.started and run.outcome != "pod-lost"
 
 
 def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
@@ -72,7 +80,7 @@ def _sweep(seen: Observed, policy: Policy) -> Action:
     if seen.listing is None:
         return blind_wait(seen, policy, "for a last clean listing")
     for pod in seen.ours():
-        return Terminate(pod.id, "left over")
+        return end_stray(seen, pod.id, "left over")
     if seen.rental.ambiguous or seen.rental.unsettled:
         since = seen.probing_since if seen.probing_since is not None else seen.now
         if seen.listing.started - since < policy.settle:

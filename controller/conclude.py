@@ -10,6 +10,7 @@ from typing import Any
 
 from controller import certificate, safekeeping, statement
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
+from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
 from controller.lineage import in_order
@@ -19,7 +20,7 @@ from jobs import criteria
 from jobs.criteria import Finding, Verdict
 from jobs.opening import opens
 from jobs.stage import Stage
-from remote.contract import Manifest
+from remote.contract import FileEntry, Manifest
 from state.database import backup
 from state.durable import sync_folder
 
@@ -47,7 +48,17 @@ def _findings(scene: Scene, run: str) -> tuple[Finding, ...]:
     return (
         *criteria.evaluate(scene.stages[run].criteria, folder.files),
         _all_open(folder, paths),
+        _all_here(manifest),
     )
+
+
+def _all_here(manifest: Manifest | None) -> Finding:
+    """A link or a name that cannot travel is a declared output that is only on the pod."""
+    title = "every declared output could travel"
+    unfit = manifest.unfit if manifest else ("there is no manifest",)
+    if unfit:
+        return Finding(title, Verdict.FAIL, len(unfit), clean_line("; ".join(unfit[:5])))
+    return Finding(title, Verdict.PASS, 0, "none was left behind")
 
 
 def _all_open(folder: RunFolder, paths: list[str]) -> Finding:
@@ -73,6 +84,7 @@ def lock(scene: Scene, run: str) -> dict[str, Any]:
         found = _certificate(scene, run, stage, manifest)
     safekeeping.release(scene.project.root, found)  # an earlier try may have come as far as that
     for entry in manifest.files:
+        _keep_aside(scene, run, entry)
         _install(folder.files / entry.path, scene.project.root / entry.path)
     safekeeping.set_aside(scene.project.root, found, scene.project.state_dir / "aside" / run)
     problems = safekeeping.verify_artifacts(scene.project.root, found)
@@ -98,6 +110,19 @@ def _state_plan(scene: Scene, name: str) -> None:
         if name in names and all(one in locks for one in names):
             path = statement.write(scene.project.root, plan, {one: locks[one] for one in names})
             scene.tell(f"{plan} is whole: {path.relative_to(scene.project.root)}")
+
+
+def _keep_aside(scene: Scene, run: str, entry: FileEntry) -> None:
+    """What stands under the artifact's name and is something else moves aside, never away."""
+    target = scene.project.root / entry.path
+    if not target.exists() or safekeeping.hash_file(target) == (entry.size, entry.sha256):
+        return
+    aside = scene.project.state_dir / "aside" / run / entry.path
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    while aside.exists():
+        aside = aside.with_name(aside.name + "~")
+    target.rename(aside)
+    scene.tell(f"{entry.path} was another file: it is in {aside.relative_to(scene.project.root)}")
 
 
 def _install(source: Path, target: Path) -> None:

@@ -61,7 +61,7 @@ def quote(provider: Provider, stages: Sequence[Stage], shape: Shape, policy: Pol
         )
     available = [one for one in offers if one.availability != "NONE"] or list(offers)
     disk = shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
-    volume = shape.volume_gb or max(stage.hardware.volume_gb for stage in stages)
+    volume = order.volume_gb(stages, shape)
     hours = sum(stage.hours for stage in stages)
     limits = order.guard_limits(stages, policy.boot + BOOT_SLACK)
     return Quote(

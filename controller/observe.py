@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.agent_client import AgentClient, guard_report
+from controller.agent_client import AgentClient, CommandRefused, guard_report
 from controller.errors import ConnectionLost, PodctlError
 from controller.job_log import follow_log
 from controller.link import endpoint_of, refused
@@ -41,6 +41,7 @@ class Eyes:
         unclear = rental.unsettled or rental.ambiguous
         silent = rental.pod is not None and not (contact and contact.reached)
         unarmed = bool(contact and contact.reached and not (contact.guard and contact.guard.armed))
+        mute = bool(contact and contact.reached and contact.status is None)
         alive = pod is not None and pod.status is not PodStatus.EXITED
         return Observed(
             rental=rental,
@@ -51,6 +52,7 @@ class Eyes:
             probing_since=memory.hold("probing", unclear, now),
             pod_since=memory.hold(f"alive {rental.pod}", alive, now),
             silent_since=memory.hold("silent", silent and endpoint_of(pod) is not None, now),
+            mute_since=memory.hold("mute", mute, now),
             missing_since=memory.hold(f"missing {rental.pod}", absent, now),
             blind_since=memory.hold("blind", self._listing is None, now),
             guard_since=memory.hold("unarmed", unarmed, now),
@@ -92,11 +94,26 @@ class Eyes:
                 self.scene.memory.refused = f"{error.what} {error.cause}".strip()
             return
         self.scene.memory.refused = None
+        pods = self._with_hidden(rental, pods)
         self._listing = Listing(now, pods)
         self.scene.memory.listed.update(pod.id for pod in pods)
         for pod in pods:
             if pod.id == rental.pod:
                 self.scene.sightings.see(f"pod:{pod.id}", "provider", pod_sighting(pod))
+
+    def _with_hidden(self, rental: Rental, pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+        """Add pods that we know of, that the listing does not show, and that are there by id."""
+        listed = {pod.id for pod in pods}
+        known = {rental.pod, *(debt.pod for debt in rental.debts)} - {None} - listed
+        found = []
+        for pod_id in sorted(one for one in known if one is not None):
+            try:
+                pod = self.scene.provider.get(pod_id)
+            except ProviderError:
+                continue  # the listing alone is what there is
+            if pod is not None and pod.status is not PodStatus.TERMINATED:
+                found.append(pod)
+        return (*pods, *found)
 
     def _quote(self, rental: Rental, now: float) -> tuple[Offer, ...] | None:
         if rental.pod is not None or rental.current is None:
@@ -143,7 +160,13 @@ class Eyes:
         if run.uploaded_to != pod:
             return Contact(True, guard=guard_report(session, layout))
         agent = AgentClient(session, layout, run.code)
-        status = agent.status(run.run)
+        try:
+            status = agent.status(run.run)
+        except CommandRefused:
+            if agent.present():
+                raise
+            return Contact(True, forgotten=True, error="our code is not on the pod any more")
         self.scene.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
-        follow_log(agent, run.run, self.scene.project.job_log(run.run), status.log_size)
+        path = self.scene.project.job_log(run.run)
+        follow_log(agent, run.run, path, status.log_size, self.scene.secrets(run.run))
         return Contact(True, status=status, guard=status.guard)

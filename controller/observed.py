@@ -30,6 +30,7 @@ class Contact:
     guard: GuardReport | None = None
     error: str = ""
     refused: bool = False  # the host is not the one we pinned, or refuses our key
+    forgotten: bool = False  # it answers, and our code is not on its disk any more
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Observed:
     probing_since: float | None = None  # entered the probe of an unanswered create
     pod_since: float | None = None  # first saw the present pod alive
     silent_since: float | None = None  # SSH has not answered
+    mute_since: float | None = None  # sshd answers, the agent does not
     missing_since: float | None = None  # the pod is in no listing
     blind_since: float | None = None  # the provider has not answered
     guard_since: float | None = None  # reached, and the guard is not armed

@@ -26,7 +26,7 @@ from controller.policy import Policy
 from controller.progress_page import refresh
 from controller.project import Project
 from controller.providers import Provider
-from controller.rental import fold
+from controller.rental import Rental, fold
 from controller.scene import Scene, pinned, unpinned
 from controller.terminal import Terminal
 from controller.view import View
@@ -35,7 +35,7 @@ from state.database import installation
 from state.errors import OwnedElsewhere
 from state.journal import Journal, Lease
 from state.ledger import Ledger
-from state.locks import Locks
+from state.locks import Locks, StageLock
 from state.owner import Owner, acquire
 from state.sightings import Sightings
 
@@ -93,13 +93,40 @@ class Office:
     def stages_of(self, lease: Lease) -> tuple[str, ...]:
         return tuple(run.stage for run in self.journal.runs(lease=lease.id))
 
+    def names_of(self, lease: Lease) -> set[str]:
+        """Everything that a user may call the lease by: itself, its stages, runs and pods."""
+        rental = self._rental(lease)
+        runs = {name for run in rental.runs for name in (run.run, run.stage)}
+        return {lease.id, *runs, *rental.pods}
+
+    def locks(self) -> dict[str, StageLock]:
+        """The locks in force by the database's record."""
+        return {lock.stage: lock for lock in Locks(self.owner.connection).all()}
+
+    def tell_parked(self) -> None:
+        """Pods that wait for the user, and what their disks cost."""
+        for lease in self.journal.open_leases():
+            rental = self._rental(lease)
+            if self._resting(lease) and rental.pod is not None:
+                rate = sum(
+                    one.usd_per_hour
+                    for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
+                )
+                self.desk.terminal.say(
+                    f"pod {rental.pod} of {rental.runs[0].run} is still there: ${24 * rate:.2f} "
+                    f"a day; podctl stop {rental.runs[0].run} --terminate ends it"
+                )
+
+    def _rental(self, lease: Lease) -> Rental:
+        runs = [(run.id, run.stage) for run in self.journal.runs(lease=lease.id)]
+        return fold(lease.id, runs, self.journal.ops(lease.id))
+
     def unfinished(self) -> tuple[Lease, ...]:
         """Open leases that have something left to do; parked ones wait for the user."""
         return tuple(lease for lease in self.journal.open_leases() if not self._resting(lease))
 
     def _resting(self, lease: Lease) -> bool:
-        runs = [(run.id, run.stage) for run in self.journal.runs(lease=lease.id)]
-        rental = fold(lease.id, runs, self.journal.ops(lease.id))
+        rental = self._rental(lease)
         kept = lease.data.get("on_success") == "keep" and not rental.debts
         return rental.current is None and not rental.stop and (rental.parked or kept)
 
@@ -191,8 +218,9 @@ class Office:
             boot=float(str(data.get("boot", pod.boot_minutes * 60.0))),
             on_success=str(data.get("on_success", pod.on_success)),
             on_failure=str(data.get("on_failure", pod.on_failure)),
+            rents=not data.get("adopted", False),
         )
-        if self.desk.provider.name == "emulator":
+        if self.desk.provider.name == "emulator":  # the same cloud, nearer
             return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0)
         return policy
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from urllib.parse import urlsplit
 
 from controller.memory import needed_gb
 from controller.providers import Hardware, Offer, PodSpec
@@ -73,6 +74,13 @@ def guard_limits(stages: Sequence[Stage], boot_grace: float) -> GuardLimits:
     return GuardLimits(boot_grace=boot_grace, idle=1200.0, hard_cap=budget + HARD_CAP_SLACK)
 
 
+def volume_gb(stages: Sequence[Stage], shape: Shape) -> int:
+    """The pod's own volume: none on a CPU pod, none beside a network volume, which bills apart."""
+    if stages[0].hardware.cpu is not None or shape.network_volume_id is not None:
+        return 0
+    return shape.volume_gb or max(stage.hardware.volume_gb for stage in stages)
+
+
 def pod_spec(
     stages: Sequence[Stage],
     offer: Offer,
@@ -86,8 +94,6 @@ def pod_spec(
 ) -> PodSpec:
     """The create call. Name and environment carry the nonce, so that a lost answer can be found."""
     disk = max(stage.hardware.disk_gb for stage in stages)
-    volume = max(stage.hardware.volume_gb for stage in stages)
-    persistent = offer.kind == "gpu" and shape.network_volume_id is None
     first = stages[0]
     return PodSpec(
         name=f"podctl-{first.name}"[: MAX_NAME - len(nonce) - 1] + f"-{nonce}",
@@ -103,7 +109,7 @@ def pod_spec(
             contract.ENV_MOUNT: shape.mount,
         },
         disk_gb=shape.disk_gb or disk,
-        volume_gb=(shape.volume_gb or volume) if persistent else 0,
+        volume_gb=volume_gb(stages, shape),
         mount_path=shape.mount,
         network_volume_id=shape.network_volume_id,
         data_centers=shape.data_centers or first.hardware.data_centers,
@@ -135,6 +141,11 @@ def job_spec(
             lock=_lock(stage.environment), provides=TRAINING if training else ()
         ),
     )
+
+
+def is_emulated(api_base: str) -> bool:
+    """A cloud on this machine is the embedded one, under whichever provider's name."""
+    return (urlsplit(api_base).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
 def _lock(need: EnvironmentNeed) -> str | None:

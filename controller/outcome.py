@@ -68,7 +68,7 @@ def _failure(scene: Scene, run: str, outcome: str, why: str) -> PodctlError:
     stage = scene.stages[run].name
     folder = str(scene.project.run_dir(run))
     kinds: dict[str, tuple[type[PodctlError], str]] = {
-        "criteria": (VerificationFailed, f"podctl status {stage}; podctl logs {stage}"),
+        "criteria": (VerificationFailed, f"podctl logs {stage}; change the stage and run it again"),
         "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
         "refused": (Refused, "podctl doctor"),
         "stopped": (PodctlError, f"podctl run {stage}"),
@@ -76,4 +76,6 @@ def _failure(scene: Scene, run: str, outcome: str, why: str) -> PodctlError:
     kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}"))
     if "budget" in why:
         kind, hint = BudgetRefused, "raise budget.run_usd, or lower the stage's hours"
+    if "guard" in why:
+        hint = f"podctl run {stage} --unguarded accepts it"
     return kind(f"{run}: {outcome}", where=folder, cause=why, hint=hint)

@@ -85,6 +85,9 @@ class Hands:
     def adopt(self, action: actions.Adopt) -> Outcome:
         return Outcome(data=self._bill(self._listed(action.pod)))
 
+    def account(self, action: actions.Account) -> Outcome:
+        return Outcome(data=self._bill(self._listed(action.pod)))
+
     def _bill(self, pod: Pod) -> dict[str, Any]:
         """What the ledger needs to know of a pod that begins to bill."""
         run, stage = self._serving()
@@ -94,6 +97,7 @@ class Hands:
             "usd_per_hour": pod.usd_per_hour or self.scene.rental().quoted_usd_per_hour,
             "disk_gb": pod.disk_gb,
             "volume_gb": pod.volume_gb,
+            "network_volume": pod.network_volume_id,
             "started_at": pod.created_at or self.scene.clock.wall(),
             "for_run": run,
             "stage": stage,
@@ -156,8 +160,32 @@ class Hands:
         return Outcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
 
     def _end_of(self, pod: str) -> float:
-        """When the provider took our word, else now: it ended without us."""
-        return self.scene.memory.ended.get(pod, self.scene.clock.wall())
+        """When the provider took our word; else, for an end without us, as its bill has it."""
+        if pod in self.scene.memory.ended:
+            return self.scene.memory.ended[pod]
+        return self._billed_until(pod) or self.scene.clock.wall()
+
+    def _billed_until(self, pod: str) -> float | None:
+        """The end of the open compute interval by the provider's bill; None when it says nothing.
+
+        The bill may be late: then the interval ends too early, and `cost --reconcile` says so.
+        """
+        intervals = self.scene.ledger.intervals(pod_id=pod)
+        compute = [one for one in intervals if one.kind == "compute"]
+        last = next((one for one in compute if one.open), None)
+        now = self.scene.clock.wall()
+        if last is None or last.usd_per_hour <= 0:
+            return None
+        try:
+            records = self.scene.provider.billing(compute[0].started_at - 3600.0, now + 3600.0)
+        except ProviderError:
+            return None
+        billed = sum(one.compute_usd for one in records if one.pod_id == pod)
+        booked = sum(
+            one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
+        )
+        hours = (billed - booked) / last.usd_per_hour
+        return min(now, last.started_at + hours * 3600.0) if hours > 0 else None
 
     def mark_reached(self, _: actions.MarkReached) -> Outcome:
         return Outcome()
@@ -180,7 +208,7 @@ class Hands:
 
     def start_job(self, action: actions.StartJob) -> Outcome:
         stage = self.scene.stages[action.run]
-        emulated = self.scene.provider.name == "emulator"
+        emulated = order.is_emulated(self.scene.shape.api_base)
         spec = order.job_spec(stage, action.run, self._code(action.run), emulated=emulated)
         pod = self._present()
         try:
@@ -266,6 +294,7 @@ def _explained(error: PodctlError) -> str:
 _METHODS: dict[type[Action], Callable[..., Outcome]] = {
     actions.OpenGeneration: Hands.open_generation,
     actions.Create: Hands.create,
+    actions.Account: Hands.account,
     actions.Adopt: Hands.adopt,
     actions.Terminate: Hands.terminate,
     actions.StopPod: Hands.stop_pod,

@@ -33,7 +33,7 @@ from controller.observed import Observed
 from controller.policy import Policy
 from controller.providers import Pod, PodStatus
 from controller.rental import Debt, RunFacts
-from controller.renting import blind_wait, rent
+from controller.renting import blind_wait, end_stray, rent
 
 _BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the console"
 
@@ -64,7 +64,7 @@ def _pay_debts(seen: Observed, policy: Policy) -> Action | None:
     if seen.rental.pod is not None:
         for pod in seen.ours():
             if pod.id != seen.rental.pod:
-                return Terminate(pod.id, "surplus: a second pod of this lease appeared")
+                return end_stray(seen, pod.id, "surplus: a second pod of this lease appeared")
     return None
 
 
@@ -90,29 +90,29 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
 
 
 def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
-    rental = seen.rental
+    rental, pod = seen.rental, seen.pod
+    limit = policy.max_usd_per_hour or rental.quoted_usd_per_hour * policy.price_tolerance
+    if pod is not None and limit and pod.usd_per_hour > limit and not run.started:
+        return _replace(seen, policy, f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h")
     if run.pulled:  # nothing more is needed of the pod for this run
         return _conclude(run)
     if (blocked := run.broken or rental.refused) and not run.started:
         return Finish(run.run, "refused", blocked)
-    if rental.abandon and (seen.pull_failures or seen.contact is None or not seen.contact.reached):
+    answers = seen.contact is not None and seen.contact.status is not None
+    if rental.abandon and (seen.pull_failures or not answers):
         return Finish(run.run, "abandoned", rental.abandon)
     if seen.contact is not None and seen.contact.reached:
         return _with_agent(seen, policy, run)
     if seen.listing is None:
         return blind_wait(seen, policy, "for the provider")
-    pod = seen.pod
     if pod is None:
         return _missing(seen, policy, run)
     if rental.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
-    limit = policy.max_usd_per_hour or rental.quoted_usd_per_hour * policy.price_tolerance
-    if limit and pod.usd_per_hour > limit and not run.started:
-        return _replace(seen, f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h")
     if pod.status is PodStatus.EXITED:
         return _exited(seen, policy, run, pod)
     if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
-        return _replace(seen, f"the provider reports {pod.status}")
+        return _replace(seen, policy, f"the provider reports {pod.status}")
     if not pod.ready or pod.endpoint is None:
         return _booting(seen, policy)
     return _silent(seen, policy, run)
@@ -125,8 +125,7 @@ def _missing(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
     if run.started:
         return Finish(run.run, "pod-lost", "the pod disappeared at the provider")
-    assert seen.rental.pod is not None
-    return ConfirmGone(seen.rental.pod)
+    return _replace(seen, policy, "the provider does not show it")
 
 
 def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
@@ -140,7 +139,7 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     if rental.pod_starts + rental.pod_start_failures < policy.pod_starts:
         return StartPod(pod.id)
     if not run.started:
-        return _replace(seen, "it is stopped and does not start again")
+        return _replace(seen, policy, "it is stopped and does not start again")
     return Leave(
         "artifacts-not-safe",
         f"Pod {pod.id} is stopped and cannot be started; what it holds is only there.",
@@ -152,7 +151,7 @@ def _booting(seen: Observed, policy: Policy) -> Action:
     since = seen.pod_since if seen.pod_since is not None else seen.now
     if seen.now - since < policy.boot:
         return Wait(policy.poll_boot, "for the pod to boot")
-    return _replace(seen, "it did not boot in time")
+    return _replace(seen, policy, "it did not boot in time")
 
 
 def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
@@ -163,7 +162,7 @@ def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     since = seen.silent_since if seen.silent_since is not None else seen.now
     silent = seen.now - since
     if not rental.reached and not run.started and silent > policy.ssh:
-        return _replace(seen, "its SSH never answered")
+        return _replace(seen, policy, "its SSH never answered")
     if silent > policy.lost:
         return Leave(
             "connection-lost",
@@ -174,11 +173,11 @@ def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return Wait(policy.poll_boot, "for SSH to answer")
 
 
-def _replace(seen: Observed, why: str) -> Action:
+def _replace(seen: Observed, policy: Policy, why: str) -> Action:
     """Another pod, if nothing of value can be on this one."""
     rental = seen.rental
     assert rental.pod is not None
-    if rental.unpulled:
+    if rental.unpulled or not policy.rents:
         return Leave(
             "artifacts-not-safe",
             f"Pod {rental.pod}: {why}; what the job wrote may be only there.",
@@ -195,13 +194,30 @@ def _with_agent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return MarkReached(rental.pod)
     if rental.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
-    if not rental.unguarded and not (contact.guard and contact.guard.armed):
+    if contact.forgotten and run.started:
+        return Finish(run.run, "pod-lost", "the pod's disk no longer has the run")
+    unarmed = not rental.unguarded and not (contact.guard and contact.guard.armed)
+    if unarmed and not run.started:  # a job that runs already is not helped by asking
         return _unguarded(seen, policy)
     if run.uploaded_to != rental.pod:
         return Upload(run.run)
     if contact.status is None:
-        return Wait(policy.poll, "for the agent to answer")
+        return _mute(seen, policy)
     return _with_job(seen, policy, run)
+
+
+def _mute(seen: Observed, policy: Policy) -> Action:
+    """sshd answers and the agent does not."""
+    assert seen.contact is not None
+    since = seen.mute_since if seen.mute_since is not None else seen.now
+    if seen.now - since < policy.lost:
+        return Wait(policy.poll, "for the agent to answer")
+    return Leave(
+        "connection-lost",
+        f"The agent on pod {seen.rental.pod} gives no answer that makes sense: "
+        f"{seen.contact.error}",
+        "podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
+    )
 
 
 def _unguarded(seen: Observed, policy: Policy) -> Action:
@@ -250,10 +266,12 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         assert ended is not None
         if run.started:
             return Disqualify(run.run, ended.detail)
-        return _replace(seen, f"preflight: {ended.detail}")
+        return _replace(seen, policy, f"preflight: {ended.detail}")
     if seen.now < seen.pull_retry_at:
         return Wait(seen.pull_retry_at - seen.now, "before pulling again")
-    if seen.pull_failures >= policy.pull_tries and not seen.rental.abandon:
+    if seen.pull_failures >= policy.pull_tries and seen.rental.stop:
+        return Finish(run.run, "unpulled", "what could not be brought here stays on its disk")
+    if seen.pull_failures >= policy.pull_tries:
         return Leave(
             "artifacts-not-safe",
             f"Not every artifact of {run.stage} could be brought here and verified; "

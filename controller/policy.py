@@ -22,6 +22,7 @@ class Policy:
     generations: int = 4  # pods in one lease, one after the other
     restarts: int = 3  # attempts at one job
     pull_tries: int = 4
+    rents: bool = True  # False: an adopted pod is never replaced by another
     on_success: str = "terminate"  # terminate | park | keep
     on_failure: str = "park"
     max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance

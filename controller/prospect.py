@@ -107,7 +107,7 @@ def _prospect(
         stages=tuple(stage.name for stage in group),
         image=shape.image,
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
-        volume_gb=shape.volume_gb or max(stage.hardware.volume_gb for stage in group),
+        volume_gb=order.volume_gb(group, shape),
         on_success=pod.on_success,
         on_failure=pod.on_failure,
         locked=tuple(stage.name for stage in group if stage.name in locks),

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from controller import certificate
+from controller import certificate, snapshot
 from controller.deliver import secrets_of
-from controller.errors import Locked, NotFound
+from controller.errors import Locked, NotFound, VerificationFailed
 from controller.plan_page import moment
 from controller.project import Project
 from controller.stages import missing_inputs, stood_in
 from jobs.stage import Stage
+from state.locks import StageLock
 
 
-def unlocked(project: Project, stages: Sequence[Stage], *, every: bool) -> tuple[Stage, ...]:
-    """The stages that may run. A locked one is refused; `all` passes over it."""
+def unlocked(
+    project: Project, stages: Sequence[Stage], recorded: Mapping[str, StageLock], *, every: bool
+) -> tuple[Stage, ...]:
+    """The stages that may run. A locked one is refused; `all` passes over it.
+
+    Raises: Locked; VerificationFailed when the record says locked and the certificate is gone.
+    """
     locks = certificate.read_all(project.root)
+    for stage in stages:
+        if stage.name in recorded and stage.name not in locks:
+            raise VerificationFailed(
+                f"{stage.name} is locked and its certificate is gone",
+                where=f"locks/{stage.name}.json",
+                cause=f"it was locked by {recorded[stage.name].run}; a file does not unlock it",
+                hint=f"restore the file, or podctl unlock {stage.name} --reason …",
+            )
     done = [stage for stage in stages if stage.name in locks]
     if done and (not every or len(done) == len(stages)):
         raise _locked(locks[done[0].name], done[0])
@@ -46,6 +60,7 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> None:
                     hint=f"podctl run {need} {stage.name}",
                 )
         secrets_of(stage)
+        _check_sendable(project, stage)
         for missing in missing_inputs(project, stage):
             if missing.made_by not in coming:
                 maker = f"{missing.made_by} makes it" if missing.made_by else "no stage makes it"
@@ -57,3 +72,12 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> None:
                     hint=first,
                 )
         coming.add(stage.name)
+
+
+def _check_sendable(project: Project, stage: Stage) -> None:
+    """What is here of the inputs may be sent. Raises LikelySecret, UsageError."""
+    upload = project.config.upload
+    here = [path for path in stage.inputs if (project.root / path).exists()]
+    snapshot.take(
+        project.root, (*here, *upload.include), allow=("**",) if upload.allow_secrets else ()
+    )

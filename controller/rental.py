@@ -20,6 +20,7 @@ class Step(StrEnum):
     GENERATION = "generation"  # note {number, nonce}
     CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
     ADOPT = "adopt"  # note {pod}
+    SURPLUS = "surplus"  # note {pod}: one that nobody asked for, in the books before it is ended
     REACHED = "reached"  # note {pod}: SSH answered once
     TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
     GONE = "gone"  # note {pod, ended_at}: the provider confirms
@@ -104,6 +105,7 @@ class Rental:
     pod_start_failures: int = 0
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
+    keeps_disk: bool = True  # the present pod has a volume, which parking keeps
     unguarded: bool = False
     refused: str | None = None  # why nothing more is to be tried
     stop: str | None = None  # terminate | park: the user's wish
@@ -195,7 +197,9 @@ def _create_fail(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 def _have_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     pod = data["pod"]
     pods = rental.pods if pod in rental.pods else (*rental.pods, pod)
-    return {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
+    keeps = data.get("volume_gb", 1) > 0 or bool(data.get("network_volume"))
+    found = {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
+    return found | {"keeps_disk": keeps}
 
 
 def _adopted(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,6 +248,9 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.CREATE, "done"): _have_pod,
     (Step.CREATE, "fail"): _create_fail,
     (Step.ADOPT, "note"): _adopted,
+    (Step.SURPLUS, "note"): lambda rental, data: {
+        "pods": rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
+    },
     (Step.REACHED, "note"): _set(reached=True),
     (Step.TERMINATE, "intent"): lambda rental, data: _owe(rental, data, clean=False),
     (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from controller.actions import (
+    Account,
     Action,
     Adopt,
     Create,
     Finish,
     Leave,
     OpenGeneration,
+    Terminate,
     Wait,
 )
 from controller.observed import Observed
@@ -34,6 +36,8 @@ def rent(seen: Observed, policy: Policy) -> Action:
         return Finish(current.run, "stopped", "ended by the user")
     if current.started and not current.pulled:
         return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
+    if not policy.rents and not (rental.unsettled and not rental.had_pod):
+        return Finish(current.run, "pod-lost", "the adopted pod is gone; nothing else is rented")
     if rental.refused:
         return Finish(current.run, "refused", rental.refused)
     if rental.had_pod and rental.generation >= policy.generations:
@@ -43,6 +47,11 @@ def rent(seen: Observed, policy: Policy) -> Action:
     if rental.unsettled:
         return _probe(seen, policy)
     return _next_offer(seen, policy, current)
+
+
+def end_stray(seen: Observed, pod: str, why: str) -> Action:
+    """End a pod of ours that was never the lease's own; what it cost is written down first."""
+    return Terminate(pod, why) if pod in seen.rental.pods else Account(pod)
 
 
 def _probe(seen: Observed, policy: Policy) -> Action:
@@ -61,6 +70,8 @@ def _probe(seen: Observed, policy: Policy) -> Action:
 def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Action:
     rental = seen.rental
     assert current is not None
+    if not policy.rents:
+        return Finish(current.run, "pod-lost", "the adopted pod is not to be found")
     if seen.now < seen.throttled_until:
         return Wait(seen.throttled_until - seen.now, "because the provider asked us to slow down")
     if seen.offers is None:

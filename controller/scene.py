@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,6 +70,11 @@ class Scene:
         """The lease's facts, folded from the journal."""
         runs = ((run, stage.name) for run, stage in self.stages.items())
         return fold(self.lease, runs, self.journal.ops(self.lease))
+
+    def secrets(self, run: str) -> tuple[str, ...]:
+        """The values that the run's job may know and nobody else."""
+        names = self.stages[run].secrets
+        return tuple(os.environ[name] for name in names if os.environ.get(name))
 
     @property
     def stage_list(self) -> tuple[Stage, ...]:

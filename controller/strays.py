@@ -141,6 +141,7 @@ def adopt(journal: Journal, project: Project, stage: Stage, pod: Pod, api_base: 
     lease = journal.open_lease(
         {
             "cap_usd": project.budgets().run_usd,
+            "adopted": True,
             "on_success": "park",
             "on_failure": "park",
             "settle": project.config.pod.settle_seconds,

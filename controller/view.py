@@ -89,6 +89,8 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"renting {where} at ${offer.usd_per_hour:.2f}/h"
         case actions.Adopt(pod):
             return f"found pod {pod} of an unanswered create: carrying on with it"
+        case actions.Account(pod):
+            return f"pod {pod} carries our mark and nobody asked for it: into the books"
         case actions.Terminate(pod, reason):
             return f"terminating pod {pod} ({reason})"
         case actions.ConfirmGone(pod):

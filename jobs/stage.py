@@ -15,7 +15,20 @@ def _inside_project(path: str) -> str:
     return path
 
 
+# podctl's and git's own: no stage may declare them as its outputs.
+RESERVED = (".git", ".podctl", "locks", "podctl.toml", "status.md")
+
+
+def _not_reserved(pattern: str) -> str:
+    """An output glob that cannot lead into what podctl or git own."""
+    first = pattern.casefold().removeprefix("./").split("/")[0]
+    if first in RESERVED:
+        raise ValueError(f"must not lead into {', '.join(RESERVED)}")
+    return pattern
+
+
 ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside_project)]
+OutputGlob = Annotated[ProjectPath, AfterValidator(_not_reserved)]
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
@@ -79,7 +92,7 @@ class Stage(Model):
     command: tuple[str, ...] = Field(min_length=1)  # argv in the work folder
     needs: tuple[StageName, ...] = ()  # must be locked before
     inputs: tuple[ProjectPath, ...] = ()  # sent; same relative path on the pod
-    outputs: tuple[ProjectPath, ...] = Field(min_length=1)  # globs; same path at home
+    outputs: tuple[OutputGlob, ...] = Field(min_length=1)  # globs; same path at home
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     hardware: HardwareNeed = HardwareNeed()
     environment: EnvironmentNeed = EnvironmentNeed()

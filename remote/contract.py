@@ -62,6 +62,7 @@ class Manifest:
     attempt: int
     final: bool
     files: tuple[FileEntry, ...]
+    unfit: tuple[str, ...] = ()  # declared outputs that cannot travel, as ASCII: links, bad names
     schema: int = SCHEMA
 
 

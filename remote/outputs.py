@@ -80,6 +80,36 @@ def find(work: Path, patterns: tuple[str, ...]) -> dict[str, Found]:
     return dict(sorted(found.items()))
 
 
+def unfit(work: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Declared outputs that cannot travel, escaped to ASCII and with the reason; at most 100.
+
+    A link to what is itself an output loses nothing, so it is not among them.
+    """
+    expressions = [matcher(p) for p in patterns]
+    whole = find(work, patterns)
+    found = set()
+    for start in sorted({_literal(p) for p in patterns}):
+        for place, folders, names in os.walk(work / start, followlinks=False):
+            for name in (*names, *folders):
+                path = Path(place, name)
+                text = str(path.relative_to(work))
+                if any(e.fullmatch(text) for e in expressions) and text not in whole:
+                    found.update(_why_unfit(work, path, text, whole))
+    return tuple(sorted(found)[:100])
+
+
+def _why_unfit(work: Path, path: Path, text: str, whole: dict[str, Found]) -> list[str]:
+    if text.split("/")[0] == OURS:
+        return []
+    if path.is_symlink():
+        target = os.path.relpath(os.path.realpath(path), os.path.realpath(work))
+        inside = target in whole or any(one.startswith(f"{target}/") for one in whole)
+        return [] if inside else [f"{text!a}: a symbolic link"]
+    if path.is_dir():
+        return []
+    return [f"{text!a}: {'a name that cannot travel' if path.is_file() else 'no file'}"]
+
+
 def missing(patterns: tuple[str, ...], paths: list[str]) -> list[str]:
     """The patterns that no file matches."""
     return [p for p in patterns if not any(matcher(p).fullmatch(path) for path in paths)]

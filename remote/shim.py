@@ -176,7 +176,11 @@ class Shim:
         self._enter("hashing", "hashing the outputs")
         self.lease.hashing()
         outcome, entries = self._entries(outcome)
-        final = Manifest(self.spec.run, self.attempt, True, entries)
+        try:
+            unfit = outputs.unfit(self.work, self.spec.outputs)
+        except outputs.TooMany:
+            unfit = ()  # the outcome says so already
+        final = Manifest(self.spec.run, self.attempt, True, entries, unfit)
         data = dump(final)
         self._keep_trying(partial(durable.write, self.run / "manifest.json", data))
         record = Exit(

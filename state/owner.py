@@ -103,7 +103,27 @@ def _next_epoch(connection: sqlite3.Connection) -> int:
 
 
 def holder(folder: Path) -> Holder | None:
-    """Who said that it drives `folder`; None when nobody did, or it cannot be read."""
+    """Who drives `folder` now; None when nobody holds the lock, or it does not say who."""
+    return _named(folder) if _held(folder) else None
+
+
+def _held(folder: Path) -> bool:
+    """Whether a living process has the lock: the kernel knows, whatever a file says."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _named(folder: Path) -> Holder | None:
+    """What the last holder wrote down."""
     try:
         found = json.loads((folder / HOLDER).read_bytes())
         return Holder(

@@ -122,7 +122,8 @@ class TestRenting:
 
     def test_a_surplus_pod_of_the_lease_is_terminated_first(self) -> None:
         """Two pods of one run never bill side by side for longer than one look."""
-        action = decide(seen(rental(), pod(), pod(pod_id="p2")), POLICY)
+        known = rental(pods=("p1", "p2"))
+        action = decide(seen(known, pod(), pod(pod_id="p2")), POLICY)
 
         assert isinstance(action, actions.Terminate)
         assert action.pod == "p2"
@@ -374,7 +375,8 @@ class TestEnding:
 
     def test_a_late_pod_is_found_by_the_last_sweep(self) -> None:
         """Every pod of any generation's nonce goes."""
-        done = rental(running(pulled=True, outcome="passed"), pod=None)
+        passed = running(pulled=True, outcome="passed")
+        done = rental(passed, pod=None, pods=("p1", "late"))
 
         action = decide(seen(done, pod(pod_id="late")), POLICY)
 
@@ -387,3 +389,89 @@ class TestEnding:
 
         assert isinstance(action, actions.Leave)
         assert action.code == "refused"
+
+
+class TestNeverForEver:
+    """What could go round in circles comes to an end."""
+
+    def test_a_started_job_is_not_held_up_by_an_unarmed_guard(self) -> None:
+        """Asking is for before the start; afterwards it would only repeat itself."""
+        contact = agent("running")
+        bare = dataclasses.replace(contact, guard=None)
+        look = seen(rental(running()), pod(), contact=bare, guard_since=10.0)
+
+        assert isinstance(decide(look, POLICY), actions.Wait)
+
+    def test_a_pod_whose_disk_forgot_the_run_ends_it(self) -> None:
+        """The volume is new: nothing of the run can be on it, and the pod goes."""
+        look = seen(rental(running()), pod(), contact=Contact(True, forgotten=True))
+        action = decide(look, POLICY)
+        over = rental(running(outcome="pod-lost"))
+
+        assert isinstance(action, actions.Finish)
+        assert action.outcome == "pod-lost"
+        assert isinstance(decide(seen(over, pod()), POLICY), actions.Terminate)
+
+    def test_a_mute_agent_is_left_to_a_person_in_the_end(self) -> None:
+        """sshd answers, the agent makes no sense: first wait, then leave."""
+        mute = seen(rental(running()), pod(), contact=Contact(True, guard=GUARD))
+        long = dataclasses.replace(mute, mute_since=10.0)
+
+        assert isinstance(decide(mute, POLICY), actions.Wait)
+        assert isinstance(decide(long, POLICY), actions.Leave)
+
+    def test_abandoning_does_not_wait_for_a_mute_agent(self) -> None:
+        """The decision is made; the pod goes."""
+        given_up = rental(running(), stop="terminate", abandon="enough")
+        action = decide(seen(given_up, pod(), contact=Contact(True, guard=GUARD)), POLICY)
+
+        assert isinstance(action, actions.Finish)
+        assert action.outcome == "abandoned"
+
+    def test_a_stop_parks_what_cannot_be_pulled(self) -> None:
+        """After the tries the pod stops billing, and its disk is kept."""
+        contact = agent("ended", exit=ended())
+        stuck = seen(
+            rental(running(), stop="park"),
+            pod(),
+            contact=contact,
+            pull_failures=POLICY.pull_tries,
+        )
+        finished = rental(running(outcome="unpulled"), stop="park")
+
+        assert isinstance(decide(stuck, POLICY), actions.Finish)
+        assert isinstance(decide(seen(finished, pod()), POLICY), actions.StopPod)
+
+    def test_nothing_is_parked_where_parking_keeps_nothing(self) -> None:
+        """A CPU pod has no volume: pulled, it goes; unpulled, it runs on."""
+        failed = rental(running(pulled=True, outcome="failed"), keeps_disk=False)
+        unpulled = rental(running(outcome="unpulled"), keeps_disk=False)
+
+        assert isinstance(decide(seen(failed, pod()), POLICY), actions.Terminate)
+        assert isinstance(decide(seen(unpulled, pod()), POLICY), actions.Done)
+
+    def test_a_pod_that_listings_hide_is_ended_before_another_is_rented(self) -> None:
+        """Its id is known: it is asked to go, and is a debt until that is certain."""
+        young = rental(reached=False)
+
+        assert isinstance(decide(seen(young, missing_since=600.0), POLICY), actions.Terminate)
+
+    def test_a_surplus_pod_is_in_the_books_before_it_is_ended(self) -> None:
+        """What it cost is written down first."""
+        found = seen(rental(), pod(), pod(pod_id="p2"))
+        known = seen(rental(pods=("p1", "p2")), pod(), pod(pod_id="p2"))
+
+        assert decide(found, POLICY) == actions.Account("p2")
+        assert isinstance(decide(known, POLICY), actions.Terminate)
+
+    def test_an_adopted_pod_is_never_replaced(self) -> None:
+        """Older files may be on it: a person decides, and nothing else is rented."""
+        policy = dataclasses.replace(POLICY, rents=False)
+        young = rental(reached=False)
+        silent = seen(young, pod(), contact=Contact(False), silent_since=600.0)
+        gone = seen(rental(pod=None), offers=(OFFER,))
+
+        assert isinstance(decide(silent, policy), actions.Leave)
+        action = decide(gone, policy)
+        assert isinstance(action, actions.Finish)
+        assert action.outcome == "pod-lost"

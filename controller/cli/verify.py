@@ -28,7 +28,10 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     chosen = _chosen(project, stages, all_)
     found = {name: _problems(project, one) for name, one in chosen.items()}
     if all_ or not stages:
+        found |= _missing_certificates(project, chosen)
         found |= _plan_problems(project, chosen)
+    if not found and not terminal.json:
+        terminal.say("no stage is locked")
     bad = {name: problems for name, problems in found.items() if problems}
     if terminal.json:
         rows = [
@@ -102,3 +105,25 @@ def _plan_problems(
             ours = {name: locks[name] for name in names if name in locks}
             found[f"{plan} plan"] = statement.verify(project.root, plan, ours)
     return found
+
+
+def _missing_certificates(
+    project: Project, locks: Mapping[str, Certificate]
+) -> dict[str, tuple[Problem, ...]]:
+    """Stages that the database has as locked and whose certificate is not here."""
+    from controller.safekeeping import Problem
+    from state.database import open_database
+    from state.locks import Locks
+
+    if not project.database.exists():
+        return {}
+    connection = open_database(project.database, readonly=True)
+    try:
+        recorded = Locks(connection).all()
+    finally:
+        connection.close()
+    return {
+        one.stage: (Problem(f"locks/{one.stage}.json", "the certificate is gone"),)
+        for one in recorded
+        if one.stage not in locks
+    }

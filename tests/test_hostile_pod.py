@@ -1,0 +1,194 @@
+"""A pod that lies, and a laptop that is surprised: nothing is installed, lost or rented in vain."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.declared import undeclared
+from controller.job_log import masked
+from tests.emulated_cloud import until
+from tests.laptop import Laptop
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "podctl.toml",
+        "STATUS.md",
+        "locks/stage1b.json",
+        "Locks/stage1b.json",
+        ".git/hooks/pre-commit",
+        ".podctl/ssh_config",
+        "job.sh",
+        "other/file",
+    ],
+)
+def test_only_declared_paths_are_ever_taken(path: str) -> None:
+    """Whatever matches no output glob, or is podctl's or git's own, is refused."""
+    assert undeclared(["out/a", path], ["out/**"]) == (path,)
+
+
+def test_reserved_names_are_refused_even_when_a_glob_matches() -> None:
+    """A glob that matches everything does not open the door."""
+    assert undeclared(["a.txt", "podctl.toml", ".git/config"], ["**", "*"]) == (
+        "podctl.toml",
+        ".git/config",
+    )
+
+
+def test_secrets_are_masked_without_moving_an_offset() -> None:
+    """Exact values and what looks like a key, by as many asterisks."""
+    line = b"token my-very-own hf_abcdefghijklmnopqrstuvwx end\n"
+    found = masked(line, ["my-very-own"])
+
+    assert len(found) == len(line)
+    assert b"my-very-own" not in found
+    assert b"hf_" not in found
+    assert found.endswith(b" end\n")
+
+
+def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: Laptop) -> None:
+    """The pod rewrote manifest and exit record after the job: nothing of it is installed."""
+    laptop.write(seconds=2)
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    ended = _ended(laptop)
+    _smuggle(ended.parent, "podctl.toml", "[project]\nname = 'evil'\n")
+    told = laptop.podctl("sync", expect=7)
+
+    assert "podctl.toml" in told.err
+    assert "evil" not in (laptop.folder / "podctl.toml").read_text()
+    assert not (laptop.folder / "locks" / "hello.json").exists()
+
+
+def test_an_output_that_cannot_travel_fails_the_stage_and_keeps_the_disk(laptop: Laptop) -> None:
+    """A link to elsewhere and a name with a line break are told, not dropped."""
+    laptop.write()
+    (laptop.folder / "job.sh").write_text(
+        "mkdir -p out; echo '{\"ok\": true}' > out/result.json\n"
+        "echo a > $'out/a\\nb'; ln -s /etc/passwd out/link; ln -s result.json out/latest.json\n"
+    )
+    told = laptop.podctl("run", "hello", "-y", expect=5)
+
+    assert "every declared output could travel" in told.err
+    assert "'out/link': a symbolic link" in told.err
+    assert "latest" not in told.err
+    assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
+
+
+def test_a_deleted_certificate_does_not_unlock(laptop: Laptop) -> None:
+    """The record in the database counts; only unlock releases it."""
+    laptop.write()
+    laptop.podctl("run", "hello", "-y")
+    (laptop.folder / "locks" / "hello.json").unlink()
+    told = laptop.podctl("run", "hello", "-y", expect=5)
+
+    assert "its certificate is gone" in told.err
+    laptop.podctl("verify", "--all", expect=5)
+    laptop.podctl("unlock", "hello", "--reason", "lost the file")
+    laptop.podctl("run", "hello", "-y")
+
+
+def test_a_kill_between_lock_and_terminate_is_carried_on_by_run(laptop: Laptop) -> None:
+    """The stage is locked and its pod is still there: run ends it."""
+    laptop.write()
+    process = laptop.start("run", "hello", "-y")
+    lock = laptop.folder / "locks" / "hello.json"
+    until(lock.exists, 60)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    if laptop.living_pods():
+        laptop.podctl("run", "hello", "-y")
+
+    assert laptop.living_pods() == []
+    laptop.podctl("run", "hello", "-y", expect=4)
+
+
+def test_the_users_own_file_moves_aside(laptop: Laptop) -> None:
+    """What stood under an artifact's name is kept, and said."""
+    laptop.write()
+    (laptop.folder / "out").mkdir()
+    (laptop.folder / "out" / "copy.txt").write_text("mine\n")
+    told = laptop.podctl("run", "hello", "-y")
+    aside = laptop.folder / ".podctl" / "aside" / "hello-0001" / "out" / "copy.txt"
+
+    assert aside.read_text() == "mine\n"
+    assert (laptop.folder / "out" / "copy.txt").read_text() == "hi\n"
+    assert "was another file" in told.err
+
+
+def test_a_secret_among_the_inputs_is_refused_before_renting(laptop: Laptop) -> None:
+    """Nothing is rented for what may not be sent."""
+    laptop.write()
+    (laptop.folder / "in.txt").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n")
+    laptop.podctl("run", "hello", "-y", expect=2)
+
+    assert laptop.cloud.state()["pods"] == []
+
+
+def test_a_pod_that_the_listing_hides_is_asked_for_by_its_id(laptop: Laptop) -> None:
+    """One pod, however the list looks, and it is ended."""
+    laptop.write()
+    laptop.cloud.faults({"name": "list_hides"})
+    laptop.podctl("run", "hello", "-y")
+    laptop.cloud.faults()
+
+    assert len(laptop.cloud.state()["pods"]) == 1
+    assert laptop.living_pods() == []
+    laptop.assert_books_agree()
+
+
+def test_a_pod_that_lost_its_disk_ends_the_run(laptop: Laptop) -> None:
+    """It comes back with an empty volume: the run is over, and so is the pod."""
+    laptop.write(seconds=20)
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.kill_pod(pod["id"], lost_volume=True)
+    told = laptop.podctl("sync", expect=1)
+
+    assert "no longer has the run" in told.err
+    assert laptop.living_pods() == []
+
+
+def test_the_ledger_ends_where_the_bill_does_when_nobody_watched(laptop: Laptop) -> None:
+    """A pod stopped at the provider while we were away is not booked until we came back."""
+    laptop.write(seconds=1)
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
+    stopped = time.time()
+    until(lambda: time.time() > stopped + 4.0, 10)  # the absence itself is what is measured
+    laptop.podctl("sync")
+    found = laptop.json("cost", "--reconcile")
+
+    (row,) = found["pods"]
+    assert abs(row["ledger_usd"] - row["billed_usd"]) < 0.0004  # two seconds of $0.69 an hour
+
+
+def _ended(laptop: Laptop) -> Path:
+    pods = laptop.cloud.state_dir / "pods"
+    return until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
+
+
+def _smuggle(run: Path, path: str, text: str) -> None:
+    """As a hostile pod would: one more file, and both records made to agree."""
+    target = run / "work" / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text)
+    manifest: dict[str, Any] = json.loads((run / "manifest.json").read_text())
+    data = text.encode()
+    manifest["files"].append(
+        {"path": path, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    )
+    raw = json.dumps(manifest).encode()
+    (run / "manifest.json").write_bytes(raw)
+    record = json.loads((run / "exit.json").read_text())
+    record["manifest_sha256"] = hashlib.sha256(raw).hexdigest()
+    (run / "exit.json").write_text(json.dumps(record))
