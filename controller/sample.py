@@ -1,4 +1,4 @@
-"""The small project of `podctl init --demo`: a model and data with which everything is real."""
+"""The small project of `podctl init --demo`: a model and a world in which everything is real."""
 
 from __future__ import annotations
 
@@ -16,22 +16,34 @@ _CHANGES = {
     "# settle_seconds = 300 ": "settle_seconds = 5    ",
     "# project_usd = 100.0  ": "project_usd = 20.0     ",
 }
-_STAGE = """\
+_HEAD = """
+# The whole plan with the small model and its own small world: minutes on a CPU. Every stage accepts
+# the same hardware, so that they share one pod.
+"""
+_STAGE = """
+[stages.{name}]
+hours = 0.05
+max_hours = 0.5
+hardware = {{ gpus = ["NVIDIA GeForce RTX 4090", "NVIDIA L40S"], disk_gb = 10, volume_gb = 10 }}
 
-# The small model trains in a minute on a CPU.
-[stages.stage1c]
-hours = 0.1
-max_hours = 1.0
-
-[stages.stage1c.parameters]
+[stages.{name}.parameters]
 instructions = "small"
+seed = 0
+{parameters}
+"""
+_TRAINING = """\
 batch = 4
 accumulation = 4
-
-[stages.stage1c.hardware]
-volume_gb = 10
-disk_gb = 10
-"""
+max_length = 256
+max_new_tokens = 48
+save_steps = 50"""
+_PARAMETERS = {
+    "stage1a": "max_new_tokens = 48\nbatch = 50",
+    "stage1b": "max_new_tokens = 48\nbatch = 100",
+    "stage1c": _TRAINING,
+    "stage1d": _TRAINING,
+    "stage1e": "batch = 50",
+}
 
 
 def config(name: str, provider: str = "emulator") -> str:
@@ -41,7 +53,8 @@ def config(name: str, provider: str = "emulator") -> str:
         if before not in text:
             raise ValueError(f"the example has no {before!r}")
         text = text.replace(before, after)
-    return text + _STAGE
+    stages = (_STAGE.format(name=one, parameters=what) for one, what in _PARAMETERS.items())
+    return text + _HEAD + "".join(stages)
 
 
 def write_inputs(root: Path) -> tuple[Path, ...]:

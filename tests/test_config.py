@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from controller import config, sample
 from controller.errors import NotFound, UsageError
+from controller.order import groups
 from controller.project import FILE, Budgets, Project, find
 from controller.stages import missing_inputs, select, stage_of, stood_in
 
@@ -58,13 +59,22 @@ def test_every_commented_default_is_valid() -> None:
 
 
 def test_the_small_project_is_valid(tmp_path: Path) -> None:
-    """`podctl init --demo` gives a project whose stages load and whose data is there."""
+    """The stages of `podctl init --demo` load, all small and on the same hardware."""
+    ours = project(tmp_path, sample.config("small"))
+    stages = [ours.stage(name) for name in ("stage1a", "stage1b", "stage1c", "stage1d", "stage1e")]
+
+    assert {stage.parameters["model"] for stage in stages} == {"small"}
+    assert {stage.parameters["instructions"] for stage in stages} == {"small"}
+    assert len(groups(stages)) == 1
+    assert sum(stage.max_hours for stage in stages) < 3.0
+
+
+def test_ready_data_is_what_a_stage_takes(tmp_path: Path) -> None:
+    """Who wants to see stage1c alone gets data as stage1b would leave it, once."""
     ours = project(tmp_path, sample.config("small"))
     written = sample.write_inputs(tmp_path)
     stage = ours.stage("stage1c")
 
-    assert stage.parameters["model"] == "small"
-    assert stage.hours == 0.1
     assert [path.relative_to(tmp_path).as_posix() for path in written] == list(stage.inputs)
     assert missing_inputs(ours, stage) == ()
     assert sample.write_inputs(tmp_path) == ()

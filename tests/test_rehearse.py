@@ -237,14 +237,15 @@ def test_small_parameters_are_parameters_of_the_stage() -> None:
     """Each program takes what a rehearsal gives it."""
     from remote.stages.baseline import BaselineParameters
     from remote.stages.evaluate import EvaluateParameters
-    from remote.stages.generate import GenerateParameters
-    from remote.stages.parameters import SftParameters
+    from remote.stages.generate_parameters import GenerateParameters
+    from remote.stages.parameters import DpoParameters, SftParameters
     from remote.stages.parameters import parse as parameters_of
 
     kinds: dict[str, type] = {
         "stage1a": BaselineParameters,
         "stage1b": GenerateParameters,
         "stage1c": SftParameters,
+        "stage1d": DpoParameters,
         "stage1e": EvaluateParameters,
     }
     for name, kind in kinds.items():

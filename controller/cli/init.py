@@ -20,7 +20,7 @@ IGNORED = (f"{STATE}/", "artifacts/", "checkpoints/")
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--name", help="The project's name; the folder's by default.")
 @click.option("--provider", type=click.Choice(["runpod", "emulator"]), help="Which cloud.")
-@click.option("--demo", is_flag=True, help="Add the small model and data of `make demo`.")
+@click.option("--demo", is_flag=True, help="The small model and world of `make demo`.")
 @click.option("--force", is_flag=True, help=f"Replace a {FILE} that is here.")
 @click.option("--print", "print_", is_flag=True, help="Only print the commented example.")
 @click.pass_obj
@@ -54,8 +54,6 @@ def command(
                 hint="podctl init --force replaces it; podctl init --print only shows one",
             )
     _write(root, project, text)
-    for path in sample.write_inputs(root) if demo else ():
-        terminal.say(f"wrote {path}")
     terminal.say(f"wrote {project.file}")
     terminal.say("next: podctl doctor")
 

@@ -15,7 +15,10 @@ _BY_PROGRAM: dict[str, dict[str, object]] = {
     "baseline": {"explicit": 8, "max_new_tokens": 32, "batch": 4},
     "generate": {"wanted": 24, "at_least": 8, "max_attempts": 96, "max_new_tokens": 48, "batch": 4},
     "sft": {**_TRAINING, "max_new_tokens": 32},
-    "dpo": {**_TRAINING, "max_new_tokens": 32},
+    "dpo": {
+        **{name: value for name, value in _TRAINING.items() if name != "eval_share"},
+        **{"pairs": 40, "least_pairs": 8, "rounds": 2, "compare_samples": 1, "max_new_tokens": 32},
+    },
     "evaluate": {"samples": 1, "batch": 8},
 }
 
