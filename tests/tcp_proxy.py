@@ -29,6 +29,7 @@ class Proxy:
         self.down = 0  # bytes forwarded towards the client
         self.accepted = 0
         self.cut_at: int | None = None  # cut everything once `down` passes this
+        self.cut_for_good = False  # and take no new connection from then on
         self.up = 0  # bytes forwarded towards the server
         self.cut_up_at: int | None = None  # the same for `up`
         self.flip_at: int | None = None  # flip one bit of the byte with this number
@@ -133,6 +134,7 @@ class Proxy:
             cut = self.cut_at is not None and self.down > self.cut_at
             if cut:
                 self.cut_at = None
+                self.refuse = self.refuse or self.cut_for_good
             if self.flip_at is not None and begin <= self.flip_at < self.down:
                 changed = bytearray(data)
                 changed[self.flip_at - begin] ^= 1

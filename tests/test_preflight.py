@@ -10,6 +10,7 @@ import pytest
 from remote import preflight
 from remote.command import Result
 from remote.contract import Exit, Preflight
+from tests.emulated_cloud import until
 from tests.pod_side import PodSide
 
 WRITE = "pathlib.Path('out').mkdir(exist_ok=True); pathlib.Path('out/a').write_text('abc')\n"
@@ -76,7 +77,7 @@ def test_a_driver_that_hangs_is_the_hosts_fault(pod: PodSide, modules: Path) -> 
     end = end_of(pod, modules, needs_gpu=True, deadline_seconds=0.8)
 
     assert end.detail.startswith("gpu: no answer within 0.8 s")
-    assert not [c for c in pod.processes().values() if c.startswith("sleep")]
+    until(lambda: not [c for c in pod.processes().values() if c.startswith("sleep")])
 
 
 def test_torch_names_a_cuda_mismatch(pod: PodSide, modules: Path) -> None:
