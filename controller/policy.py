@@ -15,7 +15,7 @@ class Policy:
     lost: float = 900.0  # silence after which we stop waiting (never after which we recreate)
     blind: float = 600.0  # provider silence after which we stop waiting
     guard: float = 90.0  # reached to guard armed
-    poll: float = 5.0  # between looks at a running job
+    poll: float = 2.0  # between looks at a running job; a job that ended bills on until one
     poll_boot: float = 3.0  # between looks at a booting pod
     ask_again: float = 15.0  # between two terminates of the same pod
     pod_starts: int = 4  # resumes of one pod, and tries of one resume
