@@ -148,6 +148,8 @@ def _stages(project: Project, runs: Iterable[Run]) -> tuple[StageLine, ...]:
         fact = Line("in progress" if state == "running" else state, "journal", run.finished_at)
         lines[run.stage] = StageLine(run.stage, "", fact)
     for path in sorted(project.locks.glob("*.json")):
+        if "." in path.stem:  # a plan's statement
+            continue
         at = path.stat().st_mtime
         lines[path.stem] = StageLine(path.stem, "", Line("locked", "lock", at))
     return tuple(line for _, line in sorted(lines.items()))
