@@ -32,17 +32,20 @@ seed = 0
 {parameters}
 """
 _TRAINING = """\
-batch = 4
-accumulation = 4
+batch = 8
+accumulation = 1
 max_length = 256
+epochs = 2
+save_steps = 100
 max_new_tokens = 48
-save_steps = 50"""
+ask_batch = 200
+"""
 _PARAMETERS = {
     "stage1a": "max_new_tokens = 48\nbatch = 50",
     "stage1b": "max_new_tokens = 48\nbatch = 100",
-    "stage1c": _TRAINING,
-    "stage1d": _TRAINING,
-    "stage1e": "batch = 50",
+    "stage1c": f"{_TRAINING}learning_rate = 3e-4",
+    "stage1d": f"{_TRAINING}learning_rate = 5e-4\npairs = 600",
+    "stage1e": "batch = 100",
 }
 
 

@@ -79,8 +79,7 @@ class Drive:
             return None
         began = time.monotonic()
         patience = min(began + FIRST_OUTPUT_SECONDS, self._deadline)
-        stage = self._scratch.project.stages[self._stage]
-        patterns = () if sizes.announces(stage) else stage.outputs
+        patterns = sizes.signs(self._scratch.project.stages[self._stage])
         saved, since = None, 0.0
         while time.monotonic() < patience:
             if job.phase != "running" or process.poll() is not None:

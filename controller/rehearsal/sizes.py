@@ -12,14 +12,14 @@ _ALL = {"model": MODEL, "instructions": "small"}
 # Enough steps for a checkpoint, a kill, and something left to do afterwards.
 _TRAINING = {"max_steps": 60, "save_steps": 10, "log_steps": 2, "eval_share": 0.1}
 _BY_PROGRAM: dict[str, dict[str, object]] = {
-    "baseline": {"explicit": 8, "max_new_tokens": 32, "batch": 4},
-    "generate": {"wanted": 24, "at_least": 8, "max_attempts": 96, "max_new_tokens": 48, "batch": 4},
+    "baseline": {"explicit": 8, "max_new_tokens": 32, "batch": 20},
+    "generate": {"wanted": 24, "at_least": 8, "max_attempts": 96, "max_new_tokens": 48, "batch": 8},
     "sft": {**_TRAINING, "max_new_tokens": 32},
     "dpo": {
         **{name: value for name, value in _TRAINING.items() if name != "eval_share"},
         **{"pairs": 40, "least_pairs": 8, "rounds": 2, "compare_samples": 1, "max_new_tokens": 32},
     },
-    "evaluate": {"samples": 1, "batch": 8},
+    "evaluate": {"samples": 1, "batch": 20},
 }
 
 
@@ -30,9 +30,15 @@ def program(stage: Stage) -> str | None:
     return stage.command[2].removeprefix(_PROGRAM)
 
 
-def announces(stage: Stage) -> bool:
-    """Whether the stage tells of its checkpoints: other files of it are no place to go on from."""
-    return program(stage) in ("sft", "dpo")
+def signs(stage: Stage) -> tuple[str, ...]:
+    """Globs of the files that a killed job can go on from, beside checkpoints that it announces."""
+    match program(stage):
+        case "sft" | "dpo":
+            return ()
+        case None:
+            return stage.outputs
+        case _:
+            return (*stage.outputs, "artifacts/.*.part")
 
 
 def parameters(stage: Stage) -> Mapping[str, object]:
