@@ -240,6 +240,17 @@ def test_too_few_failures_end_the_stage(tuned: Path, tmp_path: Path) -> None:
     assert not (folder / PAIRS).exists()
 
 
+def test_divergence_ends_the_stage(tuned: Path, tmp_path: Path) -> None:
+    """A loss that is no number stops the training with its step and what to lower."""
+    folder = copy(tuned, tmp_path / "diverged")
+    with pytest.raises(StageError, match=r"at step \d+") as caught:
+        dpo_here(folder, learning_rate=1e30)
+
+    assert "learning_rate" in caught.value.remedy
+    assert not (folder / DPO / "adapter_model.safetensors").exists()
+    assert not (folder / COMPARISON).exists()
+
+
 def test_data_with_held_out_items_is_not_trained_on(tuned: Path, tmp_path: Path) -> None:
     """A held-out instruction in the data ends the stage before the model is loaded, with a file
     that the criterion of disjointness fails on."""

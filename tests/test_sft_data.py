@@ -14,7 +14,7 @@ from remote.stages.failure import StageError
 from remote.stages.metrics import MetricsLog, announce
 from remote.stages.model import resolve
 from remote.stages.parameters import SftParameters, parse
-from remote.stages.training import halved
+from remote.stages.training import MemoryShortage, halved, watching_memory, with_less_memory
 
 
 def data(folder: Path, *lines: str | bytes) -> Path:
@@ -122,6 +122,30 @@ def test_shortage_of_memory_halves_the_batch() -> None:
     assert (smaller.batch, smaller.accumulation) == (2, 4)
     with pytest.raises(StageError, match="single row"):
         halved(SftParameters(batch=1))
+
+
+def test_short_memory_is_tried_once_more(tmp_path: Path) -> None:
+    """Out of GPU memory: once more in smaller bites; a second time is an error that says what to
+    lower."""
+    torch = pytest.importorskip("torch", reason="the training stack is not installed")
+    tried: list[int] = []
+
+    def fit(parameters: SftParameters) -> str:
+        tried.append(parameters.batch)
+        with watching_memory(parameters):
+            if parameters.batch > enough:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return "done"
+
+    log = MetricsLog(tmp_path / "log.jsonl")
+    enough = 2
+    used, result = with_less_memory(fit, SftParameters(batch=4, accumulation=2), log)
+    assert (used.batch, used.accumulation, result, tried) == (2, 4, "done", [4, 2])
+
+    enough = 1
+    with pytest.raises(MemoryShortage, match="batch 2 and max_length 2048") as caught:
+        with_less_memory(fit, SftParameters(batch=4), log)
+    assert "max_length" in caught.value.remedy
 
 
 def test_model_that_is_no_folder_is_refused_early(
