@@ -88,7 +88,12 @@ def unfit(work: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
     expressions = [matcher(p) for p in patterns]
     whole = find(work, patterns)
     found = set()
-    for start in sorted({_literal(p) for p in patterns}):
+    home = os.path.realpath(work)
+    starts = sorted({_literal(p) for p in patterns if not p.startswith("/")})
+    for start in starts:
+        # Nothing outside the work folder, or behind a link, is anybody's output.
+        if ".." in start.split("/") or os.path.realpath(work / start) != str(Path(home, start)):
+            continue
         for place, folders, names in os.walk(work / start, followlinks=False):
             for name in (*names, *folders):
                 path = Path(place, name)
