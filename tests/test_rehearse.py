@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -96,10 +97,11 @@ def rehearse(folder: Path, stage: str = "count", *, expect: int) -> dict[str, An
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=300,
         check=False,
     )
     assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
+    assert done.stdout, done.stderr
     assert left_running(folder) == []
     document = json.loads(done.stdout)
     assert document["schema"] == "podctl/rehearse/1"
@@ -191,11 +193,29 @@ def test_a_missing_input_ends_it_before_anything_is_rented(tmp_path: Path) -> No
 
 def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path) -> None:
     """The stage's own program says which, before it loads anything."""
-    (tmp_path / "podctl.toml").write_text("[stages.stage1c]\nparameters = { learning_rat = 1.0 }\n")
+    (tmp_path / "podctl.toml").write_text(
+        "[stages.stage1c]\n"
+        "parameters = { learning_rat = 1.0 }\n"
+        'environment = { kind = "none" }\n'  # the program reads them before it needs anything
+    )
     phases = rehearse(tmp_path, "stage1c", expect=1)
 
     assert "parameter learning_rat is unknown" in phases["job"]["detail"]
     assert "stood in" in phases["inputs"]["detail"]
+
+
+@pytest.mark.timeout(400)
+def test_stage1c_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """The real thing, with the small model: killed after a checkpoint, it goes on behind it."""
+    pytest.importorskip("trl", reason="the training stack is not installed")
+    (tmp_path / "podctl.toml").write_text('[project]\nmodel = "Qwen/Qwen2.5-32B"\n')
+    phases = rehearse(tmp_path, "stage1c", expect=0)
+    killed, went_on = map(int, re.findall(r"at step (\d+)", phases["resume"]["detail"]))
+
+    assert set(statuses(phases).values()) == {PASS}
+    assert "checkpoints/stage1_sft/checkpoint-" in phases["save"]["detail"]
+    assert 1 < went_on <= killed + 2
+    assert "needs about" in phases["hardware"]["detail"]
 
 
 def test_an_unknown_stage_is_no_rehearsal(tmp_path: Path) -> None:

@@ -93,8 +93,9 @@ class Drive:
         if job.phase != "running" or len(pods) != 1:
             return None
         steps = tuple(job.steps())
-        self._cloud.kill(pods[0]["id"])
-        return Kill(time.monotonic() - began, saved, steps) if job.ended is None else None
+        if not self._cloud.kill(pods[0]["id"]) or job.ended is not None:
+            return None
+        return Kill(time.monotonic() - began, saved, steps)
 
     def _running(self) -> JobFiles | None:
         job = self._cloud.job(self.run)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from remote import contract
 DATA = "data/stage1/sft_training_data.jsonl"
 PAIRS = 240  # of the small world's instruction data
 SOURCES = Path(__file__).resolve().parents[2]
-PARAMETERS = "earlier-parameters.json"
 
 
 class NotStoodIn(PodctlError):
@@ -34,6 +34,7 @@ class Earlier:
     project: Project
     scratch: Scratch
     seconds: float  # for any one program
+    tell: Callable[[str], None] = lambda _: None
 
     def own_inputs(self, stage: Stage) -> tuple[str, ...]:
         """The declared inputs that are taken from the user's project."""
@@ -81,7 +82,8 @@ class Earlier:
 
     def _run(self, maker: Stage) -> None:
         """The maker's own program, in the scratch project, a few steps long."""
-        parameters = self.scratch.folder / PARAMETERS
+        self.tell(f"making what {maker.name} would have left, small")
+        parameters = self.scratch.parameters
         parameters.write_text(json.dumps(dict(sizes.parameters(maker))))
         environment = os.environ | {
             contract.ENV_PARAMETERS: str(parameters),

@@ -82,7 +82,7 @@ class Rehearsal:
 
     def _inputs(self, scratch: Scratch) -> Line:
         """Bring the user's files, and make what earlier stages would have left."""
-        earlier = Earlier(self.project, scratch, self.minutes * 60)
+        earlier = Earlier(self.project, scratch, self.minutes * 60, self.tell)
         own = earlier.own_inputs(self.stage)
         try:
             files = files_of(self.project, own)

@@ -53,15 +53,21 @@ class Scratch:
         """What it printed: one JSON document when it failed."""
         return self.folder / "answer.json"
 
+    @property
+    def parameters(self) -> Path:
+        """Of a program that stands in for an earlier stage."""
+        return self.folder / "parameters.json"
+
     def clear(self) -> None:
         """Remove an earlier rehearsal; its cloud must have ended."""
         for path in (self.project.root, self.cloud):
             _remove(path)
-        for path in (self.said, self.answer):
+        for path in (self.said, self.answer, self.parameters):
             path.unlink(missing_ok=True)
 
     def bring(self, files: Iterable[SnapshotFile], stage: Stage) -> None:
         """The user's files, as they would be sent; what the stage writes is never a link."""
+        self.project.root.mkdir(parents=True, exist_ok=True)
         written = [outputs.matcher(pattern) for pattern in stage.outputs]
         for one in files:
             target = self.project.root / one.path
@@ -73,7 +79,6 @@ class Scratch:
 
     def write_config(self, project: Project, stage: Stage, minutes: float) -> None:
         """podctl.toml with this one stage, on the embedded cloud."""
-        self.project.root.mkdir(parents=True, exist_ok=True)
         tables = config(project, stage, minutes)
         write_atomically(self.project.file, toml_text.document(tables).encode())
 

@@ -46,9 +46,12 @@ class Cloud:
         found = self._request("GET", "/_emulator/state")["pods"]
         return [pod for pod in found if pod["status"] != "TERMINATED"]
 
-    def kill(self, pod: str) -> None:
-        """The pod's host dies; its volume stays."""
+    def kill(self, pod: str) -> bool:
+        """The pod's host dies; its volume stays. False when the pod is gone already."""
+        if all(one["id"] != pod or one["status"] != "RUNNING" for one in self.pods()):
+            return False
         self._request("POST", f"/_emulator/pods/{pod}/kill")
+        return True
 
     def _request(self, method: str, path: str) -> Any:
         request = urllib.request.Request(self.base_url + path, method=method)  # noqa: S310 - ours
@@ -61,7 +64,10 @@ class Cloud:
     def job(self, run: str) -> JobFiles | None:
         """The run's folder on whichever pod has it; None before it was started."""
         pods = self.process.state_dir / "pods"
-        found = [path.parent for path in pods.rglob(f"runs/{run}/spec.json")]
+        try:
+            found = [path.parent for path in pods.rglob(f"runs/{run}/spec.json")]
+        except OSError:  # a pod that goes takes its folders along
+            return None
         return JobFiles(max(found, key=_age)) if found else None
 
 
@@ -120,7 +126,10 @@ class JobFiles:
         announced = self._lines("announced")
         if announced:
             return announced[-1]
-        found = outputs.find(self.folder / "work", patterns)
+        try:
+            found = outputs.find(self.folder / "work", patterns)
+        except OSError:
+            return None
         return next((path for path, one in found.items() if one.size), None)
 
     def steps(self) -> list[int]:
