@@ -1,4 +1,4 @@
-# make demo    the main job on the embedded cloud, from nothing to a locked stage
+# make demo    the whole plan on the embedded cloud, from nothing to five locked stages
 # make test    every check and every test
 # make check   the checks alone: lint, format, types, import rules
 # make bench   the figures of docs/benchmarks.md
