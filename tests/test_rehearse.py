@@ -91,7 +91,7 @@ def write(
 def rehearse(folder: Path, stage: str = "count", *, expect: int) -> dict[str, Any]:
     """Phase to its line; no process of the rehearsal is left."""
     done = subprocess.run(
-        [sys.executable, "-m", "controller", "rehearse", stage, "--json"],
+        [sys.executable, "-P", "-m", "controller", "rehearse", stage, "--json"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
@@ -184,6 +184,9 @@ def test_a_missing_input_ends_it_before_anything_is_rented(tmp_path: Path) -> No
     """Named with what to do; the phases that need it are skipped."""
     write(tmp_path)
     (tmp_path / "words.txt").unlink()
+    for name in ("state", "jobs", "remote"):  # a project's own folders are not podctl's packages
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('not podctl')")
     phases = rehearse(tmp_path, expect=1)
 
     assert "words.txt" in phases["inputs"]["detail"]

@@ -145,7 +145,8 @@ def start_process(
     log = state_dir / "emulator.log"
     with log.open("ab") as output:
         popen = subprocess.Popen(
-            [sys.executable, "-m", "controller.providers.emulator",
+            # -P: a project may have folders that are called as our packages are.
+            [sys.executable, "-P", "-m", "controller.providers.emulator",
              str(state_dir), json.dumps(options)],
             env={**os.environ, "PODCTL_EMULATOR_KEY": api_key, "PYTHONPATH": _import_path()},
             stdin=subprocess.DEVNULL,
