@@ -11,7 +11,7 @@ from controller.job_log import follow_log
 from controller.observed import Contact
 from controller.pull import PullReport, pull
 from controller.run_folder import SAMPLES, RunFolder
-from controller.scene import Scene
+from controller.workshop import Workshop
 from remote import contract
 from remote.contract import ContractError, Exit, Manifest
 
@@ -19,19 +19,19 @@ MANIFEST, READY = "manifest.json", "ready.json"
 LOST_RC = -1  # of a job that left no exit record
 
 
-def bring_ready(scene: Scene, agent: AgentClient, run: str) -> None:
+def bring_ready(shop: Workshop, agent: AgentClient, run: str) -> None:
     """Pull what the agent calls finished; a file that changed meanwhile is left for later.
 
     Raises: ConnectionLost; ArtifactsNotSafe for a manifest that makes no sense.
     """
     raw = agent.document(run, READY)
     if raw:
-        report = _pull(scene, run, _manifest(scene, raw, run, final=False))
+        report = _pull(shop, run, _manifest(shop, raw, run, final=False))
         if report.files:
-            scene.tell(f"{run}: pulled {report.files} finished files, {report.bytes / 1e6:.2f} MB")
+            shop.tell(f"{run}: pulled {report.files} finished files, {report.bytes / 1e6:.2f} MB")
 
 
-def bring(scene: Scene, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+def bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     """Pull everything that the ended run declared, and its documents.
 
     Returns what the journal keeps. Raises ConnectionLost, and ArtifactsNotSafe when not every
@@ -39,13 +39,13 @@ def bring(scene: Scene, agent: AgentClient, run: str, contact: Contact) -> dict[
     """
     status = contact.status
     assert status is not None
-    _rest_of_log(scene, agent, run, status.log_size)
-    folder = RunFolder(scene.project.run_dir(run))
+    _rest_of_log(shop, agent, run, status.log_size)
+    folder = RunFolder(shop.project.run_dir(run))
     folder.keep("status.json", contract.dump(status))
     if samples := agent.document(run, SAMPLES):
         folder.keep(SAMPLES, samples)
     if status.exit is None:
-        return _bring_lost(scene, agent, run)
+        return _bring_lost(shop, agent, run)
     raw = agent.document(run, MANIFEST)
     if contract.digest(raw) != status.exit.manifest_sha256:
         raise ArtifactsNotSafe(
@@ -54,16 +54,16 @@ def bring(scene: Scene, agent: AgentClient, run: str, contact: Contact) -> dict[
             cause="it was changed after the job's end, or the volume lost a write",
             hint="podctl sync",
         )
-    manifest = _manifest(scene, raw, run, final=True)
-    report = _pull(scene, run, manifest)
+    manifest = _manifest(shop, raw, run, final=True)
+    report = _pull(shop, run, manifest)
     folder.keep(MANIFEST, raw)
     folder.keep("exit.json", contract.dump(status.exit))
     return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
 
 
-def _bring_lost(scene: Scene, agent: AgentClient, run: str) -> dict[str, Any]:
+def _bring_lost(shop: Workshop, agent: AgentClient, run: str) -> dict[str, Any]:
     """No exit record and no more attempts: what was published is what there is."""
-    bring_ready(scene, agent, run)
+    bring_ready(shop, agent, run)
     return {"rc": LOST_RC, "reason": "lost", "manifest_sha256": "", "files": 0, "bytes": 0}
 
 
@@ -79,7 +79,7 @@ def _summary(ended: Exit, report: PullReport, sha256: str, files: int) -> dict[s
     }
 
 
-def _manifest(scene: Scene, raw: bytes, run: str, *, final: bool) -> Manifest:
+def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
     try:
         manifest = contract.load(Manifest, raw)
     except ContractError as error:
@@ -88,19 +88,19 @@ def _manifest(scene: Scene, raw: bytes, run: str, *, final: bool) -> Manifest:
         ) from error
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
-    check_declared((entry.path for entry in manifest.files), scene.stages[run].outputs)
+    check_declared((entry.path for entry in manifest.files), shop.stages[run].outputs)
     return manifest
 
 
-def _pull(scene: Scene, run: str, manifest: Manifest) -> PullReport:
-    folder = RunFolder(scene.project.run_dir(run))
+def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
+    folder = RunFolder(shop.project.run_dir(run))
     folder.make()
-    session = scene.link.session
-    code = next(one.code for one in scene.rental().runs if one.run == run)
-    return pull(session, session.layout(scene.shape.mount), run, manifest, folder.files, code=code)
+    session = shop.link.session
+    code = next(one.code for one in shop.rental().runs if one.run == run)
+    return pull(session, session.layout(shop.shape.mount), run, manifest, folder.files, code=code)
 
 
-def _rest_of_log(scene: Scene, agent: AgentClient, run: str, size: int) -> None:
-    path = scene.project.job_log(run)
+def _rest_of_log(shop: Workshop, agent: AgentClient, run: str, size: int) -> None:
+    path = shop.project.job_log(run)
     for _ in range(size // LOG_CHUNK + 1):
-        follow_log(agent, run, path, size, scene.secrets(run))
+        follow_log(agent, run, path, size, shop.secrets(run))

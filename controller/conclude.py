@@ -15,7 +15,7 @@ from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
 from controller.lineage import in_order
 from controller.run_folder import RunFolder
-from controller.scene import Scene
+from controller.workshop import Workshop
 from jobs import criteria
 from jobs.criteria import Finding, Verdict
 from jobs.opening import opens
@@ -28,25 +28,25 @@ OPENABLE = (".safetensors", ".json", ".jsonl")
 MAX_ENVIRONMENT = 1024 * 1024  # bytes of an environment.json that a job wrote
 
 
-def judge(scene: Scene, run: str) -> dict[str, Any]:
+def judge(shop: Workshop, run: str) -> dict[str, Any]:
     """Evaluate the stage's criteria on the pulled files."""
-    findings = _findings(scene, run)
+    findings = _findings(shop, run)
     verdict = "PASS" if criteria.passed(findings) else "FAIL"
     if verdict == "FAIL" and not any(str(one.status) == "FAIL" for one in findings):
         verdict = "INCONCLUSIVE"
     for one in findings:
-        scene.tell(f"  {one.status}  {one.criterion}: {one.detail}")
+        shop.tell(f"  {one.status}  {one.criterion}: {one.detail}")
     return {"verdict": verdict, "findings": [one.as_dict() for one in findings]}
 
 
-def _findings(scene: Scene, run: str) -> tuple[Finding, ...]:
+def _findings(shop: Workshop, run: str) -> tuple[Finding, ...]:
     """The stage's own criteria, and that every artifact opens here."""
-    folder = RunFolder(scene.project.run_dir(run))
+    folder = RunFolder(shop.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
     paths = [path for path in every if path.lower().endswith(OPENABLE)]
     return (
-        *criteria.evaluate(scene.stages[run].criteria, folder.files),
+        *criteria.evaluate(shop.stages[run].criteria, folder.files),
         _all_open(folder, paths),
         _all_here(manifest),
     )
@@ -69,60 +69,60 @@ def _all_open(folder: RunFolder, paths: list[str]) -> Finding:
     return Finding(title, Verdict.PASS, len(paths), f"{len(paths)} files")
 
 
-def lock(scene: Scene, run: str) -> dict[str, Any]:
+def lock(shop: Workshop, run: str) -> dict[str, Any]:
     """Put the artifacts into the project, write the certificate, make both read-only.
 
     May be called again after a crash at any point: each step does nothing when it is done.
     """
-    stage = scene.stages[run]
-    folder = RunFolder(scene.project.run_dir(run))
+    stage = shop.stages[run]
+    folder = RunFolder(shop.project.run_dir(run))
     manifest = folder.manifest()
     if manifest is None or not manifest.final:
         raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
-    found = certificate.read(scene.project.root, stage.name)
+    found = certificate.read(shop.project.root, stage.name)
     if found is None or found.run != run:
-        found = _certificate(scene, run, stage, manifest)
-    safekeeping.release(scene.project.root, found)  # an earlier try may have come as far as that
+        found = _certificate(shop, run, stage, manifest)
+    safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
     for entry in manifest.files:
-        _keep_aside(scene, run, entry)
-        _install(folder.files / entry.path, scene.project.root / entry.path)
-    safekeeping.set_aside(scene.project.root, found, scene.project.state_dir / "aside" / run)
-    problems = safekeeping.verify_artifacts(scene.project.root, found)
+        _keep_aside(shop, run, entry)
+        _install(folder.files / entry.path, shop.project.root / entry.path)
+    safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
+    problems = safekeeping.verify_artifacts(shop.project.root, found)
     if problems:
         raise ArtifactsNotSafe(
             f"{problems[0].path}: {problems[0].what}",
-            where=str(scene.project.root),
+            where=str(shop.project.root),
             hint="podctl sync",
         )
-    certificate.write(scene.project.root, found)
-    safekeeping.protect(scene.project.root, found, _others(scene, stage))
-    if scene.locks.current(stage.name) is None:
-        scene.locks.lock(stage.name, run, found.sha256)
-    _state_plan(scene, stage.name)
-    backup(scene.journal.connection, scene.project.state_dir / "backups")
+    certificate.write(shop.project.root, found)
+    safekeeping.protect(shop.project.root, found, _others(shop, stage))
+    if shop.locks.current(stage.name) is None:
+        shop.locks.lock(stage.name, run, found.sha256)
+    _state_plan(shop, stage.name)
+    backup(shop.journal.connection, shop.project.state_dir / "backups")
     return {"certificate_sha256": found.sha256}
 
 
-def _state_plan(scene: Scene, name: str) -> None:
+def _state_plan(shop: Workshop, name: str) -> None:
     """Once every stage of its plan is locked, the statement over all of them."""
-    locks = certificate.read_all(scene.project.root)
-    for plan, names in statement.plans(in_order(scene.project.stages)).items():
+    locks = certificate.read_all(shop.project.root)
+    for plan, names in statement.plans(in_order(shop.project.stages)).items():
         if name in names and all(one in locks for one in names):
-            path = statement.write(scene.project.root, plan, {one: locks[one] for one in names})
-            scene.tell(f"{plan} is whole: {path.relative_to(scene.project.root)}")
+            path = statement.write(shop.project.root, plan, {one: locks[one] for one in names})
+            shop.tell(f"{plan} is whole: {path.relative_to(shop.project.root)}")
 
 
-def _keep_aside(scene: Scene, run: str, entry: FileEntry) -> None:
+def _keep_aside(shop: Workshop, run: str, entry: FileEntry) -> None:
     """What stands under the artifact's name and is something else moves aside, never away."""
-    target = scene.project.root / entry.path
+    target = shop.project.root / entry.path
     if not target.exists() or safekeeping.hash_file(target) == (entry.size, entry.sha256):
         return
-    aside = scene.project.state_dir / "aside" / run / entry.path
+    aside = shop.project.state_dir / "aside" / run / entry.path
     aside.parent.mkdir(parents=True, exist_ok=True)
     while aside.exists():
         aside = aside.with_name(aside.name + "~")
     target.rename(aside)
-    scene.tell(f"{entry.path} was another file: it is in {aside.relative_to(scene.project.root)}")
+    shop.tell(f"{entry.path} was another file: it is in {aside.relative_to(shop.project.root)}")
 
 
 def _install(source: Path, target: Path) -> None:
@@ -140,24 +140,24 @@ def _install(source: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def _others(scene: Scene, stage: Stage) -> tuple[str, ...]:
+def _others(shop: Workshop, stage: Stage) -> tuple[str, ...]:
     """Output globs of the other stages: folders that must stay writable for them."""
     return tuple(
         glob
-        for other in scene.project.stages.values()
+        for other in shop.project.stages.values()
         if other.name != stage.name
         for glob in other.outputs
     )
 
 
-def _certificate(scene: Scene, run: str, stage: Stage, manifest: Manifest) -> Certificate:
-    rental = scene.rental()
+def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> Certificate:
+    rental = shop.rental()
     facts = next(one for one in rental.runs if one.run == run)
-    row = scene.journal.run(run)
+    row = shop.journal.run(run)
     assert row is not None
-    folder = RunFolder(scene.project.run_dir(run))
-    locks = certificate.read_all(scene.project.root)
-    findings = _findings(scene, run)
+    folder = RunFolder(shop.project.run_dir(run))
+    locks = certificate.read_all(shop.project.root)
+    findings = _findings(shop, run)
     return Certificate(
         stage=stage.name,
         title=stage.title,
@@ -172,16 +172,16 @@ def _certificate(scene: Scene, run: str, stage: Stage, manifest: Manifest) -> Ce
         command=stage.command,
         parameters=stage.parameters,
         code=facts.code,
-        environment=_environment(folder, manifest) | {"image": scene.shape.image},
-        cost=_price(scene, run, rental.offer or "", rental.pods),
+        environment=_environment(folder, manifest) | {"image": shop.shape.image},
+        cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,
-        ended_at=scene.clock.wall(),
-        locked_at=scene.clock.wall(),
+        ended_at=shop.clock.wall(),
+        locked_at=shop.clock.wall(),
     )
 
 
-def _price(scene: Scene, run: str, offer: str, pods: tuple[str, ...]) -> Price:
-    spent = spending(scene.ledger.by_run(scene.clock.wall(), run), run)
+def _price(shop: Workshop, run: str, offer: str, pods: tuple[str, ...]) -> Price:
+    spent = spending(shop.ledger.by_run(shop.clock.wall(), run), run)
     return Price(
         usd=spent.usd,
         hours=spent.hours,

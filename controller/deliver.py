@@ -12,9 +12,9 @@ from controller import order, plan_so_far, snapshot
 from controller.errors import UsageError
 from controller.names import STAGING
 from controller.run_folder import SAMPLES, RunFolder
-from controller.scene import Scene
 from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import upload_code, upload_work
+from controller.workshop import Workshop
 from jobs.stage import Stage
 from remote.contract import FileEntry
 from remote.usage import summarise
@@ -23,33 +23,33 @@ from remote.usage import summarise
 _INTERRUPTED = ("pod-lost", "stopped", "abandoned")
 
 
-def deliver(scene: Scene, run: str) -> dict[str, Any]:
+def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     """Bring code and work folder to the pod; what is there already does not travel.
 
     Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
     """
-    stage = scene.stages[run]
-    session = scene.link.session
-    layout = session.layout(scene.shape.mount)
-    inputs = inputs_of(scene, stage)
-    sent = _with_earlier(inputs, scene, run)
+    stage = shop.stages[run]
+    session = shop.link.session
+    layout = session.layout(shop.shape.mount)
+    inputs = inputs_of(shop, stage)
+    sent = _with_earlier(inputs, shop, run)
     code = upload_code(session, layout.root)
-    folder = RunFolder(scene.project.run_dir(run))
-    written = extras(stage) | {plan_so_far.PATH: _so_far(scene, run, folder)}
+    folder = RunFolder(shop.project.run_dir(run))
+    written = extras(stage) | {plan_so_far.PATH: _so_far(shop, run, folder)}
     report = upload_work(session, layout, run, sent, written, code=code)
     folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in inputs.files)
-    scene.tell(
+    shop.tell(
         f"{run}: sent {report.files_sent} of {report.files_total} files, "
         f"{report.bytes_sent / 1e6:.2f} MB"
     )
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
 
 
-def inputs_of(scene: Scene, stage: Stage) -> Snapshot:
+def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
-    upload = scene.project.config.upload
+    upload = shop.project.config.upload
     allow = ("**",) if upload.allow_secrets else ()
-    return snapshot.take(scene.project.root, (*stage.inputs, *upload.include), allow=allow)
+    return snapshot.take(shop.project.root, (*stage.inputs, *upload.include), allow=allow)
 
 
 def extras(stage: Stage) -> dict[str, bytes]:
@@ -60,20 +60,20 @@ def extras(stage: Stage) -> dict[str, bytes]:
     return found
 
 
-def _so_far(scene: Scene, run: str, folder: RunFolder) -> bytes:
+def _so_far(shop: Workshop, run: str, folder: RunFolder) -> bytes:
     """The plan's summary for this run: written once, so that a second upload sends the same."""
     kept = folder.root / "plan_so_far.json"
     if not kept.is_file():
-        now = scene.clock.wall()
-        stages = scene.project.stages
-        pod = scene.rental().pod
-        rates = scene.ledger.by_pod(now, pod) if pod else ()
+        now = shop.clock.wall()
+        stages = shop.project.stages
+        pod = shop.rental().pod
+        rates = shop.ledger.by_pod(now, pod) if pod else ()
         content = plan_so_far.document(
             stages,
-            scene.stages[run].name,
+            shop.stages[run].name,
             run,
-            scene.ledger.by_stage(now),
-            {name: _usage(scene, name) for name in stages},
+            shop.ledger.by_stage(now),
+            {name: _usage(shop, name) for name in stages},
             usd_per_hour=sum(total.usd_per_hour_now for total in rates),
             at=now,
         )
@@ -81,10 +81,10 @@ def _so_far(scene: Scene, run: str, folder: RunFolder) -> bytes:
     return kept.read_bytes()
 
 
-def _usage(scene: Scene, stage: str) -> dict[str, Any] | None:
+def _usage(shop: Workshop, stage: str) -> dict[str, Any] | None:
     """What the stage's newest run with samples used of its machine."""
-    for row in reversed(scene.journal.runs(stage)):
-        path = scene.project.run_dir(row.id) / SAMPLES
+    for row in reversed(shop.journal.runs(stage)):
+        path = shop.project.run_dir(row.id) / SAMPLES
         if path.is_file():
             return summarise(path.read_bytes())
     return None
@@ -101,9 +101,9 @@ def secrets_of(stage: Stage) -> dict[str, str]:
     return {name: os.environ[name] for name in stage.secrets}
 
 
-def _with_earlier(inputs: Snapshot, scene: Scene, run: str) -> Snapshot:
+def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
     """Add what an interrupted attempt left here, so that a new pod goes on from its checkpoint."""
-    source = _earlier(scene, run)
+    source = _earlier(shop, run)
     if source is None:
         return inputs
     known = {one.path for one in inputs.files}
@@ -111,21 +111,21 @@ def _with_earlier(inputs: Snapshot, scene: Scene, run: str) -> Snapshot:
     for name in _names(source):
         found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
     if found:
-        scene.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
+        shop.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
     tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
     return dataclasses.replace(inputs, files=every, tree=tree)
 
 
-def _earlier(scene: Scene, run: str) -> Path | None:
+def _earlier(shop: Workshop, run: str) -> Path | None:
     """The files of this run, or of the stage's newest interrupted one with the same order."""
-    own = scene.journal.run(run)
+    own = shop.journal.run(run)
     assert own is not None
-    rows = [row for row in scene.journal.runs(own.stage) if row.number < own.number]
+    rows = [row for row in shop.journal.runs(own.stage) if row.number < own.number]
     newest = rows[-1] if rows else None
-    candidates = [RunFolder(scene.project.run_dir(run)).files]
+    candidates = [RunFolder(shop.project.run_dir(run)).files]
     if newest and newest.outcome in _INTERRUPTED and newest.spec["stage"] == own.spec["stage"]:
-        candidates.append(RunFolder(scene.project.run_dir(newest.id)).files)
+        candidates.append(RunFolder(shop.project.run_dir(newest.id)).files)
     return next((path for path in candidates if _names(path)), None)
 
 

@@ -14,7 +14,7 @@ from controller.hostkeys import (
     write_ssh_config,
 )
 from controller.project import Project
-from controller.providers import Endpoint, Pod, Provider, ProviderError
+from controller.providers import Endpoint, Provider, ProviderError
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -95,8 +95,3 @@ def refused(error: ConnectionLost) -> bool:
     from controller.ssh import AuthRefused
 
     return isinstance(error, HostKeyMismatch | AuthRefused)
-
-
-def endpoint_of(pod: Pod | None) -> Endpoint | None:
-    """Where to connect, once the pod is ready."""
-    return pod.endpoint if pod is not None and pod.ready else None

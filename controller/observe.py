@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.agent_client import AgentClient, CommandRefused, guard_report
-from controller.errors import ConnectionLost, PodctlError
-from controller.job_log import follow_log
-from controller.link import endpoint_of, refused
 from controller.observed import Contact, Listing, Observed
 from controller.order import hardware
 from controller.providers import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
 from controller.rental import Rental
 from controller.scene import Scene
-from controller.sighted import pod_sighting, run_sighting
+from controller.sighted import pod_sighting
+from controller.site import Site
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers
 OFFERS_EVERY = 60.0  # seconds for which a quote is good
@@ -24,6 +21,7 @@ class Eyes:
     """Looks; keeps the newest listing, quote and address so as not to ask too often."""
 
     scene: Scene
+    site: Site
     _listing: Listing | None = None
     _offers: tuple[Offer, ...] | None = None
     _offers_at: float = 0.0
@@ -137,13 +135,7 @@ class Eyes:
         endpoint = self._address(rental)
         if endpoint is None or rental.pod is None or rental.current is None:
             return None
-        try:
-            return self._ask(rental, rental.pod, endpoint)
-        except ConnectionLost as error:
-            self.scene.link.drop()
-            return Contact(False, error=f"{error.what}: {error.cause}", refused=refused(error))
-        except PodctlError as error:
-            return Contact(True, error=f"{error.what}: {error.cause}")
+        return self.site.ask(rental.pod, endpoint, rental.current)
 
     def _address(self, rental: Rental) -> Endpoint | None:
         """From the newest listing; the last known one while the provider does not answer."""
@@ -152,21 +144,7 @@ class Eyes:
             self._endpoint, self._endpoint_pod = endpoint_of(pod), rental.pod
         return self._endpoint if self._endpoint_pod == rental.pod else None
 
-    def _ask(self, rental: Rental, pod: str, endpoint: Endpoint) -> Contact:
-        run = rental.current
-        assert run is not None
-        session = self.scene.link.reach(pod, endpoint)
-        layout = session.layout(self.scene.shape.mount)
-        if run.uploaded_to != pod:
-            return Contact(True, guard=guard_report(session, layout))
-        agent = AgentClient(session, layout, run.code)
-        try:
-            status = agent.status(run.run)
-        except CommandRefused:
-            if agent.present():
-                raise
-            return Contact(True, forgotten=True, error="our code is not on the pod any more")
-        self.scene.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
-        path = self.scene.project.job_log(run.run)
-        follow_log(agent, run.run, path, status.log_size, self.scene.secrets(run.run))
-        return Contact(True, status=status, guard=status.guard)
+
+def endpoint_of(pod: Pod | None) -> Endpoint | None:
+    """Where to connect, once the pod is ready."""
+    return pod.endpoint if pod is not None and pod.ready else None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from controller import actions
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
-from controller.clock import SystemClock
+from controller.clock import Clock, SystemClock
 from controller.cloud import base_url, open_provider
 from controller.errors import Busy, PodctlError, Refused
+from controller.fieldwork import Fieldwork
 from controller.forecast import Quote, check_budget, quote
+from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
 from controller.link import Link
 from controller.loop import drive
@@ -27,9 +31,10 @@ from controller.progress_page import refresh
 from controller.project import Project
 from controller.providers import Provider
 from controller.rental import Rental, fold
-from controller.scene import Scene, pinned, unpinned
+from controller.scene import pinned, unpinned
 from controller.terminal import Terminal
 from controller.view import View
+from controller.workshop import Workshop
 from jobs.stage import Stage
 from state.database import installation
 from state.errors import OwnedElsewhere
@@ -168,32 +173,31 @@ class Office:
 
         With `ending` the end itself is what was asked for, whatever became of the runs.
         """
-        scene = self._scene(lease, options)
-        books = LeaseBooks(lease.id, self.journal, self.ledger, scene.clock)
-        hands = Hands(scene, Eyes(scene))
-        view = View(options.terminal, scene.clock)
-        scene = replace(scene, tell=view.tell)
-        hands.scene = scene
+        clock = SystemClock()
+        view = View(options.terminal, clock)
+        shop = self._workshop(lease, options, clock, view)
+        site = Fieldwork(shop)
+        books = LeaseBooks(lease.id, self.journal, self.ledger, clock)
         watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
         try:
-            end = drive(hands, books, scene.policy, scene.clock, watch)
+            end = drive(Hands(shop, site, Eyes(shop, site)), books, shop.policy, clock, watch)
         except KeyboardInterrupt:
-            raise left(scene) from None
+            raise left(shop) from None
         finally:
-            scene.link.drop()
+            site.drop()
             refresh(self.desk.project, self.journal, self.ledger)
         if isinstance(end, Leave):
-            raise report(scene, end)
+            raise report(shop, end)
         if not ending:
-            raise_unless_passed(scene)
+            raise_unless_passed(shop)
 
-    def _scene(self, lease: Lease, options: RunOptions) -> Scene:
+    def _workshop(self, lease: Lease, options: RunOptions, clock: Clock, view: View) -> Workshop:
         runs = self.journal.runs(lease=lease.id)
         specs = {run.id: unpinned(run.spec) for run in runs}
-        desk, clock = self.desk, SystemClock()
+        desk = self.desk
         shape = replace(next(iter(specs.values()))[1], api_base=desk.shape.api_base)
         connection = self.owner.connection
-        return Scene(
+        return Workshop(
             project=desk.project,
             lease=lease.id,
             stages={run: stage for run, (stage, _) in specs.items()},
@@ -207,8 +211,12 @@ class Office:
             sightings=Sightings(connection),
             clock=clock,
             owner=installation(connection),
+            public_key=ensure_key(desk.project.state_dir).public,
+            bootstrap=bootstrap(),
+            draw_nonce=partial(secrets.token_hex, 8),
             cap_usd=lease.data.get("cap_usd"),
             accept_unguarded=_unguarded(options),
+            tell=view.tell,
         )
 
     def _policy(self, data: dict[str, object]) -> Policy:

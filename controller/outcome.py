@@ -13,22 +13,22 @@ from controller.errors import (
     Refused,
     VerificationFailed,
 )
-from controller.scene import Scene
+from controller.workshop import Workshop
 
 _KINDS: dict[str, type[PodctlError]] = {
     kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
 }
 
 
-def report(scene: Scene, end: Leave) -> PodctlError:
+def report(shop: Workshop, end: Leave) -> PodctlError:
     """A person must decide: what happened, what bills on, what to type."""
     kind = _KINDS.get(end.code, PodctlError)
-    return kind(end.what, where=f"lease {scene.lease}", cause=billing(scene), hint=end.hint)
+    return kind(end.what, where=f"lease {shop.lease}", cause=billing(shop), hint=end.hint)
 
 
-def left(scene: Scene) -> Detached:
+def left(shop: Workshop) -> Detached:
     """The user left: what goes on without us, and what it costs."""
-    rental = scene.rental()
+    rental = shop.rental()
     running = rental.current
     what = "detached"
     if rental.pod is not None and running is not None:
@@ -38,17 +38,17 @@ def left(scene: Scene) -> Detached:
     name = running.stage if running else ""
     return Detached(
         what,
-        where=f"lease {scene.lease}",
-        cause=billing(scene),
+        where=f"lease {shop.lease}",
+        cause=billing(shop),
         hint=f"podctl run {name} or podctl sync carries on; podctl stop {name} ends it".strip(),
     )
 
 
-def billing(scene: Scene) -> str:
+def billing(shop: Workshop) -> str:
     """What bills now, by the ledger."""
     rates: dict[str, float] = {}
-    for interval in scene.ledger.intervals(open_only=True):
-        if interval.lease == scene.lease:
+    for interval in shop.ledger.intervals(open_only=True):
+        if interval.lease == shop.lease:
             rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
     if not rates:
         return "nothing of it bills, as far as is known"
@@ -56,17 +56,17 @@ def billing(scene: Scene) -> str:
     return f"billing goes on: {pods}"
 
 
-def raise_unless_passed(scene: Scene) -> None:
+def raise_unless_passed(shop: Workshop) -> None:
     """Raise for the first run that did not pass."""
-    for run in scene.rental().runs:
+    for run in shop.rental().runs:
         if run.outcome != "passed":
-            raise _failure(scene, run.run, run.outcome or "open", run.why)
+            raise _failure(shop, run.run, run.outcome or "open", run.why)
 
 
-def _failure(scene: Scene, run: str, outcome: str, why: str) -> PodctlError:
+def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     """The error of a run that did not pass, with the next command."""
-    stage = scene.stages[run].name
-    folder = str(scene.project.run_dir(run))
+    stage = shop.stages[run].name
+    folder = str(shop.project.run_dir(run))
     kinds: dict[str, tuple[type[PodctlError], str]] = {
         "criteria": (VerificationFailed, f"podctl logs {stage}; change the stage and run it again"),
         "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from controller import actions, order
 from controller.actions import Action
-from controller.agent_client import AgentClient
-from controller.bring import bring, bring_ready
-from controller.conclude import judge, lock
-from controller.deliver import deliver, secrets_of
 from controller.errors import ConnectionLost, PodctlError
-from controller.guard_args import bootstrap
-from controller.hostkeys import ensure_key
 from controller.loop import Outcome
 from controller.observe import Eyes
 from controller.observed import Observed
 from controller.providers import Kind, Offer, Pod, ProviderError
 from controller.scene import Scene
+from controller.site import Site
 
 UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
@@ -32,6 +26,7 @@ class Hands:
     """The World of the loop: its eyes, and what it does."""
 
     scene: Scene
+    site: Site
     eyes: Eyes
     _seen: Observed | None = None
 
@@ -45,7 +40,7 @@ class Hands:
     # -- pods ------------------------------------------------------------------------------
 
     def open_generation(self, _: actions.OpenGeneration) -> Outcome:
-        return Outcome(data={"nonce": secrets.token_hex(8)})
+        return Outcome(data={"nonce": self.scene.draw_nonce()})
 
     def create(self, action: actions.Create) -> Outcome:
         spec = self._pod_spec(action.offer)
@@ -65,8 +60,8 @@ class Hands:
             scene.shape,
             nonce=nonce,
             owner=scene.owner,
-            public_key=ensure_key(scene.project.state_dir).public,
-            args=bootstrap(),
+            public_key=scene.public_key,
+            args=scene.bootstrap,
             limits=limits,
         )
 
@@ -120,21 +115,21 @@ class Hands:
         outcome = self._ask(action.pod, self.scene.provider.terminate)
         if outcome.phase == "done":
             self.scene.memory.ended[action.pod] = self.scene.clock.wall()
-            self.scene.link.drop()
+            self.site.drop()
         return outcome
 
     def stop_pod(self, action: actions.StopPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.stop)
         if outcome.phase == "done":
             self.scene.memory.ended[action.pod] = self.scene.clock.wall()
-            self.scene.link.drop()
+            self.site.drop()
         return outcome
 
     def start_pod(self, action: actions.StartPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.start)
         if outcome.phase == "fail":
             return outcome
-        self.scene.link.drop()
+        self.site.drop()
         at = self.scene.clock.wall()
         pod = self.scene.provider.get(action.pod) or self._listed(action.pod)
         return Outcome(data=self._bill(pod) | {"started_at": at})
@@ -200,32 +195,26 @@ class Hands:
     def upload(self, action: actions.Upload) -> Outcome:
         pod = self._present()
         try:
-            return Outcome(data=deliver(self.scene, action.run) | {"pod": pod})
+            return Outcome(data=self.site.upload(action.run) | {"pod": pod})
         except ConnectionLost as error:
             return Outcome("fail", {"why": error.what, "fatal": False})
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error), "fatal": True})
 
     def start_job(self, action: actions.StartJob) -> Outcome:
-        stage = self.scene.stages[action.run]
-        emulated = order.is_emulated(self.scene.shape.api_base)
-        spec = order.job_spec(stage, action.run, self._code(action.run), emulated=emulated)
-        pod = self._present()
+        stage, pod = self.scene.stages[action.run], self._present()
         try:
-            agent = self._agent(action.run)
-            if stage.secrets:
-                agent.secrets(action.run, secrets_of(stage))
-            status = agent.start(spec, again=action.again)
+            attempt = self.site.start(action.run, again=action.again)
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error)})
-        return Outcome(data={"pod": pod, "stage": stage.name, "attempt": status.attempt})
+        return Outcome(data={"pod": pod, "stage": stage.name, "attempt": attempt})
 
     def disqualify(self, _: actions.Disqualify) -> Outcome:
         return Outcome()
 
     def stop_job(self, action: actions.StopJob) -> Outcome:
         try:
-            self._agent(action.run).stop(action.run, action.reason)
+            self.site.stop(action.run, action.reason)
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error)})
         return Outcome()
@@ -237,7 +226,7 @@ class Hands:
         assert self._seen.contact.status is not None
         sha256 = self._seen.contact.status.ready_sha256
         try:
-            bring_ready(self.scene, self._agent(action.run), action.run)
+            self.site.pull_ready(action.run)
         except PodctlError as error:
             self.scene.tell(f"could not pull yet: {_explained(error)}")
         self.scene.memory.ready_pulled = sha256
@@ -247,8 +236,7 @@ class Hands:
         assert self._seen is not None
         assert self._seen.contact is not None
         try:
-            found = bring(self.scene, self._agent(action.run), action.run, self._seen.contact)
-            return Outcome(data=found)
+            return Outcome(data=self.site.pull(action.run, self._seen.contact))
         except PodctlError as error:
             self.scene.memory.pull_failures += 1
             self.scene.memory.pull_retry_at = self.scene.clock.now() + PULL_PAUSE
@@ -256,11 +244,11 @@ class Hands:
             return Outcome("fail", {"why": _explained(error)})
 
     def judge(self, action: actions.Judge) -> Outcome:
-        return Outcome(data=judge(self.scene, action.run))
+        return Outcome(data=self.site.judge(action.run))
 
     def lock(self, action: actions.Lock) -> Outcome:
         try:
-            return Outcome(data=lock(self.scene, action.run))
+            return Outcome(data=self.site.lock(action.run))
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error)})
 
@@ -270,20 +258,13 @@ class Hands:
         return Outcome()
 
     def close(self, _: actions.Close) -> Outcome:
-        self.scene.link.drop()
+        self.site.drop()
         return Outcome()
 
     def _present(self) -> str:
         pod = self.scene.rental().pod
         assert pod is not None
         return pod
-
-    def _code(self, run: str) -> str:
-        return next(one.code for one in self.scene.rental().runs if one.run == run)
-
-    def _agent(self, run: str) -> AgentClient:
-        session = self.scene.link.session
-        return AgentClient(session, session.layout(self.scene.shape.mount), self._code(run))
 
 
 def _explained(error: PodctlError) -> str:

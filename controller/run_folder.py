@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from controller.names import STAGING
 from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
 from state.durable import write_atomically
@@ -29,6 +30,11 @@ class RunFolder:
 
     def make(self) -> None:
         self.files.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def newest(self) -> float | None:
+        """Unix time at which the newest received artifact came; None when none did."""
+        every = (path for path in self.files.rglob("*") if STAGING not in path.parts)
+        return max((path.stat().st_mtime for path in every if path.is_file()), default=None)
 
     def keep(self, name: str, data: bytes) -> None:
         """A document as it came from the pod."""

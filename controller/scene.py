@@ -1,24 +1,20 @@
-"""Everything one lease is driven with: the things that eyes and hands share."""
+"""Everything one lease is driven with: what eyes and hands share. Touches nothing itself."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from controller.clock import Clock
-from controller.link import Link
 from controller.order import Shape
 from controller.policy import Policy
-from controller.project import Project
 from controller.providers import Provider
 from controller.rental import Rental, fold
 from jobs.stage import Stage
 from state.journal import Journal
 from state.ledger import Ledger
-from state.locks import Locks
 from state.sightings import Sightings
 
 
@@ -44,23 +40,23 @@ class Memory:
         return self.since.setdefault(condition, now)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """One lease with its stages as they were pinned when it was opened."""
 
-    project: Project
     lease: str
     stages: Mapping[str, Stage]  # run id → stage, in order
     shape: Shape
     policy: Policy
     provider: Provider
-    link: Link
     journal: Journal
     ledger: Ledger
-    locks: Locks
     sightings: Sightings
     clock: Clock
     owner: str  # installation id
+    public_key: str  # that the pod is to let in
+    bootstrap: str  # the pod's start command, with the guard in it
+    draw_nonce: Callable[[], str]
     cap_usd: float | None = None
     accept_unguarded: Callable[[str], bool] = lambda _: False
     tell: Callable[[str], None] = lambda _: None
@@ -70,11 +66,6 @@ class Scene:
         """The lease's facts, folded from the journal."""
         runs = ((run, stage.name) for run, stage in self.stages.items())
         return fold(self.lease, runs, self.journal.ops(self.lease))
-
-    def secrets(self, run: str) -> tuple[str, ...]:
-        """The values that the run's job may know and nobody else."""
-        names = self.stages[run].secrets
-        return tuple(os.environ[name] for name in names if os.environ.get(name))
 
     @property
     def stage_list(self) -> tuple[Stage, ...]:

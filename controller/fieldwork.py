@@ -1,0 +1,94 @@
+"""The site as it is: a pod over SSH, and the project's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller import order
+from controller.agent_client import AgentClient, CommandRefused, guard_report
+from controller.bring import bring, bring_ready
+from controller.conclude import judge, lock
+from controller.deliver import deliver, secrets_of
+from controller.errors import ConnectionLost, PodctlError
+from controller.job_log import follow_log
+from controller.link import refused
+from controller.observed import Contact
+from controller.providers import Endpoint
+from controller.rental import RunFacts
+from controller.run_folder import RunFolder
+from controller.sighted import run_sighting
+from controller.workshop import Workshop
+
+
+@dataclass(frozen=True)
+class Fieldwork:
+    """Implements `Site`."""
+
+    shop: Workshop
+
+    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
+        try:
+            return self._ask(pod, endpoint, run)
+        except ConnectionLost as error:
+            self.drop()
+            return Contact(False, error=f"{error.what}: {error.cause}", refused=refused(error))
+        except PodctlError as error:
+            return Contact(True, error=f"{error.what}: {error.cause}")
+
+    def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
+        session = self.shop.link.reach(pod, endpoint)
+        layout = session.layout(self.shop.shape.mount)
+        if run.uploaded_to != pod:
+            return Contact(True, guard=guard_report(session, layout))
+        agent = AgentClient(session, layout, run.code)
+        try:
+            status = agent.status(run.run)
+        except CommandRefused:
+            if agent.present():
+                raise
+            return Contact(True, forgotten=True, error="our code is not on the pod any more")
+        self.shop.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
+        path = self.shop.project.job_log(run.run)
+        follow_log(agent, run.run, path, status.log_size, self.shop.secrets(run.run))
+        return Contact(True, status=status, guard=status.guard)
+
+    def upload(self, run: str) -> dict[str, Any]:
+        return deliver(self.shop, run)
+
+    def start(self, run: str, *, again: bool) -> int:
+        stage = self.shop.stages[run]
+        emulated = order.is_emulated(self.shop.shape.api_base)
+        spec = order.job_spec(stage, run, self._code(run), emulated=emulated)
+        agent = self._agent(run)
+        if stage.secrets:
+            agent.secrets(run, secrets_of(stage))
+        return agent.start(spec, again=again).attempt
+
+    def stop(self, run: str, reason: str) -> None:
+        self._agent(run).stop(run, reason)
+
+    def pull_ready(self, run: str) -> None:
+        bring_ready(self.shop, self._agent(run), run)
+
+    def pull(self, run: str, contact: Contact) -> dict[str, Any]:
+        return bring(self.shop, self._agent(run), run, contact)
+
+    def kept_until(self, run: str) -> float | None:
+        return RunFolder(self.shop.project.run_dir(run)).newest()
+
+    def judge(self, run: str) -> dict[str, Any]:
+        return judge(self.shop, run)
+
+    def lock(self, run: str) -> dict[str, Any]:
+        return lock(self.shop, run)
+
+    def drop(self) -> None:
+        self.shop.link.drop()
+
+    def _code(self, run: str) -> str:
+        return next(one.code for one in self.shop.rental().runs if one.run == run)
+
+    def _agent(self, run: str) -> AgentClient:
+        session = self.shop.link.session
+        return AgentClient(session, session.layout(self.shop.shape.mount), self._code(run))
