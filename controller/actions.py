@@ -37,6 +37,7 @@ class Account(Action):
 class Terminate(Action):
     pod: str
     reason: str
+    still_there: bool = False  # an order before this one was taken, and it is listed all the same
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,22 @@ class ConfirmGone(Action):
 @dataclass(frozen=True)
 class StartPod(Action):
     pod: str
+    at: float  # Unix seconds of the order
+
+
+@dataclass(frozen=True)
+class Resumed(Action):
+    """The pod runs although the books have it parked: an order of ours, or somebody else's."""
+
+    pod: str
+
+
+@dataclass(frozen=True)
+class Reckon(Action):
+    """A start had no answer, and its pod is stopped: what it ran in between is on the bill."""
+
+    pod: str
+    since: float  # Unix seconds
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,22 @@ class StartJob(Action):
 @dataclass(frozen=True)
 class Disqualify(Action):
     """The preflight refused the host: nothing was started on it, as far as the run goes."""
+
+    run: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Rework(Action):
+    """What the run had begun is gone with its disk: it goes on from what is here."""
+
+    run: str
+    why: str
+
+
+@dataclass(frozen=True)
+class AskRework(Action):
+    """The same, when it may have been the user's own doing: nothing is rented unasked."""
 
     run: str
     why: str

@@ -31,12 +31,16 @@ _RECORDS: dict[type[Action], Step] = {
     actions.OpenGeneration: Step.GENERATION,
     actions.Adopt: Step.ADOPT,
     actions.Account: Step.SURPLUS,
+    actions.Resumed: Step.RESUMED,
+    actions.Reckon: Step.RECKON,
     actions.ConfirmGone: Step.GONE,
     actions.ConfirmParked: Step.PARKED,
     actions.MarkReached: Step.REACHED,
     actions.AskUnguarded: Step.UNGUARDED,
     actions.Judge: Step.JUDGE,
     actions.Disqualify: Step.DISQUALIFY,
+    actions.Rework: Step.REWORK,
+    actions.AskRework: Step.REWORK,
     actions.Finish: Step.FINISH,
     actions.Close: Step.CLOSE,
 }
@@ -65,7 +69,7 @@ class LeaseBooks:
         if type(action) in _INTENTS:
             settle = self.journal.fail if outcome.phase == "fail" else self.journal.done
             settle(self._pending, data)
-        elif step := _RECORDS.get(type(action)):
+        elif (step := _RECORDS.get(type(action))) and outcome.phase == "done":
             self.journal.note(self.lease, step, data, _run(action))
 
     def _finish(self, action: Action) -> None:
@@ -84,15 +88,17 @@ class LeaseBooks:
             return
         if isinstance(action, actions.Create | actions.Adopt | actions.Account):
             self._open(data)
-        elif isinstance(action, actions.StartPod):
+        elif isinstance(action, actions.StartPod | actions.Resumed):
             self.ledger.close_all(data["pod"], data["started_at"], "restart")
             self._open(data)
         elif isinstance(action, actions.ConfirmParked):
             self._park(data)
+        elif isinstance(action, actions.Reckon):
+            self._missed(data)
         elif isinstance(action, actions.ConfirmGone):
             self.ledger.close_all(data["pod"], data["ended_at"], "terminated")
         elif isinstance(action, actions.StartJob):
-            self.ledger.attribute(data["pod"], action.run, data["stage"], self.clock.wall())
+            self.ledger.attribute(data["pod"], action.run, data["stage"], data["at"])
 
     def _open(self, data: dict[str, Any]) -> None:
         rates = {
@@ -110,6 +116,21 @@ class LeaseBooks:
                 rate_source="provider" if kind == "compute" else "list-price",
                 started_at=data["started_at"],
             )
+
+    def _missed(self, data: dict[str, Any]) -> None:
+        """A life of the pod that nobody followed, as the bill has it."""
+        if data["until"] > data["since"]:
+            self.ledger.open_interval(
+                pod_id=data["pod"],
+                lease=self.lease,
+                run=data.get("for_run"),
+                stage=data["stage"],
+                kind="compute",
+                usd_per_hour=data["usd_per_hour"],
+                rate_source="provider",
+                started_at=data["since"],
+            )
+            self.ledger.close_interval(data["pod"], "compute", data["until"], "bill")
 
     def _park(self, data: dict[str, Any]) -> None:
         at = data["ended_at"]

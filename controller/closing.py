@@ -8,6 +8,8 @@ from controller.actions import (
     ConfirmGone,
     ConfirmParked,
     Done,
+    Reckon,
+    Resumed,
     StopPod,
     Terminate,
     Wait,
@@ -23,6 +25,8 @@ def close(seen: Observed, policy: Policy) -> Action:
     """Every run has its outcome: the pod goes as the policy says, then a clean listing ends it."""
     rental = seen.rental
     if rental.pod is not None:
+        if reckoned := reckon(seen, rental.pod):
+            return reckoned
         disposal = _disposal(seen, policy)
         if disposal == "terminate":
             return Terminate(rental.pod, "the lease is over")
@@ -34,6 +38,26 @@ def close(seen: Observed, policy: Policy) -> Action:
     if not rental.nonces:
         return Close(_outcome(seen))
     return _sweep(seen, policy)
+
+
+def reckon(seen: Observed, pod: str) -> Action | None:
+    """Where the books and the provider differ on whether the pod runs, the books follow."""
+    rental = seen.rental
+    if seen.runs_unbooked:
+        return Resumed(pod)
+    if seen.stopped_unbooked:
+        return bill_wait(seen) or ConfirmParked(pod)
+    stopped = seen.pod is not None and seen.pod.status is PodStatus.EXITED
+    if stopped and rental.parked and rental.start_unclear is not None:
+        return bill_wait(seen) or Reckon(pod, rental.start_unclear)
+    return None
+
+
+def bill_wait(seen: Observed) -> Wait | None:
+    """What only the bill can tell waits until it is worth asking again."""
+    if seen.now < seen.bill_retry_at:
+        return Wait(seen.bill_retry_at - seen.now, "for the provider's bill")
+    return None
 
 
 def _disposal(seen: Observed, policy: Policy) -> str:
@@ -68,7 +92,7 @@ def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
         return ConfirmParked(pod_id)
     if pod is None and seen.missing_since is not None:
         if seen.now - seen.missing_since >= policy.settle:
-            return ConfirmGone(pod_id)
+            return bill_wait(seen) or ConfirmGone(pod_id)
         return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
     if seen.now - asked >= policy.ask_again:
         return StopPod(pod_id, "still running")

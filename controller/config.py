@@ -49,6 +49,8 @@ class PodSection(Model):
     )
     on_success: Policy = "terminate"
     on_failure: Policy = "park"
+    # A pod with a job disappears, and not by our order: in the console perhaps.
+    on_vanished: Literal["ask", "retry"] = "ask"
     cloud: Literal["SECURE", "COMMUNITY"] | None = None  # None: as the stage says
     data_centers: tuple[str, ...] = ()
     network_volume_id: str | None = None
@@ -206,6 +208,7 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # image = "runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204"
 # on_success = "terminate"      # terminate (nothing bills) | park (stopped: its disk bills) | keep
 # on_failure = "park"
+# on_vanished = "ask"           # ask | retry: a pod with a job is gone, perhaps by your own hand
 # cloud = "SECURE"              # SECURE | COMMUNITY; without it, what the stage says
 # data_centers = []             # e.g. ["EU-RO-1"]; empty: any
 # network_volume_id = "…"       # a volume that outlives pods; without it each pod has its own

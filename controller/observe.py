@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.observed import Contact, Listing, Observed
+from controller.observed import ALIVE, Contact, Listing, Observed
 from controller.order import hardware
 from controller.providers import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
 from controller.rental import Rental
@@ -33,6 +33,8 @@ class Eyes:
         memory, now = self.scene.memory, self.scene.clock.now()
         self._list(rental, now)
         contact = self._contact(rental)
+        if contact and contact.status and contact.status.state == "running":
+            memory.alive_at = self.scene.clock.wall()
         now = self.scene.clock.now()
         pod = self._pod(rental)
         absent = self._listing is not None and rental.pod is not None and pod is None
@@ -59,11 +61,21 @@ class Eyes:
             throttled_until=memory.throttled_until,
             pull_failures=memory.pull_failures,
             pull_retry_at=memory.pull_retry_at,
+            bill_retry_at=memory.bill_retry_at,
+            wall=self.scene.clock.wall(),
             ready_pulled=memory.ready_pulled,
+            booked=self._booked(rental),
             spent_usd=self._spent(),
+            stopped_elsewhere=frozenset(memory.stopped_elsewhere),
             refused=memory.refused,
             cap_usd=self.scene.cap_usd,
         )
+
+    def _booked(self, rental: Rental) -> frozenset[str]:
+        if rental.pod is None:
+            return frozenset()
+        found = self.scene.ledger.intervals(pod_id=rental.pod, open_only=True)
+        return frozenset(one.pod_id for one in found if one.kind == "compute")
 
     def _spent(self) -> float:
         wall = self.scene.clock.wall()
@@ -84,6 +96,7 @@ class Eyes:
             return
         if not rental.nonces:
             return
+        wall = self.scene.clock.wall()
         try:
             pods = self.scene.provider.list()
         except ProviderError as error:
@@ -95,6 +108,7 @@ class Eyes:
         pods = self._with_hidden(rental, pods)
         self._listing = Listing(now, pods)
         self.scene.memory.listed.update(pod.id for pod in pods)
+        self.scene.memory.alive.update((pod.id, wall) for pod in pods if pod.status in ALIVE)
         for pod in pods:
             if pod.id == rental.pod:
                 self.scene.sightings.see(f"pod:{pod.id}", "provider", pod_sighting(pod))

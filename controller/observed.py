@@ -9,6 +9,8 @@ from controller.providers import Offer, Pod, PodStatus
 from controller.rental import Rental
 from remote.contract import GuardReport, Status
 
+ALIVE = (PodStatus.PROVISIONING, PodStatus.STARTING, PodStatus.RUNNING)  # compute bills
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -35,7 +37,7 @@ class Contact:
 
 @dataclass(frozen=True)
 class Observed:
-    """One look at the world. Times are seconds of a clock that counts sleep (boot time)."""
+    """One look at the world. Times but `wall` are seconds of a clock that counts sleep."""
 
     rental: Rental
     now: float
@@ -55,8 +57,12 @@ class Observed:
     throttled_until: float = 0.0
     pull_failures: int = 0  # of this process: another start begins to count anew
     pull_retry_at: float = 0.0
+    bill_retry_at: float = 0.0
+    wall: float = 0.0  # Unix seconds
     ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
+    booked: frozenset[str] = frozenset()  # pods whose compute bills, by the ledger
     spent_usd: float = 0.0  # by this lease
+    stopped_elsewhere: frozenset[str] = frozenset()  # pods stopped under this process by others
     refused: str | None = None  # the provider says no for good: key or account
     cap_usd: float | None = None  # at which the job is checkpointed and stopped
 
@@ -66,6 +72,27 @@ class Observed:
         if self.listing is None or self.rental.pod is None:
             return None
         return self.listing.get(self.rental.pod)
+
+    @property
+    def runs_unbooked(self) -> bool:
+        """Whether the present pod's compute bills and the ledger does not know."""
+        pod = self.pod
+        return pod is not None and pod.status in ALIVE and pod.id not in self.booked
+
+    @property
+    def stopped_unbooked(self) -> bool:
+        """Whether it stopped, by its guard or anybody else, and the ledger lets it run on."""
+        pod = self.pod
+        return pod is not None and pod.status is PodStatus.EXITED and pod.id in self.booked
+
+    @property
+    def over_cap(self) -> bool:
+        return self.cap_usd is not None and self.spent_usd >= self.cap_usd
+
+    @property
+    def unguarded_for(self) -> float:
+        """Seconds for which the reached pod has had no armed guard."""
+        return self.now - self.guard_since if self.guard_since is not None else 0.0
 
     def ours(self) -> tuple[Pod, ...]:
         """Living pods that carry a nonce of this lease, in name and environment."""

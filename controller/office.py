@@ -131,9 +131,7 @@ class Office:
         return tuple(lease for lease in self.journal.open_leases() if not self._resting(lease))
 
     def _resting(self, lease: Lease) -> bool:
-        rental = self._rental(lease)
-        kept = lease.data.get("on_success") == "keep" and not rental.debts
-        return rental.current is None and not rental.stop and (rental.parked or kept)
+        return self._rental(lease).rests(kept=lease.data.get("on_success") == "keep")
 
     def open(self, stages: Sequence[Stage], options: RunOptions) -> Lease:
         """Price it, check it against budget and balance, ask, and write the lease down."""
@@ -151,10 +149,9 @@ class Office:
                 "settle": pod.settle_seconds,
                 "boot": pod.boot_minutes * 60.0,
                 "provider": desk.provider.name,
-            }
+            },
+            [(stage.name, pinned(stage, desk.shape)) for stage in stages],
         )
-        for stage in stages:
-            self.journal.open_run(lease, stage.name, pinned(stage, desk.shape))
         found = self.journal.lease(lease)
         assert found is not None
         return found
@@ -216,6 +213,7 @@ class Office:
             draw_nonce=partial(secrets.token_hex, 8),
             cap_usd=lease.data.get("cap_usd"),
             accept_unguarded=_unguarded(options),
+            accept_rework=_rework(options),
             tell=view.tell,
         )
 
@@ -226,6 +224,7 @@ class Office:
             boot=float(str(data.get("boot", pod.boot_minutes * 60.0))),
             on_success=str(data.get("on_success", pod.on_success)),
             on_failure=str(data.get("on_failure", pod.on_failure)),
+            on_vanished=pod.on_vanished,
             rents=not data.get("adopted", False),
         )
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
@@ -242,6 +241,17 @@ def _unguarded(options: RunOptions) -> Callable[[str], bool]:
             return options.terminal.confirm(question, "--unguarded")
         except PodctlError as error:
             options.terminal.warn(f"{error.what} {error.hint}")
+            return False
+
+    return accept
+
+
+def _rework(options: RunOptions) -> Callable[[str], bool]:
+    def accept(detail: str) -> bool:
+        try:
+            return options.terminal.confirm(f"{detail}. Rent another pod?", "pod.on_vanished")
+        except PodctlError:
+            options.terminal.warn(f"{detail}: not asked, so nothing is rented")
             return False
 
     return accept

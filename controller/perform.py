@@ -13,12 +13,18 @@ from controller.loop import Outcome
 from controller.observe import Eyes
 from controller.observed import Observed
 from controller.providers import Kind, Offer, Pod, ProviderError
+from controller.rental import Debt
 from controller.scene import Scene
 from controller.site import Site
 
 UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
 PULL_PAUSE = 5.0  # seconds before an incomplete pull is tried again
+GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
+GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
+BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
+UNSEEN = 300.0  # seconds that a pod goes unseen before what ended it is in doubt
+BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
 
 @dataclass
@@ -113,10 +119,10 @@ class Hands:
 
     def terminate(self, action: actions.Terminate) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.terminate)
-        if outcome.phase == "done":
-            self.scene.memory.ended[action.pod] = self.scene.clock.wall()
-            self.site.drop()
-        return outcome
+        if outcome.phase == "fail":
+            return outcome
+        self.site.drop()
+        return Outcome(data={"at": self.scene.clock.wall()})
 
     def stop_pod(self, action: actions.StopPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.stop)
@@ -134,6 +140,17 @@ class Hands:
         pod = self.scene.provider.get(action.pod) or self._listed(action.pod)
         return Outcome(data=self._bill(pod) | {"started_at": at})
 
+    def resumed(self, action: actions.Resumed) -> Outcome:
+        pod = self._listed(action.pod)
+        return Outcome(data=self._bill(pod) | {"started_at": self._start_of(pod)})
+
+    def _start_of(self, pod: Pod) -> float:
+        """The provider's word for it, unless that is about a life that was paid already."""
+        now = self.scene.clock.wall()
+        rows = self.scene.ledger.intervals(pod_id=pod.id)
+        paid = max((one.ended_at or 0.0 for one in rows if one.kind == "compute"), default=0.0)
+        return min(now, max(pod.started_at or now, paid))
+
     def _ask(self, pod: str, verb: Callable[[str], None]) -> Outcome:
         """Terminate, stop or start; a refusal of the account itself ends the drive."""
         try:
@@ -147,40 +164,95 @@ class Hands:
         return outcome
 
     def confirm_gone(self, action: actions.ConfirmGone) -> Outcome:
-        return Outcome(data={"ended_at": self._end_of(action.pod)})
+        try:
+            return Outcome(data={"ended_at": self._end_of(action.pod)})
+        except ProviderError as error:
+            return self._bill_is_silent(error)
 
     def confirm_parked(self, action: actions.ConfirmParked) -> Outcome:
         run, stage = self._serving()
-        found = {"ended_at": self._end_of(action.pod), "for_run": run, "stage": stage}
+        try:
+            ended_at = self._end_of(action.pod)
+        except ProviderError as error:
+            return self._bill_is_silent(error)
+        if self._stopped_elsewhere(action.pod):
+            self.scene.memory.stopped_elsewhere.add(action.pod)
+        found = {"ended_at": ended_at, "for_run": run, "stage": stage}
         return Outcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
 
+    def reckon(self, action: actions.Reckon) -> Outcome:
+        run, stage = self._serving()
+        try:
+            hours = self._unbooked_hours(action.pod)
+        except ProviderError as error:
+            return self._bill_is_silent(error)
+        rate = self.scene.rental().quoted_usd_per_hour
+        found = {"since": action.since, "until": action.since + hours * 3600.0}
+        return Outcome(data=found | {"for_run": run, "stage": stage, "usd_per_hour": rate})
+
+    def _bill_is_silent(self, error: ProviderError) -> Outcome:
+        """What only the bill can tell is asked again, for as long as we bear a silent provider."""
+        memory, now = self.scene.memory, self.scene.clock.now()
+        memory.bill_silent_since = memory.bill_silent_since or now
+        memory.bill_retry_at = now + BILL_PAUSE
+        return Outcome("fail", {"why": error.what})
+
     def _end_of(self, pod: str) -> float:
-        """When the provider took our word; else, for an end without us, as its bill has it."""
-        if pod in self.scene.memory.ended:
-            return self.scene.memory.ended[pod]
-        return self._billed_until(pod) or self.scene.clock.wall()
+        """When the provider took our order; where that is in doubt, as its bill has it.
+
+        Raises ProviderError when the bill is needed and does not come.
+        """
+        wall = self.scene.clock.wall()
+        debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
+        ordered = debt.ended_at if debt else self.scene.memory.ended.get(pod)
+        if ordered is not None and not self._in_doubt(pod, ordered, debt):
+            return ordered
+        return min(ordered or wall, self._billed_until(pod) or wall)
+
+    def _in_doubt(self, pod: str, ordered: float, debt: Debt | None) -> bool:
+        """Whether it may have ended before the order that was taken: an earlier one, its guard."""
+        unseen = ordered - self.scene.memory.alive.get(pod, 0.0)
+        return unseen > UNSEEN or (debt is not None and debt.orders > 1)
 
     def _billed_until(self, pod: str) -> float | None:
-        """The end of the open compute interval by the provider's bill; None when it says nothing.
+        """The end of the open compute interval by the provider's bill; None: nothing is open.
 
         The bill may be late: then the interval ends too early, and `cost --reconcile` says so.
         """
-        intervals = self.scene.ledger.intervals(pod_id=pod)
-        compute = [one for one in intervals if one.kind == "compute"]
-        last = next((one for one in compute if one.open), None)
-        now = self.scene.clock.wall()
+        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
+        last = next((one for one in rows if one.kind == "compute"), None)
         if last is None or last.usd_per_hour <= 0:
             return None
-        try:
-            records = self.scene.provider.billing(compute[0].started_at - 3600.0, now + 3600.0)
-        except ProviderError:
-            return None
+        hours = self._unbooked_hours(pod)
+        return min(self.scene.clock.wall(), last.started_at + max(0.0, hours) * 3600.0)
+
+    def _unbooked_hours(self, pod: str) -> float:
+        """Hours of compute on the provider's bill that no closed interval of the ledger has."""
+        memory, now = self.scene.memory, self.scene.clock.now()
+        rows = self.scene.ledger.intervals(pod_id=pod)
+        compute = [one for one in rows if one.kind == "compute" and one.usd_per_hour > 0]
+        silent = now - (memory.bill_silent_since or now)
+        if not compute or silent > self.scene.policy.blind:
+            return 0.0
+        wall = self.scene.clock.wall()
+        records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
+        memory.bill_silent_since = None
         billed = sum(one.compute_usd for one in records if one.pod_id == pod)
         booked = sum(
             one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
         )
-        hours = (billed - booked) / last.usd_per_hour
-        return min(now, last.started_at + hours * 3600.0) if hours > 0 else None
+        return max(0.0, billed - booked) / compute[-1].usd_per_hour
+
+    def _stopped_elsewhere(self, pod: str) -> bool:
+        """Whether a person stopped it, and neither we nor its guard; a doubt is no such person."""
+        if pod in self.scene.memory.asked:
+            return False
+        try:
+            log = self.scene.provider.container_log(pod)
+            by_guard = any(GUARD_STOPS in line for line in log[-GUARD_LINES:])
+            return not by_guard and BY_USER in self.scene.provider.last_change(pod).lower()
+        except ProviderError:
+            return False
 
     def mark_reached(self, _: actions.MarkReached) -> Outcome:
         return Outcome()
@@ -202,15 +274,34 @@ class Hands:
             return Outcome("fail", {"why": _explained(error), "fatal": True})
 
     def start_job(self, action: actions.StartJob) -> Outcome:
-        stage, pod = self.scene.stages[action.run], self._present()
+        stage, pod, at = self.scene.stages[action.run], self._present(), self.scene.clock.wall()
         try:
             attempt = self.site.start(action.run, again=action.again)
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error)})
-        return Outcome(data={"pod": pod, "stage": stage.name, "attempt": attempt})
+        return Outcome(data={"pod": pod, "stage": stage.name, "attempt": attempt, "at": at})
 
     def disqualify(self, _: actions.Disqualify) -> Outcome:
         return Outcome()
+
+    def rework(self, action: actions.Rework) -> Outcome:
+        cost = self._rework(action.run)
+        self.scene.tell(f"{action.run}: {_rework_in_words(**cost)}")
+        return Outcome(data={"accepted": True} | cost)
+
+    def ask_rework(self, action: actions.AskRework) -> Outcome:
+        cost = self._rework(action.run)
+        question = f"{action.why}; going on elsewhere: {_rework_in_words(**cost)}"
+        return Outcome(data={"accepted": self.scene.accept_rework(question)} | cost)
+
+    def _rework(self, run: str) -> dict[str, float]:
+        """What was done since the newest file that is here, and has to be done again."""
+        rental, memory = self.scene.rental(), self.scene.memory
+        facts = next(one for one in rental.runs if one.run == run)
+        until = memory.alive_at or self.scene.clock.wall()
+        since = max(facts.started_at or until, self.site.kept_until(run) or 0.0)
+        hours = max(0.0, until - since) / 3600.0
+        return {"hours": round(hours, 4), "usd": round(hours * rental.quoted_usd_per_hour, 4)}
 
     def stop_job(self, action: actions.StopJob) -> Outcome:
         try:
@@ -267,6 +358,10 @@ class Hands:
         return pod
 
 
+def _rework_in_words(hours: float, usd: float) -> str:
+    return f"about {hours * 60:.0f} min of work (${usd:.2f}) since the last file that is here"
+
+
 def _explained(error: PodctlError) -> str:
     """The whole error in one line, for the journal."""
     return ": ".join(part for part in (error.what, error.where, error.cause) if part)
@@ -279,6 +374,8 @@ _METHODS: dict[type[Action], Callable[..., Outcome]] = {
     actions.Adopt: Hands.adopt,
     actions.Terminate: Hands.terminate,
     actions.StopPod: Hands.stop_pod,
+    actions.Resumed: Hands.resumed,
+    actions.Reckon: Hands.reckon,
     actions.StartPod: Hands.start_pod,
     actions.ConfirmGone: Hands.confirm_gone,
     actions.ConfirmParked: Hands.confirm_parked,
@@ -287,6 +384,8 @@ _METHODS: dict[type[Action], Callable[..., Outcome]] = {
     actions.Upload: Hands.upload,
     actions.StartJob: Hands.start_job,
     actions.Disqualify: Hands.disqualify,
+    actions.Rework: Hands.rework,
+    actions.AskRework: Hands.ask_rework,
     actions.StopJob: Hands.stop_job,
     actions.PullReady: Hands.pull_ready,
     actions.Pull: Hands.pull,

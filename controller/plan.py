@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from controller.actions import (
     Action,
+    AskRework,
     AskUnguarded,
     ConfirmGone,
     ConfirmParked,
@@ -21,6 +22,7 @@ from controller.actions import (
     MarkReached,
     Pull,
     PullReady,
+    Rework,
     StartJob,
     StartPod,
     StopJob,
@@ -28,7 +30,7 @@ from controller.actions import (
     Upload,
     Wait,
 )
-from controller.closing import close
+from controller.closing import bill_wait, close, reckon
 from controller.observed import Observed
 from controller.policy import Policy
 from controller.providers import Pod, PodStatus
@@ -77,12 +79,12 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
     pod = seen.listing.get(debt.pod)
     if pod is not None and pod.status is not PodStatus.TERMINATED:
         if seen.now - asked >= policy.ask_again:
-            return Terminate(debt.pod, "still listed")
+            return Terminate(debt.pod, "still listed", still_there=True)
         return Wait(policy.poll_boot, f"for {debt.pod} to leave the listing")
     # Absence is proof only of a pod that was visible and whose end was acknowledged.
     known = debt.clean and debt.pod in seen.listed
     if known or seen.listing.started - asked >= policy.settle:
-        return ConfirmGone(debt.pod)
+        return bill_wait(seen) or ConfirmGone(debt.pod)
     return Wait(policy.poll_boot, f"for a settle window in which {debt.pod} stays away")
 
 
@@ -91,6 +93,8 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
 
 def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     rental, pod = seen.rental, seen.pod
+    if pod is not None and (reckoned := reckon(seen, pod.id)):
+        return reckoned
     limit = policy.max_usd_per_hour or rental.quoted_usd_per_hour * policy.price_tolerance
     if pod is not None and limit and pod.usd_per_hour > limit and not run.started:
         return _replace(seen, policy, f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h")
@@ -98,6 +102,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _conclude(run)
     if (blocked := run.broken or rental.refused) and not run.started:
         return Finish(run.run, "refused", blocked)
+    if run.given_up:
+        return Finish(run.run, "pod-lost", run.given_up)
     answers = seen.contact is not None and seen.contact.status is not None
     if rental.abandon and (seen.pull_failures or not answers):
         return Finish(run.run, "abandoned", rental.abandon)
@@ -109,8 +115,10 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _missing(seen, policy, run)
     if rental.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
-    if pod.status is PodStatus.EXITED:
+    if pod.status is PodStatus.EXITED or (pod.status is PodStatus.ERROR and run.started):
         return _exited(seen, policy, run, pod)
+    if pod.status is PodStatus.TERMINATED and run.started:
+        return _vanished(seen, policy, run, "the provider reports TERMINATED")
     if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
         return _replace(seen, policy, f"the provider reports {pod.status}")
     if not pod.ready or pod.endpoint is None:
@@ -124,8 +132,28 @@ def _missing(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if seen.now - since < policy.settle:
         return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
     if run.started:
-        return Finish(run.run, "pod-lost", "the pod disappeared at the provider")
+        return _vanished(seen, policy, run, "the provider does not show it any more")
     return _replace(seen, policy, "the provider does not show it")
+
+
+def _vanished(seen: Observed, policy: Policy, run: RunFacts, how: str) -> Action:
+    """Not by our order: a person may have ended it in the console, so nothing is rented unasked."""
+    why = f"pod {seen.rental.pod} disappeared: {how}"
+    if policy.on_vanished == "ask" and _may_rework(seen, policy, run):
+        return AskRework(run.run, why)
+    return _rework(seen, policy, run, why)
+
+
+def _rework(seen: Observed, policy: Policy, run: RunFacts, why: str) -> Action:
+    """Its disk is gone: the run begins again from what is here, a bounded number of times."""
+    if _may_rework(seen, policy, run):
+        return Rework(run.run, why)
+    return Finish(run.run, "pod-lost", why)
+
+
+def _may_rework(seen: Observed, policy: Policy, run: RunFacts) -> bool:
+    wanted = policy.rents and not seen.rental.stop and not seen.over_cap
+    return wanted and run.reworks < policy.reworks
 
 
 def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
@@ -134,11 +162,17 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     assert seen.listing is not None
     if asked is not None and (seen.listing.started <= asked or seen.now - asked < policy.ask_again):
         return Wait(policy.poll_boot, "for the pod to start again")
-    if not rental.parked:
+    if pod.status is PodStatus.EXITED and not rental.parked:
         return ConfirmParked(pod.id)
+    if pod.id in seen.stopped_elsewhere:
+        return Leave(
+            "artifacts-not-safe",
+            f"Pod {pod.id} was stopped, and not by podctl; its disk has what the job wrote.",
+            f"podctl run {run.stage} starts it again; podctl stop {run.stage} ends the run",
+        )
     if rental.pod_starts + rental.pod_start_failures < policy.pod_starts:
-        return StartPod(pod.id)
-    if not run.started:
+        return StartPod(pod.id, seen.wall)
+    if not run.started or rental.shared_disk:
         return _replace(seen, policy, "it is stopped and does not start again")
     return Leave(
         "artifacts-not-safe",
@@ -177,7 +211,7 @@ def _replace(seen: Observed, policy: Policy, why: str) -> Action:
     """Another pod, if nothing of value can be on this one."""
     rental = seen.rental
     assert rental.pod is not None
-    if rental.unpulled or not policy.rents:
+    if (rental.unpulled and not rental.shared_disk) or not policy.rents:
         return Leave(
             "artifacts-not-safe",
             f"Pod {rental.pod}: {why}; what the job wrote may be only there.",
@@ -195,10 +229,9 @@ def _with_agent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if rental.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
     if contact.forgotten and run.started:
-        return Finish(run.run, "pod-lost", "the pod's disk no longer has the run")
-    unarmed = not rental.unguarded and not (contact.guard and contact.guard.armed)
-    if unarmed and not run.started:  # a job that runs already is not helped by asking
-        return _unguarded(seen, policy)
+        return _rework(seen, policy, run, "the pod's disk no longer has the run")
+    if _unguarded(seen) and not run.started:
+        return _await_guard(seen, policy)
     if run.uploaded_to != rental.pod:
         return Upload(run.run)
     if contact.status is None:
@@ -220,7 +253,14 @@ def _mute(seen: Observed, policy: Policy) -> Action:
     )
 
 
-def _unguarded(seen: Observed, policy: Policy) -> Action:
+def _unguarded(seen: Observed) -> bool:
+    """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
+    guard = seen.contact.guard if seen.contact else None
+    asked = seen.rental.unguarded or seen.rental.refused
+    return not asked and not (guard and guard.armed)
+
+
+def _await_guard(seen: Observed, policy: Policy) -> Action:
     since = seen.guard_since if seen.guard_since is not None else seen.now
     if seen.now - since < policy.guard:
         return Wait(min(policy.poll_boot, 1.0), "for the guard to arm")
@@ -240,6 +280,8 @@ def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return Pull(run.run)
     if status.state == "ended":
         return _ended(seen, policy, run)
+    if _unguarded(seen) and seen.unguarded_for > policy.guard:  # it armed, and it died since
+        return _await_guard(seen, policy)
     if reason := _must_stop(seen, run):
         return StopJob(run.run, reason)
     if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
@@ -252,9 +294,9 @@ def _must_stop(seen: Observed, run: RunFacts) -> str | None:
         return None
     if seen.rental.stop:
         return "ended by the user"
-    if seen.cap_usd is not None and seen.spent_usd >= seen.cap_usd:
+    if seen.over_cap:
         return f"budget: ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
-    return None
+    return seen.rental.refused
 
 
 def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
@@ -267,6 +309,9 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         if run.started:
             return Disqualify(run.run, ended.detail)
         return _replace(seen, policy, f"preflight: {ended.detail}")
+    stalled = ended is not None and ended.reason == "stalled"
+    if stalled and run.starts <= policy.stalls and not seen.rental.stop and not run.stopping:
+        return StartJob(run.run, again=True)
     if seen.now < seen.pull_retry_at:
         return Wait(seen.pull_retry_at - seen.now, "before pulling again")
     if seen.pull_failures >= policy.pull_tries and seen.rental.stop:

@@ -20,10 +20,13 @@ class Policy:
     ask_again: float = 15.0  # between two terminates of the same pod
     pod_starts: int = 4  # resumes of one pod, and tries of one resume
     generations: int = 4  # pods in one lease, one after the other
-    restarts: int = 3  # attempts at one job
+    restarts: int = 3  # attempts at one job on one disk
+    stalls: int = 1  # times that a job without progress is started again
+    reworks: int = 3  # times that a run whose disk is gone begins again from what is here
     pull_tries: int = 4
     rents: bool = True  # False: an adopted pod is never replaced by another
     on_success: str = "terminate"  # terminate | park | keep
     on_failure: str = "park"
+    on_vanished: str = "ask"  # ask | retry: a pod with a job is gone, and not by our order
     max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance
     price_tolerance: float = 1.05

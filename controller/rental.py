@@ -26,6 +26,8 @@ class Step(StrEnum):
     GONE = "gone"  # note {pod, ended_at}: the provider confirms
     STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
     START_POD = "start-pod"  # intent {pod}; done; fail {kind}
+    RECKON = "reckon"  # note {pod, since, until}: what an unclear start cost
+    RESUMED = "resumed"  # note {pod, started_at}: it runs, and the books had it parked
     PARKED = "parked"  # note {pod, ended_at}: EXITED confirmed
     UNGUARDED = "unguarded"  # note {accepted, why}: the user on a pod without a guard
     STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
@@ -34,6 +36,7 @@ class Step(StrEnum):
     UPLOAD = "upload"  # intent; done {pod, code, bytes}; fail {why, fatal}
     START_JOB = "start-job"  # intent; done {attempt}; fail {why}
     DISQUALIFY = "disqualify"  # note {why}: the preflight refused the host
+    REWORK = "rework"  # note {why, accepted, hours, usd}: its disk is gone; on from what is here
     STOP_JOB = "stop-job"  # intent {reason}; done; fail
     PULL = "pull"  # intent; done {manifest_sha256, rc, reason}; fail {why}
     JUDGE = "judge"  # note {verdict, findings}
@@ -65,6 +68,9 @@ class RunFacts:
     code: str = ""  # sha256 of the remote package there
     started: bool = False  # a start was asked for; the job may exist
     starts: int = 0
+    started_at: float = 0.0  # Unix seconds of the newest start that was answered
+    reworks: int = 0  # times it lost its disk and began again
+    given_up: str = ""  # why it does not begin again
     stopping: str | None = None  # reason, once a stop was asked for
     pulled: bool = False  # every declared artifact of the final manifest is here
     rc: int | None = None
@@ -82,6 +88,8 @@ class Debt:
 
     pod: str
     clean: bool = False
+    ended_at: float | None = None  # Unix seconds: when the provider took the order that counts
+    orders: int = 0  # up to that one; with more than one, an unanswered one may have been it
 
 
 @dataclass(frozen=True)
@@ -103,9 +111,11 @@ class Rental:
     parked: bool = False
     pod_starts: int = 0  # resumes of this pod
     pod_start_failures: int = 0
+    start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
     keeps_disk: bool = True  # the present pod has a volume, which parking keeps
+    shared_disk: bool = False  # a network volume: the disk outlives the pod
     unguarded: bool = False
     refused: str | None = None  # why nothing more is to be tried
     stop: str | None = None  # terminate | park: the user's wish
@@ -121,6 +131,11 @@ class Rental:
         """The first run without an outcome."""
         return next((run for run in self.runs if run.outcome is None), None)
 
+    def rests(self, *, kept: bool = False) -> bool:
+        """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
+        waits = self.parked or (kept and not self.debts)
+        return self.current is None and not self.stop and waits
+
     @property
     def unpulled(self) -> tuple[str, ...]:
         """Runs whose job may have written something that is only on the pod."""
@@ -133,7 +148,11 @@ class Rental:
 
 def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record]) -> Rental:
     """Replay the journal. `runs` are (run id, stage) in the order in which they are to go."""
-    rental = Rental(lease, tuple(RunFacts(run, stage) for run, stage in runs))
+    return resume(Rental(lease, tuple(RunFacts(run, stage) for run, stage in runs)), records)
+
+
+def resume(rental: Rental, records: Iterable[Record]) -> Rental:
+    """Go on folding where an earlier fold ended."""
     for record in records:
         rental = _apply(rental, record)
     return rental
@@ -168,6 +187,7 @@ def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
         "parked": False,
         "pod_starts": 0,
         "pod_start_failures": 0,
+        "start_unclear": None,
     }
 
 
@@ -199,7 +219,7 @@ def _have_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     pods = rental.pods if pod in rental.pods else (*rental.pods, pod)
     keeps = data.get("volume_gb", 1) > 0 or bool(data.get("network_volume"))
     found = {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
-    return found | {"keeps_disk": keeps}
+    return found | {"keeps_disk": keeps, "shared_disk": bool(data.get("network_volume"))}
 
 
 def _adopted(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,11 +228,24 @@ def _adopted(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _owe(rental: Rental, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
     others = tuple(debt for debt in rental.debts if debt.pod != data["pod"])
+    known = next((debt for debt in rental.debts if debt.pod == data["pod"]), Debt(data["pod"]))
+    if data.get("still_there"):  # else a later order ends nothing: an earlier one did
+        known = dataclasses.replace(known, ended_at=None)
+    debt = _ordered(known, data.get("at") if clean else None)
     pods = rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
-    changed: dict[str, Any] = {"debts": (*others, Debt(data["pod"], clean)), "pods": pods}
+    changed: dict[str, Any] = {"debts": (*others, debt), "pods": pods}
     if rental.pod == data["pod"]:
         changed |= {"pod": None, "reached": False, "parked": False}
     return changed
+
+
+def _ordered(debt: Debt, taken_at: float | None) -> Debt:
+    """One more order to end it, or its answer."""
+    if debt.ended_at is not None:
+        return debt
+    if taken_at is None:
+        return dataclasses.replace(debt, clean=False, orders=debt.orders + 1)
+    return dataclasses.replace(debt, clean=True, ended_at=taken_at)
 
 
 def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,7 +258,20 @@ def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
-    return {"pod_starts": rental.pod_starts + 1, "parked": False, "reached": False}
+    running = {"parked": False, "reached": False, "start_unclear": None}
+    return running | {"pod_starts": rental.pod_starts + 1}
+
+
+def _start_failed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    failures: dict[str, Any] = {"pod_start_failures": rental.pod_start_failures + 1}
+    return failures if data.get("kind") == "transient" else failures | {"start_unclear": None}
+
+
+def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
+    if not data["accepted"]:
+        return {"given_up": data["why"]}
+    fresh = {"started": False, "uploaded_to": None, "stopping": None}
+    return fresh | {"reworks": run.reworks + 1}
 
 
 def _judged(_: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,9 +302,12 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),
     (Step.GONE, "note"): _gone,
     (Step.START_POD, "done"): _started_pod,
-    (Step.START_POD, "fail"): lambda rental, _: {
-        "pod_start_failures": rental.pod_start_failures + 1
+    (Step.START_POD, "intent"): lambda rental, data: {
+        "start_unclear": rental.start_unclear or data.get("at")
     },
+    (Step.START_POD, "fail"): _start_failed,
+    (Step.RESUMED, "note"): _set(parked=False, reached=False, start_unclear=None),
+    (Step.RECKON, "note"): _set(start_unclear=None),
     (Step.PARKED, "note"): _set(parked=True, reached=False),
     (Step.UNGUARDED, "note"): lambda _, data: (
         {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
@@ -274,6 +323,8 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
     (Step.UPLOAD, "done"): lambda _, data: {"uploaded_to": data["pod"], "code": data["code"]},
     (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"] if data["fatal"] else None},
     (Step.START_JOB, "intent"): lambda run, _: {"started": True, "starts": run.starts + 1},
+    (Step.START_JOB, "done"): lambda run, data: {"started_at": data.get("at", run.started_at)},
+    (Step.REWORK, "note"): _reworked,
     # The host was refused before the job could write anything: as if it never started.
     (Step.DISQUALIFY, "note"): _set(started=False),
     (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},

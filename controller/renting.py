@@ -34,12 +34,14 @@ def rent(seen: Observed, policy: Policy) -> Action:
     assert current is not None
     if rental.stop:
         return Finish(current.run, "stopped", "ended by the user")
-    if current.started and not current.pulled:
+    if current.started and not current.pulled and not rental.shared_disk:
         return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
     if not policy.rents and not (rental.unsettled and not rental.had_pod):
         return Finish(current.run, "pod-lost", "the adopted pod is gone; nothing else is rented")
     if rental.refused:
         return Finish(current.run, "refused", rental.refused)
+    if seen.over_cap:
+        return Finish(current.run, "stopped", f"budget: ${seen.spent_usd:.2f} spent")
     if rental.had_pod and rental.generation >= policy.generations:
         return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
     if rental.nonce is None or rental.had_pod:

@@ -11,7 +11,7 @@ from controller.clock import Clock
 from controller.order import Shape
 from controller.policy import Policy
 from controller.providers import Provider
-from controller.rental import Rental, fold
+from controller.rental import Rental, fold, resume
 from jobs.stage import Stage
 from state.journal import Journal
 from state.ledger import Ledger
@@ -31,6 +31,13 @@ class Memory:
     pull_retry_at: float = 0.0
     ready_pulled: str | None = None
     refused: str | None = None
+    stopped_elsewhere: set[str] = field(default_factory=set)  # pods that somebody else stopped
+    alive: dict[str, float] = field(default_factory=dict)  # pod → Unix time last seen to bill
+    bill_silent_since: float | None = None
+    bill_retry_at: float = 0.0
+    alive_at: float | None = None  # Unix time at which a job was last seen running
+    rental: Rental | None = None  # the journal up to `folded`
+    folded: int = 0
 
     def hold(self, condition: str, holds: bool, now: float) -> float | None:
         """Since when `condition` holds without a break; None while it does not."""
@@ -59,13 +66,20 @@ class Scene:
     draw_nonce: Callable[[], str]
     cap_usd: float | None = None
     accept_unguarded: Callable[[str], bool] = lambda _: False
+    accept_rework: Callable[[str], bool] = lambda _: False
     tell: Callable[[str], None] = lambda _: None
     memory: Memory = field(default_factory=Memory)
 
     def rental(self) -> Rental:
         """The lease's facts, folded from the journal."""
-        runs = ((run, stage.name) for run, stage in self.stages.items())
-        return fold(self.lease, runs, self.journal.ops(self.lease))
+        memory = self.memory
+        if memory.rental is None:
+            runs = ((run, stage.name) for run, stage in self.stages.items())
+            memory.rental = fold(self.lease, runs, ())
+        if found := self.journal.ops(self.lease, after=memory.folded):
+            memory.rental = resume(memory.rental, found)
+            memory.folded = found[-1].seq
+        return memory.rental
 
     @property
     def stage_list(self) -> tuple[Stage, ...]:

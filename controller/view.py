@@ -97,6 +97,8 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"pod {pod} is gone: nothing of it bills"
         case actions.StartPod(pod):
             return f"starting pod {pod} again"
+        case actions.Resumed(pod):
+            return f"pod {pod} runs again, and bills"
         case actions.StopPod(pod):
             return f"stopping pod {pod}: its volume is kept and bills on"
         case actions.ConfirmParked(pod):
@@ -111,6 +113,8 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"{run}: asking the job to end ({reason})"
         case actions.Disqualify(run, why):
             return f"{run}: this host will not do ({why})"
+        case actions.Rework(run, why):
+            return f"{run}: begins again from what is here ({why})"
         case actions.PullReady(run):
             return f"{run}: pulling what is finished"
         case actions.Pull(run):

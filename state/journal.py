@@ -78,9 +78,12 @@ class Journal:
     epoch: int = READER
     clock: Callable[[], float] = time.time
 
-    def open_lease(self, data: Data) -> str:
-        """Write down a new debt before anything is rented; `data` never changes."""
-        text = encoded(data)
+    def open_lease(self, data: Data, runs: Iterable[tuple[str, Data]] = ()) -> str:
+        """Write down a new debt before anything is rented; `data` never changes.
+
+        `runs` are (stage, specification) of its first runs: all of it, or nothing.
+        """
+        text, wanted = encoded(data), [(_stage(stage), encoded(spec)) for stage, spec in runs]
         with writing(self.connection, self.epoch):
             number = self._next("SELECT max(number) FROM lease")
             lease = f"l{number:04}"
@@ -88,6 +91,8 @@ class Journal:
                 "INSERT INTO lease (number, id, at, data, epoch) VALUES (?, ?, ?, ?, ?)",
                 (number, lease, self.clock(), text, self.epoch),
             )
+            for stage, spec in wanted:
+                self._insert_run(lease, stage, spec)
         return lease
 
     def close_lease(self, lease: str, outcome: str) -> None:
@@ -101,17 +106,18 @@ class Journal:
 
     def open_run(self, lease: str, stage: str, spec: Data) -> str:
         """A new attempt at `stage` on `lease`; `spec` is pinned."""
-        if not STAGE.fullmatch(stage):
-            raise StateError(f"{stage!r} is no name of a stage")
-        text = encoded(spec)
+        name, text = _stage(stage), encoded(spec)
         with writing(self.connection, self.epoch):
-            number = self._next("SELECT max(number) FROM run WHERE stage = ?", (stage,))
-            run = f"{stage}-{number:04}"
-            self.connection.execute(
-                "INSERT INTO run (id, stage, number, lease, at, spec, epoch)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run, stage, number, lease, self.clock(), text, self.epoch),
-            )
+            return self._insert_run(lease, name, text)
+
+    def _insert_run(self, lease: str, stage: str, spec: str) -> str:
+        number = self._next("SELECT max(number) FROM run WHERE stage = ?", (stage,))
+        run = f"{stage}-{number:04}"
+        self.connection.execute(
+            "INSERT INTO run (id, stage, number, lease, at, spec, epoch)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (run, stage, number, lease, self.clock(), spec, self.epoch),
+        )
         return run
 
     def finish_run(self, run: str, outcome: str, data: Data | None = None) -> None:
@@ -216,6 +222,12 @@ class Journal:
     def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with translated():
             return self.connection.execute(query, values).fetchall()
+
+
+def _stage(name: str) -> str:
+    if not STAGE.fullmatch(name):
+        raise StateError(f"{name!r} is no name of a stage")
+    return name
 
 
 def _decoded(row: tuple[Any, ...], *places: int) -> list[Any]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from controller import actions
-from controller.observed import Contact, Listing, Observed
+from controller.observed import ALIVE, Contact, Listing, Observed
 from controller.plan import decide
 from controller.policy import Policy
 from controller.providers import Endpoint, Offer, Pod, PodStatus
-from controller.rental import Debt, Rental, RunFacts
+from controller.rental import Debt, Rental, RunFacts, fold
 from remote.contract import Exit, GuardReport, Status
 
 POLICY = Policy()
@@ -57,7 +58,8 @@ def running(**changes: Any) -> RunFacts:
 
 
 def seen(found: Rental, *pods: Pod, **changes: Any) -> Observed:
-    look = Observed(found, now=1000.0, listing=Listing(999.0, pods))
+    booked = frozenset(one.id for one in pods if one.status in ALIVE)
+    look = Observed(found, now=1000.0, listing=Listing(999.0, pods), booked=booked)
     return dataclasses.replace(look, **changes)
 
 
@@ -274,14 +276,56 @@ class TestJob:
         assert isinstance(action, actions.Leave)
         assert action.code == "artifacts-not-safe"
 
-    def test_a_pod_that_vanished_with_a_job_is_not_blindly_rented_again(self) -> None:
-        """Missing for a whole settle window: the run ends as lost."""
+    def test_row_23_a_pod_that_vanished_with_a_job_is_not_blindly_rented_again(self) -> None:
+        """Missing for a whole settle window: the user is asked, unless the policy answers."""
         gone = seen(rental(running()), missing_since=600.0)
+        declined = seen(rental(running(given_up="not asked")), missing_since=600.0)
+        retry = dataclasses.replace(POLICY, on_vanished="retry")
 
-        action = decide(gone, POLICY)
+        assert isinstance(decide(gone, POLICY), actions.AskRework)
+        assert isinstance(decide(gone, retry), actions.Rework)
+        assert decide(declined, retry) == actions.Finish("stage1c-0001", "pod-lost", "not asked")
 
-        assert isinstance(action, actions.Finish)
-        assert action.outcome == "pod-lost"
+    def test_row_23_a_pod_that_somebody_else_stopped_is_not_fought_over(self) -> None:
+        """Stopped under this very process: left alone; the next command may start it again."""
+        stopped = pod(PodStatus.EXITED)
+        parked = rental(running(), parked=True)
+        here = decide(seen(parked, stopped, stopped_elsewhere=frozenset({"p1"})), POLICY)
+        later = decide(seen(parked, stopped), POLICY)
+
+        assert isinstance(here, actions.Leave)
+        assert "not by podctl" in here.what
+        assert isinstance(later, actions.StartPod)
+
+    def test_row_57_a_run_whose_disk_is_gone_begins_again_a_bounded_number_of_times(self) -> None:
+        """From what is here; then it ends as lost."""
+        forgot = Contact(True, forgotten=True)
+        first = decide(seen(rental(running()), pod(), contact=forgot), POLICY)
+        tired = rental(running(reworks=POLICY.reworks))
+        last = decide(seen(tired, pod(), contact=forgot), POLICY)
+
+        assert isinstance(first, actions.Rework)
+        assert isinstance(last, actions.Finish)
+        assert last.outcome == "pod-lost"
+
+    def test_row_19_a_stuck_pod_on_a_network_volume_is_given_up_for_another(self) -> None:
+        """The disk outlives it; a pod whose own volume has the work is kept and asked about."""
+        tried = {"parked": True, "pod_start_failures": POLICY.pod_starts}
+        stopped = pod(PodStatus.EXITED)
+        shared = decide(seen(rental(running(), shared_disk=True, **tried), stopped), POLICY)
+        own = decide(seen(rental(running(), **tried), stopped), POLICY)
+
+        assert isinstance(shared, actions.Terminate)
+        assert isinstance(own, actions.Leave)
+
+    def test_row_62_a_job_that_stalled_is_started_again_once(self) -> None:
+        """The second stall is an end like any other: its files are pulled."""
+        stalled = agent("ended", exit=ended(1, "stalled"))
+        first = decide(seen(rental(running()), pod(), contact=stalled), POLICY)
+        second = decide(seen(rental(running(starts=2)), pod(), contact=stalled), POLICY)
+
+        assert first == actions.StartJob("stage1c-0001", again=True)
+        assert second == actions.Pull("stage1c-0001")
 
     def test_one_empty_listing_is_no_evidence(self) -> None:
         """The provider's list may lag."""
@@ -296,7 +340,7 @@ class TestJob:
         then = decide(seen(rental(running(), parked=True), stopped), POLICY)
 
         assert first == actions.ConfirmParked("p1")
-        assert then == actions.StartPod("p1")
+        assert then == actions.StartPod("p1", 0.0)
 
     def test_a_stopped_pod_that_does_not_start_is_kept_for_a_person(self) -> None:
         """What it holds is only there."""
@@ -394,22 +438,26 @@ class TestEnding:
 class TestNeverForEver:
     """What could go round in circles comes to an end."""
 
-    def test_a_started_job_is_not_held_up_by_an_unarmed_guard(self) -> None:
-        """Asking is for before the start; afterwards it would only repeat itself."""
-        contact = agent("running")
-        bare = dataclasses.replace(contact, guard=None)
-        look = seen(rental(running()), pod(), contact=bare, guard_since=10.0)
+    def test_row_64_a_guard_that_died_under_a_job_is_asked_about_then_the_job_saved(
+        self,
+    ) -> None:
+        """Once; without a yes the job is told to save and end, and its files come home."""
+        bare = dataclasses.replace(agent("running"), guard=None)
+        young = seen(rental(running()), pod(), contact=bare, guard_since=990.0)
+        old = seen(rental(running()), pod(), contact=bare, guard_since=10.0)
+        refused = rental(running(), refused="no guard")
+        no = seen(refused, pod(), contact=bare, guard_since=10.0)
+        yes = seen(rental(running(), unguarded=True), pod(), contact=bare, guard_since=10.0)
 
-        assert isinstance(decide(look, POLICY), actions.Wait)
+        assert isinstance(decide(young, POLICY), actions.Wait)
+        assert isinstance(decide(old, POLICY), actions.AskUnguarded)
+        assert decide(no, POLICY) == actions.StopJob("stage1c-0001", "no guard")
+        assert isinstance(decide(yes, POLICY), actions.Wait)
 
-    def test_a_pod_whose_disk_forgot_the_run_ends_it(self) -> None:
+    def test_a_run_that_ended_as_lost_leaves_nothing_to_keep_its_pod_for(self) -> None:
         """The volume is new: nothing of the run can be on it, and the pod goes."""
-        look = seen(rental(running()), pod(), contact=Contact(True, forgotten=True))
-        action = decide(look, POLICY)
         over = rental(running(outcome="pod-lost"))
 
-        assert isinstance(action, actions.Finish)
-        assert action.outcome == "pod-lost"
         assert isinstance(decide(seen(over, pod()), POLICY), actions.Terminate)
 
     def test_a_mute_agent_is_left_to_a_person_in_the_end(self) -> None:
@@ -475,3 +523,52 @@ class TestNeverForEver:
         action = decide(gone, policy)
         assert isinstance(action, actions.Finish)
         assert action.outcome == "pod-lost"
+
+
+class TestBooks:
+    """The ledger follows what the provider shows, whoever made it so."""
+
+    def test_a_pod_that_runs_while_the_books_have_it_parked_is_booked_first(self) -> None:
+        """A start whose answer was lost bills from its beginning."""
+        look = seen(rental(running(), parked=True), pod(), booked=frozenset())
+
+        assert decide(look, POLICY) == actions.Resumed("p1")
+
+    def test_a_pod_that_its_guard_stopped_is_closed_in_the_books_before_anything_else(self) -> None:
+        """Also when all that is left to do is to terminate it."""
+        over = rental(running(outcome="passed", pulled=True))
+        stopped = seen(over, pod(PodStatus.EXITED), booked=frozenset({"p1"}))
+        silent = dataclasses.replace(stopped, bill_retry_at=1010.0)
+
+        assert decide(stopped, POLICY) == actions.ConfirmParked("p1")
+        assert isinstance(decide(silent, POLICY), actions.Wait)
+
+    def test_a_start_without_an_answer_is_looked_up_on_the_bill(self) -> None:
+        """The pod may have run and stopped again while nobody looked."""
+        unclear = rental(running(), parked=True, start_unclear=900.0)
+
+        assert decide(seen(unclear, pod(PodStatus.EXITED)), POLICY) == actions.Reckon("p1", 900.0)
+
+    def test_an_end_is_when_the_first_order_was_taken(self) -> None:
+        """Later orders to a pod that is gone end nothing; one that was ignored did not."""
+        order = (
+            _record("terminate", "intent", pod="p1"),
+            _record("terminate", "done", pod="p1", at=5.0),
+        )
+        again = (
+            _record("terminate", "intent", pod="p1"),
+            _record("terminate", "done", pod="p1", at=50.0),
+        )
+        ignored = (
+            _record("terminate", "intent", pod="p1", still_there=True),
+            _record("terminate", "done", pod="p1", at=90.0, still_there=True),
+        )
+        gone = fold("l0001", [], (*order, *again))
+        still = fold("l0001", [], (*order, *ignored))
+
+        assert gone.debts == (Debt("p1", True, 5.0, 1),)
+        assert still.debts == (Debt("p1", True, 90.0, 2),)
+
+
+def _record(step: str, phase: str, **data: Any) -> SimpleNamespace:
+    return SimpleNamespace(step=step, phase=phase, run=None, data=data)

@@ -213,6 +213,13 @@ class Provider(Protocol):
         """The last lines of the container's own output; not a stream."""
         ...
 
+    def last_change(self, pod_id: str) -> str:
+        """Who last changed the pod's state, in the provider's words ("Exited by user: …").
+
+        Empty when it does not say. For decisions about asking only: nothing is safe by it.
+        """
+        ...
+
     def account(self) -> Account:
         """Balance and registered SSH keys."""
         ...

@@ -1,8 +1,8 @@
 """A provider that tries again, where trying again can do no harm.
 
     list, get, offers, catalog, billing,     THROTTLED, TRANSIENT
-    container_log, account, register_key,
-    stop, terminate
+    container_log, last_change, account,
+    register_key, stop, terminate
     start                                    THROTTLED, and TRANSIENT that never left here
     create                                   never: the caller settles what became of it
 
@@ -93,6 +93,9 @@ class Retrying:
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
         return self._again(_passing, lambda: self.provider.container_log(pod_id, tail))
+
+    def last_change(self, pod_id: str) -> str:
+        return self._again(_passing, lambda: self.provider.last_change(pod_id))
 
     def account(self) -> Account:
         return self._again(_passing, self.provider.account)

@@ -54,6 +54,7 @@ LOG_SECONDS = 12.0
 EMULATOR_HINT = "podctl emulator starts the embedded cloud"
 
 _BALANCE = "query Balance { myself { clientBalance } }"
+_CHANGE = "query Change($pod: String!) { pod(input: {podId: $pod}) { lastStatusChange } }"
 
 T = TypeVar("T")
 
@@ -151,6 +152,18 @@ class RunPod:
         if not isinstance(lines, builtins.list):
             raise unusable(ask, answer, "no log came")
         return tuple(lines)
+
+    def last_change(self, pod_id: str) -> str:
+        """`lastStatusChange`, which only GraphQL tells; its silence is not an error."""
+        ask = Ask("read a pod's history", "POST", "/graphql", missing=Kind.REFUSED)
+        question = {"query": _CHANGE, "variables": {"pod": pod_id}}
+        try:
+            document, answer = self._call(ask, json=question)
+            reply = _read(ask, answer, wire.ChangeReply.model_validate, document)
+        except ProviderError:
+            return ""
+        found = reply.data.pod
+        return found.last_change if found is not None else ""
 
     def account(self) -> Account:
         """Balance (None where it is not told), registered keys, and how far our clock is off."""

@@ -207,6 +207,18 @@ class BalanceReply(Wire):
     data: MeData
 
 
+class Change(Wire):
+    last_change: str = Field(default="", alias="lastStatusChange", max_length=500)
+
+
+class PodData(Wire):
+    pod: Change | None = None
+
+
+class ChangeReply(Wire):
+    data: PodData
+
+
 def next_cursor(document: Any) -> str | None:
     """The cursor of the page after this one. Raises ValidationError."""
     pagination = Page.model_validate(document).pagination

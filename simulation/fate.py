@@ -1,0 +1,58 @@
+"""What goes wrong, drawn from one seed: the same seed, the same history."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+LEVELS = (0.0, 0.02, 0.05, 0.1)  # chance that one call goes wrong
+CALM_AT = 30 * 3600.0  # seconds: from here on nothing goes wrong any more
+
+
+@dataclass
+class Tally:
+    """What a history was made of."""
+
+    effects: int = 0
+    kills: int = 0
+    lids: int = 0
+    faults: int = 0
+    deaths: int = 0  # of pods' hosts, evictions and lost disks
+
+    def add(self, other: Tally) -> None:
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass
+class Fate:
+    """One history's luck."""
+
+    seed: int
+    random: random.Random = field(init=False)
+    tally: Tally = field(default_factory=Tally)
+    calm: bool = False
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.level = self.random.choice(LEVELS)
+        self.kill = self.random.choice((0.0, 0.0, 0.004, 0.015, 0.04))  # at one effect
+        self.lid = self.random.choice((0.0, 0.0, 0.003, 0.01))
+        self.never_back = self.random.random() < 0.05
+        self.two = self.random.random() < 0.2  # two controllers
+        self.network_volume = self.random.random() < 0.25
+
+    def strikes(self, share: float = 1.0) -> bool:
+        """Whether this call goes wrong; `share` of the history's level."""
+        hit = not self.calm and self.random.random() < self.level * share
+        self.tally.faults += hit
+        return hit
+
+    def chance(self, probability: float) -> bool:
+        return not self.calm and self.random.random() < probability
+
+    def between(self, low: float, high: float) -> float:
+        return self.random.uniform(low, high)
+
+    def one(self, *choices: str) -> str:
+        return self.random.choice(choices)

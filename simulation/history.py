@@ -1,0 +1,93 @@
+"""One history: a user, a laptop, a cloud, and two days of bad luck before it turns calm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simulation.cloud import Cloud
+from simulation.fate import CALM_AT, Fate, Tally
+from simulation.hub import Hub
+from simulation.invariants import Violation, Watchman
+from simulation.laptop import Laptop, Office
+from simulation.process import Process
+
+END = CALM_AT + 60 * 3600.0  # by then every lease must have been closed
+TRIES = 40  # commands that a user types at most
+
+
+@dataclass
+class History:
+    """`violation` is empty when every invariant held."""
+
+    seed: int
+    violation: str = ""
+    passed: bool = False
+    tally: Tally = field(default_factory=Tally)
+
+
+class World:
+    """Everything that one seed makes."""
+
+    def __init__(self, seed: int) -> None:
+        self.hub = Hub()
+        self.fate = Fate(seed)
+        self.cloud = Cloud(self.hub, self.fate)
+        self.laptop = Laptop(self.cloud)
+        self.watchman = Watchman(self.cloud, self.laptop)
+        self.came_back = True
+
+    def live(self) -> History:
+        history = History(self.fate.seed, tally=self.fate.tally)
+        self.hub.at(CALM_AT, self._calm)
+        self.hub.process(self.user)
+        if self.fate.two:
+            self.hub.process(self.second_terminal)
+        try:
+            self.hub.run(END, self.watchman.look)
+            self.watchman.at_the_end(came_back=self.came_back)
+        except Violation as violation:
+            history.violation = str(violation)
+        history.passed = len(self.laptop.files.certificates) == 2
+        return history
+
+    def _calm(self) -> None:
+        self.fate.calm = True
+
+    def _process(self) -> Process:
+        return Process(self.hub, self.fate)
+
+    # -- who types ---------------------------------------------------------------------------
+
+    def user(self) -> None:
+        """Runs the plan; carries on after anything; at last gives up what will not come."""
+        for number in range(TRIES):
+            outcome = self.laptop.podctl(self._process(), Office.run)
+            if outcome == "killed" and not self.fate.calm and self.fate.never_back:
+                self.came_back = False
+                return
+            if outcome == "passed":
+                break
+            self.hub.sleep(self.fate.between(30.0, 7200.0))
+            if number > 4 and outcome not in ("killed", "busy"):
+                self._give_up(number)
+                if not self.laptop.open_leases():
+                    return
+        while self.laptop.open_leases():  # what is parked is told at every command
+            self._give_up(number)
+            number += 1
+
+    def _give_up(self, number: int) -> None:
+        abandon = number > 8
+        self.watchman.abandoned |= abandon
+        self.laptop.podctl(self._process(), lambda office: office.stop(abandon=abandon))
+
+    def second_terminal(self) -> None:
+        """Somebody forgot that a podctl runs already."""
+        while not self.fate.calm and self.came_back:
+            self.hub.sleep(self.fate.between(60.0, 5400.0))
+            self.laptop.podctl(self._process(), self.fate.random.choice((Office.run, Office.sync)))
+
+
+def play(seed: int) -> History:
+    """The history of `seed`; the same every time."""
+    return World(seed).live()

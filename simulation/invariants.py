@@ -1,0 +1,142 @@
+"""What must hold in every history, judged by the simulated world alone, never by podctl's word."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from controller.providers import PodStatus
+from controller.rental import Rental
+from remote.contract import ENV_GUARD
+from simulation.cloud import Cloud
+from simulation.laptop import Laptop
+from simulation.machine import SLACK, Machine, Work
+from simulation.process import EPOCH
+from state.ledger import Ledger
+
+CENT = 0.01
+
+
+class Violation(AssertionError):
+    """An invariant does not hold; the text begins with its name."""
+
+
+@dataclass
+class Watchman:
+    """Looks after every event."""
+
+    cloud: Cloud
+    laptop: Laptop
+    abandoned: bool = False  # the user said that what is only there may be lost
+    closed: list[Rental] = field(default_factory=list)
+    _leases: dict[str, str] = field(default_factory=dict)  # nonce → lease
+
+    def __post_init__(self) -> None:
+        self.cloud.on_start = self.job_starts
+        self.cloud.on_destroy = self.pod_is_destroyed
+        self.laptop.on_closed = self.lease_closes
+
+    def look(self) -> None:
+        """I1 and I1b: no pod runs longer than it may, and never two of one lease."""
+        now = self.cloud.hub.now
+        running: set[str] = set()
+        for machine in self.cloud.pods.values():
+            if not machine.billing:
+                continue
+            if self._overdue(machine, now):
+                raise Violation(f"I1: {machine.id} runs on, long after its guard had to stop it")
+            lease = self._lease_of(machine)
+            if lease in running:
+                raise Violation(f"I1b: a second pod of {lease} bills: {machine.id}")
+            running.add(lease)
+
+    def _lease_of(self, machine: Machine) -> str:
+        """The lease that drew the pod's nonce, by the journal's rows."""
+        if machine.nonce not in self._leases:
+            self._leases[machine.nonce] = self._drawn_by(machine)
+        return self._leases[machine.nonce]
+
+    def _drawn_by(self, machine: Machine) -> str:
+        rows = self.laptop.database.execute(
+            "SELECT lease FROM op WHERE step = 'generation' AND data LIKE ?",
+            (f"%{machine.nonce}%",),
+        ).fetchall()
+        return str(rows[0][0]) if rows else machine.id
+
+    def _overdue(self, machine: Machine, now: float) -> bool:
+        """Past every limit, with time for the order to get through."""
+        if not machine.armed or machine.booted is None:
+            return False  # then nobody promised that it would stop by itself
+        limits = json.loads(machine.spec.env[ENV_GUARD])
+        visited = machine.beat if machine.beat is not None else machine.booted
+        bounds = [machine.booted + limits["boot_grace"], visited + limits["idle"]]
+        for work in machine.disk.works.values():
+            if work.owner == machine.id and work.began is not None:
+                bounds.append(work.began + work.budget)
+            if work.owner == machine.id and work.ended is not None:
+                bounds.append(max(work.ended_at, visited) + work.grace_done)
+        last = min(max(bounds), machine.booted + limits["hard_cap"])
+        return now > max(last, self.cloud.outage_until) + SLACK
+
+    def job_starts(self, machine: Machine, work: Work) -> None:
+        """I4 and I5: nothing locked is started, and nothing twice."""
+        stage = work.run.rpartition("-")[0]
+        if stage in self.laptop.files.certificates:
+            raise Violation(f"I4: {stage} is locked, and {work.run} starts on {machine.id}")
+        for other in self.cloud.pods.values():
+            living = other.living
+            if living is not None and living.run.rpartition("-")[0] == stage:
+                raise Violation(f"I5: {work.run} starts while {living.run} runs on {other.id}")
+
+    def pod_is_destroyed(self, machine: Machine) -> None:
+        """I2: what a job committed is here before its only copy goes."""
+        if machine.disk is self.cloud.shared or self.abandoned:
+            return
+        for work in machine.disk.works.values():
+            if not work.attempt or self._was_refused(work):
+                continue
+            if work.ended is None and work.began is not None:
+                raise Violation(f"I2: {work.run} runs on {machine.id}, which is terminated")
+            if work.ended is not None and self.laptop.files.outputs.get(work.run) != work.output:
+                raise Violation(f"I2: the output of {work.run} was only on {machine.id}")
+
+    def _was_refused(self, work: Work) -> bool:
+        return work.ended is not None and work.ended[1] == "preflight"
+
+    def files_are_true(self) -> None:
+        """I2: whatever was taken for good is what a job wrote."""
+        for run, output in self.laptop.files.outputs.items():
+            if output == "spoiled":
+                raise Violation(f"I2: a spoiled file of {run} was accepted")
+
+    def lease_closes(self, rental: Rental) -> None:
+        """I1 and I3: nothing of it is left, and the ledger is the bill."""
+        self.closed.append(rental)
+        self.files_are_true()
+        mine = [one for one in self.cloud.pods.values() if one.nonce in rental.nonces]
+        for machine in mine:
+            if machine.status is not PodStatus.TERMINATED:
+                raise Violation(f"I1: {rental.lease} is closed and {machine.id} {machine.status}")
+            self._paid(machine)
+
+    def _paid(self, machine: Machine) -> None:
+        ledger = Ledger(self.laptop.database)
+        now = EPOCH + self.cloud.hub.now
+        rows = [one for one in ledger.intervals(pod_id=machine.id) if one.kind == "compute"]
+        booked = sum(one.amount(round(now * 1000)) for one in rows) / 3.6e15
+        billed = self.cloud.billed(machine)
+        if not rows:
+            raise Violation(f"I3: {machine.id} was billed ${billed:.4f} and is in no ledger")
+        if abs(booked - billed) > CENT + machine.usd_per_hour / 3600.0:
+            raise Violation(f"I3: {machine.id}: ledger ${booked:.4f}, bill ${billed:.4f}")
+
+    def at_the_end(self, *, came_back: bool) -> None:
+        """I9 with a user who comes back: all is closed. Without one: nothing runs."""
+        if self.cloud.pending:
+            raise Violation("a create is still under way: the history is too short")
+        if came_back and (left := self.laptop.open_leases()):
+            raise Violation(f"I9: {left[0].id} never closed")
+        for machine in self.cloud.pods.values():
+            promised = machine.armed or came_back
+            if machine.billing and promised:
+                raise Violation(f"I1: {machine.id} bills for ever")

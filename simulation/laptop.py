@@ -1,0 +1,217 @@
+"""A laptop and its user: one project, commands that are typed again when they ended badly."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+from controller.actions import Leave
+from controller.books import LeaseBooks
+from controller.loop import drive
+from controller.observe import Eyes
+from controller.order import Shape
+from controller.perform import Hands
+from controller.policy import Policy
+from controller.providers.retry import Patience, Retrying
+from controller.rental import Rental, Step, fold
+from controller.scene import Scene, pinned, unpinned
+from jobs.stage import Stage
+from simulation.account import SimulatedAccount
+from simulation.cloud import Cloud
+from simulation.ground import Files, Ground
+from simulation.process import Killed, Process, RiskyJournal, RiskyLedger, VirtualClock
+from state.database import unfenced
+from state.journal import Lease
+from state.locks import Locks
+from state.schema import MIGRATIONS
+from state.sightings import Sightings
+
+# Waits are long, so that a history of hours is some hundred looks; what is decided is the same.
+POLICY = Policy(poll=240.0, poll_boot=20.0)
+NAMES = ("stage1a", "stage1b")
+
+
+@cache
+def stages() -> tuple[Stage, ...]:
+    common = {
+        "command": ["python", "job.py"],
+        "outputs": ["out/**"],
+        "criteria": [{"kind": "exists", "path": "out/x"}],
+        "hours": 1.0,
+        "max_hours": 2.0,
+    }
+    return tuple(Stage.model_validate({"name": n, "title": n, **common}) for n in NAMES)
+
+
+@cache
+def _template() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for migration in MIGRATIONS:
+        for statement in migration:
+            connection.execute(statement)
+    return connection
+
+
+def fresh_database() -> sqlite3.Connection:
+    """An empty state database in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _template().backup(connection)
+    return connection
+
+
+@dataclass
+class Laptop:
+    """What survives a process: the state database, files, and who holds the lock."""
+
+    cloud: Cloud
+    policy: Policy = POLICY
+    database: sqlite3.Connection = field(default_factory=fresh_database)
+    files: Files = field(default_factory=Files)
+    holder: Process | None = None
+    exclusive: bool = True
+    respects_locks: bool = True
+    verifies: bool = True
+    at_most_once: bool = True
+    on_closed: Callable[[Rental], None] = lambda _: None
+
+    # -- commands ----------------------------------------------------------------------------
+
+    def podctl(self, process: Process, act: Callable[[Office], str]) -> str:
+        """One command in one process; its outcome, or `killed`, or `busy`."""
+        if self.exclusive and self.holder is not None and not self.holder.dead:
+            return "busy"
+        self.holder = process
+        try:
+            return act(self._office(process))
+        except Killed:
+            return "killed"
+        finally:
+            process.dead = True
+            if self.holder is process:
+                self.holder = None
+
+    def _office(self, process: Process) -> Office:
+        if self.exclusive or self._epoch() == 1:
+            with unfenced(self.database):
+                self.database.execute("UPDATE owner SET epoch = epoch + 1")
+        return Office(self, process, self._epoch())
+
+    def _epoch(self) -> int:
+        return int(self.database.execute("SELECT epoch FROM owner").fetchone()[0])
+
+    def open_leases(self) -> tuple[Lease, ...]:
+        return RiskyJournal(self.database).open_leases()
+
+
+@dataclass
+class Office:
+    """The commands, as `controller.app` has them."""
+
+    laptop: Laptop
+    process: Process
+    epoch: int
+
+    def __post_init__(self) -> None:
+        self.clock = VirtualClock(self.process)
+        database, wall = self.laptop.database, self.clock.wall
+        self.journal = RiskyJournal(database, self.epoch, wall, self.process)
+        self.ledger = RiskyLedger(database, self.epoch, self.process)
+
+    def run(self) -> str:
+        for lease in self.unfinished():
+            if (outcome := self.drive(lease)) != "passed":
+                return outcome
+        left = [one for one in stages() if not self._locked(one)]
+        if not left:
+            return "passed"
+        fate = self.laptop.cloud.fate
+        volume = "nv1" if fate.network_volume else None
+        shape = Shape(image="image", network_volume_id=volume)
+        runs = [(stage.name, pinned(stage, shape)) for stage in left]
+        wish = {"on_success": "terminate", "on_failure": "park"}
+        lease_id = self.process.effect(0.0, lambda: self.journal.open_lease(wish, runs))
+        opened = self.journal.lease(lease_id)
+        assert opened is not None
+        return self.drive(opened)
+
+    def sync(self) -> str:
+        outcomes = [self.drive(lease) for lease in self.unfinished()]
+        return next((one for one in outcomes if one != "passed"), "passed")
+
+    def stop(self, *, abandon: bool) -> str:
+        """`podctl stop --terminate`, after everything else with a reason to lose what is there."""
+        for lease in self.journal.open_leases():
+            wish = {"disposal": "terminate", "abandon": "given up" if abandon else None}
+            self.journal.note(lease.id, Step.STOP, wish)
+            self.drive(lease)
+        return "stopped"
+
+    def unfinished(self) -> tuple[Lease, ...]:
+        return tuple(one for one in self.journal.open_leases() if not self.rental(one).rests())
+
+    def _locked(self, stage: Stage) -> bool:
+        return self.laptop.respects_locks and stage.name in self.laptop.files.certificates
+
+    # -- one lease ---------------------------------------------------------------------------
+
+    def rental(self, lease: Lease) -> Rental:
+        runs = [(one.id, one.stage) for one in self.journal.runs(lease=lease.id)]
+        return fold(lease.id, runs, self.journal.ops(lease.id))
+
+    def drive(self, lease: Lease) -> str:
+        """The real loop over a simulated world; the first run's outcome that is no pass."""
+        scene = self._scene(lease)
+        site = self._site(scene)
+        hands = Hands(scene, site, Eyes(scene, site))
+        books = LeaseBooks(lease.id, self.journal, self.ledger, self.clock)
+        end = drive(hands, books, scene.policy, self.clock, lambda *_: None)
+        rental = self.rental(lease)
+        if isinstance(end, Leave):
+            return end.code
+        if rental.closed:
+            self.laptop.on_closed(rental)
+        bad = (one.outcome or "open" for one in rental.runs if one.outcome != "passed")
+        return next(bad, "passed")
+
+    def _scene(self, lease: Lease) -> Scene:
+        laptop, fate = self.laptop, self.laptop.cloud.fate
+        runs = self.journal.runs(lease=lease.id)
+        specs = {run.id: unpinned(run.spec) for run in runs}
+        account = SimulatedAccount(self.process, laptop.cloud)
+        patient = Retrying(account, Patience(), sleep=self.clock.wait, jitter=fate.random.random)
+        return Scene(
+            lease=lease.id,
+            stages={run: stage for run, (stage, _) in specs.items()},
+            shape=next(iter(specs.values()))[1],
+            policy=laptop.policy,
+            provider=patient,
+            journal=self.journal,
+            ledger=self.ledger,
+            sightings=Sightings(laptop.database, self.clock.wall),
+            clock=self.clock,
+            owner="o" * 16,
+            public_key="ssh-ed25519 AAAA",
+            bootstrap="guard",
+            draw_nonce=lambda: f"{fate.random.getrandbits(64):016x}",
+            accept_rework=lambda _: fate.random.random() < 0.5,
+        )
+
+    def _site(self, scene: Scene) -> Ground:
+        laptop = self.laptop
+        return Ground(
+            self.process,
+            laptop.cloud,
+            laptop.files,
+            dict(scene.stages),
+            scene,
+            record_lock=self._record_lock,
+            verifies=laptop.verifies,
+            at_most_once=laptop.at_most_once,
+        )
+
+    def _record_lock(self, stage: str, run: str) -> None:
+        locks = Locks(self.laptop.database, self.epoch, self.clock.wall)
+        if locks.current(stage) is None:
+            locks.lock(stage, run, "0" * 64)

@@ -1,0 +1,230 @@
+"""Bugs seeded on purpose: what the simulator has to find, or it proves nothing.
+
+Each takes one safeguard out of the real code, or out of the world that it relies on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from controller import actions, closing, plan, renting
+from controller.books import LeaseBooks
+from controller.loop import Outcome
+from controller.observe import Eyes
+from controller.observed import Observed
+from controller.perform import Hands
+from controller.policy import Policy
+from controller.providers import PodStatus
+from simulation.history import World
+
+Mutant = Callable[[], Any]
+
+
+def _world(**changes: Any) -> Mutant:
+    """The same laptop or cloud without one of its safeguards."""
+    original = World.__init__
+
+    def begin(self: World, seed: int) -> None:
+        original(self, seed)
+        for name, value in changes.items():
+            owner = self.laptop if hasattr(self.laptop, name) else self.cloud
+            setattr(owner, name, value)
+
+    return lambda: patch.object(World, "__init__", begin)
+
+
+def _settle(seconds: float) -> Mutant:
+    return lambda: patch("simulation.laptop.Laptop.policy", _policy(settle=seconds), create=True)
+
+
+def _policy(**changes: Any) -> Policy:
+    from simulation.laptop import POLICY
+
+    return dataclasses.replace(POLICY, **changes)
+
+
+@contextmanager
+def no_probe() -> Iterator[None]:
+    """An unclear create is simply repeated."""
+
+    def again(seen: Observed, _: Policy) -> actions.Action:
+        return renting._next_offer(seen, _, seen.rental.current)
+
+    with patch.object(renting, "_probe", again):
+        yield
+
+
+@contextmanager
+def no_intent() -> Iterator[None]:
+    """Intent and outcome of a create are written together, after it."""
+    intent, outcome = LeaseBooks.intent, LeaseBooks.outcome
+
+    def later(self: LeaseBooks, action: actions.Action) -> None:
+        if not isinstance(action, actions.Create):
+            intent(self, action)
+
+    def both(self: LeaseBooks, action: actions.Action, found: Outcome) -> None:
+        if isinstance(action, actions.Create):
+            intent(self, action)
+        outcome(self, action, found)
+
+    with patch.object(LeaseBooks, "intent", later), patch.object(LeaseBooks, "outcome", both):
+        yield
+
+
+@contextmanager
+def settle_from_intent() -> Iterator[None]:
+    """The settle window counts from when the create was meant, not from entering the probe."""
+    look = Eyes.look
+
+    def back(self: Eyes) -> Observed:
+        seen = look(self)
+        ops = self.scene.journal.ops(self.scene.lease)
+        meant = [op.at for op in ops if (op.step, op.phase) == ("create", "intent")]
+        if seen.probing_since is None or not meant:
+            return seen
+        since = seen.now - (self.scene.clock.wall() - meant[-1])
+        return dataclasses.replace(seen, probing_since=since)
+
+    with patch.object(Eyes, "look", back):
+        yield
+
+
+@contextmanager
+def early_stop() -> Iterator[None]:
+    """A pod is given up as soon as its job ended."""
+
+    def give_up(seen: Observed, _: Policy, __: Any) -> actions.Action:
+        assert seen.rental.pod is not None
+        return actions.Terminate(seen.rental.pod, "the job ended")
+
+    with patch.object(plan, "_ended", give_up):
+        yield
+
+
+@contextmanager
+def panic() -> Iterator[None]:
+    """Silence of SSH is taken for the pod's death."""
+
+    def replace(seen: Observed, _: Policy, __: Any) -> actions.Action:
+        assert seen.rental.pod is not None
+        return actions.Terminate(seen.rental.pod, "it does not answer")
+
+    with patch.object(plan, "_silent", replace):
+        yield
+
+
+@contextmanager
+def pull_trusted() -> Iterator[None]:
+    """A pull that failed counts as done."""
+    pull = Hands.pull
+
+    def done(self: Hands, action: actions.Pull) -> Outcome:
+        found = pull(self, action)
+        return Outcome(data={"manifest_sha256": "", "rc": 0, "reason": "exited"} | found.data)
+
+    with patch.object(Hands, "pull", done):
+        yield
+
+
+@contextmanager
+def delete_trusted() -> Iterator[None]:
+    """A pod counts as gone once it was told to go."""
+
+    def gone(_: Observed, __: Policy, debt: Any) -> actions.Action:
+        return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
+
+    with patch.object(plan, "_pay", gone):
+        yield
+
+
+@contextmanager
+def absence_trusted() -> Iterator[None]:
+    """One listing without the pod proves that it is gone; nobody asks for it by its id."""
+
+    def shown(_: Eyes, __: Any, pods: Any) -> Any:
+        return pods
+
+    def missing(seen: Observed, _: Policy, run: Any) -> actions.Action:
+        return plan._replace(seen, _, "gone") if not run.started else actions.Rework(run.run, "")
+
+    with patch.object(Eyes, "_with_hidden", shown), patch.object(plan, "_missing", missing):
+        yield
+
+
+@contextmanager
+def surplus_unbooked() -> Iterator[None]:
+    """A stray pod is ended before it is in the books."""
+
+    def end(_: Observed, pod: str, why: str) -> actions.Action:
+        return actions.Terminate(pod, why)
+
+    with patch.object(closing, "end_stray", end), patch.object(plan, "end_stray", end):
+        yield
+
+
+@contextmanager
+def no_sweep() -> Iterator[None]:
+    """A lease is closed without a last clean listing."""
+
+    def close(seen: Observed, _: Policy) -> actions.Action:
+        return actions.Close(closing._outcome(seen))
+
+    with patch.object(closing, "_sweep", close):
+        yield
+
+
+@contextmanager
+def no_reckoning() -> Iterator[None]:
+    """What the books say of a pod's running is never compared with what the provider shows."""
+    with (
+        patch.object(plan, "reckon", lambda *_: None),
+        patch.object(closing, "reckon", lambda *_: None),
+    ):
+        yield
+
+
+@contextmanager
+def bill_ignored() -> Iterator[None]:
+    """What ended without our order counts as ended when it was noticed."""
+    with patch.object(Hands, "_billed_until", lambda *_: None):
+        yield
+
+
+@contextmanager
+def vanished_is_started_again() -> Iterator[None]:
+    """A run with a living job counts as never started as soon as its pod stops."""
+
+    def forget(_: Observed, __: Policy, ___: Any, pod: Any) -> actions.Action:
+        assert pod.status is not PodStatus.RUNNING
+        return actions.Terminate(pod.id, "it stopped")
+
+    with patch.object(plan, "_exited", forget):
+        yield
+
+
+MUTANTS: dict[str, Mutant] = {
+    "no_probe": no_probe,
+    "no_intent": no_intent,
+    "settle_zero": _settle(0.0),
+    "settle_from_intent": settle_from_intent,
+    "no_controller_lock": _world(exclusive=False),
+    "no_guard": _world(guarded=False),
+    "guard_tries_once": _world(stubborn=False),
+    "early_stop": early_stop,
+    "panic": panic,
+    "no_verification": _world(verifies=False),
+    "pull_trusted": pull_trusted,
+    "locked_stage_again": _world(respects_locks=False),
+    "delete_trusted": delete_trusted,
+    "absence_trusted": absence_trusted,
+    "surplus_unbooked": surplus_unbooked,
+    "no_sweep": no_sweep,
+    "no_reckoning": no_reckoning,
+    "bill_ignored": bill_ignored,
+    "vanished_is_started_again": vanished_is_started_again,
+}
