@@ -14,9 +14,9 @@ from controller.rental import RunFacts
 from controller.scene import Scene
 from jobs.stage import Stage
 from remote.contract import Exit, GuardReport, Status
-from simulation.cloud import Cloud
+from simulation.cloud import EPOCH, Cloud
 from simulation.machine import Machine, Work
-from simulation.process import EPOCH, Process
+from simulation.process import Process
 
 ASK, START, TRANSFER = 0.4, 1.0, 30.0  # seconds
 T = TypeVar("T")

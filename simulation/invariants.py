@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from controller.providers import PodStatus
 from controller.rental import Rental
 from remote.contract import ENV_GUARD
-from simulation.cloud import Cloud
+from simulation.cloud import EPOCH, Cloud
 from simulation.laptop import Laptop
 from simulation.machine import SLACK, Machine, Work
-from simulation.process import EPOCH
 from state.ledger import Ledger
 
 CENT = 0.01
@@ -76,7 +75,7 @@ class Watchman:
             if work.owner == machine.id and work.ended is not None:
                 bounds.append(max(work.ended_at, visited) + work.grace_done)
         last = min(max(bounds), machine.booted + limits["hard_cap"])
-        return now > max(last, self.cloud.outage_until) + SLACK
+        return bool(now > max(last, self.cloud.outage_until) + SLACK)
 
     def job_starts(self, machine: Machine, work: Work) -> None:
         """I4 and I5: nothing locked is started, and nothing twice."""
