@@ -2,6 +2,7 @@
 # make test    every check and every test
 # make check   the checks alone: lint, format, types, import rules
 # make bench   the figures of docs/benchmarks.md
+# make rebuild-small   build the small base model again, and compare (some minutes)
 # make setup   only what the others need; make clean forgets it
 
 VENV   ?= .venv
@@ -14,7 +15,7 @@ JOBS   ?= 2
 ARGS   ?=
 BENCH  ?= start overhead tail transfer ledger
 
-.PHONY: setup demo test check bench clean system
+.PHONY: setup demo test check bench rebuild-small clean system
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.dev
@@ -33,6 +34,11 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python bench/all.py $(BENCH) $(ARGS)
+
+rebuild-small: $(VENV)/.demo
+	@rm -rf build/small && mkdir -p build
+	$(BIN)/python -m remote.stages.small.build --out build/small
+	$(BIN)/python -m remote.stages.small.alike build/small
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,11 +1,16 @@
-"""All five stages on a CUDA device in 4-bit NF4, through the entry points that a pod uses.
+"""All five stages in 4-bit NF4 on a CUDA device, through the entry points that a pod uses.
 
     python bench/gpu.py                    # the small model, real weights: what is learned is real
-    python bench/gpu.py --random           # a Qwen2 of random weights: only the path is proved
+    python bench/gpu.py --random           # random weights in the shape of half a billion
+    python bench/gpu.py --random --shape 32b     # … of Qwen2.5-32B, written down in NF4 first
+    python bench/gpu.py --random --shape tiny    # … of next to nothing
 
-The small model goes through 1A to 1E with few steps. Random weights answer nothing, so 1B keeps
-nothing of what they write; 1C then trains on the small world's canonical answers instead, which is
-said. Prints a line a stage: exit code, seconds, peak of the GPU's memory where the stage tells.
+The first and the last also run, slowly, where there is no CUDA device.
+
+Random weights answer nothing rightly: 1B keeps nothing of what they write and has to end with 1
+and its reason; 1C and 1D then learn from the small world's canonical answers, 1D with the model's
+own failures beside them, and 1E must not find an improvement. Every outcome is checked. Ends with
+a table and, when one was not as expected, with status 1.
 """
 
 from __future__ import annotations
@@ -17,119 +22,153 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # a script beside the packages, not one of them
+
+from bench import gpu_model, gpu_outcome  # noqa: E402 (needs the path)
+from bench.telling import say  # noqa: E402
+
 STAGE_SECONDS = 420.0
-STAGES = {
-    "baseline": {"explicit": 40, "batch": 64, "max_new_tokens": 48},
-    "generate": {"wanted": 300, "at_least": 150, "max_attempts": 600, "max_new_tokens": 64},
-    "sft": {"epochs": 3.0, "batch": 4, "accumulation": 1, "max_length": 512, "save_steps": 40},
-    "dpo": {"pairs": 120, "least_pairs": 60, "epochs": 1.0, "batch": 4, "accumulation": 2},
-    "evaluate": {"batch": 64, "samples": 2},
+DATA = "data/stage1/sft_training_data.jsonl"
+REAL: dict[str, dict[str, Any]] = {
+    "baseline": {"batch": 100, "max_new_tokens": 48},
+    "generate": {"wanted": 600, "at_least": 400, "max_attempts": 900, "max_new_tokens": 64},
+    "sft": {"learning_rate": 1e-3, "epochs": 8.0, "accumulation": 1, "packing": "always"}
+    | {"max_length": 256},
+    "dpo": {"pairs": 120, "least_pairs": 60, "rounds": 6, "epochs": 2.0, "compare_samples": 2},
+    "evaluate": {"batch": 100, "samples": 2},
 }
-# hidden, layers, heads, key-value heads, intermediate: half a billion parameters' shape, without
-# the vocabulary of the real one: the tokenizer is the small model's.
-RANDOM = (896, 24, 14, 2, 4864)
+RANDOM: dict[str, dict[str, Any]] = {
+    "baseline": {"batch": 100, "max_new_tokens": 24},
+    "generate": {"wanted": 40, "at_least": 1, "max_attempts": 80, "max_new_tokens": 24},
+    "sft": {"max_steps": 10, "accumulation": 1, "max_length": 256},
+    "dpo": {"pairs": 120, "least_pairs": 60, "rounds": 1, "max_steps": 10, "compare_samples": 1},
+    "evaluate": {"batch": 100, "samples": 1},
+}
+TRAINING = {"learning_rate": 5e-4, "log_steps": 1, "save_steps": 100, "ask_batch": 200}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one stage."""
+
+    stage: str
+    exit: int | None  # None: not ended in time
+    seconds: float
+    figures: gpu_outcome.Figures
+    wrong: str  # what is not as expected; empty is good
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--random", action="store_true", help="random weights instead")
-    parser.add_argument("--folder", type=Path, default=Path("gpu-proof"))
-    parser.add_argument("--steps", type=int, default=0, help="of 1C and 1D; 0: as the sizes give")
-    options = parser.parse_args()
+    options = _options()
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
-    model = _random_model(options.folder) if options.random else "small"
-    rows = [_device()]
-    for stage, parameters in STAGES.items():
-        more: dict[str, Any] = {"model": model, "instructions": "small", "quantize": "nf4"}
+    _say_device(large=options.random and options.shape != "tiny")
+    began = time.monotonic()
+    if options.random:
+        gpu_model.make(options.shape, options.folder / "model")
+        say(f"random weights, shape {options.shape}: {time.monotonic() - began:.0f} s")
+    rows: list[Row] = []
+    for stage in REAL:
+        rows.append(run(options.folder, stage, random=options.random))
+        say(_line(rows[-1]))
+        if rows[-1].wrong:
+            break
         if options.random and stage == "generate":
-            more |= {"wanted": 40, "at_least": 1, "max_attempts": 80}
-        if options.steps and stage in ("sft", "dpo"):
-            more["max_steps"] = options.steps
-        rows.append(_run(options.folder, stage, parameters | more))
-        if stage == "generate" and (options.random or rows[-1]["code"]):
             _canonical(options.folder)
-        print(json.dumps(rows[-1]), flush=True)
-    (options.folder / "gpu.json").write_text(json.dumps(rows, indent=1) + "\n")
-    failed = [row["stage"] for row in rows[1:] if row["code"]]
-    if options.random:  # random weights write nothing that a filter would keep
-        failed = [stage for stage in failed if stage != "generate"]
-    return 1 if failed else 0
+    say(f"\n{table(rows)}\n\n{time.monotonic() - began:.0f} s in all")
+    return 1 if any(row.wrong for row in rows) else 0
 
 
-def _device() -> dict[str, Any]:
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="run the five stages in 4-bit NF4")
+    parser.add_argument("--random", action="store_true", help="random weights instead")
+    parser.add_argument("--shape", choices=gpu_model.SHAPES, default="half", help="of the random")
+    parser.add_argument("--folder", type=Path, default=Path("gpu-proof"), help="is emptied first")
+    options = parser.parse_args()
+    options.folder = options.folder.absolute()
+    return options
+
+
+def _say_device(*, large: bool) -> None:
     import torch
 
-    if not torch.cuda.is_available():
-        raise SystemExit("this needs a CUDA device")
-    found = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__}
-    print(json.dumps(found), flush=True)
-    return found
+    if not torch.cuda.is_available() and large:
+        raise SystemExit("this needs a CUDA device, or --random --shape tiny")
+    name = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
+    say(f"{name}, torch {torch.__version__}")
 
 
-def _run(folder: Path, stage: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """One stage in a process of its own, as the agent starts it."""
+def run(folder: Path, stage: str, *, random: bool) -> Row:
+    """One stage in a process of its own, as the agent starts it, and whether it did as expected."""
+    parameters: dict[str, Any] = {"instructions": "small", "quantize": "nf4"}
+    parameters["model"] = "model" if random else "small"
+    if stage in ("sft", "dpo"):
+        parameters |= TRAINING | {"max_new_tokens": 24 if random else 48}
+    parameters |= (RANDOM if random else REAL)[stage]
+    began = time.monotonic()
+    status = _process(folder, stage, parameters)
+    seconds = time.monotonic() - began
+    log = (folder / f"{stage}.log").read_text()
+    wrong = gpu_outcome.wrong(folder, stage, status, log, parameters, random=random)
+    if wrong:
+        wrong += f"; the log's end:\n{log[-1500:]}"
+    return Row(stage, status, seconds, gpu_outcome.figures(folder, stage), wrong)
+
+
+def _process(folder: Path, stage: str, parameters: dict[str, Any]) -> int | None:
     path = folder / f"{stage}.parameters.json"
     path.write_text(json.dumps(parameters))
     environment = os.environ | {
         "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
-        "PODCTL_PARAMETERS": str(path.absolute()),
-        "PODCTL_METRICS": str((folder / f"{stage}.metrics.jsonl").absolute()),
+        "PODCTL_PARAMETERS": str(path),
+        "PODCTL_METRICS": str(folder / f"{stage}.metrics.jsonl"),
     }
-    began = time.monotonic()
     with (folder / f"{stage}.log").open("w") as log:
-        done = subprocess.run(
-            [sys.executable, "-m", f"remote.stages.{stage}"],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            timeout=STAGE_SECONDS,
-            check=False,
-        )
-    tail = (folder / f"{stage}.log").read_text().strip().splitlines()[-3:]
-    seconds = round(time.monotonic() - began, 1)
-    return {"stage": stage, "code": done.returncode, "seconds": seconds, "last": tail}
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", f"remote.stages.{stage}"],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                timeout=STAGE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+    return done.returncode
 
 
 def _canonical(folder: Path) -> None:
-    """Training data for 1C where the base wrote none."""
-    out = folder / "data/stage1/sft_training_data.jsonl"
-    subprocess.run(
-        [sys.executable, "-m", "remote.stages.small.dataset", "--out", str(out.absolute())],
-        cwd=ROOT,
-        timeout=120,
-        check=True,
-    )
+    """Training data where the base wrote none."""
+    from remote.stages.small import dataset
+
+    (folder / DATA).write_text(dataset.text())
 
 
-def _random_model(folder: Path) -> str:
-    """A Qwen2 that knows nothing, with the small model's tokenizer; its folder's name."""
-    import torch
-    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+def _line(row: Row) -> str:
+    ended = "not ended in time" if row.exit is None else f"exit {row.exit}"
+    return f"{row.stage}: {ended}, {row.seconds:.0f} s, {row.wrong or row.figures.outcome}"
 
-    tokenizer = AutoTokenizer.from_pretrained(ROOT / "remote/stages/small/model")
-    hidden, layers, heads, kv_heads, intermediate = RANDOM
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        intermediate_size=intermediate,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    Qwen2ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    return "model"
+
+def table(rows: list[Row]) -> str:
+    """As docs/gpu.md has it."""
+    lines = [
+        "| stage | exit | seconds | peak memory | tokens/s | |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        peak = "" if row.figures.peak_gib is None else f"{row.figures.peak_gib:.1f} GiB"
+        speed = "" if row.figures.tokens_per_s is None else f"{row.figures.tokens_per_s:,.0f}"
+        ended = "none" if row.exit is None else row.exit
+        told = "not as expected" if row.wrong else row.figures.outcome
+        lines.append(f"| {row.stage} | {ended} | {row.seconds:.0f} | {peak} | {speed} | {told} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

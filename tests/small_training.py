@@ -1,26 +1,20 @@
-"""Stages 1C and 1D in this process or in one of their own, on the small model."""
+"""Stages 1C and 1D in this process, on the small model."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from remote.stages.data import fingerprint
 from remote.stages.small import dataset
 
-REPOSITORY = Path(fingerprint.__code__.co_filename).parents[2]
 SFT, DPO = Path("checkpoints/stage1_sft"), Path("checkpoints/stage1_dpo")
 DATA = Path("data/stage1/sft_training_data.jsonl")
 PAIRS = Path("artifacts/preference_pairs.jsonl")
 COMPARISON = Path("artifacts/dpo_comparison.json")
-DEADLINE = 120.0  # seconds for one training process
 _SMALL = {
     "model": "small",
     "instructions": "small",
@@ -74,35 +68,6 @@ def _in(folder: Path, act: Callable[[], int]) -> int:
     finally:
         os.chdir(before)
         signal.signal(signal.SIGTERM, handler)
-
-
-def dpo_interrupted(folder: Path, number: int, seen: Callable[[], bool], **changes: Any) -> int:
-    """Stage 1D as a process that gets signal `number` once `seen` is true; its exit status.
-
-    Finished checkpoints are announced in `folder`/announced.
-    """
-    (folder / "parameters.json").write_text(json.dumps(DPO_PARAMETERS | changes))
-    environment = os.environ | {
-        "PODCTL_PARAMETERS": str(folder / "parameters.json"),
-        "PODCTL_METRICS": str(folder / "metrics.jsonl"),
-        "PODCTL_RUN_DIR": str(folder),
-        "PYTHONPATH": str(REPOSITORY),
-        "OMP_NUM_THREADS": "1",
-    }
-    with (folder / "job.log").open("wb") as log:
-        job = subprocess.Popen(
-            [sys.executable, "-m", "remote.stages.dpo"],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    deadline = time.monotonic() + DEADLINE
-    while not seen() and job.poll() is None:
-        assert time.monotonic() < deadline, (folder / "job.log").read_text()[-2000:]
-        time.sleep(0.01)
-    job.send_signal(number)
-    return job.wait(timeout=DEADLINE)
 
 
 def read(path: Path) -> Any:

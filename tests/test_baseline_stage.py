@@ -6,17 +6,10 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("transformers", reason="the training stack is not installed")
 
 from jobs.catalog import load_stages
 from jobs.criteria import Verdict, evaluate
@@ -29,29 +22,24 @@ from remote.stages.instruction import TYPES
 from remote.stages.instruction_sets import load
 from remote.stages.parameters import parse
 from remote.stages.prompts import DELIMITER
+from tests import training_stack
 from tests.own_instructions import TOPICS, records, write
+from tests.stage_process import interrupted, told
 
 REPOSITORY = Path(baseline.__file__).parents[2]
 ASSESSMENT = Path("artifacts/baseline_assessment.json")
 RESPONSES = Path("artifacts/baseline_responses.jsonl")
 PART = Path("artifacts/.baseline_responses.jsonl.part")
 PARAMETERS = {"model": "small", "instructions": "small", "max_new_tokens": 48, "batch": 25}
-DEADLINE = 120.0  # seconds for one process of the stage
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("baseline")]
+pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import torch
-
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PODCTL_METRICS", "PODCTL_RUN_DIR", "PODCTL_PARAMETERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def measure_here(folder: Path, **changes: Any) -> int:
@@ -165,28 +153,10 @@ def test_sigterm_keeps_what_is_there(measured: Path, tmp_path: Path) -> None:
     """Stopped in the middle the stage exits with 143; started again it ends as if never stopped."""
     folder = tmp_path / "stopped"
     folder.mkdir()
-    (folder / "parameters.json").write_text(json.dumps(PARAMETERS | {"batch": 2}))
-    environment = os.environ | {
-        "PODCTL_PARAMETERS": str(folder / "parameters.json"),
-        "PYTHONPATH": str(REPOSITORY),
-        "OMP_NUM_THREADS": "1",
-    }
-    with (folder / "job.log").open("wb") as log:
-        job = subprocess.Popen(
-            [sys.executable, "-m", "remote.stages.baseline"],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        deadline = time.monotonic() + DEADLINE
-        while not (folder / PART).exists() and job.poll() is None:
-            assert time.monotonic() < deadline, (folder / "job.log").read_text()[-2000:]
-            time.sleep(0.01)
-        job.send_signal(signal.SIGTERM)
-        status = job.wait(timeout=DEADLINE)
+    slow = PARAMETERS | {"batch": 2}
+    status, _ = interrupted("baseline", folder, slow, signal.SIGTERM, (folder / PART).exists)
 
-    assert status == 143, (folder / "job.log").read_text()[-2000:]
+    assert status == 143, told(folder)
     assert not (folder / ASSESSMENT).exists()
     kept = len(read(folder / PART))
     assert 2 <= kept < 100

@@ -8,31 +8,28 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("transformers", reason="the training stack is not installed")
-
-import torch
-
 from remote.stages.critic import LETTERS, letter_tokens, margins, render
 from remote.stages.failure import StageError
 from remote.stages.instruction_sets import load
 from remote.stages.model import SMALL, load_model, load_tokenizer, resolve
+from tests import training_stack
 from tests.small_generation import generate_here, lines_of, records_of, report_of
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("generate")]
+pytestmark = [pytest.mark.timeout(120), *training_stack.ON_ONE_WORKER]
 POOL = load("small").pool
 PAIRS = [(one.text, one.answer) for one in load("small").train[:5]]
 
 
 @pytest.fixture(scope="module")
 def small() -> tuple[Any, Any]:
-    torch.set_num_threads(1)
     source = resolve(SMALL)
     return load_model(source, "none"), load_tokenizer(source)
 
 
 def logs(small: tuple[Any, Any], prompt: str) -> tuple[float, float]:
     """log p of both letters after `prompt`, alone and without padding."""
+    import torch
+
     model, tokenizer = small
     inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)
     with torch.inference_mode():

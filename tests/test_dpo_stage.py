@@ -6,17 +6,14 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("trl", reason="the training stack is not installed")
-
 from remote.stages.failure import StageError
 from remote.stages.parameters import DpoParameters
+from tests import training_stack
 from tests.small_training import (
     COMPARISON,
     DATA,
@@ -25,27 +22,21 @@ from tests.small_training import (
     PAIRS,
     SFT,
     dpo_here,
-    dpo_interrupted,
     lines,
     read,
     sft_here,
     work_folder,
 )
+from tests.stage_process import interrupted, told
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("dpo")]
+pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import torch
-
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PODCTL_METRICS", "PODCTL_RUN_DIR", "PODCTL_PARAMETERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +48,24 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+LOADED: list[str] = []  # what was loaded as a base while `trained` was made
+
+
 @pytest.fixture(scope="module")
 def trained(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work folder in which stage 1D has run, uninterrupted."""
+    from transformers import AutoModelForCausalLM
+
     folder = copy(tuned, tmp_path_factory.mktemp("trained"))
-    assert dpo_here(folder) == 0
+    load = AutoModelForCausalLM.from_pretrained
+
+    def counted(source: str, **options: Any) -> Any:
+        LOADED.append(source)
+        return load(source, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AutoModelForCausalLM, "from_pretrained", counted)
+        assert dpo_here(folder) == 0
     return folder
 
 
@@ -97,6 +101,42 @@ def test_stage_leaves_what_it_promises(trained: Path) -> None:
     assert {pair["rejected"] for pair in pairs if pair["source"] == "sampled"} <= {
         one["response"] for one in samples
     }
+
+
+def test_the_base_is_loaded_once(trained: Path) -> None:
+    """Sampling, training and comparing take turns on it: a large base takes minutes to load."""
+    assert len(LOADED) == 1
+
+
+def test_one_base_carries_adapters_in_turn(trained: Path, tuned: Path) -> None:
+    """After others were on it, an adapter says bit for bit what it says on a base of its own; what
+    was trained on a base in between leaves nothing there."""
+    import torch
+
+    from remote.stages.adapters import Base, load, using
+    from remote.stages.model import resolve
+
+    source, tokens = resolve("small"), torch.arange(2, 60)[None]
+    sft, dpo = {"sft": tuned / SFT}, {"dpo": trained / DPO}
+    base = Base(source, "none")
+    with torch.inference_mode():
+        alone = load(source, "none", sft)(tokens).logits
+        bare = base.carrying(dpo)
+        with using(bare, None):
+            before = bare(tokens).logits
+    changed = base.carrying(dpo, trainable=True)
+    for name, weight in changed.named_parameters():
+        assert weight.requires_grad == ("lora_" in name)
+        if weight.requires_grad:
+            weight.data += 1.0
+    both = base.carrying(sft | dpo)
+    with torch.inference_mode():
+        with using(both, "sft"):
+            assert torch.equal(both(tokens).logits, alone)
+        with using(both, "dpo"):
+            assert not torch.equal(both(tokens).logits, alone)
+        with using(both, None):
+            assert torch.equal(both(tokens).logits, before)
 
 
 def test_reference_is_the_sft_adapter(trained: Path) -> None:
@@ -178,10 +218,11 @@ def test_comparison_is_paired_and_states_its_rule(trained: Path) -> None:
 def test_kill_and_resume_give_the_same_adapter(trained: Path, tuned: Path, tmp_path: Path) -> None:
     """kill -9 after the first checkpoint; the second attempt ends bit for bit where one would."""
     folder = copy(tuned, tmp_path / "killed")
-    log = folder / "job.log"
-    announced = folder / "announced"
-    assert dpo_interrupted(folder, signal.SIGKILL, announced.exists) == -signal.SIGKILL
-    assert not (folder / COMPARISON).exists(), log.read_text()[-2000:]
+    status, _ = interrupted(
+        "dpo", folder, DPO_PARAMETERS, signal.SIGKILL, (folder / "announced").exists
+    )
+    assert status == -signal.SIGKILL, told(folder)
+    assert not (folder / COMPARISON).exists()
 
     assert dpo_here(folder) == 0
     name = "adapter_model.safetensors"
@@ -201,7 +242,8 @@ def test_sigterm_saves_a_checkpoint(tuned: Path, tmp_path: Path) -> None:
         return log.exists() and '"step": 4,' in log.read_text()
 
     changes = {"max_steps": 4000, "save_steps": 4000}
-    assert dpo_interrupted(folder, signal.SIGTERM, stepping, **changes) == 143
+    status, _ = interrupted("dpo", folder, DPO_PARAMETERS | changes, signal.SIGTERM, stepping)
+    assert status == 143, told(folder)
     assert len(list((folder / DPO).glob("checkpoint-*/adapter_model.safetensors"))) == 1
     assert read(folder / DPO / "hyperparameters.json")["result"]["completed"] is False
 

@@ -15,11 +15,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("peft", reason="the training stack is not installed")
-pytest.importorskip("matplotlib", reason="the training stack is not installed")
-pytest.importorskip("statsmodels", reason="the training stack is not installed")
-
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate as judge
 from remote.stages import adapters, baseline, evaluate, sft
@@ -34,6 +29,7 @@ from remote.stages.model import load_tokenizer, resolve
 from remote.stages.parameters import SftParameters, parse
 from remote.stages.prompts import bare
 from remote.stages.signals import StopRequest
+from tests import training_stack
 
 RESPONSES = "artifacts/baseline_responses.jsonl"
 ASSESSMENT = "artifacts/baseline_assessment.json"
@@ -44,21 +40,17 @@ WEIGHTS = "adapter_model.safetensors"
 PARAMETERS = {"model": "small", "instructions": "small", "batch": 50, "samples": 1}
 SECONDS = 120.0
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("evaluate")]
+pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _alone() -> Iterator[None]:
-    import torch
-
     names = ("PODCTL_METRICS", "PODCTL_RUN_DIR", "PODCTL_PARAMETERS", "HF_HUB_OFFLINE")
     before = {name: os.environ.pop(name, None) for name in names}
     os.environ["HF_HUB_OFFLINE"] = "1"
-    threads, folder = torch.get_num_threads(), Path.cwd()
+    folder = Path.cwd()
     handler = signal.getsignal(signal.SIGTERM)
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(threads)
     os.chdir(folder)
     signal.signal(signal.SIGTERM, handler)
     for name, value in before.items():

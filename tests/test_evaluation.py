@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("statsmodels", reason="the training stack is not installed")
-pytest.importorskip("scipy", reason="the training stack is not installed")
-
 from remote.stages.evaluation import Rule, assess, looks_fluent, samples
 from remote.stages.instruction import TYPES, Instruction
 from remote.stages.instruction_sets import load
 from remote.stages.scoring import Record, score
+from tests import training_stack
+
+pytestmark = training_stack.ON_ONE_WORKER
 
 HELD_OUT = load("small").held_out
 CLEAN = {"disjoint": True, "held_out": len(HELD_OUT), "threshold": 0.8, "against": []}

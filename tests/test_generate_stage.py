@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("transformers", reason="the training stack is not installed")
 
 from jobs.catalog import load_stages
 from jobs.criteria import Verdict, evaluate
@@ -27,6 +19,7 @@ from remote.stages.generation_journal import Entry, Journal
 from remote.stages.instruction import Instruction
 from remote.stages.instruction_sets import InstructionSet, load
 from remote.stages.rounds import TRIES, next_round
+from tests import training_stack
 from tests.small_generation import (
     DATA,
     JOURNAL,
@@ -37,38 +30,21 @@ from tests.small_generation import (
     records_of,
     report_of,
 )
+from tests.stage_process import interrupted
 
 REPOSITORY = Path(generate.__file__).parents[2]
-DEADLINE = 120.0  # seconds for one process of the stage
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("generate")]
+pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
 
 
 def signalled(folder: Path, number: int, **changes: Any) -> tuple[int, float]:
     """The stage as a process that is signalled in the middle; (status, seconds to its end)."""
     folder.mkdir()
-    (folder / "parameters.json").write_text(json.dumps(PARAMETERS | changes))
-    environment = os.environ | {
-        "PODCTL_PARAMETERS": str(folder / "parameters.json"),
-        "PODCTL_RUN_DIR": str(folder),
-        "PYTHONPATH": str(REPOSITORY),
-        "OMP_NUM_THREADS": "1",
-    }
-    with (folder / "job.log").open("wb") as log:
-        job = subprocess.Popen(
-            [sys.executable, "-m", "remote.stages.generate"],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        deadline = time.monotonic() + DEADLINE
-        while len(lines_of(folder / JOURNAL)) < 20 and job.poll() is None:
-            assert time.monotonic() < deadline, (folder / "job.log").read_text()[-2000:]
-            time.sleep(0.005)
-        began = time.monotonic()
-        job.send_signal(number)
-        return job.wait(timeout=DEADLINE), time.monotonic() - began
+
+    def writing() -> bool:
+        return len(lines_of(folder / JOURNAL)) >= 20
+
+    return interrupted("generate", folder, PARAMETERS | changes, number, writing)
 
 
 def judged(folder: Path) -> dict[str, Verdict]:
@@ -81,16 +57,10 @@ def judged(folder: Path) -> dict[str, Verdict]:
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import torch
-
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PODCTL_METRICS", "PODCTL_RUN_DIR", "PODCTL_PARAMETERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,13 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("transformers", reason="the training stack is not installed")
-
-import torch
-
-from remote.stages.generation import generate, generate_finished
 from remote.stages.generation_ends import CUT_OFF, DELIMITED, ENDED
 from remote.stages.instruction_sets import load
 from remote.stages.model import SMALL, load_model, load_tokenizer, resolve
 from remote.stages.prompts import DELIMITER, CompletionStylePrompts, bare, cut, delimited
+from tests import training_stack
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("generate")]
+pytestmark = [pytest.mark.timeout(120), *training_stack.ON_ONE_WORKER]
 CHOSEN = load("small")
 SHEETS = [CompletionStylePrompts(CHOSEN.pool).render(one.text) for one in CHOSEN.train[:12]]
 BARE = [bare(one.text) for one in CHOSEN.train[:12]]
@@ -25,13 +20,14 @@ BARE = [bare(one.text) for one in CHOSEN.train[:12]]
 
 @pytest.fixture(scope="module")
 def small() -> tuple[Any, Any]:
-    torch.set_num_threads(1)
     source = resolve(SMALL)
     return load_model(source, "none"), load_tokenizer(source)
 
 
 def test_rows_of_sheets_stop_at_the_delimiter(small: tuple[Any, Any]) -> None:
     """Each response is over at its delimiter, with no token of the next item."""
+    from remote.stages.generation import generate_finished
+
     _, tokenizer = small
     found = generate_finished(*small, SHEETS)
 
@@ -44,6 +40,8 @@ def test_rows_of_sheets_stop_at_the_delimiter(small: tuple[Any, Any]) -> None:
 
 def test_a_batch_of_one_says_the_same(small: tuple[Any, Any]) -> None:
     """Greedily, neighbours and the time at which they stop change nothing."""
+    from remote.stages.generation import generate_finished
+
     some = [*SHEETS[:4], *BARE[:4]]
 
     assert generate_finished(*small, some) == [
@@ -53,6 +51,8 @@ def test_a_batch_of_one_says_the_same(small: tuple[Any, Any]) -> None:
 
 def test_ends_of_text_and_cuts_are_told_apart(small: tuple[Any, Any]) -> None:
     """A forum page ends with end of text; five tokens are never enough."""
+    from remote.stages.generation import generate_finished
+
     assert ENDED in {one.finished for one in generate_finished(*small, BARE)}
     cuts = generate_finished(*small, SHEETS, max_new_tokens=5)
     assert {one.finished for one in cuts} == {CUT_OFF}
@@ -61,6 +61,8 @@ def test_ends_of_text_and_cuts_are_told_apart(small: tuple[Any, Any]) -> None:
 
 def test_texts_alone_come_as_before(small: tuple[Any, Any]) -> None:
     """`generate` gives the texts of `generate_finished`; the seed decides what is drawn."""
+    from remote.stages.generation import generate, generate_finished
+
     drawn = [generate(*small, SHEETS, temperature=1.5, seed=seed) for seed in (1, 1, 2)]
 
     assert drawn[0] == drawn[1] != drawn[2]

@@ -211,7 +211,10 @@ def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path)
 def test_stage1c_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     """The real thing, with the small model: killed after a checkpoint, it goes on behind it."""
     pytest.importorskip("trl", reason="the training stack is not installed")
-    (tmp_path / "podctl.toml").write_text('[project]\nmodel = "Qwen/Qwen2.5-32B"\n')
+    (tmp_path / "podctl.toml").write_text(
+        '[project]\nmodel = "Qwen/Qwen2.5-32B"\n'
+        '[stages.stage1c.environment]\nkind = "none"\n'  # each check of it imports torch: slow
+    )
     phases = rehearse(tmp_path, "stage1c", expect=0)
     killed, went_on = map(int, re.findall(r"at step (\d+)", phases["resume"]["detail"]))
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("statsmodels", reason="the training stack is not installed")
-pytest.importorskip("matplotlib", reason="the training stack is not installed")
-
 from remote.stages.evaluation import Rule, assess, samples
 from remote.stages.figures import figures
 from remote.stages.instruction_sets import load
 from remote.stages.report_html import page
 from remote.stages.report_markdown import plain, text
 from remote.stages.scoring import Record, score
+from tests import training_stack
+
+pytestmark = training_stack.ON_ONE_WORKER
 
 HELD_OUT = load("small").held_out[:20]
 HOSTILE = (
@@ -84,8 +84,10 @@ def test_nothing_has_a_meaning_in_markdown(word: str) -> None:
 
 def test_long_answers_are_cut() -> None:
     """A megabyte of answer does not make a megabyte of report."""
-    assert len(text(report("word " * 200_000))) < 100_000
-    assert len(page(report("word " * 200_000), {})) < 100_000
+    found = report("word " * 200_000)
+
+    assert len(text(found)) < 100_000
+    assert len(page(found, {})) < 100_000
 
 
 def test_an_inconclusive_report_says_how_many_would_settle_it() -> None:

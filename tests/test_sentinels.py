@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("transformers", reason="the training stack is not installed")
-
 from remote.stages import sentinels
 from remote.stages.failure import StageError
 from remote.stages.model import load_tokenizer, resolve
 from remote.stages.sentinels import ENGLISH, SMALL, behaves, check_tokens
 from remote.stages.verifier import verify
+from tests import training_stack
+
+pytestmark = training_stack.ON_ONE_WORKER
 
 SHIPPED = Path(sentinels.__file__).parent / "small" / "model"
 
@@ -172,3 +173,16 @@ def test_added_tokens_are_a_leak(tmp_path: Path) -> None:
         load_tokenizer(str(folder))
     with pytest.raises(StageError, match="adds tokens of its own"):
         check_tokens(AutoTokenizer.from_pretrained(str(folder)), ["Say stone twice.\n"])
+
+
+def test_a_tokenizer_without_an_end_of_text_is_refused(tmp_path: Path) -> None:
+    """Without that token no response would ever end; the error says where to set it."""
+    folder = tmp_path / "model"
+    shutil.copytree(SHIPPED, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    del config["eos_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+    with pytest.raises(StageError, match="no end-of-text token") as caught:
+        load_tokenizer(str(folder))
+    assert "tokenizer_config.json" in caught.value.remedy

@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("trl", reason="the training stack is not installed")
-
 from jobs.catalog import load_stages
 from jobs.criteria import Finding, evaluate
 from remote.stages.data import read_pairs
+from remote.stages.disjointness import gate
 from remote.stages.instruction_sets import load
-from remote.stages.overlap import overlap
 from remote.stages.parameters import SftParameters
+from tests import training_stack
 from tests.small_training import DATA, SFT, SFT_PARAMETERS, read, sft_here, work_folder
 
 SMALL = load("small")
 SUCCESS = "95 % verified success on the development set"
 DISJOINT = "nothing that is measured on is in the training data"
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sft")]
+pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import torch
-
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PODCTL_METRICS", "PODCTL_RUN_DIR", "PODCTL_PARAMETERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +116,9 @@ def test_near_duplicates_and_few_shot_examples_count(tmp_path: Path) -> None:
         {"prompt": f"{clean}\n x\n###\n{third}\n x\n###\nNew one\n", "response": "x"},
     ]
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
-    found = overlap(read_pairs(path), SMALL)
 
+    assert not gate(path, SMALL, tmp_path)
+    found = read(tmp_path / "disjointness.json")
     assert found["overlap"] == "lines 2, 3, 4"
     assert [one["exact"] for one in found["lines"]] == [True, False, True]
     assert {one["part"] for one in found["lines"]} == {"held_out"}

@@ -5,17 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("torch", reason="the training stack is not installed")
-pytest.importorskip("trl", reason="the training stack is not installed")
 
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate
@@ -23,6 +16,8 @@ from remote.stages import sft
 from remote.stages.failure import StageError
 from remote.stages.parameters import SftParameters, parse
 from remote.stages.small import dataset
+from tests import training_stack
+from tests.stage_process import interrupted, told
 
 REPOSITORY = Path(sft.__file__).parents[2]
 OUT = Path("checkpoints/stage1_sft")
@@ -36,26 +31,14 @@ PARAMETERS = {
     "log_steps": 2,
     "learning_rate": 5e-4,
 }
-DEADLINE = 120.0  # seconds for one training process
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sft")]
+pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
 
 
-def work_folder(folder: Path, **parameters: Any) -> Path:
+def work_folder(folder: Path) -> Path:
     (folder / DATA).parent.mkdir(parents=True)
     (folder / DATA).write_text(dataset.text(200))
-    (folder / "parameters.json").write_text(json.dumps(PARAMETERS | parameters))
     return folder
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return os.environ | {
-        "PODCTL_PARAMETERS": str(folder / "parameters.json"),
-        "PODCTL_METRICS": str(folder / "metrics.jsonl"),
-        "PODCTL_RUN_DIR": str(folder),
-        "PYTHONPATH": str(REPOSITORY),
-        "OMP_NUM_THREADS": "1",
-    }
 
 
 def train_here(folder: Path, **changes: Any) -> int:
@@ -69,24 +52,6 @@ def train_here(folder: Path, **changes: Any) -> int:
         signal.signal(signal.SIGTERM, handler)
 
 
-def interrupted(folder: Path, number: int) -> int:
-    """The stage as a process that gets signal `number` at its first checkpoint; its status."""
-    with (folder / "job.log").open("wb") as log:
-        job = subprocess.Popen(
-            [sys.executable, "-m", "remote.stages.sft"],
-            cwd=folder,
-            env=environment(folder),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        deadline = time.monotonic() + DEADLINE
-        while not (folder / "announced").exists() and job.poll() is None:
-            assert time.monotonic() < deadline, (folder / "job.log").read_text()[-2000:]
-            time.sleep(0.01)
-        job.send_signal(number)
-        return job.wait(timeout=DEADLINE)
-
-
 def losses(folder: Path) -> list[tuple[int, float | None, float | None]]:
     lines = (folder / OUT / "training_log.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
@@ -98,16 +63,10 @@ def steps_saved(folder: Path) -> set[int]:
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    import torch
-
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PODCTL_METRICS", "PODCTL_RUN_DIR", "PODCTL_PARAMETERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +128,9 @@ def test_adapter_that_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> 
 def test_kill_and_resume_give_the_same_losses(trained: Path, tmp_path: Path) -> None:
     """kill -9 after the first checkpoint; the second attempt ends bit for bit where one would."""
     folder = work_folder(tmp_path / "killed")
-    assert interrupted(folder, signal.SIGKILL) == -signal.SIGKILL
+    announced = folder / "announced"
+    status, _ = interrupted("sft", folder, PARAMETERS, signal.SIGKILL, announced.exists)
+    assert status == -signal.SIGKILL, told(folder)
     assert not (folder / OUT / "hyperparameters.json").exists()
 
     assert train_here(folder) == 0
@@ -182,27 +143,17 @@ def test_kill_and_resume_give_the_same_losses(trained: Path, tmp_path: Path) -> 
 
 def test_sigterm_saves_a_checkpoint_and_ends(trained: Path, tmp_path: Path) -> None:
     """An eviction costs no step that was done: a checkpoint is written before the process ends."""
-    folder = work_folder(tmp_path / "stopped", save_steps=1000, max_steps=4000)
-    (folder / "announced").unlink(missing_ok=True)
+    folder = work_folder(tmp_path / "stopped")
     metrics = folder / "metrics.jsonl"
-    with (folder / "job.log").open("wb") as log:
-        job = subprocess.Popen(
-            [sys.executable, "-m", "remote.stages.sft"],
-            cwd=folder,
-            env=environment(folder),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    deadline = time.monotonic() + DEADLINE
-    while not (metrics.exists() and '"step": 4,' in metrics.read_text()):
-        assert time.monotonic() < deadline
-        assert job.poll() is None, (folder / "job.log").read_text()[-2000:]
-        time.sleep(0.01)
-    asked = time.monotonic()
-    job.terminate()
 
-    assert job.wait(timeout=30) == sft.ENDED_BY_SIGTERM
-    assert time.monotonic() - asked < 15
+    def stepping() -> bool:
+        return metrics.exists() and '"step": 4,' in metrics.read_text()
+
+    changes = {"save_steps": 1000, "max_steps": 4000}
+    status, seconds = interrupted("sft", folder, PARAMETERS | changes, signal.SIGTERM, stepping)
+
+    assert status == sft.ENDED_BY_SIGTERM, told(folder)
+    assert seconds < 15
     (step,) = steps_saved(folder)
     assert step >= 4
     assert (folder / "announced").read_text() == f"{OUT}/checkpoint-{step}\n"

@@ -13,7 +13,7 @@ import pytest
 
 from remote.stages.instruction import TYPES, Instruction
 from remote.stages.prompts import DELIMITER, CompletionStylePrompts, bare, cut
-from remote.stages.small import dataset
+from remote.stages.small import alike, dataset
 from remote.stages.small.documents import Library
 from remote.stages.small.world import HELD_OUT, instructions, split
 from remote.stages.verifier import VerifierError, verify
@@ -170,5 +170,5 @@ def test_shipped_model_is_small_and_good_enough() -> None:
     quality = json.loads((MODEL / "quality.json").read_text())
 
     assert sum(path.stat().st_size for path in MODEL.iterdir()) < 4_000_000
-    assert 0.10 <= quality["bare"] <= 0.30
-    assert quality["few_shot"] >= 0.90
+    assert [*alike.misbehaviour(quality)] == []
+    assert [*alike.misbehaviour(quality | {"bare": 0.5, "few_shot": 0.8})] != []

@@ -9,9 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("statsmodels", reason="the training stack is not installed")
-pytest.importorskip("scipy", reason="the training stack is not installed")
-
 from remote.stages.statistics import (
     FAIL,
     INCONCLUSIVE,
@@ -32,8 +29,9 @@ from remote.stages.statistics import (
     wilson,
     worst,
 )
+from tests import training_stack
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), *training_stack.ON_ONE_WORKER]
 quick = settings(max_examples=30, deadline=None)
 pair_lists = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60)
 

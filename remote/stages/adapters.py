@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,30 +43,56 @@ def sha256_of(folder: Path, model: str) -> str:
     return fingerprint(folder / WEIGHTS)
 
 
-def load(
-    source: str, quantize: str, folders: Mapping[str, Path], *, trainable: bool = False
-) -> Any:
-    """The base at `source` with every adapter by its name; the first one may be trained on.
+@dataclass
+class Base:
+    """The base model at `source`: loaded once, which may take minutes, to carry one set of adapters
+    after the other."""
 
-    Raises: StageError.
-    """
+    source: str
+    quantize: str
+    _model: Any = field(default=None, repr=False)
+
+    def carrying(self, folders: Mapping[str, Path], *, trainable: bool = False) -> Any:
+        """The model with just these adapters, by name; the first one may be trained on.
+
+        What it carried before is gone: save it first. Raises: StageError.
+        """
+        model = self._bare()
+        for name, folder in folders.items():
+            model = self._model = _with_adapter(model, name, folder, trainable)
+            trainable = False
+        model.eval()
+        return model
+
+    def _bare(self) -> Any:
+        if self._model is None:
+            self._model = load_model(self.source, self.quantize)
+        elif hasattr(self._model, "unload"):  # it carries adapters
+            self._model = self._model.unload()
+            vars(self._model).pop("peft_config", None)  # not every peft takes it off
+        return self._model
+
+
+def load(source: str, quantize: str, folders: Mapping[str, Path]) -> Any:
+    """The base at `source` with every adapter by its name. Raises: StageError."""
+    return Base(source, quantize).carrying(folders)
+
+
+def _with_adapter(model: Any, name: str, folder: Path, trainable: bool) -> Any:
     from peft import PeftModel
 
-    model: Any = load_model(source, quantize)
-    for number, (name, folder) in enumerate(folders.items()):
-        try:
-            if number == 0:
-                model = PeftModel.from_pretrained(
-                    model, str(folder), adapter_name=name, is_trainable=trainable
-                )
-            else:
-                model.load_adapter(str(folder), adapter_name=name)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise StageError(
-                f"{folder} does not fit its base: {str(error)[:300]}", remedy=_AGAIN
-            ) from error
-        _check_fit(model, name, folder)
-    model.eval()
+    try:
+        if isinstance(model, PeftModel):
+            model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
+        else:
+            model = PeftModel.from_pretrained(
+                model, str(folder), adapter_name=name, is_trainable=trainable
+            )
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise StageError(
+            f"{folder} does not fit its base: {str(error)[:300]}", remedy=_AGAIN
+        ) from error
+    _check_fit(model, name, folder)
     return model
 
 

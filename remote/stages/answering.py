@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .adapters import using
 from .answers import Answers
@@ -16,6 +17,9 @@ from .metrics import MetricsLog
 from .prompts import bare
 from .scoring import Record, score
 from .signals import StopRequest
+
+if TYPE_CHECKING:  # torch is heavy
+    from .generation import Generated
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,17 @@ def answer(
             continue
         if stop.asked:
             return None
-        fresh = _answer_chunk(model, tokenizer, chunk, way, bounds)
+        began = time.monotonic()
+        said = _answer_chunk(model, tokenizer, chunk, way, bounds)
+        speed = sum(one.tokens for one in said) / (time.monotonic() - began)
+        fresh = _records(chunk, said, way)
         kept.append(fresh)
         done |= {_key(record): record for record in fresh}
         words = f"{way.system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
-        log.add({"step": step, "max_steps": len(passes), "text": words})
+        log.add(
+            {"step": step, "max_steps": len(passes), "text": words}
+            | {"tokens_per_second": round(speed, 1)}
+        )
     return {way: [done[way, one.text] for one in held_out] for way in wanted}
 
 
@@ -85,36 +95,25 @@ def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruc
 
 def _answer_chunk(
     model: Any, tokenizer: Any, chunk: Sequence[Instruction], way: Way, bounds: Bounds
-) -> list[Record]:
-    prompts = [bare(one.text) for one in chunk]
-    with using(model, way.system):
-        said = _generated(model, tokenizer, prompts, way, bounds)
-    of = {"system": way.system, "temperature": way.temperature, "sample": way.sample}
-    return [
-        of | record | {"prompt": prompt}
-        for record, prompt in zip(score(chunk, said), prompts, strict=True)
-    ]
-
-
-def _generated(
-    model: Any, tokenizer: Any, prompts: Sequence[str], way: Way, bounds: Bounds
-) -> list[str]:
+) -> list[Generated]:
     """The responses; once more with half the batch when memory is short. Raises: StageError."""
     import torch
 
-    from .generation import generate
+    from .generation import generate_finished
 
+    prompts = [bare(one.text) for one in chunk]
     for batch in (bounds.batch, max(1, bounds.batch // 2)):
         try:
-            return generate(
-                model,
-                tokenizer,
-                prompts,
-                max_new_tokens=bounds.max_new_tokens,
-                batch=batch,
-                temperature=way.temperature,
-                seed=_seed(bounds.seed, way.sample, prompts[0]),
-            )
+            with using(model, way.system):
+                return generate_finished(
+                    model,
+                    tokenizer,
+                    prompts,
+                    max_new_tokens=bounds.max_new_tokens,
+                    batch=batch,
+                    temperature=way.temperature,
+                    seed=_seed(bounds.seed, way.sample, prompts[0]),
+                )
         except torch.OutOfMemoryError:
             sys.stderr.write(f"out of GPU memory with {batch} prompts at once\n")
         if torch.cuda.is_available():
@@ -123,6 +122,14 @@ def _generated(
         f"out of GPU memory with {batch} prompts at once",
         remedy="lower the stage's batch, or accept only GPUs with more memory",
     )
+
+
+def _records(chunk: Sequence[Instruction], said: Sequence[Generated], way: Way) -> list[Record]:
+    of = {"system": way.system, "temperature": way.temperature, "sample": way.sample}
+    scored = score(chunk, [one.text for one in said])
+    return [
+        of | record | {"prompt": bare(one.text)} for one, record in zip(chunk, scored, strict=True)
+    ]
 
 
 def _seed(seed: int, sample: int, first: str) -> int:

@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import sentinels
 from .answers import Answers, write
@@ -40,6 +40,9 @@ from .parameters import at_least, read, wrong
 from .prompts import CompletionStylePrompts, bare
 from .scoring import Record, score
 from .signals import ENDED_BY_SIGTERM, StopRequest
+
+if TYPE_CHECKING:  # torch is heavy
+    from .generation import Generated
 
 Asked = tuple[Instruction, dict[str, str]]  # with its prompts, by way
 
@@ -166,14 +169,19 @@ def answer(
         if stop.asked:
             break
         part = open_[start : start + parameters.batch]
+        began = time.monotonic()
         said = {way: complete(model, tokenizer, part, way, parameters, log) for way in WAYS}
+        speed = sum(one.tokens for way in WAYS for one in said[way]) / (time.monotonic() - began)
         new = [
-            judge(one, prompts, {way: said[way][n] for way in WAYS})
+            judge(one, prompts, {way: said[way][n].text for way in WAYS})
             for n, (one, prompts) in enumerate(part)
         ]
         records.append(new)
         done |= {one["instruction"]: one for one in new}
-        log.add({"step": len(done), "max_steps": len(work), "text": "answering"})
+        log.add(
+            {"step": len(done), "max_steps": len(work), "text": "answering"}
+            | {"tokens_per_second": round(speed, 1)}
+        )
     return done
 
 
@@ -184,17 +192,17 @@ def complete(
     way: str,
     parameters: BaselineParameters,
     log: MetricsLog,
-) -> list[str]:
+) -> list[Generated]:
     """The responses to `part`, greedy; once more with half the batch when memory is short."""
     import torch
 
-    from .generation import generate
+    from .generation import generate_finished
 
     bound = parameters.max_new_tokens
     for batch in (parameters.batch, max(1, parameters.batch // 2)):
         try:
             texts = [prompts[way] for _, prompts in part]
-            return generate(model, tokenizer, texts, max_new_tokens=bound, batch=batch)
+            return generate_finished(model, tokenizer, texts, max_new_tokens=bound, batch=batch)
         except torch.OutOfMemoryError:
             log.say(f"out of GPU memory with {batch} prompts at once")
         torch.cuda.empty_cache()

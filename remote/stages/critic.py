@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from .failure import StageError
 from .instruction import Instruction
 from .prompts import DELIMITER
@@ -99,6 +97,8 @@ def _differences(
     model: Any, tokenizer: Any, prompts: Sequence[str], letters: tuple[int, int], batch: int
 ) -> list[float]:
     """log p(A) - log p(B) as the next token of each prompt."""
+    import torch
+
     tokenizer.padding_side = "left"
     model.eval()
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))

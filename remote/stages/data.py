@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import Any
 
 from .failure import StageError
 from .prompts import bare, completion
+from .records import line_of, read_records, text_of
 
 IGNORED = -100  # a label that no loss is computed for
-MAX_LINE = 4 * 1024 * 1024  # bytes of one record
+MAKE = "run stage1b, or put your own pairs there"  # where there are none
 
 
 @dataclass(frozen=True)
@@ -41,54 +41,15 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
     a `prompt` beside it says how the response was made and is only used where there is no
     instruction. Raises: StageError naming file and line.
     """
-    if not path.is_file():
-        raise StageError(f"{path}: no such file", remedy="run stage1b, or put your own pairs there")
-    pairs = []
-    with path.open("rb") as stream:
-        for line, raw in enumerate(stream, 1):
-            if raw.strip():
-                pairs.append(_pair(raw, f"{path}, line {line}", line))
-    if not pairs:
-        raise StageError(f"{path}: no record in it", remedy="run stage1b again")
-    return tuple(pairs)
+    return tuple(_pair(record, where) for where, record in read_records(path, MAKE))
 
 
-def _pair(raw: bytes, where: str, line: int) -> Pair:
-    if len(raw) > MAX_LINE:
-        raise StageError(f"{where}: over {MAX_LINE} bytes", remedy="shorten or remove the record")
-    try:
-        record = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise StageError(
-            f"{where}: not JSON: {error}", remedy="mend or remove the line; one object a line"
-        ) from error
-    if not isinstance(record, dict):
-        raise StageError(f"{where}: not an object", remedy="one JSON object a line")
-    response = _text(record, ("response", "completion"), where)
-    given = record.get("instruction")
-    if given is None:
-        return Pair(_text(record, ("prompt",), where), completion(response), line)
-    return Pair(bare(_text(record, ("instruction",), where)), completion(response), line)
-
-
-def _text(record: dict[str, Any], names: tuple[str, ...], where: str) -> str:
-    """The first of `names` that the record has, as text with something in it."""
-    name = next((one for one in names if one in record), names[0])
-    value = record.get(name)
-    if not isinstance(value, str) or not value.strip():
-        problem = "is missing" if value is None else "must be text with something in it"
-        raise StageError(
-            f"{where}: {name} {problem}",
-            remedy='each record needs "instruction" and "response" as text',
-        )
-    if not _encodable(value):
-        raise StageError(f"{where}: {name} holds half a character", remedy="write it as UTF-8")
-    return value
-
-
-def _encodable(text: str) -> bool:
-    """No lone surrogates, which JSON can spell and UTF-8 cannot."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+def _pair(record: dict[str, Any], where: str) -> Pair:
+    name = "response" if "response" in record or "completion" not in record else "completion"
+    response, line = text_of(record, name, where), line_of(where)
+    if record.get("instruction") is None:
+        return Pair(text_of(record, "prompt", where), completion(response), line)
+    return Pair(bare(text_of(record, "instruction", where)), completion(response), line)
 
 
 def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:

@@ -1,69 +1,163 @@
-"""Is anything that is measured on in what was learned from? Exactly, and nearly."""
+"""Is anything that is measured on in what is learned from? Exactly, and nearly.
+
+Every text of a record counts: its instruction, and each line of the prompt that it came from, since
+a held-out instruction among solved examples is learned from as well.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .answers import write
+from .data import MAKE
 from .failure import StageError
+from .instruction_sets import InstructionSet
 from .near import THRESHOLD, near_duplicates, normalised
-from .records import read_records, text_of
+from .records import line_of, read_records, text_of
 
+PARTS = ("held_out", "development")
 EXAMPLES = 5  # of overlaps that are shown
+NAMED = 20  # lines in a summary
+RULE = (
+    "no instruction of the data and no line of its prompts is measured on, exactly (case and "
+    f"punctuation aside) or nearly (Jaccard similarity of character 5-grams of {THRESHOLD:g} or "
+    "more)"
+)
+
+Measured = Mapping[str, Sequence[str]]  # by part, the instructions that are measured on
 
 
-def check(held_out: Sequence[str], files: Mapping[Path, str]) -> dict[str, Any]:
-    """{disjoint, held_out, threshold, against: [one entry a file]} of the texts in `files`.
+@dataclass(frozen=True)
+class Overlap:
+    """`text`, at line `line` of the data, is `of`, which is measured on; near, or `exact`."""
 
-    `files` has the remedy for each that lacks. Raises: StageError naming file and line.
-    """
-    against = [_against(held_out, path, remedy) for path, remedy in files.items()]
-    return {
-        "disjoint": all(one["exact"] == 0 and one["near"] == 0 for one in against),
-        "held_out": len(held_out),
-        "threshold": THRESHOLD,
-        "against": against,
-    }
+    line: int
+    text: str
+    part: str
+    of: str
+    similarity: float
+    exact: bool
 
 
-def _against(held_out: Sequence[str], path: Path, remedy: str) -> dict[str, Any]:
-    learned: dict[str, str] = {}  # normalised text → the first place where it stands
-    texts: list[str] = []
-    records = 0
+@dataclass(frozen=True)
+class Found:
+    """What a file holds of what is measured on, in the order of its lines."""
+
+    path: Path
+    records: int
+    overlaps: tuple[Overlap, ...]
+
+
+def measured(chosen: InstructionSet) -> Measured:
+    return {part: [one.text for one in getattr(chosen, part)] for part in PARTS}
+
+
+def look(path: Path, remedy: str, against: Measured) -> Found:
+    """The overlaps in the JSONL file at `path`. Raises: StageError naming file and line, with
+    `remedy` where the file lacks."""
+    records, texts = 0, list[tuple[int, str]]()
     for where, record in read_records(path, remedy):
         records += 1
-        for text in _texts(record, where):
-            if learned.setdefault(normalised(text), where) == where:
-                texts.append(text)
-    exact = [text for text in held_out if normalised(text) in learned]
-    found = near_duplicates(held_out, texts)
-    return {
-        "path": path.as_posix(),
-        "records": records,
-        "exact": len(exact),
-        "near": len(found),
-        "examples": [
-            {
-                "held_out": held_out[one.candidate],
-                "learned_from": texts[one.other],
-                "where": learned[normalised(texts[one.other])],
-                "similarity": round(one.similarity, 3),
-            }
-            for one in found[:EXAMPLES]
-        ],
-    }
+        texts += [(line_of(where), text) for text in _texts(record, where)]
+    overlaps = [one for part in against for one in _overlaps(texts, part, against[part])]
+    return Found(path, records, tuple(sorted(overlaps, key=lambda one: one.line)))
 
 
 def _texts(record: dict[str, Any], where: str) -> list[str]:
-    """The instruction, and each line of the prompt, which may hold solved instructions."""
-    if "instruction" not in record and "prompt" not in record:
+    given, prompt = record.get("instruction"), record.get("prompt")
+    if given is None and not isinstance(prompt, str):
         raise StageError(
             f"{where}: neither instruction nor prompt",
             remedy="each record needs the instruction that was learned from",
         )
-    found = [text_of(record, name, where) for name in ("instruction",) if name in record]
-    prompt = record.get("prompt")
-    if isinstance(prompt, str):
-        found += [line for line in prompt.splitlines() if line.strip()]
-    return list(dict.fromkeys(found))
+    instruction = "" if given is None else text_of(record, "instruction", where)
+    lines = prompt.splitlines() if isinstance(prompt, str) else []
+    found = [instruction, *instruction.splitlines(), *lines]
+    return list(dict.fromkeys(text for text in found if text.strip()))
+
+
+def _overlaps(texts: Sequence[tuple[int, str]], part: str, against: Sequence[str]) -> list[Overlap]:
+    different = list(dict.fromkeys(text for _, text in texts))  # sheets repeat their examples
+    near = {
+        different[one.candidate]: (against[one.other], one.similarity)
+        for one in near_duplicates(different, against)
+    }
+    return [
+        Overlap(line, text, part, of, round(similarity, 3), normalised(text) == normalised(of))
+        for line, text in texts
+        if text in near
+        for of, similarity in [near[text]]
+    ]
+
+
+def report(found: Found) -> dict[str, Any]:
+    """{path, records, exact, near, examples}: how many of what is measured on stand in the data."""
+    exact = {one.of for one in found.overlaps if one.exact}
+    return {
+        "path": found.path.as_posix(),
+        "records": found.records,
+        "exact": len(exact),
+        "near": len({one.of for one in found.overlaps}),
+        "examples": [
+            {
+                "measured": one.of,
+                "learned_from": one.text,
+                "where": f"{found.path}, line {one.line}",
+                "similarity": one.similarity,
+            }
+            for one in found.overlaps[:EXAMPLES]
+        ],
+    }
+
+
+def check(files: Mapping[Path, str], against: Measured) -> dict[str, Any]:
+    """{disjoint, held_out, threshold, against: [one entry a file]}; `files` has the remedy for
+    each that lacks. Raises: StageError naming file and line."""
+    found = [look(path, remedy, against) for path, remedy in files.items()]
+    return {
+        "disjoint": not any(one.overlaps for one in found),
+        "held_out": sum(map(len, against.values())),
+        "threshold": THRESHOLD,
+        "against": [report(one) for one in found],
+    }
+
+
+def gate(data: Path, chosen: InstructionSet, out: Path) -> bool:
+    """Whether `data` may be trained on; the answer is in `out`/disjointness.json too.
+
+    The lines that may not are said on stderr: to train on them would cost money for a sure FAIL.
+    """
+    against = measured(chosen)
+    found = look(data, MAKE, against)
+    lines = _lines(found.overlaps)
+    document = {
+        "schema": 1,
+        "disjoint": not found.overlaps,
+        "overlap": lines,
+        "rule": RULE,
+        "checked": found.records,
+        "against": {part: len(texts) for part, texts in against.items()},
+        "instructions": chosen.name,
+        "lines": [asdict(one) for one in found.overlaps],
+    }
+    write(out / "disjointness.json", json.dumps(document, indent=1) + "\n")
+    if found.overlaps:
+        sys.stderr.write(
+            f"{data}, {lines}: held-out or development instructions of {chosen.name!r}\n"
+            "nothing was trained: remove these lines, or make the data again with stage1b\n"
+        )
+    return not found.overlaps
+
+
+def _lines(overlaps: Sequence[Overlap]) -> str:
+    """In words: none, or lines 3, 7 and 2 more."""
+    numbers = sorted({one.line for one in overlaps})
+    if not numbers:
+        return "none"
+    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
+    return f"lines {', '.join(map(str, numbers[:NAMED]))}{more}"

@@ -26,17 +26,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import dpo_comparison, preferences
-from .adapters import load as load_adapters
-from .adapters import sha256_of
+from . import disjointness, dpo_comparison, preferences
+from .adapters import Base, sha256_of
 from .answering import Bounds, Way, answer, ways
 from .answers import Answers, write
-from .data import fingerprint, read_pairs
+from .data import fingerprint
 from .failure import StageError
 from .instruction_sets import InstructionSet, load
 from .metrics import MetricsLog
 from .model import load_tokenizer, resolve
-from .overlap import disjoint
 from .parameters import DpoParameters, read
 from .preferences import Candidate
 from .signals import ENDED_BY_SIGTERM, StopRequest
@@ -64,10 +62,10 @@ def run(parameters: DpoParameters) -> int:
 
     chosen = load(parameters.instructions, parameters.seed)
     data = Path(parameters.data)
-    if not disjoint(read_pairs(data), chosen, parameters.data, out):
+    if not disjointness.gate(data, chosen, out):
         return 0  # the verdict is certain: the criterion fails, and names the lines
     asked = preferences.candidates(data, chosen)
-    source = resolve(parameters.model)
+    base = Base(resolve(parameters.model), parameters.quantize)
     adapter = sha256_of(Path(parameters.adapter), parameters.model)
     print(f"{len(asked)} training instructions with a verified answer", flush=True)
 
@@ -75,14 +73,14 @@ def run(parameters: DpoParameters) -> int:
     quieten()
     stop = StopRequest()
     stop.listen()
-    pairs = make_pairs(parameters, source, adapter, asked, stop)
+    pairs = make_pairs(parameters, base, adapter, asked, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
     log.say(f"{len(pairs)} preference pairs; training")
     parameters, result = with_less_memory(
-        lambda attempt: fit(attempt, source, pairs, log, stop), parameters, log
+        lambda attempt: fit(attempt, base, pairs, log, stop), parameters, log
     )
-    compared = result["completed"] and compare(parameters, source, adapter, chosen, stop)
+    compared = result["completed"] and compare(parameters, base, adapter, chosen, stop)
     result |= {"completed": bool(compared), "seconds": round(time.time() - began, 1)}
     described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
     record(parameters, described | preferences.summary(pairs), result)
@@ -92,7 +90,7 @@ def run(parameters: DpoParameters) -> int:
 
 def make_pairs(
     parameters: DpoParameters,
-    source: str,
+    base: Base,
     adapter: str,
     asked: Sequence[Candidate],
     stop: StopRequest,
@@ -105,8 +103,8 @@ def make_pairs(
         settings(parameters.model, parameters.quantize, adapter, vars(bounds)),
     )
     progress.say("loading the SFT model to sample its failures")
-    tokenizer = load_tokenizer(source)
-    model = load_adapters(source, parameters.quantize, {"sft": Path(parameters.adapter)})
+    tokenizer = load_tokenizer(base.source)
+    model = base.carrying({"sft": Path(parameters.adapter)})
     instructions = [one.instruction for one in asked]
     records: list[dict[str, Any]] = []
     pairs: list[preferences.Pair] = []
@@ -121,8 +119,6 @@ def make_pairs(
         progress.say(f"sample {sample + 1}: {wrong} of {len(asked)} wrong; {len(pairs)} pairs")
         if len(pairs) >= parameters.pairs:
             break
-    del model
-    free()
     kept.finish(records)
     pairs = preferences.completed(pairs, asked, parameters)
     write(PAIRS, "".join(f"{json.dumps(pair)}\n" for pair in pairs))
@@ -131,12 +127,12 @@ def make_pairs(
 
 def fit(
     parameters: DpoParameters,
-    source: str,
+    base: Base,
     pairs: Sequence[preferences.Pair],
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Load, train, save; what came of it. Raises: MemoryShortage, StageError."""
+    """Train, save; what came of it. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
     from .callbacks import Interruption, Reporting, Saving
@@ -150,15 +146,14 @@ def fit(
     )
 
     set_seed(parameters.seed)
-    log.say(f"loading {parameters.model} with the SFT adapter, to train it on")
-    tokenizer = load_tokenizer(source)
+    log.say("preparing the SFT adapter to be trained on")
+    tokenizer = load_tokenizer(base.source)
     tokens = [
         to_preference(pair, line, tokenizer, parameters.max_length)
         for line, pair in enumerate(pairs, 1)
     ]
     with watching_memory(parameters):
-        folders = {TRAINED: Path(parameters.adapter)}
-        model = load_adapters(source, parameters.quantize, folders, trainable=True)
+        model = base.carrying({TRAINED: Path(parameters.adapter)}, trainable=True)
         callbacks = [Reporting(log), Saving(), Interruption(stop)]
         trainer = make_trainer(model, tokenizer, tokens, parameters, callbacks)
         print(f"the reference has {check_reference(trainer.model):,} weights", flush=True)
@@ -171,7 +166,7 @@ def fit(
 
 
 def compare(
-    parameters: DpoParameters, source: str, adapter: str, chosen: InstructionSet, stop: StopRequest
+    parameters: DpoParameters, base: Base, adapter: str, chosen: InstructionSet, stop: StopRequest
 ) -> bool:
     """Ask SFT and DPO the same instructions, and judge; false when asked to stop on the way."""
     progress = MetricsLog(PROGRESS)
@@ -188,8 +183,7 @@ def compare(
     bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
     named = settings(parameters.model, parameters.quantize, adapters, vars(bounds))
     kept = Answers(RESPONSES, named)
-    model = load_adapters(source, parameters.quantize, folders)
-    tokenizer = load_tokenizer(source)
+    model, tokenizer = base.carrying(folders), load_tokenizer(base.source)
     found = answer(model, tokenizer, instructions, wanted, bounds, kept, progress, stop)
     if found is None:
         return False

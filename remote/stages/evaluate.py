@@ -100,7 +100,9 @@ def run(parameters: EvaluateParameters) -> int:
     chosen = load(parameters.instructions, parameters.seed)
     control = read_control(chosen.held_out, parameters.model, parameters.instructions)
     texts = [one.text for one in chosen.held_out]
-    overlap = disjointness.check(texts, {DATA: "run stage1b", PREFERENCES: "run stage1d"})
+    overlap = disjointness.check(
+        {DATA: "run stage1b", PREFERENCES: "run stage1d"}, {"held_out": texts}
+    )
     source = resolve(parameters.model)
     adapters = {name: sha256_of(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .download import fetch
 from .failure import StageError
 
 SMALL = "small"
@@ -39,6 +40,7 @@ def load_tokenizer(source: str) -> Any:
     """The tokenizer without its chat template, checked to add nothing. Raises StageError."""
     from transformers import AutoTokenizer
 
+    fetch(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
@@ -67,14 +69,17 @@ def load_model(source: str, quantize: str) -> Any:
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a job's log is no terminal
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
+    fetch(source)
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
     if cuda:
         options["device_map"] = {"": 0}
     if quantize == "nf4" or (quantize == "auto" and cuda):
-        options["quantization_config"] = _four_bits(dtype)
+        options["quantization_config"] = four_bits(dtype)
     try:
         model = AutoModelForCausalLM.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
@@ -83,7 +88,8 @@ def load_model(source: str, quantize: str) -> Any:
     return model
 
 
-def _four_bits(dtype: Any) -> Any:
+def four_bits(dtype: Any) -> Any:
+    """NF4 with double quantisation, computing in `dtype`. Raises StageError."""
     from transformers import BitsAndBytesConfig
 
     try:

@@ -112,11 +112,10 @@ def apart(data: Path, chosen: InstructionSet) -> dict[str, Any]:
     `exact` and `near` are the sums over both parts; every line of a prompt counts too.
     """
     found: dict[str, Any] = {}
-    for name in ("held_out", "development"):
-        measured = [one.text for one in getattr(chosen, name)]
-        checked = disjointness.check(measured, {data: "run stage1b again"})
-        cell = {key: checked["against"][0][key] for key in ("exact", "near", "examples")}
-        found[name] = {"n": len(measured)} | cell
+    for name, texts in disjointness.measured(chosen).items():
+        look = disjointness.look(data, "run stage1b again", {name: texts})
+        cell = disjointness.report(look)
+        found[name] = {"n": len(texts)} | {key: cell[key] for key in ("exact", "near", "examples")}
     return {
         "exact": sum(one["exact"] for one in found.values()),
         "near": sum(one["near"] for one in found.values()),

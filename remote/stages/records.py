@@ -31,6 +31,11 @@ def read_records(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any]]
         raise StageError(f"{path}: no record in it", remedy=remedy)
 
 
+def line_of(where: str) -> int:
+    """The number in "<file>, line <n>"."""
+    return int(where.rpartition(" ")[2])
+
+
 def _record(raw: bytes, where: str) -> dict[str, Any]:
     if len(raw) > MAX_LINE:
         raise StageError(f"{where}: over {MAX_LINE} bytes", remedy="shorten or remove the record")

@@ -258,7 +258,7 @@ def _disjointness(report: Report) -> Section:
         "of all 5-letter pieces are shared.",
     ]
     words += [
-        f"{two['where']}: {two['learned_from']!r} is {two['similarity']:.0%} of {two['held_out']!r}"
+        f"{two['where']}: {two['learned_from']!r} is {two['similarity']:.0%} of {two['measured']!r}"
         for one in found["against"]
         for two in one["examples"]
     ]

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from . import disjointness
 from .answers import write
 from .data import Pair, read_pairs, split, to_row
 from .development import measure
@@ -31,7 +32,6 @@ from .failure import StageError
 from .instruction_sets import InstructionSet, load
 from .metrics import MetricsLog
 from .model import load_model, load_tokenizer, resolve
-from .overlap import disjoint
 from .parameters import SftParameters, read
 from .signals import ENDED_BY_SIGTERM, StopRequest
 from .training import prepare, quieten, record, train, watching_memory, with_less_memory
@@ -53,7 +53,7 @@ def run(parameters: SftParameters) -> int:
 
     pairs = read_pairs(Path(parameters.data))
     chosen = load(parameters.instructions, parameters.seed)
-    if not disjoint(pairs, chosen, parameters.data, out):
+    if not disjointness.gate(Path(parameters.data), chosen, out):
         return 0  # the verdict is certain: the criterion fails, and names the lines
     learned, held = split(pairs, parameters.eval_share, parameters.seed)
     source = resolve(parameters.model)

@@ -37,10 +37,7 @@ def prepare() -> None:
 def quieten() -> None:
     """No progress bars and no known warnings: a job's log is no terminal."""
     from datasets import disable_progress_bars  # type: ignore[import-untyped]  # ships no types
-    from transformers.utils.logging import disable_progress_bar
 
-    quiet: Any = disable_progress_bar
-    quiet()
     disable_progress_bars()
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"

@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
 
 
 def device() -> dict[str, Any]:
-    """The device that torch trains on."""
+    """The device that torch works on, with the most that this process held of its memory."""
     import torch
 
     if not torch.cuda.is_available():
@@ -41,5 +41,6 @@ def device() -> dict[str, Any]:
         "kind": "cuda",
         "name": properties.name,
         "memory_gib": round(properties.total_memory / 2**30, 1),
+        "peak_gib": round(torch.cuda.max_memory_reserved() / 2**30, 2),
         "cuda": torch.version.cuda,
     }

@@ -1,0 +1,85 @@
+"""A model's files from the hub, in the cache before anything loads them.
+
+The cache is the pod's volume (HF_HOME): what is whole there is not fetched again, by no try and no
+pod. A connection that breaks goes on at the byte where it broke; one that stays broken is tried
+again with the files that lack.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from functools import cache
+from pathlib import Path
+
+from .failure import StageError
+
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")  # no pickles
+TRIES, PAUSE = 6, 10.0  # seconds, doubled after each try: five minutes of an unreachable hub
+_TRY_LATER = (408, 429)  # HTTP statuses below 500 that are not the last word
+_PROBE = b"\0" * 2**20  # a volume with a spent quota takes an empty file
+
+
+@cache
+def fetch(source: str, pause: float = PAUSE) -> None:
+    """Have the files of `source` in the cache, once a process; nothing is done for a folder, or
+    where the hub is switched off. `pause` seconds before the second try, then twice as many.
+
+    Raises: StageError when the cache cannot be written, the model is not there or not allowed, or
+    the hub cannot be reached for long.
+    """
+    if Path(source).is_dir() or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+        return
+    from huggingface_hub import constants, snapshot_download
+
+    _check_writable(Path(constants.HF_HUB_CACHE))
+    for number in range(1, TRIES + 1):
+        try:
+            snapshot_download(source, allow_patterns=list(FILES))
+        except Exception as error:  # of whichever HTTP library the hub's client has
+            if _is_final(error) or number == TRIES:
+                raise _unfetched(source, error) from error
+            print(f"the download of {source} broke off, going on: {_first(error)}", flush=True)
+            time.sleep(pause * 2 ** (number - 1))
+        else:
+            return
+
+
+def _check_writable(cache: Path) -> None:
+    probe = cache / f".writable-{os.getpid()}"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with probe.open("wb") as stream:
+            stream.write(_PROBE)
+            stream.flush()
+            os.fsync(stream.fileno())
+        probe.unlink()
+    except OSError as error:
+        raise StageError(
+            f"{cache}, where models are kept, cannot be written: {error}",
+            remedy="raise the stage's volume_gb, or set HF_HOME to a folder that can be written",
+        ) from error
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the next try would end as this one did."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return True
+    if isinstance(error, ValueError):  # no id at all
+        return True
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status is not None and status < 500 and status not in _TRY_LATER
+
+
+def _unfetched(source: str, error: Exception) -> StageError:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "check the id in [project] model, the network, and HF_TOKEN for gated models"
+    return StageError(
+        f"model {source!r} cannot be fetched: {_first(error)}",
+        remedy="raise the stage's volume_gb: the files do not fit" if full else remedy,
+    )
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:300]

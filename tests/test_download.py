@@ -1,0 +1,110 @@
+"""A model's files come into the cache, whatever the connection does, or the stage says why not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from remote.stages import download
+from tests.hub_server import Hub, serving
+from tests.training_stack import needed
+
+pytestmark = needed
+REPOSITORY = Path(download.__file__).parents[2]
+PIECE = 3_000_000
+FILES = {"config.json": b"{}", "model.safetensors": os.urandom(4 * PIECE), "old.bin": b"pickle"}
+FETCHED = {"config.json", "model.safetensors"}
+PROGRAM = (
+    "import sys\n"
+    "from remote.stages.download import fetch\n"
+    "from remote.stages.failure import StageError\n"
+    "try:\n"
+    "    fetch(sys.argv[1], pause=0.01)\n"
+    "except StageError as error:\n"
+    "    sys.exit(str(error))\n"
+)
+
+
+def fetched(hub: Hub, home: Path, model: str = "some/model") -> subprocess.CompletedProcess[str]:
+    """In a process of its own: where the hub is and where the cache is are read at import."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, model],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(REPOSITORY),
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(home),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def in_cache(home: Path) -> dict[str, bytes]:
+    return {
+        one.name: one.read_bytes()
+        for one in home.glob("hub/models--some--model/snapshots/*/*")
+        if one.is_file()
+    }
+
+
+def test_a_download_that_breaks_goes_on_where_it_broke(tmp_path: Path) -> None:
+    """Two breaks cost no byte; whole files are not fetched again by the next start; pickles never
+    are."""
+    with serving(Hub(FILES, piece=PIECE, breaks=2)) as hub:
+        done = fetched(hub, tmp_path)
+        again = fetched(hub, tmp_path)
+        ranges = [one for name, one in hub.asked if name == "model.safetensors"]
+
+    assert done.returncode == again.returncode == 0, done.stderr
+    assert in_cache(tmp_path) == {
+        name: FILES[name] for name in ("config.json", "model.safetensors")
+    }
+    assert ranges == ["", f"bytes={PIECE}-", f"bytes={2 * PIECE}-"]
+
+
+def test_a_hub_that_is_down_for_a_while_is_asked_again(tmp_path: Path) -> None:
+    """Each try that broke off is said."""
+    with serving(Hub(FILES, down=2)) as hub:
+        done = fetched(hub, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "broke off, going on" in done.stdout
+    assert set(in_cache(tmp_path)) == FETCHED
+
+
+def test_a_model_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    """A second try would end the same way; the id is named, and what to check."""
+    with serving(Hub(FILES)) as hub:
+        done = fetched(hub, tmp_path, "some/typo")
+
+    assert done.returncode == 1
+    assert "model 'some/typo' cannot be fetched" in done.stderr
+    assert "[project] model" in done.stderr
+    assert "going on" not in done.stdout
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    """A file where the folder belongs, as a volume that is not mounted: nothing is asked for."""
+    (tmp_path / "home").write_text("")
+    with serving(Hub(FILES)) as hub:
+        done = fetched(hub, tmp_path / "home")
+
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "volume_gb" in done.stderr
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("offline", ["1", "true"])
+def test_nothing_is_fetched_offline(offline: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the cache is all there is."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    download.fetch("some/model")
