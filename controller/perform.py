@@ -79,6 +79,8 @@ class Hands:
             self.scene.memory.throttled_until = now + (error.retry_after or NO_HINT_PAUSE)
         elif kind == "later" and error.sent:
             kind = "ambiguous"
+            # The window in which it may still show begins now, whatever was looked for before.
+            self.scene.memory.since.pop("probing", None)
         elif kind == "later":
             self.scene.memory.throttled_until = now + UNSENT_PAUSE
         return Outcome("fail", {"kind": kind, "why": why})
