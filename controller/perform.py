@@ -13,7 +13,6 @@ from controller.loop import Outcome
 from controller.observe import Eyes
 from controller.observed import Observed
 from controller.providers import Kind, Offer, Pod, ProviderError
-from controller.rental import Debt
 from controller.scene import Scene
 from controller.site import Site
 
@@ -23,7 +22,7 @@ PULL_PAUSE = 5.0  # seconds before an incomplete pull is tried again
 GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
 GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
 BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
-UNSEEN = 300.0  # seconds that a pod goes unseen before what ended it is in doubt
+UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
 BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
 
@@ -120,18 +119,24 @@ class Hands:
         return pod
 
     def terminate(self, action: actions.Terminate) -> Outcome:
+        seen_alive = self._seen_alive(action.pod)
         outcome = self._ask(action.pod, self.scene.provider.terminate)
         if outcome.phase == "fail":
             return outcome
         self.site.drop()
-        return Outcome(data={"at": self.scene.clock.wall()})
+        return Outcome(data={"at": self.scene.clock.wall(), "seen_alive": seen_alive})
 
     def stop_pod(self, action: actions.StopPod) -> Outcome:
+        seen_alive = self._seen_alive(action.pod)
         outcome = self._ask(action.pod, self.scene.provider.stop)
-        if outcome.phase == "done":
+        if outcome.phase == "done" and seen_alive:
             self.scene.memory.ended[action.pod] = self.scene.clock.wall()
-            self.site.drop()
+        self.site.drop()
         return outcome
+
+    def _seen_alive(self, pod: str) -> bool:
+        """Whether the pod billed a moment ago: then an order that is taken is what ends it."""
+        return self.scene.clock.wall() - self.scene.memory.alive.get(pod, 0.0) < UNSEEN
 
     def start_pod(self, action: actions.StartPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.start)
@@ -206,15 +211,12 @@ class Hands:
         """
         wall = self.scene.clock.wall()
         debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
-        ordered = debt.ended_at if debt else self.scene.memory.ended.get(pod)
-        if ordered is not None and not self._in_doubt(pod, ordered, debt):
+        if debt is None and pod in self.scene.memory.ended:
+            return self.scene.memory.ended[pod]
+        ordered = debt.ended_at if debt and debt.ended_at else wall
+        if debt is not None and debt.sure:
             return ordered
-        return min(ordered or wall, self._billed_until(pod) or wall)
-
-    def _in_doubt(self, pod: str, ordered: float, debt: Debt | None) -> bool:
-        """Whether it may have ended before the order that was taken: an earlier one, its guard."""
-        unseen = ordered - self.scene.memory.alive.get(pod, 0.0)
-        return unseen > UNSEEN or (debt is not None and debt.orders > 1)
+        return min(ordered, self._billed_until(pod) or wall)
 
     def _billed_until(self, pod: str) -> float | None:
         """The end of the open compute interval by the provider's bill; None: nothing is open.

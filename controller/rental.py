@@ -89,7 +89,9 @@ class Debt:
     pod: str
     clean: bool = False
     ended_at: float | None = None  # Unix seconds: when the provider took the order that counts
-    orders: int = 0  # up to that one; with more than one, an unanswered one may have been it
+    # Whether it bills until then for certain: seen alive shortly before the first order.
+    sure: bool = False
+    orders: int = 0  # up to the one that counts
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def _owe(rental: Rental, data: Mapping[str, Any], *, clean: bool) -> dict[str, A
     known = next((debt for debt in rental.debts if debt.pod == data["pod"]), Debt(data["pod"]))
     if data.get("still_there"):  # else a later order ends nothing: an earlier one did
         known = dataclasses.replace(known, ended_at=None)
-    debt = _ordered(known, data.get("at") if clean else None)
+    debt = _ordered(known, data if clean else None)
     pods = rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
     changed: dict[str, Any] = {"debts": (*others, debt), "pods": pods}
     if rental.pod == data["pod"]:
@@ -239,13 +241,14 @@ def _owe(rental: Rental, data: Mapping[str, Any], *, clean: bool) -> dict[str, A
     return changed
 
 
-def _ordered(debt: Debt, taken_at: float | None) -> Debt:
-    """One more order to end it, or its answer."""
+def _ordered(debt: Debt, taken: Mapping[str, Any] | None) -> Debt:
+    """One more order to end it, or that it was taken."""
     if debt.ended_at is not None:
         return debt
-    if taken_at is None:
+    if taken is None:
         return dataclasses.replace(debt, clean=False, orders=debt.orders + 1)
-    return dataclasses.replace(debt, clean=True, ended_at=taken_at)
+    sure = bool(taken.get("seen_alive")) and debt.orders == 1
+    return dataclasses.replace(debt, clean=True, ended_at=taken.get("at"), sure=sure)
 
 
 def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,22 @@ def settle_from_intent() -> Iterator[None]:
 
 
 @contextmanager
+def one_window_for_all() -> Iterator[None]:
+    """A second unclear create is looked for in the window that the first one began."""
+    create = Hands.create
+
+    def keep(self: Hands, action: actions.Create) -> Outcome:
+        since = self.scene.memory.since.get("probing")
+        found = create(self, action)
+        if since is not None:
+            self.scene.memory.since["probing"] = since
+        return found
+
+    with patch.object(Hands, "create", keep):
+        yield
+
+
+@contextmanager
 def early_stop() -> Iterator[None]:
     """A pod is given up as soon as its job ended."""
 
@@ -215,6 +231,7 @@ MUTANTS: dict[str, Mutant] = {
     "no_controller_lock": _world(exclusive=False),
     "no_guard": _world(guarded=False),
     "guard_tries_once": _world(stubborn=False),
+    "one_window_for_all": one_window_for_all,
     "early_stop": early_stop,
     "panic": panic,
     "no_verification": _world(verifies=False),

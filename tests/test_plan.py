@@ -566,8 +566,8 @@ class TestBooks:
         gone = fold("l0001", [], (*order, *again))
         still = fold("l0001", [], (*order, *ignored))
 
-        assert gone.debts == (Debt("p1", True, 5.0, 1),)
-        assert still.debts == (Debt("p1", True, 90.0, 2),)
+        assert gone.debts == (Debt("p1", True, 5.0, orders=1),)
+        assert still.debts == (Debt("p1", True, 90.0, orders=2),)
 
 
 def _record(step: str, phase: str, **data: Any) -> SimpleNamespace:
