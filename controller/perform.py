@@ -143,9 +143,17 @@ class Hands:
         if outcome.phase == "fail":
             return outcome
         self.site.drop()
-        at = self.scene.clock.wall()
-        pod = self.scene.provider.get(action.pod) or self._listed(action.pod)
-        return Outcome(data=self._bill(pod) | {"started_at": at})
+        pod = self._fresh(action.pod)
+        # By the provider where it tells; our own clock may have slept since the order.
+        started_at = min(max(action.at, pod.started_at or 0.0), self.scene.clock.wall())
+        return Outcome(data=self._bill(pod) | {"started_at": started_at})
+
+    def _fresh(self, pod_id: str) -> Pod:
+        """The pod as it is now; as the listing had it where the provider does not answer."""
+        try:
+            return self.scene.provider.get(pod_id) or self._listed(pod_id)
+        except ProviderError:
+            return self._listed(pod_id)
 
     def resumed(self, action: actions.Resumed) -> Outcome:
         pod = self._listed(action.pod)

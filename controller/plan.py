@@ -72,8 +72,10 @@ def _pay_debts(seen: Observed, policy: Policy) -> Action | None:
 
 def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
     asked = seen.asked.get(debt.pod)
-    if asked is None:
-        return Terminate(debt.pod, "given up before")
+    listed = seen.listing.get(debt.pod) if seen.listing is not None else None
+    if asked is None:  # by this process
+        there = listed is not None and debt.ended_at is not None
+        return Terminate(debt.pod, "given up before", still_there=there)
     if seen.listing is None or seen.listing.started <= asked:
         return blind_wait(seen, policy, f"for the provider to confirm that {debt.pod} is gone")
     pod = seen.listing.get(debt.pod)

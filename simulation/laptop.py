@@ -9,6 +9,7 @@ from functools import cache
 
 from controller.actions import Leave
 from controller.books import LeaseBooks
+from controller.errors import PodctlError
 from controller.loop import drive
 from controller.observe import Eyes
 from controller.order import Shape
@@ -94,6 +95,8 @@ class Laptop:
             return act(self._office(process))
         except Killed:
             return "killed"
+        except PodctlError as error:
+            return error.code
         finally:
             process.dead = True
             if self.holder is process:
