@@ -3,6 +3,7 @@
 # make check   the checks alone: lint, format, types, import rules
 # make bench   the figures of docs/benchmarks.md
 # make rebuild-small   build the small base model again, and compare (some minutes)
+# make chaos   podctl killed at every commit and system call; hours: ARGS="--share 0.1" for a tenth
 # make setup   only what the others need; make clean forgets it
 
 VENV   ?= .venv
@@ -15,7 +16,7 @@ JOBS   ?= 2
 ARGS   ?=
 BENCH  ?= start overhead tail transfer ledger
 
-.PHONY: setup demo test check bench rebuild-small clean system
+.PHONY: setup demo test check bench chaos rebuild-small clean system
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.dev
@@ -40,6 +41,9 @@ rebuild-small: $(VENV)/.demo
 	$(BIN)/python -m remote.stages.small.build --out build/small
 	$(BIN)/python -m remote.stages.small.alike build/small
 
+chaos: $(VENV)/.dev
+	@$(BIN)/python -m chaos.sweep $(ARGS)
+
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
@@ -58,14 +62,15 @@ $(VENV)/bin/python:
 	$(PIP) install --quiet 'pip>=24'
 
 # What pip cannot bring. With root on Debian it is installed; elsewhere it is said. Only venv is
-# indispensable: without sshd the emulator's pods use an embedded server, and nothing of ours needs
-# rsync (the benchmarks compare with it).
+# indispensable: without sshd the emulator's pods use an embedded server, nothing of ours needs
+# rsync (the benchmarks compare with it), and without strace the crash sweep leaves system calls out.
 system:
 	@want=""; PATH="$$PATH:/usr/sbin:/sbin"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || want="$$want python3-venv"; \
 	command -v sshd >/dev/null || want="$$want openssh-server"; \
 	command -v ssh >/dev/null || want="$$want openssh-client"; \
 	command -v rsync >/dev/null || want="$$want rsync"; \
+	command -v strace >/dev/null || want="$$want strace"; \
 	test -n "$$want" || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing:$$want"; \

@@ -23,6 +23,7 @@ from state.errors import Holder, OwnedElsewhere
 LOCK = "owner.lock"
 HOLDER = "owner.json"
 DATABASE = "state.db"
+NAMED_SECONDS = 2.0  # within which a new owner has written down who it is
 
 
 @dataclass
@@ -87,11 +88,21 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise OwnedElsewhere(holder(folder)) from None
+                raise OwnedElsewhere(_driver(folder)) from None
             time.sleep(pause)
             pause = min(pause * 2, 0.25)
         else:
             return
+
+
+def _driver(folder: Path) -> Holder | None:
+    """Who has the lock; whoever has just taken it is about to write down who it is."""
+    deadline = time.monotonic() + NAMED_SECONDS
+    found = holder(folder)
+    while found is None and _held(folder) and time.monotonic() < deadline:
+        time.sleep(0.01)
+        found = holder(folder)
+    return found
 
 
 def _next_epoch(connection: sqlite3.Connection) -> int:
@@ -104,7 +115,8 @@ def _next_epoch(connection: sqlite3.Connection) -> int:
 
 def holder(folder: Path) -> Holder | None:
     """Who drives `folder` now; None when nobody holds the lock, or it does not say who."""
-    return _named(folder) if _held(folder) else None
+    found = _named(folder) if _held(folder) else None
+    return found if found is not None and _lives(found) else None
 
 
 def _held(folder: Path) -> bool:
@@ -120,6 +132,17 @@ def _held(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _lives(one: Holder) -> bool:
+    """Whether it still can be; a killed one leaves its name behind. Elsewhere nobody can tell."""
+    try:
+        os.kill(one.pid, 0)
+    except ProcessLookupError:
+        return one.host != socket.gethostname()
+    except PermissionError:
+        return True
+    return True
 
 
 def _named(folder: Path) -> Holder | None:

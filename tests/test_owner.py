@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from state.database import installation, open_database
+from state.durable import write_atomically
 from state.errors import Fenced, OwnedElsewhere, StateError
 from state.journal import Journal
-from state.owner import DATABASE, acquire, holder
+from state.owner import DATABASE, HOLDER, LOCK, acquire, holder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -195,3 +200,23 @@ def test_unreadable_holder_is_nobody(folder: Path) -> None:
 
         with pytest.raises(OwnedElsewhere, match="another process"):
             acquire(folder, "sync")
+
+
+def test_row_31_a_refused_controller_names_the_living_owner(folder: Path) -> None:
+    """Even one that just took over and has yet to say so, where a killed one is still named."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with acquire(folder, "run first"):
+        pass
+    name = json.dumps({"pid": dead.pid, "host": socket.gethostname(), "since": 1.0, "what": "run"})
+    (folder / HOLDER).write_text(name)
+    descriptor = os.open(folder / LOCK, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    mine = name.replace(str(dead.pid), str(os.getpid()))
+    threading.Timer(0.2, lambda: write_atomically(folder / HOLDER, mine.encode())).start()
+    with pytest.raises(OwnedElsewhere) as refused:
+        acquire(folder, "run second")
+    os.close(descriptor)
+
+    assert refused.value.holder is not None
+    assert refused.value.holder.pid == os.getpid()

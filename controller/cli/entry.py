@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import sys
 import types
@@ -19,6 +20,8 @@ from state.errors import StateError
 Hook = Callable[[type[BaseException], BaseException, types.TracebackType | None], None]
 Handler = Callable[[int, types.FrameType | None], Any] | int | signal.Handlers | None
 
+# A disk that is full, over its quota, broken or read-only; any other OSError is our mistake.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 INTERRUPTED = 130  # 128 + SIGINT
 TERMINATED = 143  # 128 + SIGTERM
 
@@ -60,6 +63,10 @@ def _invoke(terminal: Terminal, arguments: Sequence[str]) -> int:
         return _fail(terminal, _usage(error))
     except (PodctlError, StateError) as error:
         return _fail(terminal, error)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        return _fail(terminal, _disk(error))
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -70,6 +77,15 @@ def _fail(terminal: Terminal, error: PodctlError | StateError) -> int:
     with contextlib.suppress(OutputClosed):  # the code still says what happened
         terminal.error(told)
     return told.exit_code
+
+
+def _disk(error: OSError) -> PodctlError:
+    """This machine's disk failed under a file of ours; every file is whole, or not there."""
+    return PodctlError(
+        f"a file here could not be written or read: {error.strerror}",
+        where=str(error.filename or ""),
+        hint="make room, or mend the disk, and run the command again: it carries on",
+    )
 
 
 def _usage(error: click.ClickException) -> UsageError:

@@ -1,0 +1,105 @@
+"""What is done to podctl in one history, written as a name that replays it.
+
+    26/drop_reply/kill:after:5           killed after its 5th commit; a reply is lost
+    28/none/kill:after:5+kill:before:3   the same, and the next podctl before its 3rd
+    28/none/kill:after:4*                every podctl is killed after its 4th commit
+    30/none/stop:after:12:reboot         stopped there; its pod reboots; then it goes on
+    27/none/kill:pwrite64:40             killed at its 40th pwrite64
+    33/none/ENOSPC:write:7               its 7th write finds no space; `7-`: from the 7th on
+    31/none/four                       four at once
+
+The name is `row/mode/blow+blow…`; each blow is for the next podctl that is started.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+# The provider's moods, as the emulator's faults. Lags end well within the settle window.
+LAG = 0.8  # seconds
+_DELETE = {"method": "^DELETE$", "path": "^/v2/pods/"}
+_ONE_DELETE: dict[str, Any] = {"match": _DELETE, "times": 1}
+CREATE_MODES: dict[str, list[dict[str, Any]]] = {
+    "none": [],
+    "drop_reply": [{"name": "drop_reply", "times": 1}],
+    "500_after": [{"name": "fail_after_commit", "times": 1}],
+    "500_before": [{"name": "fail_before_commit", "times": 1}],
+    "late": [{"name": "commit_late", "times": 1, "value": LAG}],
+    "500_late": [
+        {"name": "fail_before_commit", "times": 1},
+        {"name": "commit_late", "times": 1, "value": LAG},
+    ],
+    "list_lag": [{"name": "list_lag", "value": LAG}],
+}
+DELETE_MODES: dict[str, list[dict[str, Any]]] = {
+    "still_listed": [{"name": "delete_still_listed", "value": LAG}],
+    "ignored": [{"name": "delete_ignored", "times": 1}],
+    "delete_500": [{"name": "fail_after_commit", **_ONE_DELETE}],
+    "delete_drop": [{"name": "drop_reply", **_ONE_DELETE}],
+}
+MODES = CREATE_MODES | DELETE_MODES
+
+# What happens to the pod while podctl is dead or stopped.
+EVENTS = ("cut", "reboot", "evict", "death", "loss", "vanish", "other")
+_BLOW = re.compile(
+    r"(?P<effect>kill|stop|E[A-Z]+):(?P<place>[a-z0-9_]+):(?P<number>[0-9]+)"
+    r"(?P<on>[-*]?)(?::(?P<event>[a-z]+))?"
+)
+
+
+@dataclass(frozen=True)
+class Blow:
+    """One thing done to one podctl process."""
+
+    effect: str  # kill | stop | an errno such as ENOSPC
+    place: str  # before | after (a commit), or a system call
+    number: int  # of the commit or call, from 1
+    on: str = ""  # "-": that call and all later; "*": every podctl from now on
+    event: str = ""  # what happens to the pod meanwhile
+
+    @property
+    def traced(self) -> bool:
+        """Whether a system call is meant, which takes strace."""
+        return self.place not in ("before", "after")
+
+    def __str__(self) -> str:
+        event = f":{self.event}" if self.event else ""
+        return f"{self.effect}:{self.place}:{self.number}{self.on}{event}"
+
+    @classmethod
+    def parse(cls, text: str) -> Blow:
+        found = _BLOW.fullmatch(text)
+        if found is None or found["event"] not in (None, *EVENTS):
+            raise ValueError(f"{text!r} is no blow")
+        event = found["event"] or ""
+        return cls(found["effect"], found["place"], int(found["number"]), found["on"], event)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One history: a row of the fault matrix, the provider's mood, and the blows in their order."""
+
+    row: str
+    mode: str = "none"
+    blows: tuple[Blow, ...] = ()
+    four: bool = False  # four controllers at once
+
+    def __str__(self) -> str:
+        blows = "four" if self.four else "+".join(map(str, self.blows)) or "clean"
+        return f"{self.row}/{self.mode}/{blows}"
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the pod itself comes to harm, so that the job may have to begin again."""
+        return any(blow.event not in ("", "cut", "other") for blow in self.blows)
+
+    @classmethod
+    def parse(cls, name: str) -> Case:
+        row, mode, blows = name.split("/")
+        if mode not in MODES:
+            raise ValueError(f"{mode!r} is none of {', '.join(MODES)}")
+        if blows in ("four", "clean"):
+            return cls(row, mode, four=blows == "four")
+        return cls(row, mode, tuple(map(Blow.parse, blows.split("+"))))

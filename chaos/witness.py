@@ -1,0 +1,90 @@
+"""Sees the jobs: each holds a connection to here for as long as any process of it lives.
+
+The kernel closes the connection with the job, however it dies, so two at once are two jobs at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Seen:
+    """The jobs of one project."""
+
+    starts: list[float] = field(default_factory=list)  # Unix seconds
+    overlaps: int = 0
+    open: list[socket.socket] = field(default_factory=list)
+
+
+class Witness:
+    """Listens on loopback until closed."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._seen: dict[str, Seen] = {}
+        self._lock = threading.Lock()
+        self._ending = False
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return int(self._listener.getsockname()[1])
+
+    def of(self, project: str) -> Seen:
+        with self._lock:
+            return self._seen.setdefault(project, Seen())
+
+    def close(self) -> None:
+        self._ending = True
+        self._thread.join(10.0)
+        self._listener.close()
+
+    def _watch(self) -> None:
+        while not self._ending:
+            for key, _ in self._selector.select(0.2):
+                if key.fileobj is self._listener:
+                    self._welcome(self._listener.accept()[0])
+                else:
+                    assert isinstance(key.fileobj, socket.socket)
+                    self._hear(key.fileobj)
+
+    def _welcome(self, job: socket.socket) -> None:
+        job.setblocking(False)
+        self._selector.register(job, selectors.EVENT_READ)
+
+    def _hear(self, job: socket.socket) -> None:
+        """A job's first line is its project's name; then there is only its end."""
+        try:
+            said = job.recv(200)
+        except OSError:
+            said = b""
+        if not said:
+            self._selector.unregister(job)
+            job.close()
+            return
+        seen = self.of(said.decode().strip())
+        seen.open = [one for one in seen.open if _lives(one)]
+        seen.overlaps += bool(seen.open)
+        seen.starts.append(time.time())
+        seen.open.append(job)
+
+
+def _lives(job: socket.socket) -> bool:
+    """Whether the other end is still open; its end may be on the way to us."""
+    if job.fileno() < 0:
+        return False
+    with contextlib.suppress(BlockingIOError):
+        try:
+            return bool(job.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except ConnectionError:
+            return False
+    return True
