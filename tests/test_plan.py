@@ -310,10 +310,11 @@ class TestJob:
 
     def test_row_19_a_stuck_pod_on_a_network_volume_is_given_up_for_another(self) -> None:
         """The disk outlives it; a pod whose own volume has the work is kept and asked about."""
-        tried = {"parked": True, "pod_start_failures": POLICY.pod_starts}
-        stopped = pod(PodStatus.EXITED)
-        shared = decide(seen(rental(running(), shared_disk=True, **tried), stopped), POLICY)
-        own = decide(seen(rental(running(), **tried), stopped), POLICY)
+        tried = {"start_failures": POLICY.pod_starts}
+        stopped, parked = pod(PodStatus.EXITED), rental(running(), parked=True)
+        on_network = dataclasses.replace(parked, shared_disk=True)
+        shared = decide(seen(on_network, stopped, **tried), POLICY)
+        own = decide(seen(parked, stopped, **tried), POLICY)
 
         assert isinstance(shared, actions.Terminate)
         assert isinstance(own, actions.Leave)
@@ -344,9 +345,10 @@ class TestJob:
 
     def test_a_stopped_pod_that_does_not_start_is_kept_for_a_person(self) -> None:
         """What it holds is only there."""
-        stuck = rental(running(), parked=True, pod_start_failures=POLICY.pod_starts)
+        stuck = rental(running(), parked=True)
+        refused = {"start_failures": POLICY.pod_starts}
 
-        action = decide(seen(stuck, pod(PodStatus.EXITED)), POLICY)
+        action = decide(seen(stuck, pod(PodStatus.EXITED), **refused), POLICY)
 
         assert isinstance(action, actions.Leave)
         assert action.code == "artifacts-not-safe"
