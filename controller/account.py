@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.cost import (
-    Difference,
     Forecast,
     Spending,
     estimate_usd,
-    reconcile,
     remaining_hours,
     spending,
     spending_by_subject,
 )
 from controller.project import Budgets
+from controller.volumes import Sighted, remembered
 from state.journal import Journal, Run
 from state.ledger import Ledger
 from state.locks import Locks
@@ -24,8 +22,6 @@ from state.sightings import Sighting, Sightings
 
 if TYPE_CHECKING:
     import sqlite3
-
-    from controller.providers import BillingRecord
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,7 @@ class Account:
     stages: tuple[Entry, ...]
     pods: tuple[Entry, ...]
     total: Entry
+    volumes: tuple[Sighted, ...]  # the user's own: in no sum above
     budget_usd: float | None
     left_usd: float | None
 
@@ -80,19 +77,10 @@ def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -
         stages=stages,
         pods=pods,
         total=total,
+        volumes=remembered(connection),
         budget_usd=limit,
         left_usd=None if limit is None else limit - whole.usd,
     )
-
-
-def compare(account: Account, records: Iterable[BillingRecord]) -> tuple[Difference, ...]:
-    """The ledger against the bill, for the pods of this project."""
-    ours = {row.name: row.usd for row in account.pods}
-    billed: dict[str, float] = {}
-    for record in records:
-        if record.pod_id in ours:
-            billed[record.pod_id] = billed.get(record.pod_id, 0.0) + record.total_usd
-    return reconcile(ours, billed)
 
 
 def _entry(scope: str, row: Spending, estimate: float | None) -> Entry:

@@ -156,5 +156,6 @@ def _run(action: Action) -> str | None:
 def _data(action: Action) -> dict[str, Any]:
     """The action's own words, as the journal keeps them."""
     if isinstance(action, actions.Create):
-        return {"offer": action.offer.id, "usd_per_hour": action.offer.usd_per_hour}
+        offer = action.offer
+        return {"offer": offer.id, "count": offer.count, "usd_per_hour": offer.usd_per_hour}
     return {key: value for key, value in vars(action).items() if key != "run"}

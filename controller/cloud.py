@@ -47,10 +47,14 @@ def base_url(project: Project) -> str:
 
 
 def open_provider(project: Project, patience_seconds: float = PATIENCE_SECONDS) -> Provider:
-    """The project's cloud, with what may be retried retried. Sends nothing. Raises likewise."""
-    from controller.providers.retry import Patience, Retrying
-    from controller.providers.runpod import RunPod
+    """The project's cloud, with what may be retried retried. Sends nothing. Raises likewise.
 
-    found = access_of(project)
-    provider = RunPod(found.api_key, found.base_url, name=project.config.project.provider)
+    One call has half a minute, or less where `patience_seconds` is less.
+    """
+    from controller.providers.retry import Patience, Retrying
+    from controller.providers.runpod import CALL_SECONDS, RunPod
+
+    found, name = access_of(project), project.config.project.provider
+    seconds = min(CALL_SECONDS, patience_seconds)
+    provider = RunPod(found.api_key, found.base_url, name=name, call_seconds=seconds)
     return Retrying(provider, Patience(deadline=patience_seconds))

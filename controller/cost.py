@@ -22,6 +22,7 @@ NETWORK_USD_GB_MONTH = 0.07  # a network volume, pod or no pod
 NETWORK_BULK_USD_GB_MONTH = 0.05  # what lies beyond the first 1,000 GB of it
 NETWORK_BULK_GB = 1000.0
 
+PODS_PAID = 2.0  # pods' worst cases that one lease may cost at most
 GUARD_SLACK_HOURS = 20 / 60  # the guard's own retries, when the provider does not take the stop
 STORAGE = ("disk", "parked-disk", "network-volume")
 
@@ -47,7 +48,7 @@ def parked_usd_per_day(volume_gb: float) -> float:
 
 
 def network_volume_rate(gigabytes: float) -> float:
-    """A network volume, which bills whether or not a pod is attached."""
+    """A standard network volume, which bills whether or not a pod is attached."""
     bulk = max(0.0, gigabytes - NETWORK_BULK_GB)
     return disk_usd_per_hour(gigabytes - bulk, NETWORK_USD_GB_MONTH) + disk_usd_per_hour(
         bulk, NETWORK_BULK_USD_GB_MONTH
@@ -56,7 +57,7 @@ def network_volume_rate(gigabytes: float) -> float:
 
 @dataclass(frozen=True)
 class WorstCase:
-    """The most one rental can cost before its guard has stopped it; then its volume bills on."""
+    """The most one pod can cost before its guard has stopped it; then its volume bills on."""
 
     hours: float
     compute_usd: float
@@ -70,24 +71,18 @@ class WorstCase:
 
 def worst_case(
     *,
-    max_hours: float,
+    boot_seconds: float,
+    hard_cap_seconds: float,
     usd_per_hour: float,
-    boot_grace_seconds: float,
-    done_grace_seconds: float,
-    hard_cap_seconds: float | None = None,
     disk_gb: float = 0.0,
     volume_gb: float = 0.0,
 ) -> WorstCase:
-    """Boot, the whole budget of the job(s), the grace after the end and the guard's slack.
+    """Until the guard's hard cap, which holds whatever else happens, and the guard's own retries.
 
-    The guard's hard cap counts from the boot and ends it earlier when it is shorter. The image
-    pull comes before the boot and is not billed as compute by anybody's promise: it is covered by
-    the boot grace.
+    The cap counts from the boot; the image pull before it is counted as billing for as long as
+    anybody waits for it.
     """
-    hours = boot_grace_seconds / 3600 + max_hours + done_grace_seconds / 3600
-    if hard_cap_seconds is not None:
-        hours = min(hours, hard_cap_seconds / 3600)
-    hours += GUARD_SLACK_HOURS
+    hours = (boot_seconds + hard_cap_seconds) / 3600 + GUARD_SLACK_HOURS
     return WorstCase(
         hours=hours,
         compute_usd=hours * usd_per_hour,
@@ -200,6 +195,15 @@ class Budget:
         """What the project may still spend; negative when it is overdrawn."""
         return None if self.project_usd is None else self.project_usd - spent_usd
 
+    def most(self, worst: WorstCase, spent_usd: float) -> float:
+        """What one lease may cost in all: two pods' worst cases, or less where a limit is lower.
+
+        The second pod's is for those that are given back before and for starts after a failure:
+        another one begins only while the sum holds.
+        """
+        limits = [one for one in (self.run_usd, self.left(spent_usd)) if one is not None]
+        return max(worst.usd, min([PODS_PAID * worst.usd, *limits]))
+
 
 def refusal(worst: WorstCase, budget: Budget, spent_usd: float, balance: float | None) -> str:
     """Why a rental with this worst case is not begun; empty when it may be.
@@ -226,6 +230,7 @@ class Difference:
     ledger_usd: float
     billed_usd: float
     agrees: bool
+    whose: str = "ours"  # else why a pod that only the bill knows may be ours
 
     @property
     def usd(self) -> float:

@@ -1,4 +1,9 @@
-"""What a lease would cost, before it is opened: expected, and at worst with the laptop off."""
+"""What a lease would cost, before it is opened: expected, and at worst with the laptop off.
+
+One pod costs no more than its guard lets it: that is its worst case. A lease may rent another pod
+in the place of a bad one, and start a stopped one again, only while what it spent and one more
+worst case stay within `Quote.most_usd`. So that sum holds, and is printed beforehand.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,11 @@ from controller import order
 from controller.cost import Budget, WorstCase, expected_usd, refusal, worst_case
 from controller.errors import BudgetRefused, NoCapacity
 from controller.order import Shape
-from controller.policy import Policy
+from controller.policy import PRICE_TOLERANCE, Policy
 from controller.project import Project
 from controller.providers import Offer, Provider, ProviderError
 from jobs.stage import Stage
-from state.ledger import Ledger
 
-GRACE_DONE = 1800.0  # seconds: the guard's patience after a job's end, as in contract.JobSpec
 CREDIT_HOURS = 1.0  # the provider wants an hour's credit before it rents
 BOOT_SLACK = 900.0  # seconds of the guard's boot grace beyond the controller's own patience
 
@@ -27,12 +30,18 @@ class Quote:
     offers: tuple[Offer, ...]
     hours: float
     expected_usd: float  # with the cheapest available offer
-    worst: WorstCase  # with the dearest offer that may be tried
+    worst: WorstCase  # of one pod, the dearest that may be tried
+    most_usd: float  # of the whole lease, with what podctl does when a pod fails
 
     @property
     def best(self) -> Offer:
         """The cheapest available offer; the cheapest at all when none is."""
         return next((one for one in self.offers if one.availability != "NONE"), self.offers[0])
+
+    @property
+    def dearest(self) -> float:
+        """USD per hour of the dearest offer that may be tried: it was available when asked."""
+        return max(one.usd_per_hour for one in _tried(self.offers))
 
     def lines(self, stages: Sequence[Stage]) -> tuple[str, ...]:
         """In words, for the question before renting."""
@@ -41,13 +50,21 @@ class Quote:
         return (
             f"{names}: {best.count} x {best.name} at ${best.usd_per_hour:.2f}/h ({best.cloud})",
             f"  expected ${self.expected_usd:.2f} in {self.hours:.2f} h; at worst "
-            f"${self.worst.usd:.2f}, when this machine never comes back and the guard ends it; "
+            f"${self.worst.usd:.2f}, when this machine never comes back and the guard ends it, and "
+            f"${self.most_usd:.2f} when a pod fails and another takes its place; "
             f"then ${self.worst.parked_usd_per_day:.2f} a day for the parked disk",
         )
 
 
-def quote(provider: Provider, stages: Sequence[Stage], shape: Shape, policy: Policy) -> Quote:
-    """Ask the provider for prices.
+def quote(
+    provider: Provider,
+    stages: Sequence[Stage],
+    shape: Shape,
+    policy: Policy,
+    budget: Budget,
+    spent_usd: float,
+) -> Quote:
+    """Ask the provider for prices; `spent_usd` by the project so far.
 
     Raises: NoCapacity when nothing that the stages accept is in the catalog; ProviderError.
     """
@@ -59,40 +76,41 @@ def quote(provider: Provider, stages: Sequence[Stage], shape: Shape, policy: Pol
             cause=f"gpus {list(need.gpus) or 'any'}, memory of {need.min_gpu_memory_gb} GB or more",
             hint="podctl gpus; widen hardware.gpus in podctl.toml",
         )
-    available = [one for one in offers if one.availability != "NONE"] or list(offers)
+    tried = _tried(offers)
     disk = shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
     volume = order.volume_gb(stages, shape)
     hours = sum(stage.hours for stage in stages)
     limits = order.guard_limits(stages, policy.boot + BOOT_SLACK)
+    worst = worst_case(
+        boot_seconds=policy.boot,
+        hard_cap_seconds=limits.hard_cap,
+        usd_per_hour=max(one.usd_per_hour for one in tried) * PRICE_TOLERANCE,
+        disk_gb=disk,
+        volume_gb=volume,
+    )
     return Quote(
         offers=offers,
         hours=hours,
-        expected_usd=expected_usd(hours, available[0].usd_per_hour, disk, volume),
-        worst=worst_case(
-            max_hours=sum(stage.max_hours for stage in stages),
-            usd_per_hour=max(one.usd_per_hour for one in available),
-            boot_grace_seconds=limits.boot_grace,
-            done_grace_seconds=GRACE_DONE,
-            hard_cap_seconds=limits.hard_cap,
-            disk_gb=disk,
-            volume_gb=volume,
-        ),
+        expected_usd=expected_usd(hours, tried[0].usd_per_hour, disk, volume),
+        worst=worst,
+        most_usd=budget.most(worst, spent_usd),
     )
 
 
+def _tried(offers: Sequence[Offer]) -> Sequence[Offer]:
+    """Those that have stock; all when none has."""
+    return [one for one in offers if one.availability != "NONE"] or offers
+
+
 def check_budget(
-    project: Project, provider: Provider, offered: Quote, ledger: Ledger, run_usd: float | None
+    project: Project, provider: Provider, offered: Quote, budget: Budget, spent_usd: float
 ) -> None:
     """Refuse before renting what the budget or the balance cannot bear. Raises BudgetRefused."""
-    import time
-
-    budgets = project.budgets()
-    budget = Budget(project_usd=budgets.project_usd, run_usd=run_usd or budgets.run_usd)
     try:
         balance = provider.account().balance_usd
     except ProviderError:
         balance = None  # the create itself refuses when it is too low
-    why = refusal(offered.worst, budget, ledger.spent(time.time()), balance)
+    why = refusal(offered.worst, budget, spent_usd, balance)
     if why:
         raise BudgetRefused(
             f"not rented: {why}",

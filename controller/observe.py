@@ -59,6 +59,7 @@ class Eyes:
             asked=dict(memory.asked),
             listed=frozenset(memory.listed),
             throttled_until=memory.throttled_until,
+            start_failures=memory.start_failures,
             pull_failures=memory.pull_failures,
             pull_retry_at=memory.pull_retry_at,
             bill_retry_at=memory.bill_retry_at,

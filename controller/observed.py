@@ -55,6 +55,7 @@ class Observed:
     asked: Mapping[str, float] = field(default_factory=dict)  # pod → last terminate or stop
     listed: frozenset[str] = frozenset()  # pods that a listing showed to this process
     throttled_until: float = 0.0
+    start_failures: int = 0  # starts of the present pod that were refused, to this process
     pull_failures: int = 0  # of this process: another start begins to count anew
     pull_retry_at: float = 0.0
     bill_retry_at: float = 0.0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from controller import actions
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
 from controller.clock import Clock, SystemClock
 from controller.cloud import base_url, open_provider
+from controller.cost import Budget
 from controller.errors import Busy, PodctlError, Refused
 from controller.fieldwork import Fieldwork
 from controller.forecast import Quote, check_budget, quote
@@ -136,14 +139,19 @@ class Office:
     def open(self, stages: Sequence[Stage], options: RunOptions) -> Lease:
         """Price it, check it against budget and balance, ask, and write the lease down."""
         desk = self.desk
-        offered = quote(desk.provider, stages, desk.shape, self._policy({}))
-        check_budget(desk.project, desk.provider, offered, self.ledger, options.budget_usd)
+        budgets = desk.project.budgets()
+        budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
+        spent = self.ledger.spent(time.time())
+        offered = quote(desk.provider, stages, desk.shape, self._policy({}), budget, spent)
+        check_budget(desk.project, desk.provider, offered, budget, spent)
         self._agree(stages, offered, options)
         pod = desk.project.config.pod
-        budgets = desk.project.budgets()
         lease = self.journal.open_lease(
             {
-                "cap_usd": options.budget_usd or budgets.run_usd,
+                "cap_usd": budget.run_usd,
+                "worst_usd": offered.worst.usd,
+                "most_usd": offered.most_usd,
+                "dearest": offered.dearest,
                 "on_success": options.disposal or pod.on_success,
                 "on_failure": pod.on_failure,
                 "settle": pod.settle_seconds,
@@ -199,7 +207,7 @@ class Office:
             lease=lease.id,
             stages={run: stage for run, (stage, _) in specs.items()},
             shape=shape,
-            policy=self._policy(lease.data),
+            policy=self._policy(lease.data, options.budget_usd),
             provider=desk.provider,
             link=Link(desk.project, desk.provider, runs[0].stage),
             journal=self.journal,
@@ -217,8 +225,10 @@ class Office:
             tell=view.tell,
         )
 
-    def _policy(self, data: dict[str, object]) -> Policy:
+    def _policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:
+        """The lease's; a budget given now may allow what it did not allow when it was opened."""
         pod = self.desk.project.config.pod
+        most = max(data.get("most_usd") or 0.0, budget_usd or 0.0)
         policy = Policy(
             settle=float(str(data.get("settle", pod.settle_seconds))),
             boot=float(str(data.get("boot", pod.boot_minutes * 60.0))),
@@ -226,6 +236,8 @@ class Office:
             on_failure=str(data.get("on_failure", pod.on_failure)),
             on_vanished=pod.on_vanished,
             rents=not data.get("adopted", False),
+            dearest_usd_per_hour=data.get("dearest"),
+            spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
         )
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
             return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0)

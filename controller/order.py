@@ -135,6 +135,8 @@ def job_spec(
             imports=stage.environment.imports or (("torch",) if training else ()),
             needs_gpu=stage.hardware.cpu is None and not emulated,
             min_gpu_memory_gb=float(needed_gb(stage)),
+            gpus=stage.hardware.gpus,
+            gpu_count=stage.hardware.gpu_count,
             min_free_gb=1.0,
         ),
         environment=Environment(

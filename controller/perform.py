@@ -71,8 +71,8 @@ class Hands:
         )
 
     def _no_pod(self, error: ProviderError) -> Outcome:
-        why = f"{error.what} {error.cause}".strip()
         kind = {Kind.CAPACITY: "capacity", Kind.REFUSED: "refused"}.get(error.kind, "later")
+        why = f"{error.what} {error.cause}; {error.hint if kind == 'refused' else ''}".strip("; ")
         now = self.scene.clock.now()
         if error.kind is Kind.THROTTLED:
             self.scene.memory.throttled_until = now + (error.retry_after or NO_HINT_PAUSE)
@@ -119,12 +119,12 @@ class Hands:
         return pod
 
     def terminate(self, action: actions.Terminate) -> Outcome:
-        seen_alive = self._seen_alive(action.pod)
+        alive = self._seen_alive(action.pod)
         outcome = self._ask(action.pod, self.scene.provider.terminate)
         if outcome.phase == "fail":
             return outcome
         self.site.drop()
-        return Outcome(data={"at": self.scene.clock.wall(), "seen_alive": seen_alive})
+        return Outcome(data=outcome.data | {"at": self.scene.clock.wall(), "seen_alive": alive})
 
     def stop_pod(self, action: actions.StopPod) -> Outcome:
         seen_alive = self._seen_alive(action.pod)
@@ -141,6 +141,7 @@ class Hands:
     def start_pod(self, action: actions.StartPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.start)
         if outcome.phase == "fail":
+            self.scene.memory.start_failures += 1
             return outcome
         self.site.drop()
         pod = self._fresh(action.pod)
@@ -166,11 +167,10 @@ class Hands:
         paid = max((one.ended_at or 0.0 for one in rows if one.kind == "compute"), default=0.0)
         return min(now, max(pod.started_at or now, paid))
 
-    def _ask(self, pod: str, verb: Callable[[str], None]) -> Outcome:
+    def _ask(self, pod: str, verb: Callable[[str], object]) -> Outcome:
         """Terminate, stop or start; a refusal of the account itself ends the drive."""
         try:
-            verb(pod)
-            outcome = Outcome()
+            outcome = Outcome(data={"unknown": verb(pod) is False})  # 404, to a terminate
         except ProviderError as error:
             if error.kind is Kind.REFUSED:
                 self.scene.memory.refused = f"{error.what} {error.cause}".strip()

@@ -35,7 +35,7 @@ from controller.observed import Observed
 from controller.policy import Policy
 from controller.providers import Pod, PodStatus
 from controller.rental import Debt, RunFacts
-from controller.renting import blind_wait, end_stray, rent
+from controller.renting import TOO_DEAR, affordable, blind_wait, end_stray, misfit, rent
 
 _BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the console"
 
@@ -97,9 +97,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     rental, pod = seen.rental, seen.pod
     if pod is not None and (reckoned := reckon(seen, pod.id)):
         return reckoned
-    limit = policy.max_usd_per_hour or rental.quoted_usd_per_hour * policy.price_tolerance
-    if pod is not None and limit and pod.usd_per_hour > limit and not run.started:
-        return _replace(seen, policy, f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h")
+    if pod is not None and not run.started and (wrong := misfit(rental, pod, policy)):
+        return _replace(seen, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
         return _conclude(run)
     if (blocked := run.broken or rental.refused) and not run.started:
@@ -172,14 +171,17 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
             f"Pod {pod.id} was stopped, and not by podctl; its disk has what the job wrote.",
             f"podctl run {run.stage} starts it again; podctl stop {run.stage} ends the run",
         )
-    if rental.pod_starts + rental.pod_start_failures < policy.pod_starts:
+    may_start = affordable(seen, policy)
+    if may_start and rental.pod_starts + seen.start_failures < policy.pod_starts:
         return StartPod(pod.id, seen.wall)
-    if not run.started or rental.shared_disk:
+    if not run.started or (rental.shared_disk and may_start):
         return _replace(seen, policy, "it is stopped and does not start again")
+    why = "cannot be started" if may_start else f"is not started again: {TOO_DEAR}"
+    again = "podctl sync to try again" if may_start else f"podctl run {run.stage} --budget USD"
     return Leave(
         "artifacts-not-safe",
-        f"Pod {pod.id} is stopped and cannot be started; what it holds is only there.",
-        "podctl sync to try again, or podctl stop --terminate --abandon REASON",
+        f"Pod {pod.id} is stopped and {why}; what it holds is only there.",
+        f"{again}, or podctl stop --terminate --abandon REASON",
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PRICE_TOLERANCE = 1.05  # of what was quoted; a dearer pod is given back
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -29,4 +31,7 @@ class Policy:
     on_failure: str = "park"
     on_vanished: str = "ask"  # ask | retry: a pod with a job is gone, and not by our order
     max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance
-    price_tolerance: float = 1.05
+    price_tolerance: float = PRICE_TOLERANCE
+    dearest_usd_per_hour: float | None = None  # an offer over this is not tried; None: any is
+    # What may have been spent when another pod, or a start of a stopped one, begins; None: any sum.
+    spare_usd: float | None = None

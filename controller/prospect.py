@@ -95,12 +95,12 @@ def _prospect(
 
     shape, pod = shape_of(project), project.config.pod
     policy = Policy(boot=pod.boot_minutes * 60.0)
-    try:
-        offered = quote(provider, group, shape, policy)
-    except NoCapacity:
-        offered = None
     budgets = project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
+    try:
+        offered = quote(provider, group, shape, policy, budget, spent_usd)
+    except NoCapacity:
+        offered = None
     why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
     need = order.hardware(group, shape)
     return Prospect(

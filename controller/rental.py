@@ -103,6 +103,7 @@ class Rental:
     generation: int = 0
     nonces: tuple[str, ...] = ()  # of every generation, newest last
     offer: str | None = None  # id of the newest create's offer
+    offer_count: int = 0  # GPUs of that offer; 0: an older record does not say
     quoted_usd_per_hour: float = 0.0  # of that offer
     tried: tuple[tuple[str, str], ...] = ()  # this generation: (offer id, why not)
     unsettled: bool = False  # a create of this generation has no definite answer
@@ -112,7 +113,6 @@ class Rental:
     reached: bool = False
     parked: bool = False
     pod_starts: int = 0  # resumes of this pod
-    pod_start_failures: int = 0
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
@@ -188,7 +188,6 @@ def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
         "reached": False,
         "parked": False,
         "pod_starts": 0,
-        "pod_start_failures": 0,
         "start_unclear": None,
     }
 
@@ -198,6 +197,7 @@ def _create_intent(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "unsettled": True,
         "offer": data["offer"],
+        "offer_count": data.get("count", 0),
         "quoted_usd_per_hour": data["usd_per_hour"],
         "ambiguous": rental.ambiguous or rental.unsettled,
     }
@@ -219,9 +219,10 @@ def _create_fail(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 def _have_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     pod = data["pod"]
     pods = rental.pods if pod in rental.pods else (*rental.pods, pod)
-    keeps = data.get("volume_gb", 1) > 0 or bool(data.get("network_volume"))
+    network = bool(data.get("network_volume"))
+    keeps = data.get("volume_gb", 1) > 0 or network
     found = {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
-    return found | {"keeps_disk": keeps, "shared_disk": bool(data.get("network_volume"))}
+    return found | {"keeps_disk": keeps, "shared_disk": network}
 
 
 def _adopted(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,8 +248,9 @@ def _ordered(debt: Debt, taken: Mapping[str, Any] | None) -> Debt:
         return debt
     if taken is None:
         return dataclasses.replace(debt, clean=False, orders=debt.orders + 1)
-    sure = bool(taken.get("seen_alive")) and debt.orders == 1
-    return dataclasses.replace(debt, clean=True, ended_at=taken.get("at"), sure=sure)
+    known = not taken.get("unknown")  # a 404 proves nothing: a provider may hide a pod
+    sure = bool(taken.get("seen_alive")) and debt.orders == 1 and known
+    return dataclasses.replace(debt, clean=known, ended_at=taken.get("at"), sure=sure)
 
 
 def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,9 +267,8 @@ def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
     return running | {"pod_starts": rental.pod_starts + 1}
 
 
-def _start_failed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
-    failures: dict[str, Any] = {"pod_start_failures": rental.pod_start_failures + 1}
-    return failures if data.get("kind") == "transient" else failures | {"start_unclear": None}
+def _start_failed(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if data.get("kind") == "transient" else {"start_unclear": None}
 
 
 def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:

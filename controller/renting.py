@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from controller.actions import (
     Account,
     Action,
@@ -15,7 +17,10 @@ from controller.actions import (
 )
 from controller.observed import Observed
 from controller.policy import Policy
-from controller.rental import RunFacts
+from controller.providers import Pod
+from controller.rental import Rental, RunFacts
+
+TOO_DEAR = "one more could cost more than the most that was printed before renting"
 
 
 def blind_wait(seen: Observed, policy: Policy, why: str) -> Action:
@@ -44,11 +49,32 @@ def rent(seen: Observed, policy: Policy) -> Action:
         return Finish(current.run, "stopped", f"budget: ${seen.spent_usd:.2f} spent")
     if rental.had_pod and rental.generation >= policy.generations:
         return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
+    if rental.had_pod and not affordable(seen, policy):
+        return Finish(current.run, "bad-hosts", f"{rental.generation} pods, and {TOO_DEAR}")
     if rental.nonce is None or rental.had_pod:
         return OpenGeneration(rental.generation + 1)
     if rental.unsettled:
         return _probe(seen, policy)
     return _next_offer(seen, policy, current)
+
+
+def affordable(seen: Observed, policy: Policy) -> bool:
+    """Whether one more pod, or one more start, stays within what was printed before renting."""
+    return policy.spare_usd is None or seen.spent_usd <= policy.spare_usd
+
+
+def misfit(rental: Rental, pod: Pod, policy: Policy) -> str:
+    """What is wrong with a pod by the provider's own words: its price or its hardware."""
+    quoted = min(rental.quoted_usd_per_hour, policy.dearest_usd_per_hour or math.inf)
+    limit = policy.max_usd_per_hour or quoted * policy.price_tolerance
+    if limit and pod.usd_per_hour > limit:
+        return f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h"
+    if pod.gpu is None or rental.offer is None:
+        return ""  # a CPU pod, or the provider does not say
+    count = rental.offer_count or pod.gpu_count
+    if (pod.gpu.casefold(), pod.gpu_count) == (rental.offer.casefold(), count):
+        return ""
+    return f"it has {pod.gpu_count} x {pod.gpu}; {count} x {rental.offer} was asked for"
 
 
 def end_stray(seen: Observed, pod: str, why: str) -> Action:
@@ -79,8 +105,10 @@ def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Act
     if seen.offers is None:
         return blind_wait(seen, policy, "for the provider's offers")
     refused = {offer for offer, _ in rental.tried}
+    most = policy.dearest_usd_per_hour or math.inf
     for offer in seen.offers:
-        if offer.id not in refused and offer.availability != "NONE":
+        fits = offer.usd_per_hour <= most * policy.price_tolerance
+        if offer.id not in refused and offer.availability != "NONE" and fits:
             return Create(offer)
     tried = "; ".join(f"{offer}: {why}" for offer, why in rental.tried)
     return Finish(current.run, "no-capacity", tried or "no accepted type is available")

@@ -27,6 +27,7 @@ class Memory:
     listed: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)  # condition → when it began
     throttled_until: float = 0.0
+    start_failures: int = 0  # of the present pod
     pull_failures: int = 0
     pull_retry_at: float = 0.0
     ready_pulled: str | None = None

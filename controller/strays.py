@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from controller.cost import parked_usd_per_day, running_disk_rate
+from controller.cost import HOURS_PER_MONTH, parked_usd_per_day, running_disk_rate
 from controller.providers import Pod, PodStatus
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import installation
@@ -42,7 +42,7 @@ class Stray:
     status: str
     gpu: str
     usd_per_hour: float  # compute and disks, as it bills now
-    usd_per_day_parked: float  # what its volume goes on costing while it is stopped
+    usd_per_month_parked: float  # what its volume goes on costing while it is stopped
     lease: str  # the lease that owns or owned it; empty: none known
     stage: str  # as its name says; empty: none
     created_at: float | None
@@ -78,7 +78,7 @@ def _stray(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> St
         status=str(pod.status),
         gpu=pod.gpu or "",
         usd_per_hour=pod.usd_per_hour + disks + per_day / 24,
-        usd_per_day_parked=per_day,
+        usd_per_month_parked=per_day / 24 * HOURS_PER_MONTH,
         lease=lease,
         stage=_stage_of(pod.name, nonce),
         created_at=pod.created_at,

@@ -73,6 +73,8 @@ class Preflight:
     imports: tuple[str, ...] = ()  # modules that must import within `deadline_seconds`
     needs_gpu: bool = False
     min_gpu_memory_gb: float = 0.0
+    gpus: tuple[str, ...] = ()  # types that will do, by catalog id or short name; empty: any
+    gpu_count: int = 1  # at least
     min_free_gb: float = 0.0  # on the volume
     deadline_seconds: float = 180.0  # for one check
 

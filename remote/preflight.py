@@ -7,12 +7,13 @@ often hangs. All run at once. A finding names its check: the controller then tak
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .command import Command, Result, wait_all
-from .contract import JobSpec
+from .contract import JobSpec, Preflight
 from .place import Place
 
 PROBE = Path(__file__).with_name("probe.py")
@@ -72,9 +73,9 @@ def plan(spec: JobSpec, place: Place, python: Path, imports: tuple[str, ...]) ->
     checks = [Check("disk", [*probe, "disk", str(place.root), str(need.min_free_gb)], last_line)]
     if need.needs_gpu:
         query = ["--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-        least = need.min_gpu_memory_gb
         smi = ["nvidia-smi", *query]
-        checks.append(Check("gpu", smi, lambda r: gpu_wrong(r, least), need=str(least)))
+        asked = f"{need.gpu_count} {need.gpus} {need.min_gpu_memory_gb}"
+        checks.append(Check("gpu", smi, lambda r: gpu_wrong(r, need), need=asked))
         if "torch" in imports:
             checks.append(Check("cuda", [*probe, "cuda"], last_line))
     if imports:
@@ -103,21 +104,44 @@ def last_line(result: Result) -> str | None:
     return lines[-1] if lines else f"ended with {result.rc}"
 
 
-def gpu_wrong(result: Result, min_gb: float) -> str | None:
-    """Judge `name, MiB` lines of nvidia-smi; `min_gb` is per GPU, in decimal GB as sold."""
+def gpu_wrong(result: Result, need: Preflight) -> str | None:
+    """Judge `name, MiB` lines of nvidia-smi: how many, of which type, with how much memory."""
     if result.rc != 0:
         return last_line(result)
     rows = [line.rpartition(",") for line in result.output.splitlines() if "," in line]
     if not rows:
         return "nvidia-smi lists no GPU"
-    for name, _, mib in rows:
-        try:
-            have = float(mib) * MIB / GB
-        except ValueError:
-            return f"{name.strip()} does not say its memory: {mib.strip()}"
-        if have < min_gb * TOLERANCE:
-            return f"{name.strip()} has {have:.1f} GB, need {min_gb:g} GB"
+    if len(rows) < need.gpu_count:
+        return f"{len(rows)} x {rows[0][0].strip()}, need {need.gpu_count}"
+    wrong = (_one_wrong(name.strip(), mib.strip(), need) for name, _, mib in rows)
+    return next((text for text in wrong if text), None)
+
+
+def _one_wrong(name: str, mib: str, need: Preflight) -> str | None:
+    if need.gpus and not any(same_type(name, one) for one in need.gpus):
+        return f"{name} was delivered, need {' or '.join(need.gpus)}"
+    try:
+        have = float(mib) * MIB / GB
+    except ValueError:
+        return f"{name} does not say its memory: {mib}"
+    if have < need.min_gpu_memory_gb * TOLERANCE:
+        return f"{name} has {have:.1f} GB, need {need.min_gpu_memory_gb:g} GB"
     return None
+
+
+def same_type(name: str, other: str) -> bool:
+    """Whether two names mean one type: `H100 SXM` and `NVIDIA H100 80GB HBM3` do, A40 and L40 not.
+
+    Only words with a digit tell types apart, and the longer name may say more. Variants of one
+    type pass: a good host must not be refused for how a catalog spells it.
+    """
+    one, two = _words(name), _words(other)
+    return one <= two or two <= one
+
+
+def _words(name: str) -> set[str]:
+    found = re.findall(r"[a-z0-9]+", name.lower())
+    return {word for word in found if any(letter.isdigit() for letter in word)}
 
 
 def _passed(place: Place, check: Check) -> Path:

@@ -11,6 +11,7 @@ from controller.providers import (
     BillingRecord,
     Hardware,
     Kind,
+    NetworkVolume,
     Offer,
     Pod,
     PodSpec,
@@ -116,13 +117,16 @@ class SimulatedAccount:
 
         self._write(pod_id, act)
 
-    def terminate(self, pod_id: str) -> None:
+    def terminate(self, pod_id: str) -> bool:
         def act(machine: Machine) -> None:
             if self.cloud.fate.strikes(0.5):
                 return  # accepted, and forgotten: the listing still has it
             self.cloud.destroy(machine, by="order")
 
-        self._write(pod_id, act)
+        return self._write(pod_id, act)
+
+    def volumes(self) -> tuple[NetworkVolume, ...]:
+        return ()
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:  # noqa: ARG002
         return self._read(self.cloud.records)
@@ -153,17 +157,19 @@ class SimulatedAccount:
 
         return self.process.effect(CALL, answer)
 
-    def _write(self, pod_id: str, act: Callable[[Machine], None]) -> None:
-        """An order to a pod: it may be lost before or after it had its effect."""
+    def _write(self, pod_id: str, act: Callable[[Machine], None]) -> bool:
+        """An order to a pod, lost before or after its effect at times; False: 404."""
 
-        def order() -> None:
+        def order() -> bool:
             lost = self.cloud.fate.one("before", "after") if self.cloud.fails("write") else ""
             machine = self.cloud.pods.get(pod_id)
             gone = machine is None or machine.status is PodStatus.TERMINATED
             young = machine is not None and self.cloud.hub.now < machine.visible_at
-            if lost != "before" and machine is not None and not gone and not young:
+            known = machine is not None and not gone and not young
+            if lost != "before" and machine is not None and known:
                 act(machine)
             if lost:
                 raise unclear("HTTP 500")
+            return known
 
-        self.process.effect(CALL, order)
+        return self.process.effect(CALL, order)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,8 +40,8 @@ class Server:
 
 
 @contextmanager
-def serve(answering: Answering) -> Iterator[Server]:
-    """Serve `answering` on a free port of loopback."""
+def serve(answering: Answering, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Serve `answering` on a free port of loopback, behind `tls` if it is given."""
     state = Server(answering)
 
     class Handler(BaseHTTPRequestHandler):
@@ -60,7 +61,10 @@ def serve(answering: Answering) -> Iterator[Server]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    state.base_url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    scheme = "https" if tls else "http"
+    state.base_url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ provider = "emulator"
 project_usd = 50.0
 
 [pod]
-settle_seconds = 2
+settle_seconds = {settle}
 boot_minutes = {boot_minutes}
 
 [stages.hello]
@@ -64,11 +65,12 @@ class Laptop:
     folder: Path
     cloud: EmulatedCloud
     environment: dict[str, str] = field(default_factory=dict)
+    since: float = field(default_factory=time.time)
 
     def write(self, *, seconds: float = 0.2, ok: str = "true", rc: int = 0, **config: Any) -> None:
         """A project with the one stage `hello`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        chosen = {"boot_minutes": 1, "more": ""} | config
+        chosen = {"boot_minutes": 1, "settle": 2, "more": ""} | config
         (self.folder / "podctl.toml").write_text(CONFIG.format(**chosen))
         self.job(seconds=seconds, ok=ok, rc=rc)
         (self.folder / "in.txt").write_text("hi\n")
@@ -114,12 +116,45 @@ class Laptop:
         """What the cloud still has, in any state but gone."""
         return list(self.cloud.api("GET", "/v2/pods").body["pods"])
 
+    def asked(self, method: str, path: str = "") -> list[float]:
+        """When the cloud got requests of `method` whose path ends so, oldest first."""
+        found = self.cloud.state()["requests"]
+        mine = (one for one in found if one["at"] >= self.since)
+        return [one["at"] for one in mine if one["method"] == method and one["path"].endswith(path)]
+
+    def creates(self) -> list[float]:
+        return self.asked("POST", "/v2/pods")
+
+    def works(self) -> bool:
+        """Whether the journal says that a job was started."""
+        if not (self.folder / ".podctl" / "state.db").exists():
+            return False
+        journal = self.journal()
+        return any(
+            op.step == "start-job" and op.phase == "done"
+            for lease in journal.leases()
+            for op in journal.ops(lease.id)
+        )
+
+    def assert_done(self, pods: int = 1) -> None:
+        """The stage is locked, so many pods were ever made, none is left, and the bill agrees."""
+        assert (self.folder / "locks" / "hello.json").exists()
+        assert len(self.cloud.state()["pods"]) == pods
+        assert self.living_pods() == []
+        self.assert_books_agree()
+
     def assert_books_agree(self) -> None:
         """Ledger and bill, per pod, to the cent."""
         found = self.json("cost", "--reconcile")
         assert found["pods"]
         for row in found["pods"]:
             assert abs(row["ledger_usd"] - row["billed_usd"]) < 0.01, row
+
+
+def with_volume(laptop: Laptop, volume: str) -> None:
+    """Let the project's pods mount the account's network volume `volume`."""
+    path = laptop.folder / "podctl.toml"
+    path.write_text(path.read_text().replace("[pod]", f'[pod]\nnetwork_volume_id = "{volume}"'))
 
 
 @dataclass(frozen=True)

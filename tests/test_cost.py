@@ -104,29 +104,19 @@ def test_the_embedded_cloud_bills_by_the_same_figures() -> None:
 
 
 def test_worst_case_holds_everything_that_can_bill() -> None:
-    """Boot grace, the job's budget, the grace after it, the guard's slack; disk beside it."""
+    """The boot, the guard's hard cap, its own retries; disk beside it, the parked disk after."""
     worst = worst_case(
-        max_hours=4,
+        boot_seconds=1500,
+        hard_cap_seconds=4 * 3600 + 7200,
         usd_per_hour=2.0,
-        boot_grace_seconds=2700,
-        done_grace_seconds=1800,
         disk_gb=30,
         volume_gb=60,
     )
 
-    assert worst.hours == pytest.approx(0.75 + 4 + 0.5 + 1 / 3)
+    assert worst.hours == pytest.approx(1500 / 3600 + 4 + 2 + 1 / 3)
     assert worst.compute_usd == pytest.approx(worst.hours * 2)
     assert worst.usd == pytest.approx(worst.hours * (2 + 9 / 730))
     assert worst.parked_usd_per_day == pytest.approx(parked_usd_per_day(60))
-
-
-def test_hard_cap_bounds_the_worst_case() -> None:
-    """A guard that stops the pod earlier makes the worst case smaller, never larger."""
-    arguments = {"max_hours": 4, "usd_per_hour": 1, "boot_grace_seconds": 0}
-    free = worst_case(**arguments, done_grace_seconds=0)
-
-    assert worst_case(**arguments, done_grace_seconds=0, hard_cap_seconds=7200).hours < free.hours
-    assert worst_case(**arguments, done_grace_seconds=0, hard_cap_seconds=9e9) == free
 
 
 @given(st.floats(0.1, 100), st.floats(0.01, 100), st.floats(0, 1e4), st.floats(0, 1e4))
@@ -135,10 +125,9 @@ def test_worst_case_is_never_under_the_expected(
 ) -> None:
     """For no size and price does a stage that ends in its budget cost more than the worst case."""
     worst = worst_case(
-        max_hours=hours,
+        boot_seconds=0,
+        hard_cap_seconds=hours * 3600,
         usd_per_hour=rate,
-        boot_grace_seconds=0,
-        done_grace_seconds=0,
         disk_gb=disk,
         volume_gb=volume,
     )
@@ -165,9 +154,7 @@ def test_progress_tells_the_rest() -> None:
 
 def test_what_does_not_fit_is_refused_with_its_figures() -> None:
     """Run budget, project budget and balance each refuse; what fits is not refused."""
-    worst = worst_case(
-        max_hours=10, usd_per_hour=1, boot_grace_seconds=0, done_grace_seconds=0
-    )  # $10.33
+    worst = worst_case(boot_seconds=0, hard_cap_seconds=36_000, usd_per_hour=1)  # $10.33
 
     assert refusal(worst, Budget(None, None), 0.0, None) == ""
     assert "run's budget $10.00" in refusal(worst, Budget(None, 10.0), 0.0, None)

@@ -49,7 +49,7 @@ def test_a_locked_stage_refuses_until_it_is_unlocked(laptop: Laptop) -> None:
     assert len(laptop.journal().runs("hello")) == 2
 
 
-def test_a_lost_reply_of_the_create_is_settled_by_listing(laptop: Laptop) -> None:
+def test_row_01_a_lost_reply_of_the_create_is_settled_by_listing(laptop: Laptop) -> None:
     """One pod is ever created, and it is the one that runs."""
     laptop.write()
     laptop.cloud.faults(LOST)
@@ -60,7 +60,7 @@ def test_a_lost_reply_of_the_create_is_settled_by_listing(laptop: Laptop) -> Non
     assert laptop.living_pods() == []
 
 
-def test_capacity_is_looked_for_at_the_next_price(laptop: Laptop) -> None:
+def test_row_04_capacity_is_looked_for_at_the_next_price(laptop: Laptop) -> None:
     """The cheaper type has none: the dearer is rented."""
     laptop.write()
     fault = {"name": "no_capacity", "match": {"gpu": "NVIDIA GeForce RTX 4090"}, "value": "stale"}
@@ -71,7 +71,7 @@ def test_capacity_is_looked_for_at_the_next_price(laptop: Laptop) -> None:
     assert "renting 1 x L40S" in told.err
 
 
-def test_no_capacity_anywhere_says_what_was_tried(laptop: Laptop) -> None:
+def test_row_04_no_capacity_anywhere_says_what_was_tried(laptop: Laptop) -> None:
     """Exit code 9; nothing was rented."""
     laptop.write()
     laptop.cloud.faults({"name": "no_capacity", "value": "stale"})
@@ -161,7 +161,7 @@ def test_ctrl_c_detaches_and_sync_brings_it_home(laptop: Laptop) -> None:
     """The job goes on; the message says what bills; exit code 130."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 40)
+    until(laptop.works, 60)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
 
@@ -176,7 +176,7 @@ def test_a_second_controller_is_told_who_drives(laptop: Laptop) -> None:
     """Exit code 75 with the pid of the first."""
     laptop.write(seconds=4)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 40)
+    until(laptop.works, 60)
     told = laptop.podctl("run", "hello", "-y", expect=75)
     process.communicate(timeout=60)
 
@@ -189,7 +189,7 @@ def test_stop_ends_a_run_early_and_pulls_first(laptop: Laptop) -> None:
     laptop.write(seconds=60)
     (laptop.folder / "job.sh").write_text("mkdir -p out; echo early > out/early.txt; sleep 60\n")
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 40)
+    until(laptop.works, 60)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=30)
     laptop.podctl("stop", "hello", "--terminate", "-y")
@@ -230,18 +230,6 @@ def test_a_key_that_is_no_longer_accepted_stops_the_drive(laptop: Laptop) -> Non
     told = laptop.podctl("run", "hello", "-y", expect=10)
 
     assert "RUNPOD_API_KEY" in told.err or "key" in told.err
-
-
-def _running(laptop: Laptop) -> bool:
-    """Whether the journal says that a job was started."""
-    if not (laptop.folder / ".podctl" / "state.db").exists():
-        return False
-    journal = laptop.journal()
-    return any(
-        op.step == "start-job" and op.phase == "done"
-        for lease in journal.leases()
-        for op in journal.ops(lease.id)
-    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -306,7 +294,7 @@ def test_sigterm_leaves_the_job_running_and_the_books_in_order(laptop: Laptop) -
     """Exit code 143; the next command carries on with the same pod."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 40)
+    until(laptop.works, 60)
     os.kill(process.pid, signal.SIGTERM)
     process.communicate(timeout=30)
     laptop.podctl("run", "hello", "-y")
@@ -319,7 +307,7 @@ def test_ctrl_c_twice_ends_at_once(laptop: Laptop) -> None:
     """The second one does not wait for anything; nothing is lost."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 40)
+    until(laptop.works, 60)
     os.killpg(process.pid, signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=20)
@@ -333,7 +321,7 @@ def test_a_pod_killed_by_its_host_is_started_again_and_the_job_goes_on(laptop: L
     """The volume survives; the agent starts the job anew as its second attempt."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 40)
+    until(laptop.works, 60)
     (pod,) = laptop.living_pods()
     laptop.cloud.kill_pod(pod["id"])
     _, err = process.communicate(timeout=80)
@@ -371,7 +359,9 @@ volume_gb = 20
     assert stages["second"]["usd"] > 0
 
 
-def test_a_pod_dearer_than_quoted_is_given_back_before_anything_is_sent(laptop: Laptop) -> None:
+def test_row_21_a_pod_dearer_than_quoted_is_given_back_at_once(
+    laptop: Laptop,
+) -> None:
     """What it really costs decides; the next one is as quoted."""
     laptop.write()
     laptop.cloud.faults({"name": "price_differs", "times": 1, "value": 3.0})

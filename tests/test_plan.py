@@ -310,10 +310,11 @@ class TestJob:
 
     def test_row_19_a_stuck_pod_on_a_network_volume_is_given_up_for_another(self) -> None:
         """The disk outlives it; a pod whose own volume has the work is kept and asked about."""
-        tried = {"parked": True, "pod_start_failures": POLICY.pod_starts}
-        stopped = pod(PodStatus.EXITED)
-        shared = decide(seen(rental(running(), shared_disk=True, **tried), stopped), POLICY)
-        own = decide(seen(rental(running(), **tried), stopped), POLICY)
+        tried = {"start_failures": POLICY.pod_starts}
+        stopped, parked = pod(PodStatus.EXITED), rental(running(), parked=True)
+        on_network = dataclasses.replace(parked, shared_disk=True)
+        shared = decide(seen(on_network, stopped, **tried), POLICY)
+        own = decide(seen(parked, stopped, **tried), POLICY)
 
         assert isinstance(shared, actions.Terminate)
         assert isinstance(own, actions.Leave)
@@ -344,9 +345,10 @@ class TestJob:
 
     def test_a_stopped_pod_that_does_not_start_is_kept_for_a_person(self) -> None:
         """What it holds is only there."""
-        stuck = rental(running(), parked=True, pod_start_failures=POLICY.pod_starts)
+        stuck = rental(running(), parked=True)
+        refused = {"start_failures": POLICY.pod_starts}
 
-        action = decide(seen(stuck, pod(PodStatus.EXITED)), POLICY)
+        action = decide(seen(stuck, pod(PodStatus.EXITED), **refused), POLICY)
 
         assert isinstance(action, actions.Leave)
         assert action.code == "artifacts-not-safe"
@@ -568,6 +570,37 @@ class TestBooks:
 
         assert gone.debts == (Debt("p1", True, 5.0, orders=1),)
         assert still.debts == (Debt("p1", True, 90.0, orders=2),)
+
+    def test_row_17_an_order_that_was_answered_404_proves_no_end(self) -> None:
+        """The pod stays a debt until a settle window has passed, though it was listed before."""
+        asked = _record("terminate", "intent", pod="p1")
+        told = _record("terminate", "done", pod="p1", at=5.0, seen_alive=True, unknown=True)
+        known = _record("terminate", "done", pod="p1", at=5.0, seen_alive=True, unknown=False)
+        look = {"asked": {"p1": 998.0}, "listed": frozenset({"p1"})}
+        unsure, sure = fold("l0001", [], (asked, told)), fold("l0001", [], (asked, known))
+
+        assert isinstance(decide(seen(unsure, **look), POLICY), actions.Wait)
+        assert decide(seen(sure, **look), POLICY) == actions.ConfirmGone("p1")
+
+    @pytest.mark.parametrize(
+        ("changes", "word"),
+        [
+            ({"gpu": "NVIDIA A40", "gpu_count": 1}, "1 x NVIDIA A40; 1 x NVIDIA L40S was asked"),
+            ({"gpu": "NVIDIA L40S", "gpu_count": 0}, "0 x NVIDIA L40S"),
+            ({"gpu": "NVIDIA L40S", "gpu_count": 1, "usd_per_hour": 2.0}, "$2.00/h, over $0.90/h"),
+            ({"gpu": "NVIDIA L40S", "gpu_count": 1}, ""),
+            ({"gpu": None}, ""),
+        ],
+    )
+    def test_row_22_a_pod_that_is_not_what_was_ordered_is_given_back(
+        self, changes: dict[str, Any], word: str
+    ) -> None:
+        """By the provider's own words, and before anything is sent to it."""
+        ordered = rental(offer=OFFER.id, offer_count=1, quoted_usd_per_hour=OFFER.usd_per_hour)
+        action = decide(seen(ordered, pod(**changes)), POLICY)
+
+        assert isinstance(action, actions.Terminate) == bool(word)
+        assert word in getattr(action, "reason", "")
 
 
 def _record(step: str, phase: str, **data: Any) -> SimpleNamespace:

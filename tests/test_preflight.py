@@ -123,20 +123,56 @@ def test_a_greater_need_is_checked_again(pod: PodSide, modules: Path) -> None:
     assert ends == ["exited", "preflight"]
 
 
+A40 = "NVIDIA A40, 46068"
+
+
 @pytest.mark.parametrize(
     ("rc", "output", "need", "wrong"),
     [
-        (0, "NVIDIA A40, 46068", 48, None),
-        (0, "NVIDIA L40S, 46068\nNVIDIA L40S, 46068", 48, None),
-        (0, "NVIDIA GeForce RTX 4090, 24564", 24, None),
-        (0, "NVIDIA H100 80GB HBM3, 81559", 80, None),
-        (0, "NVIDIA A40, 46068", 80, "NVIDIA A40 has 48.3 GB, need 80 GB"),
-        (0, "NVIDIA A40, 46068\nTesla T4, 15360", 40, "Tesla T4 has 16.1 GB, need 40 GB"),
-        (0, "A, [N/A]", 1, "A does not say its memory: [N/A]"),
-        (0, "", 0, "nvidia-smi lists no GPU"),
-        (6, "No devices were found", 0, "No devices were found"),
+        (0, A40, {"min_gpu_memory_gb": 48}, None),
+        (0, "NVIDIA L40S, 46068\nNVIDIA L40S, 46068", {"min_gpu_memory_gb": 48}, None),
+        (0, "NVIDIA GeForce RTX 4090, 24564", {"min_gpu_memory_gb": 24}, None),
+        (0, "NVIDIA H100 80GB HBM3, 81559", {"min_gpu_memory_gb": 80}, None),
+        (0, A40, {"min_gpu_memory_gb": 80}, "NVIDIA A40 has 48.3 GB, need 80 GB"),
+        (
+            0,
+            f"{A40}\nTesla T4, 15360",
+            {"min_gpu_memory_gb": 40},
+            "Tesla T4 has 16.1 GB, need 40 GB",
+        ),
+        (0, "A, [N/A]", {"min_gpu_memory_gb": 1}, "A does not say its memory: [N/A]"),
+        (0, "", {}, "nvidia-smi lists no GPU"),
+        (6, "No devices were found", {}, "No devices were found"),
     ],
 )
-def test_gpu_memory_is_judged_as_sold(rc: int, output: str, need: float, wrong: str | None) -> None:
+def test_gpu_memory_is_judged_as_sold(
+    rc: int, output: str, need: dict[str, Any], wrong: str | None
+) -> None:
     """Every GPU must have it; a 48 GB card that reports 44.99 GiB has it."""
-    assert preflight.gpu_wrong(Result(rc, output), need) == wrong
+    assert preflight.gpu_wrong(Result(rc, output), Preflight(**need)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("output", "gpus", "count", "wrong"),
+    [
+        (A40, ("NVIDIA L40S", "NVIDIA A40"), 1, None),
+        (A40, ("NVIDIA L40S",), 1, "NVIDIA A40 was delivered, need NVIDIA L40S"),
+        (A40, ("NVIDIA L40",), 1, "NVIDIA A40 was delivered, need NVIDIA L40"),
+        (f"{A40}\n{A40}", ("A40",), 2, None),
+        (A40, ("A40",), 2, "1 x NVIDIA A40, need 2"),
+        (f"{A40}\n{A40}", (), 1, None),
+        (f"{A40}\nNVIDIA L4, 23034", ("A40",), 2, "NVIDIA L4 was delivered, need A40"),
+        ("NVIDIA H100 80GB HBM3, 81559", ("H100 SXM",), 1, None),
+        ("NVIDIA A100-SXM4-80GB, 81920", ("A100 SXM",), 1, None),
+    ],
+)
+def test_row_22_another_type_or_fewer_gpus_than_rented_are_refused(
+    output: str, gpus: tuple[str, ...], count: int, wrong: str | None
+) -> None:
+    """The pod says what it has before a job starts; what the stage does not accept is given back.
+
+    A type is known by the words with a digit in its name; how a catalog spells it does not matter.
+    """
+    need = Preflight(needs_gpu=True, gpus=gpus, gpu_count=count)
+
+    assert preflight.gpu_wrong(Result(0, output), need) == wrong

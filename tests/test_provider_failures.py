@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+import ssl
 import time
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from controller.providers import Kind, ProviderError
 from controller.providers.runpod import RunPod
@@ -68,7 +76,7 @@ def test_answers_are_classified(answer: Answering, kind: Kind, word: str) -> Non
     assert word in error.hint
 
 
-def test_validation_errors_are_shown() -> None:
+def test_row_12_validation_errors_are_shown() -> None:
     """422 shows each of the provider's findings."""
     error = failing(problem(422, "Request validation failed.", "$: missing property 'x'"), create)
 
@@ -87,7 +95,7 @@ def test_validation_errors_are_shown() -> None:
         ({"ratelimit": '"minute";r=0;t=7, "hour";r=2800;t=1812'}, 7.0),
     ],
 )
-def test_throttled(headers: dict[str, str], expected: float | None) -> None:
+def test_row_09_throttled(headers: dict[str, str], expected: float | None) -> None:
     """429 is a definite no for now; the wait comes from the headers if they make sense."""
 
     error = failing(problem(429, "rate limit exceeded", **headers), create)
@@ -122,18 +130,19 @@ def test_retry_after_as_a_date() -> None:
     ids=lambda one: getattr(one, "__name__", "reply"),
 )
 @pytest.mark.parametrize("call", [create, listing])
-def test_garbage_is_transient(answer: Answering, call: Callable[[RunPod], Any]) -> None:
+def test_row_14_garbage_is_transient(answer: Answering, call: Callable[[RunPod], Any]) -> None:
     """What is no answer of the API is TRANSIENT and may have happened; never a traceback."""
     error = failing(answer, call)
 
     assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
 
 
-def test_a_huge_answer_is_cut() -> None:
+@pytest.mark.parametrize("call", [create, listing])
+def test_row_14_a_huge_answer_is_cut(call: Callable[[RunPod], Any]) -> None:
     """A hundred megabytes are not read: the answer is unusable after the cap."""
-    error = failing(endless, listing)
+    error = failing(endless, call)
 
-    assert error.kind is Kind.TRANSIENT
+    assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
     assert str(MAX_BODY) in error.cause
 
 
@@ -144,6 +153,69 @@ def test_a_silent_server_has_a_deadline() -> None:
 
     assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
     assert time.monotonic() - began < 8
+
+
+def test_row_15_a_certificate_of_another_authority_is_refused_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
+    """Whoever answers in the provider's place gets no key and no request; the cause is named."""
+    with serve(reply(200, {"pods": []}), tls=own_authority(tmp_path)) as server:
+        for call in (create, listing):
+            with pytest.raises(ProviderError) as caught:
+                call(RunPod(KEY, server.base_url, call_seconds=10))
+
+            assert (caught.value.kind, caught.value.sent) == (Kind.TRANSIENT, False)
+            assert "certificate" in caught.value.cause.lower()
+
+    assert server.requests == []
+
+
+def own_authority(folder: Path) -> ssl.SSLContext:
+    """A server's side of TLS, signed by nobody that anybody trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = folder / "server.pem"
+    path.write_bytes(pem + signed.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(200, raw=HTML, kind="text/html"),
+        reply(302, headers={"Location": "http://192.0.2.1/login"}),
+        reply(511, raw=HTML, kind="text/html"),
+    ],
+)
+@pytest.mark.parametrize("call", [create, listing])
+def test_row_15_a_sign_in_page_is_not_the_provider(
+    answer: Answering, call: Callable[[RunPod], Any]
+) -> None:
+    """A captive portal's page or redirection is no answer; the hint names what may be between."""
+    error = failing(answer, call)
+
+    assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
+    assert "sign-in page" in error.hint
 
 
 def test_nothing_is_replayed() -> None:
@@ -168,7 +240,7 @@ def test_refused_connection_was_not_sent() -> None:
     assert (caught.value.kind, caught.value.sent) == (Kind.TRANSIENT, False)
 
 
-def test_failed_handshake_was_not_sent() -> None:
+def test_row_15_failed_handshake_was_not_sent() -> None:
     """Where TLS fails, nothing was sent."""
     with serve(silent) as server, pytest.raises(ProviderError) as caught:
         RunPod(KEY, server.base_url.replace("http:", "https:"), call_seconds=3).create(SPEC)
@@ -176,7 +248,7 @@ def test_failed_handshake_was_not_sent() -> None:
     assert (caught.value.kind, caught.value.sent) == (Kind.TRANSIENT, False)
 
 
-def test_unknown_host_was_not_sent() -> None:
+def test_row_15_unknown_host_was_not_sent() -> None:
     """Where the name does not resolve, nothing was sent."""
     with pytest.raises(ProviderError) as caught:
         RunPod(KEY, "https://no-such-host.invalid", call_seconds=5).list()

@@ -210,14 +210,14 @@ def test_crooked_pages_are_no_answer(pagination: dict[str, Any]) -> None:
     assert error.kind is Kind.TRANSIENT
 
 
-def test_a_pod_without_id_spoils_the_list() -> None:
+def test_row_13_a_pod_without_id_spoils_the_list() -> None:
     """A pod that cannot be read is never silently left out."""
     error = failing(reply(200, {"pods": [a_pod(), {"name": "x"}]}), listing)
 
     assert error.kind is Kind.TRANSIENT
 
 
-def test_odd_fields_are_tolerated() -> None:
+def test_row_13_odd_fields_are_tolerated() -> None:
     """Unknown status, nulls, wrong types and new fields leave a pod that is not ready."""
     odd = a_pod(
         status="HIBERNATING",

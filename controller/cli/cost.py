@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import words
-from controller.cli.options import json_option, project_here, provider_of
-from controller.errors import UsageError, VerificationFailed
-from controller.project import Project
+from controller.cli.options import json_option, project_here
+from controller.errors import UsageError
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -20,9 +19,10 @@ if TYPE_CHECKING:
 @click.command("cost")
 @click.option("--csv", "csv_", is_flag=True, help="Comma-separated values.")
 @click.option("--reconcile", is_flag=True, help="Compare with the provider's billing records.")
+@click.option("--book", metavar="POD", help="Enter an unseen POD of the bill in the ledger.")
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, csv_: bool, reconcile: bool) -> int:
+def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -> int:
     """Show hours, rate now, spent and estimate by stage and pod, and the budget left."""
     from controller.account import read_account
     from state.database import open_database
@@ -34,8 +34,12 @@ def command(terminal: Terminal, csv_: bool, reconcile: bool) -> int:
     connection = open_database(project.database, readonly=True)
     try:
         account = read_account(connection, project.budgets(), time.time())
-        if reconcile:
-            return _reconcile(terminal, project, account)
+        if reconcile or book:
+            from controller.cli import bill
+
+            if book:
+                return bill.book(terminal, project, account, book)
+            return bill.compare(terminal, project, account, connection)
     finally:
         connection.close()
     if terminal.json:
@@ -68,6 +72,12 @@ def _show(terminal: Terminal, account: Account) -> None:
     if account.total.parked_usd_per_day:
         day = words.usd(account.total.parked_usd_per_day)
         terminal.data(f"disks of parked pods: {day} a day until they are terminated: podctl gc")
+    for one in account.volumes:
+        terminal.data(
+            f"network volume {one.volume.id} ({one.volume.size_gb} GB): "
+            f"{words.usd(one.volume.usd_per_day)} a day, with or without a pod and in no sum "
+            f"above; seen {words.age(account.at - one.at)} ago"
+        )
 
 
 def _csv(terminal: Terminal, account: Account) -> None:
@@ -81,34 +91,3 @@ def _csv(terminal: Terminal, account: Account) -> None:
     writer.writeheader()
     writer.writerows(rows)
     terminal.data(text.getvalue(), end="")
-
-
-def _reconcile(terminal: Terminal, project: Project, account: Account) -> int:
-    from controller.account import compare
-
-    provider = provider_of(project, terminal)
-    records = provider.billing(account.since - 3600.0, account.at + 3600.0)
-    differences = compare(account, records)
-    agrees = all(one.agrees for one in differences)
-    if terminal.json:
-        terminal.emit_json("podctl/reconcile/1", {"agrees": agrees, "pods": differences})
-        return 0 if agrees else VerificationFailed.exit_code
-    columns = ("POD", "LEDGER", "BILLED", "DIFFERENCE", "")
-    rows = [
-        (
-            one.pod_id,
-            f"${one.ledger_usd:.4f}",
-            f"${one.billed_usd:.4f}",
-            f"{one.usd:+.4f}",
-            "PASS" if one.agrees else "FAIL",
-        )
-        for one in differences
-    ]
-    terminal.table(columns, rows)
-    if not agrees:
-        raise VerificationFailed(
-            "the ledger and the provider's bill differ by more than a cent",
-            cause="the bill comes in hourly buckets, and may be late by one",
-            hint="repeat it in an hour; podctl status shows what still bills",
-        )
-    return 0

@@ -23,6 +23,7 @@ def command(terminal: Terminal, register: bool) -> int:
 
     Each line is PASS, WARN or FAIL, with the mend. Ends with 0 when nothing failed.
     """
+    from controller.banner import warn_of_strays
     from controller.doctor import FAIL, PASS, examine, public_key
 
     project = project_here()
@@ -35,6 +36,7 @@ def command(terminal: Terminal, register: bool) -> int:
         if not terminal.json:
             mend = f"  -> {check.mend}" if check.mend and check.verdict != PASS else ""
             terminal.verdict(check.verdict, f"{check.name}: {check.detail}{mend}")
+    warn_of_strays(project, terminal)
     failed = [check for check in found if check.verdict == FAIL]
     if terminal.json:
         terminal.emit_json("podctl/doctor/1", {"checks": found, "ok": not failed})

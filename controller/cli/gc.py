@@ -1,4 +1,4 @@
-"""`podctl gc`: pods at the provider that no run owns."""
+"""`podctl gc`: what the account pays for: pods by whose they are, parked disks, network volumes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from controller.terminal import Terminal
 if TYPE_CHECKING:
     from controller.providers import Provider
     from controller.strays import Stray
+    from controller.volumes import Volume
 
 
 @click.command("gc")
@@ -29,6 +30,8 @@ def command(
     terminal: Terminal, pods: tuple[str, ...], adopt: bool, terminate: bool, yes: bool
 ) -> None:
     """List the account's pods by whose they are; end or adopt what no run owns.
+
+    $/MONTH is what the disk of a parked pod costs; network volumes, with theirs, come below.
 
     \b
     live          an unfinished run of this project owns it: podctl stop
@@ -53,16 +56,40 @@ def command(
         chosen = _chosen(found, pods)
         (_adopt if adopt else _terminate)(terminal, project, provider, chosen, yes)
         return
-    _show(terminal, _chosen(found, pods) if pods else found)
+    _show(terminal, _chosen(found, pods) if pods else found, _volumes(terminal, provider))
 
 
-def _show(terminal: Terminal, found: tuple[Stray, ...]) -> None:
+def _volumes(terminal: Terminal, provider: Provider) -> tuple[Volume, ...] | None:
+    """The account's network volumes; None, with a warning, when they cannot be read."""
+    from controller.providers import ProviderError
+    from controller.volumes import priced
+
+    try:
+        return tuple(priced(one) for one in provider.volumes())
+    except ProviderError as error:
+        terminal.warn(f"network volumes are not listed: {error.what}: {error.cause}")
+        return None
+
+
+def _show(terminal: Terminal, found: tuple[Stray, ...], volumes: tuple[Volume, ...] | None) -> None:
     rate = sum(one.usd_per_hour for one in found)
     if terminal.json:
-        terminal.emit_json("podctl/gc/1", {"pods": found, "usd_per_hour": rate})
+        document = {"pods": found, "volumes": volumes, "usd_per_hour": rate}
+        terminal.emit_json("podctl/gc/1", document)
         return
+    _show_pods(terminal, found)
+    _show_volumes(terminal, volumes or ())
+    owned = sum(one.whose == "live" for one in found)
+    terminal.say(
+        f"{len(found)} pods, ${rate:.4f} an hour, {len(found) - owned} of them not owned by a run"
+    )
+    if any(one.whose == "stale-own" for one in found):
+        terminal.say("next: podctl gc --terminate ends the stale ones")
+
+
+def _show_pods(terminal: Terminal, found: tuple[Stray, ...]) -> None:
     now = time.time()
-    columns = ("POD", "WHOSE", "STATUS", "AGE", "$/H", "GPU", "LEASE", "NAME")
+    columns = ("POD", "WHOSE", "STATUS", "AGE", "$/H", "$/MONTH", "GPU", "LEASE", "NAME")
     rows = [
         (
             one.pod,
@@ -70,6 +97,7 @@ def _show(terminal: Terminal, found: tuple[Stray, ...]) -> None:
             one.status,
             words.age(now - one.created_at) if one.created_at else "",
             f"{one.usd_per_hour:.4f}",
+            words.usd(one.usd_per_month_parked) if one.usd_per_month_parked else "",
             one.gpu,
             one.lease,
             one.name,
@@ -78,12 +106,18 @@ def _show(terminal: Terminal, found: tuple[Stray, ...]) -> None:
     ]
     if rows:
         terminal.table(columns, rows)
-    owned = sum(one.whose == "live" for one in found)
-    terminal.say(
-        f"{len(found)} pods, ${rate:.4f} an hour, {len(found) - owned} of them not owned by a run"
-    )
-    if any(one.whose == "stale-own" for one in found):
-        terminal.say("next: podctl gc --terminate ends the stale ones")
+
+
+def _show_volumes(terminal: Terminal, volumes: tuple[Volume, ...]) -> None:
+    """The user's own: podctl never ends one."""
+    columns = ("VOLUME", "GB", "TIER", "$/MONTH", "DATA CENTER", "NAME")
+    rows = [
+        (one.id, one.size_gb, one.tier, words.usd(one.usd_per_month), one.data_center, one.name)
+        for one in volumes
+    ]
+    if rows:
+        terminal.data("")
+        terminal.table(columns, rows)
 
 
 def _chosen(found: tuple[Stray, ...], pods: tuple[str, ...]) -> tuple[Stray, ...]:
@@ -136,8 +170,9 @@ def _terminate(
             pod = provider.get(one.pod)
             if pod is not None:
                 post(ledger, pod, one, time.time())
-            provider.terminate(one.pod)
-            terminal.say(f"terminated {one.pod} ({one.whose})")
+            known = provider.terminate(one.pod)
+            told = "terminated" if known else "the provider knows no pod"
+            terminal.say(f"{told} {one.pod} ({one.whose})")
         refresh_if_possible(project, owner, terminal.warn)
     left = {pod.id for pod in provider.list()} & {one.pod for one in chosen}
     if left:

@@ -15,7 +15,11 @@ from controller.terminal import Terminal
 @click.pass_obj
 def command(terminal: Terminal, available: bool, cpu: bool) -> None:
     """List GPU types with memory, price per hour and availability, cheapest first."""
-    offers = provider_of(project_here(), terminal).catalog()
+    from controller.banner import warn_of_strays
+
+    project = project_here()
+    offers = provider_of(project, terminal).catalog()
+    warn_of_strays(project, terminal)
     shown = [
         offer
         for offer in offers

@@ -14,7 +14,10 @@ from controller.errors import BudgetRefused, Locked, NoCapacity, NotFound
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
+    from controller.project import Project
     from controller.prospect import Prospect
+    from controller.providers import Provider
+    from controller.volumes import Volume
 
 MOST = 8  # rows of offers shown; --json has all of them
 
@@ -29,6 +32,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
 
     Ends with the exit code that `podctl run` would refuse with, else 0.
     """
+    from controller.banner import warn_of_strays
     from controller.certificate import read_all
     from controller.prospect import prospects
     from controller.stages import ALL, select
@@ -44,16 +48,45 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     connection = open_database(project.database, readonly=True)
     spent = Ledger(connection).spent(time.time())
     connection.close()
-    found = prospects(project, provider_of(project, terminal), chosen, locks, spent)
+    provider = provider_of(project, terminal)
+    found = prospects(project, provider, chosen, locks, spent)
+    volume = _volume(terminal, project, provider)
+    warn_of_strays(project, terminal)
     if terminal.json:
         rows = [_document(one) for one in found]
-        terminal.emit_json("podctl/plan/1", {"pods": rows, "spent_usd": spent})
+        document = {"pods": rows, "spent_usd": spent, "network_volume": volume}
+        terminal.emit_json("podctl/plan/1", document)
     else:
         for one in found:
             _show(terminal, one, all_)
+        _show_volume(terminal, volume)
         if not found:
             terminal.say("every stage is locked")
     return next((code for one in found if (code := _code(one))), 0)
+
+
+def _volume(terminal: Terminal, project: Project, provider: Provider) -> Volume | None:
+    """The project's network volume, for its price; a plan is one without it too."""
+    from controller.providers import ProviderError
+    from controller.volumes import look
+
+    wanted = project.config.pod.network_volume_id
+    try:
+        found = look(project, provider)
+    except ProviderError as error:
+        terminal.warn(f"the price of the network volume is not known: {error.what}")
+        return None
+    if wanted and found is None:
+        terminal.warn(f"the account has no network volume {wanted}: a create would be refused")
+    return found
+
+
+def _show_volume(terminal: Terminal, volume: Volume | None) -> None:
+    if volume is not None:
+        terminal.data(
+            f"network volume {volume.id} ({volume.size_gb} GB in {volume.data_center}): "
+            f"{words.usd(volume.usd_per_day)} a day, with or without a pod; in no sum above"
+        )
 
 
 def _document(one: Prospect) -> dict[str, object]:
@@ -94,7 +127,8 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
         )
         terminal.data(
             f"  at worst {words.usd(worst.usd)} in {worst.hours:.2f} h, with this machine "
-            f"switched off; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
+            f"switched off; {words.usd(one.quote.most_usd)} when a pod fails and another takes its "
+            f"place; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
         )
         terminal.data(f"  guard: stops the pod from inside after {one.guard_hours:.1f} h at most")
     if one.balance_usd is not None:

@@ -35,6 +35,7 @@ def command(
     An unfinished run of the same stages is carried on. Ctrl-C leaves; what runs goes on running.
     """
     from controller.app import run_stages
+    from controller.banner import strays_told
     from controller.options import RunOptions
     from controller.stages import select
 
@@ -50,4 +51,5 @@ def command(
         follow=follow and not terminal.json,
         unguarded=unguarded,
     )
-    run_stages(project, names, options)
+    with strays_told(project, terminal):
+        run_stages(project, names, options)

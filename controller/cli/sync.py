@@ -20,6 +20,7 @@ def command(
 ) -> None:
     """Carry unfinished runs (of STAGES, or all) on: pull, verify, lock, shut down."""
     from controller.app import sync
+    from controller.banner import strays_told
     from controller.options import RunOptions
 
     project = project_here()
@@ -32,4 +33,5 @@ def command(
         unguarded=unguarded,
         stages=stages,
     )
-    sync(project, options)
+    with strays_told(project, terminal):
+        sync(project, options)

@@ -110,6 +110,17 @@ class Pod:
 
 
 @dataclass(frozen=True)
+class NetworkVolume:
+    """Storage of the account's own, which bills whether or not a pod is attached."""
+
+    id: str
+    name: str
+    size_gb: int
+    data_center: str
+    tier: str = "STANDARD"  # STANDARD | HIGH_PERFORMANCE, or something newer
+
+
+@dataclass(frozen=True)
 class BillingRecord:
     """One bucket of the provider's own bill."""
 
@@ -201,8 +212,12 @@ class Provider(Protocol):
         """Park: compute stops billing, the volume goes on."""
         ...
 
-    def terminate(self, pod_id: str) -> None:
-        """Idempotent: an unknown pod is no error."""
+    def terminate(self, pod_id: str) -> bool:
+        """Idempotent. False when the provider knows no such pod, which proves little of one."""
+        ...
+
+    def volumes(self) -> tuple[NetworkVolume, ...]:
+        """Every network volume of the account."""
         ...
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:

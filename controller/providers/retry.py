@@ -1,8 +1,8 @@
 """A provider that tries again, where trying again can do no harm.
 
-    list, get, offers, catalog, billing,     THROTTLED, TRANSIENT
-    container_log, last_change, account,
-    register_key, stop, terminate
+    list, get, offers, catalog, volumes,     THROTTLED, TRANSIENT
+    billing, container_log, last_change,
+    account, register_key, stop, terminate
     start                                    THROTTLED, and TRANSIENT that never left here
     create                                   never: the caller settles what became of it
 
@@ -24,6 +24,7 @@ from controller.providers import (
     BillingRecord,
     Hardware,
     Kind,
+    NetworkVolume,
     Offer,
     Pod,
     PodSpec,
@@ -85,8 +86,11 @@ class Retrying:
     def stop(self, pod_id: str) -> None:
         self._again(_passing, lambda: self.provider.stop(pod_id))
 
-    def terminate(self, pod_id: str) -> None:
-        self._again(_passing, lambda: self.provider.terminate(pod_id))
+    def terminate(self, pod_id: str) -> bool:
+        return self._again(_passing, lambda: self.provider.terminate(pod_id))
+
+    def volumes(self) -> tuple[NetworkVolume, ...]:
+        return self._again(_passing, self.provider.volumes)
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         return self._again(_passing, lambda: self.provider.billing(since, until))

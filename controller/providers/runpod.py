@@ -24,6 +24,7 @@ from controller.providers import (
     BillingRecord,
     Hardware,
     Kind,
+    NetworkVolume,
     Offer,
     Pod,
     PodSpec,
@@ -79,10 +80,7 @@ class RunPod:
         self._base_url = base_url.rstrip("/")
         self._call_seconds = call_seconds
         self._clock = clock
-        emulated = name == "emulator"
-        self._silence_hint = (
-            "podctl emulator starts the embedded cloud" if emulated else NETWORK_HINT
-        )
+        self._silence_hint = EMULATOR_HINT if name == "emulator" else NETWORK_HINT
 
     def offers(self, need: Hardware) -> tuple[Offer, ...]:
         """What `need` accepts, cheapest first; availability NONE last."""
@@ -128,13 +126,20 @@ class RunPod:
         """Park: compute stops billing, the volume goes on."""
         self._act("stop a pod", pod_id, "stop")
 
-    def terminate(self, pod_id: str) -> None:
-        """End for good; a pod that is unknown is no error."""
+    def terminate(self, pod_id: str) -> bool:
+        """End for good; False for a pod that is unknown, which is no error."""
         try:
             self._call(pod_ask("terminate a pod", "DELETE", pod_id))
         except ProviderError as error:
             if not is_missing(error):
                 raise
+            return False
+        return True
+
+    def volumes(self) -> tuple[NetworkVolume, ...]:
+        """Every network volume of the account."""
+        ask = Ask("list the volumes", "GET", "/v2/network-volumes", missing=Kind.REFUSED)
+        return self._collection(ask, "networkVolumes", wire.volume)
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         """The hourly records that touch [since, until]."""

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from controller.providers import BillingRecord, Endpoint, Pod, PodStatus
+from controller.providers import BillingRecord, Endpoint, NetworkVolume, Pod, PodStatus
 
 POD_ID = r"^[A-Za-z0-9_-]{1,64}$"
 _HOST = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
@@ -185,6 +185,14 @@ class CpuType(Wire):
     data_centers: Lenient[list[Place]] = Field(default=None, alias="dataCenters")
 
 
+class WireVolume(Wire):
+    id: Annotated[str, StringConstraints(pattern=POD_ID)]
+    name: Lenient[str] = None
+    size: Count
+    data_center: Lenient[str] = Field(default=None, alias="dataCenter")
+    type: Lenient[str] = None
+
+
 class WireBill(Wire):
     pod_id: str = Field(alias="podId")
     start: datetime = Field(alias="startTime")
@@ -245,6 +253,14 @@ def pod(document: Any) -> Pod:
         gpu_count=(wire.gpu.count or 1) if wire.gpu else 0,
         created_at=_seconds(wire.created_at),
         started_at=_seconds(wire.started_at),
+    )
+
+
+def volume(document: Any) -> NetworkVolume:
+    """One network volume. Raises ValidationError when it has no usable id or size."""
+    wire = WireVolume.model_validate(document)
+    return NetworkVolume(
+        wire.id, wire.name or "", wire.size, wire.data_center or "", wire.type or ""
     )
 
 

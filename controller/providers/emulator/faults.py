@@ -11,10 +11,13 @@ name). `times` is how often it strikes (null: always), `skip` how many calls it 
     fail_after_commit   500, but it was done                   (default: POST /v2/pods)
     drop_reply          done, and the connection is cut        (default: POST /v2/pods)
     commit_late         the connection is cut at once; done `value` seconds later (default: create)
+    garble_reply        done, and the answer is spoilt: `value` = cut | html | gzip | huge (create)
     slow_request        `value` seconds before anything is done
     slow_reply          done at once, answered `value` seconds later
     respond             value = {"status", "body", "type"}: exactly that, nothing done
     no_capacity         create is refused; the catalog says NONE unless value is "stale"
+    wrong_gpu           a create gets `value` = {"id", "count"} instead of what it asked for
+    unlisted            the pod that a create makes is in no list and under no id
     no_gpu_on_start     start of a stopped pod is refused
     price_differs       the pod costs `value` times the catalog's price
     slow_boot           `value` more seconds to boot
@@ -28,6 +31,7 @@ name). `times` is how often it strikes (null: always), `skip` how many calls it 
     get_hides           GET of a matching pod says 404
     delete_still_listed 204 and gone, but listed for `value` more seconds (null: for ever)
     delete_ignored      204, and nothing happens
+    delete_missing      404 and nothing done; the pod is not to be seen for `value` seconds
     delete_ambiguous    done, and the connection is cut
     pod_key_denied      403 for every pod-scoped key
 """
@@ -52,11 +56,14 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "fail_after_commit": _CREATE,
     "drop_reply": _CREATE,
     "commit_late": _CREATE,
+    "garble_reply": _CREATE,
     "slow_request": {},
     "slow_reply": {},
     "respond": {},
     "delete_ambiguous": _DELETE,
     "no_capacity": {},
+    "wrong_gpu": {},
+    "unlisted": {},
     "no_gpu_on_start": {},
     "price_differs": {},
     "slow_boot": {},
@@ -70,11 +77,13 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "get_hides": {},
     "delete_still_listed": {},
     "delete_ignored": {},
+    "delete_missing": {},
     "pod_key_denied": {},
 }
 WIRE = tuple(name for name in DEFAULTS if name in {  # handled where requests come in
     "throttle", "server_error", "bad_gateway", "fail_before_commit", "fail_after_commit",
-    "drop_reply", "commit_late", "slow_request", "slow_reply", "respond", "delete_ambiguous",
+    "drop_reply", "commit_late", "garble_reply", "slow_request", "slow_reply", "respond",
+    "delete_ambiguous",
 })  # fmt: skip
 
 _SCHEMA = {

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from controller.providers.emulator.access import authorize, bearer, caller
 from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.faults import WIRE, Fault
+from controller.providers.emulator.garble import spoilt
 from controller.providers.emulator.problem import Problem
 from controller.providers.emulator.ratelimit import RateLimit
 from controller.providers.emulator.requestlog import Request, RequestLog
@@ -101,13 +102,21 @@ class Gate:
             await asyncio.sleep(float(fault.value or 0))
             await self._answer(scope, receive, send, key)
         elif fault.name == "slow_reply":
-            held: list[Message] = []
-            await self._answer(scope, receive, self._with_headers(_into(held), key or ""), key)
+            held = await self._held(scope, receive, key)
             await asyncio.sleep(float(fault.value or 0))
             for message in held:
                 await send(message)
+        elif fault.name == "garble_reply":
+            for message in spoilt(fault.value, await self._held(scope, receive, key)):
+                await send(message)
         else:
             await instead(fault)(scope, receive, send)
+
+    async def _held(self, scope: Scope, receive: _Replay, key: str | None) -> list[Message]:
+        """The whole answer to a request that was carried out, not sent yet."""
+        held: list[Message] = []
+        await self._answer(scope, receive, self._with_headers(_into(held), key or ""), key)
+        return held
 
 
 def instead(fault: Fault) -> Response:

@@ -6,6 +6,7 @@ import copy
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from controller.providers.emulator import billing
 from controller.providers.emulator.cloud import Cloud
@@ -22,6 +23,7 @@ from controller.providers.emulator.records import ACTIONS, Pod, new_id
 from controller.providers.emulator.yard import Yard
 
 FOREVER = float("inf")
+NEVER = 1e12  # a moment that no clock reaches; JSON has no infinity
 
 
 class Pods:
@@ -33,6 +35,7 @@ class Pods:
 
     def create(self, draft: Draft) -> Pod:
         with self.cloud.lock:
+            draft = self._swapped(draft)
             volume_dc = self._check_references(draft)
             fault = self.cloud.faults.take("no_capacity", gpu=draft.gpu or draft.cpu)
             place_ = place(draft, taken(self.cloud.state.pods.values()), volume_dc)
@@ -44,6 +47,14 @@ class Pods:
             self.cloud.state.pods[pod.id] = pod
             self._begin(pod, pod.created_at)
             return pod
+
+    def _swapped(self, draft: Draft) -> Draft:
+        """`draft`, subject to the fault that delivers other hardware."""
+        fault = self.cloud.faults.take("wrong_gpu", gpu=draft.gpu)
+        if fault is None or not isinstance(fault.value, dict):
+            return draft
+        count = int(fault.value.get("count", draft.gpu_count))
+        return replace(draft, gpu=fault.value.get("id", draft.gpu), gpu_count=count)
 
     def _check_references(self, draft: Draft) -> str | None:
         """400 for an unknown registry or volume; the volume's data centre otherwise."""
@@ -102,7 +113,12 @@ class Pods:
             interruptible=draft.interruptible,
             global_networking=draft.global_networking,
             last_change=f"Rented by User: {_date(now)}",
+            hidden_until=self._hidden(draft),
         )
+
+    def _hidden(self, draft: Draft) -> float:
+        fault = self.cloud.faults.take("unlisted", gpu=draft.gpu or draft.cpu)
+        return 0.0 if fault is None else NEVER
 
     def _environment(self, draft: Draft) -> dict[str, str]:
         env = dict(draft.env)
@@ -130,7 +146,8 @@ class Pods:
     def visible(self, pod_id: str) -> Pod:
         """`get`, subject to the fault that hides a pod."""
         pod = self.get(pod_id)
-        if self.cloud.faults.take("get_hides", pod=(pod.id, pod.name)):
+        hidden = pod.hidden_until > self.cloud.now()
+        if hidden or self.cloud.faults.take("get_hides", pod=(pod.id, pod.name)):
             raise not_found("pod")
         return pod
 
@@ -142,6 +159,7 @@ class Pods:
                 pod
                 for pod in self.cloud.state.pods.values()
                 if pod.status != "TERMINATED" or pod.listed_until > now
+                if pod.hidden_until <= now
             ]
         lag = self.cloud.faults.take("list_lag")
         young = now - float(lag.value or 0) if lag is not None else FOREVER
@@ -225,10 +243,13 @@ class Pods:
         facts = {"gpu": pod.gpu or pod.cpu, "pod": (pod.id, pod.name)}
         if self.cloud.faults.take("delete_ignored", **facts):
             return
+        if missing := self.cloud.faults.take("delete_missing", **facts):
+            pod.hidden_until = now + float(missing.value or 0)
+            raise not_found("pod")
         still = self.cloud.faults.take("delete_still_listed", **facts)
         if still is not None:
             pod.ghost_status = pod.status
-            pod.listed_until = 1e12 if still.value is None else now + float(still.value)
+            pod.listed_until = NEVER if still.value is None else now + float(still.value)
         pod.status = "TERMINATED"
         pod.terminated_at = now
         pod.last_change = f"{why}: {_date(now)}"

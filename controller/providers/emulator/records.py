@@ -72,6 +72,7 @@ class Pod:
     global_networking: bool = False
     interruptible: bool = False
     no_sshd: bool = False
+    hidden_until: float = 0.0  # until then in no list, and under no id
     last_change: str = ""
 
     @property

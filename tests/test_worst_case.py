@@ -1,0 +1,99 @@
+"""The worst case that is printed before renting is one: replaced pods and restarts included."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller import actions
+from controller.cost import PODS_PAID, Budget, WorstCase
+from controller.plan import decide
+from controller.policy import Policy
+from controller.providers import PodStatus
+from tests.laptop import Laptop
+from tests.test_plan import DEARER, OFFER, pod, rental, running, seen
+
+WORST = WorstCase(5.0, 4.0, 0.0, 0.1)  # $4 for one pod
+
+
+def test_the_most_is_two_pods_or_what_the_budget_leaves() -> None:
+    """Never less than one pod's worst case: below that nothing is rented at all."""
+    assert Budget(None, None).most(WORST, 0.0) == 8.0
+    assert Budget(None, 6.0).most(WORST, 0.0) == 6.0
+    assert Budget(20.0, None).most(WORST, 15.0) == 5.0
+    assert Budget(20.0, 6.0).most(WORST, 19.0) == 4.0
+
+
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.none() | st.floats(4.0, 30.0))
+def test_whatever_the_pods_of_a_lease_cost_the_sum_holds(
+    shares: list[float], run_usd: float | None
+) -> None:
+    """Each pod costs up to its worst case, in any order: the planner stops renting in time."""
+    most = Budget(None, run_usd).most(WORST, 0.0)
+    policy = dataclasses.replace(Policy(), spare_usd=most - WORST.usd, generations=100)
+    spent = 0.0
+    for share in shares:
+        spent += share * WORST.usd
+        again = decide(seen(rental(pod=None), offers=(OFFER,), spent_usd=spent), policy)
+        if not isinstance(again, actions.OpenGeneration):
+            break
+
+    assert spent <= most + 1e-9
+    assert most <= max(WORST.usd, PODS_PAID * WORST.usd)
+
+
+def test_another_pod_that_might_break_the_sum_is_not_rented() -> None:
+    """The run ends and says so; without a printed sum nothing is held back."""
+    policy = dataclasses.replace(Policy(), spare_usd=1.0)
+    empty = rental(pod=None)
+    over = decide(seen(empty, offers=(OFFER,), spent_usd=1.01), policy)
+
+    assert isinstance(over, actions.Finish)
+    assert "printed before renting" in over.why
+    assert decide(seen(empty, offers=(OFFER,), spent_usd=1.0), policy) == actions.OpenGeneration(2)
+    assert decide(seen(empty, offers=(OFFER,), spent_usd=99.0), Policy()) == (
+        actions.OpenGeneration(2)
+    )
+
+
+def test_a_start_that_might_break_the_sum_is_left_to_a_person() -> None:
+    """What the stopped pod holds is kept, and the command that allows more is named."""
+    policy = dataclasses.replace(Policy(), spare_usd=1.0)
+    stopped = rental(running(), parked=True)
+    within = decide(seen(stopped, pod(PodStatus.EXITED), spent_usd=0.5), policy)
+    over = decide(seen(stopped, pod(PodStatus.EXITED), spent_usd=1.5), policy)
+
+    assert within == actions.StartPod("p1", 0.0)
+    assert isinstance(over, actions.Leave)
+    assert over.code == "artifacts-not-safe"
+    assert "podctl run stage1c --budget" in over.hint
+
+
+def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:
+    """Types that come into stock later cannot make the worst case a lie."""
+    policy = dataclasses.replace(Policy(), dearest_usd_per_hour=OFFER.usd_per_hour)
+    empty = rental(pod=None, had_pod=False, reached=False, pods=())
+    tried = dataclasses.replace(empty, tried=((OFFER.id, "no capacity"),))
+
+    assert decide(seen(empty, offers=(OFFER, DEARER)), policy) == actions.Create(OFFER)
+    assert isinstance(decide(seen(tried, offers=(OFFER, DEARER)), policy), actions.Finish)
+
+
+def test_pods_that_do_not_boot_are_replaced_only_within_the_printed_sum(laptop: Laptop) -> None:
+    """With a budget of one pod's worst case and a bit, the first bad pod is the last one."""
+    laptop.write(boot_minutes=0.05)
+    laptop.cloud.faults({"name": "no_runtime"})
+    (planned,) = laptop.json("plan", "hello")["pods"]
+    worst, most = planned["quote"]["worst"]["usd"], planned["quote"]["most_usd"]
+    told = laptop.podctl("run", "hello", "-y", "--budget", f"{worst + 0.0001:.6f}", expect=1)
+
+    assert most == pytest.approx(2 * worst)
+    assert f"${worst:.2f}, when this machine never comes back" in told.err
+    assert "could cost more than the most that was printed" in told.err
+    assert len(laptop.cloud.state()["pods"]) == 1
+    assert laptop.living_pods() == []
+    assert laptop.json("cost")["total"]["usd"] < worst
