@@ -13,6 +13,7 @@ from controller.loop import Outcome
 from controller.observe import Eyes
 from controller.observed import Observed
 from controller.providers import Kind, Offer, Pod, ProviderError
+from controller.reckoning import Reckoning
 from controller.scene import Scene
 from controller.site import Site
 
@@ -21,7 +22,6 @@ NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
 PULL_PAUSE = 5.0  # seconds before an incomplete pull is tried again
 GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
 GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
-BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
 UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
 BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
@@ -34,6 +34,10 @@ class Hands:
     site: Site
     eyes: Eyes
     _seen: Observed | None = None
+
+    @property
+    def reckoning(self) -> Reckoning:
+        return Reckoning(self.scene)
 
     def look(self) -> Observed:
         self._seen = self.eyes.look()
@@ -119,23 +123,25 @@ class Hands:
         return pod
 
     def terminate(self, action: actions.Terminate) -> Outcome:
-        alive = self._seen_alive(action.pod)
         outcome = self._ask(action.pod, self.scene.provider.terminate)
         if outcome.phase == "fail":
             return outcome
         self.site.drop()
+        alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
         return Outcome(data=outcome.data | {"at": self.scene.clock.wall(), "seen_alive": alive})
 
     def stop_pod(self, action: actions.StopPod) -> Outcome:
-        seen_alive = self._seen_alive(action.pod)
         outcome = self._ask(action.pod, self.scene.provider.stop)
-        if outcome.phase == "done" and seen_alive:
+        if outcome.phase == "done" and self._seen_alive(action.pod):
             self.scene.memory.ended[action.pod] = self.scene.clock.wall()
         self.site.drop()
         return outcome
 
     def _seen_alive(self, pod: str) -> bool:
-        """Whether the pod billed a moment ago: then an order that is taken is what ends it."""
+        """Whether the pod billed a moment ago: then an order that was just taken is what ends it.
+
+        Asked after the order: our clock may have slept in the middle of it.
+        """
         return self.scene.clock.wall() - self.scene.memory.alive.get(pod, 0.0) < UNSEEN
 
     def start_pod(self, action: actions.StartPod) -> Outcome:
@@ -158,14 +164,7 @@ class Hands:
 
     def resumed(self, action: actions.Resumed) -> Outcome:
         pod = self._listed(action.pod)
-        return Outcome(data=self._bill(pod) | {"started_at": self._start_of(pod)})
-
-    def _start_of(self, pod: Pod) -> float:
-        """The provider's word for it, unless that is about a life that was paid already."""
-        now = self.scene.clock.wall()
-        rows = self.scene.ledger.intervals(pod_id=pod.id)
-        paid = max((one.ended_at or 0.0 for one in rows if one.kind == "compute"), default=0.0)
-        return min(now, max(pod.started_at or now, paid))
+        return Outcome(data=self._bill(pod) | {"started_at": self.reckoning.start_of(pod)})
 
     def _ask(self, pod: str, verb: Callable[[str], object]) -> Outcome:
         """Terminate, stop or start; a refusal of the account itself ends the drive."""
@@ -180,14 +179,14 @@ class Hands:
 
     def confirm_gone(self, action: actions.ConfirmGone) -> Outcome:
         try:
-            return Outcome(data={"ended_at": self._end_of(action.pod)})
+            return Outcome(data={"ended_at": self.reckoning.end_of(action.pod)})
         except ProviderError as error:
             return self._bill_is_silent(error)
 
     def confirm_parked(self, action: actions.ConfirmParked) -> Outcome:
         run, stage = self._serving()
         try:
-            ended_at = self._end_of(action.pod)
+            ended_at = self.reckoning.end_of(action.pod)
         except ProviderError as error:
             return self._bill_is_silent(error)
         if self._stopped_elsewhere(action.pod):
@@ -198,7 +197,7 @@ class Hands:
     def reckon(self, action: actions.Reckon) -> Outcome:
         run, stage = self._serving()
         try:
-            hours = self._unbooked_hours(action.pod)
+            hours = self.reckoning.unbooked_hours(action.pod)
         except ProviderError as error:
             return self._bill_is_silent(error)
         rate = self.scene.rental().quoted_usd_per_hour
@@ -207,53 +206,8 @@ class Hands:
 
     def _bill_is_silent(self, error: ProviderError) -> Outcome:
         """What only the bill can tell is asked again, for as long as we bear a silent provider."""
-        memory, now = self.scene.memory, self.scene.clock.now()
-        memory.bill_silent_since = memory.bill_silent_since or now
-        memory.bill_retry_at = now + BILL_PAUSE
+        self.reckoning.ask_later()
         return Outcome("fail", {"why": error.what})
-
-    def _end_of(self, pod: str) -> float:
-        """When the provider took our order; where that is in doubt, as its bill has it.
-
-        Raises ProviderError when the bill is needed and does not come.
-        """
-        wall = self.scene.clock.wall()
-        debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
-        if debt is None and pod in self.scene.memory.ended:
-            return self.scene.memory.ended[pod]
-        ordered = debt.ended_at if debt and debt.ended_at else wall
-        if debt is not None and debt.sure:
-            return ordered
-        return min(ordered, self._billed_until(pod) or wall)
-
-    def _billed_until(self, pod: str) -> float | None:
-        """The end of the open compute interval by the provider's bill; None: nothing is open.
-
-        The bill may be late: then the interval ends too early, and `cost --reconcile` says so.
-        """
-        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
-        last = next((one for one in rows if one.kind == "compute"), None)
-        if last is None or last.usd_per_hour <= 0:
-            return None
-        hours = self._unbooked_hours(pod)
-        return min(self.scene.clock.wall(), last.started_at + max(0.0, hours) * 3600.0)
-
-    def _unbooked_hours(self, pod: str) -> float:
-        """Hours of compute on the provider's bill that no closed interval of the ledger has."""
-        memory, now = self.scene.memory, self.scene.clock.now()
-        rows = self.scene.ledger.intervals(pod_id=pod)
-        compute = [one for one in rows if one.kind == "compute" and one.usd_per_hour > 0]
-        silent = now - (memory.bill_silent_since or now)
-        if not compute or silent > self.scene.policy.blind:
-            return 0.0
-        wall = self.scene.clock.wall()
-        records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
-        memory.bill_silent_since = None
-        billed = sum(one.compute_usd for one in records if one.pod_id == pod)
-        booked = sum(
-            one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
-        )
-        return max(0.0, billed - booked) / compute[-1].usd_per_hour
 
     def _stopped_elsewhere(self, pod: str) -> bool:
         """Whether a person stopped it, and neither we nor its guard; a doubt is no such person."""

@@ -312,7 +312,9 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         assert ended is not None
         if run.started:
             return Disqualify(run.run, ended.detail)
-        return _replace(seen, policy, f"preflight: {ended.detail}")
+        if run.unfit_host == seen.rental.pod:
+            return _replace(seen, policy, f"preflight: {ended.detail}")
+        return StartJob(run.run, again=True)  # an earlier host's word, on a disk that both had
     stalled = ended is not None and ended.reason == "stalled"
     if stalled and run.starts <= policy.stalls and not seen.rental.stop and not run.stopping:
         return StartJob(run.run, again=True)

@@ -71,6 +71,7 @@ class RunFacts:
     started_at: float = 0.0  # Unix seconds of the newest start that was answered
     reworks: int = 0  # times it lost its disk and began again
     given_up: str = ""  # why it does not begin again
+    unfit_host: str | None = None  # the pod whose preflight refused it last
     stopping: str | None = None  # reason, once a stop was asked for
     pulled: bool = False  # every declared artifact of the final manifest is here
     rc: int | None = None
@@ -330,7 +331,7 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
     (Step.START_JOB, "done"): lambda run, data: {"started_at": data.get("at", run.started_at)},
     (Step.REWORK, "note"): _reworked,
     # The host was refused before the job could write anything: as if it never started.
-    (Step.DISQUALIFY, "note"): _set(started=False),
+    (Step.DISQUALIFY, "note"): lambda run, _: {"started": False, "unfit_host": run.uploaded_to},
     (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
     (Step.STOP_JOB, "fail"): _set(stopping=None),  # it is asked again
     (Step.PULL, "done"): lambda _, data: {

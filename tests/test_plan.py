@@ -215,11 +215,14 @@ class TestBooting:
         """First the run is as if never started, then the pod goes."""
         contact = agent("ended", exit=ended(1, "preflight"))
         started = decide(seen(rental(running()), pod(), contact=contact), POLICY)
-        fresh = running(started=False)
+        fresh = running(started=False, unfit_host="p1")
         after = decide(seen(rental(fresh), pod(), contact=contact), POLICY)
+        next_host = running(started=False, unfit_host="p0")
+        elsewhere = decide(seen(rental(next_host), pod(), contact=contact), POLICY)
 
         assert isinstance(started, actions.Disqualify)
         assert isinstance(after, actions.Terminate)
+        assert elsewhere == actions.StartJob("stage1c-0001", again=True)  # one volume, two hosts
 
 
 class TestJob:

@@ -1,0 +1,77 @@
+"""When a pod began and ceased to bill, where our own orders do not say it for certain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.providers import Pod
+from controller.scene import Scene
+
+BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
+
+
+@dataclass(frozen=True)
+class Reckoning:
+    """Reads the ledger and the provider's bill; writes nothing."""
+
+    scene: Scene
+
+    def ask_later(self) -> None:
+        """The bill did not come: it is asked for again, for as long as we bear its silence."""
+        memory, now = self.scene.memory, self.scene.clock.now()
+        memory.bill_silent_since = memory.bill_silent_since or now
+        memory.bill_retry_at = now + BILL_PAUSE
+
+    def start_of(self, pod: Pod) -> float:
+        """The provider's word for it, unless that is about a life that was paid already."""
+        now = self.scene.clock.wall()
+        rows = self.scene.ledger.intervals(pod_id=pod.id)
+        paid = max((one.ended_at or 0.0 for one in rows if one.kind == "compute"), default=0.0)
+        return min(now, max(pod.started_at or now, paid))
+
+    def end_of(self, pod: str) -> float:
+        """When the provider took our order; where that is in doubt, as its bill has it.
+
+        Raises ProviderError when the bill is needed and does not come.
+        """
+        wall = self.scene.clock.wall()
+        debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
+        if debt is None and pod in self.scene.memory.ended:
+            return self.scene.memory.ended[pod]
+        ordered = debt.ended_at if debt and debt.ended_at else wall
+        if debt is not None and debt.sure:
+            return ordered
+        return min(ordered, self._billed_until(pod) or wall)
+
+    def _billed_until(self, pod: str) -> float | None:
+        """The end of the open compute interval by the provider's bill; None: it does not say.
+
+        The bill may be late: then the interval ends too early, and `cost --reconcile` says so.
+        """
+        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
+        last = next((one for one in rows if one.kind == "compute"), None)
+        if last is None or last.usd_per_hour <= 0:
+            return None
+        hours = self.unbooked_hours(pod)
+        # A bill without a trace of it is late, not a gift.
+        return min(self.scene.clock.wall(), last.started_at + hours * 3600.0) if hours else None
+
+    def unbooked_hours(self, pod: str) -> float:
+        """Hours of compute on the provider's bill that no closed interval of the ledger has.
+
+        0 also when the bill has been silent for too long. Raises ProviderError until then.
+        """
+        memory, now = self.scene.memory, self.scene.clock.now()
+        rows = self.scene.ledger.intervals(pod_id=pod)
+        compute = [one for one in rows if one.kind == "compute" and one.usd_per_hour > 0]
+        silent = now - (memory.bill_silent_since or now)
+        if not compute or silent > self.scene.policy.blind:
+            return 0.0
+        wall = self.scene.clock.wall()
+        records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
+        memory.bill_silent_since = None
+        billed = sum(one.compute_usd for one in records if one.pod_id == pod)
+        booked = sum(
+            one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
+        )
+        return max(0.0, billed - booked) / compute[-1].usd_per_hour
