@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from controller.cost import running_disk_rate
 from controller.providers import BillingRecord, Pod, PodStatus
 from controller.strays import Stray
-from state.interval import MS_PER_HOUR, Interval, milliseconds, nano_per_hour
+from state.interval import MS_PER_HOUR, SCALE, Interval, milliseconds, nano_per_hour
 from state.ledger import Ledger
 
 RESTARTED = 1800.0  # seconds from creation to start: more than a slow image takes
@@ -82,6 +82,18 @@ def post_gone(
         span = (min(one.start for one in found), max(one.end for one in found))
         ledger.record(_spread(pod, known[pod], _sums(found), span))
     return tuple(rows)
+
+
+def close_gone(ledger: Ledger, gone: str, bill: Iterable[BillingRecord], now: float) -> None:
+    """End what an old copy still has open of a pod that is gone: when its bill ended."""
+    compute = [one for one in ledger.intervals(pod_id=gone) if one.kind == "compute"]
+    last = next((one for one in compute if one.open), None)
+    billed = _sums(one for one in bill if one.pod_id == gone)["compute"]
+    if last is None or last.nano_per_hour <= 0 or billed <= 0:
+        return  # the loop ends it, by what it sees
+    booked = sum(one.amount(0) for one in compute if not one.open) / SCALE
+    hours = max(0.0, billed - booked) / last.usd_per_hour
+    ledger.close_all(gone, min(now, last.started_at + hours * 3600), "bill")
 
 
 def _sums(bill: Iterable[BillingRecord]) -> dict[str, float]:

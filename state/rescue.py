@@ -28,7 +28,8 @@ DAMAGED = "damaged"
 _DOCUMENTS = (
     "SELECT 'op ' || seq FROM op WHERE NOT json_valid(data)",
     "SELECT 'lease ' || id FROM lease WHERE NOT json_valid(data)",
-    "SELECT 'run ' || id FROM run WHERE NOT json_valid(spec) OR NOT json_valid(result)",
+    "SELECT 'run ' || id FROM run"
+    " WHERE NOT json_valid(spec) OR NOT json_valid(coalesce(result, '{}'))",
 )
 
 

@@ -6,11 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from controller.providers.emulator.settings import EmulatorSettings
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
 from tests.laptop import Laptop
 from tests.pod_side import PodSide
+
+# The same examples in every run, and none that fails because the machine is busy.
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--anew", "source", flag_value="anew", help="Begin with an empty database.")
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, source: str | None) -> None:
+def command(terminal: Terminal, source: str | None) -> int:
     """Rebuild runs, ledger and locks when .podctl/state.db is lost, damaged or an old copy.
 
     Asked are the provider (pods with our marks, its bill), .podctl/runs, the pods themselves, and
@@ -30,22 +30,27 @@ def command(terminal: Terminal, source: str | None) -> None:
     gets what it lacks. Without .podctl/id_ed25519 no pod can be read: podctl gc ends it.
     """
     from controller.progress_page import refresh_if_possible
-    from controller.recovery import Recovery, look
+    from controller.recovery import Recovery, recover
+    from controller.remains import look
     from state import rescue
     from state.owner import acquire
 
     project = project_here()
     project.prepare()
     prepare = _successor(terminal, project, source)
-    world = look(project, provider_of(project, terminal))
+    provider = provider_of(project, terminal)
+    remains = look(project, provider)
     with acquire(project.state_dir, "import", prepare=prepare) as owner:
-        found = Recovery(project, provider_of(project, terminal), owner, world).run()
+        found = recover(Recovery(project, provider, owner, remains))
         refresh_if_possible(project, owner, terminal.warn)
         if prepare is not None:
             owner.connection.close()
             kept = rescue.succeed(project.state_dir)
             if kept is not None:
                 terminal.say(f"the damaged database is kept: {kept.relative_to(project.root)}")
+    if terminal.json:
+        terminal.emit_json("podctl/import/1", found)
+        return ConnectionLost.exit_code if found.unread else 0
     _tell(terminal, found)
     if found.unread:
         raise ConnectionLost(
@@ -53,6 +58,7 @@ def command(terminal: Terminal, source: str | None) -> None:
             cause="; ".join(found.unread.values()),
             hint="podctl import, once it answers; or podctl gc to end it",
         )
+    return 0
 
 
 def _successor(
@@ -85,9 +91,6 @@ def _successor(
 
 
 def _tell(terminal: Terminal, found: Recovered) -> None:
-    if terminal.json:
-        terminal.emit_json("podctl/import/1", found)
-        return
     for pod, runs in found.pods.items():
         terminal.say(f"{pod} works for {', '.join(runs)}")
     for run, outcome in found.runs.items():
