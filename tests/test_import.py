@@ -19,17 +19,6 @@ from tests.shell import Shell
 NONCE = "0123456789abcdef"
 
 
-@pytest.fixture
-def shell(
-    laptop: Laptop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Shell:
-    """The laptop's project, driven from this process."""
-    laptop.write(seconds=4)
-    monkeypatch.chdir(laptop.folder)
-    monkeypatch.setenv("PODCTL_EMULATOR_URL", laptop.cloud.base_url)
-    return Shell(laptop.folder, capsys)
-
-
 def lose(shell: Shell, *names: str) -> None:
     """Delete these of .podctl."""
     for name in names:
