@@ -9,8 +9,9 @@ from controller.cloud import base_url
 from controller.doctor import key_words
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.hindsight import Served, billing_since, post_before
-from controller.link import Link, endpoint_of
+from controller.link import Link
 from controller.loop import Outcome
+from controller.observe import endpoint_of
 from controller.overview import rental_of
 from controller.pod_records import RunOnPod, runs_on
 from controller.prospect import shape_of

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.clock import Clock
-from controller.clock import Clock
 from controller.errors import PodctlError
 from controller.order import Shape
 from controller.policy import Policy
