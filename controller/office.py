@@ -11,7 +11,7 @@ from functools import partial
 from controller import actions
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
-from controller.clock import Clock, SystemClock
+from controller.clock import Clock
 from controller.cloud import base_url, open_provider
 from controller.errors import Busy, PodctlError, Refused
 from controller.fieldwork import Fieldwork
@@ -29,6 +29,7 @@ from controller.perform import Hands
 from controller.policy import Policy
 from controller.progress_page import refresh
 from controller.project import Project
+from controller.provider_time import provider_clock
 from controller.providers import Provider
 from controller.rental import Rental, fold
 from controller.scene import pinned, unpinned
@@ -170,7 +171,7 @@ class Office:
 
         With `ending` the end itself is what was asked for, whatever became of the runs.
         """
-        clock = SystemClock()
+        clock = provider_clock(self.desk.provider, options.terminal.warn)
         view = View(options.terminal, clock)
         shop = self._workshop(lease, options, clock, view)
         site = Fieldwork(shop)

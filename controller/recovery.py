@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from controller.books import LeaseBooks
-from controller.clock import Clock, SystemClock
+from controller.clock import Clock
 from controller.project import Project
 from controller.providers import Provider
 from controller.remains import Remains
@@ -41,8 +41,8 @@ class Recovery:
     provider: Provider
     owner: Owner
     remains: Remains
+    clock: Clock
     found: Recovered = field(default_factory=Recovered)
-    clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.owner.connection, self.owner.epoch)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from controller import certificate, safekeeping
 from controller.certificate import Certificate
-from controller.clock import SystemClock
 from controller.project import Project
 from controller.providers import BillingRecord, Pod, PodStatus, Provider, ProviderError
 from controller.run_folder import Order, RunFolder
@@ -40,14 +39,13 @@ class Remains:
         return {run for run in runs if RUN.fullmatch(run)}
 
 
-def look(project: Project, provider: Provider) -> Remains:
+def look(project: Project, provider: Provider, now: float) -> Remains:
     """Raises ProviderError when the provider does not list its pods: then nothing may be done."""
     folders = [path.name for path in sorted(project.runs.glob("*")) if RUN.fullmatch(path.name)]
     found = {run: RunFolder(project.run_dir(run)).order() for run in folders}
     orders = {run: order for run, order in found.items() if order}
     locks = certificate.read_all(project.root)
     pods = provider.list()
-    now = SystemClock().wall()
     times = [
         *(pod.created_at for pod in pods if pod.created_at),
         *(one.started_at for one in locks.values()),

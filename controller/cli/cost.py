@@ -14,6 +14,8 @@ from controller.project import Project
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from controller.account import Account
 
 
@@ -33,9 +35,9 @@ def command(terminal: Terminal, csv_: bool, reconcile: bool) -> int:
     project.prepare()
     connection = open_database(project.database, readonly=True)
     try:
-        account = read_account(connection, project.budgets(), time.time())
         if reconcile:
-            return _reconcile(terminal, project, account)
+            return _reconcile(terminal, project, connection)
+        account = read_account(connection, project.budgets(), time.time())
     finally:
         connection.close()
     if terminal.json:
@@ -83,11 +85,17 @@ def _csv(terminal: Terminal, account: Account) -> None:
     terminal.data(text.getvalue(), end="")
 
 
-def _reconcile(terminal: Terminal, project: Project, account: Account) -> int:
-    from controller.account import compare
+def _reconcile(terminal: Terminal, project: Project, connection: sqlite3.Connection) -> int:
+    """By the provider's time: a wrong clock here must not choose what is compared."""
+    from controller.account import compare, read_account
+    from controller.provider_time import provider_clock
+    from state.ledger import Ledger
 
     provider = provider_of(project, terminal)
-    records = provider.billing(account.since - 3600.0, account.at + 3600.0)
+    now = provider_clock(provider, terminal.warn).wall()
+    account = read_account(connection, project.budgets(), now)
+    began = Ledger(connection).began() or now
+    records = provider.billing(min(began, now) - 3600.0, now + 3600.0)
     differences = compare(account, records)
     agrees = all(one.agrees for one in differences)
     if terminal.json:

@@ -30,6 +30,7 @@ def command(terminal: Terminal, source: str | None) -> int:
     gets what it lacks. Without .podctl/id_ed25519 no pod can be read: podctl gc ends it.
     """
     from controller.progress_page import refresh_if_possible
+    from controller.provider_time import provider_clock
     from controller.recovery import Recovery, recover
     from controller.remains import look
     from state import rescue
@@ -39,9 +40,10 @@ def command(terminal: Terminal, source: str | None) -> int:
     project.prepare()
     prepare = _successor(terminal, project, source)
     provider = provider_of(project, terminal)
-    remains = look(project, provider)
+    clock = provider_clock(provider, terminal.warn)
+    remains = look(project, provider, clock.wall())
     with acquire(project.state_dir, "import", prepare=prepare) as owner:
-        found = recover(Recovery(project, provider, owner, remains))
+        found = recover(Recovery(project, provider, owner, remains, clock))
         refresh_if_possible(project, owner, terminal.warn)
         if prepare is not None:
             owner.connection.close()
