@@ -6,6 +6,7 @@ dies next. Two processes may open one database; only the owner's epoch may write
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -24,6 +25,12 @@ QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms
 READER = 0  # the epoch of a connection that owns nothing: no fenced write accepts it
 BACKUPS = "backups"  # the folder of copies, beside the database
 NAME = "installation"  # the file that keeps the folder's random name, and that it had a database
+HINTS = {
+    "SQLITE_FULL": "free some disk space and run the command again",
+    "SQLITE_BUSY": "another podctl is writing; run the command again",
+    "SQLITE_READONLY": "the folder .podctl must be writable",
+    "SQLITE_IOERR": "look at the disk, then run the command again: nothing was half written",
+}
 
 
 def open_database(
@@ -34,17 +41,18 @@ def open_database(
     `readonly` refuses every write afterwards; it still rolls back what a killed writer left.
     The connection is in autocommit mode: `writing` begins and ends every transaction.
     """
-    private_folder(path.parent)
-    # Asked first: another process that is creating it right now writes these only afterwards.
-    lived = bool(kept_name(path.parent) or backups(path.parent / BACKUPS))
-    connection = _opened(path)
+    with translated(path):
+        private_folder(path.parent)
+        # Asked first: another process that is creating it right now writes these only afterwards.
+        lived = bool(kept_name(path.parent) or backups(path.parent / BACKUPS))
+        connection = _opened(path)
     try:
         with translated(path):
             if lived and _pragma(connection, "user_version") == 0:
                 raise damaged("it is gone or empty, and there was one", path)
             _migrate(connection, path, migrations, secrets.token_hex(8))
             connection.execute(f"PRAGMA query_only = {int(readonly)}")
-        _keep_name(path.parent, connection)
+            _keep_name(path.parent, connection)
     except BaseException:
         connection.close()
         raise
@@ -169,20 +177,18 @@ def _migrate(
 
 @contextmanager
 def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterator[None]:
-    """SQLite's errors as ours; those named in `damage` mean a damaged file here."""
+    """SQLite's and the system's errors as ours; those named in `damage` mean a damaged file."""
     where = f"{path}: " if path else "state: "
     try:
         yield
+    except OSError as error:
+        hint = HINTS["SQLITE_FULL"] if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise StateError(where + (error.strerror or str(error)), hint=hint) from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name in damage:
             raise damaged(str(error), path) from error
-        hints = {
-            "SQLITE_FULL": "free some disk space and run the command again",
-            "SQLITE_BUSY": "another podctl is writing; run the command again",
-            "SQLITE_READONLY": "the folder .podctl must be writable",
-        }
-        hint = next((text for start, text in hints.items() if name.startswith(start)), "")
+        hint = next((text for start, text in HINTS.items() if name.startswith(start)), "")
         raise StateError(where + str(error), hint=hint) from error
 
 
@@ -235,6 +241,11 @@ def backups(folder: Path) -> tuple[Path, ...]:
 
 def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
     """Write a compact, complete copy as `folder/state-<n>.db` and keep the newest `keep`."""
+    with translated():
+        return _backup(connection, folder, keep)
+
+
+def _backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Path:
     private_folder(folder)
     earlier = backups(folder)
     number = int(earlier[-1].stem.removeprefix("state-")) + 1 if earlier else 1
@@ -244,8 +255,7 @@ def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
     # Created first, empty and 0600: SQLite would use the umask.
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with translated():
-            connection.execute("VACUUM INTO ?", (str(beside),))
+        connection.execute("VACUUM INTO ?", (str(beside),))
         os.fsync(descriptor)
         os.replace(beside, target)
     finally:

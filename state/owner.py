@@ -72,13 +72,15 @@ def acquire(
     who builds one. Raises OwnedElsewhere when another process still drives after `wait_seconds`,
     StateError when the folder or its database cannot be used.
     """
-    private_folder(folder)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(folder / LOCK, flags, 0o600)
+    with translated(folder):
+        private_folder(folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(folder / LOCK, flags, 0o600)
     try:
         _lock(descriptor, folder, time.monotonic() + wait_seconds)
         me = Holder(os.getpid(), socket.gethostname(), time.time(), what)
-        write_atomically(folder / HOLDER, json.dumps(asdict(me)).encode() + b"\n")
+        with translated(folder):
+            write_atomically(folder / HOLDER, json.dumps(asdict(me)).encode() + b"\n")
         connection = open_database(prepare() if prepare else folder / DATABASE)
         try:
             epoch, before = _next_epoch(connection), _moved(connection, me.host)
