@@ -78,6 +78,11 @@ class Desk:
         except OwnedElsewhere as error:
             raise Busy(error.what, where=str(self.project.state_dir), hint=error.hint) from error
         with owner:
+            if owner.moved_from:
+                self.terminal.warn(
+                    f"this project was driven on {owner.moved_from} before: while a podctl still "
+                    "runs there, each pod goes to the one that came last"
+                )
             ensure_key(self.project.state_dir)
             yield Office.of(self, owner)
 
