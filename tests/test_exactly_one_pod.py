@@ -151,7 +151,7 @@ class FromTheIntent(OnePod):
 
 
 PHASES = (Phase.generate,)  # found is enough: what is broken on purpose needs no small example
-HISTORIES = settings(max_examples=60, stateful_step_count=15, derandomize=True, deadline=None)
+HISTORIES = settings(max_examples=40, stateful_step_count=15, derandomize=True, deadline=None)
 TestOnePod = OnePod.TestCase
 TestOnePod.settings = HISTORIES
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -179,6 +181,33 @@ def test_row_36_a_pod_that_cannot_be_read_is_left_for_later(laptop: Laptop, shel
 
 READERS = ("status --cached", "cost", "plan hello", "logs", "gc", "unlock hello")
 DRIVERS = ("run hello -y", "sync", "stop", "import")
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    """Whatever is created is open to all unless its maker says otherwise."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_the_state_is_nobody_elses_to_read(laptop: Laptop, shell: Shell) -> None:
+    """Without any umask: .podctl is 0700, and what it keeps of keys, journal and runs is 0600."""
+    laptop.job()
+    shell("run", "hello", "-y")
+    state = shell.project.state_dir
+    lose(shell, "state.db")
+    shell("import", "--from-backup")
+
+    assert state.stat().st_mode & 0o777 == 0o700
+    received = state / "runs" / "hello-0001" / "files"
+    open_to_others = [
+        path.relative_to(state).as_posix()
+        for path in state.rglob("*")
+        if path.is_file() and received not in path.parents and path.stat().st_mode & 0o077
+    ]
+    assert open_to_others == []
 
 
 @pytest.mark.parametrize("words", [*READERS, *DRIVERS])
