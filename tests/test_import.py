@@ -59,14 +59,13 @@ def assert_books_agree(shell: Shell, pods: int) -> None:
         assert abs(row["ledger_usd"] - row["billed_usd"]) < 0.01, row
 
 
-@pytest.mark.parametrize("gone", [("state.db",), ("state.db", "runs")], ids=["runs", "pod-asked"])
 def test_row_36_a_database_deleted_mid_run_is_rebuilt_and_the_job_comes_home(
-    laptop: Laptop, shell: Shell, gone: tuple[str, ...]
+    laptop: Laptop, shell: Shell
 ) -> None:
-    """Commands refuse and name `podctl import`, which finds pod and run again, also by the pod's
+    """Commands refuse and name `podctl import`, which finds pod and run again, here by the pod's
     own records alone; `podctl sync` brings all home, and the rebuilt ledger is the bill."""
     pod = detached(laptop, shell)
-    lose(shell, *gone)
+    lose(shell, "state.db", "runs")
     shell("run", "hello", "-y", expect=1)
     assert "podctl import" in shell.err
 
@@ -75,6 +74,24 @@ def test_row_36_a_database_deleted_mid_run_is_rebuilt_and_the_job_comes_home(
 
     assert found["pods"] == {pod: ["hello-0001"]}
     assert len(laptop.cloud.state()["pods"]) == 1
+    assert_came_home(laptop, shell)
+
+
+def test_row_36_a_pod_that_was_stopped_meanwhile_is_known_by_what_its_run_left_here(
+    laptop: Laptop, shell: Shell
+) -> None:
+    """Nobody came, so the guard stopped it, and it cannot be asked: order.json says what is on it,
+    the bill what it cost; sync starts it again and brings all home."""
+    pod = detached(laptop, shell)
+    until(lambda: list(laptop.cloud.state_dir.rglob("runs/hello-0001/exit.json")), 90)
+    laptop.cloud.api("POST", f"/v2/pods/{pod}/action", {"action": "stop"})
+    until(lambda: (laptop.cloud.pod(pod) or {})["status"] == "EXITED", 60)
+    lose(shell, "state.db")
+
+    found = shell.json("import")
+    shell("sync")
+
+    assert found["pods"] == {pod: ["hello-0001"]}
     assert_came_home(laptop, shell)
 
 
