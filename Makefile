@@ -63,7 +63,7 @@ $(VENV)/bin/python:
 
 # What pip cannot bring. With root on Debian it is installed; elsewhere it is said. Only venv is
 # indispensable: without sshd the emulator's pods use an embedded server, nothing of ours needs
-# rsync (the benchmarks compare with it), and without strace the crash sweep leaves system calls out.
+# rsync (the benchmarks compare with it), and without strace and faketime some tests are skipped.
 system:
 	@want=""; PATH="$$PATH:/usr/sbin:/sbin"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || want="$$want python3-venv"; \
@@ -71,6 +71,7 @@ system:
 	command -v ssh >/dev/null || want="$$want openssh-client"; \
 	command -v rsync >/dev/null || want="$$want rsync"; \
 	command -v strace >/dev/null || want="$$want strace"; \
+	command -v faketime >/dev/null || want="$$want faketime"; \
 	test -n "$$want" || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing:$$want"; \

@@ -44,7 +44,6 @@ class Account:
     """Everything `podctl cost` shows."""
 
     at: float
-    since: float  # when this project first rented; `at` when it never did
     stages: tuple[Entry, ...]
     pods: tuple[Entry, ...]
     total: Entry
@@ -69,11 +68,9 @@ def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -
     estimates = [row.estimate_usd for row in stages]
     known = [one for one in estimates if one is not None]
     total = _entry("total", whole, sum(known) if len(known) == len(estimates) else None)
-    leases = journal.leases()
     limit = budgets.project_usd
     return Account(
         at=now,
-        since=leases[0].at if leases else now,
         stages=stages,
         pods=pods,
         total=total,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller import order
+from controller.edits import check_provider, edits
 from controller.errors import NotFound, PodctlError
-from controller.office import Desk
+from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
 from controller.progress_page import refresh
 from controller.project import Project
 from controller.readiness import check_ready, unlocked
 from controller.rental import Step
 from controller.stages import ALL, select
+from state.journal import Lease
 
 
 def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> None:
@@ -31,7 +33,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         ]
         carried = {name for lease in begun for name in office.stages_of(lease)}
         for lease in begun:
-            office.drive(lease, options)
+            _carry_on(office, lease, options)
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if rest or not begun:
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
@@ -57,13 +59,21 @@ def sync(project: Project, options: RunOptions) -> None:
         failed: PodctlError | None = None
         for lease in leases:
             try:
-                office.drive(lease, options)
+                _carry_on(office, lease, options)
             except PodctlError as error:
                 failed = failed or error
                 options.terminal.warn(error.what)
         refresh(project, office.journal, office.ledger)
         if failed:
             raise failed
+
+
+def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
+    """Drive what was begun as it was begun; what was edited since is told."""
+    check_provider(lease, office.desk.provider.name)
+    for line in edits(office.desk.project, office.journal, lease):
+        options.terminal.warn(line)
+    office.drive(lease, options)
 
 
 def stop(project: Project, stage: str | None, options: StopOptions) -> None:
@@ -78,6 +88,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> None:
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
         for lease in leases:
+            check_provider(lease, desk.provider.name)
             wish = {"disposal": _disposal(project, options), "abandon": options.abandon}
             office.journal.note(lease.id, Step.STOP, wish)
             office.drive(lease, RunOptions(options.terminal, yes=options.yes), ending=True)

@@ -11,7 +11,7 @@ from typing import Any
 from controller import order, plan_so_far, snapshot
 from controller.errors import UsageError
 from controller.names import STAGING
-from controller.run_folder import SAMPLES, RunFolder
+from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import upload_code, upload_work
 from controller.workshop import Workshop
@@ -35,6 +35,7 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     sent = _with_earlier(inputs, shop, run)
     code = upload_code(session, layout.root)
     folder = RunFolder(shop.project.run_dir(run))
+    _keep_order(shop, run, code, folder)
     written = extras(stage) | {plan_so_far.PATH: _so_far(shop, run, folder)}
     report = upload_work(session, layout, run, sent, written, code=code)
     folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in inputs.files)
@@ -43,6 +44,14 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
         f"{report.bytes_sent / 1e6:.2f} MB"
     )
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
+
+
+def _keep_order(shop: Workshop, run: str, code: str, folder: RunFolder) -> None:
+    """Before the job can exist: without the database, `podctl import` finds it by this."""
+    row, pod = shop.journal.run(run), shop.rental().pod
+    assert row is not None
+    assert pod is not None
+    folder.keep_order(Order(row.lease, pod, code, row.at, row.spec))
 
 
 def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:

@@ -39,6 +39,8 @@ class Fieldwork:
     def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
         session = self.shop.link.reach(pod, endpoint)
         layout = session.layout(self.shop.shape.mount)
+        if not self.shop.rental().stop:  # what the user ends is ended, whoever else drives it
+            self.shop.link.claim.hold(session, layout, pod)
         if run.uploaded_to != pod:
             return Contact(True, guard=guard_report(session, layout))
         agent = AgentClient(session, layout, run.code)

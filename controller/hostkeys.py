@@ -123,6 +123,11 @@ class PinnedKeys:
         _write(self.store, [(a, k) for a, k in _read(self.store) if a != self.alias])
 
 
+def pinned_pods(store: Path) -> tuple[str, ...]:
+    """Every pod whose host key is or was pinned: those that were reached from here."""
+    return tuple(dict.fromkeys(alias.removeprefix("podctl-") for alias, _ in _read(store)))
+
+
 def _read(store: Path) -> list[tuple[str, HostKey]]:
     try:
         lines = store.read_text("utf-8").splitlines()

@@ -13,6 +13,7 @@ from controller.hostkeys import (
     log_fingerprints,
     write_ssh_config,
 )
+from controller.pod_claim import PodClaim
 from controller.project import Project
 from controller.providers import Endpoint, Provider, ProviderError
 
@@ -30,6 +31,7 @@ class Link:
         self._project = project
         self._provider = provider
         self._stage = stage
+        self.claim = PodClaim()
         self._session: Session | None = None
         self._reached: tuple[str, Endpoint] | None = None
 

@@ -13,7 +13,7 @@ from typing import Any
 from controller import actions
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
-from controller.clock import Clock, SystemClock
+from controller.clock import Clock
 from controller.cloud import base_url, open_provider
 from controller.cost import Budget
 from controller.errors import Busy, PodctlError, Refused
@@ -32,6 +32,7 @@ from controller.perform import Hands
 from controller.policy import Policy
 from controller.progress_page import refresh
 from controller.project import Project
+from controller.provider_time import provider_clock
 from controller.providers import Provider
 from controller.rental import Rental, fold
 from controller.scene import pinned, unpinned
@@ -80,6 +81,11 @@ class Desk:
         except OwnedElsewhere as error:
             raise Busy(error.what, where=str(self.project.state_dir), hint=error.hint) from error
         with owner:
+            if owner.moved_from:
+                self.terminal.warn(
+                    f"this project was driven on {owner.moved_from} before: while a podctl still "
+                    "runs there, each pod goes to the one that came last"
+                )
             ensure_key(self.project.state_dir)
             yield Office.of(self, owner)
 
@@ -178,7 +184,7 @@ class Office:
 
         With `ending` the end itself is what was asked for, whatever became of the runs.
         """
-        clock = SystemClock()
+        clock = provider_clock(self.desk.provider, options.terminal.warn)
         view = View(options.terminal, clock)
         shop = self._workshop(lease, options, clock, view)
         site = Fieldwork(shop)

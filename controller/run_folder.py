@@ -13,8 +13,20 @@ from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
 from state.durable import write_atomically
 
+ORDER = "order.json"
 SAMPLES = "samples.jsonl"  # what the pod was busy with; same name on both sides
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a run was begun as, and where: enough to find it again without the database."""
+
+    lease: str
+    pod: str
+    code: str  # sha256 of the remote package on that pod
+    at: float  # when the run was opened, Unix seconds
+    spec: dict[str, Any]  # as the journal pins it
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,18 @@ class RunFolder:
         try:
             return contract.load(kind, (self.root / name).read_bytes())
         except (OSError, ContractError):
+            return None
+
+    def keep_order(self, order: Order) -> None:
+        self.keep(ORDER, json.dumps(asdict(order), sort_keys=True).encode() + b"\n")
+
+    def order(self) -> Order | None:
+        """None when it is not here or cannot be read."""
+        try:
+            found = json.loads((self.root / ORDER).read_bytes())
+            named = {name: str(found[name]) for name in ("lease", "pod", "code")}
+            return Order(**named, at=float(found["at"]), spec=dict(found["spec"]))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep_inputs(self, entries: Iterable[FileEntry]) -> None:

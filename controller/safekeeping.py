@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import stat
@@ -162,6 +163,30 @@ def _chmod(path: Path, mode: int) -> None:
             path.chmod(mode)
     except FileNotFoundError:
         return
+
+
+@dataclass(frozen=True)
+class Archived:
+    """A lock that was ended by `unlock`."""
+
+    stage: str
+    run: str
+    sha256: str  # of its certificate
+    reason: str
+
+
+def archived(root: Path) -> tuple[Archived, ...]:
+    """Every lock that was ended, as far as its file can be read."""
+    found = []
+    for path in sorted((root / FOLDER / ARCHIVE).glob("*.json")):
+        try:
+            document = json.loads(path.read_bytes())
+            lock = document["certificate"]
+            named = (lock["stage"], lock["run"], lock["sha256"], document["reason"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+        found.append(Archived(*map(str, named)))
+    return tuple(found)
 
 
 def archive(root: Path, stage: str, reason: str, now: float) -> Path:

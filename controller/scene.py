@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.clock import Clock
+from controller.errors import PodctlError
 from controller.order import Shape
 from controller.policy import Policy
 from controller.providers import Provider
@@ -93,7 +94,14 @@ def pinned(stage: Stage, shape: Shape) -> dict[str, Any]:
 
 
 def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
-    """Back from the journal."""
-    shape = dict(spec["shape"])
-    shape["data_centers"] = tuple(shape["data_centers"])
-    return Stage.model_validate(spec["stage"]), Shape(**shape)
+    """Back from the journal. Raises PodctlError for what another version of podctl pinned."""
+    try:
+        shape = dict(spec["shape"])
+        shape["data_centers"] = tuple(shape["data_centers"])
+        return Stage.model_validate(spec["stage"]), Shape(**shape)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PodctlError(
+            "the run was begun by another version of podctl, which asked for what this one lacks",
+            cause=str(error).splitlines()[0],
+            hint="carry it on with that version",
+        ) from error

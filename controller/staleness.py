@@ -46,7 +46,7 @@ def _parameters(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     for name in sorted({*stage.parameters, *lock.parameters}):
         was, now = lock.parameters.get(name), stage.parameters.get(name)
         if was != now:
-            text = f"parameter {name} was {_shown(was)}, is {_shown(now)}"
+            text = f"parameter {name} was {shown(was)}, is {shown(now)}"
             yield Difference("parameter", text)
 
 
@@ -110,6 +110,7 @@ def downstream(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
     return tuple(one for one in stages if one in reached and one != name)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in one short piece."""
     text = "not set" if value is None else repr(value)
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

@@ -12,7 +12,6 @@ from controller.cost import HOURS_PER_MONTH, parked_usd_per_day, running_disk_ra
 from controller.providers import Pod, PodStatus
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import installation
-from state.interval import Interval, milliseconds, nano_per_hour
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from controller.project import Project
     from jobs.stage import Stage
     from state.journal import Journal
-    from state.ledger import Ledger
 
 NONCE = re.compile(r"[0-9a-f]{16}")
 
@@ -99,58 +97,42 @@ def _stage_of(name: str, nonce: str | None) -> str:
     return found[1] if found else ""
 
 
-def post(ledger: Ledger, pod: Pod, stray: Stray, now: float) -> None:
-    """Write down what a pod cost that no run followed, before it is ended."""
-    begin = pod.created_at or pod.started_at or now
-    rates = {
-        "compute": pod.usd_per_hour,
-        "disk": running_disk_rate(pod.disk_gb, pod.volume_gb),
-    }
-    if ledger.intervals(pod_id=pod.id):
-        ledger.close_all(pod.id, now, "gc")
-        return
-    ledger.record(
-        Interval(
-            0,
-            pod.id,
-            stray.lease or "gc",
-            None,
-            stray.stage or "gc",
-            kind,
-            nano_per_hour(rate),
-            "provider" if kind == "compute" else "list-price",
-            milliseconds(begin),
-            milliseconds(max(begin, now)),
-            "gc",
-        )
-        for kind, rate in rates.items()
-        if rate > 0
-    )
-
-
-def adopt(journal: Journal, project: Project, stage: Stage, pod: Pod, api_base: str) -> str:
-    """A new run of `stage` that has `pod`: as if its create had never been answered.
+def claim(journal: Journal, lease: str, number: int, pod: Pod) -> None:
+    """`pod` is generation `number` of `lease`: as if its create had never been answered.
 
     The next observation finds the pod by its nonce, which is how a crash is recovered from too.
-    Returns the run. Its pod is parked at the end, never terminated: older files may be on it.
     """
-    from controller.prospect import shape_of
     from controller.rental import Step
-    from controller.scene import pinned
 
-    lease = journal.open_lease(
+    journal.note(lease, Step.GENERATION, {"number": number, "nonce": pod.nonce})
+    offer = {"offer": pod.gpu or "cpu", "usd_per_hour": pod.usd_per_hour}
+    journal.intent(lease, Step.CREATE, offer)
+
+
+def found_lease(journal: Journal, project: Project, on_success: str, on_failure: str) -> str:
+    """A lease for a pod that is there already: it never rents another one."""
+    return journal.open_lease(
         {
             "cap_usd": project.budgets().run_usd,
             "adopted": True,
-            "on_success": "park",
-            "on_failure": "park",
+            "on_success": on_success,
+            "on_failure": on_failure,
             "settle": project.config.pod.settle_seconds,
             "boot": project.config.pod.boot_minutes * 60.0,
             "provider": project.config.project.provider,
         }
     )
+
+
+def adopt(journal: Journal, project: Project, stage: Stage, pod: Pod, api_base: str) -> str:
+    """A new run of `stage` that has `pod`. Returns the run.
+
+    Its pod is parked at the end, never terminated: older files may be on it.
+    """
+    from controller.prospect import shape_of
+    from controller.scene import pinned
+
+    lease = found_lease(journal, project, "park", "park")
     run = journal.open_run(lease, stage.name, pinned(stage, shape_of(project, api_base)))
-    journal.note(lease, Step.GENERATION, {"number": 1, "nonce": pod.nonce})
-    offer = {"offer": pod.gpu or "cpu", "usd_per_hour": pod.usd_per_hour}
-    journal.intent(lease, Step.CREATE, offer)
+    claim(journal, lease, 1, pod)
     return run

@@ -6,21 +6,31 @@ dies next. Two processes may open one database; only the owner's epoch may write
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import secrets
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from state.durable import private_folder, refuse_foreign, sync_folder
+from state.durable import private_folder, refuse_foreign, sync_folder, write_atomically
 from state.errors import Damaged, Fenced, Newer, StateError
 from state.schema import APPLICATION_ID, MIGRATIONS
 
 BUSY_SECONDS = 10.0
 QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms
 READER = 0  # the epoch of a connection that owns nothing: no fenced write accepts it
+BACKUPS = "backups"  # the folder of copies, beside the database
+NAME = "installation"  # the file that keeps the folder's random name, and that it had a database
+HINTS = {
+    "SQLITE_FULL": "free some disk space and run the command again",
+    "SQLITE_BUSY": "another podctl is writing; run the command again",
+    "SQLITE_READONLY": "the folder .podctl must be writable",
+    "SQLITE_IOERR": "look at the disk, then run the command again: nothing was half written",
+}
 
 
 def open_database(
@@ -31,7 +41,34 @@ def open_database(
     `readonly` refuses every write afterwards; it still rolls back what a killed writer left.
     The connection is in autocommit mode: `writing` begins and ends every transaction.
     """
-    private_folder(path.parent)
+    with translated(path):
+        private_folder(path.parent)
+        # Asked first: another process that is creating it right now writes these only afterwards.
+        lived = bool(kept_name(path.parent) or backups(path.parent / BACKUPS))
+        connection = _opened(path)
+    try:
+        with translated(path):
+            if lived and _pragma(connection, "user_version") == 0:
+                raise damaged("it is gone or empty, and there was one", path)
+            _migrate(connection, path, migrations, secrets.token_hex(8))
+            connection.execute(f"PRAGMA query_only = {int(readonly)}")
+            _keep_name(path.parent, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def begin_database(path: Path, name: str) -> sqlite3.Connection:
+    """A new database under the name of a lost one, which the pods carry. Raises StateError."""
+    connection = _opened(path)
+    with translated(path):
+        _migrate(connection, path, MIGRATIONS, name or secrets.token_hex(8))
+    return connection
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection to the file, configured and checked, whatever its version."""
     unclean = _leftover_journal(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     refuse_foreign(path)
@@ -41,13 +78,25 @@ def open_database(
         with translated(path, damage=("SQLITE_ERROR",)):
             _configure(connection)
             _check(connection, path, thorough=unclean or path.stat().st_size < QUICK_CHECK_BYTES)
-        with translated(path):
-            _migrate(connection, path, migrations)
-            connection.execute(f"PRAGMA query_only = {int(readonly)}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def kept_name(folder: Path) -> str:
+    """The random name of the state folder as its own file has it; empty when there is none."""
+    try:
+        found = (folder / NAME).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return found if re.fullmatch(r"[0-9a-f]{16}", found) else ""
+
+
+def _keep_name(folder: Path, connection: sqlite3.Connection) -> None:
+    """So that a lost database is noticed, and its successor still knows our pods."""
+    if not (folder / NAME).exists():
+        write_atomically(folder / NAME, f"{installation(connection)}\n".encode())
 
 
 def _leftover_journal(path: Path) -> bool:
@@ -81,16 +130,20 @@ def _check(connection: sqlite3.Connection, path: Path, *, thorough: bool) -> Non
         return
     answer = connection.execute("PRAGMA quick_check(3)").fetchall()
     if answer != [("ok",)]:
-        raise _damaged(path, "; ".join(str(row[0]) for row in answer))
+        raise damaged("; ".join(str(row[0]) for row in answer), path)
 
 
-def _damaged(path: Path, detail: str) -> Damaged:
-    copies = backups(path.parent / "backups")
-    newest = f"the newest copy is {copies[-1]}" if copies else "there is no copy of it yet"
-    return Damaged(
-        f"{path} is damaged: {detail}",
-        hint=f"{newest}; look at the provider's list of pods before putting it back",
-    )
+def damaged(detail: str, path: Path | None = None) -> Damaged:
+    """The error that names the one command which puts it right."""
+    where = str(path) if path else "the state"
+    copies = backups(path.parent / BACKUPS) if path else ()
+    hint = "podctl import builds it anew from the provider's pods, .podctl/runs and locks/"
+    if copies:
+        hint = (
+            f"podctl import --from-backup puts {copies[-1]} back and asks the provider what was"
+            " rented since; podctl import --anew begins without it"
+        )
+    return Damaged(f"{where} is damaged: {detail}", hint=hint)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -99,21 +152,19 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 
 def _migrate(
-    connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]]
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]], name: str
 ) -> None:
     version = _pragma(connection, "user_version")
     if version == len(migrations):
         return
-    if version == 0 and backups(path.parent / "backups"):
-        raise _damaged(path, "it is empty, and there are copies of what it held")
     if 0 < version < len(migrations):
-        backup(connection, path.parent / "backups")
+        backup(connection, path.parent / BACKUPS)
     for number in range(version + 1, len(migrations) + 1):
         with _transaction(connection):
             # Asked again inside the transaction: another process may have just done it.
             if _pragma(connection, "user_version") < number:
                 for statement in migrations[number - 1]:
-                    connection.execute(statement)
+                    connection.execute(statement, {"installation": name})
                 connection.execute(f"PRAGMA user_version = {number}")
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     version = _pragma(connection, "user_version")
@@ -126,20 +177,18 @@ def _migrate(
 
 @contextmanager
 def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterator[None]:
-    """SQLite's errors as ours; those named in `damage` mean a damaged file here."""
+    """SQLite's and the system's errors as ours; those named in `damage` mean a damaged file."""
     where = f"{path}: " if path else "state: "
     try:
         yield
+    except OSError as error:
+        hint = HINTS["SQLITE_FULL"] if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise StateError(where + (error.strerror or str(error)), hint=hint) from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name in damage:
-            raise _damaged(path, str(error)) if path else Damaged(where + str(error)) from error
-        hints = {
-            "SQLITE_FULL": "free some disk space and run the command again",
-            "SQLITE_BUSY": "another podctl is writing; run the command again",
-            "SQLITE_READONLY": "the folder .podctl must be writable",
-        }
-        hint = next((text for start, text in hints.items() if name.startswith(start)), "")
+            raise damaged(str(error), path) from error
+        hint = next((text for start, text in HINTS.items() if name.startswith(start)), "")
         raise StateError(where + str(error), hint=hint) from error
 
 
@@ -192,6 +241,11 @@ def backups(folder: Path) -> tuple[Path, ...]:
 
 def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
     """Write a compact, complete copy as `folder/state-<n>.db` and keep the newest `keep`."""
+    with translated():
+        return _backup(connection, folder, keep)
+
+
+def _backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Path:
     private_folder(folder)
     earlier = backups(folder)
     number = int(earlier[-1].stem.removeprefix("state-")) + 1 if earlier else 1
@@ -201,8 +255,7 @@ def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
     # Created first, empty and 0600: SQLite would use the umask.
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with translated():
-            connection.execute("VACUUM INTO ?", (str(beside),))
+        connection.execute("VACUUM INTO ?", (str(beside),))
         os.fsync(descriptor)
         os.replace(beside, target)
     finally:

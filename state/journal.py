@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from state.database import READER, translated, writing
+from state.database import READER, damaged, translated, writing
 from state.errors import StateError
 from state.scrub import encoded, masked
 
 Data = Mapping[str, object]
 STAGE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+RUN = re.compile(rf"({STAGE.pattern})-([0-9]{{4,9}})")  # a stage and the number of its attempt
 
 _OP = "SELECT seq, at, lease, run, step, phase, of, data, epoch FROM op "
 _LEASE = "SELECT id, at, data, closed_at, outcome FROM lease "
@@ -92,7 +93,7 @@ class Journal:
                 (number, lease, self.clock(), text, self.epoch),
             )
             for stage, spec in wanted:
-                self._insert_run(lease, stage, spec)
+                self._next_run(lease, stage, spec)
         return lease
 
     def close_lease(self, lease: str, outcome: str) -> None:
@@ -108,17 +109,31 @@ class Journal:
         """A new attempt at `stage` on `lease`; `spec` is pinned."""
         name, text = _stage(stage), encoded(spec)
         with writing(self.connection, self.epoch):
-            return self._insert_run(lease, name, text)
+            return self._next_run(lease, name, text)
 
-    def _insert_run(self, lease: str, stage: str, spec: str) -> str:
+    def _next_run(self, lease: str, stage: str, spec: str) -> str:
         number = self._next("SELECT max(number) FROM run WHERE stage = ?", (stage,))
         run = f"{stage}-{number:04}"
+        self._insert_run(run, stage, number, lease, self.clock(), spec)
+        return run
+
+    def restore_run(self, lease: str, run: str, spec: Data, at: float) -> None:
+        """A run that was begun under another database, by its own name; later ones count on."""
+        named = RUN.fullmatch(run)
+        if named is None:
+            raise StateError(f"{run!r} is no name of a run")
+        text = encoded(spec)
+        with writing(self.connection, self.epoch):
+            self._insert_run(run, named[1], int(named[2]), lease, at, text)
+
+    def _insert_run(
+        self, run: str, stage: str, number: int, lease: str, at: float, spec: str
+    ) -> None:
         self.connection.execute(
             "INSERT INTO run (id, stage, number, lease, at, spec, epoch)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (run, stage, number, lease, self.clock(), spec, self.epoch),
+            (run, stage, number, lease, at, spec, self.epoch),
         )
-        return run
 
     def finish_run(self, run: str, outcome: str, data: Data | None = None) -> None:
         """Once; StateError when it is finished or unknown."""
@@ -231,8 +246,11 @@ def _stage(name: str) -> str:
 
 
 def _decoded(row: tuple[Any, ...], *places: int) -> list[Any]:
-    """The row with its JSON columns as objects."""
-    return [json.loads(x or "{}") if i in places else x for i, x in enumerate(row)]
+    """The row with its JSON columns as objects. Raises Damaged."""
+    try:
+        return [json.loads(x or "{}") if i in places else x for i, x in enumerate(row)]
+    except ValueError as error:
+        raise damaged(f"{row[0]}: {error}") from error
 
 
 def _exactly_one(changed: sqlite3.Cursor, what: str) -> None:

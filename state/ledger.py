@@ -154,6 +154,12 @@ class Ledger:
         where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
         return self._select(where + "ORDER BY id", *chosen.values())
 
+    def began(self) -> float | None:
+        """When the first interval began, Unix seconds; None when there is none. Reads all rows."""
+        with translated():
+            (first,) = self.connection.execute("SELECT min(started_ms) FROM interval").fetchone()
+        return None if first is None else first / 1000
+
     def by_stage(self, now: float) -> tuple[Total, ...]:
         """Sums per stage and kind, open intervals counted until `now`."""
         return self._totals("stage", now)

@@ -12,6 +12,7 @@ import os
 import socket
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +20,13 @@ from types import TracebackType
 from state.database import open_database, translated, unfenced
 from state.durable import private_folder, write_atomically
 from state.errors import Holder, OwnedElsewhere
+from state.sightings import Sightings
 
 LOCK = "owner.lock"
 HOLDER = "owner.json"
 DATABASE = "state.db"
 NAMED_SECONDS = 2.0  # within which a new owner has written down who it is
+DRIVER = "driver"  # the subject of the sighting that says where it was driven last
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Owner:
     holder: Holder
     connection: sqlite3.Connection
     epoch: int
+    moved_from: str  # the host that drove before, when it was another one; else empty
     _descriptor: int
 
     def close(self) -> None:
@@ -57,22 +61,31 @@ class Owner:
         self.close()
 
 
-def acquire(folder: Path, what: str, wait_seconds: float = 0.0) -> Owner:
+def acquire(
+    folder: Path,
+    what: str,
+    wait_seconds: float = 0.0,
+    prepare: Callable[[], Path] | None = None,
+) -> Owner:
     """Become the owner of `folder` (a project's .podctl), for `what` as shown to others.
 
-    Raises OwnedElsewhere when another process still drives after `wait_seconds`, StateError when
-    the folder or its database cannot be used.
+    `prepare` is called once nobody else drives, and names another database than state.db: for
+    who builds one. Raises OwnedElsewhere when another process still drives after `wait_seconds`,
+    StateError when the folder or its database cannot be used.
     """
-    private_folder(folder)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(folder / LOCK, flags, 0o600)
+    with translated(folder):
+        private_folder(folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(folder / LOCK, flags, 0o600)
     try:
         _lock(descriptor, folder, time.monotonic() + wait_seconds)
         me = Holder(os.getpid(), socket.gethostname(), time.time(), what)
-        write_atomically(folder / HOLDER, json.dumps(asdict(me)).encode() + b"\n")
-        connection = open_database(folder / DATABASE)
+        with translated(folder):
+            write_atomically(folder / HOLDER, json.dumps(asdict(me)).encode() + b"\n")
+        connection = open_database(prepare() if prepare else folder / DATABASE)
         try:
-            return Owner(folder, me, connection, _next_epoch(connection), descriptor)
+            epoch, before = _next_epoch(connection), _moved(connection, me.host)
+            return Owner(folder, me, connection, epoch, before, descriptor)
         except BaseException:
             connection.close()
             raise
@@ -111,6 +124,16 @@ def _next_epoch(connection: sqlite3.Connection) -> int:
     with translated():
         (epoch,) = connection.execute("SELECT epoch FROM owner").fetchone()
     return int(epoch)
+
+
+def _moved(connection: sqlite3.Connection, here: str) -> str:
+    """Where this state was driven before, when that was elsewhere: it may have been copied."""
+    sightings = Sightings(connection)
+    before = sightings.last(DRIVER)
+    host = str(before.data.get("host", "")) if before else ""
+    if host != here:
+        sightings.see(DRIVER, "owner", {"host": here})
+    return host if host != here else ""
 
 
 def holder(folder: Path) -> Holder | None:

@@ -18,7 +18,7 @@ _OWNER = (
     ) STRICT
     """,
     # Epoch 0 stays free: it is what a reader carries, and it never matches.
-    "INSERT INTO owner VALUES (1, 1, lower(hex(randomblob(8))))",
+    "INSERT INTO owner VALUES (1, 1, :installation)",
     """
     CREATE TRIGGER owner_grows BEFORE UPDATE ON owner
     WHEN NEW.epoch <= OLD.epoch OR NEW.installation IS NOT OLD.installation

@@ -6,11 +6,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from controller.providers.emulator.settings import EmulatorSettings
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
 from tests.laptop import Laptop
 from tests.pod_side import PodSide
+from tests.shell import Shell
+
+# The same examples in every run, and none that fails because the machine is busy.
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +66,14 @@ def pod(tmp_path: Path) -> Iterator[PodSide]:
 def laptop(tmp_path: Path, cloud: EmulatedCloud) -> Laptop:
     """A project folder whose provider is the embedded cloud; `write` makes its one stage."""
     return Laptop(tmp_path / "project", cloud)
+
+
+@pytest.fixture
+def shell(
+    laptop: Laptop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Shell:
+    """The laptop's project with a job of 4 seconds, driven from this process."""
+    laptop.write(seconds=4)
+    monkeypatch.chdir(laptop.folder)
+    monkeypatch.setenv("PODCTL_EMULATOR_URL", laptop.cloud.base_url)
+    return Shell(laptop.folder, capsys)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 
 from controller.cli.entry import run
 from controller.doctor import public_key
-from controller.project import Project
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import installation, open_database
 from state.journal import Journal
@@ -23,29 +21,9 @@ from state.owner import acquire
 from state.sightings import Sightings
 from tests.emulated_cloud import EmulatedCloud, until
 from tests.laptop import Laptop
+from tests.shell import Shell
 
 NONCE = "0123456789abcdef"
-
-
-class Shell:
-    """podctl in this process, in one project folder, without a terminal."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.project = Project(folder)
-        self._capsys = capsys
-        self.err = ""
-
-    def __call__(self, *words: str, expect: int = 0) -> str:
-        """What the command says on stdout."""
-        self._capsys.readouterr()
-        code = run(words)
-        shown = self._capsys.readouterr()
-        self.err = shown.err
-        assert code == expect, f"{code}\n{shown.out}\n{shown.err}"
-        return shown.out
-
-    def json(self, *words: str, expect: int = 0) -> Any:
-        return json.loads(self(*words, "--json", expect=expect))
 
 
 @pytest.fixture

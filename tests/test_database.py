@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -127,7 +128,7 @@ def test_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 30, 4096 + 3, 3 * 4096 + 5])
-def test_damage_is_found_at_opening(path: Path, offset: int) -> None:
+def test_row_36_damage_is_found_at_opening(path: Path, offset: int) -> None:
     """Overwritten bytes are reported as damage, with the newest copy named, and nothing else."""
     connection = open_database(path)
     copy = backup(connection, path.parent / "backups")
@@ -142,16 +143,46 @@ def test_damage_is_found_at_opening(path: Path, offset: int) -> None:
         assert str(copy) in caught.value.hint
 
 
-def test_lost_database_is_not_begun_anew(path: Path) -> None:
-    """A state.db that is gone while copies of it are there is damage: pods may depend on it."""
+@pytest.mark.parametrize("copied", [True, False])
+def test_row_36_a_lost_database_is_not_begun_anew(path: Path, copied: bool) -> None:
+    """A state.db that is gone is damage, with copies and without: pods may depend on it."""
     connection = open_database(path)
-    backup(connection, path.parent / "backups")
+    if copied:
+        backup(connection, path.parent / "backups")
     connection.close()
     path.unlink()
 
     for _ in range(2):
-        with pytest.raises(Damaged, match="copies"):
+        with pytest.raises(Damaged, match="gone or empty"):
             open_database(path)
+
+
+def test_row_36_a_flipped_bit_is_refused_or_does_no_harm(path: Path) -> None:
+    """One bit, anywhere in the file: the next command names `podctl import`, or all can be read."""
+    connection = open_database(path)
+    journal = Journal(connection, 1)
+    for number in range(12):
+        lease = journal.open_lease({"number": number})
+        run = journal.open_run(lease, "stage1c", {"stage": {"hours": 1.5}})
+        journal.done(journal.intent(lease, "upload", run=run), {"pod": "p" * 200})
+    connection.close()
+    sound = path.read_bytes()
+    hints = []
+    for place in range(0, len(sound), len(sound) // 149):
+        flipped = bytearray(sound)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            journal = Journal(open_database(path, readonly=True))
+            records = [journal.ops(one.id) for one in journal.leases()], journal.runs()
+            journal.connection.close()
+        except StateError as error:
+            hints.append(error.hint)
+        else:
+            assert len(records[0]) == 12
+
+    assert len(hints) > 10
+    assert all(re.search("podctl import|move|newer", hint) for hint in hints)
 
 
 def test_text_file_is_damage(path: Path) -> None:
@@ -192,7 +223,7 @@ def test_migration_keeps_what_was_written(path: Path) -> None:
     assert pragma(migrated, "user_version") == 2
 
 
-def test_copies_are_complete_and_only_the_newest_stay(path: Path) -> None:
+def test_row_36_copies_are_complete_and_only_the_newest_stay(path: Path) -> None:
     """Each copy opens with what was there at its time; five stay, all of them 0600."""
     connection = open_database(path)
     journal = Journal(connection, 1)

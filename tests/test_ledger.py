@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -175,9 +176,15 @@ def test_closed_interval_is_never_changed(owner: Owner, ledger: Ledger) -> None:
     begin(ledger)
     ledger.close_all("p1", 2000.0, "provider")
 
-    for change in ("ended_ms = 9", "ended_ms = NULL, end_source = NULL", "nano_per_hour = 1"):
+    changes = ("ended_ms = 9", "ended_ms = NULL, end_source = NULL", "nano_per_hour = 1")
+    for statement in (
+        *(f"UPDATE interval SET {change}" for change in changes),
+        "DELETE FROM interval",
+        "REPLACE INTO interval SELECT id, pod_id, lease, run, stage, kind, 1, rate_source,"
+        " started_ms, ended_ms, end_source FROM interval",
+    ):
         with pytest.raises(sqlite3.IntegrityError):
-            owner.connection.execute(f"UPDATE interval SET {change}")
+            owner.connection.execute(statement)
 
 
 @pytest.mark.parametrize("query", [module._SUMS_OF_ALL, module._SUMS_OF_ONE])
@@ -287,3 +294,41 @@ def test_sums_are_exact(history: list[tuple[Any, ...]], now: float) -> None:
         for kind in ("compute", "disk", "parked-disk"):
             mine = [one for one in rows if (one.pod_id, one.kind) == (pod, kind)]
             assert sum(one.open for one in mine) <= 1
+
+
+closed = st.builds(
+    lambda pod, kind, stage, rate, start, length: Interval(
+        0, pod, "l0001", f"{stage}-0001", stage, kind, rate, "provider", start, start + length, "x"
+    ),
+    st.sampled_from(["p1", "p2"]),
+    st.sampled_from(["compute", "disk"]),
+    st.sampled_from(["stage1a", "stage1c"]),
+    st.integers(0, 10**12),
+    st.integers(0, 10**12),
+    st.integers(0, 10**10),
+)
+
+
+@settings(max_examples=20)
+@given(st.lists(closed, max_size=8), st.randoms(use_true_random=False))
+def test_order_and_overlap_do_not_matter(rows: list[Interval], order: Random) -> None:
+    """Intervals that overlap, written in any order, sum up to the same integers: the amounts
+    themselves, to the last unit."""
+    shuffled = list(rows)
+    order.shuffle(shuffled)
+    found = []
+    for some in (rows, shuffled):
+        folder = Path(tempfile.mkdtemp(prefix="ledger-"))
+        try:
+            with acquire(folder / ".podctl", "test") as owner:
+                owner.connection.execute("PRAGMA synchronous = OFF")
+                ledger = Ledger(owner.connection, owner.epoch)
+                for one in some:
+                    ledger.record([one])
+                found.append((ledger.by_stage(0), ledger.by_pod(0), ledger.by_run(0)))
+        finally:
+            shutil.rmtree(folder)
+
+    assert found[0] == found[1]
+    for sums in found[0]:
+        assert sum(one.amount for one in sums) == sum(one.amount(0) for one in rows)

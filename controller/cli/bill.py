@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 BEFORE = 3600.0  # seconds: the bill's buckets are hours
 
 
-def compare(
-    terminal: Terminal, project: Project, account: Account, connection: sqlite3.Connection
-) -> int:
+def compare(terminal: Terminal, project: Project, connection: sqlite3.Connection) -> int:
     """Show both sides, pod by pod. Raises VerificationFailed when they differ."""
     provider = provider_of(project, terminal)
+    account = _account(terminal, project, provider, connection)
     windows = unclear_creates(Journal(connection), account.at)
     listed = sweep(connection, provider.list())
-    bill = examine(account, _records(provider, account), listed, windows)
+    bill = examine(account, _records(provider, account, connection), listed, windows)
     if terminal.json:
         document = {"agrees": bill.agrees, "pods": bill.ours, "others": bill.others}
         terminal.emit_json("podctl/reconcile/1", document)
@@ -44,8 +43,24 @@ def compare(
     return 0
 
 
-def _records(provider: Provider, account: Account) -> tuple[BillingRecord, ...]:
-    return provider.billing(account.since - BEFORE, account.at + BEFORE)
+def _account(
+    terminal: Terminal, project: Project, provider: Provider, connection: sqlite3.Connection
+) -> Account:
+    """By the provider's time: a wrong clock here must not choose what is compared."""
+    from controller.account import read_account
+    from controller.provider_time import provider_clock
+
+    now = provider_clock(provider, terminal.warn).wall()
+    return read_account(connection, project.budgets(), now)
+
+
+def _records(
+    provider: Provider, account: Account, connection: sqlite3.Connection
+) -> tuple[BillingRecord, ...]:
+    from state.ledger import Ledger
+
+    began = Ledger(connection).began() or account.at
+    return provider.billing(min(began, account.at) - BEFORE, account.at + BEFORE)
 
 
 def _show(terminal: Terminal, bill: Bill) -> None:
@@ -77,13 +92,14 @@ def _way_out(bill: Bill) -> str:
     return "repeat it in an hour; podctl status shows what still bills"
 
 
-def book(terminal: Terminal, project: Project, account: Account, pod: str) -> int:
+def book(terminal: Terminal, project: Project, connection: sqlite3.Connection, pod: str) -> int:
     """Enter a pod that only the bill knows in the ledger: the user says that it was ours."""
     from state.ledger import Ledger
     from state.owner import acquire
 
     provider = provider_of(project, terminal)
-    records = _records(provider, account)
+    account = _account(terminal, project, provider, connection)
+    records = _records(provider, account, connection)
     ledger = {row.name: row.usd for row in account.pods}
     with acquire(project.state_dir, "cost") as owner:
         windows = unclear_creates(Journal(owner.connection), account.at)

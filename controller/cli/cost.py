@@ -33,13 +33,13 @@ def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -
     project.prepare()
     connection = open_database(project.database, readonly=True)
     try:
-        account = read_account(connection, project.budgets(), time.time())
         if reconcile or book:
             from controller.cli import bill
 
             if book:
-                return bill.book(terminal, project, account, book)
-            return bill.compare(terminal, project, account, connection)
+                return bill.book(terminal, project, connection, book)
+            return bill.compare(terminal, project, connection)
+        account = read_account(connection, project.budgets(), time.time())
     finally:
         connection.close()
     if terminal.json:

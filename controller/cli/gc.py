@@ -152,8 +152,8 @@ def _terminate(
     chosen: tuple[Stray, ...],
     yes: bool,
 ) -> None:
+    from controller.hindsight import post
     from controller.progress_page import refresh_if_possible
-    from controller.strays import post
     from state.ledger import Ledger
     from state.owner import acquire
 

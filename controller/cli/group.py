@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import keyword
 from collections.abc import Sequence
 
 import click
 
-# name → one line of help; the command is `command` in controller/cli/<name>.py.
+# name → one line of help; the command is `command` in controller/cli/<name>.py, with a `_` after
+# what is a word of Python.
 COMMANDS = {
     "init": "Write a commented podctl.toml here.",
     "doctor": "Check key, balance, ssh key, clock, disk: PASS or FAIL, with the mend.",
@@ -23,6 +25,7 @@ COMMANDS = {
     "ssh": "Open a shell on the pod of a run.",
     "exec": "Run one command on the pod of a run.",
     "gc": "List pods that no run owns; adopt or terminate them.",
+    "import": "Rebuild a lost or damaged state.db from pods, bill, run folders and locks.",
     "gpus": "List GPU types: memory, price, availability.",
     "locks": "List the certificates of passed stages.",
     "verify": "Re-hash local artifacts against their certificates.",
@@ -59,7 +62,8 @@ class Podctl(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"controller.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command = importlib.import_module(f"controller.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
 
