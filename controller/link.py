@@ -13,6 +13,7 @@ from controller.hostkeys import (
     log_fingerprints,
     write_ssh_config,
 )
+from controller.identity import WrongPod, enter
 from controller.project import Project
 from controller.providers import Endpoint, Provider, ProviderError
 
@@ -31,6 +32,7 @@ class Link:
         self._provider = provider
         self._stage = stage
         self._session: Session | None = None
+        self._nonces: dict[str, str | None] = {}
         self._reached: tuple[str, Endpoint] | None = None
 
     def reach(self, pod_id: str, endpoint: Endpoint) -> Session:
@@ -62,20 +64,51 @@ class Link:
             self._session = None
 
     def _connect(self, pod_id: str, endpoint: Endpoint) -> Session:
-        from controller.ssh import Session
-
         key = ensure_key(self._project.state_dir)
-        pins = PinnedKeys(self._project.known_hosts, pod_id, self._fingerprints(pod_id))
-        return Session.connect(endpoint, key.path, pins, deadline_seconds=CONNECT_SECONDS)
-
-    def _fingerprints(self, pod_id: str) -> tuple[str, ...]:
-        """What the pod's own start script printed, read over the provider's TLS."""
+        pins = self._pins(pod_id)
+        known = bool(pins.pinned())
+        nonce = self._nonce(pod_id, known or bool(pins.fingerprints))
         try:
-            return log_fingerprints(self._provider.container_log(pod_id, LOG_LINES))
+            return enter(endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS)
+        except HostKeyMismatch as error:
+            if pins.fingerprints or not known:
+                raise
+            # It may be the pod after a restart: without its log nobody can tell.
+            raise ConnectionLost(
+                "the pod's host key is another one, and its log says nothing of it",
+                where=error.where,
+                cause=error.what,
+            ) from error
+
+    def _pins(self, pod_id: str) -> PinnedKeys:
+        """With what the pod's own start script printed, read over the provider's TLS.
+
+        While the provider does not answer, the keys that were seen before are what is right.
+        """
+        store = self._project.known_hosts
+        try:
+            log = self._provider.container_log(pod_id, LOG_LINES)
         except ProviderError as error:
+            if (pins := PinnedKeys(store, pod_id)).pinned():
+                return pins
             raise ConnectionLost(
                 "the pod's host keys cannot be read from its log", cause=error.what
             ) from error
+        return PinnedKeys(store, pod_id, log_fingerprints(log))
+
+    def _nonce(self, pod_id: str, vouched: bool) -> str | None:
+        """What the pod was created with; None where the provider does not say and need not."""
+        if pod_id not in self._nonces:
+            try:
+                pod = self._provider.get(pod_id)
+            except ProviderError as error:
+                if vouched:
+                    return None
+                raise ConnectionLost(
+                    "the provider does not say what the pod is to know", cause=error.what
+                ) from error
+            self._nonces[pod_id] = pod.nonce if pod else None
+        return self._nonces[pod_id]
 
     def _write_config(self, pod_id: str, endpoint: Endpoint) -> None:
         """So that plain `ssh podctl-<stage>` works while the pod lives."""
@@ -94,4 +127,4 @@ def refused(error: ConnectionLost) -> bool:
     """Whether something answered that is not the pod we know, or does not let us in."""
     from controller.ssh import AuthRefused
 
-    return isinstance(error, HostKeyMismatch | AuthRefused)
+    return isinstance(error, HostKeyMismatch | AuthRefused | WrongPod)

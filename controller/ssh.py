@@ -11,6 +11,7 @@ import logging
 import math
 import random
 import shlex
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 import paramiko
+from cryptography.exceptions import InvalidSignature, InvalidTag
 
 from controller.errors import UsageError
 from controller.hostkeys import HostKey, PinnedKeys
 from controller.keepalive import Pulse, WatchedSocket
+from controller.limits import local_limit, naming_limits
 from controller.providers import Endpoint
 from controller.stream import (
     CAP,
@@ -31,6 +34,7 @@ from controller.stream import (
     CommandTimeout,
     Result,
     Sender,
+    SessionRefused,
     Stream,
     Unreachable,
 )
@@ -42,6 +46,7 @@ __all__ = [
     "CommandTimeout",
     "Result",
     "Session",
+    "SessionRefused",
     "Stream",
     "Timing",
     "Unreachable",
@@ -50,7 +55,12 @@ __all__ = [
 ]
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
-FAILURES = (OSError, EOFError, paramiko.SSHException)
+# A peer's bytes are read in paramiko's own thread, and what they upset there is raised here as it
+# is: a spoilt packet, a key that is none, a field that leads past the end.
+FAILURES = (
+    *(OSError, EOFError, paramiko.SSHException, InvalidTag, InvalidSignature),
+    *(ValueError, LookupError, ArithmeticError, struct.error),
+)
 NO_REKEY = 2**40  # bytes: a re-key in a long one-way transfer can stall it
 
 # Its thread logs a traceback for every lost connection; here that is an ordinary event, and it
@@ -191,9 +201,17 @@ class Session:
         try:
             channel = self._transport.open_session(timeout=min(60.0, deadline_seconds))
             channel.exec_command(line)
+        except paramiko.ChannelException as error:
+            raise SessionRefused(
+                "sshd on the pod opens no more sessions on this connection",
+                where=str(self),
+                cause=error.text,
+                hint="MaxSessions in its sshd_config, or end what hangs there: podctl ssh",
+            ) from error
         except FAILURES as error:
             raise self.unreachable(error) from error
-        return Stream(self, channel, deadline, idle_seconds)
+        with naming_limits():
+            return Stream(self, channel, deadline, idle_seconds)
 
     def run(
         self,
@@ -244,7 +262,8 @@ def _connect_patiently(identity: _Identity, deadline_seconds: float) -> Session:
     while True:
         left = deadline - clock()
         try:
-            return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)))
+            with naming_limits():
+                return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)))
         except Unreachable:
             left = deadline - clock()
             if left <= 0:
@@ -259,26 +278,41 @@ def _connect_once(identity: _Identity, seconds: float) -> Session:
     try:
         key = paramiko.Ed25519Key.from_private_key_file(str(identity.key_path))
     except (OSError, paramiko.SSHException) as error:
-        raise AuthRefused(
+        raise local_limit(error) or AuthRefused(
             "our own SSH key cannot be read", where=str(identity.key_path), cause=str(error)
         ) from error
     try:
         link = WatchedSocket.dial(identity.endpoint.host, identity.endpoint.port, seconds)
         transport = paramiko.Transport(link, default_window_size=WINDOW)
         _negotiate(transport, identity.host_keys, seconds)
-        transport.auth_publickey(identity.endpoint.user, key)
-    except paramiko.AuthenticationException as error:
-        raise AuthRefused("sshd on the pod refuses our key", where=str(identity)) from error
+        _authenticate(transport, identity, key, seconds)
     except FAILURES as error:
-        raise Unreachable(
+        raise local_limit(error) or Unreachable(
             "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
         ) from error
     finally:
         if transport is not None and not transport.is_authenticated():
             transport.close()
     pulse = Pulse(transport, link, identity.timing.alive_seconds, identity.timing.alive_count)
-    pulse.start()
+    try:
+        pulse.start()
+    except RuntimeError:  # no thread for it: nobody would notice a silent link
+        transport.close()
+        raise
     return Session(identity, transport, pulse)
+
+
+def _authenticate(
+    transport: paramiko.Transport, identity: _Identity, key: paramiko.PKey, seconds: float
+) -> None:
+    """Raises AuthRefused only for sshd's own no: a cut or a silence here is the network's."""
+    began = time.monotonic()
+    try:
+        transport.auth_publickey(identity.endpoint.user, key)
+    except paramiko.AuthenticationException as error:
+        if not transport.is_active() or time.monotonic() - began >= seconds:
+            raise
+        raise AuthRefused("sshd on the pod refuses our key", where=str(identity)) from error
 
 
 def _negotiate(transport: paramiko.Transport, host_keys: PinnedKeys, seconds: float) -> None:

@@ -27,6 +27,12 @@ class AuthRefused(ConnectionLost):
     code = "auth-refused"
 
 
+class SessionRefused(ConnectionLost):
+    """The connection stands and sshd starts no further command on it."""
+
+    code = "session-refused"
+
+
 class CommandTimeout(ConnectionLost):
     """The connection stands and the command did not answer in time; it may still run."""
 

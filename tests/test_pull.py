@@ -13,9 +13,9 @@ import pytest
 
 from controller.errors import ArtifactsNotSafe, ConnectionLost
 from controller.hostkeys import HostKeyMismatch
+from controller.local_disk import LocalDiskFull
 from controller.names import UnsafeManifest
 from controller.pull import PullProgress, PullReport, pull
-from controller.receive import LocalDiskFull
 from controller.ssh import Session
 from controller.throttle import Throttle
 from remote.contract import FileEntry, Layout, Manifest
