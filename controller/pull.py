@@ -145,8 +145,8 @@ class _Pull:
         self._range = tuple(files_argv(layout, "range", "--run", run))
 
     def _source(self, argv: tuple[str, ...]) -> Source:
-        def connect(seconds: float) -> Session:
-            return self._session.sibling(deadline_seconds=seconds)
+        def connect(seconds: float, wanted: Callable[[], bool]) -> Session:
+            return self._session.sibling(deadline_seconds=seconds, wanted=wanted)
 
         return Source(connect, argv, self._cwd, self._patience)
 

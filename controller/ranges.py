@@ -40,7 +40,7 @@ SYNC_EVERY = 32  # pieces: the disk works while the link does
 class Source:
     """How a connection asks for pieces of one run's files."""
 
-    connect: Callable[[float], Session]  # within so many seconds
+    connect: Callable[[float, Callable[[], bool]], Session]  # within seconds, while it is wanted
     argv: tuple[str, ...]
     cwd: str
     patience_seconds: float  # without any progress on any connection
@@ -76,11 +76,14 @@ class Fetcher(threading.Thread):
         if self._session is not None:
             self._session.close()
 
+    def _wanted(self) -> bool:
+        return not self._pieces.over()
+
     def _fetch_until_cut(self) -> None:
         source = self._source
         try:
             with (
-                source.connect(source.patience_seconds) as self._session,
+                source.connect(source.patience_seconds, self._wanted) as self._session,
                 self._session.stream(
                     source.argv,
                     cwd=source.cwd,

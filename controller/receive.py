@@ -13,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from controller.errors import ArtifactsNotSafe
@@ -98,6 +98,8 @@ class Inbox:
         need = sum(one.size - self.staged_bytes(one) for one in wanted)
         staged = set(os.listdir(self._staging))
         names = sum(staged_name(one) not in staged for one in wanted)
+        folders = {folder for one in wanted for folder in PurePosixPath(one.path).parents}
+        names += sum(not (self.into / folder).exists() for folder in folders)
         check_space(self.into, self._top, need, names)
 
     def room(self, need: Callable[[], int]) -> contextlib.AbstractContextManager[None]:

@@ -64,7 +64,7 @@ class SmallFiles:
             while self._left:
                 try:
                     if not session.alive:
-                        session = self._source.connect(self._source.patience_seconds)
+                        session = self._source.connect(self._source.patience_seconds, lambda: True)
                     self._stream(session, tell)
                 except ConnectionLost as error:
                     self._judge(error)

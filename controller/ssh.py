@@ -131,9 +131,14 @@ class Session:
         identity = _Identity(endpoint, key_path, host_keys, timing or Timing(), clock, sleep)
         return _connect_patiently(identity, deadline_seconds)
 
-    def sibling(self, *, deadline_seconds: float = 30.0) -> Session:
-        """Another connection to the same endpoint with the same key and the same pins."""
-        return _connect_patiently(self._identity, deadline_seconds)
+    def sibling(
+        self, *, deadline_seconds: float = 30.0, wanted: Callable[[], bool] = lambda: True
+    ) -> Session:
+        """Another connection to the same endpoint with the same key and the same pins.
+
+        It is tried again only as long as it is `wanted`.
+        """
+        return _connect_patiently(self._identity, deadline_seconds, wanted)
 
     def __enter__(self) -> Session:
         return self
@@ -255,7 +260,9 @@ def _check_endpoint(endpoint: Endpoint) -> None:
         raise UsageError("the provider's address for the pod makes no sense", where=repr(endpoint))
 
 
-def _connect_patiently(identity: _Identity, deadline_seconds: float) -> Session:
+def _connect_patiently(
+    identity: _Identity, deadline_seconds: float, wanted: Callable[[], bool] = lambda: True
+) -> Session:
     timing, clock = identity.timing, identity.clock
     deadline = clock() + deadline_seconds
     wait = timing.first_wait
@@ -266,7 +273,7 @@ def _connect_patiently(identity: _Identity, deadline_seconds: float) -> Session:
                 return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)))
         except Unreachable:
             left = deadline - clock()
-            if left <= 0:
+            if left <= 0 or not wanted():
                 raise
         # Spread, so that four connections that were cut together do not come back together.
         identity.sleep(min(left, wait * random.uniform(0.7, 1.3)))  # noqa: S311 (not a secret)

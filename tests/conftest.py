@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from controller.providers.emulator.settings import EmulatorSettings
+from controller.ssh import Session
+from remote.contract import Layout
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
 from tests.laptop import Laptop
 from tests.pod_side import PodSide
+from tests.sshd_server import Server, sshd
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +61,22 @@ def pod(tmp_path: Path) -> Iterator[PodSide]:
 def laptop(tmp_path: Path, cloud: EmulatedCloud) -> Laptop:
     """A project folder whose provider is the embedded cloud; `write` makes its one stage."""
     return Laptop(tmp_path / "project", cloud)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real sshd that stands for a pod's; `session` is connected to it."""
+    with sshd(tmp_path_factory.mktemp("sshd")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def session(server: Server) -> Iterator[Session]:
+    with server.connect() as one:
+        yield one
+
+
+@pytest.fixture
+def layout(session: Session, tmp_path: Path) -> Layout:
+    """A volume of this test's own on that pod."""
+    return session.layout(f"/{tmp_path.name}")

@@ -74,7 +74,7 @@ def test_lines_with_a_time_before_them_are_read() -> None:
     assert log_fingerprints(lines) == (A, B)
 
 
-def test_the_first_key_is_kept_and_another_refused(tmp_path: Path) -> None:
+def test_row_50_the_first_key_is_kept_and_another_refused(tmp_path: Path) -> None:
     """Without a log the first key seen is the pod's, on any later connection too."""
     PinnedKeys(tmp_path / "known_hosts", "pod1").check(ONE)
     later = PinnedKeys(tmp_path / "known_hosts", "pod1")
@@ -97,7 +97,7 @@ def test_pods_do_not_share_keys(tmp_path: Path) -> None:
     assert (first.pinned(), second.pinned()) == ((), (TWO,))
 
 
-def test_the_log_decides_from_the_first_connection_on(tmp_path: Path) -> None:
+def test_row_50_the_log_decides_from_the_first_connection_on(tmp_path: Path) -> None:
     """With fingerprints from the log even the first key is not just believed."""
     pins = PinnedKeys(tmp_path / "known_hosts", "pod1", [TWO.fingerprint])
 
@@ -107,7 +107,7 @@ def test_the_log_decides_from_the_first_connection_on(tmp_path: Path) -> None:
     assert pins.pinned() == ()
 
 
-def test_only_the_log_replaces_a_pin(tmp_path: Path) -> None:
+def test_row_49_only_the_log_replaces_a_pin(tmp_path: Path) -> None:
     """A restarted container's new key is taken from its log, and the old one is out."""
     PinnedKeys(tmp_path / "known_hosts", "pod1").check(ONE)
     PinnedKeys(tmp_path / "known_hosts", "pod1", [TWO.fingerprint]).check(TWO)

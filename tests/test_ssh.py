@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,6 @@ from tests.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key
 from tests.tcp_proxy import Proxy
 
 pytestmark = needs_sshd
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with sshd(tmp_path_factory.mktemp("sshd")) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def session(server: Server) -> Iterator[Session]:
-    with server.connect() as one:
-        yield one
 
 
 def test_status_and_both_outputs_come_back(session: Session) -> None:
@@ -109,7 +96,7 @@ def test_a_sibling_is_a_connection_of_its_own(session: Session) -> None:
     assert session.run(["true"]).status == 0
 
 
-def test_nobody_listening_is_unreachable_after_the_deadline(server: Server) -> None:
+def test_row_46_nobody_listening_is_unreachable_after_the_deadline(server: Server) -> None:
     """A refused connection is tried again until the deadline, then it is the network's fault."""
     began = time.monotonic()
 
@@ -125,7 +112,7 @@ def test_nobody_listening_is_unreachable_after_the_deadline(server: Server) -> N
     assert 0.9 < time.monotonic() - began < 6
 
 
-def test_a_silent_listener_is_unreachable(server: Server) -> None:
+def test_row_52_a_silent_listener_is_unreachable(server: Server) -> None:
     """A peer that accepts and never greets is given up within the deadline."""
     with Proxy(server.endpoint.port) as proxy:
         proxy.hole = True
@@ -139,7 +126,7 @@ def test_a_silent_listener_is_unreachable(server: Server) -> None:
             )
 
 
-def test_an_sshd_that_comes_late_is_waited_for(server: Server) -> None:
+def test_row_46_an_sshd_that_comes_late_is_waited_for(server: Server) -> None:
     """A pod that is still booting is reached as soon as it answers."""
     with Proxy(server.endpoint.port) as proxy:
         proxy.refuse = True
@@ -161,7 +148,7 @@ def test_an_sshd_that_comes_late_is_waited_for(server: Server) -> None:
     assert waits[0] < waits[2]
 
 
-def test_a_foreign_key_is_refused(server: Server, tmp_path: Path) -> None:
+def test_row_52_a_foreign_key_is_refused(server: Server, tmp_path: Path) -> None:
     """sshd's refusal of our key is said at once and as what it is."""
     key = ensure_key(tmp_path)
 
@@ -177,7 +164,7 @@ def test_an_unreadable_key_is_said(server: Server, tmp_path: Path) -> None:
         Session.connect(server.endpoint, broken, server.pins())
 
 
-def test_a_changed_host_key_is_an_error(tmp_path: Path) -> None:
+def test_row_50_a_changed_host_key_is_an_error(tmp_path: Path) -> None:
     """Another key at the pinned pod's address ends the attempt before we say who we are."""
     with sshd(tmp_path) as server:
         server.connect().close()
@@ -188,7 +175,7 @@ def test_a_changed_host_key_is_an_error(tmp_path: Path) -> None:
     assert "Accepted publickey" not in (tmp_path / "sshd.log").read_text().split("listening")[-1]
 
 
-def test_a_key_from_the_log_replaces_the_pinned_one(tmp_path: Path) -> None:
+def test_row_49_a_key_from_the_log_replaces_the_pinned_one(tmp_path: Path) -> None:
     """After a restart the container log authenticates the new host key."""
     with sshd(tmp_path) as server:
         server.connect().close()
@@ -201,7 +188,7 @@ def test_a_key_from_the_log_replaces_the_pinned_one(tmp_path: Path) -> None:
         server.connect().close()  # and is pinned from then on
 
 
-def test_a_cut_says_unreachable(server: Server) -> None:
+def test_row_44_a_cut_says_unreachable(server: Server) -> None:
     """A connection cut under a running command is told from that command's end."""
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
         with session.stream(["sh", "-c", "echo ready; sleep 20"]) as stream:
@@ -215,7 +202,7 @@ def test_a_cut_says_unreachable(server: Server) -> None:
             session.run(["true"])
 
 
-def test_a_black_hole_is_noticed(server: Server) -> None:
+def test_row_45_a_black_hole_is_noticed(server: Server) -> None:
     """A link that swallows bytes is given up after the keepalive's time, without any traffic."""
     timing = Timing(alive_seconds=0.25, alive_count=4)
     with (
@@ -240,7 +227,7 @@ def test_an_idle_connection_stays(server: Server) -> None:
         assert session.alive
 
 
-def test_the_default_keepalive_is_under_a_minute() -> None:
+def test_row_45_the_default_keepalive_is_under_a_minute() -> None:
     """The product's own numbers notice a black hole within 60 seconds."""
     timing = Timing()
 
