@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from controller.errors import ConnectionLost
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from controller.ssh import Session
 
 CONNECT_SECONDS = 12.0  # one try; the loop tries again
+LOG_LAG = 60.0  # seconds that a container's log, as the provider shows it, may be behind its sshd
 LOG_LINES = 1000  # of the container's log: the host keys stand among the first
 
 
@@ -33,6 +35,7 @@ class Link:
         self._stage = stage
         self._session: Session | None = None
         self._nonces: dict[str, str | None] = {}
+        self._odd_since: dict[str, float] = {}  # pod: first mismatch since the last connection
         self._reached: tuple[str, Endpoint] | None = None
 
     def reach(self, pod_id: str, endpoint: Endpoint) -> Session:
@@ -65,36 +68,46 @@ class Link:
 
     def _connect(self, pod_id: str, endpoint: Endpoint) -> Session:
         key = ensure_key(self._project.state_dir)
-        pins = self._pins(pod_id)
-        known = bool(pins.pinned())
-        nonce = self._nonce(pod_id, known or bool(pins.fingerprints))
+        pins, log_read = self._pins(pod_id)
+        vouched = bool(pins.fingerprints or pins.pinned())
+        nonce = self._nonce(pod_id, vouched)
         try:
-            return enter(endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS)
+            found = enter(endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS)
         except HostKeyMismatch as error:
-            if pins.fingerprints or not known:
-                raise
-            # It may be the pod after a restart: without its log nobody can tell.
-            raise ConnectionLost(
-                "the pod's host key is another one, and its log says nothing of it",
-                where=error.where,
-                cause=error.what,
-            ) from error
+            raise self._mismatch(pod_id, log_read, error) from error
+        self._odd_since.pop(pod_id, None)
+        return found
 
-    def _pins(self, pod_id: str) -> PinnedKeys:
+    def _mismatch(self, pod_id: str, log_read: bool, error: HostKeyMismatch) -> ConnectionLost:
+        """Of a container that starts again sshd is up before the log shows its new keys.
+
+        So a key that is not the log's is refused for good only when the log had the time to show
+        it; and where the provider does not show the log, nobody can tell.
+        """
+        began = self._odd_since.setdefault(pod_id, time.monotonic())
+        if log_read and time.monotonic() - began >= LOG_LAG:
+            return error
+        return ConnectionLost(
+            "the pod's host key is another one, and its log does not show it yet",
+            where=error.where,
+            cause=f"{error.what}; {error.cause}",
+        )
+
+    def _pins(self, pod_id: str) -> tuple[PinnedKeys, bool]:
         """With what the pod's own start script printed, read over the provider's TLS.
 
-        While the provider does not answer, the keys that were seen before are what is right.
+        While the provider does not answer (then False), the keys that were seen before are right.
         """
         store = self._project.known_hosts
         try:
             log = self._provider.container_log(pod_id, LOG_LINES)
         except ProviderError as error:
             if (pins := PinnedKeys(store, pod_id)).pinned():
-                return pins
+                return pins, False
             raise ConnectionLost(
                 "the pod's host keys cannot be read from its log", cause=error.what
             ) from error
-        return PinnedKeys(store, pod_id, log_fingerprints(log))
+        return PinnedKeys(store, pod_id, log_fingerprints(log)), True
 
     def _nonce(self, pod_id: str, vouched: bool) -> str | None:
         """What the pod was created with; None where the provider does not say and need not."""

@@ -21,7 +21,7 @@ from types import TracebackType
 import paramiko
 from cryptography.exceptions import InvalidSignature, InvalidTag
 
-from controller.errors import UsageError
+from controller.errors import PodctlError, UsageError
 from controller.hostkeys import HostKey, PinnedKeys
 from controller.keepalive import Pulse, WatchedSocket
 from controller.limits import local_limit, naming_limits
@@ -288,15 +288,13 @@ def _connect_once(identity: _Identity, seconds: float) -> Session:
         raise local_limit(error) or AuthRefused(
             "our own SSH key cannot be read", where=str(identity.key_path), cause=str(error)
         ) from error
+    link = _dial(identity, seconds)
     try:
-        link = WatchedSocket.dial(identity.endpoint.host, identity.endpoint.port, seconds)
         transport = paramiko.Transport(link, default_window_size=WINDOW)
         _negotiate(transport, identity.host_keys, seconds)
         _authenticate(transport, identity, key, seconds)
     except FAILURES as error:
-        raise local_limit(error) or Unreachable(
-            "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
-        ) from error
+        raise _unreached(identity, error) from error
     finally:
         if transport is not None and not transport.is_authenticated():
             transport.close()
@@ -307,6 +305,19 @@ def _connect_once(identity: _Identity, seconds: float) -> Session:
         transport.close()
         raise
     return Session(identity, transport, pulse)
+
+
+def _dial(identity: _Identity, seconds: float) -> WatchedSocket:
+    try:
+        return WatchedSocket.dial(identity.endpoint.host, identity.endpoint.port, seconds)
+    except OSError as error:
+        raise _unreached(identity, error) from error
+
+
+def _unreached(identity: _Identity, error: Exception) -> PodctlError:
+    return local_limit(error) or Unreachable(
+        "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
+    )
 
 
 def _authenticate(

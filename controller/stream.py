@@ -66,7 +66,7 @@ class Channel(Protocol):
     """The part of an SSH channel that is needed here."""
 
     closed: bool
-    eof_received: bool
+    eof_received: int  # or bool
     exit_status: int
     status_event: threading.Event
 

@@ -32,6 +32,7 @@ class Proxy:
         self.accepted = 0
         self.cut_at: int | None = None  # cut everything once `down` passes this
         self.cut_for_good = False  # and take no new connection from then on
+        self.hole_at_cut = False  # do not cut then: swallow
         self.up = 0  # bytes forwarded towards the server
         self.cut_up_at: int | None = None  # the same for `up`
         self.flip_at: int | None = None  # flip one bit of the byte with this number of `down`
@@ -118,6 +119,8 @@ class Proxy:
             if self.hole:
                 continue
             data = self._tamper(data) if down else self._count_up(data)
+            if self.hole:
+                continue
             try:
                 sink.sendall(data)
             except OSError:
@@ -143,11 +146,12 @@ class Proxy:
             if cut:
                 self.cut_at = None
                 self.refuse = self.refuse or self.cut_for_good
+                self.hole = self.hole or self.hole_at_cut
             if self.flip_at is not None and begin <= self.flip_at < self.down:
                 data, self.flip_at = _flipped(data, self.flip_at - begin), None
         if self.rate:
             time.sleep(len(data) / self.rate)
-        if cut:
+        if cut and not self.hole_at_cut:
             self.cut()
         return data
 

@@ -175,6 +175,48 @@ def test_a_config_cannot_be_injected(tmp_path: Path, name: str, host: str, user:
         write_ssh_config(tmp_path / "config", [entry])
 
 
+@pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh on this machine")
+def test_a_users_own_ssh_config_changes_nothing(tmp_path: Path) -> None:
+    """Included on top of a user's file, ours decides alone: no proxy, agent, forwarding, program or
+    looser check of that file reaches a pod."""
+    pins = PinnedKeys(tmp_path / "known_hosts", "pod1")
+    endpoint = Endpoint("192.0.2.1", 22022, "root")
+    entry = SshEntry("podctl-x", endpoint, pins.alias, tmp_path / "id", pins.store)
+    write_ssh_config(tmp_path / "ours", [entry])
+    theirs = {
+        "HostName": "evil.example", "User": "mallory", "Port": "1", "HostKeyAlias": "other",
+        "ProxyCommand": "nc evil 1", "ProxyJump": "evil", "IdentityAgent": "/tmp/agent",
+        "IdentitiesOnly": "no", "ForwardAgent": "yes", "ForwardX11": "yes",
+        "PermitLocalCommand": "yes", "LocalCommand": "touch /tmp/x", "StrictHostKeyChecking": "no",
+        "UserKnownHostsFile": "/dev/null", "GlobalKnownHostsFile": "/etc/other",
+        "UpdateHostKeys": "yes", "VerifyHostKeyDNS": "yes", "PreferredAuthentications": "password",
+        "ControlMaster": "auto", "ControlPath": "/tmp/%C", "CanonicalizeHostname": "always",
+        "ServerAliveInterval": "0",
+    }  # fmt: skip
+    own = "".join(f"    {key} {value}\n" for key, value in theirs.items())
+    (tmp_path / "users").write_text(f"Include {tmp_path}/ours\nHost *\n{own}")
+
+    def meant(config: str) -> dict[str, str]:
+        shown = subprocess.run(
+            ["ssh", "-G", "-F", str(tmp_path / config), "podctl-x"],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return dict(line.partition(" ")[::2] for line in shown.stdout.splitlines())
+
+    mixed, alone = meant("users"), meant("ours")
+    decided = {key.lower() for key in theirs} - {"localcommand"}  # it is not permitted
+
+    assert {key: mixed.get(key) for key in decided} == {key: alone.get(key) for key in decided}
+    assert mixed["permitlocalcommand"] == mixed["forwardagent"] == mixed["forwardx11"] == "no"
+    assert mixed["identityagent"] == "none"
+    assert "proxycommand" not in mixed
+    assert "proxyjump" not in mixed
+    assert (mixed["hostname"], mixed["stricthostkeychecking"]) in [
+        ("192.0.2.1", "yes"),
+        ("192.0.2.1", "true"),
+    ]
+
+
 @needs_sshd
 @pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh on this machine")
 def test_plain_openssh_comes_in_with_our_files(tmp_path: Path) -> None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from controller.errors import ConnectionLost, UsageError
-from controller.hostkeys import HostKeyMismatch, PinnedKeys, ensure_key
+from controller.hostkeys import (
+    HostKeyMismatch,
+    PinnedKeys,
+    SshEntry,
+    ensure_key,
+    write_ssh_config,
+)
 from controller.providers import Endpoint
 from controller.ssh import AuthRefused, Session, Timing, command_line, remote_root
-from controller.stream import CommandTimeout, Unreachable
+from controller.stream import CommandTimeout, SessionRefused, Unreachable
+from tests.emulated_cloud import until
 from tests.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key, sshd
 from tests.tcp_proxy import Proxy
 
@@ -234,12 +244,117 @@ def test_row_45_the_default_keepalive_is_under_a_minute() -> None:
     assert timing.alive_seconds * timing.alive_count <= 60
 
 
-def test_a_flipped_bit_ends_the_connection(server: Server) -> None:
-    """A corrupted packet is never taken for data."""
+# Of a whole session: greeting, key exchange, authentication, data; as shares of its bytes.
+@pytest.mark.parametrize("place", ["greeting", "key exchange", "authentication", "data"])
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_row_43_a_flipped_bit_ends_the_connection(server: Server, way: str, place: str) -> None:
+    """A corrupted byte at any time, in either direction, is never taken for data, for a refusal or
+    for another pod: that connection ends, and the next one is right."""
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
-        proxy.flip_at = proxy.down + 100_000
+        whole = getattr(proxy, way)
+        at = {"greeting": 5, "key exchange": whole // 2, "authentication": whole - 60}
+        attribute = "flip_at" if way == "down" else "flip_up_at"
+        if place == "data":
+            setattr(proxy, attribute, whole + 100_000)
+            with pytest.raises(Unreachable):
+                session.run(["cat"], stdin=bytes(1_000_000))
+        else:
+            setattr(proxy, attribute, whole + at[place])
+            proxy.cut()
+        with server.connect(proxy.port) as again:  # refused or unreachable would end it
+            assert again.run(["echo", "hi"]).stdout == b"hi\n"
+
+    assert getattr(proxy, attribute) is None  # the bit was flipped
+
+
+def test_row_52_a_cut_while_we_prove_who_we_are_is_the_networks(server: Server) -> None:
+    """A connection that ends, or falls silent, during authentication is no refusal of our key."""
+    quick = Timing(attempt_seconds=1.5, first_wait=0.05, longest_wait=0.1)
+    with Proxy(server.endpoint.port) as proxy:
+        server.connect(proxy.port).close()
+        before_the_last_word = proxy.down - 60
+        for silent in (False, True):
+            proxy.cut_at = proxy.down + before_the_last_word
+            proxy.hole_at_cut = silent
+            with pytest.raises(Unreachable):
+                Session.connect(
+                    Endpoint("127.0.0.1", proxy.port, server.endpoint.user),
+                    server.key.path,
+                    server.pins(),
+                    deadline_seconds=0.01,
+                    timing=quick,
+                )
+            assert proxy.cut_at is None  # it came as far as that
+            proxy.hole = False
+
+
+def test_row_52_an_sshd_that_opens_no_more_sessions(tmp_path: Path) -> None:
+    """MaxSessions is told as what it is: the connection stands, and serves again later."""
+    with sshd(tmp_path, more="MaxSessions 1\n") as server, server.connect() as session:
+        with session.stream(["cat"]) as first:
+            with pytest.raises(SessionRefused, match="no more sessions"):
+                session.run(["true"])
+            first.send(b"still here\n")
+            first.end()
+            said = first.line()
+
+        def again() -> bool:
+            try:
+                return session.run(["true"]).status == 0
+            except SessionRefused:  # sshd has not noticed the end of the first one
+                return False
+
+        until(again, 60)
+
+        assert said == b"still here"
+        assert session.alive
+
+
+def test_row_46_resets_are_met_with_growing_waits(server: Server) -> None:
+    """A peer that resets every connection is tried again, ever more seldom, until the deadline."""
+    waits: list[float] = []
+    now = [0.0]
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    with Proxy(server.endpoint.port) as proxy:
+        proxy.refuse = proxy.reset = True
         with pytest.raises(Unreachable):
-            session.run(["head", "-c", "1000000", "/dev/zero"])
+            Session.connect(
+                Endpoint("127.0.0.1", proxy.port, "root"),
+                server.key.path,
+                server.pins(),
+                deadline_seconds=30,
+                clock=lambda: now[0],
+                sleep=wait,
+            )
+
+    assert 8 <= len(waits) <= 16
+    assert waits[0] < 0.5
+    assert max(waits) > 3
+    assert sum(waits) == pytest.approx(30)
+
+
+def test_no_agent_is_ever_asked(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's agent is not spoken to, neither by us nor by ssh with our configuration."""
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen()
+        agent.setblocking(False)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        server.connect().close()
+        pins = server.pins()
+        entry = SshEntry("podctl-x", server.endpoint, pins.alias, server.key.path, pins.store)
+        write_ssh_config(tmp_path / "config", [entry])
+        if ssh := shutil.which("ssh"):
+            argv = [ssh, "-F", str(tmp_path / "config"), "-n", "podctl-x", "true"]
+            assert subprocess.run(argv, timeout=60, check=False).returncode == 0
+        with pytest.raises(BlockingIOError):
+            agent.accept()
 
 
 @pytest.mark.parametrize("host", ["-oProxyCommand=x", "", "a b", "h;id"])
