@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -25,13 +26,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @contextmanager
 def open_files(more: int) -> Iterator[None]:
-    """Let this process open about `more` files beside those that it has."""
+    """Let this process open `more` files beside those that it has, and not one beyond."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(one) for one in os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + more, hard))
+    taken: list[int] = []
     try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1024), hard))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(more):
+            os.close(taken.pop())
         yield
     finally:
+        for one in taken:
+            os.close(one)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -39,7 +47,7 @@ def open_files(more: int) -> Iterator[None]:
 def test_row_42_no_more_open_files_is_not_the_network(server: Server) -> None:
     """A connection that our own limit forbids is told as that at once, not tried for minutes."""
     waits: list[float] = []
-    with open_files(1), pytest.raises(LocalLimit, match="open files") as told:
+    with open_files(0), pytest.raises(LocalLimit, match="open files") as told:
         Session.connect(server.endpoint, server.key.path, server.pins(), sleep=waits.append)
 
     assert waits == []
