@@ -114,16 +114,15 @@ def pod_of(provider: Provider, target: Target) -> Pod:
 def connect(
     project: Project, provider: Provider, pod: Pod, deadline_seconds: float = CONNECT_SECONDS
 ) -> Session:
-    """A connection whose host key was checked. Raises ConnectionLost."""
+    """A connection whose host key and identity were checked. Raises ConnectionLost."""
     from controller.hostkeys import PinnedKeys
-    from controller.ssh import Session
+    from controller.identity import enter
 
     if pod.endpoint is None:
         raise ConnectionLost("the pod has no address yet", where=pod.id, hint="podctl status")
     pins = PinnedKeys(project.known_hosts, pod.id, fingerprints(provider, pod))
-    return Session.connect(
-        pod.endpoint, project.private_key, pins, deadline_seconds=deadline_seconds
-    )
+    key, nonce = project.private_key, pod.nonce
+    return enter(pod.endpoint, key, pins, nonce, deadline_seconds=deadline_seconds)
 
 
 def fingerprints(provider: Provider, pod: Pod) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from typing import Any
 from controller.agent_client import LOG_CHUNK, AgentClient
 from controller.declared import check_declared
 from controller.errors import ArtifactsNotSafe
-from controller.job_log import follow_log
+from controller.job_log import append_log
+from controller.local_disk import writing
 from controller.observed import Contact
 from controller.pull import PullReport, pull
 from controller.run_folder import SAMPLES, RunFolder
@@ -37,6 +38,11 @@ def bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dic
     Returns what the journal keeps. Raises ConnectionLost, and ArtifactsNotSafe when not every
     file of the manifest is here with its hash.
     """
+    with writing(shop.project.run_dir(run)):
+        return _bring(shop, agent, run, contact)
+
+
+def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     status = contact.status
     assert status is not None
     _rest_of_log(shop, agent, run, status.log_size)
@@ -94,7 +100,8 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
 
 def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
     folder = RunFolder(shop.project.run_dir(run))
-    folder.make()
+    with writing(folder.files):
+        folder.make()
     session = shop.link.session
     code = next(one.code for one in shop.rental().runs if one.run == run)
     return pull(session, session.layout(shop.shape.mount), run, manifest, folder.files, code=code)
@@ -103,4 +110,4 @@ def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
 def _rest_of_log(shop: Workshop, agent: AgentClient, run: str, size: int) -> None:
     path = shop.project.job_log(run)
     for _ in range(size // LOG_CHUNK + 1):
-        follow_log(agent, run, path, size, shop.secrets(run))
+        append_log(agent, run, path, size, shop.secrets(run))

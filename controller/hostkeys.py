@@ -76,6 +76,7 @@ class PinnedKeys:
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", pod_id):
             raise UsageError("a pod id that cannot be a host alias", where=repr(pod_id))
         self.store = store
+        self.pod_id = pod_id
         self.alias = f"podctl-{pod_id}"
         self.fingerprints = tuple(fingerprints)
         self._lock = threading.Lock()
@@ -215,6 +216,28 @@ class SshEntry:
     known_hosts: Path
 
 
+# Said in full, as the first word on each counts in ssh_config: included on top of a user's own
+# file, nothing of that file leads elsewhere, runs a program here, or lends the pod anything.
+FIXED = {
+    "GlobalKnownHostsFile": "/dev/null",
+    "StrictHostKeyChecking": "yes",
+    "UpdateHostKeys": "no",
+    "VerifyHostKeyDNS": "no",
+    "IdentitiesOnly": "yes",
+    "IdentityAgent": "none",
+    "PreferredAuthentications": "publickey",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "PermitLocalCommand": "no",
+    "ProxyCommand": "none",
+    "ControlMaster": "no",
+    "ControlPath": "none",
+    "CanonicalizeHostname": "no",
+    "ServerAliveInterval": "15",
+    "ServerAliveCountMax": "4",
+}
+
+
 def write_ssh_config(path: Path, entries: Iterable[SshEntry]) -> None:
     """An ssh_config for plain OpenSSH: `ssh -F <path> <name>`."""
     _replace(path, "\n".join(map(_config_entry, entries)).encode())
@@ -232,14 +255,8 @@ def _config_entry(entry: SshEntry) -> str:
         "User": user,
         "HostKeyAlias": entry.alias,
         "UserKnownHostsFile": _quoted(entry.known_hosts),
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes",
         "IdentityFile": _quoted(entry.key_path),
-        "IdentitiesOnly": "yes",
-        "IdentityAgent": "none",
-        "ForwardAgent": "no",
-        "ServerAliveInterval": "15",
-        "ServerAliveCountMax": "4",
+        **FIXED,
     }
     return f"Host {entry.name}\n" + "".join(f"    {k} {v}\n" for k, v in settings.items())
 

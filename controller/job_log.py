@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -22,9 +23,18 @@ OVERLAP = 4096  # bytes fetched again, so that no secret hides across two chunks
 def follow_log(
     agent: AgentClient, run: str, path: Path, size: int, secrets: Sequence[str] = ()
 ) -> None:
+    """`append_log` while the job runs: a disk that takes nothing now gets it at a later look."""
+    with contextlib.suppress(OSError):
+        append_log(agent, run, path, size, secrets)
+
+
+def append_log(
+    agent: AgentClient, run: str, path: Path, size: int, secrets: Sequence[str] = ()
+) -> None:
     """Append what is new, at most one chunk; a head that the pod let go of stays a hole.
 
-    Secrets are masked by as many asterisks, so that offsets stay the pod's.
+    Secrets are masked by as many asterisks, so that offsets stay the pod's. Raises OSError when
+    the disk here takes nothing, and ConnectionLost.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     have = path.stat().st_size if path.exists() else 0

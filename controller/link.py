@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from controller.errors import ConnectionLost
@@ -13,6 +14,7 @@ from controller.hostkeys import (
     log_fingerprints,
     write_ssh_config,
 )
+from controller.identity import WrongPod, enter
 from controller.pod_claim import PodClaim
 from controller.project import Project
 from controller.providers import Endpoint, Provider, ProviderError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from controller.ssh import Session
 
 CONNECT_SECONDS = 12.0  # one try; the loop tries again
+LOG_LAG = 60.0  # seconds that a container's log, as the provider shows it, may be behind its sshd
 LOG_LINES = 1000  # of the container's log: the host keys stand among the first
 
 
@@ -33,6 +36,8 @@ class Link:
         self._stage = stage
         self.claim = PodClaim()
         self._session: Session | None = None
+        self._nonces: dict[str, str | None] = {}
+        self._odd_since: dict[str, float] = {}  # pod: first mismatch since the last connection
         self._reached: tuple[str, Endpoint] | None = None
 
     def reach(self, pod_id: str, endpoint: Endpoint) -> Session:
@@ -64,20 +69,61 @@ class Link:
             self._session = None
 
     def _connect(self, pod_id: str, endpoint: Endpoint) -> Session:
-        from controller.ssh import Session
-
         key = ensure_key(self._project.state_dir)
-        pins = PinnedKeys(self._project.known_hosts, pod_id, self._fingerprints(pod_id))
-        return Session.connect(endpoint, key.path, pins, deadline_seconds=CONNECT_SECONDS)
-
-    def _fingerprints(self, pod_id: str) -> tuple[str, ...]:
-        """What the pod's own start script printed, read over the provider's TLS."""
+        pins, log_read = self._pins(pod_id)
+        vouched = bool(pins.fingerprints or pins.pinned())
+        nonce = self._nonce(pod_id, vouched)
         try:
-            return log_fingerprints(self._provider.container_log(pod_id, LOG_LINES))
+            found = enter(endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS)
+        except HostKeyMismatch as error:
+            raise self._mismatch(pod_id, log_read, error) from error
+        self._odd_since.pop(pod_id, None)
+        return found
+
+    def _mismatch(self, pod_id: str, log_read: bool, error: HostKeyMismatch) -> ConnectionLost:
+        """Of a container that starts again sshd is up before the log shows its new keys.
+
+        So a key that is not the log's is refused for good only when the log had the time to show
+        it; and where the provider does not show the log, nobody can tell.
+        """
+        began = self._odd_since.setdefault(pod_id, time.monotonic())
+        if log_read and time.monotonic() - began >= LOG_LAG:
+            return error
+        return ConnectionLost(
+            "the pod's host key is another one, and its log does not show it yet",
+            where=error.where,
+            cause=f"{error.what}; {error.cause}",
+        )
+
+    def _pins(self, pod_id: str) -> tuple[PinnedKeys, bool]:
+        """With what the pod's own start script printed, read over the provider's TLS.
+
+        While the provider does not answer (then False), the keys that were seen before are right.
+        """
+        store = self._project.known_hosts
+        try:
+            log = self._provider.container_log(pod_id, LOG_LINES)
         except ProviderError as error:
+            if (pins := PinnedKeys(store, pod_id)).pinned():
+                return pins, False
             raise ConnectionLost(
                 "the pod's host keys cannot be read from its log", cause=error.what
             ) from error
+        return PinnedKeys(store, pod_id, log_fingerprints(log)), True
+
+    def _nonce(self, pod_id: str, vouched: bool) -> str | None:
+        """What the pod was created with; None where the provider does not say and need not."""
+        if pod_id not in self._nonces:
+            try:
+                pod = self._provider.get(pod_id)
+            except ProviderError as error:
+                if vouched:
+                    return None
+                raise ConnectionLost(
+                    "the provider does not say what the pod is to know", cause=error.what
+                ) from error
+            self._nonces[pod_id] = pod.nonce if pod else None
+        return self._nonces[pod_id]
 
     def _write_config(self, pod_id: str, endpoint: Endpoint) -> None:
         """So that plain `ssh podctl-<stage>` works while the pod lives."""
@@ -96,4 +142,4 @@ def refused(error: ConnectionLost) -> bool:
     """Whether something answered that is not the pod we know, or does not let us in."""
     from controller.ssh import AuthRefused
 
-    return isinstance(error, HostKeyMismatch | AuthRefused)
+    return isinstance(error, HostKeyMismatch | AuthRefused | WrongPod)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.errors import ArtifactsNotSafe, ConnectionLost
+from controller.limits import naming_limits
+from controller.local_disk import writing
 from controller.names import Caps, UnsafeManifest, check_files
 from controller.pieces import Pieces, Target
 from controller.ranges import Checker, Fetcher, Source
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 LARGE = 8 * 1024 * 1024  # bytes: a file over this comes in pieces
 WORTH_CONNECTING = 16 * 1024 * 1024  # bytes of large files; below it one stream is faster
+MAX_LARGE = 64  # large files under way at once, two descriptors each; some may open only 256
 REPORT_SECONDS = 0.1
 LAST = ("optimizer.pt", "optimizer.bin")  # what one can best do without
 
@@ -72,17 +75,18 @@ def pull(
     move before the connection counts as lost; `code` is what `upload_code` returned.
 
     Raises UnsafeManifest before anything is written; LocalDiskFull, before the first byte or when
-    the disk fills up; ConnectionLost; ArtifactsNotSafe when a *final* manifest names what the pod
-    does not have. Whatever was raised, the next pull goes on where this one stopped.
+    the disk fills up; LocalDiskClosed when it takes no writes; LocalLimit; ConnectionLost;
+    ArtifactsNotSafe when a *final* manifest names what the pod does not have. Whatever was raised,
+    the next pull goes on where this one stopped.
     """
     began = time.monotonic()
     if manifest.run != run:
         raise UnsafeManifest(f"the manifest is of {manifest.run[:100]!a}, not of {run}")
     check_files(manifest.files, caps)
-    with Inbox(into) as inbox:
+    with writing(into), Inbox(into) as inbox:
         inbox.keep_only(manifest.files)
         wanted = sorted((one for one in manifest.files if not inbox.has(one)), key=_rank)
-        inbox.check_space(sum(one.size - inbox.staged_bytes(one) for one in wanted))
+        inbox.check_space(wanted)
         if not wanted:
             inbox.settle()
             return PullReport(0, 0, time.monotonic() - began, len(manifest.files))
@@ -120,6 +124,7 @@ class _Pull:
     _next_report = 0.0
     _quiet = True  # no thread of ours is at work
     _total = (0, 0)  # files, bytes
+    _before = (0, 0)  # the same, of batches that are done
 
     def __init__(
         self,
@@ -140,8 +145,8 @@ class _Pull:
         self._range = tuple(files_argv(layout, "range", "--run", run))
 
     def _source(self, argv: tuple[str, ...]) -> Source:
-        def connect(seconds: float) -> Session:
-            return self._session.sibling(deadline_seconds=seconds)
+        def connect(seconds: float, wanted: Callable[[], bool]) -> Session:
+            return self._session.sibling(deadline_seconds=seconds, wanted=wanted)
 
         return Source(connect, argv, self._cwd, self._patience)
 
@@ -158,20 +163,35 @@ class _Pull:
             self._inbox,
             self._throttle,
         )
+        self._total = (len(wanted), sum(one.size for one in wanted))
+        gone: set[str] = set()
+        for first in range(0, max(1, len(large)), MAX_LARGE):
+            gone |= self._batch(large[first : first + MAX_LARGE], large, small, connections)
+        return small.skipped | gone
+
+    def _batch(
+        self,
+        some: Sequence[FileEntry],
+        every: Sequence[FileEntry],
+        small: SmallFiles,
+        connections: int,
+    ) -> set[str]:
+        """Fetch some of the large files and all the small ones that are left."""
         targets: list[Target] = []
         try:
-            with self._inbox.room(lambda: sum(one.size for one in large)):
-                for one in large:
+            with self._inbox.room(lambda: sum(one.size for one in every)):
+                for one in some:
                     targets.append(Target.open(self._inbox, one))
-            self._total = (len(wanted), sum(one.size for one in wanted))
             self._together(Pieces(targets), small, connections)
+            here = [one.entry.size for one in targets if one.installed]
+            self._before = (self._before[0] + len(here), self._before[1] + sum(here))
         finally:
             # While a thread may still write, its file stays open: that number must not become
             # another file's.
             if self._quiet:
                 for target in targets:
                     target.close()
-        return small.skipped | {one.entry.path for one in targets if one.changed}
+        return {one.entry.path for one in targets if one.changed}
 
     def _together(self, pieces: Pieces, small: SmallFiles, connections: int) -> None:
         source = self._source(self._range)
@@ -182,9 +202,10 @@ class _Pull:
         checker = Checker(pieces, self._inbox)
         threads = [*crew, checker] if pieces.targets else []
         self._quiet = not threads
-        for one in threads:
-            one.start()
         try:
+            with naming_limits():
+                for one in threads:
+                    one.start()
             small.fetch(lambda: self._tell(pieces, small))
             while not pieces.over() and checker.is_alive() and any(c.is_alive() for c in crew):
                 pieces.pause(0.2)
@@ -195,7 +216,8 @@ class _Pull:
             for member in crew:
                 member.abandon()
             for one in threads:
-                one.join(20)
+                if one.ident is not None:  # it was started
+                    one.join(20)
             self._quiet = not any(one.is_alive() for one in threads)
         if pieces.failure:
             raise pieces.failure
@@ -210,7 +232,8 @@ class _Pull:
             return
         self._next_report = now + REPORT_SECONDS
         files, total = self._total
+        installed, done = self._before
+        installed += small.files_done + sum(one.installed for one in pieces.targets)
         large = sum(one.entry.size for one in pieces.targets if not one.changed)
-        done = small.bytes_done + large - pieces.missing_bytes()
-        installed = small.files_done + sum(one.installed for one in pieces.targets)
+        done += small.bytes_done + large - pieces.missing_bytes()
         self.report(PullProgress(installed, files, min(done, total), total))

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING
 
 from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError
 from controller.hostkeys import HostKeyMismatch
+from controller.limits import naming_limits
+from controller.local_disk import disk_trouble
 from controller.pieces import Piece, Pieces, Target
 from controller.receive import Inbox
-from controller.stream import AuthRefused, Stream
+from controller.stream import AuthRefused, SessionRefused, Stream
 from controller.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ SYNC_EVERY = 32  # pieces: the disk works while the link does
 class Source:
     """How a connection asks for pieces of one run's files."""
 
-    connect: Callable[[float], Session]  # within so many seconds
+    connect: Callable[[float, Callable[[], bool]], Session]  # within seconds, while it is wanted
     argv: tuple[str, ...]
     cwd: str
     patience_seconds: float  # without any progress on any connection
@@ -59,12 +61,13 @@ class Fetcher(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._pieces.over():
-                self._fetch_until_cut()
+            with naming_limits():
+                while not self._pieces.over():
+                    self._fetch_until_cut()
         except ArtifactsNotSafe as error:  # our own disk: no other connection can do better
             self._pieces.stop(error)
         except OSError as error:
-            self._pieces.stop(_disk_trouble(error, str(self._inbox.into)))
+            self._pieces.stop(disk_trouble(error, self._inbox.into, self._pieces.missing_bytes()))
         except PodctlError as error:
             self.failure = error
 
@@ -73,11 +76,14 @@ class Fetcher(threading.Thread):
         if self._session is not None:
             self._session.close()
 
+    def _wanted(self) -> bool:
+        return not self._pieces.over()
+
     def _fetch_until_cut(self) -> None:
         source = self._source
         try:
             with (
-                source.connect(source.patience_seconds) as self._session,
+                source.connect(source.patience_seconds, self._wanted) as self._session,
                 self._session.stream(
                     source.argv,
                     cwd=source.cwd,
@@ -86,7 +92,7 @@ class Fetcher(threading.Thread):
                 ) as stream,
             ):
                 self._fetch(stream)
-        except (HostKeyMismatch, AuthRefused):
+        except (HostKeyMismatch, AuthRefused, SessionRefused):
             raise
         except ConnectionLost:
             silent = time.monotonic() - self._pieces.last_progress
@@ -151,12 +157,13 @@ class Checker(threading.Thread):
 
     def run(self) -> None:
         try:
-            for target in self._pieces.targets:
-                self._check(target)
+            with naming_limits():
+                for target in self._pieces.targets:
+                    self._check(target)
         except PodctlError as error:
             self._pieces.stop(error)
         except OSError as error:
-            self._pieces.stop(_disk_trouble(error, str(self._inbox.into)))
+            self._pieces.stop(disk_trouble(error, self._inbox.into, self._pieces.missing_bytes()))
 
     def _check(self, target: Target) -> None:
         # Twice: a resumed file may hold bytes that were spoilt here, a fresh one may not.
@@ -188,9 +195,3 @@ class Checker(threading.Thread):
                         os.fsync(target.fd)
             checked = prefix
         return found.hexdigest()
-
-
-def _disk_trouble(error: OSError, where: str) -> ArtifactsNotSafe:
-    return ArtifactsNotSafe(
-        "the files from the pod cannot be written here", where=where, cause=str(error)
-    )

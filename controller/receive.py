@@ -8,39 +8,23 @@ size, time and inode, so that a second pull does not read gigabytes again.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from controller.errors import ArtifactsNotSafe
+from controller.local_disk import check_space, writing
 from controller.names import STAGING
 from remote.contract import FileEntry
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-SLACK = 4 * 1024 * 1024  # bytes for the file system's own books
 CHUNK = 4 * 1024 * 1024
 SIDECAR = "verified.json"
-
-
-class LocalDiskFull(ArtifactsNotSafe):
-    """The disk here cannot take what is on the pod. What came so far is kept for the next try."""
-
-    code = "local-disk-full"
-
-    def __init__(self, missing_bytes: int, where: str) -> None:
-        super().__init__(
-            f"the disk here lacks {missing_bytes} bytes for the files that are on the pod",
-            where=where,
-            hint="free some space, then run the same command again: it goes on where it stopped",
-        )
-        self.missing_bytes = missing_bytes
 
 
 class Inbox:
@@ -50,7 +34,11 @@ class Inbox:
         self.into = into
         into.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._top = os.open(into, FOLDER)
-        self._staging = _subfolder(self._top, STAGING)
+        try:
+            self._staging = _subfolder(self._top, STAGING)
+        except BaseException:
+            os.close(self._top)
+            raise
         self._dirty: set[str] = {""}  # folders whose names are not durable yet
         self._verified = self._read_sidecar()
 
@@ -105,24 +93,18 @@ class Inbox:
         finally:
             os.close(fd)
 
-    def check_space(self, need: int) -> None:
-        """Raises LocalDiskFull when `need` more bytes do not fit."""
-        space = os.fstatvfs(self._top)
-        free = space.f_bavail * space.f_frsize
-        if need and need + SLACK > free:
-            raise LocalDiskFull(need + SLACK - free, str(self.into))
+    def check_space(self, wanted: Sequence[FileEntry]) -> None:
+        """Raises LocalDiskFull when `wanted` does not fit, in bytes or in number."""
+        need = sum(one.size - self.staged_bytes(one) for one in wanted)
+        staged = set(os.listdir(self._staging))
+        names = sum(staged_name(one) not in staged for one in wanted)
+        folders = {folder for one in wanted for folder in PurePosixPath(one.path).parents}
+        names += sum(not (self.into / folder).exists() for folder in folders)
+        check_space(self.into, self._top, need, names)
 
-    @contextlib.contextmanager
-    def room(self, need: Callable[[], int]) -> Iterator[None]:
+    def room(self, need: Callable[[], int]) -> contextlib.AbstractContextManager[None]:
         """A disk that fills up in the middle becomes LocalDiskFull; `need` bytes are to come."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            space = os.fstatvfs(self._top)
-            lacks = max(1, need() + SLACK - space.f_bavail * space.f_frsize)
-            raise LocalDiskFull(lacks, str(self.into)) from error
+        return writing(self.into, need)
 
     def stage(self, entry: FileEntry) -> int:
         """A new empty file beside, open for reading and writing; an old attempt is dropped."""
@@ -137,8 +119,7 @@ class Inbox:
 
     def unstage(self, entry: FileEntry) -> None:
         for suffix in ("", ".ranges"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(staged_name(entry) + suffix, dir_fd=self._staging)
+            self._drop(staged_name(entry) + suffix)
 
     def staged_bytes(self, entry: FileEntry) -> int:
         """Bytes on disk that an earlier pull already took for `entry`."""
@@ -165,8 +146,7 @@ class Inbox:
             ) from error
         self._dirty.add(entry.path.rpartition("/")[0])
         self._verified[entry.path] = _facts(os.fstat(fd), entry.sha256)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(staged_name(entry) + ".ranges", dir_fd=self._staging)
+        self._drop(staged_name(entry) + ".ranges")
 
     def settle(self) -> None:
         """Make every new name durable."""
@@ -193,20 +173,21 @@ class Inbox:
         return value if isinstance(value, dict) else {}
 
     def _write_sidecar(self) -> None:
+        """Only a memory of hashes: without it the next pull reads the files once more."""
         beside = f".{SIDECAR}"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside, dir_fd=self._staging)
-        try:
+        with contextlib.suppress(OSError):
+            self._drop(beside)
             fd = os.open(beside, NEW_FILE, 0o600, dir_fd=self._staging)
             with os.fdopen(fd, "w") as file:
                 json.dump(self._verified, file, separators=(",", ":"))
             os.replace(beside, SIDECAR, src_dir_fd=self._staging, dst_dir_fd=self._staging)
-        except OSError as error:
-            if error.errno not in FULL:
-                raise
-            # Only a memory of hashes: without it the next pull reads the files once more.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside, dir_fd=self._staging)
+            return
+        with contextlib.suppress(OSError):
+            self._drop(beside)
+
+    def _drop(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self._staging)
 
 
 def staged_name(entry: FileEntry) -> str:

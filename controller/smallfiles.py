@@ -17,7 +17,7 @@ from controller.errors import ConnectionLost
 from controller.hostkeys import HostKeyMismatch
 from controller.ranges import Source
 from controller.receive import Inbox
-from controller.stream import AuthRefused, Stream
+from controller.stream import AuthRefused, SessionRefused, Stream
 from controller.throttle import Throttle
 from remote.contract import FileEntry
 
@@ -64,7 +64,7 @@ class SmallFiles:
             while self._left:
                 try:
                     if not session.alive:
-                        session = self._source.connect(self._source.patience_seconds)
+                        session = self._source.connect(self._source.patience_seconds, lambda: True)
                     self._stream(session, tell)
                 except ConnectionLost as error:
                     self._judge(error)
@@ -76,7 +76,7 @@ class SmallFiles:
         """Raise what trying again will not mend."""
         silent = time.monotonic() - self._last_progress
         self._garbled += isinstance(error, _Garbled)
-        hopeless = isinstance(error, HostKeyMismatch | AuthRefused)
+        hopeless = isinstance(error, HostKeyMismatch | AuthRefused | SessionRefused)
         if hopeless or self._garbled > 2 or silent > self._source.patience_seconds:
             raise error
 

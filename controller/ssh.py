@@ -11,6 +11,7 @@ import logging
 import math
 import random
 import shlex
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 import paramiko
+from cryptography.exceptions import InvalidSignature, InvalidTag
 
-from controller.errors import UsageError
+from controller.errors import PodctlError, UsageError
 from controller.hostkeys import HostKey, PinnedKeys
 from controller.keepalive import Pulse, WatchedSocket
+from controller.limits import local_limit, naming_limits
 from controller.providers import Endpoint
 from controller.stream import (
     CAP,
@@ -31,6 +34,7 @@ from controller.stream import (
     CommandTimeout,
     Result,
     Sender,
+    SessionRefused,
     Stream,
     Unreachable,
 )
@@ -42,6 +46,7 @@ __all__ = [
     "CommandTimeout",
     "Result",
     "Session",
+    "SessionRefused",
     "Stream",
     "Timing",
     "Unreachable",
@@ -50,7 +55,12 @@ __all__ = [
 ]
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
-FAILURES = (OSError, EOFError, paramiko.SSHException)
+# A peer's bytes are read in paramiko's own thread, and what they upset there is raised here as it
+# is: a spoilt packet, a key that is none, a field that leads past the end.
+FAILURES = (
+    *(OSError, EOFError, paramiko.SSHException, InvalidTag, InvalidSignature),
+    *(ValueError, LookupError, ArithmeticError, struct.error),
+)
 NO_REKEY = 2**40  # bytes: a re-key in a long one-way transfer can stall it
 
 # Its thread logs a traceback for every lost connection; here that is an ordinary event, and it
@@ -121,9 +131,14 @@ class Session:
         identity = _Identity(endpoint, key_path, host_keys, timing or Timing(), clock, sleep)
         return _connect_patiently(identity, deadline_seconds)
 
-    def sibling(self, *, deadline_seconds: float = 30.0) -> Session:
-        """Another connection to the same endpoint with the same key and the same pins."""
-        return _connect_patiently(self._identity, deadline_seconds)
+    def sibling(
+        self, *, deadline_seconds: float = 30.0, wanted: Callable[[], bool] = lambda: True
+    ) -> Session:
+        """Another connection to the same endpoint with the same key and the same pins.
+
+        It is tried again only as long as it is `wanted`.
+        """
+        return _connect_patiently(self._identity, deadline_seconds, wanted)
 
     def __enter__(self) -> Session:
         return self
@@ -191,9 +206,17 @@ class Session:
         try:
             channel = self._transport.open_session(timeout=min(60.0, deadline_seconds))
             channel.exec_command(line)
+        except paramiko.ChannelException as error:
+            raise SessionRefused(
+                "sshd on the pod opens no more sessions on this connection",
+                where=str(self),
+                cause=error.text,
+                hint="MaxSessions in its sshd_config, or end what hangs there: podctl ssh",
+            ) from error
         except FAILURES as error:
             raise self.unreachable(error) from error
-        return Stream(self, channel, deadline, idle_seconds)
+        with naming_limits():
+            return Stream(self, channel, deadline, idle_seconds)
 
     def run(
         self,
@@ -237,17 +260,20 @@ def _check_endpoint(endpoint: Endpoint) -> None:
         raise UsageError("the provider's address for the pod makes no sense", where=repr(endpoint))
 
 
-def _connect_patiently(identity: _Identity, deadline_seconds: float) -> Session:
+def _connect_patiently(
+    identity: _Identity, deadline_seconds: float, wanted: Callable[[], bool] = lambda: True
+) -> Session:
     timing, clock = identity.timing, identity.clock
     deadline = clock() + deadline_seconds
     wait = timing.first_wait
     while True:
         left = deadline - clock()
         try:
-            return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)))
+            with naming_limits():
+                return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)))
         except Unreachable:
             left = deadline - clock()
-            if left <= 0:
+            if left <= 0 or not wanted():
                 raise
         # Spread, so that four connections that were cut together do not come back together.
         identity.sleep(min(left, wait * random.uniform(0.7, 1.3)))  # noqa: S311 (not a secret)
@@ -259,26 +285,52 @@ def _connect_once(identity: _Identity, seconds: float) -> Session:
     try:
         key = paramiko.Ed25519Key.from_private_key_file(str(identity.key_path))
     except (OSError, paramiko.SSHException) as error:
-        raise AuthRefused(
+        raise local_limit(error) or AuthRefused(
             "our own SSH key cannot be read", where=str(identity.key_path), cause=str(error)
         ) from error
+    link = _dial(identity, seconds)
     try:
-        link = WatchedSocket.dial(identity.endpoint.host, identity.endpoint.port, seconds)
         transport = paramiko.Transport(link, default_window_size=WINDOW)
         _negotiate(transport, identity.host_keys, seconds)
-        transport.auth_publickey(identity.endpoint.user, key)
-    except paramiko.AuthenticationException as error:
-        raise AuthRefused("sshd on the pod refuses our key", where=str(identity)) from error
+        _authenticate(transport, identity, key, seconds)
     except FAILURES as error:
-        raise Unreachable(
-            "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
-        ) from error
+        raise _unreached(identity, error) from error
     finally:
         if transport is not None and not transport.is_authenticated():
             transport.close()
     pulse = Pulse(transport, link, identity.timing.alive_seconds, identity.timing.alive_count)
-    pulse.start()
+    try:
+        pulse.start()
+    except RuntimeError:  # no thread for it: nobody would notice a silent link
+        transport.close()
+        raise
     return Session(identity, transport, pulse)
+
+
+def _dial(identity: _Identity, seconds: float) -> WatchedSocket:
+    try:
+        return WatchedSocket.dial(identity.endpoint.host, identity.endpoint.port, seconds)
+    except OSError as error:
+        raise _unreached(identity, error) from error
+
+
+def _unreached(identity: _Identity, error: Exception) -> PodctlError:
+    return local_limit(error) or Unreachable(
+        "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
+    )
+
+
+def _authenticate(
+    transport: paramiko.Transport, identity: _Identity, key: paramiko.PKey, seconds: float
+) -> None:
+    """Raises AuthRefused only for sshd's own no: a cut or a silence here is the network's."""
+    began = time.monotonic()
+    try:
+        transport.auth_publickey(identity.endpoint.user, key)
+    except paramiko.AuthenticationException as error:
+        if not transport.is_active() or time.monotonic() - began >= seconds:
+            raise
+        raise AuthRefused("sshd on the pod refuses our key", where=str(identity)) from error
 
 
 def _negotiate(transport: paramiko.Transport, host_keys: PinnedKeys, seconds: float) -> None:

@@ -27,6 +27,12 @@ class AuthRefused(ConnectionLost):
     code = "auth-refused"
 
 
+class SessionRefused(ConnectionLost):
+    """The connection stands and sshd starts no further command on it."""
+
+    code = "session-refused"
+
+
 class CommandTimeout(ConnectionLost):
     """The connection stands and the command did not answer in time; it may still run."""
 
@@ -60,6 +66,7 @@ class Channel(Protocol):
     """The part of an SSH channel that is needed here."""
 
     closed: bool
+    eof_received: int  # or bool
     exit_status: int
     status_event: threading.Event
 
@@ -177,7 +184,10 @@ class Stream:
         """At the end of stdout: the status has come, or the channel or connection has ended."""
         if not self._channel.status_event.wait(self._wait()):
             raise self._late()
-        if self._channel.exit_status < 0 and self._session.lost():
+        # sshd says that stdout has ended before it closes a channel; a connection that dies does
+        # not, and the channel may know of it long before the connection does.
+        cut = not self._channel.eof_received
+        if self._channel.exit_status < 0 and (cut or self._session.lost()):
             raise self._session.unreachable(None)
 
     def exactly(self, count: int) -> bytes:

@@ -6,6 +6,7 @@ survives a closed pipe, and never asks a question that nobody can answer.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import unicodedata
@@ -66,8 +67,8 @@ class Terminal:
         try:
             binary.write(data)
             binary.flush()
-        except (BrokenPipeError, ValueError) as error:
-            raise self._closed() from error
+        except (OSError, ValueError) as error:
+            raise self._unwritten(error) from error
 
     def emit_json(self, schema: str, document: Json) -> None:
         """One JSON object on stdout with a `schema` field such as "podctl/status/1"."""
@@ -182,11 +183,15 @@ class Terminal:
         try:
             self.out.write(_encodable(text, self.out))
             self.out.flush()
-        except (BrokenPipeError, ValueError) as error:
-            raise self._closed() from error
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: OSError | ValueError) -> PodctlError:
+        """EIO is a terminal that was closed: nobody reads there any more than from a cut pipe."""
+        if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EIO):
             self._discard()
-            raise PodctlError("cannot write to standard output", cause=str(error)) from error
+            return PodctlError("cannot write to standard output", cause=str(error))
+        return self._closed()
 
     def _closed(self) -> OutputClosed:
         self._discard()

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from controller.providers.emulator.settings import EmulatorSettings
+from controller.ssh import Session
+from remote.contract import Layout
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
 from tests.laptop import Laptop
 from tests.pod_side import PodSide
 from tests.shell import Shell
+from tests.sshd_server import Server, sshd
 
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(
@@ -77,3 +80,22 @@ def shell(
     monkeypatch.chdir(laptop.folder)
     monkeypatch.setenv("PODCTL_EMULATOR_URL", laptop.cloud.base_url)
     return Shell(laptop.folder, capsys)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real sshd that stands for a pod's; `session` is connected to it."""
+    with sshd(tmp_path_factory.mktemp("sshd")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def session(server: Server) -> Iterator[Session]:
+    with server.connect() as one:
+        yield one
+
+
+@pytest.fixture
+def layout(session: Session, tmp_path: Path) -> Layout:
+    """A volume of this test's own on that pod."""
+    return session.layout(f"/{tmp_path.name}")

@@ -68,8 +68,11 @@ def new_host_key(folder: Path) -> Path:
 
 
 @contextmanager
-def sshd(folder: Path, port: int | None = None) -> Iterator[Server]:
-    """Serve until the block ends; the host key of `folder` is kept if there is one."""
+def sshd(folder: Path, port: int | None = None, more: str = "") -> Iterator[Server]:
+    """Serve until the block ends; the host key of `folder` is kept if there is one.
+
+    `more` is added to sshd's configuration.
+    """
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
     host_key = folder / "host_ed25519"
@@ -80,7 +83,7 @@ def sshd(folder: Path, port: int | None = None) -> Iterator[Server]:
     (folder / "authorized_keys").write_text(key.public + "\n")
     (root := folder / "pod").mkdir(exist_ok=True)
     port = port or free_port()
-    (folder / "sshd_config").write_text(_config(folder, host_key, port, root))
+    (folder / "sshd_config").write_text(_config(folder, host_key, port, root) + more)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     log = (folder / "sshd.log").open("ab")

@@ -1,4 +1,4 @@
-"""A TCP forwarder with faults: delay, a rate, a cut, a black hole, a flipped byte.
+"""A TCP forwarder with faults: delay, a rate, a cut, a reset, a black hole, a flipped bit.
 
 `python tests/tcp_proxy.py PORT DELAY_MS` serves alone in its own process and prints its port.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import socket
+import struct
 import sys
 import threading
 import time
@@ -26,13 +27,16 @@ class Proxy:
         self.rate = rate  # bytes per second towards the client
         self.hole = False  # True: bytes are taken and dropped
         self.refuse = False  # True: new connections are closed at once
+        self.reset = False  # True: whatever is closed here ends with a reset, not with an end
         self.down = 0  # bytes forwarded towards the client
         self.accepted = 0
         self.cut_at: int | None = None  # cut everything once `down` passes this
         self.cut_for_good = False  # and take no new connection from then on
+        self.hole_at_cut = False  # do not cut then: swallow
         self.up = 0  # bytes forwarded towards the server
         self.cut_up_at: int | None = None  # the same for `up`
-        self.flip_at: int | None = None  # flip one bit of the byte with this number
+        self.flip_at: int | None = None  # flip one bit of the byte with this number of `down`
+        self.flip_up_at: int | None = None  # the same for `up`
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -56,7 +60,7 @@ class Proxy:
         with self._lock:
             sockets, self._sockets = self._sockets, set()
         for one in sockets:
-            _shut(one)
+            _shut(one, self.reset)
 
     def _serve(self) -> None:
         while True:
@@ -65,16 +69,19 @@ class Proxy:
             except OSError:
                 return
             self.accepted += 1
-            if self.refuse:
-                near.close()
-                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
-                near.close()
+                _shut(near, self.reset)
                 continue
             with self._lock:
-                self._sockets |= {near, far}
+                refused = self.refuse  # looked at here: a cut for good may have come just now
+                if not refused:
+                    self._sockets |= {near, far}
+            if refused:
+                _shut(near, self.reset)
+                _shut(far, self.reset)
+                continue
             for one in (near, far):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for source, sink, down in ((near, far, False), (far, near, True)):
@@ -111,10 +118,9 @@ class Proxy:
                 break
             if self.hole:
                 continue
-            if down:
-                data = self._tamper(data)
-            else:
-                self._count_up(data)
+            data = self._tamper(data) if down else self._count_up(data)
+            if self.hole:
+                continue
             try:
                 sink.sendall(data)
             except OSError:
@@ -122,11 +128,16 @@ class Proxy:
         _shut(sink)
         _shut(source)
 
-    def _count_up(self, data: bytes) -> None:
-        self.up += len(data)
-        if self.cut_up_at is not None and self.up > self.cut_up_at:
-            self.cut_up_at = None
+    def _count_up(self, data: bytes) -> bytes:
+        with self._lock:
+            begin, self.up = self.up, self.up + len(data)
+            if self.flip_up_at is not None and begin <= self.flip_up_at < self.up:
+                data, self.flip_up_at = _flipped(data, self.flip_up_at - begin), None
+            cut = self.cut_up_at is not None and self.up > self.cut_up_at
+            self.cut_up_at = None if cut else self.cut_up_at
+        if cut:
             self.cut()
+        return data
 
     def _tamper(self, data: bytes) -> bytes:
         with self._lock:
@@ -135,20 +146,28 @@ class Proxy:
             if cut:
                 self.cut_at = None
                 self.refuse = self.refuse or self.cut_for_good
+                self.hole = self.hole or self.hole_at_cut
             if self.flip_at is not None and begin <= self.flip_at < self.down:
-                changed = bytearray(data)
-                changed[self.flip_at - begin] ^= 1
-                data, self.flip_at = bytes(changed), None
+                data, self.flip_at = _flipped(data, self.flip_at - begin), None
         if self.rate:
             time.sleep(len(data) / self.rate)
-        if cut:
+        if cut and not self.hole_at_cut:
             self.cut()
         return data
 
 
-def _shut(one: socket.socket) -> None:
+def _flipped(data: bytes, at: int) -> bytes:
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+def _shut(one: socket.socket, reset: bool = False) -> None:
     with contextlib.suppress(OSError):  # it ended before
-        one.shutdown(socket.SHUT_RDWR)
+        if reset:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            one.shutdown(socket.SHUT_RDWR)
     one.close()
 
 

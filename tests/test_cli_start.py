@@ -224,7 +224,7 @@ def test_init_refuses_a_name_that_is_none(
     assert not (tmp_path / "new").exists()
 
 
-def test_output_into_a_closed_pipe(folder: Path) -> None:
+def test_row_38_output_into_a_closed_pipe(folder: Path) -> None:
     """`podctl --help | head -1` shows no traceback."""
     done = subprocess.run(
         ["sh", "-c", f"{sys.executable} -m controller --help | head -1"],
@@ -240,7 +240,7 @@ def test_output_into_a_closed_pipe(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_sigterm_is_heard(folder: Path) -> None:
+def test_row_38_sigterm_is_heard(folder: Path) -> None:
     """SIGTERM ends a command with 143 and says that pods go on."""
     process = subprocess.Popen(
         [sys.executable, "-m", "controller", "emulator", "--port", "0", "--state", "cloud"],

@@ -74,7 +74,7 @@ def test_lines_with_a_time_before_them_are_read() -> None:
     assert log_fingerprints(lines) == (A, B)
 
 
-def test_the_first_key_is_kept_and_another_refused(tmp_path: Path) -> None:
+def test_row_50_the_first_key_is_kept_and_another_refused(tmp_path: Path) -> None:
     """Without a log the first key seen is the pod's, on any later connection too."""
     PinnedKeys(tmp_path / "known_hosts", "pod1").check(ONE)
     later = PinnedKeys(tmp_path / "known_hosts", "pod1")
@@ -97,7 +97,7 @@ def test_pods_do_not_share_keys(tmp_path: Path) -> None:
     assert (first.pinned(), second.pinned()) == ((), (TWO,))
 
 
-def test_the_log_decides_from_the_first_connection_on(tmp_path: Path) -> None:
+def test_row_50_the_log_decides_from_the_first_connection_on(tmp_path: Path) -> None:
     """With fingerprints from the log even the first key is not just believed."""
     pins = PinnedKeys(tmp_path / "known_hosts", "pod1", [TWO.fingerprint])
 
@@ -107,7 +107,7 @@ def test_the_log_decides_from_the_first_connection_on(tmp_path: Path) -> None:
     assert pins.pinned() == ()
 
 
-def test_only_the_log_replaces_a_pin(tmp_path: Path) -> None:
+def test_row_49_only_the_log_replaces_a_pin(tmp_path: Path) -> None:
     """A restarted container's new key is taken from its log, and the old one is out."""
     PinnedKeys(tmp_path / "known_hosts", "pod1").check(ONE)
     PinnedKeys(tmp_path / "known_hosts", "pod1", [TWO.fingerprint]).check(TWO)
@@ -173,6 +173,48 @@ def test_a_config_cannot_be_injected(tmp_path: Path, name: str, host: str, user:
 
     with pytest.raises(UsageError):
         write_ssh_config(tmp_path / "config", [entry])
+
+
+@pytest.mark.skipif(not shutil.which("ssh"), reason="no ssh on this machine")
+def test_a_users_own_ssh_config_changes_nothing(tmp_path: Path) -> None:
+    """Included on top of a user's file, ours decides alone: no proxy, agent, forwarding, program or
+    looser check of that file reaches a pod."""
+    pins = PinnedKeys(tmp_path / "known_hosts", "pod1")
+    endpoint = Endpoint("192.0.2.1", 22022, "root")
+    entry = SshEntry("podctl-x", endpoint, pins.alias, tmp_path / "id", pins.store)
+    write_ssh_config(tmp_path / "ours", [entry])
+    theirs = {
+        "HostName": "evil.example", "User": "mallory", "Port": "1", "HostKeyAlias": "other",
+        "ProxyCommand": "nc evil 1", "ProxyJump": "evil", "IdentityAgent": "/tmp/agent",
+        "IdentitiesOnly": "no", "ForwardAgent": "yes", "ForwardX11": "yes",
+        "PermitLocalCommand": "yes", "LocalCommand": "touch /tmp/x", "StrictHostKeyChecking": "no",
+        "UserKnownHostsFile": "/dev/null", "GlobalKnownHostsFile": "/etc/other",
+        "UpdateHostKeys": "yes", "VerifyHostKeyDNS": "yes", "PreferredAuthentications": "password",
+        "ControlMaster": "auto", "ControlPath": "/tmp/%C", "CanonicalizeHostname": "always",
+        "ServerAliveInterval": "0",
+    }  # fmt: skip
+    own = "".join(f"    {key} {value}\n" for key, value in theirs.items())
+    (tmp_path / "users").write_text(f"Include {tmp_path}/ours\nHost *\n{own}")
+
+    def meant(config: str) -> dict[str, str]:
+        shown = subprocess.run(
+            ["ssh", "-G", "-F", str(tmp_path / config), "podctl-x"],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return dict(line.partition(" ")[::2] for line in shown.stdout.splitlines())
+
+    mixed, alone = meant("users"), meant("ours")
+    decided = {key.lower() for key in theirs} - {"localcommand"}  # it is not permitted
+
+    assert {key: mixed.get(key) for key in decided} == {key: alone.get(key) for key in decided}
+    assert mixed["permitlocalcommand"] == mixed["forwardagent"] == mixed["forwardx11"] == "no"
+    assert mixed["identityagent"] == "none"
+    assert "proxycommand" not in mixed
+    assert "proxyjump" not in mixed
+    assert (mixed["hostname"], mixed["stricthostkeychecking"]) in [
+        ("192.0.2.1", "yes"),
+        ("192.0.2.1", "true"),
+    ]
 
 
 @needs_sshd

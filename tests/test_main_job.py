@@ -157,7 +157,7 @@ def test_a_pod_whose_ssh_never_comes_is_replaced(laptop: Laptop) -> None:
     laptop.assert_books_agree()
 
 
-def test_ctrl_c_detaches_and_sync_brings_it_home(laptop: Laptop) -> None:
+def test_row_38_ctrl_c_detaches_and_sync_brings_it_home(laptop: Laptop) -> None:
     """The job goes on; the message says what bills; exit code 130."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")
@@ -233,7 +233,7 @@ def test_a_key_that_is_no_longer_accepted_stops_the_drive(laptop: Laptop) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
+def test_row_34_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
     laptop: Laptop, tmp_path: Path
 ) -> None:
     """Exit code 7; with room again, sync finishes the job."""
@@ -258,7 +258,7 @@ def test_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
     assert laptop.living_pods() == []
 
 
-def test_an_artifact_that_changed_after_its_manifest_keeps_the_pod(laptop: Laptop) -> None:
+def test_row_68_an_artifact_that_changed_after_its_manifest_keeps_the_pod(laptop: Laptop) -> None:
     """Exit code 7 with retry, park and abandon; the pod is there until one is chosen."""
     laptop.write(seconds=1)
     laptop.podctl("run", "hello", "-y", "--detach", expect=130)
@@ -290,7 +290,7 @@ def test_abandoning_with_a_reason_gives_the_pod_up(laptop: Laptop) -> None:
     assert laptop.journal().runs("hello")[0].outcome == "abandoned"
 
 
-def test_sigterm_leaves_the_job_running_and_the_books_in_order(laptop: Laptop) -> None:
+def test_row_38_sigterm_leaves_the_job_running_and_the_books_in_order(laptop: Laptop) -> None:
     """Exit code 143; the next command carries on with the same pod."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")
@@ -303,7 +303,7 @@ def test_sigterm_leaves_the_job_running_and_the_books_in_order(laptop: Laptop) -
     assert len(laptop.cloud.state()["pods"]) == 1
 
 
-def test_ctrl_c_twice_ends_at_once(laptop: Laptop) -> None:
+def test_row_38_ctrl_c_twice_ends_at_once(laptop: Laptop) -> None:
     """The second one does not wait for anything; nothing is lost."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")

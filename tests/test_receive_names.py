@@ -76,7 +76,7 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize("path", REFUSED)
-def test_names_that_are_refused(path: str) -> None:
+def test_row_70_names_that_are_refused(path: str) -> None:
     """Names that leave, hide, confuse or cannot exist everywhere are refused."""
     with pytest.raises(UnsafeManifest) as refused:
         check_files([FileEntry(path, 1, HASH)])
@@ -105,7 +105,7 @@ def test_names_that_are_accepted(path: str) -> None:
         ("\u00e9", "e\u0301"),
     ],
 )
-def test_two_names_for_one_place_are_refused(paths: tuple[str, str]) -> None:
+def test_row_70_two_names_for_one_place_are_refused(paths: tuple[str, str]) -> None:
     """No two entries may be the same file on some file system, or file and folder at once."""
     with pytest.raises(UnsafeManifest, match="two files"):
         check_files([FileEntry(one, 1, HASH) for one in paths])
@@ -121,13 +121,13 @@ def test_two_names_for_one_place_are_refused(paths: tuple[str, str]) -> None:
         FileEntry("a", 1, "A" * 64),
     ],
 )
-def test_impossible_facts_are_refused(entry: FileEntry) -> None:
+def test_row_72_impossible_facts_are_refused(entry: FileEntry) -> None:
     """Sizes and hashes that no file has are refused."""
     with pytest.raises(UnsafeManifest):
         check_files([entry])
 
 
-def test_caps_hold() -> None:
+def test_row_73_caps_hold() -> None:
     """Too many files or bytes in all are refused before anything else."""
     files = [FileEntry(f"f{i}", 10, HASH) for i in range(5)]
 
@@ -138,7 +138,7 @@ def test_caps_hold() -> None:
 
 
 @given(st.text(max_size=40))
-def test_what_passes_stays_inside(path: str) -> None:
+def test_row_70_what_passes_stays_inside(path: str) -> None:
     """Any text that passes is a relative path whose every part is a plain name."""
     if wrong_path(path) is not None:
         return
@@ -151,7 +151,7 @@ def test_what_passes_stays_inside(path: str) -> None:
 
 
 @given(st.lists(st.text("ab/A.-", min_size=1, max_size=5), max_size=6))
-def test_what_passes_together_can_exist_together(paths: list[str]) -> None:
+def test_row_70_what_passes_together_can_exist_together(paths: list[str]) -> None:
     """A list that passes has no file that is a folder too, and no two spellings of one name."""
     try:
         check_files([FileEntry(one, 0, HASH) for one in paths])
@@ -173,7 +173,7 @@ def entry_of(path: str) -> FileEntry:
 
 
 @pytest.mark.parametrize("linked", ["folder", "file", "staging"])
-def test_links_in_the_way_are_not_followed(tmp_path: Path, linked: str) -> None:
+def test_row_71_links_in_the_way_are_not_followed(tmp_path: Path, linked: str) -> None:
     """A link that appears in the folder never takes a write anywhere else."""
     (outside := tmp_path / "outside").mkdir()
     (outside / "x").write_text("precious")

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from controller.errors import ConnectionLost, UsageError
-from controller.hostkeys import HostKeyMismatch, PinnedKeys, ensure_key
+from controller.hostkeys import (
+    HostKeyMismatch,
+    PinnedKeys,
+    SshEntry,
+    ensure_key,
+    write_ssh_config,
+)
 from controller.providers import Endpoint
 from controller.ssh import AuthRefused, Session, Timing, command_line, remote_root
-from controller.stream import CommandTimeout, Unreachable
+from controller.stream import CommandTimeout, SessionRefused, Unreachable
+from tests.emulated_cloud import until
 from tests.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key, sshd
 from tests.tcp_proxy import Proxy
 
 pytestmark = needs_sshd
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with sshd(tmp_path_factory.mktemp("sshd")) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def session(server: Server) -> Iterator[Session]:
-    with server.connect() as one:
-        yield one
 
 
 def test_status_and_both_outputs_come_back(session: Session) -> None:
@@ -109,7 +106,7 @@ def test_a_sibling_is_a_connection_of_its_own(session: Session) -> None:
     assert session.run(["true"]).status == 0
 
 
-def test_nobody_listening_is_unreachable_after_the_deadline(server: Server) -> None:
+def test_row_46_nobody_listening_is_unreachable_after_the_deadline(server: Server) -> None:
     """A refused connection is tried again until the deadline, then it is the network's fault."""
     began = time.monotonic()
 
@@ -125,7 +122,7 @@ def test_nobody_listening_is_unreachable_after_the_deadline(server: Server) -> N
     assert 0.9 < time.monotonic() - began < 6
 
 
-def test_a_silent_listener_is_unreachable(server: Server) -> None:
+def test_row_52_a_silent_listener_is_unreachable(server: Server) -> None:
     """A peer that accepts and never greets is given up within the deadline."""
     with Proxy(server.endpoint.port) as proxy:
         proxy.hole = True
@@ -139,7 +136,7 @@ def test_a_silent_listener_is_unreachable(server: Server) -> None:
             )
 
 
-def test_an_sshd_that_comes_late_is_waited_for(server: Server) -> None:
+def test_row_46_an_sshd_that_comes_late_is_waited_for(server: Server) -> None:
     """A pod that is still booting is reached as soon as it answers."""
     with Proxy(server.endpoint.port) as proxy:
         proxy.refuse = True
@@ -161,7 +158,7 @@ def test_an_sshd_that_comes_late_is_waited_for(server: Server) -> None:
     assert waits[0] < waits[2]
 
 
-def test_a_foreign_key_is_refused(server: Server, tmp_path: Path) -> None:
+def test_row_52_a_foreign_key_is_refused(server: Server, tmp_path: Path) -> None:
     """sshd's refusal of our key is said at once and as what it is."""
     key = ensure_key(tmp_path)
 
@@ -177,7 +174,7 @@ def test_an_unreadable_key_is_said(server: Server, tmp_path: Path) -> None:
         Session.connect(server.endpoint, broken, server.pins())
 
 
-def test_a_changed_host_key_is_an_error(tmp_path: Path) -> None:
+def test_row_50_a_changed_host_key_is_an_error(tmp_path: Path) -> None:
     """Another key at the pinned pod's address ends the attempt before we say who we are."""
     with sshd(tmp_path) as server:
         server.connect().close()
@@ -188,7 +185,7 @@ def test_a_changed_host_key_is_an_error(tmp_path: Path) -> None:
     assert "Accepted publickey" not in (tmp_path / "sshd.log").read_text().split("listening")[-1]
 
 
-def test_a_key_from_the_log_replaces_the_pinned_one(tmp_path: Path) -> None:
+def test_row_49_a_key_from_the_log_replaces_the_pinned_one(tmp_path: Path) -> None:
     """After a restart the container log authenticates the new host key."""
     with sshd(tmp_path) as server:
         server.connect().close()
@@ -201,7 +198,7 @@ def test_a_key_from_the_log_replaces_the_pinned_one(tmp_path: Path) -> None:
         server.connect().close()  # and is pinned from then on
 
 
-def test_a_cut_says_unreachable(server: Server) -> None:
+def test_row_44_a_cut_says_unreachable(server: Server) -> None:
     """A connection cut under a running command is told from that command's end."""
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
         with session.stream(["sh", "-c", "echo ready; sleep 20"]) as stream:
@@ -215,7 +212,7 @@ def test_a_cut_says_unreachable(server: Server) -> None:
             session.run(["true"])
 
 
-def test_a_black_hole_is_noticed(server: Server) -> None:
+def test_row_45_a_black_hole_is_noticed(server: Server) -> None:
     """A link that swallows bytes is given up after the keepalive's time, without any traffic."""
     timing = Timing(alive_seconds=0.25, alive_count=4)
     with (
@@ -240,19 +237,124 @@ def test_an_idle_connection_stays(server: Server) -> None:
         assert session.alive
 
 
-def test_the_default_keepalive_is_under_a_minute() -> None:
+def test_row_45_the_default_keepalive_is_under_a_minute() -> None:
     """The product's own numbers notice a black hole within 60 seconds."""
     timing = Timing()
 
     assert timing.alive_seconds * timing.alive_count <= 60
 
 
-def test_a_flipped_bit_ends_the_connection(server: Server) -> None:
-    """A corrupted packet is never taken for data."""
+# Of a whole session: greeting, key exchange, authentication, data; as shares of its bytes.
+@pytest.mark.parametrize("place", ["greeting", "key exchange", "authentication", "data"])
+@pytest.mark.parametrize("way", ["down", "up"])
+def test_row_43_a_flipped_bit_ends_the_connection(server: Server, way: str, place: str) -> None:
+    """A corrupted byte at any time, in either direction, is never taken for data, for a refusal or
+    for another pod: that connection ends, and the next one is right."""
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
-        proxy.flip_at = proxy.down + 100_000
+        whole = getattr(proxy, way)
+        at = {"greeting": 5, "key exchange": whole // 2, "authentication": whole - 60}
+        attribute = "flip_at" if way == "down" else "flip_up_at"
+        if place == "data":
+            setattr(proxy, attribute, whole + 100_000)
+            with pytest.raises(Unreachable):
+                session.run(["cat"], stdin=bytes(1_000_000))
+        else:
+            setattr(proxy, attribute, whole + at[place])
+            proxy.cut()
+        with server.connect(proxy.port) as again:  # refused or unreachable would end it
+            assert again.run(["echo", "hi"]).stdout == b"hi\n"
+
+    assert getattr(proxy, attribute) is None  # the bit was flipped
+
+
+def test_row_52_a_cut_while_we_prove_who_we_are_is_the_networks(server: Server) -> None:
+    """A connection that ends, or falls silent, during authentication is no refusal of our key."""
+    quick = Timing(attempt_seconds=1.5, first_wait=0.05, longest_wait=0.1)
+    with Proxy(server.endpoint.port) as proxy:
+        server.connect(proxy.port).close()
+        before_the_last_word = proxy.down - 60
+        for silent in (False, True):
+            proxy.cut_at = proxy.down + before_the_last_word
+            proxy.hole_at_cut = silent
+            with pytest.raises(Unreachable):
+                Session.connect(
+                    Endpoint("127.0.0.1", proxy.port, server.endpoint.user),
+                    server.key.path,
+                    server.pins(),
+                    deadline_seconds=0.01,
+                    timing=quick,
+                )
+            assert proxy.cut_at is None  # it came as far as that
+            proxy.hole = False
+
+
+def test_row_52_an_sshd_that_opens_no_more_sessions(tmp_path: Path) -> None:
+    """MaxSessions is told as what it is: the connection stands, and serves again later."""
+    with sshd(tmp_path, more="MaxSessions 1\n") as server, server.connect() as session:
+        with session.stream(["cat"]) as first:
+            with pytest.raises(SessionRefused, match="no more sessions"):
+                session.run(["true"])
+            first.send(b"still here\n")
+            first.end()
+            said = first.line()
+
+        def again() -> bool:
+            try:
+                return session.run(["true"]).status == 0
+            except SessionRefused:  # sshd has not noticed the end of the first one
+                return False
+
+        until(again, 60)
+
+        assert said == b"still here"
+        assert session.alive
+
+
+def test_row_46_resets_are_met_with_growing_waits(server: Server) -> None:
+    """A peer that resets every connection is tried again, ever more seldom, until the deadline."""
+    waits: list[float] = []
+    now = [0.0]
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    with Proxy(server.endpoint.port) as proxy:
+        proxy.refuse = proxy.reset = True
         with pytest.raises(Unreachable):
-            session.run(["head", "-c", "1000000", "/dev/zero"])
+            Session.connect(
+                Endpoint("127.0.0.1", proxy.port, "root"),
+                server.key.path,
+                server.pins(),
+                deadline_seconds=30,
+                clock=lambda: now[0],
+                sleep=wait,
+            )
+
+    assert 8 <= len(waits) <= 16
+    assert waits[0] < 0.5
+    assert max(waits) > 3
+    assert sum(waits) == pytest.approx(30)
+
+
+def test_no_agent_is_ever_asked(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's agent is not spoken to, neither by us nor by ssh with our configuration."""
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen()
+        agent.setblocking(False)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        server.connect().close()
+        pins = server.pins()
+        entry = SshEntry("podctl-x", server.endpoint, pins.alias, server.key.path, pins.store)
+        write_ssh_config(tmp_path / "config", [entry])
+        if ssh := shutil.which("ssh"):
+            argv = [ssh, "-F", str(tmp_path / "config"), "-n", "podctl-x", "true"]
+            assert subprocess.run(argv, timeout=60, check=False).returncode == 0
+        with pytest.raises(BlockingIOError):
+            agent.accept()
 
 
 @pytest.mark.parametrize("host", ["-oProxyCommand=x", "", "a b", "h;id"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,27 +14,10 @@ from controller.snapshot import Snapshot, take
 from controller.ssh import Session
 from controller.upload import UploadFailed, code_digest, upload_code, upload_work
 from remote.contract import Layout
-from tests.sshd_server import Server, needs_sshd, sshd
+from tests.sshd_server import Server, needs_sshd
 from tests.tcp_proxy import Proxy
 
 pytestmark = needs_sshd
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with sshd(tmp_path_factory.mktemp("sshd")) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def session(server: Server) -> Iterator[Session]:
-    with server.connect() as one:
-        yield one
-
-
-@pytest.fixture
-def layout(session: Session, tmp_path: Path) -> Layout:
-    return session.layout(f"/{tmp_path.name}")
 
 
 def project(folder: Path, files: dict[str, bytes]) -> Snapshot:

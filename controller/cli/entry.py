@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import signal
 import sys
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import click
 
+from controller.cli.ending import Ended, heard, tell_pods
 from controller.cli.group import podctl
 from controller.errors import PodctlError, UsageError
 from controller.terminal import OutputClosed, Terminal
 from state.errors import StateError
 
 Hook = Callable[[type[BaseException], BaseException, types.TracebackType | None], None]
-Handler = Callable[[int, types.FrameType | None], Any] | int | signal.Handlers | None
 
-# A disk that is full, over its quota, broken or read-only; any other OSError is our mistake.
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 INTERRUPTED = 130  # 128 + SIGINT
-TERMINATED = 143  # 128 + SIGTERM
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived; unwinds like Ctrl-C, so that `finally` and `with` do their work."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,19 +25,18 @@ def run(arguments: Sequence[str]) -> int:
     own = list(arguments)[: arguments.index("--")] if "--" in arguments else arguments
     terminal = Terminal(json="--json" in own)
     _register_secrets(terminal)
-    previous = _hear_sigterm()
     sys.excepthook = _report_of(terminal)
     try:
-        return _invoke(terminal, arguments)
-    except Terminated:
-        terminal.warn("terminated by SIGTERM; what runs on pods goes on: podctl status")
-        return TERMINATED
+        with heard():
+            return _invoke(terminal, arguments)
+    except Ended as ended:
+        terminal.warn(f"ended by {ended.name}")
+        tell_pods(terminal)
+        return ended.exit_code
     except KeyboardInterrupt:
-        terminal.warn("interrupted; what runs on pods goes on: podctl status")
+        terminal.warn("interrupted")
+        tell_pods(terminal)
         return INTERRUPTED
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
 
 
 def _invoke(terminal: Terminal, arguments: Sequence[str]) -> int:
@@ -63,10 +52,8 @@ def _invoke(terminal: Terminal, arguments: Sequence[str]) -> int:
         return _fail(terminal, _usage(error))
     except (PodctlError, StateError) as error:
         return _fail(terminal, error)
-    except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        return _fail(terminal, _disk(error))
+    except (OSError, MemoryError, RuntimeError) as error:
+        return _fail(terminal, _shortage(error))
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -79,13 +66,14 @@ def _fail(terminal: Terminal, error: PodctlError | StateError) -> int:
     return told.exit_code
 
 
-def _disk(error: OSError) -> PodctlError:
-    """This machine's disk failed under a file of ours; every file is whole, or not there."""
-    return PodctlError(
-        f"a file here could not be written or read: {error.strerror}",
-        where=str(error.filename or ""),
-        hint="make room, or mend the disk, and run the command again: it carries on",
-    )
+def _shortage(error: Exception) -> PodctlError:
+    """What this machine lacks; anything else is a mistake of podctl's own and goes on up."""
+    from controller.cli.reaction import shortage
+
+    told = shortage(error)
+    if told is None:
+        raise error
+    return told
 
 
 def _usage(error: click.ClickException) -> UsageError:
@@ -102,18 +90,6 @@ def _register_secrets(terminal: Terminal) -> None:
     for name, value in os.environ.items():
         if name.endswith(("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")) and len(value) >= 12:
             terminal.redact.add(value)
-
-
-def _hear_sigterm() -> Handler:
-    """Make SIGTERM unwind the stack. Returns what was there before, None off the main thread."""
-    try:
-        return signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:
-        return None
-
-
-def _terminate(_: int, __: types.FrameType | None) -> None:
-    raise Terminated
 
 
 def _report_of(terminal: Terminal) -> Hook:

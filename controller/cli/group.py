@@ -47,6 +47,7 @@ EXIT_CODES = (
     ("9", "no capacity: no accepted type could be rented"),
     ("10", "refused: the provider says no for good (key, balance, request)"),
     ("75", "busy: another podctl drives this project"),
+    ("129", "the terminal was closed: what runs goes on running"),
     ("130", "detached or interrupted: what runs goes on running"),
     ("141", "the reader of standard output went away"),
     ("143", "terminated"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from controller.errors import Busy, ConnectionLost, NoCapacity, PodctlError, Refused
 from state.errors import Fenced, OwnedElsewhere, StateError
 
@@ -14,6 +16,23 @@ def reaction(error: PodctlError | StateError) -> PodctlError:
     if error.code != "provider":
         return error
     return _provider(error)
+
+
+def shortage(error: Exception) -> PodctlError | None:
+    """What this machine gives no more of: disk, memory, open files, threads. None: something else.
+
+    Whatever was begun is in the journal: the same command goes on from there.
+    """
+    from controller.limits import local_limit
+
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return PodctlError(
+            "the disk here takes no more",
+            where=str(error.filename or ""),
+            cause=error.strerror or "",
+            hint="free some space, then repeat the command: what runs on pods goes on",
+        )
+    return local_limit(error)
 
 
 def _provider(error: PodctlError) -> PodctlError:
