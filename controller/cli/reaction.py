@@ -8,6 +8,15 @@ from controller.errors import Busy, ConnectionLost, NoCapacity, PodctlError, Ref
 from state.errors import Fenced, OwnedElsewhere, StateError
 
 
+# What a disk says, and what to do about it.
+_DISK = {
+    errno.ENOSPC: ("the disk here takes no more", "free some space"),
+    errno.EDQUOT: ("the disk here takes no more", "free some space"),
+    errno.EROFS: ("the disk here cannot be written", "mount it writable"),
+    errno.EIO: ("the disk here fails", "mend the disk"),
+}
+
+
 def reaction(error: PodctlError | StateError) -> PodctlError:
     """`error`, or the one with the fitting exit code and next command."""
     if isinstance(error, StateError):
@@ -25,12 +34,13 @@ def shortage(error: Exception) -> PodctlError | None:
     """
     from controller.limits import local_limit
 
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    if isinstance(error, OSError) and error.errno in _DISK:
+        what, mend = _DISK[error.errno]
         return PodctlError(
-            "the disk here takes no more",
+            what,
             where=str(error.filename or ""),
             cause=error.strerror or "",
-            hint="free some space, then repeat the command: what runs on pods goes on",
+            hint=f"{mend}, then repeat the command: what runs on pods goes on",
         )
     return local_limit(error)
 
