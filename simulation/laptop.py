@@ -58,7 +58,7 @@ def _template() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     for migration in MIGRATIONS:
         for statement in migration:
-            connection.execute(statement)
+            connection.execute(statement, {"installation": "o" * 16})
     return connection
 
 

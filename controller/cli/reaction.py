@@ -7,7 +7,6 @@ import errno
 from controller.errors import Busy, ConnectionLost, NoCapacity, PodctlError, Refused
 from state.errors import Fenced, OwnedElsewhere, StateError
 
-
 # What a disk says, and what to do about it.
 _DISK = {
     errno.ENOSPC: ("the disk here takes no more", "free some space"),
