@@ -22,6 +22,7 @@ from controller.actions import (
     MarkReached,
     Pull,
     PullReady,
+    Reckon,
     Rework,
     StartJob,
     StartPod,
@@ -86,8 +87,15 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
     # Absence is proof only of a pod that was visible and whose end was acknowledged.
     known = debt.clean and debt.pod in seen.listed
     if known or seen.listing.started - asked >= policy.settle:
-        return bill_wait(seen) or ConfirmGone(debt.pod)
+        return bill_wait(seen) or _last_word(seen, debt)
     return Wait(policy.poll_boot, f"for a settle window in which {debt.pod} stays away")
+
+
+def _last_word(seen: Observed, debt: Debt) -> Action:
+    """It is gone; what a start without an answer may have cost before is on the bill."""
+    if seen.rental.start_unclear is not None:
+        return Reckon(debt.pod, seen.rental.start_unclear)
+    return ConfirmGone(debt.pod)
 
 
 # -- driving the pod -------------------------------------------------------------------------
