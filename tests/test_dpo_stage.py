@@ -29,7 +29,7 @@ from tests.small_training import (
 )
 from tests.stage_process import interrupted, told
 
-pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 
 
 @pytest.fixture(autouse=True)

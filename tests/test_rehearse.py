@@ -97,7 +97,7 @@ def rehearse(folder: Path, stage: str = "count", *, expect: int) -> dict[str, An
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
@@ -207,7 +207,7 @@ def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path)
     assert "stood in" in phases["inputs"]["detail"]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_stage1c_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     """The real thing, with the small model: killed after a checkpoint, it goes on behind it."""
     pytest.importorskip("trl", reason="the training stack is not installed")
