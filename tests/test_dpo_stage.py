@@ -167,7 +167,8 @@ def test_reference_has_the_log_probabilities_of_the_sft_adapter(
     source = resolve("small")
     tokenizer = load_tokenizer(source)
     tokens = [to_preference(pair, 1, tokenizer, 256) for pair in lines(trained / PAIRS)[:4]]
-    model = adapters.load(source, "none", {TRAINED: tuned / SFT}, trainable=True)
+    base = adapters.Base(source, "none")
+    model = base.carrying({TRAINED: tuned / SFT}, trainable=True)
     parameters = DpoParameters(**(DPO_PARAMETERS | {"accumulation": 1}))
     trainer: Any = make_trainer(model, tokenizer, tokens, parameters, [])
     assert check_reference(trainer.model) == 81_920
