@@ -78,6 +78,14 @@ def copy(tuned: Path, folder: Path) -> Path:
     return folder
 
 
+def sampled(trained: Path, tuned: Path, folder: Path) -> Path:
+    """A work folder in which the SFT model has been sampled; that is not done again."""
+    copy(tuned, folder)
+    (folder / DPO).mkdir(parents=True)
+    shutil.copy(trained / DPO / "samples.jsonl", folder / DPO)
+    return folder
+
+
 def figures(folder: Path, *names: str) -> list[list[Any]]:
     return [[one[name] for name in names] for one in lines(folder / DPO / "training_log.jsonl")]
 
@@ -273,9 +281,9 @@ def test_adapter_that_is_missing_is_named(tuned: Path, tmp_path: Path) -> None:
     assert "stage1_sft" in caught.value.remedy
 
 
-def test_too_few_failures_end_the_stage(tuned: Path, tmp_path: Path) -> None:
+def test_too_few_failures_end_the_stage(trained: Path, tuned: Path, tmp_path: Path) -> None:
     """Fewer failures than pairs needed, and none may be made up: an error before any training."""
-    folder = copy(tuned, tmp_path / "few")
+    folder = sampled(trained, tuned, tmp_path / "few")
     with pytest.raises(StageError, match=r"failures of the SFT model in 1 samples"):
         dpo_here(folder, pairs=5000, least_pairs=5000, corruption=False)
 
@@ -283,9 +291,9 @@ def test_too_few_failures_end_the_stage(tuned: Path, tmp_path: Path) -> None:
     assert not (folder / PAIRS).exists()
 
 
-def test_divergence_ends_the_stage(tuned: Path, tmp_path: Path) -> None:
+def test_divergence_ends_the_stage(trained: Path, tuned: Path, tmp_path: Path) -> None:
     """A loss that is no number stops the training with its step and what to lower."""
-    folder = copy(tuned, tmp_path / "diverged")
+    folder = sampled(trained, tuned, tmp_path / "diverged")
     with pytest.raises(StageError, match=r"at step \d+") as caught:
         dpo_here(folder, learning_rate=1e30)
 
