@@ -35,7 +35,9 @@ def make(name: str, folder: Path) -> None:
     """A model of `SHAPES[name]` in `folder`, which any stage loads as it loads every other."""
     import torch
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(SMALL)
     shape = SHAPES[name]
     torch.manual_seed(0)

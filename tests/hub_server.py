@@ -25,7 +25,7 @@ class Hub:
     breaks: int = 0
     down: int = 0
     url: str = ""
-    asked: list[tuple[str, str]] = field(default_factory=list)  # file, range
+    asked: list[tuple[str, int]] = field(default_factory=list)  # file, and from which byte
 
 
 @contextmanager
@@ -62,9 +62,9 @@ def serving(hub: Hub) -> Iterator[Hub]:
 
         def _file(self, name: str, body: bool) -> None:
             content, asked = hub.files[name], self.headers.get("Range", "")
-            if body:
-                hub.asked.append((name, asked))
             start = int(asked.partition("=")[2].partition("-")[0] or 0)
+            if body:
+                hub.asked.append((name, start))
             headers = {
                 "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
                 "X-Repo-Commit": COMMIT,

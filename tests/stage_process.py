@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-DEADLINE = 120.0  # seconds until the moment comes, and from the signal to the end
+DEADLINE = 400.0  # seconds until the moment comes, and from the signal to the end
 _STACK = ["torch", "transformers", "peft", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer"]
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(_STACK)

@@ -32,7 +32,7 @@ RESPONSES = Path("artifacts/baseline_responses.jsonl")
 PART = Path("artifacts/.baseline_responses.jsonl.part")
 PARAMETERS = {"model": "small", "instructions": "small", "max_new_tokens": 48, "batch": 25}
 
-pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from remote.stages.model import SMALL, load_model, load_tokenizer, resolve
 from tests import training_stack
 from tests.small_generation import generate_here, lines_of, records_of, report_of
 
-pytestmark = [pytest.mark.timeout(120), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 POOL = load("small").pool
 PAIRS = [(one.text, one.answer) for one in load("small").train[:5]]
 

@@ -29,7 +29,7 @@ from tests.small_training import (
 )
 from tests.stage_process import interrupted, told
 
-pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,14 @@ def copy(tuned: Path, folder: Path) -> Path:
     (folder / SFT).mkdir(parents=True)
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         shutil.copy(tuned / SFT / name, folder / SFT / name)
+    return folder
+
+
+def sampled(trained: Path, tuned: Path, folder: Path) -> Path:
+    """A work folder in which the SFT model has been sampled; that is not done again."""
+    copy(tuned, folder)
+    (folder / DPO).mkdir(parents=True)
+    shutil.copy(trained / DPO / "samples.jsonl", folder / DPO)
     return folder
 
 
@@ -167,7 +175,8 @@ def test_reference_has_the_log_probabilities_of_the_sft_adapter(
     source = resolve("small")
     tokenizer = load_tokenizer(source)
     tokens = [to_preference(pair, 1, tokenizer, 256) for pair in lines(trained / PAIRS)[:4]]
-    model = adapters.load(source, "none", {TRAINED: tuned / SFT}, trainable=True)
+    base = adapters.Base(source, "none")
+    model = base.carrying({TRAINED: tuned / SFT}, trainable=True)
     parameters = DpoParameters(**(DPO_PARAMETERS | {"accumulation": 1}))
     trainer: Any = make_trainer(model, tokenizer, tokens, parameters, [])
     assert check_reference(trainer.model) == 81_920
@@ -272,9 +281,9 @@ def test_adapter_that_is_missing_is_named(tuned: Path, tmp_path: Path) -> None:
     assert "stage1_sft" in caught.value.remedy
 
 
-def test_too_few_failures_end_the_stage(tuned: Path, tmp_path: Path) -> None:
+def test_too_few_failures_end_the_stage(trained: Path, tuned: Path, tmp_path: Path) -> None:
     """Fewer failures than pairs needed, and none may be made up: an error before any training."""
-    folder = copy(tuned, tmp_path / "few")
+    folder = sampled(trained, tuned, tmp_path / "few")
     with pytest.raises(StageError, match=r"failures of the SFT model in 1 samples"):
         dpo_here(folder, pairs=5000, least_pairs=5000, corruption=False)
 
@@ -282,9 +291,9 @@ def test_too_few_failures_end_the_stage(tuned: Path, tmp_path: Path) -> None:
     assert not (folder / PAIRS).exists()
 
 
-def test_divergence_ends_the_stage(tuned: Path, tmp_path: Path) -> None:
+def test_divergence_ends_the_stage(trained: Path, tuned: Path, tmp_path: Path) -> None:
     """A loss that is no number stops the training with its step and what to lower."""
-    folder = copy(tuned, tmp_path / "diverged")
+    folder = sampled(trained, tuned, tmp_path / "diverged")
     with pytest.raises(StageError, match=r"at step \d+") as caught:
         dpo_here(folder, learning_rate=1e30)
 

@@ -38,9 +38,9 @@ PREFERENCES = "artifacts/preference_pairs.jsonl"
 SFT, DPO = "checkpoints/stage1_sft", "checkpoints/stage1_dpo"
 WEIGHTS = "adapter_model.safetensors"
 PARAMETERS = {"model": "small", "instructions": "small", "batch": 50, "samples": 1}
-SECONDS = 120.0
+SECONDS = 400.0
 
-pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 
 
 @pytest.fixture(scope="module", autouse=True)

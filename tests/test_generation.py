@@ -12,7 +12,7 @@ from remote.stages.model import SMALL, load_model, load_tokenizer, resolve
 from remote.stages.prompts import DELIMITER, CompletionStylePrompts, bare, cut, delimited
 from tests import training_stack
 
-pytestmark = [pytest.mark.timeout(120), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 CHOSEN = load("small")
 SHEETS = [CompletionStylePrompts(CHOSEN.pool).render(one.text) for one in CHOSEN.train[:12]]
 BARE = [bare(one.text) for one in CHOSEN.train[:12]]

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.config import Config, parse
@@ -49,22 +49,27 @@ criteria = [
 hardware = {{ gpus = ["NVIDIA L40S"] }}
 """
 
-# Counts to 30 in three seconds, as a training with steps does; {begin} is where it goes on from.
+# Counts to 30, as a training with steps does, and waits at 20 for being killed the first time;
+# {begin} is where it goes on from.
 JOB = """
 import json, os, time
 from pathlib import Path
 
 out = Path("out")
+first = not Path("begun").exists()
+Path("begun").touch()
 out.mkdir(exist_ok={exist_ok})
 step = {begin}
 with open(os.environ["PODCTL_METRICS"], "a") as metrics:
     while step < 30:
         step += 1
-        time.sleep(0.1)
+        time.sleep(0.05)
         metrics.write(json.dumps({{"step": step, "max_steps": 30}}) + "\\n")
         metrics.flush()
         (out / "new").write_text(str(step))
         (out / "new").rename(out / "step")
+        if first and step == 20:
+            time.sleep(300)
 (out / "result.json").write_text(json.dumps({{"steps": step}}))
 """
 GOES_ON = 'int((out / "step").read_text()) if (out / "step").exists() else 0'
@@ -97,7 +102,7 @@ def rehearse(folder: Path, stage: str = "count", *, expect: int) -> dict[str, An
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == expect, f"{done.stdout}\n{done.stderr}"
@@ -207,7 +212,7 @@ def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path)
     assert "stood in" in phases["inputs"]["detail"]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_stage1c_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     """The real thing, with the small model: killed after a checkpoint, it goes on behind it."""
     pytest.importorskip("trl", reason="the training stack is not installed")
@@ -346,6 +351,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.text("ab c", min_size=1), st.dictionaries(st.text("xy"), VALUES), max_size=3)
 )

@@ -22,7 +22,7 @@ SMALL = load("small")
 SUCCESS = "95 % verified success on the development set"
 DISJOINT = "nothing that is measured on is in the training data"
 
-pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 
 
 @pytest.fixture(autouse=True)
@@ -114,13 +114,14 @@ def test_near_duplicates_and_few_shot_examples_count(tmp_path: Path) -> None:
         {"instruction": first.upper().rstrip("."), "response": "x"},
         {"instruction": f"{second}s", "response": "x"},
         {"prompt": f"{clean}\n x\n###\n{third}\n x\n###\nNew one\n", "response": "x"},
+        {"instruction": clean, "prompt": f"{third}\n x\n###\n{clean}\n", "response": "x"},
     ]
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
 
     assert not gate(path, SMALL, tmp_path)
     found = read(tmp_path / "disjointness.json")
-    assert found["overlap"] == "lines 2, 3, 4"
-    assert [one["exact"] for one in found["lines"]] == [True, False, True]
+    assert found["overlap"] == "lines 2, 3, 4, 5"
+    assert [one["exact"] for one in found["lines"]] == [True, False, True, True]
     assert {one["part"] for one in found["lines"]} == {"held_out"}
 
 

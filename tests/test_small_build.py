@@ -11,7 +11,7 @@ import pytest
 from remote.stages.small import alike
 from tests import training_stack
 
-pytestmark = [pytest.mark.timeout(300), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 STEPS = 8
 SHIPPED = json.loads((alike.SHIPPED / "quality.json").read_bytes())
 

@@ -31,7 +31,7 @@ from remote.stages.statistics import (
 )
 from tests import training_stack
 
-pytestmark = [pytest.mark.timeout(120), *training_stack.ON_ONE_WORKER]
+pytestmark = training_stack.ON_ONE_WORKER
 quick = settings(max_examples=30, deadline=None)
 pair_lists = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60)
 

@@ -19,4 +19,8 @@ MISSING = [name for name in STACK if find_spec(name) is None]
 needed = pytest.mark.skipif(
     bool(MISSING), reason=f"the training stack is not installed: {', '.join(MISSING)}"
 )
-ON_ONE_WORKER = [needed, pytest.mark.xdist_group("training")]
+ON_ONE_WORKER = [
+    needed,
+    pytest.mark.xdist_group("training"),
+    pytest.mark.timeout(900),  # a training of seconds on a machine that is busy with much else
+]

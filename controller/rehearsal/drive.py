@@ -20,7 +20,7 @@ from controller.rehearsal.stagecraft import Cloud, JobFiles
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.05  # between looks at the pod's files
-FIRST_OUTPUT_SECONDS = 90.0  # for which a kill waits for something to be saved
+FIRST_OUTPUT_SECONDS = 300.0  # for which a kill waits for something to be saved
 LINGER_SECONDS, LINGER_STEPS = 1.0, 3  # after that, to see how far the job is
 LEAVE_SECONDS = 20.0  # for podctl to leave after SIGTERM
 
@@ -92,10 +92,10 @@ class Drive:
         pods = self._cloud.pods()
         if job.phase != "running" or len(pods) != 1:
             return None
-        steps = tuple(job.steps())
         if not self._cloud.kill(pods[0]["id"]) or job.ended is not None:
             return None
-        return Kill(time.monotonic() - began, saved, steps)
+        # Only now: it went on until then, and what it did is not to be taken for a second attempt.
+        return Kill(time.monotonic() - began, saved, tuple(job.steps()))
 
     def _running(self) -> JobFiles | None:
         job = self._cloud.job(self.run)

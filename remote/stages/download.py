@@ -1,8 +1,8 @@
 """A model's files from the hub, in the cache before anything loads them.
 
 The cache is the pod's volume (HF_HOME): what is whole there is not fetched again, by no try and no
-pod. A connection that breaks goes on at the byte where it broke; one that stays broken is tried
-again with the files that lack.
+pod. A connection that breaks goes on within 10 MB of where it broke; one that stays broken is
+tried again with the files that lack.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from controller.errors import PodctlError, UsageError
 from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings
 
 READY = "ready.json"  # in the state folder: {"base_url", "pid"}
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # it takes one on an idle machine
 STOP_SECONDS = 30.0
 
 
