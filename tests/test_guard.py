@@ -162,7 +162,7 @@ def test_the_limits_are_the_contracts() -> None:
     assert given == guard.DEFAULTS
 
 
-def test_a_restarted_container_gets_its_job_back(bench: Bench) -> None:
+def test_row_55_a_restarted_container_gets_its_job_back(bench: Bench) -> None:
     """The guard starts the unfinished run again, as the next attempt, without any controller."""
     pod = bench.pod
     pod.start(pod.spec("open('n', 'a').write('x')\ntime.sleep(60)\n", outputs=("n",)))
@@ -176,7 +176,7 @@ def test_a_restarted_container_gets_its_job_back(bench: Bench) -> None:
     assert pod.status().guard is not None
 
 
-def test_another_pods_run_is_left_alone(bench: Bench) -> None:
+def test_row_66_another_pods_run_is_left_alone(bench: Bench) -> None:
     """On a shared volume a pod resumes only what was its own; what ended it does not touch."""
     pod = bench.pod
     pod.start(pod.spec("open('n', 'a').write('x')", run="done", outputs=("n",)))
@@ -191,7 +191,7 @@ def test_another_pods_run_is_left_alone(bench: Bench) -> None:
     assert pod.status().state == "lost"
 
 
-def test_sigterm_gives_the_job_its_seconds(bench: Bench) -> None:
+def test_row_56_sigterm_gives_the_job_its_seconds(bench: Bench) -> None:
     """Told to stop, the guard waits until the job has saved, and ends."""
     pod = bench.pod
     process = bench.start(LONG)
