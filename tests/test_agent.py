@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -230,11 +231,18 @@ def test_the_jobs_environment_is_chosen(pod: PodSide) -> None:
     job = "pathlib.Path('out').mkdir()\npathlib.Path('out/env').write_text(repr(dict(os.environ)))"
     secret = json.dumps({"WANDB": "s3cret"}).encode()
     pod.call("secrets", "--run", "r1", stdin=secret)
-    pod.start(pod.spec(job, env={"MINE": "1", "RUNPOD_API_KEY": "rpa_canary"}))
+    wait = "while not os.path.exists('go'): time.sleep(0.01)\n"
+    pod.start(pod.spec(job + "\n" + wait, env={"MINE": "1", "RUNPOD_API_KEY": "rpa_canary"}))
+    pod.file("out/env")
+    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in pod.processes()]
+    log = pod.run() / "job.log"
+    (pod.work() / "go").touch()
     pod.ended()
     env = eval((pod.work() / "out/env").read_text())
 
     assert not [v for v in env.values() if "canary" in v]
+    assert not [one for one in environments if b"rpa_canary" in one]
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert (env["MINE"], env["WANDB"], env["CUDA_HOME"]) == ("1", "s3cret", "/cuda")
     assert env["PODCTL_RUN_DIR"] == str(pod.run())
     assert env["PYTHONPATH"].split(":")[0] == str(pod.root / "code" / CODE)

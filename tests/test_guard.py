@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -123,6 +124,61 @@ def test_row_63_a_lease_of_an_earlier_boot_means_nothing(bench: Bench) -> None:
     bench.stopped()
 
     assert phase == "boot"
+
+
+def test_row_63_a_visit_after_the_end_begins_the_grace_anew(bench: Bench) -> None:
+    """Whoever fetches slowly is not cut off because the job ended long ago."""
+    bench.start(LONG)
+    bench.reports(armed=True)
+    bench.beat()
+    bench.reports(phase="idle")
+    bench.lease(ended=time.monotonic() - 100.0, grace_done=50.0)
+    seen = bench.reports(phase="done")
+
+    assert seen.stops_in_seconds is not None
+    assert seen.stops_in_seconds > 0
+    assert not bench.api.of(ACTION)
+
+
+def test_row_63_an_order_that_was_taken_and_not_carried_out_is_repeated(bench: Bench) -> None:
+    """Still alive after the cloud said yes: the guard never believes that it is done."""
+    bench.start(GuardLimits(boot_grace=0.2, idle=60.0, hard_cap=60.0))
+
+    until(lambda: len(bench.api.of(ACTION)) >= 2, f"a second order: {bench.log()}")
+
+
+def test_row_63_a_volume_that_takes_nothing_does_not_stop_the_clock(bench: Bench) -> None:
+    """Full, read-only or not there: guard.json is for others, the order needs no file."""
+    (bench.pod.folder / "no-folder").write_text("")
+    bench.start(GuardLimits(boot_grace=0.5, idle=60.0, hard_cap=60.0), PODCTL_MOUNT="/no-folder")
+
+    bench.stopped()
+
+
+def test_row_63_a_job_that_ended_is_told_to_the_guard(bench: Bench) -> None:
+    """The agent's lease says when: from then on the grace runs, not the budget."""
+    pod = bench.pod
+    bench.start(LONG)
+    bench.reports(armed=True)
+    pod.start(pod.spec("pathlib.Path('out').mkdir(); open('out/a', 'w').write('x')\n"))
+    pod.ended()
+
+    assert bench.reports(phase="done").stops_in_seconds
+
+
+def test_a_new_boot_starts_without_what_the_last_one_left(bench: Bench) -> None:
+    """Where a container's disk is kept, secrets and leases of before go; keys are not written."""
+    local = bench.pod.local
+    local.mkdir(parents=True)
+    for name in ("secrets-r1.json", "lease.json", "lock"):
+        (local / name).write_text("{}")
+    bench.start(LONG, HF_TOKEN="hf_canary", HARMLESS="1")
+    bench.reports(armed=True)
+    known = (local / "boot.json").read_text()
+
+    assert sorted(one.name for one in local.iterdir()) == ["boot.json", "lock"]
+    assert "canary" not in known
+    assert json.loads(known)["env"]["HARMLESS"] == "1"
 
 
 def test_after_the_end_there_is_a_grace(bench: Bench) -> None:

@@ -6,7 +6,9 @@ import datetime
 import ipaddress
 import json
 import signal
+import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,26 @@ def test_row_64_an_answer_without_a_known_certificate_arms_nothing(
     assert not bench.api.calls
 
 
+def test_row_64_an_api_that_never_answers_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every call has its deadline: a black hole costs seconds, not the clock."""
+    monkeypatch.setattr(guard, "CALL_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        api = guard.Api(f"http://127.0.0.1:{hole.getsockname()[1]}", "rpa_pod", "pod1")
+        socket.setdefaulttimeout(30.0)  # of whatever forgets its own
+        began = time.monotonic()
+        try:
+            seen = api.reads_itself()
+            refused = api.stop()
+        finally:
+            socket.setdefaulttimeout(None)
+
+    assert time.monotonic() - began < 20
+    assert seen[0] == 0
+    assert refused is not None
+
+
 def test_row_64_an_image_without_certificates_is_served_by_those_of_its_python(
     private: tuple[Path, ssl.SSLContext], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +174,9 @@ def test_row_64_a_guard_started_again_goes_on_counting(bench: Bench) -> None:
     """Killing it gains no time: the hard cap is the boot's."""
     limits = GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=60.0)
     first = bench.start(limits)
-    before = bench.reports(armed=True)
+    bench.reports(armed=True)
+    bench.beat()
+    before = bench.reports(phase="idle")
     boot = json.loads((bench.pod.local / "boot.json").read_text())
     first.kill()
     first.wait()
@@ -163,4 +187,5 @@ def test_row_64_a_guard_started_again_goes_on_counting(bench: Bench) -> None:
     assert before.hard_cap_in_seconds is not None
     assert after.hard_cap_in_seconds is not None
     assert after.hard_cap_in_seconds < before.hard_cap_in_seconds
+    assert after.phase == "idle"  # it does not take the pod for one that was never visited
     assert json.loads((bench.pod.local / "boot.json").read_text()) == boot

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +22,11 @@ MB = 1024 * 1024
 
 def test_the_budget_ends_a_job(pod: PodSide) -> None:
     """At max_seconds the job is told to end, and that is no success."""
-    pod.start(pod.spec(WRITE + SLEEP, max_seconds=1.0))
+    pod.start(pod.spec(WRITE + SLEEP, max_seconds=3.0))
     end = pod.ended()
 
     assert (end.reason, end.rc) == ("budget", 143)
-    assert "1 s" in end.detail
+    assert "3 s" in end.detail
     assert "out/a" in pod.manifest()
 
 
@@ -33,6 +34,25 @@ def test_row_62_a_silent_job_is_stalled(pod: PodSide) -> None:
     """No log, metric or output for stall_seconds ends it."""
     pod.start(pod.spec(WRITE + SLEEP, stall_seconds=0.8))
 
+    assert pod.ended().reason == "stalled"
+
+
+def test_row_62_a_job_that_only_its_gpu_shows_is_not_stalled(pod: PodSide, tmp_path: Path) -> None:
+    """Hours without a line are normal while the GPU works; when it idles too, it is a stall."""
+    (tmp_path / "bin").mkdir()
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.write_text('#!/bin/sh\ntest -e "$HOME/idle" && b=0 || b=97\necho "0, $b, 1, 2, 3, 4"\n')
+    driver.chmod(0o755)
+    pod.env |= {"PATH": f"{tmp_path / 'bin'}:{pod.env['PATH']}", "PODCTL_PACE_SAMPLE": "0.1"}
+    pod.start(pod.spec(WRITE + SLEEP, stall_seconds=1.5))
+    pod.state("running")
+    until(lambda: (pod.status().gpu_util or 0) > 90, "a busy GPU")
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 3.0, "twice the stall's time")
+    seen = pod.status()
+    (pod.folder / "idle").touch()
+
+    assert seen.state == "running"
     assert pod.ended().reason == "stalled"
 
 
@@ -65,8 +85,8 @@ def test_row_62_a_stalled_job_that_hears_nothing_is_killed_and_can_go_on(pod: Po
 )
 def test_any_sign_of_progress_keeps_a_job(pod: PodSide, sign: str) -> None:
     """A line, a metric or a growing output is enough."""
-    job = f"end = time.monotonic() + 1.8\nwhile time.monotonic() < end:\n  {sign}\n"
-    pod.start(pod.spec(WRITE + job + "  time.sleep(0.1)\n", stall_seconds=1.0))
+    job = f"end = time.monotonic() + 2.6\nwhile time.monotonic() < end:\n  {sign}\n"
+    pod.start(pod.spec(WRITE + job + "  time.sleep(0.1)\n", stall_seconds=2.0))
 
     assert pod.ended().reason == "exited"
 
@@ -210,6 +230,29 @@ def test_row_61_a_flood_of_log_is_bounded_and_offsets_stay(pod: PodSide) -> None
     assert log.stat().st_blocks * 512 < 2 * cap
     assert [int(x) for x in lines] == list(range(int(lines[0]), int(lines[0]) + len(lines)))
     assert began + 16 * int(lines[0]) == head["offset"] + first
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_row_61_a_volume_that_cannot_free_a_logs_head_ends_the_flood(tmp_path: Path) -> None:
+    """Where no hole can be punched the job is ended loudly at its cap, and every byte is there."""
+    place = tmp_path / "ram"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "ramfs", "none", str(place)]).returncode != 0:
+        pytest.skip("this machine does not let us mount")
+    pod = PodSide(place / "pod")
+    talk = "print('begin')\nwhile True: print('x' * 4095, flush=True); time.sleep(0.001)\n"
+    try:
+        pod.start(pod.spec(WRITE + talk, log_cap_bytes=MB // 4))
+        end = pod.ended()
+        head, first = pod.log(0, 4096)
+    finally:
+        pod.kill_all()
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+    assert end.reason == "disk-full"
+    assert "over its cap" in end.detail
+    assert head["base"] == 0
+    assert b"begin" in first
 
 
 @pytest.fixture

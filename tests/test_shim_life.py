@@ -61,6 +61,52 @@ def test_row_54_a_killed_supervisor_leaves_a_running_job(pod: PodSide) -> None:
     assert starts(pod)[1] > 0
 
 
+def test_a_terminal_that_closes_and_a_volume_that_fails_end_nothing(pod: PodSide) -> None:
+    """SIGHUP means nothing to a supervisor, and what cannot be read for a moment is read later."""
+    pod.start(pod.spec(count(10**6, 0.02)))
+    step = int(pod.file("out/state"))
+    owner = pod.run() / "owner.json"
+    text = owner.read_text()
+    owner.unlink()
+    owner.mkdir()
+    os.kill(pod.shim(), signal.SIGHUP)
+    until(lambda: int(pod.file("out/state") or 0) > step + 30, "the job to go on")
+    owner.rmdir()
+    owner.write_text(text)
+    seen = pod.status()
+
+    assert (seen.state, seen.attempt) == ("running", 1)
+    assert pod.shim()
+
+
+def test_row_56_a_container_that_stops_while_outputs_are_hashed_loses_no_end(
+    pod: PodSide,
+) -> None:
+    """The job's end is kept: the next start hashes again and runs nothing. The guard waits so long.
+
+    The file has no bytes on the disk, and hashing it takes longer than the container has.
+    """
+    job = (
+        "pathlib.Path('out').mkdir(exist_ok=True)\nopen('runs', 'a').write('x')\n"
+        "with open('out/big', 'wb') as f: f.truncate(2**38)\n"
+    )
+    spec = pod.spec(job, max_seconds=30.0)
+    pod.start(spec)
+    until(lambda: pod.status().phase == "hashing", f"hashing; {pod.text()}")
+    terms = json.loads((pod.local / "lease.json").read_text())
+    os.kill(pod.shim(), signal.SIGTERM)
+    lost = pod.state("lost")
+    os.truncate(pod.work() / "out/big", 3)
+    pod.start(spec)
+    end = pod.ended(attempt=2)
+
+    assert terms["deadline"] - time.monotonic() > 600
+    assert lost.exit is None
+    assert (end.rc, end.reason) == (0, "exited")
+    assert pod.file("runs") == "x"
+    assert pod.manifest() == {"out/big": contract.digest(bytes(3))}
+
+
 def test_row_56_a_container_that_stops_interrupts_and_does_not_end(pod: PodSide) -> None:
     """SIGTERM to the supervisor: the job saves, there is no exit record, the next start goes on."""
     spec = pod.spec(count(10**6, 0.02))
@@ -168,11 +214,17 @@ def test_restarts_are_counted(pod: PodSide) -> None:
         pod.reboot()
     pod.start(spec)
     end = pod.ended()
+    kept = pod.manifest()
+    again = pod.start(spec, "--again")
+    started(pod, 3)
+    pod.reboot()
+    after = pod.start(spec)
+    started(pod, 4)
 
     assert (end.attempt, end.reason) == (3, "lost")
     assert end.rc != 0
-    assert "out/state" in pod.manifest()
-    assert len(starts(pod)) == 2
+    assert "out/state" in kept
+    assert (again.attempt, after.attempt) == (4, 5)  # an end that was asked again counts anew
 
 
 def test_row_56_a_job_killed_with_its_supervisor_did_not_fail(pod: PodSide) -> None:
