@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from controller import plan
 from controller.actions import Action, ConfirmParked, Create, Finish, Wait
 from controller.clock import Clock
+from controller.closing import bill_wait, reckon
 from controller.hostkeys import log_fingerprints
 from controller.loop import Outcome, World
 from controller.observed import Observed
@@ -119,6 +120,8 @@ def _watch(
     pod: Pod,
 ) -> Action:
     quoted = seen.rental.quoted_usd_per_hour
+    if reckoned := reckon(seen, pod.id):
+        return reckoned
     if pod.status is PodStatus.EXITED:
         return _stopped(seen, evidence, run, pod)
     if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
@@ -137,7 +140,7 @@ def _watch(
 
 def _stopped(seen: Observed, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
     if not seen.rental.parked:
-        return ConfirmParked(pod.id)  # it ends here that the pod bills
+        return bill_wait(seen) or ConfirmParked(pod.id)  # it ends here that the pod bills
     if not evidence.armed and not evidence.ordered:
         text = "the pod stopped, and its log does not say that the guard did it"
         return Finish(run.run, UNCLEAR, f"{text}; {evidence.measured}")

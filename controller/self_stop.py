@@ -48,6 +48,7 @@ def _open(office: Office, options: RunOptions) -> Lease:
     limits = drill.NEAR_LIMITS if near else drill.LIMITS
     boot = desk.project.config.pod.boot_minutes * 60.0
     _agree(office, options, offer, _worst(offer, limits, boot))
+    shape = Shape(image=desk.shape.image, api_base=desk.shape.api_base, mount=desk.shape.mount)
     lease = office.journal.open_lease(
         {
             "drill": {"account": proof.account_name(desk.project), "limits": asdict(limits)},
@@ -56,10 +57,9 @@ def _open(office: Office, options: RunOptions) -> Lease:
             "settle": desk.project.config.pod.settle_seconds,
             "boot": boot,
             "provider": desk.provider.name,
-        }
+        },
+        [(proof.STAGE, pinned(drill.stage(offer), shape))],
     )
-    shape = Shape(image=desk.shape.image, api_base=desk.shape.api_base, mount=desk.shape.mount)
-    office.journal.open_run(lease, proof.STAGE, pinned(drill.stage(offer), shape))
     found = office.journal.lease(lease)
     assert found is not None
     return found

@@ -130,7 +130,9 @@ RENTAL = Rental(
     "l1", (RunFacts(RUN, STAGE),), generation=1, nonces=(NONCE,), pod="p1", had_pod=True,
     pods=("p1",), quoted_usd_per_hour=0.06, keeps_disk=False,
 )  # fmt: skip
-SEEN = Observed(RENTAL, now=1000.0, listing=Listing(999.0, (POD,)), pod_since=990.0)
+SEEN = Observed(
+    RENTAL, now=1000.0, listing=Listing(999.0, (POD,)), pod_since=990.0, booked=frozenset({"p1"})
+)
 ARMED = Evidence(armed=True)
 
 
@@ -160,11 +162,13 @@ def test_only_a_stop_that_the_guard_made_proves_anything() -> None:
     """A pod that its host stopped looks the same: without the guard's word it is unclear."""
     parked = dataclasses.replace(RENTAL, parked=True)
     gone = dataclasses.replace(POD, status=PodStatus.EXITED, ready=False)
+    after: dict[str, Any] = {"pod": gone, "rental": parked, "booked": frozenset()}
 
     assert decide(pod=gone) == actions.ConfirmParked("p1")
-    assert outcome(decide(pod=gone, rental=parked)) == PASSED
-    assert outcome(decide(Evidence(ordered=True), pod=gone, rental=parked)) == PASSED
-    assert outcome(decide(Evidence(), pod=gone, rental=parked)) == UNCLEAR
+    assert isinstance(decide(pod=gone, bill_retry_at=1001.0), actions.Wait)
+    assert outcome(decide(**after)) == PASSED
+    assert outcome(decide(Evidence(ordered=True), **after)) == PASSED
+    assert outcome(decide(Evidence(), **after)) == UNCLEAR
 
 
 @pytest.mark.parametrize(
