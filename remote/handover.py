@@ -1,12 +1,11 @@
 """One run, two pods on one volume: the one that started last has it, the other ends its job first.
 
-No clocks are compared: a pod that still writes its heartbeat lives, one that wrote `yielded.json`
-or nothing for a while does not work on the run any more.
+No clocks are compared: a supervisor writes its heartbeat until its job is dead, so that a heartbeat
+which stays away is the sign that nobody else works on the run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -37,12 +36,6 @@ def superseded(run: Path, now: Boot) -> str | None:
     return str(owner.get("pod") or "?") if taken else None
 
 
-def give_up(run: Path, now: Boot) -> None:
-    """Say that no job of this boot works on the run any more."""
-    with contextlib.suppress(OSError):
-        write_record(run / "yielded.json", {"boot_id": now.id})
-
-
 def await_predecessor(run: Path, beat: float, patience: float, tick: Callable[[], None]) -> bool:
     """Wait until the pod that had the run has no job; False when it goes on all the same.
 
@@ -51,8 +44,6 @@ def await_predecessor(run: Path, beat: float, patience: float, tick: Callable[[]
     before = (record(run / "owner.json") or {}).get("before")
     seen = began = time.monotonic()
     while before is not None and time.monotonic() - seen < SILENT_BEATS * beat:
-        if (record(run / "yielded.json") or {}).get("boot_id") == before:
-            return True
         if time.monotonic() - began > patience:
             return False
         if (record(run / "heartbeat.json") or {}).get("boot_id") == before:

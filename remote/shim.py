@@ -244,7 +244,6 @@ class Shim:
     def _interrupted(self, halt: Halt) -> None:
         """Not an end: there is no exit.json, and the next start goes on."""
         if halt.reason == "superseded":  # the files are another pod's now
-            handover.give_up(self.run, self.boot)
             return
         with contextlib.suppress(OSError):
             note = {"attempt": self.attempt, "boot_id": self.boot.id, "detail": halt.detail}

@@ -94,10 +94,15 @@ def test_a_file_that_changes_under_the_hash_has_none(tmp_path: Path) -> None:
         with path.open("ab") as file:
             file.write(b"!")
 
+    def overwrite() -> None:
+        path.write_bytes(bytes(path.stat().st_size))
+        os.utime(path)
+
     (tmp_path / "link").symlink_to("a")
     os.mkfifo(tmp_path / "pipe")
 
     assert manifest.sha256_of(path, meddle) is None
+    assert manifest.sha256_of(path, overwrite) is None
     assert manifest.sha256_of(path, lambda: None) is not None
     assert manifest.sha256_of(tmp_path / "link", lambda: None) is None
 

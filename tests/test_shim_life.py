@@ -247,23 +247,34 @@ def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
     job = (
         "me = os.environ['RUNPOD_POD_ID']\ndef say(what):\n"
         "  with open('story', 'a') as f: f.write(f'{me} {what}\\n')\n"
-        "def leave(*_):\n  time.sleep(1.5); say('ends'); sys.exit(0)\n"
+        "def leave(*_):\n  say('is told')\n"
+        "  while not os.path.exists('go'): time.sleep(0.01)\n  say('ends'); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, leave)\nsay('begins')\ntime.sleep(60)\n"
     )
     (tmp_path / "pod2").mkdir()
     (tmp_path / "pod2" / "workspace").symlink_to(pod.root.parent)
-    later = PodSide(tmp_path / "pod2", {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2"})
+    patient = {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2", "PODCTL_PACE_HEARTBEAT": "0.3"}
+    later = PodSide(tmp_path / "pod2", patient)
     try:
-        pod.start(pod.spec(job))
+        pod.start(pod.spec(job, term_grace_seconds=60.0))
         pod.file("story")
-        second = later.start(later.spec(job))
+        second = later.start(later.spec(job, term_grace_seconds=60.0))
+        until(lambda: "pod1 is told" in pod.file("story"), f"the first; {pod.text()}")
+        began = time.monotonic()  # longer than a silence of ten heartbeats
+        until(lambda: time.monotonic() - began > 5.0 or "pod2" in pod.file("story"), "a while")
+        (pod.work() / "go").touch()
         until(lambda: "pod2 begins" in pod.file("story"), f"the second; {pod.text()}")
         until(lambda: not pod.processes(), "everything of the first pod to end")
     finally:
         later.kill_all()
 
     assert second.attempt == 2
-    assert pod.file("story").splitlines() == ["pod1 begins", "pod1 ends", "pod2 begins"]
+    assert pod.file("story").splitlines() == [
+        "pod1 begins",
+        "pod1 is told",
+        "pod1 ends",
+        "pod2 begins",
+    ]
     assert not (pod.run() / "exit.json").exists()
 
 
