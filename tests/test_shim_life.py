@@ -262,6 +262,7 @@ def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
         until(lambda: "pod1 is told" in pod.file("story"), f"the first; {pod.text()}")
         began = time.monotonic()  # longer than a silence of ten heartbeats
         until(lambda: time.monotonic() - began > 5.0 or "pod2" in pod.file("story"), "a while")
+        doing = until(lambda: _beat_of(pod, second.boot_id), "a heartbeat of the second")
         (pod.work() / "go").touch()
         until(lambda: "pod2 begins" in pod.file("story"), f"the second; {pod.text()}")
         until(lambda: not pod.processes(), "everything of the first pod to end")
@@ -269,6 +270,7 @@ def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
         later.kill_all()
 
     assert second.attempt == 2
+    assert doing == "waiting for the pod that had this run"
     assert pod.file("story").splitlines() == [
         "pod1 begins",
         "pod1 is told",
@@ -276,6 +278,12 @@ def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
         "pod2 begins",
     ]
     assert not (pod.run() / "exit.json").exists()
+
+
+def _beat_of(pod: PodSide, boot: str) -> str | None:
+    """What a supervisor of that boot says it is doing; two pods write this file in turn here."""
+    beat = json.loads(pod.read("r1", "heartbeat.json") or b"{}")
+    return str(beat.get("text")) if beat.get("boot_id") == boot else None
 
 
 def test_row_66_a_pod_that_is_gone_keeps_nobody_waiting(pod: PodSide, tmp_path: Path) -> None:
