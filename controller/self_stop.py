@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 
 from controller import drill, proof
-from controller.cost import WorstCase, expected_usd, worst_case
+from controller.cost import Budget, WorstCase, expected_usd, worst_case
 from controller.errors import NoCapacity, Refused
 from controller.forecast import Quote, check_budget
 from controller.office import Desk, Office
 from controller.options import RunOptions
 from controller.order import Shape
+from controller.policy import PRICE_TOLERANCE
 from controller.project import Project
 from controller.providers import Offer
 from controller.scene import pinned
@@ -47,11 +49,15 @@ def _open(office: Office, options: RunOptions) -> Lease:
     near = desk.provider.name == "emulator"
     limits = drill.NEAR_LIMITS if near else drill.LIMITS
     boot = desk.project.config.pod.boot_minutes * 60.0
-    _agree(office, options, offer, _worst(offer, limits, boot))
+    worst = _worst(offer, limits, boot)
+    _agree(office, options, offer, worst)
     shape = Shape(image=desk.shape.image, api_base=desk.shape.api_base, mount=desk.shape.mount)
     lease = office.journal.open_lease(
         {
             "drill": {"account": proof.account_name(desk.project), "limits": asdict(limits)},
+            "worst_usd": worst.usd,
+            "most_usd": worst.usd,  # one pod, once
+            "dearest": offer.usd_per_hour,
             "on_success": "terminate",
             "on_failure": "terminate",
             "settle": desk.project.config.pod.settle_seconds,
@@ -66,12 +72,11 @@ def _open(office: Office, options: RunOptions) -> Lease:
 
 
 def _worst(offer: Offer, limits: GuardLimits, boot: float) -> WorstCase:
-    """The slowest boot that is waited for, the guard's time, and its retries."""
+    """The slowest boot that is waited for, then the guard's hard cap and its retries."""
     return worst_case(
-        max_hours=0.0,
-        usd_per_hour=offer.usd_per_hour,
-        boot_grace_seconds=boot + limits.boot_grace,
-        done_grace_seconds=drill.order_seconds(limits),
+        boot_seconds=boot,
+        hard_cap_seconds=limits.hard_cap,
+        usd_per_hour=offer.usd_per_hour * PRICE_TOLERANCE,
         disk_gb=drill.DISK_GB,
     )
 
@@ -80,8 +85,11 @@ def _agree(office: Office, options: RunOptions, offer: Offer, worst: WorstCase) 
     """Say what it costs, refuse what the budget does not bear, ask."""
     desk, terminal = office.desk, options.terminal
     likely = expected_usd(0.1, offer.usd_per_hour, drill.DISK_GB)
-    quoted = Quote((offer,), 0.1, likely, worst)
-    check_budget(desk.project, desk.provider, quoted, office.ledger, None)
+    budgets = desk.project.budgets()
+    budget = Budget(budgets.project_usd, budgets.run_usd)
+    spent = office.ledger.spent(time.time())
+    quoted = Quote((offer,), 0.1, likely, worst, worst.usd)
+    check_budget(desk.project, desk.provider, quoted, budget, spent)
     terminal.say(
         f"a drill rents 1 x {offer.name} at ${offer.usd_per_hour:.2f}/h and waits for it to stop "
         f"itself: about ${likely:.2f}, at worst ${worst.usd:.2f}"
