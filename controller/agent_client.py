@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 VERB_SECONDS = 60.0
 START_SECONDS = 120.0
 LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
+# Before our code is on the pod: its clock, on which the guard counts, and what the guard wrote.
+_GUARD_LOOK = "import sys,time;print(time.monotonic(),open(sys.argv[1]).read())"
 
 
 class CommandRefused(PodctlError):
@@ -112,11 +114,17 @@ class AgentClient:
 
 
 def guard_report(session: Session, layout: Layout) -> GuardReport | None:
-    """What the guard says of itself; None while it has said nothing that can be read."""
-    raw = read_file(session, str(layout.guard))
+    """What the guard says of itself; None while it has said nothing that can be read.
+
+    The volume may hold the word of an earlier boot, or of another pod: silence disarms it.
+    """
+    argv = ["python3", "-S", "-c", _GUARD_LOOK, str(layout.guard)]
+    now, _, raw = session.run(argv, cap=contract.MAX_DOCUMENT).stdout.partition(b" ")
     try:
-        return contract.load(GuardReport, raw)
-    except ContractError:
+        said = contract.load(GuardReport, raw)
+        spoken = json.loads(raw).get("monotonic")
+        return said.heard(float(now) - float(spoken))
+    except (ContractError, TypeError, ValueError):
         return None
 
 

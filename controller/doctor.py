@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from controller import proof
 from controller.errors import PodctlError, Refused
 from controller.project import STATE, Project
 from controller.providers import Account, Provider, ProviderError
@@ -134,6 +135,7 @@ def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterato
     yield _balance(account)
     yield _ssh_key(project, account)
     yield _clock(account)
+    yield _self_stop(project)
 
 
 def _balance(account: Account) -> Check:
@@ -180,3 +182,23 @@ def _clock(account: Account) -> Check:
     if abs(skew) > SKEW_FAIL:
         return Check("clock", FAIL, detail, mend)
     return Check("clock", WARN if abs(skew) > SKEW_WARN else PASS, detail, mend)
+
+
+def _self_stop(project: Project) -> Check:
+    """Whether a drill has shown that this account's pods end their own billing."""
+    from state.errors import StateError
+
+    try:
+        found = proof.read(project)
+    except StateError as error:
+        return Check("self-stop", WARN, f"the state cannot be read: {error}", "podctl status")
+    if found is None:
+        detail = "never proven on this account: that a pod which is left alone stops itself"
+        return Check("self-stop", WARN, detail, f"{proof.DRILL} (a few cents)")
+    if found.outcome == proof.PASSED:
+        return Check("self-stop", PASS, f"proven on {found.day}: {found.why}")
+    mend = (
+        "a pod that is left alone bills until podctl sync or gc ends it: come back to runs, set a "
+        f"spend limit at the provider, and repeat {proof.DRILL} after a change of image or key"
+    )
+    return Check("self-stop", FAIL, f"the drill of {found.day} failed: {found.why}", mend)

@@ -38,10 +38,18 @@ class Books(Protocol):
 
 
 Watch = Callable[[Observed, Action], None]
+Plan = Callable[[Observed, Policy], Action]
 
 
-def drive(world: World, books: Books, policy: Policy, clock: Clock, watch: Watch) -> Done | Leave:
-    """Carry one lease as far as it goes.
+def drive(
+    world: World,
+    books: Books,
+    policy: Policy,
+    clock: Clock,
+    watch: Watch,
+    plan: Plan = decide,
+) -> Done | Leave:
+    """Carry one lease as far as it goes; `plan` is pure.
 
     Returns Done when nothing is left to do, Leave when a person must decide. An exception that
     comes out of here was not foreseen by any adapter; the intent is on disk all the same, and
@@ -49,7 +57,7 @@ def drive(world: World, books: Books, policy: Policy, clock: Clock, watch: Watch
     """
     while True:
         seen = world.look()
-        action = decide(seen, policy)
+        action = plan(seen, policy)
         watch(seen, action)
         if isinstance(action, Done | Leave):
             return action

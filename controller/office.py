@@ -10,25 +10,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from controller import actions
+from controller import actions, proof
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
 from controller.clock import Clock
 from controller.cloud import base_url, open_provider
 from controller.cost import Budget
+from controller.drill import Witness
 from controller.errors import Busy, PodctlError, Refused
 from controller.fieldwork import Fieldwork
 from controller.forecast import Quote, check_budget, quote
 from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
 from controller.link import Link
-from controller.loop import drive
+from controller.loop import World, drive
 from controller.observe import Eyes
 from controller.observed import Observed
 from controller.options import RunOptions
 from controller.order import Shape
 from controller.outcome import left, raise_unless_passed, report
 from controller.perform import Hands
+from controller.plan import decide
 from controller.policy import Policy
 from controller.progress_page import refresh
 from controller.project import Project
@@ -40,6 +42,7 @@ from controller.terminal import Terminal
 from controller.view import View
 from controller.workshop import Workshop
 from jobs.stage import Stage
+from remote.contract import GuardLimits
 from state.database import installation
 from state.errors import OwnedElsewhere
 from state.journal import Journal, Lease
@@ -174,6 +177,10 @@ class Office:
         terminal = self.desk.terminal
         for line in offered.lines(stages):
             terminal.say(line)
+        if self.desk.provider.name != "emulator":
+            found = proof.newest(self.journal, proof.account_name(self.desk.project))
+            if text := proof.reminder(found):
+                terminal.say(text)
         if options.yes:
             return
         if not terminal.confirm("Rent it?", "-y"):
@@ -190,8 +197,13 @@ class Office:
         site = Fieldwork(shop)
         books = LeaseBooks(lease.id, self.journal, self.ledger, clock)
         watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
+        world: World = Hands(shop, site, Eyes(shop, site))
+        plan = decide
+        if shop.limits is not None:  # a drill
+            world = witness = Witness(world, shop.provider, clock, shop.limits)
+            plan = witness.decide
         try:
-            end = drive(Hands(shop, site, Eyes(shop, site)), books, shop.policy, clock, watch)
+            end = drive(world, books, shop.policy, clock, watch, plan)
         except KeyboardInterrupt:
             raise left(shop) from None
         finally:
@@ -225,6 +237,7 @@ class Office:
             public_key=ensure_key(desk.project.state_dir).public,
             bootstrap=bootstrap(),
             draw_nonce=partial(secrets.token_hex, 8),
+            limits=_limits(lease),
             cap_usd=lease.data.get("cap_usd"),
             accept_unguarded=_unguarded(options),
             accept_rework=_rework(options),
@@ -248,6 +261,12 @@ class Office:
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
             return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0)
         return policy
+
+
+def _limits(lease: Lease) -> GuardLimits | None:
+    """A drill's guard is as impatient as it was opened with."""
+    drill = lease.data.get("drill")
+    return GuardLimits(**drill["limits"]) if drill else None
 
 
 def _unguarded(options: RunOptions) -> Callable[[str], bool]:

@@ -13,6 +13,7 @@ from controller.errors import (
     Refused,
     VerificationFailed,
 )
+from controller.proof import DRILL, REFUTED, UNCLEAR
 from controller.workshop import Workshop
 
 _KINDS: dict[str, type[PodctlError]] = {
@@ -36,11 +37,12 @@ def left(shop: Workshop) -> Detached:
     elif rental.unsettled:
         what = "detached while a create had no answer: a pod may exist"
     name = running.stage if running else ""
+    again = f"podctl run {name} or podctl sync" if name in shop.project.stages else "podctl sync"
     return Detached(
         what,
         where=f"lease {shop.lease}",
         cause=billing(shop),
-        hint=f"podctl run {name} or podctl sync carries on; podctl stop {name} ends it".strip(),
+        hint=f"{again} carries on; podctl stop {name} ends it".strip(),
     )
 
 
@@ -73,10 +75,12 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "refused": (Refused, "podctl doctor"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
         "stopped": (PodctlError, f"podctl run {stage}"),
+        REFUTED: (PodctlError, "podctl doctor says what that means"),
+        UNCLEAR: (PodctlError, DRILL),
     }
     kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}"))
     if "budget" in why:
         kind, hint = BudgetRefused, "raise budget.run_usd, or lower the stage's hours"
-    if "guard" in why:
+    if "guard" in why and outcome == "refused":
         hint = f"podctl run {stage} --unguarded accepts it"
     return kind(f"{run}: {outcome}", where=folder, cause=why, hint=hint)

@@ -62,7 +62,7 @@ class Hands:
     def _pod_spec(self, offer: Offer) -> Any:
         scene, nonce = self.scene, self.scene.rental().nonce
         assert nonce is not None
-        limits = order.guard_limits(scene.stage_list, scene.policy.boot + 900.0)
+        usual = order.guard_limits(scene.stage_list, scene.policy.boot + 900.0)
         return order.pod_spec(
             scene.stage_list,
             offer,
@@ -71,7 +71,7 @@ class Hands:
             owner=scene.owner,
             public_key=scene.public_key,
             args=scene.bootstrap,
-            limits=limits,
+            limits=scene.limits or usual,
         )
 
     def _no_pod(self, error: ProviderError) -> Outcome:

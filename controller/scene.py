@@ -14,6 +14,7 @@ from controller.policy import Policy
 from controller.providers import Provider
 from controller.rental import Rental, fold, resume
 from jobs.stage import Stage
+from remote.contract import GuardLimits
 from state.journal import Journal
 from state.ledger import Ledger
 from state.sightings import Sightings
@@ -66,6 +67,7 @@ class Scene:
     public_key: str  # that the pod is to let in
     bootstrap: str  # the pod's start command, with the guard in it
     draw_nonce: Callable[[], str]
+    limits: GuardLimits | None = None  # of the pod's guard; None: as the stages need
     cap_usd: float | None = None
     accept_unguarded: Callable[[str], bool] = lambda _: False
     accept_rework: Callable[[str], bool] = lambda _: False

@@ -37,6 +37,7 @@ SCHEMA = 1
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 12 MB
 MAX_DEPTH = 32  # nesting of a document
 MAX_FILES = 100_000  # files in one manifest
+GUARD_SILENT_SECONDS = 60.0  # a guard that lives writes guard.json every few seconds
 
 Json = typing.Any  # a decoded JSON value
 
@@ -171,7 +172,19 @@ class GuardReport:
     phase: str  # boot | idle | job | done
     stops_in_seconds: float | None
     hard_cap_in_seconds: float | None
+    age_seconds: float | None = None  # since it spoke, by the pod's clock; the reader fills it in
     schema: int = SCHEMA
+
+    def heard(self, age: float) -> GuardReport:
+        """The report `age` seconds after it was written: silence disarms, and so does a future."""
+        if 0 <= age <= GUARD_SILENT_SECONDS:
+            return dataclasses.replace(self, age_seconds=age)
+        text = f"silent for {age:.0f} s" if age > 0 else "not heard since this boot"
+        return self.silenced(f"the guard was {text}", age if age > 0 else None)
+
+    def silenced(self, detail: str, age: float | None = None) -> GuardReport:
+        """A guard of which nothing is known now: its limits bound nothing."""
+        return GuardReport(self.boot_id, False, detail, self.phase, None, None, age)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ DEFAULTS = {"boot_grace": 2700.0, "idle": 1200.0, "hard_cap": 86400.0}
 AGENT = "podctl-guard/1"
 CALL_SECONDS = 20.0
 SLOWEST = 60  # ticks between two tries
+PROOF = 100  # ticks for which a proof is good: a key can be revoked while a job runs
+REVOKED = 401, 403  # takes a proof back; silence and errors of the API do not
 EVICTION_SECONDS = 4.5  # of the five that a stopped container is said to get
 SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL")
 HOUSES = "/usr/lib", "/usr/local/lib", "/opt/*/lib"  # of a Python with certificates
@@ -123,11 +125,13 @@ class Api:
         except ValueError:
             return status, None, "HTTP %d, no JSON" % status
 
-    def reads_itself(self) -> str | None:
-        """None when this key can read this pod, else why not."""
+    def reads_itself(self) -> tuple[int, str | None]:
+        """(status, None when this key can read this pod, else why not)."""
+        if not self.pod or not self.key:
+            return 0, "no pod id or key"
         status, value, text = self.call("GET", "/v2/pods/" + self.pod)
         known = status == 200 and isinstance(value, dict) and value.get("id") == self.pod
-        return None if known else "cannot read this pod: " + text
+        return status, None if known else "cannot read this pod: " + text
 
     def stop(self) -> str | None:
         """None when the cloud took the order, else why not."""
@@ -159,7 +163,7 @@ class Guard:
         # Only a beat that changes is a visit; a guard that was killed missed some, perhaps.
         self.beat, self.came = self._beat(), 0.0 if self.fresh else clock()
         self.lost = 0.0  # since when a leased job has no process
-        self.armed, self.detail = False, "starting"
+        self.armed, self.detail, self.proven_until = False, "starting", 0.0
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
         self.left = list(self.unfinished()) if self.fresh else []
         self.child: subprocess.Popen[bytes] | None = None
@@ -239,17 +243,27 @@ class Guard:
             failed = self.api.stop()
             say("the order to stop is " + ("refused: " + failed if failed else "accepted"))
             again = self.slowest if failed is None else 0.0  # still alive then: once more
-        elif self.armed:
+        elif clock() < self.proven_until:
             self.pause = self.tick
             return
         else:
-            failed = self.api.reads_itself() if self.pod and self.api.key else "no pod id or key"
-            again = 0.0
-            self.armed, self.detail = failed is None, failed or "reads its own pod"
-            say("armed: " + json.dumps(self.limits) if failed is None else "not armed: " + failed)
+            failed, again = self._prove(), 0.0
         self.pause = min(self.slowest, self.pause * 2) if failed else self.tick
         self.next_try = clock() + max(again, self.pause)
         self.told = 0.0
+
+    def _prove(self) -> str | None:
+        """Arm or disarm; None when this key reads this pod, else why that could not be seen."""
+        status, failed = self.api.reads_itself()
+        if failed is None:
+            if not self.armed:
+                say("armed: " + json.dumps(self.limits))
+            self.armed, self.detail = True, "reads its own pod"
+            self.proven_until = clock() + PROOF * self.tick
+        elif not self.armed or status in REVOKED:
+            self.armed, self.detail = False, failed
+            say("not armed: " + failed)
+        return failed
 
     def _tell(self, phase: str, left: float, now: float) -> None:
         """guard.json; also the sign that the guard itself lives."""

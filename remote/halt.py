@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import durable, launch, lock, report
+from . import durable, handover, launch, lock, report
 from .contract import Attempt, JobSpec, Status, dump
 from .outcome import Outcome
 from .place import Place, boot, document, write_record
@@ -50,7 +50,7 @@ def _by_hand(place: Place, run: str, reason: str) -> None:
         if Outcome.saved(place.run(run)) is None:
             Outcome(143, "stopped", reason[:500]).save(place.run(run))
         attempt = Attempt(run, last.number + 1, boot(place.local).id, time.time())
-        launch.own(place.run(run), boot(place.local))
+        handover.own(place.run(run), boot(place.local))
         durable.write(place.run(run) / "attempt.json", dump(attempt))
         launch.spawn(place, run, attempt.number, fd)
     finally:

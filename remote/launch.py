@@ -9,11 +9,11 @@ import sys
 import time
 from pathlib import Path
 
-from . import durable, lock, report
+from . import durable, handover, lock, report
 from .contract import Attempt, JobSpec, Status, dump
 from .lock import Holder
 from .outcome import Outcome
-from .place import Boot, Place, boot, document, record, write_record
+from .place import Place, boot, document, record, write_record
 
 PATIENCE_SECONDS = 10.0  # for another starter to get on with it
 LEFTOVER_SECONDS = 2.0  # for the supervisor of an ended run to leave
@@ -93,7 +93,7 @@ def _begin(place: Place, spec: JobSpec, fd: int, again: bool) -> Status:
         _heed_stop(folder, last.number)
         _count_restart(folder, spec, number)
     now = boot(place.local)
-    own(folder, now)
+    handover.own(folder, now)
     (folder / "stop.json").unlink(missing_ok=True)
     attempt = Attempt(spec.run, number, now.id, time.time())
     durable.write(folder / "attempt.json", dump(attempt))
@@ -137,14 +137,6 @@ def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
     if count > spec.max_restarts and Outcome.saved(folder) is None:
         text = f"interrupted {count} times, {spec.max_restarts} restarts are allowed"
         Outcome(1, "lost", f"{text}; attempt {number - 1} was the last").save(folder)
-
-
-def own(folder: Path, now: Boot) -> None:
-    """Where two pods share a volume, the one that started last has the run."""
-    before = (record(folder / "owner.json") or {}).get("generation", 0)
-    generation = (before if isinstance(before, int) else 0) + 1
-    owner = {"pod": now.pod, "boot_id": now.id, "generation": generation}
-    write_record(folder / "owner.json", owner)
 
 
 def spawn(place: Place, run: str, attempt: int, fd: int) -> None:

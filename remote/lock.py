@@ -27,7 +27,7 @@ class Holder:
 
 
 def take(path: Path) -> int | None:
-    """An inheritable descriptor that holds the lock, or None when a job or a starter has it."""
+    """A descriptor that holds the lock, or None when a job or a starter has it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + TAKE_SECONDS
     while True:
@@ -39,7 +39,6 @@ def take(path: Path) -> int | None:
                 return None
             time.sleep(0.005)
         else:
-            os.set_inheritable(fd, True)
             return fd
 
 

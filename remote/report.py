@@ -23,7 +23,6 @@ from .place import Boot, Place, boot, document, record
 
 TAIL = 16 * 1024  # bytes of a growing file that are looked at
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
-GUARD_SILENT_SECONDS = 60.0
 
 
 def status(place: Place, run: str) -> Status:
@@ -81,12 +80,9 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
         spoken = _number(json.loads(data).get("monotonic"))
     except (ContractError, ValueError):
         return None
-    silent = time.monotonic() - (spoken or 0.0)
-    if said.boot_id == now.id and silent <= GUARD_SILENT_SECONDS:
-        return said
-    other = said.boot_id != now.id
-    text = "not heard since this boot" if other else f"silent for {silent:.0f} s"
-    return GuardReport(said.boot_id, False, f"the guard was {text}", said.phase, None, None)
+    if said.boot_id != now.id:
+        return said.silenced("the guard was not heard since this boot")
+    return said.heard(time.monotonic() - (spoken or 0.0))
 
 
 def _progress(metrics: Path, text: str) -> Progress:

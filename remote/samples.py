@@ -157,6 +157,8 @@ def memory() -> tuple[int | None, int | None]:
 def oom_kills() -> int | None:
     """How often the kernel killed something of this control group for want of memory."""
     kills = _pairs(CGROUP / "memory.events").get("oom_kill")
+    if kills is None:
+        kills = _pairs(CGROUP / "memory/memory.oom_control").get("oom_kill")
     return None if kills is None else int(kills)
 
 

@@ -23,6 +23,7 @@ from types import FrameType
 from . import (
     background,
     durable,
+    handover,
     jobenv,
     logfile,
     manifest,
@@ -40,6 +41,7 @@ from .watch import Halt, Progress, Watch
 
 EVICTION_SECONDS = 4.0  # a container gets about five between SIGTERM and SIGKILL
 TEARDOWN_SECONDS = 0.7  # a killed job is believed only when we outlive it by so long
+HANDOVER_SECONDS = 30.0  # beyond its job's grace, for another pod to let go of a run
 LEFTOVER_SECONDS = 2.0  # for what a job leaves running in its session
 
 
@@ -91,12 +93,20 @@ class Shim:
             self.place, self.spec, self.env, self.log, self._tick, self._enter
         )
         try:
+            if not self._alone():
+                return Outcome(1, "lost", "the pod that had this run goes on with it")
             python = preparation.python()
         except Halt as halt:
             if halt.resumable:
                 raise
             return halted(halt, None)
         return python if isinstance(python, Outcome) else self._run_job(python)
+
+    def _alone(self) -> bool:
+        """At most one job of a run, over all pods that share its volume."""
+        self._enter("preflight", "waiting for the pod that had this run")
+        patience = self.spec.term_grace_seconds + HANDOVER_SECONDS
+        return handover.await_predecessor(self.run, self.pace.heartbeat, patience, self._tick)
 
     def _run_job(self, python: Path) -> Outcome:
         """Start the job and wait for its end, or end it."""

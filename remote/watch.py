@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import durable, logfile
+from . import durable, handover, logfile
 from .contract import JobSpec
 from .outputs import Found
 from .pace import Pace
@@ -76,9 +76,8 @@ class Watch:
                 self._poll_volume(now)
 
     def _poll_volume(self, now: float) -> None:
-        owner = record(self._run / "owner.json") or {}
-        if owner.get("boot_id") not in (None, self._boot.id):
-            raise Halt("superseded", f"pod {owner.get('pod') or '?'} took this run over")
+        if pod := handover.superseded(self._run, self._boot):
+            raise Halt("superseded", f"pod {pod} took this run over")
         asked = record(self._run / "stop.json") or {}
         if asked.get("attempt") == self._attempt:
             raise Halt("stopped", str(asked.get("reason") or "stopped on request"))

@@ -12,6 +12,7 @@ from controller.providers.emulator.settings import EmulatorSettings
 from controller.ssh import Session
 from remote.contract import Layout
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
+from tests.guard_bench import Api, Bench, serving
 from tests.laptop import Laptop
 from tests.pod_side import PodSide
 from tests.shell import Shell
@@ -63,6 +64,14 @@ def pod(tmp_path: Path) -> Iterator[PodSide]:
     pod = PodSide(tmp_path / "pod")
     yield pod
     pod.kill_all()
+
+
+@pytest.fixture
+def bench(pod: PodSide) -> Iterator[Bench]:
+    """A guard for `pod`, and the API that it speaks to."""
+    api = Api()
+    with serving(api) as base:
+        yield Bench(pod, api, base)
 
 
 @pytest.fixture

@@ -49,13 +49,14 @@ class PodSide:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)  # words before each of the agent's commands
 
     def __post_init__(self) -> None:
         code = self.root / "code" / CODE
-        code.mkdir(parents=True)
+        code.mkdir(parents=True, exist_ok=True)  # another pod's, where two share a volume
         package = Path(contract.__file__).parent
         skip = shutil.ignore_patterns("stages", "*.lock")
-        shutil.copytree(package, code / "remote", ignore=skip)
+        shutil.copytree(package, code / "remote", ignore=skip, dirs_exist_ok=True)
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
         home = {"PATH": path, "HOME": str(self.folder), "PODCTL_EMULATED_ROOT": str(self.folder)}
         self.env = home | QUICK | {"RUNPOD_POD_ID": "pod1"} | self.env
@@ -83,8 +84,9 @@ class PodSide:
 
     def popen(self, verb: str, *words: str) -> subprocess.Popen[bytes]:
         """One verb of the agent, as the controller calls it."""
+        agent = ["python3", "-S", "-m", "remote.agent", verb, "--root", f"{MOUNT}/podctl"]
         return subprocess.Popen(
-            ["python3", "-S", "-m", "remote.agent", verb, "--root", f"{MOUNT}/podctl", *words],
+            [*self.before, *agent, *words],
             cwd=self.root / "code" / CODE,
             env=self.env,
             stdin=subprocess.PIPE,

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_a_bare_copy_answers_help_without_site_packages(tmp_path: Path) -> None:
     assert b"start" in done.stdout
 
 
-def test_twenty_starts_at_once_make_one_job(pod: PodSide) -> None:
+def test_row_53_twenty_starts_at_once_make_one_job(pod: PodSide) -> None:
     """However many ask at the same moment, one job runs and all are told of it."""
     spec = pod.spec("open('pids', 'a').write(f'{os.getpid()}\\n')\n" + WRITE + WAIT)
     askers = [pod.popen("start") for _ in range(20)]
@@ -230,11 +231,18 @@ def test_the_jobs_environment_is_chosen(pod: PodSide) -> None:
     job = "pathlib.Path('out').mkdir()\npathlib.Path('out/env').write_text(repr(dict(os.environ)))"
     secret = json.dumps({"WANDB": "s3cret"}).encode()
     pod.call("secrets", "--run", "r1", stdin=secret)
-    pod.start(pod.spec(job, env={"MINE": "1", "RUNPOD_API_KEY": "rpa_canary"}))
+    wait = "while not os.path.exists('go'): time.sleep(0.01)\n"
+    pod.start(pod.spec(job + "\n" + wait, env={"MINE": "1", "RUNPOD_API_KEY": "rpa_canary"}))
+    pod.file("out/env")
+    environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in pod.processes()]
+    log = pod.run() / "job.log"
+    (pod.work() / "go").touch()
     pod.ended()
     env = eval((pod.work() / "out/env").read_text())
 
     assert not [v for v in env.values() if "canary" in v]
+    assert not [one for one in environments if b"rpa_canary" in one]
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert (env["MINE"], env["WANDB"], env["CUDA_HOME"]) == ("1", "s3cret", "/cuda")
     assert env["PODCTL_RUN_DIR"] == str(pod.run())
     assert env["PYTHONPATH"].split(":")[0] == str(pod.root / "code" / CODE)
@@ -242,16 +250,23 @@ def test_the_jobs_environment_is_chosen(pod: PodSide) -> None:
     assert not [p for p in kept_away if b"s3cret" in p.read_bytes()]
 
 
-def test_what_an_ended_job_left_behind_makes_way(pod: PodSide) -> None:
-    """A daemon that still holds the lock does not keep the next run from starting."""
+def test_row_65_what_an_ended_job_left_behind_makes_way(pod: PodSide) -> None:
+    """A daemon that holds the lock: exit.json decides, and the next job begins without it."""
     daemon = (
         "if os.fork() == 0:\n  os.setsid()\n  signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "  time.sleep(60)\n  os._exit(0)\n"
+        "  open('daemon', 'w').write(str(os.getpid()))\n  time.sleep(60)\n  os._exit(0)\n"
+        "while not os.path.exists('daemon'): time.sleep(0.01)\n"
     )
     pod.start(pod.spec(WRITE + daemon))
     pod.ended()
     until(lambda: not [c for c in pod.processes().values() if "shim" in c], "the shim to leave")
+    ended = pod.status().state
+    left = pod.file("daemon")
+    living = os.path.exists(f"/proc/{left}")
+    look = f"open('living', 'w').write(str(os.path.exists('/proc/{left}/exe')))\n"
 
-    pod.start(pod.spec(WRITE, run="r2"))
+    pod.start(pod.spec(WRITE + look, run="r2", outputs=("out/**", "living")))
 
+    assert (ended, living) == ("ended", True)
     assert pod.ended("r2").rc == 0
+    assert pod.file("living", "r2") == "False"

@@ -276,14 +276,16 @@ def test_crash_and_reboot(cloud: EmulatedCloud) -> None:
 
 
 def test_denied_pod_key(cloud: EmulatedCloud) -> None:
-    """Some accounts' pod keys may not even read their own pod."""
+    """Some accounts' pod keys may not even read their own pod, through either API."""
     pod_id = post(cloud, args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'").body["id"]
     key = until(lambda: cloud.log(pod_id))[0]
     assert cloud.api("GET", f"/v2/pods/{pod_id}", key=key).status == 200
     cloud.faults({"name": "pod_key_denied"})
 
+    stop = f'mutation {{ podStop(input: {{podId: "{pod_id}"}}) {{ id }} }}'
     assert cloud.api("GET", f"/v2/pods/{pod_id}", key=key).status == 403
-    assert cloud.pod(pod_id) is not None
+    assert cloud.graphql(stop, key=key).status == 403
+    assert (cloud.pod(pod_id) or {})["status"] != "EXITED"
 
 
 def test_quota(new_cloud: Callable[..., EmulatedCloud]) -> None:

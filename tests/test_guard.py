@@ -7,129 +7,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from remote import contract, guard
-from remote.contract import GuardLimits, GuardReport
+from remote import guard
+from remote.contract import GuardLimits
+from tests.guard_bench import ACTION, LONG, Bench
 from tests.pod_side import PodSide, until
 
-LONG = GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=60.0)
-ACTION = "/v2/pods/pod1/action"
 
-
-@dataclass
-class Api:
-    """Answers for pod1; a queue of statuses per path goes before the good answer."""
-
-    statuses: dict[str, list[int]] = field(default_factory=dict)
-    calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
-
-    def answer(self, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
-        self.calls.append((path, body, headers))
-        queue = self.statuses.get(path, [])
-        status = queue.pop(0) if len(queue) > 1 else queue[0] if queue else 200
-        return status, {"id": "pod1"} if status == 200 else {"title": "no"}
-
-    def of(self, path: str) -> list[Any]:
-        return [body for seen, body, _ in self.calls if seen == path]
-
-
-@pytest.fixture
-def api() -> Iterator[tuple[Api, str]]:
-    """The API and its base URL."""
-    known = Api()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            status, value = known.answer(self.path, body, dict(self.headers))
-            raw = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        do_POST = do_GET
-
-        def log_message(self, *_: Any) -> None:
-            """Silence."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield known, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-@dataclass
-class Bench:
-    """A guard in a pod's folder."""
-
-    pod: PodSide
-    api: Api
-    base: str
-
-    def start(self, limits: GuardLimits, **env: str) -> subprocess.Popen[bytes]:
-        mine = {
-            "PODCTL_GUARD": json.dumps(asdict(limits)),
-            "PODCTL_API_BASE": self.base,
-            "RUNPOD_API_KEY": "rpa_pod",
-            "PODCTL_BOOT": "boot1",
-        }
-        with (self.pod.folder / "container.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-S", guard.__file__],
-                env=self.pod.env | mine | env,
-                stdout=log,
-                stderr=log,
-            )
-
-    def report(self) -> GuardReport:
-        path = self.pod.root / "guard.json"
-        data = until(lambda: path.read_bytes() if path.exists() else None, f"guard: {self.log()}")
-        return contract.load(GuardReport, data)
-
-    def reports(self, **wanted: Any) -> GuardReport:
-        def look() -> GuardReport | None:
-            seen = self.report()
-            return seen if all(getattr(seen, k) == v for k, v in wanted.items()) else None
-
-        return until(look, f"guard.json with {wanted}: {self.log()}")
-
-    def stopped(self) -> list[Any]:
-        return until(lambda: self.api.of(ACTION) or None, f"a stop: {self.log()}")
-
-    def log(self) -> str:
-        return (self.pod.folder / "container.log").read_text()
-
-    def beat(self) -> None:
-        self.pod.root.mkdir(parents=True, exist_ok=True)
-        (self.pod.root / "beat").touch()
-
-    def lease(self, **changes: Any) -> None:
-        now = time.monotonic()
-        terms = {"boot_id": "boot1", "run": "r", "attempt": 1, "deadline": now + 60, "ended": None}
-        terms |= {"grace_done": 60.0} | changes
-        self.pod.local.mkdir(parents=True, exist_ok=True)
-        (self.pod.local / "lease.json").write_text(json.dumps(terms))
-
-
-@pytest.fixture
-def bench(pod: PodSide, api: tuple[Api, str]) -> Bench:
-    return Bench(pod, *api)
-
-
-def test_a_pod_that_nobody_visits_is_stopped(bench: Bench) -> None:
+def test_row_63_a_pod_that_nobody_visits_is_stopped(bench: Bench) -> None:
     """Boot grace over: the stop order goes out, with the pod's key, and the log says why."""
     bench.start(GuardLimits(boot_grace=0.5, idle=60.0, hard_cap=60.0))
     body = bench.stopped()[0]
@@ -153,18 +43,7 @@ def test_it_is_armed_once_it_read_its_own_pod(bench: Bench) -> None:
     assert not bench.api.of(ACTION)
 
 
-def test_a_forbidden_key_is_not_armed_until_it_works(bench: Bench) -> None:
-    """403 is said, tried again, and taken back once the key is good."""
-    bench.api.statuses["/v2/pods/pod1"] = [403, 403, 200]
-    bench.start(GuardLimits(boot_grace=4.0, idle=60.0, hard_cap=60.0))
-    first = bench.reports(armed=False, detail="cannot read this pod: HTTP 403")
-    until(lambda: "PODCTL-GUARD armed" in bench.log(), "the key to work")
-
-    assert not first.armed
-    assert "not armed: cannot read this pod: HTTP 403" in bench.log()
-
-
-def test_a_guard_without_an_answer_still_orders_the_stop(bench: Bench) -> None:
+def test_row_63_a_guard_without_an_answer_still_orders_the_stop(bench: Bench) -> None:
     """Not armed means not proven; when the time comes it tries all the same, for ever."""
     bench.api.statuses["/v2/pods/pod1"] = [500]
     bench.api.statuses[ACTION] = [500, 500, 200]
@@ -177,7 +56,7 @@ def test_a_guard_without_an_answer_still_orders_the_stop(bench: Bench) -> None:
     until(lambda: "accepted" in bench.log(), "the third to be taken")
 
 
-def test_visits_keep_the_pod_and_silence_ends_it(bench: Bench) -> None:
+def test_row_63_visits_keep_the_pod_and_silence_ends_it(bench: Bench) -> None:
     """Idle counts from the last beat that changed."""
     bench.start(GuardLimits(boot_grace=60.0, idle=1.0, hard_cap=60.0))
     bench.reports(armed=True)
@@ -200,7 +79,7 @@ def test_a_beat_from_before_the_boot_is_no_visit(bench: Bench) -> None:
     assert bench.reports(armed=True).phase == "boot"
 
 
-def test_the_hard_cap_beats_beats_and_lease(bench: Bench) -> None:
+def test_row_63_the_hard_cap_beats_beats_and_lease(bench: Bench) -> None:
     """However alive everything is, this boot ends."""
     bench.start(GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=1.2))
     bench.reports(armed=True)
@@ -211,7 +90,7 @@ def test_the_hard_cap_beats_beats_and_lease(bench: Bench) -> None:
     until(lambda: "the hard cap is reached" in bench.log(), "the reason")
 
 
-def test_a_lease_keeps_a_job_that_nobody_visits(bench: Bench) -> None:
+def test_row_63_a_lease_keeps_a_job_that_nobody_visits(bench: Bench) -> None:
     """A closed laptop must not kill a good job; at the end of its budget the pod stops."""
     bench.start(GuardLimits(boot_grace=60.0, idle=0.4, hard_cap=60.0))
     bench.reports(armed=True)
@@ -235,7 +114,7 @@ def test_a_leased_job_that_died_is_no_job(bench: Bench) -> None:
     until(lambda: "idle" in bench.log(), "the reason")
 
 
-def test_a_lease_of_an_earlier_boot_means_nothing(bench: Bench) -> None:
+def test_row_63_a_lease_of_an_earlier_boot_means_nothing(bench: Bench) -> None:
     """A resumed pod neither stops at once nor lives on an old promise."""
     bench.start(GuardLimits(boot_grace=0.8, idle=60.0, hard_cap=60.0))
     bench.reports(armed=True)
@@ -245,6 +124,61 @@ def test_a_lease_of_an_earlier_boot_means_nothing(bench: Bench) -> None:
     bench.stopped()
 
     assert phase == "boot"
+
+
+def test_row_63_a_visit_after_the_end_begins_the_grace_anew(bench: Bench) -> None:
+    """Whoever fetches slowly is not cut off because the job ended long ago."""
+    bench.start(LONG)
+    bench.reports(armed=True)
+    bench.beat()
+    bench.reports(phase="idle")
+    bench.lease(ended=time.monotonic() - 100.0, grace_done=50.0)
+    seen = bench.reports(phase="done")
+
+    assert seen.stops_in_seconds is not None
+    assert seen.stops_in_seconds > 0
+    assert not bench.api.of(ACTION)
+
+
+def test_row_63_an_order_that_was_taken_and_not_carried_out_is_repeated(bench: Bench) -> None:
+    """Still alive after the cloud said yes: the guard never believes that it is done."""
+    bench.start(GuardLimits(boot_grace=0.2, idle=60.0, hard_cap=60.0))
+
+    until(lambda: len(bench.api.of(ACTION)) >= 2, f"a second order: {bench.log()}")
+
+
+def test_row_63_a_volume_that_takes_nothing_does_not_stop_the_clock(bench: Bench) -> None:
+    """Full, read-only or not there: guard.json is for others, the order needs no file."""
+    (bench.pod.folder / "no-folder").write_text("")
+    bench.start(GuardLimits(boot_grace=0.5, idle=60.0, hard_cap=60.0), PODCTL_MOUNT="/no-folder")
+
+    bench.stopped()
+
+
+def test_row_63_a_job_that_ended_is_told_to_the_guard(bench: Bench) -> None:
+    """The agent's lease says when: from then on the grace runs, not the budget."""
+    pod = bench.pod
+    bench.start(LONG)
+    bench.reports(armed=True)
+    pod.start(pod.spec("pathlib.Path('out').mkdir(); open('out/a', 'w').write('x')\n"))
+    pod.ended()
+
+    assert bench.reports(phase="done").stops_in_seconds
+
+
+def test_a_new_boot_starts_without_what_the_last_one_left(bench: Bench) -> None:
+    """Where a container's disk is kept, secrets and leases of before go; keys are not written."""
+    local = bench.pod.local
+    local.mkdir(parents=True)
+    for name in ("secrets-r1.json", "lease.json", "lock"):
+        (local / name).write_text("{}")
+    bench.start(LONG, HF_TOKEN="hf_canary", HARMLESS="1")
+    bench.reports(armed=True)
+    known = (local / "boot.json").read_text()
+
+    assert sorted(one.name for one in local.iterdir()) == ["boot.json", "lock"]
+    assert "canary" not in known
+    assert json.loads(known)["env"]["HARMLESS"] == "1"
 
 
 def test_after_the_end_there_is_a_grace(bench: Bench) -> None:
@@ -268,24 +202,6 @@ def test_a_broken_lease_is_no_lease(bench: Bench, lease: str) -> None:
     assert process.poll() is None
 
 
-def test_a_guard_started_again_goes_on_counting(bench: Bench) -> None:
-    """Killing it gains no time: the hard cap is the boot's."""
-    limits = GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=60.0)
-    first = bench.start(limits)
-    before = bench.reports(armed=True)
-    boot = json.loads((bench.pod.local / "boot.json").read_text())
-    first.kill()
-    first.wait()
-    (bench.pod.root / "guard.json").unlink()
-    bench.start(limits)
-    after = bench.reports(armed=True)
-
-    assert before.hard_cap_in_seconds is not None
-    assert after.hard_cap_in_seconds is not None
-    assert after.hard_cap_in_seconds < before.hard_cap_in_seconds
-    assert json.loads((bench.pod.local / "boot.json").read_text()) == boot
-
-
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"idle": -1, "boot_grace": "x", "hard_cap": 1e99}']
 )
@@ -302,7 +218,7 @@ def test_the_limits_are_the_contracts() -> None:
     assert given == guard.DEFAULTS
 
 
-def test_a_restarted_container_gets_its_job_back(bench: Bench) -> None:
+def test_row_55_a_restarted_container_gets_its_job_back(bench: Bench) -> None:
     """The guard starts the unfinished run again, as the next attempt, without any controller."""
     pod = bench.pod
     pod.start(pod.spec("open('n', 'a').write('x')\ntime.sleep(60)\n", outputs=("n",)))
@@ -316,7 +232,7 @@ def test_a_restarted_container_gets_its_job_back(bench: Bench) -> None:
     assert pod.status().guard is not None
 
 
-def test_another_pods_run_is_left_alone(bench: Bench) -> None:
+def test_row_66_another_pods_run_is_left_alone(bench: Bench) -> None:
     """On a shared volume a pod resumes only what was its own; what ended it does not touch."""
     pod = bench.pod
     pod.start(pod.spec("open('n', 'a').write('x')", run="done", outputs=("n",)))
@@ -331,7 +247,7 @@ def test_another_pods_run_is_left_alone(bench: Bench) -> None:
     assert pod.status().state == "lost"
 
 
-def test_sigterm_gives_the_job_its_seconds(bench: Bench) -> None:
+def test_row_56_sigterm_gives_the_job_its_seconds(bench: Bench) -> None:
     """Told to stop, the guard waits until the job has saved, and ends."""
     pod = bench.pod
     process = bench.start(LONG)

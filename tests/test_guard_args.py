@@ -64,7 +64,7 @@ def test_the_start_script_runs_beside_the_guard(pod: PodSide) -> None:
     until(lambda: not [c for c in pod.processes().values() if "sleep 60" not in c], "all to end")
 
 
-def test_a_killed_guard_comes_back(pod: PodSide) -> None:
+def test_row_64_a_killed_guard_comes_back(pod: PodSide) -> None:
     """A job that kills it gains a moment only."""
     first_process(pod, "sleep 60")
     says(pod, "not armed")
@@ -82,7 +82,7 @@ def test_a_start_script_that_ends_does_not_end_the_container(pod: PodSide) -> No
     assert process.poll() is None
 
 
-def test_an_image_without_python_starts_all_the_same(pod: PodSide, tmp_path: Path) -> None:
+def test_row_64_an_image_without_python_starts_all_the_same(pod: PodSide, tmp_path: Path) -> None:
     """The log says that nothing guards this pod."""
     for name in ("bash", "cat", "sleep"):
         (tmp_path / "bin").mkdir(exist_ok=True)
@@ -93,7 +93,7 @@ def test_an_image_without_python_starts_all_the_same(pod: PodSide, tmp_path: Pat
     says(pod, "started")
 
 
-def test_a_pod_of_the_cloud_stops_itself(cloud: EmulatedCloud) -> None:
+def test_row_63_a_pod_of_the_cloud_stops_itself(cloud: EmulatedCloud) -> None:
     """Rented, never visited: the guard proves its key, waits, and the pod is EXITED."""
     limits = GuardLimits(boot_grace=1.5, idle=60.0, hard_cap=60.0)
     env = {ENV_GUARD: dump(limits).decode(), ENV_API_BASE: cloud.base_url, ENV_MOUNT: "/workspace"}

@@ -47,7 +47,9 @@ def rented(cloud: EmulatedCloud) -> tuple[str, Path]:
     return made["id"], report.parent
 
 
-def test_a_job_survives_reboot_and_eviction(cloud: EmulatedCloud, rented: tuple[str, Path]) -> None:
+def test_row_55_56_a_job_survives_reboot_and_eviction(
+    cloud: EmulatedCloud, rented: tuple[str, Path]
+) -> None:
     """Each new container gets the job back; an evicted one is given time to save."""
     pod_id, root = rented
     spec = JobSpec("r1", "s", ("python", "-S", "-c", COUNT), ("out/**",), CODE)

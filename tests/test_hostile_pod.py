@@ -74,6 +74,26 @@ def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: L
     assert not (laptop.folder / "locks" / "hello.json").exists()
 
 
+def test_row_69_a_manifest_that_changes_after_the_exit_record_is_refused(laptop: Laptop) -> None:
+    """The exit record names its manifest by hash: another one brings nothing and ends nothing."""
+    laptop.write(seconds=2)
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    path = _ended(laptop).with_name("manifest.json")
+    good = path.read_bytes()
+    found = json.loads(good)
+    found["files"] = [one for one in found["files"] if one["path"] != "out/copy.txt"]
+    path.write_text(json.dumps(found))
+    told = laptop.podctl("sync", expect=7)
+    (kept,) = laptop.living_pods()
+    path.write_bytes(good)
+    laptop.podctl("sync")
+
+    assert "not the one that its exit record names" in told.err
+    assert kept["status"] == "RUNNING"
+    assert (laptop.folder / "out" / "copy.txt").exists()
+    assert laptop.living_pods() == []
+
+
 def test_an_output_that_cannot_travel_fails_the_stage_and_keeps_the_disk(laptop: Laptop) -> None:
     """A link to elsewhere and a name with a line break are told, not dropped."""
     laptop.write()

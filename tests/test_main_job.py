@@ -317,7 +317,9 @@ def test_row_38_ctrl_c_twice_ends_at_once(laptop: Laptop) -> None:
     assert laptop.living_pods() == []
 
 
-def test_a_pod_killed_by_its_host_is_started_again_and_the_job_goes_on(laptop: Laptop) -> None:
+def test_row_55_a_pod_killed_by_its_host_is_started_again_and_the_job_goes_on(
+    laptop: Laptop,
+) -> None:
     """The volume survives; the agent starts the job anew as its second attempt."""
     laptop.write(seconds=3)
     process = laptop.start("run", "hello", "-y")
@@ -372,7 +374,7 @@ def test_row_21_a_pod_dearer_than_quoted_is_given_back_at_once(
     laptop.assert_books_agree()
 
 
-def test_a_guard_that_cannot_stop_its_pod_is_asked_about(laptop: Laptop) -> None:
+def test_row_64_a_guard_that_cannot_stop_its_pod_is_asked_about(laptop: Laptop) -> None:
     """Without an answer nothing is started and the pod is given back; --unguarded accepts it."""
     laptop.write()
     laptop.cloud.faults({"name": "pod_key_denied"})

@@ -203,7 +203,7 @@ def checkpoint(folder: Path, step: int) -> Path:
     return path
 
 
-def test_newest_whole_checkpoint_is_chosen(tmp_path: Path) -> None:
+def test_row_59_newest_whole_checkpoint_is_chosen(tmp_path: Path) -> None:
     """A checkpoint that lost anything is skipped and removed; the one before it is used."""
     pytest.importorskip("safetensors", reason="the training stack is not installed")
     from remote.stages.checkpoint import newest_whole

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,19 +22,57 @@ MB = 1024 * 1024
 
 def test_the_budget_ends_a_job(pod: PodSide) -> None:
     """At max_seconds the job is told to end, and that is no success."""
-    pod.start(pod.spec(WRITE + SLEEP, max_seconds=1.0))
+    pod.start(pod.spec(WRITE + SLEEP, max_seconds=3.0))
     end = pod.ended()
 
     assert (end.reason, end.rc) == ("budget", 143)
-    assert "1 s" in end.detail
+    assert "3 s" in end.detail
     assert "out/a" in pod.manifest()
 
 
-def test_a_silent_job_is_stalled(pod: PodSide) -> None:
+def test_row_62_a_silent_job_is_stalled(pod: PodSide) -> None:
     """No log, metric or output for stall_seconds ends it."""
     pod.start(pod.spec(WRITE + SLEEP, stall_seconds=0.8))
 
     assert pod.ended().reason == "stalled"
+
+
+def test_row_62_a_job_that_only_its_gpu_shows_is_not_stalled(pod: PodSide, tmp_path: Path) -> None:
+    """Hours without a line are normal while the GPU works; when it idles too, it is a stall."""
+    (tmp_path / "bin").mkdir()
+    driver = tmp_path / "bin" / "nvidia-smi"
+    driver.write_text('#!/bin/sh\ntest -e "$HOME/idle" && b=0 || b=97\necho "0, $b, 1, 2, 3, 4"\n')
+    driver.chmod(0o755)
+    pod.env |= {"PATH": f"{tmp_path / 'bin'}:{pod.env['PATH']}", "PODCTL_PACE_SAMPLE": "0.1"}
+    pod.start(pod.spec(WRITE + SLEEP, stall_seconds=1.5))
+    pod.state("running")
+    until(lambda: (pod.status().gpu_util or 0) > 90, "a busy GPU")
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 3.0, "twice the stall's time")
+    seen = pod.status()
+    (pod.folder / "idle").touch()
+
+    assert seen.state == "running"
+    assert pod.ended().reason == "stalled"
+
+
+def test_row_62_a_stalled_job_that_hears_nothing_is_killed_and_can_go_on(pod: PodSide) -> None:
+    """SIGTERM, SIGKILL, and the reason stays `stalled`; the next attempt has what it saved."""
+    job = (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "if os.path.exists('out/a'): open('out/b', 'w').write('went on'); sys.exit(0)\n"
+    )
+    spec = pod.spec(job + WRITE + SLEEP, stall_seconds=0.8, term_grace_seconds=0.3)
+    pod.start(spec)
+    first = pod.ended()
+    seen = pod.start(spec)
+    pod.start(spec, "--again")
+    second = pod.ended(attempt=2)
+
+    assert (first.reason, first.rc) == ("stalled", 137)
+    assert (seen.state, seen.attempt) == ("ended", 1)
+    assert (second.reason, second.rc) == ("exited", 0)
+    assert list(pod.manifest()) == ["out/a", "out/b"]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +85,8 @@ def test_a_silent_job_is_stalled(pod: PodSide) -> None:
 )
 def test_any_sign_of_progress_keeps_a_job(pod: PodSide, sign: str) -> None:
     """A line, a metric or a growing output is enough."""
-    job = f"end = time.monotonic() + 1.8\nwhile time.monotonic() < end:\n  {sign}\n"
-    pod.start(pod.spec(WRITE + job + "  time.sleep(0.1)\n", stall_seconds=1.0))
+    job = f"end = time.monotonic() + 2.6\nwhile time.monotonic() < end:\n  {sign}\n"
+    pod.start(pod.spec(WRITE + job + "  time.sleep(0.1)\n", stall_seconds=2.0))
 
     assert pod.ended().reason == "exited"
 
@@ -57,15 +97,53 @@ def test_any_sign_of_progress_keeps_a_job(pod: PodSide, sign: str) -> None:
         ("sys.exit(7)", 7, "exited", "exit code 7"),
         ("os.kill(os.getpid(), 11)", 139, "signal", "killed by SIGSEGV"),
         ("os.kill(os.getpid(), 9)", 137, "signal", "killed by SIGKILL"),
+        ("raise RuntimeError('CUDA error: an illegal memory access')", 1, "exited", "exit code 1"),
     ],
 )
-def test_a_failure_says_how(pod: PodSide, last: str, rc: int, reason: str, detail: str) -> None:
+def test_row_58_a_failure_says_how(
+    pod: PodSide, last: str, rc: int, reason: str, detail: str
+) -> None:
     """The exit record carries the code or the signal; what was written is in the manifest."""
     pod.start(pod.spec(WRITE + last))
     end = pod.ended()
 
     assert (end.rc, end.reason) == (rc, reason)
     assert end.detail.startswith(detail)
+    assert "out/a" in pod.manifest()
+
+
+MEMORY = Path("/sys/fs/cgroup/memory")  # of version 1; version 2 has one tree for everything
+
+
+@pytest.fixture
+def little_memory() -> Iterator[list[str]]:
+    """The words before a command that give it a control group of 96 MB of its own."""
+    old = MEMORY.is_dir()
+    home = MEMORY if old else MEMORY.parent
+    group = home / f"podctl-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / ("memory.limit_in_bytes" if old else "memory.max")).write_text(str(96 * MB))
+    except OSError:
+        pytest.skip("this machine does not let us make a control group")
+    enter = f'mount --bind {group} {home} && echo $$ > {home}/cgroup.procs && exec "$@"'
+    yield ["unshare", "--mount", "sh", "-c", enter, "sh"]
+    until(lambda: not (group / "cgroup.procs").read_text(), "the group to be empty")
+    group.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="control groups need root")
+def test_row_58_a_job_that_the_kernel_ends_for_want_of_memory_says_so(
+    pod: PodSide, little_memory: list[str]
+) -> None:
+    """rc 137 alone could be anything; the group's own counter tells that it was memory."""
+    pod.before = little_memory
+    pod.start(pod.spec(WRITE + "b = [bytearray(os.urandom(2**20)) for _ in range(400)]\n"))
+    end = pod.ended()
+    pod.kill_all()
+
+    assert (end.rc, end.reason) == (137, "signal")
+    assert end.detail == "killed by SIGKILL: the kernel ended it for want of memory"
     assert "out/a" in pod.manifest()
 
 
@@ -79,7 +157,7 @@ def test_a_command_that_is_not_there_fails(pod: PodSide) -> None:
     assert "no-such-program" in end.detail
 
 
-def test_success_needs_its_outputs(pod: PodSide) -> None:
+def test_row_58_success_needs_its_outputs(pod: PodSide) -> None:
     """A job that returns 0 without what it declared has failed, and the record names it."""
     pod.start(pod.spec(WRITE, outputs=("out/**", "model/*.bin")))
     end = pod.ended()
@@ -133,7 +211,7 @@ def test_an_announced_output_need_not_settle(pod: PodSide) -> None:
     assert ready == {"out/a": contract.digest(b"abc")}
 
 
-def test_a_flood_of_log_is_bounded_and_offsets_stay(pod: PodSide) -> None:
+def test_row_61_a_flood_of_log_is_bounded_and_offsets_stay(pod: PodSide) -> None:
     """The disk holds about the cap; every byte that can be read is at its own offset."""
     cap = MB
     line = "n = 0\nwhile n < 6 * 2**20 // 16:\n  sys.stdout.write(f'{n:015d}\\n'); n += 1\n"
@@ -154,6 +232,29 @@ def test_a_flood_of_log_is_bounded_and_offsets_stay(pod: PodSide) -> None:
     assert began + 16 * int(lines[0]) == head["offset"] + first
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_row_61_a_volume_that_cannot_free_a_logs_head_ends_the_flood(tmp_path: Path) -> None:
+    """Where no hole can be punched the job is ended loudly at its cap, and every byte is there."""
+    place = tmp_path / "ram"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "ramfs", "none", str(place)]).returncode != 0:
+        pytest.skip("this machine does not let us mount")
+    pod = PodSide(place / "pod")
+    talk = "print('begin')\nwhile True: print('x' * 4095, flush=True); time.sleep(0.001)\n"
+    try:
+        pod.start(pod.spec(WRITE + talk, log_cap_bytes=MB // 4))
+        end = pod.ended()
+        head, first = pod.log(0, 4096)
+    finally:
+        pod.kill_all()
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+    assert end.reason == "disk-full"
+    assert "over its cap" in end.detail
+    assert head["base"] == 0
+    assert b"begin" in first
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MB."""
@@ -168,15 +269,68 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_named_and_the_end_is_recorded(small_disk: Path) -> None:
+FILLERS = {
+    "a checkpoint": "open('out/big', 'wb').write(bytes(20 * 2**20))\n",
+    "the log": "while True: sys.stdout.write('x' * 65536); sys.stdout.flush()\n",
+    "many files": "for n in range(10**6): open(f'out/{n}', 'wb').write(bytes(2**17))\n",
+}
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+def test_row_60_a_full_disk_is_named_and_the_end_is_recorded(small_disk: Path, filler: str) -> None:
     """The reserve lets manifest and exit record be written where nothing else fits."""
     pod = PodSide(small_disk / "pod")
     try:
-        pod.start(pod.spec(WRITE + "open('out/big', 'wb').write(bytes(20 * 2**20))\n"))
+        pod.start(pod.spec(WRITE + FILLERS[filler]))
         end = pod.ended()
     finally:
         pod.kill_all()
 
     assert (end.reason, end.rc) == ("disk-full", 1)
+    assert pod.manifest()["out/a"] == contract.digest(b"abc")
+    shutil.rmtree(small_disk / "pod")
+
+
+def test_row_60_a_log_over_its_cap_on_a_full_disk_is_cut_and_not_the_job(small_disk: Path) -> None:
+    """A small cap keeps a talkative job alive where its log alone would fill the disk."""
+    pod = PodSide(small_disk / "pod")
+    talk = "for n in range(240): print('x' * 65535, flush=True); time.sleep(0.005)\n"
+    try:
+        pod.start(pod.spec(WRITE + talk, log_cap_bytes=MB))
+        end = pod.ended()
+    finally:
+        pod.kill_all()
+
+    assert (end.reason, end.rc) == ("exited", 0)
+    assert end.log_size > 8 * MB
+    shutil.rmtree(small_disk / "pod")
+
+
+def test_row_60_a_record_waits_for_room(small_disk: Path) -> None:
+    """Where somebody else took even the reserve, the end is written once there is room again."""
+    pod = PodSide(small_disk / "pod")
+    other = small_disk / "other"
+    try:
+        pod.start(pod.spec(WRITE + "while not os.path.exists('go'): time.sleep(0.01)\n"))
+        until(lambda: (pod.work() / "out/a").exists(), "the job")
+        _fill(other)
+        (pod.run() / "reserve").unlink()
+        _fill(other)
+        (pod.work() / "go").symlink_to("out")  # a name needs no room
+        until(lambda: not [c for c in pod.processes().values() if "go" in c], "the job to end")
+        pod.shim()
+        other.unlink()
+        end = pod.ended()
+    finally:
+        pod.kill_all()
+
+    assert end.rc == 0
     assert "out/a" in pod.manifest()
     shutil.rmtree(small_disk / "pod")
+
+
+def _fill(path: Path) -> None:
+    """Write until the disk takes nothing more."""
+    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import time
+from pathlib import Path
 
 from remote import contract
 from tests.pod_side import PodSide, until
@@ -37,7 +40,7 @@ def started(pod: PodSide, times: int) -> None:
     until(lambda: path.exists() and len(starts(pod)) == times, f"start {times}")
 
 
-def test_a_killed_supervisor_leaves_a_running_job(pod: PodSide) -> None:
+def test_row_54_a_killed_supervisor_leaves_a_running_job(pod: PodSide) -> None:
     """While the job lives the run is running; then it is lost, never done, and can go on."""
     spec = pod.spec(count(10**6, 0.02))
     pod.start(spec)
@@ -58,7 +61,53 @@ def test_a_killed_supervisor_leaves_a_running_job(pod: PodSide) -> None:
     assert starts(pod)[1] > 0
 
 
-def test_a_container_that_stops_interrupts_and_does_not_end(pod: PodSide) -> None:
+def test_a_terminal_that_closes_and_a_volume_that_fails_end_nothing(pod: PodSide) -> None:
+    """SIGHUP means nothing to a supervisor, and what cannot be read for a moment is read later."""
+    pod.start(pod.spec(count(10**6, 0.02)))
+    step = int(pod.file("out/state"))
+    owner = pod.run() / "owner.json"
+    text = owner.read_text()
+    owner.unlink()
+    owner.mkdir()
+    os.kill(pod.shim(), signal.SIGHUP)
+    until(lambda: int(pod.file("out/state") or 0) > step + 30, "the job to go on")
+    owner.rmdir()
+    owner.write_text(text)
+    seen = pod.status()
+
+    assert (seen.state, seen.attempt) == ("running", 1)
+    assert pod.shim()
+
+
+def test_row_56_a_container_that_stops_while_outputs_are_hashed_loses_no_end(
+    pod: PodSide,
+) -> None:
+    """The job's end is kept: the next start hashes again and runs nothing. The guard waits so long.
+
+    The file has no bytes on the disk, and hashing it takes longer than the container has.
+    """
+    job = (
+        "pathlib.Path('out').mkdir(exist_ok=True)\nopen('runs', 'a').write('x')\n"
+        "with open('out/big', 'wb') as f: f.truncate(2**38)\n"
+    )
+    spec = pod.spec(job, max_seconds=30.0)
+    pod.start(spec)
+    until(lambda: pod.status().phase == "hashing", f"hashing; {pod.text()}")
+    terms = json.loads((pod.local / "lease.json").read_text())
+    os.kill(pod.shim(), signal.SIGTERM)
+    lost = pod.state("lost")
+    os.truncate(pod.work() / "out/big", 3)
+    pod.start(spec)
+    end = pod.ended(attempt=2)
+
+    assert terms["deadline"] - time.monotonic() > 600
+    assert lost.exit is None
+    assert (end.rc, end.reason) == (0, "exited")
+    assert pod.file("runs") == "x"
+    assert pod.manifest() == {"out/big": contract.digest(bytes(3))}
+
+
+def test_row_56_a_container_that_stops_interrupts_and_does_not_end(pod: PodSide) -> None:
     """SIGTERM to the supervisor: the job saves, there is no exit record, the next start goes on."""
     spec = pod.spec(count(10**6, 0.02))
     pod.start(spec)
@@ -69,12 +118,29 @@ def test_a_container_that_stops_interrupts_and_does_not_end(pod: PodSide) -> Non
     pod.start(spec)
     started(pod, 2)
 
+    note = json.loads(pod.read("r1", "interrupted.json") or b"{}")
     assert lost.exit is None
+    assert (note["attempt"], note["detail"]) == (1, "the container is being stopped")
     assert starts(pod)[1] == saved
     assert pod.status().attempt == 2
 
 
-def test_an_eviction_note_of_this_boot_interrupts(pod: PodSide) -> None:
+def test_row_56_a_job_that_uses_up_its_seconds_is_killed_and_can_go_on(pod: PodSide) -> None:
+    """Of the five seconds a job gets four, whatever its own grace: the note is written in time."""
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nopen('up', 'a').write('x')\n"
+    pod.start(pod.spec(deaf + "time.sleep(90)\n", term_grace_seconds=80.0))
+    pod.file("up")
+    began = time.monotonic()
+    os.kill(pod.shim(), signal.SIGTERM)
+    until(lambda: not pod.processes(), "job and supervisor to end")
+    took = time.monotonic() - began
+
+    assert took < 20
+    assert pod.read("r1", "interrupted.json")
+    assert pod.status().state == "lost"
+
+
+def test_row_56_an_eviction_note_of_this_boot_interrupts(pod: PodSide) -> None:
     """The guard's note is heeded; one from another boot is not."""
     pod.start(pod.spec(count(10**6, 0.02)))
     pod.file("out/state")
@@ -88,7 +154,7 @@ def test_an_eviction_note_of_this_boot_interrupts(pod: PodSide) -> None:
     assert pod.state("lost").exit is None
 
 
-def test_a_rebooted_pod_resumes_as_the_next_attempt(pod: PodSide) -> None:
+def test_row_55_a_rebooted_pod_resumes_as_the_next_attempt(pod: PodSide) -> None:
     """All killed, the container's disk wiped: another boot, attempt 2, from the last step."""
     spec = pod.spec(count(200, 0.01))
     first = pod.start(spec)
@@ -148,14 +214,20 @@ def test_restarts_are_counted(pod: PodSide) -> None:
         pod.reboot()
     pod.start(spec)
     end = pod.ended()
+    kept = pod.manifest()
+    again = pod.start(spec, "--again")
+    started(pod, 3)
+    pod.reboot()
+    after = pod.start(spec)
+    started(pod, 4)
 
     assert (end.attempt, end.reason) == (3, "lost")
     assert end.rc != 0
-    assert "out/state" in pod.manifest()
-    assert len(starts(pod)) == 2
+    assert "out/state" in kept
+    assert (again.attempt, after.attempt) == (4, 5)  # an end that was asked again counts anew
 
 
-def test_a_job_killed_together_with_its_supervisor_did_not_fail(pod: PodSide) -> None:
+def test_row_56_a_job_killed_with_its_supervisor_did_not_fail(pod: PodSide) -> None:
     """A host that kills the job a moment before the supervisor leaves no record of a failure."""
     spec = pod.spec(count(10**6, 0.02))
     pod.start(spec)
@@ -168,7 +240,70 @@ def test_a_job_killed_together_with_its_supervisor_did_not_fail(pod: PodSide) ->
     assert pod.state("lost").exit is None
 
 
-def test_another_pod_can_take_a_run_over(pod: PodSide) -> None:
+def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
+    pod: PodSide, tmp_path: Path
+) -> None:
+    """The pod that starts last has the run; its job begins when the other's has ended."""
+    job = (
+        "me = os.environ['RUNPOD_POD_ID']\ndef say(what):\n"
+        "  with open('story', 'a') as f: f.write(f'{me} {what}\\n')\n"
+        "def leave(*_):\n  say('is told')\n"
+        "  while not os.path.exists('go'): time.sleep(0.01)\n  say('ends'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, leave)\nsay('begins')\ntime.sleep(60)\n"
+    )
+    (tmp_path / "pod2").mkdir()
+    (tmp_path / "pod2" / "workspace").symlink_to(pod.root.parent)
+    patient = {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2", "PODCTL_PACE_HEARTBEAT": "0.3"}
+    later = PodSide(tmp_path / "pod2", patient)
+    try:
+        pod.start(pod.spec(job, term_grace_seconds=60.0))
+        pod.file("story")
+        second = later.start(later.spec(job, term_grace_seconds=60.0))
+        until(lambda: "pod1 is told" in pod.file("story"), f"the first; {pod.text()}")
+        began = time.monotonic()  # longer than a silence of ten heartbeats
+        until(lambda: time.monotonic() - began > 5.0 or "pod2" in pod.file("story"), "a while")
+        doing = until(lambda: _beat_of(pod, second.boot_id), "a heartbeat of the second")
+        (pod.work() / "go").touch()
+        until(lambda: "pod2 begins" in pod.file("story"), f"the second; {pod.text()}")
+        until(lambda: not pod.processes(), "everything of the first pod to end")
+    finally:
+        later.kill_all()
+
+    assert second.attempt == 2
+    assert doing == "waiting for the pod that had this run"
+    assert pod.file("story").splitlines() == [
+        "pod1 begins",
+        "pod1 is told",
+        "pod1 ends",
+        "pod2 begins",
+    ]
+    assert not (pod.run() / "exit.json").exists()
+
+
+def _beat_of(pod: PodSide, boot: str) -> str | None:
+    """What a supervisor of that boot says it is doing; two pods write this file in turn here."""
+    beat = json.loads(pod.read("r1", "heartbeat.json") or b"{}")
+    return str(beat.get("text")) if beat.get("boot_id") == boot else None
+
+
+def test_row_66_a_pod_that_is_gone_keeps_nobody_waiting(pod: PodSide, tmp_path: Path) -> None:
+    """A pod that died with the run says nothing: its silence is enough."""
+    (tmp_path / "pod2").mkdir()
+    (tmp_path / "pod2" / "workspace").symlink_to(pod.root.parent)
+    later = PodSide(tmp_path / "pod2", {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2"})
+    pod.start(pod.spec(count(10**6, 0.02)))
+    pod.file("out/state")
+    pod.kill_all()
+    try:
+        later.start(later.spec(count(10**6, 0.02)))
+        started(pod, 2)
+    finally:
+        later.kill_all()
+
+    assert starts(pod)[1] > 0
+
+
+def test_row_66_another_pod_can_take_a_run_over(pod: PodSide) -> None:
     """On a shared volume the later owner has the run: the earlier one ends its job, silently."""
     pod.start(pod.spec(count(10**6, 0.02)))
     pod.file("out/state")

@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here, provider_of
+from controller.cli.options import json_option, project_here, provider_of, yes_option
 from controller.terminal import Terminal, is_tty
 
 if TYPE_CHECKING:
     from controller.doctor import Check
+    from controller.project import Project
 
 
 @click.command("doctor")
 @click.option("--register", is_flag=True, help="Register the project's ssh key with the account.")
+@click.option("--drill", is_flag=True, help="Rent the cheapest pod; prove that it stops itself.")
+@yes_option("Rent for the drill without asking.")
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, register: bool) -> int:
+def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
     """Check Python, podctl.toml, state folder, disk, key, balance, ssh key and clock.
 
-    Each line is PASS, WARN or FAIL, with the mend. Ends with 0 when nothing failed.
+    Each line is PASS, WARN or FAIL, with the mend. Ends with 0 when nothing failed. --drill first
+    rents a pod for some minutes (cents), leaves it alone until its guard has stopped it, and
+    terminates it; the finding is kept and shown from then on.
     """
     from controller.banner import warn_of_strays
     from controller.doctor import FAIL, PASS, examine, public_key
@@ -30,6 +35,8 @@ def command(terminal: Terminal, register: bool) -> int:
     if register:
         provider_of(project, terminal).register_key(public_key(project))
         terminal.say("registered the project's ssh key, keeping the others")
+    if drill:
+        _hold_drill(project, terminal, yes)
     found: list[Check] = []
     for check in examine(project, lambda: provider_of(project, terminal)):
         found.append(check)
@@ -45,6 +52,14 @@ def command(terminal: Terminal, register: bool) -> int:
         terminal.say("registered")
         failed = [check for check in failed if check.name != "ssh key"]
     return failed[0].exit_code if failed else 0
+
+
+def _hold_drill(project: Project, terminal: Terminal, yes: bool) -> None:
+    from controller.options import RunOptions
+    from controller.self_stop import prove
+
+    project.prepare()
+    prove(project, RunOptions(terminal, yes=yes, follow=False))
 
 
 def _may_register(terminal: Terminal, failed: Sequence[Check]) -> bool:

@@ -13,7 +13,7 @@ import click
 # what is a word of Python.
 COMMANDS = {
     "init": "Write a commented podctl.toml here.",
-    "doctor": "Check key, balance, ssh key, clock, disk: PASS or FAIL, with the mend.",
+    "doctor": "Check key, balance, ssh key, clock, disk: PASS or FAIL; --drill proves self-stop.",
     "plan": "Show what a run would do and cost, without doing it.",
     "rehearse": "Run a stage small on the embedded cloud: what would fail on the paid GPU.",
     "run": "Rent a pod, run stages on it, pull, verify, lock, shut down.",

@@ -27,25 +27,27 @@ def bearer(header: str | None) -> str | None:
 
 
 def caller(cloud: Cloud, key: str | None) -> Caller:
-    """401 without a key or with an unknown one."""
+    """401 without a key or with an unknown one; 403 where pods' keys are denied."""
     if key is None:
         raise Problem(401, "missing bearer token")
     if hmac.compare_digest(key.encode(), cloud.api_key.encode()):
         return Caller(key)
     if key.startswith("rpa_pod_"):
         with cloud.lock:
-            for pod in cloud.state.pods.values():
-                if pod.status != "TERMINATED" and hmac.compare_digest(pod.key, key):
-                    return Caller(key, pod.id)
+            living = [one for one in cloud.state.pods.values() if one.status != "TERMINATED"]
+        for pod in living:
+            if hmac.compare_digest(pod.key, key):
+                if cloud.faults.take("pod_key_denied", pod=pod.id):
+                    raise Problem(403, "access denied")
+                return Caller(key, pod.id)
     raise Problem(401, "invalid bearer token")
 
 
-def authorize(cloud: Cloud, who: Caller, method: str, path: str) -> None:
+def authorize(who: Caller, method: str, path: str) -> None:
     """403 for a pod's key anywhere but at its own pod, to look, act on it or delete it."""
     if who.pod_id is None:
         return
-    denied = cloud.faults.take("pod_key_denied", pod=who.pod_id)
     match = _OWN.fullmatch(path)
     own = match is not None and match["pod"] == who.pod_id
-    if denied or match is None or not own or method not in _OWN_METHODS[bool(match["action"])]:
+    if match is None or not own or method not in _OWN_METHODS[bool(match["action"])]:
         raise Problem(403, "access denied")

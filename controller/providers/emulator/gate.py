@@ -77,7 +77,7 @@ class Gate:
             self._limit.count(key or "", self._cloud.now())
             if not scope["path"].startswith(GRAPHQL):
                 who = caller(self._cloud, key)
-                authorize(self._cloud, who, scope["method"], scope["path"])
+                authorize(who, scope["method"], scope["path"])
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return

@@ -1,0 +1,39 @@
+"""What the guard wrote, as it is read over SSH before our code is on the pod."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from controller.agent_client import guard_report
+from remote.contract import GuardReport
+from tests.sshd_server import needs_sshd, sshd
+
+pytestmark = needs_sshd
+SAID = asdict(GuardReport("boot1", True, "reads its own pod", "boot", 100.0, 1000.0))
+
+
+def test_row_64_only_a_fresh_word_of_the_guard_counts(tmp_path: Path) -> None:
+    """A volume may hold the last word of an earlier boot or another pod: it arms nothing."""
+    with sshd(tmp_path / "sshd") as server, server.connect() as session:
+        layout = session.layout(f"/{tmp_path.name}")
+        path = Path(layout.guard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        found = [guard_report(session, layout)]
+        for spoken in (time.monotonic(), time.monotonic() - 61, time.monotonic() + 9999, "x"):
+            path.write_text(json.dumps(SAID | {"monotonic": spoken}))
+            found.append(guard_report(session, layout))
+        path.write_text("{")
+        found.append(guard_report(session, layout))
+
+    absent, fresh, old, future, odd, broken = found
+    assert (absent, odd, broken) == (None, None, None)
+    assert fresh is not None
+    assert fresh.armed
+    assert fresh.age_seconds is not None
+    for one in (old, future):
+        assert one is not None
+        assert (one.armed, one.stops_in_seconds) == (False, None)

@@ -1,0 +1,146 @@
+"""The pod's side work on files: nothing it meets there stops it, and nothing is half written."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from remote import background, contract, durable, manifest, report
+from remote.contract import Attempt, Exit, JobSpec
+from remote.place import Boot, Place, boot
+from tests.pod_side import until
+
+SPEC = JobSpec("r1", "s", ("true",), ("out/**",), "c" * 64)
+END = Exit("r1", 1, 0, "exited", "", "0" * 64, 0, 0.0, 1.0)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    found = Place(tmp_path / "podctl", tmp_path / "local")
+    found.run("r1").mkdir(parents=True)
+    found.local.mkdir()
+    return found
+
+
+def test_a_full_or_failing_write_leaves_the_old_file_and_nothing_beside(tmp_path: Path) -> None:
+    """The name under which a document is prepared is no way to another file, and does not stay."""
+    path, other = tmp_path / "a.json", tmp_path / "other"
+    durable.write(path, b"old")
+    beside = path.with_name(f".a.json.{os.getpid()}.{threading.get_native_id()}.tmp")
+    other.write_text("mine")
+    beside.symlink_to(other)
+    with pytest.raises(OSError, match="symbolic"):
+        durable.write(path, b"new")
+
+    assert path.read_bytes() == b"old"
+    assert other.read_text() == "mine"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.json", "other"]
+
+
+def test_a_supervisor_that_is_stuck_shows_no_sign_of_life(tmp_path: Path) -> None:
+    """The heartbeat is a thread of its own, and tells only of a main thread that moves."""
+    pulse = background.Pulse()
+    beat = background.heartbeat(tmp_path, SPEC, 1, "boot", pulse)
+    pulse.ticked = time.monotonic() - 31
+    beat()
+    stuck = (tmp_path / "heartbeat.json").exists()
+    pulse.tick()
+    beat()
+
+    assert not stuck
+    assert (tmp_path / "heartbeat.json").exists()
+
+
+def test_side_work_goes_on_after_an_error_of_the_disk() -> None:
+    """A volume that is away for a moment ends neither heartbeat nor samples."""
+    calls: list[int] = []
+
+    def work() -> None:
+        calls.append(1)
+        if len(calls) < 3:
+            raise OSError("away")
+
+    repeated = background.Repeated("test", 0.01, work)
+    until(lambda: len(calls) > 3, "the work to go on")
+    repeated.end()
+
+
+def test_samples_are_bounded(tmp_path: Path, place: Place) -> None:
+    """What is measured every few seconds, for weeks, never fills the volume."""
+    watch = background.Watch(SPEC, place, Boot("b"), 1, background.Pace())
+    meter = background.samples.Meter(tmp_path, "")
+    take = background.sampler(tmp_path, meter, "b", watch)
+    take()
+    first = (tmp_path / "samples.jsonl").stat().st_size
+    os.truncate(tmp_path / "samples.jsonl", background.SAMPLES_CAP)
+    take()
+
+    assert first > 0
+    assert (tmp_path / "samples.jsonl").stat().st_size == background.SAMPLES_CAP
+
+
+def test_a_file_that_changes_under_the_hash_has_none(tmp_path: Path) -> None:
+    """A hash of half old and half new bytes is nobody's."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(100))
+
+    def meddle() -> None:
+        with path.open("ab") as file:
+            file.write(b"!")
+
+    def overwrite() -> None:
+        path.write_bytes(bytes(path.stat().st_size))
+        os.utime(path)
+
+    (tmp_path / "link").symlink_to("a")
+    os.mkfifo(tmp_path / "pipe")
+
+    assert manifest.sha256_of(path, meddle) is None
+    assert manifest.sha256_of(path, overwrite) is None
+    assert manifest.sha256_of(path, lambda: None) is not None
+    assert manifest.sha256_of(tmp_path / "link", lambda: None) is None
+
+
+def test_an_exit_record_of_an_earlier_attempt_says_nothing(place: Place) -> None:
+    """Only the end of the attempt that was begun last is the run's end."""
+    folder = place.run("r1")
+    (folder / "attempt.json").write_bytes(contract.dump(Attempt("r1", 2, "b", 0.0)))
+    (folder / "exit.json").write_bytes(contract.dump(END))
+    early = report.status(place, "r1")
+    (folder / "attempt.json").write_bytes(contract.dump(Attempt("r1", 1, "b", 0.0)))
+    own = report.status(place, "r1")
+
+    assert (early.state, early.exit) == ("lost", None)
+    assert (own.state, own.exit) == ("ended", END)
+
+
+def test_what_was_measured_in_an_earlier_boot_says_nothing_of_now(place: Place) -> None:
+    """Samples, and the boot's own name, belong to one life of the container."""
+    now = boot(place.local)
+    sample = {"monotonic": time.monotonic(), "gpus": [{"percent": 90}], "cpu_percent": 50}
+    path = place.run("r1") / "samples.jsonl"
+    path.write_text(json.dumps(sample | {"boot_id": "a life before"}) + "\n")
+    before = report.status(place, "r1")
+    path.write_text(json.dumps(sample | {"boot_id": now.id}) + "\n")
+    after = report.status(place, "r1")
+    found = json.loads((place.local / "boot.json").read_text())
+    (place.local / "boot.json").write_text(json.dumps(found | {"anchor": "another first process"}))
+
+    assert (before.gpu_util, before.cpu_util) == (None, None)
+    assert (after.gpu_util, after.cpu_util) == (90, 50)
+    assert boot(place.local).id != now.id
+
+
+def test_records_are_for_the_pods_user_alone(place: Place) -> None:
+    """What a job may be told in secret, and what is said of it, nobody else reads."""
+    durable.write(place.secrets("r1"), b"{}")
+    durable.append(place.run("r1") / "samples.jsonl", b"{}\n")
+
+    for path in (place.secrets("r1"), place.run("r1") / "samples.jsonl"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
