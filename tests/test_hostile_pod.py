@@ -171,21 +171,33 @@ def test_a_pod_that_the_listing_hides_is_asked_for_by_its_id(laptop: Laptop) -> 
     laptop.assert_books_agree()
 
 
-def test_a_pod_that_lost_its_disk_ends_the_run(laptop: Laptop) -> None:
-    """It comes back with an empty volume: the run is over, and so is the pod."""
-    laptop.write(seconds=20)
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+def test_row_57_a_run_whose_disk_was_lost_begins_again_from_what_is_here(laptop: Laptop) -> None:
+    """The pod comes back with an empty volume: what was pulled goes on there, at a told price."""
+    laptop.write()
+    (laptop.folder / "job.sh").write_text(
+        "mkdir -p out\n"
+        "if [ -f out/part ]; then echo '{\"ok\": true}' > out/result.json; exit 0; fi\n"
+        "echo half > out/part; sleep 60\n"
+    )
+    process = laptop.start("run", "hello", "-y")
+    part = laptop.folder / ".podctl" / "runs" / "hello-0001" / "files" / "out" / "part"
+    until(part.exists, 90)
     (pod,) = laptop.living_pods()
     laptop.cloud.kill_pod(pod["id"], lost_volume=True)
-    told = laptop.podctl("sync", expect=1)
+    _, err = process.communicate(timeout=90)
 
-    assert "no longer has the run" in told.err
+    assert process.returncode == 0, err
+    assert "begins again from what is here" in err
+    assert "of work ($" in err
+    assert (laptop.folder / "out" / "part").read_text() == "half\n"
+    assert [run.outcome for run in laptop.journal().runs("hello")] == ["passed"]
     assert laptop.living_pods() == []
+    laptop.assert_books_agree()
 
 
 def test_the_ledger_ends_where_the_bill_does_when_nobody_watched(laptop: Laptop) -> None:
     """A pod stopped at the provider while we were away is not booked until we came back."""
-    laptop.write(seconds=1)
+    laptop.write(seconds=5)
     laptop.podctl("run", "hello", "-y", "--detach", expect=130)
     (pod,) = laptop.living_pods()
     laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
