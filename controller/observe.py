@@ -110,6 +110,7 @@ class Eyes:
         self._listing = Listing(now, pods)
         self.scene.memory.listed.update(pod.id for pod in pods)
         self.scene.memory.alive = {pod.id: wall for pod in pods if pod.status in ALIVE}
+        self.scene.memory.ran.update(self.scene.memory.alive)
         for pod in pods:
             if pod.id == rental.pod:
                 self.scene.sightings.see(f"pod:{pod.id}", "provider", pod_sighting(pod))

@@ -75,6 +75,7 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "refused": (Refused, "podctl doctor"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
         "stopped": (PodctlError, f"podctl run {stage}"),
+        "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),
     }

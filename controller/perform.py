@@ -210,8 +210,12 @@ class Hands:
         return Outcome("fail", {"why": error.what})
 
     def _stopped_elsewhere(self, pod: str) -> bool:
-        """Whether a person stopped it, and neither we nor its guard; a doubt is no such person."""
-        if pod in self.scene.memory.asked:
+        """Whether a person stopped it under us, and not its guard; a doubt is no such person.
+
+        What was stopped before this command began is what the command is to carry on.
+        """
+        memory = self.scene.memory
+        if pod in memory.asked or pod not in memory.ran:
             return False
         try:
             log = self.scene.provider.container_log(pod)

@@ -35,6 +35,7 @@ class Memory:
     ready_pulled: str | None = None
     refused: str | None = None
     stopped_elsewhere: set[str] = field(default_factory=set)  # pods that somebody else stopped
+    ran: set[str] = field(default_factory=set)  # pods that this process saw running
     alive: dict[str, float] = field(default_factory=dict)  # pod → Unix time last seen to bill
     bill_silent_since: float | None = None
     bill_retry_at: float = 0.0

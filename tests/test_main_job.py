@@ -407,3 +407,43 @@ def test_a_new_attempt_goes_on_from_what_the_lost_one_left_here(laptop: Laptop) 
     assert "pod-lost" in err
     assert (laptop.folder / "out" / "part").read_text() == "half\n"
     assert laptop.living_pods() == []
+
+
+def test_row_23_a_pod_stopped_in_the_console_is_left_alone_until_the_next_command(
+    laptop: Laptop,
+) -> None:
+    """Exit code 7 with what bills; `podctl run` then starts it again and brings everything home."""
+    laptop.write(seconds=60)
+    script = (
+        "mkdir -p out; [ -f out/half ] && { echo '{\"ok\": true}' > out/result.json; exit 0; };"
+        " echo half > out/half; sleep 60\n"
+    )
+    (laptop.folder / "job.sh").write_text(script)
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 60)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
+    _, err = process.communicate(timeout=90)
+    stopped = [one["status"] for one in laptop.living_pods()]
+    laptop.podctl("run", "hello", "-y")
+
+    assert process.returncode == 7, err
+    assert "was stopped, and not by podctl" in err
+    assert stopped == ["EXITED"]
+    laptop.assert_done()
+
+
+def test_row_23_a_pod_deleted_in_the_console_is_not_rented_again_unasked(laptop: Laptop) -> None:
+    """The run ends as lost, saying so; with `on_vanished = "retry"` it goes on on another pod."""
+    laptop.write(seconds=60)
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: _running(laptop), 60)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.api("DELETE", f"/v2/pods/{pod['id']}")
+    _, err = process.communicate(timeout=90)
+
+    assert process.returncode == 1, err
+    assert "disappeared" in err
+    assert "nothing is rented" in err
+    assert len(laptop.creates()) == 1
+    assert laptop.living_pods() == []
