@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.cleaning import clean
 from controller.errors import ConnectionLost, PodctlError
+from controller.secret import Secret
 from remote import contract
 from remote.contract import ContractError, GuardReport, JobSpec, Layout, Status
 
@@ -50,9 +51,10 @@ class AgentClient:
         """Ask for a checkpoint and an end."""
         return self._status(["stop", "--run", run, "--reason", reason], seconds=START_SECONDS)
 
-    def secrets(self, run: str, values: Mapping[str, str]) -> None:
-        """Environment variables for the job, over stdin, kept off the volume and off every argv."""
-        self._run(["secrets", "--run", run], stdin=json.dumps(dict(values)).encode()).check(
+    def secrets(self, run: str, values: Mapping[str, Secret]) -> None:
+        """What the job may know, over stdin: off the volume, off every argv and environment."""
+        document = {name: value.reveal() for name, value in values.items()}
+        self._run(["secrets", "--run", run], stdin=json.dumps(document).encode()).check(
             "handing the job its secrets"
         )
 

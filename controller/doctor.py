@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from controller.errors import PodctlError, Refused
 from controller.project import STATE, Project
 from controller.providers import Account, Provider, ProviderError
+from controller.secret import for_children
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 OLDEST_PYTHON = (3, 11)
@@ -87,6 +88,7 @@ def _run_git(project: Project, *words: str) -> int:
         done = subprocess.run(
             ["git", *words],  # noqa: S607 - the user's own git
             cwd=project.root,
+            env=for_children(),
             capture_output=True,
             timeout=GIT_SECONDS,
             check=False,

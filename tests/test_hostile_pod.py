@@ -19,6 +19,7 @@ from controller.errors import ArtifactsNotSafe
 from controller.job_log import masked
 from controller.observed import Contact
 from controller.project import Project
+from controller.secret import Secret
 from remote.contract import Exit, Status
 from tests.emulated_cloud import until
 from tests.laptop import Laptop
@@ -53,7 +54,7 @@ def test_reserved_names_are_refused_even_when_a_glob_matches() -> None:
 def test_secrets_are_masked_without_moving_an_offset() -> None:
     """Exact values and what looks like a key, by as many asterisks."""
     line = b"token my-very-own hf_abcdefghijklmnopqrstuvwx end\n"
-    found = masked(line, ["my-very-own"])
+    found = masked(line, [Secret("my-very-own")])
 
     assert len(found) == len(line)
     assert b"my-very-own" not in found

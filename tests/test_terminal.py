@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cleaning import HOLD, REDACTED, CleanStream, Redactor, clean, clean_line
+from controller.cleaning import HOLD, KEEP, CleanStream, clean, clean_line
 from controller.errors import NotFound, UsageError
 from controller.terminal import OutputClosed, Terminal, plain, table
+from state.scrub import REDACTED, Redactor
 
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = set("\n\t")
@@ -112,10 +113,11 @@ def test_a_sequence_cut_in_two_is_removed() -> None:
 
 
 def test_an_endless_line_is_not_held_for_ever() -> None:
-    """A line without an end is shown once it is long."""
+    """A line without an end is shown once it is long, but for its last part."""
     stream = CleanStream()
 
-    assert len(stream.feed(b"x" * (HOLD + 1))) == HOLD + 1
+    assert len(stream.feed(b"x" * (HOLD + 1))) == HOLD + 1 - KEEP
+    assert len(stream.finish()) == KEEP
 
 
 @pytest.mark.parametrize(

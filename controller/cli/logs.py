@@ -35,12 +35,12 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
         raise NotFound(f"nothing of the log of {target.run} is here", hint="podctl status")
     shown = last_lines(data, tail)
     if terminal.json:
-        whole = CleanStream()
+        whole = CleanStream(terminal.redact)
         text = whole.feed(shown) + whole.finish()
         document = {"run": target.run, "source": source, "size": len(data), "text": text}
         terminal.emit_json("podctl/logs/1", document)
         return
-    stream = CleanStream()
+    stream = CleanStream(terminal.redact)
     terminal.data(stream.feed(shown), end="")
     if follow and target.open:
         for part in follower.follow(len(data)):
