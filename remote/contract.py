@@ -110,6 +110,7 @@ class JobSpec:
     log_cap_bytes: int = 64 * 1024 * 1024
     preflight: Preflight = field(default_factory=Preflight)
     environment: Environment = field(default_factory=Environment)
+    secrets: tuple[str, ...] = ()  # names of what it must have been handed before it may start
     schema: int = SCHEMA
 
 

@@ -23,6 +23,7 @@ from types import FrameType
 from . import (
     background,
     durable,
+    handover,
     jobenv,
     logfile,
     manifest,
@@ -133,7 +134,7 @@ class Shim:
             return subprocess.Popen(
                 argv,
                 cwd=self.work,
-                env=self.env,
+                env=self.env | handover.variables(self.place, self.spec.run),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -170,6 +171,7 @@ class Shim:
 
     def finish(self, outcome: Outcome) -> None:
         """Manifest, then exit.json: the commit. Raises `Halt` when the container stops first."""
+        handover.forget(self.place, self.spec.run)
         self.reserve.release()
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         self._keep_trying(partial(outcome.save, self.run))
