@@ -76,7 +76,7 @@ class AgentClient:
     def _status(
         self, words: list[str], *, stdin: bytes = b"", seconds: float = VERB_SECONDS
     ) -> Status:
-        result = self._run(words, stdin=stdin, seconds=seconds)
+        result = self._run(words, stdin=stdin, seconds=seconds, cap=contract.cap(Status))
         if result.status != 0:
             raise CommandRefused(
                 f"the agent refuses to {words[0]}",
@@ -115,13 +115,13 @@ class AgentClient:
 
 def guard_report(session: Session, layout: Layout) -> GuardReport | None:
     """What the guard says of itself; None while it has said nothing that can be read."""
-    raw = read_file(session, str(layout.guard))
+    raw = read_file(session, str(layout.guard), contract.cap(GuardReport))
     try:
         return contract.load(GuardReport, raw)
     except ContractError:
         return None
 
 
-def read_file(session: Session, path: str) -> bytes:
-    """A small file of the pod; empty when it cannot be read."""
-    return session.run(["cat", path], cap=contract.MAX_DOCUMENT).stdout
+def read_file(session: Session, path: str, cap: int = contract.MAX_DOCUMENT) -> bytes:
+    """A file of the pod, at most `cap` + 1 bytes of it; empty when it cannot be read."""
+    return session.run(["head", "-c", str(cap + 1), path], cap=cap + 1).stdout

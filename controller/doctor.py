@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -133,6 +134,13 @@ def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterato
         yield Check("key", FAIL, detail, error.hint, error.exit_code)
         return
     yield Check("key", PASS, f"{provider.name} accepts it")
+    if provider.name == "runpod" and os.environ.get("RUNPOD_API_KEY"):
+        yield Check(
+            "key source",
+            WARN,
+            "RUNPOD_API_KEY: whatever you start from this shell can read the key",
+            "put it into a file of mode 0600 and name that instead: export RUNPOD_API_KEY_FILE=…",
+        )
     yield _balance(account)
     yield _ssh_key(project, account)
     yield _clock(account)
