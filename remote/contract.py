@@ -29,6 +29,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -236,6 +237,9 @@ class Layout:
     def work(self, run: str) -> PurePosixPath:
         return self.run(run) / "work"
 
+
+# A variable's name, and none of the pod's own.
+SECRET_NAME = re.compile(r"(?!RUNPOD_API_KEY|PODCTL_)[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 # What a job finds in its environment.
 ENV_RUN = "PODCTL_RUN"

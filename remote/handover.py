@@ -8,15 +8,13 @@ programs read the file, so that it is in no environment.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 
 from . import durable
-from .contract import ContractError, JobSpec
+from .contract import SECRET_NAME, ContractError, JobSpec
 from .place import Place
 
 HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
-NAME = re.compile(r"(?!RUNPOD_API_KEY|PODCTL_)[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 def keep(place: Place, run: str, data: bytes) -> None:
@@ -24,7 +22,7 @@ def keep(place: Place, run: str, data: bytes) -> None:
     value = json.loads(data)
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise ContractError("secrets must be a JSON object of strings")
-    if not all(NAME.fullmatch(name) for name in value):
+    if not all(SECRET_NAME.fullmatch(name) for name in value):
         raise ContractError("a secret's name must be that of a variable, and not the pod's own")
     forget(place, run)
     folder = place.secrets(run)
@@ -48,7 +46,7 @@ def variables(place: Place, run: str) -> dict[str, str]:
     folder = place.secrets(run)
     # Also without a token: a login of the job's own must not leave one on the volume.
     found = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}
-    for path in sorted(one for one in folder.glob("*") if NAME.fullmatch(one.name)):
+    for path in sorted(one for one in folder.glob("*") if SECRET_NAME.fullmatch(one.name)):
         found[f"{path.name}_PATH"] = str(path)
         if path.name != HF_TOKEN:
             found[path.name] = path.read_text()

@@ -75,6 +75,25 @@ def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: L
     assert not (laptop.folder / "locks" / "hello.json").exists()
 
 
+def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: Laptop) -> None:
+    """rc 0, every criterion met, and a declared output nowhere: refused, not locked, kept."""
+    laptop.write(seconds=1)
+    config = laptop.folder / "podctl.toml"
+    more = 'outputs = ["out/**", "weights/*.bin"]'
+    config.write_text(config.read_text().replace('outputs = ["out/**"]', more))
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    ended = _ended(laptop)
+    record = json.loads(ended.read_text())
+    assert record["rc"] == 1  # the pod's own word, before it lies
+    ended.write_text(json.dumps(record | {"rc": 0, "detail": ""}))
+    told = laptop.podctl("sync", expect=5)
+
+    assert "FAIL  every declared output could travel: nothing is at weights/*.bin" in told.err
+    assert not (laptop.folder / "locks" / "hello.json").exists()
+    assert not (laptop.folder / "out").exists()
+    assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
+
+
 def test_an_output_that_cannot_travel_fails_the_stage_and_keeps_the_disk(laptop: Laptop) -> None:
     """A link to elsewhere and a name with a line break are told, not dropped."""
     laptop.write()

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.cleaning import HOLD, KEEP, CleanStream, clean, clean_line
@@ -40,8 +40,9 @@ def terminal(
     return Terminal(json=as_json, out=out, err=err, source=io.StringIO(source)), out, err
 
 
+@settings(max_examples=500, deadline=None)
 @given(HOSTILE)
-def test_clean_text_has_no_control(text: str) -> None:
+def test_row_74_clean_text_has_no_control(text: str) -> None:
     """Whatever comes in, no control, direction or escape character comes out."""
     for character in clean(text):
         category = unicodedata.category(character)
