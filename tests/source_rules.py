@@ -42,7 +42,7 @@ HEAVY = {"runpod", "paramiko", "fabric", "torch", "asyncssh", "starlette", "uvic
 LONGEST = 400  # lines
 
 # Where a broad except is a boundary, not flow: the probe tries foreign native code, whose every
-# failure is the finding; a download meets the errors of whichever HTTP library the hub's client has.
+# failure is the finding; a download meets whatever the HTTP library of the hub has for errors.
 BOUNDARIES = ("remote/probe.py", "remote/stages/download.py")
 BROAD = ("Exception", "BaseException")
 # Programs on the pod, and processes of the emulator, whose stdout is their protocol or their log.
