@@ -77,12 +77,16 @@ def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: L
 
 def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: Laptop) -> None:
     """rc 0, every criterion met, and a declared output nowhere: refused, not locked, kept."""
-    laptop.write(seconds=1)
+    laptop.write()
+    job = laptop.folder / "job.sh"
+    job.write_text("until [ -e go ]; do sleep 0.05; done\n" + job.read_text())
     config = laptop.folder / "podctl.toml"
     more = 'outputs = ["out/**", "weights/*.bin"]'
     config.write_text(config.read_text().replace('outputs = ["out/**"]', more))
     laptop.podctl("run", "hello", "-y", "--detach", expect=130)
-    ended = _ended(laptop)
+    work = next((laptop.cloud.state_dir / "pods").rglob("runs/hello-0001/work"))
+    (work / "go").touch()
+    ended = until(lambda: next(work.parent.glob("exit.json"), None), 60)
     record = json.loads(ended.read_text())
     assert record["rc"] == 1  # the pod's own word, before it lies
     ended.write_text(json.dumps(record | {"rc": 0, "detail": ""}))
