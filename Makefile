@@ -1,6 +1,8 @@
 # make demo    the whole plan on the embedded cloud, from nothing to five locked stages
 # make test    every check and every test
 # make check   the checks alone: lint, format, types, import rules
+# make secrets what looks like a secret in the repository, and is not known to be none (offline)
+# make audit   known weaknesses of what podctl and its jobs depend on (asks PyPI's advisories)
 # make bench   the figures of docs/benchmarks.md
 # make rebuild-small   build the small base model again, and compare (some minutes)
 # make chaos   podctl killed at every commit and system call; hours: ARGS="--share 0.1" for a tenth
@@ -33,6 +35,19 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# 3 is no find: the baseline was brought up to date with lines that moved.
+secrets: $(VENV)/.dev
+	@$(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline \
+		$$(git ls-files ':!*.lock' ':!.secrets.baseline'); \
+	status=$$?; [ $$status = 0 ] || [ $$status = 3 ]
+
+audit: $(VENV)/.audit
+	@found=$$($(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		-r requirements.lock -r remote/requirements.lock); status=$$?; \
+	if [ $$status = 0 ]; then echo "audit: no known weakness"; \
+	elif [ -n "$$found" ]; then echo "$$found"; echo "audit: WEAKNESSES, above"; exit 1; \
+	else echo "audit: NOTHING WAS CHECKED: the advisory service could not be asked"; exit 3; fi
+
 bench: $(VENV)/.dev
 	@$(BIN)/python bench/all.py $(BENCH) $(ARGS)
 
@@ -50,6 +65,10 @@ clean:
 $(VENV)/.dev: pyproject.toml $(VENV)/bin/python
 	$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.audit: pyproject.toml $(VENV)/bin/python
+	$(PIP) install --quiet 'pip-audit>=2.9'
+	@touch $@
 
 $(VENV)/.demo: pyproject.toml $(VENV)/bin/python
 	$(PIP) install --quiet --editable '.[demo]'

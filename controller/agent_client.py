@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.cleaning import clean
 from controller.errors import ConnectionLost, PodctlError
+from controller.secret import Secret
 from remote import contract
 from remote.contract import ContractError, GuardReport, JobSpec, Layout, Status
 
@@ -19,7 +20,7 @@ VERB_SECONDS = 60.0
 START_SECONDS = 120.0
 LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
 # Before our code is on the pod: its clock, on which the guard counts, and what the guard wrote.
-_GUARD_LOOK = "import sys,time;print(time.monotonic(),open(sys.argv[1]).read())"
+_GUARD_LOOK = "import sys,time;print(time.monotonic(),open(sys.argv[1]).read(1<<20))"
 
 
 class CommandRefused(PodctlError):
@@ -52,9 +53,10 @@ class AgentClient:
         """Ask for a checkpoint and an end."""
         return self._status(["stop", "--run", run, "--reason", reason], seconds=START_SECONDS)
 
-    def secrets(self, run: str, values: Mapping[str, str]) -> None:
-        """Environment variables for the job, over stdin, kept off the volume and off every argv."""
-        self._run(["secrets", "--run", run], stdin=json.dumps(dict(values)).encode()).check(
+    def secrets(self, run: str, values: Mapping[str, Secret]) -> None:
+        """What the job may know, over stdin: off the volume, off every argv and environment."""
+        document = {name: value.reveal() for name, value in values.items()}
+        self._run(["secrets", "--run", run], stdin=json.dumps(document).encode()).check(
             "handing the job its secrets"
         )
 
@@ -76,7 +78,7 @@ class AgentClient:
     def _status(
         self, words: list[str], *, stdin: bytes = b"", seconds: float = VERB_SECONDS
     ) -> Status:
-        result = self._run(words, stdin=stdin, seconds=seconds)
+        result = self._run(words, stdin=stdin, seconds=seconds, cap=contract.cap(Status))
         if result.status != 0:
             raise CommandRefused(
                 f"the agent refuses to {words[0]}",
@@ -119,7 +121,7 @@ def guard_report(session: Session, layout: Layout) -> GuardReport | None:
     The volume may hold the word of an earlier boot, or of another pod: silence disarms it.
     """
     argv = ["python3", "-S", "-c", _GUARD_LOOK, str(layout.guard)]
-    now, _, raw = session.run(argv, cap=contract.MAX_DOCUMENT).stdout.partition(b" ")
+    now, _, raw = session.run(argv, cap=contract.cap(GuardReport) + 64).stdout.partition(b" ")
     try:
         said = contract.load(GuardReport, raw)
         spoken = json.loads(raw).get("monotonic")
@@ -128,6 +130,6 @@ def guard_report(session: Session, layout: Layout) -> GuardReport | None:
         return None
 
 
-def read_file(session: Session, path: str) -> bytes:
-    """A small file of the pod; empty when it cannot be read."""
-    return session.run(["cat", path], cap=contract.MAX_DOCUMENT).stdout
+def read_file(session: Session, path: str, cap: int = contract.MAX_DOCUMENT) -> bytes:
+    """A file of the pod, at most `cap` + 1 bytes of it; empty when it cannot be read."""
+    return session.run(["head", "-c", str(cap + 1), path], cap=cap + 1).stdout

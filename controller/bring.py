@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from controller.agent_client import LOG_CHUNK, AgentClient
@@ -14,7 +15,8 @@ from controller.pull import PullReport, pull
 from controller.run_folder import SAMPLES, RunFolder
 from controller.workshop import Workshop
 from remote import contract
-from remote.contract import ContractError, Exit, Manifest
+from remote.contract import ContractError, Exit, Manifest, Status
+from state.scrub import PROCESS, masked
 
 MANIFEST, READY = "manifest.json", "ready.json"
 LOST_RC = -1  # of a job that left no exit record
@@ -47,9 +49,9 @@ def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> di
     assert status is not None
     _rest_of_log(shop, agent, run, status.log_size)
     folder = RunFolder(shop.project.run_dir(run))
-    folder.keep("status.json", contract.dump(status))
+    folder.keep("status.json", _without_secrets(status))
     if samples := agent.document(run, SAMPLES):
-        folder.keep(SAMPLES, samples)
+        folder.keep(SAMPLES, PROCESS.blot(samples))
     if status.exit is None:
         return _bring_lost(shop, agent, run)
     raw = agent.document(run, MANIFEST)
@@ -63,8 +65,13 @@ def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> di
     manifest = _manifest(shop, raw, run, final=True)
     report = _pull(shop, run, manifest)
     folder.keep(MANIFEST, raw)
-    folder.keep("exit.json", contract.dump(status.exit))
+    folder.keep("exit.json", _without_secrets(status.exit))
     return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
+
+
+def _without_secrets(document: Exit | Status) -> bytes:
+    """As it is kept here: its words may be a job's, which may say anything."""
+    return masked(asdict(document)).encode() + b"\n"
 
 
 def _bring_lost(shop: Workshop, agent: AgentClient, run: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Text from elsewhere, made safe to show: no control sequences, no hidden order, no secrets."""
+"""Text from elsewhere, made safe to show: no control sequences, no hidden order."""
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 
 # Sequences are removed whole, so that their parameters do not stay behind as litter. Strings
 # (OSC, DCS, …) that never end are cut at the line's end: they must not swallow what follows.
@@ -21,6 +22,7 @@ _NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 HOLD = 64 * 1024  # characters of one unfinished line that a stream holds back
+KEEP = 4096  # of these that stay when it is shown all the same: the head of a secret may be there
 
 
 def clean(text: str | bytes) -> str:
@@ -42,10 +44,14 @@ def clean_line(text: str | bytes) -> str:
 
 
 class CleanStream:
-    """`clean` over bytes that arrive in pieces: a sequence cut in two is still one sequence."""
+    """`clean` over bytes that arrive in pieces: a sequence cut in two is still one sequence.
 
-    def __init__(self) -> None:
+    `redact` hides secrets from what is shown; one that is cut in two is still one.
+    """
+
+    def __init__(self, redact: Callable[[str], str] = str) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._redact = redact
         self._held = ""
 
     def feed(self, data: bytes) -> str:
@@ -53,44 +59,12 @@ class CleanStream:
         self._held += self._decoder.decode(data)
         cut = max(self._held.rfind("\n"), self._held.rfind("\r", 0, -1)) + 1
         if not cut and len(self._held) > HOLD:
-            cut = len(self._held)
+            self._held = self._redact(clean(self._held))
+            cut = max(0, len(self._held) - KEEP)
         whole, self._held = self._held[:cut], self._held[cut:]
-        return clean(whole)
+        return self._redact(clean(whole))
 
     def finish(self) -> str:
         """What was held back, at the end of the stream."""
         rest, self._held = self._held + self._decoder.decode(b"", True), ""
-        return clean(rest)
-
-
-_SECRETS = re.compile(
-    r"\b(rpa_|hf_|sk-|ghp_|github_pat_)[A-Za-z0-9_-]{6,}"
-    r"|(?i:\b(bearer)\s+)[A-Za-z0-9._~+/=-]{6,}"
-)
-REDACTED = "[redacted]"
-
-
-class Redactor:
-    """Hides what looks like a key, and every exact value that was registered."""
-
-    def __init__(self, *values: str) -> None:
-        self._values: list[str] = []
-        for value in values:
-            self.add(value)
-
-    def add(self, value: str) -> None:
-        """Register one secret; values under six characters would hide ordinary words."""
-        if len(value) >= 6 and value not in self._values:
-            self._values.append(value)
-            self._values.sort(key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, REDACTED)
-        return _SECRETS.sub(_mask, text)
-
-
-def _mask(found: re.Match[str]) -> str:
-    if found[1]:
-        return f"{found[1]}{REDACTED}"
-    return f"{found[2]} {REDACTED}"
+        return self._redact(clean(rest))

@@ -49,11 +49,14 @@ def base_url(project: Project) -> str:
 def open_provider(project: Project, patience_seconds: float = PATIENCE_SECONDS) -> Provider:
     """The project's cloud, with what may be retried retried. Sends nothing. Raises likewise.
 
-    One call has half a minute, or less where `patience_seconds` is less.
+    One call has half a minute, or less where `patience_seconds` is less. What its pods may say is
+    not to be shown: the secrets of every stage are hidden from here on.
     """
+    from controller.job_secrets import hide
     from controller.providers.retry import Patience, Retrying
     from controller.providers.runpod import CALL_SECONDS, RunPod
 
+    hide(project.stages.values())
     found, name = access_of(project), project.config.project.provider
     seconds = min(CALL_SECONDS, patience_seconds)
     provider = RunPod(found.api_key, found.base_url, name=name, call_seconds=seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from jobs.criteria import Finding, Verdict
 from jobs.opening import opens
 from jobs.stage import Stage
 from remote.contract import FileEntry, Manifest
+from remote.outputs import missing
 from state.database import backup
 from state.durable import sync_folder
+from state.scrub import PROCESS, hidden
 
 OPENABLE = (".safetensors", ".json", ".jsonl")
 MAX_ENVIRONMENT = 1024 * 1024  # bytes of an environment.json that a job wrote
@@ -45,19 +48,24 @@ def _findings(shop: Workshop, run: str) -> tuple[Finding, ...]:
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
     paths = [path for path in every if path.lower().endswith(OPENABLE)]
+    stage = shop.stages[run]
     return (
-        *criteria.evaluate(shop.stages[run].criteria, folder.files),
+        *criteria.evaluate(stage.criteria, folder.files),
         _all_open(folder, paths),
-        _all_here(manifest),
+        _all_here(manifest, missing(stage.outputs, every)),
     )
 
 
-def _all_here(manifest: Manifest | None) -> Finding:
-    """A link or a name that cannot travel is a declared output that is only on the pod."""
+def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
+    """Whatever exit.json says: each declared output is in the manifest, and nothing stayed there.
+
+    A link or a name that cannot travel is a declared output that is only on the pod.
+    """
     title = "every declared output could travel"
     unfit = manifest.unfit if manifest else ("there is no manifest",)
-    if unfit:
-        return Finding(title, Verdict.FAIL, len(unfit), clean_line("; ".join(unfit[:5])))
+    lacks = [*unfit, *(f"nothing is at {glob}" for glob in absent)]
+    if lacks:
+        return Finding(title, Verdict.FAIL, len(lacks), clean_line("; ".join(lacks[:5])))
     return Finding(title, Verdict.PASS, 0, "none was left behind")
 
 
@@ -157,12 +165,12 @@ def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> 
     assert row is not None
     folder = RunFolder(shop.project.run_dir(run))
     locks = certificate.read_all(shop.project.root)
-    findings = _findings(shop, run)
+    findings = [hidden(one.as_dict(), PROCESS) for one in _findings(shop, run)]
     return Certificate(
         stage=stage.name,
         title=stage.title,
         run=run,
-        criteria=tuple(CriterionMet.model_validate(one.as_dict()) for one in findings),
+        criteria=tuple(CriterionMet.model_validate(one) for one in findings),
         artifacts=tuple(
             Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files
         ),
@@ -199,5 +207,5 @@ def _environment(folder: RunFolder, manifest: Manifest) -> dict[str, Any]:
                 found = json.loads((folder.files / entry.path).read_bytes())
             except (ValueError, RecursionError):
                 return {}
-            return found if isinstance(found, dict) else {}
+            return hidden(found, PROCESS) if isinstance(found, dict) else {}
     return {}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from controller import order, plan_so_far, snapshot
-from controller.errors import UsageError
 from controller.names import STAGING
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.snapshot import Snapshot, SnapshotFile
@@ -97,17 +95,6 @@ def _usage(shop: Workshop, stage: str) -> dict[str, Any] | None:
         if path.is_file():
             return summarise(path.read_bytes())
     return None
-
-
-def secrets_of(stage: Stage) -> dict[str, str]:
-    """The local environment's values of what the stage may have. Raises UsageError."""
-    missing = [name for name in stage.secrets if not os.environ.get(name)]
-    if missing:
-        raise UsageError(
-            f"{stage.name} is to have {', '.join(missing)}, which is not set here",
-            hint=f"export {missing[0]}=…",
-        )
-    return {name: os.environ[name] for name in stage.secrets}
 
 
 def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import PodctlError
+from controller.secret import for_children
 from controller.terminal import Terminal
 
 PLAN = ("stage1a", "stage1b", "stage1c", "stage1d", "stage1e")
@@ -70,7 +70,7 @@ class Demo:
         self._names = (stage,) if stage else PLAN
         self._words = self._names if stage else ("all",)
         self._seed = seed
-        self._environment = os.environ | {"PODCTL_EMULATOR_URL": base_url}
+        self._environment = for_children() | {"PODCTL_EMULATOR_URL": base_url}
 
     def play(self) -> None:
         self._podctl("init", "--demo")
@@ -186,6 +186,7 @@ def _open_adapter(folder: Path, names: tuple[str, ...]) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "remote.stages.open_adapter", adapter],
         cwd=folder,
+        env=for_children(),
         timeout=600,
         check=False,
         capture_output=True,

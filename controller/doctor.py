@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from controller import proof
 from controller.errors import PodctlError, Refused
 from controller.project import STATE, Project
 from controller.providers import Account, Provider, ProviderError
+from controller.secret import for_children
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 OLDEST_PYTHON = (3, 11)
@@ -88,6 +90,7 @@ def _run_git(project: Project, *words: str) -> int:
         done = subprocess.run(
             ["git", *words],  # noqa: S607 - the user's own git
             cwd=project.root,
+            env=for_children(),
             capture_output=True,
             timeout=GIT_SECONDS,
             check=False,
@@ -132,6 +135,13 @@ def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterato
         yield Check("key", FAIL, detail, error.hint, error.exit_code)
         return
     yield Check("key", PASS, f"{provider.name} accepts it")
+    if provider.name == "runpod" and os.environ.get("RUNPOD_API_KEY"):
+        yield Check(
+            "key source",
+            WARN,
+            "RUNPOD_API_KEY: whatever you start from this shell can read the key",
+            "put it into a file of mode 0600 and name that instead: export RUNPOD_API_KEY_FILE=…",
+        )
     yield _balance(account)
     yield _ssh_key(project, account)
     yield _clock(account)

@@ -9,9 +9,10 @@ from controller import order
 from controller.agent_client import AgentClient, CommandRefused, guard_report
 from controller.bring import bring, bring_ready
 from controller.conclude import judge, lock
-from controller.deliver import deliver, secrets_of
+from controller.deliver import deliver
 from controller.errors import ConnectionLost, PodctlError
 from controller.job_log import follow_log
+from controller.job_secrets import secrets_of
 from controller.link import refused
 from controller.observed import Contact
 from controller.providers import Endpoint

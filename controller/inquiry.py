@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.attach import agent_of, connect, find_target, pod_of
@@ -20,25 +22,38 @@ if TYPE_CHECKING:
 SSH_SECONDS = 8.0
 
 
-def ask(
-    project: Project, provider: Provider, connection: sqlite3.Connection, known: Overview
-) -> tuple[str, ...]:
-    """Ask about every pod and unfinished run of `known`; returns what could not be asked.
+@dataclass(frozen=True)
+class Silence:
+    """What was asked without an answer: the subjects of sightings, and why, in words."""
 
-    Raises: ProviderError when the provider does not answer: then nothing new is known.
-    """
+    subjects: frozenset[str] = frozenset()
+    reasons: tuple[str, ...] = ()
+
+
+def ask(
+    project: Project,
+    open_provider: Callable[[], Provider],
+    connection: sqlite3.Connection,
+    known: Overview,
+) -> Silence:
+    """Ask about every pod and unfinished run of `known`; returns what did not answer."""
+    working = [run for run in known.runs if run.open and run.pod]
+    try:
+        provider = open_provider()
+        pods = {pod.id: pod for pod in provider.list()}
+    except PodctlError as error:
+        names = [f"pod:{line.pod}" for line in known.pods] + [f"run:{run.run}" for run in working]
+        return Silence(frozenset(names), (f"{error.what} {error.cause}".strip(),))
     seen = Sightings(connection)
-    pods = {pod.id: pod for pod in provider.list()}
     for line in known.pods:
         seen.see(f"pod:{line.pod}", "provider", pod_sighting(pods.get(line.pod)))
-    failures = []
-    for run in known.runs:
-        if run.open and run.pod in pods:
-            try:
-                _ask_agent(project, provider, connection, run.run)
-            except PodctlError as error:
-                failures.append(f"{run.run}: {error.what}")
-    return tuple(failures)
+    failures: dict[str, str] = {}
+    for run in working:
+        try:
+            _ask_agent(project, provider, connection, run.run)
+        except PodctlError as error:
+            failures[f"run:{run.run}"] = f"{run.run}: {error.what}"
+    return Silence(frozenset(failures), tuple(failures.values()))
 
 
 def _ask_agent(

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from controller.agent_client import AgentClient
+from controller.secret import Secret
+from state.scrub import PROCESS
 
-SHORTEST = 6  # characters: shorter values would blot out half the log
-KEYS = re.compile(
-    rb"\b(?:rpa_[A-Za-z0-9_]{16,}|hf_[A-Za-z0-9]{20,})|(?<=Bearer )[A-Za-z0-9._-]{16,}"
-)
 MAX_LOG = 1024**3  # bytes of one job's log kept here
-
-
 OVERLAP = 4096  # bytes fetched again, so that no secret hides across two chunks
+SEEN_WHOLE = OVERLAP // 2  # of these, what is not written again: a secret may begin before it
 
 
 def follow_log(
-    agent: AgentClient, run: str, path: Path, size: int, secrets: Sequence[str] = ()
+    agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
 ) -> None:
     """`append_log` while the job runs: a disk that takes nothing now gets it at a later look."""
     with contextlib.suppress(OSError):
@@ -29,7 +25,7 @@ def follow_log(
 
 
 def append_log(
-    agent: AgentClient, run: str, path: Path, size: int, secrets: Sequence[str] = ()
+    agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
 ) -> None:
     """Append what is new, at most one chunk; a head that the pod let go of stays a hole.
 
@@ -41,15 +37,23 @@ def append_log(
     if size <= have or have >= MAX_LOG:
         return
     start, data = agent.log(run, max(0, have - OVERLAP))
-    with path.open("r+b" if path.exists() else "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.seek(start)
-        file.write(masked(data, secrets))
+    keep(path, start, masked(data, secrets), have)
 
 
-def masked(data: bytes, secrets: Sequence[str]) -> bytes:
+def keep(path: Path, start: int, data: bytes, have: int) -> None:
+    """Write `data` at `start`, but for the part that an earlier look saw with more before it.
+
+    There a secret may have been cut in two now, and was masked whole then.
+    """
+    known = max(0, have - SEEN_WHOLE - start)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.seek(start + known)
+        file.write(data[known:])
+
+
+def masked(data: bytes, secrets: Iterable[Secret]) -> bytes:
     """`data` with every secret and everything that looks like a key blotted out, same length."""
     for secret in secrets:
-        if len(secret) >= SHORTEST:
-            data = data.replace(secret.encode(), b"*" * len(secret.encode()))
-    return KEYS.sub(lambda found: b"*" * len(found[0]), data)
+        PROCESS.add(secret.reveal())
+    return PROCESS.blot(data)

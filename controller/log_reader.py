@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,26 @@ POLL_SECONDS = 1.0
 LONGEST_WAIT = 20.0  # between two tries to connect again
 CONNECT_SECONDS = 15.0
 GIVE_UP_SECONDS = 900.0  # without any answer
+
+
+@dataclass(frozen=True)
+class Log:
+    """What is known of a job's log. `at`: when it was so, Unix seconds."""
+
+    data: bytes
+    source: str  # pod | local copy
+    at: float | None
+    why: str = ""  # the pod was not read
+    silent: bool = False  # it should have answered: there may be more
+
+
+def local_log(path: Path) -> Log:
+    """The copy here, and when something was last added to it."""
+    try:
+        at = path.lstat().st_mtime
+    except OSError:
+        at = None
+    return Log(read_local(path), "local copy", at)
 
 
 def read_local(path: Path, offset: int = 0) -> bytes:
@@ -58,14 +79,17 @@ class Follower:
         self._provider = provider
         self._tell = tell
 
-    def whole(self, local: bytes) -> tuple[str, bytes]:
-        """Source and bytes: the pod's log where it can be reached, else the local copy."""
+    def whole(self, local: Log) -> Log:
+        """The pod's log where it can be reached, else the local copy and why."""
         try:
             with self._agent() as agent:
-                parts = _rest(agent, self._target.run, len(local))
-                return "pod", local + b"".join(part for _, part in parts)
+                parts = _rest(agent, self._target.run, len(local.data))
+                whole = local.data + b"".join(part for _, part in parts)
+                return Log(whole, "pod", time.time())
+        except NotFound as error:
+            return replace(local, why=error.what)
         except PodctlError as error:
-            return f"local copy; {error.what}", local
+            return replace(local, why=error.what, silent=True)
 
     def follow(self, offset: int) -> Iterator[bytes]:
         """Bytes from `offset` until the job has ended or its pod is gone.

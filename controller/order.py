@@ -142,6 +142,7 @@ def job_spec(
         environment=Environment(
             lock=_lock(stage.environment), provides=TRAINING if training else ()
         ),
+        secrets=stage.secrets,
     )
 
 

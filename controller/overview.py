@@ -1,6 +1,7 @@
 """What is known of runs, pods and stages; every line with who said it and when.
 
-A sign of life that is old proves nothing: what was running then is `unknown` now.
+A sign of life that is old proves nothing, nor does one whose giver is asked again and is silent:
+what was running then is `unknown` now.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from controller.errors import NotFound
 from controller.project import Project
 
 if TYPE_CHECKING:
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from state.journal import Journal, Run
     from state.sightings import Sighting
 
-FRESH_SECONDS = 90.0  # for which what an agent or provider said still stands
+FRESH_SECONDS = 60.0  # for which what an agent or provider said still stands
+EARLY_SECONDS = 5.0  # by which a clock that was set back makes it come from the future
 UNKNOWN = "unknown"
 _SETTLED = ("EXITED", "TERMINATED", "gone")  # a pod does not leave these by itself
+_ENDED = "ended"  # nor a job this
 
 
 @dataclass(frozen=True)
@@ -77,30 +81,53 @@ class Overview:
         return any(line.fact.state == UNKNOWN for line in lines)
 
 
-def read_overview(project: Project, connection: sqlite3.Connection, now: float) -> Overview:
-    """The state of things by what is written here alone; asks nobody."""
+def read_overview(
+    project: Project,
+    connection: sqlite3.Connection,
+    now: float,
+    silent: frozenset[str] = frozenset(),
+) -> Overview:
+    """The state of things by what is written here alone; asks nobody.
+
+    `silent` has the subjects ("run:…", "pod:…") that were asked for just now without an answer.
+    """
     from state.journal import Journal
     from state.ledger import Ledger
     from state.owner import holder
     from state.sightings import Sightings
 
     journal, ledger = Journal(connection), Ledger(connection)
-    seen = {one.subject: one for one in Sightings(connection).all()}
+    seen = {one.subject: _view(one, now, silent) for one in Sightings(connection).all()}
     rentals = {lease.id: rental_of(journal, lease.id) for lease in journal.open_leases()}
     rates: dict[str, float] = {}
     for interval in ledger.intervals(open_only=True):
         rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
     runs = _newest(journal.runs())
+    lines = tuple(_run_line(run, rentals.get(run.lease), seen) for run in runs)
     driver = holder(project.state_dir)
     return Overview(
         at=now,
-        stages=_stages(project, runs),
-        runs=tuple(_run_line(run, rentals.get(run.lease), seen, now) for run in runs),
-        pods=_pod_lines(rentals.values(), rates, seen, now),
+        stages=_stages(project, lines),
+        runs=lines,
+        pods=_pod_lines(rentals.values(), rates, seen),
         usd_per_hour=sum(rates.values()),
         spent_usd=ledger.spent(now),
         driver=f"pid {driver.pid} on {driver.host}: {driver.what}" if driver else "",
     )
+
+
+def of_stage(overview: Overview, name: str) -> Overview:
+    """What concerns one stage, or one run. Raises NotFound."""
+    runs = tuple(line for line in overview.runs if name in (line.stage, line.run))
+    stages = {name, *(line.stage for line in runs)}
+    found = tuple(line for line in overview.stages if line.stage in stages)
+    if not found and not runs:
+        raise NotFound(f"no stage or run {name!r}", hint="podctl status")
+    held = {line.pod for line in runs} | {
+        line.pod for line in overview.pods if line.run in {one.run for one in runs}
+    }
+    pods = tuple(line for line in overview.pods if line.pod in held)
+    return dataclasses.replace(overview, stages=found, runs=runs, pods=pods)
 
 
 def rental_of(journal: Journal, lease: str) -> Rental:
@@ -141,12 +168,9 @@ def _newest(runs: Iterable[Run]) -> tuple[Run, ...]:
     return tuple(run for run in found if run.open or last[run.stage] == run.id)
 
 
-def _stages(project: Project, runs: Iterable[Run]) -> tuple[StageLine, ...]:
-    lines = {}
-    for run in runs:
-        state = "running" if run.open else run.outcome or UNKNOWN
-        fact = Line("in progress" if state == "running" else state, "journal", run.finished_at)
-        lines[run.stage] = StageLine(run.stage, "", fact)
+def _stages(project: Project, runs: Iterable[RunLine]) -> tuple[StageLine, ...]:
+    """Every stage with its newest run, which is as well known as that; or its lock."""
+    lines = {run.stage: StageLine(run.stage, "", run.fact) for run in runs}
     for path in sorted(project.locks.glob("*.json")):
         if "." in path.stem:  # a plan's statement
             continue
@@ -155,16 +179,14 @@ def _stages(project: Project, runs: Iterable[Run]) -> tuple[StageLine, ...]:
     return tuple(line for _, line in sorted(lines.items()))
 
 
-def _run_line(run: Run, rental: Rental | None, seen: Mapping[str, Sighting], now: float) -> RunLine:
+def _run_line(run: Run, rental: Rental | None, seen: Mapping[str, Line]) -> RunLine:
     pod = (rental.pod or "") if rental else ""
     if not run.open:
         why = str(run.result.get("why", ""))
         fact = Line(run.outcome or UNKNOWN, "journal", run.finished_at, why)
         return RunLine(run.id, run.stage, "", False, fact)
-    sighting = seen.get(f"run:{run.id}")
-    if sighting is None:
-        return RunLine(run.id, run.stage, pod, True, Line(_before(rental, run), "journal", run.at))
-    return RunLine(run.id, run.stage, pod, True, job_fact(sighting, now))
+    fact = seen.get(f"run:{run.id}") or Line(_before(rental, run), "journal", run.at)
+    return RunLine(run.id, run.stage, pod, True, fact)
 
 
 def _before(rental: Rental | None, run: Run) -> str:
@@ -179,12 +201,20 @@ def _before(rental: Rental | None, run: Run) -> str:
     return "pod reached" if rental.reached else "pod starts"
 
 
-def job_fact(sighting: Sighting, now: float) -> Line:
-    """What the agent said; `unknown` when it was about a living job and is too old."""
-    state, detail = str(sighting.data.get("state", UNKNOWN)), progress_text(sighting.data)
-    if state in ("running", "starting") and now - sighting.at > FRESH_SECONDS:
-        return Line(UNKNOWN, sighting.source, sighting.at, f"was {state}; {detail}".rstrip("; "))
-    return Line(state, sighting.source, sighting.at, detail)
+def _view(sighting: Sighting, now: float, silent: frozenset[str]) -> Line:
+    """What was said; `unknown` when it may have changed: it is old, or nothing is said now."""
+    data, (kind, _, _) = sighting.data, sighting.subject.partition(":")
+    if kind == "run":
+        state, detail = str(data.get("state", UNKNOWN)), progress_text(data)
+        settled = state == _ENDED
+    else:
+        state, detail = str(data.get("status", UNKNOWN)), str(data.get("gpu") or "")
+        settled = state in _SETTLED
+    fresh = -EARLY_SECONDS <= now - sighting.at <= FRESH_SECONDS
+    if settled or (fresh and sighting.subject not in silent):
+        return Line(state, sighting.source, sighting.at, detail)
+    was = detail if detail.startswith(state) else f"{state}; {detail}".rstrip("; ")
+    return Line(UNKNOWN, sighting.source, sighting.at, f"was {was}")
 
 
 def progress_text(data: Mapping[str, Any]) -> str:
@@ -205,8 +235,7 @@ def progress_text(data: Mapping[str, Any]) -> str:
 def _pod_lines(
     rentals: Iterable[Rental],
     rates: Mapping[str, float],
-    seen: Mapping[str, Sighting],
-    now: float,
+    seen: Mapping[str, Line],
 ) -> tuple[PodLine, ...]:
     """Pods that we hold, owe the end of, or pay for."""
     owners: dict[str, str] = dict.fromkeys(rates, "")
@@ -214,17 +243,8 @@ def _pod_lines(
         run = rental.current.run if rental.current else ""
         for pod in (*(debt.pod for debt in rental.debts), *([rental.pod] if rental.pod else [])):
             owners[pod] = run
+    never = Line(UNKNOWN, "journal", None, "the provider was not asked")
     return tuple(
-        PodLine(pod, run, rates.get(pod, 0.0), pod_fact(seen.get(f"pod:{pod}"), now))
+        PodLine(pod, run, rates.get(pod, 0.0), seen.get(f"pod:{pod}", never))
         for pod, run in sorted(owners.items())
     )
-
-
-def pod_fact(sighting: Sighting | None, now: float) -> Line:
-    """What the provider said; `unknown` when it is too old to hold."""
-    if sighting is None:
-        return Line(UNKNOWN, "journal", None, "the provider was not asked")
-    state, detail = str(sighting.data.get("status", UNKNOWN)), str(sighting.data.get("gpu") or "")
-    if now - sighting.at > FRESH_SECONDS and state not in _SETTLED:
-        return Line(UNKNOWN, sighting.source, sighting.at, f"was {state}; {detail}".rstrip("; "))
-    return Line(state, sighting.source, sighting.at, detail)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from controller import certificate, snapshot
-from controller.deliver import secrets_of
 from controller.errors import Locked, NotFound, VerificationFailed
+from controller.job_secrets import secrets_of
 from controller.plan_page import moment
 from controller.project import Project
 from controller.stages import missing_inputs, stood_in

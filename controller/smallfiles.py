@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_CHUNK = 16 * 1024 * 1024  # bytes, of the stream's own framing
 SYNCERS = 8  # a disk takes several requests at once
+SYNC_SECONDS = 600.0  # for a disk to take one small file
 MAX_OPEN = 64  # files written and not yet synced; a laptop may allow only 256 open ones
 
 
@@ -157,7 +158,7 @@ class _Written:
     def _install_first(self) -> None:
         entry, fd, synced = self._waiting.popleft()
         try:
-            synced.result()
+            synced.result(SYNC_SECONDS)
             self._inbox.install(entry, fd)
         finally:
             os.close(fd)

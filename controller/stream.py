@@ -220,13 +220,16 @@ class Stream:
         raise CommandFailed("a command on the pod said less than it should", where=str(self))
 
     def finish(self, cap: int = CAP) -> Result:
-        """Read to the end and wait for the status."""
-        kept, truncated = bytearray(), False
+        """Read to the end and wait for the status; CommandFailed when there is no end in sight."""
+        kept, seen = bytearray(), 0
         while part := self.recv():
-            truncated = truncated or len(kept) + len(part) > cap
+            seen += len(part)
             kept += part[: cap - len(kept)]
+            if seen > cap + WINDOW:
+                raise CommandFailed("a command on the pod says too much", where=str(self))
         self._drain.join(self._wait())
-        return Result(self._channel.exit_status, bytes(kept), bytes(self._stderr[:cap]), truncated)
+        stderr = bytes(self._stderr[:cap])
+        return Result(self._channel.exit_status, bytes(kept), stderr, truncated=seen > cap)
 
 
 class Sender(threading.Thread):

@@ -14,12 +14,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from controller.cleaning import CleanStream, Redactor, clean, clean_line
+from controller.cleaning import clean, clean_line
 from controller.errors import PodctlError, UsageError
-
-__all__ = ["CleanStream", "OutputClosed", "Redactor", "Terminal", "clean", "clean_line", "table"]
+from state.scrub import PROCESS, Redactor, hidden
 
 Json = Any  # what json.dumps takes
+
+LONGEST = 4000  # characters of one line of talk; data is never cut
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _WORDS = {
@@ -47,7 +48,7 @@ class Terminal:
     out: IO[str] | None = field(default_factory=lambda: sys.stdout)
     err: IO[str] | None = field(default_factory=lambda: sys.stderr)
     source: IO[str] | None = field(default_factory=lambda: sys.stdin)
-    redact: Redactor = field(default_factory=Redactor)
+    redact: Redactor = PROCESS
     _transient: bool = False
 
     # data ------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ class Terminal:
         """Bytes to stdout as they are: `podctl exec … | tar x`. To a terminal they go cleaned."""
         binary = getattr(self.out, "buffer", None)
         if binary is None or is_tty(self.out):
-            self._write_out(clean(data))
+            self._write_out(self.redact(clean(data)))
             return
         try:
             binary.write(data)
@@ -77,7 +78,7 @@ class Terminal:
         body = plain(document)
         if not isinstance(body, dict):
             body = {"items": body}
-        whole = self._hide({"schema": schema, **body})
+        whole = hidden({"schema": schema, **body}, self.redact)
         # ASCII: no control or direction character of a value reaches a terminal unescaped.
         self._write_out(json.dumps(whole, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
 
@@ -157,7 +158,7 @@ class Terminal:
         return is_tty(stream) and not dumb
 
     def _talk(self, text: str, style: str = "") -> None:
-        shown = self.redact(clean(text))
+        shown = "\n".join(map(_short, self.redact(clean(text)).split("\n")))
         if style and self.colour(self.err):
             shown = _paint(shown, style)
         self._erase()
@@ -199,18 +200,9 @@ class Terminal:
 
     def _discard(self) -> None:
         """Point a broken stdout at nothing, or the interpreter's last flush complains again."""
-        if self.out is not None and self.out is sys.stdout:
+        if self.out is not None and self.out is getattr(sys.stdout, "stream", sys.stdout):
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
         self.out = None
-
-    def _hide(self, value: Json) -> Json:
-        if isinstance(value, str):
-            return self.redact(value)
-        if isinstance(value, dict):
-            return {key: self._hide(one) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self._hide(one) for one in value]
-        return value
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -273,6 +265,12 @@ def _width(text: str) -> int:
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
     )
+
+
+def _short(line: str) -> str:
+    """No line of talk fills the screen for ever, whoever wrote it."""
+    left = len(line) - LONGEST
+    return line if left <= 0 else f"{line[:LONGEST]}… and {left} more characters"
 
 
 def _columns() -> int:

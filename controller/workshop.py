@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
+from controller.job_secrets import absent, secrets_of
 from controller.link import Link
 from controller.project import Project
 from controller.scene import Scene
+from controller.secret import Secret
 from state.locks import Locks
 
 
@@ -19,7 +20,7 @@ class Workshop(Scene):
     link: Link
     locks: Locks
 
-    def secrets(self, run: str) -> tuple[str, ...]:
-        """The values that the run's job may know and nobody else."""
-        names = self.stages[run].secrets
-        return tuple(os.environ[name] for name in names if os.environ.get(name))
+    def secrets(self, run: str) -> tuple[Secret, ...]:
+        """The values that the run's job may know and nobody else, as far as they are here."""
+        stage = self.stages[run]
+        return () if absent(stage) else tuple(secrets_of(stage).values())

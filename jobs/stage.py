@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from remote.contract import SECRET_NAME
+
 
 def _inside_project(path: str) -> str:
     """A path inside the project: relative, no "..", no leading "-"."""
@@ -27,8 +29,16 @@ def _not_reserved(pattern: str) -> str:
     return pattern
 
 
+def _may_be_known(name: str) -> str:
+    """The name of a variable, and not of one that is the pod's or podctl's own."""
+    if not SECRET_NAME.fullmatch(name):
+        raise ValueError("must be the name of a variable, and not the pod's own")
+    return name
+
+
 ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside_project)]
 OutputGlob = Annotated[ProjectPath, AfterValidator(_not_reserved)]
+SecretName = Annotated[str, AfterValidator(_may_be_known)]
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
@@ -100,4 +110,4 @@ class Stage(Model):
     max_hours: float = Field(gt=0)  # the job's budget: at this it is stopped
     stall_minutes: float = Field(default=60, gt=0)
     parameters: dict[str, JsonValue] = {}
-    secrets: tuple[str, ...] = ()  # names of local environment variables the job may have
+    secrets: tuple[SecretName, ...] = ()  # local variables, or of files, that the job may know

@@ -4,10 +4,11 @@
     status --run R    what is known about a run
     log --run R       one JSON line {"offset", "size", "base"}, then bytes of the log from there
     stop --run R      end a run early
-    secrets --run R   a JSON object of environment variables on stdin, kept off the volume
+    secrets --run R   a JSON object of what the job may know on stdin, kept off the volume
 
 Each answers with one `Status` document on stdout (`log`: see above; `secrets`: nothing).
-Exit codes: 0 done, 64 bad call, 65 bad document, 66 another spec, 74 the volume failed, 75 busy.
+Exit codes: 0 done, 64 bad call, 65 bad document, 66 another spec, 74 the volume failed, 75 busy,
+77 a secret that the job must have was not handed over.
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ def _stop(place: Place, asked: argparse.Namespace) -> int:
 
 
 def _secrets(place: Place, asked: argparse.Namespace) -> int:
-    from . import launch
+    from . import entrusted
 
-    launch.keep_secrets(place, asked.run, sys.stdin.buffer.read(MAX_DOCUMENT))
+    entrusted.keep(place, asked.run, sys.stdin.buffer.read(MAX_DOCUMENT))
     return 0
 
 
@@ -118,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     stop.add_argument("--reason", default="stopped on request")
     stop.add_argument("--wait", type=float, default=0.0, help="seconds to wait for the end")
     stop.set_defaults(verb=_stop)
-    secrets = verbs.add_parser("secrets", parents=[of_run], help="variables for the job")
+    secrets = verbs.add_parser("secrets", parents=[of_run], help="what the job may know")
     secrets.set_defaults(verb=_secrets)
     return parser
 

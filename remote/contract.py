@@ -25,9 +25,11 @@ raise `ContractError`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -35,15 +37,23 @@ from pathlib import PurePosixPath
 
 SCHEMA = 1
 MAX_DOCUMENT = 16 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 12 MB
-MAX_DEPTH = 32  # nesting of a document
+MAX_SMALL = 1024 * 1024  # bytes of every document that is no manifest
 MAX_FILES = 100_000  # files in one manifest
 GUARD_SILENT_SECONDS = 60.0  # a guard that lives writes guard.json every few seconds
+MAX_PARTS = 10 * MAX_FILES  # objects and lists of a document: each takes twenty times its text
+MAX_TEXT = 400  # characters of what is told about a document
 
 Json = typing.Any  # a decoded JSON value
 
 
 class ContractError(ValueError):
-    """A document from the other side is not what the contract says."""
+    """A document from the other side is not what the contract says.
+
+    The text is short and plain ASCII, whatever of the document stands in it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(ascii(text[:MAX_TEXT])[1:-1])
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,7 @@ class JobSpec:
     log_cap_bytes: int = 64 * 1024 * 1024
     preflight: Preflight = field(default_factory=Preflight)
     environment: Environment = field(default_factory=Environment)
+    secrets: tuple[str, ...] = ()  # names of what it must have been handed before it may start
     schema: int = SCHEMA
 
 
@@ -240,6 +251,9 @@ class Layout:
         return self.run(run) / "work"
 
 
+# A variable's name, and none of the pod's own.
+SECRET_NAME = re.compile(r"(?!RUNPOD_API_KEY|PODCTL_)[A-Za-z_][A-Za-z0-9_]{0,127}")
+
 # What a job finds in its environment.
 ENV_RUN = "PODCTL_RUN"
 ENV_STAGE = "PODCTL_STAGE"
@@ -281,19 +295,32 @@ T = typing.TypeVar("T")
 
 
 def load(kind: type[T], data: bytes | str) -> T:
-    """Parse one document strictly; unknown fields are ignored, wrong types are errors."""
-    raw = data.encode() if isinstance(data, str) else data
-    if len(raw) > MAX_DOCUMENT:
-        raise ContractError(f"{kind.__name__}: {len(raw)} bytes is over the cap of {MAX_DOCUMENT}")
+    """Parse one document strictly; unknown fields are ignored, wrong types are errors.
+
+    Raises ContractError and nothing else, whatever `data` holds.
+    """
+    name, raw = kind.__name__, data.encode("utf-8", "replace") if isinstance(data, str) else data
+    most = cap(kind)
+    if len(raw) > most:
+        raise ContractError(f"{name}: {len(raw)} bytes is over the cap of {most}")
+    if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:
+        raise ContractError(f"{name}: over {MAX_PARTS} objects and lists")
     try:
         value = json.loads(raw, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"{kind.__name__}: not JSON: {error}") from error
+        raise ContractError(f"{name}: not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise ContractError(f"{kind.__name__}: not an object")
-    if value.get("schema") != SCHEMA:
-        raise ContractError(f"{kind.__name__}: schema {value.get('schema')!r}, need {SCHEMA}")
-    return typing.cast(T, _build(kind, value, kind.__name__))
+        raise ContractError(f"{name}: not an object")
+    schema = value.get("schema")
+    if type(schema) is not int or schema != SCHEMA:
+        shown = schema if type(schema) is int else type(schema).__name__
+        raise ContractError(f"{name}: schema {shown}, need {SCHEMA}")
+    return typing.cast(T, _build(kind, value, name))
+
+
+def cap(kind: type) -> int:
+    """Bytes that a document of this kind may have."""
+    return MAX_DOCUMENT if kind is Manifest else MAX_SMALL
 
 
 def _no_constant(name: str) -> float:
@@ -327,15 +354,23 @@ def _build_optional(kind: typing.Any, value: Json, where: str) -> Json:
 def _build_dataclass(kind: type, value: Json, where: str) -> Json:
     if not isinstance(value, dict):
         raise ContractError(f"{where}: not an object")
-    hints = typing.get_type_hints(kind)
     found = {}
-    for entry in dataclasses.fields(kind):
-        if entry.name in value:
-            name = f"{where}.{entry.name}"
-            found[entry.name] = _build(hints[entry.name], value[entry.name], name)
-        elif entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
-            raise ContractError(f"{where}: no field {entry.name!r}")
+    for name, (hint, needed) in _fields(kind).items():
+        if name in value:
+            found[name] = _build(hint, value[name], f"{where}.{name}")
+        elif needed:
+            raise ContractError(f"{where}: no field {name!r}")
     return kind(**found)
+
+
+@functools.cache
+def _fields(kind: type) -> dict[str, tuple[typing.Any, bool]]:
+    """Name to type, and whether it must be there; a manifest asks a hundred thousand times."""
+    hints, none = typing.get_type_hints(kind), dataclasses.MISSING
+    return {
+        one.name: (hints[one.name], one.default is none and one.default_factory is none)
+        for one in dataclasses.fields(kind)
+    }
 
 
 def _build_scalar(kind: typing.Any, value: Json, where: str) -> Json:
@@ -345,4 +380,6 @@ def _build_scalar(kind: typing.Any, value: Json, where: str) -> Json:
         raise ContractError(f"{where}: {type(value).__name__}, need {kind.__name__}")
     if kind is float and not math.isfinite(value):
         raise ContractError(f"{where}: not a finite number")
+    if kind is int and abs(value) >= 2**63:
+        raise ContractError(f"{where}: an integer of {value.bit_length()} bits")
     return value

@@ -15,7 +15,7 @@ from .contract import (
     ENV_STAGE,
     JobSpec,
 )
-from .place import Boot, Place, record
+from .place import Boot, Place
 
 NAMES = frozenset(
     [
@@ -62,7 +62,7 @@ def build(spec: JobSpec, place: Place, boot: Boot) -> dict[str, str]:
         "XDG_CACHE_HOME": str(cache),
         "PYTHONUNBUFFERED": "1",
     }
-    env |= spec.env | secrets(place, spec.run)
+    env |= spec.env
     env |= {
         ENV_RUN: spec.run,
         ENV_STAGE: spec.stage,
@@ -85,12 +85,6 @@ def with_interpreter(env: Mapping[str, str], python: Path) -> dict[str, str]:
         made["PATH"] = folder + os.pathsep + made["PATH"]
         made["VIRTUAL_ENV"] = str(python.parent.parent)
     return made
-
-
-def secrets(place: Place, run: str) -> dict[str, str]:
-    """What the controller handed over for this run; kept off the volume."""
-    found = record(place.secrets(run)) or {}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def argv(spec: JobSpec, python: Path) -> list[str]:

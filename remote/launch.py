@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from . import durable, handover, lock, report
+from . import durable, entrusted, handover, lock, report
 from .contract import Attempt, JobSpec, Status, dump
 from .lock import Holder
 from .outcome import Outcome
@@ -29,7 +28,7 @@ class Refusal(Exception):
         self.status = status
 
 
-BUSY, OTHER_SPEC = 75, 66
+BUSY, OTHER_SPEC, NO_SECRET = 75, 66, 77
 
 
 def start(place: Place, spec: JobSpec, *, again: bool) -> Status:
@@ -84,6 +83,10 @@ def _begin(place: Place, spec: JobSpec, fd: int, again: bool) -> Status:
     end = report.ending(folder, last)
     if end is not None and not again:
         return report.status(place, spec.run)
+    lacking = [] if Outcome.saved(folder) else entrusted.lacking(place, spec)
+    if lacking:  # it would fail; whoever has them is to start the run
+        text = f"{', '.join(lacking)} was not handed over in this life of the container"
+        raise Refusal(NO_SECRET, text, report.status(place, spec.run))
     _keep_spec(place, spec, folder, again)
     number = last.number + 1 if last else 1
     lock.sign(fd, Holder(spec.run, number))
@@ -155,11 +158,3 @@ def spawn(place: Place, run: str, attempt: int, fd: int) -> None:
             start_new_session=True,
             pass_fds=(fd,),
         )
-
-
-def keep_secrets(place: Place, run: str, data: bytes) -> None:
-    """Hand over what the job may know but the volume may not: a JSON object of strings."""
-    value = json.loads(data)
-    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise ValueError("secrets must be a JSON object of strings")
-    write_record(place.secrets(run), value, sync=False)

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -35,10 +36,14 @@ class Boot:
 
 @dataclass(frozen=True)
 class Place:
-    """Paths of one pod. `root` is on the volume, `local` goes away with the container."""
+    """Paths of one pod. `root` is on the volume; the others go away with the container.
+
+    `memory` is on no disk, where the container has such a place.
+    """
 
     root: Path
     local: Path
+    memory: Path
 
     @classmethod
     def at(cls, root: str) -> Place:
@@ -46,7 +51,8 @@ class Place:
         prefix = os.environ.get(ENV_ROOT, "")
         if prefix and not root.startswith(prefix.rstrip("/") + "/"):
             root = prefix.rstrip("/") + root
-        return cls(Path(root).absolute(), local_folder(prefix))
+        local = local_folder(prefix)
+        return cls(Path(root).absolute(), local, memory_folder(prefix) or local)
 
     @property
     def layout(self) -> Layout:
@@ -80,7 +86,8 @@ class Place:
         return self.local / "evict"
 
     def secrets(self, run: str) -> Path:
-        return self.local / f"secrets-{self.run(run).name}.json"
+        """A folder with one private file for each secret of the run's job."""
+        return self.memory / f"secrets-{self.run(run).name}"
 
     def touch_beat(self) -> None:
         """Tell the guard that a controller came."""
@@ -128,6 +135,22 @@ def local_folder(prefix: str) -> Path:
         if os.access(folder, os.W_OK):
             return folder
     raise OSError(f"no container-local folder: {'; '.join(errors)}")
+
+
+def memory_folder(prefix: str) -> Path | None:
+    """A folder of ours in the container's shared memory; None where that is no tmpfs."""
+    shared = Path(prefix + "/dev/shm")  # noqa: S108 - folder made 0700, and only used when ours
+    try:
+        mounts = Path("/proc/self/mounts").read_text(errors="replace").splitlines()
+        if not any(line.split()[1:3] == [str(shared), "tmpfs"] for line in mounts):
+            return None
+        folder = shared / "podctl"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return folder if ours and not found.st_mode & 0o077 else None
 
 
 def anchor() -> str:

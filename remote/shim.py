@@ -23,6 +23,7 @@ from types import FrameType
 from . import (
     background,
     durable,
+    entrusted,
     handover,
     jobenv,
     logfile,
@@ -143,7 +144,7 @@ class Shim:
             return subprocess.Popen(
                 argv,
                 cwd=self.work,
-                env=self.env,
+                env=self.env | entrusted.variables(self.place, self.spec.run),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -180,6 +181,7 @@ class Shim:
 
     def finish(self, outcome: Outcome) -> None:
         """Manifest, then exit.json: the commit. Raises `Halt` when the container stops first."""
+        entrusted.forget(self.place, self.spec.run)
         self.reserve.release()
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         self._keep_trying(partial(outcome.save, self.run))

@@ -229,8 +229,6 @@ def test_the_jobs_environment_is_chosen(pod: PodSide) -> None:
     """The pod's key stays out, whatever asks for it; the contract's names and the spec's are in."""
     pod.env |= {"RUNPOD_API_KEY": "rpa_canary", "HF_TOKEN": "hf_canary", "CUDA_HOME": "/cuda"}
     job = "pathlib.Path('out').mkdir()\npathlib.Path('out/env').write_text(repr(dict(os.environ)))"
-    secret = json.dumps({"WANDB": "s3cret"}).encode()
-    pod.call("secrets", "--run", "r1", stdin=secret)
     wait = "while not os.path.exists('go'): time.sleep(0.01)\n"
     pod.start(pod.spec(job + "\n" + wait, env={"MINE": "1", "RUNPOD_API_KEY": "rpa_canary"}))
     pod.file("out/env")
@@ -243,11 +241,64 @@ def test_the_jobs_environment_is_chosen(pod: PodSide) -> None:
     assert not [v for v in env.values() if "canary" in v]
     assert not [one for one in environments if b"rpa_canary" in one]
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
-    assert (env["MINE"], env["WANDB"], env["CUDA_HOME"]) == ("1", "s3cret", "/cuda")
+    assert (env["MINE"], env["CUDA_HOME"]) == ("1", "/cuda")
     assert env["PODCTL_RUN_DIR"] == str(pod.run())
     assert env["PYTHONPATH"].split(":")[0] == str(pod.root / "code" / CODE)
-    kept_away = [p for p in pod.root.rglob("*") if p.is_file() and p.name != "env"]
-    assert not [p for p in kept_away if b"s3cret" in p.read_bytes()]
+
+
+GIVEN = {"WANDB_API_KEY": "s3cret-of-wandb", "HF_TOKEN": "s3cret-of-hf"}
+KNOWS = """
+import json
+env = {k: v for k, v in os.environ.items() if k.startswith(('HF_TOKEN', 'WANDB'))}
+token = pathlib.Path(env['HF_TOKEN_PATH'])
+modes = [oct(p.stat().st_mode & 0o777) for p in (token.parent, token)]
+seen = {'env': sorted(env), 'modes': modes, 'right': [token.read_text() == 's3cret' + '-of-hf',
+        env['WANDB_API_KEY'] == 's3cret' + '-of-wandb'], 'where': str(token)}
+pathlib.Path('out').mkdir(exist_ok=True)
+pathlib.Path('out/seen').write_text(json.dumps(seen))
+"""
+
+
+def test_row_77_a_job_finds_its_secrets_in_private_files_off_the_volume(pod: PodSide) -> None:
+    """A secret is a 0600 file that ends with the job; the Hub's token is in no environment."""
+    pod.call("secrets", "--run", "r1", stdin=json.dumps(GIVEN).encode())
+    pod.start(pod.spec(KNOWS, secrets=tuple(GIVEN)))
+    pod.ended()
+    seen = json.loads((pod.work() / "out/seen").read_text())
+
+    assert seen["env"] == ["HF_TOKEN_PATH", "WANDB_API_KEY", "WANDB_API_KEY_PATH"]
+    assert seen["modes"] == ["0o700", "0o600"]
+    assert seen["right"] == [True, True]
+    assert not seen["where"].startswith(str(pod.root))
+    assert not Path(seen["where"]).exists()
+    assert not [p for p in pod.folder.rglob("*") if p.is_file() and b"s3cret-of" in p.read_bytes()]
+
+
+def test_a_restarted_container_waits_for_what_its_job_must_know(pod: PodSide) -> None:
+    """A job is not started without its secrets, but by whoever hands them over again."""
+    wait = "open('up', 'a').write('x')\ntime.sleep(60)\n"
+    spec = pod.spec(wait, outputs=("up",), secrets=("WANDB_API_KEY",))
+    pod.start(spec, rc=77)
+    assert pod.status().state == "absent"
+    handed = json.dumps({"WANDB_API_KEY": "s3cret-of-wandb"}).encode()
+    pod.call("secrets", "--run", "r1", stdin=handed)
+    pod.start(spec)
+    pod.file("up")
+    pod.reboot()
+    pod.start(spec, "--unattended", rc=77)
+    assert pod.status().state == "lost"
+
+    pod.call("secrets", "--run", "r1", stdin=handed)
+
+    assert pod.start(spec).attempt == 2
+
+
+@pytest.mark.parametrize("given", [{"A/B": "x"}, {"RUNPOD_API_KEY": "x"}, {"A": 1}, ["A"]])
+def test_what_is_no_secret_is_refused(pod: PodSide, given: object) -> None:
+    """A secret is a text under a variable's name; nothing else becomes a file."""
+    pod.call("secrets", "--run", "r1", stdin=json.dumps(given).encode(), rc=65)
+
+    assert not list(pod.local.glob("secrets-*"))
 
 
 def test_row_65_what_an_ended_job_left_behind_makes_way(pod: PodSide) -> None:

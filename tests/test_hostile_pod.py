@@ -19,6 +19,7 @@ from controller.errors import ArtifactsNotSafe
 from controller.job_log import masked
 from controller.observed import Contact
 from controller.project import Project
+from controller.secret import Secret
 from remote.contract import Exit, Status
 from tests.emulated_cloud import until
 from tests.laptop import Laptop
@@ -53,7 +54,7 @@ def test_reserved_names_are_refused_even_when_a_glob_matches() -> None:
 def test_secrets_are_masked_without_moving_an_offset() -> None:
     """Exact values and what looks like a key, by as many asterisks."""
     line = b"token my-very-own hf_abcdefghijklmnopqrstuvwx end\n"
-    found = masked(line, ["my-very-own"])
+    found = masked(line, [Secret("my-very-own")])
 
     assert len(found) == len(line)
     assert b"my-very-own" not in found
@@ -92,6 +93,29 @@ def test_row_69_a_manifest_that_changes_after_the_exit_record_is_refused(laptop:
     assert kept["status"] == "RUNNING"
     assert (laptop.folder / "out" / "copy.txt").exists()
     assert laptop.living_pods() == []
+
+
+def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: Laptop) -> None:
+    """rc 0, every criterion met, and a declared output nowhere: refused, not locked, kept."""
+    laptop.write()
+    job = laptop.folder / "job.sh"
+    job.write_text("until [ -e go ]; do sleep 0.05; done\n" + job.read_text())
+    config = laptop.folder / "podctl.toml"
+    more = 'outputs = ["out/**", "weights/*.bin"]'
+    config.write_text(config.read_text().replace('outputs = ["out/**"]', more))
+    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    work = next((laptop.cloud.state_dir / "pods").rglob("runs/hello-0001/work"))
+    (work / "go").touch()
+    ended = until(lambda: next(work.parent.glob("exit.json"), None), 60)
+    record = json.loads(ended.read_text())
+    assert record["rc"] == 1  # the pod's own word, before it lies
+    ended.write_text(json.dumps(record | {"rc": 0, "detail": ""}))
+    told = laptop.podctl("sync", expect=5)
+
+    assert "FAIL  every declared output could travel: nothing is at weights/*.bin" in told.err
+    assert not (laptop.folder / "locks" / "hello.json").exists()
+    assert not (laptop.folder / "out").exists()
+    assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
 
 
 def test_an_output_that_cannot_travel_fails_the_stage_and_keeps_the_disk(laptop: Laptop) -> None:

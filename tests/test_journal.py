@@ -166,7 +166,7 @@ def test_secrets_do_not_reach_the_disk(owner: Owner, journal: Journal, secret: s
 
     raw = b"".join(path.read_bytes() for path in owner.folder.iterdir() if path.is_file())
     assert secret.encode() not in raw
-    assert "[secret]" in journal.ops(lease)[1].data["why"]
+    assert "[redacted]" in journal.ops(lease)[1].data["why"]
 
 
 @pytest.mark.parametrize("data", [{"x": float("nan")}, {"x": object()}, {"x": b"raw"}])

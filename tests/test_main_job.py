@@ -420,7 +420,7 @@ def test_row_23_a_pod_stopped_in_the_console_is_left_alone_until_the_next_comman
     )
     (laptop.folder / "job.sh").write_text(script)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 60)
+    until(lambda: laptop.works(), 60)
     (pod,) = laptop.living_pods()
     laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
     _, err = process.communicate(timeout=90)
@@ -437,7 +437,7 @@ def test_row_23_a_pod_deleted_in_the_console_is_not_rented_again_unasked(laptop:
     """The run ends as lost, saying so; with `on_vanished = "retry"` it goes on on another pod."""
     laptop.write(seconds=60)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: _running(laptop), 60)
+    until(lambda: laptop.works(), 60)
     (pod,) = laptop.living_pods()
     laptop.cloud.api("DELETE", f"/v2/pods/{pod['id']}")
     _, err = process.communicate(timeout=90)

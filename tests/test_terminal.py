@@ -15,12 +15,13 @@ from enum import Enum
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.cleaning import HOLD, REDACTED, CleanStream, Redactor, clean, clean_line
+from controller.cleaning import HOLD, KEEP, CleanStream, clean, clean_line
 from controller.errors import NotFound, UsageError
 from controller.terminal import OutputClosed, Terminal, plain, table
+from state.scrub import REDACTED, Redactor
 
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = set("\n\t")
@@ -39,8 +40,9 @@ def terminal(
     return Terminal(json=as_json, out=out, err=err, source=io.StringIO(source)), out, err
 
 
+@settings(max_examples=500, deadline=None)
 @given(HOSTILE)
-def test_clean_text_has_no_control(text: str) -> None:
+def test_row_74_clean_text_has_no_control(text: str) -> None:
     """Whatever comes in, no control, direction or escape character comes out."""
     for character in clean(text):
         category = unicodedata.category(character)
@@ -112,10 +114,11 @@ def test_a_sequence_cut_in_two_is_removed() -> None:
 
 
 def test_an_endless_line_is_not_held_for_ever() -> None:
-    """A line without an end is shown once it is long."""
+    """A line without an end is shown once it is long, but for its last part."""
     stream = CleanStream()
 
-    assert len(stream.feed(b"x" * (HOLD + 1))) == HOLD + 1
+    assert len(stream.feed(b"x" * (HOLD + 1))) == HOLD + 1 - KEEP
+    assert len(stream.finish()) == KEEP
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -12,7 +13,9 @@ import click
 from controller.cli.ending import Ended, heard, tell_pods
 from controller.cli.group import podctl
 from controller.errors import PodctlError, UsageError
+from controller.secret import hide_environment
 from controller.terminal import OutputClosed, Terminal
+from controller.veil import no_core_dumps, veiled
 from state.errors import StateError
 
 Hook = Callable[[type[BaseException], BaseException, types.TracebackType | None], None]
@@ -24,10 +27,11 @@ def run(arguments: Sequence[str]) -> int:
     """Run podctl; every error is rendered here and nowhere else. Returns the exit code."""
     own = list(arguments)[: arguments.index("--")] if "--" in arguments else arguments
     terminal = Terminal(json="--json" in own)
-    _register_secrets(terminal)
+    hide_environment(os.environ)
+    no_core_dumps()
     sys.excepthook = _report_of(terminal)
     try:
-        with heard():
+        with heard(), veiled():
             return _invoke(terminal, arguments)
     except Ended as ended:
         terminal.warn(f"ended by {ended.name}")
@@ -81,15 +85,6 @@ def _usage(error: click.ClickException) -> UsageError:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "podctl"
     return UsageError(error.format_message(), hint=f"{path} --help")
-
-
-def _register_secrets(terminal: Terminal) -> None:
-    """Whatever is in the environment as a key is never shown, even in an unusual form."""
-    import os
-
-    for name, value in os.environ.items():
-        if name.endswith(("_API_KEY", "_TOKEN", "_SECRET", "_PASSWORD")) and len(value) >= 12:
-            terminal.redact.add(value)
 
 
 def _report_of(terminal: Terminal) -> Hook:

@@ -43,7 +43,7 @@ EXIT_CODES = (
     ("5", "verification failed: artifacts or criteria are not as they must be"),
     ("6", "budget refused: the worst case does not fit; nothing was rented"),
     ("7", "artifacts not safe: something is only on the pod, which is kept"),
-    ("8", "connection lost: the job's state is unknown"),
+    ("8", "unknown: who could tell the state of a job or a pod does not answer"),
     ("9", "no capacity: no accepted type could be rented"),
     ("10", "refused: the provider says no for good (key, balance, request)"),
     ("75", "busy: another podctl drives this project"),
@@ -87,7 +87,11 @@ class Podctl(click.Group):
         with formatter.section("Environment"):
             formatter.write_dl(
                 [
-                    ("RUNPOD_API_KEY", "the account key (else ~/.runpod/config.toml)"),
+                    ("RUNPOD_API_KEY", "the account key"),
+                    (
+                        "RUNPOD_API_KEY_FILE",
+                        "else a private file with it (else ~/.runpod/config.toml)",
+                    ),
                     ("RUNPOD_API_BASE_URL", "another API, such as `podctl emulator`"),
                     ("NO_COLOR", "no colour"),
                 ]

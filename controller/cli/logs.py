@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from controller.cleaning import CleanStream
+from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
-from controller.errors import NotFound, UsageError
+from controller.errors import ConnectionLost, NotFound, UsageError
 from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.attach import Target
+    from controller.log_reader import Log
+
+PATIENCE_SECONDS = 5.0  # then the copy here is shown; following, it is asked again
 
 
 @click.command("logs")
@@ -16,34 +26,38 @@ from controller.terminal import Terminal
 @click.option("-n", "--tail", type=click.IntRange(min=0), help="Only the last lines.")
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None) -> None:
-    """Show the log of a run, or of a stage's newest run; the newest unfinished one by default."""
+def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None) -> int:
+    """Show the log of a run, or of a stage's newest run; the newest unfinished one by default.
+
+    Ends with 8 when an unfinished run's pod does not answer: then there may be more than is shown.
+    """
     from controller.attach import find_target, open_journal
-    from controller.log_reader import Follower, last_lines, read_local
+    from controller.log_reader import Follower, last_lines, local_log
 
     if follow and terminal.json:
         raise UsageError("-f and --json exclude one another")
     project = project_here()
-    journal = open_journal(project)
-    target = find_target(journal, name)
+    target = find_target(open_journal(project), name)
     path = project.job_log(target.run)
-    follower = Follower(project, target, lambda: provider_of(project, terminal), terminal.progress)
-    source, data = "local copy", read_local(path)
+    follower = Follower(
+        project,
+        target,
+        lambda: provider_of(project, terminal, PATIENCE_SECONDS),
+        terminal.progress,
+    )
+    log = local_log(path)
     if target.open and not follow:
-        source, data = follower.whole(data)
-    if not data and not follow and not path.exists():
+        log = follower.whole(log)
+    if not log.data and not follow and not path.exists():
         raise NotFound(f"nothing of the log of {target.run} is here", hint="podctl status")
-    shown = last_lines(data, tail)
+    shown = last_lines(log.data, tail)
     if terminal.json:
-        whole = CleanStream()
-        text = whole.feed(shown) + whole.finish()
-        document = {"run": target.run, "source": source, "size": len(data), "text": text}
-        terminal.emit_json("podctl/logs/1", document)
-        return
-    stream = CleanStream()
+        _emit(terminal, target, log, shown)
+        return ConnectionLost.exit_code if log.silent else 0
+    stream = CleanStream(terminal.redact)
     terminal.data(stream.feed(shown), end="")
     if follow and target.open:
-        for part in follower.follow(len(data)):
+        for part in follower.follow(len(log.data)):
             terminal.data(stream.feed(part), end="")
     rest = stream.finish()
     if rest:
@@ -51,4 +65,26 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
     if not target.open:
         terminal.say(f"{target.run} ended: {target.outcome} (the copy kept here)")
     elif not follow:
-        terminal.say(f"{target.run}: {source}")
+        terminal.say(_source(target, log))
+    return ConnectionLost.exit_code if log.silent else 0
+
+
+def _emit(terminal: Terminal, target: Target, log: Log, shown: bytes) -> None:
+    whole = CleanStream(terminal.redact)
+    document = {
+        "run": target.run,
+        "source": log.source,
+        "at": log.at,
+        "age_seconds": None if log.at is None else round(time.time() - log.at, 1),
+        "why": log.why,
+        "size": len(log.data),
+        "text": whole.feed(shown) + whole.finish(),
+    }
+    terminal.emit_json("podctl/logs/1", document)
+
+
+def _source(target: Target, log: Log) -> str:
+    """Where this is from and how old it is; nothing of whether the job still runs."""
+    age = "" if log.at is None else f", {words.age(time.time() - log.at)} old"
+    why = f"; {log.why}" if log.why else ""
+    return f"{target.run}: {log.source}{age}{why}"

@@ -43,7 +43,7 @@ def yes_option(help_text: str) -> Callable[[F], F]:
 def provider_of(
     project: Project, terminal: Terminal, patience_seconds: float | None = None
 ) -> Provider:
-    """The project's provider; its key is never shown from here on."""
+    """The project's provider; the account's key and the jobs' secrets are hidden from now on."""
     from controller.cloud import access_of, open_provider
 
     terminal.redact.add(access_of(project).api_key.reveal())

@@ -12,6 +12,7 @@ import click
 from controller.cli.options import project_here, provider_of
 from controller.errors import NotFound
 from controller.project import Project
+from controller.secret import for_children
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def command(terminal: Terminal, name: str | None, print_: bool) -> None:
             hint=f"podctl exec {target.stage} -- sh -c '…'",
         )
     terminal.say(f"{target.run} on {pod.id}; the job does not mind when you leave")
-    os.execv(program, argv)  # noqa: S606 - an argv list, no shell
+    os.execve(program, argv, for_children())  # noqa: S606 - an argv list, no shell
 
 
 def _write_config(project: Project, target: Target, endpoint: Endpoint) -> Path:

@@ -9,52 +9,74 @@ import click
 
 from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
-from controller.errors import ConnectionLost, PodctlError
+from controller.errors import ConnectionLost
+from controller.project import Project
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
+    import sqlite3
+
+    from controller.inquiry import Silence
     from controller.overview import Line, Overview
 
 PATIENCE_SECONDS = 5.0  # what is not answered by then is unknown
 
 
 @click.command("status")
+@click.argument("name", metavar="[STAGE|RUN]", required=False)
 @click.option("--cached", is_flag=True, help="Only what is written here; ask nobody.")
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, cached: bool) -> int:
-    """Show stages, runs and pods, each with its source and age.
+def command(terminal: Terminal, name: str | None, cached: bool) -> int:
+    """Show stages, runs and pods, or those of one stage, each with its source and age.
 
-    Ends with 8 when the state of something that may run or bill is unknown.
+    A state is what was said of it within the last minute, else `unknown`. Ends with 0 when every
+    state is known, whatever it is, and with 8 when that of something that may run or bill is not.
     """
-    from controller.overview import read_overview, with_stages
+    from controller.inquiry import Silence, ask
     from state.database import open_database
 
     project = project_here()
     project.prepare()
     connection = open_database(project.database)
-    overview = read_overview(project, connection, time.time())
-    failures: tuple[str, ...] = ()
-    if not cached:
-        if overview.pods or any(run.open for run in overview.runs):
-            from controller.inquiry import ask
-
-            try:
-                provider = provider_of(project, terminal, PATIENCE_SECONDS)
-                failures = ask(project, provider, connection, overview)
-            except PodctlError as error:
-                failures = (f"{error.what} {error.cause}".strip(),)
-            overview = read_overview(project, connection, time.time())
-        overview = with_stages(overview, project)
-    connection.close()
-    lost = overview.unknown or bool(failures)
+    try:
+        silence = Silence()
+        overview = _look(project, connection, name, silence, cached=True)
+        if not cached:
+            if overview.pods or any(run.open for run in overview.runs):
+                silence = ask(
+                    project,
+                    lambda: provider_of(project, terminal, PATIENCE_SECONDS),
+                    connection,
+                    overview,
+                )
+            overview = _look(project, connection, name, silence, cached=False)
+    finally:
+        connection.close()
     if terminal.json:
-        _emit(terminal, overview, failures, cached)
+        _emit(terminal, overview, silence.reasons, cached)
     else:
         _show(terminal, overview)
-        for failure in failures:
-            terminal.warn(failure)
-    return ConnectionLost.exit_code if lost else 0
+        for reason in silence.reasons:
+            terminal.warn(reason)
+    return ConnectionLost.exit_code if overview.unknown or silence.reasons else 0
+
+
+def _look(
+    project: Project,
+    connection: sqlite3.Connection,
+    name: str | None,
+    silence: Silence,
+    *,
+    cached: bool,
+) -> Overview:
+    """What is known now; `cached`: without the stages that nothing was done for yet."""
+    from controller.overview import of_stage, read_overview, with_stages
+
+    found = read_overview(project, connection, time.time(), silence.subjects)
+    if not cached or name:
+        found = with_stages(found, project)
+    return of_stage(found, name) if name else found
 
 
 def _emit(terminal: Terminal, overview: Overview, failures: tuple[str, ...], cached: bool) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 from controller.errors import Refused, UsageError
+from controller.keyfile import read_key
 from controller.providers import Provider
 from controller.providers.retry import Retrying
 from controller.secret import Secret
@@ -29,7 +29,6 @@ from controller.secret import Secret
 DEFAULT_BASE_URL = "https://api.runpod.io"
 EMULATOR_KEY = "rpa_emulator"
 EMULATOR_FILE = "emulator.json"  # in .podctl, written by `podctl emulator`
-MAX_BYTES = 64 * 1024  # of a key file
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _account_key(settings: Settings) -> Secret:
     if key := settings.environ.get("RUNPOD_API_KEY", "").strip():
         return Secret(key)
     if path := settings.environ.get("RUNPOD_API_KEY_FILE", ""):
-        return _key_of_file(Path(path).expanduser())
+        return read_key(Path(path).expanduser())
     path_of_sdk = settings.home / ".runpod" / "config.toml"
     if key := _key_of_sdk(path_of_sdk):
         return Secret(key)
@@ -95,29 +94,6 @@ def _account_key(settings: Settings) -> Secret:
         cause="RUNPOD_API_KEY and RUNPOD_API_KEY_FILE are not set, and no api_key is in this file",
         hint="export RUNPOD_API_KEY=…, or `runpod config`; keys are made under Settings > API Keys",
     )
-
-
-def _key_of_file(path: Path) -> Secret:
-    """The file's only word. The file must be a regular one, ours, and closed to others."""
-    try:
-        with path.open("rb") as file:
-            info = os.fstat(file.fileno())
-            raw = file.read(MAX_BYTES)
-    except OSError as error:
-        raise Refused(
-            "the key file cannot be read", where=str(path), cause=str(error), hint="mend the path"
-        ) from error
-    if not stat.S_ISREG(info.st_mode) or info.st_mode & 0o077 or info.st_uid != os.geteuid():
-        raise Refused(
-            "the key file is not private",
-            where=str(path),
-            cause=f"mode {stat.S_IMODE(info.st_mode):04o}, owner {info.st_uid}",
-            hint=f"chmod 600 {path}",
-        )
-    key = raw.decode("utf-8", "replace").strip()
-    if not key or len(key.split()) != 1:
-        raise Refused("the key file does not hold one key", where=str(path))
-    return Secret(key)
 
 
 def _key_of_sdk(path: Path) -> str:

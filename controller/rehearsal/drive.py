@@ -17,6 +17,7 @@ from controller.rehearsal import sizes
 from controller.rehearsal.earlier import SOURCES
 from controller.rehearsal.scratch import Scratch
 from controller.rehearsal.stagecraft import Cloud, JobFiles
+from controller.secret import for_children
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.05  # between looks at the pod's files
@@ -51,13 +52,12 @@ class Drive:
         self._stage, self._deadline = stage, deadline
         self.run = f"{stage}-0001"
         self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("RUNPOD_")
+            name: value for name, value in for_children().items() if not name.startswith("RUNPOD_")
         } | {
             "PODCTL_EMULATOR_URL": cloud.base_url,
             "PYTHONPATH": str(SOURCES),
             "NO_COLOR": "1",
         }
-        self._environment.pop("PODCTL_EMULATOR_KEY", None)
 
     def start(self, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """`podctl run` in the background, in a session of its own."""

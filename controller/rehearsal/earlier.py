@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from controller.errors import PodctlError
 from controller.project import Project
 from controller.rehearsal import sizes
 from controller.rehearsal.scratch import Scratch
+from controller.secret import for_children
 from controller.stages import maker_of
 from jobs.stage import Stage
 from remote import contract
@@ -85,7 +85,7 @@ class Earlier:
         self.tell(f"making what {maker.name} would have left, small")
         parameters = self.scratch.parameters
         parameters.write_text(json.dumps(dict(sizes.parameters(maker))))
-        environment = os.environ | {
+        environment = for_children() | {
             contract.ENV_PARAMETERS: str(parameters),
             "PYTHONPATH": str(SOURCES),
         }

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 from controller import order, snapshot
 from controller.errors import Busy, NotFound, PodctlError, UsageError
+from controller.job_secrets import absent
 from controller.overview import rental_of
 from controller.project import Project
 from controller.prospect import shape_of
@@ -26,6 +27,7 @@ from controller.rental import Rental
 from jobs.stage import Stage
 
 TRAINING = ("torch", "transformers", "trl", "peft")
+PLACEHOLDER = "no-value-in-a-rehearsal"
 SLACK_SECONDS = 120.0  # beside the job's own time: boots, uploads, pulls
 AFTERWARDS = ("upload", "environment", "start", "save", "kill", "resume", "job", "pull",
               "outputs", "verify", "criteria", "shutdown")  # fmt: skip
@@ -110,11 +112,16 @@ class Rehearsal:
             return Line("secrets", FAIL, _whole(error), error.hint)
         except PodctlError:
             return Line("secrets", SKIP, "the inputs cannot be read")
-        absent = [name for name in self.stage.secrets if not os.environ.get(name)]
-        if absent:
-            text = f"the job is to have {', '.join(absent)}, which is not set here"
-            return Line("secrets", FAIL, text, f"export {absent[0]}=…")
+        lacking = absent(self.stage)
+        if lacking:
+            text = f"the job is to have {', '.join(lacking)}, which is not set here"
+            return Line("secrets", FAIL, text, f"export {lacking[0]}=…")
         return Line("secrets", PASS, "nothing that would be sent looks like a key")
+
+    def _given(self) -> dict[str, str]:
+        """The job's secrets as this process has them; another text for what is not set here."""
+        here = {name: os.environ[name] for name in self.stage.secrets if name in os.environ}
+        return dict.fromkeys(absent(self.stage), PLACEHOLDER) | here
 
     def _hardware(self, sky: Cloud) -> Line:
         """The stage as it is, against the embedded cloud's price list."""
@@ -137,8 +144,7 @@ class Rehearsal:
     def _run(self, scratch: Scratch, sky: Cloud) -> Iterator[Line]:
         deadline = time.monotonic() + self.minutes * 60 + SLACK_SECONDS
         drive = Drive(scratch, sky, self.stage.name, deadline)
-        absent = [name for name in self.stage.secrets if not os.environ.get(name)]
-        process = drive.start(dict.fromkeys(absent, "rehearsal"))
+        process = drive.start(self._given())
         try:
             self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.said}")
             kill = drive.interrupt(process)

@@ -115,7 +115,7 @@ def launch(spec: ContainerSpec) -> subprocess.Popen[bytes]:
     if answer == "ok":
         return popen
     popen.kill()
-    popen.wait()
+    popen.wait(_START_SECONDS)
     complaints = (spec.root / "supervisor.log").read_text(errors="replace").strip()
     raise ContainerError(
         f"pod {spec.pod_id}: the container could not be made",

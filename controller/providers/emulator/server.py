@@ -19,6 +19,7 @@ from pathlib import Path
 
 from controller.errors import PodctlError, UsageError
 from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings
+from controller.secret import for_children
 
 READY = "ready.json"  # in the state folder: {"base_url", "pid"}
 START_SECONDS = 120.0  # it takes one on an idle machine
@@ -148,7 +149,7 @@ def start_process(
             # -P: a project may have folders that are called as our packages are.
             [sys.executable, "-P", "-m", "controller.providers.emulator",
              str(state_dir), json.dumps(options)],
-            env={**os.environ, "PODCTL_EMULATOR_KEY": api_key, "PYTHONPATH": _import_path()},
+            env={**for_children(), "PODCTL_EMULATOR_KEY": api_key, "PYTHONPATH": _import_path()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from controller.providers.emulator import image
 from controller.providers.emulator.containerspec import ContainerError
+from controller.secret import for_children
 
 _EMBEDDED = Path(__file__).with_name("ssh_embedded.py")
 _HOST_KEYS = ("ssh_host_ed25519_key", "ssh_host_ecdsa_key")
@@ -159,7 +160,9 @@ def _openssh_version() -> tuple[int, int]:
     client = shutil.which("ssh")
     if client is None:
         return (0, 0)
-    done = subprocess.run([client, "-V"], capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(
+        [client, "-V"], env=for_children(), capture_output=True, text=True, timeout=10, check=False
+    )
     found = re.search(r"OpenSSH_(\d+)\.(\d+)", done.stderr)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
