@@ -178,7 +178,7 @@ def provider_of(project, terminal, patience=None):
     thread.join(20)
     print("printed", KEY)
     if FAULT:
-        raise RuntimeError({{"Authorization": "Bearer " + KEY}}, KEY)
+        raise LookupError({{"Authorization": "Bearer " + KEY}}, KEY)
     return found
 
 ours, options.provider_of = options.provider_of, provider_of
