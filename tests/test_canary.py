@@ -15,7 +15,7 @@ import pytest
 
 from controller.cli.entry import run
 from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud, until
-from tests.laptop import CONFIG, Laptop
+from tests.laptop import Laptop
 
 # None has a prefix that would give it away, but for the Hub's token, which must have one.
 ACCOUNT = "Kanarie-account-0f9e8d7c6b5a4932"
@@ -143,9 +143,10 @@ def project(tmp_path: Path, cloud_of_ours: EmulatedCloud) -> Laptop:
         places[name] = str(path)
     laptop = Laptop(tmp_path / "project", cloud_of_ours, places)
     laptop.write()
-    config = CONFIG.format(boot_minutes=1, more="").replace('"emulator"', '"runpod"')
+    config = laptop.folder / "podctl.toml"
     declared = 'secrets = ["HF_TOKEN", "CANARY"]\ntitle = "Say hello"'
-    (laptop.folder / "podctl.toml").write_text(config.replace('title = "Say hello"', declared))
+    text = config.read_text().replace('"emulator"', '"runpod"')
+    config.write_text(text.replace('title = "Say hello"', declared))
     (laptop.folder / "job.sh").write_text(JOB)
     return laptop
 

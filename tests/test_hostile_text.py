@@ -21,7 +21,6 @@ from state.journal import Journal
 from state.ledger import Ledger
 from state.owner import acquire
 from state.sightings import Sightings
-from tests.laptop import CONFIG
 
 ATTACKS = (
     "\x1b[2J\x1b[H",  # CSI: wipe the screen
@@ -112,11 +111,25 @@ def test_row_74_no_line_of_talk_is_endless() -> None:
     assert f"and {2**20 - LONGEST} more characters" in err.getvalue()
 
 
+CONFIG = """
+[project]
+name = "haunted"
+provider = "emulator"
+
+[stages.hello]
+command = ["true"]
+outputs = ["out/**"]
+hours = 0.1
+max_hours = 0.1
+criteria = [{ kind = "opens", path = "out/a.json" }]
+"""
+
+
 @pytest.fixture
 def haunted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project whose every text from a pod is an attack."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "podctl.toml").write_text(CONFIG.format(boot_minutes=1, more=""))
+    (tmp_path / "podctl.toml").write_text(CONFIG)
     project, evil = Project(tmp_path), "".join(ATTACKS)
     project.prepare()
     with acquire(project.state_dir, "test") as owner:

@@ -97,6 +97,11 @@ def test_row_48_without_a_network_nothing_runs_and_nothing_is_done(
     assert working("status")["runs"][0]["state"] == "running"
     assert working("logs", "hello")["source"] == "pod"
     monkeypatch.setenv("PODCTL_EMULATOR_URL", NOWHERE)
+    copy = Project(laptop.folder).job_log("hello-0001")
+    copy.unlink(missing_ok=True)
+    assert "no answer" in working("logs", "hello", expect=8)["error"]["what"]
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(b"begin\n")
     seen = working("status", "hello-0001", expect=8)
     log = working("logs", "hello", expect=8)
     page = (laptop.folder / "STATUS.md").read_text()

@@ -49,6 +49,8 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
     if target.open and not follow:
         log = follower.whole(log)
     if not log.data and not follow and not path.exists():
+        if log.silent:
+            raise ConnectionLost(log.why, cause="no part of the log is here", hint="podctl status")
         raise NotFound(f"nothing of the log of {target.run} is here", hint="podctl status")
     shown = last_lines(log.data, tail)
     if terminal.json:
