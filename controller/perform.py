@@ -197,7 +197,7 @@ class Hands:
     def reckon(self, action: actions.Reckon) -> Outcome:
         run, stage = self._serving()
         try:
-            hours = self.reckoning.unbooked_hours(action.pod)
+            hours = self.reckoning.missed_hours(action.pod)
         except ProviderError as error:
             return self._bill_is_silent(error)
         rate = self.scene.rental().quoted_usd_per_hour

@@ -56,6 +56,11 @@ class Reckoning:
         # A bill without a trace of it is late, not a gift.
         return min(self.scene.clock.wall(), last.started_at + hours * 3600.0) if hours else None
 
+    def missed_hours(self, pod: str) -> float:
+        """Of a life that no interval has: none is missed where one is open, for it is that life."""
+        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
+        return 0.0 if any(one.kind == "compute" for one in rows) else self.unbooked_hours(pod)
+
     def unbooked_hours(self, pod: str) -> float:
         """Hours of compute on the provider's bill that no closed interval of the ledger has.
 

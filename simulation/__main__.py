@@ -23,11 +23,12 @@ from pathlib import Path
 
 from simulation.fate import Tally
 from simulation.history import World, play
-from simulation.mutants import MUTANTS
+from simulation.mutants import BIASES, MUTANTS
 from state.journal import Journal
 
 CORPUS = Path(__file__).with_name("corpus.txt")
 BATCH = 50  # histories handed to a worker at once
+NO_BIAS: frozenset[str] = frozenset()
 SHOWN = 20  # violations
 
 
@@ -71,7 +72,7 @@ def first_found(mutant: str, seeds: Iterable[int]) -> tuple[int, str] | None:
     """How many histories it takes to find a seeded bug, and what told; None: none of them does."""
     with MUTANTS[mutant]():
         for number, seed in enumerate(seeds, 1):
-            if violation := play(seed).violation:
+            if violation := play(seed, BIASES.get(mutant, NO_BIAS)).violation:
                 return number, violation
     return None
 

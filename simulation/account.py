@@ -24,6 +24,9 @@ from simulation.process import Process
 
 CALL = 0.6  # seconds of an ordinary call
 CREATE = 4.0
+# What becomes of a create that is not answered as it should be; the last two are unclear.
+FATES = ("capacity", "throttled", "unsent", "after", "lost", "before", "late")
+SLOW = ("before", "late")
 CLIENT_TIMEOUT = 120.0  # seconds, of a create
 T = TypeVar("T")
 
@@ -49,7 +52,7 @@ class SimulatedAccount:
     def create(self, spec: PodSpec) -> Pod:
         cloud, fate = self.cloud, self.cloud.fate
         if cloud.fails("create"):
-            match fate.one("capacity", "throttled", "unsent", "before", "after", "lost", "late"):
+            match fate.one(*(SLOW if "late" in fate.bias else FATES)):
                 case "capacity":
                     return self._no(ProviderError("no GPU", kind=Kind.CAPACITY))
                 case "throttled":
@@ -119,7 +122,7 @@ class SimulatedAccount:
 
     def terminate(self, pod_id: str) -> bool:
         def act(machine: Machine) -> None:
-            if self.cloud.fate.strikes(0.5):
+            if self.cloud.fate.strikes(0.5, "delete"):
                 return  # accepted, and forgotten: the listing still has it
             self.cloud.destroy(machine, by="order")
 

@@ -45,13 +45,13 @@ class Cloud:
     on_start: Callable[[Machine, Work], None] = lambda *_: None
     on_destroy: Callable[[Machine], None] = lambda *_: None
 
-    def fails(self, _what: str) -> bool:
+    def fails(self, what: str) -> bool:
         """Whether this call gets no useful answer: an outage, or bad luck."""
         if self.hub.now < self.outage_until and not self.fate.calm:
             return True
         if self.fate.strikes(0.02):
             self.outage_until = self.hub.now + self.fate.between(60.0, 3600.0)
-        return self.fate.strikes()
+        return self.fate.strikes(what=what)
 
     def check_start(self, machine: Machine, work: Work) -> None:
         self.on_start(machine, work)
@@ -89,7 +89,7 @@ class Cloud:
         fate = self.fate
         if fate.strikes(1.5):
             self.hub.after(fate.between(60.0, 7200.0), lambda: self._strike(machine))
-        if fate.strikes(2):
+        if fate.strikes(2, "hidden"):
             self.hub.after(fate.between(60.0, 7200.0), lambda: self._vanish_for_a_while(machine))
 
     def _strike(self, machine: Machine) -> None:

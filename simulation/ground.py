@@ -158,7 +158,7 @@ class Ground:
             self._keep(run, work.saved)
             if work.ended is None:
                 return {"rc": -1, "reason": "lost", "manifest_sha256": ""}
-            spoiled = self.cloud.fate.strikes()
+            spoiled = self.cloud.fate.strikes(what="pull")
             if spoiled and self.verifies:
                 raise ArtifactsNotSafe("a file is not what the manifest says")
             if not spoiled and self.cloud.fate.strikes(0.5):
@@ -173,7 +173,7 @@ class Ground:
         return self.files.checkpoint_at.get(run)
 
     def judge(self, run: str) -> dict[str, Any]:
-        good = "/criteria/" not in self.files.outputs[run]
+        good = "/criteria/" not in self.files.outputs.get(run, "")
         finding = {"status": "FAIL", "criterion": "it is good", "detail": "it is not"}
         return {"verdict": "PASS" if good else "FAIL", "findings": [] if good else [finding]}
 

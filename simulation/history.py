@@ -28,9 +28,9 @@ class History:
 class World:
     """Everything that one seed makes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, bias: frozenset[str] = frozenset()) -> None:
         self.hub = Hub()
-        self.fate = Fate(seed)
+        self.fate = Fate(seed, bias)
         self.cloud = Cloud(self.hub, self.fate)
         self.laptop = Laptop(self.cloud)
         self.watchman = Watchman(self.cloud, self.laptop)
@@ -40,6 +40,7 @@ class World:
         history = History(self.fate.seed, tally=self.fate.tally)
         self.hub.at(CALM_AT, self._calm)
         self.hub.process(self.user)
+        self.hub.at(CALM_AT + 20 * 3600.0, lambda: self.hub.process(self.tidy))
         if self.fate.two:
             self.hub.process(self.second_terminal)
         try:
@@ -68,13 +69,18 @@ class World:
             if outcome == "passed":
                 break
             self.hub.sleep(self.fate.between(30.0, 7200.0))
-            if number > 4 and outcome not in ("killed", "busy"):
+            patience = 0 if "stop" in self.fate.bias else 5
+            alive = outcome not in ("killed", "busy") or "stop" in self.fate.bias
+            if number >= patience and alive:
                 self._give_up(number)
                 if not self.laptop.open_leases():
                     return
-        while self.laptop.open_leases():  # what is parked is told at every command
-            self._give_up(number)
-            number += 1
+
+    def tidy(self) -> None:
+        """What is parked is told at every command; in the end somebody gives it up."""
+        while self.came_back and self.laptop.open_leases():
+            self._give_up(TRIES)
+            self.hub.sleep(60.0)
 
     def _give_up(self, number: int) -> None:
         abandon = number > 8
@@ -88,6 +94,6 @@ class World:
             self.laptop.podctl(self._process(), self.fate.random.choice((Office.run, Office.sync)))
 
 
-def play(seed: int) -> History:
+def play(seed: int, bias: frozenset[str] = frozenset()) -> History:
     """The history of `seed`; the same every time."""
-    return World(seed).live()
+    return World(seed, bias).live()
