@@ -124,6 +124,7 @@ def test_shortage_of_memory_halves_the_batch() -> None:
         halved(SftParameters(batch=1))
 
 
+@pytest.mark.xdist_group("training")  # where torch is imported anyway
 def test_short_memory_is_tried_once_more(tmp_path: Path) -> None:
     """Out of GPU memory: once more in smaller bites; a second time is an error that says what to
     lower."""

@@ -32,12 +32,15 @@ def fetch(source: str, pause: float = PAUSE) -> None:
     if Path(source).is_dir() or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
         return
     from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
 
+    # Its bases are the errors of whichever HTTP library this version of the client has.
+    broken = (OSError, ValueError, *HfHubHTTPError.__bases__)
     _check_writable(Path(constants.HF_HUB_CACHE))
     for number in range(1, TRIES + 1):
         try:
             snapshot_download(source, allow_patterns=list(FILES))
-        except Exception as error:  # of whichever HTTP library the hub's client has
+        except broken as error:
             if _is_final(error) or number == TRIES:
                 raise _unfetched(source, error) from error
             print(f"the download of {source} broke off, going on: {_first(error)}", flush=True)
