@@ -3,6 +3,8 @@
 # make check   the checks alone: lint, format, types, import rules
 # make secrets what looks like a secret in the repository, and is not known to be none (offline)
 # make audit   known weaknesses of what podctl and its jobs depend on (asks PyPI's advisories)
+# make simulate   whole histories in virtual time: SEEDS=100000 of them
+# make reliability   run every row of the fault matrix and write docs/reliability.md
 # make bench   the figures of docs/benchmarks.md
 # make rebuild-small   build the small base model again, and compare (some minutes)
 # make chaos   podctl killed at every commit and system call; hours: ARGS="--share 0.1" for a tenth
@@ -16,9 +18,10 @@ PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check
 BIN     = $(VENV)/bin
 JOBS   ?= 2
 ARGS   ?=
+SEEDS  ?= 2000
 BENCH  ?= start overhead tail transfer ledger
 
-.PHONY: setup demo test check bench chaos rebuild-small clean system
+.PHONY: setup demo test check bench simulate chaos reliability rebuild-small clean system
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.dev
@@ -55,6 +58,12 @@ rebuild-small: $(VENV)/.demo
 	@rm -rf build/small && mkdir -p build
 	$(BIN)/python -m remote.stages.small.build --out build/small
 	$(BIN)/python -m remote.stages.small.alike build/small
+
+simulate: $(VENV)/.dev
+	@$(BIN)/python -m simulation --seeds $(SEEDS) $(ARGS)
+
+reliability: $(VENV)/.dev
+	@$(BIN)/python -m tests.reliability_page
 
 chaos: $(VENV)/.dev
 	@$(BIN)/python -m chaos.sweep $(ARGS)
