@@ -8,6 +8,7 @@ from controller.providers import Pod
 from controller.scene import Scene
 
 BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
+BILL_TRIES = 30  # counted, not timed: a clock that slept has tried nothing
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,9 @@ class Reckoning:
     scene: Scene
 
     def ask_later(self) -> None:
-        """The bill did not come: it is asked for again, for as long as we bear its silence."""
-        memory, now = self.scene.memory, self.scene.clock.now()
-        memory.bill_silent_since = memory.bill_silent_since or now
-        memory.bill_retry_at = now + BILL_PAUSE
+        """The bill did not come: it is asked for again, so many times."""
+        self.scene.memory.bill_silences += 1
+        self.scene.memory.bill_retry_at = self.scene.clock.now() + BILL_PAUSE
 
     def start_of(self, pod: Pod) -> float:
         """The provider's word for it, unless that is about a life that was paid already."""
@@ -66,15 +66,14 @@ class Reckoning:
 
         0 also when the bill has been silent for too long. Raises ProviderError until then.
         """
-        memory, now = self.scene.memory, self.scene.clock.now()
+        memory = self.scene.memory
         rows = self.scene.ledger.intervals(pod_id=pod)
         compute = [one for one in rows if one.kind == "compute" and one.usd_per_hour > 0]
-        silent = now - (memory.bill_silent_since or now)
-        if not compute or silent > self.scene.policy.blind:
+        if not compute or memory.bill_silences >= BILL_TRIES:
             return 0.0
         wall = self.scene.clock.wall()
         records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
-        memory.bill_silent_since = None
+        memory.bill_silences = 0
         billed = sum(one.compute_usd for one in records if one.pod_id == pod)
         booked = sum(
             one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open

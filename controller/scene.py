@@ -37,7 +37,7 @@ class Memory:
     stopped_elsewhere: set[str] = field(default_factory=set)  # pods that somebody else stopped
     ran: set[str] = field(default_factory=set)  # pods that this process saw running
     alive: dict[str, float] = field(default_factory=dict)  # pod → Unix time last seen to bill
-    bill_silent_since: float | None = None
+    bill_silences: int = 0  # times in a row that the bill did not come
     bill_retry_at: float = 0.0
     alive_at: float | None = None  # Unix time at which a job was last seen running
     rental: Rental | None = None  # the journal up to `folded`

@@ -30,7 +30,7 @@ from state.schema import MIGRATIONS
 from state.sightings import Sightings
 
 # Waits are long, so that a history of hours is some hundred looks; what is decided is the same.
-POLICY = Policy(poll=450.0, poll_boot=45.0)
+POLICY = Policy(poll=900.0, poll_boot=75.0)
 NAMES = ("stage1a", "stage1b")
 
 

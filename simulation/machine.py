@@ -155,6 +155,10 @@ class Machine:
         work.start = max(work.saved, work.resume)
         self.lease = work
         attempt = work.attempt
+
+        def alive() -> bool:  # it may have been stopped, or begun anew
+            return work.attempt == attempt and work.began is not None
+
         seconds = {
             "stalls": 3600.0 if work.attempt == 1 else work.need - work.start,
             "hangs": work.budget,
@@ -162,7 +166,7 @@ class Machine:
         seconds = 20.0 if self.unfit else seconds
         self._soon(
             min(max(0.0, seconds), work.budget),
-            lambda: self._finish(work) if work.attempt == attempt else None,
+            lambda: self._finish(work) if alive() else None,
         )
         self._watch()
 
