@@ -132,7 +132,12 @@ class Watchman:
             raise Violation(f"I3: {machine.id}: ledger ${booked:.4f}, bill ${billed:.4f}")
 
     def _found_on_the_bill(self, machine: Machine) -> bool:
-        """A pod that was born and died while nobody could see it: `podctl run` warns of it."""
+        """A pod that was born and died while nobody could see it: `podctl run` warns of it.
+
+        What was ended by our own order was seen, and has no such excuse.
+        """
+        if machine.stopped_by == "order":
+            return False
         journal, now = Journal(self.laptop.database), EPOCH + self.cloud.hub.now
         windows = unclear_creates(journal, now)
         strange = unknown(self.cloud.records(), {}, (), windows)
