@@ -8,19 +8,13 @@ import os
 import signal
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from controller.bring import bring
 from controller.declared import undeclared
-from controller.errors import ArtifactsNotSafe
 from controller.job_log import masked
-from controller.observed import Contact
-from controller.project import Project
 from controller.secret import Secret
-from remote.contract import Exit, Status
 from tests.emulated_cloud import until
 from tests.laptop import Laptop
 
@@ -255,27 +249,7 @@ def _smuggle(run: Path, path: str, text: str) -> None:
     record["manifest_sha256"] = hashlib.sha256(raw).hexdigest()
     (run / "exit.json").write_text(json.dumps(record))
 
-
-class Tampered:
-    """An agent whose manifest is not the one that the job's exit record names."""
-
-    def log(self, run: str, offset: int) -> tuple[int, bytes]:
-        return offset, b""
-
     def document(self, run: str, name: str) -> bytes:
         files = [{"path": "out/evil", "size": 0, "sha256": hashlib.sha256().hexdigest()}]
         found = {"schema": 1, "run": run, "attempt": 1, "final": True, "files": files}
         return json.dumps(found).encode() if name == "manifest.json" else b""
-
-
-def test_row_69_a_manifest_that_changed_after_the_end_is_refused(tmp_path: Path) -> None:
-    """The exit record names the manifest's hash: another manifest is not even read, nothing of it
-    comes here, and the pod is kept."""
-    ended = Exit("r", 1, 0, "exited", "", hashlib.sha256(b"the true one").hexdigest(), 0, 1.0, 2.0)
-    contact = Contact(True, Status("r", "ended", "b", 1, exit=ended))
-    scene = SimpleNamespace(project=Project(tmp_path), secrets=lambda run: ())
-    with pytest.raises(ArtifactsNotSafe, match="not the one that its exit record names"):
-        bring(scene, Tampered(), "r", contact)  # type: ignore[arg-type]
-
-    assert not list(tmp_path.rglob("*evil*"))
-    assert not list(tmp_path.rglob("manifest.json"))
