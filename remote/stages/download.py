@@ -35,7 +35,7 @@ def fetch(source: str, pause: float = PAUSE) -> None:
     from huggingface_hub.errors import HfHubHTTPError
 
     # Its bases are the errors of whichever HTTP library this version of the client has.
-    broken: tuple[type[BaseException], ...] = (OSError, ValueError, *HfHubHTTPError.__bases__)
+    broken: tuple[type[Exception], ...] = (OSError, ValueError, *HfHubHTTPError.__bases__)
     _check_writable(Path(constants.HF_HUB_CACHE))
     for number in range(1, TRIES + 1):
         try:
