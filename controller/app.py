@@ -92,6 +92,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> None:
             wish = {"disposal": _disposal(project, options), "abandon": options.abandon}
             office.journal.note(lease.id, Step.STOP, wish)
             office.drive(lease, RunOptions(options.terminal, yes=options.yes), ending=True)
+            office.check_ended(lease, str(wish["disposal"]))
 
 
 def _disposal(project: Project, options: StopOptions) -> str:

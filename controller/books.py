@@ -101,9 +101,9 @@ class LeaseBooks:
             self.ledger.attribute(data["pod"], action.run, data["stage"], data["at"])
 
     def _open(self, data: dict[str, Any]) -> None:
-        rates = {
-            "compute": data["usd_per_hour"],
+        rates = {  # compute last: by it a pod counts as booked
             "disk": running_disk_rate(data["disk_gb"], data["volume_gb"]),
+            "compute": data["usd_per_hour"],
         }
         for kind, rate in rates.items():
             self.ledger.open_interval(

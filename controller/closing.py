@@ -8,6 +8,7 @@ from controller.actions import (
     ConfirmGone,
     ConfirmParked,
     Done,
+    Leave,
     Reckon,
     Resumed,
     StopPod,
@@ -17,7 +18,7 @@ from controller.actions import (
 from controller.observed import Observed
 from controller.policy import Policy
 from controller.providers import PodStatus
-from controller.rental import RunFacts
+from controller.rental import NOTHING_LEFT, RunFacts
 from controller.renting import blind_wait, end_stray
 
 
@@ -32,9 +33,7 @@ def close(seen: Observed, policy: Policy) -> Action:
             return Terminate(rental.pod, "the lease is over")
         if disposal == "keep":
             return Done("kept")
-        if rental.parked:
-            return Done("parked")
-        return _park(seen, policy, rental.pod)
+        return _gone_while_parked(seen, policy) or _park(seen, policy, rental.pod)
     if not rental.nonces:
         return Close(_outcome(seen))
     return _sweep(seen, policy)
@@ -43,7 +42,7 @@ def close(seen: Observed, policy: Policy) -> Action:
 def reckon(seen: Observed, pod: str) -> Action | None:
     """Where the books and the provider differ on whether the pod runs, the books follow."""
     rental = seen.rental
-    if seen.runs_unbooked:
+    if seen.runs_unbooked or (rental.parked and seen.runs):
         return Resumed(pod)
     if seen.stopped_unbooked:
         return bill_wait(seen) or ConfirmParked(pod)
@@ -78,7 +77,24 @@ def _disposal(seen: Observed, policy: Policy) -> str:
 
 def _left_something(run: RunFacts) -> bool:
     """Whether anything of the run can be on the pod at all."""
-    return run.started and run.outcome != "pod-lost"
+    return run.started and run.outcome not in NOTHING_LEFT
+
+
+def _gone_while_parked(seen: Observed, policy: Policy) -> Action | None:
+    """A parked pod is done with; one that is gone, by whoever's hand, costs no more."""
+    rental = seen.rental
+    if not rental.parked or rental.pod is None:
+        return None
+    if seen.listing is None or seen.missing_since is None:
+        return Done("parked")
+    return _missing(seen, policy, rental.pod)
+
+
+def _missing(seen: Observed, policy: Policy, pod_id: str) -> Action:
+    since = seen.missing_since if seen.missing_since is not None else seen.now
+    if seen.now - since >= policy.settle:
+        return bill_wait(seen) or ConfirmGone(pod_id)
+    return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
 
 
 def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
@@ -90,10 +106,17 @@ def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
     pod = seen.listing.get(pod_id)
     if pod is not None and pod.status is PodStatus.EXITED:
         return ConfirmParked(pod_id)
-    if pod is None and seen.missing_since is not None:
-        if seen.now - seen.missing_since >= policy.settle:
-            return bill_wait(seen) or ConfirmGone(pod_id)
-        return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
+    if pod is None or pod.status is PodStatus.TERMINATED:
+        return _missing(seen, policy, pod_id)
+    if pod.status is PodStatus.ERROR and not seen.rental.unpulled:
+        return Terminate(pod_id, "it cannot be parked: the provider reports ERROR")
+    since = seen.parking_since if seen.parking_since is not None else seen.now
+    if seen.now - since > policy.lost:
+        return Leave(
+            "connection-lost",
+            f"Pod {pod_id} does not stop: the provider reports {pod.status}, and it may bill.",
+            "podctl stop tries again; the provider's console stops it by hand",
+        )
     if seen.now - asked >= policy.ask_again:
         return StopPod(pod_id, "still running")
     return Wait(policy.poll_boot, "for the pod to stop")

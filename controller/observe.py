@@ -13,6 +13,7 @@ from controller.sighted import pod_sighting
 from controller.site import Site
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers
+SETTLED = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
 OFFERS_EVERY = 60.0  # seconds for which a quote is good
 
 
@@ -43,6 +44,8 @@ class Eyes:
         unarmed = bool(contact and contact.reached and not (contact.guard and contact.guard.armed))
         mute = bool(contact and contact.reached and contact.status is None)
         alive = pod is not None and pod.status is not PodStatus.EXITED
+        booting = pod is not None and pod.status not in SETTLED and endpoint_of(pod) is None
+        parking = rental.current is None and rental.pod is not None and not rental.parked
         return Observed(
             rental=rental,
             now=now,
@@ -51,6 +54,9 @@ class Eyes:
             contact=contact,
             probing_since=memory.hold("probing", unclear, now),
             pod_since=memory.hold(f"alive {rental.pod}", alive, now),
+            booting_since=memory.hold(f"booting {rental.pod}", booting, now),
+            owing_since=memory.hold("owing", bool(rental.debts), now),
+            parking_since=memory.hold("parking", parking, now),
             silent_since=memory.hold("silent", silent and endpoint_of(pod) is not None, now),
             mute_since=memory.hold("mute", mute, now),
             missing_since=memory.hold(f"missing {rental.pod}", absent, now),
@@ -59,9 +65,10 @@ class Eyes:
             asked=dict(memory.asked),
             listed=frozenset(memory.listed),
             throttled_until=memory.throttled_until,
-            start_failures=memory.start_failures,
+            start_failures=dict(memory.start_failures),
+            failures=dict(memory.failures),
             pull_failures=memory.pull_failures,
-            pull_retry_at=memory.pull_retry_at,
+            retry_at=memory.retry_at,
             bill_retry_at=memory.bill_retry_at,
             wall=self.scene.clock.wall(),
             ready_pulled=memory.ready_pulled,
@@ -69,6 +76,7 @@ class Eyes:
             spent_usd=self._spent(),
             stopped_elsewhere=frozenset(memory.stopped_elsewhere),
             refused=memory.refused,
+            order_refused=memory.order_refused,
             cap_usd=self.scene.cap_usd,
         )
 
@@ -110,7 +118,11 @@ class Eyes:
         self._listing = Listing(now, pods)
         self.scene.memory.listed.update(pod.id for pod in pods)
         self.scene.memory.alive = {pod.id: wall for pod in pods if pod.status in ALIVE}
+        self.scene.memory.alive_before.update(self.scene.memory.alive)
         self.scene.memory.ran.update(self.scene.memory.alive)
+        for pod_id in self.scene.memory.resumed & self.scene.memory.alive.keys():
+            self.scene.memory.resumed.discard(pod_id)  # our order was carried out: what comes
+            self.scene.memory.asked.pop(pod_id, None)  # next is not its doing
         for pod in pods:
             if pod.id == rental.pod:
                 self.scene.sightings.see(f"pod:{pod.id}", "provider", pod_sighting(pod))

@@ -36,6 +36,14 @@ class Contact:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What went wrong so many times in a row, and how the last time."""
+
+    times: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Observed:
     """One look at the world. Times but `wall` are seconds of a clock that counts sleep."""
 
@@ -46,7 +54,10 @@ class Observed:
     contact: Contact | None = None  # None: not tried
     # Since when, as far as this process knows:
     probing_since: float | None = None  # entered the probe of an unanswered create
-    pod_since: float | None = None  # first saw the present pod alive
+    pod_since: float | None = None  # the present pod runs, or is about to
+    booting_since: float | None = None  # the present pod is alive and not ready
+    owing_since: float | None = None  # a pod that was told to go is not confirmed gone
+    parking_since: float | None = None  # every run has its outcome, and the pod is not parked
     silent_since: float | None = None  # SSH has not answered
     mute_since: float | None = None  # sshd answers, the agent does not
     missing_since: float | None = None  # the pod is in no listing
@@ -55,9 +66,11 @@ class Observed:
     asked: Mapping[str, float] = field(default_factory=dict)  # pod → last terminate or stop
     listed: frozenset[str] = frozenset()  # pods that a listing showed to this process
     throttled_until: float = 0.0
-    start_failures: int = 0  # starts of the present pod that were refused, to this process
-    pull_failures: int = 0  # of this process: another start begins to count anew
-    pull_retry_at: float = 0.0
+    # Of this process; the next one begins to count anew:
+    start_failures: Mapping[str, int] = field(default_factory=dict)  # pod → starts refused
+    failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start → in a row
+    pull_failures: int = 0
+    retry_at: float = 0.0  # of an upload, a start or a pull
     bill_retry_at: float = 0.0
     wall: float = 0.0  # Unix seconds
     ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
@@ -65,6 +78,7 @@ class Observed:
     spent_usd: float = 0.0  # by this lease
     stopped_elsewhere: frozenset[str] = frozenset()  # pods stopped under this process by others
     refused: str | None = None  # the provider says no for good: key or account
+    order_refused: str | None = None  # the same to an order alone, as to a restricted key
     cap_usd: float | None = None  # at which the job is checkpointed and stopped
 
     @property
@@ -75,10 +89,14 @@ class Observed:
         return self.listing.get(self.rental.pod)
 
     @property
+    def runs(self) -> bool:
+        """Whether the present pod's compute bills, by the newest listing."""
+        return self.pod is not None and self.pod.status in ALIVE
+
+    @property
     def runs_unbooked(self) -> bool:
-        """Whether the present pod's compute bills and the ledger does not know."""
-        pod = self.pod
-        return pod is not None and pod.status in ALIVE and pod.id not in self.booked
+        """Whether it does, and the ledger does not know."""
+        return self.runs and self.rental.pod not in self.booked
 
     @property
     def stopped_unbooked(self) -> bool:

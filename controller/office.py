@@ -17,7 +17,7 @@ from controller.clock import Clock
 from controller.cloud import base_url, open_provider
 from controller.cost import Budget
 from controller.drill import Witness
-from controller.errors import Busy, PodctlError, Refused
+from controller.errors import ArtifactsNotSafe, Busy, PodctlError, Refused
 from controller.fieldwork import Fieldwork
 from controller.forecast import Quote, check_budget, quote
 from controller.guard_args import bootstrap
@@ -130,7 +130,7 @@ class Office:
                     for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
                 )
                 self.desk.terminal.say(
-                    f"pod {rental.pod} of {rental.runs[0].run} is still there: ${24 * rate:.2f} "
+                    f"pod {rental.pod} of {rental.runs[0].run} is parked: ${24 * rate:.2f} "
                     f"a day; podctl stop {rental.runs[0].run} --terminate ends it"
                 )
 
@@ -214,6 +214,18 @@ class Office:
         if not ending:
             raise_unless_passed(shop)
 
+    def check_ended(self, lease: Lease, wish: str) -> None:
+        """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
+        rental = self._rental(lease)
+        if wish != "terminate" or rental.pod is None or rental.closed:
+            return
+        raise ArtifactsNotSafe(
+            f"pod {rental.pod} is kept: what {', '.join(rental.unpulled)} wrote is only there",
+            where=f"lease {lease.id}",
+            cause="not every artifact could be brought here and verified",
+            hint="podctl sync tries again; podctl stop --terminate --abandon REASON gives it up",
+        )
+
     def _workshop(self, lease: Lease, options: RunOptions, clock: Clock, view: View) -> Workshop:
         runs = self.journal.runs(lease=lease.id)
         specs = {run.id: unpinned(run.spec) for run in runs}
@@ -259,7 +271,7 @@ class Office:
             spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
         )
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
-            return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0)
+            return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0, bill_lag=0.0)
         return policy
 
 

@@ -19,7 +19,7 @@ from controller.site import Site
 
 UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
-PULL_PAUSE = 5.0  # seconds before an incomplete pull is tried again
+RETRY_PAUSE = 5.0  # seconds before a failed upload, start or pull is tried again
 GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
 GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
 UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
@@ -147,8 +147,11 @@ class Hands:
     def start_pod(self, action: actions.StartPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.start)
         if outcome.phase == "fail":
-            self.scene.memory.start_failures += 1
+            failures = self.scene.memory.start_failures
+            failures[action.pod] = failures.get(action.pod, 0) + 1
             return outcome
+        self.scene.memory.start_failures.pop(action.pod, None)
+        self.scene.memory.resumed.add(action.pod)
         self.site.drop()
         pod = self._fresh(action.pod)
         # By the provider where it tells; our own clock may have slept since the order.
@@ -170,9 +173,10 @@ class Hands:
         """Terminate, stop or start; a refusal of the account itself ends the drive."""
         try:
             outcome = Outcome(data={"unknown": verb(pod) is False})  # 404, to a terminate
+            self.scene.memory.order_refused = None
         except ProviderError as error:
             if error.kind is Kind.REFUSED:
-                self.scene.memory.refused = f"{error.what} {error.cause}".strip()
+                self.scene.memory.order_refused = f"{error.what} {error.cause}".strip()
             outcome = Outcome("fail", {"why": error.what, "kind": str(error.kind)})
         self.scene.memory.asked[pod] = self.scene.clock.now()
         return outcome
@@ -197,7 +201,7 @@ class Hands:
     def reckon(self, action: actions.Reckon) -> Outcome:
         run, stage = self._serving()
         try:
-            hours = self.reckoning.missed_hours(action.pod)
+            hours = self.reckoning.missed_hours(action.pod, action.since)
         except ProviderError as error:
             return self._bill_is_silent(error)
         rate = self.scene.rental().quoted_usd_per_hour
@@ -237,19 +241,30 @@ class Hands:
     def upload(self, action: actions.Upload) -> Outcome:
         pod = self._present()
         try:
-            return Outcome(data=self.site.upload(action.run) | {"pod": pod})
+            found = self.site.upload(action.run) | {"pod": pod}
         except ConnectionLost as error:
+            self._again("upload", error)
             return Outcome("fail", {"why": error.what, "fatal": False})
         except PodctlError as error:
             return Outcome("fail", {"why": _explained(error), "fatal": True})
+        self.scene.memory.failures.pop("upload", None)
+        return Outcome(data=found)
 
     def start_job(self, action: actions.StartJob) -> Outcome:
         stage, pod, at = self.scene.stages[action.run], self._present(), self.scene.clock.wall()
         try:
             attempt = self.site.start(action.run, again=action.again)
         except PodctlError as error:
+            self._again("start", error)
             return Outcome("fail", {"why": _explained(error)})
+        self.scene.memory.failures.pop("start", None)
         return Outcome(data={"pod": pod, "stage": stage.name, "attempt": attempt, "at": at})
+
+    def _again(self, what: str, error: PodctlError) -> None:
+        """Not at once: what failed a moment ago fails again."""
+        why, now = _explained(error), self.scene.clock.now()
+        self.scene.memory.fail(what, why, now + RETRY_PAUSE)
+        self.scene.tell(f"the {what} failed: {why}")
 
     def disqualify(self, _: actions.Disqualify) -> Outcome:
         return Outcome()
@@ -300,7 +315,7 @@ class Hands:
             return Outcome(data=self.site.pull(action.run, self._seen.contact))
         except PodctlError as error:
             self.scene.memory.pull_failures += 1
-            self.scene.memory.pull_retry_at = self.scene.clock.now() + PULL_PAUSE
+            self.scene.memory.retry_at = self.scene.clock.now() + RETRY_PAUSE
             self.scene.tell(f"the pull is not complete: {_explained(error)}")
             return Outcome("fail", {"why": _explained(error)})
 

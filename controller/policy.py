@@ -15,6 +15,7 @@ class Policy:
     boot: float = 1500.0  # create to a public SSH port; image pulls can take 20 minutes
     ssh: float = 300.0  # port known to SSH answering, the first time
     lost: float = 900.0  # silence after which we stop waiting (never after which we recreate)
+    bill_lag: float = 600.0  # the provider's bill is whole up to so long ago
     blind: float = 600.0  # provider silence after which we stop waiting
     guard: float = 90.0  # reached to guard armed
     poll: float = 2.0  # between looks at a running job; a job that ended bills on until one
@@ -26,6 +27,7 @@ class Policy:
     stalls: int = 1  # times that a job without progress is started again
     reworks: int = 3  # times that a run whose disk is gone begins again from what is here
     pull_tries: int = 4
+    tries: int = 6  # of an upload, or of a start, in a row
     rents: bool = True  # False: an adopted pod is never replaced by another
     on_success: str = "terminate"  # terminate | park | keep
     on_failure: str = "park"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.providers import Pod
+from controller.providers import Kind, Pod, ProviderError
 from controller.scene import Scene
 
 BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
-BILL_TRIES = 30  # counted, not timed: a clock that slept has tried nothing
+BILL_TRIES = 60  # counted, not timed: a clock that slept has tried nothing
+FRESH = 30.0  # seconds: LIST_EVERY and a little
 
 
 @dataclass(frozen=True)
@@ -38,33 +39,36 @@ class Reckoning:
         debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
         if debt is None and pod in self.scene.memory.ended:
             return self.scene.memory.ended[pod]
+        if debt is None and wall - self.scene.memory.alive_before.get(pod, 0.0) < FRESH:
+            return wall  # it billed a moment ago: no bill says it better
         ordered = debt.ended_at if debt and debt.ended_at else wall
         if debt is not None and debt.sure:
             return ordered
         return min(ordered, self._billed_until(pod) or wall)
 
     def _billed_until(self, pod: str) -> float | None:
-        """The end of the open compute interval by the provider's bill; None: it does not say.
-
-        The bill may be late: then the interval ends too early, and `cost --reconcile` says so.
-        """
+        """The end of the open compute interval by the provider's bill; None: it does not say."""
         rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
         last = next((one for one in rows if one.kind == "compute"), None)
         if last is None or last.usd_per_hour <= 0:
             return None
-        hours = self.unbooked_hours(pod)
+        hours = self.unbooked_hours(pod, last.started_at)
         # A bill without a trace of it is late, not a gift.
         return min(self.scene.clock.wall(), last.started_at + hours * 3600.0) if hours else None
 
-    def missed_hours(self, pod: str) -> float:
+    def missed_hours(self, pod: str, since: float) -> float:
         """Of a life that no interval has: none is missed where one is open, for it is that life."""
         rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
-        return 0.0 if any(one.kind == "compute" for one in rows) else self.unbooked_hours(pod)
+        return (
+            0.0 if any(one.kind == "compute" for one in rows) else self.unbooked_hours(pod, since)
+        )
 
-    def unbooked_hours(self, pod: str) -> float:
+    def unbooked_hours(self, pod: str, since: float) -> float:
         """Hours of compute on the provider's bill that no closed interval of the ledger has.
 
-        0 also when the bill has been silent for too long. Raises ProviderError until then.
+        They began at `since`, Unix seconds. A bill is late: what it says of the last minutes may
+        still grow, and is asked again. 0 also when it was asked in vain for too long. Raises
+        ProviderError until then.
         """
         memory = self.scene.memory
         rows = self.scene.ledger.intervals(pod_id=pod)
@@ -73,9 +77,12 @@ class Reckoning:
             return 0.0
         wall = self.scene.clock.wall()
         records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
-        memory.bill_silences = 0
         billed = sum(one.compute_usd for one in records if one.pod_id == pod)
         booked = sum(
             one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
         )
-        return max(0.0, billed - booked) / compute[-1].usd_per_hour
+        hours = max(0.0, billed - booked) / compute[-1].usd_per_hour
+        if since + hours * 3600.0 > wall - self.scene.policy.bill_lag:
+            raise ProviderError("the provider's bill may still grow", kind=Kind.TRANSIENT)
+        memory.bill_silences = 0
+        return hours

@@ -44,6 +44,9 @@ class Step(StrEnum):
     FINISH = "finish"  # note {outcome, why}
 
 
+NOTHING_LEFT = ("pod-lost", "not-begun")  # outcomes of runs of which no pod has anything
+
+
 class Record(Protocol):
     """One row of the journal, as `state.journal` returns it."""
 
@@ -136,7 +139,7 @@ class Rental:
 
     def rests(self, *, kept: bool = False) -> bool:
         """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
-        waits = self.parked or (kept and not self.debts)
+        waits = (self.parked or kept) and not self.debts
         return self.current is None and not self.stop and waits
 
     @property
@@ -145,7 +148,7 @@ class Rental:
         return tuple(
             run.run
             for run in self.runs
-            if run.started and not run.pulled and run.outcome != "pod-lost"
+            if run.started and not run.pulled and run.outcome not in NOTHING_LEFT
         )
 
 

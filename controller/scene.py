@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.errors import PodctlError
+from controller.observed import Failure
 from controller.order import Shape
 from controller.policy import Policy
 from controller.providers import Provider
@@ -29,19 +30,29 @@ class Memory:
     listed: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)  # condition → when it began
     throttled_until: float = 0.0
-    start_failures: int = 0  # of the present pod
+    start_failures: dict[str, int] = field(default_factory=dict)  # pod → in a row
+    failures: dict[str, Failure] = field(default_factory=dict)  # upload, start → in a row
     pull_failures: int = 0
-    pull_retry_at: float = 0.0
+    retry_at: float = 0.0
     ready_pulled: str | None = None
     refused: str | None = None
+    order_refused: str | None = None
+    resumed: set[str] = field(default_factory=set)  # pods that were told to start, not seen yet
     stopped_elsewhere: set[str] = field(default_factory=set)  # pods that somebody else stopped
     ran: set[str] = field(default_factory=set)  # pods that this process saw running
     alive: dict[str, float] = field(default_factory=dict)  # pod → Unix time last seen to bill
+    alive_before: dict[str, float] = field(default_factory=dict)  # pod → the last time it was
     bill_silences: int = 0  # times in a row that the bill did not come
     bill_retry_at: float = 0.0
     alive_at: float | None = None  # Unix time at which a job was last seen running
     rental: Rental | None = None  # the journal up to `folded`
     folded: int = 0
+
+    def fail(self, what: str, why: str, retry_at: float) -> None:
+        """Once more in a row; not tried again before `retry_at`."""
+        times = self.failures[what].times if what in self.failures else 0
+        self.failures[what] = Failure(times + 1, why)
+        self.retry_at = retry_at
 
     def hold(self, condition: str, holds: bool, now: float) -> float | None:
         """Since when `condition` holds without a break; None while it does not."""

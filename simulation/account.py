@@ -93,7 +93,7 @@ class SimulatedAccount:
     def get(self, pod_id: str) -> Pod | None:
         def look() -> Pod | None:
             machine = self.cloud.pods.get(pod_id)
-            young = machine is not None and self.cloud.hub.now < machine.visible_at
+            young = machine is not None and machine.unknown_by_id(self.cloud.hub.now)
             if machine is None or young or machine.status is PodStatus.TERMINATED:
                 return None
             return self.cloud.view(machine)
@@ -167,7 +167,7 @@ class SimulatedAccount:
             lost = self.cloud.fate.one("before", "after") if self.cloud.fails("write") else ""
             machine = self.cloud.pods.get(pod_id)
             gone = machine is None or machine.status is PodStatus.TERMINATED
-            young = machine is not None and self.cloud.hub.now < machine.visible_at
+            young = machine is not None and machine.unknown_by_id(self.cloud.hub.now)
             known = machine is not None and not gone and not young
             if lost != "before" and machine is not None and known:
                 act(machine)

@@ -12,6 +12,7 @@ from simulation.machine import Disk, Machine, Work
 
 EPOCH = 1_800_000_000.0  # Unix seconds at which a history begins
 LATE = 120.0  # seconds after the client's time-out within which a create may still commit
+BILL_LAG = 300.0  # seconds: what was used since then is not on the bill yet
 LAG = 60.0  # seconds for which a listing may not show a new pod
 DISK_USD_PER_HOUR = 0.004
 OFFERS = tuple(
@@ -110,6 +111,7 @@ class Cloud:
 
     def _vanish_for_a_while(self, machine: Machine) -> None:
         machine.hidden_until = self.hub.now + self.fate.between(30.0, 200.0)
+        machine.hidden_by_id = self.fate.random.random() < 0.5
 
     def destroy(self, machine: Machine, by: str) -> None:
         """TERMINATED: nothing of it is left but a network volume."""
@@ -161,6 +163,8 @@ class Cloud:
     def meter(self, machine: Machine) -> None:
         """Bring the pod's bill up to now; from now on at its present rate."""
         meter = self.meters[machine.id]
+        if meter.usd_per_hour and self.hub.now > meter.since:
+            machine.lives.append((meter.since, self.hub.now))
         meter.usd += meter.usd_per_hour * (self.hub.now - meter.since) / 3600.0
         meter.since = self.hub.now
         meter.usd_per_hour = machine.usd_per_hour if machine.billing else 0.0
@@ -175,5 +179,5 @@ class Cloud:
         return tuple(self._record(one, now) for one in self.pods.values())
 
     def _record(self, machine: Machine, now: float) -> BillingRecord:
-        usd = self.billed(machine)
+        usd = self.billed(machine) - machine.since(self.hub.now - BILL_LAG)
         return BillingRecord(machine.id, EPOCH + machine.created, now, usd, usd, 0.0)

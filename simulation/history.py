@@ -84,7 +84,6 @@ class World:
 
     def _give_up(self, number: int) -> None:
         abandon = number > 8
-        self.watchman.abandoned |= abandon
         self.laptop.podctl(self._process(), lambda office: office.stop(abandon=abandon))
 
     def second_terminal(self) -> None:

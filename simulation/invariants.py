@@ -28,7 +28,6 @@ class Watchman:
 
     cloud: Cloud
     laptop: Laptop
-    abandoned: bool = False  # the user said that what is only there may be lost
     closed: list[Rental] = field(default_factory=list)
     _leases: dict[str, str] = field(default_factory=dict)  # nonce → lease
 
@@ -36,6 +35,7 @@ class Watchman:
         self.cloud.on_start = self.job_starts
         self.cloud.on_destroy = self.pod_is_destroyed
         self.laptop.on_closed = self.lease_closes
+        self.laptop.on_parked = self.lease_parks
 
     def look(self) -> None:
         """I1 and I1b: no pod runs longer than it may, and never two of one lease."""
@@ -91,7 +91,7 @@ class Watchman:
 
     def pod_is_destroyed(self, machine: Machine) -> None:
         """I2: what a job committed is here before its only copy goes."""
-        if machine.disk is self.cloud.shared or self.abandoned:
+        if machine.disk is self.cloud.shared or self._abandoned(machine):
             return
         for work in machine.disk.works.values():
             if not work.attempt or self._was_refused(work):
@@ -100,6 +100,13 @@ class Watchman:
                 raise Violation(f"I2: {work.run} runs on {machine.id}, which is terminated")
             if work.ended is not None and self.laptop.files.outputs.get(work.run) != work.output:
                 raise Violation(f"I2: the output of {work.run} was only on {machine.id}")
+
+    def _abandoned(self, machine: Machine) -> bool:
+        """Whether the user said of its lease that what is only there may be lost."""
+        rows = self.laptop.database.execute(
+            "SELECT data FROM op WHERE step = 'stop' AND lease = ?", (self._lease_of(machine),)
+        )
+        return any(json.loads(data).get("abandon") for (data,) in rows)
 
     def _was_refused(self, work: Work) -> bool:
         return work.ended is not None and work.ended[1] == "preflight"
@@ -119,6 +126,12 @@ class Watchman:
             if machine.status is not PodStatus.TERMINATED:
                 raise Violation(f"I1: {rental.lease} is closed and {machine.id} {machine.status}")
             self._paid(machine)
+
+    def lease_parks(self, rental: Rental) -> None:
+        """I1: what podctl calls parked does not run."""
+        machine = self.cloud.pods.get(rental.pod or "")
+        if machine is not None and machine.billing:
+            raise Violation(f"I1: {rental.lease} is called parked and {machine.id} runs")
 
     def _paid(self, machine: Machine) -> None:
         ledger = Ledger(self.laptop.database)

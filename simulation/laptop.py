@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from controller.actions import Leave
+from controller.actions import Done, Leave
 from controller.books import LeaseBooks
 from controller.errors import PodctlError
 from controller.loop import drive
@@ -83,6 +83,7 @@ class Laptop:
     verifies: bool = True
     at_most_once: bool = True
     on_closed: Callable[[Rental], None] = lambda _: None
+    on_parked: Callable[[Rental], None] = lambda _: None
 
     # -- commands ----------------------------------------------------------------------------
 
@@ -177,7 +178,9 @@ class Office:
         hands = Hands(scene, site, Eyes(scene, site))
         books = LeaseBooks(lease.id, self.journal, self.ledger, self.clock)
         end = drive(hands, books, scene.policy, self.clock, lambda *_: None)
-        rental = self.rental(lease)
+        rental = scene.rental()
+        if isinstance(end, Done) and end.outcome == "parked":
+            self.laptop.on_parked(rental)
         if isinstance(end, Leave):
             return end.code
         if rental.closed:

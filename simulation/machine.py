@@ -79,6 +79,8 @@ class Machine:
     unfit: bool = False  # the preflight refuses the host
     silent_until: float = 0.0  # the network between
     hidden_until: float = 0.0  # the listing leaves it out
+    hidden_by_id: bool = False  # and its id answers 404 meanwhile
+    lives: list[tuple[float, float]] = field(default_factory=list)  # billed, from and to
     last_change: str = ""
     log: list[str] = field(default_factory=list)
     guard_pause: float = 1.0
@@ -88,6 +90,15 @@ class Machine:
     @property
     def nonce(self) -> str:
         return self.spec.env[ENV_NONCE]
+
+    def since(self, moment: float) -> float:
+        """Dollars of compute after `moment`."""
+        seconds = sum(max(0.0, end - max(begin, moment)) for begin, end in self.lives)
+        return self.usd_per_hour * seconds / 3600.0
+
+    def unknown_by_id(self, now: float) -> bool:
+        """Whether the provider answers 404 although it is there."""
+        return now < self.visible_at or (self.hidden_by_id and now < self.hidden_until)
 
     @property
     def billing(self) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from controller import actions, closing, plan, renting
+from controller import actions, closing, plan, renting, serving
 from controller.books import LeaseBooks
 from controller.loop import Outcome
 from controller.observe import Eyes
@@ -20,6 +20,7 @@ from controller.perform import _METHODS, Hands
 from controller.policy import Policy
 from controller.providers import PodStatus
 from controller.reckoning import Reckoning
+from controller.replacing import replace
 from simulation.history import World
 from simulation.laptop import POLICY
 
@@ -114,7 +115,7 @@ def early_stop() -> Iterator[None]:
         assert seen.rental.pod is not None
         return actions.Terminate(seen.rental.pod, "the job ended")
 
-    with patch.object(plan, "_ended", give_up):
+    with patch.object(serving, "_ended", give_up):
         yield
 
 
@@ -162,7 +163,7 @@ def absence_trusted() -> Iterator[None]:
         return pods
 
     def missing(seen: Observed, _: Policy, run: Any) -> actions.Action:
-        return plan._replace(seen, _, "gone") if not run.started else actions.Rework(run.run, "")
+        return replace(seen, _, "gone") if not run.started else actions.Rework(run.run, "")
 
     with patch.object(Eyes, "_with_hidden", shown), patch.object(plan, "_missing", missing):
         yield

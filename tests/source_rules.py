@@ -32,8 +32,11 @@ PURE = (
     "controller/plan_so_far.py",
     "controller/policy.py",
     "controller/rental.py",
+    "controller/reckoning.py",
     "controller/renting.py",
+    "controller/replacing.py",
     "controller/scene.py",
+    "controller/serving.py",
     "controller/site.py",
     "controller/staleness.py",
 )

@@ -164,8 +164,8 @@ class TestBooting:
         young = rental(reached=False)
         booting = pod(PodStatus.PROVISIONING)
 
-        assert isinstance(decide(seen(young, booting, pod_since=990.0), POLICY), actions.Wait)
-        late = decide(seen(young, booting, pod_since=1000.0 - POLICY.boot), POLICY)
+        assert isinstance(decide(seen(young, booting, booting_since=990.0), POLICY), actions.Wait)
+        late = decide(seen(young, booting, booting_since=1000.0 - POLICY.boot), POLICY)
         assert isinstance(late, actions.Terminate)
 
     def test_a_new_pod_whose_ssh_never_answers_is_replaced(self) -> None:
@@ -313,7 +313,7 @@ class TestJob:
 
     def test_row_19_a_stuck_pod_on_a_network_volume_is_given_up_for_another(self) -> None:
         """The disk outlives it; a pod whose own volume has the work is kept and asked about."""
-        tried = {"start_failures": POLICY.pod_starts}
+        tried = {"start_failures": {"p1": POLICY.pod_starts}}
         stopped, parked = pod(PodStatus.EXITED), rental(running(), parked=True)
         on_network = dataclasses.replace(parked, shared_disk=True)
         shared = decide(seen(on_network, stopped, **tried), POLICY)
@@ -349,7 +349,7 @@ class TestJob:
     def test_a_stopped_pod_that_does_not_start_is_kept_for_a_person(self) -> None:
         """What it holds is only there."""
         stuck = rental(running(), parked=True)
-        refused = {"start_failures": POLICY.pod_starts}
+        refused = {"start_failures": {"p1": POLICY.pod_starts}}
 
         action = decide(seen(stuck, pod(PodStatus.EXITED), **refused), POLICY)
 

@@ -1,0 +1,173 @@
+"""A pod that answers: from the upload to the run's outcome. Pure; part of `plan.decide`."""
+
+from __future__ import annotations
+
+from controller.actions import (
+    Action,
+    AskUnguarded,
+    Disqualify,
+    Finish,
+    Judge,
+    Leave,
+    Lock,
+    MarkReached,
+    Pull,
+    PullReady,
+    StartJob,
+    StopJob,
+    Upload,
+    Wait,
+)
+from controller.observed import Observed
+from controller.policy import Policy
+from controller.rental import RunFacts
+from controller.replacing import replace, rework
+
+
+def serve(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    rental, contact = seen.rental, seen.contact
+    assert rental.pod is not None
+    assert contact is not None
+    if not rental.reached:
+        return MarkReached(rental.pod)
+    if rental.stop and not run.started:
+        return Finish(run.run, "stopped", "ended by the user")
+    if contact.forgotten and run.started:
+        return rework(seen, policy, run, "the pod's disk no longer has the run")
+    if _unguarded(seen) and not run.started:
+        return _await_guard(seen, policy)
+    if run.uploaded_to != rental.pod:
+        return _unbegun(seen, run) or _patiently(seen, policy, Upload(run.run), "upload")
+    if contact.status is None:
+        return _mute(seen, policy)
+    return _with_job(seen, policy, run)
+
+
+def _mute(seen: Observed, policy: Policy) -> Action:
+    """sshd answers and the agent does not."""
+    assert seen.contact is not None
+    since = seen.mute_since if seen.mute_since is not None else seen.now
+    if seen.now - since < policy.lost:
+        return Wait(policy.poll, "for the agent to answer")
+    return Leave(
+        "connection-lost",
+        f"The agent on pod {seen.rental.pod} gives no answer that makes sense: "
+        f"{seen.contact.error}",
+        "podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
+    )
+
+
+def _unguarded(seen: Observed) -> bool:
+    """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
+    guard = seen.contact.guard if seen.contact else None
+    asked = seen.rental.unguarded or seen.rental.refused
+    return not asked and not (guard and guard.armed)
+
+
+def _await_guard(seen: Observed, policy: Policy) -> Action:
+    since = seen.guard_since if seen.guard_since is not None else seen.now
+    if seen.now - since < policy.guard:
+        return Wait(min(policy.poll_boot, 1.0), "for the guard to arm")
+    guard = seen.contact.guard if seen.contact else None
+    return AskUnguarded(guard.detail if guard else "the guard never reported")
+
+
+def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    assert seen.contact is not None
+    status = seen.contact.status
+    assert status is not None
+    if status.state == "absent":
+        start = StartJob(run.run)
+        return _unbegun(seen, run) or _patiently(seen, policy, start, "start")
+    if status.state == "lost":
+        again = run.starts <= policy.restarts and _must_stop(seen, run) is None
+        start = StartJob(run.run, again=True)
+        return _patiently(seen, policy, start, "start") if again else _bring(seen, policy, run)
+    if status.state == "ended":
+        return _ended(seen, policy, run)
+    if _unguarded(seen) and seen.unguarded_for > policy.guard:  # it armed, and it died since
+        return _await_guard(seen, policy)
+    if reason := _must_stop(seen, run):
+        return StopJob(run.run, reason)
+    if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
+        return PullReady(run.run)
+    return Wait(policy.poll, "for the job")
+
+
+def _must_stop(seen: Observed, run: RunFacts) -> str | None:
+    if run.stopping:
+        return None
+    if seen.rental.stop:
+        return "ended by the user"
+    if seen.over_cap:
+        return f"budget: ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
+    return seen.rental.refused
+
+
+def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    assert seen.contact is not None
+    assert seen.contact.status is not None
+    ended = seen.contact.status.exit
+    bad_host = ended is not None and ended.reason == "preflight"
+    if bad_host and seen.rental.generation < policy.generations and not seen.rental.stop:
+        assert ended is not None
+        if run.started:
+            return Disqualify(run.run, ended.detail)
+        if run.unfit_host == seen.rental.pod:
+            return replace(seen, policy, f"preflight: {ended.detail}")
+        return StartJob(run.run, again=True)  # an earlier host's word, on a disk that both had
+    stalled = ended is not None and ended.reason == "stalled"
+    if stalled and run.starts <= policy.stalls and not seen.rental.stop and not run.stopping:
+        return StartJob(run.run, again=True)
+    return _bring(seen, policy, run)
+
+
+def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    if seen.now < seen.retry_at:
+        return Wait(seen.retry_at - seen.now, "before pulling again")
+    if seen.pull_failures >= policy.pull_tries and seen.rental.stop:
+        return Finish(run.run, "unpulled", "what could not be brought here stays on its disk")
+    if seen.pull_failures >= policy.pull_tries:
+        return Leave(
+            "artifacts-not-safe",
+            f"Not every artifact of {run.stage} could be brought here and verified; "
+            f"pod {seen.rental.pod} is kept.",
+            "podctl sync to try again, podctl stop to park it, "
+            "or podctl stop --terminate --abandon REASON",
+        )
+    return Pull(run.run)
+
+
+def _unbegun(seen: Observed, run: RunFacts) -> Action | None:
+    """The end of a run whose job has not written anything here, where it is not to go on."""
+    why = seen.rental.abandon or _must_stop(seen, run)
+    return Finish(run.run, "not-begun", why) if why else None
+
+
+def _patiently(seen: Observed, policy: Policy, action: Action, what: str) -> Action:
+    """What failed is tried again after a pause, a few times; then it is a person's turn."""
+    if seen.now < seen.retry_at:
+        return Wait(seen.retry_at - seen.now, f"before the next {what}")
+    failed = seen.failures.get(what)
+    if failed is None or failed.times < policy.tries:
+        return action
+    return Leave(
+        "failed",
+        f"The {what} failed {failed.times} times on pod {seen.rental.pod}, which bills on: "
+        f"{failed.why}",
+        "mend that and podctl sync; podctl stop --terminate --abandon REASON gives it up",
+    )
+
+
+def conclude(run: RunFacts) -> Action:
+    if run.stopping:
+        return Finish(run.run, "stopped", run.stopping)
+    if run.rc != 0:
+        return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
+    if run.verdict is None:
+        return Judge(run.run)
+    if run.broken:
+        return Finish(run.run, "failed", run.broken)
+    if run.verdict != "PASS":
+        return Finish(run.run, "criteria", run.shortfall or run.verdict)
+    return Finish(run.run, "passed") if run.locked else Lock(run.run)
