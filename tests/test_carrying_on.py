@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from controller.prospect import shape_of
 from controller.scene import pinned
 from state.journal import Journal
 from state.owner import acquire
+from tests.emulated_cloud import until
 from tests.laptop import Laptop
 from tests.shell import Shell
 
@@ -100,3 +103,21 @@ def test_row_40_what_a_newer_podctl_asked_for_is_not_half_understood(
 
     assert "another version of podctl" in shell.err
     assert "carry it on with that version" in shell.err
+
+
+def test_a_secret_that_is_missing_when_a_run_is_carried_on_ends_in_words(laptop: Laptop) -> None:
+    """A few tries with pauses, then what lacks; `stop` ends the run, and nothing is left."""
+    laptop.environment = {"MY_TOKEN": "value-of-it"}
+    laptop.write(seconds=1)
+    edit(laptop, "hours = 0.01", 'secrets = ["MY_TOKEN"]\nhours = 0.01')
+    process = laptop.start("run", "hello", "-y")
+    until(lambda: laptop.creates(), 60)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    laptop.environment = {}
+    told = laptop.podctl("sync", expect=1)
+    laptop.podctl("stop", "hello", "--terminate", "-y")
+
+    assert "MY_TOKEN" in told.err
+    assert laptop.living_pods() == []
+    assert laptop.journal().runs("hello")[0].outcome in ("not-begun", "stopped", "refused")

@@ -420,7 +420,8 @@ def test_row_23_a_pod_stopped_in_the_console_is_left_alone_until_the_next_comman
     )
     (laptop.folder / "job.sh").write_text(script)
     process = laptop.start("run", "hello", "-y")
-    until(lambda: laptop.works(), 60)
+    half = laptop.folder / ".podctl" / "runs" / "hello-0001" / "files" / "out" / "half"
+    until(half.exists, 90)
     (pod,) = laptop.living_pods()
     laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
     _, err = process.communicate(timeout=90)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller import actions
-from controller.observed import ALIVE, Contact, Listing, Observed
+from controller.observed import ALIVE, Contact, Failure, Listing, Observed
 from controller.plan import decide
 from controller.policy import Policy
 from controller.providers import Endpoint, Offer, Pod, PodStatus
@@ -608,3 +608,102 @@ class TestBooks:
 
 def _record(step: str, phase: str, **data: Any) -> SimpleNamespace:
     return SimpleNamespace(step=step, phase=phase, run=None, data=data)
+
+
+class TestNothingRepeatsForEver:
+    """What fails again and again comes to an end that a person can act on."""
+
+    @pytest.mark.parametrize("what", ["upload", "start"])
+    def test_a_failed_upload_or_start_is_repeated_after_a_pause_and_a_few_times(
+        self, what: str
+    ) -> None:
+        """Then the command leaves, saying how it failed and that the pod bills on."""
+        run = running(started=False, uploaded_to="p1" if what == "start" else None)
+        look = seen(rental(run), pod(), contact=agent("absent"))
+        pause = dataclasses.replace(look, retry_at=1005.0, failures={what: Failure(1, "no")})
+        tired = dataclasses.replace(look, failures={what: Failure(POLICY.tries, "no secret")})
+        left = decide(tired, POLICY)
+
+        assert isinstance(decide(look, POLICY), actions.Upload | actions.StartJob)
+        assert isinstance(decide(pause, POLICY), actions.Wait)
+        assert isinstance(left, actions.Leave)
+        assert "no secret" in left.what
+
+    @pytest.mark.parametrize(
+        "wish", [{"stop": "terminate"}, {"abandon": "enough"}, {"refused": "no guard"}]
+    )
+    def test_a_job_that_never_began_is_not_begun_to_be_ended(self, wish: dict[str, str]) -> None:
+        """The run ends at once; its pod has nothing to be kept for."""
+        unanswered = rental(running(), **wish)
+        action = decide(seen(unanswered, pod(), contact=agent("absent")), POLICY)
+        over = rental(running(outcome="not-begun"), **wish)
+
+        assert isinstance(action, actions.Finish)
+        assert action.outcome == "not-begun"
+        assert isinstance(decide(seen(over, pod()), POLICY), actions.Terminate)
+
+    def test_a_lost_job_is_pulled_with_the_patience_of_every_pull(self) -> None:
+        """A pause, a few tries, then it is left to a person."""
+        lost = rental(running(starts=POLICY.restarts + 1))
+        look = seen(lost, pod(), contact=agent("lost"))
+        tired = dataclasses.replace(look, pull_failures=POLICY.pull_tries)
+
+        assert decide(look, POLICY) == actions.Pull("stage1c-0001")
+        assert isinstance(decide(dataclasses.replace(look, retry_at=1005.0), POLICY), actions.Wait)
+        assert isinstance(decide(tired, POLICY), actions.Leave)
+
+    def test_row_48_a_pod_with_a_job_that_is_not_ready_for_a_while_is_no_dead_pod(self) -> None:
+        """Restarted by its host, or shown without its runtime: waited for, and never replaced."""
+        unready = pod(PodStatus.STARTING)
+        shared = rental(running(), shared_disk=True)
+        old = {"pod_since": -9e9}  # it has run for long; that counts for nothing here
+        short = decide(seen(shared, unready, booting_since=990.0, **old), POLICY)
+        long = decide(seen(shared, unready, booting_since=1000.0 - POLICY.boot, **old), POLICY)
+
+        assert isinstance(short, actions.Wait)
+        assert isinstance(long, actions.Leave)
+        assert long.code == "connection-lost"
+
+    def test_row_10_an_order_that_is_refused_ends_the_command(self) -> None:
+        """A key that may list and not delete: said at once, and not repeated for ever."""
+        owing = rental(pod=None, debts=(Debt("p1"),))
+        refused = seen(owing, pod(), asked={"p1": 998.0}, order_refused="terminate: 403")
+        action = decide(refused, POLICY)
+
+        assert isinstance(action, actions.Leave)
+        assert action.code == "refused"
+
+    def test_row_16_a_pod_that_never_goes_is_left_to_a_person(self) -> None:
+        """After a quarter of an hour of orders that were taken."""
+        owing = rental(pod=None, debts=(Debt("p1", clean=True),))
+        look = seen(owing, pod(), asked={"p1": 900.0}, owing_since=10.0)
+
+        assert isinstance(decide(look, POLICY), actions.Leave)
+
+    def test_a_pod_that_cannot_be_parked_is_not_stopped_for_ever(self) -> None:
+        """Gone by itself, in error, or deaf to every order."""
+        over = rental(running(outcome="failed", pulled=True))
+        asked = {"asked": {"p1": 900.0}}
+        gone = seen(over, pod(PodStatus.TERMINATED), missing_since=10.0, **asked)
+        broken = seen(over, pod(PodStatus.ERROR), **asked)
+        deaf = seen(over, pod(), parking_since=10.0, **asked)
+
+        assert decide(gone, POLICY) == actions.ConfirmGone("p1")
+        assert isinstance(decide(broken, POLICY), actions.Terminate)
+        assert isinstance(decide(deaf, POLICY), actions.Leave)
+
+    def test_a_pod_is_not_called_parked_while_it_runs_or_is_gone(self) -> None:
+        """Whatever the journal says: the books follow, and what is gone costs no more."""
+        parked = rental(running(outcome="failed", pulled=True), parked=True)
+        runs = seen(parked, pod())
+        gone = seen(parked, missing_since=10.0)
+
+        assert decide(runs, POLICY) == actions.Resumed("p1")
+        assert decide(gone, POLICY) == actions.ConfirmGone("p1")
+
+    def test_a_parked_lease_that_owes_another_pod_is_not_at_rest(self) -> None:
+        """The other one is ended first."""
+        over = rental(running(outcome="failed", pulled=True), parked=True)
+
+        assert over.rests()
+        assert not dataclasses.replace(over, debts=(Debt("p2"),)).rests()

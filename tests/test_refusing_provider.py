@@ -78,3 +78,22 @@ def test_row_12_a_request_that_the_schema_refuses_is_not_repeated(laptop: Laptop
     assert len(laptop.creates()) == 1
     assert finding in told.err
     assert laptop.cloud.state()["pods"] == []
+
+
+def test_row_10_a_key_that_may_not_delete_is_said_at_once(laptop: Laptop) -> None:
+    """The stage is locked; the pod that stays, what bills and what to do are told: exit code 10."""
+    laptop.write()
+    body = {"title": "Forbidden", "status": 403, "detail": "this key may not delete"}
+    value = {"status": 403, "body": body, "type": "application/problem+json"}
+    match = {"method": "^DELETE$", "path": "^/v2/pods/"}
+    laptop.cloud.faults({"name": "respond", "match": match, "value": value})
+    told = laptop.podctl("run", "hello", "-y", expect=10)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.faults()
+    laptop.podctl("sync")
+
+    assert (laptop.folder / "locks" / "hello.json").exists()
+    assert "billing goes on" in told.err
+    assert pod["id"] in told.err
+    assert laptop.living_pods() == []
+    laptop.assert_books_agree()
