@@ -79,8 +79,8 @@ def worst_case(
 ) -> WorstCase:
     """Until the guard's hard cap, which holds whatever else happens, and the guard's own retries.
 
-    The cap counts from the boot; the image pull before it is counted as billing for as long as
-    anybody waits for it.
+    The cap counts all the starts of a container that nobody visits as one, where a volume keeps the
+    count. The image pull before it is counted as billing for as long as anybody waits for it.
     """
     hours = (boot_seconds + hard_cap_seconds) / 3600 + GUARD_SLACK_HOURS
     return WorstCase(

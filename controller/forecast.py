@@ -1,8 +1,9 @@
 """What a lease would cost, before it is opened: expected, and at worst with the laptop off.
 
-One pod costs no more than its guard lets it: that is its worst case. A lease may rent another pod
-in the place of a bad one, and start a stopped one again, only while what it spent and one more
-worst case stay within `Quote.most_usd`. So that sum holds, and is printed beforehand.
+One pod costs no more than its guard lets it: that is its worst case. The guard counts over restarts
+of its container where a volume keeps the count; where none does, the price says so. A lease may
+rent another pod in the place of a bad one, and start a stopped one again, only while what it spent
+and one more worst case stay within `Quote.most_usd`. So that sum holds, and is printed beforehand.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from jobs.stage import Stage
 
 CREDIT_HOURS = 1.0  # the provider wants an hour's credit before it rents
 BOOT_SLACK = 900.0  # seconds of the guard's boot grace beyond the controller's own patience
+UNCOUNTED = (
+    "without a volume the guard counts anew when the host restarts a container that crashed: "
+    "this worst case is of a pod that does not"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Quote:
     expected_usd: float  # with the cheapest available offer
     worst: WorstCase  # of one pod, the dearest that may be tried
     most_usd: float  # of the whole lease, with what podctl does when a pod fails
+    counted: bool = True  # the guard's hard cap holds over restarts of the container
 
     @property
     def best(self) -> Offer:
@@ -43,6 +49,11 @@ class Quote:
         """USD per hour of the dearest offer that may be tried: it was available when asked."""
         return max(one.usd_per_hour for one in _tried(self.offers))
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Where the worst case is not the guard's word for whatever happens."""
+        return () if self.counted else (UNCOUNTED,)
+
     def lines(self, stages: Sequence[Stage]) -> tuple[str, ...]:
         """In words, for the question before renting."""
         best = self.best
@@ -53,6 +64,7 @@ class Quote:
             f"${self.worst.usd:.2f}, when this machine never comes back and the guard ends it, and "
             f"${self.most_usd:.2f} when a pod fails and another takes its place; "
             f"then ${self.worst.parked_usd_per_day:.2f} a day for the parked disk",
+            *(f"  {line}" for line in self.caveats),
         )
 
 
@@ -94,6 +106,7 @@ def quote(
         expected_usd=expected_usd(hours, tried[0].usd_per_hour, disk, volume),
         worst=worst,
         most_usd=budget.most(worst, spent_usd),
+        counted=bool(volume or shape.network_volume_id),
     )
 
 

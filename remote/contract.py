@@ -6,6 +6,7 @@ Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
     blobs/<ab>/<sha256>        uploaded bytes, each file once
     beat                       touched by every call of the controller
     guard.json                 what the guard is armed with (`GuardReport`)
+    guard-<pod>.json           the guard's own: seconds that count on when the container restarts
     runs/<run>/spec.json       what to do (`JobSpec`), written once
               /attempt.json    the attempt in progress (`Attempt`)
               /heartbeat.json  the agent's last sign of life (`Heartbeat`)
@@ -273,7 +274,10 @@ ENV_ROOT = "PODCTL_EMULATED_ROOT"
 
 @dataclass(frozen=True)
 class GuardLimits:
-    """Seconds; all by the monotonic clock of one boot."""
+    """Seconds by monotonic clocks.
+
+    Boot grace and hard cap count over a container that restarts unvisited as over one boot.
+    """
 
     boot_grace: float = 2700.0  # booted and no controller ever came
     idle: float = 1200.0  # no job and no call of a controller

@@ -2,7 +2,7 @@
 
 Runs beside the image's start script from the create call's `args`, so this file stands alone: it
 knows the contract's names by heart and needs only Python 3.8's standard library. Time is the
-monotonic clock of this boot alone; what was written in an earlier boot counts for nothing.
+monotonic clock of this boot; of an earlier boot only the seconds count that it ran unvisited.
 """
 
 # ruff: noqa: UP031, S310, S108 - short strings, as this travels in one argument; the URL and the
@@ -165,6 +165,10 @@ class Guard:
         self.lost = 0.0  # since when a leased job has no process
         self.armed, self.detail, self.proven_until = False, "starting", 0.0
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
+        self.book = "%s/guard-%s.json" % (self.root, self.pod)  # two pods may share a volume
+        self.ran, self.waited = self._recall()  # seconds of earlier boots
+        self.waiting = 0.0  # seconds of this boot in which nobody had come yet
+        self.ordered = False  # a stop: whoever starts the pod after it does so on purpose
         self.left = list(self.unfinished()) if self.fresh else []
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -183,6 +187,28 @@ class Guard:
         save(path, {"boot_id": self.boot, "pod": self.pod,
                     "started": self.started, "env": kept})  # fmt: skip
 
+    def _recall(self) -> list[float]:
+        """What this pod's earlier boots used up since the last visit, or the last ordered stop.
+
+        Each costs SLOWEST ticks more: the pause before it, and what was not written at its end.
+        """
+        known = load(self.book)
+        if known.get("pod") != self.pod:
+            return [0.0, 0.0]
+        same = known.get("boot_id") == self.boot  # this guard was killed
+        lost = 0.0 if same else self.slowest
+        spent = known.get("before" if same else "spent")
+        pair = spent if isinstance(spent, list) and len(spent) == 2 else [0.0, 0.0]
+        return [max(0.0, number(one)) + lost for one in pair]
+
+    def _note(self, now: float) -> None:
+        """Write down what counts against the limits when the container starts once more."""
+        spent = [self.ran + now - self.started, self.waited + self.waiting]
+        save(self.book, {} if self.ordered else {
+            "pod": self.pod, "boot_id": self.boot, "before": [self.ran, self.waited],
+            "spent": spent,
+        })  # fmt: skip
+
     def _beat(self) -> int:
         try:
             return os.stat(self.root + "/beat").st_mtime_ns
@@ -194,9 +220,13 @@ class Guard:
         beat = self._beat()
         if beat != self.beat:
             self.beat, self.came = beat, now
-        cap = self.started + self.limits["hard_cap"] - now
+            self.ran = self.waited = self.waiting = 0.0  # somebody is there, and counts the money
+        cap = self._cap(now)
         phase, left, why = self._phase(now)
         return (phase, left, why) if left < cap else (phase, cap, "the hard cap is reached")
+
+    def _cap(self, now: float) -> float:
+        return self.started + self.limits["hard_cap"] - self.ran - now
 
     def _phase(self, now: float) -> tuple[str, float, str]:
         lease = load(self.local + "/lease.json")
@@ -210,7 +240,9 @@ class Guard:
                 return "job", number(lease.get("deadline")) - now, "the job's budget is used up"
             self.lost = self.lost or now
         if not self.came and not self.lost:
-            return "boot", self.started + self.limits["boot_grace"] - now, "nobody ever came"
+            self.waiting = now - self.started
+            left = self.limits["boot_grace"] - self.waited - self.waiting
+            return "boot", left, "nobody ever came"
         return "idle", max(self.came, self.lost) + self.limits["idle"] - now, "idle, nobody came"
 
     def _held(self) -> bool:
@@ -240,7 +272,10 @@ class Guard:
         """Stop the pod when overdue, prove that it could when not; slower after each failure."""
         if overdue:
             say("stopping this pod: " + why)  # first: nothing is said once the order is carried out
+            self.ordered = True
             failed = self.api.stop()
+            self.ordered = failed is None
+            self._note(clock())
             say("the order to stop is " + ("refused: " + failed if failed else "accepted"))
             again = self.slowest if failed is None else 0.0  # still alive then: once more
         elif clock() < self.proven_until:
@@ -270,10 +305,10 @@ class Guard:
         if now - self.told < max(5 * self.tick, 0.2):
             return
         self.told = now
-        cap = self.started + self.limits["hard_cap"] - now
+        self._note(now)
         save(self.root + "/guard.json", {
             "schema": 1, "boot_id": self.boot, "armed": self.armed, "detail": self.detail,
-            "phase": phase, "stops_in_seconds": left, "hard_cap_in_seconds": cap,
+            "phase": phase, "stops_in_seconds": left, "hard_cap_in_seconds": self._cap(now),
             "monotonic": now,
         })  # fmt: skip
 
@@ -314,6 +349,7 @@ class Guard:
                 file.write(self.boot)
         except OSError as error:
             say("cannot tell the job: %s" % error)
+        self._note(clock())
         until = clock() + EVICTION_SECONDS
         while self._held() and clock() < until:
             time.sleep(0.05)

@@ -262,6 +262,18 @@ def test_plan_shows_what_would_happen(shell: Shell) -> None:
     assert "guard: stops the pod" in text
 
 
+def test_plan_says_where_the_worst_case_has_a_caveat(shell: Shell) -> None:
+    """Without a volume the guard cannot count over restarts, and the price says so."""
+    with_volume = shell("plan", "hello")
+    text = shell.project.file.read_text()
+    gpus = next(line for line in text.splitlines() if line.startswith("gpus ="))
+    shell.project.file.write_text(text.replace(gpus, 'cpu = "cpu3c"'))
+    without = shell("plan", "hello")
+
+    assert "without a volume the guard counts anew" in without
+    assert "without a volume" not in with_volume
+
+
 def test_plan_says_who_makes_what_is_missing(shell: Shell) -> None:
     """An input that is not here comes with the stage that makes it, and exit code 3."""
     text = shell("plan", "stage1c", expect=3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -67,6 +68,39 @@ def test_bill_equals_intervals_and_balance(cloud: EmulatedCloud) -> None:
     assert one["metadata"]["totals"]["cpuAmount"] > 0
     whole = cloud.api("GET", "/v2/billing?lastN=2").body["metadata"]["totals"]
     assert whole["totalAmount"] == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_lagging_bill_lacks_the_newest_seconds(cloud: EmulatedCloud, last: bool) -> None:
+    """It ends so many seconds ago, for pods that are gone too, and catches up later."""
+    pod_id = cloud.create()["id"]
+    if last:
+        act(cloud, pod_id, "terminate")
+    whole = billed(cloud)
+    cloud.faults({"name": "billing_lag", "value": 3600, "times": 1})
+    late = billed(cloud)
+    caught_up = billed(cloud)
+
+    assert whole > 0
+    assert late == 0
+    assert caught_up >= whole
+
+
+def test_a_bill_can_end_with_the_last_full_hour(cloud: EmulatedCloud) -> None:
+    """What was used in the hour that runs is on no bill before it is over."""
+    before = time.time() // HOUR
+    cloud.create()
+    cloud.faults({"name": "billing_lag"})
+    late = billed(cloud)
+    if time.time() // HOUR > before:
+        pytest.skip("an hour ended just now")
+
+    assert late == 0
+
+
+def billed(cloud: EmulatedCloud) -> float:
+    reply = cloud.api("GET", "/v2/billing/pods?bucketSize=hour&lastN=2").body
+    return float(reply["metadata"]["totals"]["totalAmount"])
 
 
 def test_compute_bills_from_creation(cloud: EmulatedCloud) -> None:

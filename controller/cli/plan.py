@@ -131,6 +131,8 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
             f"place; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
         )
         terminal.data(f"  guard: stops the pod from inside after {one.guard_hours:.1f} h at most")
+        for line in one.quote.caveats:
+            terminal.data(f"  {line}")
     if one.balance_usd is not None:
         terminal.data(f"  balance {words.usd(one.balance_usd)}")
     _offers(terminal, one, all_)

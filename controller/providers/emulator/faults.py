@@ -34,6 +34,7 @@ name). `times` is how often it strikes (null: always), `skip` how many calls it 
     delete_missing      404 and nothing done; the pod is not to be seen for `value` seconds
     delete_ambiguous    done, and the connection is cut
     pod_key_denied      403 for every pod-scoped key
+    billing_lag         the bill ends `value` seconds ago (null: with the last full hour, UTC)
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "delete_ignored": {},
     "delete_missing": {},
     "pod_key_denied": {},
+    "billing_lag": {},
 }
 WIRE = tuple(name for name in DEFAULTS if name in {  # handled where requests come in
     "throttle", "server_error", "bad_gateway", "fail_before_commit", "fail_after_commit",

@@ -85,7 +85,17 @@ def _buckets(
 ) -> list[Bucket]:
     with call.cloud.lock:
         mine = [one for one in call.cloud.state.intervals if keep(one.owner, one.kind)]
-        return billing.buckets(mine, seen.bounds, seen.now, **how)
+        return billing.buckets(mine, seen.bounds, _complete_until(call, seen.now), **how)
+
+
+def _complete_until(call: Call, now: float) -> float:
+    """Up to when the bill knows what was used."""
+    lag = call.cloud.faults.take("billing_lag")
+    if lag is None:
+        return now
+    if lag.value is None:
+        return billing.floor(datetime.fromtimestamp(now, UTC), "hour").timestamp()
+    return now - max(0.0, float(lag.value))
 
 
 def _range(bucket: Bucket) -> Json:
