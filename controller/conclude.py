@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
 from controller.run_folder import RunFolder
+from controller.surroundings import surroundings
 from controller.workshop import Workshop
 from jobs import criteria
 from jobs.criteria import Finding, Verdict
@@ -28,7 +28,6 @@ from state.durable import sync_folder
 from state.scrub import PROCESS, hidden
 
 OPENABLE = (".safetensors", ".json", ".jsonl")
-MAX_ENVIRONMENT = 1024 * 1024  # bytes of an environment.json that a job wrote
 
 
 def judge(shop: Workshop, run: str) -> dict[str, Any]:
@@ -175,7 +174,8 @@ def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> 
         command=stage.command,
         parameters=stage.parameters,
         code=facts.code,
-        environment=_environment(folder, manifest) | {"image": shop.shape.image},
+        environment=hidden(surroundings(folder.files, manifest.files), PROCESS)
+        | {"image": shop.shape.image},
         cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,
         ended_at=shop.clock.wall(),
@@ -192,15 +192,3 @@ def _price(shop: Workshop, run: str, offer: str, pods: tuple[str, ...]) -> Price
         hardware=offer,
         pods=pods,
     )
-
-
-def _environment(folder: RunFolder, manifest: Manifest) -> dict[str, Any]:
-    """What the job says that it ran with, if it says so; its words, kept as such."""
-    for entry in manifest.files:
-        if Path(entry.path).name == "environment.json" and entry.size <= MAX_ENVIRONMENT:
-            try:
-                found = json.loads((folder.files / entry.path).read_bytes())
-            except (ValueError, RecursionError):
-                return {}
-            return hidden(found, PROCESS) if isinstance(found, dict) else {}
-    return {}
