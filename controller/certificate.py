@@ -1,7 +1,8 @@
 """locks/<stage>.json: why a stage counts as done, by what, from what, and at which price.
 
-A certificate is canonical JSON with its own sha256 inside, so that an edit by hand shows even
-where the database is not; the database holds the same sha256 in a row that cannot be changed.
+A certificate is JSON with its own sha256 inside, and its file has exactly one form: whatever edit
+by hand, of a value or of a blank, shows even where the database is not. The database holds the
+same sha256 in a row that cannot be changed.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class Certificate(_Model):
     title: str
     run: str
     criteria: tuple[CriterionMet, ...]
+    asked: tuple[dict[str, JsonValue], ...] = ()  # the stage's criteria as they were defined
     artifacts: tuple[Artifact, ...]
     outputs: tuple[ProjectPath, ...]  # the globs that name the artifacts
     inputs: tuple[Artifact, ...] = ()
@@ -156,6 +158,9 @@ def _parse(raw: bytes, path: Path) -> Certificate:
     # Of what stands in the file, not of what was understood: defaults must not hide a deletion.
     if claimed != hashlib.sha256(canonical(document)).hexdigest():
         raise _spoilt(path, "its sha256 does not agree with its content: it was edited")
+    # A key that stands twice, or a blank, is not in the values.
+    if raw != readable(document | {"sha256": claimed}):
+        raise _spoilt(path, "its values are right and its text is not: it was edited")
     return certificate
 
 

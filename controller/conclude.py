@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -10,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from controller import certificate, safekeeping, statement
+from controller.attestation import attest
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
-from controller.lineage import in_order
 from controller.run_folder import RunFolder
+from controller.surroundings import surroundings
 from controller.workshop import Workshop
 from jobs import criteria
 from jobs.criteria import Finding, Verdict
 from jobs.opening import opens
-from jobs.stage import Stage
+from jobs.stage import Stage, definitions
 from remote.contract import FileEntry, Manifest
 from remote.outputs import missing
 from state.database import backup
@@ -28,7 +28,6 @@ from state.durable import sync_folder
 from state.scrub import PROCESS, hidden
 
 OPENABLE = (".safetensors", ".json", ".jsonl")
-MAX_ENVIRONMENT = 1024 * 1024  # bytes of an environment.json that a job wrote
 
 
 def judge(shop: Workshop, run: str) -> dict[str, Any]:
@@ -106,18 +105,12 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
     safekeeping.protect(shop.project.root, found, _others(shop, stage))
     if shop.locks.current(stage.name) is None:
         shop.locks.lock(stage.name, run, found.sha256)
-    _state_plan(shop, stage.name)
+    for plan, names in statement.plans(shop.project.stages).items():
+        if stage.name in names:
+            for line in attest(shop.project, plan):
+                shop.tell(line)
     backup(shop.journal.connection, shop.project.state_dir / "backups")
     return {"certificate_sha256": found.sha256}
-
-
-def _state_plan(shop: Workshop, name: str) -> None:
-    """Once every stage of its plan is locked, the statement over all of them."""
-    locks = certificate.read_all(shop.project.root)
-    for plan, names in statement.plans(in_order(shop.project.stages)).items():
-        if name in names and all(one in locks for one in names):
-            path = statement.write(shop.project.root, plan, {one: locks[one] for one in names})
-            shop.tell(f"{plan} is whole: {path.relative_to(shop.project.root)}")
 
 
 def _keep_aside(shop: Workshop, run: str, entry: FileEntry) -> None:
@@ -171,6 +164,7 @@ def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> 
         title=stage.title,
         run=run,
         criteria=tuple(CriterionMet.model_validate(one) for one in findings),
+        asked=definitions(stage),
         artifacts=tuple(
             Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files
         ),
@@ -180,7 +174,8 @@ def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> 
         command=stage.command,
         parameters=stage.parameters,
         code=facts.code,
-        environment=_environment(folder, manifest) | {"image": shop.shape.image},
+        environment=hidden(surroundings(folder.files, manifest.files), PROCESS)
+        | {"image": shop.shape.image},
         cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,
         ended_at=shop.clock.wall(),
@@ -197,15 +192,3 @@ def _price(shop: Workshop, run: str, offer: str, pods: tuple[str, ...]) -> Price
         hardware=offer,
         pods=pods,
     )
-
-
-def _environment(folder: RunFolder, manifest: Manifest) -> dict[str, Any]:
-    """What the job says that it ran with, if it says so; its words, kept as such."""
-    for entry in manifest.files:
-        if Path(entry.path).name == "environment.json" and entry.size <= MAX_ENVIRONMENT:
-            try:
-                found = json.loads((folder.files / entry.path).read_bytes())
-            except (ValueError, RecursionError):
-                return {}
-            return hidden(found, PROCESS) if isinstance(found, dict) else {}
-    return {}

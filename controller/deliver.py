@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from controller import order, plan_so_far, snapshot
-from controller.names import STAGING
+from controller.leftovers import leftovers, received
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import upload_code, upload_work
@@ -16,9 +15,6 @@ from controller.workshop import Workshop
 from jobs.stage import Stage
 from remote.contract import FileEntry
 from remote.usage import summarise
-
-# Earlier attempts with these outcomes left work that is worth going on from.
-_INTERRUPTED = ("pod-lost", "stopped", "abandoned")
 
 
 def deliver(shop: Workshop, run: str) -> dict[str, Any]:
@@ -99,34 +95,15 @@ def _usage(shop: Workshop, stage: str) -> dict[str, Any] | None:
 
 def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
     """Add what an interrupted attempt left here, so that a new pod goes on from its checkpoint."""
-    source = _earlier(shop, run)
+    source = leftovers(shop.project, shop.journal, run, inputs, shop.tell)
     if source is None:
         return inputs
     known = {one.path for one in inputs.files}
     found: list[SnapshotFile] = []
-    for name in _names(source):
+    for name in received(source):
         found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
     if found:
         shop.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
     tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
     return dataclasses.replace(inputs, files=every, tree=tree)
-
-
-def _earlier(shop: Workshop, run: str) -> Path | None:
-    """The files of this run, or of the stage's newest interrupted one with the same order."""
-    own = shop.journal.run(run)
-    assert own is not None
-    rows = [row for row in shop.journal.runs(own.stage) if row.number < own.number]
-    newest = rows[-1] if rows else None
-    candidates = [RunFolder(shop.project.run_dir(run)).files]
-    if newest and newest.outcome in _INTERRUPTED and newest.spec["stage"] == own.spec["stage"]:
-        candidates.append(RunFolder(shop.project.run_dir(newest.id)).files)
-    return next((path for path in candidates if _names(path)), None)
-
-
-def _names(folder: Path) -> list[str]:
-    """What was received whole; the staging of a pull is not."""
-    if not folder.is_dir():
-        return []
-    return sorted(path.name for path in folder.iterdir() if path.name != STAGING)

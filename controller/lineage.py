@@ -11,6 +11,7 @@ from controller.errors import PodctlError
 from controller.project import Project
 from controller.safekeeping import hash_file
 from controller.staleness import Difference, all_differences
+from controller.upload import code_digest
 from jobs.stage import Stage
 
 
@@ -23,7 +24,7 @@ def stale(project: Project) -> dict[str, tuple[Difference, ...]]:
         for name, lock in locks.items()
         if name in ordered
     }
-    return all_differences(ordered, locks, inputs)
+    return all_differences(ordered, locks, inputs, code_digest())
 
 
 def in_order(stages: Mapping[str, Stage]) -> dict[str, Stage]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from controller import certificate, plan_page
+from controller.attestation import attest_missing
 from controller.cost import spending
 from controller.errors import PodctlError
 from controller.lineage import stale
@@ -27,7 +28,8 @@ def refresh_if_possible(project: Project, owner: Owner, warn: Callable[[str], No
 
 
 def refresh(project: Project, journal: Journal, ledger: Ledger) -> None:
-    """Rewrite STATUS.md; called after every change of state."""
+    """Rewrite STATUS.md, and certify a plan that is whole by now; after every change of state."""
+    attest_missing(project)
     now = time.time()
     by_stage = ledger.by_stage(now)
     spent: dict[str, float] = {}

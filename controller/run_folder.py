@@ -43,6 +43,13 @@ class RunFolder:
     def make(self) -> None:
         self.files.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    def set_aside(self) -> None:
+        """What was received is kept under another name, and is no longer this run's."""
+        place = self.root / "aside"
+        while place.exists():
+            place = place.with_name(place.name + "~")
+        self.files.rename(place)
+
     def newest(self) -> float | None:
         """Unix time at which the newest received artifact came; None when none did."""
         every = (path for path in self.files.rglob("*") if STAGING not in path.parts)

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.certificate import Certificate
-from jobs.stage import Stage
+from jobs.stage import Stage, definitions
 
+PACKAGE = "remote."  # of modules that are run from the package which podctl sends
 MAX_VALUE = 60  # characters of a value that is shown
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that would be another one now. `kind` is parameter, input, command, outputs, need
-    or upstream."""
+    """One thing that would be another one now. `kind` is parameter, input, command, outputs,
+    criterion, code, need or upstream."""
 
     kind: str
     text: str
@@ -29,14 +30,18 @@ def differences(
     lock: Certificate,
     inputs: Mapping[str, str],
     locks: Mapping[str, Certificate],
+    code: str,
 ) -> tuple[Difference, ...]:
     """What differs between `lock` and a run of `stage` now.
 
-    `inputs` maps each present input's path to its sha256; `locks` are the certificates in force.
+    `inputs` maps each present input's path to its sha256; `locks` are the certificates in force;
+    `code` is the sha256 of the remote package that a pod would be sent.
     """
     return (
         *_parameters(stage, lock),
         *_command(stage, lock),
+        *_criteria(stage, lock),
+        *_code(stage, lock, code),
         *_inputs(lock, inputs),
         *_needs(stage, lock, locks),
     )
@@ -58,6 +63,40 @@ def _command(stage: Stage, lock: Certificate) -> Iterable[Difference]:
         yield Difference("outputs", f"the outputs were {list(lock.outputs)}")
 
 
+def _criteria(stage: Stage, lock: Certificate) -> Iterable[Difference]:
+    """A title is not compared: it judges nothing."""
+    was, now = _untitled(lock.asked), _untitled(definitions(stage))
+    gone = [one for one in was if one not in now]
+    new = [one for one in now if one not in was]
+    for one in gone:
+        twin = next((other for other in new if _subject(other) == _subject(one)), None)
+        if twin is None:
+            yield Difference("criterion", f"criterion {_subject(one)} is no longer asked")
+            continue
+        new.remove(twin)
+        for name in sorted({*one, *twin}):
+            if one.get(name) != twin.get(name):
+                said = f"{name} was {shown(one.get(name))}, is {shown(twin.get(name))}"
+                yield Difference("criterion", f"criterion {_subject(one)}: {said}")
+    yield from (Difference("criterion", f"criterion {_subject(one)} is new") for one in new)
+
+
+def _untitled(asked: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    return [{name: value for name, value in one.items() if name != "title"} for one in asked]
+
+
+def _subject(criterion: Mapping[str, object]) -> str:
+    """What is looked at: a criterion of the same subject is the same one with other bounds."""
+    return " ".join(str(criterion[name]) for name in ("kind", "path", "key") if name in criterion)
+
+
+def _code(stage: Stage, lock: Certificate, code: str) -> Iterable[Difference]:
+    """Of podctl's own programs; a user's own code is among the inputs."""
+    if code != lock.code and any(word.startswith(PACKAGE) for word in stage.command):
+        text = f"podctl's code on the pod was {lock.code[:12] or 'not recorded'}, is {code[:12]}"
+        yield Difference("code", text)
+
+
 def _inputs(lock: Certificate, inputs: Mapping[str, str]) -> Iterable[Difference]:
     recorded = {one.path: one.sha256 for one in lock.inputs}
     for path in sorted(recorded.keys() | inputs.keys()):
@@ -73,19 +112,24 @@ def _needs(
     stage: Stage, lock: Certificate, locks: Mapping[str, Certificate]
 ) -> Iterable[Difference]:
     for need in stage.needs:
-        recorded, current = lock.needs.get(need), locks.get(need)
-        if recorded is None:
-            continue
-        if current is None:
-            yield Difference("need", f"{need}, on which it stands, is no longer locked")
-        elif current.sha256 != recorded:
-            yield Difference("need", f"{need}, on which it stands, was locked again since")
+        if what := footing(lock.needs.get(need), locks.get(need)):
+            yield Difference("need", f"{need}, on which it stands, {what}")
+
+
+def footing(recorded: str | None, current: Certificate | None) -> str:
+    """What is wrong with a need: nothing where neither a lock was there nor one is now."""
+    if current is None:
+        return "is no longer locked" if recorded is not None else ""
+    if recorded is None:
+        return "was not locked when it ran"
+    return "" if recorded == current.sha256 else "was locked again since"
 
 
 def all_differences(
     stages: Mapping[str, Stage],
     locks: Mapping[str, Certificate],
     inputs: Mapping[str, Mapping[str, str]],
+    code: str,
 ) -> dict[str, tuple[Difference, ...]]:
     """For every locked stage what differs; `stages` in an order in which needs come first."""
     found: dict[str, tuple[Difference, ...]] = {}
@@ -95,7 +139,7 @@ def all_differences(
             continue
         upstream = [need for need in stage.needs if found.get(need)]
         found[name] = (
-            *differences(stage, lock, inputs.get(name, {}), locks),
+            *differences(stage, lock, inputs.get(name, {}), locks, code),
             *(Difference("upstream", f"{need}, on which it stands, is stale") for need in upstream),
         )
     return found

@@ -4,27 +4,28 @@
 
 The subjects are the artifacts of all locks with their sha256; the predicate holds the locks in
 plan order, each with its own sha256 and those of the locks that it stands on, and a chain: the
-sha256 of the previous link and of this lock. One changed byte anywhere breaks it.
+sha256 of the previous link and of this lock. One changed byte anywhere breaks it, and it holds only
+over locks that stand on one another.
 Format: in-toto Attestation Framework, Statement v1.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from controller import certificate, safekeeping
-from controller.certificate import Certificate, canonical, readable
+from controller.certificate import Certificate, readable
 from controller.safekeeping import Problem
+from controller.staleness import footing
 from state.durable import write_atomically
 
 TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE = "urn:podctl:plan-certificate:1"
-MAX_BYTES = 256 * 1024 * 1024
+Needs = Mapping[str, Iterable[str]]  # stage → those that must be locked before
 START = hashlib.sha256(PREDICATE.encode()).hexdigest()  # the link before the first
 
 
@@ -82,50 +83,76 @@ def write(root: Path, plan: str, locks: Mapping[str, Certificate]) -> Path:
     return path
 
 
-def verify(root: Path, plan: str, locks: Mapping[str, Certificate]) -> tuple[Problem, ...]:
-    """Compare the statement on disk with the locks in force, and the artifacts with both.
+def verify(
+    root: Path, plan: str, locks: Mapping[str, Certificate], needs: Needs | None = None
+) -> tuple[Problem, ...]:
+    """Compare the statement on disk, byte for byte, with the one over the locks that are here;
+    every artifact with its lock; and the locks with one another.
 
-    Needs no network and no state. A missing statement is no problem of a plan that is not whole.
+    `locks` are all that are in force; `needs` has every stage of the project with its needs, in
+    plan order: without it, the plan is what is locked of it. Needs no network and no state. A
+    missing statement is no problem of a plan that is not whole.
     """
+    names = plans(needs or locks).get(plan, ())
+    ours = {name: locks[name] for name in names if name in locks}
+    apart = loose(needs or {}, locks)
+    problems = [one for name in ours for one in apart[name]]
     path = statement_path(root, plan)
-    name = str(path.relative_to(root))
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return ()
-    found = _parse(raw)
-    if found is None:
-        return (Problem(name, "it is not a statement that can be read"),)
-    problems = []
-    if canonical(found) != canonical(build(plan, locks)):
-        problems.append(Problem(name, "it is not the statement over the locks that are here"))
-    for subject in _subjects(found):
-        problems += _check(root, *subject)
+    if len(ours) < len(names) and not path.exists():
+        return tuple(problems)
+    document = build(plan, ours)
+    sha256 = hashlib.sha256(readable(document)).hexdigest()
+    problems += _compare(root, path.relative_to(root).as_posix(), sha256, _OTHER)
+    for one in document["subject"]:
+        problems += _compare(root, one["name"], one["digest"]["sha256"], "its content changed")
     return tuple(problems)
 
 
-def _parse(raw: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(raw) if len(raw) <= MAX_BYTES else None
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and found.get("_type") == TYPE else None
+_OTHER = "it is not the statement over the locks that are here"
 
 
-def _subjects(statement: Mapping[str, Any]) -> list[tuple[str, str]]:
-    subjects = statement.get("subject")
-    if not isinstance(subjects, list):
-        return []
-    return [
-        (str(one["name"]), str(one["digest"]["sha256"]))
-        for one in subjects
-        if isinstance(one, dict) and isinstance(one.get("digest"), dict)
-    ]
-
-
-def _check(root: Path, path: str, sha256: str) -> list[Problem]:
+def _compare(root: Path, path: str, sha256: str, what: str) -> list[Problem]:
     try:
         _, found = safekeeping.hash_file(root / path)
+    except FileNotFoundError:
+        return [Problem(path, "it is missing")]
     except OSError as error:
         return [Problem(path, f"it cannot be read: {error.strerror or error}")]
-    return [] if found == sha256 else [Problem(path, "its content changed")]
+    return [] if found == sha256 else [Problem(path, what)]
+
+
+def loose(needs: Needs, locks: Mapping[str, Certificate]) -> dict[str, tuple[Problem, ...]]:
+    """For each lock, where it does not stand on the others. Pure.
+
+    A lock stands on the locks in force of all that its stage needs; and what it took in of
+    another lock's artifacts has the content that this lock certifies.
+    """
+    made: dict[str, list[tuple[str, str]]] = {}  # path → (stage, sha256)
+    for stage, lock in locks.items():
+        for one in lock.artifacts:
+            made.setdefault(one.path, []).append((stage, one.sha256))
+    return {
+        stage: tuple(
+            Problem(f"{certificate.FOLDER}/{stage}.json", what)
+            for what in (
+                *_off_needs({*needs.get(stage, ()), *lock.needs}, lock, locks),
+                *_off_inputs(lock, made),
+            )
+        )
+        for stage, lock in locks.items()
+    }
+
+
+def _off_needs(
+    needs: set[str], lock: Certificate, locks: Mapping[str, Certificate]
+) -> Iterable[str]:
+    for need in sorted(needs):
+        if what := footing(lock.needs.get(need), locks.get(need)):
+            yield f"{need}, on which it stands, {what}"
+
+
+def _off_inputs(lock: Certificate, made: Mapping[str, list[tuple[str, str]]]) -> Iterable[str]:
+    for one in lock.inputs:
+        for maker, sha256 in made.get(one.path, ()):
+            if maker != lock.stage and sha256 != one.sha256:
+                yield f"its input {one.path} is not the file that {maker} is locked with"

@@ -111,3 +111,8 @@ class Stage(Model):
     stall_minutes: float = Field(default=60, gt=0)
     parameters: dict[str, JsonValue] = {}
     secrets: tuple[SecretName, ...] = ()  # local variables, or of files, that the job may know
+
+
+def definitions(stage: Stage) -> tuple[dict[str, JsonValue], ...]:
+    """The stage's criteria as they are written: what is not set is not in them."""
+    return tuple(one.model_dump(mode="json", exclude_defaults=True) for one in stage.criteria)

@@ -9,13 +9,18 @@ import pytest
 
 from controller import certificate, statement
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
+from controller.errors import VerificationFailed
 from controller.safekeeping import hash_file
 from controller.staleness import all_differences, differences, downstream
-from jobs.stage import Criterion, Stage
+from jobs.stage import Criterion, Stage, definitions
 from tests.laptop import Laptop
 
 SHA = "a" * 64
 OTHER = "b" * 64
+CODE = "c" * 64
+
+
+LINES = Criterion(kind="lines", path="out/a", at_least=9)
 
 
 def stage(name: str = "stage1c", **changes: object) -> Stage:
@@ -25,7 +30,7 @@ def stage(name: str = "stage1c", **changes: object) -> Stage:
         "command": ("python", "train.py"),
         "inputs": ("data.jsonl",),
         "outputs": (f"out/{name}/**",),
-        "criteria": (Criterion(kind="exists", path="out/a"),),
+        "criteria": (LINES,),
         "hours": 1,
         "max_hours": 2,
         "parameters": {"lr": 1e-4},
@@ -43,7 +48,9 @@ def lock(name: str = "stage1c", **changes: object) -> Certificate:
         artifacts=(Artifact(path=f"out/{name}/a", size=1, sha256=SHA),),
         outputs=of.outputs,
         inputs=(Artifact(path="data.jsonl", size=1, sha256=SHA),),
+        asked=definitions(of),
         command=of.command,
+        code=CODE,
         parameters=of.parameters,
         cost=Price(usd=2.0, hours=1.0),
         started_at=1.0,
@@ -55,7 +62,7 @@ def lock(name: str = "stage1c", **changes: object) -> Certificate:
 
 def test_a_lock_of_what_would_run_now_is_current() -> None:
     """Nothing differs."""
-    assert differences(stage(), lock(), {"data.jsonl": SHA}, {}) == ()
+    assert differences(stage(), lock(), {"data.jsonl": SHA}, {}, CODE) == ()
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,16 @@ def test_a_lock_of_what_would_run_now_is_current() -> None:
         ({"parameters": {}}, {"data.jsonl": SHA}, "parameter lr was 0.0001, is not set"),
         ({"command": ("bash",)}, {"data.jsonl": SHA}, "the command was"),
         ({"outputs": ("new/**",)}, {"data.jsonl": SHA}, "the outputs were"),
+        (
+            {"criteria": (Criterion(kind="lines", path="out/a", at_least=1),)},
+            {"data.jsonl": SHA},
+            "criterion lines out/a: at_least was 9.0, is 1.0",
+        ),
+        (
+            {"criteria": (LINES, Criterion(kind="opens", path="out/a"))},
+            {"data.jsonl": SHA},
+            "criterion opens out/a is new",
+        ),
         ({}, {"data.jsonl": OTHER}, "input data.jsonl changed"),
         ({}, {}, "input data.jsonl is no longer there"),
         ({}, {"data.jsonl": SHA, "more": SHA}, "input more is new"),
@@ -74,9 +91,52 @@ def test_each_difference_is_said_in_words(
     changed: dict[str, object], inputs: dict[str, str], words: str
 ) -> None:
     """One change, one sentence."""
-    (found,) = differences(stage(**changed), lock(), inputs, {})
+    (found,) = differences(stage(**changed), lock(), inputs, {}, CODE)
 
     assert words in found.text
+
+
+def test_a_criterion_that_is_gone_is_said_and_another_title_is_no_difference() -> None:
+    """What a lock was judged by is in it, not only how it was called."""
+    two = stage(criteria=(LINES, Criterion(kind="opens", path="out/a")))
+    titled = stage(criteria=(LINES.model_copy(update={"title": "nine lines"}),))
+    inputs = {"data.jsonl": SHA}
+    (gone,) = differences(stage(), lock(asked=definitions(two)), inputs, {}, CODE)
+
+    assert (gone.kind, gone.text) == ("criterion", "criterion opens out/a is no longer asked")
+    assert differences(titled, lock(), inputs, {}, CODE) == ()
+
+
+def test_other_code_of_podctl_makes_the_stages_stale_that_it_runs() -> None:
+    """One changed byte of the package shows, where the stage's command is a program of it."""
+    ours = ("python", "-m", "remote.stages.sft")
+    inputs = {"data.jsonl": SHA}
+    (found,) = differences(stage(command=ours), lock(command=ours), inputs, {}, OTHER)
+
+    assert found.kind == "code"
+    assert "was cccccccccccc, is bbbbbbbbbbbb" in found.text
+    assert differences(stage(), lock(), inputs, {}, OTHER) == ()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "current", "words"),
+    [
+        ({}, True, "was not locked when it ran"),
+        ({"stage1a": OTHER}, True, "was locked again since"),
+        ({"stage1a": OTHER}, False, "is no longer locked"),
+        ({}, False, ""),  # files stand in for it, then as now
+    ],
+)
+def test_a_lock_that_stands_on_no_lock_in_force_is_stale(
+    recorded: dict[str, str], current: bool, words: str
+) -> None:
+    """A need that was not recorded is not passed over."""
+    locks = {"stage1a": lock("stage1a")} if current else {}
+    user = stage("stage1b", needs=("stage1a",))
+    found = differences(user, lock("stage1b", needs=recorded), {"data.jsonl": SHA}, locks, CODE)
+
+    assert [one.kind for one in found] == (["need"] if words else [])
+    assert all(words in one.text for one in found)
 
 
 def test_staleness_goes_downstream() -> None:
@@ -86,24 +146,17 @@ def test_staleness_goes_downstream() -> None:
         "stage1b": stage("stage1b", needs=("stage1a",)),
         "stage1c": stage("stage1c", needs=("stage1b",)),
     }
-    locks = {name: lock(name) for name in stages}
+    locks: dict[str, Certificate] = {}
+    for name, one in stages.items():
+        needs = {need: locks[need].sha256 for need in one.needs}
+        locks[name] = lock(name, needs=needs)
     inputs = {name: {"data.jsonl": SHA} for name in stages} | {"stage1a": {"data.jsonl": OTHER}}
-    found = all_differences(stages, locks, inputs)
+    found = all_differences(stages, locks, inputs, CODE)
 
     assert [one.kind for one in found["stage1a"]] == ["input"]
     assert [one.kind for one in found["stage1b"]] == ["upstream"]
     assert [one.kind for one in found["stage1c"]] == ["upstream"]
     assert downstream(stages, "stage1a") == ("stage1b", "stage1c")
-
-
-def test_a_need_that_was_locked_again_makes_its_users_stale() -> None:
-    """The certificate names the very lock that it stands on."""
-    user = stage("stage1b", needs=("stage1a",))
-    standing = lock("stage1b", needs={"stage1a": OTHER})
-
-    (found,) = differences(user, standing, {"data.jsonl": SHA}, {"stage1a": lock("stage1a")})
-
-    assert "locked again since" in found.text
 
 
 def test_why_explains_and_prices_a_rerun(laptop: Laptop) -> None:
@@ -122,19 +175,27 @@ def test_why_explains_and_prices_a_rerun(laptop: Laptop) -> None:
     assert laptop.json("locks")["locks"][0]["state"] == "stale"
 
 
+NEEDS = {"stage1a": (), "stage1b": ("stage1a",)}
+
+
+def made(root: Path, name: str, text: str, **changes: object) -> Certificate:
+    """A lock with one real file."""
+    path = root / "out" / name / "a"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    size, sha256 = hash_file(path)
+    artifact = Artifact(path=f"out/{name}/a", size=size, sha256=sha256)
+    return lock(name, artifacts=(artifact,), **changes)
+
+
 def plan(root: Path) -> dict[str, Certificate]:
     """Two locked stages with their files, and the statement over them."""
-    locks: dict[str, Certificate] = {}
-    for name in ("stage1a", "stage1b"):
-        path = root / "out" / name / "a"
-        path.parent.mkdir(parents=True)
-        path.write_text(name)
-        size, sha256 = hash_file(path)
-        found = lock(name, artifacts=(Artifact(path=f"out/{name}/a", size=size, sha256=sha256),))
-        if locks:
-            found = found.model_copy(update={"needs": {"stage1a": locks["stage1a"].sha256}})
-        certificate.write(root, found)
-        locks[name] = found
+    first = made(root, "stage1a", "stage1a")
+    needs = {"stage1a": first.sha256}
+    second = made(root, "stage1b", "stage1b", needs=needs, inputs=first.artifacts)
+    locks = {"stage1a": first, "stage1b": second}
+    for one in locks.values():
+        certificate.write(root, one)
     statement.write(root, "stage1", locks)
     return locks
 
@@ -144,29 +205,119 @@ def test_the_statement_is_in_toto_and_verifies(tmp_path: Path) -> None:
     locks = plan(tmp_path)
     document = json.loads(statement.statement_path(tmp_path, "stage1").read_text())
 
-    assert statement.verify(tmp_path, "stage1", locks) == ()
+    assert statement.verify(tmp_path, "stage1", locks, NEEDS) == ()
     assert document["_type"] == "https://in-toto.io/Statement/v1"
     assert {one["name"] for one in document["subject"]} == {"out/stage1a/a", "out/stage1b/a"}
     assert document["predicate"]["chain"] == document["predicate"]["locks"][-1]["chain"]
 
 
-@pytest.mark.parametrize("what", ["artifact", "verdict", "lock", "statement"])
-def test_one_changed_byte_breaks_the_statement(tmp_path: Path, what: str) -> None:
-    """Artifact, verdict, lock or statement: whichever it is."""
-    locks = plan(tmp_path)
-    path = statement.statement_path(tmp_path, "stage1")
-    if what == "artifact":
-        (tmp_path / "out" / "stage1a" / "a").write_text("stage1A")
-    elif what == "verdict":
-        met = (CriterionMet(criterion="it is there", status="FAIL", measured=1),)
-        locks["stage1a"] = locks["stage1a"].model_copy(update={"criteria": met})
-    elif what == "lock":
-        del locks["stage1b"]
-    else:
-        path.chmod(0o644)
-        path.write_bytes(path.read_bytes().replace(b"stage1a-0001", b"stage1a-0002"))
+def holds(root: Path) -> bool:
+    """What `podctl verify --all` finds: locks that can be read, and a statement over them."""
+    try:
+        return statement.verify(root, "stage1", certificate.read_all(root), NEEDS) == ()
+    except VerificationFailed:
+        return False
 
-    assert statement.verify(tmp_path, "stage1", locks)
+
+@pytest.mark.parametrize(
+    "path", ["out/stage1a/a", "locks/stage1b.json", "locks/stage1.intoto.json"]
+)
+def test_one_changed_byte_breaks_the_statement(tmp_path: Path, path: str) -> None:
+    """Artifact, lock or statement: whichever byte is another one, or doubled, or gone."""
+    plan(tmp_path)
+    file = tmp_path / path
+    file.chmod(0o644)
+    raw = file.read_bytes()
+    places = range(0, len(raw), max(1, len(raw) // 60))
+    forms = (
+        form
+        for place in (*places, len(raw) - 1)
+        for form in (
+            raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :],
+            raw[:place] + raw[place : place + 1] + raw[place:],
+            raw[:place] + raw[place + 1 :],
+        )
+    )
+    unnoticed = []
+    for form in forms:
+        file.write_bytes(form)
+        unnoticed += [form] if holds(tmp_path) else []
+    file.write_bytes(raw)
+
+    assert unnoticed == []
+    assert holds(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("locks/stage1a.json", b'"usd": 2.0', b'"usd": 99,\n"usd": 2.0'),
+        ("locks/stage1a.json", b"\n}\n", b"\n}\n   \n"),
+        (
+            "locks/stage1.intoto.json",
+            b'"status": "PASS"',
+            b'"status": "FAIL", "status": "PASS"',
+        ),
+        ("locks/stage1.intoto.json", b"\n}\n", b"\n}\n\n\n"),
+    ],
+)
+def test_a_text_with_the_same_values_is_not_what_podctl_wrote(
+    tmp_path: Path, path: str, old: bytes, new: bytes
+) -> None:
+    """A key that stands twice and a blank are changes, though no value is another one."""
+    plan(tmp_path)
+    file = tmp_path / path
+    file.chmod(0o644)
+    raw = file.read_bytes()
+    file.write_bytes(raw.replace(old, new, 1))
+
+    assert file.read_bytes() != raw
+    assert not holds(tmp_path)
+
+
+def test_a_verdict_in_a_lock_that_was_written_anew_breaks_the_statement(tmp_path: Path) -> None:
+    """A whole new lock, right in itself, is not the one that was stated."""
+    locks = plan(tmp_path)
+    met = (CriterionMet(criterion="it is there", status="FAIL", measured=1),)
+    locks["stage1b"] = locks["stage1b"].model_copy(update={"criteria": met})
+    (problem,) = statement.verify(tmp_path, "stage1", locks, NEEDS)
+
+    assert problem.path == "locks/stage1.intoto.json"
+
+
+def test_a_statement_that_was_deleted_is_missed(tmp_path: Path) -> None:
+    """It may lack only while a stage of the plan is not locked."""
+    locks = plan(tmp_path)
+    statement.statement_path(tmp_path, "stage1").unlink()
+    (problem,) = statement.verify(tmp_path, "stage1", locks, NEEDS)
+
+    assert (problem.path, problem.what) == ("locks/stage1.intoto.json", "it is missing")
+    assert statement.verify(tmp_path, "stage1", {"stage1a": locks["stage1a"]}, NEEDS) == ()
+
+
+def test_locks_that_do_not_stand_on_one_another_are_no_plan(tmp_path: Path) -> None:
+    """Run again, the first stage has another lock and other files than the second was made from."""
+    locks = plan(tmp_path)
+    locks["stage1a"] = made(tmp_path, "stage1a", "other", run="stage1a-0002")
+    statement.write(tmp_path, "stage1", locks)
+    found = statement.verify(tmp_path, "stage1", locks, NEEDS)
+
+    assert [one.what for one in found] == [
+        "stage1a, on which it stands, was locked again since",
+        "its input out/stage1a/a is not the file that stage1a is locked with",
+    ]
+
+
+def test_a_lock_that_somebodys_own_files_stood_in_for_is_no_part_of_a_plan(tmp_path: Path) -> None:
+    """The stage that was left out and locked later is not what the other one was made from."""
+    locks = plan(tmp_path)
+    locks["stage1b"] = locks["stage1b"].model_copy(update={"needs": {}})
+    found = statement.loose(NEEDS, locks)
+
+    assert found["stage1a"] == ()
+    assert [one.what for one in found["stage1b"]] == [
+        "stage1a, on which it stands, was not locked when it ran"
+    ]
 
 
 def test_a_plan_is_its_stages_by_name() -> None:

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
-    """Re-hash the artifacts of STAGES (or --all) and compare with their certificates."""
+    """Re-hash the artifacts of STAGES (or --all) and compare with their certificates.
+
+    With --all also: how the locks stand on one another, and the statement over each plan. A lock
+    that is only stale is no failure: what differs is told (podctl why).
+    """
     project = project_here()
     chosen = _chosen(project, stages, all_)
     found = {name: _problems(project, one) for name, one in chosen.items()}
@@ -32,25 +36,33 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
         found |= _plan_problems(project, chosen)
     if not found and not terminal.json:
         terminal.say("no stage is locked")
+    outdated = _outdated(project, chosen)
     bad = {name: problems for name, problems in found.items() if problems}
     if terminal.json:
         rows = [
-            {"stage": name, "verdict": "FAIL" if name in bad else "PASS", "problems": problems}
+            {
+                "stage": name,
+                "verdict": "FAIL" if name in bad else "PASS",
+                "problems": problems,
+                "stale": outdated.get(name, ()),
+            }
             for name, problems in found.items()
         ]
         terminal.emit_json("podctl/verify/1", {"stages": rows})
         return VerificationFailed.exit_code if bad else 0
     for name, problems in found.items():
         verdict = "FAIL" if name in bad else "PASS"
-        count = f"{len(chosen[name].artifacts)} files" if name in chosen else "the plan's statement"
-        terminal.data(f"{verdict}  {name}  {count}")
+        what = f"{len(chosen[name].artifacts)} files" if name in chosen else "as one piece"
+        terminal.data(f"{verdict}  {name}  {what}")
         for problem in problems:
             terminal.data(f"      {problem.path}: {problem.what}")
+        for text in outdated.get(name, ()):
+            terminal.data(f"      stale: {text}")
     if bad:
         raise VerificationFailed(
-            f"{', '.join(bad)}: the artifacts are not those that were certified",
+            f"{', '.join(bad)}: what is here is not what was certified",
             where=str(project.root),
-            cause="they were altered, added or lost here since",
+            cause="files were altered, added or lost since, or what it stands on is another one",
             hint="restore them from a copy, or podctl unlock <stage> --reason … and run it again",
         )
     return 0
@@ -95,16 +107,30 @@ def _problems(project: Project, certificate: Certificate) -> tuple[Problem, ...]
 def _plan_problems(
     project: Project, locks: Mapping[str, Certificate]
 ) -> dict[str, tuple[Problem, ...]]:
-    """The statement over the whole plan, where it was written; and every need's lock."""
+    """Each plan's statement, and whether the locks stand on one another."""
     from controller import statement
     from controller.lineage import in_order
 
-    found = {}
-    for plan, names in statement.plans(in_order(project.stages)).items():
-        if statement.statement_path(project.root, plan).exists():
-            ours = {name: locks[name] for name in names if name in locks}
-            found[f"{plan} plan"] = statement.verify(project.root, plan, ours)
+    needs = {name: stage.needs for name, stage in in_order(project.stages).items()}
+    plans = statement.plans(needs)
+    found = {
+        f"{plan} plan": statement.verify(project.root, plan, locks, needs)
+        for plan, names in plans.items()
+        if statement.statement_path(project.root, plan).exists() or locks.keys() & {*names}
+    }
+    of_plans = {name for names in plans.values() for name in names}
+    for name, problems in statement.loose(needs, locks).items():
+        if problems and name not in of_plans:
+            found[f"{name}'s needs"] = problems
     return found
+
+
+def _outdated(project: Project, chosen: Mapping[str, Certificate]) -> dict[str, list[str]]:
+    """In words, what a run now would be given otherwise: the lock stays true, and is old."""
+    from controller.lineage import stale
+
+    every = stale(project)
+    return {name: [one.text for one in every.get(name, ())] for name in chosen}
 
 
 def _missing_certificates(
