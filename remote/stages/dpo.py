@@ -11,9 +11,11 @@ parameters at $PODCTL_PARAMETERS; leaves
     artifacts/dpo_comparison.json       SFT and DPO, greedy and sampled, with a verdict
     artifacts/dpo_responses.jsonl       the answers that were compared
     checkpoints/stage1_dpo/             the adapter, training_log.jsonl, hyperparameters.json,
-                                        disjointness.json, and every sample in samples.jsonl
+                                        disjointness.json, training_of.json (what it is made of),
+                                        and every sample in samples.jsonl
 
-Each phase goes on where it was cut off. SIGTERM saves what is there and ends with 143.
+Each phase goes on where it was cut off, from nothing but what was made of the same.
+SIGTERM saves what is there and ends with 143.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness, dpo_comparison, preferences
+from . import disjointness, dpo_comparison, preferences, provenance
 from .adapters import Base, sha256_of
 from .answering import Bounds, Way, answer, ways
 from .answers import Answers, write
@@ -76,13 +78,16 @@ def run(parameters: DpoParameters) -> int:
     pairs = make_pairs(parameters, base, adapter, asked, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
+    described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
+    provenance.claim(
+        out, provenance.made_of(parameters, adapter=adapter, pairs=described["pairs_sha256"]), log
+    )
     log.say(f"{len(pairs)} preference pairs; training")
     parameters, result = with_less_memory(
         lambda attempt: fit(attempt, base, pairs, log, stop), parameters, log
     )
     compared = result["completed"] and compare(parameters, base, adapter, chosen, stop)
     result |= {"completed": bool(compared), "seconds": round(time.time() - began, 1)}
-    described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
     record(parameters, described | preferences.summary(pairs), result)
     print(json.dumps(result), flush=True)
     return 0 if result["completed"] else ENDED_BY_SIGTERM
