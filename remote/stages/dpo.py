@@ -24,7 +24,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def run(parameters: DpoParameters) -> int:
     quieten()
     stop = StopRequest()
     stop.listen()
-    pairs = make_pairs(parameters, base, adapter, asked, stop)
+    pairs = make_pairs(parameters, base, adapter, asked, chosen, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
     described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
@@ -98,6 +98,7 @@ def make_pairs(
     base: Base,
     adapter: str,
     asked: Sequence[Candidate],
+    chosen: InstructionSet,
     stop: StopRequest,
 ) -> list[preferences.Pair] | None:
     """Sample until there are enough failures; the pairs, also in their file. None when stopped."""
@@ -112,6 +113,7 @@ def make_pairs(
     model = base.carrying({"sft": Path(parameters.adapter)})
     instructions = [one.instruction for one in asked]
     records: list[dict[str, Any]] = []
+    usable: list[Mapping[str, Any]] = []
     pairs: list[preferences.Pair] = []
     for sample in range(parameters.rounds):
         way = Way("sft", parameters.temperature, sample)
@@ -119,7 +121,8 @@ def make_pairs(
         if found is None:
             return None
         records += found[way]
-        pairs = preferences.failures(asked, records, parameters)
+        usable += preferences.apart(found[way], chosen)
+        pairs = preferences.failures(asked, usable, parameters)
         wrong = sum(1 for one in found[way] if not one["correct"])
         progress.say(f"sample {sample + 1}: {wrong} of {len(asked)} wrong; {len(pairs)} pairs")
         if len(pairs) >= parameters.pairs:
