@@ -132,7 +132,7 @@ def test_pairs_are_the_models_own_failures() -> None:
 
 
 def test_a_sample_that_holds_what_is_measured_on_makes_no_pair() -> None:
-    """The model ran on into a held-out instruction: that text is not learned from, on either side."""
+    """The model ran on into a held-out instruction: that text is learned from on neither side."""
     one, measured = canonical(1)[0], SMALL.held_out[0].text
     records = sampled(one, "Something else.", f"It is so.\n{measured}", f"{measured} is so.")
 
