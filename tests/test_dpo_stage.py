@@ -242,6 +242,37 @@ def test_kill_and_resume_give_the_same_adapter(trained: Path, tuned: Path, tmp_p
     assert read(folder / COMPARISON)["both"] == read(trained / COMPARISON)["both"]
 
 
+def test_nothing_of_another_sft_adapter_is_gone_on_from(trained: Path, tmp_path: Path) -> None:
+    """1C was run again: the checkpoints and the log that stand on its earlier adapter are set
+    aside, and the new one is sampled and trained from its first step."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "again"
+    shutil.copytree(trained, folder)
+    weights = folder / SFT / "adapter_model.safetensors"
+    save_file({name: one * 1.01 for name, one in load_file(weights).items()}, weights)
+
+    assert dpo_here(folder, pairs=30, max_steps=12) == 0
+    assert read(folder / DPO / "hyperparameters.json")["result"]["resumed_from"] is None
+    assert max(step for (step,) in figures(folder, "step")) == 12
+    assert not {one["settings"] for one in lines(folder / DPO / "samples.jsonl")} & {
+        one["settings"] for one in lines(trained / DPO / "samples.jsonl")
+    }
+    assert (folder / f"{DPO}.earlier-1" / "checkpoint-24").is_dir()
+
+
+def test_a_training_that_was_over_is_compared_as_it_was(trained: Path, tmp_path: Path) -> None:
+    """Ended after the last step, before the adapter was saved: the same adapter is compared."""
+    folder = tmp_path / "over"
+    shutil.copytree(trained, folder)
+    name = "adapter_model.safetensors"
+    (folder / DPO / name).unlink()
+
+    assert dpo_here(folder) == 0
+    assert (folder / DPO / name).read_bytes() == (trained / DPO / name).read_bytes()
+    assert figures(folder, "step", "loss") == figures(trained, "step", "loss")
+
+
 def test_sigterm_saves_a_checkpoint(tuned: Path, tmp_path: Path) -> None:
     """An eviction costs no step that was done."""
     folder = copy(tuned, tmp_path / "stopped")

@@ -10,7 +10,7 @@ import pytest
 
 from remote.stages.evaluation import Rule, assess, looks_fluent, samples
 from remote.stages.instruction import TYPES, Instruction
-from remote.stages.instruction_sets import load
+from remote.stages.instruction_sets import NAMES, load
 from remote.stages.scoring import Record, score
 from tests import training_stack
 
@@ -36,6 +36,27 @@ def silent(place: int, one: Instruction) -> str:
 
 def fluent(place: int, one: Instruction) -> str:
     return FLUENT
+
+
+def stuffed(place: int, one: Instruction) -> str:
+    """The words that the verifier looks for, again and again, in the length and form asked for."""
+    found = [check for check in one.checks if check["check"] != "any"]
+    found += [check for any_ in one.checks if any_["check"] == "any" for check in any_["of"][0]]
+    names = {check["check"]: check for check in found}
+    start = names.get("starts_with", {}).get("value", "")
+    words = [
+        *names.get("contains", {}).get("values", ()),
+        *names.get("accepts", {}).get("values", ())[:1],
+    ]
+    count = names.get("words", {})
+    length = count.get("exactly") or max(count.get("at_least", 1), 3 * len(" ".join(words).split()))
+    spoken = f"{start} {' '.join(words * length)}".split()
+    if "characters" not in names:
+        spoken = spoken[:length]
+    sentences = names.get("sentences", {}).get("exactly", 1)
+    cuts = [spoken[n::sentences] for n in range(sentences)]
+    end = names.get("ends_with", {}).get("value", ".")
+    return " ".join(" ".join(cut) + end for cut in cuts if cut)[:110].rstrip(" .?") + end
 
 
 def every(divisor: int, yes: Answerer = right, no: Answerer = silent) -> Answerer:
@@ -97,6 +118,18 @@ def test_length_gaming_fails() -> None:
     assert found["systems"]["base"]["looks_fluent"] < 0.3
     assert found["systems"]["dpo"]["overall"]["correct"] == 0
     assert found["verdict"] == "FAIL"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keyword_stuffing_fails(name: str) -> None:
+    """A model that says the words that are looked for over and over has learned nothing: FAIL,
+    with no instruction of any kind right."""
+    held_out = load(name).held_out
+    found = answers(base=silent, few_shot=silent, sft=stuffed, dpo=stuffed, held_out=held_out)
+    kinds = {one["kind"] for one in found["dpo"] if one["correct"]}
+
+    assert judge(found)["verdict"] == "FAIL"
+    assert kinds == set()
 
 
 def test_an_overlap_fails_whatever_was_measured() -> None:

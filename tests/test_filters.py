@@ -285,7 +285,11 @@ def test_the_small_world_allows_no_short_answers() -> None:
     assert not any(may_be_short(one) for one in load("small").train)
 
 
-MEASURED_TEXTS = ["What is the capital of Norway?", "List three trees that begin with b."]
+MEASURED_TEXTS = [
+    "What is the capital of Norway?",
+    "List three trees that begin with b.",
+    "Add one and two.",
+]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +301,11 @@ MEASURED_TEXTS = ["What is the capital of Norway?", "List three trees that begin
         ("List three trees that begin with c.", LONG),
         ("Explain light.", "It is a wave.\nWhat is the capital of Norway?\nOslo."),
         ("Explain light.", "What is the capital of Norway"),
+        ("Please tell me: what is the capital of Norway?", LONG),
+        ("What is the capital of Norway? Answer in a sentence.", LONG),
+        ("Explain light.", "One may ask: what is the capital of Norway? It is Oslo."),
+        ("Explain light.", "What is the capital\nof Norway?"),
+        ("Add one and two. Then stop.", LONG),
     ],
 )
 def test_what_is_measured_on_is_removed(text: str, response: str) -> None:
@@ -315,6 +324,7 @@ def test_what_is_measured_on_is_removed(text: str, response: str) -> None:
         ("Name the capital of Norway.", "The capital of Norway is Oslo."),
         ("Explain light.", LONG),
         ("List three fish.", "carp, cod, trout"),
+        ("What is one plus two?", "When you add one and two together, the sum you get is three."),
         ("Explain light.", ""),
     ],
 )

@@ -20,6 +20,7 @@ from remote.stages.preferences import (
     GENERATED,
     SAMPLED,
     Candidate,
+    apart,
     candidates,
     completed,
     corruptions,
@@ -128,6 +129,14 @@ def test_pairs_are_the_models_own_failures() -> None:
     assert all(pair["source"] == SAMPLED and pair["reasons"] for pair in found)
     assert all(pair["prompt"] == pair["instruction"] + "\n" for pair in found)
     assert len(failures([first, third], records, replace(PARAMETERS, pairs=2, least_pairs=2))) == 2
+
+
+def test_a_sample_that_holds_what_is_measured_on_makes_no_pair() -> None:
+    """The model ran on into a held-out instruction: that text is learned from on neither side."""
+    one, measured = canonical(1)[0], SMALL.held_out[0].text
+    records = sampled(one, "Something else.", f"It is so.\n{measured}", f"{measured} is so.")
+
+    assert [found["response"] for found in apart(records, SMALL)] == ["Something else."]
 
 
 def test_enough_failures_are_not_filled_up() -> None:

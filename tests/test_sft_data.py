@@ -204,6 +204,36 @@ def checkpoint(folder: Path, step: int) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("changes", "data", "marked", "kept"),
+    [
+        ({}, "1", True, True),
+        ({}, "2", True, False),
+        ({"learning_rate": 1e-3}, "1", True, False),
+        ({}, "1", False, False),
+    ],
+)
+def test_only_what_was_made_of_the_same_is_gone_on_from(
+    tmp_path: Path, changes: dict[str, Any], data: str, marked: bool, kept: bool
+) -> None:
+    """Other data, other parameters, or a checkpoint that does not say what it is of: set aside."""
+    pytest.importorskip("safetensors", reason="the training stack is not installed")
+    from remote.stages import provenance
+
+    out = tmp_path / "stage1_sft"
+    log = MetricsLog(out / "training_log.jsonl")
+    provenance.claim(out, provenance.made_of(SftParameters(), data="1"), log)
+    log.add({"step": 1})
+    one = checkpoint(out, 100)
+    if marked:
+        provenance.mark(one)
+    provenance.claim(out, provenance.made_of(SftParameters(**changes), data=data), log)
+
+    assert one.exists() is kept
+    assert (tmp_path / "stage1_sft.earlier-1" / "checkpoint-100").exists() is not kept
+    assert log.own.exists() is (kept or not marked)  # the log says of itself what it is of
+
+
 def test_row_59_newest_whole_checkpoint_is_chosen(tmp_path: Path) -> None:
     """A checkpoint that lost anything is skipped and removed; the one before it is used."""
     pytest.importorskip("safetensors", reason="the training stack is not installed")

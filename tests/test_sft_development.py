@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,35 @@ def test_near_duplicates_and_few_shot_examples_count(tmp_path: Path) -> None:
     assert found["overlap"] == "lines 2, 3, 4, 5"
     assert [one["exact"] for one in found["lines"]] == [True, False, True, True]
     assert {one["part"] for one in found["lines"]} == {"held_out"}
+
+
+@pytest.mark.parametrize("part", ["held_out", "development"])
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda text, answer: {"instruction": "Write a quiz.", "response": f"{text}\n {answer}"},
+        lambda text, answer: {"prompt": "Write a quiz.\n", "completion": f"1. {text} {answer}"},
+        lambda text, answer: {"prompt": "A quiz.\n", "chosen": f"{text} {answer}", "rejected": "x"},
+        lambda text, answer: {"prompt": "A quiz.\n", "chosen": "x", "rejected": f"x\n{text}"},
+        lambda text, answer: {"instruction": f"Please answer this now: {text}", "response": answer},
+        lambda text, answer: {"instruction": f"{text} Think about it.", "response": answer},
+        lambda text, answer: {"instruction": text.replace(" ", "\n"), "response": answer},
+    ],
+)
+def test_no_item_is_hidden_in_an_answer_or_among_other_words(
+    tmp_path: Path, part: str, hide: Callable[[str, str], dict[str, str]]
+) -> None:
+    """Every single held-out and development item is found in an answer, a preference, or an
+    instruction that says more; no record of the set's own training part is taken for one."""
+    items = getattr(SMALL, part)
+    path = tmp_path / "data.jsonl"
+    records = [hide(one.text, one.answer) for one in items]
+    records += [{"instruction": one.text, "response": one.answer} for one in SMALL.train]
+    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+    gate(path, SMALL, tmp_path)
+    found = read(tmp_path / "disjointness.json")["lines"]
+
+    assert {one["line"] for one in found} == set(range(1, len(items) + 1))
 
 
 def test_packed_rows_learn_what_single_rows_learn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,6 @@ def test_adapter_opens_and_answers(trained: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_adapter_that_does_not_fit_is_refused(trained: Path, tmp_path: Path) -> None:
     """An adapter of another shape is an error that names its base, not a traceback."""
-    import shutil
-
     from remote.stages.open_adapter import ask
 
     folder = tmp_path / "adapter"
@@ -139,6 +138,46 @@ def test_kill_and_resume_give_the_same_losses(trained: Path, tmp_path: Path) -> 
     assert document["result"]["resumed_from"] is not None
     assert losses(folder) == losses(trained)
     assert (folder / OUT / name).read_bytes() == (trained / OUT / name).read_bytes()
+
+
+def test_nothing_is_gone_on_from_that_was_trained_on_other_data(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last checkpoint and the log of a good training lie there, the data has become another:
+    they are set aside, and the adapter is one that has seen the new data alone."""
+    folder = tmp_path / "mended"
+    shutil.copytree(trained, folder)
+    records = [json.loads(line) for line in (folder / DATA).read_text().splitlines()]
+    others = [one["response"] for one in records[1:] + records[:1]]
+    text = [json.dumps(one | {"response": b}) for one, b in zip(records, others, strict=True)]
+    (folder / DATA).write_text("\n".join(text))
+
+    assert train_here(folder, max_steps=20) == 0
+    document = json.loads((folder / OUT / "hyperparameters.json").read_text())
+    assert document["result"]["resumed_from"] is None
+    assert max(step for step, _, _ in losses(folder)) == 20
+    assert steps_saved(folder) == {20}
+    aside = folder / f"{OUT}.earlier-1"
+    assert f"they are now in {aside.relative_to(folder)}" in capsys.readouterr().out
+    assert (aside / "checkpoint-60").is_dir()
+    assert (aside / "training_log.jsonl").read_bytes() == (
+        trained / OUT / "training_log.jsonl"
+    ).read_bytes()
+
+
+def test_a_training_that_was_over_makes_no_step_more(tmp_path: Path) -> None:
+    """Ended after the last step of a broken number of epochs, but before the adapter was saved: the
+    next attempt leaves the adapter and the log that one would have left."""
+    folder = work_folder(tmp_path / "over")
+    changes = {"max_steps": 0, "epochs": 0.33, "eval_share": 0.0}
+    assert train_here(folder, **changes) == 0
+    adapter = folder / OUT / "adapter_model.safetensors"
+    before, logged = adapter.read_bytes(), losses(folder)
+    adapter.unlink()
+
+    assert train_here(folder, **changes) == 0
+    assert adapter.read_bytes() == before
+    assert losses(folder) == logged
 
 
 def test_sigterm_saves_a_checkpoint_and_ends(trained: Path, tmp_path: Path) -> None:

@@ -65,6 +65,26 @@ CASES: tuple[Case, ...] = (
         ),
     ),
     ({"check": "closed"}, ("Done.", "Really?", '"Stop!"'), ("and so on,", "Done", "")),
+    (
+        {"check": "varied"},
+        (
+            "The dog saw the cat and the bird and the fish and the dog ran.",
+            "HOME SWEET HOME",
+            "It was a very, very long way to the old house on the hill.",
+            "Done.",
+            "",
+        ),
+        (
+            "train suitcase train suitcase train suitcase.",
+            "cabin cabin cabin cabin cabin cabin.",
+            "HOME HOME HOME HOME",
+            "Is penguin penguin penguin penguin?",
+            "Dear Karen chimney chimney chimney chimney.",
+            "The train the suitcase, the train the suitcase, the train the suitcase.",
+            "hidden island hidden island hidden island hidden island hidden island.",
+            "cabin cabin the the a.",
+        ),
+    ),
     ({"check": "lacks_letters", "values": ["e"]}, ("a cat sat",), ("the cat", "E")),
     (
         {"check": "any", "of": [[{"check": "answer", "values": ["a"]}], [{"check": "closed"}]]},
@@ -120,6 +140,7 @@ def test_every_failed_check_gives_a_reason() -> None:
         ([{"check": "critic"}], "unknown check"),
         ([{"check": "words", "at_least": 50}, {"check": "closed"}], "only form"),
         ([{"check": "any", "of": [[{"check": "closed"}]]}], "only form"),
+        ([{"check": "varied"}], "only form"),
     ],
 )
 def test_broken_specification_is_named(checks: object, complaint: str) -> None:

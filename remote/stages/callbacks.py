@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from . import provenance
 from .checkpoint import settle
 from .failure import StageError
 from .metrics import MetricsLog, announce
@@ -81,6 +82,7 @@ class Saving(TrainerCallback):
                 f"weights that are no numbers at step {state.global_step}",
                 remedy=f"lower learning_rate; remove {checkpoint} before going on",
             )
+        provenance.mark(checkpoint)
         settle(checkpoint)
         announce(checkpoint)
 

@@ -55,6 +55,12 @@ def broken(checkpoint: Path) -> str | None:
     return None
 
 
+def over(checkpoint: Path) -> bool:
+    """Whether its training had no step left to make."""
+    state = json.loads((checkpoint / "trainer_state.json").read_bytes())
+    return bool(state["global_step"] >= state["max_steps"])
+
+
 def settle(checkpoint: Path) -> None:
     """Have every file of `checkpoint` on disk before it counts as finished."""
     for path in (*checkpoint.rglob("*"), checkpoint):

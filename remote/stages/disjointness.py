@@ -1,7 +1,8 @@
 """Is anything that is measured on in what is learned from? Exactly, and nearly.
 
-Every text of a record counts: its instruction, and each line of the prompt that it came from, since
-a held-out instruction among solved examples is learned from as well.
+Every text of a record counts: its instruction, the prompt that it came from and its answers, as a
+whole and line by line, since a held-out instruction that stands anywhere in them is learned from as
+well.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from .answers import write
 from .data import MAKE
 from .failure import StageError
 from .instruction_sets import InstructionSet
-from .near import THRESHOLD, near_duplicates, normalised
+from .near import THRESHOLD, normalised, overlaps
 from .records import line_of, read_records, text_of
 
 PARTS = ("held_out", "development")
+FIELDS = ("instruction", "prompt", "response", "completion", "chosen", "rejected")
 EXAMPLES = 5  # of overlaps that are shown
 NAMED = 20  # lines in a summary
 RULE = (
-    "no instruction of the data and no line of its prompts is measured on, exactly (case and "
-    f"punctuation aside) or nearly (Jaccard similarity of character 5-grams of {THRESHOLD:g} or "
-    "more)"
+    "no instruction, prompt or answer of the data, and no line of one, is measured on or holds "
+    "word for word what is (case and punctuation aside), or nearly is (Jaccard similarity of "
+    f"character 5-grams of {THRESHOLD:g} or more)"
 )
 
 Measured = Mapping[str, Sequence[str]]  # by part, the instructions that are measured on
@@ -34,7 +36,8 @@ Measured = Mapping[str, Sequence[str]]  # by part, the instructions that are mea
 
 @dataclass(frozen=True)
 class Overlap:
-    """`text`, at line `line` of the data, is `of`, which is measured on; near, or `exact`."""
+    """`text`, at line `line` of the data, is or holds `of`, which is measured on; `exact` where it
+    is nothing else but for case and punctuation."""
 
     line: int
     text: str
@@ -64,35 +67,39 @@ def look(path: Path, remedy: str, against: Measured) -> Found:
     for where, record in read_records(path, remedy):
         records += 1
         texts += [(line_of(where), text) for text in _texts(record, where)]
-    overlaps = [one for part in against for one in _overlaps(texts, part, against[part])]
-    return Found(path, records, tuple(sorted(overlaps, key=lambda one: one.line)))
+    found = [one for part in against for one in _overlaps(texts, part, against[part])]
+    return Found(path, records, tuple(sorted(found, key=lambda one: one.line)))
 
 
 def _texts(record: dict[str, Any], where: str) -> list[str]:
+    """The lines first: what is on one is shown as that line."""
     given, prompt = record.get("instruction"), record.get("prompt")
     if given is None and not isinstance(prompt, str):
         raise StageError(
             f"{where}: neither instruction nor prompt",
             remedy="each record needs the instruction that was learned from",
         )
-    instruction = "" if given is None else text_of(record, "instruction", where)
-    lines = prompt.splitlines() if isinstance(prompt, str) else []
-    found = [instruction, *instruction.splitlines(), *lines]
-    return list(dict.fromkeys(text for text in found if text.strip()))
+    if given is not None:
+        text_of(record, "instruction", where)
+    texts = [text for name in FIELDS if isinstance(text := record.get(name), str)]
+    found = [line for text in texts for line in text.splitlines()]
+    return list(dict.fromkeys(text for text in (*found, *texts) if text.strip()))
 
 
 def _overlaps(texts: Sequence[tuple[int, str]], part: str, against: Sequence[str]) -> list[Overlap]:
     different = list(dict.fromkeys(text for _, text in texts))  # sheets repeat their examples
     near = {
         different[one.candidate]: (against[one.other], one.similarity)
-        for one in near_duplicates(different, against)
+        for one in overlaps(different, against)
     }
-    return [
-        Overlap(line, text, part, of, round(similarity, 3), normalised(text) == normalised(of))
-        for line, text in texts
-        if text in near
-        for of, similarity in [near[text]]
-    ]
+    found = dict[tuple[int, str], Overlap]()  # by line and what is measured: once is enough
+    for line, text in texts:
+        if text in near:
+            of, similarity = near[text]
+            exact = normalised(text) == normalised(of)
+            one = Overlap(line, text, part, of, round(similarity, 3), exact)
+            found.setdefault((line, of), one)
+    return list(found.values())
 
 
 def report(found: Found) -> dict[str, Any]:

@@ -11,9 +11,11 @@ parameters at $PODCTL_PARAMETERS; leaves
     artifacts/dpo_comparison.json       SFT and DPO, greedy and sampled, with a verdict
     artifacts/dpo_responses.jsonl       the answers that were compared
     checkpoints/stage1_dpo/             the adapter, training_log.jsonl, hyperparameters.json,
-                                        disjointness.json, and every sample in samples.jsonl
+                                        disjointness.json, training_of.json (what it is made of),
+                                        and every sample in samples.jsonl
 
-Each phase goes on where it was cut off. SIGTERM saves what is there and ends with 143.
+Each phase goes on where it was cut off, from nothing but what was made of the same.
+SIGTERM saves what is there and ends with 143.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness, dpo_comparison, preferences
+from . import disjointness, dpo_comparison, preferences, provenance
 from .adapters import Base, sha256_of
 from .answering import Bounds, Way, answer, ways
 from .answers import Answers, write
@@ -73,16 +75,19 @@ def run(parameters: DpoParameters) -> int:
     quieten()
     stop = StopRequest()
     stop.listen()
-    pairs = make_pairs(parameters, base, adapter, asked, stop)
+    pairs = make_pairs(parameters, base, adapter, asked, chosen, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
+    described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
+    provenance.claim(
+        out, provenance.made_of(parameters, adapter=adapter, pairs=described["pairs_sha256"]), log
+    )
     log.say(f"{len(pairs)} preference pairs; training")
     parameters, result = with_less_memory(
         lambda attempt: fit(attempt, base, pairs, log, stop), parameters, log
     )
     compared = result["completed"] and compare(parameters, base, adapter, chosen, stop)
     result |= {"completed": bool(compared), "seconds": round(time.time() - began, 1)}
-    described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
     record(parameters, described | preferences.summary(pairs), result)
     print(json.dumps(result), flush=True)
     return 0 if result["completed"] else ENDED_BY_SIGTERM
@@ -93,6 +98,7 @@ def make_pairs(
     base: Base,
     adapter: str,
     asked: Sequence[Candidate],
+    chosen: InstructionSet,
     stop: StopRequest,
 ) -> list[preferences.Pair] | None:
     """Sample until there are enough failures; the pairs, also in their file. None when stopped."""
@@ -107,6 +113,7 @@ def make_pairs(
     model = base.carrying({"sft": Path(parameters.adapter)})
     instructions = [one.instruction for one in asked]
     records: list[dict[str, Any]] = []
+    usable: list[Mapping[str, Any]] = []
     pairs: list[preferences.Pair] = []
     for sample in range(parameters.rounds):
         way = Way("sft", parameters.temperature, sample)
@@ -114,7 +121,8 @@ def make_pairs(
         if found is None:
             return None
         records += found[way]
-        pairs = preferences.failures(asked, records, parameters)
+        usable += preferences.apart(found[way], chosen)
+        pairs = preferences.failures(asked, usable, parameters)
         wrong = sum(1 for one in found[way] if not one["correct"])
         progress.say(f"sample {sample + 1}: {wrong} of {len(asked)} wrong; {len(pairs)} pairs")
         if len(pairs) >= parameters.pairs:

@@ -37,7 +37,7 @@ from .instruction import Instruction
 from .instruction_sets import InstructionSet, load
 from .metrics import MetricsLog, announce
 from .model import resolve
-from .near import near_duplicates
+from .near import overlaps
 from .parameters import read, wrong
 from .prompts import solved
 from .quality_page import render
@@ -119,7 +119,7 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
 def separate(chosen: InstructionSet) -> tuple[list[Instruction], list[dict[str, Any]]]:
     """(instructions to generate for, those that are near to what is measured on)."""
     measured = [*chosen.held_out, *chosen.development]
-    found = near_duplicates([one.text for one in chosen.train], [one.text for one in measured])
+    found = overlaps([one.text for one in chosen.train], [one.text for one in measured])
     aside = [
         {
             "instruction": chosen.train[one.candidate].text,

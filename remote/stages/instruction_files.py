@@ -18,7 +18,7 @@ from typing import Any
 from .failure import StageError
 from .instruction import TYPES, Instruction
 from .instruction_sets import InstructionSet
-from .near import near_duplicates, normalised
+from .near import normalised, overlaps
 from .specification import check_specification
 from .verifier import VerifierError
 
@@ -144,14 +144,14 @@ def _check_distinct(records: Sequence[_Record]) -> None:
 
 
 def _check_apart(records: Sequence[_Record], others: Sequence[_Record]) -> None:
-    """No record is, exactly or nearly, one of another part."""
-    found = near_duplicates(
+    """No record is, exactly or nearly, or holds one of another part."""
+    found = overlaps(
         [one.instruction.text for one in records], [one.instruction.text for one in others]
     )
     if found:
         first = found[0]
         raise StageError(
-            f"{records[first.candidate].where}: {first.similarity:.0%} the same as "
+            f"{records[first.candidate].where}: {first.similarity:.0%} the same as, or holds, "
             f"{others[first.other].where}, and {len(found)} in all are near that file",
             remedy="remove or reword one of each two: what is measured on must not be learned from",
         )

@@ -12,11 +12,13 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 THRESHOLD = 0.8
 _GRAM = 5  # characters
+_SHORT, _LONG = 3, 5  # words of a text that is looked for inside others: "Say hi." stands in much
+_SENTENCE = re.compile(r"[.!?:;\n\"\u201c\u201d]+")
 _TOKEN = re.compile(r"\w+|[+*/=<>%]|(?<=\s)-(?=\s)")
 
 Grams = frozenset[str]
@@ -50,6 +52,42 @@ def near_duplicates(
         if best is not None:
             found.append(Near(place, -best[1], best[0]))
     return tuple(found)
+
+
+def overlaps(candidates: Sequence[str], against: Sequence[str]) -> tuple[Near, ...]:
+    """One finding for each candidate that is near a text of `against`, or holds one word for word
+    (similarity 1), in order; empty is good.
+
+    Words before or after a text make it less near, but not less known.
+    """
+    near = {one.candidate: one for one in near_duplicates(candidates, against)}
+    known = {normalised(one): place for place, one in enumerate(against)}
+    long = {f" {one} ": place for one, place in known.items() if len(one.split()) >= _LONG}
+    found = []
+    for place, text in enumerate(candidates):
+        held = _held(text, long, known)
+        if held is not None:
+            found.append(Near(place, held, 1.0))
+        elif place in near:
+            found.append(near[place])
+    return tuple(found)
+
+
+def _held(text: str, long: Mapping[str, int], known: Mapping[str, int]) -> int | None:
+    """The place of a text that `text` holds: a long one anywhere, a short one where a sentence
+    begins or ends ("Add one and two." is not in "when you add one and two together")."""
+    whole = f" {normalised(text)} "
+    anywhere = next((place for one, place in long.items() if one in whole), None)
+    if anywhere is not None:
+        return anywhere
+    sentences = [normalised(one).split() for one in _SENTENCE.split(text)]
+    ends = (
+        " ".join(part)
+        for words in sentences
+        for count in range(_SHORT, _LONG)
+        for part in (words[:count], words[-count:])
+    )
+    return next((known[one] for one in ends if one.count(" ") + 1 >= _SHORT and one in known), None)
 
 
 def distinct(texts: Sequence[str], threshold: float = THRESHOLD) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from typing import Any
 from .failure import StageError
 from .instruction import CRITIC, TYPES, Instruction
 from .instruction_sets import InstructionSet
+from .near import overlaps
 from .parameters import DpoParameters
 from .prompts import bare
 from .records import read_records, text_of
@@ -89,6 +90,19 @@ def _checks(record: Mapping[str, Any], where: str) -> tuple[Check, ...]:
             f"{where}: {error}", remedy="mend the checks, or leave them out"
         ) from error
     return tuple(checks)
+
+
+def apart(records: Sequence[Mapping[str, Any]], chosen: InstructionSet) -> list[Mapping[str, Any]]:
+    """The samples that hold nothing of what is measured on, which no pair may be made of."""
+    measured = [one.text for one in (*chosen.held_out, *chosen.development)]
+    texts = [
+        (place, text)
+        for place, one in enumerate(records)
+        for text in (one["response"], *one["response"].splitlines())
+        if text.strip()
+    ]
+    found = {texts[one.candidate][0] for one in overlaps([text for _, text in texts], measured)}
+    return [one for place, one in enumerate(records) if place not in found]
 
 
 def failures(

@@ -109,7 +109,7 @@ def _spread(values: Sequence[int]) -> dict[str, float | int | None]:
 def apart(data: Path, chosen: InstructionSet) -> dict[str, Any]:
     """Overlaps of the written file with what is measured on, counted by reading it again.
 
-    `exact` and `near` are the sums over both parts; every line of a prompt counts too.
+    `exact` and `near` are the sums over both parts; every text of a record counts.
     """
     found: dict[str, Any] = {}
     for name, texts in disjointness.measured(chosen).items():
@@ -121,8 +121,9 @@ def apart(data: Path, chosen: InstructionSet) -> dict[str, Any]:
         "near": sum(one["near"] for one in found.values()),
         "threshold": THRESHOLD,
         "rule": (
-            "measured instructions that stand in the data as an instruction or as a line of a "
-            "prompt: the same but for case and punctuation (exact), or with a share of common "
-            "character 5-grams of the threshold or more (near; the exact ones are among them)"
+            "measured instructions that stand in an instruction, a prompt or a response of the "
+            "data: as the whole of it or of a line but for case and punctuation (exact), word for "
+            "word among others, or with a share of common character 5-grams of the threshold or "
+            "more (near; all are among them)"
         ),
     } | found

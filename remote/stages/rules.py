@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from .matching import Check, between, found, lines, marked, numbers, plain, separated
+from .variety import monotony
 
 MAX_JSON = 20_000  # characters of a response that are read as JSON
 
@@ -103,6 +104,11 @@ def _closed(_: Check, text: str) -> str | None:
     )
 
 
+def _varied(_: Check, text: str) -> str | None:
+    again = monotony(text)
+    return None if again is None else f"says {again!r} again and again"
+
+
 def _lacks_letters(check: Check, text: str) -> str | None:
     there = [one for one in check["values"] if one.casefold() in text.casefold()]
     return f"has the letter {there[0]!r}" if there else None
@@ -121,6 +127,7 @@ RULES: dict[str, Callable[[Check, str], str | None]] = {
     "sequence": _sequence,
     "json": _json,
     "closed": _closed,
+    "varied": _varied,
     "critic": _critic,
     "lacks_letters": _lacks_letters,
 }

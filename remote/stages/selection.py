@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .candidate import Candidate
 from .filters import FILTERS
 from .instruction import Instruction
-from .near import near_duplicates, normalised
+from .near import normalised, overlaps
 
 MEASURED, DUPLICATE, WRONG, DOUBTED = "near_measured", "duplicate", "wrong", "doubted"
 RULES = {
@@ -17,8 +17,8 @@ RULES = {
     "cut_off": "ended by its length: neither the delimiter nor an end of text came",
     "malformed": "blank, template text, broken characters, a label, or stuck",
     "short": "50 characters or fewer although its instruction allows more",
-    MEASURED: "the instruction or a line of the response is, or nearly is, an instruction of the "
-    "held-out or development set",
+    MEASURED: "the instruction or a line of the response is, nearly is or holds an instruction of "
+    "the held-out or development set",
     DUPLICATE: "instruction and response are there already",
     WRONG: "the verifier says that it is wrong (only with verified_only)",
     DOUBTED: "the critic's margin is below critic_margin (only with critic)",
@@ -108,14 +108,14 @@ def near_measured(candidates: Sequence[Candidate], measured: Sequence[str]) -> l
     lines = [
         (place, line)
         for place, one in enumerate(candidates)
-        for line in (one.instruction.text, *one.response.splitlines())
+        for line in (one.instruction.text, *one.response.splitlines(), one.response)
         if line.strip()
     ]
     found: list[str | None] = [None] * len(candidates)
-    for near in near_duplicates([line for _, line in lines], measured):
+    for near in overlaps([line for _, line in lines], measured):
         place, line = lines[near.candidate]
         found[place] = found[place] or (
-            f"{line.strip()[:80]!r} is {near.similarity:.0%} the same as "
+            f"{line.strip()[:80]!r} is {near.similarity:.0%} the same as, or holds, "
             f"{measured[near.other][:80]!r}"
         )
     return found

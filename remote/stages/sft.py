@@ -8,11 +8,12 @@ checkpoints/stage1_sft/
     disjointness.json      is the data free of what is measured on; if not, nothing is trained
     training_log.jsonl     loss by step
     adapter_model.safetensors and its configuration: the best checkpoint by evaluation loss
+    training_of.json       what the training is made of: one goes on from nothing else
     development.json       verified greedy success on the development set
     hyperparameters.json   what was trained on what, with what result
 
-Goes on from the newest whole checkpoint when there is one. SIGTERM saves a checkpoint and ends
-with 143.
+Goes on from the newest whole checkpoint of the same training, if any. SIGTERM saves a
+checkpoint and ends with 143.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness
+from . import disjointness, provenance
 from .answers import write
-from .data import Pair, read_pairs, split, to_row
+from .data import Pair, fingerprint, read_pairs, split, to_row
 from .development import measure
 from .failure import StageError
 from .instruction_sets import InstructionSet, load
@@ -59,6 +60,8 @@ def run(parameters: SftParameters) -> int:
     source = resolve(parameters.model)
     print(f"{len(learned)} pairs to train on, {len(held)} to evaluate on", flush=True)
 
+    data = fingerprint(Path(parameters.data))
+    provenance.claim(out, provenance.made_of(parameters, data=data), log)
     log.say("importing torch, transformers and TRL")
     quieten()
     stop = StopRequest()

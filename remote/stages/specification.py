@@ -67,13 +67,14 @@ _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
     "ends_with": ({"value": _text}, {}),
     "case": ({"value": _one_of("upper", "lower")}, {}),
     "closed": ({}, {}),
+    "varied": ({}, {}),
     "json_keys": ({"keys": _texts}, {}),
     "json": ({"object": _object}, {}),
     "number": ({"value": _number}, {"given": _numbers, "also": _texts}),
 }
 # What a response of any content can satisfy: alone, it would reward length and punctuation.
 _FORM = {"sentences", "words", "characters", "lines", "closed", "ends_with", "case", "excludes"}
-_FORM |= {"lacks_letters"}
+_FORM |= {"lacks_letters", "varied"}
 
 
 def check_specification(checks: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .answers import write
-from .checkpoint import newest_whole, step_of
+from .checkpoint import newest_whole, over, step_of
 from .data import fingerprint
 from .failure import StageError
 from .metrics import MetricsLog
@@ -126,18 +126,35 @@ def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict
     log.say(f"training from {last.name}" if last else "training")
     set_seed(parameters.seed)
     began = time.time()
-    outcome = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    if last and over(last):  # the trainer would make one step more
+        restore(trainer, last)
+        loss = None
+    else:
+        loss = trainer.train(resume_from_checkpoint=str(last) if last else None).training_loss
     return {
         "completed": trainer.state.global_step >= trainer.state.max_steps,
         "step": trainer.state.global_step,
         "max_steps": trainer.state.max_steps,
         "resumed_from": last.name if last else None,
-        "train_loss": outcome.training_loss if trainer.state.global_step > start else None,
+        "train_loss": loss if trainer.state.global_step > start else None,
         "training_seconds": round(time.time() - began, 1),
         "parameters_trained": sum(
             int(one.numel()) for one in trainer.model.parameters() if one.requires_grad
         ),
     }
+
+
+def restore(trainer: Any, last: Path) -> None:
+    """Have `trainer` as it was when its training was over, at checkpoint `last`."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+    from transformers import TrainerState
+
+    trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+    best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    source = Path(best) if best and Path(best).is_dir() else last
+    weights = load_file(str(source / "adapter_model.safetensors"))
+    set_peft_model_state_dict(trainer.model, weights, adapter_name="default")
 
 
 def record(

@@ -28,6 +28,7 @@ specification of the instruction sets also names facts.
     separated    accepted                the same in one line, with commas
     sequence     values                  these items in this order, in one line or one a line
     closed                               ends as a sentence does
+    varied                               is more than the same few words again and again
     lacks_letters values                 none of these letters
     critic                               never holds: no rule can judge this
     any          of                      at least one of these lists of checks holds

@@ -57,6 +57,7 @@ def concludes(value: str, given: str) -> Check:
 
 
 CLOSED: Check = {"check": "closed"}
+VARIED: Check = {"check": "varied"}  # the words asked for, over and over, are no text
 ONE_LINE: Check = {"check": "lines", "exactly": 1}
 
 

@@ -21,6 +21,7 @@ _FORM: tuple[Check, ...] = (
     {"check": "sentences", "at_least": 1, "at_most": 1},
     {"check": "ends_with", "value": "."},
 )
+_VARIED: Check = {"check": "varied"}  # not for who is asked to repeat a word
 
 PHRASINGS: dict[str, tuple[str, ...]] = {
     "capital": (
@@ -101,8 +102,9 @@ def split(seed: int = 0) -> tuple[tuple[Instruction, ...], tuple[Instruction, ..
 
 def _make(kind: str, answer: str, facts: list[Check], /, **words: str) -> Iterator[Instruction]:
     """One instruction for each phrasing of `kind`."""
+    form = _FORM if kind == "repeat" else (*_FORM, _VARIED)
     for phrasing in PHRASINGS[kind]:
-        yield Instruction(phrasing.format(**words), TYPE_OF[kind], kind, answer, (*_FORM, *facts))
+        yield Instruction(phrasing.format(**words), TYPE_OF[kind], kind, answer, (*form, *facts))
 
 
 def _capitals() -> Iterator[Instruction]:

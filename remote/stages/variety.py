@@ -1,0 +1,30 @@
+"""Does a text say something, or only the same few words again and again? Standard library only."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import chain, pairwise
+
+VARIED = 0.7  # share of different words from which on nothing is asked
+OFTEN = 2  # times that a word with a meaning may come below that share
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
+_STOP_WORDS = """
+a an the this that these those and or but nor so yet if than then as at by for from in into of off
+on onto out over to under up with about i you he she it we they me him her us them my your his its
+our their mine yours is are was were be been being am do does did has have had will would can could
+may might must shall should not no yes there here who which what when where why how all any some
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+
+
+def monotony(text: str) -> str | None:
+    """What comes again and again in `text`, or None: most words are different, or none with a
+    meaning comes more than OFTEN times and none twice in a row."""
+    words = [one.casefold() for one in _WORD.findall(text)]
+    counts = Counter(words)
+    if len(counts) >= VARIED * len(words):
+        return None
+    often = (one for one, count in counts.items() if count > OFTEN and one not in STOP_WORDS)
+    twice = (one for one, two in pairwise(words) if one == two)
+    return next(chain(often, twice), None)
