@@ -22,9 +22,9 @@ END = Exit("r1", 1, 0, "exited", "", "0" * 64, 0, 0.0, 1.0)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    found = Place(tmp_path / "podctl", tmp_path / "local")
-    found.run("r1").mkdir(parents=True)
-    found.local.mkdir()
+    found = Place(tmp_path / "podctl", tmp_path / "local", tmp_path / "memory")
+    for folder in (found.run("r1"), found.local, found.memory):
+        folder.mkdir(parents=True)
     return found
 
 

@@ -20,7 +20,7 @@ from controller.hostkeys import (
 )
 from controller.providers import Endpoint
 from controller.ssh import AuthRefused, Session, Timing, command_line, remote_root
-from controller.stream import CommandTimeout, SessionRefused, Unreachable
+from controller.stream import CommandFailed, CommandTimeout, SessionRefused, Unreachable
 from tests.emulated_cloud import until
 from tests.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key, sshd
 from tests.tcp_proxy import Proxy
@@ -70,10 +70,18 @@ def test_large_stdin_and_stdout_do_not_block_each_other(session: Session) -> Non
 
 
 def test_output_over_the_cap_is_cut_not_kept(session: Session) -> None:
-    """A flood costs the cap in memory, and one can see that it was cut."""
-    result = session.run(["head", "-c", "5000000", "/dev/zero"], cap=1000)
+    """Too much costs the cap in memory, and one can see that it was cut."""
+    result = session.run(["head", "-c", "1000000", "/dev/zero"], cap=1000)
 
     assert (result.status, len(result.stdout), result.truncated) == (0, 1000, True)
+
+
+def test_output_without_an_end_in_sight_is_a_failure(session: Session) -> None:
+    """A flood is not read for as long as the pod likes; the connection serves on."""
+    with pytest.raises(CommandFailed, match="says too much"):
+        session.run(["cat", "/dev/zero"], cap=1000)
+
+    assert session.run(["true"]).status == 0
 
 
 def test_a_command_that_does_not_end_is_left(session: Session) -> None:
