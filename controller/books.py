@@ -97,6 +97,8 @@ class LeaseBooks:
             self._missed(data)
         elif isinstance(action, actions.ConfirmGone):
             self.ledger.close_all(data["pod"], data["ended_at"], "terminated")
+            if "until" in data:
+                self._missed(data)
         elif isinstance(action, actions.StartJob):
             self.ledger.attribute(data["pod"], action.run, data["stage"], data["at"])
 

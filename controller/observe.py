@@ -65,6 +65,7 @@ class Eyes:
             asked=dict(memory.asked),
             listed=frozenset(memory.listed),
             throttled_until=memory.throttled_until,
+            throttled_since=memory.throttled_since,
             start_failures=dict(memory.start_failures),
             failures=dict(memory.failures),
             pull_failures=memory.pull_failures,
@@ -117,10 +118,13 @@ class Eyes:
         pods = self._with_hidden(rental, pods)
         self._listing = Listing(now, pods)
         self.scene.memory.listed.update(pod.id for pod in pods)
-        self.scene.memory.alive = {pod.id: wall for pod in pods if pod.status in ALIVE}
+        alive = {pod.id: pod for pod in pods if pod.status in ALIVE}
+        self.scene.memory.alive = {
+            pod.id: wall for pod in alive.values() if not rental.interrupted(pod.id, pod.started_at)
+        }
         self.scene.memory.alive_before.update(self.scene.memory.alive)
-        self.scene.memory.ran.update(self.scene.memory.alive)
-        for pod_id in self.scene.memory.resumed & self.scene.memory.alive.keys():
+        self.scene.memory.ran.update(alive)
+        for pod_id in self.scene.memory.resumed & alive.keys():
             self.scene.memory.resumed.discard(pod_id)  # our order was carried out: what comes
             self.scene.memory.asked.pop(pod_id, None)  # next is not its doing
         for pod in pods:

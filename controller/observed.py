@@ -66,6 +66,7 @@ class Observed:
     asked: Mapping[str, float] = field(default_factory=dict)  # pod → last terminate or stop
     listed: frozenset[str] = frozenset()  # pods that a listing showed to this process
     throttled_until: float = 0.0
+    throttled_since: float | None = None
     # Of this process; the next one begins to count anew:
     start_failures: Mapping[str, int] = field(default_factory=dict)  # pod → starts refused
     failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start → in a row

@@ -156,8 +156,8 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     assert seen.listing is not None
     if asked is not None and (seen.listing.started <= asked or seen.now - asked < policy.ask_again):
         return Wait(policy.poll_boot, "for the pod to start again")
-    if pod.status is PodStatus.EXITED and not rental.parked:
-        return ConfirmParked(pod.id)
+    if not rental.parked:  # its bill says what an ERROR is: one that bills on is no stopped pod
+        return bill_wait(seen) or ConfirmParked(pod.id)
     if pod.id in seen.stopped_elsewhere:
         return Leave(
             "artifacts-not-safe",

@@ -10,6 +10,16 @@ from controller.scene import Scene
 BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
 BILL_TRIES = 60  # counted, not timed: a clock that slept has tried nothing
 FRESH = 30.0  # seconds: LIST_EVERY and a little
+NEGLIGIBLE_USD = 0.01  # by which a bill and a ledger may differ
+
+
+@dataclass(frozen=True)
+class Unfollowed:
+    """Compute that is on the bill and in no book; as one piece, from the last end that we know."""
+
+    since: float  # Unix seconds
+    until: float
+    usd_per_hour: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,15 @@ class Reckoning:
         ordered = debt.ended_at if debt and debt.ended_at else wall
         if debt is not None and debt.sure:
             return ordered
+        if debt is not None and debt.interrupted:
+            self._want_bill(until=ordered)
         return min(ordered, self._billed_until(pod) or wall)
+
+    def _want_bill(self, until: float) -> None:
+        """Raises ProviderError while what the bill says of the time before `until` may grow."""
+        late = until > self.scene.clock.wall() - self.scene.policy.bill_lag
+        if late and self.scene.memory.bill_silences < BILL_TRIES:
+            raise ProviderError("the provider's bill may still grow", kind=Kind.TRANSIENT)
 
     def _billed_until(self, pod: str) -> float | None:
         """The end of the open compute interval by the provider's bill; None: it does not say."""
@@ -55,6 +73,22 @@ class Reckoning:
         hours = self.unbooked_hours(pod, last.started_at)
         # A bill without a trace of it is late, not a gift.
         return min(self.scene.clock.wall(), last.started_at + hours * 3600.0) if hours else None
+
+    def unfollowed(self, pod: str) -> Unfollowed | None:
+        """Lives of a pod that we had parked and that somebody else started, by the bill.
+
+        Raises ProviderError while the bill does not come.
+        """
+        rows = [one for one in self.scene.ledger.intervals(pod_id=pod) if one.kind == "compute"]
+        ends = [one.ended_at for one in rows if one.ended_at is not None]
+        if not ends or len(ends) < len(rows):
+            return None
+        since, rate = max(ends), rows[-1].usd_per_hour
+        if self.scene.clock.wall() - since < self.scene.policy.bill_lag:
+            return None  # parked a moment ago
+        hours = self.unbooked_hours(pod, since)
+        missed = Unfollowed(since, since + hours * 3600.0, rate)
+        return missed if hours * rate > NEGLIGIBLE_USD else None
 
     def missed_hours(self, pod: str, since: float) -> float:
         """Of a life that no interval has: none is missed where one is open, for it is that life."""
@@ -82,7 +116,6 @@ class Reckoning:
             one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
         )
         hours = max(0.0, billed - booked) / compute[-1].usd_per_hour
-        if since + hours * 3600.0 > wall - self.scene.policy.bill_lag:
-            raise ProviderError("the provider's bill may still grow", kind=Kind.TRANSIENT)
+        self._want_bill(until=since + hours * 3600.0)
         memory.bill_silences = 0
         return hours

@@ -21,9 +21,9 @@ class Step(StrEnum):
     CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
     ADOPT = "adopt"  # note {pod}
     SURPLUS = "surplus"  # note {pod}: one that nobody asked for, in the books before it is ended
-    REACHED = "reached"  # note {pod}: SSH answered once
+    REACHED = "reached"  # note {pod, started_at}: SSH answered once
     TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
-    GONE = "gone"  # note {pod, ended_at}: the provider confirms
+    GONE = "gone"  # note {pod, ended_at}, {since, until} of what nobody followed: it is confirmed
     STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
     START_POD = "start-pod"  # intent {pod}; done; fail {kind}
     RECKON = "reckon"  # note {pod, since, until}: what an unclear start cost
@@ -44,6 +44,7 @@ class Step(StrEnum):
     FINISH = "finish"  # note {outcome, why}
 
 
+SAME_LIFE = 5.0  # seconds by which a provider's word for one start may differ
 NOTHING_LEFT = ("pod-lost", "not-begun")  # outcomes of runs of which no pod has anything
 
 
@@ -95,6 +96,7 @@ class Debt:
     ended_at: float | None = None  # Unix seconds: when the provider took the order that counts
     # Whether it bills until then for certain: seen alive shortly before the first order.
     sure: bool = False
+    interrupted: bool = False  # it was stopped and started again while nobody looked
     orders: int = 0  # up to the one that counts
 
 
@@ -116,6 +118,8 @@ class Rental:
     had_pod: bool = False  # this generation got its pod; the next pod is another generation
     reached: bool = False
     parked: bool = False
+    # A pod and its start in Unix seconds, both by the provider, when it first answered.
+    life: tuple[str, float] | None = None
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     debts: tuple[Debt, ...] = ()
@@ -141,6 +145,12 @@ class Rental:
         """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
         waits = (self.parked or kept) and not self.debts
         return self.current is None and not self.stop and waits
+
+    def interrupted(self, pod: str, started_at: float | None) -> bool:
+        """Whether a pod that runs was stopped and started again by somebody else."""
+        if self.life is None or self.life[0] != pod or started_at is None:
+            return False
+        return started_at - self.life[1] > SAME_LIFE
 
     @property
     def unpulled(self) -> tuple[str, ...]:
@@ -254,7 +264,13 @@ def _ordered(debt: Debt, taken: Mapping[str, Any] | None) -> Debt:
         return dataclasses.replace(debt, clean=False, orders=debt.orders + 1)
     known = not taken.get("unknown")  # a 404 proves nothing: a provider may hide a pod
     sure = bool(taken.get("seen_alive")) and debt.orders == 1 and known
-    return dataclasses.replace(debt, clean=known, ended_at=taken.get("at"), sure=sure)
+    return dataclasses.replace(
+        debt,
+        clean=known,
+        ended_at=taken.get("at"),
+        sure=sure,
+        interrupted=bool(taken.get("interrupted")),
+    )
 
 
 def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,12 +283,17 @@ def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
-    running = {"parked": False, "reached": False, "start_unclear": None}
+    running = {"parked": False, "reached": False, "life": None, "start_unclear": None}
     return running | {"pod_starts": rental.pod_starts + 1}
 
 
 def _start_failed(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {} if data.get("kind") == "transient" else {"start_unclear": None}
+
+
+def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    began = data.get("started_at")
+    return {"reached": True, "life": (data["pod"], began) if began else None}
 
 
 def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -305,7 +326,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.SURPLUS, "note"): lambda rental, data: {
         "pods": rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
     },
-    (Step.REACHED, "note"): _set(reached=True),
+    (Step.REACHED, "note"): _reached,
     (Step.TERMINATE, "intent"): lambda rental, data: _owe(rental, data, clean=False),
     (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),
     (Step.GONE, "note"): _gone,
@@ -314,7 +335,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
         "start_unclear": rental.start_unclear or data.get("at")
     },
     (Step.START_POD, "fail"): _start_failed,
-    (Step.RESUMED, "note"): _set(parked=False, reached=False, start_unclear=None),
+    (Step.RESUMED, "note"): _set(parked=False, reached=False, life=None, start_unclear=None),
     (Step.RECKON, "note"): _set(start_unclear=None),
     (Step.PARKED, "note"): _set(parked=True, reached=False),
     (Step.UNGUARDED, "note"): lambda _, data: (

@@ -100,6 +100,12 @@ def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Act
     assert current is not None
     if not policy.rents:
         return Finish(current.run, "pod-lost", "the adopted pod is not to be found")
+    if seen.throttled_since is not None and seen.now - seen.throttled_since > policy.blind:
+        return Leave(
+            "connection-lost",
+            "The provider takes no order for a pod: it asks to wait, again and again.",
+            f"podctl run {current.stage}, later; nothing was rented",
+        )
     if seen.now < seen.throttled_until:
         return Wait(seen.throttled_until - seen.now, "because the provider asked us to slow down")
     if seen.offers is None:

@@ -30,6 +30,7 @@ class Memory:
     listed: set[str] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)  # condition → when it began
     throttled_until: float = 0.0
+    throttled_since: float | None = None  # no create was taken since
     start_failures: dict[str, int] = field(default_factory=dict)  # pod → in a row
     failures: dict[str, Failure] = field(default_factory=dict)  # upload, start → in a row
     pull_failures: int = 0

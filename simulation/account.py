@@ -106,9 +106,7 @@ class SimulatedAccount:
                 raise ProviderError("no free GPU on its host", kind=Kind.CAPACITY)
             if machine.status is not PodStatus.EXITED:
                 raise ProviderError("it is not stopped", kind=Kind.CONFLICT)
-            machine.last_change = "Resumed by user"
-            machine.start(self.cloud.fate.between(20.0, 120.0))
-            self.cloud.meter(machine)
+            self.cloud.resume(machine)
 
         self._write(pod_id, act)
 

@@ -92,6 +92,10 @@ class Cloud:
             self.hub.after(fate.between(60.0, 7200.0), lambda: self._strike(machine))
         if fate.strikes(2, "hidden"):
             self.hub.after(fate.between(60.0, 7200.0), lambda: self._vanish_for_a_while(machine))
+        if fate.strikes(1.5, "odd"):
+            self.hub.after(fate.between(10.0, 7200.0), lambda: self._look_odd(machine))
+        if fate.strikes(1, "console"):
+            self.hub.after(fate.between(60.0, 10_800.0), lambda: self._be_ordered(machine))
 
     def _strike(self, machine: Machine) -> None:
         if not machine.billing or self.fate.calm:
@@ -112,6 +116,33 @@ class Cloud:
     def _vanish_for_a_while(self, machine: Machine) -> None:
         machine.hidden_until = self.hub.now + self.fate.between(30.0, 200.0)
         machine.hidden_by_id = self.fate.random.random() < 0.5
+
+    def _look_odd(self, machine: Machine) -> None:
+        """Whatever it does: for a while the provider calls it something else."""
+        machine.odd_until = self.hub.now + self.fate.between(20.0, 900.0)
+        machine.odd = PodStatus(self.fate.one("UNKNOWN", "UNKNOWN", "STARTING", "ERROR"))
+
+    def _be_ordered(self, machine: Machine) -> None:
+        """Its owner, in the provider's console, without a word to podctl."""
+        if self.fate.calm:
+            return
+        match self.fate.one("stop", "start", "delete"):
+            case "stop" if machine.billing:
+                machine.stopped_by = "console"
+                machine.halt("Exited by user")
+            case "start" if machine.status is PodStatus.EXITED:
+                self.resume(machine)
+            case "delete":
+                self.destroy(machine, by="console")
+            case _:
+                return
+        if self.fate.strikes(20, "console"):
+            self.hub.after(self.fate.between(60.0, 10_800.0), lambda: self._be_ordered(machine))
+
+    def resume(self, machine: Machine) -> None:
+        machine.last_change = "Resumed by user"
+        machine.start(self.fate.between(20.0, 120.0))
+        self.meter(machine)
 
     def destroy(self, machine: Machine, by: str) -> None:
         """TERMINATED: nothing of it is left but a network volume."""
@@ -141,12 +172,14 @@ class Cloud:
         return machine.status is not PodStatus.TERMINATED and not hidden
 
     def view(self, machine: Machine) -> Pod:
-        up = machine.status is PodStatus.RUNNING
+        odd = self.hub.now < machine.odd_until and machine.status is not PodStatus.TERMINATED
+        status = machine.odd if odd else machine.status
+        up = status is PodStatus.RUNNING
         spec = machine.spec
         return Pod(
             machine.id,
             spec.name,
-            machine.status,
+            status,
             env=spec.env,
             usd_per_hour=machine.usd_per_hour if machine.billing else 0.0,
             endpoint=Endpoint("198.51.100.1", machine.port, "root") if up else None,

@@ -29,9 +29,9 @@ class Fate:
     """One history's luck."""
 
     seed: int
-    # What is to go wrong half of the time: create, write, delete, pull, hidden; and late (what
-    # becomes of a create), kill, lid, two, stop. A seeded bug that shows in one of a thousand
-    # histories shows in some of these.
+    # What is to go wrong half of the time: create, write, delete, pull, hidden, odd, console; and
+    # late (what becomes of a create), kill, lid, two, stop. A seeded bug that shows in one of a
+    # thousand histories shows in some of these.
     bias: frozenset[str] = frozenset()
     random: random.Random = field(init=False)
     tally: Tally = field(default_factory=Tally)

@@ -17,9 +17,11 @@ from controller.loop import Outcome
 from controller.observe import Eyes
 from controller.observed import Observed
 from controller.perform import _METHODS, Hands
+from controller.pod_orders import POD_ORDERS, PodOrders
 from controller.policy import Policy
 from controller.providers import PodStatus
 from controller.reckoning import Reckoning
+from controller.rental import Rental
 from controller.replacing import replace
 from simulation.history import World
 from simulation.laptop import POLICY
@@ -94,16 +96,16 @@ def settle_from_intent() -> Iterator[None]:
 @contextmanager
 def one_window_for_all() -> Iterator[None]:
     """A second unclear create is looked for in the window that the first one began."""
-    create = Hands.create
+    create = PodOrders.create
 
-    def keep(self: Hands, action: actions.Create) -> Outcome:
+    def keep(self: PodOrders, action: actions.Create) -> Outcome:
         since = self.scene.memory.since.get("probing")
         found = create(self, action)
         if since is not None:
             self.scene.memory.since["probing"] = since
         return found
 
-    with patch.dict(_METHODS, {actions.Create: keep}):
+    with patch.dict(POD_ORDERS, {actions.Create: keep}):
         yield
 
 
@@ -220,6 +222,20 @@ def vanished_is_started_again() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def console_unread() -> Iterator[None]:
+    """A parked pod that somebody started elsewhere is not looked for on the bill."""
+    with patch.object(Reckoning, "unfollowed", lambda *_: None):
+        yield
+
+
+@contextmanager
+def lives_are_one() -> Iterator[None]:
+    """That a pod was stopped and started again between two looks goes unseen."""
+    with patch.object(Rental, "interrupted", lambda *_: False):
+        yield
+
+
 MUTANTS: dict[str, Mutant] = {
     "no_probe": no_probe,
     "no_intent": no_intent,
@@ -241,6 +257,8 @@ MUTANTS: dict[str, Mutant] = {
     "no_reckoning": no_reckoning,
     "bill_ignored": bill_ignored,
     "vanished_is_started_again": vanished_is_started_again,
+    "console_unread": console_unread,
+    "lives_are_one": lives_are_one,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -255,4 +273,6 @@ BIASES: dict[str, frozenset[str]] = {
     "absence_trusted": frozenset({"hidden"}),
     "surplus_unbooked": frozenset({"create", "late", "kill", "stop"}),
     "no_sweep": frozenset({"create", "late", "kill", "stop"}),
+    "console_unread": frozenset({"console"}),
+    "lives_are_one": frozenset({"console"}),
 }

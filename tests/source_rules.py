@@ -30,6 +30,7 @@ PURE = (
     "controller/perform.py",
     "controller/plan.py",
     "controller/plan_so_far.py",
+    "controller/pod_orders.py",
     "controller/policy.py",
     "controller/rental.py",
     "controller/reckoning.py",

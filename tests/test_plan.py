@@ -629,6 +629,28 @@ class TestNothingRepeatsForEver:
         assert isinstance(left, actions.Leave)
         assert "no secret" in left.what
 
+    def test_row_09_a_provider_that_asks_to_wait_for_ever_is_left(self) -> None:
+        """Between two creates as it wishes, and after ten minutes not at all; nothing is rented."""
+        bare = seen(rental(pod=None, had_pod=False), offers=(OFFER,))
+        asked = dataclasses.replace(bare, throttled_until=1005.0, throttled_since=990.0)
+        again = dataclasses.replace(asked, throttled_until=999.0)
+        left = decide(dataclasses.replace(asked, throttled_since=1000.0 - 601.0), POLICY)
+
+        assert decide(asked, POLICY) == actions.Wait(
+            5.0, "because the provider asked us to slow down"
+        )
+        assert decide(again, POLICY) == actions.Create(OFFER)
+        assert isinstance(left, actions.Leave)
+        assert "nothing was rented" in left.hint
+
+    def test_row_07_an_error_that_may_bill_on_is_asked_of_the_bill(self) -> None:
+        """A pod with a job that is shown as ERROR is started again only once it is known to stand."""
+        broken = pod(PodStatus.ERROR)
+
+        assert decide(seen(rental(running()), broken), POLICY) == actions.ConfirmParked("p1")
+        parked = rental(running(), parked=True)
+        assert isinstance(decide(seen(parked, broken), POLICY), actions.StartPod)
+
     @pytest.mark.parametrize(
         "wish", [{"stop": "terminate"}, {"abandon": "enough"}, {"refused": "no guard"}]
     )
