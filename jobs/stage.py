@@ -75,15 +75,19 @@ class Criterion(Model):
     value     path, key, at_least/at_most/equals   the JSON value at dotted `key` compares so
     decreases path, key                    the smoothed series of `key` in a JSONL file decreases
     increases path, key                    the same for a rise
+    rescored  path, key, parts, at_least, claims   every response in a JSONL file, or in the list at
+                                           `key` of a JSON file, is judged here as it was there
     """
 
-    kind: Literal["exists", "opens", "lines", "value", "decreases", "increases"]
+    kind: Literal["exists", "opens", "lines", "value", "decreases", "increases", "rescored"]
     path: ProjectPath
     title: str = ""
     key: str | None = None
     at_least: float | None = None
     at_most: float | None = None
     equals: JsonValue | None = None
+    parts: tuple[Literal["development", "held_out"], ...] = ()  # whose instructions are answered
+    claims: dict[str, str] = {}  # system → "file.json:key" of the success that is claimed for it
 
 
 class EnvironmentNeed(Model):
