@@ -9,8 +9,10 @@ from typing import Any, Protocol
 from .opening import Unopenable
 
 MAX_RESPONSE = 100_000  # characters
+MAX_NAME = 100  # characters of a system's name
+MAX_WAYS = 1_000  # systems, temperatures and samples of one file
 
-Way = tuple[str, str, str]  # system, temperature, sample
+Way = tuple[str, float, float]  # system, temperature, sample
 Record = Mapping[str, Any]
 
 
@@ -21,7 +23,7 @@ class AnswerKey(Protocol):
         """The texts of the named parts of the set. Raises Unopenable when there is no such set."""
 
     def correct(self, instruction: str, response: str) -> bool:
-        """By the instruction's own verifier."""
+        """By the instruction's own verifier, in a time that grows as the response does."""
 
 
 @dataclass
@@ -31,15 +33,19 @@ class Tally:
     verdicts: dict[Way, dict[str, bool]] = field(default_factory=dict)
 
     def cell(self, system: str) -> dict[str, float]:
-        """The greedy success of `system`: {n, correct, rate}, as stages report it."""
+        """The greedy success of `system`: {n, correct, rate}, as stages report it.
+
+        Raises Unopenable when it gave no greedy answer: of nothing, nothing is claimed.
+        """
         every = [
             verdict
             for way, of in self.verdicts.items()
-            if way[0] == system and way[1] in ("0", "0.0", "None")
+            if way[:2] == (system, 0)
             for verdict in of.values()
         ]
-        rate = sum(every) / len(every) if every else 0.0
-        return {"n": len(every), "correct": sum(every), "rate": rate}
+        if not every:
+            raise Unopenable(f"no greedy answer of {system or 'the model'}")
+        return {"n": len(every), "correct": sum(every), "rate": sum(every) / len(every)}
 
 
 def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collection[str]) -> Tally:
@@ -51,30 +57,39 @@ def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collecti
     asked = set(key.instructions(parts))
     found = Tally()
     for number, record in records:
-        instruction, response = _texts(record, number)
-        of = found.verdicts.setdefault(_way(record), {})
+        way, instruction, response = _read(record, number)
+        of = found.verdicts.setdefault(way, {})
+        if len(found.verdicts) > MAX_WAYS:
+            raise Unopenable(f"record {number}: over {MAX_WAYS} systems, temperatures and samples")
         if instruction not in asked or instruction in of:
             what = "twice" if instruction in of else "of no instruction of the set"
             raise Unopenable(f"record {number}: an answer {what}")
         of[instruction] = key.correct(instruction, response)
         if record.get("correct") is not of[instruction]:
             ours = "right" if of[instruction] else "wrong"
-            raise Unopenable(f"record {number}: said to be {record.get('correct')}, is {ours}")
+            raise Unopenable(f"record {number}: the answer is {ours}, and something else is said")
     for way, of in found.verdicts.items():
         if len(of) < len(asked):
-            raise Unopenable(f"{' '.join(way)}: {len(of)} of {len(asked)} instructions")
+            named = " ".join(str(part) for part in way).strip()
+            raise Unopenable(f"{named}: {len(of)} of {len(asked)} instructions")
     return found
 
 
-def _texts(record: Record, number: int) -> tuple[str, str]:
+def _read(record: Record, number: int) -> tuple[Way, str, str]:
     instruction, response = record.get("instruction"), record.get("response")
     if not isinstance(instruction, str) or not isinstance(response, str):
         raise Unopenable(f"record {number}: no instruction with its response")
     if len(response) > MAX_RESPONSE:
         raise Unopenable(f"record {number}: over {MAX_RESPONSE} characters")
-    return instruction, response
+    return _way(record, number), instruction, response
 
 
-def _way(record: Record) -> Way:
+def _way(record: Record, number: int) -> Way:
+    """What does not say how it was asked was asked once, greedily."""
     system = record.get("system", "")
-    return str(system), str(record.get("temperature")), str(record.get("sample"))
+    temperature, sample = record.get("temperature", 0.0), record.get("sample", 0)
+    if not isinstance(system, str) or len(system) > MAX_NAME:
+        raise Unopenable(f"record {number}: system is not a name")
+    if not isinstance(temperature, int | float) or not isinstance(sample, int | float):
+        raise Unopenable(f"record {number}: temperature and sample are not numbers")
+    return system, temperature, sample
