@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from controller import certificate, safekeeping, statement
+from controller.answer_key import answer_key
 from controller.attestation import attest
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.cleaning import clean_line
@@ -49,7 +50,7 @@ def _findings(shop: Workshop, run: str) -> tuple[Finding, ...]:
     paths = [path for path in every if path.lower().endswith(OPENABLE)]
     stage = shop.stages[run]
     return (
-        *criteria.evaluate(stage.criteria, folder.files),
+        *criteria.evaluate(stage.criteria, folder.files, answer_key(stage, shop.project.root)),
         _all_open(folder, paths),
         _all_here(manifest, missing(stage.outputs, every)),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from controller import certificate, snapshot
+from controller.answer_key import folder_of
 from controller.errors import Locked, NotFound, VerificationFailed
 from controller.job_secrets import secrets_of
 from controller.plan_page import moment
@@ -75,9 +77,17 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> None:
 
 
 def _check_sendable(project: Project, stage: Stage) -> None:
-    """What is here of the inputs may be sent. Raises LikelySecret, UsageError."""
+    """What is here of the inputs may be sent. Raises LikelySecret, UsageError, NotFound."""
     upload = project.config.upload
     here = [path for path in stage.inputs if (project.root / path).exists()]
-    snapshot.take(
+    sent = snapshot.take(
         project.root, (*here, *upload.include), allow=("**",) if upload.allow_secrets else ()
     )
+    folder = folder_of(stage, project.root)
+    if folder and not any(Path(one.path).is_relative_to(folder) for one in sent.files):
+        raise NotFound(
+            f"{stage.name}: the instructions in {folder} would not be sent to the pod",
+            where=str(project.file),
+            cause="they are neither among the stage's inputs nor in [upload] include",
+            hint=f'include = ["{folder}"] below [upload] in podctl.toml',
+        )

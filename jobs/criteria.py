@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .opening import MAX_JSON, Unopenable, opens, parse_json
+from .rescoring import AnswerKey, tally
 from .stage import Criterion
 from .trend import Trend, decreases, increases
 
@@ -50,9 +51,11 @@ class Finding:
 Outcome = tuple[Verdict, float | int | str | bool | None, str]
 
 
-def evaluate(criteria: Iterable[Criterion], root: Path) -> tuple[Finding, ...]:
-    """Judge each criterion on the files below `root`, in order."""
-    return tuple(_judge(criterion, root) for criterion in criteria)
+def evaluate(
+    criteria: Iterable[Criterion], root: Path, answers: AnswerKey | None = None
+) -> tuple[Finding, ...]:
+    """Judge each criterion on the files below `root`, in order; `rescored` by `answers`."""
+    return tuple(_judge(criterion, root, answers) for criterion in criteria)
 
 
 def passed(findings: Sequence[Finding]) -> bool:
@@ -78,9 +81,12 @@ def describe(criterion: Criterion) -> str:
     return what + key + (" " + " and ".join(bounds) if bounds else "")
 
 
-def _judge(criterion: Criterion, root: Path) -> Finding:
+def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Finding:
     try:
-        status, measured, detail = _KINDS[criterion.kind](criterion, root)
+        if criterion.kind == "rescored":
+            status, measured, detail = _rescored(criterion, root, answers)
+        else:
+            status, measured, detail = _KINDS[criterion.kind](criterion, root)
     except (Unopenable, OSError) as error:
         status, measured, detail = Verdict.FAIL, None, f"{criterion.path}: {error}"
     if isinstance(measured, str):
@@ -119,10 +125,7 @@ def _lines(criterion: Criterion, root: Path) -> Outcome:
 
 
 def _value(criterion: Criterion, root: Path) -> Outcome:
-    path = _file(criterion.path, root)
-    if path.stat().st_size > MAX_JSON:
-        raise Unopenable(f"over {MAX_JSON} bytes of JSON")
-    value = _dotted(parse_json(path.read_bytes()), criterion.key or "")
+    value = _dotted(_document(criterion.path, root), criterion.key or "")
     if criterion.equals is not None:
         same = type(value) is type(criterion.equals) and value == criterion.equals
         if _is_number(value) and _is_number(criterion.equals):
@@ -163,6 +166,33 @@ def _moves(criterion: Criterion, root: Path, test: Callable[[Sequence[float]], T
     return _verdict(trend.holds), trend.tau, trend.detail
 
 
+def _rescored(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Outcome:
+    if answers is None:
+        return Verdict.INCONCLUSIVE, None, "there is nothing here to judge the responses by"
+    found = tally(_responses(criterion, root), answers, criterion.parts)
+    if not found.verdicts:
+        return Verdict.INCONCLUSIVE, 0, "no response"
+    for system, claim in criterion.claims.items():
+        path, _, key = claim.partition(":")
+        said, here = _dotted(_document(path, root), key), found.cell(system)
+        if not isinstance(said, dict) or any(said.get(name) != here[name] for name in here):
+            return Verdict.FAIL, None, f"{claim}: not what the responses have: {here}"
+    count = min(len(of) for of in found.verdicts.values())
+    need = criterion.at_least if criterion.at_least is not None else 1
+    total = sum(len(of) for of in found.verdicts.values())
+    detail = f"{total} verdicts are right; {count} instructions, need {need:g}"
+    return _verdict(count >= need), count, detail
+
+
+def _responses(criterion: Criterion, root: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+    if criterion.key is None:
+        return _records(criterion.path, root)
+    found = _dotted(_document(criterion.path, root), criterion.key)
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise Unopenable(f"{criterion.key}: not a list of objects")
+    return enumerate(found, 1)
+
+
 _KINDS = {
     "exists": _exists,
     "opens": _opens,
@@ -191,6 +221,13 @@ def _shown(value: Any) -> float | int | str | bool | None:
     if isinstance(value, int):
         return f"an integer of {value.bit_length()} bits"
     return str(value)[:MAX_TEXT] if isinstance(value, str) else type(value).__name__
+
+
+def _document(relative: str, root: Path) -> Any:
+    path = _file(relative, root)
+    if path.stat().st_size > MAX_JSON:
+        raise Unopenable(f"over {MAX_JSON} bytes of JSON")
+    return parse_json(path.read_bytes())
 
 
 def _dotted(value: Any, key: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from remote.contract import SECRET_NAME
 
@@ -29,6 +29,14 @@ def _not_reserved(pattern: str) -> str:
     return pattern
 
 
+def _figure(reference: str) -> str:
+    """ "file.json:dotted.key", the file inside the project."""
+    path, colon, key = reference.partition(":")
+    if not colon or not key:
+        raise ValueError("must be a JSON file and a dotted key: file.json:key")
+    return f"{_inside_project(path)}:{key}"
+
+
 def _may_be_known(name: str) -> str:
     """The name of a variable, and not of one that is the pod's or podctl's own."""
     if not SECRET_NAME.fullmatch(name):
@@ -38,6 +46,7 @@ def _may_be_known(name: str) -> str:
 
 ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside_project)]
 OutputGlob = Annotated[ProjectPath, AfterValidator(_not_reserved)]
+Figure = Annotated[str, AfterValidator(_figure)]
 SecretName = Annotated[str, AfterValidator(_may_be_known)]
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -75,15 +84,25 @@ class Criterion(Model):
     value     path, key, at_least/at_most/equals   the JSON value at dotted `key` compares so
     decreases path, key                    the smoothed series of `key` in a JSONL file decreases
     increases path, key                    the same for a rise
+    rescored  path, key, parts, at_least, claims   every response in a JSONL file, or in the list at
+                                           `key` of a JSON file, is judged here as it was there
     """
 
-    kind: Literal["exists", "opens", "lines", "value", "decreases", "increases"]
+    kind: Literal["exists", "opens", "lines", "value", "decreases", "increases", "rescored"]
     path: ProjectPath
     title: str = ""
     key: str | None = None
     at_least: float | None = None
     at_most: float | None = None
     equals: JsonValue | None = None
+    parts: tuple[Literal["development", "held_out"], ...] = ()  # whose instructions are answered
+    claims: dict[str, Figure] = {}  # system → "file.json:key" of the success that is claimed for it
+
+    @model_validator(mode="after")
+    def _says_whose_instructions(self) -> Self:
+        if self.kind == "rescored" and not self.parts:
+            raise ValueError("rescored needs parts: development, held_out or both")
+        return self
 
 
 class EnvironmentNeed(Model):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from controller.answer_key import answer_key
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate as judge
 from remote.stages import adapters, baseline, evaluate, sft
@@ -167,7 +168,8 @@ def edit(path: Path, line: int, change: Callable[[dict[str, Any]], Any]) -> None
 
 def test_trained_adapters_pass(finished: Path) -> None:
     """Base 20 %, both adapters far above: every criterion of stage1e holds on the files."""
-    findings = judge(load_stages({})["stage1e"].criteria, finished)
+    stage = load_stages({"stage1e": {"parameters": {"instructions": "small"}}})["stage1e"]
+    findings = judge(stage.criteria, finished, answer_key(stage, finished))
     found = report(finished)
 
     assert [(one.criterion, one.detail) for one in findings if one.status != "PASS"] == []

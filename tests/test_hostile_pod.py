@@ -15,8 +15,11 @@ import pytest
 from controller.declared import undeclared
 from controller.job_log import masked
 from controller.secret import Secret
+from remote.stages.instruction_sets import load
+from remote.stages.scoring import score
 from tests.emulated_cloud import until
 from tests.laptop import Laptop
+from tests.own_instructions import TOPICS, records, write
 
 
 @pytest.mark.parametrize(
@@ -110,6 +113,33 @@ def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: L
     assert not (laptop.folder / "locks" / "hello.json").exists()
     assert not (laptop.folder / "out").exists()
     assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
+
+
+def test_a_pods_verdicts_are_judged_again_here(laptop: Laptop) -> None:
+    """Instructions that would not be sent cost no pod; one forged verdict and nothing is locked."""
+    laptop.write()
+    own = write(laptop.folder / "mine", {part: records(part) for part in TOPICS})
+    config = laptop.folder / "podctl.toml"
+    there = 'kind = "value", path = "out/result.json", key = "ok", equals = true'
+    rescored = 'kind = "rescored", path = "out/copy.txt", parts = ["held_out"]'
+    parameters = '[stages.hello.parameters]\ninstructions = "mine"\n'
+    config.write_text(config.read_text().replace(there, rescored) + parameters)
+    asked = load(str(own)).held_out
+    said = score(asked, ["In Tokyo.", "In Rome.", "In Havana."])
+    _put_lines(laptop.folder / "in.txt", [one | {"correct": True} for one in said])
+    unsent = laptop.podctl("run", "hello", "-y", expect=3)
+    pods = laptop.cloud.state()["pods"]
+    config.write_text(f'{config.read_text()}\n[upload]\ninclude = ["mine"]\n')
+    told = laptop.podctl("run", "hello", "-y", expect=5)
+    locked = (laptop.folder / "locks" / "hello.json").exists()
+    _put_lines(laptop.folder / "in.txt", said)
+    laptop.podctl("run", "hello", "-y")
+
+    assert "the instructions in mine would not be sent" in unsent.err
+    assert pods == []
+    assert "record 2: the answer is wrong, and something else is said" in told.err
+    assert not locked
+    assert (laptop.folder / "locks" / "hello.json").exists()
 
 
 def test_an_output_that_cannot_travel_fails_the_stage_and_keeps_the_disk(laptop: Laptop) -> None:
@@ -226,6 +256,10 @@ def test_the_ledger_ends_where_the_bill_does_when_nobody_watched(laptop: Laptop)
 
     (row,) = found["pods"]
     assert abs(row["ledger_usd"] - row["billed_usd"]) < 0.0004  # two seconds of $0.69 an hour
+
+
+def _put_lines(path: Path, found: list[dict[str, Any]]) -> None:
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in found))
 
 
 def _ended(laptop: Laptop) -> Path:

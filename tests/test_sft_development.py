@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from controller.answer_key import answer_key
 from jobs.catalog import load_stages
 from jobs.criteria import Finding, evaluate
 from remote.stages.data import read_pairs
@@ -43,7 +44,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def findings(folder: Path) -> dict[str, Finding]:
-    return {one.criterion: one for one in evaluate(load_stages({})["stage1c"].criteria, folder)}
+    stage = load_stages({"stage1c": {"parameters": {"instructions": "small"}}})["stage1c"]
+    found = evaluate(stage.criteria, folder, answer_key(stage, folder))
+    return {one.criterion: one for one in found}
 
 
 def held_out_item(part: str, place: int = 0) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from controller.answer_key import answer_key
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate
 from remote.stages import sft
@@ -80,7 +81,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_criteria_of_stage1c_pass(trained: Path) -> None:
     """The loss falls, the adapter is there, everything opens: stage1c's own criteria say so."""
-    findings = evaluate(load_stages({})["stage1c"].criteria, trained)
+    stage = load_stages({"stage1c": {"parameters": {"instructions": "small"}}})["stage1c"]
+    findings = evaluate(stage.criteria, trained, answer_key(stage, trained))
 
     assert [(one.criterion, one.detail) for one in findings if one.status != "PASS"] == []
 

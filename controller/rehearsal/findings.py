@@ -40,7 +40,7 @@ def measured(criterion: Criterion, finding: Finding) -> bool:
     value = finding.measured
     number = isinstance(value, int | float) and not isinstance(value, bool)
     match criterion.kind:
-        case "lines":
+        case "lines" | "rescored":
             return number and value != 0
         case "decreases" | "increases":
             return number  # the trend, or how many points there were

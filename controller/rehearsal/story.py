@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from controller.answer_key import answer_key
 from controller.plan_page import MAX_CELL
 from controller.rehearsal import findings
 from controller.rehearsal.drive import Drive, End, Kill
@@ -175,7 +176,8 @@ class Story:
     def _criteria(self, manifest: Manifest | None) -> Line:
         if manifest is None or self._stopped():
             return Line("criteria", SKIP, "the job did not come to its end")
-        found = criteria.evaluate(self.stage.criteria, self.folder.files)
+        key = answer_key(self.stage, self.scratch.project.root)
+        found = criteria.evaluate(self.stage.criteria, self.folder.files, key)
         judged = findings.sort(self.stage.criteria, found)
         if judged.broken:
             text = "; ".join(f"{one.criterion}: {one.detail}" for one in judged.broken)

@@ -58,6 +58,6 @@ def marked(line: str) -> tuple[str, str] | None:
 
 def separated(text: str) -> list[str]:
     """The items of a list in one line: between commas, semicolons and "and"; bare forms."""
-    text = text.rpartition(":")[2]
-    pieces = re.split(r"\s*[,;]\s*(?:and\s+)?|\s+and\s+", text)
+    text = " ".join(text.rpartition(":")[2].split())  # first: long blanks take the pattern long
+    pieces = re.split(r" ?[,;] ?(?:and )?| and ", text)
     return [plain(piece) for piece in pieces if plain(piece)]

@@ -115,7 +115,7 @@ def _items(check: Check, text: str) -> str | None:
 
 
 def _sentences(check: Check, text: str) -> str | None:
-    return between(check, len(re.findall(r"[.!?]+(?=\s|$)", text)), "sentences")
+    return between(check, len(re.findall(r"[.!?](?=\s|$)", text)), "sentences")
 
 
 def _words(check: Check, text: str) -> str | None:
