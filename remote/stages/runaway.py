@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from .candidate import Candidate
 from .labels import ANSWERS, PROMPTS, TURNS, asked_for, label
 from .near import normalised
+from .variety import STOP_WORDS
 from .wording import is_list_item, reads_as_instruction
 
 _OPENER, _TURN, _ANSWER = label(PROMPTS), label(TURNS), label(ANSWERS)
+_RULE = re.compile(r"\s*(?:-{3,}|\*{3,}|={3,}|_{3,})\s*$")
 _DELIMITER_LIKE = re.compile(r"[ \t]*#[# \t]*$")
 
 
@@ -19,7 +21,8 @@ def runaway(candidate: Candidate) -> str | None:
 
     Only the beginning of one counts: a delimiter spelt differently, a label such as
     "Instruction:", an instruction of the prompt once more, or a line that reads as an instruction
-    and has its answer below it in the form of the sheets. Code and the first line never count.
+    and has its answer below it, in the form of the sheets or on another subject. Code and the first
+    line never count.
     """
     lines = [*_outside_code(candidate.response)]
     given = {normalised(line) for line in _instructions_of(candidate)}
@@ -31,7 +34,7 @@ def runaway(candidate: Candidate) -> str | None:
             return f"a new prompt begins: {line.strip()[:60]!r}"
         if line.strip() and normalised(line) in given:
             return f"an instruction of its prompt again: {line.strip()[:60]!r}"
-        if _solved_below(line, below):
+        if _solved_below(line, below) or _asked_below(lines[: place + 2], candidate):
             return f"another instruction and its answer: {line.strip()[:60]!r}"
     return None
 
@@ -62,6 +65,25 @@ def _opens_prompt(line: str, rest: list[str], instruction: str) -> bool:
     if turn is None or asked_for(turn[1], instruction):
         return False
     return any(_ANSWER.match(one) for one in rest)
+
+
+def _asked_below(lines: list[str], candidate: Candidate) -> bool:
+    """A last line but one that asks, after a rule or about something else than all before it, and
+    is answered by the last in its own words. Who asks on the way to an answer stays with it."""
+    if len(lines) < 3 or asked_for("question", candidate.instruction.text):
+        return False
+    *before, line, below = lines
+    if not reads_as_instruction(line) or is_list_item(line) or not below.strip():
+        return False
+    asked = _subject(line)
+    new = not asked & _subject("\n".join((candidate.instruction.text, *before)))
+    after_rule = bool(_RULE.match(before[-1])) and line.rstrip().endswith((".", "?"))
+    return (after_rule or (line.rstrip().endswith("?") and new)) and bool(asked & _subject(below))
+
+
+def _subject(text: str) -> set[str]:
+    """The words with a meaning."""
+    return {one for one in normalised(text).split() if one not in STOP_WORDS}
 
 
 def _solved_below(line: str, below: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .variety import STOP_WORDS
 from .verifier import VerifierError
 
 MAX_DEPTH = 3  # of `any` inside `any`
@@ -74,7 +76,7 @@ _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
 }
 # What a response of any content can satisfy: alone, it would reward length and punctuation.
 _FORM = {"sentences", "words", "characters", "lines", "closed", "ends_with", "case", "excludes"}
-_FORM |= {"lacks_letters", "varied"}
+_FORM |= {"lacks_letters", "varied", "starts_with", "json_keys"}
 
 
 def check_specification(checks: Any) -> None:
@@ -125,4 +127,22 @@ def _check_fields(check: Mapping[str, Any]) -> None:
 def _names_content(check: Mapping[str, Any]) -> bool:
     if check["check"] == "any":
         return all(any(_names_content(one) for one in way) for way in check["of"])
+    if check["check"] in ("contains", "accepts", "number"):
+        return _means_something(check)
+    if check["check"] == "occurs":
+        return check["exactly"] > 0 and _meaning(check["value"])
     return check["check"] not in _FORM
+
+
+def _means_something(check: Mapping[str, Any]) -> bool:
+    """Whether no response passes by a word that stands in any text: "the", or a full stop."""
+    if check["check"] == "contains":
+        return any(map(_meaning, check["values"]))
+    return all(
+        map(_meaning, check["values"] if check["check"] == "accepts" else check.get("also", ()))
+    )
+
+
+def _meaning(value: str) -> bool:
+    words = re.findall(r"\w+", value.casefold())
+    return any(word not in STOP_WORDS for word in words)

@@ -13,7 +13,7 @@ from .generate_parameters import GenerateParameters
 from .generation_journal import Entry
 from .instruction import Instruction
 from .metrics import MetricsLog
-from .prompts import CompletionStylePrompts
+from .prompts import CompletionStylePrompts, solved
 
 _SEEDS = 1000  # prompt seeds of one seed of the stage: one an attempt
 
@@ -41,10 +41,12 @@ def make_task(
 
 @dataclass
 class Writer:
-    """Answers tasks with the model at `source`. `pool` is what the critic is shown."""
+    """Answers tasks with the model at `source`. `train` is all that may be asked; `pool` stands
+    solved above it, and is what the critic is shown."""
 
     parameters: GenerateParameters
     source: str
+    train: Sequence[Instruction]
     pool: Sequence[Instruction]
     log: MetricsLog
     _loaded: tuple[Any, Any] | None = field(default=None, repr=False)
@@ -67,8 +69,8 @@ class Writer:
 
             warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
             tokenizer = load_tokenizer(self.source)
-            sample = make_task(self.pool[0], 0, self.parameters, self.pool)
-            sentinels.check_tokens(tokenizer, [sample.prompt])
+            asked = [make_task(one, 0, self.parameters, self.pool).prompt for one in self.train]
+            sentinels.check_tokens(tokenizer, [*asked, *map(solved, self.pool)])
             if self.parameters.critic:
                 from .critic import letter_tokens
 
