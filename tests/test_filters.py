@@ -129,6 +129,9 @@ RUNAWAYS = [
     "Blue light is scattered.\nExplain why the sky is blue.\nBecause blue light is scattered.",
     LONG + "\nComplete the pair: hot and\n cold",
     "Lima is fine.\nWhich animal gives us wool?\nThe animal that gives us wool is the sheep.",
+    "Lima is the capital.\nWhat is the capital of France?\nThe capital of France is Paris.",
+    "Lima is the capital.\n\nWho wrote Hamlet?\n\nShakespeare wrote Hamlet in London.",
+    "Lima is fine.\n***\n\nWhich fruit is yellow?\nA banana is a yellow fruit.",
     "Lima is fine and lives alone.\n---\nWrite a poem about winter.\nWinter is cold and so on.",
     "A list:\n- one\n- two\nSort these numbers: 3, 1, 2\n 1. one",
 ]
@@ -143,6 +146,13 @@ NO_RUNAWAYS = [
     TALK,
     "Why?\nWhy not?",
     "Air scatters light.\nWhat makes light blue?\nBlue light has the shortest waves of the light.",
+    "Air scatters light.\nWhy is the sky blue, and not the light?\nThe sky and the light are blue.",
+    "Air scatters light.\n**What is violet?**\nViolet is a colour with short waves.",
+    "The clouds go by.\nWhere has the summer gone?\nThe summer sleeps below the snow.",
+    "- a lamp\n1. What is rain?\nRain is water from the clouds.",
+    "The sky is blue.\n---\nAsk again if that is not clear.\nMaria",
+    "Air scatters light.\n---\nTake the light as an example.\nThe light is scattered.",
+    "The sky is blue.\nTake a prism into the garden.\nThe prism parts the light in the garden.",
     "Air scatters light.\nWhat else is there?\nNothing, really.",
     "# The sky\nIt is blue.\n---\nWhat remains is a clear picture.",
 ]
@@ -204,6 +214,11 @@ def test_labels_that_were_asked_for_are_no_runaway() -> None:
         is None
     )
     assert runaway(candidate("Hi.\n" + QUIZ))
+
+    wool = "Here is one.\nWhich animal gives us wool?\nThe animal that gives us wool is the sheep."
+
+    assert runaway(candidate(wool, "Write a question about animals and answer it.")) is None
+    assert runaway(candidate(wool))
 
 
 @pytest.mark.parametrize("name", NAMES)

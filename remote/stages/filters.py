@@ -37,8 +37,7 @@ _REFUSALS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?:{_APOLOGY}[^.!?]{{0,40}}?[,.]? (?:but )?)?i {_CANNOT} (?:\w+ )?{_HELP}",
-        rf"{_SORRY}(?:i'm|i am) (?:not able|unable|not allowed) to "
-        rf"(?:\w+ )?{_HELP}",
+        rf"{_SORRY}(?:i'm|i am) (?:not able|unable|not allowed) to (?:\w+ )?{_HELP}",
         rf"{_APOLOGY}\b[^.!?]*\b(?:not|nothing|isn't) (?:something |anything )?(?:that )?i can\b",
         r"as an? (?:ai|artificial intelligence|(?:large )?language model)\b",
         r"(?:i am|i'm) (?:just |only )?an? (?:ai|(?:large )?language model)\b",
@@ -50,7 +49,8 @@ _REFUSALS = tuple(
         rf"{_SORRY}(?:i'd|i would) (?:rather not|prefer not to) {_HELP}",
         rf"{_SORRY}it(?: is|'s) (?:impossible|not possible) for me to {_HELP}",
         rf"{_SORRY}(?:this|that|your|the|it)(?: \w+)? (?:goes|is) "
-        r"(?:against|beyond|outside) (?:of )?my (?:\w+ )?(?:guidelines|polic(?:y|ies)|rules|programming|abilit(?:y|ies)|capabilities)\b",
+        r"(?:against|beyond|outside) (?:of )?my (?:\w+ )?"
+        r"(?:guidelines|polic(?:y|ies)|rules|programming|abilit(?:y|ies)|capabilities)\b",
     )
 )
 

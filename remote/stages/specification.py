@@ -78,6 +78,8 @@ _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
 _FORM = {"sentences", "words", "characters", "lines", "closed", "ends_with", "case", "excludes"}
 _FORM |= {"lacks_letters", "varied", "starts_with", "json_keys"}
 
+_IN_ANY_TEXT = STOP_WORDS - {"yes", "no", "may"}  # which are answers; so is the month
+
 
 def check_specification(checks: Any) -> None:
     """Raises: VerifierError unless `checks` can judge a response by more than its form."""
@@ -125,24 +127,22 @@ def _check_fields(check: Mapping[str, Any]) -> None:
 
 
 def _names_content(check: Mapping[str, Any]) -> bool:
-    if check["check"] == "any":
-        return all(any(_names_content(one) for one in way) for way in check["of"])
-    if check["check"] in ("contains", "accepts", "number"):
-        return _means_something(check)
-    if check["check"] == "occurs":
-        return check["exactly"] > 0 and _meaning(check["value"])
-    return check["check"] not in _FORM
+    """Whether no response passes that says nothing but what stands in any text."""
+    match check["check"]:
+        case "any":
+            return all(any(map(_names_content, way)) for way in check["of"])
+        case "contains":
+            return any(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+        case "accepts":
+            return all(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+        case "number":
+            return all(map(_has_meaning, check.get("also", ())))
+        case "occurs":
+            return check["exactly"] > 0 and _has_meaning(check["value"])
+        case name:
+            return name not in _FORM
 
 
-def _means_something(check: Mapping[str, Any]) -> bool:
-    """Whether no response passes by a word that stands in any text: "the", or a full stop."""
-    if check["check"] == "contains":
-        return any(map(_meaning, check["values"]))
-    return all(
-        map(_meaning, check["values"] if check["check"] == "accepts" else check.get("also", ()))
-    )
-
-
-def _meaning(value: str) -> bool:
-    words = re.findall(r"\w+", value.casefold())
-    return any(word not in STOP_WORDS for word in words)
+def _has_meaning(value: str, case: bool = False) -> bool:
+    """With `case` a capital makes another word of it: As is arsenic."""
+    return bool(set(re.findall(r"\w+", value if case else value.casefold())) - _IN_ANY_TEXT)

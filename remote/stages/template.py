@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
-TEMPLATE = re.compile(
-    r"<\|[a-z0-9_]{2,30}\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\A<s>|</s>\s*\Z"
-    r"|^(?:system|user|human|assistant): ?$|^### ?(?:instruction|response|assistant)s?:",
+_TEMPLATE = re.compile(
+    r"<\|[a-z0-9_]{2,30}\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|\A\s*<s>|</s>\s*\Z"
+    r"|^[ \t]*(?:system|user|human|assistant): ?$"
+    r"|^[ \t]*### ?(?:instruction|response|human|assistant):",
     re.IGNORECASE | re.MULTILINE,
 )
 
 
 def template_text(text: str) -> str | None:
     """What in `text` is markup of a chat template, whether or not the tokenizer knows it."""
-    found = TEMPLATE.search(text)
+    found = _TEMPLATE.search(text)
     return found[0] if found else None

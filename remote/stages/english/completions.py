@@ -37,7 +37,8 @@ def number_sequences(draw: random.Random) -> Iterator[Instruction]:
     )
     for _ in range(140):
         first, step = draw.randint(1, 60), draw.choice((2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 15, 20))
-        series, by = [first + n * step for n in range(5)], (step,)
+        series = [first + n * step for n in range(5)]
+        by: tuple[int, ...] = (step,)
         if draw.random() < 0.25:
             series = [first % 9 + 1]
             factor = draw.choice((2, 3))
