@@ -35,13 +35,14 @@ from .answers import Answers, write
 from .data import fingerprint
 from .failure import StageError
 from .instruction_sets import InstructionSet, load
+from .memory import free
 from .metrics import MetricsLog
 from .model import load_tokenizer, resolve
 from .parameters import DpoParameters, read
 from .preferences import Candidate
 from .prompts import bare
 from .signals import ENDED_BY_SIGTERM, StopRequest
-from .training import free, prepare, quieten, record, train, watching_memory, with_less_memory
+from .training import prepare, quieten, record, train, watching_memory, with_less_memory
 
 PAIRS = Path("artifacts/preference_pairs.jsonl")
 COMPARISON = Path("artifacts/dpo_comparison.json")

@@ -104,12 +104,13 @@ def of(instructions: str) -> tuple[Sentinel, ...]:
 
 
 def check(
-    model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH
+    model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH, batch: int = 50
 ) -> list[dict[str, Any]]:
     """{name, prompt, response, expected, measured, as_expected} of each, greedy."""
     from .generation import generate
 
-    responses = generate(model, tokenizer, [one.prompt for one in sentinels], max_new_tokens=96)
+    prompts = [one.prompt for one in sentinels]
+    responses = generate(model, tokenizer, prompts, max_new_tokens=96, batch=batch)
     return [_result(one, text) for one, text in zip(sentinels, responses, strict=True)]
 
 

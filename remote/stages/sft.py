@@ -106,12 +106,12 @@ def fit(
         shown = check_first_batch(trainer, tokenizer)
         print(f"learned of the first pair: {shown!r}", flush=True)
         result = train(trainer, parameters, log)
-        if not result["completed"]:
-            return result
-        trainer.save_model(parameters.out)
+    if not result["completed"]:
+        return result
+    trainer.save_model(parameters.out)
 
-        log.say(f"answering {len(chosen.development)} development instructions")
-        measured = measure(trainer.model, tokenizer, chosen.development, parameters, stop)
+    log.say(f"answering {len(chosen.development)} development instructions")
+    measured = measure(trainer.model, tokenizer, chosen.development, parameters, log, stop)
     if measured is None:
         return result | {"completed": False}
     write(Path(parameters.out, "development.json"), json.dumps(measured, indent=1) + "\n")
