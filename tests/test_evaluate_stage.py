@@ -414,6 +414,7 @@ SPOILED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a control of another model": (lambda: _settings(model="other"), r"with model 'other'"),
     "a control of another set": (lambda: _settings(instructions="x"), r"with instructions 'x'"),
+    "a control in other bits": (lambda: _settings(quantize="nf4"), r"with quantize 'nf4'"),
     "a control without bounds": (lambda: _settings(max_new_tokens="40"), r"max_new_tokens is '40'"),
     "an assessment that is none": (
         lambda: Path(ASSESSMENT).write_text("[" * 10_000),

@@ -68,6 +68,9 @@ class BaselineParameters:
             at_least(name, getattr(self, name), least)
         for name in ("tolerated", "seed"):
             at_least(name, getattr(self, name), 0)
+        obeyed = sum(not one.passes for one in sentinels.of(self.instructions))
+        if self.tolerated > obeyed // 2:
+            raise wrong("tolerated", f"is above half of the {obeyed} sentinel instructions")
         if self.quantize not in ("auto", "nf4", "none"):
             raise wrong("quantize", 'must be "auto", "nf4" or "none"')
 
