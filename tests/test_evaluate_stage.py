@@ -336,7 +336,7 @@ def test_short_memory_is_tried_again_with_half_the_batch(
     ]
     assert "with 19 prompts at once: trying 10" in capsys.readouterr().out
     with pytest.raises(StageError, match="does not hold a single prompt") as caught:
-        ask(0, 20)
+        ask(0, 18)  # settings of its own: nothing is kept
     assert "max_new_tokens" in caught.value.remedy
 
 
