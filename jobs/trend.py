@@ -2,14 +2,16 @@
 
 A series of a training loss decreases when both hold:
 
-1. *much enough*: the mean of its last fifth is lower than the mean of its first fifth;
+1. *much enough*: the mean of its last fifth is lower than the mean of its first fifth, by
+   `LEAST_SHARE` of the larger of both and by `LEAST`: a fall that is sure and tiny is none;
 2. *consistently*: of the 10 to 50 block means into which the series is smoothed, Kendall's tau
    against time is negative and the one-sided Mann-Kendall test (normal approximation with
    continuity and tie corrections) rejects "no downward trend" at 1 %.
 
-Means of a few points are one glance at noise, and a rank test alone passes a fall of 0.0001: hence
-both. Under 10 points there is nothing to test and the answer is None. A series increases when the
-series of its negatives decreases.
+Means of a few points are one glance at noise, and a rank test alone passes a fall of 0.00001: hence
+both. `LEAST` is absolute since a reward margin begins at 0, where any rise is many times as much.
+Under 10 points there is nothing to test and the answer is None. A series increases when the series
+of its negatives decreases.
 
 Mann-Kendall: H. B. Mann, "Nonparametric tests against trend", Econometrica 13 (1945) 245-259;
 M. G. Kendall, "Rank Correlation Methods" (1948), for the variance with ties.
@@ -27,6 +29,8 @@ from statistics import NormalDist, fmean
 MIN_POINTS = 10
 MAX_BLOCKS = 50
 LEVEL = 0.01
+LEAST_SHARE = 0.001
+LEAST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,11 @@ def _falls(series: Sequence[float], sign: int) -> Trend:
         f"mean of first fifth {sign * first:.4g}, of last fifth {sign * last:.4g}; "
         f"Mann-Kendall tau {sign * tau:.2f}, p {p:.2g}"
     )
-    return Trend(last < first and tau < 0 and p < LEVEL, round(sign * tau, 4), detail)
+    least = max(LEAST, LEAST_SHARE * max(abs(first), abs(last)))
+    much = first - last >= least
+    if not much and last < first:
+        detail += f"; a change below {least:.2g} is none"
+    return Trend(much and tau < 0 and p < LEVEL, round(sign * tau, 4), detail)
 
 
 def _blocks(series: Sequence[float]) -> list[float]:

@@ -29,8 +29,13 @@ EXAMPLES = (
     Labelled(
         "number sequence",
         "24, 28, 32, 36, ... What is the next number?",
-        ("40", "The next number is 40.", "24, 28, 32, 36, 40"),
-        ("44", "40, 44, 48", "The next number is forty-ish.", "24, 28, 32, 36"),
+        (
+            "40",
+            "The next number is 40.",
+            "24, 28, 32, 36, 40",
+            "The next number is 40, since each one adds 4.",
+        ),
+        ("44", "4", "40, 44, 48", "The next number is forty-ish.", "24, 28, 32, 36"),
     ),
     Labelled(
         "ordered names",
@@ -143,8 +148,14 @@ EXAMPLES = (
     Labelled(
         "largest and smallest",
         "Name the greatest of these numbers: 511, 831, 23, 89.",
-        ("831", "The greatest number is 831."),
-        ("511", "511, 831, 23, 89", "The greatest number stands among them."),
+        ("831", "The greatest number is 831.", "Of 511, 831, 23 and 89, the greatest is 831."),
+        (
+            "511",
+            "23, 89, 511, 831",
+            "Of 511, 831, 23 and 89, the greatest is 511.",
+            "511, 831, 23, 89",
+            "The greatest number stands among them.",
+        ),
     ),
     Labelled(
         "clock",
@@ -164,11 +175,14 @@ EXAMPLES = (
         (
             "She left her suitcase on the train.",
             "The train was so full that my suitcase would not fit anywhere.",
+            'She said, "Take the train with your suitcase."',
+            "Mr. Bond left his suitcase on the train.",
         ),
         (
             "She left her bag on the train.",
             "The train is here. My suitcase is red.",
             "train suitcase",
+            "train suitcase train suitcase train suitcase.",
             'Use "train" and "suitcase" in a single sentence.',
         ),
     ),

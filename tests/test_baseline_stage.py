@@ -236,7 +236,14 @@ def test_criteria_fail_when_they_should(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("explicit", 2), ("shots", 0), ("batch", 0), ("quantize", "int3"), ("seed", -1)],
+    [
+        ("explicit", 2),
+        ("shots", 0),
+        ("batch", 0),
+        ("quantize", "int3"),
+        ("seed", -1),
+        ("tolerated", 3),
+    ],
 )
 def test_parameters_are_checked(name: str, value: object) -> None:
     """A value that cannot work is refused before anything is loaded."""

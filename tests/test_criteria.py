@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from jobs.criteria import Verdict, evaluate, passed
 from jobs.stage import Criterion
-from jobs.trend import decreases, mann_kendall
+from jobs.trend import decreases, increases, mann_kendall
 
 
 def criterion(**fields: Any) -> Criterion:
@@ -157,6 +157,20 @@ def test_rising_rewards_pass_and_others_do_not(tmp_path: Path) -> None:
 
     found = judge(tmp_path, kind="increases", path="log.jsonl", key="loss")
     assert found[0] is Verdict.INCONCLUSIVE
+
+
+def test_a_tiny_sure_change_is_no_trend() -> None:
+    """A loss that falls by 0.000006 and a margin that rises by 0.00001 have not moved, however
+    sure that is, and the finding says from where on it counts; a fall by a hundredth does."""
+    still = decreases([0.693 - place * 1e-7 for place in range(60)])
+    margin = increases([5e-6 + place * 2e-7 for place in range(60)])
+
+    assert (still.holds, margin.holds) == (False, False)
+    assert (still.tau, margin.tau) == (-1, 1)
+    assert "a change below 0.00069 is none" in still.detail
+    assert "a change below 0.0001 is none" in margin.detail
+    assert decreases([0.693 - place * 2e-4 for place in range(60)]).holds
+    assert increases([place * 1e-2 for place in range(60)]).holds
 
 
 def test_pure_noise_rarely_decreases() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from remote.stages.failure import StageError
 from remote.stages.parameters import DpoParameters
-from tests import training_stack
+from tests import own_instructions, training_stack
 from tests.small_training import (
     COMPARISON,
     DATA,
@@ -174,7 +174,7 @@ def test_reference_has_the_log_probabilities_of_the_sft_adapter(
     quieten()
     source = resolve("small")
     tokenizer = load_tokenizer(source)
-    tokens = [to_preference(pair, 1, tokenizer, 256) for pair in lines(trained / PAIRS)[:4]]
+    tokens = [to_preference(pair, "line 1", tokenizer, 256) for pair in lines(trained / PAIRS)[:4]]
     base = adapters.Base(source, "none")
     model = base.carrying({TRAINED: tuned / SFT}, trainable=True)
     parameters = DpoParameters(**(DPO_PARAMETERS | {"accumulation": 1}))
@@ -203,7 +203,7 @@ def test_completions_are_compared_to_their_end(trained: Path) -> None:
 
     tokenizer = load_tokenizer(resolve("small"))
     pair = lines(trained / PAIRS)[0]
-    tokens = to_preference(pair, 1, tokenizer, 256)
+    tokens = to_preference(pair, "line 1", tokenizer, 256)
 
     assert tokenizer.decode(tokens.prompt) == pair["prompt"]
     assert tokenizer.decode(tokens.chosen) == f" {pair['chosen']}{tokenizer.eos_token}"
@@ -310,6 +310,21 @@ def test_adapter_that_is_missing_is_named(tuned: Path, tmp_path: Path) -> None:
         dpo_here(folder)
 
     assert "stage1_sft" in caught.value.remedy
+
+
+@pytest.mark.parametrize("part", ["train", "development", "held_out"])
+def test_template_text_in_an_instruction_ends_the_stage(
+    tuned: Path, tmp_path: Path, part: str
+) -> None:
+    """Markup of a chat template in anything that will be asked: nothing is sampled."""
+    folder = copy(tuned, tmp_path / "marked")
+    parts = {name: own_instructions.records(name) for name in own_instructions.TOPICS}
+    parts[part][0]["instruction"] = f"[INST] {parts[part][0]['instruction']} [/INST]"
+    own_instructions.write(folder / "own", parts)
+    with pytest.raises(StageError, match=r"text of a chat template, '\[INST\]'"):
+        dpo_here(folder, instructions="own")
+
+    assert not (folder / DPO / "samples.jsonl").exists()
 
 
 def test_too_few_failures_end_the_stage(trained: Path, tuned: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from remote.stages.parameters import SftParameters, parse
 from remote.stages.prompts import bare
 from remote.stages.signals import StopRequest
 from tests import training_stack
+from tests.short_memory import Short
 
 RESPONSES = "artifacts/baseline_responses.jsonl"
 ASSESSMENT = "artifacts/baseline_assessment.json"
@@ -318,25 +319,11 @@ def test_answers_of_another_adapter_are_not_taken_over(work: Path, finished: Pat
     assert report(work)["systems"]["sft"] != report(finished)["systems"]["sft"]
 
 
-class Short:
-    """A model on a device whose memory holds no more than `rows` prompts at once."""
-
-    def __init__(self, model: Any, rows: int) -> None:
-        self._model, self._rows = model, rows
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def generate(self, **inputs: Any) -> Any:
-        import torch
-
-        if len(inputs["input_ids"]) > self._rows:
-            raise torch.OutOfMemoryError("out of memory")
-        return self._model.generate(**inputs)
-
-
-def test_short_memory_is_tried_once_more_with_half_the_batch(work: Path) -> None:
-    """Half of eight fits, half of twenty does not, and the error says what to lower."""
+def test_short_memory_is_tried_again_with_half_the_batch(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As often as it takes, and the greedy answers are the same; where not one prompt fits, the
+    error says what to lower."""
     model = adapters.load(resolve("small"), "none", {"sft": Path(SFT)})
     tokenizer, asked = load_tokenizer(resolve("small")), load("small").held_out[:20]
 
@@ -345,10 +332,14 @@ def test_short_memory_is_tried_once_more_with_half_the_batch(work: Path) -> None
         bounds, stop = Bounds(40, batch, 0), StopRequest()
         return answer(Short(model, rows), tokenizer, asked, [Way("sft")], bounds, kept, log, stop)
 
-    assert len(ask(4, 8)[Way("sft")]) == 20
-    with pytest.raises(StageError, match="out of GPU memory with 10 prompts") as caught:
-        ask(4, 20)
-    assert "lower the stage's batch" in caught.value.remedy
+    halved = ask(4, 19)[Way("sft")]
+    assert [one["response"] for one in halved] == [
+        one["response"] for one in ask(20, 20)[Way("sft")]
+    ]
+    assert "with 19 prompts at once: trying 10" in capsys.readouterr().out
+    with pytest.raises(StageError, match="does not hold a single prompt") as caught:
+        ask(0, 18)  # settings of its own: nothing is kept
+    assert "max_new_tokens" in caught.value.remedy
 
 
 def test_an_adapter_of_another_shape_is_told(work: Path) -> None:
@@ -425,6 +416,7 @@ SPOILED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a control of another model": (lambda: _settings(model="other"), r"with model 'other'"),
     "a control of another set": (lambda: _settings(instructions="x"), r"with instructions 'x'"),
+    "a control in other bits": (lambda: _settings(quantize="nf4"), r"with quantize 'nf4'"),
     "a control without bounds": (lambda: _settings(max_new_tokens="40"), r"max_new_tokens is '40'"),
     "an assessment that is none": (
         lambda: Path(ASSESSMENT).write_text("[" * 10_000),

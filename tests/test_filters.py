@@ -88,6 +88,14 @@ REFUSALS = [
     "I don't know.",
     "I don't know the answer to that question.",
     "Sorry, that is not something I can explain to you here.",
+    "I'd rather not answer that question, please ask me about something else instead.",
+    "I must decline to answer this question because it is outside of what I am made for.",
+    "Sorry, but this request goes against my guidelines, so there will be no answer to it.",
+    "Unfortunately, this is beyond my abilities and I have to stop right here, please forgive.",
+    "It is impossible for me to answer this, since I do not have access to the internet now.",
+    "I cannot write this.",
+    "I'm sorry, I can't create a poem about that.",
+    "I will not reply to this message.",
 ]
 NO_REFUSALS = [
     LONG,
@@ -98,6 +106,14 @@ NO_REFUSALS = [
     "I don't know why the caged bird sings, the poet says, and then she tells us after all.",
     "No idea in the history of physics has been tested as often as the theory of relativity.",
     "Unfortunately the train was late, so we waited for an hour in the cold hall and read.",
+    "I cannot help laughing whenever my aunt tells the story of the goose and the baker.",
+    "I can't help but admire how my aunt keeps her garden in such a dry summer.",
+    "I can't help it, the old song makes me cry each time that I hear it on the radio.",
+    "I will not write to my aunt again, since she never answers any of my letters.",
+    "I cannot write fast enough to note down everything that my aunt tells us at dinner.",
+    "I will not reply to my landlord before I have spoken with the other tenants.",
+    "I would rather not swim in the lake in May, when it still is as cold as in winter.",
+    "It is impossible for me to forget the day on which we first saw the sea together.",
     "Dear Anna, I am sorry that I missed your party. I cannot come on Sunday either, I am away.",
 ]
 RUNAWAYS = [
@@ -112,6 +128,11 @@ RUNAWAYS = [
     "Lima is the capital.\nName the capital of Peru.",
     "Blue light is scattered.\nExplain why the sky is blue.\nBecause blue light is scattered.",
     LONG + "\nComplete the pair: hot and\n cold",
+    "Lima is fine.\nWhich animal gives us wool?\nThe animal that gives us wool is the sheep.",
+    "Lima is the capital.\nWhat is the capital of France?\nThe capital of France is Paris.",
+    "Lima is the capital.\n\nWho wrote Hamlet?\n\nShakespeare wrote Hamlet in London.",
+    "Lima is fine.\n***\n\nWhich fruit is yellow?\nA banana is a yellow fruit.",
+    "Lima is fine and lives alone.\n---\nWrite a poem about winter.\nWinter is cold and so on.",
     "A list:\n- one\n- two\nSort these numbers: 3, 1, 2\n 1. one",
 ]
 NO_RUNAWAYS = [
@@ -124,6 +145,16 @@ NO_RUNAWAYS = [
     PARTS,
     TALK,
     "Why?\nWhy not?",
+    "Air scatters light.\nWhat makes light blue?\nBlue light has the shortest waves of the light.",
+    "Air scatters light.\nWhy is the sky blue, and not the light?\nThe sky and the light are blue.",
+    "Air scatters light.\n**What is violet?**\nViolet is a colour with short waves.",
+    "The clouds go by.\nWhere has the summer gone?\nThe summer sleeps below the snow.",
+    "- a lamp\n1. What is rain?\nRain is water from the clouds.",
+    "The sky is blue.\n---\nAsk again if that is not clear.\nMaria",
+    "Air scatters light.\n---\nTake the light as an example.\nThe light is scattered.",
+    "The sky is blue.\nTake a prism into the garden.\nThe prism parts the light in the garden.",
+    "Air scatters light.\nWhat else is there?\nNothing, really.",
+    "# The sky\nIt is blue.\n---\nWhat remains is a clear picture.",
 ]
 MALFORMED = [
     "",
@@ -183,6 +214,11 @@ def test_labels_that_were_asked_for_are_no_runaway() -> None:
         is None
     )
     assert runaway(candidate("Hi.\n" + QUIZ))
+
+    wool = "Here is one.\nWhich animal gives us wool?\nThe animal that gives us wool is the sheep."
+
+    assert runaway(candidate(wool, "Write a question about animals and answer it.")) is None
+    assert runaway(candidate(wool))
 
 
 @pytest.mark.parametrize("name", NAMES)

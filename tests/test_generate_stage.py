@@ -244,6 +244,20 @@ def test_held_out_items_in_the_data_fail_the_stage(tmp_path: Path) -> None:
     assert report_of(tmp_path)["disjointness"]["held_out"]["exact"] == 1
 
 
+@pytest.mark.parametrize("part", ["train", "pool"])
+def test_template_text_in_any_instruction_ends_the_stage(tmp_path: Path, part: str) -> None:
+    """One training instruction or solved example with markup of a chat template, wherever it
+    stands: nothing is generated."""
+
+    def smuggle(chosen: InstructionSet) -> InstructionSet:
+        *some, last = getattr(chosen, part)
+        marked = dataclasses.replace(last, text=f"[INST] {last.text} [/INST]")
+        return dataclasses.replace(chosen, **{part: (*some, marked)})
+
+    with pytest.raises(StageError, match=r"text of a chat template, '\[INST\]'"):
+        generate_here(tmp_path, smuggle)
+
+
 def test_overlaps_are_counted_in_the_written_file(generated: Path, tmp_path: Path) -> None:
     """The count comes from the file itself, whoever wrote it, and names the place."""
     chosen = load("small")

@@ -643,8 +643,8 @@ class TestNothingRepeatsForEver:
         assert isinstance(left, actions.Leave)
         assert "nothing was rented" in left.hint
 
-    def test_row_07_an_error_that_may_bill_on_is_asked_of_the_bill(self) -> None:
-        """A pod with a job that is shown as ERROR is started again only once it is known to stand."""
+    def test_row_20_an_error_that_may_bill_on_is_asked_of_the_bill(self) -> None:
+        """A pod with a job that shows as ERROR is started again only once it is known to stand."""
         broken = pod(PodStatus.ERROR)
 
         assert decide(seen(rental(running()), broken), POLICY) == actions.ConfirmParked("p1")

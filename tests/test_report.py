@@ -26,6 +26,7 @@ HOSTILE = (
 DISJOINT = {
     "disjoint": True,
     "held_out": 20,
+    "same_answers": 19,
     "threshold": 0.8,
     "against": [
         {"path": "a|b.jsonl", "records": 3, "exact": 0, "near": 0, "examples": []},
@@ -88,6 +89,14 @@ def test_long_answers_are_cut() -> None:
 
     assert len(text(found)) < 100_000
     assert len(page(found, {})) < 100_000
+
+
+def test_the_report_says_what_held_out_means() -> None:
+    """How many held-out instructions are another phrasing of what was trained on, in both forms."""
+    words = "19 of them have, word for word, the answer of a training instruction"
+
+    assert words in text(report())
+    assert words in page(report(), {})
 
 
 def test_an_inconclusive_report_says_how_many_would_settle_it() -> None:

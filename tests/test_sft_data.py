@@ -26,16 +26,16 @@ def data(folder: Path, *lines: str | bytes) -> Path:
 def test_instruction_and_response_become_prompt_and_completion(tmp_path: Path) -> None:
     """The bare instruction is given, the response is learned, and blank lines do not count."""
     record = {"instruction": " Say hi. ", "response": "Hi. ", "prompt": "shots…", "type": "qa"}
-    pairs = read_pairs(data(tmp_path, "\n", json.dumps(record) + "\n"))
+    path = data(tmp_path, "\n", json.dumps(record) + "\n")
 
-    assert pairs == (Pair("Say hi.\n", " Hi.", 2),)
+    assert read_pairs(path) == (Pair("Say hi.\n", " Hi.", f"{path}, line 2"),)
 
 
 def test_prompt_alone_is_taken_as_it_is(tmp_path: Path) -> None:
     """A plain prompt/completion file trains too."""
-    pairs = read_pairs(data(tmp_path, '{"prompt": "2+2=", "completion": "4"}'))
+    path = data(tmp_path, '{"prompt": "2+2=", "completion": "4"}')
 
-    assert pairs == (Pair("2+2=", " 4", 1),)
+    assert read_pairs(path) == (Pair("2+2=", " 4", f"{path}, line 1"),)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_empty_and_missing_files_are_errors(tmp_path: Path) -> None:
 
 def test_split_keeps_equal_prompts_together() -> None:
     """No prompt is both trained and evaluated on; the seed decides; one pair is always trained."""
-    pairs = [Pair(f"p{n % 20}\n", f" {n}", n) for n in range(60)]
+    pairs = [Pair(f"p{n % 20}\n", f" {n}", f"line {n}") for n in range(60)]
     train, held = split(pairs, 0.2, seed=1)
 
     assert not {one.prompt for one in train} & {one.prompt for one in held}
@@ -102,6 +102,15 @@ def test_wrong_parameter_is_named(values: Any, text: str) -> None:
     """An unknown, mistyped or impossible parameter ends the stage before torch is imported."""
     with pytest.raises(StageError, match=text):
         parse(SftParameters, json.dumps(values).encode())
+
+
+def test_the_remedy_names_the_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a parameter is to be changed is said as podctl.toml has it."""
+    monkeypatch.setenv("PODCTL_STAGE", "stage1c")
+    with pytest.raises(StageError) as caught:
+        parse(SftParameters, b'{"batch": 0}')
+
+    assert "[stages.stage1c.parameters]" in caught.value.remedy
 
 
 def test_non_finite_parameter_is_refused() -> None:

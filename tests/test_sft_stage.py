@@ -18,7 +18,7 @@ from remote.stages import sft
 from remote.stages.failure import StageError
 from remote.stages.parameters import SftParameters, parse
 from remote.stages.small import dataset
-from tests import training_stack
+from tests import own_instructions, training_stack
 from tests.stage_process import interrupted, told
 
 REPOSITORY = Path(sft.__file__).parents[2]
@@ -219,16 +219,53 @@ def test_only_completion_and_end_are_learned(
     assert tokenizer.chat_template is None
 
 
-def test_leaked_template_and_long_rows_are_refused() -> None:
-    """A special token in the text, or a row over max_length, ends the stage with its line."""
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi<|endoftext|>",
+        "<|im_start|>user\nHi<|im_end|>",
+        "[INST] Hi [/INST]",
+        "<<SYS>> Be kind. <</SYS>>",
+        "<start_of_turn>user",
+        "<s>Hi",
+        "Hi\nassistant:\nHo",
+        "### Instruction:\nHi",
+    ],
+)
+def test_template_text_is_refused_on_either_side(text: str) -> None:
+    """Markup of any chat template, known to the tokenizer or not, ends the stage with its place."""
     from remote.stages.data import Pair, to_row
     from remote.stages.model import load_tokenizer, resolve
 
     tokenizer = load_tokenizer(resolve("small"))
-    with pytest.raises(StageError, match="line 7: the text holds the special token"):
-        to_row(Pair("Hi<|endoftext|>\n", " Hi.", 7), tokenizer, 256)
-    with pytest.raises(StageError, match=r"line 8 has .* max_length is 8"):
-        to_row(Pair("A rather long prompt\n", " Hi.", 8), tokenizer, 8)
+    for pair in (Pair(f"{text}\n", " Hi.", "a.jsonl, line 7"), Pair("Hi\n", f" {text}", "a.jsonl")):
+        with pytest.raises(StageError, match=f"{pair.where}: the text holds '"):
+            to_row(pair, tokenizer, 256)
+
+
+def test_template_text_in_a_development_instruction_ends_the_stage(tmp_path: Path) -> None:
+    """What the model will be asked is as plain as what it learns: nothing is trained."""
+    folder = work_folder(tmp_path)
+    parts = {part: own_instructions.records(part) for part in own_instructions.TOPICS}
+    parts["development"][0]["instruction"] = "[INST] Kenya: its capital? [/INST]"
+    own_instructions.write(folder / "own", parts)
+    with pytest.raises(StageError, match=r"text of a chat template, '\[INST\]'"):
+        train_here(folder, instructions="own")
+
+    assert not (folder / OUT / "training_log.jsonl").exists()
+
+
+def test_long_row_is_refused() -> None:
+    """A row over max_length ends the stage with its file, its line and its tokens."""
+    from remote.stages.data import Pair, to_row
+    from remote.stages.model import load_tokenizer, resolve
+
+    with pytest.raises(StageError, match=r"a.jsonl, line 8: \d+ tokens, max_length is 8"):
+        to_row(
+            Pair("A rather long prompt\n", " Hi.", "a.jsonl, line 8"),
+            load_tokenizer(resolve("small")),
+            8,
+        )
 
 
 def test_divergence_ends_the_stage(tmp_path: Path) -> None:

@@ -188,6 +188,29 @@ def test_shares_of_samples_are_compared_by_instruction() -> None:
     assert equal["p"] == 1.0
 
 
+@pytest.mark.parametrize("before", [0, 4])
+def test_what_has_nothing_to_lose_is_not_kept(before: int) -> None:
+    """0 % after 0 % is worse by less than five points and proves nothing, greedy or sampled; the
+    same where no more than the margin is there. A rise from there does pass."""
+    kept = noninferior(table(before, 0, 0, 1000 - before), 0.05)
+    risen = noninferior(table(before, 0, 500, 500 - before), 0.05)
+    share = before / 1000
+
+    assert (kept["verdict"], kept["n_to_settle"]) == (INCONCLUSIVE, None)
+    assert risen["verdict"] == PASS
+    assert compare_rates([(share, share)] * 100, -0.05)["verdict"] == INCONCLUSIVE
+    assert compare_rates([(share, 0.9)] * 100, -0.05)["verdict"] == PASS
+    assert noninferior(table(500, 0, 0, 500), 0.05)["verdict"] == PASS
+
+
+def test_a_few_equal_shares_settle_nothing() -> None:
+    """Two or nineteen instructions have no width in a bootstrap: INCONCLUSIVE whatever they say."""
+    for n in (1, 2, 3, 19):
+        assert compare_rates([(0.5, 1.0)] * n, 0.0)["verdict"] == INCONCLUSIVE
+        assert compare_rates([(1.0, 0.0)] * n, 0.0)["verdict"] == INCONCLUSIVE
+    assert compare_rates([(0.5, 1.0)] * 20, 0.0)["verdict"] == PASS
+
+
 def test_nothing_measured_is_inconclusive() -> None:
     """Without a pair there is no rate and no verdict."""
     assert compare([], 0.05)["verdict"] == INCONCLUSIVE
@@ -250,5 +273,5 @@ def test_the_interval_of_a_verdict_holds_the_lift(pairs: list[tuple[bool, bool]]
     assert low <= found["bootstrap_low"] <= found["bootstrap_high"] <= high
     if pairs:
         assert low <= found["lift"] <= high
-    assert found["verdict"] == verdict(low, high, 0.05)
+    assert found["verdict"] == verdict(low, high, 0.05, found["before"])
     assert (found["verdict"] == PASS) == (low > 0.05)

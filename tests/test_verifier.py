@@ -27,7 +27,7 @@ CASES: tuple[Case, ...] = (
     (
         {"check": "number", "value": 12000},
         ("12,000", "12000", "It is 12,000.00 dollars"),
-        ("12", "1,2000", "12.000"),
+        ("12", "1,2000", "12.000", "12,0000"),
     ),
     ({"check": "number", "value": -3}, ("-3", "= -3", "\u22123"), ("3", "5-3")),
     ({"check": "number", "value": 4, "also": ["four"]}, ("4", "It is four"), ("five", "4 or 5")),
@@ -97,6 +97,17 @@ CASES: tuple[Case, ...] = (
     ({"check": "accepts", "values": ["art"]}, ("Art!", "the art of it"), ("party", "start")),
     ({"check": "excludes", "values": ["no"]}, ("nothing", "know"), ("No.", "say no")),
     ({"check": "sentences", "exactly": 2}, ("One. Two!",), ("One.", "One. Two. Three.")),
+    (
+        {"check": "sentences", "exactly": 1},
+        (
+            'She said, "Take the train with your suitcase."',
+            "Mr. Bond left his suitcase on the train.",
+            "Take a bird, e.g. a robin, and draw it.",
+            'She said, "Stop!" and left.',
+            "(He left.)",
+        ),
+        ('"Stop!" "Go!"', "Mr. Bond left. He ran.", "No end", 'He said, "Go." She went.'),
+    ),
     ({"check": "words", "exactly": 3}, ("one two three",), ("one two", "a b c d")),
 )
 
@@ -151,6 +162,14 @@ def test_every_failed_check_gives_a_reason() -> None:
         ([{"check": "words", "at_least": 50}, {"check": "closed"}], "only form"),
         ([{"check": "any", "of": [[{"check": "closed"}]]}], "only form"),
         ([{"check": "varied"}], "only form"),
+        ([{"check": "occurs", "value": "zebra", "exactly": 0}], "only form"),
+        ([{"check": "occurs", "value": "the", "exactly": 1}], "only form"),
+        ([{"check": "starts_with", "value": "The"}, {"check": "closed"}], "only form"),
+        ([{"check": "contains", "values": ["."]}], "only form"),
+        ([{"check": "contains", "values": ["the", "of the"]}], "only form"),
+        ([{"check": "accepts", "values": ["Oslo", "the"]}], "only form"),
+        ([{"check": "number", "value": 1, "given": [], "also": ["the"]}], "only form"),
+        ([{"check": "json_keys", "keys": ["a"]}], "only form"),
     ],
 )
 def test_broken_specification_is_named(checks: object, complaint: str) -> None:

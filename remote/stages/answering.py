@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .adapters import using
 from .answers import Answers
-from .failure import StageError
 from .instruction import Instruction
+from .memory import fitting
 from .metrics import MetricsLog
 from .prompts import bare
 from .scoring import Record, score
@@ -59,6 +59,7 @@ def answer(
     """One record an instruction for each way, in the order of `held_out`; None when stopped.
 
     What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
+    Raises: StageError when memory does not hold one prompt.
     """
     done = {_key(record): record for record in kept.read()}
     passes = [(way, chunk) for way in wanted for chunk in _chunks(held_out, bounds.batch)]
@@ -68,7 +69,11 @@ def answer(
         if stop.asked:
             return None
         began = time.monotonic()
-        said = _answer_chunk(model, tokenizer, chunk, way, bounds)
+        prompts = [bare(one.text) for one in chunk]
+        with using(model, way.system):
+            said = fitting(
+                partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.say
+            )
         speed = sum(one.tokens for one in said) / (time.monotonic() - began)
         fresh = _records(chunk, said, way)
         kept.append(fresh)
@@ -93,34 +98,19 @@ def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruc
         yield ordered[start : start + size]
 
 
-def _answer_chunk(
-    model: Any, tokenizer: Any, chunk: Sequence[Instruction], way: Way, bounds: Bounds
+def _generate(
+    model: Any, tokenizer: Any, prompts: Sequence[str], way: Way, bounds: Bounds, batch: int
 ) -> list[Generated]:
-    """The responses; once more with half the batch when memory is short. Raises: StageError."""
-    import torch
-
     from .generation import generate_finished
 
-    prompts = [bare(one.text) for one in chunk]
-    for batch in (bounds.batch, max(1, bounds.batch // 2)):
-        try:
-            with using(model, way.system):
-                return generate_finished(
-                    model,
-                    tokenizer,
-                    prompts,
-                    max_new_tokens=bounds.max_new_tokens,
-                    batch=batch,
-                    temperature=way.temperature,
-                    seed=_seed(bounds.seed, way.sample, prompts[0]),
-                )
-        except torch.OutOfMemoryError:
-            sys.stderr.write(f"out of GPU memory with {batch} prompts at once\n")
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-    raise StageError(
-        f"out of GPU memory with {batch} prompts at once",
-        remedy="lower the stage's batch, or accept only GPUs with more memory",
+    return generate_finished(
+        model,
+        tokenizer,
+        prompts,
+        max_new_tokens=bounds.max_new_tokens,
+        batch=batch,
+        temperature=way.temperature,
+        seed=_seed(bounds.seed, way.sample, prompts[0]),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from . import sentinels
 from .failure import StageError
 from .instruction import TYPES, Instruction
+from .memory import fitting
 from .scoring import Record, table
 
 WAYS = ("raw", "few_shot")
@@ -53,7 +55,12 @@ def _tables(rows: Sequence[Record]) -> dict[str, Any]:
 
 
 def criticised(
-    model: Any, tokenizer: Any, pool: Sequence[Instruction], rows: Sequence[Record], batch: int
+    model: Any,
+    tokenizer: Any,
+    pool: Sequence[Instruction],
+    rows: Sequence[Record],
+    batch: int,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """What the critic makes of the rows that no rule can judge; counted in no success.
 
@@ -67,8 +74,8 @@ def criticised(
     for way in WAYS:
         pairs = [(row["instruction"], row[way]["response"]) for row in rows]
         try:
-            judged = margins(model, tokenizer, pool, pairs, batch=batch)
-        except StageError as error:  # this tokenizer has no such letters: said, not fatal
+            judged = fitting(partial(margins, model, tokenizer, pool, pairs), batch, say)
+        except StageError as error:  # no such letters, or memory for them: said, not fatal
             return found | {"critic": error.what}
         for row, margin in zip(rows, judged, strict=True):
             row[way]["margin"] = margin.mean

@@ -34,6 +34,7 @@ from .assessment import WAYS, assess, criticised, spread, summary
 from .failure import StageError
 from .instruction import CRITIC, Instruction
 from .instruction_sets import InstructionSet, load
+from .memory import fitting
 from .metrics import MetricsLog
 from .model import load_model, load_tokenizer, resolve
 from .parameters import at_least, read, wrong
@@ -67,6 +68,9 @@ class BaselineParameters:
             at_least(name, getattr(self, name), least)
         for name in ("tolerated", "seed"):
             at_least(name, getattr(self, name), 0)
+        obeyed = sum(not one.passes for one in sentinels.of(self.instructions))
+        if self.tolerated > obeyed // 2:
+            raise wrong("tolerated", f"is above half of the {obeyed} sentinel instructions")
         if self.quantize not in ("auto", "nf4", "none"):
             raise wrong("quantize", 'must be "auto", "nf4" or "none"')
 
@@ -101,7 +105,9 @@ def run(parameters: BaselineParameters) -> int:
     log.say(f"no template in {tokens['prompts']} prompts; loading {parameters.model}")
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     model = load_model(source, parameters.quantize)
-    results = sentinels.check(model, tokenizer, watched)
+    results = fitting(
+        lambda rows: sentinels.check(model, tokenizer, watched, rows), parameters.batch, log.say
+    )
 
     settings = settings_of(parameters, prompts)
     records = Answers(out / "baseline_responses.jsonl", settings)
@@ -119,7 +125,9 @@ def run(parameters: BaselineParameters) -> int:
     assessment = assess(judged, parameters.tolerated, results) | {
         "settings": dataclasses.asdict(parameters) | {"fingerprint": settings},
         "tokens": tokens,
-        "explanations": criticised(model, tokenizer, chosen.pool, others, parameters.batch),
+        "explanations": criticised(
+            model, tokenizer, chosen.pool, others, parameters.batch, log.say
+        ),
         "environment": environment(),
         "seconds": round(time.time() - began, 1),
     }
@@ -193,22 +201,15 @@ def complete(
     parameters: BaselineParameters,
     log: MetricsLog,
 ) -> list[Generated]:
-    """The responses to `part`, greedy; once more with half the batch when memory is short."""
-    import torch
-
+    """The responses to `part`, greedy. Raises: StageError when memory does not hold one prompt."""
     from .generation import generate_finished
 
+    texts = [prompts[way] for _, prompts in part]
     bound = parameters.max_new_tokens
-    for batch in (parameters.batch, max(1, parameters.batch // 2)):
-        try:
-            texts = [prompts[way] for _, prompts in part]
-            return generate_finished(model, tokenizer, texts, max_new_tokens=bound, batch=batch)
-        except torch.OutOfMemoryError:
-            log.say(f"out of GPU memory with {batch} prompts at once")
-        torch.cuda.empty_cache()
-    raise StageError(
-        f"out of GPU memory with {batch} prompts at once",
-        remedy="lower batch, max_new_tokens or shots in the stage's parameters",
+    return fitting(
+        lambda rows: generate_finished(model, tokenizer, texts, max_new_tokens=bound, batch=rows),
+        len(part),
+        log.say,
     )
 
 

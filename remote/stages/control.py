@@ -17,7 +17,7 @@ from .scoring import Record, score
 ASSESSMENT = Path("artifacts/baseline_assessment.json")
 RESPONSES = Path("artifacts/baseline_responses.jsonl")
 WAYS = {"base": "raw", "few_shot": "few_shot"}  # system → its name in the control
-_SAME = "give stage1e the model and instructions of stage1a, or run both again"
+_SAME = "give stage1e the model, instructions and quantize of stage1a, or run both again"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ def read_control(
     held_out: Sequence[Instruction],
     model: str,
     instructions: str,
+    quantize: str,
     *,
     responses: Path = RESPONSES,
     assessment: Path = ASSESSMENT,
@@ -42,7 +43,11 @@ def read_control(
     verifiers is none.
     """
     settings = _settings(assessment)
-    for name, mine in (("model", model), ("instructions", instructions)):
+    for name, mine in (
+        ("model", model),
+        ("instructions", instructions),
+        ("quantize", quantize),
+    ):
         if settings.get(name) != mine:
             raise StageError(
                 f"{assessment}: the control was measured with {name} {settings.get(name)!r}, "

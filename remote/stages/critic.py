@@ -78,8 +78,8 @@ def margins(
     tokenizer: Any,
     pool: Sequence[Instruction],
     pairs: Sequence[tuple[str, str]],
-    *,
     batch: int = 50,
+    *,
     seed: int = 0,
 ) -> list[Margin]:
     """The margin of each (instruction, response), in order."""

@@ -11,7 +11,8 @@ from typing import Any
 
 from .failure import StageError
 from .prompts import bare, completion
-from .records import line_of, read_records, text_of
+from .records import read_records, text_of
+from .template import template_text
 
 IGNORED = -100  # a label that no loss is computed for
 MAKE = "run stage1b, or put your own pairs there"  # where there are none
@@ -23,7 +24,7 @@ class Pair:
 
     prompt: str
     completion: str
-    line: int  # in the file, from 1
+    where: str  # "<file>, line <n>"
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
 
 def _pair(record: dict[str, Any], where: str) -> Pair:
     name = "response" if "response" in record or "completion" not in record else "completion"
-    response, line = text_of(record, name, where), line_of(where)
+    response = completion(text_of(record, name, where))
     if record.get("instruction") is None:
-        return Pair(text_of(record, "prompt", where), completion(response), line)
-    return Pair(bare(text_of(record, "instruction", where)), completion(response), line)
+        return Pair(text_of(record, "prompt", where), response, where)
+    return Pair(bare(text_of(record, "instruction", where)), response, where)
 
 
 def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
@@ -66,26 +67,26 @@ def to_row(pair: Pair, tokenizer: Any, max_length: int) -> Row:
     """Tokens of prompt, completion and end of text; only the last two are learned.
 
     Both parts are tokenised apart, as the model will see the prompt when it is used. Raises:
-    StageError for a pair that is too long or whose text spells a special token.
+    StageError for a pair that is too long, or in whose text a special token or a chat template is.
     """
-    prompt = _plain(pair.prompt, tokenizer, pair.line)
-    learned = [*_plain(pair.completion, tokenizer, pair.line), tokenizer.eos_token_id]
+    prompt = _plain(pair.prompt, tokenizer, pair.where)
+    learned = [*_plain(pair.completion, tokenizer, pair.where), tokenizer.eos_token_id]
     if len(prompt) + len(learned) > max_length:
         raise StageError(
-            f"the pair of line {pair.line} has {len(prompt) + len(learned)} tokens, "
-            f"max_length is {max_length}",
+            f"{pair.where}: {len(prompt) + len(learned)} tokens, max_length is {max_length}",
             remedy="raise max_length in the stage's parameters, or shorten the record",
         )
     return Row((*prompt, *learned), (*[IGNORED] * len(prompt), *learned))
 
 
-def _plain(text: str, tokenizer: Any, line: int) -> list[int]:
-    """The tokens of `text` without any special one."""
+def _plain(text: str, tokenizer: Any, where: str) -> list[int]:
+    """The tokens of `text`, none of them special. Raises: StageError."""
     tokens = [int(one) for one in tokenizer(text, add_special_tokens=False)["input_ids"]]
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    if leaked := [one for one in tokens if one in special]:
+    leaked = tokenizer.decode([one for one in tokens if one in special][:1])
+    if leaked or (leaked := template_text(text)):
         raise StageError(
-            f"line {line}: the text holds the special token {tokenizer.decode(leaked[:1])!r}",
+            f"{where}: the text holds {leaked!r} of a chat template or tokenizer",
             remedy="a chat template leaked into the data: remove it; a base model has no roles",
         )
     return tokens

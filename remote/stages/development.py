@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from .instruction import Instruction
+from .memory import fitting
+from .metrics import MetricsLog
 from .parameters import TrainingParameters
 from .prompts import bare
 from .scoring import score, table
@@ -17,22 +20,25 @@ def measure(
     tokenizer: Any,
     instructions: Sequence[Instruction],
     parameters: TrainingParameters,
+    log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any] | None:
-    """Success over all and by type with Wilson's intervals; None when asked to stop on the way."""
+    """Success over all and by type with Wilson's intervals; None when asked to stop on the way.
+
+    Raises: StageError when memory does not hold one prompt.
+    """
     from .generation import generate
+
+    def ask(prompts: Sequence[str], batch: int) -> list[str]:
+        bound = parameters.max_new_tokens
+        return generate(model, tokenizer, prompts, max_new_tokens=bound, batch=batch)
 
     answers: list[str] = []
     for start in range(0, len(instructions), parameters.ask_batch):
         if stop.asked:
             return None
-        answers += generate(
-            model,
-            tokenizer,
-            [bare(one.text) for one in instructions[start : start + parameters.ask_batch]],
-            max_new_tokens=parameters.max_new_tokens,
-            batch=parameters.ask_batch,
-        )
+        prompts = [bare(one.text) for one in instructions[start : start + parameters.ask_batch]]
+        answers += fitting(partial(ask, prompts), len(prompts), log.say)
     records = score(instructions, answers)
     return {
         "schema": 1,

@@ -28,19 +28,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness, dpo_comparison, preferences, provenance
+from . import disjointness, dpo_comparison, preferences, provenance, sentinels
 from .adapters import Base, sha256_of
 from .answering import Bounds, Way, answer, ways
 from .answers import Answers, write
 from .data import fingerprint
 from .failure import StageError
 from .instruction_sets import InstructionSet, load
+from .memory import free
 from .metrics import MetricsLog
 from .model import load_tokenizer, resolve
 from .parameters import DpoParameters, read
 from .preferences import Candidate
+from .prompts import bare
 from .signals import ENDED_BY_SIGTERM, StopRequest
-from .training import free, prepare, quieten, record, train, watching_memory, with_less_memory
+from .training import prepare, quieten, record, train, watching_memory, with_less_memory
 
 PAIRS = Path("artifacts/preference_pairs.jsonl")
 COMPARISON = Path("artifacts/dpo_comparison.json")
@@ -110,8 +112,10 @@ def make_pairs(
     )
     progress.say("loading the SFT model to sample its failures")
     tokenizer = load_tokenizer(base.source)
-    model = base.carrying({"sft": Path(parameters.adapter)})
     instructions = [one.instruction for one in asked]
+    every = (*instructions, *chosen.development, *chosen.held_out)
+    sentinels.check_tokens(tokenizer, [bare(one.text) for one in every])
+    model = base.carrying({"sft": Path(parameters.adapter)})
     records: list[dict[str, Any]] = []
     usable: list[Mapping[str, Any]] = []
     pairs: list[preferences.Pair] = []
@@ -157,7 +161,7 @@ def fit(
     log.say("preparing the SFT adapter to be trained on")
     tokenizer = load_tokenizer(base.source)
     tokens = [
-        to_preference(pair, line, tokenizer, parameters.max_length)
+        to_preference(pair, f"{PAIRS}, line {line}", tokenizer, parameters.max_length)
         for line, pair in enumerate(pairs, 1)
     ]
     with watching_memory(parameters):

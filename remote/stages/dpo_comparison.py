@@ -89,7 +89,8 @@ def sampled(pairs: statistics.Rates, ceiling: float, margin: float, seed: int) -
             f"{'as' if better else 'were'} that {ROOM:.0%} or more, DPO "
             f"{'has' if better else 'would have'} to be better"
             f"{'' if better else f', and has to be no worse by {margin:g}'}: PASS when the "
-            f"interval of the lift lies above {threshold:+g}, FAIL when it lies below, else "
-            "INCONCLUSIVE"
+            f"interval of the lift lies above {threshold:+g} (above 0 where all could be lost "
+            "within that), FAIL when it lies below, else INCONCLUSIVE; so are fewer than "
+            f"{statistics.LEAST_RATES} instructions"
         ),
     }

@@ -35,15 +35,15 @@ class Preference:
     rejected: tuple[int, ...]
 
 
-def to_preference(pair: dict[str, Any], line: int, tokenizer: Any, longest: int) -> Preference:
+def to_preference(pair: dict[str, Any], where: str, tokenizer: Any, longest: int) -> Preference:
     """The tokens of prompt and completions, each tokenised apart as in supervised training.
 
-    `line` is the pair's in its file. Raises: StageError for a pair of over `longest` tokens, or
-    whose text spells a special token.
+    `where` names the pair in errors. Raises: StageError for a pair of over `longest` tokens, or in
+    whose text a special token or a chat template is.
     """
     prompt = str(pair["prompt"])
     sides = [
-        to_row(Pair(prompt, f" {str(pair[side]).strip()}", line), tokenizer, longest)
+        to_row(Pair(prompt, f" {str(pair[side]).strip()}", where), tokenizer, longest)
         for side in ("chosen", "rejected")
     ]
     length = next(place for place, one in enumerate(sides[0].labels) if one >= 0)

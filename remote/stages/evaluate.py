@@ -34,7 +34,7 @@ from .answers import Answers, write
 from .control import Control, read_control
 from .failure import StageError
 from .history import read_history
-from .instruction_sets import load
+from .instruction_sets import load, same_answers
 from .metrics import MetricsLog
 from .model import load_tokenizer, resolve
 from .parameters import read
@@ -98,11 +98,13 @@ def run(parameters: EvaluateParameters) -> int:
     stop.listen()
 
     chosen = load(parameters.instructions, parameters.seed)
-    control = read_control(chosen.held_out, parameters.model, parameters.instructions)
+    control = read_control(
+        chosen.held_out, parameters.model, parameters.instructions, parameters.quantize
+    )
     texts = [one.text for one in chosen.held_out]
     overlap = disjointness.check(
         {DATA: "run stage1b", PREFERENCES: "run stage1d"}, {"held_out": texts}
-    )
+    ) | {"same_answers": same_answers(chosen)}
     source = resolve(parameters.model)
     adapters = {name: sha256_of(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)

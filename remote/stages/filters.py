@@ -16,30 +16,41 @@ from .instruction import Instruction
 from .labels import ANSWERS, PROMPTS, asked_for, label
 from .near import normalised
 from .runaway import runaway
+from .template import template_text
 
 MIN_CHARACTERS = 50  # a response must be longer, where its type allows that
 
 Filter = Callable[[Candidate], str | None]
 
 _HELP = (
-    r"(?:help|assist|answer|provide|fulfil\w*|comply|complete (?:this|that|your)|write|create"
-    r"|generate|respond|reply|translate|explain|process|continue with (?:this|that)"
+    r"(?:help(?! \w+ing\b| but\b| it\b)|assist|answer|provide|fulfil\w*|comply"
+    r"|complete (?:this|that|your)|translate|explain|process|continue with (?:this|that)"
+    # To write what was asked for, not "to my aunt": who tells a story does that.
+    r"|(?:write|create|generate|respond|reply)"
+    r"(?=(?: to)? (?:this|that|it|you|your|an?)\b|[.,!]|\s*$)"
     r"|(?:tell|give) you (?:that|this|the|any)|do (?:this|that|it|so)(?=[.,!]|$| for you))\b"
 )
 _CANNOT = r"(?:can(?:no|')?t|can not|could not|am not able to|am unable to|will not|won't)"
 _APOLOGY = r"(?:(?:i am |i'm )?(?:so |very |really )?(?:sorry|afraid)|unfortunately|apologies)"
+_SORRY = rf"(?:{_APOLOGY},? (?:but )?)?"
 _REFUSALS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         rf"(?:{_APOLOGY}[^.!?]{{0,40}}?[,.]? (?:but )?)?i {_CANNOT} (?:\w+ )?{_HELP}",
-        rf"(?:{_APOLOGY},? (?:but )?)?(?:i'm|i am) (?:not able|unable|not allowed) to "
-        rf"(?:\w+ )?{_HELP}",
+        rf"{_SORRY}(?:i'm|i am) (?:not able|unable|not allowed) to (?:\w+ )?{_HELP}",
         rf"{_APOLOGY}\b[^.!?]*\b(?:not|nothing|isn't) (?:something |anything )?(?:that )?i can\b",
         r"as an? (?:ai|artificial intelligence|(?:large )?language model)\b",
         r"(?:i am|i'm) (?:just |only )?an? (?:ai|(?:large )?language model)\b",
-        rf"(?:{_APOLOGY},? (?:but )?)?(?:i (?:do not|don't) know|i have no idea|no idea)"
+        rf"{_SORRY}(?:i (?:do not|don't) know|i have no idea|no idea)"
         r"(?:,[^.!?]*| (?:the answer|that|this|how|anything|enough|much)\b[^.!?]*)?[.!?]*\s*$",
         rf"{_APOLOGY}[,.!]* (?:but )?no[.!]*$",
+        rf"{_SORRY}i (?:(?:must|have to|need to|will have to) )?(?:\w+ly )?decline "
+        rf"(?:to {_HELP}|your\b)",
+        rf"{_SORRY}(?:i'd|i would) (?:rather not|prefer not to) {_HELP}",
+        rf"{_SORRY}it(?: is|'s) (?:impossible|not possible) for me to {_HELP}",
+        rf"{_SORRY}(?:this|that|your|the|it)(?: \w+)? (?:goes|is) "
+        r"(?:against|beyond|outside) (?:of )?my (?:\w+ )?"
+        r"(?:guidelines|polic(?:y|ies)|rules|programming|abilit(?:y|ies)|capabilities)\b",
     )
 )
 
@@ -56,9 +67,6 @@ def cut_off(candidate: Candidate) -> str | None:
     return "neither a delimiter nor an end of text came" if candidate.finished == CUT_OFF else None
 
 
-_TEMPLATE = re.compile(
-    r"<\|[a-z_]{2,30}\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|^<s>|</s>\s*$"
-)
 _BROKEN = re.compile(r"[\ufffd\x00-\x08\x0b-\x1f\x7f]|[\ud800-\udfff]")
 _ROLE = label(f"{PROMPTS}|{ANSWERS}|user|system")
 _STUCK = 4  # times the same sentence
@@ -69,8 +77,8 @@ def malformed(candidate: Candidate) -> str | None:
     text = candidate.response.strip()
     if not text:
         return "blank"
-    if found := _TEMPLATE.search(text):
-        return f"template text {found[0]!r}"
+    if found := template_text(text):
+        return f"template text {found!r}"
     if _BROKEN.search(text):
         return "broken characters"
     role = _ROLE.match(text)

@@ -78,7 +78,7 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
         raise wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
     train, set_aside = separate(chosen)
     log.say(f"{len(train)} instructions of {chosen.name}; {len(set_aside)} are set aside")
-    writer = Writer(parameters, resolve(parameters.model), chosen.pool, log)
+    writer = Writer(parameters, resolve(parameters.model), train, chosen.pool, log)
 
     journal = Journal(out / JOURNAL, settings_of(parameters, chosen.pool))
     if journal.aside is not None:

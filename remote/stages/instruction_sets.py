@@ -51,6 +51,15 @@ def load(name: str, seed: int = 0) -> InstructionSet:
     return replace(found, train=tuple(train))
 
 
+def same_answers(chosen: InstructionSet) -> int:
+    """Held-out instructions whose answer is, word for word, that of a training one of their kind.
+
+    They measure whether another phrasing is understood, not whether a fact is new.
+    """
+    trained = {(one.kind, one.answer) for one in chosen.train if one.answer}
+    return sum((one.kind, one.answer) in trained for one in chosen.held_out)
+
+
 def _small() -> InstructionSet:
     from .small.division import division
 

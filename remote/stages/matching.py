@@ -10,7 +10,7 @@ from typing import Any
 
 Check = Mapping[str, Any]
 
-_NUMBER = re.compile(r"(?<![\w.])([-\u2212]?)(\d{1,3}(?:,\d{3})+|\d{1,30})(\.\d{1,30})?")
+_NUMBER = re.compile(r"(?<![\w.])([-\u2212]?)(\d{1,3}(?:,\d{3})+(?!\d)|\d{1,30})(\.\d{1,30})?")
 _AROUND = " \t\n\"'`*\u201c\u201d\u2018\u2019.,;:!?"  # with curly quotes
 _MARKER = re.compile(r"\s*(?:[-*\u2022\u2013]|(\d{1,3})[.)])\s+(.+)")
 

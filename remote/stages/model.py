@@ -84,6 +84,11 @@ def load_model(source: str, quantize: str) -> Any:
         model = AutoModelForCausalLM.from_pretrained(source, **options)
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from error
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            f"the GPU's memory does not hold the weights of {source}",
+            remedy='accept only GPUs with more memory, or set quantize = "nf4"',
+        ) from error
     model.config.use_cache = False
     return model
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from ..contract import ENV_PARAMETERS
+from ..contract import ENV_PARAMETERS, ENV_STAGE
 from .failure import StageError
 
 T = TypeVar("T")
@@ -154,6 +154,7 @@ def below_one(name: str, value: float) -> None:
 
 def wrong(name: str, problem: str) -> StageError:
     """The error about parameter `name`."""
+    stage = os.environ.get(ENV_STAGE, "<stage>")
     return StageError(
-        f"parameter {name} {problem}", remedy="change [stages.<stage>.parameters] in podctl.toml"
+        f"parameter {name} {problem}", remedy=f"change [stages.{stage}.parameters] in podctl.toml"
     )

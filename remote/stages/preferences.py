@@ -21,6 +21,7 @@ from .parameters import DpoParameters
 from .prompts import bare
 from .records import read_records, text_of
 from .specification import check_specification
+from .template import template_text
 from .verifier import Check, VerifierError
 
 SAMPLED, CORRUPTED = "sampled", "corruption"  # where a rejected answer is from
@@ -93,7 +94,8 @@ def _checks(record: Mapping[str, Any], where: str) -> tuple[Check, ...]:
 
 
 def apart(records: Sequence[Mapping[str, Any]], chosen: InstructionSet) -> list[Mapping[str, Any]]:
-    """The samples that hold nothing of what is measured on, which no pair may be made of."""
+    """The samples that a pair may be made of: nothing of what is measured on is in them, and no
+    markup."""
     measured = [one.text for one in (*chosen.held_out, *chosen.development)]
     texts = [
         (place, text)
@@ -102,6 +104,7 @@ def apart(records: Sequence[Mapping[str, Any]], chosen: InstructionSet) -> list[
         if text.strip()
     ]
     found = {texts[one.candidate][0] for one in overlaps([text for _, text in texts], measured)}
+    found |= {place for place, one in enumerate(records) if template_text(one["response"])}
     return [one for place, one in enumerate(records) if place not in found]
 
 

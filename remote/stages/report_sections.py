@@ -256,6 +256,9 @@ def _disjointness(report: Report) -> Section:
     words = [
         f"Of {found['held_out']} held-out instructions; near means that {found['threshold']:.0%} "
         "of all 5-letter pieces are shared.",
+        f"{found['same_answers']} of them have, word for word, the answer of a training "
+        "instruction of their kind: these measure whether another phrasing is understood, not a "
+        "fact that was not trained on.",
     ]
     words += [
         f"{two['where']}: {two['learned_from']!r} is {two['similarity']:.0%} of {two['measured']!r}"

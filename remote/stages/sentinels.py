@@ -7,22 +7,17 @@ continues rightly ("Water freezes at") or does not obey.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .failure import StageError
 from .prompts import bare
+from .template import template_text
 from .verifier import Check, verify
 
 TOLERATED = 1  # instructions that a strong base model may obey by accident; a template obeys most
 _BEGINNING = 80  # characters
-_TEMPLATE = re.compile(
-    r"<\|[a-z_]+\|>|\[/?INST\]|<<SYS>>|<(start|end)_of_turn>|^(system|user|human|assistant): ?$"
-    r"|^### ?(instruction|response|assistant)s?:",
-    re.IGNORECASE | re.MULTILINE,
-)
 
 
 @dataclass(frozen=True)
@@ -109,12 +104,13 @@ def of(instructions: str) -> tuple[Sentinel, ...]:
 
 
 def check(
-    model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH
+    model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH, batch: int = 50
 ) -> list[dict[str, Any]]:
     """{name, prompt, response, expected, measured, as_expected} of each, greedy."""
     from .generation import generate
 
-    responses = generate(model, tokenizer, [one.prompt for one in sentinels], max_new_tokens=96)
+    prompts = [one.prompt for one in sentinels]
+    responses = generate(model, tokenizer, prompts, max_new_tokens=96, batch=batch)
     return [_result(one, text) for one, text in zip(sentinels, responses, strict=True)]
 
 
@@ -162,8 +158,8 @@ def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:
             raise _leak(f"the tokenizer adds tokens of its own to {prompt[-60:]!r}")
         if leaked := [one for one in plain if one in special]:
             raise _leak(f"special token {tokenizer.decode(leaked[:1])!r} in {prompt[-60:]!r}")
-        if marker := _TEMPLATE.search(prompt):
-            raise _leak(f"text of a chat template, {marker[0]!r}, in {prompt[-60:]!r}")
+        if marker := template_text(prompt):
+            raise _leak(f"text of a chat template, {marker!r}, in {prompt[-60:]!r}")
         longest = max(longest, len(plain))
     return {
         "prompts": len(prompts),

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness, provenance
+from . import disjointness, provenance, sentinels
 from .answers import write
 from .data import Pair, fingerprint, read_pairs, split, to_row
 from .development import measure
@@ -34,6 +34,7 @@ from .instruction_sets import InstructionSet, load
 from .metrics import MetricsLog
 from .model import load_model, load_tokenizer, resolve
 from .parameters import SftParameters, read
+from .prompts import bare
 from .signals import ENDED_BY_SIGTERM, StopRequest
 from .training import prepare, quieten, record, train, watching_memory, with_less_memory
 
@@ -95,6 +96,7 @@ def fit(
     set_seed(parameters.seed)
     log.say(f"loading {parameters.model}")
     tokenizer = load_tokenizer(source)
+    sentinels.check_tokens(tokenizer, [bare(one.text) for one in chosen.development])
     rows = [to_row(pair, tokenizer, parameters.max_length) for pair in learned]
     held_rows = [to_row(pair, tokenizer, parameters.max_length) for pair in held]
     with watching_memory(parameters):
@@ -104,12 +106,12 @@ def fit(
         shown = check_first_batch(trainer, tokenizer)
         print(f"learned of the first pair: {shown!r}", flush=True)
         result = train(trainer, parameters, log)
-        if not result["completed"]:
-            return result
-        trainer.save_model(parameters.out)
+    if not result["completed"]:
+        return result
+    trainer.save_model(parameters.out)
 
-        log.say(f"answering {len(chosen.development)} development instructions")
-        measured = measure(trainer.model, tokenizer, chosen.development, parameters, stop)
+    log.say(f"answering {len(chosen.development)} development instructions")
+    measured = measure(trainer.model, tokenizer, chosen.development, parameters, log, stop)
     if measured is None:
         return result | {"completed": False}
     write(Path(parameters.out, "development.json"), json.dumps(measured, indent=1) + "\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .variety import STOP_WORDS
 from .verifier import VerifierError
 
 MAX_DEPTH = 3  # of `any` inside `any`
@@ -74,7 +76,9 @@ _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
 }
 # What a response of any content can satisfy: alone, it would reward length and punctuation.
 _FORM = {"sentences", "words", "characters", "lines", "closed", "ends_with", "case", "excludes"}
-_FORM |= {"lacks_letters", "varied"}
+_FORM |= {"lacks_letters", "varied", "starts_with", "json_keys"}
+
+_IN_ANY_TEXT = STOP_WORDS - {"yes", "no", "may"}  # which are answers; so is the month
 
 
 def check_specification(checks: Any) -> None:
@@ -123,6 +127,22 @@ def _check_fields(check: Mapping[str, Any]) -> None:
 
 
 def _names_content(check: Mapping[str, Any]) -> bool:
-    if check["check"] == "any":
-        return all(any(_names_content(one) for one in way) for way in check["of"])
-    return check["check"] not in _FORM
+    """Whether no response passes that says nothing but what stands in any text."""
+    match check["check"]:
+        case "any":
+            return all(any(map(_names_content, way)) for way in check["of"])
+        case "contains":
+            return any(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+        case "accepts":
+            return all(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+        case "number":
+            return all(map(_has_meaning, check.get("also", ())))
+        case "occurs":
+            return check["exactly"] > 0 and _has_meaning(check["value"])
+        case name:
+            return name not in _FORM
+
+
+def _has_meaning(value: str, case: bool = False) -> bool:
+    """With `case` a capital makes another word of it: As is arsenic."""
+    return bool(set(re.findall(r"\w+", value if case else value.casefold())) - _IN_ANY_TEXT)

@@ -15,6 +15,7 @@ PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 ALPHA = 0.05
 POWER = 0.8  # of the sample that would settle what this one does not
 RESAMPLES = 4999
+LEAST_RATES = 20  # instructions whose shares are compared
 MAX_SAMPLE = 1_000_000  # more instructions than this count as never
 
 Interval = tuple[float, float]
@@ -106,11 +107,19 @@ def lift_interval(pairs: Pairs, seed: int = 0, alpha: float = ALPHA) -> Interval
     return min(drawn[0], scored[0]), max(drawn[1], scored[1])
 
 
-def verdict(low: float, high: float, threshold: float) -> str:
-    """PASS above the threshold with the whole interval, FAIL below it; else INCONCLUSIVE."""
-    if low > threshold:
+def verdict(low: float, high: float, threshold: float, before: float | None) -> str:
+    """PASS above `bar` with the whole interval, FAIL below the threshold; else INCONCLUSIVE."""
+    if low > bar(threshold, before):
         return PASS
     return FAIL if high < threshold else INCONCLUSIVE
+
+
+def bar(threshold: float, before: float | None) -> float:
+    """What a lift must exceed: the threshold, or 0 where all of `before` could be lost within it.
+
+    0 % after 0 % is worse by less than any margin, and shows nothing.
+    """
+    return 0.0 if (before or 0.0) <= -threshold else threshold
 
 
 def worst(verdicts: Sequence[str]) -> str:
@@ -155,8 +164,8 @@ def noninferior(pairs: Pairs, margin: float, seed: int = 0) -> dict[str, Any]:
     found = compare(pairs, -margin, seed)
     found["margin"] = margin
     found["rule"] = (
-        f"PASS when the interval of the lift lies above {-margin:+g}; FAIL when it lies below; "
-        "else INCONCLUSIVE"
+        f"PASS when the interval of the lift lies above {-margin:+g} (above 0 where no more than "
+        f"{margin:g} could be lost); FAIL when it lies below {-margin:+g}; else INCONCLUSIVE"
     )
     return found
 
@@ -171,8 +180,9 @@ def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
     before, after = (sum(1 for pair in pairs if pair[side]) for side in (0, 1))
     drawn = bootstrap_lift(pairs, seed)
     low, high = lift_interval(pairs, seed)
-    judged = verdict(low, high, threshold)
-    need = sample_size_to_settle(lost, won, n, threshold) if judged == INCONCLUSIVE else None
+    judged = verdict(low, high, threshold, before / n if n else None)
+    over = bar(threshold, before / n if n else None)
+    need = sample_size_to_settle(lost, won, n, over) if judged == INCONCLUSIVE else None
     return {
         "n": n,
         "before": before / n if n else None,
@@ -193,7 +203,11 @@ def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
 
 
 def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, Any]:
-    """As `compare`, for shares of several samples an instruction; p by Wilcoxon's signed ranks."""
+    """As `compare`, for shares of several samples an instruction; p by Wilcoxon's signed ranks.
+
+    Fewer than LEAST_RATES instructions are INCONCLUSIVE: the bootstrap of a few equal shares has no
+    width, and no other interval of shares guards it.
+    """
     from scipy.stats import wilcoxon
 
     n = len(pairs)
@@ -211,5 +225,5 @@ def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, An
         "high": high,
         "p": _clipped(wilcoxon(moved).pvalue) if moved else 1.0,
         "threshold": threshold,
-        "verdict": verdict(low, high, threshold),
+        "verdict": verdict(low, high, threshold, means[0]) if n >= LEAST_RATES else INCONCLUSIVE,
     }

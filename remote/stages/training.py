@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import json
 import os
 import time
@@ -17,6 +16,7 @@ from .answers import write
 from .checkpoint import newest_whole, over, step_of
 from .data import fingerprint
 from .failure import StageError
+from .memory import free
 from .metrics import MetricsLog
 from .parameters import TrainingParameters
 
@@ -176,12 +176,3 @@ def record(
 
 def _has_cuda_driver() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()
-
-
-def free() -> None:
-    """Give back the GPU memory of models that are no longer used."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -114,8 +114,13 @@ def _items(check: Check, text: str) -> str | None:
     return None
 
 
+# In quotes it ends the sentence, unless this goes on: She said, "Stop!" and left.
+_END = re.compile(r"[.!?](?:(?=\s|$)|[\"'\u201d\u2019)]+(?=\s+[^a-z\s]|\s*$))")
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|e\.g|i\.e)\.(?=\s+\S)", re.IGNORECASE)
+
+
 def _sentences(check: Check, text: str) -> str | None:
-    return between(check, len(re.findall(r"[.!?](?=\s|$)", text)), "sentences")
+    return between(check, len(_END.findall(_ABBREVIATION.sub("", text))), "sentences")
 
 
 def _words(check: Check, text: str) -> str | None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .failure import StageError
 from .generate_parameters import GenerateParameters
 from .generation_journal import Entry
 from .instruction import Instruction
+from .memory import fitting
 from .metrics import MetricsLog
-from .prompts import CompletionStylePrompts
+from .prompts import CompletionStylePrompts, solved
 
 _SEEDS = 1000  # prompt seeds of one seed of the stage: one an attempt
 
@@ -41,21 +41,31 @@ def make_task(
 
 @dataclass
 class Writer:
-    """Answers tasks with the model at `source`. `pool` is what the critic is shown."""
+    """Answers tasks with the model at `source`. `train` is all that may be asked; `pool` stands
+    solved above it, and is what the critic is shown."""
 
     parameters: GenerateParameters
     source: str
+    train: Sequence[Instruction]
     pool: Sequence[Instruction]
     log: MetricsLog
     _loaded: tuple[Any, Any] | None = field(default=None, repr=False)
 
     def write(self, tasks: Sequence[Task], seed: int) -> list[Entry]:
-        """One entry a task, in order. Raises: StageError when memory is too small for a few."""
+        """One entry a task, in order. Raises: StageError when memory does not hold one."""
         model, tokenizer = self._load()
         began = time.monotonic()
-        found = self._answer(model, tokenizer, tasks, seed)
+        found = fitting(
+            lambda rows: self._generate(model, tokenizer, tasks, seed, rows),
+            len(tasks),
+            self.log.say,
+        )
         if self.parameters.critic:
-            found = self._with_margins(model, tokenizer, found)
+            found = fitting(
+                lambda rows: self._with_margins(model, tokenizer, found, rows),
+                len(tasks),
+                self.log.say,
+            )
         share = (time.monotonic() - began) / len(tasks)
         return [Entry(**one, seconds=round(share, 4)) for one in found]
 
@@ -67,8 +77,8 @@ class Writer:
 
             warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
             tokenizer = load_tokenizer(self.source)
-            sample = make_task(self.pool[0], 0, self.parameters, self.pool)
-            sentinels.check_tokens(tokenizer, [sample.prompt])
+            asked = [make_task(one, 0, self.parameters, self.pool).prompt for one in self.train]
+            sentinels.check_tokens(tokenizer, [*asked, *map(solved, self.pool)])
             if self.parameters.critic:
                 from .critic import letter_tokens
 
@@ -76,34 +86,8 @@ class Writer:
             self._loaded = load_model(self.source, self.parameters.quantize), tokenizer
         return self._loaded
 
-    def _answer(
-        self, model: Any, tokenizer: Any, tasks: Sequence[Task], seed: int
-    ) -> list[dict[str, Any]]:
-        """The entries' fields; in two halves when the GPU's memory does not hold all at once."""
-        import torch
-
-        try:
-            return self._generate(model, tokenizer, tasks, seed)
-        except torch.OutOfMemoryError:
-            pass  # the error would keep the batch in memory until it is left
-        if len(tasks) == 1:
-            raise StageError(
-                "the GPU's memory does not hold a single prompt",
-                remedy="lower max_new_tokens or shots, or accept only GPUs with more memory",
-            )
-        half = (len(tasks) + 1) // 2
-        self.log.say(
-            f"out of GPU memory with {len(tasks)} prompts at once: trying {half}; lower batch"
-        )
-        torch.cuda.empty_cache()
-        return [
-            one
-            for place in (0, half)
-            for one in self._answer(model, tokenizer, tasks[place : place + half], seed + place)
-        ]
-
     def _generate(
-        self, model: Any, tokenizer: Any, tasks: Sequence[Task], seed: int
+        self, model: Any, tokenizer: Any, tasks: Sequence[Task], seed: int, batch: int
     ) -> list[dict[str, Any]]:
         from .generation import generate_finished
 
@@ -112,7 +96,7 @@ class Writer:
             tokenizer,
             [one.prompt for one in tasks],
             max_new_tokens=self.parameters.max_new_tokens,
-            batch=len(tasks),
+            batch=batch,
             temperature=self.parameters.temperature,
             seed=seed,
         )
@@ -130,7 +114,7 @@ class Writer:
         ]
 
     def _with_margins(
-        self, model: Any, tokenizer: Any, found: Sequence[dict[str, Any]]
+        self, model: Any, tokenizer: Any, found: Sequence[dict[str, Any]], batch: int
     ) -> list[dict[str, Any]]:
         from .critic import margins
 
@@ -139,7 +123,7 @@ class Writer:
             tokenizer,
             self.pool,
             [(one["instruction"], one["response"]) for one in found],
-            batch=len(found),
+            batch,
             seed=self.parameters.seed,
         )
         return [

@@ -38,19 +38,20 @@ def number_sequences(draw: random.Random) -> Iterator[Instruction]:
     for _ in range(140):
         first, step = draw.randint(1, 60), draw.choice((2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 15, 20))
         series = [first + n * step for n in range(5)]
+        by: tuple[int, ...] = (step,)
         if draw.random() < 0.25:
             series = [first % 9 + 1]
             factor = draw.choice((2, 3))
-            series = [series[0] * factor**n for n in range(5)]
+            series, by = [series[0] * factor**n for n in range(5)], (factor,)
         elif draw.random() < 0.25:
-            series = [first + 100 - n * step for n in range(5)]
+            series, by = [first + 100 - n * step for n in range(5)], (step, -step)
         *shown, answer = series
         text = draw.choice(phrasings).format(", ".join(map(str, shown)))
         yield make(
             text=text,
             kind="number sequence",
             answer=f"The next number in the sequence is {answer}.",
-            checks=(number(answer, *shown), at_most()),
+            checks=(number(answer, *shown, *by), at_most()),  # "since each one adds 4"
         )
 
 

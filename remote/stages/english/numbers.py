@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ..instruction import Instruction
+from ..verifier import Check
 from .forms import at_most, lacks, number, only, says
 from .topics import LONG_WORDS, PEOPLE
 
@@ -132,6 +133,12 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
+def _tells(result: int, given: list[int]) -> Check:
+    """Where the others are said too, that this is the one: a list of all is no answer."""
+    others = [str(one) for one in given if one != result]
+    return {"check": "any", "of": [[lacks(others)], [says(f"is {result}", f"{result} is")]]}
+
+
 def extremes(draw: random.Random) -> Iterator[Instruction]:
     phrasings = {
         max: ("Which number is the largest: {}?", "Name the greatest of these numbers: {}."),
@@ -146,7 +153,7 @@ def extremes(draw: random.Random) -> Iterator[Instruction]:
             text=draw.choice(phrasings[which]).format(", ".join(map(str, given))),
             kind="largest and smallest",
             answer=f"The {word} number is {result}.",
-            checks=(number(result), at_most(15)),
+            checks=(number(result, *given), _tells(result, given), at_most(15)),
         )
 
 

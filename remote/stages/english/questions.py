@@ -90,7 +90,7 @@ def _yes_or_no(right: str, text: str) -> tuple[Check, ...]:
         return (only(right),)
     wrong = "No" if right == "Yes" else "Yes"
     begins: Check = {"check": "starts_with", "value": f"{right},"}
-    told = [begins, lacks([wrong]), at_most(15), {"check": "closed"}]
+    told = [says(right), begins, lacks([wrong]), at_most(15), {"check": "closed"}]
     return ({"check": "any", "of": [[only(right)], told]},)
 
 
