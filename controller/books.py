@@ -99,7 +99,7 @@ class LeaseBooks:
             self.ledger.close_all(data["pod"], data["ended_at"], "terminated")
             if "until" in data:
                 self._missed(data)
-        elif isinstance(action, actions.StartJob):
+        elif isinstance(action, actions.StartJob) and not data["interrupted"]:
             self.ledger.attribute(data["pod"], action.run, data["stage"], data["at"])
 
     def _open(self, data: dict[str, Any]) -> None:

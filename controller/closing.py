@@ -46,6 +46,8 @@ def reckon(seen: Observed, pod: str) -> Action | None:
         return Resumed(pod)
     if seen.stopped_unbooked:
         return bill_wait(seen) or ConfirmParked(pod)
+    if rental.parked and seen.unfollowed_start is not None:
+        return bill_wait(seen) or Reckon(pod, seen.unfollowed_start)
     stopped = seen.pod is not None and seen.pod.status is PodStatus.EXITED
     if stopped and rental.parked and rental.start_unclear is not None:
         return bill_wait(seen) or Reckon(pod, rental.start_unclear)
@@ -132,6 +134,8 @@ def _sweep(seen: Observed, policy: Policy) -> Action:
         since = seen.probing_since if seen.probing_since is not None else seen.now
         if seen.listing.started - since < policy.settle:
             return Wait(policy.poll_boot, "for a last clean listing after an unclear create")
+    if seen.unclosed:  # booked, and gone before the journal had it
+        return bill_wait(seen) or ConfirmGone(min(seen.unclosed))
     return Close(_outcome(seen))
 
 

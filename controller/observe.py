@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from controller.observed import ALIVE, Contact, Listing, Observed
 from controller.order import hardware
 from controller.providers import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
+from controller.reckoning import Reckoning
 from controller.rental import Rental
 from controller.scene import Scene
 from controller.sighted import pod_sighting
@@ -74,6 +75,8 @@ class Eyes:
             wall=self.scene.clock.wall(),
             ready_pulled=memory.ready_pulled,
             booked=self._booked(rental),
+            unclosed=self._unclosed(rental),
+            paid_until=self._paid_until(rental),
             spent_usd=self._spent(),
             stopped_elsewhere=frozenset(memory.stopped_elsewhere),
             refused=memory.refused,
@@ -86,6 +89,17 @@ class Eyes:
             return frozenset()
         found = self.scene.ledger.intervals(pod_id=rental.pod, open_only=True)
         return frozenset(one.pod_id for one in found if one.kind == "compute")
+
+    def _paid_until(self, rental: Rental) -> float:
+        if rental.pod is None or not rental.parked:
+            return 0.0
+        return Reckoning(self.scene).paid_until(rental.pod)
+
+    def _unclosed(self, rental: Rental) -> frozenset[str]:
+        if rental.pod is not None or rental.debts or rental.current is not None:
+            return frozenset()
+        found = self.scene.ledger.intervals(open_only=True)
+        return frozenset(one.pod_id for one in found if one.lease == rental.lease)
 
     def _spent(self) -> float:
         wall = self.scene.clock.wall()

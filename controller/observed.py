@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.providers import Offer, Pod, PodStatus
-from controller.rental import Rental
+from controller.rental import SAME_LIFE, Rental
 from remote.contract import GuardReport, Status
 
 ALIVE = (PodStatus.PROVISIONING, PodStatus.STARTING, PodStatus.RUNNING)  # compute bills
@@ -76,6 +76,9 @@ class Observed:
     wall: float = 0.0  # Unix seconds
     ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
     booked: frozenset[str] = frozenset()  # pods whose compute bills, by the ledger
+    # Pods of this lease that bill by the ledger alone: the journal's word of them was cut off.
+    unclosed: frozenset[str] = frozenset()
+    paid_until: float = 0.0  # Unix seconds to which the parked pod's compute is in the ledger
     spent_usd: float = 0.0  # by this lease
     stopped_elsewhere: frozenset[str] = frozenset()  # pods stopped under this process by others
     refused: str | None = None  # the provider says no for good: key or account
@@ -104,6 +107,15 @@ class Observed:
         """Whether it stopped, by its guard or anybody else, and the ledger lets it run on."""
         pod = self.pod
         return pod is not None and pod.status is PodStatus.EXITED and pod.id in self.booked
+
+    @property
+    def unfollowed_start(self) -> float | None:
+        """When the parked pod, by the provider's word, ran without us; Unix seconds."""
+        pod = self.pod
+        if pod is None or pod.status is not PodStatus.EXITED or pod.started_at is None:
+            return None
+        known = max(self.paid_until, self.rental.reckoned) + SAME_LIFE
+        return pod.started_at if self.paid_until and pod.started_at > known else None
 
     @property
     def over_cap(self) -> bool:

@@ -66,7 +66,9 @@ class Hands:
             self._again("start", error)
             return Outcome("fail", {"why": _explained(error)})
         self.scene.memory.failures.pop("start", None)
-        return Outcome(data={"pod": pod, "stage": stage.name, "attempt": attempt, "at": at})
+        found = {"pod": pod, "stage": stage.name, "attempt": attempt, "at": at}
+        # Of a pod that was stopped and started meanwhile only the bill of all of it is known.
+        return Outcome(data=found | {"interrupted": self.pods.interrupted(pod)})
 
     def _again(self, what: str, error: PodctlError) -> None:
         """Not at once: what failed a moment ago fails again."""

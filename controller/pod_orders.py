@@ -123,7 +123,7 @@ class PodOrders:
         self.site.drop()
         alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
         found = {"at": self.scene.clock.wall(), "seen_alive": alive}
-        return Outcome(data=outcome.data | found | {"interrupted": self._interrupted(action.pod)})
+        return Outcome(data=outcome.data | found | {"interrupted": self.interrupted(action.pod)})
 
     def stop_pod(self, action: actions.StopPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.stop)
@@ -139,9 +139,9 @@ class PodOrders:
         """
         return self.scene.clock.wall() - self.scene.memory.alive.get(pod, 0.0) < UNSEEN
 
-    def _interrupted(self, pod_id: str) -> bool:
-        listing = self.seen.listing if self.seen is not None else None
-        pod = listing.get(pod_id) if listing is not None else None
+    def interrupted(self, pod_id: str) -> bool:
+        """Whether somebody else stopped and started the pod since it first answered."""
+        pod = self._in_listing(pod_id)
         return pod is not None and self.scene.rental().interrupted(pod_id, pod.started_at)
 
     def start_pod(self, action: actions.StartPod) -> Outcome:
@@ -233,9 +233,17 @@ class PodOrders:
             return False
 
     def mark_reached(self, action: actions.MarkReached) -> Outcome:
+        pod = self._in_listing(action.pod)
+        if pod is None or pod.started_at is None:
+            return Outcome()
+        booked = self.reckoning.open_since(pod.id) or pod.started_at
+        slow = pod.started_at - booked > self.scene.policy.boot  # no image takes that long
+        return Outcome(data={"started_at": booked if slow else pod.started_at})
+
+    def _in_listing(self, pod_id: str) -> Pod | None:
         listing = self.seen.listing if self.seen is not None else None
-        pod = listing.get(action.pod) if listing is not None else None
-        return Outcome(data={"started_at": pod.started_at if pod is not None else None})
+        return listing.get(pod_id) if listing is not None else None
+
 
     def ask_unguarded(self, action: actions.AskUnguarded) -> Outcome:
         accepted = self.scene.accept_unguarded(action.detail)

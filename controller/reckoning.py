@@ -36,9 +36,7 @@ class Reckoning:
     def start_of(self, pod: Pod) -> float:
         """The provider's word for it, unless that is about a life that was paid already."""
         now = self.scene.clock.wall()
-        rows = self.scene.ledger.intervals(pod_id=pod.id)
-        paid = max((one.ended_at or 0.0 for one in rows if one.kind == "compute"), default=0.0)
-        return min(now, max(pod.started_at or now, paid))
+        return min(now, max(pod.started_at or now, self.paid_until(pod.id)))
 
     def end_of(self, pod: str) -> float:
         """When the provider took our order; where that is in doubt, as its bill has it.
@@ -55,12 +53,13 @@ class Reckoning:
         if debt is not None and debt.sure:
             return ordered
         if debt is not None and debt.interrupted:
-            self._want_bill(until=ordered)
-        return min(ordered, self._billed_until(pod) or wall)
+            self._want_bill(until=ordered, asked=wall)
+        # Not the earlier of the two: an order that was taken may have been forgotten.
+        return self._billed_until(pod) or ordered
 
-    def _want_bill(self, until: float) -> None:
-        """Raises ProviderError while what the bill says of the time before `until` may grow."""
-        late = until > self.scene.clock.wall() - self.scene.policy.bill_lag
+    def _want_bill(self, until: float, asked: float) -> None:
+        """Raises ProviderError while a bill of the time `asked` may still grow before `until`."""
+        late = until > asked - self.scene.policy.bill_lag
         if late and self.scene.memory.bill_silences < BILL_TRIES:
             raise ProviderError("the provider's bill may still grow", kind=Kind.TRANSIENT)
 
@@ -90,6 +89,16 @@ class Reckoning:
         missed = Unfollowed(since, since + hours * 3600.0, rate)
         return missed if hours * rate > NEGLIGIBLE_USD else None
 
+    def open_since(self, pod: str) -> float | None:
+        """When the pod's open compute interval began, Unix seconds."""
+        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
+        return next((one.started_at for one in rows if one.kind == "compute"), None)
+
+    def paid_until(self, pod: str) -> float:
+        """The end of the newest closed compute interval, Unix seconds; 0: there is none."""
+        rows = self.scene.ledger.intervals(pod_id=pod)
+        return max((one.ended_at or 0.0 for one in rows if one.kind == "compute"), default=0.0)
+
     def missed_hours(self, pod: str, since: float) -> float:
         """Of a life that no interval has: none is missed where one is open, for it is that life."""
         rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
@@ -116,6 +125,6 @@ class Reckoning:
             one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
         )
         hours = max(0.0, billed - booked) / compute[-1].usd_per_hour
-        self._want_bill(until=since + hours * 3600.0)
+        self._want_bill(until=since + hours * 3600.0, asked=wall)
         memory.bill_silences = 0
         return hours

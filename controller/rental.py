@@ -122,6 +122,7 @@ class Rental:
     life: tuple[str, float] | None = None
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
+    reckoned: float = 0.0  # Unix seconds of the newest start that was looked for on the bill
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
     keeps_disk: bool = True  # the present pod has a volume, which parking keeps
@@ -247,7 +248,7 @@ def _owe(rental: Rental, data: Mapping[str, Any], *, clean: bool) -> dict[str, A
     others = tuple(debt for debt in rental.debts if debt.pod != data["pod"])
     known = next((debt for debt in rental.debts if debt.pod == data["pod"]), Debt(data["pod"]))
     if data.get("still_there"):  # else a later order ends nothing: an earlier one did
-        known = dataclasses.replace(known, ended_at=None)
+        known = dataclasses.replace(known, ended_at=None, sure=False)
     debt = _ordered(known, data if clean else None)
     pods = rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
     changed: dict[str, Any] = {"debts": (*others, debt), "pods": pods}
@@ -336,7 +337,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     },
     (Step.START_POD, "fail"): _start_failed,
     (Step.RESUMED, "note"): _set(parked=False, reached=False, life=None, start_unclear=None),
-    (Step.RECKON, "note"): _set(start_unclear=None),
+    (Step.RECKON, "note"): lambda _, data: {"start_unclear": None, "reckoned": data["since"]},
     (Step.PARKED, "note"): _set(parked=True, reached=False),
     (Step.UNGUARDED, "note"): lambda _, data: (
         {"unguarded": True} if data["accepted"] else {"refused": data["why"]}

@@ -101,6 +101,8 @@ class SimulatedAccount:
         return self._read(look)
 
     def start(self, pod_id: str) -> None:
+        """A pod that is gone cannot be started; a stop of one is as good as done."""
+
         def act(machine: Machine) -> None:
             if self.cloud.fate.strikes(4):
                 raise ProviderError("no free GPU on its host", kind=Kind.CAPACITY)
@@ -108,7 +110,8 @@ class SimulatedAccount:
                 raise ProviderError("it is not stopped", kind=Kind.CONFLICT)
             self.cloud.resume(machine)
 
-        self._write(pod_id, act)
+        if not self._write(pod_id, act):
+            raise ProviderError("no such pod", kind=Kind.CONFLICT)
 
     def stop(self, pod_id: str) -> None:
         def act(machine: Machine) -> None:

@@ -236,6 +236,13 @@ def lives_are_one() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def half_booked() -> Iterator[None]:
+    """A pod that came into the ledger and not into the journal is left there, for ever open."""
+    with patch.object(Eyes, "_unclosed", lambda *_: frozenset()):
+        yield
+
+
 MUTANTS: dict[str, Mutant] = {
     "no_probe": no_probe,
     "no_intent": no_intent,
@@ -259,6 +266,7 @@ MUTANTS: dict[str, Mutant] = {
     "vanished_is_started_again": vanished_is_started_again,
     "console_unread": console_unread,
     "lives_are_one": lives_are_one,
+    "half_booked": half_booked,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -275,4 +283,5 @@ BIASES: dict[str, frozenset[str]] = {
     "no_sweep": frozenset({"create", "late", "kill", "stop"}),
     "console_unread": frozenset({"console"}),
     "lives_are_one": frozenset({"console"}),
+    "half_booked": frozenset({"console", "kill", "create"}),
 }
