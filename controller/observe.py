@@ -133,9 +133,9 @@ class Eyes:
         self._listing = Listing(now, pods)
         self.scene.memory.listed.update(pod.id for pod in pods)
         alive = {pod.id: pod for pod in pods if pod.status in ALIVE}
-        self.scene.memory.alive = {
-            pod.id: wall for pod in alive.values() if not rental.interrupted(pod.id, pod.started_at)
-        }
+        ours = (pod for pod in alive.values() if pod.id in rental.pods)
+        whole = Reckoning(self.scene).runs_whole
+        self.scene.memory.alive = {pod.id: wall for pod in ours if whole(pod)}
         self.scene.memory.alive_before.update(self.scene.memory.alive)
         self.scene.memory.ran.update(alive)
         for pod_id in self.scene.memory.resumed & alive.keys():

@@ -244,7 +244,6 @@ class PodOrders:
         listing = self.seen.listing if self.seen is not None else None
         return listing.get(pod_id) if listing is not None else None
 
-
     def ask_unguarded(self, action: actions.AskUnguarded) -> Outcome:
         accepted = self.scene.accept_unguarded(action.detail)
         why = f"the guard is not armed, so the worst case has no bound: {action.detail}"

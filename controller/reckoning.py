@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.providers import Kind, Pod, ProviderError
+from controller.rental import SAME_LIFE
 from controller.scene import Scene
 
 BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
@@ -70,8 +71,9 @@ class Reckoning:
         if last is None or last.usd_per_hour <= 0:
             return None
         hours = self.unbooked_hours(pod, last.started_at)
-        # A bill without a trace of it is late, not a gift.
-        return min(self.scene.clock.wall(), last.started_at + hours * 3600.0) if hours else None
+        if hours is None:
+            return None
+        return min(self.scene.clock.wall(), last.started_at + hours * 3600.0)
 
     def unfollowed(self, pod: str) -> Unfollowed | None:
         """Lives of a pod that we had parked and that somebody else started, by the bill.
@@ -85,9 +87,23 @@ class Reckoning:
         since, rate = max(ends), rows[-1].usd_per_hour
         if self.scene.clock.wall() - since < self.scene.policy.bill_lag:
             return None  # parked a moment ago
-        hours = self.unbooked_hours(pod, since)
+        hours = self.unbooked_hours(pod, since) or 0.0
         missed = Unfollowed(since, since + hours * 3600.0, rate)
         return missed if hours * rate > NEGLIGIBLE_USD else None
+
+    def runs_whole(self, pod: Pod) -> bool:
+        """Whether a pod that shows as running did so without a break since the books have it so.
+
+        Not when it was stopped and started meanwhile, and not when the start that the provider
+        tells is that of a life that was paid: then it shows as what it is not.
+        """
+        if pod.started_at is None:
+            return True
+        rows = self.scene.ledger.intervals(pod_id=pod.id)
+        compute = [one for one in rows if one.kind == "compute" and one.end_source != "stage"]
+        paid = max((one.ended_at or 0.0 for one in compute), default=0.0)
+        interrupted = self.scene.rental().interrupted(pod.id, pod.started_at)
+        return not interrupted and pod.started_at > paid - SAME_LIFE
 
     def open_since(self, pod: str) -> float | None:
         """When the pod's open compute interval began, Unix seconds."""
@@ -101,26 +117,27 @@ class Reckoning:
 
     def missed_hours(self, pod: str, since: float) -> float:
         """Of a life that no interval has: none is missed where one is open, for it is that life."""
-        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
-        return (
-            0.0 if any(one.kind == "compute" for one in rows) else self.unbooked_hours(pod, since)
-        )
+        if self.open_since(pod) is not None:
+            return 0.0
+        return self.unbooked_hours(pod, since) or 0.0
 
-    def unbooked_hours(self, pod: str, since: float) -> float:
+    def unbooked_hours(self, pod: str, since: float) -> float | None:
         """Hours of compute on the provider's bill that no closed interval of the ledger has.
 
         They began at `since`, Unix seconds. A bill is late: what it says of the last minutes may
-        still grow, and is asked again. 0 also when it was asked in vain for too long. Raises
-        ProviderError until then.
+        still grow, and is asked again. None when it does not know the pod, which is no gift, or
+        was asked in vain for too long. Raises ProviderError until then.
         """
         memory = self.scene.memory
         rows = self.scene.ledger.intervals(pod_id=pod)
         compute = [one for one in rows if one.kind == "compute" and one.usd_per_hour > 0]
         if not compute or memory.bill_silences >= BILL_TRIES:
-            return 0.0
+            return None
         wall = self.scene.clock.wall()
         records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
-        billed = sum(one.compute_usd for one in records if one.pod_id == pod)
+        if not (mine := [one for one in records if one.pod_id == pod]):
+            return None
+        billed = sum(one.compute_usd for one in mine)
         booked = sum(
             one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
         )

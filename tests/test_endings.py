@@ -107,7 +107,11 @@ def test_row_38_a_reader_that_leaves_gets_no_traceback(laptop: Laptop) -> None:
     """`podctl locks | head -1` and the like end quietly, with 141."""
     laptop.write()
     shown = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m controller plan | head -c 1; exit ${{PIPESTATUS[0]}}"],
+        [
+            "bash",
+            "-c",
+            f"{sys.executable} -m controller plan hello | head -c 1; exit ${{PIPESTATUS[0]}}",
+        ],
         cwd=laptop.folder,
         env={**os.environ, "PODCTL_EMULATOR_URL": laptop.cloud.base_url},
         capture_output=True,

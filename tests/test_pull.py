@@ -286,7 +286,7 @@ def test_row_68_a_file_that_changes_while_it_is_pulled(
             file.write(b"?")
 
     with pytest.raises(ArtifactsNotSafe, match="1 files"):
-        pull(session, layout, "r", manifest, tmp_path / "in", progress=write, rate_limit=20.0 * MB)
+        pull(session, layout, "r", manifest, tmp_path / "in", progress=write, rate_limit=8.0 * MB)
     came = tree(tmp_path / "in")
     wrote(layout, {name: BIG[name]})
     pull(session, layout, "r", manifest, tmp_path / "in")
