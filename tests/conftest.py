@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from tests.laptop import Laptop
 from tests.pod_side import PodSide
 from tests.shell import Shell
 from tests.sshd_server import Server, sshd
+
+# An installed podctl is compiled; without this every process of a test compiles it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(
