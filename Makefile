@@ -1,5 +1,6 @@
 # make demo    the whole plan on the embedded cloud, from nothing to five locked stages
-# make test    every check and every test
+# make test    every check and every test but the long ones
+# make long    tests of which make test has a shorter sibling
 # make check   the checks alone: lint, format, types, import rules
 # make secrets what looks like a secret in the repository, and is not known to be none (offline)
 # make audit   known weaknesses of what podctl and its jobs depend on (asks PyPI's advisories)
@@ -16,12 +17,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP     = $(VENV)/bin/python -m pip --disable-pip-version-check
 BIN     = $(VENV)/bin
-JOBS   ?= 2
+JOBS   ?= 3
 ARGS   ?=
 SEEDS  ?= 2000
 BENCH  ?= start overhead tail transfer ledger
 
-.PHONY: setup demo test check bench simulate chaos reliability rebuild-small clean system
+.PHONY: setup demo test long check bench simulate chaos reliability rebuild-small clean system
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.dev
@@ -31,6 +32,9 @@ demo: $(VENV)/.demo
 
 test: check
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+long: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

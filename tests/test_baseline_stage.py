@@ -149,6 +149,7 @@ def test_answers_of_other_settings_are_not_mixed_in(measured: Path, tmp_path: Pa
     assert read(folder / RESPONSES)[0]["settings"] != read(measured / RESPONSES)[0]["settings"]
 
 
+@pytest.mark.long
 def test_sigterm_keeps_what_is_there(measured: Path, tmp_path: Path) -> None:
     """Stopped in the middle the stage exits with 143; started again it ends as if never stopped."""
     folder = tmp_path / "stopped"

@@ -105,6 +105,7 @@ def test_row_40_what_a_newer_podctl_asked_for_is_not_half_understood(
     assert "carry it on with that version" in shell.err
 
 
+@pytest.mark.long
 def test_a_secret_that_is_missing_when_a_run_is_carried_on_ends_in_words(laptop: Laptop) -> None:
     """A few tries with pauses, then what lacks; `stop` ends the run, and nothing is left."""
     laptop.environment = {"MY_TOKEN": "value-of-it"}

@@ -97,6 +97,7 @@ def test_a_running_job_is_seen_from_every_side(working: Laptop) -> None:
     assert "warning:" in working.podctl("status", expect=8).err
 
 
+@pytest.mark.long
 def test_a_log_is_followed_to_the_end_of_its_run(working: Laptop) -> None:
     """`logs -f` shows each byte once and ends with the run; Ctrl-C ends only the follower."""
     left, following = (working.start("logs", "hello", "-f") for _ in range(2))

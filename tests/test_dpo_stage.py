@@ -273,6 +273,7 @@ def test_a_training_that_was_over_is_compared_as_it_was(trained: Path, tmp_path:
     assert figures(folder, "step", "loss") == figures(trained, "step", "loss")
 
 
+@pytest.mark.long
 def test_sigterm_saves_a_checkpoint(tuned: Path, tmp_path: Path) -> None:
     """An eviction costs no step that was done."""
     folder = copy(tuned, tmp_path / "stopped")

@@ -55,6 +55,7 @@ def test_row_64_a_pod_whose_key_may_not_stop_it_fails_the_drill(laptop: Laptop) 
     laptop.assert_books_agree()
 
 
+@pytest.mark.long
 def test_row_01_a_drill_whose_create_reply_is_lost_has_one_pod(laptop: Laptop) -> None:
     """It is settled by its nonce, like any other create, and the drill goes on with that pod."""
     laptop.write()
@@ -67,6 +68,7 @@ def test_row_01_a_drill_whose_create_reply_is_lost_has_one_pod(laptop: Laptop) -
     assert laptop.living_pods() == []
 
 
+@pytest.mark.long
 def test_row_26_a_killed_drill_is_carried_on_by_sync(laptop: Laptop) -> None:
     """kill -9 while the pod lives: sync sees it to its end, and the finding is kept."""
     laptop.write()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.emulated_cloud import until
 from tests.laptop import Laptop, with_volume
 from tests.test_refusing_provider import answering
@@ -58,6 +60,7 @@ def killed(laptop: Laptop, *words: str) -> tuple[int, str, str]:
     return process.returncode, pod["id"], err
 
 
+@pytest.mark.long
 def test_row_19_a_pod_whose_host_has_no_gpu_left_is_kept_for_a_person(laptop: Laptop) -> None:
     """Four starts are refused: exit code 7, the disk stays; with a GPU again, sync goes on."""
     laptop.write(seconds=3)
@@ -72,6 +75,7 @@ def test_row_19_a_pod_whose_host_has_no_gpu_left_is_kept_for_a_person(laptop: La
     laptop.assert_done(pods=1)
 
 
+@pytest.mark.long
 def test_row_19_with_a_network_volume_the_work_goes_on_elsewhere(laptop: Laptop) -> None:
     """What the job wrote outlives its pod: after four refused starts another pod carries on."""
     asked = {"name": "shared", "size": 20, "dataCenter": "EU-RO-1"}
@@ -87,6 +91,7 @@ def test_row_19_with_a_network_volume_the_work_goes_on_elsewhere(laptop: Laptop)
     assert [run.id for run in laptop.journal().runs("hello")] == ["hello-0001"]
 
 
+@pytest.mark.long
 def test_row_20_pods_that_end_in_error_or_never_boot_are_replaced(laptop: Laptop) -> None:
     """ERROR at once, PROVISIONING past the limit: each is ended before the next is rented."""
     laptop.write(boot_minutes=0.1)

@@ -59,6 +59,7 @@ def test_secrets_are_masked_without_moving_an_offset() -> None:
     assert found.endswith(b" end\n")
 
 
+@pytest.mark.long
 def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: Laptop) -> None:
     """The pod rewrote manifest and exit record after the job: nothing of it is installed."""
     laptop.write(seconds=2)
@@ -142,6 +143,7 @@ def test_a_pods_verdicts_are_judged_again_here(laptop: Laptop) -> None:
     assert (laptop.folder / "locks" / "hello.json").exists()
 
 
+@pytest.mark.long
 def test_an_output_that_cannot_travel_fails_the_stage_and_keeps_the_disk(laptop: Laptop) -> None:
     """A link to elsewhere and a name with a line break are told, not dropped."""
     laptop.write()
@@ -157,6 +159,7 @@ def test_an_output_that_cannot_travel_fails_the_stage_and_keeps_the_disk(laptop:
     assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
 
 
+@pytest.mark.long
 def test_a_deleted_certificate_does_not_unlock(laptop: Laptop) -> None:
     """The record in the database counts; only unlock releases it."""
     laptop.write()
@@ -185,6 +188,7 @@ def test_a_kill_between_lock_and_terminate_is_carried_on_by_run(laptop: Laptop) 
     laptop.podctl("run", "hello", "-y", expect=4)
 
 
+@pytest.mark.long
 def test_the_users_own_file_moves_aside(laptop: Laptop) -> None:
     """What stood under an artifact's name is kept, and said."""
     laptop.write()
@@ -207,6 +211,7 @@ def test_a_secret_among_the_inputs_is_refused_before_renting(laptop: Laptop) -> 
     assert laptop.cloud.state()["pods"] == []
 
 
+@pytest.mark.long
 def test_a_pod_that_the_listing_hides_is_asked_for_by_its_id(laptop: Laptop) -> None:
     """One pod, however the list looks, and it is ended."""
     laptop.write()
@@ -219,6 +224,7 @@ def test_a_pod_that_the_listing_hides_is_asked_for_by_its_id(laptop: Laptop) -> 
     laptop.assert_books_agree()
 
 
+@pytest.mark.long
 def test_row_57_a_run_whose_disk_was_lost_begins_again_from_what_is_here(laptop: Laptop) -> None:
     """The pod comes back with an empty volume: what was pulled goes on there, at a told price."""
     laptop.write()
@@ -243,6 +249,7 @@ def test_row_57_a_run_whose_disk_was_lost_begins_again_from_what_is_here(laptop:
     laptop.assert_books_agree()
 
 
+@pytest.mark.long
 def test_the_ledger_ends_where_the_bill_does_when_nobody_watched(laptop: Laptop) -> None:
     """A pod stopped at the provider while we were away is not booked until we came back."""
     laptop.write(seconds=5)

@@ -77,6 +77,7 @@ def test_row_36_a_database_deleted_mid_run_is_rebuilt_and_the_job_comes_home(
     assert_came_home(laptop, shell)
 
 
+@pytest.mark.long
 def test_row_36_a_pod_that_was_stopped_meanwhile_is_known_by_what_its_run_left_here(
     laptop: Laptop, shell: Shell
 ) -> None:
@@ -95,6 +96,7 @@ def test_row_36_a_pod_that_was_stopped_meanwhile_is_known_by_what_its_run_left_h
     assert_came_home(laptop, shell)
 
 
+@pytest.mark.long
 def test_row_36_an_old_copy_is_put_back_only_with_what_was_rented_since(
     laptop: Laptop, shell: Shell
 ) -> None:

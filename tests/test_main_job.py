@@ -145,6 +145,7 @@ def test_nothing_is_rented_without_an_answer_to_the_question(laptop: Laptop) -> 
     assert laptop.cloud.state()["pods"] == []
 
 
+@pytest.mark.long
 def test_a_pod_whose_ssh_never_comes_is_replaced(laptop: Laptop) -> None:
     """The first is terminated before the second is rented."""
     laptop.write(boot_minutes=0.05)
@@ -199,6 +200,7 @@ def test_stop_ends_a_run_early_and_pulls_first(laptop: Laptop) -> None:
     assert laptop.living_pods() == []
 
 
+@pytest.mark.long
 def test_kill_9_at_five_moments_ends_in_the_same_place(laptop: Laptop) -> None:
     """One pod is ever billed at a time, one job runs, and the stage is locked."""
     laptop.write(seconds=2)
@@ -233,6 +235,7 @@ def test_a_key_that_is_no_longer_accepted_stops_the_drive(laptop: Laptop) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.long
 def test_row_34_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
     laptop: Laptop, tmp_path: Path
 ) -> None:
@@ -258,6 +261,7 @@ def test_row_34_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
     assert laptop.living_pods() == []
 
 
+@pytest.mark.long
 def test_row_68_an_artifact_that_changed_after_its_manifest_keeps_the_pod(laptop: Laptop) -> None:
     """Exit code 7 with retry, park and abandon; the pod is there until one is chosen."""
     laptop.write(seconds=1)
@@ -374,6 +378,7 @@ def test_row_21_a_pod_dearer_than_quoted_is_given_back_at_once(
     laptop.assert_books_agree()
 
 
+@pytest.mark.long
 def test_row_64_a_guard_that_cannot_stop_its_pod_is_asked_about(laptop: Laptop) -> None:
     """Without an answer nothing is started and the pod is given back; --unguarded accepts it."""
     laptop.write()
