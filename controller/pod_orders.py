@@ -145,6 +145,7 @@ class PodOrders:
         return pod is not None and self.scene.rental().interrupted(pod_id, pod.started_at)
 
     def start_pod(self, action: actions.StartPod) -> Outcome:
+        self.scene.memory.stopped_at.pop(action.pod, None)
         outcome = self._ask(action.pod, self.scene.provider.start)
         if outcome.phase == "fail":
             failures = self.scene.memory.start_failures
@@ -194,7 +195,7 @@ class PodOrders:
     def confirm_parked(self, action: actions.ConfirmParked) -> Outcome:
         run, stage = self._serving()
         try:
-            ended_at = self.reckoning.end_of(action.pod)
+            ended_at = self.reckoning.end_of(action.pod, interrupted=self.interrupted(action.pod))
         except ProviderError as error:
             return self._bill_is_silent(error)
         if self._stopped_elsewhere(action.pod):

@@ -39,8 +39,10 @@ class Reckoning:
         now = self.scene.clock.wall()
         return min(now, max(pod.started_at or now, self.paid_until(pod.id)))
 
-    def end_of(self, pod: str) -> float:
+    def end_of(self, pod: str, *, interrupted: bool = False) -> float:
         """When the provider took our order; where that is in doubt, as its bill has it.
+
+        Of an `interrupted` life the bill tells the sum alone, so that it has to be whole.
 
         Raises ProviderError when the bill is needed and does not come.
         """
@@ -53,8 +55,9 @@ class Reckoning:
         ordered = debt.ended_at if debt and debt.ended_at else wall
         if debt is not None and debt.sure:
             return ordered
-        if debt is not None and debt.interrupted:
-            self._want_bill(until=ordered, asked=wall)
+        if interrupted or (debt is not None and debt.interrupted):
+            noticed = self.scene.memory.stopped_at.setdefault(pod, ordered)
+            self._want_bill(until=noticed, asked=wall)
         # Not the earlier of the two: an order that was taken may have been forgotten.
         return self._billed_until(pod) or ordered
 

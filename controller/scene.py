@@ -43,6 +43,7 @@ class Memory:
     ran: set[str] = field(default_factory=set)  # pods that this process saw running
     alive: dict[str, float] = field(default_factory=dict)  # pod → Unix time last seen to bill
     alive_before: dict[str, float] = field(default_factory=dict)  # pod → the last time it was
+    stopped_at: dict[str, float] = field(default_factory=dict)  # pod → Unix time when noticed
     bill_silences: int = 0  # times in a row that the bill did not come
     bill_retry_at: float = 0.0
     alive_at: float | None = None  # Unix time at which a job was last seen running

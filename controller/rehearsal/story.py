@@ -114,11 +114,13 @@ class Story:
         after = self.end.steps[len(kill.steps) :]
         if not kill.steps or not after:
             return Line("resume", PASS, "the second attempt went to its end; it reported no steps")
-        last, first = kill.steps[-1], after[0]
-        if kill.saved and first <= kill.steps[0] < last:
-            text = f"it began again at step {first}, although {kill.saved} was there at step {last}"
+        last = kill.steps[-1]
+        # Not only the first of them: a dying job may have reported one more.
+        again = next((one for one in after if one <= kill.steps[0] < last), None)
+        if kill.saved and again is not None:
+            text = f"it began again at step {again}, although {kill.saved} was there at step {last}"
             return Line("resume", FAIL, text, AGAIN)
-        return Line("resume", PASS, f"killed at step {last}, went on at step {first}")
+        return Line("resume", PASS, f"killed at step {last}, went on at step {after[0]}")
 
     def _ended(self) -> Line:
         ended = self.exit
