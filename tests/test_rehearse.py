@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from controller.config import Config, parse
 from controller.project import Project
 from controller.rehearsal import findings, sizes, toml_text
+from controller.rehearsal.drive import Kill
 from controller.rehearsal.line import FAIL, PASS, SKIP
 from controller.rehearsal.scratch import config
+from controller.rehearsal.story import went_on
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate
 from jobs.stage import Criterion
@@ -148,6 +150,25 @@ def test_a_sound_stage_passes_every_phase_and_leaves_the_project_as_it_was(tmp_p
     assert after == before
     assert not (tmp_path / ".podctl" / "state.db").exists()
     assert sorted(path.name for path in (tmp_path / ".podctl" / "rehearsal").iterdir()) == ["lock"]
+
+
+@pytest.mark.parametrize(
+    ("after", "status"),
+    [
+        ((15, 16, 17), PASS),
+        ((10, 11), PASS),  # from its newest checkpoint
+        ((1, 2, 3), FAIL),
+        ((15, 1, 2, 3), FAIL),  # the dying job reported one more step
+        ((), PASS),
+    ],
+)
+def test_a_job_that_begins_again_is_told_from_one_that_goes_on(
+    after: tuple[int, ...], status: str
+) -> None:
+    """By the steps after the kill, of which the first may still be the dying job's."""
+    kill = Kill(1.0, "out/step", tuple(range(1, 15)))
+
+    assert went_on(kill, after).status == status
 
 
 def test_everything_that_would_fail_is_said_at_once(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.answer_key import answer_key
@@ -23,6 +23,19 @@ from remote.contract import Exit, Manifest
 NOT_FOUND = (126, 127)  # what a shell and the agent end with when there is no such program
 AGAIN = "begin by looking for what is there already (docs/stages.md)"
 LOG_LINES = 3
+
+
+def went_on(kill: Kill, after: Sequence[int]) -> Line:
+    """Whether the steps that were reported `after` the kill are those of a job that resumed."""
+    if not kill.steps or not after:
+        return Line("resume", PASS, "the second attempt went to its end; it reported no steps")
+    last = kill.steps[-1]
+    # Not only the first of them: a dying job may have reported one more.
+    again = next((one for one in after if one <= kill.steps[0] < last), None)
+    if kill.saved and again is not None:
+        text = f"it began again at step {again}, although {kill.saved} was there at step {last}"
+        return Line("resume", FAIL, text, AGAIN)
+    return Line("resume", PASS, f"killed at step {last}, went on at step {after[0]}")
 
 
 @dataclass(frozen=True)
@@ -111,16 +124,7 @@ class Story:
         if ended.rc and not self._stopped() and not self._only_outputs(ended):
             text = f"the second attempt ended with {ended.rc}: {self._tail() or ended.detail}"
             return Line("resume", FAIL, text, AGAIN)
-        after = self.end.steps[len(kill.steps) :]
-        if not kill.steps or not after:
-            return Line("resume", PASS, "the second attempt went to its end; it reported no steps")
-        last = kill.steps[-1]
-        # Not only the first of them: a dying job may have reported one more.
-        again = next((one for one in after if one <= kill.steps[0] < last), None)
-        if kill.saved and again is not None:
-            text = f"it began again at step {again}, although {kill.saved} was there at step {last}"
-            return Line("resume", FAIL, text, AGAIN)
-        return Line("resume", PASS, f"killed at step {last}, went on at step {after[0]}")
+        return went_on(kill, self.end.steps[len(kill.steps) :])
 
     def _ended(self) -> Line:
         ended = self.exit
