@@ -1,0 +1,104 @@
+"""What a pod's bill is asked for: lives that nobody followed, and lives that only show."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from controller.providers import BillingRecord, Pod, PodStatus, ProviderError
+from controller.reckoning import BILL_TRIES, Reckoning
+from controller.rental import Rental, RunFacts
+from simulation.laptop import fresh_database
+from state.database import unfenced
+from state.ledger import Ledger
+
+NOW = 100_000.0
+RENTAL = Rental("l0001", (RunFacts("hello-0001", "hello"),), pod="p1", pods=("p1",))
+POD = Pod("p1", "podctl-hello-0", PodStatus.RUNNING, usd_per_hour=1.0)
+
+
+def reckoning(
+    *lives: tuple[float, float | None], rental: Rental = RENTAL, billed_hours: float | None = None
+) -> Reckoning:
+    """With a ledger of a pod at $1.00/h that ran so, and the provider's bill for it."""
+    database = fresh_database()
+    ledger = Ledger(database)
+    with unfenced(database):
+        for begin, end in lives:
+            ledger.open_interval(
+                pod_id="p1",
+                lease="l0001",
+                run=None,
+                stage="hello",
+                kind="compute",
+                usd_per_hour=1.0,
+                rate_source="provider",
+                started_at=begin,
+            )
+            if end is not None:
+                ledger.close_interval("p1", "compute", end, "parked")
+    usd = billed_hours or 0.0
+    bill = () if billed_hours is None else (BillingRecord("p1", 0.0, NOW, usd, usd, 0.0),)
+    scene: Any = SimpleNamespace(
+        ledger=ledger,
+        rental=lambda: rental,
+        clock=SimpleNamespace(wall=lambda: NOW),
+        policy=SimpleNamespace(bill_lag=600.0),
+        provider=SimpleNamespace(billing=lambda *_: bill),
+        memory=SimpleNamespace(bill_silences=0, ended={}, alive_before={}, stopped_at={}),
+    )
+    return Reckoning(scene)
+
+
+def since(started_at: float) -> Pod:
+    return dataclasses.replace(POD, started_at=started_at)
+
+
+def test_what_only_shows_as_running_is_not_known_to_bill() -> None:
+    """A start that the provider tells must not be one of a life that was paid already."""
+    paid = reckoning((1000.0, 5000.0), (5000.0, None))
+
+    assert not paid.runs_whole(since(1000.0))
+    assert paid.runs_whole(since(5000.0))
+    assert paid.runs_whole(POD)  # it tells none: nothing speaks against it
+
+
+def test_a_pod_that_began_anew_since_it_answered_did_not_run_whole() -> None:
+    """Somebody stopped and started it while nobody looked."""
+    answered = dataclasses.replace(RENTAL, life=("p1", 1000.0))
+
+    assert reckoning((1000.0, None), rental=answered).runs_whole(since(1000.0))
+    assert not reckoning((1000.0, None), rental=answered).runs_whole(since(3000.0))
+
+
+def test_a_parked_pods_life_in_the_console_is_found_on_the_bill() -> None:
+    """Half an hour beyond what the books have; what agrees to the cent is nothing."""
+    missed = reckoning((1000.0, 4600.0), billed_hours=1.5).unfollowed("p1")
+
+    assert missed is not None
+    assert (missed.since, missed.until) == (4600.0, pytest.approx(6400.0))
+    assert reckoning((1000.0, 4600.0), billed_hours=1.005).unfollowed("p1") is None
+
+
+def test_a_pod_that_was_parked_a_moment_ago_waits_for_no_bill() -> None:
+    """Else every `podctl stop --terminate` after a stop would take ten minutes."""
+    assert reckoning((1000.0, NOW - 60.0), billed_hours=99.0).unfollowed("p1") is None
+
+
+def test_an_end_that_nobody_saw_is_the_bills_and_never_a_gift() -> None:
+    """Two hours of the bill end it there; a bill that does not know the pod ends it now."""
+    assert reckoning((1000.0, None), billed_hours=2.0).end_of("p1") == pytest.approx(8200.0)
+    assert reckoning((1000.0, None)).end_of("p1") == NOW
+
+
+def test_a_life_in_pieces_waits_until_its_bill_is_whole() -> None:
+    """And not for ever: after so many tries the end is when it was noticed."""
+    pieces = reckoning((1000.0, None), billed_hours=2.0)
+    with pytest.raises(ProviderError, match="may still grow"):
+        pieces.end_of("p1", interrupted=True)
+    pieces.scene.memory.bill_silences = BILL_TRIES
+
+    assert pieces.end_of("p1", interrupted=True) == NOW
