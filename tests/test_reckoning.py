@@ -12,7 +12,6 @@ from controller.providers import BillingRecord, Pod, PodStatus, ProviderError
 from controller.reckoning import BILL_TRIES, Reckoning
 from controller.rental import Rental, RunFacts
 from simulation.laptop import fresh_database
-from state.database import unfenced
 from state.ledger import Ledger
 
 NOW = 100_000.0
@@ -25,21 +24,20 @@ def reckoning(
 ) -> Reckoning:
     """With a ledger of a pod at $1.00/h that ran so, and the provider's bill for it."""
     database = fresh_database()
-    ledger = Ledger(database)
-    with unfenced(database):
-        for begin, end in lives:
-            ledger.open_interval(
-                pod_id="p1",
-                lease="l0001",
-                run=None,
-                stage="hello",
-                kind="compute",
-                usd_per_hour=1.0,
-                rate_source="provider",
-                started_at=begin,
-            )
-            if end is not None:
-                ledger.close_interval("p1", "compute", end, "parked")
+    ledger = Ledger(database, database.execute("SELECT epoch FROM owner").fetchone()[0])
+    for begin, end in lives:
+        ledger.open_interval(
+            pod_id="p1",
+            lease="l0001",
+            run=None,
+            stage="hello",
+            kind="compute",
+            usd_per_hour=1.0,
+            rate_source="provider",
+            started_at=begin,
+        )
+        if end is not None:
+            ledger.close_interval("p1", "compute", end, "parked")
     usd = billed_hours or 0.0
     bill = () if billed_hours is None else (BillingRecord("p1", 0.0, NOW, usd, usd, 0.0),)
     scene: Any = SimpleNamespace(
