@@ -225,7 +225,8 @@ def vanished_is_started_again() -> Iterator[None]:
 @contextmanager
 def console_unread() -> Iterator[None]:
     """A parked pod that somebody started elsewhere is not looked for on the bill."""
-    with patch.object(Reckoning, "unfollowed", lambda *_: None):
+    nowhere = patch.object(Observed, "unfollowed_start", None)
+    with nowhere, patch.object(Reckoning, "unfollowed", lambda *_: None):
         yield
 
 
@@ -281,7 +282,7 @@ BIASES: dict[str, frozenset[str]] = {
     "absence_trusted": frozenset({"hidden"}),
     "surplus_unbooked": frozenset({"create", "late", "kill", "stop"}),
     "no_sweep": frozenset({"create", "late", "kill", "stop"}),
-    "console_unread": frozenset({"console"}),
-    "lives_are_one": frozenset({"console"}),
+    "console_unread": frozenset({"console", "kill"}),
+    "lives_are_one": frozenset({"console", "odd"}),
     "half_booked": frozenset({"console", "kill", "create"}),
 }
