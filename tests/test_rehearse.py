@@ -233,6 +233,7 @@ def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path)
     assert "stood in" in phases["inputs"]["detail"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_stage1c_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     """The real thing, with the small model: killed after a checkpoint, it goes on behind it."""
