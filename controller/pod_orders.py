@@ -185,8 +185,9 @@ class PodOrders:
     def confirm_gone(self, action: actions.ConfirmGone) -> Outcome:
         run, stage = self._serving()
         try:
-            missed = self.reckoning.unfollowed(action.pod)
             ended_at = self.reckoning.end_of(action.pod)
+            meddled = self.scene.rental().meddled
+            missed = self.reckoning.unfollowed(action.pod, ended_at, meddled=meddled)
         except ProviderError as error:
             return self._bill_is_silent(error)
         served = vars(missed) | {"for_run": run, "stage": stage} if missed else {}

@@ -78,19 +78,24 @@ class Reckoning:
             return None
         return min(self.scene.clock.wall(), last.started_at + hours * 3600.0)
 
-    def unfollowed(self, pod: str) -> Unfollowed | None:
+    def unfollowed(self, pod: str, ended_at: float, *, meddled: bool) -> Unfollowed | None:
         """Lives of a pod that we had parked and that somebody else started, by the bill.
 
+        A pod that is in the books until `ended_at` is asked about only when it was `meddled` with.
         Raises ProviderError while the bill does not come.
         """
         rows = [one for one in self.scene.ledger.intervals(pod_id=pod) if one.kind == "compute"]
-        ends = [one.ended_at for one in rows if one.ended_at is not None]
-        if not ends or len(ends) < len(rows):
+        ends = [one.ended_at for one in rows if one.ended_at and one.end_source != "stage"]
+        last = self.open_since(pod)
+        if not ends or (last is not None and not meddled):
             return None
-        since, rate = max(ends), rows[-1].usd_per_hour
-        if self.scene.clock.wall() - since < self.scene.policy.bill_lag:
+        since, rate, wall = max(ends), rows[-1].usd_per_hour, self.scene.clock.wall()
+        if last is None and wall - since < self.scene.policy.bill_lag:
             return None  # parked a moment ago
-        hours = self.unbooked_hours(pod, since) or 0.0
+        if last is not None:
+            self._want_bill(until=ended_at, asked=wall)
+        present = max(0.0, ended_at - last) / 3600.0 if last is not None else 0.0
+        hours = (self.unbooked_hours(pod, since) or 0.0) - present
         missed = Unfollowed(since, since + hours * 3600.0, rate)
         return missed if hours * rate > NEGLIGIBLE_USD else None
 

@@ -122,6 +122,7 @@ class Rental:
     life: tuple[str, float] | None = None
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
+    meddled: bool = False  # somebody else started the pod while we had it parked
     reckoned: float = 0.0  # Unix seconds of the newest start that was looked for on the bill
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
@@ -204,6 +205,7 @@ def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
         "parked": False,
         "pod_starts": 0,
         "start_unclear": None,
+        "meddled": False,
     }
 
 
@@ -292,6 +294,12 @@ def _start_failed(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {} if data.get("kind") == "transient" else {"start_unclear": None}
 
 
+def _resumed(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
+    ours = rental.start_unclear is not None  # our own start, whose answer was lost
+    running = {"parked": False, "reached": False, "life": None, "start_unclear": None}
+    return running | {"meddled": rental.meddled or not ours}
+
+
 def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     began = data.get("started_at")
     return {"reached": True, "life": (data["pod"], began) if began else None}
@@ -336,7 +344,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
         "start_unclear": rental.start_unclear or data.get("at")
     },
     (Step.START_POD, "fail"): _start_failed,
-    (Step.RESUMED, "note"): _set(parked=False, reached=False, life=None, start_unclear=None),
+    (Step.RESUMED, "note"): _resumed,
     (Step.RECKON, "note"): lambda _, data: {"start_unclear": None, "reckoned": data["since"]},
     (Step.PARKED, "note"): _set(parked=True, reached=False),
     (Step.UNGUARDED, "note"): lambda _, data: (

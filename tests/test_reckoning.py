@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.providers import BillingRecord, Pod, PodStatus, ProviderError
-from controller.reckoning import BILL_TRIES, Reckoning
+from controller.reckoning import BILL_TRIES, Reckoning, Unfollowed
 from controller.rental import Rental, RunFacts
 from simulation.laptop import fresh_database
 from state.ledger import Ledger
@@ -51,6 +51,12 @@ def reckoning(
     return Reckoning(scene)
 
 
+def unfollowed(
+    books: Reckoning, ended_at: float = NOW, *, meddled: bool = False
+) -> Unfollowed | None:
+    return books.unfollowed("p1", ended_at, meddled=meddled)
+
+
 def since(started_at: float) -> Pod:
     return dataclasses.replace(POD, started_at=started_at)
 
@@ -74,16 +80,26 @@ def test_a_pod_that_began_anew_since_it_answered_did_not_run_whole() -> None:
 
 def test_a_parked_pods_life_in_the_console_is_found_on_the_bill() -> None:
     """Half an hour beyond what the books have; what agrees to the cent is nothing."""
-    missed = reckoning((1000.0, 4600.0), billed_hours=1.5).unfollowed("p1")
+    missed = unfollowed(reckoning((1000.0, 4600.0), billed_hours=1.5))
 
     assert missed is not None
     assert (missed.since, missed.until) == (4600.0, pytest.approx(6400.0))
-    assert reckoning((1000.0, 4600.0), billed_hours=1.005).unfollowed("p1") is None
+    assert unfollowed(reckoning((1000.0, 4600.0), billed_hours=1.005)) is None
 
 
 def test_a_pod_that_was_parked_a_moment_ago_waits_for_no_bill() -> None:
     """Else every `podctl stop --terminate` after a stop would take ten minutes."""
-    assert reckoning((1000.0, NOW - 60.0), billed_hours=99.0).unfollowed("p1") is None
+    assert unfollowed(reckoning((1000.0, NOW - 60.0), billed_hours=99.0)) is None
+
+
+def test_lives_before_one_that_we_followed_are_found_when_somebody_meddled() -> None:
+    """Two hours are booked, three are billed: one was run between them, by somebody else."""
+    books = reckoning((1000.0, 4600.0), (20_000.0, None), billed_hours=3.0)
+    missed = unfollowed(books, 23_600.0, meddled=True)
+
+    assert missed is not None
+    assert missed.until - missed.since == pytest.approx(3600.0)
+    assert unfollowed(books, 23_600.0) is None
 
 
 def test_an_end_that_nobody_saw_is_the_bills_and_never_a_gift() -> None:
