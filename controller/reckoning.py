@@ -11,6 +11,7 @@ from controller.scene import Scene
 BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
 BILL_TRIES = 60  # counted, not timed: a clock that slept has tried nothing
 FRESH = 30.0  # seconds: LIST_EVERY and a little
+SURE_FOR = 900.0  # seconds in which a pod that was told to go and is not there went by that order
 NEGLIGIBLE_USD = 0.01  # by which a bill and a ledger may differ
 
 
@@ -53,7 +54,7 @@ class Reckoning:
         if debt is None and wall - self.scene.memory.alive_before.get(pod, 0.0) < FRESH:
             return wall  # it billed a moment ago: no bill says it better
         ordered = debt.ended_at if debt and debt.ended_at else wall
-        if debt is not None and debt.sure:
+        if debt is not None and debt.sure and wall - ordered < SURE_FOR:
             return ordered
         if interrupted or (debt is not None and debt.interrupted):
             noticed = self.scene.memory.stopped_at.setdefault(pod, ordered)

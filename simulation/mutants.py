@@ -226,7 +226,7 @@ def vanished_is_started_again() -> Iterator[None]:
 def console_unread() -> Iterator[None]:
     """A parked pod that somebody started elsewhere is not looked for on the bill."""
     nowhere = patch.object(Observed, "unfollowed_start", None)
-    with nowhere, patch.object(Reckoning, "unfollowed", lambda *_: None):
+    with nowhere, patch.object(Reckoning, "unfollowed", lambda *_, **__: None):
         yield
 
 
