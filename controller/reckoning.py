@@ -51,8 +51,9 @@ class Reckoning:
         debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
         if debt is None and pod in self.scene.memory.ended:
             return self.scene.memory.ended[pod]
-        if debt is None and wall - self.scene.memory.alive_before.get(pod, 0.0) < FRESH:
-            return wall  # it billed a moment ago: no bill says it better
+        fresh = FRESH if self.scene.policy.bill_lag else 0.0  # a bill without lag says it better
+        if debt is None and wall - self.scene.memory.alive_before.get(pod, 0.0) < fresh:
+            return wall  # it billed a moment ago
         ordered = debt.ended_at if debt and debt.ended_at else wall
         if debt is not None and debt.sure and wall - ordered < SURE_FOR:
             return ordered
