@@ -71,16 +71,17 @@ class PodOrders:
             self._create_later(UNSENT_PAUSE)
         else:
             self.scene.memory.throttled_since = None
-        if kind == "later" and error.sent and error.kind is not Kind.THROTTLED:
-            kind = "ambiguous"
-            # The window in which it may still show begins now, whatever was looked for before.
-            self.scene.memory.since.pop("probing", None)
+            if kind == "later":
+                kind = "ambiguous"
+                # The window in which it may still show begins now, whatever was looked for before.
+                self.scene.memory.since.pop("probing", None)
         return Outcome("fail", {"kind": kind, "why": why})
 
     def _create_later(self, pause: float) -> None:
         memory, now = self.scene.memory, self.scene.clock.now()
         memory.throttled_until = now + pause
-        memory.throttled_since = now if memory.throttled_since is None else memory.throttled_since
+        if memory.throttled_since is None:
+            memory.throttled_since = now
 
     def adopt(self, action: actions.Adopt) -> Outcome:
         return Outcome(data=self._bill(self._listed(action.pod)))
@@ -110,9 +111,7 @@ class PodOrders:
         return run.run, run.stage
 
     def _listed(self, pod_id: str) -> Pod:
-        assert self.seen is not None
-        assert self.seen.listing is not None
-        pod = self.seen.listing.get(pod_id)
+        pod = self._in_listing(pod_id)
         assert pod is not None, "the plan acts on listed pods only"
         return pod
 

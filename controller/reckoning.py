@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from controller.providers import Kind, Pod, ProviderError
 from controller.rental import SAME_LIFE
 from controller.scene import Scene
+from state.interval import Interval
 
 BILL_PAUSE = 20.0  # seconds before a bill that did not come is asked for again
 BILL_TRIES = 60  # counted, not timed: a clock that slept has tried nothing
@@ -71,8 +72,7 @@ class Reckoning:
 
     def _billed_until(self, pod: str) -> float | None:
         """The end of the open compute interval by the provider's bill; None: it does not say."""
-        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
-        last = next((one for one in rows if one.kind == "compute"), None)
+        last = self._open(pod)
         if last is None or last.usd_per_hour <= 0:
             return None
         hours = self.unbooked_hours(pod, last.started_at)
@@ -86,18 +86,16 @@ class Reckoning:
         A pod that is in the books until `ended_at` is asked about only when it was `meddled` with.
         Raises ProviderError while the bill does not come.
         """
-        rows = [one for one in self.scene.ledger.intervals(pod_id=pod) if one.kind == "compute"]
-        ends = [one.ended_at for one in rows if one.ended_at and one.end_source != "stage"]
-        last = self.open_since(pod)
-        if not ends or (last is not None and not meddled):
+        since, last, wall = self._life_end(pod), self.open_since(pod), self.scene.clock.wall()
+        if not since or (last is not None and not meddled):
             return None
-        since, rate, wall = max(ends), rows[-1].usd_per_hour, self.scene.clock.wall()
         if last is None and wall - since < self.scene.policy.bill_lag:
             return None  # parked a moment ago
         if last is not None:
             self._want_bill(until=ended_at, asked=wall)
         present = max(0.0, ended_at - last) / 3600.0 if last is not None else 0.0
         hours = (self.unbooked_hours(pod, since) or 0.0) - present
+        rate = self._compute(pod)[-1].usd_per_hour
         missed = Unfollowed(since, since + hours * 3600.0, rate)
         return missed if hours * rate > NEGLIGIBLE_USD else None
 
@@ -109,21 +107,29 @@ class Reckoning:
         """
         if pod.started_at is None:
             return True
-        rows = self.scene.ledger.intervals(pod_id=pod.id)
-        compute = [one for one in rows if one.kind == "compute" and one.end_source != "stage"]
-        paid = max((one.ended_at or 0.0 for one in compute), default=0.0)
         interrupted = self.scene.rental().interrupted(pod.id, pod.started_at)
-        return not interrupted and pod.started_at > paid - SAME_LIFE
+        return not interrupted and pod.started_at > self._life_end(pod.id) - SAME_LIFE
 
     def open_since(self, pod: str) -> float | None:
         """When the pod's open compute interval began, Unix seconds."""
-        rows = self.scene.ledger.intervals(pod_id=pod, open_only=True)
-        return next((one.started_at for one in rows if one.kind == "compute"), None)
+        last = self._open(pod)
+        return None if last is None else last.started_at
 
     def paid_until(self, pod: str) -> float:
         """The end of the newest closed compute interval, Unix seconds; 0: there is none."""
-        rows = self.scene.ledger.intervals(pod_id=pod)
-        return max((one.ended_at or 0.0 for one in rows if one.kind == "compute"), default=0.0)
+        return max((one.ended_at or 0.0 for one in self._compute(pod)), default=0.0)
+
+    def _life_end(self, pod: str) -> float:
+        """The same, of those that ended with a life of the pod and not with a stage on it."""
+        ended = (one for one in self._compute(pod) if one.end_source != "stage")
+        return max((one.ended_at or 0.0 for one in ended), default=0.0)
+
+    def _open(self, pod: str) -> Interval | None:
+        return next((one for one in self._compute(pod) if one.open), None)
+
+    def _compute(self, pod: str) -> list[Interval]:
+        """The pod's compute intervals, oldest first."""
+        return [one for one in self.scene.ledger.intervals(pod_id=pod) if one.kind == "compute"]
 
     def missed_hours(self, pod: str, since: float) -> float:
         """Of a life that no interval has: none is missed where one is open, for it is that life."""
@@ -139,8 +145,7 @@ class Reckoning:
         was asked in vain for too long. Raises ProviderError until then.
         """
         memory = self.scene.memory
-        rows = self.scene.ledger.intervals(pod_id=pod)
-        compute = [one for one in rows if one.kind == "compute" and one.usd_per_hour > 0]
+        compute = [one for one in self._compute(pod) if one.usd_per_hour > 0]
         if not compute or memory.bill_silences >= BILL_TRIES:
             return None
         wall = self.scene.clock.wall()
