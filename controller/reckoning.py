@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.providers import Kind, Pod, ProviderError
+from controller.providers import Kind, Pod, PodStatus, ProviderError
 from controller.rental import SAME_LIFE
 from controller.scene import Scene
 from state.interval import Interval
@@ -102,12 +102,18 @@ class Reckoning:
     def runs_whole(self, pod: Pod) -> bool:
         """Whether a pod that shows as running did so without a break since the books have it so.
 
-        Not when it was stopped and started meanwhile, and not when the start that the provider
-        tells is that of a life that was paid: then it shows as what it is not.
+        Not when it was stopped and started meanwhile. And not when it shows as what it is not:
+        its start, as the provider tells it, is that of a life that was paid, or it is only
+        getting up although it had answered, or for longer than that takes.
         """
         if pod.started_at is None:
             return True
-        interrupted = self.scene.rental().interrupted(pod.id, pod.started_at)
+        rental = self.scene.rental()
+        if pod.status is not PodStatus.RUNNING:
+            answered = rental.life is not None and rental.life[0] == pod.id
+            if answered or self.scene.clock.wall() - pod.started_at > self.scene.policy.boot:
+                return False
+        interrupted = rental.interrupted(pod.id, pod.started_at)
         return not interrupted and pod.started_at > self._life_end(pod.id) - SAME_LIFE
 
     def open_since(self, pod: str) -> float | None:

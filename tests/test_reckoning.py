@@ -44,7 +44,7 @@ def reckoning(
         ledger=ledger,
         rental=lambda: rental,
         clock=SimpleNamespace(wall=lambda: NOW),
-        policy=SimpleNamespace(bill_lag=600.0),
+        policy=SimpleNamespace(bill_lag=600.0, boot=1500.0),
         provider=SimpleNamespace(billing=lambda *_: bill),
         memory=SimpleNamespace(bill_silences=0, ended={}, alive_before={}, stopped_at={}),
     )
@@ -76,6 +76,17 @@ def test_a_pod_that_began_anew_since_it_answered_did_not_run_whole() -> None:
 
     assert reckoning((1000.0, None), rental=answered).runs_whole(since(1000.0))
     assert not reckoning((1000.0, None), rental=answered).runs_whole(since(3000.0))
+
+
+def test_a_pod_that_gets_up_after_it_had_answered_is_not_known_to_bill() -> None:
+    """Its guard may have stopped it long ago; a first boot, within its time, is what it shows."""
+    answered = dataclasses.replace(RENTAL, life=("p1", NOW - 100.0))
+    starting = dataclasses.replace(since(NOW - 100.0), status=PodStatus.STARTING)
+    slow = dataclasses.replace(starting, started_at=NOW - 1600.0)
+
+    assert reckoning((NOW - 100.0, None)).runs_whole(starting)
+    assert not reckoning((NOW - 100.0, None), rental=answered).runs_whole(starting)
+    assert not reckoning((NOW - 1600.0, None)).runs_whole(slow)
 
 
 def test_a_parked_pods_life_in_the_console_is_found_on_the_bill() -> None:
