@@ -138,6 +138,8 @@ class Eyes:
         self.scene.memory.alive = {pod.id: wall for pod in ours if whole(pod)}
         self.scene.memory.alive_before.update(self.scene.memory.alive)
         self.scene.memory.ran.update(alive)
+        for pod_id in alive:  # when it was seen stopped was in a life before this one
+            self.scene.memory.stopped_at.pop(pod_id, None)
         for pod_id in self.scene.memory.resumed & alive.keys():
             self.scene.memory.resumed.discard(pod_id)  # our order was carried out: what comes
             self.scene.memory.asked.pop(pod_id, None)  # next is not its doing

@@ -19,6 +19,7 @@ UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
 GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
 GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
+LATE = 120.0  # seconds after the look in which somebody else may have had the pod
 UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
 BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
@@ -141,22 +142,28 @@ class PodOrders:
     def interrupted(self, pod_id: str) -> bool:
         """Whether somebody else stopped and started the pod since it first answered."""
         pod = self._in_listing(pod_id)
-        return pod is not None and self.scene.rental().interrupted(pod_id, pod.started_at)
+        return pod is not None and self.reckoning.interrupted(pod)
 
     def start_pod(self, action: actions.StartPod) -> Outcome:
         self.scene.memory.stopped_at.pop(action.pod, None)
         outcome = self._ask(action.pod, self.scene.provider.start)
+        late = {"late": self._looked() > LATE}
         if outcome.phase == "fail":
             failures = self.scene.memory.start_failures
             failures[action.pod] = failures.get(action.pod, 0) + 1
-            return outcome
+            return Outcome("fail", outcome.data | late)
         self.scene.memory.start_failures.pop(action.pod, None)
         self.scene.memory.resumed.add(action.pod)
         self.site.drop()
         pod = self._fresh(action.pod)
         # By the provider where it tells; our own clock may have slept since the order.
         started_at = min(max(action.at, pod.started_at or 0.0), self.scene.clock.wall())
-        return Outcome(data=self._bill(pod) | {"started_at": started_at})
+        return Outcome(data=self._bill(pod) | {"started_at": started_at} | late)
+
+    def _looked(self) -> float:
+        """Seconds since the look on which is acted: since then a lid may have been closed."""
+        listing = self.seen.listing if self.seen is not None else None
+        return self.scene.clock.now() - listing.started if listing is not None else 0.0
 
     def _fresh(self, pod_id: str) -> Pod:
         """The pod as it is now; as the listing had it where the provider does not answer."""
@@ -237,9 +244,7 @@ class PodOrders:
         pod = self._in_listing(action.pod)
         if pod is None or pod.started_at is None:
             return Outcome()
-        booked = self.reckoning.open_since(pod.id) or pod.started_at
-        slow = pod.started_at - booked > self.scene.policy.boot  # no image takes that long
-        return Outcome(data={"started_at": booked if slow else pod.started_at})
+        return Outcome(data={"started_at": self.reckoning.began(pod)})
 
     def _in_listing(self, pod_id: str) -> Pod | None:
         listing = self.seen.listing if self.seen is not None else None

@@ -108,13 +108,27 @@ class Reckoning:
         """
         if pod.started_at is None:
             return True
-        rental = self.scene.rental()
-        if pod.status is not PodStatus.RUNNING:
-            answered = rental.life is not None and rental.life[0] == pod.id
-            if answered or self.scene.clock.wall() - pod.started_at > self.scene.policy.boot:
-                return False
-        interrupted = rental.interrupted(pod.id, pod.started_at)
-        return not interrupted and pod.started_at > self._life_end(pod.id) - SAME_LIFE
+        life = self.scene.rental().life
+        answered = life is not None and life[0] == pod.id
+        slow = self.scene.clock.wall() - pod.started_at > self.scene.policy.boot
+        if pod.status is PodStatus.STARTING and (answered or slow):
+            return False
+        unpaid = pod.started_at > self._life_end(pod.id) - SAME_LIFE
+        return unpaid and not self.interrupted(pod)
+
+    def interrupted(self, pod: Pod) -> bool:
+        """Whether somebody else stopped and started the pod since its present row was opened."""
+        began, told = self.began(pod), pod.started_at
+        return began is not None and told is not None and told - began > SAME_LIFE
+
+    def began(self, pod: Pod) -> float | None:
+        """When the first life of the pod's present row began, Unix seconds."""
+        life = self.scene.rental().life
+        if life is not None and life[0] == pod.id:
+            return life[1]
+        booked, told = self.open_since(pod.id), pod.started_at
+        slow = booked and told and told - booked > self.scene.policy.boot
+        return booked if slow else told  # no image takes that long
 
     def open_since(self, pod: str) -> float | None:
         """When the pod's open compute interval began, Unix seconds."""

@@ -44,6 +44,7 @@ class Step(StrEnum):
     FINISH = "finish"  # note {outcome, why}
 
 
+OWN_START = 120.0  # seconds after our order within which the start is ours
 SAME_LIFE = 5.0  # seconds by which a provider's word for one start may differ
 NOTHING_LEFT = ("pod-lost", "not-begun")  # outcomes of runs of which no pod has anything
 
@@ -122,7 +123,7 @@ class Rental:
     life: tuple[str, float] | None = None
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
-    meddled: bool = False  # somebody else started the pod while we had it parked
+    meddled: bool = False  # somebody else started the pod while we had it parked, or may have
     reckoned: float = 0.0  # Unix seconds of the newest start that was looked for on the bill
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
@@ -147,12 +148,6 @@ class Rental:
         """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
         waits = (self.parked or kept) and not self.debts
         return self.current is None and not self.stop and waits
-
-    def interrupted(self, pod: str, started_at: float | None) -> bool:
-        """Whether a pod that runs was stopped and started again by somebody else."""
-        if self.life is None or self.life[0] != pod or started_at is None:
-            return False
-        return started_at - self.life[1] > SAME_LIFE
 
     @property
     def unpulled(self) -> tuple[str, ...]:
@@ -285,19 +280,23 @@ def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _started_pod(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
-    running = {"parked": False, "reached": False, "life": None, "start_unclear": None}
-    return running | {"pod_starts": rental.pod_starts + 1}
+_RUNNING = {"parked": False, "reached": False, "life": None, "start_unclear": None}
 
 
-def _start_failed(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {} if data.get("kind") == "transient" else {"start_unclear": None}
+def _started_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    meddled = rental.meddled or bool(data.get("late"))
+    return _RUNNING | {"pod_starts": rental.pod_starts + 1, "meddled": meddled}
 
 
-def _resumed(rental: Rental, _: Mapping[str, Any]) -> dict[str, Any]:
-    ours = rental.start_unclear is not None  # our own start, whose answer was lost
-    running = {"parked": False, "reached": False, "life": None, "start_unclear": None}
-    return running | {"meddled": rental.meddled or not ours}
+def _start_failed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    settled = {} if data.get("kind") == "transient" else {"start_unclear": None}
+    return settled | {"meddled": rental.meddled or bool(data.get("late"))}
+
+
+def _resumed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    asked = rental.start_unclear  # else this is our own start, whose answer was lost
+    ours = asked is not None and data["started_at"] - asked < OWN_START
+    return _RUNNING | {"meddled": rental.meddled or not ours}
 
 
 def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -554,6 +554,19 @@ class TestBooks:
 
         assert decide(seen(unclear, pod(PodStatus.EXITED)), POLICY) == actions.Reckon("p1", 900.0)
 
+    def test_a_start_long_after_the_look_leaves_room_for_somebody_else(self) -> None:
+        """A lid was closed between look and order, or order and answer: the bill is asked once."""
+        order = _record("start-pod", "intent", pod="p1", at=100.0)
+        done, late = (_record("start-pod", "done", pod="p1", late=late) for late in (False, True))
+        failed = _record("start-pod", "fail", pod="p1", kind="transient", late=True)
+        soon, hours = (_record("resumed", "note", pod="p1", started_at=at) for at in (130.0, 9e3))
+
+        assert not fold("l0001", [], (order, done)).meddled
+        assert fold("l0001", [], (order, late)).meddled
+        assert fold("l0001", [], (order, failed, order, done)).meddled
+        assert not fold("l0001", [], (order, soon)).meddled
+        assert fold("l0001", [], (order, hours)).meddled
+
     def test_an_end_is_when_the_first_order_was_taken(self) -> None:
         """Later orders to a pod that is gone end nothing; one that was ignored did not."""
         order = (

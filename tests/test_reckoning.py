@@ -78,6 +78,15 @@ def test_a_pod_that_began_anew_since_it_answered_did_not_run_whole() -> None:
     assert not reckoning((1000.0, None), rental=answered).runs_whole(since(3000.0))
 
 
+def test_a_pod_that_began_anew_before_it_ever_answered_did_not_run_whole() -> None:
+    """Nothing of ours started it, and no first boot takes an hour."""
+    books = reckoning((NOW - 4000.0, None))
+
+    assert not books.interrupted(since(NOW - 3900.0))  # its image was pulled
+    assert books.interrupted(since(NOW - 400.0))
+    assert not books.runs_whole(since(NOW - 400.0))
+
+
 def test_a_pod_that_gets_up_after_it_had_answered_is_not_known_to_bill() -> None:
     """Its guard may have stopped it long ago; a first boot, within its time, is what it shows."""
     answered = dataclasses.replace(RENTAL, life=("p1", NOW - 100.0))
