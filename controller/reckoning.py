@@ -37,9 +37,13 @@ class Reckoning:
         self.scene.memory.bill_retry_at = self.scene.clock.now() + BILL_PAUSE
 
     def start_of(self, pod: Pod) -> float:
-        """The provider's word for it, unless that is about a life that was paid already."""
+        """The provider's word for it, unless that is about a life that was paid already.
+
+        Where a row is open, of a start whose answer no journal has, that life and this are one row.
+        """
         now = self.scene.clock.wall()
-        return min(now, max(pod.started_at or now, self.paid_until(pod.id)))
+        told = max(pod.started_at or now, self.paid_until(pod.id))
+        return min(now, told, self.open_since(pod.id) or now)
 
     def end_of(self, pod: str, *, interrupted: bool = False) -> float:
         """When the provider took our order; where that is in doubt, as its bill has it.

@@ -87,6 +87,14 @@ def test_a_pod_that_began_anew_before_it_ever_answered_did_not_run_whole() -> No
     assert not books.runs_whole(since(NOW - 400.0))
 
 
+def test_a_start_that_only_the_books_have_and_one_of_somebody_else_are_one_row() -> None:
+    """Killed between book and journal; what lay between the two lives is the bill's to say."""
+    books = reckoning((NOW - 9000.0, NOW - 8000.0), (NOW - 5000.0, None))
+
+    assert books.start_of(since(NOW - 400.0)) == NOW - 5000.0
+    assert reckoning((NOW - 9000.0, NOW - 8000.0)).start_of(since(NOW - 400.0)) == NOW - 400.0
+
+
 def test_a_pod_that_gets_up_after_it_had_answered_is_not_known_to_bill() -> None:
     """Its guard may have stopped it long ago; a first boot, within its time, is what it shows."""
     answered = dataclasses.replace(RENTAL, life=("p1", NOW - 100.0))
