@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 KILLED_AT = (
@@ -25,9 +26,24 @@ class Calls:
 
     most: dict[str, int]  # call -> its number in the thread that made most of them
     files: dict[str, list[int]]  # call -> the numbers that hit a file of the project
+    # Within: like the one before it and the one after it, to the same file, as SQLite writes the
+    # pages of one transaction. Whether such a write is struck, or the first or last of its like,
+    # is one to podctl.
+    within: dict[str, list[int]] = field(default_factory=dict)
 
-    def points(self, call: str) -> range:
-        return range(1, self.most.get(call, 0) + 1)
+    def points(self, call: str) -> list[int]:
+        """Every one of the thread that made most, but for those within."""
+        inner = set(self.within.get(call, ()))
+        return [one for one in range(1, self.most.get(call, 0) + 1) if one not in inner]
+
+    def struck(self, call: str) -> list[int]:
+        """Those that hit a file of the project, but for those within."""
+        inner = set(self.within.get(call, ()))
+        return [one for one in self.files.get(call, []) if one not in inner]
+
+    def every(self) -> Calls:
+        """The same with nothing left out."""
+        return dataclasses.replace(self, within={})
 
 
 def trace(pid: int, log: Path) -> subprocess.Popen[bytes]:
@@ -43,15 +59,30 @@ def counted(log: Path, project: Path) -> Calls:
     """Read what `trace` wrote."""
     count: Counter[tuple[str, str]] = Counter()
     files: dict[str, set[int]] = defaultdict(set)
+    alike: dict[str, list[tuple[str, str]]] = defaultdict(list)  # thread -> (call, path) in order
     for line in log.read_text(errors="replace").splitlines():
         found = _LINE.match(line)
         if found is None or "resumed>" in line:
             continue
-        call = found["call"]
+        call, path = found["call"], found["path"] or ""
         count[found["thread"], call] += 1
-        if (found["path"] or "").startswith(str(project)):
+        alike[found["thread"]].append((call, path))
+        if path.startswith(str(project)):
             files[call].add(count[found["thread"], call])
     most: dict[str, int] = {}
     for (_, call), number in count.items():
         most[call] = max(number, most.get(call, 0))
-    return Calls(most, {call: sorted(numbers) for call, numbers in files.items()})
+    within = _within(max(alike.values(), key=len, default=[]), str(project))
+    return Calls(most, {call: sorted(numbers) for call, numbers in files.items()}, within)
+
+
+def _within(calls: list[tuple[str, str]], project: str) -> dict[str, list[int]]:
+    """The numbers of `pwrite64` whose neighbours on both sides are the same call on that file."""
+    found: dict[str, list[int]] = defaultdict(list)
+    count: Counter[str] = Counter()
+    for at, (call, path) in enumerate(calls):
+        count[call] += 1
+        near = calls[max(0, at - 1) : at + 2]
+        if call == "pwrite64" and path.startswith(project) and near == [(call, path)] * 3:
+            found[call].append(count[call])
+    return dict(found)

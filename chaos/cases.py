@@ -73,7 +73,7 @@ def call_errors(calls: Calls) -> Iterator[Case]:
     """Row 33: no space, or a broken disk, at every write and sync of every file; once, and from
     every fifth on."""
     for call in (*WRITES, *SYNCS):
-        for number in calls.files.get(call, []):
+        for number in calls.struck(call):
             for error in ("ENOSPC", "EIO"):
                 yield Case("33", "none", (Blow(error, call, number),))
                 if number % 5 == 0:

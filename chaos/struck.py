@@ -18,7 +18,7 @@ from typing import Any
 
 from chaos.case import Blow
 
-PATIENCE = 0.3  # seconds at most between two looks: nobody watches, and the pod is near
+PATIENCE = 1.0  # seconds at most between two looks: nobody watches, and the pod is near
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 Transaction = Callable[[sqlite3.Connection, int], contextlib.AbstractContextManager[None]]
 

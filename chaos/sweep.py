@@ -4,6 +4,8 @@
     python -m chaos.sweep --rows 26 29           these rows of the fault matrix
     python -m chaos.sweep --share 0.1 --seed 7   a tenth of them, drawn with that seed
     python -m chaos.sweep --minutes 30           as many as can be begun in that time
+    python -m chaos.sweep --diary sweep.jsonl    note what was played; the next one goes on from it
+    python -m chaos.sweep --every                also each of SQLite's writes of one transaction
     python -m chaos.sweep --only 26/none/kill:after:5
     python -m chaos.sweep --json figures.json    what it came to, for others to quote
 
@@ -23,8 +25,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -32,6 +36,7 @@ from typing import Any
 from chaos import cases
 from chaos.calls import Calls, counted, trace
 from chaos.case import MODES, Case
+from chaos.diary import Diary, OtherCode, code
 from chaos.drill import Drill, Result
 from chaos.nursery import Nursery
 from chaos.witness import Witness
@@ -148,14 +153,21 @@ def line(text: str) -> None:
 
 def main() -> None:
     options = _options()
+    try:
+        diary = Diary.open(Path(options.diary), code()) if options.diary else None
+    except OtherCode as error:
+        sys.exit(str(error))
     folder = Path(tempfile.mkdtemp(prefix="podctl-chaos-"))
     began = time.monotonic()
     until = began + options.minutes * 60 if options.minutes else float("inf")
     named = list(map(Case.parse, options.only))
     with drills(folder, options.workers) as workers:
         chosen = named or _chosen(workers, options)
-        line(f"{len(chosen)} histories, {options.workers} at a time, in {folder}")
-        results = play(workers, chosen, say, until)
+        before, left = _split(chosen, diary)
+        line(f"{len(chosen)} histories, {len(before)} of them played before; "
+             f"{options.workers} at a time, in {folder}")  # fmt: skip
+        results = play(workers, left, partial(_note, diary), until)
+    results = before + results
     found = figures(results, len(chosen) - len(results), time.monotonic() - began)
     for name, value in found.items():
         if name not in ("violations", "rows"):
@@ -170,10 +182,32 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def _split(chosen: list[Case], diary: Diary | None) -> tuple[list[Result], list[Case]]:
+    """What the diary has of the chosen, and what is left to play."""
+    played: dict[str, list[Result]] = defaultdict(list)
+    for result in diary.played() if diary else []:
+        played[str(result.case)].append(result)
+    before, left = [], []
+    for case in chosen:
+        if found := played[str(case)]:
+            before.append(found.pop())
+        else:
+            left.append(case)
+    return before, left
+
+
+def _note(diary: Diary | None, result: Result) -> None:
+    if diary is not None:
+        diary.add(result)
+    say(result)
+
+
 def _chosen(workers: list[Drill], options: argparse.Namespace) -> list[Case]:
     """The rows that were asked for, shuffled, so that a part of them is a fair sample."""
     traced = not options.rows or {"27", "33"} & set(options.rows)
     calls = count_calls(workers[0]) if traced else None
+    if calls is not None and options.every:
+        calls = calls.every()
     rows = cases.every(boundaries(workers), calls)
     for row, found in rows.items():
         line(f"row {row}: {len(found)} histories")
@@ -191,6 +225,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the order and the sample")
     parser.add_argument("--minutes", type=float, default=0.0, help="begin none after so long")
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1) + 2)
+    parser.add_argument("--every", action="store_true", help="leave no write out")
+    parser.add_argument("--diary", metavar="FILE", help="what was played; goes on from it")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     return parser.parse_args()
 

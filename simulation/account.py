@@ -124,6 +124,7 @@ class SimulatedAccount:
     def terminate(self, pod_id: str) -> bool:
         def act(machine: Machine) -> None:
             if self.cloud.fate.strikes(0.5, "delete"):
+                machine.forgot_order = True
                 return  # accepted, and forgotten: the listing still has it
             self.cloud.destroy(machine, by="order")
 

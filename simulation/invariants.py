@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from controller.billed import UNSEEN, unclear_creates, unknown
 from controller.providers import PodStatus
 from controller.rental import Rental
+from controller.strays import Whose, sweep
 from remote.contract import ENV_GUARD
 from simulation.cloud import EPOCH, Cloud
 from simulation.laptop import Laptop
@@ -16,6 +17,7 @@ from state.journal import Journal
 from state.ledger import Ledger
 
 CENT = 0.01
+MOMENT = 5.0  # seconds from the look that proves a pod gone to the close of its lease
 
 
 class Violation(AssertionError):
@@ -123,9 +125,19 @@ class Watchman:
         self.files_are_true()
         mine = [one for one in self.cloud.pods.values() if one.nonce in rental.nonces]
         for machine in mine:
-            if machine.status is not PodStatus.TERMINATED:
+            if machine.status is PodStatus.TERMINATED:
+                self._paid(machine)
+            elif not self._denied(machine):
                 raise Violation(f"I1: {rental.lease} is closed and {machine.id} {machine.status}")
-            self._paid(machine)
+
+    def _denied(self, machine: Machine) -> bool:
+        """A pod whose end was accepted and forgotten, and which its list and its id then deny.
+
+        Its guard stops it, and the line beside every command names it as soon as it shows again.
+        """
+        hidden = self.cloud.hub.now < machine.hidden_until + MOMENT and machine.hidden_by_id
+        told = sweep(self.laptop.database, [self.cloud.view(machine)])
+        return machine.forgot_order and hidden and [one.whose for one in told] == [Whose.STALE]
 
     def lease_parks(self, rental: Rental) -> None:
         """I1: what podctl calls parked does not run."""

@@ -80,6 +80,7 @@ class Machine:
     silent_until: float = 0.0  # the network between
     hidden_until: float = 0.0  # the listing leaves it out
     hidden_by_id: bool = False  # and its id answers 404 meanwhile
+    forgot_order: bool = False  # a terminate was accepted, and nothing came of it
     odd_until: float = 0.0  # until then it is shown as `odd`
     odd: PodStatus = PodStatus.UNKNOWN
     lives: list[tuple[float, float]] = field(default_factory=list)  # billed, from and to
