@@ -35,7 +35,9 @@ class Diary:
         diary = cls(path, code)
         if not path.exists():
             diary._write({"code": code})
-        elif diary._lines()[0] != {"code": code}:
+        text = path.read_text()
+        path.write_text(text[: text.rfind("\n") + 1])  # a line that was cut off is not written
+        if (diary._lines() or [{}])[0] != {"code": code}:
             raise OtherCode(f"{path} is of other code: name another file, or begin without it")
         return diary
 
@@ -52,10 +54,7 @@ class Diary:
             file.write(json.dumps(entry) + "\n")
 
     def _lines(self) -> list[dict[str, Any]]:
-        """A last line that was cut off counts as not written."""
-        text = self.path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        return [json.loads(line) for line in whole.splitlines()] or [{}]
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
 
 
 def code() -> str:

@@ -21,7 +21,6 @@ from controller.pod_orders import POD_ORDERS, PodOrders
 from controller.policy import Policy
 from controller.providers import PodStatus
 from controller.reckoning import Reckoning
-from controller.rental import Rental
 from controller.replacing import replace
 from simulation.history import World
 from simulation.laptop import POLICY
@@ -233,7 +232,14 @@ def console_unread() -> Iterator[None]:
 @contextmanager
 def lives_are_one() -> Iterator[None]:
     """That a pod was stopped and started again between two looks goes unseen."""
-    with patch.object(Rental, "interrupted", lambda *_: False):
+    with patch.object(Reckoning, "interrupted", lambda *_: False):
+        yield
+
+
+@contextmanager
+def late_start_is_ours_alone() -> Iterator[None]:
+    """What somebody else did between the look and our start is not asked for."""
+    with patch.object(PodOrders, "_looked", lambda _: 0.0):
         yield
 
 
@@ -268,6 +274,7 @@ MUTANTS: dict[str, Mutant] = {
     "console_unread": console_unread,
     "lives_are_one": lives_are_one,
     "half_booked": half_booked,
+    "late_start_is_ours_alone": late_start_is_ours_alone,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -285,4 +292,5 @@ BIASES: dict[str, frozenset[str]] = {
     "console_unread": frozenset({"console", "kill"}),
     "lives_are_one": frozenset({"console", "odd"}),
     "half_booked": frozenset({"console", "kill", "create"}),
+    "late_start_is_ours_alone": frozenset({"console", "lid"}),
 }
