@@ -21,6 +21,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -157,6 +158,7 @@ def main() -> None:
         diary = Diary.open(Path(options.diary), code()) if options.diary else None
     except OtherCode as error:
         sys.exit(str(error))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the clouds end with the sweep
     folder = Path(tempfile.mkdtemp(prefix="podctl-chaos-"))
     began = time.monotonic()
     until = began + options.minutes * 60 if options.minutes else float("inf")

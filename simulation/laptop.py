@@ -16,7 +16,7 @@ from controller.order import Shape
 from controller.perform import Hands
 from controller.policy import Policy
 from controller.providers.retry import Patience, Retrying
-from controller.rental import Rental, Step, fold
+from controller.rental import Rental, Step, fold, resume
 from controller.scene import Scene, pinned, unpinned
 from jobs.stage import Stage
 from simulation.account import SimulatedAccount
@@ -82,6 +82,7 @@ class Laptop:
     respects_locks: bool = True
     verifies: bool = True
     at_most_once: bool = True
+    folded: dict[str, tuple[Rental, int]] = field(default_factory=dict)  # lease -> up to which op
     on_closed: Callable[[Rental], None] = lambda _: None
     on_parked: Callable[[Rental], None] = lambda _: None
 
@@ -168,8 +169,15 @@ class Office:
     # -- one lease ---------------------------------------------------------------------------
 
     def rental(self, lease: Lease) -> Rental:
-        runs = [(one.id, one.stage) for one in self.journal.runs(lease=lease.id)]
-        return fold(lease.id, runs, self.journal.ops(lease.id))
+        """Folded from where the last command's look at it ended: many look, and little is new."""
+        rental, seq = self.laptop.folded.get(lease.id) or (self._unfolded(lease.id), 0)
+        if found := self.journal.ops(lease.id, after=seq):
+            rental, seq = resume(rental, found), found[-1].seq
+        self.laptop.folded[lease.id] = rental, seq
+        return rental
+
+    def _unfolded(self, lease: str) -> Rental:
+        return fold(lease, [(one.id, one.stage) for one in self.journal.runs(lease=lease)], ())
 
     def drive(self, lease: Lease) -> str:
         """The real loop over a simulated world; the first run's outcome that is no pass."""
