@@ -37,6 +37,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if rest or not begun:
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
+        _look_at_kept(office, options)
         office.tell_parked()
         check_ready(project, rest)
         for group in order.groups(rest):
@@ -55,6 +56,7 @@ def sync(project: Project, options: RunOptions) -> None:
         ]
         if not leases:
             options.terminal.say("nothing is unfinished")
+        _look_at_kept(office, options)
         office.tell_parked()
         failed: PodctlError | None = None
         for lease in leases:
@@ -66,6 +68,15 @@ def sync(project: Project, options: RunOptions) -> None:
         refresh(project, office.journal, office.ledger)
         if failed:
             raise failed
+
+
+def _look_at_kept(office: Office, options: RunOptions) -> None:
+    """What became of pods that were to go on running: for the books, and in nobody's way."""
+    for lease in office.kept():
+        try:
+            _carry_on(office, lease, options)
+        except PodctlError as error:
+            options.terminal.warn(error.what)
 
 
 def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:

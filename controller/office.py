@@ -51,6 +51,8 @@ from state.locks import Locks, StageLock
 from state.owner import Owner, acquire
 from state.sightings import Sightings
 
+ANSWER_SECONDS = 120.0  # for a question while a pod bills that nothing stops
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -129,9 +131,11 @@ class Office:
                     one.usd_per_hour
                     for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
                 )
+                bills = f"is parked: ${24 * rate:.2f} a day"
                 self.desk.terminal.say(
-                    f"pod {rental.pod} of {rental.runs[0].run} is parked: ${24 * rate:.2f} "
-                    f"a day; podctl stop {rental.runs[0].run} --terminate ends it"
+                    f"pod {rental.pod} of {rental.runs[0].run} "
+                    f"{bills if rental.parked else f'is kept: ${rate:.2f}/h'}; "
+                    f"podctl stop {rental.runs[0].run} --terminate ends it"
                 )
 
     def _rental(self, lease: Lease) -> Rental:
@@ -141,6 +145,14 @@ class Office:
     def unfinished(self) -> tuple[Lease, ...]:
         """Open leases that have something left to do; parked ones wait for the user."""
         return tuple(lease for lease in self.journal.open_leases() if not self._resting(lease))
+
+    def kept(self) -> tuple[Lease, ...]:
+        """Leases whose pod was to go on running after the end; its guard may have stopped it."""
+        return tuple(
+            lease
+            for lease in self.journal.open_leases()
+            if self._resting(lease) and not self._rental(lease).parked
+        )
 
     def _resting(self, lease: Lease) -> bool:
         return self._rental(lease).rests(kept=lease.data.get("on_success") == "keep")
@@ -250,7 +262,7 @@ class Office:
             bootstrap=bootstrap(),
             draw_nonce=partial(secrets.token_hex, 8),
             limits=_limits(lease),
-            cap_usd=lease.data.get("cap_usd"),
+            cap_usd=_cap(lease.data.get("cap_usd"), options.budget_usd),
             accept_unguarded=_unguarded(options),
             accept_rework=_rework(options),
             tell=view.tell,
@@ -275,6 +287,11 @@ class Office:
         return policy
 
 
+def _cap(opened_with: float | None, now: float | None) -> float | None:
+    """US dollars; a budget given now may allow more than the lease was opened with."""
+    return opened_with if opened_with is None or now is None else max(opened_with, now)
+
+
 def _limits(lease: Lease) -> GuardLimits | None:
     """A drill's guard is as impatient as it was opened with."""
     drill = lease.data.get("drill")
@@ -286,8 +303,8 @@ def _unguarded(options: RunOptions) -> Callable[[str], bool]:
         if options.unguarded:
             return True
         question = f"The guard is not armed ({detail}): the worst case is not bounded. Go on?"
-        try:
-            return options.terminal.confirm(question, "--unguarded")
+        try:  # the pod bills while we ask, and nothing else would stop it
+            return options.terminal.confirm(question, "--unguarded", ANSWER_SECONDS)
         except PodctlError as error:
             options.terminal.warn(f"{error.what} {error.hint}")
             return False

@@ -102,7 +102,9 @@ class Hands:
         try:
             self.site.stop(action.run, action.reason)
         except PodctlError as error:
+            self._again("stop", error)
             return Outcome("fail", {"why": _explained(error)})
+        self.scene.memory.failures.pop("stop", None)
         return Outcome()
 
     def pull_ready(self, action: actions.PullReady) -> Outcome:

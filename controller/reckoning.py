@@ -90,32 +90,43 @@ class Reckoning:
         A pod that is in the books until `ended_at` is asked about only when it was `meddled` with.
         Raises ProviderError while the bill does not come.
         """
-        since, last, wall = self._life_end(pod), self.open_since(pod), self.scene.clock.wall()
+        since, last = self._life_end(pod), self.open_since(pod)
         if not since or (last is not None and not meddled):
             return None
-        if last is None and wall - since < self.scene.policy.bill_lag:
+        if meddled:
+            hours = self._hours_before(pod, ended_at if last is not None else since, last)
+        elif self.scene.clock.wall() - since < self.scene.policy.bill_lag:
             return None  # parked a moment ago
-        if last is not None:
-            self._want_bill(until=ended_at, asked=wall)
-        present = max(0.0, ended_at - last) / 3600.0 if last is not None else 0.0
-        hours = (self.unbooked_hours(pod, since) or 0.0) - present
-        rate = self._compute(pod)[-1].usd_per_hour
-        missed = Unfollowed(since, since + hours * 3600.0, rate)
+        else:
+            hours = self.unbooked_hours(pod, since) or 0.0
+        rate, seconds = self._compute(pod)[-1].usd_per_hour, hours * 3600.0
+        # Of a pod that is parked the last life that we know was ours: what we missed lies before.
+        begin = since - seconds if meddled and last is None else since
+        missed = Unfollowed(begin, begin + seconds, rate)
         return missed if hours * rate > NEGLIGIBLE_USD else None
+
+    def _hours_before(self, pod: str, until: float, last: float | None) -> float:
+        """Hours that are in no book, of all lives until then, but for that of the open row.
+
+        Raises ProviderError while the bill may still grow before `until`.
+        """
+        self._want_bill(until=until, asked=self.scene.clock.wall())
+        hours = self._unbooked(pod) or 0.0
+        self.scene.memory.bill_silences = 0
+        return hours - (max(0.0, until - last) / 3600.0 if last is not None else 0.0)
 
     def runs_whole(self, pod: Pod) -> bool:
         """Whether a pod that shows as running did so without a break since the books have it so.
 
         Not when it was stopped and started meanwhile. And not when it shows as what it is not:
         its start, as the provider tells it, is that of a life that was paid, or it is only
-        getting up although it had answered, or for longer than that takes.
+        getting up although it had answered.
         """
         if pod.started_at is None:
             return True
         life = self.scene.rental().life
         answered = life is not None and life[0] == pod.id
-        slow = self.scene.clock.wall() - pod.started_at > self.scene.policy.boot
-        if pod.status is PodStatus.STARTING and (answered or slow):
+        if pod.status is PodStatus.STARTING and answered:
             return False
         unpaid = pod.started_at > self._life_end(pod.id) - SAME_LIFE
         return unpaid and not self.interrupted(pod)
@@ -168,9 +179,17 @@ class Reckoning:
         still grow, and is asked again. None when it does not know the pod, which is no gift, or
         was asked in vain for too long. Raises ProviderError until then.
         """
-        memory = self.scene.memory
+        asked = self.scene.clock.wall()
+        hours = self._unbooked(pod)
+        if hours is not None:
+            self._want_bill(until=since + hours * 3600.0, asked=asked)
+            self.scene.memory.bill_silences = 0
+        return hours
+
+    def _unbooked(self, pod: str) -> float | None:
+        """The same, as the bill is now, which may still grow."""
         compute = [one for one in self._compute(pod) if one.usd_per_hour > 0]
-        if not compute or memory.bill_silences >= BILL_TRIES:
+        if not compute or self.scene.memory.bill_silences >= BILL_TRIES:
             return None
         wall = self.scene.clock.wall()
         records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
@@ -180,7 +199,4 @@ class Reckoning:
         booked = sum(
             one.duration_ms(0) * one.usd_per_hour / 3_600_000 for one in compute if not one.open
         )
-        hours = max(0.0, billed - booked) / compute[-1].usd_per_hour
-        self._want_bill(until=since + hours * 3600.0, asked=wall)
-        memory.bill_silences = 0
-        return hours
+        return max(0.0, billed - booked) / compute[-1].usd_per_hour

@@ -146,8 +146,9 @@ class Rental:
 
     def rests(self, *, kept: bool = False) -> bool:
         """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
-        waits = (self.parked or kept) and not self.debts
-        return self.current is None and not self.stop and waits
+        passed = all(run.outcome == "passed" for run in self.runs)
+        kept = kept and passed and self.pod is not None
+        return self.current is None and not self.stop and (self.parked or kept) and not self.debts
 
     @property
     def unpulled(self) -> tuple[str, ...]:

@@ -85,10 +85,10 @@ def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _patiently(seen, policy, start, "start") if again else _bring(seen, policy, run)
     if status.state == "ended":
         return _ended(seen, policy, run)
+    if reason := _must_stop(seen, run):
+        return _patiently(seen, policy, StopJob(run.run, reason), "stop")
     if _unguarded(seen) and seen.unguarded_for > policy.guard:  # it armed, and it died since
         return _await_guard(seen, policy)
-    if reason := _must_stop(seen, run):
-        return StopJob(run.run, reason)
     if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
         return PullReady(run.run)
     return Wait(policy.poll, "for the job")

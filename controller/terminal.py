@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -131,8 +132,8 @@ class Terminal:
                 for line in more:
                     self._talk(f"         {line}")
 
-    def confirm(self, question: str, flag: str) -> bool:
-        """Ask on stderr, read from stdin.
+    def confirm(self, question: str, flag: str, seconds: float | None = None) -> bool:
+        """Ask on stderr, read from stdin. No answer within `seconds` is a no; None waits for one.
 
         Raises: UsageError naming `flag` when stdin is no terminal: nobody is there to answer.
         """
@@ -145,7 +146,8 @@ class Terminal:
         assert self.source is not None
         self._erase()
         self._write_err(self.redact(clean(question)) + " [y/N] ")
-        answer = self.source.readline()
+        answered, _, _ = select.select([self.source], [], [], seconds)
+        answer = self.source.readline() if answered else ""
         if not answer:
             self._write_err("\n")
         return answer.strip().lower() in ("y", "yes")

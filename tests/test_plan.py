@@ -259,6 +259,26 @@ class TestJob:
         assert isinstance(decide(over, POLICY), actions.StopJob)
         assert isinstance(decide(stopping, POLICY), actions.Wait)
 
+    def test_the_cap_asks_nobody_first(self) -> None:
+        """A guard that died is a question; what may not be spent is none."""
+        bare = dataclasses.replace(agent("running"), guard=None)
+        look = seen(rental(running()), pod(), contact=bare, guard_since=10.0)
+        over = dataclasses.replace(look, spent_usd=5.0, cap_usd=5.0)
+
+        assert isinstance(decide(look, POLICY), actions.AskUnguarded)
+        assert isinstance(decide(over, POLICY), actions.StopJob)
+
+    def test_a_stop_that_the_agent_refuses_is_repeated_after_a_pause_and_a_few_times(self) -> None:
+        """Then the command leaves, saying that the pod bills on."""
+        over = seen(rental(running()), pod(), contact=agent("running"), spent_usd=5.0, cap_usd=5.0)
+        pause = dataclasses.replace(over, retry_at=1005.0)
+        failed = {"stop": Failure(POLICY.tries, "it cannot write")}
+        left = decide(dataclasses.replace(over, failures=failed), POLICY)
+
+        assert isinstance(decide(pause, POLICY), actions.Wait)
+        assert isinstance(left, actions.Leave)
+        assert "bills on: it cannot write" in left.what
+
     def test_an_ended_job_is_pulled_whatever_its_exit_code(self) -> None:
         """A failed job's files are worth as much."""
         for rc in (0, 1):
@@ -742,3 +762,14 @@ class TestNothingRepeatsForEver:
 
         assert over.rests()
         assert not dataclasses.replace(over, debts=(Debt("p2"),)).rests()
+
+    def test_only_a_pod_that_passed_is_kept(self) -> None:
+        """After a failure, or without its pod, something is left to do: to park, to sweep."""
+        passed = rental(running(outcome="passed", pulled=True, locked=True))
+        failed = rental(running(outcome="failed", pulled=True))
+        gone = dataclasses.replace(passed, pod=None, ambiguous=True)
+
+        assert passed.rests(kept=True)
+        assert not passed.rests()
+        assert not failed.rests(kept=True)
+        assert not gone.rests(kept=True)

@@ -232,6 +232,16 @@ def test_questions_on_a_terminal(answer: str, expected: bool) -> None:
         assert ours.confirm("Rent it?", "-y") is expected
 
 
+def test_a_question_that_nobody_answers_in_time_is_answered_with_no() -> None:
+    """A pod may bill while it is asked; whoever comes in time is still heard."""
+    with pseudo_terminal() as (control, slave):
+        ours = Terminal(out=io.StringIO(), err=io.StringIO(), source=slave)
+
+        assert not ours.confirm("Go on?", "--unguarded", seconds=0.05)
+        os.write(control, b"y\n")
+        assert ours.confirm("Go on?", "--unguarded", seconds=30.0)
+
+
 def test_tables_align_and_cannot_be_faked() -> None:
     """Numbers stand right, wide characters count twice, newlines in cells are spaces."""
     lines = table(("NAME", "N"), [("\u65e5\u672c", "1"), ("b\nc", "20")])
