@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from controller import actions
 from controller.cost import PODS_PAID, Budget, WorstCase
+from controller.office import _cap
 from controller.plan import decide
 from controller.policy import Policy
 from controller.providers import PodStatus
@@ -71,6 +72,17 @@ def test_a_start_that_might_break_the_sum_is_left_to_a_person() -> None:
     assert isinstance(over, actions.Leave)
     assert over.code == "artifacts-not-safe"
     assert "podctl run stage1c --budget" in over.hint
+
+
+@pytest.mark.parametrize(
+    ("opened_with", "now", "cap"),
+    [(10.0, 20.0, 20.0), (10.0, 5.0, 10.0), (10.0, None, 10.0), (None, 20.0, None)],
+)
+def test_a_budget_given_now_raises_the_cap_of_what_was_begun(
+    opened_with: float | None, now: float | None, cap: float | None
+) -> None:
+    """Else the pod that it allowed again would be stopped at the old cap; it never lowers one."""
+    assert _cap(opened_with, now) == cap
 
 
 def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:
