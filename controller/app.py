@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from controller import order
 from controller.edits import check_provider, edits
-from controller.errors import NotFound, PodctlError
+from controller.errors import Detached, NotFound, PodctlError
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
 from controller.progress_page import refresh
@@ -14,6 +15,7 @@ from controller.project import Project
 from controller.readiness import check_ready, unlocked
 from controller.rental import Step
 from controller.stages import ALL, select
+from controller.terminal import Terminal
 from state.journal import Lease
 
 
@@ -58,13 +60,7 @@ def sync(project: Project, options: RunOptions) -> None:
             options.terminal.say("nothing is unfinished")
         _look_at_kept(office, options)
         office.tell_parked()
-        failed: PodctlError | None = None
-        for lease in leases:
-            try:
-                _carry_on(office, lease, options)
-            except PodctlError as error:
-                failed = failed or error
-                options.terminal.warn(error.what)
+        failed = _each(leases, options.terminal, lambda lease: _carry_on(office, lease, options))
         refresh(project, office.journal, office.ledger)
         if failed:
             raise failed
@@ -98,12 +94,43 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> None:
         ]
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
-        for lease in leases:
-            check_provider(lease, desk.provider.name)
-            wish = {"disposal": _disposal(project, options), "abandon": options.abandon}
+        disposal = _disposal(project, options)
+        for lease in leases:  # before any is waited for: a later command ends what this one cannot
+            wish = {"disposal": disposal, "abandon": options.abandon}
             office.journal.note(lease.id, Step.STOP, wish)
-            office.drive(lease, RunOptions(options.terminal, yes=options.yes), ending=True)
-            office.check_ended(lease, str(wish["disposal"]))
+        end = partial(_end, office, options=options, disposal=disposal)
+        failed = _each(leases, options.terminal, end, leave=(Detached,))
+        refresh(project, office.journal, office.ledger)
+        if failed:
+            raise failed
+
+
+def _end(office: Office, lease: Lease, options: StopOptions, disposal: str) -> None:
+    check_provider(lease, office.desk.provider.name)
+    office.drive(lease, RunOptions(options.terminal, yes=options.yes), ending=True)
+    office.check_ended(lease, disposal)
+
+
+def _each(
+    leases: Sequence[Lease],
+    terminal: Terminal,
+    work: Callable[[Lease], None],
+    leave: tuple[type[PodctlError], ...] = (),
+) -> PodctlError | None:
+    """Do it to every lease, whatever becomes of another; returns the first error.
+
+    One of `leave` is raised at once: the user goes.
+    """
+    failed: PodctlError | None = None
+    for lease in leases:
+        try:
+            work(lease)
+        except leave:
+            raise
+        except PodctlError as error:
+            failed = failed or error
+            terminal.warn(error.what)
+    return failed
 
 
 def _disposal(project: Project, options: StopOptions) -> str:

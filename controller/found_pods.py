@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from controller import actions
 from controller.cloud import base_url
@@ -26,6 +26,7 @@ from controller.strays import Stray, Whose, claim, found_lease, sweep
 from jobs.stage import Stage
 from remote import contract
 from remote.contract import FileEntry
+from state.journal import Run
 
 
 def carry_on(work: Recovery) -> None:
@@ -48,10 +49,19 @@ def _pod(work: Recovery, pod: Pod, stray: Stray) -> None:
     rows = {run: work.journal.run(run) for run in orders}
     orders = {run: one for run, one in orders.items() if (row := rows[run]) is None or row.open}
     if not orders:
-        work.found.empty.append(pod.id)
+        _nothing_to_do(work, pod, [row for row in rows.values() if row])
         return
     lease = next((row.lease for run in orders if (row := rows[run]) is not None), None)
     _take(work, pod, lease, orders)
+
+
+def _nothing_to_do(work: Recovery, pod: Pod, over: Iterable[Run]) -> None:
+    """What was written off together with a pod that is there again may be only on it."""
+    lost = [run.id for run in over if run.outcome == "pod-lost"]
+    if lost:
+        work.found.returned[pod.id] = lost
+    else:
+        work.found.empty.append(pod.id)
 
 
 def _has_our_key(work: Recovery, pod: Pod) -> bool:

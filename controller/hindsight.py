@@ -24,22 +24,50 @@ class Served:
     lease: str = NOBODY
 
 
-def post(ledger: Ledger, pod: Pod, stray: Stray, now: float) -> None:
-    """Write down what a pod cost that no run followed, before it is ended."""
-    begin = pod.created_at or pod.started_at or now
-    rates = {
+def post(ledger: Ledger, pod: Pod, stray: Stray, bill: Iterable[BillingRecord], now: float) -> None:
+    """Write down until `now` what a pod cost that no run followed. Again: from where that ended.
+
+    What it cost before its present rates held, all of it once it is stopped, only the bill knows.
+    """
+    if ledger.close_all(pod.id, now, "gc"):
+        return
+    served = Served(stray.stage or "gc", None, stray.lease or "gc")
+    booked = ledger.intervals(pod_id=pod.id)
+    created = pod.created_at or pod.started_at or now
+    begin = min(now, max((one.ended_at or 0.0 for one in booked), default=created))
+    since = min(now, max(begin, billing_since(pod, now)))
+    before = _before(pod, booked, bill, now - since)
+    present = [
+        _interval(pod.id, served, kind, nano_per_hour(rate), (since, now), "gc")
+        for kind, rate in _rates(pod).items()
+        if rate > 0 and since < now
+    ]
+    ledger.record([*_spread(pod.id, served, before, (begin, since)), *present])
+
+
+def interrupted(pod: Pod, now: float) -> bool:
+    """Whether the present rates do not hold from the creation on: the bill is needed."""
+    return billing_since(pod, now) > (pod.created_at or now)
+
+
+def _before(
+    pod: Pod, booked: Iterable[Interval], bill: Iterable[BillingRecord], seconds: float
+) -> dict[str, float]:
+    """What is billed beyond what is booked and the last `seconds` at the present rates."""
+    usd = _sums(one for one in bill if one.pod_id == pod.id)
+    for one in booked:
+        if one.kind != "network-volume":  # on the account's bill, not the pod's
+            kind = "compute" if one.kind == "compute" else "disk"
+            usd[kind] -= one.amount(0) / SCALE
+    return {kind: usd[kind] - rate * seconds / 3600 for kind, rate in _rates(pod).items()}
+
+
+def _rates(pod: Pod) -> dict[str, float]:
+    """USD per hour of a running pod."""
+    return {
         "compute": pod.usd_per_hour,
         "disk": running_disk_rate(pod.disk_gb, pod.volume_gb),
     }
-    if ledger.intervals(pod_id=pod.id):
-        ledger.close_all(pod.id, now, "gc")
-        return
-    served = Served(stray.stage or "gc", None, stray.lease or "gc")
-    ledger.record(
-        _interval(pod.id, served, kind, nano_per_hour(rate), (begin, max(begin, now)), "gc")
-        for kind, rate in rates.items()
-        if rate > 0
-    )
 
 
 def billing_since(pod: Pod, now: float) -> float:
@@ -60,14 +88,7 @@ def post_before(
     begin = pod.created_at or since
     if since <= begin or ledger.intervals(pod_id=pod.id):
         return
-    hours = (now - since) / 3600
-    rates = {
-        "compute": pod.usd_per_hour,
-        "disk": running_disk_rate(pod.disk_gb, pod.volume_gb),
-    }
-    billed = _sums(one for one in bill if one.pod_id == pod.id)
-    before = {kind: usd - hours * rates[kind] for kind, usd in billed.items()}
-    ledger.record(_spread(pod.id, served, before, (begin, since)))
+    ledger.record(_spread(pod.id, served, _before(pod, (), bill, now - since), (begin, since)))
 
 
 def post_gone(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from controller import actions, safekeeping
 from controller.certificate import Certificate
-from controller.hindsight import Served, close_gone, post_gone
-from controller.hostkeys import pinned_pods
+from controller.hindsight import close_gone, post_gone
 from controller.loop import Outcome
-from controller.providers import ProviderError
 from controller.recovery import Recovery
 from controller.remains import stage_of
 from controller.run_folder import RunFolder
 from controller.strays import sweep
+from controller.unlisted import served
 from state.locks import Locks
 
 NOWHERE: dict[str, object] = {"stage": {}, "shape": {}}  # the pin of a run that left none
@@ -54,7 +53,14 @@ def _is_over(work: Recovery, run: str, unread: set[str]) -> bool:
     if run in work.remains.certified:
         return True
     order = work.remains.orders.get(run)
-    return order.pod not in work.remains.living if order else stage_of(run) not in unread
+    if order is None:
+        return stage_of(run) not in unread
+    if order.pod in work.remains.gone:
+        return True
+    if order.pod not in work.remains.living:
+        text = f"the provider lists no pod {order.pod} and does not answer for it by its id"
+        work.found.remarks.append(f"{run} is left out: {text}: podctl import, once it does")
+    return False
 
 
 def _outcome(work: Recovery, run: str) -> str:
@@ -68,23 +74,10 @@ def book(work: Recovery) -> None:
     """What pods cost that are gone, where something here says that they were ours."""
     now = work.clock.wall()
     for pod in {one.pod_id for one in work.ledger.intervals(open_only=True)}:
-        if pod not in work.remains.living and _is_gone(work, pod):
+        if pod in work.remains.gone:
             close_gone(work.ledger, pod, work.remains.bill, now)
-    known = {pod: Served("import") for pod in pinned_pods(work.project.known_hosts)}
-    for one in work.remains.locks.values():
-        known |= dict.fromkeys(one.cost.pods, Served(one.stage, one.run))
-    for run, order in work.remains.orders.items():
-        known[order.pod] = Served(stage_of(run), run, order.lease or "import")
-    known = {pod: one for pod, one in known.items() if pod not in work.remains.living}
+    known = {pod: one for pod, one in served(work).items() if pod in work.remains.gone}
     work.found.billed += post_gone(work.ledger, known, work.remains.bill)
-
-
-def _is_gone(work: Recovery, pod: str) -> bool:
-    """A listing may lag: it is asked for by its id too."""
-    try:
-        return work.provider.get(pod) is None
-    except ProviderError:
-        return False
 
 
 def lock(work: Recovery) -> None:

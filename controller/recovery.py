@@ -28,6 +28,7 @@ class Recovered:
     locks: list[str] = field(default_factory=list)  # stages
     billed: list[str] = field(default_factory=list)  # pods that are gone, booked by the bill
     empty: list[str] = field(default_factory=list)  # pods of ours without an unfinished run
+    returned: dict[str, list[str]] = field(default_factory=dict)  # pod → runs that ended as lost
     unread: dict[str, str] = field(default_factory=dict)  # pods of ours that cannot be read → why
     others: list[str] = field(default_factory=list)  # podctl's pods with another mark and key
     remarks: list[str] = field(default_factory=list)
@@ -54,8 +55,9 @@ class Recovery:
 
 def recover(work: Recovery) -> Recovered:
     """Add everything; the order matters: what passed is not carried on."""
-    from controller import found_pods, past_runs
+    from controller import found_pods, past_runs, unlisted
 
+    unlisted.ask(work)
     past_runs.finish_certified(work)
     found_pods.carry_on(work)
     past_runs.restore(work)

@@ -26,10 +26,11 @@ class Remains:
     archived: tuple[Archived, ...]  # locks that were ended
     folders: tuple[str, ...]  # runs that left a folder here
     orders: Mapping[str, Order]  # what these were begun as, where their folder says it
+    gone: frozenset[str] = frozenset()  # neither listed nor there by their id
 
     @property
     def living(self) -> set[str]:
-        """Every pod that the account has, ours or not."""
+        """Every pod that is known to be there, ours or not."""
         return {pod.id for pod in self.pods if pod.status is not PodStatus.TERMINATED}
 
     @property

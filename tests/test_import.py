@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from controller.doctor import public_key
+from controller.run_folder import Order, RunFolder
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import backups, kept_name
 from tests.emulated_cloud import until
@@ -40,6 +42,32 @@ def detached(laptop: Laptop, shell: Shell) -> str:
     shell("run", "hello", "-y", "--detach", expect=130)
     (pod,) = laptop.living_pods()
     return str(pod["id"])
+
+
+def own_pod(laptop: Laptop, shell: Shell, **fields: str) -> str:
+    """A pod with the marks and the key of this project."""
+    ours = {
+        ENV_NONCE: NONCE,
+        ENV_OWNER: kept_name(shell.project.state_dir),
+        "PUBLIC_KEY": public_key(shell.project),
+    }
+    return str(laptop.cloud.create(name=f"podctl-hello-{NONCE}", env=ours, **fields)["id"])
+
+
+def left_run(laptop: Laptop, shell: Shell) -> str:
+    """A run whose folder says which pod it is on, and no database; returns the pod."""
+    shell("cost")
+    pod = own_pod(laptop, shell)
+    spec: dict[str, object] = {"stage": {}, "shape": {}}
+    order = Order("l0001", pod, "", time.time(), spec)
+    RunFolder(shell.project.run_dir("hello-0001")).keep_order(order)
+    lose(shell, "state.db")
+    return pod
+
+
+def unlisted(pod: str) -> dict[str, object]:
+    """The listing lags: it leaves `pod` out."""
+    return {"name": "list_hides", "match": {"pod": pod}}
 
 
 def assert_came_home(laptop: Laptop, shell: Shell, run: str = "hello-0001") -> None:
@@ -179,13 +207,8 @@ def test_row_36_with_all_of_the_state_gone_it_says_what_cannot_be_done(
 def test_row_36_a_pod_that_cannot_be_read_is_left_for_later(laptop: Laptop, shell: Shell) -> None:
     """It is named with exit code 8, and nothing is made of it; one without any run is for gc."""
     shell("cost")
-    ours = {
-        ENV_NONCE: NONCE,
-        ENV_OWNER: kept_name(shell.project.state_dir),
-        "PUBLIC_KEY": public_key(shell.project),
-    }
     start = "bash -c 'exec \"${PODCTL_EMULATED_ROOT-}/start.sh\"'"
-    pod = laptop.cloud.create(name=f"podctl-hello-{NONCE}", env=ours, args=start)["id"]
+    pod = own_pod(laptop, shell, args=start)
     laptop.cloud.until_running(pod, 60)
     laptop.cloud.api("POST", f"/v2/pods/{pod}/action", {"action": "stop"})
     until(lambda: laptop.cloud.pod(pod)["status"] == "EXITED", 60)  # type: ignore[index]
@@ -196,6 +219,59 @@ def test_row_36_a_pod_that_cannot_be_read_is_left_for_later(laptop: Laptop, shel
     laptop.cloud.until_running(pod, 60)
     assert shell.json("import")["empty"] == [pod]
     assert laptop.journal().runs() == ()
+
+
+def test_a_pod_that_a_listing_leaves_out_is_found_by_its_id(laptop: Laptop, shell: Shell) -> None:
+    """Its run is carried on by the same import, not ended as lost; the job comes home."""
+    pod = detached(laptop, shell)
+    lose(shell, "state.db")
+    laptop.cloud.faults(unlisted(pod))
+
+    found = shell.json("import")
+    laptop.cloud.faults()
+    shell("sync")
+
+    assert (found["pods"], found["runs"]) == ({pod: ["hello-0001"]}, {})
+    assert_came_home(laptop, shell)
+
+
+def test_a_run_whose_pod_is_neither_listed_nor_answered_for_is_left_out(
+    laptop: Laptop, shell: Shell
+) -> None:
+    """Nothing is known of the pod: the run is told and not ended, and nothing is booked as of a
+    pod that is gone; the import after the answer finds both."""
+    pod = left_run(laptop, shell)
+    silence = {"status": 403, "body": {}, "type": "application/problem+json"}
+    by_id = {"method": "^GET$", "path": f"^/v2/pods/{pod}$"}
+    laptop.cloud.faults(unlisted(pod), {"name": "respond", "match": by_id, "value": silence})
+
+    found = shell.json("import")
+
+    assert (found["runs"], found["billed"], found["empty"]) == ({}, [], [])
+    (remark,) = found["remarks"]
+    assert remark.startswith("hello-0001 is left out")
+    assert "podctl import" in remark
+    assert laptop.journal().runs() == ()
+    laptop.cloud.faults()
+    assert shell.json("import")["pods"] == {pod: ["hello-0001"]}
+
+
+def test_a_pod_that_comes_back_is_not_to_be_ended_for_the_run_that_was_lost_with_it(
+    laptop: Laptop, shell: Shell
+) -> None:
+    """404 by its id too, so that the run ended as lost; once it is there again, what the run
+    wrote may be only on it: the advice is to keep it."""
+    pod = left_run(laptop, shell)
+    laptop.cloud.faults(unlisted(pod), {"name": "get_hides", "match": {"pod": pod}})
+    assert shell.json("import")["runs"] == {"hello-0001": "pod-lost"}
+    laptop.cloud.faults()
+
+    found = shell.json("import")
+    shell("import")
+
+    assert (found["returned"], found["empty"]) == ({pod: ["hello-0001"]}, [])
+    assert f"podctl gc {pod} --adopt" in shell.err
+    assert "--terminate" not in shell.err
 
 
 READERS = ("status --cached", "cost", "plan hello", "logs", "gc", "unlock hello")

@@ -152,8 +152,8 @@ def _terminate(
     chosen: tuple[Stray, ...],
     yes: bool,
 ) -> None:
-    from controller.hindsight import post
     from controller.progress_page import refresh_if_possible
+    from controller.stray_end import end_all
     from state.ledger import Ledger
     from state.owner import acquire
 
@@ -166,14 +166,10 @@ def _terminate(
         raise Refused("nothing was terminated", hint="podctl gc")
     with acquire(project.state_dir, "gc") as owner:
         ledger = Ledger(owner.connection, owner.epoch)
-        for one in chosen:
-            pod = provider.get(one.pod)
-            if pod is not None:
-                post(ledger, pod, one, time.time())
-            known = provider.terminate(one.pod)
-            told = "terminated" if known else "the provider knows no pod"
-            terminal.say(f"{told} {one.pod} ({one.whose})")
-        refresh_if_possible(project, owner, terminal.warn)
+        try:
+            end_all(provider, ledger, chosen, terminal.say, terminal.warn)
+        finally:
+            refresh_if_possible(project, owner, terminal.warn)
     left = {pod.id for pod in provider.list()} & {one.pod for one in chosen}
     if left:
         terminal.warn(f"still listed: {', '.join(sorted(left))}; repeat podctl gc in a minute")

@@ -103,6 +103,11 @@ def _tell(terminal: Terminal, found: Recovered) -> None:
         terminal.say(f"booked by the provider's bill: {', '.join(found.billed)}")
     for pod in found.empty:
         terminal.warn(f"{pod} is ours and has no unfinished run: podctl gc {pod} --terminate")
+    for pod, runs in found.returned.items():
+        terminal.warn(
+            f"{pod} is there although {', '.join(runs)} ended as lost with it: what they wrote may "
+            f"be only there: podctl gc {pod} --adopt keeps it for a new run"
+        )
     for pod in found.others:
         terminal.warn(
             f"{pod} was rented with another SSH key, which alone opens it: "

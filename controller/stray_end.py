@@ -1,0 +1,74 @@
+"""The end of a pod that no run owns: the order first, which is urgent, then what it cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from controller.hindsight import interrupted, post
+from controller.providers import BillingRecord, Pod, Provider, ProviderError
+from controller.strays import Stray
+from state.ledger import Ledger
+
+HOUR = 3600.0
+Tell = Callable[[str], None]
+
+
+def end_all(
+    provider: Provider, ledger: Ledger, strays: Iterable[Stray], say: Tell, warn: Tell
+) -> None:
+    """Every one is ordered to end, whatever becomes of another. Raises the first ProviderError."""
+    failed: dict[str, ProviderError] = {}
+    for one in strays:
+        try:
+            _end(provider, ledger, one, say, warn)
+        except ProviderError as error:
+            failed[one.pod] = error
+            warn(f"{one.pod} may bill on, ${one.usd_per_hour:.4f} an hour: {error.what}")
+    if failed:
+        raise _bills_on(failed)
+
+
+def _end(provider: Provider, ledger: Ledger, stray: Stray, say: Tell, warn: Tell) -> None:
+    """Booked also when the order failed: it may have been taken. If not, the next one goes on."""
+    pod = provider.get(stray.pod)
+    try:
+        known = provider.terminate(stray.pod)
+    finally:
+        if pod is not None:
+            _book(provider, ledger, pod, stray, warn)
+    told = "terminated" if known else "the provider knows no pod"
+    say(f"{told} {stray.pod} ({stray.whose})")
+
+
+def _book(provider: Provider, ledger: Ledger, pod: Pod, stray: Stray, warn: Tell) -> None:
+    now = time.time()
+    bill = _bill(provider, pod, now, warn) if interrupted(pod, now) else ()
+    post(ledger, pod, stray, bill, now)
+
+
+def _bill(provider: Provider, pod: Pod, now: float, warn: Tell) -> tuple[BillingRecord, ...]:
+    """What the provider has billed for `pod`; it is told when that is not all of it yet."""
+    try:
+        records = provider.billing((pod.created_at or now) - HOUR, now + HOUR)
+    except ProviderError as error:
+        warn(f"{error.what}: what {pod.id} cost is not booked: podctl cost --reconcile compares")
+        return ()
+    found = tuple(one for one in records if one.pod_id == pod.id)
+    if max((one.end for one in found), default=0.0) < now:
+        text = f"{pod.id} is booked as far as it is on the bill, which may lag"
+        warn(f"{text}: podctl cost --reconcile compares, in an hour or two")
+    return found
+
+
+def _bills_on(failed: dict[str, ProviderError]) -> ProviderError:
+    first = next(iter(failed.values()))
+    names = " ".join(failed)
+    return ProviderError(
+        f"not ended, as far as is known: {names}",
+        kind=first.kind,
+        status=first.status,
+        where=first.where,
+        cause=f"{first.what}: {first.cause}".removesuffix(": "),
+        hint=f"podctl gc {names} --terminate, until they are listed no more",
+    )

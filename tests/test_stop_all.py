@@ -1,0 +1,47 @@
+"""`podctl stop` without a name: every lease is ended, whatever becomes of another."""
+
+from __future__ import annotations
+
+from controller.office import Desk, Office
+from controller.rental import Step
+from controller.scene import pinned
+from controller.terminal import Terminal
+from state.journal import Journal
+from state.owner import acquire
+from tests.laptop import Laptop
+from tests.shell import Shell
+
+
+def rented_elsewhere(shell: Shell) -> str:
+    """A lease of another provider that is still open; returns it."""
+    project = shell.project
+    project.prepare()
+    desk = Desk.of(project, Terminal())
+    with acquire(project.state_dir, "test") as owner:
+        journal: Journal = Office.of(desk, owner).journal
+        spec = pinned(project.stage("hello"), desk.shape)
+        return journal.open_lease({"provider": "runpod"}, [("old", spec)])
+
+
+def test_a_lease_that_cannot_be_ended_leaves_no_other_to_bill_on(
+    laptop: Laptop, shell: Shell
+) -> None:
+    """The first was rented from another provider: that is said, with its exit code; the pod of the
+    second is gone, and the wish is in the journal of both."""
+    first = rented_elsewhere(shell)
+    shell("run", "hello", "-y", "--detach", expect=130)
+    assert len(laptop.living_pods()) == 1
+
+    shell("stop", "--terminate", "-y", expect=2)
+
+    assert f"lease {first} was rented from runpod" in shell.err
+    assert laptop.living_pods() == []
+    journal = laptop.journal()
+    assert [lease.id for lease in journal.open_leases()] == [first]
+    wishes = [
+        op.data["disposal"]
+        for lease in journal.leases()
+        for op in journal.ops(lease.id)
+        if op.step == Step.STOP
+    ]
+    assert wishes == ["terminate", "terminate"]
