@@ -36,6 +36,10 @@ class Fieldwork:
             return Contact(False, error=f"{error.what}: {error.cause}", refused=refused(error))
         except PodctlError as error:
             return Contact(True, error=f"{error.what}: {error.cause}")
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            # A number or a depth that no check before knew: the pod's words end no command.
+            why = f"{type(error).__name__}: {error}"
+            return Contact(True, error=f"what the pod said makes no sense: {why}")
 
     def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
         session = self.shop.link.reach(pod, endpoint)

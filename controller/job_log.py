@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from controller.agent_client import AgentClient
+from controller.agent_client import LOG_CHUNK, AgentClient
+from controller.errors import ConnectionLost
 from controller.secret import Secret
 from state.scrub import PROCESS
 
 MAX_LOG = 1024**3  # bytes of one job's log kept here
+MOST_LOOKS = 2 * MAX_LOG // LOG_CHUNK  # for all of it; each look repeats some bytes
 OVERLAP = 4096  # bytes fetched again, so that no secret hides across two chunks
 SEEN_WHOLE = OVERLAP // 2  # of these, what is not written again: a secret may begin before it
 
@@ -24,20 +26,38 @@ def follow_log(
         append_log(agent, run, path, size, secrets)
 
 
-def append_log(
+def append_rest(
     agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
 ) -> None:
+    """`append_log` until nothing more comes, however much the pod says that there is."""
+    for _ in range(MOST_LOOKS):
+        if not append_log(agent, run, path, size, secrets):
+            return
+
+
+def append_log(
+    agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
+) -> bool:
     """Append what is new, at most one chunk; a head that the pod let go of stays a hole.
 
-    Secrets are masked by as many asterisks, so that offsets stay the pod's. Raises OSError when
-    the disk here takes nothing, and ConnectionLost.
+    Secrets are masked by as many asterisks, so that offsets stay the pod's. Returns whether the
+    copy grew. Raises OSError when the disk here takes nothing, and ConnectionLost.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     have = path.stat().st_size if path.exists() else 0
     if size <= have or have >= MAX_LOG:
-        return
+        return False
     start, data = agent.log(run, max(0, have - OVERLAP))
+    if start > size:
+        raise ConnectionLost(
+            "the agent's log answer makes no sense",
+            where=run,
+            cause=f"it begins at byte {start} of {size}",
+        )
+    if start >= MAX_LOG:
+        return False
     keep(path, start, masked(data, secrets), have)
+    return start + len(data) > have
 
 
 def keep(path: Path, start: int, data: bytes, have: int) -> None:
