@@ -14,8 +14,7 @@ from state.scrub import PROCESS
 
 MAX_LOG = 1024**3  # bytes of one job's log kept here
 MOST_LOOKS = 2 * MAX_LOG // LOG_CHUNK  # for all of it; each look repeats some bytes
-OVERLAP = 4096  # bytes fetched again, so that no secret hides across two chunks
-SEEN_WHOLE = OVERLAP // 2  # of these, what is not written again: a secret may begin before it
+AGAIN = 2048  # bytes before the copy's end that are written again, at least
 
 
 def follow_log(
@@ -47,7 +46,8 @@ def append_log(
     have = path.stat().st_size if path.exists() else 0
     if size <= have or have >= MAX_LOG:
         return False
-    start, data = agent.log(run, max(0, have - OVERLAP))
+    again = written_again()
+    start, data = agent.log(run, max(0, have - 2 * again))
     if start > size:
         raise ConnectionLost(
             "the agent's log answer makes no sense",
@@ -56,16 +56,22 @@ def append_log(
         )
     if start >= MAX_LOG:
         return False
-    keep(path, start, masked(data, secrets), have)
+    keep(path, start, masked(data, secrets), have - again)
     return start + len(data) > have
 
 
-def keep(path: Path, start: int, data: bytes, have: int) -> None:
-    """Write `data` at `start`, but for the part that an earlier look saw with more before it.
+def written_again() -> int:
+    """Bytes before the copy's end in which a secret may begin that the end cut in two.
 
-    There a secret may have been cut in two now, and was masked whole then.
+    Twice as many are fetched: one that begins before those, and is cut in two by that, ends
+    before what is written again, and was masked whole by an earlier look.
     """
-    known = max(0, have - SEEN_WHOLE - start)
+    return max(AGAIN, PROCESS.longest)
+
+
+def keep(path: Path, start: int, data: bytes, settled: int) -> None:
+    """Write `data` at `start`, but for what is there before the offset `settled`."""
+    known = max(0, settled - start)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.seek(start + known)
