@@ -66,7 +66,9 @@ class Fieldwork:
     def start(self, run: str, *, again: bool) -> int:
         stage = self.shop.stages[run]
         emulated = order.is_emulated(self.shop.shape.api_base)
-        spec = order.job_spec(stage, run, self._code(run), emulated=emulated)
+        grace = order.grace_done(self.shop.stage_list, self.shop.shape)
+        code = self._code(run)
+        spec = order.job_spec(stage, run, code, emulated=emulated, grace_done=grace)
         agent = self._agent(run)
         if stage.secrets:
             agent.secrets(run, secrets_of(stage))
