@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VERB_SECONDS = 60.0
 START_SECONDS = 120.0
 LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
+OFFSETS = 2**63  # what a file's offsets stay below
 # Before our code is on the pod: its clock, on which the guard counts, and what the guard wrote.
 _GUARD_LOOK = "import sys,time;print(time.monotonic(),open(sys.argv[1]).read(1<<20))"
 
@@ -67,9 +68,15 @@ class AgentClient:
         head, _, body = raw.partition(b"\n")
         try:
             start = json.loads(head)["offset"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConnectionLost("the agent's log answer cannot be read") from error
-        return (start if type(start) is int and start >= 0 else offset), body
+        if type(start) is not int or not offset <= start < OFFSETS:
+            raise ConnectionLost(
+                "the agent's log answer makes no sense",
+                where=run,
+                cause="it begins before what was asked for, or where no file reaches",
+            )
+        return start, body
 
     def document(self, run: str, name: str) -> bytes:
         """One of the run's documents, as bytes; empty when it is not there."""
@@ -124,9 +131,9 @@ def guard_report(session: Session, layout: Layout) -> GuardReport | None:
     now, _, raw = session.run(argv, cap=contract.cap(GuardReport) + 64).stdout.partition(b" ")
     try:
         said = contract.load(GuardReport, raw)
-        spoken = json.loads(raw).get("monotonic")
-        return said.heard(float(now) - float(spoken))
-    except (ContractError, TypeError, ValueError):
+        spoken = contract.number(json.loads(raw).get("monotonic"))
+        return None if spoken is None else said.heard(float(now) - spoken)
+    except (ContractError, ValueError):
         return None
 
 

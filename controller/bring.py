@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from controller.agent_client import LOG_CHUNK, AgentClient
+from controller.agent_client import AgentClient
 from controller.declared import check_declared
 from controller.errors import ArtifactsNotSafe
-from controller.job_log import append_log
+from controller.job_log import append_rest
 from controller.local_disk import writing
 from controller.observed import Contact
 from controller.pull import PullReport, pull
@@ -47,7 +47,7 @@ def bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dic
 def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     status = contact.status
     assert status is not None
-    _rest_of_log(shop, agent, run, status.log_size)
+    append_rest(agent, run, shop.project.job_log(run), status.log_size, shop.secrets(run))
     folder = RunFolder(shop.project.run_dir(run))
     folder.keep("status.json", _without_secrets(status))
     if samples := agent.document(run, SAMPLES):
@@ -112,9 +112,3 @@ def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
     session = shop.link.session
     code = next(one.code for one in shop.rental().runs if one.run == run)
     return pull(session, session.layout(shop.shape.mount), run, manifest, folder.files, code=code)
-
-
-def _rest_of_log(shop: Workshop, agent: AgentClient, run: str, size: int) -> None:
-    path = shop.project.job_log(run)
-    for _ in range(size // LOG_CHUNK + 1):
-        append_log(agent, run, path, size, shop.secrets(run))

@@ -36,6 +36,10 @@ class Fieldwork:
             return Contact(False, error=f"{error.what}: {error.cause}", refused=refused(error))
         except PodctlError as error:
             return Contact(True, error=f"{error.what}: {error.cause}")
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            # A number or a depth that no check before knew: the pod's words end no command.
+            why = f"{type(error).__name__}: {error}"
+            return Contact(True, error=f"what the pod said makes no sense: {why}")
 
     def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
         session = self.shop.link.reach(pod, endpoint)
@@ -62,7 +66,9 @@ class Fieldwork:
     def start(self, run: str, *, again: bool) -> int:
         stage = self.shop.stages[run]
         emulated = order.is_emulated(self.shop.shape.api_base)
-        spec = order.job_spec(stage, run, self._code(run), emulated=emulated)
+        grace = order.grace_done(self.shop.stage_list, self.shop.shape)
+        code = self._code(run)
+        spec = order.job_spec(stage, run, code, emulated=emulated, grace_done=grace)
         agent = self._agent(run)
         if stage.secrets:
             agent.secrets(run, secrets_of(stage))

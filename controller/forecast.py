@@ -26,6 +26,10 @@ UNCOUNTED = (
     "without a volume the guard counts anew when the host restarts a container that crashed: "
     "this worst case is of a pod that does not"
 )
+UNKEPT = (
+    "a pod without a volume: its stop wipes its disk, so what was not fetched lasts "
+    f"{order.GRACE_BARE / 3600:g} h after the job's end"
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Quote:
     expected_usd: float  # with the cheapest available offer
     worst: WorstCase  # of one pod, the dearest that may be tried
     most_usd: float  # of the whole lease, with what podctl does when a pod fails
-    counted: bool = True  # the guard's hard cap holds over restarts of the container
+    counted: bool = True  # a volume keeps the guard's count over restarts, and what a job wrote
 
     @property
     def best(self) -> Offer:
@@ -51,8 +55,8 @@ class Quote:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """Where the worst case is not the guard's word for whatever happens."""
-        return () if self.counted else (UNCOUNTED,)
+        """What a pod without a volume promises less: its worst case, and its results."""
+        return () if self.counted else (UNCOUNTED, UNKEPT)
 
     def lines(self, stages: Sequence[Stage]) -> tuple[str, ...]:
         """In words, for the question before renting."""
@@ -92,7 +96,7 @@ def quote(
     disk = shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
     volume = order.volume_gb(stages, shape)
     hours = sum(stage.hours for stage in stages)
-    limits = order.guard_limits(stages, policy.boot + BOOT_SLACK)
+    limits = order.guard_limits(stages, shape, policy.boot + BOOT_SLACK)
     worst = worst_case(
         boot_seconds=policy.boot,
         hard_cap_seconds=limits.hard_cap,
@@ -106,7 +110,7 @@ def quote(
         expected_usd=expected_usd(hours, tried[0].usd_per_hour, disk, volume),
         worst=worst,
         most_usd=budget.most(worst, spent_usd),
-        counted=bool(volume or shape.network_volume_id),
+        counted=order.outlives_stop(stages, shape),
     )
 
 

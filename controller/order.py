@@ -21,6 +21,10 @@ TRAINING = (
 LOCK = ".podctl/requirements.lock"  # inside the work folder
 PARAMETERS = ".podctl/parameters.json"
 HARD_CAP_SLACK = 7200.0  # seconds beside the jobs' budgets: boots, uploads, pulls
+GRACE = (
+    1800.0  # seconds for somebody to fetch after a job's end: then a stop, which a volume outlives
+)
+GRACE_BARE = 6 * 3600.0  # where none does: the stop wipes the only copy
 MAX_NAME = 60  # characters that a pod's name is known to bear
 
 
@@ -68,10 +72,21 @@ def groups(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], ...]:
     return tuple(tuple(group) for group in found)
 
 
-def guard_limits(stages: Sequence[Stage], boot_grace: float) -> GuardLimits:
-    """The dead-man switch: its hard cap is every job's budget and some slack."""
+def guard_limits(stages: Sequence[Stage], shape: Shape, boot_grace: float) -> GuardLimits:
+    """The dead-man switch: its hard cap is every job's budget, some slack, and a longer grace."""
     budget = sum(stage.max_hours * 3600.0 for stage in stages)
-    return GuardLimits(boot_grace=boot_grace, idle=1200.0, hard_cap=budget + HARD_CAP_SLACK)
+    slack = HARD_CAP_SLACK + grace_done(stages, shape) - GRACE
+    return GuardLimits(boot_grace=boot_grace, idle=1200.0, hard_cap=budget + slack)
+
+
+def grace_done(stages: Sequence[Stage], shape: Shape) -> float:
+    """Seconds for which the guard lets a pod be whose job has ended and that nobody visits."""
+    return GRACE if outlives_stop(stages, shape) else GRACE_BARE
+
+
+def outlives_stop(stages: Sequence[Stage], shape: Shape) -> bool:
+    """Whether what a job wrote is on a volume; a stop wipes the container's disk."""
+    return bool(volume_gb(stages, shape) or shape.network_volume_id)
 
 
 def volume_gb(stages: Sequence[Stage], shape: Shape) -> int:
@@ -118,7 +133,7 @@ def pod_spec(
 
 
 def job_spec(
-    stage: Stage, run: str, code: str, *, emulated: bool = False, grace_done: float = 1800.0
+    stage: Stage, run: str, code: str, *, emulated: bool = False, grace_done: float = GRACE
 ) -> JobSpec:
     """One run of `stage`, as the agent on the pod is told. Emulated pods have no GPU to check."""
     training = stage.environment.kind == "training"

@@ -51,7 +51,7 @@ class PodOrders:
     def _pod_spec(self, offer: Offer) -> Any:
         scene, nonce = self.scene, self.scene.rental().nonce
         assert nonce is not None
-        usual = order.guard_limits(scene.stage_list, scene.policy.boot + 900.0)
+        usual = order.guard_limits(scene.stage_list, scene.shape, scene.policy.boot + 900.0)
         return order.pod_spec(
             scene.stage_list,
             offer,

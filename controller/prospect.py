@@ -116,7 +116,7 @@ def _prospect(
         hours=sum(stage.hours for stage in group),
         max_hours=sum(stage.max_hours for stage in group),
         gpu_memory_gb=need.min_gpu_memory_gb,
-        guard_hours=order.guard_limits(group, policy.boot).hard_cap / 3600.0,
+        guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,
         rejected=rejections(provider.catalog(), need),
         refusal=why,

@@ -12,6 +12,7 @@ import math
 import random
 import shlex
 import struct
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ FAILURES = (
     *(OSError, EOFError, paramiko.SSHException, InvalidTag, InvalidSignature),
     *(ValueError, LookupError, ArithmeticError, struct.error),
 )
+EXEC_SECONDS = 60.0  # at most, for sshd to open a channel, and again to start a command on it
 NO_REKEY = 2**40  # bytes: a re-key in a long one-way transfer can stall it
 
 # Its thread logs a traceback for every lost connection; here that is an ordinary event, and it
@@ -199,13 +201,14 @@ class Session:
     ) -> Stream:
         """Start `argv` and talk with it; closing the stream abandons the command.
 
-        CommandTimeout after `deadline_seconds` in all or `idle_seconds` of waiting for one byte.
+        CommandTimeout after `deadline_seconds` in all, `idle_seconds` of waiting for one byte, or
+        `EXEC_SECONDS` without sshd's word that it runs.
         """
         line = command_line(argv, None if cwd is None else str(cwd), env)
         deadline = self.clock() + deadline_seconds
         try:
-            channel = self._transport.open_session(timeout=min(60.0, deadline_seconds))
-            channel.exec_command(line)
+            channel = self._transport.open_session(timeout=min(EXEC_SECONDS, deadline_seconds))
+            self._execute(channel, line, min(EXEC_SECONDS, deadline_seconds))
         except paramiko.ChannelException as error:
             raise SessionRefused(
                 "sshd on the pod opens no more sessions on this connection",
@@ -217,6 +220,43 @@ class Session:
             raise self.unreachable(error) from error
         with naming_limits():
             return Stream(self, channel, deadline, idle_seconds)
+
+    def _execute(self, channel: paramiko.Channel, line: str, seconds: float) -> None:
+        """Have sshd start `line`; CommandTimeout when it says neither yes nor no within `seconds`.
+
+        paramiko waits for that word without a limit, and a peer that keeps the connection alive
+        is not silent.
+        """
+        late = threading.Event()
+
+        def leave() -> None:
+            late.set()
+            harder.start()
+            channel.close()  # wakes who waits for the word
+
+        limit = _timer(seconds, leave)
+        harder = _timer(5.0, self._transport.close)  # wakes who cannot even send
+        with naming_limits():
+            limit.start()
+        try:
+            channel.exec_command(line)
+        except FAILURES as error:
+            if late.is_set():
+                raise self._never_started() from error
+            raise
+        finally:
+            limit.cancel()
+            harder.cancel()
+        if late.is_set():  # the word came as its channel was being closed
+            raise self._never_started()
+
+    def _never_started(self) -> CommandTimeout:
+        return CommandTimeout(
+            "sshd on the pod did not start a command in time",
+            where=str(self),
+            cause="it opened a channel and answered no request to run something there",
+            hint="podctl ssh to look at the pod; podctl sync tries again",
+        )
 
     def run(
         self,
@@ -251,6 +291,12 @@ class Session:
 def remote_root(session: Session) -> str:
     """The prefix of absolute paths on this pod; asked once per connection."""
     return session.root
+
+
+def _timer(seconds: float, act: Callable[[], None]) -> threading.Timer:
+    timer = threading.Timer(seconds, act)
+    timer.daemon = True
+    return timer
 
 
 def _check_endpoint(endpoint: Endpoint) -> None:

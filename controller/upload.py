@@ -186,9 +186,7 @@ def _offer(
         stream.send(parcel.order())
         answer = _answer(stream)
         if "missing" in answer:
-            for sha256 in answer["missing"]:
-                if sha256 not in parcel.sources:
-                    raise UploadFailed("the pod asks for a file that nobody offered")
+            for sha256 in _wanted(answer["missing"], parcel):
                 sent.append((sha256, _send_content(stream, parcel.content(sha256))))
             answer = _answer(stream)
         stream.end()
@@ -198,10 +196,19 @@ def _offer(
     return answer, sent
 
 
+def _wanted(missing: list[Any], parcel: _Parcel) -> list[str]:
+    """The hashes that the pod asks for: each of them offered, none of them twice."""
+    if any(type(one) is not str for one in missing) or len(set(missing)) != len(missing):
+        raise UploadFailed("the pod's answer makes no sense", cause="no hash, or one twice")
+    if not parcel.sources.keys() >= set(missing):
+        raise UploadFailed("the pod asks for a file that nobody offered")
+    return missing
+
+
 def _answer(stream: Stream) -> dict[str, Any]:
     try:
         value = json.loads(stream.line())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UploadFailed("the pod's answer makes no sense", cause=str(error)) from error
     if not isinstance(value, dict) or not isinstance(value.get("missing", []), list):
         raise UploadFailed("the pod's answer makes no sense")

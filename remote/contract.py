@@ -322,6 +322,12 @@ def load(kind: type[T], data: bytes | str) -> T:
     return typing.cast(T, _build(kind, value, name))
 
 
+def number(value: Json) -> float | None:
+    """A finite number; another's NaN, Infinity and endless integers are None."""
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if plain and abs(value) < 1e300 else None
+
+
 def cap(kind: type) -> int:
     """Bytes that a document of this kind may have."""
     return MAX_DOCUMENT if kind is Manifest else MAX_SMALL

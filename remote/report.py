@@ -18,6 +18,7 @@ from .contract import (
     Status,
     digest,
     load,
+    number,
 )
 from .place import Boot, Place, boot, document, record
 
@@ -50,7 +51,7 @@ def status(place: Place, run: str) -> Status:
         free_bytes=_free(place.root),
         gpu_util=_mean([gpu.get("percent") for gpu in gpus]),
         gpu_memory_gb=_sum([gpu.get("memory_gb") for gpu in gpus]),
-        cpu_util=_number(sample.get("cpu_percent")),
+        cpu_util=number(sample.get("cpu_percent")),
     )
 
 
@@ -77,7 +78,7 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
         return None
     try:
         said = load(GuardReport, data)
-        spoken = _number(json.loads(data).get("monotonic"))
+        spoken = number(json.loads(data).get("monotonic"))
     except (ContractError, ValueError):
         return None
     if said.boot_id != now.id:
@@ -96,7 +97,7 @@ def _progress(metrics: Path, text: str) -> Progress:
         if isinstance(value, dict):
             step = _whole(value.get("step")) if "step" in value else step
             limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
-            loss = _number(value.get("loss")) if "loss" in value else loss
+            loss = number(value.get("loss")) if "loss" in value else loss
             said = value["text"] if isinstance(value.get("text"), str) else said
     return Progress(step, limit, loss, (text or said or None))
 
@@ -107,14 +108,14 @@ def _last_sample(path: Path, now: Boot) -> dict[str, Json]:
             value = json.loads(line)
         except ValueError:
             continue
-        fresh = time.monotonic() - (_number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
+        fresh = time.monotonic() - (number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
         return value if fresh and value.get("boot_id") == now.id else {}
     return {}
 
 
 def _age(beat: dict[str, Json], now: Boot) -> float | None:
     """Seconds since the heartbeat; None when it is from another life of the container."""
-    at = _number(beat.get("monotonic"))
+    at = number(beat.get("monotonic"))
     if at is None or beat.get("boot_id") != now.id:
         return None
     return max(0.0, time.monotonic() - at)
@@ -128,22 +129,16 @@ def _free(root: Path) -> int | None:
     return info.f_bavail * info.f_frsize
 
 
-def _number(value: Json) -> float | None:
-    """A finite number; the job's own NaN and Infinity are None."""
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if plain and abs(value) < 1e300 else None
-
-
 def _whole(value: Json) -> int | None:
-    number = _number(value)
-    return None if number is None or abs(number) > 2**53 else int(number)
+    found = number(value)
+    return None if found is None or abs(found) > 2**53 else int(found)
 
 
 def _mean(values: list[Json]) -> float | None:
-    known = [n for v in values if (n := _number(v)) is not None]
+    known = [n for v in values if (n := number(v)) is not None]
     return sum(known) / len(known) if known else None
 
 
 def _sum(values: list[Json]) -> float | None:
-    known = [n for v in values if (n := _number(v)) is not None]
+    known = [n for v in values if (n := number(v)) is not None]
     return sum(known) if known else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from zlib import crc32
 
+from controller import order
 from controller.errors import ArtifactsNotSafe, ConnectionLost
 from controller.observed import Contact
 from controller.providers import Endpoint, PodStatus
@@ -114,7 +115,8 @@ class Ground:
         fates = ("fails", 30), ("criteria", 60), ("stalls", 100), ("hangs", 115)
         fate = next((name for name, below in fates if draw < below), "passes")
         need = 900.0 + (draw * 37 % 3600)
-        return Work(run, need, stage.max_hours * 3600.0, 1800.0, fate, machine.id)
+        grace = order.grace_done(self.scene.stage_list, self.scene.shape)
+        return Work(run, need, stage.max_hours * 3600.0, grace, fate, machine.id)
 
     def start(self, run: str, *, again: bool) -> int:
         def begin() -> int:

@@ -36,6 +36,11 @@ class Redactor:
             return
         self._forms = sorted({*self._forms, *_forms(value)}, key=lambda one: (-len(one), one))
 
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest form that is hidden: so much may stand on both sides of a cut."""
+        return max((len(_raw(form)) for form in self._forms), default=0)
+
     def __call__(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, REDACTED)
@@ -44,7 +49,7 @@ class Redactor:
     def blot(self, data: bytes) -> bytes:
         """`data` with as many asterisks in the place of each secret: offsets stay."""
         for form in self._forms:
-            raw = form.encode("utf-8", "surrogatepass")
+            raw = _raw(form)
             data = data.replace(raw, b"*" * len(raw))
         return _BYTES.sub(lambda found: b"*" * len(found[0]), data)
 
@@ -86,6 +91,10 @@ def _json(data: Mapping[str, object]) -> str:
         return json.dumps(dict(data), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise StateError(f"not JSON: {error}") from error
+
+
+def _raw(form: str) -> bytes:
+    return form.encode("utf-8", "surrogatepass")
 
 
 def _redacted(found: re.Match[str]) -> str:

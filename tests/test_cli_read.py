@@ -264,14 +264,20 @@ def test_plan_shows_what_would_happen(shell: Shell) -> None:
 
 
 def test_plan_says_where_the_worst_case_has_a_caveat(shell: Shell) -> None:
-    """Without a volume the guard cannot count over restarts, and the price says so."""
+    """Without a volume the guard cannot count over restarts, and a stop wipes what was made: both
+    are said, and the guard's longer patience with an ended job is in the worst case."""
     with_volume = shell("plan", "hello")
+    (short,) = shell.json("plan", "hello")["pods"]
     text = shell.project.file.read_text()
     gpus = next(line for line in text.splitlines() if line.startswith("gpus ="))
     shell.project.file.write_text(text.replace(gpus, 'cpu = "cpu3c"'))
     without = shell("plan", "hello")
+    (long,) = shell.json("plan", "hello")["pods"]
 
     assert "without a volume the guard counts anew" in without
+    assert "what was not fetched lasts 6 h after the job's end" in without
+    assert long["guard_hours"] - short["guard_hours"] == pytest.approx(5.5)
+    assert long["quote"]["worst"]["hours"] - short["quote"]["worst"]["hours"] == pytest.approx(5.5)
     assert "without a volume" not in with_volume
 
 

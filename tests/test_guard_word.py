@@ -7,8 +7,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+import pytest
+
 from controller.agent_client import guard_report
-from remote.contract import GuardReport
+from controller.ssh import Session
+from remote.contract import GuardReport, Layout
 from tests.sshd_server import needs_sshd, sshd
 
 pytestmark = needs_sshd
@@ -37,3 +40,15 @@ def test_row_64_only_a_fresh_word_of_the_guard_counts(tmp_path: Path) -> None:
     for one in (old, future):
         assert one is not None
         assert (one.armed, one.stops_in_seconds) == (False, None)
+
+
+@pytest.mark.parametrize("spoken", ["1" + "0" * 400, "1" + "0" * 5000, "1e999", "true", "[]"])
+def test_row_75_a_guards_clock_that_is_no_number_arms_nothing(
+    session: Session, layout: Layout, spoken: str
+) -> None:
+    """Endless integers, infinities and other types are no word of the guard, and no crash."""
+    path = Path(layout.guard)
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{json.dumps(SAID)[:-1]}, "monotonic": {spoken}}}')
+
+    assert guard_report(session, layout) is None

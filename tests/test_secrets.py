@@ -14,19 +14,41 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from controller.agent_client import AgentClient
 from controller.cleaning import HOLD, CleanStream
 from controller.errors import PodctlError
-from controller.job_log import OVERLAP, keep, masked
+from controller.job_log import AGAIN, append_log
 from controller.job_secrets import absent, secrets_of
 from controller.secret import Secret, for_children, hide_environment
 from jobs.stage import Stage
 from state.errors import StateError
-from state.scrub import REDACTED, Redactor, encoded
+from state.scrub import PROCESS, REDACTED, Redactor, encoded
 from state.scrub import masked as as_kept
 from tests.emulated_cloud import EmulatedCloud
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = 'kanarienvogel/Q7+x9_"tweet'  # no known prefix, and characters that every encoding changes
+
+
+LONG = "S" + "k9Z_" * 750  # 3,001 characters, as a key in a file may have
+
+
+class Growing(AgentClient):
+    """Tells a log that has grown to `size` bytes by now."""
+
+    def __init__(self, log: bytes) -> None:
+        self.whole, self.size = log, 0
+
+    def log(self, run: str, offset: int) -> tuple[int, bytes]:
+        return offset, self.whole[offset : self.size]
+
+
+def copied(log: bytes, looks: list[int], path: Path, secret: str) -> bytes:
+    """The copy of a log that had these sizes at the looks, one after the other."""
+    agent = Growing(log)
+    for agent.size in looks:
+        append_log(agent, "r", path, agent.size, [Secret(secret)])
+    return path.read_bytes()
 
 
 def written(value: str) -> dict[str, str]:
@@ -65,7 +87,7 @@ def test_ordinary_words_are_shown(word: str) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=8), st.integers(0, 9000))
-@example([200, 100 + OVERLAP + 5], 100)  # the third look begins within the secret
+@example([200, 100 + 2 * AGAIN + 5], 100)  # the third look begins within the secret
 @example([110], 100)  # the first one ends there
 def test_row_79_a_copied_log_never_holds_a_part_of_a_secret(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], at: int
@@ -74,13 +96,27 @@ def test_row_79_a_copied_log_never_holds_a_part_of_a_secret(
     log = b"x" * at + KEY.encode() + b"y" * 9000
     path = tmp_path_factory.getbasetemp() / "job.log"
     path.unlink(missing_ok=True)
-    have = 0
-    for size in sorted({*cuts, len(log)}):
-        start = max(0, have - OVERLAP)
-        keep(path, start, masked(log[start:size], [Secret(KEY)]), have)
-        have = size
 
-    assert path.read_bytes() == log.replace(KEY.encode(), b"*" * len(KEY.encode()))
+    found = copied(log, sorted({*cuts, len(log)}), path, KEY)
+
+    assert found == log.replace(KEY.encode(), b"*" * len(KEY.encode()))
+
+
+@pytest.mark.parametrize("form", ["plain", "base64"])
+@pytest.mark.parametrize("shown", [1, 849, 2048, 2999, 3000])
+def test_row_79_a_long_secret_is_hidden_in_a_copied_log_wherever_it_was_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: int, form: str
+) -> None:
+    """3,001 characters, of which a look saw the first, some or all but one: none of them stays."""
+    monkeypatch.setattr(PROCESS, "_forms", list(PROCESS._forms))
+    text = {"plain": LONG, "base64": base64.b64encode(LONG.encode()).decode()}[form].encode()
+    log = b"-" * 100 + text + b"\n" + b"-" * 30_000
+    looks = [100 + shown, 100 + len(text) + 1, 100 + len(text) + 5000, len(log)]
+
+    found = copied(log, looks, tmp_path / "job.log", LONG)
+
+    assert found == PROCESS.blot(log)
+    assert found.count(b"*") >= len(text) - 4
 
 
 @pytest.mark.parametrize("before", [HOLD - 10, HOLD - 4097, HOLD + 1, 3 * HOLD - 5])

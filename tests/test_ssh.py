@@ -21,6 +21,7 @@ from controller.hostkeys import (
 from controller.providers import Endpoint
 from controller.ssh import AuthRefused, Session, Timing, command_line, remote_root
 from controller.stream import CommandFailed, CommandTimeout, SessionRefused, Unreachable
+from tests.deaf_sshd import deaf_sshd
 from tests.emulated_cloud import until
 from tests.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key, sshd
 from tests.tcp_proxy import Proxy
@@ -316,6 +317,27 @@ def test_row_52_an_sshd_that_opens_no_more_sessions(tmp_path: Path) -> None:
 
         assert said == b"still here"
         assert session.alive
+
+
+def test_row_52_an_sshd_that_starts_nothing_and_stays_alive_is_given_up(tmp_path: Path) -> None:
+    """It opens channels, answers keepalives and no exec: the command's deadline ends the wait."""
+    timing = Timing(alive_seconds=0.2, alive_count=4)
+    with (
+        deaf_sshd() as endpoint,
+        Session.connect(
+            endpoint,
+            ensure_key(tmp_path).path,
+            PinnedKeys(tmp_path / "known_hosts", "pod1"),
+            timing=timing,
+        ) as session,
+    ):
+        began = time.monotonic()
+        with pytest.raises(CommandTimeout, match="did not start a command"):
+            session.run(["true"], deadline_seconds=2)
+        taken = time.monotonic() - began
+
+        assert 1.5 < taken < 15
+        assert session.alive  # by the keepalive, which was answered all along
 
 
 def test_row_46_resets_are_met_with_growing_waits(server: Server) -> None:

@@ -204,3 +204,26 @@ def test_garbage_for_the_receiver_is_refused(session: Session, layout: Layout) -
     )
 
     assert json.loads(said.stdout)["refused"] == "garbled"
+
+
+@pytest.mark.parametrize("spoilt", ["[[]]", "[{}]", "[1]", "[NAME, NAME]", "['0' * 64]", "deep"])
+def test_row_75_hashes_that_a_pod_makes_up_are_asked_for_in_vain(
+    session: Session, layout: Layout, tmp_path: Path, spoilt: str
+) -> None:
+    """No hash, one that nobody offered, one twice: an error before a byte is sent for it."""
+    snapshot = project(tmp_path / "p", {"a": b"text"})
+    home = Path(layout.code("f" * 64)) / "remote"
+    home.mkdir(parents=True)
+    answer = f"json.dumps({{'missing': {spoilt}}})" if spoilt != "deep" else "'[' * 150_000"
+    (home / "files.py").write_text(
+        "import json, sys\n"
+        "NAME = json.loads(sys.stdin.readline())['files'][0][2]\n"
+        f"print({answer}, flush=True)\n"
+        "open(__file__ + '.got', 'wb').write(sys.stdin.buffer.read())\n"
+    )
+
+    with pytest.raises(UploadFailed, match=r"makes no sense|nobody offered"):
+        upload_work(session, layout, "run1", snapshot, code="f" * 64)
+
+    got = home / "files.py.got"
+    assert not got.exists() or got.read_bytes() == b""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,6 +94,31 @@ def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:
 
     assert decide(seen(empty, offers=(OFFER, DEARER)), policy) == actions.Create(OFFER)
     assert isinstance(decide(seen(tried, offers=(OFFER, DEARER)), policy), actions.Finish)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "hours"), [('gpus = ["NVIDIA L40S"]', 0.5), ('cpu = "cpu3c"', 6.0)]
+)
+def test_row_63_results_that_a_stop_would_wipe_are_left_alone_for_longer(
+    laptop: Laptop, hardware: str, hours: float
+) -> None:
+    """Nobody fetches: a pod without a volume is stopped 6 h after its job's end, not half an hour;
+    that is told before renting, and the guard's hard cap has room for it."""
+    laptop.write(seconds=60)
+    config = laptop.folder / "podctl.toml"
+    text = config.read_text()
+    gpus = next(line for line in text.splitlines() if line.startswith("gpus ="))
+    config.write_text(text.replace(gpus, hardware))
+    told = laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    (path,) = laptop.cloud.state_dir.rglob("runs/hello-0001/spec.json")
+    spec = json.loads(path.read_text())
+    (made,) = laptop.living_pods()
+    laptop.podctl("stop", "hello", "--terminate", "-y")
+
+    assert ("what was not fetched lasts 6 h after the job's end" in told.err) == (hours == 6.0)
+    assert spec["grace_done_seconds"] == hours * 3600
+    guard = json.loads(made["env"]["PODCTL_GUARD"])
+    assert guard["hard_cap"] == pytest.approx((0.1 + 1.5 + hours) * 3600)
 
 
 def test_pods_that_do_not_boot_are_replaced_only_within_the_printed_sum(laptop: Laptop) -> None:
