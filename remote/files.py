@@ -26,7 +26,7 @@ import struct
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     beat = Beat(place.root / "beat")
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     if chosen.verb == "work":
-        return receive_work(place, source, sink)
+        return receive_work(place, source, sink, beat)
     if not RUN_NAME.fullmatch(chosen.run):
         parser.error("--run is no run's name")
     work = Place.at(chosen.root).work(chosen.run)
@@ -80,17 +80,21 @@ class Beat:
             return  # a full disk must not stop what empties it
 
 
-def receive_work(place: Place, source: BinaryIO, sink: BinaryIO) -> int:
-    """The pod's half of an upload; the tree is complete or absent at every moment."""
+def receive_work(place: Place, source: BinaryIO, sink: BinaryIO, beat: Callable[[], None]) -> int:
+    """The pod's half of an upload; the tree is complete or absent at every moment.
+
+    An upload may take longer than the guard lets a pod idle: each piece that comes is a visit.
+    """
     try:
-        tree = Worktree(place, Order.parse(source.readline(MAX_DOCUMENT)))
+        tree = Worktree(place, Order.parse(source.readline(MAX_DOCUMENT)), beat)
         if tree.present():
             return _say(sink, {"done": True})
+        tree.sweep_blobs()
         missing = tree.missing()
         tree.check_space(missing)
         _say(sink, {"missing": missing})
         for sha256 in missing:
-            tree.keep_blob(sha256, _content(source))
+            tree.keep_blob(sha256, _content(source, beat))
         tree.build()
     except Refused as error:
         return _say(sink, {"refused": error.why, **error.facts})
@@ -103,7 +107,7 @@ def _say(sink: BinaryIO, answer: dict[str, object]) -> int:
     return 0
 
 
-def _content(source: BinaryIO) -> Iterator[bytes]:
+def _content(source: BinaryIO, beat: Callable[[], None]) -> Iterator[bytes]:
     """The bytes of one content, unpacked."""
     codec = _exactly(source, 1)
     unpack = zlib.decompressobj() if codec == b"z" else None
@@ -111,6 +115,7 @@ def _content(source: BinaryIO) -> Iterator[bytes]:
         if length > 16 * CHUNK:
             raise Refused("garbled")
         data = _exactly(source, length)
+        beat()
         yield unpack.decompress(data) if unpack else data
     if unpack:
         yield unpack.flush()

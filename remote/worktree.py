@@ -7,23 +7,26 @@ half-written one (power cut) is found while it is copied, dropped, and asked for
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import durable
 from .contract import MAX_FILES
-from .place import RUN_NAME, Place
+from .place import RUN_NAME, Place, boot
 
 HASH = re.compile(r"[0-9a-f]{64}")
 SLACK = 16 * 1024 * 1024  # bytes that stay free
 COPY = 1024 * 1024
+LEFT_SECONDS = 3600.0  # another pod's blob that did not grow for so long is nobody's
 
 
 class Refused(Exception):
@@ -69,10 +72,12 @@ class Order:
 
 
 class Worktree:
-    """One order on one pod."""
+    """One order on one pod. `beat` is called again and again while bytes move."""
 
-    def __init__(self, place: Place, order: Order) -> None:
+    def __init__(self, place: Place, order: Order, beat: Callable[[], None]) -> None:
         self._root = place.root
+        self._pod = boot(place.local).pod
+        self._beat = beat
         self._run = place.run(order.run)
         self._order = order
         self._record = self._run / "work.json"
@@ -110,11 +115,22 @@ class Worktree:
         if free < need:
             raise Refused("disk-full", need=need, free=free)
 
+    def sweep_blobs(self) -> None:
+        """Drop blobs that were cut off with their process; each would take its room for ever.
+
+        A pod has one upload at a time. What another pod on this volume writes is left alone.
+        """
+        for cut in (self._root / "blobs").glob("*/.*"):
+            mine = cut.name.split(".")[2:-1] == [self._pod]
+            with contextlib.suppress(OSError):
+                if mine or time.time() - cut.stat().st_mtime > LEFT_SECONDS:
+                    cut.unlink()
+
     def keep_blob(self, sha256: str, content: Iterable[bytes]) -> None:
         """Write one blob beside, compare its hash, give it its name."""
         target = self._blob(sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{sha256}.{os.getpid()}")
+        temporary = target.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
         found = hashlib.sha256()
         try:
             with temporary.open("wb") as file:
@@ -156,9 +172,11 @@ class Worktree:
         blob = self._blob(one.sha256)
         found = hashlib.sha256()
         mode = 0o755 if one.executable else 0o644
+        self._beat()
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with blob.open("rb") as source, os.fdopen(fd, "wb") as sink:
             while data := source.read(COPY):
+                self._beat()
                 found.update(data)
                 sink.write(data)
             sink.flush()
