@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from .contract import JobSpec
 from .place import Place, write_record
 
-HASHING_SECONDS = 900.0  # after the job's end, for its manifest
+HASHING_SECONDS = 900.0  # after the job's end, and after each byte hashed, for its manifest
+RENEW_SECONDS = 60.0  # between two writes of the lease while bytes are hashed
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Lease:
     def hashing(self) -> None:
         self.terms = replace(self.terms, deadline=time.monotonic() + HASHING_SECONDS)
         self._write()
+
+    def hashed(self) -> None:
+        """Some bytes were: however many there are, only a standstill is stopped before the end."""
+        if time.monotonic() + HASHING_SECONDS - self.terms.deadline >= RENEW_SECONDS:
+            self.hashing()
 
     def ended(self) -> None:
         self.terms = replace(self.terms, ended=time.monotonic())

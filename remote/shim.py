@@ -215,6 +215,7 @@ class Shim:
 
         def pause() -> None:
             self.pulse.tick()
+            self.lease.hashed()
             if self.watch.evicted():
                 evicted_at[:] = evicted_at or [time.monotonic()]
                 if time.monotonic() - evicted_at[0] > EVICTION_SECONDS:

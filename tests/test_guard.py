@@ -16,7 +16,7 @@ import pytest
 from remote import guard
 from remote.contract import GuardLimits
 from tests.guard_bench import ACTION, LONG, Bench
-from tests.pod_side import PodSide, until
+from tests.pod_side import CODE, PodSide, until
 
 
 def test_row_63_a_pod_that_nobody_visits_is_stopped(bench: Bench) -> None:
@@ -164,6 +164,29 @@ def test_row_63_a_job_that_ended_is_told_to_the_guard(bench: Bench) -> None:
     pod.ended()
 
     assert bench.reports(phase="done").stops_in_seconds
+
+
+def test_outputs_that_take_long_to_hash_are_not_cut_off(bench: Bench) -> None:
+    """Only a standstill is stopped: bytes that are hashed put the end off, here of three seconds.
+
+    The file has no bytes on the disk, and hashing all of it would take many minutes.
+    """
+    pod = bench.pod
+    lease = pod.root / "code" / CODE / "remote" / "lease.py"
+    text = lease.read_text().replace("HASHING_SECONDS = 900.0", "HASHING_SECONDS = 3.0")
+    lease.write_text(text.replace("RENEW_SECONDS = 60.0", "RENEW_SECONDS = 0.1"))
+    bench.start(GuardLimits(boot_grace=60.0, idle=5.0, hard_cap=120.0))
+    bench.reports(armed=True)
+    pod.start(pod.spec("os.mkdir('out')\nopen('out/big', 'wb').truncate(2**38)\n"))
+    until(lambda: pod.status().phase == "hashing", f"hashing; {pod.text()}")
+    over = time.monotonic() + 5.0
+    until(lambda: time.monotonic() > over, "the time that hashing had at first to pass")
+    seen, ordered = bench.report(), bench.api.of(ACTION)
+    os.truncate(pod.work() / "out/big", 3)
+    end = pod.ended()
+
+    assert (seen.phase, ordered) == ("job", [])
+    assert end.rc == 0
 
 
 def test_a_new_boot_starts_without_what_the_last_one_left(bench: Bench) -> None:
