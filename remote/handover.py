@@ -24,8 +24,10 @@ def own(run: Path, now: Boot) -> None:
         "boot_id": now.id,
         "generation": (generation if isinstance(generation, int) else 0) + 1,
     }
-    if before.get("pod") not in (None, now.pod):  # an earlier boot of this pod is certainly dead
+    if before.get("pod") not in (None, now.pod):
         owner["before"] = before.get("boot_id")
+    elif "before" in before:  # this pod's own earlier life is dead; whom it waited for may not be
+        owner["before"] = before["before"]
     write_record(run / "owner.json", owner)
 
 

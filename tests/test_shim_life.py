@@ -26,6 +26,21 @@ while step < last:
 """
 
 
+# Writes down when it begins, is told to end, and ends; that only once there is a file `go`.
+TURNS = """
+me = os.environ['RUNPOD_POD_ID']
+def say(what):
+    with open('story', 'a') as f: f.write(f'{me} {what}\\n')
+def leave(*_):
+    say('is told')
+    while not os.path.exists('go'): time.sleep(0.01)
+    say('ends'); sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+say('begins')
+time.sleep(60)
+"""
+
+
 def count(last: int, slow: float) -> str:
     return f"last, slow = {last}, {slow}\n{COUNT}"
 
@@ -240,25 +255,23 @@ def test_row_56_a_job_killed_with_its_supervisor_did_not_fail(pod: PodSide) -> N
     assert pod.state("lost").exit is None
 
 
+def second_pod(pod: PodSide, tmp_path: Path) -> PodSide:
+    """Another pod on the same volume, with a patience that is longer than this machine's pauses."""
+    (tmp_path / "pod2").mkdir()
+    (tmp_path / "pod2" / "workspace").symlink_to(pod.root.parent)
+    patient = {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2", "PODCTL_PACE_HEARTBEAT": "0.3"}
+    return PodSide(tmp_path / "pod2", patient)
+
+
 def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
     pod: PodSide, tmp_path: Path
 ) -> None:
     """The pod that starts last has the run; its job begins when the other's has ended."""
-    job = (
-        "me = os.environ['RUNPOD_POD_ID']\ndef say(what):\n"
-        "  with open('story', 'a') as f: f.write(f'{me} {what}\\n')\n"
-        "def leave(*_):\n  say('is told')\n"
-        "  while not os.path.exists('go'): time.sleep(0.01)\n  say('ends'); sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, leave)\nsay('begins')\ntime.sleep(60)\n"
-    )
-    (tmp_path / "pod2").mkdir()
-    (tmp_path / "pod2" / "workspace").symlink_to(pod.root.parent)
-    patient = {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2", "PODCTL_PACE_HEARTBEAT": "0.3"}
-    later = PodSide(tmp_path / "pod2", patient)
+    later = second_pod(pod, tmp_path)
     try:
-        pod.start(pod.spec(job, term_grace_seconds=60.0))
+        pod.start(pod.spec(TURNS, term_grace_seconds=60.0))
         pod.file("story")
-        second = later.start(later.spec(job, term_grace_seconds=60.0))
+        second = later.start(later.spec(TURNS, term_grace_seconds=60.0))
         until(lambda: "pod1 is told" in pod.file("story"), f"the first; {pod.text()}")
         began = time.monotonic()  # longer than a silence of ten heartbeats
         until(lambda: time.monotonic() - began > 5.0 or "pod2" in pod.file("story"), "a while")
@@ -278,6 +291,31 @@ def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
         "pod2 begins",
     ]
     assert not (pod.run() / "exit.json").exists()
+
+
+def test_a_supervisor_that_dies_while_it_waits_for_another_pod_waits_again(
+    pod: PodSide, tmp_path: Path
+) -> None:
+    """Its pod has the run already, and still the other pod's job has to end first."""
+    later = second_pod(pod, tmp_path)
+    spec = later.spec(TURNS, term_grace_seconds=60.0)
+    try:
+        pod.start(pod.spec(TURNS, term_grace_seconds=60.0))
+        pod.file("story")
+        later.start(spec)
+        until(lambda: "pod1 is told" in pod.file("story"), f"the first; {pod.text()}")
+        os.kill(later.shim(), signal.SIGKILL)
+        later.state("lost")
+        again = later.start(spec)
+        began = time.monotonic()  # longer than a silence of ten heartbeats
+        until(lambda: time.monotonic() - began > 5.0 or "pod2" in pod.file("story"), "a while")
+        (pod.work() / "go").touch()
+        until(lambda: "pod2 begins" in pod.file("story"), f"the second; {pod.text()}")
+    finally:
+        later.kill_all()
+
+    assert again.attempt == 3
+    assert pod.file("story").splitlines()[2:] == ["pod1 ends", "pod2 begins"]
 
 
 def _beat_of(pod: PodSide, boot: str) -> str | None:
