@@ -82,14 +82,15 @@ class Watch:
         if asked.get("attempt") == self._attempt:
             raise Halt("stopped", str(asked.get("reason") or "stopped on request"))
         log = self._run / "job.log"
-        if not logfile.trim(log, self._spec.log_cap_bytes):
-            cap = self._spec.log_cap_bytes
-            raise Halt("disk-full", f"the log is over its cap of {cap} bytes and cannot be trimmed")
         if self.progress is not None:
             self.progress.note(self._signs(log), self.gpu_busy, now)
             if now - self.progress.at >= self._spec.stall_seconds:
                 stall = self._spec.stall_seconds
                 raise Halt("stalled", f"no log, metric, output or GPU activity for {stall:g} s")
+        # Last: it writes, and a full volume must not keep a job that hangs.
+        if not logfile.trim(log, self._spec.log_cap_bytes):
+            cap = self._spec.log_cap_bytes
+            raise Halt("disk-full", f"the log is over its cap of {cap} bytes and cannot be trimmed")
 
     def _signs(self, log: Path) -> tuple[int, ...]:
         newest = max((one.identity[3] for one in self.outputs.values()), default=0)

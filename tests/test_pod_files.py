@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from remote import background, contract, durable, manifest, report
 from remote.contract import Attempt, Exit, JobSpec
+from remote.pace import Pace
 from remote.place import Boot, Place, boot
+from remote.watch import Halt, Progress, Watch
 from tests.pod_side import until
 
 SPEC = JobSpec("r1", "s", ("true",), ("out/**",), "c" * 64)
@@ -105,6 +109,27 @@ def test_a_file_that_changes_under_the_hash_has_none(tmp_path: Path) -> None:
     assert manifest.sha256_of(path, overwrite) is None
     assert manifest.sha256_of(path, lambda: None) is not None
     assert manifest.sha256_of(tmp_path / "link", lambda: None) is None
+
+
+def test_a_job_that_hangs_on_a_full_volume_is_stalled(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log is over the cap and cannot be trimmed, as nothing can be written: it ends anyway."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (place.run("r1") / "job.log").write_bytes(bytes(50_000))
+    spec = replace(SPEC, log_cap_bytes=8192, stall_seconds=60.0)
+    watch = Watch(spec, place, Boot("boot", "pod1"), 1, Pace(heartbeat=0.0))
+    watch.progress = Progress(time.monotonic())
+    monkeypatch.setattr(durable, "write", full)
+    watch.poll()
+    watch.progress.at -= 61
+
+    with pytest.raises(Halt, match="no log") as found:
+        watch.poll()
+    assert found.value.reason == "stalled"
 
 
 def test_an_exit_record_of_an_earlier_attempt_says_nothing(place: Place) -> None:
