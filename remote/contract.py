@@ -4,7 +4,6 @@ Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
 
     code/<sha256>/remote/…     this package, content-addressed; complete or absent
     blobs/<ab>/<sha256>        uploaded bytes, each file once
-    beat                       touched by every call of the controller
     guard.json                 what the guard is armed with (`GuardReport`)
     guard-<pod>.json           the guard's own: seconds that count on when the container restarts
     runs/<run>/spec.json       what to do (`JobSpec`), written once
@@ -17,6 +16,11 @@ Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
               /manifest.json   manifest of every declared output (`final` is true)
               /exit.json       the commit record (`Exit`), always written last
               /work/…          the job's working directory: code, inputs, outputs
+
+What is one pod's alone, in one life of its container, is in `podctl` below /run (or /tmp): pods may
+share a volume.
+
+    beat                       touched by every call of the controller
 
 Each document is one JSON object with a `schema` field, written beside itself and renamed.
 Readers trust nothing: documents over `MAX_DOCUMENT` bytes, of the wrong type or of another schema
@@ -236,10 +240,6 @@ class Layout:
 
     def blob(self, sha256: str) -> PurePosixPath:
         return self.root / "blobs" / sha256[:2] / sha256
-
-    @property
-    def beat(self) -> PurePosixPath:
-        return self.root / "beat"
 
     @property
     def guard(self) -> PurePosixPath:

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", default="", help="the run whose files are wanted")
     chosen = parser.parse_args(argv)
     place = Place.at(chosen.root)
-    beat = Beat(place.root / "beat")
+    beat = Beat(place.beat)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     if chosen.verb == "work":
         return receive_work(place, source, sink, beat)
@@ -74,7 +74,6 @@ class Beat:
             return
         self._next = now + BEAT_SECONDS
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.touch()
         except OSError:
             return  # a full disk must not stop what empties it

@@ -210,8 +210,9 @@ class Guard:
         })  # fmt: skip
 
     def _beat(self) -> int:
+        """When a controller came to this pod in this life; 0 when none did."""
         try:
-            return os.stat(self.root + "/beat").st_mtime_ns
+            return os.stat(self.local + "/beat").st_mtime_ns
         except OSError:
             return 0
 

@@ -89,12 +89,15 @@ class Place:
         """A folder with one private file for each secret of the run's job."""
         return self.memory / f"secrets-{self.run(run).name}"
 
+    @property
+    def beat(self) -> Path:
+        """Absent until a controller came, to this pod and in this life of its container."""
+        return self.local / "beat"
+
     def touch_beat(self) -> None:
         """Tell the guard that a controller came."""
-        beat = self.root / "beat"
-        self.root.mkdir(parents=True, exist_ok=True)
-        beat.touch(mode=0o600)
-        os.utime(beat)
+        self.beat.touch(mode=0o600)
+        os.utime(self.beat)
 
 
 def document(kind: type[T], path: Path) -> T | None:

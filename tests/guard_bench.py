@@ -112,8 +112,8 @@ class Bench:
         return (self.pod.folder / "container.log").read_text()
 
     def beat(self) -> None:
-        self.pod.root.mkdir(parents=True, exist_ok=True)
-        (self.pod.root / "beat").touch()
+        self.pod.local.mkdir(parents=True, exist_ok=True)
+        (self.pod.local / "beat").touch()
 
     def lease(self, **changes: Any) -> None:
         now = time.monotonic()

@@ -187,6 +187,15 @@ class PodSide:
         self.env["PODCTL_BOOT"] = uuid.uuid4().hex
 
 
+def second_pod(pod: PodSide) -> PodSide:
+    """Another pod on the same volume, with a patience that is longer than this machine's pauses."""
+    folder = pod.folder.with_name("pod2")
+    folder.mkdir()
+    (folder / MOUNT.strip("/")).symlink_to(pod.root.parent)
+    patient = {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2", "PODCTL_PACE_HEARTBEAT": "0.3"}
+    return PodSide(folder, patient)
+
+
 def _every() -> Iterator[tuple[int, bytes, str]]:
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():

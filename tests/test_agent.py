@@ -121,7 +121,7 @@ def test_garbage_is_refused(pod: PodSide, document: bytes) -> None:
 
 def test_every_call_of_a_controller_is_a_beat(pod: PodSide) -> None:
     """The guard sees that somebody came; an unattended start is nobody."""
-    beat = pod.root / "beat"
+    beat = pod.local / "beat"
     pod.start(pod.spec(WRITE), "--unattended")
     before = beat.exists()
     pod.status()

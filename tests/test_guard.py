@@ -16,7 +16,7 @@ import pytest
 from remote import guard
 from remote.contract import GuardLimits
 from tests.guard_bench import ACTION, LONG, Bench
-from tests.pod_side import CODE, PodSide, until
+from tests.pod_side import CODE, PodSide, second_pod, until
 
 
 def test_row_63_a_pod_that_nobody_visits_is_stopped(bench: Bench) -> None:
@@ -72,11 +72,26 @@ def test_row_63_visits_keep_the_pod_and_silence_ends_it(bench: Bench) -> None:
 
 
 def test_a_beat_from_before_the_boot_is_no_visit(bench: Bench) -> None:
-    """Only change counts; the volume's old file does not."""
+    """Only change counts; the old file of a disk that was kept does not."""
     bench.beat()
     bench.start(LONG)
 
     assert bench.reports(armed=True).phase == "boot"
+
+
+def test_a_visit_to_another_pod_on_the_volume_is_no_visit(bench: Bench) -> None:
+    """A pod that nobody knows of is stopped, however often its neighbour is looked at."""
+    other = second_pod(bench.pod)
+    bench.start(GuardLimits(boot_grace=2.0, idle=60.0, hard_cap=60.0))
+    bench.reports(armed=True)
+
+    def look() -> bool:
+        other.status()
+        return bool(bench.api.of(ACTION))
+
+    until(look, f"the order to stop: {bench.log()}")
+
+    assert "nobody ever came" in bench.log()
 
 
 def test_row_63_the_hard_cap_beats_beats_and_lease(bench: Bench) -> None:

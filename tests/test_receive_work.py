@@ -58,7 +58,7 @@ def test_a_long_upload_is_a_visit_again_and_again(
 ) -> None:
     """Each piece that arrives, and each that is copied, tells the guard that somebody is there."""
     monkeypatch.setattr(files, "BEAT_SECONDS", 0.0)
-    path = place.root / "beat"
+    path = place.beat
     beat = files.Beat(path)
     source, sink = Slow(order(), path), io.BytesIO()
 

@@ -6,10 +6,9 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
 
 from remote import contract
-from tests.pod_side import PodSide, until
+from tests.pod_side import PodSide, second_pod, until
 
 # Counts to `last`, one step at a time, from wherever the checkpoint is. `slow` is per step.
 COUNT = """
@@ -255,19 +254,9 @@ def test_row_56_a_job_killed_with_its_supervisor_did_not_fail(pod: PodSide) -> N
     assert pod.state("lost").exit is None
 
 
-def second_pod(pod: PodSide, tmp_path: Path) -> PodSide:
-    """Another pod on the same volume, with a patience that is longer than this machine's pauses."""
-    (tmp_path / "pod2").mkdir()
-    (tmp_path / "pod2" / "workspace").symlink_to(pod.root.parent)
-    patient = {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2", "PODCTL_PACE_HEARTBEAT": "0.3"}
-    return PodSide(tmp_path / "pod2", patient)
-
-
-def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
-    pod: PodSide, tmp_path: Path
-) -> None:
+def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(pod: PodSide) -> None:
     """The pod that starts last has the run; its job begins when the other's has ended."""
-    later = second_pod(pod, tmp_path)
+    later = second_pod(pod)
     try:
         pod.start(pod.spec(TURNS, term_grace_seconds=60.0))
         pod.file("story")
@@ -293,11 +282,9 @@ def test_row_66_two_pods_on_one_volume_never_run_a_job_at_the_same_time(
     assert not (pod.run() / "exit.json").exists()
 
 
-def test_a_supervisor_that_dies_while_it_waits_for_another_pod_waits_again(
-    pod: PodSide, tmp_path: Path
-) -> None:
+def test_a_supervisor_that_dies_while_it_waits_for_another_pod_waits_again(pod: PodSide) -> None:
     """Its pod has the run already, and still the other pod's job has to end first."""
-    later = second_pod(pod, tmp_path)
+    later = second_pod(pod)
     spec = later.spec(TURNS, term_grace_seconds=60.0)
     try:
         pod.start(pod.spec(TURNS, term_grace_seconds=60.0))
@@ -324,11 +311,9 @@ def _beat_of(pod: PodSide, boot: str) -> str | None:
     return str(beat.get("text")) if beat.get("boot_id") == boot else None
 
 
-def test_row_66_a_pod_that_is_gone_keeps_nobody_waiting(pod: PodSide, tmp_path: Path) -> None:
+def test_row_66_a_pod_that_is_gone_keeps_nobody_waiting(pod: PodSide) -> None:
     """A pod that died with the run says nothing: its silence is enough."""
-    (tmp_path / "pod2").mkdir()
-    (tmp_path / "pod2" / "workspace").symlink_to(pod.root.parent)
-    later = PodSide(tmp_path / "pod2", {"RUNPOD_POD_ID": "pod2", "PODCTL_BOOT": "boot2"})
+    later = second_pod(pod)
     pod.start(pod.spec(count(10**6, 0.02)))
     pod.file("out/state")
     pod.kill_all()

@@ -53,7 +53,7 @@ def test_row_47_bulk_does_not_hold_up_the_look_at_the_job(
     """While large files fill the link, the connection that asks how the job is stays free, and the
     pod's guard sees that somebody is there."""
     manifest = wrote(layout, {f"{i}.bin": content(i, 9 * MB) for i in range(2)})
-    beat = Path(layout.beat)
+    beat = server.root / "run/podctl/beat"
     with server.connect() as session, ThreadPoolExecutor(1) as pool:
         code = upload_code(session, layout.root)
         began = time.time()
