@@ -21,7 +21,10 @@ START_SECONDS = 120.0
 LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
 OFFSETS = 2**63  # what a file's offsets stay below
 # Before our code is on the pod: its clock, on which the guard counts, and what the guard wrote.
-_GUARD_LOOK = "import sys,time;print(time.monotonic(),open(sys.argv[1]).read(1<<20))"
+_GUARD_LOOK = (
+    "import os,sys,time;said=next(filter(os.path.exists,sys.argv[1:]));"
+    "print(time.monotonic(),open(said).read(1<<20))"
+)
 
 
 class CommandRefused(PodctlError):
@@ -122,12 +125,13 @@ class AgentClient:
         )
 
 
-def guard_report(session: Session, layout: Layout) -> GuardReport | None:
+def guard_report(session: Session) -> GuardReport | None:
     """What the guard says of itself; None while it has said nothing that can be read.
 
-    The volume may hold the word of an earlier boot, or of another pod: silence disarms it.
+    A disk that was kept may hold the word of an earlier boot: silence disarms it.
     """
-    argv = ["python3", "-S", "-c", _GUARD_LOOK, str(layout.guard)]
+    paths = [f"{session.root}{folder}/guard.json" for folder in contract.LOCAL]
+    argv = ["python3", "-S", "-c", _GUARD_LOOK, *paths]
     now, _, raw = session.run(argv, cap=contract.cap(GuardReport) + 64).stdout.partition(b" ")
     try:
         said = contract.load(GuardReport, raw)

@@ -47,7 +47,7 @@ class Fieldwork:
         if not self.shop.rental().stop:  # what the user ends is ended, whoever else drives it
             self.shop.link.claim.hold(session, layout, pod)
         if run.uploaded_to != pod:
-            return Contact(True, guard=guard_report(session, layout))
+            return Contact(True, guard=guard_report(session))
         agent = AgentClient(session, layout, run.code)
         try:
             status = agent.status(run.run)

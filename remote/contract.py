@@ -4,7 +4,6 @@ Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
 
     code/<sha256>/remote/…     this package, content-addressed; complete or absent
     blobs/<ab>/<sha256>        uploaded bytes, each file once
-    guard.json                 what the guard is armed with (`GuardReport`)
     guard-<pod>.json           the guard's own: seconds that count on when the container restarts
     runs/<run>/spec.json       what to do (`JobSpec`), written once
               /attempt.json    the attempt in progress (`Attempt`)
@@ -17,10 +16,11 @@ Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
               /exit.json       the commit record (`Exit`), always written last
               /work/…          the job's working directory: code, inputs, outputs
 
-What is one pod's alone, in one life of its container, is in `podctl` below /run (or /tmp): pods may
-share a volume.
+What is one pod's alone, in one life of its container, lies in the first of `LOCAL` that can be
+written: pods may share a volume.
 
     beat                       touched by every call of the controller
+    guard.json                 what the guard is armed with (`GuardReport`)
 
 Each document is one JSON object with a `schema` field, written beside itself and renamed.
 Readers trust nothing: documents over `MAX_DOCUMENT` bytes, of the wrong type or of another schema
@@ -229,9 +229,12 @@ class Status:
     schema: int = SCHEMA
 
 
+LOCAL = ("/run/podctl", "/tmp/podctl")  # noqa: S108 - one user per container, folder made 0700
+
+
 @dataclass(frozen=True)
 class Layout:
-    """Every path of the contract, from the one root `<mount>/podctl`."""
+    """The contract's paths on the volume, from the one root `<mount>/podctl`."""
 
     root: PurePosixPath
 
@@ -240,10 +243,6 @@ class Layout:
 
     def blob(self, sha256: str) -> PurePosixPath:
         return self.root / "blobs" / sha256[:2] / sha256
-
-    @property
-    def guard(self) -> PurePosixPath:
-        return self.root / "guard.json"
 
     def run(self, run: str) -> PurePosixPath:
         return self.root / "runs" / run

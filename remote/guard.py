@@ -307,7 +307,7 @@ class Guard:
             return
         self.told = now
         self._note(now)
-        save(self.root + "/guard.json", {
+        save(self.local + "/guard.json", {
             "schema": 1, "boot_id": self.boot, "armed": self.armed, "detail": self.detail,
             "phase": phase, "stops_in_seconds": left, "hard_cap_in_seconds": self._cap(now),
             "monotonic": now,

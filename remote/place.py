@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from . import durable
-from .contract import ENV_ROOT, ContractError, Json, Layout, load
+from .contract import ENV_ROOT, LOCAL, ContractError, Json, Layout, load
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 CODE_NAME = re.compile(r"[0-9a-f]{64}")
@@ -94,6 +94,11 @@ class Place:
         """Absent until a controller came, to this pod and in this life of its container."""
         return self.local / "beat"
 
+    @property
+    def guard(self) -> Path:
+        """What the guard says of itself."""
+        return self.local / "guard.json"
+
     def touch_beat(self) -> None:
         """Tell the guard that a controller came."""
         self.beat.touch(mode=0o600)
@@ -128,8 +133,8 @@ def write_record(path: Path, value: Json, *, sync: bool = True) -> None:
 def local_folder(prefix: str) -> Path:
     """A folder on the container's own disk: /run/podctl, or /tmp/podctl where /run is closed."""
     errors = []
-    for parent in ("/run", "/tmp"):  # noqa: S108 - one user per container, folder made 0700
-        folder = Path(prefix + parent) / "podctl"
+    for one in LOCAL:
+        folder = Path(prefix + one)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:

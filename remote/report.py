@@ -73,7 +73,7 @@ def _state(place: Place, run: str, attempt: Attempt | None, end: Exit | None, be
 
 def guard(place: Place, now: Boot) -> GuardReport | None:
     """What the guard last said in this life of the container; silence disarms it."""
-    data = durable.read(place.root / "guard.json")
+    data = durable.read(place.guard)
     if data is None:
         return None
     try:

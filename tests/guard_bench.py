@@ -94,7 +94,7 @@ class Bench:
             )
 
     def report(self) -> GuardReport:
-        path = self.pod.root / "guard.json"
+        path = self.pod.local / "guard.json"
         data = until(lambda: path.read_bytes() if path.exists() else None, f"guard: {self.log()}")
         return contract.load(GuardReport, data)
 

@@ -214,7 +214,7 @@ def test_a_new_boot_starts_without_what_the_last_one_left(bench: Bench) -> None:
     bench.reports(armed=True)
     known = (local / "boot.json").read_text()
 
-    assert sorted(one.name for one in local.iterdir()) == ["boot.json", "lock"]
+    assert sorted(one.name for one in local.iterdir()) == ["boot.json", "guard.json", "lock"]
     assert "canary" not in known
     assert json.loads(known)["env"]["HARMLESS"] == "1"
 

@@ -19,7 +19,7 @@ from tests.emulated_cloud import EmulatedCloud
 from tests.guard_bench import ACTION, LONG, Api, Bench, serving
 from tests.pod_side import PodSide, until
 
-GUARD_JSON = "pods/*/volume/podctl/guard.json"
+BOOK = "pods/*/volume/podctl/guard-*.json"
 TICK = 0.01  # seconds; what `idle` below makes of it. Each restart is counted as 60 of them
 CRASHES = 30  # far more than any of these limits allows
 
@@ -117,7 +117,7 @@ def test_row_64_a_guard_that_is_killed_counts_the_earlier_starts_once(bench: Ben
     before = book(bench)["before"]
     process.kill()
     process.wait()
-    (bench.pod.root / "guard.json").unlink()
+    (bench.pod.local / "guard.json").unlink()
     bench.start(limits())
     seen = bench.report()
 
@@ -196,14 +196,15 @@ def test_row_63_a_crash_loop_in_the_cloud_ends_and_a_start_gets_a_new_allowance(
     env[ENV_GUARD] = dump(limits(boot_grace=2.0)).decode()
     mounts = {"persistent": {"size": 10, "path": "/workspace"}}
     pod = cloud.create(args=bootstrap(), env=env, mounts=mounts)["id"]
-    (word,) = until(lambda: [*cloud.state_dir.glob(GUARD_JSON)] or None, "its guard", 60)
+    (note,) = until(lambda: [*cloud.state_dir.glob(BOOK)] or None, "its guard", 60)
     lives: set[str] = set()
 
     def status() -> str:
         return str((cloud.pod(pod) or {}).get("status"))
 
     def one_more() -> bool:
-        if (life := json.loads(word.read_text())["boot_id"]) not in lives:
+        life = json.loads(note.read_text()).get("boot_id")  # none once it was stopped by order
+        if life and life not in lives:
             lives.add(life)
             cloud.crash_pod(pod)
         return status() == "EXITED"
@@ -211,7 +212,6 @@ def test_row_63_a_crash_loop_in_the_cloud_ends_and_a_start_gets_a_new_allowance(
     until(one_more, f"the guard to stop it: {cloud.log(pod)}", 60)
     crashed = len(lives)
     assert cloud.api("POST", f"/v2/pods/{pod}/action", {"action": "start"}).status == 200
-    note = word.with_name(f"guard-{pod}.json")
     until(lambda: json.loads(note.read_text()).get("before") == [0.0, 0.0], "a new allowance", 60)
 
     assert crashed > 1

@@ -43,8 +43,8 @@ def rented(cloud: EmulatedCloud) -> tuple[str, Path]:
     mounts = {"persistent": {"size": 10, "path": "/workspace"}}
     made = cloud.create(args=bootstrap(), env=env, mounts=mounts)
     cloud.until_running(made["id"])
-    (report,) = until(lambda: [*cloud.state_dir.rglob("podctl/guard.json")] or None, "the guard")
-    return made["id"], report.parent
+    (book,) = until(lambda: [*cloud.state_dir.rglob("podctl/guard-*.json")] or None, "the guard")
+    return made["id"], book.parent
 
 
 def test_row_55_56_a_job_survives_reboot_and_eviction(

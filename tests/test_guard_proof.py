@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from remote import guard
 from remote.contract import GuardLimits
 from tests.guard_bench import LONG, POD, Api, Bench, serving
-from tests.pod_side import until
+from tests.pod_side import second_pod, until
 
 QUICK_PROOF = GuardLimits(boot_grace=60.0, idle=0.2, hard_cap=60.0)  # proves every 2 s
 
@@ -70,7 +70,7 @@ def test_row_64_a_guard_that_falls_silent_during_a_job_is_not_armed(bench: Bench
     pod.file("up")
     alive = pod.status().guard
     process.send_signal(signal.SIGSTOP)
-    path = pod.root / "guard.json"
+    path = pod.local / "guard.json"
     said = json.loads(path.read_text())
     path.write_text(json.dumps(said | {"monotonic": said["monotonic"] - 61}))
     silent = pod.status().guard
@@ -180,7 +180,7 @@ def test_row_64_a_guard_started_again_goes_on_counting(bench: Bench) -> None:
     boot = json.loads((bench.pod.local / "boot.json").read_text())
     first.kill()
     first.wait()
-    (bench.pod.root / "guard.json").unlink()
+    (bench.pod.local / "guard.json").unlink()
     bench.start(limits)
     after = bench.reports(armed=True)
 
@@ -189,3 +189,16 @@ def test_row_64_a_guard_started_again_goes_on_counting(bench: Bench) -> None:
     assert after.hard_cap_in_seconds < before.hard_cap_in_seconds
     assert after.phase == "idle"  # it does not take the pod for one that was never visited
     assert json.loads((bench.pod.local / "boot.json").read_text()) == boot
+
+
+def test_two_guards_on_one_volume_speak_for_their_own_pods(bench: Bench) -> None:
+    """What one says does not hide what the other said."""
+    other = Bench(second_pod(bench.pod), bench.api, bench.base)
+    bench.start(LONG)
+    bench.reports(armed=True)
+    other.start(LONG, PODCTL_BOOT="boot2", RUNPOD_POD_ID="pod2")
+    other.reports(boot_id="boot2")
+    seen = bench.pod.status().guard
+
+    assert seen is not None
+    assert (seen.boot_id, seen.armed) == ("boot1", True)
