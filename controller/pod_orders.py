@@ -19,7 +19,7 @@ UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
 GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
 GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
-LATE = 120.0  # seconds after the look in which somebody else may have had the pod
+LATE = 120.0  # seconds after the look; in so long somebody else may have had the pod
 UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
 BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
@@ -122,8 +122,9 @@ class PodOrders:
             return outcome
         self.site.drop()
         alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
-        found = {"at": self.scene.clock.wall(), "seen_alive": alive}
-        return Outcome(data=outcome.data | found | {"interrupted": self.interrupted(action.pod)})
+        interrupted = self.interrupted(action.pod) or self._looked() > LATE
+        found = {"at": self.scene.clock.wall(), "seen_alive": alive, "interrupted": interrupted}
+        return Outcome(data=outcome.data | found)
 
     def stop_pod(self, action: actions.StopPod) -> Outcome:
         outcome = self._ask(action.pod, self.scene.provider.stop)
@@ -161,7 +162,7 @@ class PodOrders:
         return Outcome(data=self._bill(pod) | {"started_at": started_at} | late)
 
     def _looked(self) -> float:
-        """Seconds since the look on which is acted: since then a lid may have been closed."""
+        """Seconds since the listing on which is acted: a lid may have been closed since then."""
         listing = self.seen.listing if self.seen is not None else None
         return self.scene.clock.now() - listing.started if listing is not None else 0.0
 
