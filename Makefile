@@ -8,7 +8,8 @@
 # make reliability   run every row of the fault matrix and write docs/reliability.md
 # make bench   the figures of docs/benchmarks.md
 # make rebuild-small   build the small base model again, and compare (some minutes)
-# make chaos   podctl killed at every commit and system call; hours: ARGS="--share 0.1" for a tenth
+# make chaos   podctl killed at every commit and system call; a night: ARGS="--share 0.1" for a tenth,
+#              ARGS="--diary FILE" goes on where an earlier one was broken off
 # make setup   only what the others need; make clean forgets it
 
 VENV   ?= .venv
