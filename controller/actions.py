@@ -49,6 +49,7 @@ class ConfirmGone(Action):
 class StartPod(Action):
     pod: str
     at: float  # Unix seconds of the order
+    late: bool = False  # decided long after the provider was looked at
 
 
 @dataclass(frozen=True)

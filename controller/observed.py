@@ -10,6 +10,7 @@ from controller.rental import SAME_LIFE, Rental
 from remote.contract import GuardReport, Status
 
 ALIVE = (PodStatus.PROVISIONING, PodStatus.STARTING, PodStatus.RUNNING)  # compute bills
+STALE = 120.0  # seconds after a listing in which somebody else may have had a pod
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from controller.actions import (
     Wait,
 )
 from controller.closing import bill_wait, close, reckon
-from controller.observed import Observed
+from controller.observed import STALE, Observed
 from controller.policy import Policy
 from controller.providers import Pod, PodStatus
 from controller.rental import Debt, RunFacts
@@ -166,7 +166,7 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
         )
     may_start = affordable(seen, policy)
     if may_start and rental.pod_starts + seen.start_failures.get(pod.id, 0) < policy.pod_starts:
-        return StartPod(pod.id, seen.wall)
+        return StartPod(pod.id, seen.wall, seen.now - seen.listing.started > STALE)
     if not run.started or (rental.shared_disk and may_start):
         return replace(seen, policy, "it is stopped and does not start again")
     why = "cannot be started" if may_start else f"is not started again: {TOO_DEAR}"

@@ -9,7 +9,7 @@ from typing import Any
 from controller import actions, order
 from controller.actions import Action
 from controller.loop import Outcome
-from controller.observed import Observed
+from controller.observed import STALE, Observed
 from controller.providers import Kind, Offer, Pod, ProviderError
 from controller.reckoning import Reckoning
 from controller.scene import Scene
@@ -19,7 +19,6 @@ UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
 GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
 GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
-LATE = 120.0  # seconds after the look; in so long somebody else may have had the pod
 UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
 BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
@@ -122,7 +121,7 @@ class PodOrders:
             return outcome
         self.site.drop()
         alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
-        interrupted = self.interrupted(action.pod) or self._looked() > LATE
+        interrupted = self.interrupted(action.pod) or self._looked() > STALE
         found = {"at": self.scene.clock.wall(), "seen_alive": alive, "interrupted": interrupted}
         return Outcome(data=outcome.data | found)
 
@@ -148,7 +147,7 @@ class PodOrders:
     def start_pod(self, action: actions.StartPod) -> Outcome:
         self.scene.memory.stopped_at.pop(action.pod, None)
         outcome = self._ask(action.pod, self.scene.provider.start)
-        late = {"late": self._looked() > LATE}
+        late = {"late": action.late or self._looked() > STALE}
         if outcome.phase == "fail":
             failures = self.scene.memory.start_failures
             failures[action.pod] = failures.get(action.pod, 0) + 1

@@ -341,7 +341,8 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.GONE, "note"): _gone,
     (Step.START_POD, "done"): _started_pod,
     (Step.START_POD, "intent"): lambda rental, data: {
-        "start_unclear": rental.start_unclear or data.get("at")
+        "start_unclear": rental.start_unclear or data.get("at"),
+        "meddled": rental.meddled or bool(data.get("late")),
     },
     (Step.START_POD, "fail"): _start_failed,
     (Step.RESUMED, "note"): _resumed,

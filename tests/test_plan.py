@@ -580,12 +580,23 @@ class TestBooks:
         done, late = (_record("start-pod", "done", pod="p1", late=late) for late in (False, True))
         failed = _record("start-pod", "fail", pod="p1", kind="transient", late=True)
         soon, hours = (_record("resumed", "note", pod="p1", started_at=at) for at in (130.0, 9e3))
+        stale = _record("start-pod", "intent", pod="p1", at=100.0, late=True)
 
         assert not fold("l0001", [], (order, done)).meddled
         assert fold("l0001", [], (order, late)).meddled
         assert fold("l0001", [], (order, failed, order, done)).meddled
         assert not fold("l0001", [], (order, soon)).meddled
         assert fold("l0001", [], (order, hours)).meddled
+        assert fold("l0001", [], (stale, soon)).meddled  # killed before it wrote down more
+
+    def test_a_start_says_when_the_look_that_it_goes_by_is_old(self) -> None:
+        """A lid was closed in the middle of that look."""
+        look = seen(rental(running(), parked=True), pod(PodStatus.EXITED))
+        assert look.listing is not None
+        old = dataclasses.replace(look, listing=Listing(10.0, look.listing.pods))
+
+        assert decide(look, POLICY) == actions.StartPod("p1", 0.0)
+        assert decide(old, POLICY) == actions.StartPod("p1", 0.0, late=True)
 
     def test_an_end_is_when_the_first_order_was_taken(self) -> None:
         """Later orders to a pod that is gone end nothing; one that was ignored did not."""
