@@ -46,6 +46,7 @@ from tests.emulated_cloud import FAST, start_cloud
 
 CLOUD: EmulatorSettings = dataclasses.replace(FAST, record_traffic=False)
 Told = Callable[[Result], None]
+ROOM = 4e9  # bytes
 
 
 @contextmanager
@@ -159,7 +160,7 @@ def main() -> None:
     except OtherCode as error:
         sys.exit(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the clouds end with the sweep
-    folder = Path(tempfile.mkdtemp(prefix="podctl-chaos-"))
+    folder = Path(tempfile.mkdtemp(prefix="podctl-chaos-", dir=options.folder))
     began = time.monotonic()
     until = began + options.minutes * 60 if options.minutes else float("inf")
     named = list(map(Case.parse, options.only))
@@ -219,6 +220,13 @@ def _chosen(workers: list[Drill], options: argparse.Namespace) -> list[Case]:
     return all_of_them[: max(1, round(len(all_of_them) * options.share))]
 
 
+def _memory() -> str | None:
+    """A folder in memory where there is room: a fifth less work, and processes die there alike."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private one in it
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    return str(memory) if roomy else None
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos.sweep", description="the crash sweep")
     parser.add_argument("--rows", nargs="*", default=[], help="rows of the fault matrix; all")
@@ -227,6 +235,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the order and the sample")
     parser.add_argument("--minutes", type=float, default=0.0, help="begin none after so long")
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1) + 2)
+    parser.add_argument("--folder", default=_memory(), help="where it plays; memory, if large")
     parser.add_argument("--every", action="store_true", help="leave no write out")
     parser.add_argument("--diary", metavar="FILE", help="what was played; goes on from it")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
