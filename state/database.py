@@ -45,7 +45,7 @@ def open_database(
         private_folder(path.parent)
         # Asked first: another process that is creating it right now writes these only afterwards.
         lived = bool(kept_name(path.parent) or backups(path.parent / BACKUPS))
-        connection = _opened(path)
+        connection = _opened(path, hurried=readonly)
     try:
         with translated(path):
             if lived and _pragma(connection, "user_version") == 0:
@@ -67,8 +67,11 @@ def begin_database(path: Path, name: str) -> sqlite3.Connection:
     return connection
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """A connection to the file, configured and checked, whatever its version."""
+def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
+    """A connection to the file, configured and checked, whatever its version.
+
+    Who is `hurried` reads only, and checks a large file only after a writer was killed.
+    """
     unclean = _leftover_journal(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     refuse_foreign(path)
@@ -77,7 +80,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         with translated(path, damage=("SQLITE_ERROR",)):
             _configure(connection)
-            _check(connection, path, thorough=unclean or path.stat().st_size < QUICK_CHECK_BYTES)
+            small = path.stat().st_size < QUICK_CHECK_BYTES
+            _check(connection, path, thorough=small or unclean or not hurried)
     except BaseException:
         connection.close()
         raise
