@@ -71,12 +71,12 @@ def call_kills(calls: Calls) -> Iterator[Case]:
 
 def call_errors(calls: Calls) -> Iterator[Case]:
     """Row 33: no space, or a broken disk, at every write and sync of every file; once, and from
-    every fifth on."""
+    every fifth on. Not so for `write`, which goes to pipes too: no disk makes those fail."""
     for call in (*WRITES, *SYNCS):
         for number in calls.struck(call):
             for error in ("ENOSPC", "EIO"):
                 yield Case("33", "none", (Blow(error, call, number),))
-                if number % 5 == 0:
+                if number % 5 == 0 and call != "write":
                     yield Case("33", "none", (Blow(error, call, number, "-"),))
 
 
