@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,13 +34,15 @@ class Calls:
 
     def points(self, call: str) -> list[int]:
         """Every one of the thread that made most, but for those within."""
-        inner = set(self.within.get(call, ()))
-        return [one for one in range(1, self.most.get(call, 0) + 1) if one not in inner]
+        return self._not_within(call, range(1, self.most.get(call, 0) + 1))
 
     def struck(self, call: str) -> list[int]:
         """Those that hit a file of the project, but for those within."""
+        return self._not_within(call, self.files.get(call, ()))
+
+    def _not_within(self, call: str, numbers: Iterable[int]) -> list[int]:
         inner = set(self.within.get(call, ()))
-        return [one for one in self.files.get(call, []) if one not in inner]
+        return [one for one in numbers if one not in inner]
 
     def every(self) -> Calls:
         """The same with nothing left out."""

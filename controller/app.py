@@ -68,11 +68,7 @@ def sync(project: Project, options: RunOptions) -> None:
 
 def _look_at_kept(office: Office, options: RunOptions) -> None:
     """What became of pods that were to go on running: for the books, and in nobody's way."""
-    for lease in office.kept():
-        try:
-            _carry_on(office, lease, options)
-        except PodctlError as error:
-            options.terminal.warn(error.what)
+    _each(office.kept(), options.terminal, lambda lease: _carry_on(office, lease, options))
 
 
 def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:

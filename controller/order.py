@@ -21,9 +21,7 @@ TRAINING = (
 LOCK = ".podctl/requirements.lock"  # inside the work folder
 PARAMETERS = ".podctl/parameters.json"
 HARD_CAP_SLACK = 7200.0  # seconds beside the jobs' budgets: boots, uploads, pulls
-GRACE = (
-    1800.0  # seconds for somebody to fetch after a job's end: then a stop, which a volume outlives
-)
+GRACE = 1800.0  # seconds after a job's end to fetch its files; the stop then spares a volume
 GRACE_BARE = 6 * 3600.0  # where none does: the stop wipes the only copy
 MAX_NAME = 60  # characters that a pod's name is known to bear
 
