@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.providers import Kind, Pod, PodStatus, ProviderError
-from controller.rental import SAME_LIFE
+from controller.rental import SAME_LIFE, Debt
 from controller.scene import Scene
 from state.interval import Interval
 
@@ -54,19 +54,23 @@ class Reckoning:
         """
         wall = self.scene.clock.wall()
         debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
-        if debt is None and pod in self.scene.memory.ended:
-            return self.scene.memory.ended[pod]
-        fresh = FRESH if self.scene.policy.bill_lag else 0.0  # a bill without lag says it better
-        if debt is None and wall - self.scene.memory.alive_before.get(pod, 0.0) < fresh:
-            return wall  # it billed a moment ago
+        if self.scene.policy.bill_lag and (known := self._known_end(pod, debt, wall)) is not None:
+            return known
         ordered = debt.ended_at if debt and debt.ended_at else wall
-        if debt is not None and debt.sure and wall - ordered < SURE_FOR:
-            return ordered
         if interrupted or (debt is not None and debt.interrupted):
             noticed = self.scene.memory.stopped_at.setdefault(pod, ordered)
             self._want_bill(until=noticed, asked=wall)
         # Not the earlier of the two: an order that was taken may have been forgotten.
         return self._billed_until(pod) or ordered
+
+    def _known_end(self, pod: str, debt: Debt | None, wall: float) -> float | None:
+        """What a bill that lags would say later: our order's time, or now for one that bills."""
+        if debt is not None:
+            told = debt.ended_at or wall
+            return told if debt.sure and wall - told < SURE_FOR else None
+        if pod in self.scene.memory.ended:
+            return self.scene.memory.ended[pod]
+        return wall if wall - self.scene.memory.alive_before.get(pod, 0.0) < FRESH else None
 
     def _want_bill(self, until: float, asked: float) -> None:
         """Raises ProviderError while a bill of the time `asked` may still grow before `until`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from controller.providers import BillingRecord, Pod, PodStatus, ProviderError
 from controller.reckoning import BILL_TRIES, Reckoning, Unfollowed
-from controller.rental import Rental, RunFacts
+from controller.rental import Debt, Rental, RunFacts
 from simulation.laptop import fresh_database
 from state.ledger import Ledger
 
@@ -58,7 +58,7 @@ def unfollowed(
 
 
 def since(started_at: float) -> Pod:
-    return dataclasses.replace(POD, started_at=started_at)
+    return replace(POD, started_at=started_at)
 
 
 def test_what_only_shows_as_running_is_not_known_to_bill() -> None:
@@ -72,7 +72,7 @@ def test_what_only_shows_as_running_is_not_known_to_bill() -> None:
 
 def test_a_pod_that_began_anew_since_it_answered_did_not_run_whole() -> None:
     """Somebody stopped and started it while nobody looked."""
-    answered = dataclasses.replace(RENTAL, life=("p1", 1000.0))
+    answered = replace(RENTAL, life=("p1", 1000.0))
 
     assert reckoning((1000.0, None), rental=answered).runs_whole(since(1000.0))
     assert not reckoning((1000.0, None), rental=answered).runs_whole(since(3000.0))
@@ -97,8 +97,8 @@ def test_a_start_that_only_the_books_have_and_one_of_somebody_else_are_one_row()
 
 def test_a_pod_that_gets_up_after_it_had_answered_is_not_known_to_bill() -> None:
     """Its guard may have stopped it long ago; a first boot is what it shows."""
-    answered = dataclasses.replace(RENTAL, life=("p1", NOW - 100.0))
-    starting = dataclasses.replace(since(NOW - 100.0), status=PodStatus.STARTING)
+    answered = replace(RENTAL, life=("p1", NOW - 100.0))
+    starting = replace(since(NOW - 100.0), status=PodStatus.STARTING)
 
     assert reckoning((NOW - 100.0, None)).runs_whole(starting)
     assert not reckoning((NOW - 100.0, None), rental=answered).runs_whole(starting)
@@ -154,6 +154,19 @@ def test_an_end_that_nobody_saw_is_the_bills_and_never_a_gift() -> None:
     """Two hours of the bill end it there; a bill that does not know the pod ends it now."""
     assert reckoning((1000.0, None), billed_hours=2.0).end_of("p1") == pytest.approx(8200.0)
     assert reckoning((1000.0, None)).end_of("p1") == NOW
+
+
+def test_a_bill_without_lag_is_better_than_any_order() -> None:
+    """A host may die in the seconds between the last look and the order that was taken."""
+    debts = (Debt("p1", clean=True, ended_at=NOW, sure=True),)
+    ordered = reckoning((1000.0, None), billed_hours=2.0, rental=replace(RENTAL, debts=debts))
+    parked = reckoning((1000.0, None), billed_hours=2.0)
+    parked.scene.memory.ended["p1"] = NOW
+
+    assert (ordered.end_of("p1"), parked.end_of("p1")) == (NOW, NOW)
+    ordered.scene.policy.bill_lag = parked.scene.policy.bill_lag = 0.0
+    assert ordered.end_of("p1") == pytest.approx(8200.0)
+    assert parked.end_of("p1") == pytest.approx(8200.0)
 
 
 def test_a_life_in_pieces_waits_until_its_bill_is_whole() -> None:
