@@ -12,6 +12,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 CHUNK = 2**18  # bytes a read
@@ -31,6 +32,7 @@ class Proxy:
         self.down = 0  # bytes forwarded towards the client
         self.accepted = 0
         self.cut_at: int | None = None  # cut everything once `down` passes this
+        self.at_cut: Callable[[], None] | None = None  # what happens just before that
         self.cut_for_good = False  # and take no new connection from then on
         self.hole_at_cut = False  # do not cut then: swallow
         self.up = 0  # bytes forwarded towards the server
@@ -151,6 +153,8 @@ class Proxy:
                 data, self.flip_at = _flipped(data, self.flip_at - begin), None
         if self.rate:
             time.sleep(len(data) / self.rate)
+        if cut and self.at_cut is not None:
+            self.at_cut()
         if cut and not self.hole_at_cut:
             self.cut()
         return data
