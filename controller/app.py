@@ -10,6 +10,7 @@ from controller.edits import check_provider, edits
 from controller.errors import Detached, NotFound, PodctlError
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
+from controller.plan import glance
 from controller.progress_page import refresh
 from controller.project import Project
 from controller.readiness import check_ready, unlocked
@@ -39,8 +40,8 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if rest or not begun:
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
-        _look_at_kept(office, options)
-        office.tell_parked()
+        _look_at_resting(office, options)
+        office.tell_resting()
         check_ready(project, rest)
         for group in order.groups(rest):
             lease = office.open(group, options)
@@ -58,17 +59,18 @@ def sync(project: Project, options: RunOptions) -> None:
         ]
         if not leases:
             options.terminal.say("nothing is unfinished")
-        _look_at_kept(office, options)
-        office.tell_parked()
         failed = _each(leases, options.terminal, lambda lease: _carry_on(office, lease, options))
+        _look_at_resting(office, options)
+        office.tell_resting()
         refresh(project, office.journal, office.ledger)
         if failed:
             raise failed
 
 
-def _look_at_kept(office: Office, options: RunOptions) -> None:
-    """What became of pods that were to go on running: for the books, and in nobody's way."""
-    _each(office.kept(), options.terminal, lambda lease: _carry_on(office, lease, options))
+def _look_at_resting(office: Office, options: RunOptions) -> None:
+    """What became of pods that wait for the user: for the books, and in nobody's way."""
+    look = partial(office.drive, options=options, ending=True, plan=glance)
+    _each(office.resting(), options.terminal, look)
 
 
 def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
@@ -95,7 +97,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> None:
             wish = {"disposal": disposal, "abandon": options.abandon}
             office.journal.note(lease.id, Step.STOP, wish)
         end = partial(_end, office, options=options, disposal=disposal)
-        failed = _each(leases, options.terminal, end, leave=(Detached,))
+        failed = _each(leases, options.terminal, end)
         refresh(project, office.journal, office.ledger)
         if failed:
             raise failed
@@ -108,20 +110,17 @@ def _end(office: Office, lease: Lease, options: StopOptions, disposal: str) -> N
 
 
 def _each(
-    leases: Sequence[Lease],
-    terminal: Terminal,
-    work: Callable[[Lease], None],
-    leave: tuple[type[PodctlError], ...] = (),
+    leases: Sequence[Lease], terminal: Terminal, work: Callable[[Lease], None]
 ) -> PodctlError | None:
     """Do it to every lease, whatever becomes of another; returns the first error.
 
-    One of `leave` is raised at once: the user goes.
+    Raises Detached at once: the user goes.
     """
     failed: PodctlError | None = None
     for lease in leases:
         try:
             work(lease)
-        except leave:
+        except Detached:
             raise
         except PodctlError as error:
             failed = failed or error

@@ -11,6 +11,7 @@ from controller.clock import Clock
 from controller.cost import parked_disk_rate, running_disk_rate
 from controller.loop import Outcome
 from controller.rental import Step
+from state.interval import Interval, milliseconds, nano_per_hour
 from state.journal import Journal
 from state.ledger import Ledger
 
@@ -120,19 +121,22 @@ class LeaseBooks:
             )
 
     def _missed(self, data: dict[str, Any]) -> None:
-        """A life of the pod that nobody followed, as the bill has it."""
+        """A life of the pod that nobody followed, as the bill has it: whole or not at all."""
         if data["until"] > data["since"]:
-            self.ledger.open_interval(
+            life = Interval(
+                id=0,
                 pod_id=data["pod"],
                 lease=self.lease,
                 run=data.get("for_run"),
                 stage=data["stage"],
                 kind="compute",
-                usd_per_hour=data["usd_per_hour"],
+                nano_per_hour=nano_per_hour(data["usd_per_hour"]),
                 rate_source="provider",
-                started_at=data["since"],
+                started_ms=milliseconds(data["since"]),
+                ended_ms=milliseconds(data["until"]),
+                end_source="bill",
             )
-            self.ledger.close_interval(data["pod"], "compute", data["until"], "bill")
+            self.ledger.record((life,))
 
     def _park(self, data: dict[str, Any]) -> None:
         at = data["ended_at"]

@@ -32,8 +32,10 @@ def close(seen: Observed, policy: Policy) -> Action:
         if disposal == "terminate":
             return Terminate(rental.pod, "the lease is over")
         if disposal == "keep":
-            return Done("kept")
-        return _gone_while_parked(seen, policy) or _park(seen, policy, rental.pod)
+            return _gone(seen, policy, rental.pod) or Done("kept")
+        if rental.parked:
+            return _gone(seen, policy, rental.pod) or Done("parked")
+        return _park(seen, policy, rental.pod)
     if not rental.nonces:
         return Close(_outcome(seen))
     return _sweep(seen, policy)
@@ -82,14 +84,11 @@ def _left_something(run: RunFacts) -> bool:
     return run.started and run.outcome not in NOTHING_LEFT
 
 
-def _gone_while_parked(seen: Observed, policy: Policy) -> Action | None:
-    """A parked pod is done with; one that is gone, by whoever's hand, costs no more."""
-    rental = seen.rental
-    if not rental.parked or rental.pod is None:
-        return None
+def _gone(seen: Observed, policy: Policy, pod_id: str) -> Action | None:
+    """A pod that waits for the user and is gone, by whoever's hand, costs no more."""
     if seen.listing is None or seen.missing_since is None:
-        return Done("parked")
-    return _missing(seen, policy, rental.pod)
+        return None
+    return _missing(seen, policy, pod_id)
 
 
 def _missing(seen: Observed, policy: Policy, pod_id: str) -> Action:

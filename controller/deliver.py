@@ -31,7 +31,8 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     folder = RunFolder(shop.project.run_dir(run))
     _keep_order(shop, run, code, folder)
     written = extras(stage) | {plan_so_far.PATH: _so_far(shop, run, folder)}
-    report = upload_work(session, layout, run, sent, written, code=code)
+    begun = next(one.tree for one in shop.rental().runs if one.run == run)
+    report = upload_work(session, layout, run, sent, written, code=code, begun=begun)
     folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in inputs.files)
     shop.tell(
         f"{run}: sent {report.files_sent} of {report.files_total} files, "

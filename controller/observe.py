@@ -39,7 +39,8 @@ class Eyes:
             memory.alive_at = self.scene.clock.wall()
         now = self.scene.clock.now()
         pod = self._pod(rental)
-        absent = self._listing is not None and rental.pod is not None and pod is None
+        gone = pod is None or pod.status is PodStatus.TERMINATED
+        absent = self._listing is not None and rental.pod is not None and gone
         unclear = rental.unsettled or rental.ambiguous
         silent = rental.pod is not None and not (contact and contact.reached)
         unarmed = bool(contact and contact.reached and not (contact.guard and contact.guard.armed))

@@ -23,7 +23,7 @@ from controller.forecast import Quote, check_budget, quote
 from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
 from controller.link import Link
-from controller.loop import World, drive
+from controller.loop import Plan, World, drive
 from controller.observe import Eyes
 from controller.observed import Observed
 from controller.options import RunOptions
@@ -122,40 +122,37 @@ class Office:
         """The locks in force by the database's record."""
         return {lock.stage: lock for lock in Locks(self.owner.connection).all()}
 
-    def tell_parked(self) -> None:
-        """Pods that wait for the user, and what their disks cost."""
+    def tell_resting(self) -> None:
+        """Pods that wait for the user, and what they or their disks cost."""
         for lease in self.journal.open_leases():
             rental = self._rental(lease)
-            if self._resting(lease) and rental.pod is not None:
-                rate = sum(
-                    one.usd_per_hour
-                    for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
-                )
-                bills = f"is parked: ${24 * rate:.2f} a day"
-                self.desk.terminal.say(
-                    f"pod {rental.pod} of {rental.runs[0].run} "
-                    f"{bills if rental.parked else f'is kept: ${rate:.2f}/h'}; "
-                    f"podctl stop {rental.runs[0].run} --terminate ends it"
-                )
+            if not self._rests(lease, rental) or rental.pod is None:
+                continue
+            rate = sum(
+                one.usd_per_hour for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
+            )
+            bills = f"parked: ${24 * rate:.2f} a day" if rental.parked else f"kept: ${rate:.2f}/h"
+            run = rental.runs[0].run
+            self.desk.terminal.say(
+                f"pod {rental.pod} of {run} is {bills}; podctl stop {run} --terminate ends it"
+            )
 
     def _rental(self, lease: Lease) -> Rental:
         runs = [(run.id, run.stage) for run in self.journal.runs(lease=lease.id)]
         return fold(lease.id, runs, self.journal.ops(lease.id))
 
     def unfinished(self) -> tuple[Lease, ...]:
-        """Open leases that have something left to do; parked ones wait for the user."""
-        return tuple(lease for lease in self.journal.open_leases() if not self._resting(lease))
+        """Open leases that have something left to do; the others wait for the user."""
+        resting = {lease.id for lease in self.resting()}
+        return tuple(lease for lease in self.journal.open_leases() if lease.id not in resting)
 
-    def kept(self) -> tuple[Lease, ...]:
-        """Leases whose pod was to go on running after the end; its guard may have stopped it."""
-        return tuple(
-            lease
-            for lease in self.journal.open_leases()
-            if self._resting(lease) and not self._rental(lease).parked
-        )
+    def resting(self) -> tuple[Lease, ...]:
+        """Leases whose pod is parked, or was to go on running, until the user says otherwise."""
+        open_leases = self.journal.open_leases()
+        return tuple(lease for lease in open_leases if self._rests(lease, self._rental(lease)))
 
-    def _resting(self, lease: Lease) -> bool:
-        return self._rental(lease).rests(kept=lease.data.get("on_success") == "keep")
+    def _rests(self, lease: Lease, rental: Rental) -> bool:
+        return rental.rests(kept=lease.data.get("on_success") == "keep")
 
     def open(self, stages: Sequence[Stage], options: RunOptions) -> Lease:
         """Price it, check it against budget and balance, ask, and write the lease down."""
@@ -198,7 +195,9 @@ class Office:
         if not terminal.confirm("Rent it?", "-y"):
             raise Refused("not rented", hint="podctl plan shows the price beforehand")
 
-    def drive(self, lease: Lease, options: RunOptions, *, ending: bool = False) -> None:
+    def drive(
+        self, lease: Lease, options: RunOptions, *, ending: bool = False, plan: Plan = decide
+    ) -> None:
         """Carry `lease` to its end. Returns when every run passed; raises what else happened.
 
         With `ending` the end itself is what was asked for, whatever became of the runs.
@@ -210,7 +209,6 @@ class Office:
         books = LeaseBooks(lease.id, self.journal, self.ledger, clock)
         watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
         world: World = Hands(shop, site, Eyes(shop, site))
-        plan = decide
         if shop.limits is not None:  # a drill
             world = witness = Witness(world, shop.provider, clock, shop.limits)
             plan = witness.decide

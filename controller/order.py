@@ -71,9 +71,9 @@ def groups(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], ...]:
 
 
 def guard_limits(stages: Sequence[Stage], shape: Shape, boot_grace: float) -> GuardLimits:
-    """The dead-man switch: its hard cap is every job's budget, some slack, and a longer grace."""
+    """The dead-man switch: its hard cap is every job's budget, its longer grace, and some slack."""
     budget = sum(stage.max_hours * 3600.0 for stage in stages)
-    slack = HARD_CAP_SLACK + grace_done(stages, shape) - GRACE
+    slack = HARD_CAP_SLACK + len(stages) * (grace_done(stages, shape) - GRACE)
     return GuardLimits(boot_grace=boot_grace, idle=1200.0, hard_cap=budget + slack)
 
 

@@ -54,6 +54,7 @@ class Hands:
             self._again("upload", error)
             return Outcome("fail", {"why": error.what, "fatal": False})
         except PodctlError as error:
+            self._again("upload", error)  # of a run that was started before, on another pod
             return Outcome("fail", {"why": _explained(error), "fatal": True})
         self.scene.memory.failures.pop("upload", None)
         return Outcome(data=found)

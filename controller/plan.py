@@ -15,7 +15,9 @@ from controller.actions import (
     Finish,
     Leave,
     Reckon,
+    Resumed,
     StartPod,
+    StopPod,
     Terminate,
     Wait,
 )
@@ -45,6 +47,19 @@ def decide(seen: Observed, policy: Policy) -> Action:
     if rental.pod is None:
         return rent(seen, policy)
     return _drive(seen, policy, rental.current)
+
+
+def glance(seen: Observed, policy: Policy) -> Action:
+    """The same for a look in passing at a pod that waits for the user.
+
+    The books follow what became of it. What only a later bill tells is left to a later look, and
+    what would act on a pod that somebody else started is not done in passing.
+    """
+    action = decide(seen, policy)
+    waits_for_bill = isinstance(action, Wait) and seen.now < seen.bill_retry_at
+    if waits_for_bill or isinstance(action, Resumed | StopPod):
+        return Done("kept")
+    return action
 
 
 # -- pods that must go -----------------------------------------------------------------------
@@ -119,7 +134,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if run.given_up:
         return Finish(run.run, "pod-lost", run.given_up)
     answers = seen.contact is not None and seen.contact.status is not None
-    if rental.abandon and (seen.pull_failures or not answers):
+    in_vain = seen.pull_failures or not answers or "stop" in seen.failures
+    if rental.abandon and in_vain:
         return Finish(run.run, "abandoned", rental.abandon)
     if seen.contact is not None and seen.contact.reached:
         return serve(seen, policy, run)

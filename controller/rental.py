@@ -71,6 +71,7 @@ class RunFacts:
     broken: str | None = None  # why it cannot even be started
     uploaded_to: str | None = None  # pod id that holds code and work
     code: str = ""  # sha256 of the remote package there
+    tree: str = ""  # digest of the work folder there, as it was sent
     started: bool = False  # a start was asked for; the job may exist
     starts: int = 0
     started_at: float = 0.0  # Unix seconds of the newest start that was answered
@@ -359,7 +360,11 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
 }
 
 _RUN_STEPS: dict[tuple[str, str], Handler] = {
-    (Step.UPLOAD, "done"): lambda _, data: {"uploaded_to": data["pod"], "code": data["code"]},
+    (Step.UPLOAD, "done"): lambda _, data: {
+        "uploaded_to": data["pod"],
+        "code": data["code"],
+        "tree": data.get("tree", ""),
+    },
     (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"] if data["fatal"] else None},
     (Step.START_JOB, "intent"): lambda run, _: {"started": True, "starts": run.starts + 1},
     (Step.START_JOB, "done"): lambda run, data: {"started_at": data.get("at", run.started_at)},

@@ -31,7 +31,7 @@ def end_all(
 
 def _end(provider: Provider, ledger: Ledger, stray: Stray, say: Tell, warn: Tell) -> None:
     """Booked also when the order failed: it may have been taken. If not, the next one goes on."""
-    pod = provider.get(stray.pod)
+    pod = _look(provider, stray.pod, warn)
     try:
         known = provider.terminate(stray.pod)
     finally:
@@ -39,6 +39,15 @@ def _end(provider: Provider, ledger: Ledger, stray: Stray, say: Tell, warn: Tell
             _book(provider, ledger, pod, stray, warn)
     told = "terminated" if known else "the provider knows no pod"
     say(f"{told} {stray.pod} ({stray.whose})")
+
+
+def _look(provider: Provider, pod: str, warn: Tell) -> Pod | None:
+    """The pod as it is before the order, which waits for nothing that is only for the books."""
+    try:
+        return provider.get(pod)
+    except ProviderError as error:
+        warn(f"{error.what}: what {pod} cost is not booked: podctl cost --reconcile compares")
+        return None
 
 
 def _book(provider: Provider, ledger: Ledger, pod: Pod, stray: Stray, warn: Tell) -> None:

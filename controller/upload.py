@@ -123,11 +123,14 @@ def upload_work(
     extra: Mapping[str, bytes] | None = None,
     *,
     code: str | None = None,
+    begun: str | None = None,
 ) -> UploadReport:
     """Make `Layout.work(run)` hold exactly `snapshot` and the `extra` files.
 
     Idempotent: a tree that is there already costs one round trip. `code` is what `upload_code`
-    returned; None calls it. Raises UploadFailed (disk full, another tree was started already, a
+    returned; None calls it. `begun` is the tree that the run was started on before: where that
+    lies on the disk, on a volume that outlived its pod, it stays, with what the job made of it.
+    Raises UploadFailed (disk full, another tree was started already, a
     file changed while it was read), UsageError for an extra that is an input too.
     """
     parcel = _Parcel(run, snapshot, extra or {})
@@ -136,6 +139,8 @@ def upload_work(
         answer, sent = _offer(session, layout, code, parcel)
         if answer.get("refused") != "blob-lost":
             break
+    if begun and answer.get("refused") == "started" and answer.get("tree") == begun:
+        return UploadReport(len(parcel.files), 0, 0, begun)
     if "refused" in answer:
         raise _refusal(answer, parcel, str(session))
     files = sum(parcel.times[sha256] for sha256, _ in sent)

@@ -10,7 +10,7 @@ import pytest
 
 from controller import actions
 from controller.observed import ALIVE, Contact, Failure, Listing, Observed
-from controller.plan import decide
+from controller.plan import decide, glance
 from controller.policy import Policy
 from controller.providers import Endpoint, Offer, Pod, PodStatus
 from controller.rental import Debt, Rental, RunFacts, fold
@@ -501,6 +501,15 @@ class TestNeverForEver:
         assert isinstance(action, actions.Finish)
         assert action.outcome == "abandoned"
 
+    def test_abandoning_does_not_wait_for_a_job_that_cannot_be_stopped(self) -> None:
+        """Its volume is full, say, and nothing can be written down there: the pod goes."""
+        given_up = rental(running(), stop="terminate", abandon="enough")
+        look = seen(given_up, pod(), contact=agent("running"))
+        failed = dataclasses.replace(look, failures={"stop": Failure(1, "no space left")})
+
+        assert isinstance(decide(look, POLICY), actions.StopJob)
+        assert isinstance(decide(failed, POLICY), actions.Finish)
+
     def test_a_stop_parks_what_cannot_be_pulled(self) -> None:
         """After the tries the pod stops billing, and its disk is kept."""
         contact = agent("ended", exit=ended())
@@ -766,6 +775,29 @@ class TestNothingRepeatsForEver:
 
         assert decide(runs, POLICY) == actions.Resumed("p1")
         assert decide(gone, POLICY) == actions.ConfirmGone("p1")
+
+    def test_a_kept_pod_that_is_gone_is_kept_no_longer(self) -> None:
+        """One that passed, and one of which something is only there: neither bills for ever."""
+        keeping = dataclasses.replace(POLICY, on_success="keep")
+        passed = rental(running(outcome="passed", pulled=True, locked=True))
+        unpulled = rental(running(outcome="failed"), keeps_disk=False)
+
+        for kept in (passed, unpulled):
+            assert decide(seen(kept, pod()), keeping) == actions.Done("kept")
+            assert isinstance(decide(seen(kept, missing_since=990.0), keeping), actions.Wait)
+            assert decide(seen(kept, missing_since=10.0), keeping) == actions.ConfirmGone("p1")
+
+    def test_a_look_in_passing_waits_for_no_bill_and_orders_nothing(self) -> None:
+        """What somebody started in the console is theirs; what is gone is booked as gone."""
+        parked = rental(running(outcome="failed", pulled=True), parked=True)
+        gone = seen(parked, missing_since=10.0)
+        later = dataclasses.replace(gone, bill_retry_at=1100.0)
+
+        assert glance(gone, POLICY) == decide(gone, POLICY) == actions.ConfirmGone("p1")
+        assert isinstance(decide(later, POLICY), actions.Wait)
+        assert glance(later, POLICY) == actions.Done("kept")
+        assert decide(seen(parked, pod()), POLICY) == actions.Resumed("p1")
+        assert glance(seen(parked, pod()), POLICY) == actions.Done("kept")
 
     def test_a_parked_lease_that_owes_another_pod_is_not_at_rest(self) -> None:
         """The other one is ended first."""

@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 
+from controller.actions import Reckon
+from controller.books import LeaseBooks
+from controller.clock import SystemClock
+from controller.loop import Outcome
 from controller.providers import BillingRecord, Pod, PodStatus, ProviderError
 from controller.reckoning import BILL_TRIES, Reckoning, Unfollowed
 from controller.rental import Debt, Rental, RunFacts
 from simulation.laptop import fresh_database
+from state.journal import Journal
 from state.ledger import Ledger
 
 NOW = 100_000.0
@@ -177,3 +182,25 @@ def test_a_life_in_pieces_waits_until_its_bill_is_whole() -> None:
     pieces.scene.memory.bill_silences = BILL_TRIES
 
     assert pieces.end_of("p1", interrupted=True) == NOW
+
+
+def test_a_life_that_is_found_on_the_bill_is_booked_whole_or_not_at_all() -> None:
+    """Killed half way, its row would stay open, and end with a later life."""
+    database = fresh_database()
+    epoch = database.execute("SELECT epoch FROM owner").fetchone()[0]
+    ledger, journal = Ledger(database, epoch), Journal(database, epoch)
+    lease = journal.open_lease({}, [("hello", {})])
+    books = LeaseBooks(lease, journal, ledger, clock=SystemClock())
+    open_rows = []
+    database.set_trace_callback(
+        lambda text: (
+            text.startswith("COMMIT") and open_rows.append(len(ledger.intervals(open_only=True)))
+        )
+    )
+    action = Reckon("p1", 1000.0)
+    found = {"since": 1000.0, "until": 4600.0, "usd_per_hour": 2.0, "stage": "hello"}
+    books.outcome(action, Outcome(data=found))
+    database.set_trace_callback(None)
+
+    assert ledger.spent(NOW) == pytest.approx(2.0)
+    assert set(open_rows) == {0}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from controller.app import _each
+from controller.errors import Detached
 from controller.office import Desk, Office
 from controller.rental import Step
 from controller.scene import pinned
 from controller.terminal import Terminal
-from state.journal import Journal
+from state.journal import Journal, Lease
 from state.owner import acquire
 from tests.laptop import Laptop
 from tests.shell import Shell
@@ -45,3 +49,18 @@ def test_a_lease_that_cannot_be_ended_leaves_no_other_to_bill_on(
         if op.step == Step.STOP
     ]
     assert wishes == ["terminate", "terminate"]
+
+
+def test_who_detaches_from_one_lease_is_led_to_no_other() -> None:
+    """Control-C while a pod is waited for ends the command, and rents nothing."""
+    seen: list[Lease] = []
+
+    def wait(lease: Lease) -> None:
+        seen.append(lease)
+        raise Detached("detached")
+
+    leases = [Lease(name, 0.0, {}, None, None) for name in ("l0001", "l0002")]
+    with pytest.raises(Detached):
+        _each(leases, Terminal(), wait)
+
+    assert seen == leases[:1]

@@ -127,6 +127,19 @@ def test_a_silent_bill_is_told_and_the_pod_ended(cloud: EmulatedCloud, shell: Sh
     assert shell.json("cost")["pods"] == []
 
 
+def test_a_pod_that_cannot_be_looked_at_is_ended_all_the_same(
+    cloud: EmulatedCloud, shell: Shell
+) -> None:
+    """The order waits for nothing that is only for the books; that nothing is booked is said."""
+    one = stray(cloud, shell)
+    cloud.faults(answering(403, "no", match={"method": "^GET$", "path": f"^/v2/pods/{one}$"}))
+    shell("gc", "--terminate", "-y")
+    cloud.faults()
+
+    assert cloud.pod(one) is None
+    assert f"what {one} cost is not booked: podctl cost --reconcile" in shell.err
+
+
 def test_a_pod_that_is_not_ended_is_told_and_keeps_no_other_alive(
     cloud: EmulatedCloud, shell: Shell
 ) -> None:

@@ -105,6 +105,23 @@ def test_a_tree_that_is_there_is_left_alone(
     assert Path(layout.work("run1"), "made.by.job").exists()
 
 
+def test_a_run_that_goes_on_on_another_pod_of_its_volume_keeps_its_folder(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """What it was begun on stays with what the job made of it, whatever would be sent now."""
+    begun = upload_work(session, layout, "run1", project(tmp_path / "p", {"x": b"1"})).tree
+    Path(layout.run("run1"), "spec.json").write_text("{}")
+    Path(layout.work("run1"), "made").write_bytes(b"2")
+    more = project(tmp_path / "p", {"x": b"1", "made": b"2"})
+
+    with pytest.raises(UploadFailed, match="other inputs"):
+        upload_work(session, layout, "run1", more, begun="0" * 64)
+    report = upload_work(session, layout, "run1", more, begun=begun)
+
+    assert (report.tree, report.files_sent) == (begun, 0)
+    assert tree(Path(layout.work("run1"))) == {"x": b"1", "made": b"2"}
+
+
 def test_other_inputs_replace_only_what_was_not_started(
     session: Session, layout: Layout, tmp_path: Path
 ) -> None:

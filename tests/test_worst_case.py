@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller import actions
+from controller import actions, order
 from controller.cost import PODS_PAID, Budget, WorstCase
 from controller.office import _cap
 from controller.plan import decide
@@ -17,6 +17,7 @@ from controller.policy import Policy
 from controller.providers import PodStatus
 from tests.laptop import Laptop
 from tests.test_plan import DEARER, OFFER, pod, rental, running, seen
+from tests.test_staleness import stage
 
 WORST = WorstCase(5.0, 4.0, 0.0, 0.1)  # $4 for one pod
 
@@ -119,6 +120,16 @@ def test_row_63_results_that_a_stop_would_wipe_are_left_alone_for_longer(
     assert spec["grace_done_seconds"] == hours * 3600
     guard = json.loads(made["env"]["PODCTL_GUARD"])
     assert guard["hard_cap"] == pytest.approx((0.1 + 1.5 + hours) * 3600)
+
+
+def test_every_stage_of_a_pod_without_a_volume_has_its_longer_grace_within_the_hard_cap() -> None:
+    """Else the last one's results would be wiped before their 6 h are over."""
+    bare = stage(max_hours=1, hardware={"cpu": "cpu3c"})
+    one, three = (
+        order.guard_limits([bare] * count, order.Shape("image"), 60.0).hard_cap for count in (1, 3)
+    )
+
+    assert three - one == pytest.approx(2 * (1.0 + 5.5) * 3600.0)
 
 
 def test_pods_that_do_not_boot_are_replaced_only_within_the_printed_sum(laptop: Laptop) -> None:
