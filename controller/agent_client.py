@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.cleaning import clean
 from controller.errors import ConnectionLost, PodctlError
+from controller.log_mark import Piece
 from controller.secret import Secret
 from remote import contract
 from remote.contract import ContractError, GuardReport, JobSpec, Layout, Status
@@ -64,22 +65,23 @@ class AgentClient:
             "handing the job its secrets"
         )
 
-    def log(self, run: str, offset: int) -> tuple[int, bytes]:
-        """Log bytes from `offset`; returns where they really begin (the head may be gone)."""
-        words = ["log", "--run", run, "--offset", str(offset), "--limit", str(LOG_CHUNK)]
+    def log(self, run: str, offset: int, limit: int = LOG_CHUNK) -> Piece:
+        """Log bytes from `offset`, or from where it begins by now: its head may be gone."""
+        words = ["log", "--run", run, "--offset", str(offset), "--limit", str(limit)]
         raw = self._run(words, cap=LOG_CHUNK + 4096).stdout
         head, _, body = raw.partition(b"\n")
         try:
-            start = json.loads(head)["offset"]
+            said = json.loads(head)
+            piece = Piece(said["offset"], body, said["size"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConnectionLost("the agent's log answer cannot be read") from error
-        if type(start) is not int or not offset <= start < OFFSETS:
+        if not _possible(piece, offset):
             raise ConnectionLost(
                 "the agent's log answer makes no sense",
                 where=run,
-                cause="it begins before what was asked for, or where no file reaches",
+                cause="it begins before what was asked for, or ends beyond the log's own size",
             )
-        return start, body
+        return piece
 
     def document(self, run: str, name: str) -> bytes:
         """One of the run's documents, as bytes; empty when it is not there."""
@@ -123,6 +125,14 @@ class AgentClient:
             deadline_seconds=seconds,
             cap=cap,
         )
+
+
+def _possible(piece: Piece, offset: int) -> bool:
+    """Whether a log can be answered so; one that is shorter than `offset` has no bytes there."""
+    numbers = type(piece.start) is int and type(piece.size) is int
+    if not numbers or not offset <= piece.start < OFFSETS or not 0 <= piece.size < OFFSETS:
+        return False
+    return not piece.data or piece.end <= piece.size
 
 
 def guard_report(session: Session) -> GuardReport | None:

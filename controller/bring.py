@@ -47,7 +47,7 @@ def bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dic
 def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     status = contact.status
     assert status is not None
-    append_rest(agent, run, shop.project.job_log(run), status.log_size, shop.secrets(run))
+    append_rest(agent, run, shop.project.job_log(run), shop.secrets(run))
     folder = RunFolder(shop.project.run_dir(run))
     folder.keep("status.json", _without_secrets(status))
     if samples := agent.document(run, SAMPLES):

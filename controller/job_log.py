@@ -8,56 +8,74 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from controller.agent_client import LOG_CHUNK, AgentClient
-from controller.errors import ConnectionLost
+from controller.log_mark import Mark
 from controller.secret import Secret
 from state.scrub import PROCESS
 
 MAX_LOG = 1024**3  # bytes of one job's log kept here
 MOST_LOOKS = 2 * MAX_LOG // LOG_CHUNK  # for all of it; each look repeats some bytes
 AGAIN = 2048  # bytes before the copy's end that are written again, at least
+MOST_ASIDE = 9  # copies of other pods' logs; a pod that makes up new ones fills no disk
 
 
 def follow_log(
     agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
 ) -> None:
-    """`append_log` while the job runs: a disk that takes nothing now gets it at a later look."""
+    """`append_log` while the job runs, where the pod's log is not as long as the copy.
+
+    A disk that takes nothing now gets it at a later look.
+    """
     with contextlib.suppress(OSError):
-        append_log(agent, run, path, size, secrets)
+        if min(size, MAX_LOG) != _size(path):
+            append_log(agent, run, path, secrets)
 
 
-def append_rest(
-    agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
-) -> None:
+def append_rest(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secret] = ()) -> None:
     """`append_log` until nothing more comes, however much the pod says that there is."""
     for _ in range(MOST_LOOKS):
-        if not append_log(agent, run, path, size, secrets):
+        if not append_log(agent, run, path, secrets):
             return
 
 
-def append_log(
-    agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
-) -> bool:
+def append_log(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secret] = ()) -> bool:
     """Append what is new, at most one chunk; a head that the pod let go of stays a hole.
 
-    Secrets are masked by as many asterisks, so that offsets stay the pod's. Returns whether the
-    copy grew. Raises OSError when the disk here takes nothing, and ConnectionLost.
+    A copy of another log, as a disk that was lost had, is set aside, and a new one begun. Secrets
+    are masked by as many asterisks, so that offsets stay the pod's. Returns whether the copy grew.
+    Raises OSError when the disk here takes nothing, and ConnectionLost.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    have = path.stat().st_size if path.exists() else 0
-    if size <= have or have >= MAX_LOG:
-        return False
     again = written_again()
-    start, data = agent.log(run, max(0, have - 2 * again))
-    if start > size:
-        raise ConnectionLost(
-            "the agent's log answer makes no sense",
-            where=run,
-            cause=f"it begins at byte {start} of {size}",
-        )
-    if start >= MAX_LOG:
+    mark = _mark(path, 2 * again)
+    piece = agent.log(run, mark.begin)
+    if not mark.is_in(piece):
+        set_aside(path)
+        return append_log(agent, run, path, secrets)  # no copy: any log goes on from there
+    if not piece.data or piece.start >= MAX_LOG:
         return False
-    keep(path, start, masked(data, secrets), have - again)
-    return start + len(data) > have
+    kept = masked(piece.data, secrets)[: MAX_LOG - piece.start]
+    keep(path, piece.start, kept, mark.offset - again)
+    return piece.start + len(kept) > mark.offset
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _mark(path: Path, length: int) -> Mark:
+    """The copy's end, by its last `length` bytes."""
+    if not path.exists():
+        return Mark()
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - length))
+        return Mark(size, file.read(length))
+
+
+def set_aside(path: Path) -> None:
+    """The copy is kept as job.log.1, or the next number; the last one makes way for it."""
+    places = [path.with_name(f"{path.name}.{number}") for number in range(1, MOST_ASIDE + 1)]
+    path.replace(next((place for place in places if not place.exists()), places[-1]))
 
 
 def written_again() -> int:

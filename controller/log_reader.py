@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from controller.attach import Target, agent_of, connect, find_target, open_journal, pod_of
 from controller.errors import ConnectionLost, NotFound, PodctlError
+from controller.log_mark import Mark, Piece
 
 if TYPE_CHECKING:
     from controller.agent_client import AgentClient
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from controller.providers import Provider
 
 MAX_LOCAL = 256 * 1024 * 1024  # bytes of a local copy that are shown
+MOST = MAX_LOCAL  # bytes of what the pod has beyond it that are shown: the newest
+MOST_LOOKS = 128  # for so many, twice as many as it takes
+ANEW = b"\n[the disk that had this log is gone: another one begins]\n"
 POLL_SECONDS = 1.0
 LONGEST_WAIT = 20.0  # between two tries to connect again
 CONNECT_SECONDS = 15.0
@@ -83,31 +87,31 @@ class Follower:
         """The pod's log where it can be reached, else the local copy and why."""
         try:
             with self._agent() as agent:
-                parts = _rest(agent, self._target.run, len(local.data))
-                whole = local.data + b"".join(part for _, part in parts)
-                return Log(whole, "pod", time.time())
+                mark = _still(agent, self._target.run, Mark.after(local.data))
+                beyond = b"".join(part for _, part in rest(agent, self._target.run, mark))
+                return Log(local.data[: mark.offset] + beyond, "pod", time.time())
         except NotFound as error:
             return replace(local, why=error.what)
         except PodctlError as error:
             return replace(local, why=error.what, silent=True)
 
-    def follow(self, offset: int) -> Iterator[bytes]:
-        """Bytes from `offset` until the job has ended or its pod is gone.
+    def follow(self, shown: bytes) -> Iterator[bytes]:
+        """What comes after `shown` until the job has ended or its pod is gone.
 
         Raises: ConnectionLost when nothing answers for a long time.
         """
-        pause, deadline = POLL_SECONDS, time.monotonic() + GIVE_UP_SECONDS
+        mark, pause, deadline = Mark.after(shown), POLL_SECONDS, time.monotonic() + GIVE_UP_SECONDS
         while True:
             try:
                 with self._agent() as agent:
                     pause, deadline = POLL_SECONDS, time.monotonic() + GIVE_UP_SECONDS
-                    for after, part in self._live(agent, offset):
-                        offset = after
+                    for after, part in self._live(agent, mark):
+                        mark = after
                         yield part
                 return
             except PodctlError as error:
                 if self._over():
-                    yield read_local(self._project.job_log(self._target.run), offset)
+                    yield _kept(self._project.job_log(self._target.run), mark)
                     return
                 if not isinstance(error, ConnectionLost | NotFound) and error.code != "provider":
                     raise
@@ -117,13 +121,13 @@ class Follower:
             time.sleep(pause)
             pause = min(LONGEST_WAIT, pause * 1.5)
 
-    def _live(self, agent: AgentClient, offset: int) -> Iterator[tuple[int, bytes]]:
+    def _live(self, agent: AgentClient, mark: Mark) -> Iterator[tuple[Mark, bytes]]:
         """What the job writes, until it has ended and all of it was read."""
         run = self._target.run
         while True:
             ended = agent.status(run).state not in ("starting", "running", "absent")
-            for after, part in _rest(agent, run, offset):
-                offset = after
+            for after, part in _beyond(agent, run, mark):
+                mark = after
                 yield after, part
             if ended:
                 return
@@ -150,13 +154,44 @@ class Follower:
         return not self._target.open
 
 
-def _rest(agent: AgentClient, run: str, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Everything from `offset` to the log's present end, each piece with the offset after it."""
-    while True:
-        start, data = agent.log(run, offset)
-        if start > offset:
-            yield start, f"\n[{start - offset} bytes of the log were dropped]\n".encode()
-        if not data:
+def _kept(path: Path, mark: Mark) -> bytes:
+    """What the copy here has beyond `mark`; all of it where it is of another log."""
+    # The copy may end before what the pod showed: its bytes tell, not its size.
+    piece = Piece(mark.begin, read_local(path, mark.begin), mark.offset)
+    return mark.past(piece)[1] if mark.is_in(piece) else ANEW + read_local(path)
+
+
+def _still(agent: AgentClient, run: str, mark: Mark) -> Mark:
+    """`mark` where it is of this log; else where this log begins."""
+    if not mark.offset or mark.is_in(agent.log(run, mark.begin, len(mark.tail))):
+        return mark
+    return Mark()
+
+
+def _beyond(agent: AgentClient, run: str, mark: Mark) -> Iterator[tuple[Mark, bytes]]:
+    """`rest`; all of it, and a word before, where another log is in the place of this one."""
+    found = _still(agent, run, mark)
+    if found != mark:
+        yield found, ANEW
+    yield from rest(agent, run, found)
+
+
+def rest(agent: AgentClient, run: str, mark: Mark) -> Iterator[tuple[Mark, bytes]]:
+    """What is there beyond `mark`, each piece with the mark after it.
+
+    Ends at the size that the first answer tells; of more than `MOST` the newest is read.
+    """
+    piece = agent.log(run, mark.offset)
+    size = piece.size
+    if size - mark.offset > MOST:
+        piece = agent.log(run, size - MOST)
+    for _ in range(MOST_LOOKS):
+        if piece.end <= mark.offset:
             return
-        offset = start + len(data)
-        yield offset, data
+        if piece.start > mark.offset:
+            yield mark, b"\n[%d bytes of the log were dropped]\n" % (piece.start - mark.offset)
+        mark, new = mark.past(piece)
+        yield mark, new
+        if mark.offset >= size:
+            return
+        piece = agent.log(run, mark.offset)

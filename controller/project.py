@@ -88,7 +88,7 @@ class Project:
         return self.runs / run
 
     def job_log(self, run: str) -> Path:
-        """The local copy of a run's log; its size is the next byte offset to ask for."""
+        """The local copy of a run's log: offsets are the pod's. job.log.1 is of an earlier disk."""
         return self.run_dir(run) / "job.log"
 
     @cached_property

@@ -11,6 +11,7 @@ from state.errors import StateError
 
 SHORTEST = 8  # characters: shorter values would hide ordinary words
 REDACTED = "[redacted]"
+BLOT = b"*"  # in the place of each byte, where offsets must stay
 
 # RunPod keys, Hugging Face tokens, other services' by their published prefixes, bearer headers.
 _LOOKS = (
@@ -50,8 +51,8 @@ class Redactor:
         """`data` with as many asterisks in the place of each secret: offsets stay."""
         for form in self._forms:
             raw = _raw(form)
-            data = data.replace(raw, b"*" * len(raw))
-        return _BYTES.sub(lambda found: b"*" * len(found[0]), data)
+            data = data.replace(raw, BLOT * len(raw))
+        return _BYTES.sub(lambda found: BLOT * len(found[0]), data)
 
 
 # Whoever makes a `Secret` registers it here, and whatever leaves the process goes through here:

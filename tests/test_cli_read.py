@@ -13,6 +13,7 @@ import pytest
 
 from controller.cli.entry import run
 from controller.doctor import public_key
+from controller.project import Project
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import installation, open_database
 from state.journal import Journal
@@ -95,6 +96,29 @@ def test_a_running_job_is_seen_from_every_side(working: Laptop) -> None:
     # A provider that does not answer makes nothing running.
     working.environment["PODCTL_EMULATOR_URL"] = "http://127.0.0.1:9"
     assert "warning:" in working.podctl("status", expect=8).err
+
+
+def test_the_log_of_a_lost_disk_is_not_shown_as_the_pods(working: Laptop) -> None:
+    """A copy that another disk's log left here is no part of what the pod says; following, it is
+    told where the new one begins. An own copy, cut anywhere, is gone on from."""
+    whole = working.json("logs", "hello")["text"]
+    copy = Project(working.folder).job_log("hello-0001")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    seen = []
+    for kept in (b"another\n", b"another\n" * 1000, whole[:-3].encode()):
+        copy.write_bytes(kept)
+        seen.append(working.json("logs", "hello"))
+    copy.write_bytes(b"another\n")
+    following = working.start("logs", "hello", "-f")
+    assert following.stdout is not None
+    lines = [following.stdout.readline() for _ in range(3 + len(whole.splitlines()))]
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=30)
+
+    assert [(log["source"], log["text"]) for log in seen] == [("pod", whole)] * 3
+    assert lines[0] == "another\n"
+    assert "another one begins" in lines[2]
+    assert "".join(lines[3:]) == whole
 
 
 @pytest.mark.long

@@ -38,14 +38,18 @@ def calls(layout: Layout) -> int:
 @pytest.mark.parametrize(
     "head",
     [
-        "'{\"offset\": 1' + '0' * 30 + '}'",
-        "'{\"offset\": 1' + '0' * 9000 + '}'",
-        "'{\"offset\": 9223372036854775807}'",
-        "'{\"offset\": 1000000000000000}'",
-        "'{\"offset\": -1}'",
-        "'{\"offset\": true}'",
-        "'{\"offset\": 1.0}'",
-        "'{\"offset\": 101}'",
+        "'{\"size\": 100, \"offset\": 1' + '0' * 30 + '}'",
+        "'{\"size\": 100, \"offset\": 1' + '0' * 9000 + '}'",
+        '\'{"size": 100, "offset": 9223372036854775807}\'',
+        '\'{"size": 100, "offset": 1000000000000000}\'',
+        '\'{"size": 100, "offset": -1}\'',
+        '\'{"size": 100, "offset": true}\'',
+        '\'{"size": 100, "offset": 1.0}\'',
+        '\'{"size": 100, "offset": 101}\'',
+        '\'{"size": 4, "offset": 0}\'',
+        '\'{"size": 1e9, "offset": 0}\'',
+        '\'{"size": 9223372036854775808, "offset": 0}\'',
+        "'{\"offset\": 0}'",
         "'[' * 200_000",
     ],
 )
@@ -58,7 +62,7 @@ def test_row_75_a_log_that_begins_nowhere_is_refused(
     copy = tmp_path / "job.log"
 
     with pytest.raises(ConnectionLost, match="log answer"):
-        append_log(liar, "r", copy, 100)
+        append_log(liar, "r", copy)
 
     assert not copy.exists()
 
@@ -67,7 +71,11 @@ def test_row_75_a_log_beyond_the_cap_is_not_kept(
     session: Session, layout: Layout, tmp_path: Path
 ) -> None:
     """A log that let go of so much that all it has is past the cap: no look fails for it."""
-    liar = agent(session, layout, f"print('{{\"offset\": {MAX_LOG}}}'); print('hello')")
+    liar = agent(
+        session,
+        layout,
+        f"print('{{\"offset\": {MAX_LOG}, \"size\": {2 * MAX_LOG}}}'); print('hello')",
+    )
     copy = tmp_path / "job.log"
 
     follow_log(liar, "r", copy, 2 * MAX_LOG)
@@ -79,10 +87,14 @@ def test_row_75_a_log_of_any_size_that_brings_nothing_is_left(
     session: Session, layout: Layout, tmp_path: Path
 ) -> None:
     """The pod tells of 2^62 bytes and sends five: fetched is what comes, and then no more."""
-    liar = agent(session, layout, "print('{\"offset\": 0}'); print('hello', end='')")
+    liar = agent(
+        session,
+        layout,
+        "print('{\"offset\": 0, \"size\": 4611686018427387904}'); print('hello', end='')",
+    )
     copy = tmp_path / "job.log"
 
-    append_rest(liar, "r", copy, 2**62)
+    append_rest(liar, "r", copy)
 
     assert copy.read_bytes() == b"hello"
     assert calls(layout) == 2

@@ -14,6 +14,7 @@ from controller.errors import ArtifactsNotSafe
 from controller.job_log import follow_log
 from controller.limits import LocalLimit
 from controller.local_disk import LocalDiskClosed, LocalDiskFull, writing
+from controller.log_mark import Piece
 from controller.pull import PullProgress, pull
 from controller.ssh import Session
 from remote.contract import Layout
@@ -157,8 +158,8 @@ def test_row_35_a_read_only_disk_is_said(
 class OneLine:
     """An agent whose log is one line."""
 
-    def log(self, run: str, offset: int) -> tuple[int, bytes]:
-        return offset, b"hello\n"
+    def log(self, run: str, offset: int) -> Piece:
+        return Piece(offset, b"hello\n"[offset:], 6)
 
 
 def test_row_34_a_full_disk_does_not_end_the_watching(small_disk: Path) -> None:

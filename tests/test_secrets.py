@@ -19,6 +19,7 @@ from controller.cleaning import HOLD, CleanStream
 from controller.errors import PodctlError
 from controller.job_log import AGAIN, append_log
 from controller.job_secrets import absent, secrets_of
+from controller.log_mark import Piece
 from controller.secret import Secret, for_children, hide_environment
 from jobs.stage import Stage
 from state.errors import StateError
@@ -39,15 +40,16 @@ class Growing(AgentClient):
     def __init__(self, log: bytes) -> None:
         self.whole, self.size = log, 0
 
-    def log(self, run: str, offset: int) -> tuple[int, bytes]:
-        return offset, self.whole[offset : self.size]
+    def log(self, run: str, offset: int, limit: int = AGAIN**2) -> Piece:
+        return Piece(offset, self.whole[offset : self.size][:limit], self.size)
 
 
 def copied(log: bytes, looks: list[int], path: Path, secret: str) -> bytes:
     """The copy of a log that had these sizes at the looks, one after the other."""
     agent = Growing(log)
     for agent.size in looks:
-        append_log(agent, "r", path, agent.size, [Secret(secret)])
+        append_log(agent, "r", path, [Secret(secret)])
+    assert not path.with_name("job.log.1").exists()  # asterisks are no sign of another log
     return path.read_bytes()
 
 

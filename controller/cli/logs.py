@@ -29,6 +29,9 @@ PATIENCE_SECONDS = 5.0  # then the copy here is shown; following, it is asked ag
 def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None) -> int:
     """Show the log of a run, or of a stage's newest run; the newest unfinished one by default.
 
+    Of a run that went on with a new disk, this is that disk's log; an earlier one's is kept as
+    .podctl/runs/RUN/job.log.1, and so on.
+
     Ends with 8 when an unfinished run's pod does not answer: then there may be more than is shown.
     """
     from controller.attach import find_target, open_journal
@@ -59,7 +62,7 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
     stream = CleanStream(terminal.redact)
     terminal.data(stream.feed(shown), end="")
     if follow and target.open:
-        for part in follower.follow(len(log.data)):
+        for part in follower.follow(log.data):
             terminal.data(stream.feed(part), end="")
     rest = stream.finish()
     if rest:
