@@ -23,7 +23,7 @@ from pathlib import Path
 
 from simulation.fate import Tally
 from simulation.history import World, play
-from simulation.mutants import BIASES, MUTANTS
+from simulation.mutants import BIASES, FIRST, MUTANTS
 from state.journal import Journal
 
 CORPUS = Path(__file__).with_name("corpus.txt")
@@ -68,12 +68,13 @@ def play_all(seeds: Iterable[int], mutant: str = "") -> Sum:
     return total
 
 
-def first_found(mutant: str, seeds: Iterable[int]) -> tuple[int, str] | None:
-    """How many histories it takes to find a seeded bug, and what told; None: none of them does."""
+def first_found(mutant: str, histories: int) -> tuple[int, str] | None:
+    """The seed that finds a seeded bug, and what told; None: so many histories do not."""
+    first = FIRST.get(mutant, 0)
     with MUTANTS[mutant]():
-        for number, seed in enumerate(seeds, 1):
+        for seed in range(first, first + histories):
             if violation := play(seed, BIASES.get(mutant, NO_BIAS)).violation:
-                return number, violation
+                return seed, violation
     return None
 
 

@@ -289,8 +289,10 @@ BIASES: dict[str, frozenset[str]] = {
     "absence_trusted": frozenset({"hidden"}),
     "surplus_unbooked": frozenset({"create", "late", "kill", "stop"}),
     "no_sweep": frozenset({"create", "late", "kill", "stop"}),
-    "console_unread": frozenset({"console", "kill"}),
+    "console_unread": frozenset({"console", "two"}),
     "lives_are_one": frozenset({"console", "odd"}),
     "half_booked": frozenset({"console", "kill", "create"}),
     "late_start_is_ours_alone": frozenset({"console", "lid"}),
 }
+# The first seed to try, of what shows in one of some thousand histories.
+FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400}
