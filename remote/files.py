@@ -127,7 +127,7 @@ def _exactly(source: BinaryIO, count: int) -> bytes:
     return data
 
 
-def send_files(work: Path, source: BinaryIO, sink: BinaryIO, beat: Beat) -> None:
+def send_files(work: Path, source: BinaryIO, sink: BinaryIO, beat: Callable[[], None]) -> None:
     """Whole files, small ones by intention, in one stream."""
     for path, size in json.loads(source.readline(MAX_DOCUMENT)):
         beat()
@@ -136,14 +136,18 @@ def send_files(work: Path, source: BinaryIO, sink: BinaryIO, beat: Beat) -> None
             sink.write(b"-")
             continue
         with os.fdopen(fd, "rb", buffering=0) as file:
-            _pack(_pieces(file, int(size)), sink)
+            _pack(_pieces(file, int(size), beat), sink)
     sink.flush()
 
 
-def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """At most `size` bytes: a file that grows meanwhile must not grow the answer."""
+def _pieces(file: BinaryIO, size: int, beat: Callable[[], None]) -> Iterator[bytes]:
+    """At most `size` bytes: a file that grows meanwhile must not grow the answer.
+
+    One file may take longer than the guard lets a pod idle: each piece that goes is a visit.
+    """
     while size > 0 and (data := file.read(min(CHUNK, size))):
         size -= len(data)
+        beat()
         yield data
 
 

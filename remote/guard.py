@@ -19,6 +19,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -47,7 +48,7 @@ def load(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             value = json.loads(file.read(65536))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -146,7 +147,11 @@ class Api:
 
 
 class Guard:
-    """Watches beat and lease; `due` decides, `run` acts."""
+    """Watches beat and lease; `due` decides, `run` acts.
+
+    A volume may hang: only threads beside the counting one touch it. They share attributes and
+    no lock, as a signal may interrupt anywhere.
+    """
 
     def __init__(self, env: Mapping[str, str]) -> None:
         prefix = env.get("PODCTL_EMULATED_ROOT", "")
@@ -165,12 +170,19 @@ class Guard:
         self.lost = 0.0  # since when a leased job has no process
         self.armed, self.detail, self.proven_until = False, "starting", 0.0
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
-        self.book = "%s/guard-%s.json" % (self.root, self.pod)  # two pods may share a volume
-        self.ran, self.waited = self._recall()  # seconds of earlier boots
+        self.ran = self.waited = 0.0  # seconds of earlier boots
         self.waiting = 0.0  # seconds of this boot in which nobody had come yet
         self.ordered = False  # a stop: whoever starts the pod after it does so on purpose
-        self.left = list(self.unfinished()) if self.fresh else []
-        self.child: subprocess.Popen[bytes] | None = None
+        self.book = "%s/guard-%s.json" % (self.root, self.pod)  # two pods may share a volume
+        self.found: Any = None  # in the book; None before the volume answered
+        self.page: dict[str, Any] = {}  # what the book is to say
+        self.kept = self.page  # what it says
+        self.recalled = False
+        for visit in [self._keep_book] + [self._resume] * self.fresh:
+            threading.Thread(target=visit, daemon=True).start()
+        until = clock() + 5 * self.tick
+        while not self._recall() and clock() < until:
+            time.sleep(0.01)
 
     def _enter_boot(self, env: Mapping[str, str]) -> None:
         """Name this life of the container; a guard that is started again in it goes on counting."""
@@ -187,12 +199,18 @@ class Guard:
         save(path, {"boot_id": self.boot, "pod": self.pod,
                     "started": self.started, "env": kept})  # fmt: skip
 
-    def _recall(self) -> list[float]:
+    def _recall(self) -> bool:
+        """Count what the book says, once; a volume that hangs may say it late, or never."""
+        if not self.recalled and self.found is not None:
+            self.recalled = True
+            self.ran, self.waited = self._used(self.found)
+        return self.recalled
+
+    def _used(self, known: Mapping[str, Any]) -> list[float]:
         """What this pod's earlier boots used up since the last visit, or the last ordered stop.
 
         Each costs SLOWEST ticks more: the pause before it, and what was not written at its end.
         """
-        known = load(self.book)
         if known.get("pod") != self.pod:
             return [0.0, 0.0]
         same = known.get("boot_id") == self.boot  # this guard was killed
@@ -202,12 +220,14 @@ class Guard:
         return [max(0.0, number(one)) + lost for one in pair]
 
     def _note(self, now: float) -> None:
-        """Write down what counts against the limits when the container starts once more."""
+        """Say what counts against the limits when the container starts once more."""
+        if not self.recalled:
+            return  # the book knows more
         spent = [self.ran + now - self.started, self.waited + self.waiting]
-        save(self.book, {} if self.ordered else {
+        self.page = {} if self.ordered else {
             "pod": self.pod, "boot_id": self.boot, "before": [self.ran, self.waited],
             "spent": spent,
-        })  # fmt: skip
+        }  # fmt: skip
 
     def _beat(self) -> int:
         """When a controller came to this pod in this life; 0 when none did."""
@@ -222,6 +242,8 @@ class Guard:
         if beat != self.beat:
             self.beat, self.came = beat, now
             self.ran = self.waited = self.waiting = 0.0  # somebody is there, and counts the money
+            self.recalled = True
+        self._recall()
         cap = self._cap(now)
         phase, left, why = self._phase(now)
         return (phase, left, why) if left < cap else (phase, cap, "the hard cap is reached")
@@ -266,7 +288,6 @@ class Guard:
             if now >= self.next_try:
                 self._try(left <= 0, why)
             self._tell(phase, left, now)
-            self._resume()
             time.sleep(self.tick)
 
     def _try(self, overdue: bool, why: str) -> None:
@@ -313,6 +334,16 @@ class Guard:
             "monotonic": now,
         })  # fmt: skip
 
+    def _keep_book(self) -> None:
+        """For ever, beside the count."""
+        self.found = load(self.book)
+        while True:
+            page = self.page
+            if page is not self.kept:
+                save(self.book, page)
+                self.kept = page
+            time.sleep(0.1)
+
     def unfinished(self) -> Iterator[str]:
         """Runs that a restart of this pod's container cut short, the newest first."""
         paths = glob.glob(glob.escape(self.root) + "/runs/*/attempt.json")
@@ -325,23 +356,20 @@ class Guard:
 
     def _resume(self) -> None:
         """Start the newest unfinished run again; the agent sees to it that it runs once."""
-        if self.child is not None and self.child.poll() is not None:
-            self.left = [] if self.child.returncode == 0 else self.left
-            self.child = None
-        while self.left and self.child is None:
-            folder = self.left.pop(0)
+        for folder in list(self.unfinished()):
             code = str(load(folder + "/spec.json").get("code"))
             place = os.path.join(self.root, "code", code)
             if not re.fullmatch("[0-9a-f]{64}", code) or not os.path.isdir(place):
                 continue
             say("resuming " + os.path.basename(folder))
-            argv = [sys.executable, "-S", "-m", "remote.agent", "start", "--unattended"]
+            # The shell changes folder: until it runs, this whole process waits for it.
+            argv = ["sh", "-c", 'cd "$0" && exec "$@"', place, sys.executable, "-S", "-m"]
+            argv += ["remote.agent", "start", "--unattended", "--root", self.root]
             env = {k: v for k, v in os.environ.items() if k != "RUNPOD_API_KEY"}
             with open(folder + "/spec.json", "rb") as spec:
-                self.child = subprocess.Popen(
-                    [*argv, "--root", self.root], cwd=place, env=env, stdin=spec,
-                    stdout=subprocess.DEVNULL, start_new_session=True,
-                )  # fmt: skip
+                if not subprocess.call(argv, env=env, stdin=spec, stdout=subprocess.DEVNULL,
+                                       start_new_session=True):  # fmt: skip
+                    return
 
     def evict(self) -> None:
         """The container is being stopped: the job gets what time there is for a checkpoint."""
@@ -352,7 +380,7 @@ class Guard:
             say("cannot tell the job: %s" % error)
         self._note(clock())
         until = clock() + EVICTION_SECONDS
-        while self._held() and clock() < until:
+        while (self._held() or self.page is not self.kept) and clock() < until:
             time.sleep(0.05)
         raise SystemExit(0)
 

@@ -6,9 +6,10 @@ import os
 import time
 
 from . import durable, handover, launch, lock, report
-from .contract import Attempt, JobSpec, Status, dump
+from .contract import Attempt, JobSpec, Json, Status, dump
 from .outcome import Outcome
 from .place import Place, boot, document, write_record
+from .reserve import Reserve
 
 
 def stop(place: Place, run: str, reason: str, wait: float) -> Status:
@@ -20,11 +21,18 @@ def stop(place: Place, run: str, reason: str, wait: float) -> Status:
     if seen.state in ("absent", "ended"):
         return seen
     if lock.held(place.lock) and _supervised(place):
-        note = {"attempt": seen.attempt, "reason": reason[:500]}
-        write_record(place.run(run) / "stop.json", note)
+        _ask(place, run, {"run": run, "attempt": seen.attempt, "reason": reason[:500]})
     elif seen.state == "lost" or not _supervised(place):
         _by_hand(place, run, reason)
     return _await_end(place, run, wait)
+
+
+def _ask(place: Place, run: str, note: Json) -> None:
+    """Leave word for the supervisor. On the volume it outlives the container, unless it is full."""
+    try:
+        write_record(place.run(run) / "stop.json", note)
+    except OSError:
+        write_record(place.stop, note)
 
 
 def _supervised(place: Place) -> bool:
@@ -46,6 +54,7 @@ def _by_hand(place: Place, run: str, reason: str) -> None:
     if fd is None:  # somebody started it again meanwhile
         return
     try:
+        Reserve(place.run(run) / "reserve").release()
         lock.sign(fd, lock.Holder(run, last.number + 1))
         if Outcome.saved(place.run(run)) is None:
             Outcome(143, "stopped", reason[:500]).save(place.run(run))

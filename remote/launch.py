@@ -13,6 +13,7 @@ from .contract import Attempt, JobSpec, Status, dump
 from .lock import Holder
 from .outcome import Outcome
 from .place import Place, boot, document, record, write_record
+from .reserve import Reserve
 
 PATIENCE_SECONDS = 10.0  # for another starter to get on with it
 LEFTOVER_SECONDS = 2.0  # for the supervisor of an ended run to leave
@@ -79,6 +80,7 @@ def _begin(place: Place, spec: JobSpec, fd: int, again: bool) -> Status:
     """Holding the lock: decide once more, write the attempt down, let the supervisor loose."""
     folder = place.run(spec.run)
     folder.mkdir(parents=True, exist_ok=True)
+    Reserve(folder / "reserve").release()  # nobody did it in a death that was not announced
     last = document(Attempt, folder / "attempt.json")
     end = report.ending(folder, last)
     if end is not None and not again:

@@ -85,6 +85,11 @@ class Place:
         """Holds the boot's id once the container was told to stop."""
         return self.local / "evict"
 
+    @property
+    def stop(self) -> Path:
+        """Who is to end early, where the volume had no room for it."""
+        return self.local / "stop.json"
+
     def secrets(self, run: str) -> Path:
         """A folder with one private file for each secret of the run's job."""
         return self.memory / f"secrets-{self.run(run).name}"

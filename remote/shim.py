@@ -248,10 +248,10 @@ class Shim:
         """Not an end: there is no exit.json, and the next start goes on."""
         if halt.reason == "superseded":  # the files are another pod's now
             return
+        self.reserve.release()
         with contextlib.suppress(OSError):
             note = {"attempt": self.attempt, "boot_id": self.boot.id, "detail": halt.detail}
             write_record(self.run / "interrupted.json", note)
-        self.reserve.release()
 
     def _enter(self, phase: str, text: str) -> None:
         self.pulse.phase, self.pulse.text = phase, text

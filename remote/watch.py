@@ -78,9 +78,10 @@ class Watch:
     def _poll_volume(self, now: float) -> None:
         if pod := handover.superseded(self._run, self._boot):
             raise Halt("superseded", f"pod {pod} took this run over")
-        asked = record(self._run / "stop.json") or {}
-        if asked.get("attempt") == self._attempt:
-            raise Halt("stopped", str(asked.get("reason") or "stopped on request"))
+        for path in (self._run / "stop.json", self._place.stop):
+            asked = record(path) or {}
+            if (asked.get("run"), asked.get("attempt")) == (self._spec.run, self._attempt):
+                raise Halt("stopped", str(asked.get("reason") or "stopped on request"))
         log = self._run / "job.log"
         if self.progress is not None:
             self.progress.note(self._signs(log), self.gpu_busy, now)

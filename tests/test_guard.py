@@ -170,6 +170,52 @@ def test_row_63_a_volume_that_takes_nothing_does_not_stop_the_clock(bench: Bench
     bench.stopped()
 
 
+@pytest.mark.parametrize("name", ["guard-pod1.json", "runs/r1/attempt.json"])
+def test_row_63_a_volume_that_hangs_does_not_stop_the_clock(bench: Bench, name: str) -> None:
+    """Whoever opens a pipe that nobody writes hangs as on a network volume that is away: counted
+    from the start all the same, and SIGTERM still ends the guard."""
+    _hang(bench.pod.root / name)
+    process = bench.start(GuardLimits(boot_grace=1.0, idle=60.0, hard_cap=60.0))
+    bench.stopped()
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) == 0
+
+
+def test_row_63_a_volume_that_hangs_later_does_not_stop_the_clock(bench: Bench) -> None:
+    """The book was read and hangs when it is written: the job's budget ends all the same."""
+    process = bench.start(GuardLimits(boot_grace=60.0, idle=1.0, hard_cap=60.0))
+    bench.reports(armed=True)
+    _lock(bench.pod)
+    beside = bench.pod.root / f"guard-pod1.json.{process.pid}"
+    until(lambda: _hang(beside), "the next write to hang")
+    bench.lease(deadline=time.monotonic() + 1.0)
+    bench.stopped()
+
+    until(lambda: "the job's budget is used up" in bench.log(), "the reason")
+
+
+def test_row_63_what_a_volume_says_late_is_counted(bench: Bench) -> None:
+    """It hung when the container started; what earlier starts used up counts once it is back."""
+    book = bench.pod.root / "guard-pod1.json"
+    _hang(book)
+    bench.start(GuardLimits(boot_grace=60.0, idle=1.0, hard_cap=60.0))
+    assert bench.reports(armed=True).phase == "boot"
+    book.write_text('{"pod": "pod1", "boot_id": "boot0", "spent": [90, 90]}')
+    bench.stopped()
+    until(lambda: "stopping this pod: the hard cap is reached" in bench.log(), "the reason")
+
+
+def _hang(path: Path) -> bool:
+    """Whoever opens this file waits for ever; False while there is one already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.mkfifo(path)
+    except FileExistsError:
+        return False
+    return True
+
+
 def test_row_63_a_job_that_ended_is_told_to_the_guard(bench: Bench) -> None:
     """The agent's lease says when: from then on the grace runs, not the budget."""
     pod = bench.pod
@@ -229,7 +275,15 @@ def test_after_the_end_there_is_a_grace(bench: Bench) -> None:
     until(lambda: "the job ended, nobody came" in bench.log(), "the reason")
 
 
-@pytest.mark.parametrize("lease", ["[]", "{", '{"boot_id": "boot1", "ended": "x", "deadline": []}'])
+@pytest.mark.parametrize(
+    "lease",
+    [
+        "[]",
+        "{",
+        pytest.param("[" * 60_000, id="deep"),
+        '{"boot_id": "boot1", "ended": "x", "deadline": []}',
+    ],
+)
 def test_a_broken_lease_is_no_lease(bench: Bench, lease: str) -> None:
     """Whatever a job writes there, the guard lives and goes on counting."""
     process = bench.start(GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=1.5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from remote import background, contract, durable, manifest, report
+from remote import background, contract, durable, files, manifest, report
 from remote.contract import Attempt, Exit, JobSpec
 from remote.pace import Pace
 from remote.place import Boot, Place, boot
@@ -169,3 +170,13 @@ def test_records_are_for_the_pods_user_alone(place: Place) -> None:
 
     for path in (place.secrets("r1"), place.run("r1") / "samples.jsonl"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_each_piece_of_a_file_that_goes_to_the_laptop_is_a_visit(tmp_path: Path) -> None:
+    """On a slow link one file takes longer than the guard lets a pod idle."""
+    (tmp_path / "a").write_bytes(os.urandom(3 * files.CHUNK))
+    order = io.BytesIO(json.dumps([["a", 3 * files.CHUNK]]).encode() + b"\n")
+    sent, visits = io.BytesIO(), []
+    files.send_files(tmp_path, order, sent, lambda: visits.append(sent.tell()))
+
+    assert len({at // files.CHUNK for at in visits}) == 3

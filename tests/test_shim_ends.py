@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -327,6 +328,58 @@ def test_row_60_a_record_waits_for_room(small_disk: Path) -> None:
     assert end.rc == 0
     assert "out/a" in pod.manifest()
     shutil.rmtree(small_disk / "pod")
+
+
+WAIT = "while not os.path.lexists('go'): time.sleep(0.01)\n"
+
+
+@pytest.fixture
+def full_pod(small_disk: Path, tmp_path: Path) -> Iterator[PodSide]:
+    """A job, waiting for `go`, on a volume that somebody filled under it; own disk beside it."""
+    pod = PodSide(small_disk / "pod")
+    own = tmp_path / "own"
+    own.mkdir()
+    (pod.folder / "run").symlink_to(own)
+    pod.start(pod.spec(WRITE + WAIT))
+    until(lambda: (pod.work() / "out/a").exists(), "the job")
+    _fill(small_disk / "other")
+    yield pod
+    pod.kill_all()
+    shutil.rmtree(pod.folder)
+
+
+def test_row_60_a_run_on_a_full_volume_goes_on_after_a_hard_death(full_pod: PodSide) -> None:
+    """The reserve of the attempt that died has the room for the records of the next one."""
+    full_pod.kill_all()
+    seen = full_pod.start(full_pod.spec(WRITE + WAIT))
+    (full_pod.work() / "go").symlink_to("out")
+
+    assert seen.attempt == 2
+    assert full_pod.ended().rc == 0
+
+
+def test_row_60_a_run_on_a_full_volume_is_stopped_after_a_hard_death(full_pod: PodSide) -> None:
+    """What a supervisor left that was killed is hashed and committed, with no room but its own."""
+    full_pod.kill_all()
+    full_pod.stop()
+
+    assert full_pod.ended().reason == "stopped"
+    assert "out/a" in full_pod.manifest()
+
+
+def test_row_60_a_job_on_a_full_volume_is_stopped(full_pod: PodSide) -> None:
+    """The order needs no room on the volume: the container's own disk takes it."""
+    full_pod.stop()
+
+    assert full_pod.ended().reason == "stopped"
+
+
+def test_row_60_an_eviction_on_a_full_volume_is_noted(full_pod: PodSide) -> None:
+    """The reserve is given back before the note is written."""
+    os.kill(full_pod.shim(), signal.SIGTERM)
+    full_pod.state("lost")
+
+    assert full_pod.read("r1", "interrupted.json")
 
 
 def _fill(path: Path) -> None:
