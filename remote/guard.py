@@ -368,7 +368,7 @@ class Guard:
             env = {k: v for k, v in os.environ.items() if k != "RUNPOD_API_KEY"}
             with open(folder + "/spec.json", "rb") as spec:
                 if not subprocess.call(argv, env=env, stdin=spec, stdout=subprocess.DEVNULL,
-                                       start_new_session=True):  # fmt: skip
+                                       start_new_session=True, timeout=600):  # fmt: skip
                     return
 
     def evict(self) -> None:
