@@ -20,7 +20,7 @@ from tests.sshd_server import needs_sshd
 
 pytestmark = needs_sshd
 CODE = "e" * 64
-SECRET = "kanarienvogel-of-the-log"
+CANARY = "kanarienvogel-of-the-log"
 FIRST = b"".join(b"first pod, step %d\n" % step for step in range(1000))
 SECOND = b"Traceback (most recent call last):\nOSError: no CUDA\n"
 # Answers with five bytes from wherever it is asked on, and more to come.
@@ -91,15 +91,15 @@ def test_another_disks_log_of_the_same_length_is_kept_apart_at_the_end(pod: Pod)
     assert pod.kept() == {"job.log": FIRST.swapcase(), "job.log.1": FIRST}
 
 
-@pytest.mark.parametrize("shown", [5, len(SECRET), len(SECRET) + 3000])
+@pytest.mark.parametrize("shown", [5, len(CANARY), len(CANARY) + 3000])
 def test_a_log_with_secrets_goes_on(pod: Pod, shown: int) -> None:
     """What is masked in the copy, wholly or not yet, is no sign of another log."""
-    log = FIRST + SECRET.encode() + FIRST
+    log = FIRST + CANARY.encode() + FIRST
     for size in (len(FIRST) + shown, len(log)):
         pod.write(log[:size])
-        append_log(pod.agent, "r", pod.copy, [Secret(SECRET)])
+        append_log(pod.agent, "r", pod.copy, [Secret(CANARY)])
 
-    assert pod.kept() == {"job.log": FIRST + b"*" * len(SECRET) + FIRST}
+    assert pod.kept() == {"job.log": FIRST + b"*" * len(CANARY) + FIRST}
 
 
 def test_a_head_that_goes_between_two_questions_stays_a_hole(pod: Pod) -> None:
