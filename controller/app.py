@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from controller import order
-from controller.edits import check_provider, edits
+from controller.edits import edits
 from controller.errors import Detached, NotFound, PodctlError
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
@@ -75,7 +75,6 @@ def _look_at_resting(office: Office, options: RunOptions) -> None:
 
 def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
     """Drive what was begun as it was begun; what was edited since is told."""
-    check_provider(lease, office.desk.provider.name)
     for line in edits(office.desk.project, office.journal, lease):
         options.terminal.warn(line)
     office.drive(lease, options)
@@ -104,7 +103,6 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> None:
 
 
 def _end(office: Office, lease: Lease, options: StopOptions, disposal: str) -> None:
-    check_provider(lease, office.desk.provider.name)
     office.drive(lease, RunOptions(options.terminal, yes=options.yes), ending=True)
     office.check_ended(lease, disposal)
 

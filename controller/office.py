@@ -17,6 +17,7 @@ from controller.clock import Clock
 from controller.cloud import base_url, open_provider
 from controller.cost import Budget
 from controller.drill import Witness
+from controller.edits import check_provider
 from controller.errors import ArtifactsNotSafe, Busy, PodctlError, Refused
 from controller.fieldwork import Fieldwork
 from controller.forecast import Quote, check_budget, quote
@@ -200,8 +201,10 @@ class Office:
     ) -> None:
         """Carry `lease` to its end. Returns when every run passed; raises what else happened.
 
-        With `ending` the end itself is what was asked for, whatever became of the runs.
+        With `ending` the end itself is what was asked for, whatever became of the runs. Raises
+        UsageError for a lease of another provider.
         """
+        check_provider(lease, self.desk.provider.name)
         clock = provider_clock(self.desk.provider, options.terminal.warn)
         view = View(options.terminal, clock)
         shop = self._workshop(lease, options, clock, view)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from controller.app import _each
-from controller.errors import Detached
+from controller.errors import Detached, UsageError
 from controller.office import Desk, Office
+from controller.options import RunOptions
+from controller.plan import glance
 from controller.rental import Step
 from controller.scene import pinned
 from controller.terminal import Terminal
@@ -64,3 +66,14 @@ def test_who_detaches_from_one_lease_is_led_to_no_other() -> None:
         _each(leases, Terminal(), wait)
 
     assert seen == leases[:1]
+
+
+def test_a_lease_of_another_provider_is_not_even_looked_at(laptop: Laptop, shell: Shell) -> None:
+    """Its pod is in no listing of this one, and would be taken for gone."""
+    rented = rented_elsewhere(shell)
+    desk = Desk.of(shell.project, Terminal())
+    with acquire(shell.project.state_dir, "test") as owner:
+        office = Office.of(desk, owner)
+        (lease,) = office.journal.open_leases()
+        with pytest.raises(UsageError, match=f"lease {rented} was rented from runpod"):
+            office.drive(lease, RunOptions(Terminal()), ending=True, plan=glance)
