@@ -46,7 +46,7 @@ def _look(provider: Provider, pod: str, warn: Tell) -> Pod | None:
     try:
         return provider.get(pod)
     except ProviderError as error:
-        warn(f"{error.what}: what {pod} cost is not booked: podctl cost --reconcile compares")
+        warn(_not_booked(pod, error))
         return None
 
 
@@ -61,13 +61,17 @@ def _bill(provider: Provider, pod: Pod, now: float, warn: Tell) -> tuple[Billing
     try:
         records = provider.billing((pod.created_at or now) - HOUR, now + HOUR)
     except ProviderError as error:
-        warn(f"{error.what}: what {pod.id} cost is not booked: podctl cost --reconcile compares")
+        warn(_not_booked(pod.id, error))
         return ()
     found = tuple(one for one in records if one.pod_id == pod.id)
     if max((one.end for one in found), default=0.0) < now:
         text = f"{pod.id} is booked as far as it is on the bill, which may lag"
         warn(f"{text}: podctl cost --reconcile compares, in an hour or two")
     return found
+
+
+def _not_booked(pod: str, error: ProviderError) -> str:
+    return f"{error.what}: what {pod} cost is not booked: podctl cost --reconcile compares"
 
 
 def _bills_on(failed: dict[str, ProviderError]) -> ProviderError:
