@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,9 @@ echo end
 exit {rc}
 """
 
+# Before a job's own lines: it works on until it is let go, however slow this machine is.
+HELD = "until [ -e go ]; do sleep 0.05; done\n"
+
 
 @dataclass
 class Laptop:
@@ -77,6 +82,20 @@ class Laptop:
 
     def job(self, *, seconds: float = 0.2, ok: str = "true", rc: int = 0) -> None:
         (self.folder / "job.sh").write_text(JOB.format(seconds=seconds, ok=ok, rc=rc))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """A job that begins in this block is at work until the block is left."""
+        job = self.folder / "job.sh"
+        job.write_text(HELD + job.read_text())
+        yield
+        for work in self.cloud.state_dir.rglob("runs/*/work"):
+            (work / "go").touch()
+
+    def detach(self) -> None:
+        """Begin the job, see it at work, and leave it to itself."""
+        with self.held():
+            self.podctl("run", "hello", "-y", "--detach", expect=130)
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         """A podctl that runs on; its own process group, as a terminal's job has."""

@@ -28,11 +28,12 @@ def test_row_37_a_clock_a_year_ahead_that_jumps_back_two_years_changes_no_bill(
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    process = laptop.start("run", "hello", "-y")
-    until(lambda: list(laptop.cloud.state_dir.rglob("runs/hello-0001/attempt.json")), 90)
-    beside = calendar.with_name("next")
-    beside.write_text("-365d\n")
-    os.replace(beside, calendar)
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(lambda: list(laptop.cloud.state_dir.rglob("runs/hello-0001/attempt.json")), 90)
+        beside = calendar.with_name("next")
+        beside.write_text("-365d\n")
+        os.replace(beside, calendar)
     _, err = process.communicate(timeout=120)
     laptop.environment = {}
 

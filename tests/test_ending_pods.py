@@ -74,8 +74,9 @@ def killed(
 @pytest.mark.long
 def test_row_19_a_pod_whose_host_has_no_gpu_left_is_kept_for_a_person(laptop: Laptop) -> None:
     """Four starts are refused: exit code 7, the disk stays; with a GPU again, sync goes on."""
-    laptop.write(seconds=3)
-    code, pod, err = killed(laptop)
+    laptop.write()
+    with laptop.held():
+        code, pod, err = killed(laptop)
 
     assert code == 7, err
     assert "only there" in err

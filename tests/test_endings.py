@@ -18,7 +18,6 @@ from controller.cli.ending import ENDING, Ended, heard
 from controller.terminal import OutputClosed, Terminal
 from tests.emulated_cloud import until
 from tests.laptop import Laptop
-from tests.test_split_network import started
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -72,14 +71,14 @@ def test_row_38_closing_the_terminal_leaves_the_pod_in_order(
 ) -> None:
     """SIGHUP ends podctl with 129, says what bills, leaves no traceback and no second pod; the job
     goes on, and the next command brings it home."""
-    laptop.write(seconds=2)
+    laptop.write()
     master, slave = pty.openpty()
 
     def take_terminal() -> None:
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
-    with (tmp_path / "err").open("wb") as err:
+    with laptop.held(), (tmp_path / "err").open("wb") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "controller", "run", "hello", "-y"],
             cwd=laptop.folder,
@@ -89,10 +88,10 @@ def test_row_38_closing_the_terminal_leaves_the_pod_in_order(
             stderr=err,
             preexec_fn=take_terminal,
         )
-    os.close(slave)
-    until(lambda: started(laptop), 60)
-    os.close(master)
-    code = process.wait(60)
+        os.close(slave)
+        until(laptop.works, 60)
+        os.close(master)
+        code = process.wait(60)
     told = (tmp_path / "err").read_text()
     laptop.podctl("sync")
 

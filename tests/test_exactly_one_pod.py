@@ -82,8 +82,8 @@ def test_row_07_a_pod_that_shows_up_after_the_window_is_ended_and_booked(laptop:
 
 def test_row_08_a_running_pod_that_a_list_leaves_out_is_not_replaced(laptop: Laptop) -> None:
     """Neither in the list nor under its id for three looks: it is waited for within the window."""
-    laptop.write(seconds=1, settle=60)
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    laptop.write(settle=60)
+    laptop.detach()
     (pod,) = laptop.living_pods()
     hidden = {"match": {"pod": pod["id"]}, "times": 3}
     laptop.cloud.faults({"name": "list_hides", **hidden}, {"name": "get_hides", **hidden})

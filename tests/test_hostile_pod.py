@@ -62,8 +62,8 @@ def test_secrets_are_masked_without_moving_an_offset() -> None:
 @pytest.mark.long
 def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: Laptop) -> None:
     """The pod rewrote manifest and exit record after the job: nothing of it is installed."""
-    laptop.write(seconds=2)
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    laptop.write()
+    laptop.detach()
     ended = _ended(laptop)
     _smuggle(ended.parent, "podctl.toml", "[project]\nname = 'evil'\n")
     told = laptop.podctl("sync", expect=7)
@@ -75,8 +75,8 @@ def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: L
 
 def test_row_69_a_manifest_that_changes_after_the_exit_record_is_refused(laptop: Laptop) -> None:
     """The exit record names its manifest by hash: another one brings nothing and ends nothing."""
-    laptop.write(seconds=2)
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    laptop.write()
+    laptop.detach()
     path = _ended(laptop).with_name("manifest.json")
     good = path.read_bytes()
     found = json.loads(good)
@@ -96,15 +96,11 @@ def test_row_69_a_manifest_that_changes_after_the_exit_record_is_refused(laptop:
 def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: Laptop) -> None:
     """rc 0, every criterion met, and a declared output nowhere: refused, not locked, kept."""
     laptop.write()
-    job = laptop.folder / "job.sh"
-    job.write_text("until [ -e go ]; do sleep 0.05; done\n" + job.read_text())
     config = laptop.folder / "podctl.toml"
     more = 'outputs = ["out/**", "weights/*.bin"]'
     config.write_text(config.read_text().replace('outputs = ["out/**"]', more))
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
-    work = next((laptop.cloud.state_dir / "pods").rglob("runs/hello-0001/work"))
-    (work / "go").touch()
-    ended = until(lambda: next(work.parent.glob("exit.json"), None), 60)
+    laptop.detach()
+    ended = _ended(laptop)
     record = json.loads(ended.read_text())
     assert record["rc"] == 1  # the pod's own word, before it lies
     ended.write_text(json.dumps(record | {"rc": 0, "detail": ""}))
@@ -252,10 +248,11 @@ def test_row_57_a_run_whose_disk_was_lost_begins_again_from_what_is_here(laptop:
 @pytest.mark.long
 def test_the_ledger_ends_where_the_bill_does_when_nobody_watched(laptop: Laptop) -> None:
     """A pod stopped at the provider while we were away is not booked until we came back."""
-    laptop.write(seconds=5)
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
-    (pod,) = laptop.living_pods()
-    laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
+    laptop.write()
+    with laptop.held():
+        laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+        (pod,) = laptop.living_pods()
+        laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
     stopped = time.time()
     until(lambda: time.time() > stopped + 4.0, 10)  # the absence itself is what is measured
     laptop.podctl("sync")

@@ -39,7 +39,8 @@ def flip(path: Path, offset: int = 0) -> None:
 
 def detached(laptop: Laptop, shell: Shell) -> str:
     """A job that runs on a pod while nobody drives; returns the pod."""
-    shell("run", "hello", "-y", "--detach", expect=130)
+    with laptop.held():
+        shell("run", "hello", "-y", "--detach", expect=130)
     (pod,) = laptop.living_pods()
     return str(pod["id"])
 
@@ -134,7 +135,7 @@ def test_row_36_an_old_copy_is_put_back_only_with_what_was_rented_since(
     shell("run", "hello", "-y")
     assert len(backups(shell.project.state_dir / "backups")) == 1
     shell("unlock", "hello", "--reason", "again")
-    laptop.job(seconds=3)
+    laptop.job()
     pod = detached(laptop, shell)
     flip(shell.project.database)
     damaged = shell.project.database.read_bytes()

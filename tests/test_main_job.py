@@ -160,11 +160,12 @@ def test_a_pod_whose_ssh_never_comes_is_replaced(laptop: Laptop) -> None:
 
 def test_row_38_ctrl_c_detaches_and_sync_brings_it_home(laptop: Laptop) -> None:
     """The job goes on; the message says what bills; exit code 130."""
-    laptop.write(seconds=3)
-    process = laptop.start("run", "hello", "-y")
-    until(laptop.works, 60)
-    os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, 60)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
 
     assert process.returncode == 130
     assert "billing goes on" in err
@@ -175,10 +176,11 @@ def test_row_38_ctrl_c_detaches_and_sync_brings_it_home(laptop: Laptop) -> None:
 
 def test_a_second_controller_is_told_who_drives(laptop: Laptop) -> None:
     """Exit code 75 with the pid of the first."""
-    laptop.write(seconds=4)
-    process = laptop.start("run", "hello", "-y")
-    until(laptop.works, 60)
-    told = laptop.podctl("run", "hello", "-y", expect=75)
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, 60)
+        told = laptop.podctl("run", "hello", "-y", expect=75)
     process.communicate(timeout=60)
 
     assert str(process.pid) in told.err
@@ -264,8 +266,8 @@ def test_row_34_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
 @pytest.mark.long
 def test_row_68_an_artifact_that_changed_after_its_manifest_keeps_the_pod(laptop: Laptop) -> None:
     """Exit code 7 with retry, park and abandon; the pod is there until one is chosen."""
-    laptop.write(seconds=1)
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    laptop.write()
+    laptop.detach()
     pods = laptop.cloud.state_dir / "pods"
     ended = until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
     copy = ended.parent / "work" / "out" / "copy.txt"
@@ -282,8 +284,8 @@ def test_row_68_an_artifact_that_changed_after_its_manifest_keeps_the_pod(laptop
 
 def test_abandoning_with_a_reason_gives_the_pod_up(laptop: Laptop) -> None:
     """What is only there is lost by decision, and the decision is on record."""
-    laptop.write(seconds=1)
-    laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+    laptop.write()
+    laptop.detach()
     pods = laptop.cloud.state_dir / "pods"
     ended = until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
     (ended.parent / "work" / "out" / "copy.txt").write_text("HI\n")
@@ -296,11 +298,12 @@ def test_abandoning_with_a_reason_gives_the_pod_up(laptop: Laptop) -> None:
 
 def test_row_38_sigterm_leaves_the_job_running_and_the_books_in_order(laptop: Laptop) -> None:
     """Exit code 143; the next command carries on with the same pod."""
-    laptop.write(seconds=3)
-    process = laptop.start("run", "hello", "-y")
-    until(laptop.works, 60)
-    os.kill(process.pid, signal.SIGTERM)
-    process.communicate(timeout=30)
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, 60)
+        os.kill(process.pid, signal.SIGTERM)
+        process.communicate(timeout=30)
     laptop.podctl("run", "hello", "-y")
 
     assert process.returncode == 143
@@ -309,12 +312,13 @@ def test_row_38_sigterm_leaves_the_job_running_and_the_books_in_order(laptop: La
 
 def test_row_38_ctrl_c_twice_ends_at_once(laptop: Laptop) -> None:
     """The second one does not wait for anything; nothing is lost."""
-    laptop.write(seconds=3)
-    process = laptop.start("run", "hello", "-y")
-    until(laptop.works, 60)
-    os.killpg(process.pid, signal.SIGINT)
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=20)
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, 60)
+        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=20)
     laptop.podctl("sync")
 
     assert process.returncode in (130, -signal.SIGINT)
@@ -325,11 +329,12 @@ def test_row_55_a_pod_killed_by_its_host_is_started_again_and_the_job_goes_on(
     laptop: Laptop,
 ) -> None:
     """The volume survives; the agent starts the job anew as its second attempt."""
-    laptop.write(seconds=3)
-    process = laptop.start("run", "hello", "-y")
-    until(laptop.works, 60)
-    (pod,) = laptop.living_pods()
-    laptop.cloud.kill_pod(pod["id"])
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, 60)
+        (pod,) = laptop.living_pods()
+        laptop.cloud.kill_pod(pod["id"])
     _, err = process.communicate(timeout=80)
 
     assert process.returncode == 0, err

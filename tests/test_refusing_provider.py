@@ -38,12 +38,13 @@ def test_row_10_a_key_that_is_revoked_mid_run_stops_loudly_and_leaves_the_job_to
     laptop: Laptop,
 ) -> None:
     """Exit code 10 with the pod, what it costs and what to do by hand; a new key carries on."""
-    laptop.write(seconds=2)
-    process = laptop.start("run", "hello", "-y")
-    until(laptop.works, 60)
-    (pod,) = laptop.living_pods()
-    laptop.cloud.faults(answering(401, "missing bearer token", match={"path": "^/v2/"}))
-    _, err = process.communicate(timeout=90)
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, 60)
+        (pod,) = laptop.living_pods()
+        laptop.cloud.faults(answering(401, "missing bearer token", match={"path": "^/v2/"}))
+        _, err = process.communicate(timeout=90)
     left = laptop.cloud.state()["pods"]
 
     assert process.returncode == 10, err

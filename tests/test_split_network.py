@@ -21,38 +21,25 @@ def network(laptop: Laptop) -> Iterator[SplitNetwork]:
         yield one
 
 
-def started(laptop: Laptop) -> bool:
-    """Whether the journal says that a job was started."""
-    if not (laptop.folder / ".podctl" / "state.db").exists():
-        return False
-    journal = laptop.journal()
-    steps = [op for lease in journal.leases() for op in journal.ops(lease.id)]
-    return any(op.step == "start-job" and op.phase == "done" for op in steps)
-
-
 def test_row_39_48_ssh_goes_and_the_pod_is_not_taken_for_dead(
     laptop: Laptop, network: SplitNetwork
 ) -> None:
     """A connection that is killed is made anew; while none can be made the job is unknown, the pod
     is kept, nothing is rented; and when SSH is back the same pod's work is brought home."""
-    laptop.write(seconds=300)
-    (laptop.folder / "job.sh").write_text(
-        "mkdir -p out; while [ ! -f go ]; do sleep 0.1; done;"
-        " echo '{\"ok\": true}' > out/result.json\n"
-    )
-    process = laptop.start("run", "hello", "-y")
-    until(lambda: started(laptop), SECONDS)
-    before = network.tried
-    network.cut()
-    until(lambda: network.tried > before, SECONDS)  # row 39: it came back by itself
-    network.refuse(True)
-    network.cut()
-    before = network.tried
-    until(lambda: network.tried >= before + 4, SECONDS)
-    told = laptop.json("status", expect=8)
-    pods = laptop.cloud.state()["pods"]
-    network.refuse(False)
-    next((laptop.cloud.state_dir / "pods").rglob("runs/hello-0001/work")).joinpath("go").touch()
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, SECONDS)
+        before = network.tried
+        network.cut()
+        until(lambda: network.tried > before, SECONDS)  # row 39: it came back by itself
+        network.refuse(True)
+        network.cut()
+        before = network.tried
+        until(lambda: network.tried >= before + 4, SECONDS)
+        told = laptop.json("status", expect=8)
+        pods = laptop.cloud.state()["pods"]
+        network.refuse(False)
     _, err = process.communicate(timeout=120)
 
     assert told["failures"]
@@ -64,12 +51,13 @@ def test_row_39_48_ssh_goes_and_the_pod_is_not_taken_for_dead(
 
 def test_row_48_the_api_goes_and_the_pod_is_kept(laptop: Laptop, network: SplitNetwork) -> None:
     """An API that does not answer says nothing about a pod: the run waits and ends as it should."""
-    laptop.write(seconds=2)
-    process = laptop.start("run", "hello", "-y")
-    until(lambda: started(laptop), SECONDS)
-    network.api_cut = True
-    until(lambda: network.unanswered >= 3, SECONDS)
-    network.api_cut = False
+    laptop.write()
+    with laptop.held():
+        process = laptop.start("run", "hello", "-y")
+        until(laptop.works, SECONDS)
+        network.api_cut = True
+        until(lambda: network.unanswered >= 3, SECONDS)
+        network.api_cut = False
     _, err = process.communicate(timeout=120)
 
     assert process.returncode == 0, err

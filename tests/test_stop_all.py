@@ -35,10 +35,11 @@ def test_a_lease_that_cannot_be_ended_leaves_no_other_to_bill_on(
     """The first was rented from another provider: that is said, with its exit code; the pod of the
     second is gone, and the wish is in the journal of both."""
     first = rented_elsewhere(shell)
-    shell("run", "hello", "-y", "--detach", expect=130)
-    assert len(laptop.living_pods()) == 1
+    with laptop.held():
+        shell("run", "hello", "-y", "--detach", expect=130)
+        assert len(laptop.living_pods()) == 1
 
-    shell("stop", "--terminate", "-y", expect=2)
+        shell("stop", "--terminate", "-y", expect=2)
 
     assert f"lease {first} was rented from runpod" in shell.err
     assert laptop.living_pods() == []

@@ -36,18 +36,19 @@ def test_row_32_a_state_folder_copied_to_a_second_laptop_drives_each_pod_once(
 ) -> None:
     """The second is told where the state was driven before and takes the pod over; the first finds
     its claim there and leaves with exit code 75; one job runs, and comes home once."""
-    laptop.write(seconds=10)
-    first = laptop.start("run", "hello", "-y", "--no-follow")
-    until(lambda: list(laptop.cloud.state_dir.rglob("runs/hello-0001/attempt.json")), 90)
-    os.killpg(first.pid, signal.SIGSTOP)  # so that the copy is of one moment
-    other = Laptop(laptop.folder.parent / "second", laptop.cloud)
-    shutil.copytree(laptop.folder, other.folder)
+    laptop.write()
+    with laptop.held():
+        first = laptop.start("run", "hello", "-y", "--no-follow")
+        until(lambda: list(laptop.cloud.state_dir.rglob("runs/hello-0001/attempt.json")), 90)
+        os.killpg(first.pid, signal.SIGSTOP)  # so that the copy is of one moment
+        other = Laptop(laptop.folder.parent / "second", laptop.cloud)
+        shutil.copytree(laptop.folder, other.folder)
 
-    second = sync_elsewhere(other)
-    (claim,) = laptop.cloud.state_dir.rglob("podctl/controller.json")
-    until(lambda: "elsewhere" in claim.read_text(), 90)
-    os.killpg(first.pid, signal.SIGCONT)
-    _, err = first.communicate(timeout=90)
+        second = sync_elsewhere(other)
+        (claim,) = laptop.cloud.state_dir.rglob("podctl/controller.json")
+        until(lambda: "elsewhere" in claim.read_text(), 90)
+        os.killpg(first.pid, signal.SIGCONT)
+        _, err = first.communicate(timeout=90)
     _, told = second.communicate(timeout=90)
 
     assert second.returncode == 0, told
