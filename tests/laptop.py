@@ -15,7 +15,7 @@ from typing import Any
 
 from state.database import open_database
 from state.journal import Journal
-from tests.emulated_cloud import EmulatedCloud
+from tests.emulated_cloud import EmulatedCloud, until
 
 COMMAND_SECONDS = 90.0
 
@@ -96,6 +96,12 @@ class Laptop:
         """Begin the job, see it at work, and leave it to itself."""
         with self.held():
             self.podctl("run", "hello", "-y", "--detach", expect=130)
+
+    def ended(self) -> Path:
+        """The exit record that the first run's job leaves on its pod, as soon as it is there."""
+        return until(
+            lambda: next(self.cloud.state_dir.rglob("runs/hello-0001/exit.json"), None), 90
+        )
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         """A podctl that runs on; its own process group, as a terminal's job has."""

@@ -33,7 +33,7 @@ def test_row_41_an_edit_of_podctl_toml_reaches_the_next_run_and_not_the_present_
 ) -> None:
     """A run is pinned to what it was begun as: its criteria judge it, and each difference to
     podctl.toml is told. Another provider is refused: there its pod would seem to be gone."""
-    laptop.write()
+    laptop.write(seconds=4)
     laptop.detach()
     edit(laptop, "equals = true", "equals = 7")
     edit(laptop, "max_hours = 0.1", "max_hours = 0.2")
@@ -60,7 +60,7 @@ def test_row_40_a_newer_podctl_carries_on_what_an_older_one_began(
 ) -> None:
     """The job goes on under the code that it was started with; steps of the journal that this
     version does not know are passed over, and the world is asked instead."""
-    laptop.write()
+    laptop.write(seconds=4)
     laptop.detach()
     with acquire(laptop.folder / ".podctl", "test") as owner:
         journal = Journal(owner.connection, owner.epoch)

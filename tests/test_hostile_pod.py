@@ -64,7 +64,7 @@ def test_a_manifest_that_names_more_than_the_stage_declares_is_refused(laptop: L
     """The pod rewrote manifest and exit record after the job: nothing of it is installed."""
     laptop.write()
     laptop.detach()
-    ended = _ended(laptop)
+    ended = laptop.ended()
     _smuggle(ended.parent, "podctl.toml", "[project]\nname = 'evil'\n")
     told = laptop.podctl("sync", expect=7)
 
@@ -77,7 +77,7 @@ def test_row_69_a_manifest_that_changes_after_the_exit_record_is_refused(laptop:
     """The exit record names its manifest by hash: another one brings nothing and ends nothing."""
     laptop.write()
     laptop.detach()
-    path = _ended(laptop).with_name("manifest.json")
+    path = laptop.ended().with_name("manifest.json")
     good = path.read_bytes()
     found = json.loads(good)
     found["files"] = [one for one in found["files"] if one["path"] != "out/copy.txt"]
@@ -100,7 +100,7 @@ def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: L
     more = 'outputs = ["out/**", "weights/*.bin"]'
     config.write_text(config.read_text().replace('outputs = ["out/**"]', more))
     laptop.detach()
-    ended = _ended(laptop)
+    ended = laptop.ended()
     record = json.loads(ended.read_text())
     assert record["rc"] == 1  # the pod's own word, before it lies
     ended.write_text(json.dumps(record | {"rc": 0, "detail": ""}))
@@ -264,11 +264,6 @@ def test_the_ledger_ends_where_the_bill_does_when_nobody_watched(laptop: Laptop)
 
 def _put_lines(path: Path, found: list[dict[str, Any]]) -> None:
     path.write_text("".join(f"{json.dumps(one)}\n" for one in found))
-
-
-def _ended(laptop: Laptop) -> Path:
-    pods = laptop.cloud.state_dir / "pods"
-    return until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
 
 
 def _smuggle(run: Path, path: str, text: str) -> None:

@@ -113,7 +113,7 @@ def test_row_36_a_pod_that_was_stopped_meanwhile_is_known_by_what_its_run_left_h
     """Nobody came, so the guard stopped it, and it cannot be asked: order.json says what is on it,
     the bill what it cost; sync starts it again and brings all home."""
     pod = detached(laptop, shell)
-    until(lambda: list(laptop.cloud.state_dir.rglob("runs/hello-0001/exit.json")), 90)
+    laptop.ended()
     laptop.cloud.api("POST", f"/v2/pods/{pod}/action", {"action": "stop"})
     until(lambda: (laptop.cloud.pod(pod) or {})["status"] == "EXITED", 60)
     lose(shell, "state.db")
@@ -135,7 +135,7 @@ def test_row_36_an_old_copy_is_put_back_only_with_what_was_rented_since(
     shell("run", "hello", "-y")
     assert len(backups(shell.project.state_dir / "backups")) == 1
     shell("unlock", "hello", "--reason", "again")
-    laptop.job()
+    laptop.job(seconds=3)
     pod = detached(laptop, shell)
     flip(shell.project.database)
     damaged = shell.project.database.read_bytes()

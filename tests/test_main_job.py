@@ -268,8 +268,7 @@ def test_row_68_an_artifact_that_changed_after_its_manifest_keeps_the_pod(laptop
     """Exit code 7 with retry, park and abandon; the pod is there until one is chosen."""
     laptop.write()
     laptop.detach()
-    pods = laptop.cloud.state_dir / "pods"
-    ended = until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
+    ended = laptop.ended()
     copy = ended.parent / "work" / "out" / "copy.txt"
     copy.write_text("HI\n")
     told = laptop.podctl("sync", expect=7)
@@ -286,8 +285,7 @@ def test_abandoning_with_a_reason_gives_the_pod_up(laptop: Laptop) -> None:
     """What is only there is lost by decision, and the decision is on record."""
     laptop.write()
     laptop.detach()
-    pods = laptop.cloud.state_dir / "pods"
-    ended = until(lambda: next(pods.rglob("runs/hello-0001/exit.json"), None), 40)
+    ended = laptop.ended()
     (ended.parent / "work" / "out" / "copy.txt").write_text("HI\n")
     laptop.podctl("sync", expect=7)
     laptop.podctl("stop", "hello", "--terminate", "--abandon", "a test of mine", "-y")
