@@ -10,6 +10,7 @@
 # make rebuild-small   build the small base model again, and compare (some minutes)
 # make chaos   podctl killed at every commit and system call; a night: ARGS="--share 0.1" for a tenth,
 #              ARGS="--diary FILE" goes on where an earlier one was broken off
+# make cases   small projects of other people, played on an emulator: CASES=FOLDER
 # make setup   only what the others need; make clean forgets it
 
 VENV   ?= .venv
@@ -21,9 +22,10 @@ BIN     = $(VENV)/bin
 JOBS   ?= 3
 ARGS   ?=
 SEEDS  ?= 2000
+CASES  ?= ../shared/cases
 BENCH  ?= start overhead tail transfer ledger
 
-.PHONY: setup demo test long check bench simulate chaos reliability rebuild-small clean system
+.PHONY: setup demo test long check bench simulate chaos cases reliability rebuild-small clean system
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.dev
@@ -69,6 +71,9 @@ simulate: $(VENV)/.dev
 
 reliability: $(VENV)/.dev
 	@$(BIN)/python -m tests.reliability_page
+
+cases: $(VENV)/.dev
+	@$(BIN)/python -m tests.cases $(CASES) $(ARGS)
 
 chaos: $(VENV)/.dev
 	@$(BIN)/python -m chaos.sweep $(ARGS)
