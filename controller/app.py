@@ -8,6 +8,7 @@ from functools import partial
 from controller import order
 from controller.edits import edits
 from controller.errors import Detached, NotFound, PodctlError
+from controller.leftovers import check_resume
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
 from controller.plan import glance
@@ -38,6 +39,9 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         for lease in begun:
             _carry_on(office, lease, options)
         rest = tuple(stage for stage in chosen if stage.name not in carried)
+        if options.resume is not None:
+            names_of_rest = [stage.name for stage in rest]
+            check_resume(project, office.journal, options.resume, names_of_rest)
         if rest or not begun:
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
         _look_at_resting(office, options)

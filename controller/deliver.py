@@ -103,8 +103,6 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
     found: list[SnapshotFile] = []
     for name in received(source):
         found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
-    if found:
-        shop.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
     tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
     return dataclasses.replace(inputs, files=every, tree=tree)

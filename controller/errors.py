@@ -97,6 +97,13 @@ class Refused(PodctlError):
     code = "refused"
 
 
+class TimeUp(PodctlError):
+    """A job used up its `max_hours` or its run's budget: what it saved is here, to go on from."""
+
+    exit_code = 11
+    code = "time-up"
+
+
 class Busy(PodctlError):
     """Another podctl drives this project; the message says which (EX_TEMPFAIL)."""
 

@@ -176,6 +176,8 @@ class Office:
                 "settle": pod.settle_seconds,
                 "boot": pod.boot_minutes * 60.0,
                 "provider": desk.provider.name,
+                "fresh": options.fresh,
+                "resume": options.resume,
             },
             [(stage.name, pinned(stage, desk.shape)) for stage in stages],
         )

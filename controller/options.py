@@ -18,6 +18,8 @@ class RunOptions:
     detach: bool = False  # come back as soon as the job runs
     follow: bool = True  # show the job's log
     unguarded: bool = False  # accept a pod whose guard is not armed
+    fresh: bool = False  # begin at the beginning, whatever an earlier attempt left here
+    resume: str | None = None  # the earlier attempt to go on from, whatever was changed since
     stages: tuple[str, ...] = ()  # sync: only these; empty: every unfinished run
 
 

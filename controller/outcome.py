@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from controller.actions import Leave
+from controller.checkpoint import newest_step
 from controller.errors import (
     ArtifactsNotSafe,
-    BudgetRefused,
     ConnectionLost,
     Detached,
     NoCapacity,
     PodctlError,
     Refused,
+    TimeUp,
     VerificationFailed,
 )
 from controller.proof import DRILL, REFUTED, UNCLEAR
+from controller.run_folder import RunFolder
 from controller.workshop import Workshop
 
 _KINDS: dict[str, type[PodctlError]] = {
@@ -75,13 +77,20 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "refused": (Refused, "podctl doctor"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
         "stopped": (PodctlError, f"podctl run {stage}"),
+        "time-up": (TimeUp, f"podctl run {stage} goes on; max_hours and --budget are its bounds"),
         "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),
     }
     kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}"))
-    if "budget" in why:
-        kind, hint = BudgetRefused, "raise budget.run_usd, or lower the stage's hours"
     if "guard" in why and outcome == "refused":
         hint = f"podctl run {stage} --unguarded accepts it"
-    return kind(f"{run}: {outcome}", where=folder, cause=why, hint=hint)
+    return kind(f"{run}: {_told(shop, run, outcome)}", where=folder, cause=why, hint=hint)
+
+
+def _told(shop: Workshop, run: str, outcome: str) -> str:
+    """The outcome in words: of a job whose time is up, with the step that can be gone on from."""
+    if outcome != "time-up":
+        return outcome
+    step = newest_step(RunFolder(shop.project.run_dir(run)).files)
+    return "time is up" if step is None else f"time is up at step {step}"

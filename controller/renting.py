@@ -46,7 +46,7 @@ def rent(seen: Observed, policy: Policy) -> Action:
     if rental.refused:
         return Finish(current.run, "refused", rental.refused)
     if seen.over_cap:
-        return Finish(current.run, "stopped", f"budget: ${seen.spent_usd:.2f} spent")
+        return Finish(current.run, "time-up", f"budget: ${seen.spent_usd:.2f} spent")
     if rental.had_pod and rental.generation >= policy.generations:
         return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
     if rental.had_pod and not affordable(seen, policy):

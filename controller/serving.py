@@ -23,6 +23,9 @@ from controller.policy import Policy
 from controller.rental import RunFacts
 from controller.replacing import replace, rework
 
+OVER_BUDGET = "budget:"  # begins the reason for which podctl itself stops a job
+OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
+
 
 def serve(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     rental, contact = seen.rental, seen.contact
@@ -100,7 +103,7 @@ def _must_stop(seen: Observed, run: RunFacts) -> str | None:
     if seen.rental.stop:
         return "ended by the user"
     if seen.over_cap:
-        return f"budget: ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
+        return f"{OVER_BUDGET} ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
     return seen.rental.refused
 
 
@@ -161,7 +164,10 @@ def _patiently(seen: Observed, policy: Policy, action: Action, what: str) -> Act
 
 def conclude(run: RunFacts) -> Action:
     if run.stopping:
-        return Finish(run.run, "stopped", run.stopping)
+        outcome = "time-up" if run.stopping.startswith(OVER_BUDGET) else "stopped"
+        return Finish(run.run, outcome, run.stopping)
+    if run.reason.startswith(OVER_HOURS):
+        return Finish(run.run, "time-up", f"max_hours is used up ({run.reason})")
     if run.rc != 0:
         return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
     if run.verdict is None:

@@ -1,4 +1,4 @@
-"""What an interrupted run left is gone on from only if it was made from the same inputs."""
+"""What an earlier attempt left is gone on from if command, parameters and inputs are the same."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from controller import snapshot
-from controller.leftovers import leftovers
+from controller.checkpoint import newest_step
+from controller.errors import NotFound
+from controller.leftovers import check_resume, leftovers
 from controller.project import Project
 from controller.run_folder import RunFolder
 from remote.contract import FileEntry
 from state.journal import Journal
 from state.owner import acquire
 
-ORDER = {"stage": {"name": "train"}}
+ORDER = {"stage": {"name": "train", "command": ["python", "t.py"], "parameters": {"rate": 1.0}}}
 
 
 @pytest.fixture
@@ -36,29 +38,133 @@ def inputs(project: Project) -> snapshot.Snapshot:
     return snapshot.take(project.root, ["data.jsonl"])
 
 
-def begun(project: Project, journal: Journal, outcome: str | None = None) -> str:
+def begun(
+    project: Project,
+    journal: Journal,
+    outcome: str | None = None,
+    order: dict[str, object] = ORDER,
+    **lease: object,
+) -> str:
     """A run with the inputs of now; one that ended left a checkpoint here."""
-    run = journal.open_run(journal.open_lease({}), "train", ORDER)
+    run = journal.open_run(journal.open_lease(lease), "train", order)
     if outcome:
         folder = RunFolder(project.run_dir(run))
         sent = inputs(project).files
         folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in sent)
-        folder.make()
-        (folder.files / "checkpoint-9").write_text("weights")
+        (folder.files / "checkpoint-9").mkdir(parents=True)
+        (folder.files / "checkpoint-9" / "weights").write_text("weights")
         journal.finish_run(run, outcome, {})
     return run
 
 
-@pytest.mark.parametrize("outcome", ["pod-lost", "stopped", "abandoned", "failed"])
-def test_an_interrupted_attempt_with_the_same_data_is_gone_on_from(
+def with_order(**changed: object) -> dict[str, object]:
+    return {"stage": ORDER["stage"] | changed}
+
+
+@pytest.mark.parametrize("outcome", ["pod-lost", "stopped", "abandoned", "failed", "time-up"])
+def test_an_attempt_with_the_same_order_is_gone_on_from_whatever_ended_it(
     project: Project, journal: Journal, outcome: str
 ) -> None:
-    """Its files are offered; those of one that failed by itself are not."""
+    """Its files are offered, and the step that they have come to is told."""
     earlier = begun(project, journal, outcome)
-    found = leftovers(project, journal, begun(project, journal), inputs(project), print)
-    expected = None if outcome == "failed" else RunFolder(project.run_dir(earlier)).files
+    run, told = begun(project, journal), list[str]()
+    found = leftovers(project, journal, run, inputs(project), told.append)
 
-    assert found == expected
+    assert found == RunFolder(project.run_dir(earlier)).files
+    assert told == [f"{run}: goes on from step 9 of {earlier}; --fresh begins anew"]
+
+
+@pytest.mark.parametrize("outcome", ["passed", "criteria"])
+def test_an_attempt_that_went_to_its_end_is_not_gone_on_from(
+    project: Project, journal: Journal, outcome: str
+) -> None:
+    """There is nothing left for it to do; the run begins anew and says why."""
+    begun(project, journal, outcome)
+    told = list[str]()
+
+    assert (
+        leftovers(project, journal, begun(project, journal), inputs(project), told.append) is None
+    )
+    assert "begins anew, since train-0001" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"command": ["python", "u.py"]}, "the command is another one than train-0001 had"),
+        ({"parameters": {"rate": 2.0}}, "parameter rate was 1.0 in train-0001, and is 2.0 now"),
+    ],
+)
+def test_an_attempt_with_another_order_is_gone_on_from_only_if_asked(
+    project: Project, journal: Journal, changed: dict[str, object], why: str
+) -> None:
+    """By default the run begins anew and names the difference; --resume takes the files."""
+    earlier = begun(project, journal, "failed")
+    told = list[str]()
+    anew = begun(project, journal, order=with_order(**changed))
+    asked = begun(project, journal, order=with_order(**changed), resume=earlier)
+
+    assert leftovers(project, journal, anew, inputs(project), told.append) is None
+    assert leftovers(project, journal, asked, inputs(project), told.append) is not None
+    assert told[0] == (f"{anew}: begins anew, since {why}; --resume {earlier} goes on all the same")
+    assert told[1] == f"{asked}: goes on from step 9 of {earlier}, although {why}, as --resume asks"
+
+
+def test_fresh_begins_anew_and_hides_what_came_before(project: Project, journal: Journal) -> None:
+    """The run after one that began anew and left nothing does not go on from an older one."""
+    begun(project, journal, "failed")
+    told = list[str]()
+    fresh = begun(project, journal, fresh=True)
+    found = [leftovers(project, journal, fresh, inputs(project), told.append)]
+    journal.finish_run(fresh, "failed", {})
+    found.append(leftovers(project, journal, begun(project, journal), inputs(project), print))
+
+    assert found == [None, None]
+    assert told == [f"{fresh}: begins anew, as --fresh asks"]
+
+
+def test_an_attempt_that_left_nothing_hides_none_before_it(
+    project: Project, journal: Journal
+) -> None:
+    """A run for which no pod was found does not end the chain."""
+    earlier = begun(project, journal, "failed")
+    journal.finish_run(begun(project, journal), "no-capacity", {})
+    found = leftovers(project, journal, begun(project, journal), inputs(project), print)
+
+    assert found == RunFolder(project.run_dir(earlier)).files
+
+
+def test_only_a_run_of_the_stage_with_files_can_be_resumed(
+    project: Project, journal: Journal
+) -> None:
+    """An unknown run, another stage's, and one that left nothing are refused before renting."""
+    left, empty = begun(project, journal, "failed"), begun(project, journal)
+
+    check_resume(project, journal, left, ["train"])
+    for run, stages in ((left, ["other"]), ("train-0099", ["train"]), (empty, ["train"])):
+        with pytest.raises(NotFound):
+            check_resume(project, journal, run, stages)
+
+
+@pytest.mark.parametrize(
+    ("files", "step"),
+    [
+        ({"out/checkpoint-20/a": "", "out/checkpoint-118/b": ""}, 118),
+        ({"run/trainer_state.json": '{"global_step": 7}'}, 7),
+        ({"run/trainer_state.json": "[" * 100_000}, None),
+        ({"run/trainer_state.json": '{"global_step": "7"}'}, None),
+        ({"checkpoint-9": "a file", "README.md": ""}, None),
+    ],
+)
+def test_the_step_of_the_newest_checkpoint(
+    tmp_path: Path, files: dict[str, str], step: int | None
+) -> None:
+    """By the names of folders or a trainer's state, whatever a pod wrote into it."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert newest_step(tmp_path) == step
 
 
 def test_a_checkpoint_of_other_data_is_not_gone_on_from(project: Project, journal: Journal) -> None:
@@ -69,7 +175,10 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_from(project: Project, journa
     found = leftovers(project, journal, run, inputs(project), told.append)
 
     assert found is None
-    assert told == [f"{run}: begins anew, since data.jsonl is another one than {earlier} had"]
+    assert told == [
+        f"{run}: begins anew, since data.jsonl is another one than {earlier} had; "
+        f"--resume {earlier} goes on all the same"
+    ]
 
 
 def test_what_a_run_itself_left_of_other_data_is_set_aside(
@@ -85,4 +194,4 @@ def test_what_a_run_itself_left_of_other_data_is_set_aside(
     found.append(leftovers(project, journal, run, inputs(project), print))
 
     assert found == [None, None]
-    assert (folder.root / "aside" / "checkpoint-9").read_text() == "weights"
+    assert (folder.root / "aside" / "checkpoint-9" / "weights").read_text() == "weights"

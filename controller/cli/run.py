@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.options import json_option, project_here, yes_option
+from controller.errors import UsageError
 from controller.terminal import Terminal
 
 
@@ -17,6 +18,8 @@ from controller.terminal import Terminal
 @click.option("--terminate", "disposal", flag_value="terminate", help="End the pod for good.")
 @click.option("--detach", is_flag=True, help="Come back as soon as the job runs.")
 @click.option("--follow/--no-follow", default=True, help="Show the job's log.")
+@click.option("--fresh", is_flag=True, help="Begin at step 0: put no earlier attempt's files back.")
+@click.option("--resume", metavar="RUN", help="Go on from what this attempt left, as it is.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
 @json_option
 @click.pass_obj
@@ -28,17 +31,23 @@ def command(
     disposal: str | None,
     detach: bool,
     follow: bool,
+    fresh: bool,
+    resume: str | None,
     unguarded: bool,
 ) -> None:
     """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
 
-    An unfinished run of the same stages is carried on. Ctrl-C leaves; what runs goes on running.
+    An unfinished run of the same stages is carried on. A new one goes on from what an earlier
+    attempt left here when command, parameters and inputs are the same. Ctrl-C leaves; what runs
+    goes on running.
     """
     from controller.app import run_stages
     from controller.banner import strays_told
     from controller.options import RunOptions
     from controller.stages import select
 
+    if fresh and resume:
+        raise UsageError("--fresh and --resume exclude each other")
     project = project_here()
     names = [stage.name for stage in select(project, stages)]
     project.prepare()
@@ -49,6 +58,8 @@ def command(
         disposal=disposal,
         detach=detach,
         follow=follow and not terminal.json,
+        fresh=fresh,
+        resume=resume,
         unguarded=unguarded,
     )
     with strays_told(project, terminal):
