@@ -13,7 +13,12 @@ MAX_STATE = 16 * 1024 * 1024  # bytes; one entry a logged step
 
 
 def newest_step(folder: Path) -> int | None:
-    """The highest step that a checkpoint below `folder` has come to; None without any.
+    """The highest step that a checkpoint below `folder` has come to; None without any."""
+    return max(saved_steps(folder), default=None)
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """The step of every checkpoint below `folder`.
 
     A checkpoint is a folder `checkpoint-N` that is not empty, or one with a trainer_state.json.
     """
@@ -24,7 +29,7 @@ def newest_step(folder: Path) -> int | None:
             steps.append(int(named[1]))
         elif STATE in files and (step := _global_step(Path(place, STATE))) is not None:
             steps.append(step)
-    return max(steps, default=None)
+    return steps
 
 
 def _global_step(path: Path) -> int | None:

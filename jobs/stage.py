@@ -129,6 +129,7 @@ class Stage(Model):
     max_hours: float = Field(gt=0)  # the job's budget: at this it is stopped
     stall_minutes: float = Field(default=60, gt=0)
     parameters: dict[str, JsonValue] = {}
+    checkpoints: tuple[OutputGlob, ...] = ()  # what a killed job goes on from; for `rehearse`
     secrets: tuple[SecretName, ...] = ()  # local variables, or of files, that the job may know
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from . import durable, lock, logfile
+from . import durable, lock, logfile, steps
 from .contract import (
     Attempt,
     ContractError,
@@ -43,7 +43,7 @@ def status(place: Place, run: str) -> Status:
         attempt=attempt.number if attempt else 0,
         phase=str(beat.get("phase", "")) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
-        progress=_progress(folder / "metrics.jsonl", str(beat.get("text", "")) if current else ""),
+        progress=_progress(folder, str(beat.get("text", "")) if current else ""),
         log_size=logfile.size(folder / "job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
@@ -86,19 +86,23 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
     return said.heard(time.monotonic() - (spoken or 0.0))
 
 
-def _progress(metrics: Path, text: str) -> Progress:
-    """The newest value of each field in the last lines of metrics.jsonl."""
+def _progress(folder: Path, text: str) -> Progress:
+    """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
     step = limit = loss = said = None
-    for line in durable.tail(metrics, TAIL).splitlines():
+    for line in durable.tail(folder / "metrics.jsonl", TAIL).splitlines():
         try:
             value = json.loads(line)
-        except ValueError:  # the first line of the window, or one being written
+        except (ValueError, RecursionError):  # the first line of the window, or being written
             continue
         if isinstance(value, dict):
             step = _whole(value.get("step")) if "step" in value else step
             limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
             said = value["text"] if isinstance(value.get("text"), str) else said
+    if step is None:
+        seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
+        step, limit = seen.step, seen.max_steps if limit is None else limit
+        loss = seen.loss if loss is None else loss
     return Progress(step, limit, loss, (text or said or None))
 
 

@@ -21,7 +21,7 @@ from controller.config import Config, parse
 from controller.project import Project
 from controller.rehearsal import findings, sizes, toml_text
 from controller.rehearsal.drive import Kill
-from controller.rehearsal.line import FAIL, PASS, SKIP
+from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP
 from controller.rehearsal.scratch import config
 from controller.rehearsal.story import went_on
 from jobs.catalog import load_stages
@@ -44,6 +44,7 @@ inputs = ["words.txt"]
 outputs = {outputs}
 hours = 3.0
 max_hours = 9.0
+checkpoints = ["out/step"]
 criteria = [
     {{ kind = "value", path = "out/result.json", key = "steps", at_least = 99, title = "many" }},
     {{ kind = "exists", path = "{exists}", title = "it is there" }},
@@ -73,6 +74,37 @@ with open(os.environ["PODCTL_METRICS"], "a") as metrics:
         if first and step == 20:
             time.sleep(300)
 (out / "result.json").write_text(json.dumps({{"steps": step}}))
+"""
+SILENT = """
+import json, time
+from pathlib import Path
+
+first = not Path("begun").exists()
+Path("begun").touch()
+Path("out").mkdir(exist_ok=True)
+Path("out/README.md").write_text("a model card")
+if first:
+    time.sleep(300)
+Path("out/step").write_text("1")
+Path("out/result.json").write_text(json.dumps({"steps": 1}))
+"""
+BAR = """
+import json, time
+from pathlib import Path
+
+first = not Path("begun").exists()
+Path("begun").touch()
+print("Map: 100%|###| 500/500 [00:00<00:00]")
+print(f"\\r  0%|   | 0/30 [00:00<?, ?it/s]", end="", flush=True)
+for step in range(1, 31):
+    print(f"\\r {step}%|#  | {step}/30 [00:01<00:09, 9it/s]", end="", flush=True)
+    if step == 10:
+        Path("out/checkpoint-10").mkdir(parents=True, exist_ok=True)
+        Path("out/checkpoint-10/state").write_text("10")
+    if first and step == 20:
+        time.sleep(300)
+Path("out/step").write_text("1")
+Path("out/result.json").write_text(json.dumps({"steps": 1}))
 """
 GOES_ON = 'int((out / "step").read_text()) if (out / "step").exists() else 0'
 RUN = '["python", "src/count.py"]'
@@ -159,7 +191,8 @@ def test_a_sound_stage_passes_every_phase_and_leaves_the_project_as_it_was(tmp_p
         ((10, 11), PASS),  # from its newest checkpoint
         ((1, 2, 3), FAIL),
         ((15, 1, 2, 3), FAIL),  # the dying job reported one more step
-        ((), PASS),
+        ((6, 7), OPEN),  # first seen so late that it may have begun anywhere
+        ((), OPEN),
     ],
 )
 def test_a_job_that_begins_again_is_told_from_one_that_goes_on(
@@ -169,6 +202,37 @@ def test_a_job_that_begins_again_is_told_from_one_that_goes_on(
     kill = Kill(1.0, "out/step", tuple(range(1, 15)))
 
     assert went_on(kill, after).status == status
+
+
+@pytest.mark.parametrize(("begun", "status"), [(1001, PASS), (2, FAIL), (900, FAIL)])
+def test_a_job_with_checkpoints_goes_on_behind_the_oldest_of_them(begun: int, status: str) -> None:
+    """Steps of a progress bar are seen now and then only: the first is not the first that was."""
+    kill = Kill(1.0, "out/checkpoint-1000/a", (1, 400, 1000, 1200), None, 1000)
+
+    assert went_on(kill, (begun, 1300)).status == status
+
+
+def test_a_job_of_which_no_step_is_seen_is_not_said_to_go_on(tmp_path: Path) -> None:
+    """A README is no checkpoint, and an end alone does not show where the second attempt began."""
+    write(tmp_path)
+    (tmp_path / "src" / "count.py").write_text(SILENT)
+    phases = rehearse(tmp_path, expect=0)
+
+    assert phases["save"]["status"] == phases["resume"]["status"] == OPEN
+    assert "out/README.md was there" in phases["save"]["detail"]
+    assert "no checkpoint" in phases["save"]["detail"]
+    assert "no steps were seen" in phases["resume"]["detail"]
+
+
+def test_the_steps_of_a_progress_bar_tell_that_a_job_begins_again(tmp_path: Path) -> None:
+    """As TRL's command does without an argument: its checkpoint is there, and it starts at 0."""
+    write(tmp_path)
+    (tmp_path / "src" / "count.py").write_text(BAR)
+    phases = rehearse(tmp_path, expect=1)
+
+    assert "out/checkpoint-10/state" in phases["save"]["detail"]
+    assert phases["resume"]["status"] == FAIL
+    assert "began again at step 1, although" in phases["resume"]["detail"]
 
 
 def test_everything_that_would_fail_is_said_at_once(tmp_path: Path) -> None:

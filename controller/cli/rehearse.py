@@ -31,7 +31,7 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     is killed once on the way. Nothing is rented, and nothing of the project is changed. Ends with 1
     when a phase failed.
     """
-    from controller.rehearsal.line import FAIL, PASS
+    from controller.rehearsal.line import FAIL, OPEN, PASS
     from controller.rehearsal.play import Rehearsal
 
     project = project_here()
@@ -51,6 +51,8 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
         terminal.emit_json("podctl/rehearse/1", document)
     elif failed:
         terminal.say(f"{stage} would fail on the paid GPU too: {', '.join(failed)}")
+    elif unclear := [line.phase for line in found if line.status == OPEN]:
+        terminal.say(f"nothing failed; not shown for {stage}: {', '.join(unclear)}")
     else:
         terminal.say(f"nothing in the way of {stage}; it took {seconds:.0f} s and cost nothing")
     return 1 if failed else 0

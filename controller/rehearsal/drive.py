@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from controller.checkpoint import saved_steps
 from controller.rehearsal import sizes
 from controller.rehearsal.earlier import SOURCES
 from controller.rehearsal.scratch import Scratch
@@ -22,6 +23,7 @@ from controller.secret import for_children
 T = TypeVar("T")
 LOOK_SECONDS = 0.05  # between looks at the pod's files
 FIRST_OUTPUT_SECONDS = 300.0  # for which a kill waits for something to be saved
+SAVE_SECONDS, SAVE_FACTOR = 3.0, 3.0  # after the first output, or as many times its own time
 LINGER_SECONDS, LINGER_STEPS = 1.0, 3  # after that, to see how far the job is
 LEAVE_SECONDS = 20.0  # for podctl to leave after SIGTERM
 
@@ -31,8 +33,10 @@ class Kill:
     """The moment at which the pod's host died."""
 
     seconds: float  # the job had run for so long
-    saved: str | None  # a checkpoint or an output that was there
+    saved: str | None  # a checkpoint that was there
     steps: tuple[int, ...]  # that the job had reported
+    written: str | None = None  # an output that was there, whatever it is good for
+    checkpoint: int | None = None  # the step of the oldest checkpoint-N
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Drive:
         began = time.monotonic()
         patience = min(began + FIRST_OUTPUT_SECONDS, self._deadline)
         patterns = sizes.signs(self._scratch.project.stages[self._stage])
-        saved, since = None, 0.0
+        outputs = self._scratch.project.stages[self._stage].outputs
+        saved, written, since = None, None, 0.0
         while time.monotonic() < patience:
             if job.phase != "running" or process.poll() is not None:
                 return None
@@ -88,6 +93,8 @@ class Drive:
             since = since or (time.monotonic() if saved else 0.0)
             if saved and not _linger(job, since):
                 break
+            if written is None and (written := job.written(outputs)):
+                patience = min(patience, _soon(began))  # a checkpoint may follow, not much later
             time.sleep(LOOK_SECONDS)
         pods = self._cloud.pods()
         if job.phase != "running" or len(pods) != 1:
@@ -95,7 +102,9 @@ class Drive:
         if not self._cloud.kill(pods[0]["id"]) or job.ended is not None:
             return None
         # Only now: it went on until then, and what it did is not to be taken for a second attempt.
-        return Kill(time.monotonic() - began, saved, tuple(job.steps()))
+        seconds = time.monotonic() - began
+        oldest = min(saved_steps(job.folder / "work"), default=None)
+        return Kill(seconds, saved, tuple(job.steps()), written, oldest)
 
     def _running(self) -> JobFiles | None:
         job = self._cloud.job(self.run)
@@ -144,6 +153,12 @@ class Drive:
             return done.returncode, json.loads(done.stdout)
         except ValueError:
             return done.returncode, {}
+
+
+def _soon(began: float) -> float:
+    """Until when a checkpoint is waited for once the first output is there."""
+    now = time.monotonic()
+    return now + max(SAVE_SECONDS, SAVE_FACTOR * (now - began))
 
 
 def _linger(job: JobFiles, since: float) -> bool:

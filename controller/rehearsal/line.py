@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
+OPEN = "INCONCLUSIVE"  # it was played, and does not tell
 
 
 @dataclass(frozen=True)

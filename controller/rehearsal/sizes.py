@@ -36,7 +36,7 @@ def signs(stage: Stage) -> tuple[str, ...]:
         case "sft" | "dpo":
             return ()
         case None:
-            return stage.outputs
+            return stage.checkpoints
         case _:
             return (*stage.outputs, "artifacts/.*.part")
 

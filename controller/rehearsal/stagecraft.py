@@ -17,7 +17,7 @@ from typing import Any
 from controller.errors import PodctlError
 from controller.providers.emulator.server import READY, EmulatorProcess, running, start_process
 from controller.providers.emulator.settings import EmulatorSettings
-from remote import contract, outputs
+from remote import contract, outputs, steps
 from remote.contract import ContractError, Exit
 
 SETTINGS = EmulatorSettings(
@@ -27,6 +27,7 @@ SETTINGS = EmulatorSettings(
     restart_seconds=0.2,
     balance_usd=10_000.0,
 )
+CHECKPOINT = "checkpoint[-_][0-9]*"  # as transformers and what builds on it name them
 REQUEST_SECONDS = 20.0
 ORPHAN_SECONDS = 20.0  # for the cloud of a rehearsal that was killed to leave
 
@@ -119,26 +120,37 @@ class JobFiles:
             return None
 
     def saved(self, patterns: tuple[str, ...]) -> str | None:
-        """A finished checkpoint that the job announced, else an output that is there; or None.
-
-        Without patterns only checkpoints count.
-        """
+        """A checkpoint: one that the job announced, a file of `patterns`, or of a checkpoint-N."""
         announced = self._lines("announced")
         if announced:
             return announced[-1]
+        return self.written(patterns) or self.written((f"**/{CHECKPOINT}/**", f"{CHECKPOINT}/**"))
+
+    def written(self, patterns: tuple[str, ...]) -> str | None:
+        """A file of `patterns` that is there and not empty."""
         try:
             found = outputs.find(self.folder / "work", patterns)
-        except OSError:
+        except (OSError, outputs.TooMany):
             return None
         return next((path for path, one in found.items() if one.size), None)
 
     def steps(self) -> list[int]:
-        """The steps that the job reported so far, in the order in which it did."""
+        """The steps that the job reported so far, in the order in which it did.
+
+        In its metrics, or else in its log.
+        """
+        return self._metrics() or [
+            one.step
+            for one in steps.reports("\n".join(self._lines("job.log")))
+            if one.step is not None
+        ]
+
+    def _metrics(self) -> list[int]:
         found = []
         for line in self._lines("metrics.jsonl"):
             try:
                 step = json.loads(line).get("step")
-            except (ValueError, AttributeError):
+            except (ValueError, AttributeError, RecursionError):
                 continue
             if type(step) is int:
                 found.append(step)

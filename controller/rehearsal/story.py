@@ -9,7 +9,7 @@ from controller.answer_key import answer_key
 from controller.plan_page import MAX_CELL
 from controller.rehearsal import findings
 from controller.rehearsal.drive import Drive, End, Kill
-from controller.rehearsal.line import FAIL, PASS, SKIP, Line
+from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP, Line
 from controller.rehearsal.scratch import Scratch
 from controller.rehearsal.stagecraft import Cloud
 from controller.rental import Rental, RunFacts
@@ -21,6 +21,7 @@ from remote import outputs
 from remote.contract import Exit, Manifest
 
 NOT_FOUND = (126, 127)  # what a shell and the agent end with when there is no such program
+REPORT = "write each step to $PODCTL_METRICS, and name checkpoints in [stages.…] checkpoints"
 AGAIN = "begin by looking for what is there already (docs/stages.md)"
 LOG_LINES = 3
 
@@ -28,14 +29,19 @@ LOG_LINES = 3
 def went_on(kill: Kill, after: Sequence[int]) -> Line:
     """Whether the steps that were reported `after` the kill are those of a job that resumed."""
     if not kill.steps or not after:
-        return Line("resume", PASS, "the second attempt went to its end; it reported no steps")
-    last = kill.steps[-1]
+        text = "the second attempt went to its end; no steps were seen, so it may have begun at 0"
+        return Line("resume", OPEN, text, REPORT)
+    last, there = kill.steps[-1], kill.saved or kill.written
     # Not only the first of them: a dying job may have reported one more.
-    again = next((one for one in after if one <= kill.steps[0] < last), None)
-    if kill.saved and again is not None:
-        text = f"it began again at step {again}, although {kill.saved} was there at step {last}"
+    begun = min(after)
+    lowest = kill.steps[0] if kill.checkpoint is None else kill.checkpoint - 1
+    if there and begun <= lowest < last:
+        text = f"it began again at step {begun}, although {there} was there at step {last}"
         return Line("resume", FAIL, text, AGAIN)
-    return Line("resume", PASS, f"killed at step {last}, went on at step {after[0]}")
+    if kill.checkpoint is None and begun <= last // 2:
+        text = f"killed at step {last}; the second attempt was first seen at step {begun}"
+        return Line("resume", OPEN, text, REPORT)
+    return Line("resume", PASS, f"killed at step {last}, went on at step {begun}")
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,9 @@ class Story:
             return
         if kill.saved:
             yield Line("save", PASS, f"{kill.saved} was there after {kill.seconds:.1f} s")
+        elif kill.written:
+            text = f"{kill.written} was there after {kill.seconds:.1f} s, and no checkpoint"
+            yield Line("save", OPEN, text, "[stages.…] checkpoints names what is one")
         else:
             text = f"nothing was written within {kill.seconds:.0f} s"
             yield Line("save", SKIP, text, "write outputs and checkpoints early")
