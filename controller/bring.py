@@ -31,7 +31,7 @@ def bring_ready(shop: Workshop, agent: AgentClient, run: str) -> None:
     if raw:
         report = _pull(shop, run, _manifest(shop, raw, run, final=False))
         if report.files:
-            shop.tell(f"{run}: pulled {report.files} finished files, {report.bytes / 1e6:.2f} MB")
+            shop.brought(report.files, report.bytes)
 
 
 def bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:

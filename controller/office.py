@@ -269,6 +269,7 @@ class Office:
             accept_unguarded=_unguarded(options),
             accept_rework=_rework(options),
             tell=view.tell,
+            brought=view.brought,
         )
 
     def _policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:

@@ -86,6 +86,7 @@ class Scene:
     accept_unguarded: Callable[[str], bool] = lambda _: False
     accept_rework: Callable[[str], bool] = lambda _: False
     tell: Callable[[str], None] = lambda _: None
+    brought: Callable[[int, int], None] = lambda _files, _bytes: None  # while the job goes on
     memory: Memory = field(default_factory=Memory)
 
     def rental(self) -> Rental:

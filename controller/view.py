@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller import actions
 from controller.actions import Action
 from controller.clock import Clock
+from controller.job_progress import JobProgress
 from controller.observed import Observed
 from controller.rental import RunFacts
 from controller.terminal import Terminal
@@ -25,6 +26,9 @@ class View:
     _last: str = ""
     _progress_at: float = -1e9
     _phase: str = ""
+    _job: str = ""  # run and attempt that `_pace` is of
+    _pace: JobProgress = field(default_factory=JobProgress)
+    _pulled: tuple[int, int] = (0, 0)  # files and bytes that came while the job went on
 
     def __call__(self, seen: Observed, action: Action) -> None:
         if isinstance(action, actions.Wait):
@@ -36,6 +40,10 @@ class View:
     def tell(self, text: str) -> None:
         """A remark of the hands."""
         self._say(text)
+
+    def brought(self, files: int, size: int) -> None:
+        """Finished files came while the job goes on: counted, not told one by one."""
+        self._pulled = (self._pulled[0] + files, self._pulled[1] + size)
 
     def _say(self, text: str) -> None:
         if text != self._last:
@@ -54,20 +62,26 @@ class View:
         if status.phase != self._phase:
             self._phase = status.phase
             self._say(f"{run.run}: {status.phase or status.state}")
-        line = progress_line(run, status, seen)
+        if self._job != (job := f"{run.run} {status.attempt}"):
+            self._job, self._pace = job, JobProgress()
+        self._pace.see(status.progress.step, seen.now)
+        line = progress_line(run, status, seen, self._pace, self._pulled)
         self.terminal.progress(line)
         if seen.now - self._progress_at >= QUIET_EVERY:
             self._progress_at = seen.now
             self._say(line)
 
 
-def progress_line(run: RunFacts, status: Status, seen: Observed) -> str:
-    """Step, loss, load and money of a running job in one line."""
-    parts = [f"{run.run}: {status.phase or status.state}"]
+def progress_line(
+    run: RunFacts,
+    status: Status,
+    seen: Observed,
+    pace: JobProgress,
+    pulled: tuple[int, int] = (0, 0),
+) -> str:
+    """Step, time left, loss, load, files here and money of a running job in one line."""
     progress = status.progress
-    if progress.step is not None:
-        of = f"/{progress.max_steps}" if progress.max_steps else ""
-        parts.append(f"step {progress.step}{of}")
+    parts = [f"{run.run}: {status.phase or status.state}", *pace.words(progress, seen.now)]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")
     if progress.text:
@@ -76,6 +90,8 @@ def progress_line(run: RunFacts, status: Status, seen: Observed) -> str:
         parts.append(f"GPU {status.gpu_util:.0f}%")
     if status.cpu_util is not None:
         parts.append(f"CPU {status.cpu_util:.0f}%")
+    if pulled[0]:
+        parts.append(f"{pulled[0]} files here, {pulled[1] / 1e6:.1f} MB")
     parts.append(f"${seen.spent_usd:.4f}")
     return "  ".join(parts)
 
@@ -115,8 +131,6 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"{run}: this host will not do ({why})"
         case actions.Rework(run, why):
             return f"{run}: begins again from what is here ({why})"
-        case actions.PullReady(run):
-            return f"{run}: pulling what is finished"
         case actions.Pull(run):
             return f"{run}: pulling the artifacts"
         case actions.Judge(run):
