@@ -20,6 +20,8 @@ from .preflight import PROBE
 
 QUICK_SECONDS = 60.0  # asking an interpreter what it has
 OF_TORCH = re.compile(r"torch|triton|nvidia[-_.].*|pytorch[-_.]triton.*", re.IGNORECASE)
+WARNING = re.compile(r"(?:warning|notice|deprecation)\b|\[notice\]", re.IGNORECASE)
+ERROR = re.compile(r"error\b|[\u00d7\u2717x] |could not|no matching|no solution", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -51,8 +53,7 @@ class Workshop:
         if result.rc is None:
             raise EnvironmentFailed(f"not ready within {seconds:.0f} s: {' '.join(argv[:4])} …")
         if result.rc != 0:
-            said = [line.strip() for line in result.output.splitlines() if line.strip()]
-            raise EnvironmentFailed("; ".join(said[-12:]) or f"{argv[0]} failed")
+            raise EnvironmentFailed(reason(result.output) or f"{argv[0]} failed")
 
     def say(self, text: str) -> None:
         with self.log.open("ab") as log:
@@ -65,6 +66,14 @@ class Workshop:
             return Result(127, f"{argv[0]}: {error.strerror}")
         (result,) = wait_all([command], self.tick)
         return result
+
+
+def reason(output: str) -> str:
+    """From the line that says why an installation failed, without warnings; pip's or uv's."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    said = [line for line in lines if not WARNING.match(line)]
+    first = next((n for n, line in enumerate(said) if ERROR.match(line)), max(0, len(said) - 12))
+    return "; ".join(said[first : first + 12])
 
 
 def interpreters(env: Mapping[str, str], own: str) -> list[Path]:
@@ -149,11 +158,15 @@ def _build(
 
 
 def _inherit(venv: Path, about: str) -> None:
-    """Where the pod's own Python is a venv itself, its packages must be seen too."""
+    """Where the pod's own Python is a venv itself, its packages must be seen too.
+
+    `addsitedir` follows the .pth files that lie there: those of editable installs.
+    """
     sites = [line[5:] for line in about.splitlines() if line.startswith("site ")]
+    lines = [f"import site; site.addsitedir({one!r})\n" for one in sites]
     for folder in venv.glob("lib/python*/site-packages"):
         if sites:
-            (folder / "podctl_base.pth").write_text("\n".join(sites) + "\n")
+            (folder / "podctl_base.pth").write_text("".join(lines))
 
 
 def find_uv(base: Path, shop: Workshop) -> list[str]:

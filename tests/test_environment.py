@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -70,6 +71,49 @@ def run(pod: PodSide, lock: str, name: str = "r1", **need: object) -> Exit:
     spec = contract.load(contract.JobSpec, contract.dump(spec).replace(b'"-S",', b""))
     pod.start(spec)
     return pod.ended(name)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (
+            "WARNING: Location 'x' is ignored\nERROR: Could not find a version\n"
+            "ERROR: No matching distribution found for uv\n[notice] A new release of pip\n",
+            "ERROR: Could not find a version; ERROR: No matching distribution found for uv",
+        ),
+        (
+            "warning: an index was skipped\nResolved\n  \u00d7 No solution found when resolving:\n"
+            "  ╰─▶ Because b needs c and c is absent, b cannot be used.\n",
+            "\u00d7 No solution found when resolving:; "
+            "╰─▶ Because b needs c and c is absent, b cannot be used.",
+        ),
+        ("first\nlast\n", "first; last"),
+        ("", ""),
+    ],
+)
+def test_a_failed_installation_is_told_from_the_line_that_says_why(
+    output: str, expected: str
+) -> None:
+    """Warnings before it, however many, do not push it out of the message."""
+    assert environment.reason(output) == expected
+
+
+def test_editable_installs_of_the_base_are_seen(tmp_path: Path) -> None:
+    """A module that only a .pth file in the base's site-packages leads to imports in the venv."""
+    base = tmp_path / "base"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(base)], check=True)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "edited_module.py").write_text("WORD = 'seen'\n")
+    site = next(base.glob("lib/python*/site-packages"))
+    (site / "editable.pth").write_text(f"{tmp_path / 'source'}\n")
+    venv = tmp_path / "venv"
+    subprocess.run(
+        [str(base / "bin" / "python"), "-m", "venv", "--without-pip", str(venv)], check=True
+    )
+    environment._inherit(venv, f"site {site}\n")
+    words = [str(venv / "bin" / "python"), "-c", "import edited_module as e; print(e.WORD)"]
+
+    assert subprocess.run(words, capture_output=True, text=True).stdout == "seen\n"
 
 
 @pytest.mark.usefixtures("uv")
