@@ -97,15 +97,18 @@ class Preflight:
 
 @dataclass(frozen=True)
 class Environment:
-    """The job's Python. `lock` is a requirements file with hashes inside the work folder or None.
+    """The job's Python. `lock` names what is to be installed, a file inside the work folder:
+    requirements with or without hashes, a pyproject.toml, or the uv.lock beside one.
 
     With None, or when every module of `provides` imports already, nothing is installed and the
-    pod's own interpreter is used.
+    pod's own interpreter is used. `install` is a folder of the work folder with a project that is
+    installed besides, without its dependencies, for this run alone.
     """
 
     lock: str | None = None
     provides: tuple[str, ...] = ()
     deadline_seconds: float = 1800.0
+    install: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .preflight import PROBE
 
 QUICK_SECONDS = 60.0  # asking an interpreter what it has
 OF_TORCH = re.compile(r"torch|triton|nvidia[-_.].*|pytorch[-_.]triton.*", re.IGNORECASE)
+UV_LOCK, PYPROJECT = "uv.lock", "pyproject.toml"
 WARNING = re.compile(r"(?:warning|notice|deprecation)\b|\[notice\]", re.IGNORECASE)
 ERROR = re.compile(r"error\b|[\u00d7\u2717x] |could not|no matching|no solution", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -113,8 +114,25 @@ def prepare(need: Environment, work: Path, base: Path, shop: Workshop) -> Path:
     key = digest(b"\0".join([lock, about.encode(), str(base).encode(), b"%d" % keep_torch]))
     venv = shop.root / "venvs" / key
     if not (venv / "complete").exists():
-        _build(need, lock, base, about, keep_torch, venv, shop)
+        _build(need, work, lock, base, about, keep_torch, venv, shop)
     return venv / "bin" / "python"
+
+
+def install(need: Environment, work: Path, python: Path, into: Path, shop: Workshop) -> None:
+    """The project of `need.install`, without its dependencies, into the folder `into`.
+
+    It is made anew each time: code changes from run to run, what it depends on seldom does.
+    Raises `EnvironmentFailed`.
+    """
+    name = need.install or "."
+    source = work / name
+    if ".." in Path(name).parts or Path(name).is_absolute() or not source.is_dir():
+        raise EnvironmentFailed(f"no folder {name!r} in the work folder to install")
+    shutil.rmtree(into, ignore_errors=True)
+    words = ["--directory", str(source), "pip", "install", "--quiet", "--no-deps"]
+    words += ["--python", str(python)]
+    place = ["--target", str(into), str(source)]
+    shop.run([*find_uv(python, shop), *words, *place], need.deadline_seconds)
 
 
 def _lock(work: Path, name: str) -> bytes:
@@ -126,6 +144,7 @@ def _lock(work: Path, name: str) -> bytes:
 
 def _build(
     need: Environment,
+    work: Path,
     lock: bytes,
     base: Path,
     about: str,
@@ -139,13 +158,27 @@ def _build(
     venv.parent.mkdir(parents=True, exist_ok=True)
     uv = find_uv(base, shop)
     seconds = need.deadline_seconds
+    source = work / (need.lock or "")
     make = ["venv", "--quiet", "--relocatable", "--system-site-packages", "--python", str(base)]
     shop.run([*uv, *make, str(half)], seconds)
     _inherit(half, about)
     wanted = half / "requirements.txt"
-    wanted.write_bytes(without_torch(lock) if keep_torch else lock)
-    install = ["pip", "install", "--quiet", "--python", str(half / "bin" / "python")]
-    if b"--hash=" in lock:  # a complete closure: nothing is resolved, nothing unpinned gets in
+    if source.name == UV_LOCK:
+        export = ["export", "--quiet", "--frozen", "--no-emit-project", "--no-default-groups"]
+        shop.run([*uv, *export, "--project", str(source.parent), "-o", str(wanted)], seconds)
+        lock = wanted.read_bytes()
+    elif source.name == PYPROJECT:
+        wanted = half / PYPROJECT  # its dependencies are read from it, torch is overridden below
+    if wanted.name == PYPROJECT:
+        wanted.write_bytes(lock)
+    else:
+        wanted.write_bytes(without_torch(lock) if keep_torch else lock)
+    # The settings of the user's project hold for it: its indexes, its [tool.uv].
+    there = ["--directory", str(source.parent)]
+    install = [*there, "pip", "install", "--quiet", "--python", str(half / "bin" / "python")]
+    if (
+        wanted.name != PYPROJECT and b"--hash=" in lock
+    ):  # a complete closure: nothing is resolved, nothing unpinned gets in
         install += ["--require-hashes", "--no-deps"]
     elif keep_torch:
         never = half / "overrides.txt"

@@ -21,6 +21,7 @@ NAMES = frozenset(
     [
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV"),
         *("LD_LIBRARY_PATH", "LD_PRELOAD", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
         *("RUNPOD_POD_ID", "RUNPOD_DC_ID", "RUNPOD_GPU_COUNT", "RUNPOD_CPU_COUNT"),
     ]
 )
@@ -36,6 +37,8 @@ PREFIXES = (
     "PYTORCH_",
     "OMP_",
     "MKL_",
+    "UV_",
+    "PIP_",
 )
 SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_KEY|CREDENTIAL", re.IGNORECASE)
 FORBIDDEN = frozenset({"RUNPOD_API_KEY"})
@@ -70,9 +73,17 @@ def build(spec: JobSpec, place: Place, boot: Boot) -> dict[str, str]:
         ENV_METRICS: str(run / "metrics.jsonl"),
         ENV_PARAMETERS: str(place.work(spec.run) / ".podctl" / "parameters.json"),
     }
-    paths = [str(place.code(spec.code)), env.get("PYTHONPATH", "")]
+    own = [str(site(spec, place))] if spec.environment.install is not None else []
+    paths = [*own, str(place.code(spec.code)), env.get("PYTHONPATH", "")]
+    if own:
+        env["PATH"] = f"{own[0]}/bin{os.pathsep}{env['PATH']}"
     env["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
     return {name: value for name, value in env.items() if name not in FORBIDDEN}
+
+
+def site(spec: JobSpec, place: Place) -> Path:
+    """Where the run's own project is installed."""
+    return place.run(spec.run) / "site"
 
 
 def with_interpreter(env: Mapping[str, str], python: Path) -> dict[str, str]:

@@ -36,20 +36,28 @@ class Preparation:
 
     def _prepare(self) -> Path | Outcome:
         need, asked = self.spec.environment, self.spec.preflight.imports
-        shop = Workshop(self.place.root, self.env, self.log, self.place.local, self.tick)
+        shop = self._shop()
         self.enter("preflight", "looking at the host")
         own = environment.interpreters(self.env, sys.executable)
         base, complete = environment.choose(need, own, shop)
         # What is still to be installed is imported after that; the rest tells now of a bad host.
-        now = asked if complete else tuple(sorted(environment.present(base, asked, shop)))
+        whole = complete and need.install is None
+        now = asked if whole else tuple(sorted(environment.present(base, asked, shop)))
         if found := self._check(base, now):
             return found
-        if complete:
+        if whole:
             return base
         self.enter("environment", "installing what the job needs")
-        python = environment.prepare(need, self.place.work(self.spec.run), base, shop)
+        work, python = self.place.work(self.spec.run), base
+        if not complete:
+            python = environment.prepare(need, work, base, shop)
+        if need.install is not None:
+            environment.install(need, work, python, jobenv.site(self.spec, self.place), shop)
         self.enter("preflight", "importing what was installed")
         return self._check(python, asked) or python
+
+    def _shop(self) -> Workshop:
+        return Workshop(self.place.root, self.env, self.log, self.place.local, self.tick)
 
     def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
         env = jobenv.with_interpreter(self.env, python)

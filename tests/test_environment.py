@@ -50,16 +50,20 @@ def _b64(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
 
 
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
 @pytest.fixture
-def uv() -> None:
-    if not shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"):
-        pytest.skip("uv is not installed")
+def uv(pod: PodSide) -> None:
+    """A pod whose image has uv."""
+    assert shutil.which("uv", path=PATH), "it comes with podctl[dev]"
+    pod.env["PATH"] = PATH
 
 
-def run(pod: PodSide, lock: str, name: str = "r1", **need: object) -> Exit:
+def run(pod: PodSide, text: str, name: str = "r1", **need: object) -> Exit:
     work = pod.work(name)
-    work.mkdir(parents=True)
-    (work / "job.lock").write_text(lock)
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "job.lock").write_text(text)
     fields = {"lock": "job.lock", "provides": ("podctl_demo_wheel",), "deadline_seconds": 60.0}
     spec = pod.spec(
         JOB,
@@ -133,6 +137,71 @@ def test_a_lock_with_hashes_is_installed_once(pod: PodSide, tmp_path: Path) -> N
     assert (pod.work() / "out/a").read_text() == f"installed\n{venv / 'bin' / 'python'}"
     assert list((pod.root / "venvs").iterdir()) == [venv]
     assert venv.stat().st_mtime_ns == made
+
+
+# A build backend of the project's own, so that nothing is fetched.
+BACKEND = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+
+[project]
+name = "podctl_demo_wheel"
+version = "1.0"
+"""
+BUILD = """
+import shutil
+
+def build_wheel(folder, settings=None, metadata=None):
+    name = "podctl_demo_wheel-1.0-py3-none-any.whl"
+    shutil.copy("{wheels}/" + name, folder)
+    return name
+"""
+PYPROJECT = """
+[project]
+name = "mine"
+version = "1.0"
+dependencies = ["podctl_demo_wheel"]
+
+[tool.uv]
+no-index = true
+find-links = ["{wheels}"]
+"""
+
+
+@pytest.mark.usefixtures("uv")
+@pytest.mark.parametrize("name", ["pyproject.toml", "uv.lock"])
+def test_the_dependencies_of_a_project_are_installed(
+    pod: PodSide, tmp_path: Path, name: str
+) -> None:
+    """From its pyproject.toml, or exactly those that its uv.lock has."""
+    wheel(tmp_path / "wheels", "podctl_demo_wheel")
+    work = pod.work("r1")
+    work.mkdir(parents=True)
+    (work / "pyproject.toml").write_text(PYPROJECT.format(wheels=tmp_path / "wheels"))
+    locked = ["uv", "lock", "--quiet", "--offline", "--python", sys.executable]
+    subprocess.run(locked, cwd=work, check=True, env=os.environ | {"PATH": PATH})
+    end = run(pod, "", lock=name)
+
+    assert (end.rc, end.detail) == (0, "")
+
+
+@pytest.mark.usefixtures("uv")
+def test_the_project_itself_is_installed_for_this_run_alone(pod: PodSide, tmp_path: Path) -> None:
+    """A src layout and a console script are there; another run does not see them."""
+    work = pod.work("r1")
+    (work / "wheels").mkdir(parents=True)
+    name, _ = wheel(tmp_path / "sources", "podctl_demo_wheel")
+    with zipfile.ZipFile(tmp_path / "sources" / f"{name}-1.0-py3-none-any.whl") as archive:
+        (work / "mine" / "src").mkdir(parents=True)
+        archive.extract(f"{name}.py", work / "mine" / "src")
+    (work / "mine" / "pyproject.toml").write_text(BACKEND)
+    (work / "mine" / "backend.py").write_text(BUILD.format(wheels=tmp_path / "sources"))
+    end = run(pod, "", lock=None, provides=(), install="mine")
+
+    assert (end.rc, end.detail) == (0, "")
+    assert (pod.run() / "site" / "podctl_demo_wheel.py").exists()
 
 
 @pytest.mark.usefixtures("uv")
