@@ -83,5 +83,6 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     if "budget" in why:
         kind, hint = BudgetRefused, "raise budget.run_usd, or lower the stage's hours"
     if "guard" in why and outcome == "refused":
-        hint = f"podctl run {stage} --unguarded accepts it"
+        drill = f"{DRILL} finds out, once; " if DRILL in why else ""
+        hint = f"{drill}podctl run {stage} --unguarded accepts it"
     return kind(f"{run}: {outcome}", where=folder, cause=why, hint=hint)

@@ -95,6 +95,18 @@ def local_folder(prefix: str) -> str:
     raise SystemExit("PODCTL-GUARD not armed: neither /run nor /tmp can be written")
 
 
+class Stay(urllib.request.HTTPRedirectHandler):
+    """The key goes to one address only: a redirect is a failure."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def of_the_api(value: Any) -> bool:
+    """Whether the API said it: a proxy or CDN in between sends pages, or signs its documents."""
+    return isinstance(value, dict) and not {"cloudflare_error", "ray_id", "error_code"} & set(value)
+
+
 class Api:
     """RunPod with the key that belongs to this pod. Every call has its deadline."""
 
@@ -105,9 +117,11 @@ class Api:
             for house in HOUSES:
                 for path in glob.glob(house + "/python3*/*-packages/**/cacert.pem", recursive=True):
                     self.tls.load_verify_locations(path)
+        https = urllib.request.HTTPSHandler(context=self.tls)
+        self.open = urllib.request.build_opener(Stay, https).open
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, str]:
-        """(status, JSON or None, text); status 0 when there was no answer."""
+        """(status, JSON or None, text); status 0 when the API did not answer."""
         data = None if body is None else json.dumps(body).encode()
         ask = urllib.request.Request(self.base + path, data, method=method)
         for name in ("Accept", "Content-Type"):
@@ -115,16 +129,21 @@ class Api:
         ask.add_header("User-Agent", AGENT)
         ask.add_header("Authorization", "Bearer " + self.key)
         try:
-            with urllib.request.urlopen(ask, timeout=CALL_SECONDS, context=self.tls) as answer:
-                status, raw = answer.status, answer.read(1 << 20)
-        except urllib.error.HTTPError as error:
-            return error.code, None, "HTTP %d" % error.code
+            try:
+                answer: Any = self.open(ask, timeout=CALL_SECONDS)
+            except urllib.error.HTTPError as error:
+                answer = error
+            with answer:
+                status, raw = answer.getcode(), answer.read(1 << 20)
         except (OSError, ValueError, http.client.HTTPException) as error:
             return 0, None, str(error) or type(error).__name__
         try:
-            return status, json.loads(raw), "HTTP %d" % status
-        except ValueError:
-            return status, None, "HTTP %d, no JSON" % status
+            value = json.loads(raw)
+        except (ValueError, RecursionError):
+            value = None
+        if of_the_api(value) or status == 401 or (not raw and status < 300):
+            return status, value, "HTTP %d" % status
+        return 0, None, "HTTP %d from something before the API" % status
 
     def reads_itself(self) -> tuple[int, str | None]:
         """(status, None when this key can read this pod, else why not)."""
@@ -169,6 +188,7 @@ class Guard:
         self.beat, self.came = self._beat(), 0.0 if self.fresh else clock()
         self.lost = 0.0  # since when a leased job has no process
         self.armed, self.detail, self.proven_until = False, "starting", 0.0
+        self.read = self.denied = False  # its pod, ever; or it may not, which is not to stop it
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
         self.ran = self.waited = 0.0  # seconds of earlier boots
         self.waiting = 0.0  # seconds of this boot in which nobody had come yet
@@ -315,11 +335,12 @@ class Guard:
         if failed is None:
             if not self.armed:
                 say("armed: " + json.dumps(self.limits))
-            self.armed, self.detail = True, "reads its own pod"
+            self.armed, self.detail, self.read = True, "reads its own pod", True
             self.proven_until = clock() + PROOF * self.tick
         elif not self.armed or status in REVOKED:
             self.armed, self.detail = False, failed
             say("not armed: " + failed)
+        self.denied = status == 403 and not self.read
         return failed
 
     def _tell(self, phase: str, left: float, now: float) -> None:
@@ -330,7 +351,8 @@ class Guard:
         self._note(now)
         save(self.local + "/guard.json", {
             "schema": 1, "boot_id": self.boot, "armed": self.armed, "detail": self.detail,
-            "phase": phase, "stops_in_seconds": left, "hard_cap_in_seconds": self._cap(now),
+            "denied": self.denied, "phase": phase,
+            "stops_in_seconds": left, "hard_cap_in_seconds": self._cap(now),
             "monotonic": now,
         })  # fmt: skip
 
