@@ -199,13 +199,16 @@ def _self_stop(project: Project) -> Check:
     from state.errors import StateError
 
     try:
-        found = proof.read(project)
+        found, image = proof.read(project), project.config.pod.image
     except StateError as error:
         return Check("self-stop", WARN, f"the state cannot be read: {error}", "podctl status")
     if found is None:
         detail = "never proven on this account: that a pod which is left alone stops itself"
         return Check("self-stop", WARN, detail, f"{proof.DRILL} (a few cents)")
-    if found.outcome == proof.PASSED:
+    if found.passed and not found.of(image):
+        detail = f"proven on {found.day} with the image {found.image or '?'}, not with {image}"
+        return Check("self-stop", WARN, detail, f"{proof.DRILL} (a few cents)")
+    if found.passed:
         return Check("self-stop", PASS, f"proven on {found.day}: {found.why}")
     mend = (
         "a pod that is left alone bills until podctl sync or gc ends it: come back to runs, set a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import shlex
 import zlib
@@ -44,13 +45,24 @@ def guard_source() -> bytes:
     return resources.files("remote").joinpath("guard.py").read_bytes()
 
 
+def bare(source: bytes) -> bytes:
+    """A program without its comments and docstrings: `args` has no room for them."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            continue
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree).encode()
+
+
 def bootstrap(source: bytes | None = None) -> str:
     """One string that a shell splits into `bash -c SCRIPT`; without `source` the guard of podctl.
 
     The script starts the guard where there is a python3, and the image's /start.sh in any case;
     SIGTERM gives the job its seconds for a checkpoint before the container ends.
     """
-    packed = base64.b64encode(zlib.compress(source or guard_source(), 9)).decode()
+    packed = base64.b64encode(zlib.compress(source or bare(guard_source()), 9)).decode()
     if len(packed) > CAP:
         raise ValueError(f"the guard takes {len(packed)} characters, at most {CAP} are sent")
     script = _SCRIPT.replace("@decode@", _DECODE).replace("@guard@", packed)

@@ -43,7 +43,8 @@ class Eyes:
         absent = self._listing is not None and rental.pod is not None and gone
         unclear = rental.unsettled or rental.ambiguous
         silent = rental.pod is not None and not (contact and contact.reached)
-        unarmed = bool(contact and contact.reached and not (contact.guard and contact.guard.armed))
+        trusted = contact is not None and self.scene.policy.trusts(contact.guard)
+        unarmed = bool(contact and contact.reached and not trusted)
         mute = bool(contact and contact.reached and contact.status is None)
         alive = pod is not None and pod.status is not PodStatus.EXITED
         booting = pod is not None and pod.status not in SETTLED and endpoint_of(pod) is None

@@ -63,7 +63,7 @@ class Observed:
     mute_since: float | None = None  # sshd answers, the agent does not
     missing_since: float | None = None  # the pod is in no listing
     blind_since: float | None = None  # the provider has not answered
-    guard_since: float | None = None  # reached, and the guard is not armed
+    guard_since: float | None = None  # reached, and no guard bounds its bill
     asked: Mapping[str, float] = field(default_factory=dict)  # pod → last terminate or stop
     listed: frozenset[str] = frozenset()  # pods that a listing showed to this process
     throttled_until: float = 0.0
@@ -124,7 +124,7 @@ class Observed:
 
     @property
     def unguarded_for(self) -> float:
-        """Seconds for which the reached pod has had no armed guard."""
+        """Seconds for which the reached pod has had no guard to trust."""
         return self.now - self.guard_since if self.guard_since is not None else 0.0
 
     def ours(self) -> tuple[Pod, ...]:

@@ -189,10 +189,11 @@ class Office:
         terminal = self.desk.terminal
         for line in offered.lines(stages):
             terminal.say(line)
-        if self.desk.provider.name != "emulator":
-            found = proof.newest(self.journal, proof.account_name(self.desk.project))
-            if text := proof.reminder(found):
-                terminal.say(text)
+        found = proof.nearest(
+            self.journal, proof.account_name(self.desk.project), self.desk.shape.image
+        )
+        if found is not None or self.desk.provider.name != "emulator":
+            proof.agree(found, self.desk.shape.image, terminal, unguarded=options.unguarded)
         if options.yes:
             return
         if not terminal.confirm("Rent it?", "-y"):
@@ -252,7 +253,7 @@ class Office:
             lease=lease.id,
             stages={run: stage for run, (stage, _) in specs.items()},
             shape=shape,
-            policy=self._policy(lease.data, options.budget_usd),
+            policy=self._proven(self._policy(lease.data, options.budget_usd), shape.image),
             provider=desk.provider,
             link=Link(desk.project, desk.provider, runs[0].stage),
             journal=self.journal,
@@ -287,8 +288,15 @@ class Office:
             spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
         )
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
-            return replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0, bill_lag=0.0)
+            return replace(
+                policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0, denied=5.0, bill_lag=0.0
+            )
         return policy
+
+    def _proven(self, policy: Policy, image: str) -> Policy:
+        """With what the last drill of this account and image has shown."""
+        found = proof.newest(self.journal, proof.account_name(self.desk.project), image)
+        return replace(policy, stops_itself=found is not None and found.passed)
 
 
 def _cap(opened_with: float | None, now: float | None) -> float | None:

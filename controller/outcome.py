@@ -84,7 +84,8 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     }
     kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}"))
     if "guard" in why and outcome == "refused":
-        hint = f"podctl run {stage} --unguarded accepts it"
+        drill = f"{DRILL} finds out, once; " if DRILL in why else ""
+        hint = f"{drill}podctl run {stage} --unguarded accepts it"
     return kind(f"{run}: {_told(shop, run, outcome)}", where=folder, cause=why, hint=hint)
 
 

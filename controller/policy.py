@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from remote.contract import GuardReport
+
 PRICE_TOLERANCE = 1.05  # of what was quoted; a dearer pod is given back
 
 
@@ -18,6 +20,7 @@ class Policy:
     bill_lag: float = 600.0  # the provider's bill is whole up to so long ago
     blind: float = 600.0  # provider silence after which we stop waiting
     guard: float = 90.0  # reached to guard armed
+    denied: float = 15.0  # reached to asking about a guard whose key may not read its pod
     poll: float = 2.0  # between looks at a running job; a job that ended bills on until one
     poll_boot: float = 3.0  # between looks at a booting pod
     ask_again: float = 15.0  # between two terminates of the same pod
@@ -37,3 +40,11 @@ class Policy:
     dearest_usd_per_hour: float | None = None  # an offer over this is not tried; None: any is
     # What may have been spent when another pod, or a start of a stopped one, begins; None: any sum.
     spare_usd: float | None = None
+    stops_itself: bool = False  # a drill of this account and image has shown that its pods do
+
+    def trusts(self, guard: GuardReport | None) -> bool:
+        """Whether a pod with this guard ends its own billing when nobody comes.
+
+        Where its key may not even read the pod, a drill says what it may do.
+        """
+        return guard is not None and (guard.armed or (guard.denied and self.stops_itself))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from controller.errors import Refused
 from controller.project import Project
 
 if TYPE_CHECKING:
+    from controller.terminal import Terminal
     from state.journal import Journal
 
 DRILL = "podctl doctor --drill"
@@ -19,15 +22,24 @@ PASSED, REFUTED, UNCLEAR = "passed", "no-self-stop", "unclear"  # outcomes of th
 
 @dataclass(frozen=True)
 class Proof:
-    """The newest finished drill of an account. `at` is in Unix seconds."""
+    """A finished drill of an account. `at` is in Unix seconds."""
 
     outcome: str
     why: str
     at: float
+    image: str = ""
 
     @property
     def day(self) -> str:
         return time.strftime("%Y-%m-%d", time.localtime(self.at))
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome == PASSED
+
+    def of(self, image: str) -> bool:
+        """Whether it was held with `image`: another may have no guard, or no way to the API."""
+        return self.image == image
 
 
 def account_name(project: Project) -> str:
@@ -39,34 +51,75 @@ def account_name(project: Project) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()[:12]
 
 
-def newest(journal: Journal, account: str) -> Proof | None:
-    """The last drill that ended in a finding; one that was stopped, or got no pod, says nothing."""
-    leases = {lease.id: lease.data for lease in journal.leases()}
+def newest(journal: Journal, account: str, image: str | None = None) -> Proof | None:
+    """The last drill that ended in a finding, with `image` or with any.
+
+    One that was stopped, or got no pod, says nothing.
+    """
     for run in reversed(journal.runs(STAGE)):
-        data = leases[run.lease].get("drill")
+        lease = journal.lease(run.lease)
+        data = lease.data.get("drill") if lease else None
         mine = isinstance(data, dict) and data.get("account") == account
-        if mine and run.outcome in (PASSED, REFUTED):
-            return Proof(run.outcome, str(run.result.get("why", "")), run.finished_at or run.at)
+        if not mine or run.outcome not in (PASSED, REFUTED):
+            continue
+        why = str(run.result.get("why", ""))
+        found = Proof(run.outcome, why, run.finished_at or run.at, _image(run.spec))
+        if image is None or found.of(image):
+            return found
     return None
 
 
+def _image(spec: Mapping[str, Any]) -> str:
+    """Of the pod that a drill rented."""
+    shape = spec.get("shape")
+    return str(shape.get("image", "")) if isinstance(shape, dict) else ""
+
+
+def nearest(journal: Journal, account: str, image: str) -> Proof | None:
+    """The last drill with `image`; where there is none, the last one."""
+    return newest(journal, account, image) or newest(journal, account)
+
+
 def read(project: Project) -> Proof | None:
-    """`newest` from this project's state; None where nothing was ever run. Raises likewise."""
+    """`nearest` from this project's state; None where nothing was ever run. Raises likewise."""
     from controller.attach import open_journal
 
     if not project.database.exists():
         return None
     journal = open_journal(project)
     try:
-        return newest(journal, account_name(project))
+        return nearest(journal, account_name(project), project.config.pod.image)
     finally:
         journal.connection.close()
 
 
-def reminder(found: Proof | None) -> str | None:
+def reminder(found: Proof | None, image: str) -> str | None:
     """What is said before renting on an account whose pods are not proven to stop themselves."""
     if found is None:
         return f"  not proven on this account: that its pods stop themselves ({DRILL})"
-    if found.outcome != PASSED:
+    if not found.passed:
         return f"  the drill of {found.day} FAILED: pods of this account do not stop themselves"
+    if not found.of(image):
+        return (
+            f"  not proven with the image {image}: that a pod stops itself ({DRILL}); the drill of "
+            f"{found.day} was held with {found.image or 'another'}"
+        )
     return None
+
+
+def agree(found: Proof | None, image: str, terminal: Terminal, *, unguarded: bool) -> None:
+    """Say what drills have shown; after one that failed the worst case has no bound, so ask.
+
+    Raises: Refused after a no; UsageError where nobody can be asked.
+    """
+    if text := reminder(found, image):
+        terminal.say(text)
+    if found is None or found.passed or unguarded:
+        return
+    question = "If this machine goes away, nothing ends the pod's bill. Rent it all the same?"
+    if not terminal.confirm(question, "--unguarded"):
+        raise Refused(
+            "not rented",
+            cause=found.why,
+            hint=f"{DRILL} once that is mended, or --unguarded accepts it",
+        )

@@ -20,6 +20,7 @@ from controller.actions import (
 )
 from controller.observed import Observed
 from controller.policy import Policy
+from controller.proof import DRILL
 from controller.rental import RunFacts
 from controller.replacing import replace, rework
 
@@ -37,7 +38,7 @@ def serve(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return Finish(run.run, "stopped", "ended by the user")
     if contact.forgotten and run.started:
         return rework(seen, policy, run, "the pod's disk no longer has the run")
-    if _unguarded(seen) and not run.started:
+    if _unguarded(seen, policy) and not run.started:
         return _await_guard(seen, policy)
     if run.uploaded_to != rental.pod:
         return _unbegun(seen, run) or _patiently(seen, policy, Upload(run.run), "upload")
@@ -60,19 +61,23 @@ def _mute(seen: Observed, policy: Policy) -> Action:
     )
 
 
-def _unguarded(seen: Observed) -> bool:
+def _unguarded(seen: Observed, policy: Policy) -> bool:
     """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
     guard = seen.contact.guard if seen.contact else None
     asked = seen.rental.unguarded or seen.rental.refused
-    return not asked and not (guard and guard.armed)
+    return not asked and not policy.trusts(guard)
 
 
 def _await_guard(seen: Observed, policy: Policy) -> Action:
-    since = seen.guard_since if seen.guard_since is not None else seen.now
-    if seen.now - since < policy.guard:
-        return Wait(min(policy.poll_boot, 1.0), "for the guard to arm")
     guard = seen.contact.guard if seen.contact else None
-    return AskUnguarded(guard.detail if guard else "the guard never reported")
+    denied = guard is not None and guard.denied
+    since = seen.guard_since if seen.guard_since is not None else seen.now
+    if seen.now - since < (policy.denied if denied else policy.guard):
+        return Wait(min(policy.poll_boot, 1.0), "for the guard to arm")
+    why = guard.detail if guard else "the guard never reported"
+    if denied:
+        why += f", and whether its key may stop it is not known: {DRILL} finds out"
+    return AskUnguarded(why)
 
 
 def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
@@ -90,7 +95,7 @@ def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _ended(seen, policy, run)
     if reason := _must_stop(seen, run):
         return _patiently(seen, policy, StopJob(run.run, reason), "stop")
-    if _unguarded(seen) and seen.unguarded_for > policy.guard:  # it armed, and it died since
+    if _unguarded(seen, policy) and seen.unguarded_for > policy.guard:  # it armed, and died since
         return _await_guard(seen, policy)
     if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
         return PullReady(run.run)

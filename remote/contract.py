@@ -183,7 +183,10 @@ class Exit:
 
 @dataclass(frozen=True)
 class GuardReport:
-    """The dead-man switch as it sees itself. `armed` only after it read its own pod."""
+    """The dead-man switch as it sees itself. `armed` only after it read its own pod.
+
+    `denied`: the API refuses that its key reads the pod, and never let it; it may stop it or not.
+    """
 
     boot_id: str
     armed: bool
@@ -192,6 +195,7 @@ class GuardReport:
     stops_in_seconds: float | None
     hard_cap_in_seconds: float | None
     age_seconds: float | None = None  # since it spoke, by the pod's clock; the reader fills it in
+    denied: bool = False
     schema: int = SCHEMA
 
     def heard(self, age: float) -> GuardReport:

@@ -21,16 +21,15 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 import uuid
 from typing import Any, Iterator, Mapping  # noqa: UP035 - Python 3.8
 
 DEFAULTS = {"boot_grace": 2700.0, "idle": 1200.0, "hard_cap": 86400.0}
-AGENT = "podctl-guard/1"
 CALL_SECONDS = 20.0
 SLOWEST = 60  # ticks between two tries
 PROOF = 100  # ticks for which a proof is good: a key can be revoked while a job runs
+CDN = {"cloudflare_error", "ray_id", "error_code"}  # in documents that are not of the API
 REVOKED = 401, 403  # takes a proof back; silence and errors of the API do not
 EVICTION_SECONDS = 4.5  # of the five that a stopped container is said to get
 SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL")
@@ -43,14 +42,22 @@ def say(text: str) -> None:
     print("PODCTL-GUARD " + text, flush=True)
 
 
+def document(raw: bytes) -> dict[str, Any]:
+    """A JSON object; empty when broken."""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
 def load(path: str) -> dict[str, Any]:
     """A small JSON object; empty when absent or broken."""
     try:
         with open(path, "rb") as file:
-            value = json.loads(file.read(65536))
-    except (OSError, ValueError, RecursionError):
+            return document(file.read(65536))
+    except OSError:
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def save(path: str, value: Mapping[str, Any]) -> None:
@@ -67,18 +74,14 @@ def save(path: str, value: Mapping[str, Any]) -> None:
 
 def number(value: Any, default: float = 0.0) -> float:
     """`value` when it is a sane number."""
-    sane = type(value) in (int, float) and abs(value) < 1e12
-    return float(value) if sane else default
+    return float(value) if type(value) in (int, float) and abs(value) < 1e12 else default
 
 
 def limits(text: str) -> dict[str, float]:
     """PODCTL_GUARD's numbers; what is absent or senseless keeps its default."""
-    try:
-        given = json.loads(text)
-    except ValueError:
-        given = {}
+    given = document(text.encode())
+    if not given and text != "{}":
         say("PODCTL_GUARD cannot be read: default limits")
-    given = given if isinstance(given, dict) else {}
     return {k: number(given.get(k)) if number(given.get(k)) > 0 else v for k, v in DEFAULTS.items()}
 
 
@@ -95,44 +98,51 @@ def local_folder(prefix: str) -> str:
     raise SystemExit("PODCTL-GUARD not armed: neither /run nor /tmp can be written")
 
 
+class Plain(urllib.request.HTTPErrorProcessor):
+    """Takes every answer as it is: no redirect is followed, so the key goes to one address."""
+
+    def http_response(self, _: Any, answer: Any) -> Any:
+        return answer
+
+    https_response: Any = http_response
+
+
 class Api:
     """RunPod with the key that belongs to this pod. Every call has its deadline."""
 
     def __init__(self, base: str, key: str, pod: str) -> None:
         self.base, self.key, self.pod = base.rstrip("/"), key, pod
-        self.tls = ssl.create_default_context()
-        if not self.tls.get_ca_certs():  # slim images: what pip brought along will do
+        self.headers = {"User-Agent": "podctl-guard/1", "Authorization": "Bearer " + key}
+        self.headers.update(dict.fromkeys(("Accept", "Content-Type"), "application/json"))
+        tls = ssl.create_default_context()
+        if not tls.get_ca_certs():  # slim images: what pip brought along will do
             for house in HOUSES:
                 for path in glob.glob(house + "/python3*/*-packages/**/cacert.pem", recursive=True):
-                    self.tls.load_verify_locations(path)
+                    tls.load_verify_locations(path)
+        https = urllib.request.HTTPSHandler(context=tls)
+        self.open = urllib.request.build_opener(Plain, https).open
 
-    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, str]:
-        """(status, JSON or None, text); status 0 when there was no answer."""
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any], str]:
+        """(status, document, text); status 0 when the API did not answer."""
         data = None if body is None else json.dumps(body).encode()
-        ask = urllib.request.Request(self.base + path, data, method=method)
-        for name in ("Accept", "Content-Type"):
-            ask.add_header(name, "application/json")
-        ask.add_header("User-Agent", AGENT)
-        ask.add_header("Authorization", "Bearer " + self.key)
+        ask = urllib.request.Request(self.base + path, data, self.headers, method=method)
         try:
-            with urllib.request.urlopen(ask, timeout=CALL_SECONDS, context=self.tls) as answer:
+            with self.open(ask, timeout=CALL_SECONDS) as answer:
                 status, raw = answer.status, answer.read(1 << 20)
-        except urllib.error.HTTPError as error:
-            return error.code, None, "HTTP %d" % error.code
         except (OSError, ValueError, http.client.HTTPException) as error:
-            return 0, None, str(error) or type(error).__name__
-        try:
-            return status, json.loads(raw), "HTTP %d" % status
-        except ValueError:
-            return status, None, "HTTP %d, no JSON" % status
+            return 0, {}, str(error) or type(error).__name__
+        value = document(raw)
+        if (value and not CDN & set(value)) or status == 401 or (not raw and status < 300):
+            return status, value, "HTTP %d" % status
+        return 0, {}, "HTTP %d from something before the API" % status
 
     def reads_itself(self) -> tuple[int, str | None]:
         """(status, None when this key can read this pod, else why not)."""
         if not self.pod or not self.key:
             return 0, "no pod id or key"
         status, value, text = self.call("GET", "/v2/pods/" + self.pod)
-        known = status == 200 and isinstance(value, dict) and value.get("id") == self.pod
-        return status, None if known else "cannot read this pod: " + text
+        own = status == 200 and value.get("id") == self.pod
+        return status, None if own else "cannot read this pod: " + text
 
     def stop(self) -> str | None:
         """None when the cloud took the order, else why not."""
@@ -141,7 +151,7 @@ class Api:
             return None
         query = 'mutation { podStop(input: {podId: "%s"}) { id desiredStatus } }' % self.pod
         old, value, last = self.call("POST", "/graphql", {"query": query})
-        if old == 200 and isinstance(value, dict) and not value.get("errors"):
+        if old == 200 and not value.get("errors"):
             return None
         return "%s; GraphQL: %s" % (text, "refused" if old == 200 else last)
 
@@ -168,10 +178,10 @@ class Guard:
         # Only a beat that changes is a visit; a guard that was killed missed some, perhaps.
         self.beat, self.came = self._beat(), 0.0 if self.fresh else clock()
         self.lost = 0.0  # since when a leased job has no process
-        self.armed, self.detail, self.proven_until = False, "starting", 0.0
+        self.armed = self.read = self.denied = False  # now; ever; not allowed to read its pod
+        self.detail, self.proven_until = "starting", 0.0
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
-        self.ran = self.waited = 0.0  # seconds of earlier boots
-        self.waiting = 0.0  # seconds of this boot in which nobody had come yet
+        self.ran = self.waited = self.waiting = 0.0  # earlier boots' seconds; this one's, unvisited
         self.ordered = False  # a stop: whoever starts the pod after it does so on purpose
         self.book = "%s/guard-%s.json" % (self.root, self.pod)  # two pods may share a volume
         self.found: Any = None  # in the book; None before the volume answered
@@ -225,8 +235,7 @@ class Guard:
             return  # the book knows more
         spent = [self.ran + now - self.started, self.waited + self.waiting]
         self.page = {} if self.ordered else {
-            "pod": self.pod, "boot_id": self.boot, "before": [self.ran, self.waited],
-            "spent": spent,
+            "pod": self.pod, "boot_id": self.boot, "spent": spent, "before": [self.ran, self.waited]
         }  # fmt: skip
 
     def _beat(self) -> int:
@@ -315,11 +324,12 @@ class Guard:
         if failed is None:
             if not self.armed:
                 say("armed: " + json.dumps(self.limits))
-            self.armed, self.detail = True, "reads its own pod"
+            self.armed, self.detail, self.read = True, "reads its own pod", True
             self.proven_until = clock() + PROOF * self.tick
         elif not self.armed or status in REVOKED:
             self.armed, self.detail = False, failed
             say("not armed: " + failed)
+        self.denied = status == 403 and not self.read
         return failed
 
     def _tell(self, phase: str, left: float, now: float) -> None:
@@ -329,9 +339,9 @@ class Guard:
         self.told = now
         self._note(now)
         save(self.local + "/guard.json", {
-            "schema": 1, "boot_id": self.boot, "armed": self.armed, "detail": self.detail,
-            "phase": phase, "stops_in_seconds": left, "hard_cap_in_seconds": self._cap(now),
-            "monotonic": now,
+            "schema": 1, "boot_id": self.boot, "armed": self.armed, "denied": self.denied,
+            "detail": self.detail, "phase": phase, "monotonic": now,
+            "stops_in_seconds": left, "hard_cap_in_seconds": self._cap(now),
         })  # fmt: skip
 
     def _keep_book(self) -> None:

@@ -90,7 +90,7 @@ class EmulatedCloud:
             "disk": 5,
             "args": "sleep 600",
             "ports": ["22/tcp"],
-            **({} if "cpu" in fields else {"gpu": {"id": "NVIDIA A40"}}),
+            **({} if "cpu" in fields else {"gpu": {"id": "NVIDIA A40", "count": 1}}),
             **fields,
         }
         reply = self.api("POST", "/v2/pods", body)

@@ -24,8 +24,13 @@ POD, ACTION = "/v2/pods/pod1", "/v2/pods/pod1/action"
 
 @dataclass
 class Api:
-    """Answers for pod1; a queue of statuses per path goes before the good answer."""
+    """Answers for pod1; a queue of statuses per path goes before the good answer.
 
+    A path of `pages` is answered by these bytes, and one of `moved` by another address.
+    """
+
+    pages: dict[str, bytes] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, list[int]] = field(default_factory=dict)
     calls: list[tuple[str, Any, dict[str, str]]] = field(default_factory=list)
 
@@ -48,8 +53,10 @@ def serving(known: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             status, value = known.answer(self.path, body, dict(self.headers))
-            raw = json.dumps(value).encode()
+            raw = known.pages.get(self.path, json.dumps(value).encode())
             self.send_response(status)
+            if self.path in known.moved:
+                self.send_header("Location", known.moved[self.path])
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
             self.wfile.write(raw)

@@ -16,7 +16,7 @@ from referencing.jsonschema import DRAFT202012
 DOCUMENT = Path(__file__).resolve().parents[2] / "shared" / "runpod" / "openapi-v2.json"
 _URI = "urn:openapi-v2"
 # Newer than the saved document, known from clients that send them.
-_NEWER_BODY = ("entrypoint", "cmd")
+NEWER_BODY = ("entrypoint", "cmd", "dataCenterPriority")
 _NEWER_GPU = ("minRamPerGpu", "minVcpuCountPerGpu")
 
 
@@ -65,7 +65,7 @@ def _reply_complaints(operation: dict[str, Any], exchange: dict[str, Any]) -> li
 def _published(body: dict[str, Any]) -> dict[str, Any]:
     """`body` without what is newer than the document."""
     old = copy.deepcopy(body)
-    for name in _NEWER_BODY:
+    for name in NEWER_BODY:
         old.pop(name, None)
     for name in _NEWER_GPU:
         old.get("gpu", {}).pop(name, None)

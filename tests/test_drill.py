@@ -43,11 +43,18 @@ def test_row_63_a_drill_proves_that_a_pod_stops_itself(laptop: Laptop) -> None:
 
 
 def test_row_64_a_pod_whose_key_may_not_stop_it_fails_the_drill(laptop: Laptop) -> None:
-    """FAIL says what the provider answered and what that means; podctl ends the pod itself."""
+    """FAIL says what the provider answered and what that means; podctl ends the pod itself.
+
+    From then on a run rents only with a word for it, whatever the guard may read.
+    """
     laptop.write()
     laptop.cloud.faults({"name": "pod_key_denied"})
     told = laptop.podctl("doctor", "--drill", "-y", "--register", expect=1)
+    run = laptop.podctl("run", "hello", "-y", expect=2)
 
+    assert "FAILED: pods of this account do not stop themselves" in run.err
+    assert "--unguarded" in run.err
+    assert len(laptop.cloud.state()["pods"]) == 1
     assert f"{FALSE}: the drill of 20" in told.out
     assert "the order to stop is refused: HTTP 403; GraphQL: HTTP 403" in told.out
     assert "bills until podctl sync or gc ends it" in told.out

@@ -7,7 +7,8 @@ from urllib.parse import quote
 from tests.emulated_cloud import EmulatedCloud
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJ1dCBub3QgcmVhbGx5IGEga2V5IGF0IGFsbC4u me@here"
-BASE = {"name": "n", "image": "i", "disk": 5, "gpu": {"id": "NVIDIA A40"}}
+BASE = {"name": "n", "image": "i", "disk": 5, "gpu": {"id": "NVIDIA A40", "count": 1}}
+LAST = {"nextCursor": None, "hasNextPage": False}
 
 
 def test_ssh_keys(cloud: EmulatedCloud) -> None:
@@ -34,7 +35,7 @@ def test_templates(cloud: EmulatedCloud) -> None:
     pod = cloud.api(
         "POST",
         "/v2/pods",
-        {"name": "p", "gpu": {"id": "NVIDIA A40"}, "templateId": made.body["id"],
+        {"name": "p", "gpu": {"id": "NVIDIA A40", "count": 1}, "templateId": made.body["id"],
          "env": {"A": "b"}},
     ).body  # fmt: skip
 
@@ -63,7 +64,8 @@ def test_registries_and_volumes(cloud: EmulatedCloud) -> None:
     assert cloud.api("GET", f"/v2/registries/{registry.body['id']}").body == registry.body
     assert cloud.create(registry=registry.body["id"])["registry"] == registry.body["id"]
     assert cloud.api("DELETE", f"/v2/registries/{registry.body['id']}").status == 400
-    assert cloud.api("GET", "/v2/registries/delegations").body == {"delegations": []}
+    empty = {"delegations": [], "pagination": LAST}
+    assert cloud.api("GET", "/v2/registries/delegations").body == empty
 
     body = {"name": "v", "size": 20, "dataCenter": "US-KS-2", "type": "HIGH_PERFORMANCE"}
     volume = cloud.api("POST", "/v2/network-volumes", body)
@@ -74,7 +76,7 @@ def test_registries_and_volumes(cloud: EmulatedCloud) -> None:
     assert cloud.api("PATCH", path, {"size": 30}).body["size"] == 30
     assert cloud.api("POST", "/v2/network-volumes", {**body, "dataCenter": "XX"}).status == 400
     assert cloud.api("DELETE", path).status == 204
-    assert cloud.api("GET", "/v2/network-volumes").body == {"networkVolumes": []}
+    assert cloud.api("GET", "/v2/network-volumes").body["networkVolumes"] == []
 
 
 def test_catalog(cloud: EmulatedCloud) -> None:
@@ -101,8 +103,8 @@ def test_catalog(cloud: EmulatedCloud) -> None:
 
 def test_empty_rooms(cloud: EmulatedCloud) -> None:
     """What this cloud does not have is empty, not missing."""
-    assert cloud.api("GET", "/v2/clusters").body == {"clusters": []}
-    assert cloud.api("GET", "/v2/serverless").body == {"endpoints": []}
+    assert cloud.api("GET", "/v2/clusters").body == {"clusters": [], "pagination": LAST}
+    assert cloud.api("GET", "/v2/serverless").body == {"endpoints": [], "pagination": LAST}
     assert cloud.api("GET", "/v2/clusters/x").status == 404
     for kind in ("serverless", "endpoints", "clusters", "network-volumes"):
         assert cloud.api("GET", f"/v2/billing/{kind}").body["records"] == []

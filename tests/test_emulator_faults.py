@@ -14,7 +14,13 @@ import pytest
 from controller.providers.emulator.settings import Quota
 from tests.emulated_cloud import FAST, EmulatedCloud, until
 
-BODY = {"name": "n", "image": "i", "disk": 5, "gpu": {"id": "NVIDIA A40"}, "args": "sleep 600"}
+BODY = {
+    "name": "n",
+    "image": "i",
+    "disk": 5,
+    "gpu": {"id": "NVIDIA A40", "count": 1},
+    "args": "sleep 600",
+}
 CUT = (http.client.RemoteDisconnected, ConnectionResetError, urllib.error.URLError)
 
 
@@ -58,19 +64,19 @@ def test_no_capacity(cloud: EmulatedCloud) -> None:
     assert refused.status == 400
     assert "no longer any instances available" in refused.body["detail"]
     assert cloud.api("GET", path).body["availability"] == "NONE"
-    assert post(cloud, gpu={"id": "NVIDIA L4"}).status == 201
+    assert post(cloud, gpu={"id": "NVIDIA L4", "count": 1}).status == 201
 
     cloud.faults({"name": "no_capacity", "value": "stale"})
     assert cloud.api("GET", path).body["availability"] == "HIGH"
-    assert post(cloud, gpu={"id": "NVIDIA L4"}).status == 400
+    assert post(cloud, gpu={"id": "NVIDIA L4", "count": 1}).status == 400
 
 
 def test_gpu_names_match_whole(cloud: EmulatedCloud) -> None:
     """A fault for the L4 does not strike the L40S."""
     cloud.faults({"name": "no_capacity", "match": {"gpu": "NVIDIA L4"}})
 
-    assert post(cloud, gpu={"id": "NVIDIA L40S"}).status == 201
-    assert post(cloud, gpu={"id": "NVIDIA L4"}).status == 400
+    assert post(cloud, gpu={"id": "NVIDIA L40S", "count": 1}).status == 201
+    assert post(cloud, gpu={"id": "NVIDIA L4", "count": 1}).status == 400
 
 
 @pytest.mark.parametrize("name", ["drop_reply", "fail_after_commit"])

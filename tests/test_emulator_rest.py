@@ -74,7 +74,7 @@ def test_terminate_action_and_unknown_action(cloud: EmulatedCloud) -> None:
     assert act(cloud, made["id"], "terminate").status == 204
 
 
-BASE = {"name": "n", "image": "i", "disk": 5, "gpu": {"id": "NVIDIA A40"}}
+BASE = {"name": "n", "image": "i", "disk": 5, "gpu": {"id": "NVIDIA A40", "count": 1}}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ BASE = {"name": "n", "image": "i", "disk": 5, "gpu": {"id": "NVIDIA A40"}}
         ({"name": "n", "disk": 5, "gpu": {"id": "x"}}, 422, "missing property 'image'"),
         ({"name": "n", "image": "i", "disk": 5}, 400, "exactly one of gpu or cpu"),
         ({**BASE, "cpu": {"id": "cpu3c", "vcpuCount": 2}}, 400, "exactly one of gpu or cpu"),
-        ({**BASE, "gpu": {"id": "NVIDIA NOTHING"}}, 400, "not found"),
+        ({**BASE, "gpu": {"id": "NVIDIA NOTHING", "count": 1}}, 400, "not found"),
         ({**BASE, "registry": "nope"}, 400, "container registry auth nope not found"),
         ({**BASE, "templateId": "nope"}, 404, "not found"),
         ({k: v for k, v in BASE.items() if k != "disk"}, 400, "You must either provide"),

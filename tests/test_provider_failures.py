@@ -43,6 +43,7 @@ from tests.runpod_documents import (
 )
 
 NO_GPU = "There are no longer any instances available with the requested specifications."
+CDN = {"title": "Error 1010", "status": 403, "cloudflare_error": True, "error_code": 1010}
 POOR = "Your account balance is too low to rent a pod. Please add funds to your account."
 
 
@@ -58,6 +59,9 @@ POOR = "Your account balance is too low to rent a pod. Please add funds to your 
         (problem(400, "There are no instances currently available"), Kind.CAPACITY, ""),
         (problem(400, "There are not enough free GPUs on the host machine"), Kind.CAPACITY, ""),
         (problem(400, "network volume X not found"), Kind.REFUSED, ""),
+        (reply(403, raw=HTML, kind="text/html"), Kind.TRANSIENT, "nothing about the key"),
+        (reply(403, raw=b"error code: 1010", kind="text/plain"), Kind.TRANSIENT, "CDN"),
+        (reply(403, CDN, kind="application/problem+json"), Kind.TRANSIENT, "CDN"),
         (problem(404, "template not found"), Kind.REFUSED, ""),
         (problem(409, "action not valid"), Kind.CONFLICT, "podctl status"),
         (problem(410, "gone"), Kind.REFUSED, "retired"),

@@ -34,6 +34,7 @@ _CAPACITY = (
     "supply_constraint",
 )
 _BALANCE = ("balance is too low", "insufficient balance", "insufficient_balance", "spend limit")
+_OF_A_CDN = {"cloudflare_error", "ray_id", "error_code"}  # what a CDN's own documents carry
 _LIMIT = re.compile(r'"[^"]*"\s*;\s*r=0\s*;\s*t=(\d{1,6})')  # a used-up window of `RateLimit`
 
 
@@ -86,6 +87,7 @@ def unreached(ask: Ask, why: str, *, sent: bool, hint: str = NETWORK_HINT) -> Pr
 
 def unusable(ask: Ask, answer: Answer | None, why: str) -> ProviderError:
     """Something answered, and it was not the API."""
+    blocked = answer is not None and answer.status == 403
     return ProviderError(
         f"could not {ask.what}: the answer is not the provider's API",
         kind=Kind.TRANSIENT,
@@ -93,8 +95,15 @@ def unusable(ask: Ask, answer: Answer | None, why: str) -> ProviderError:
         retry_after=retry_after(answer.headers) if answer else None,
         where=ask.where,
         cause=_short(why),
-        hint="a proxy or a sign-in page may be in between; podctl doctor checks",
+        hint=_BLOCKED_HINT if blocked else _BETWEEN_HINT,
     )
+
+
+_BETWEEN_HINT = "a proxy or a sign-in page may be in between; podctl doctor checks"
+_BLOCKED_HINT = (
+    "a CDN or proxy before the API blocks this machine's requests, which says nothing about the "
+    "key: wait, or try another network; podctl doctor checks"
+)
 
 
 def refused(ask: Ask, answer: Answer) -> ProviderError:
@@ -199,10 +208,12 @@ def _http_date(text: str) -> float | None:
 
 
 def _problem(raw: bytes) -> Problem | None:
-    """The body as a problem document; None when it is no JSON object at all."""
+    """The body as the API's problem document; None for what something before it said."""
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
+        return None
+    if isinstance(document, dict) and _OF_A_CDN & document.keys():
         return None
     if isinstance(document, dict) and isinstance(document.get("error"), str):
         document = {**document, "detail": document.get("detail", document["error"])}

@@ -26,7 +26,7 @@ def bearer(header: str | None) -> str | None:
     return key.strip() if scheme.lower() == "bearer" and key.strip() else None
 
 
-def caller(cloud: Cloud, key: str | None) -> Caller:
+def caller(cloud: Cloud, key: str | None, method: str, path: str) -> Caller:
     """401 without a key or with an unknown one; 403 where pods' keys are denied."""
     if key is None:
         raise Problem(401, "missing bearer token")
@@ -37,7 +37,7 @@ def caller(cloud: Cloud, key: str | None) -> Caller:
             living = [one for one in cloud.state.pods.values() if one.status != "TERMINATED"]
         for pod in living:
             if hmac.compare_digest(pod.key, key):
-                if cloud.faults.take("pod_key_denied", pod=pod.id):
+                if cloud.faults.take("pod_key_denied", pod=pod.id, method=method, path=path):
                     raise Problem(403, "access denied")
                 return Caller(key, pod.id)
     raise Problem(401, "invalid bearer token")

@@ -55,6 +55,7 @@ CREATE_POD = _object(
     name=_NAME,
     cloud=_CLOUD,
     dataCenterIds=_STRINGS,
+    dataCenterPriority={"type": "string", "pattern": "^(?i:availability|custom)$"},
     globalNetworking=_BOOLEAN,
     startJupyter=_BOOLEAN,
     startSsh=_BOOLEAN,

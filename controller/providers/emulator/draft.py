@@ -30,10 +30,11 @@ class Draft:
     network_volume: str | None = None
     clouds: tuple[str, ...] = ("SECURE",)
     gpu: str | None = None
-    gpu_count: int = 1
+    gpu_count: int = 1  # 0: no machine has that
     cpu: str | None = None
     vcpu_count: int = 0
     data_centers: tuple[str, ...] = ()
+    by_availability: bool = False  # else the data centers are tried in the given order
     countries: tuple[str, ...] = ()
     allowed_cuda: tuple[str, ...] = ()
     min_cuda: str | None = None
@@ -63,6 +64,7 @@ def from_body(body: Mapping[str, Any], template: Template | None) -> Draft:
         registry=merged.get("registry"),
         clouds=(merged.get("cloud", "SECURE"),),
         data_centers=tuple(merged.get("dataCenterIds", ())),
+        by_availability=merged.get("dataCenterPriority", "").lower() == "availability",
         start_ssh=merged.get("startSsh", False),
         start_jupyter=merged.get("startJupyter", False),
         global_networking=merged.get("globalNetworking", False),
@@ -108,7 +110,7 @@ def _mounted(draft: Draft, mounts: Mapping[str, Any], *, cpu: bool) -> Draft:
 
 
 def _with_gpu(draft: Draft, gpu: Mapping[str, Any], template: Template | None) -> Draft:
-    count = int(gpu.get("count", 1))
+    count = int(gpu.get("count", 0))  # the document says 1; the scheduler finds nothing without it
     own = "allowedCudaVersions" in gpu or "minCudaVersion" in gpu
     inherited = template.allowedCudaVersions if template and not own else ()
     return replace(

@@ -33,7 +33,8 @@ name). `times` is how often it strikes (null: always), `skip` how many calls it 
     delete_ignored      204, and nothing happens
     delete_missing      404 and nothing done; the pod is not to be seen for `value` seconds
     delete_ambiguous    done, and the connection is cut
-    pod_key_denied      403 for every pod-scoped key
+    pod_key_denied      403 for every pod-scoped key; `match` by method and path narrows it
+    cdn_block           403 as an HTML page, code 1010, before anybody looks at the key
     billing_lag         the bill ends `value` seconds ago (null: with the last full hour, UTC)
 """
 
@@ -61,6 +62,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "slow_request": {},
     "slow_reply": {},
     "respond": {},
+    "cdn_block": {},
     "delete_ambiguous": _DELETE,
     "no_capacity": {},
     "wrong_gpu": {},
@@ -85,9 +87,10 @@ DEFAULTS: dict[str, dict[str, str]] = {
 WIRE = tuple(name for name in DEFAULTS if name in {  # handled where requests come in
     "throttle", "server_error", "bad_gateway", "fail_before_commit", "fail_after_commit",
     "drop_reply", "commit_late", "garble_reply", "slow_request", "slow_reply", "respond",
-    "delete_ambiguous",
+    "cdn_block", "delete_ambiguous",
 })  # fmt: skip
 
+_KEYS = ("method", "path", "agent", "gpu", "pod")
 _SCHEMA = {
     "type": "object",
     "required": ["name"],
@@ -97,7 +100,7 @@ _SCHEMA = {
         "match": {
             "type": "object",
             "additionalProperties": False,
-            "properties": {key: {"type": "string"} for key in ("method", "path", "gpu", "pod")},
+            "properties": {key: {"type": "string"} for key in _KEYS},
         },
         "times": {"type": ["integer", "null"], "minimum": 1},
         "skip": {"type": "integer", "minimum": 0},

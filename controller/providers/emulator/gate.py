@@ -23,7 +23,8 @@ MAX_BODY = 102_400  # bytes
 OWN = "/_emulator"  # the control endpoints: no key, no quota, no faults
 GRAPHQL = "/graphql"  # checks its keys itself: the catalog needs none
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
-_PAGE = {"bad_gateway": (502, _HTML)}
+_CDN = "<html><head><title>Access denied</title></head><body>error code: 1010</body></html>"
+_PAGE = {"bad_gateway": (502, _HTML), "cdn_block": (403, _CDN)}
 
 
 class Gate:
@@ -63,7 +64,11 @@ class Gate:
         self, scope: Scope, receive: _Replay, send: Send, wire: Send, key: str | None
     ) -> None:
         fault = self._cloud.faults.take(
-            *WIRE, method=scope["method"], path=scope["path"], **_subject(scope, receive.body)
+            *WIRE,
+            method=scope["method"],
+            path=scope["path"],
+            agent=Headers(scope=scope).get("user-agent", ""),
+            **_subject(scope, receive.body),
         )
         if fault is None:
             await self._answer(scope, receive, send, key)
@@ -76,7 +81,7 @@ class Gate:
         try:
             self._limit.count(key or "", self._cloud.now())
             if not scope["path"].startswith(GRAPHQL):
-                who = caller(self._cloud, key)
+                who = caller(self._cloud, key, scope["method"], scope["path"])
                 authorize(who, scope["method"], scope["path"])
         except Problem as problem:
             await problem.response()(scope, receive, send)

@@ -26,13 +26,14 @@ from controller.providers.emulator.graphql_inputs import WENT_WRONG
 from controller.providers.emulator.graphql_mutation import Mutations
 from controller.providers.emulator.problem import Problem
 
+PATH = "/graphql"
 SCHEMA = Path(__file__).with_name("schema.graphql")
 
 
 def graphql_routes(service: Service) -> list[BaseRoute]:
     schema = build_schema(SCHEMA.read_text(encoding="utf-8"))
     root = Mutations(service)
-    return [routes(service, "/graphql", POST=lambda call: answer(call, schema, root))]
+    return [routes(service, PATH, POST=lambda call: answer(call, schema, root))]
 
 
 def answer(call: Call, schema: GraphQLSchema, root: Mutations) -> Response:
@@ -64,7 +65,7 @@ def answer(call: Call, schema: GraphQLSchema, root: Mutations) -> Response:
 def _caller(call: Call) -> Caller | None:
     """None without a key: the catalog is open to all. 401 for a key that is not ours."""
     key = bearer(call.headers.get("authorization")) or call.query.get("api_key")
-    return caller(call.cloud, key) if key else None
+    return caller(call.cloud, key, "POST", PATH) if key else None
 
 
 def _refusal(*messages: str) -> Response:

@@ -116,6 +116,18 @@ class Mutations(Queries):
             del templates[found[0]]
             self._cloud.save()
 
+    def secretCreate(self, info: Info, input: Json) -> Json:
+        require_key(info)
+        made = holdings.add_secret(
+            self._cloud, input["name"], input["value"], input.get("description") or ""
+        )
+        return graphql_views.secret(made)
+
+    def secretDelete(self, info: Info, id: str) -> bool:
+        require_key(info)
+        holdings.remove_secret(self._cloud, id)
+        return True
+
     def saveRegistryAuth(self, info: Info, input: Json) -> Json:
         require_key(info)
         made = holdings.add_registry(

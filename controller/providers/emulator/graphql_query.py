@@ -65,6 +65,7 @@ class Queries:
                 "containerRegistryCreds": [
                     graphql_views.registry(one) for one in state.registries.values()
                 ],
+                "secrets": [graphql_views.secret(one) for one in state.secrets.values()],
                 "endpoints": [],
                 "clusters": [],
             }
@@ -183,7 +184,7 @@ class Queries:
         }
 
     def _specifics(self, cpu: Cpu, told: Json) -> Json:
-        """Prices are for the smallest instance and scale with vCPUs."""
+        """The price is the whole instance's, and is told where there is none to be had, too."""
         center = told.get("dataCenterId")
         parts = (told.get("instanceId") or "").split("-")
         count = int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else cpu.min_vcpu
@@ -191,9 +192,9 @@ class Queries:
         level = placement.level(units, count)
         if center not in (None, *cpu.data_centers) or count > cpu.max_vcpu:
             level = "NONE"
-        price = round(cpu.usd_per_vcpu * cpu.min_vcpu, 6)
+        price = round(cpu.usd_per_vcpu * count, 6)
         return {
             "stockStatus": _STOCK[level],
-            "securePrice": price if level != "NONE" else None,
+            "securePrice": price,
             "slsPrice": price,
         }

@@ -7,10 +7,10 @@ from typing import Any
 from controller.providers.emulator import views
 from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.hardware import DATA_CENTERS, GPUS, DataCenter
-from controller.providers.emulator.records import Pod, Registry, Template, Volume
+from controller.providers.emulator.records import Pod, Registry, Secret, Template, Volume
 
 Json = dict[str, Any]
-SPOT = 0.5  # spot price over on-demand price
+SPOT = 1.0  # spot price over on-demand price: the catalog makes no difference
 # GraphQL reports what is wanted, not what is: RUNNING from the moment of rental.
 _DESIRED = {"EXITED": "EXITED", "TERMINATED": "EXITED"}
 
@@ -171,6 +171,16 @@ def template(one: Template) -> Json:
         "startJupyter": one.startJupyter,
         "readme": "",
         "containerRegistryAuthId": one.registry,
+    }
+
+
+def secret(one: Secret) -> Json:
+    """Its value is never shown."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "description": one.description,
+        "createdAt": views.moment(one.created_at),
     }
 
 

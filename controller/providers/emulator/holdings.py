@@ -9,7 +9,7 @@ from controller.providers.emulator import billing
 from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.hardware import DATA_CENTERS
 from controller.providers.emulator.problem import Problem, not_found
-from controller.providers.emulator.records import Registry, Template, Volume, new_id
+from controller.providers.emulator.records import Registry, Secret, Template, Volume, new_id
 
 
 def set_keys(cloud: Cloud, keys: list[str]) -> None:
@@ -85,6 +85,24 @@ def remove_volume(cloud: Cloud, volume_id: str) -> None:
         cloud.meter.set(volume_id, "network", 0.0, cloud.now())
         cloud.save()
     shutil.rmtree(cloud.folder / "volumes" / volume_id, ignore_errors=True)
+
+
+def add_secret(cloud: Cloud, name: str, value: str, description: str) -> Secret:
+    """For `{{ RUNPOD_SECRET_name }}` in a pod's environment. 400 when the name is taken."""
+    with cloud.lock:
+        if any(one.name == name for one in cloud.state.secrets.values()):
+            raise Problem(400, "secret name must be unique")
+        made = Secret(new_id(20), name, value, description, cloud.now())
+        cloud.state.secrets[made.id] = made
+        cloud.save()
+        return made
+
+
+def remove_secret(cloud: Cloud, secret_id: str) -> None:
+    with cloud.lock:
+        if cloud.state.secrets.pop(secret_id, None) is None:
+            raise not_found("secret")
+        cloud.save()
 
 
 def add_registry(cloud: Cloud, name: str, username: str, password: str) -> Registry:

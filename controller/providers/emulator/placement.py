@@ -83,7 +83,7 @@ def _place_gpu(
 ) -> Placement | None:
     price = gpu.secure if cloud == "SECURE" else gpu.community
     count = draft.gpu_count
-    if price == 0 or count > gpu.max_count or free(gpu.id, held) < count:
+    if price == 0 or not 0 < count <= gpu.max_count or free(gpu.id, held) < count:
         return None
     center = _center(gpu.data_centers, draft, volume_dc)
     versions = fitting_cuda(gpu, draft.allowed_cuda, draft.min_cuda)
@@ -122,6 +122,8 @@ def cpu_memory(cpu: Cpu, vcpus: int) -> int:
 def _center(offered: tuple[str, ...], draft: Draft, volume_dc: str | None) -> str | None:
     """The first data centre that offers the hardware and everything the draft insists on."""
     wanted = draft.data_centers or offered
+    if draft.by_availability:  # each has as much: the order is the catalog's
+        wanted = tuple(one for one in offered if one in wanted)
     for center in wanted:
         if center not in offered or (volume_dc and center != volume_dc):
             continue

@@ -114,6 +114,17 @@ class Registry:
 
 
 @dataclass
+class Secret:
+    """Of the account: a pod's environment may name it."""
+
+    id: str
+    name: str
+    value: str = field(repr=False)
+    description: str
+    created_at: float
+
+
+@dataclass
 class Template:
     id: str
     name: str
@@ -146,6 +157,7 @@ class State:
     volumes: dict[str, Volume] = field(default_factory=dict)
     registries: dict[str, Registry] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -160,4 +172,5 @@ class State:
             volumes={key: Volume(**one) for key, one in document["volumes"].items()},
             registries={key: Registry(**one) for key, one in document["registries"].items()},
             templates={key: Template(**one) for key, one in document["templates"].items()},
+            secrets={key: Secret(**one) for key, one in document.get("secrets", {}).items()},
         )

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from controller.providers.emulator import bodies, holdings, views
 from controller.providers.emulator.call import Call, Endpoint, Service, no_content, ok, routes
+from controller.providers.emulator.paging import listed
 from controller.providers.emulator.problem import NO_CAPACITY, Problem, not_found
 from controller.providers.emulator.records import Template
 
@@ -53,7 +54,7 @@ def _retired(_: Call) -> Response:
 
 
 def _empty(name: str) -> Endpoint:
-    return lambda _: ok({name: []})
+    return lambda call: listed(call, name, ())
 
 
 def _absent(_: Call) -> Response:
@@ -82,7 +83,7 @@ def put_keys(call: Call) -> Response:
 def list_templates(call: Call) -> Response:
     with call.cloud.lock:
         every = call.cloud.state.templates.values()
-        return ok({"templates": [views.template(one) for one in every]})
+        return listed(call, "templates", [views.template(one) for one in every])
 
 
 def create_template(call: Call) -> Response:
@@ -133,7 +134,7 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
 def list_volumes(call: Call) -> Response:
     with call.cloud.lock:
         every = call.cloud.state.volumes.values()
-        return ok({"networkVolumes": [views.volume(one) for one in every]})
+        return listed(call, "networkVolumes", [views.volume(one) for one in every])
 
 
 def create_volume(call: Call) -> Response:
@@ -165,7 +166,8 @@ def delete_volume(call: Call) -> Response:
 def list_registries(call: Call) -> Response:
     with call.cloud.lock:
         every = call.cloud.state.registries.values()
-        return ok({"registries": [{"id": one.id, "name": one.name} for one in every]})
+        rows = [{"id": one.id, "name": one.name} for one in every]
+    return listed(call, "registries", rows)
 
 
 def create_registry(call: Call) -> Response:

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from controller.providers.emulator import billing, views
 from controller.providers.emulator.billing import Amounts, Bucket
 from controller.providers.emulator.call import Call, Json, Service, ok, routes
+from controller.providers.emulator.paging import pagination
 from controller.providers.emulator.problem import Problem, invalid
 
 _DAYS_30 = 30 * 86400
@@ -112,7 +113,7 @@ def pods(call: Call) -> Response:
         "uniquePodCount": len({one.owner for one in found}),
         "totals": pod_amounts(billing.summed(found)),
     }
-    return ok({"records": records, "metadata": metadata})
+    return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
 
 
 def pod_amounts(amounts: Amounts) -> Json:
@@ -137,7 +138,7 @@ def volumes(call: Call) -> Response:
         "uniqueNetworkVolumeCount": len({one.owner for one in found}),
         "totals": _volume_amounts(billing.summed(found)),
     }
-    return ok({"records": records, "metadata": metadata})
+    return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
 
 
 def _volume_amounts(amounts: Amounts) -> Json:
@@ -157,7 +158,7 @@ def everything(call: Call) -> Response:
         "recordCount": len(records),
         "totals": _all_amounts(billing.summed(found)),
     }
-    return ok({"records": records, "metadata": metadata})
+    return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
 
 
 def _all_amounts(amounts: Amounts) -> Json:
@@ -186,6 +187,6 @@ def _nothing(filter_name: str, noun: str, amounts: tuple[str, ...]) -> Callable[
             query[filter_name] = call.query.get(filter_name)
             metadata[f"unique{noun}Count"] = 0
         metadata["totals"] = dict.fromkeys(amounts, 0)
-        return ok({"records": [], "metadata": metadata})
+        return ok({"records": [], "metadata": metadata, "pagination": pagination(None)})
 
     return answer

@@ -12,6 +12,7 @@ from controller.providers.emulator import placement, views
 from controller.providers.emulator.call import Call, Json, Service, ok, routes
 from controller.providers.emulator.cloud import PUBLIC_TEMPLATES, Cloud
 from controller.providers.emulator.hardware import CPUS, DATA_CENTERS, GPUS, Cpu, DataCenter, Gpu
+from controller.providers.emulator.paging import listed
 from controller.providers.emulator.problem import Problem, invalid, not_found
 
 _ONLY_WITH_INCLUDE = (
@@ -61,7 +62,7 @@ def list_gpus(call: Call) -> Response:
     shown = [_gpu(call, gpu, availability=wanted) for gpu in GPUS.values()]
     if call.words("countryCodes"):
         shown = [one for one in shown if "dataCenters" in one]
-    return ok({"gpus": shown})
+    return listed(call, "gpus", shown)
 
 
 def get_gpu(call: Call) -> Response:
@@ -73,7 +74,11 @@ def get_gpu(call: Call) -> Response:
 
 
 def _gpu(call: Call, gpu: Gpu, *, availability: bool) -> Json:
-    price = {"secure": gpu.secure, "community": gpu.community}
+    # A price is quoted for either cloud, also where there is none of this type.
+    price = {
+        "secure": gpu.secure or gpu.community,
+        "community": gpu.community or gpu.secure,
+    }
     shown: dict[str, Any] = {
         "id": gpu.id,
         "name": gpu.name,
@@ -129,7 +134,7 @@ def _versions(call: Call, name: str) -> tuple[str, ...]:
 
 def list_cpus(call: Call) -> Response:
     wanted = _wants_availability(call, ("POD", "SERVERLESS"))
-    return ok({"cpus": [_cpu(call, cpu, availability=wanted) for cpu in CPUS.values()]})
+    return listed(call, "cpus", [_cpu(call, cpu, availability=wanted) for cpu in CPUS.values()])
 
 
 def get_cpu(call: Call) -> Response:
@@ -164,7 +169,7 @@ def _cpu(call: Call, cpu: Cpu, *, availability: bool) -> Json:
 
 def list_centers(call: Call) -> Response:
     shown = [_center(call, one) for one in DATA_CENTERS.values() if _center_fits(call, one)]
-    return ok({"dataCenters": shown})
+    return listed(call, "dataCenters", shown)
 
 
 def get_center(call: Call) -> Response:
@@ -216,4 +221,4 @@ def _stock(cloud: Cloud, one: Gpu | Cpu, used: Counter[str]) -> Json:
 def list_templates(call: Call) -> Response:
     source = call.words("source", ("official", "verified", "community")) or ("official",)
     found = PUBLIC_TEMPLATES.values() if source == ("official",) else ()
-    return ok({"templates": [views.template(one) for one in found]})
+    return listed(call, "templates", [views.template(one) for one in found])

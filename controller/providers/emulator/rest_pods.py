@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 from collections.abc import AsyncIterator
 
 from starlette.responses import Response, StreamingResponse
@@ -13,11 +11,11 @@ from starlette.routing import BaseRoute
 from controller.providers.emulator import bodies, edits, views
 from controller.providers.emulator.call import Call, Json, Service, no_content, ok, routes
 from controller.providers.emulator.draft import from_body
-from controller.providers.emulator.logs import SOURCES, Line, Reader, parse_timestamp
+from controller.providers.emulator.logs import SOURCES, Line, Reader, parse_timestamp, timestamp
+from controller.providers.emulator.paging import MAX_PAGE, decode, encode, pagination
 from controller.providers.emulator.problem import Problem, invalid
 from controller.providers.emulator.records import Pod, Template
 
-MAX_PAGE = 1000
 POLL_SECONDS = 0.1
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -28,6 +26,7 @@ def pod_routes(service: Service) -> list[BaseRoute]:
         routes(service, "/v2/pods/{id}", GET=get_pod, PATCH=update_pod, DELETE=delete_pod),
         routes(service, "/v2/pods/{id}/action", POST=act),
         routes(service, "/v2/pods/{id}/logs", GET=stream_logs),
+        routes(service, "/v1/pod/{id}/logs", GET=host_logs),
     ]
 
 
@@ -47,24 +46,15 @@ def list_pods(call: Call) -> Response:
         pods = [pod for pod in pods if (-pod.created_at, pod.id) > after]
     page = pods[:limit]
     more = len(pods) > limit
-    cursor = _encode_cursor(page[-1]) if more else None
-    return ok(
-        {
-            "pods": [shown(call, pod) for pod in page],
-            "pagination": {"nextCursor": cursor, "hasNextPage": more},
-        }
-    )
-
-
-def _encode_cursor(pod: Pod) -> str:
-    return base64.urlsafe_b64encode(f"{pod.created_at!r} {pod.id}".encode()).decode()
+    cursor = encode(f"{page[-1].created_at!r} {page[-1].id}") if more else None
+    return ok({"pods": [shown(call, pod) for pod in page], "pagination": pagination(cursor)})
 
 
 def _decode_cursor(text: str) -> tuple[float, str]:
+    created, _, pod_id = decode(text).partition(" ")
     try:
-        created, pod_id = base64.urlsafe_b64decode(text.encode()).decode().split(" ")
         return -float(created), pod_id
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise invalid("$.cursor: invalid cursor") from error
 
 
@@ -113,14 +103,32 @@ def act(call: Call) -> Response:
 def stream_logs(call: Call) -> Response:
     """Server-sent events: what there is, then what comes, until the pod is terminated."""
     pod = call.pods.get(call.path["id"])
-    sources = call.words("source", tuple(SOURCES)) or tuple(SOURCES)
+    return _stream(call, pod, call.words("source", tuple(SOURCES)) or tuple(SOURCES))
+
+
+def host_logs(call: Call) -> Response:
+    """The host's own API, which SDK 2 asks: lists of stamped lines, or events with `stream`."""
+    pod = call.pods.get(call.path["id"])
+    kinds = {"all": tuple(SOURCES), **{one: (one,) for one in SOURCES}}
+    sources = kinds.get(call.query.get("type", "all"))
+    if sources is None:
+        raise invalid(f"$.type: value must be one of {', '.join(kinds)}")
+    if call.flag("stream"):
+        return _stream(call, pod, sources)
+    found: dict[str, list[str]] = {one: [] for one in sources}
+    for line in Reader(call.cloud.pod_folder(pod.id), sources).fresh():
+        found[line.source].append(f"{timestamp(line.nanoseconds)} {line.text}")
+    return ok(found)
+
+
+def _stream(call: Call, pod: Pod, sources: tuple[str, ...]) -> Response:
     tail = call.integer("tail", 100, 0, 5000)
     after = _resume_point(call)
     reader = Reader(call.cloud.pod_folder(pod.id), sources)
     return StreamingResponse(
         _events(pod, reader, tail, after),
         media_type="text/event-stream",
-        headers={"Cache-Control": "no-cache"},
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
 
 

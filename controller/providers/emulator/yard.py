@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import threading
@@ -13,6 +14,8 @@ from controller.providers.emulator.container import Container, ContainerSpec
 from controller.providers.emulator.life import Life
 from controller.providers.emulator.ports import HOST, free_port
 from controller.providers.emulator.records import Pod
+
+_SECRET = re.compile(r"\{\{\s*RUNPOD_SECRET_(\w+)\s*\}\}")
 
 
 class Yard:
@@ -194,13 +197,21 @@ class Yard:
             root=root,
             image=pod.image,
             args=shlex.join([*pod.entrypoint, *pod.cmd]) or pod.args,
-            env={**pod.env, **injected(pod)},
+            env={**self._revealed(pod.env), **injected(pod)},
             disk_gb=pod.disk_gb,
             volume_path=volume,
             mount_path=pod.mount_path or "/workspace",
             ssh_port=None if pod.no_sshd else ssh,
             mode=self._cloud.settings.mode,
         )
+
+    def _revealed(self, env: dict[str, str]) -> dict[str, str]:
+        """With the account's secrets in place of their names; an unknown name stays."""
+        known = {one.name: one.value for one in self._cloud.state.secrets.values()}
+        return {
+            key: _SECRET.sub(lambda found: known.get(found[1], found[0]), value)
+            for key, value in env.items()
+        }
 
     def _log(self, pod: Pod, line: str) -> None:
         logs.write_system(self._cloud.pod_folder(pod.id), line)
