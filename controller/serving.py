@@ -159,15 +159,20 @@ def _patiently(seen: Observed, policy: Policy, action: Action, what: str) -> Act
     )
 
 
-def conclude(run: RunFacts) -> Action:
+def conclude(run: RunFacts, abandon: str | None) -> Action:
+    """All of it is here. What the user gives up is neither judged nor locked any more."""
+    if run.locked:
+        return Finish(run.run, "passed")
     if run.stopping:
         return Finish(run.run, "stopped", run.stopping)
     if run.rc != 0:
         return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
+    if abandon:
+        return Finish(run.run, "abandoned", abandon)
     if run.verdict is None:
         return Judge(run.run)
     if run.broken:
         return Finish(run.run, "failed", run.broken)
     if run.verdict != "PASS":
         return Finish(run.run, "criteria", run.shortfall or run.verdict)
-    return Finish(run.run, "passed") if run.locked else Lock(run.run)
+    return Lock(run.run)
