@@ -129,6 +129,8 @@ class ForcedEnd:
         """Tell them to go; what they cost is booked at once. What fails is tried again."""
         strays = {one.pod: one for one in sweep(self.journal.connection, due)}
         for pod in due:
+            if pod.status is PodStatus.EXITED:  # since when, only the bill knows
+                self._close_by_bill(pod.id)
             words = {"pod": pod.id, "reason": "given up by the user", "forced": True}
             intent = self.journal.intent(self.lease, Step.TERMINATE, words)
             self.ordered[pod.id] = self.clock.now()
@@ -158,14 +160,19 @@ class ForcedEnd:
 
     def _close_books(self, pod: str) -> None:
         now = self.clock.wall()
-        if pod not in self.ordered:  # it went by other hands: the bill knows when
-            found = self.ledger.intervals(pod_id=pod, open_only=True)
-            since = min((one.started_at for one in found), default=now)
-            bill = attempt(partial(self.provider.billing, since - HOUR, now + HOUR))
-            if isinstance(bill, tuple):
-                close_gone(self.ledger, pod, bill, now)
+        if pod not in self.ordered:  # it went by other hands
+            self._close_by_bill(pod)
         self.ledger.close_all(pod, now, "terminated")
         self.journal.note(self.lease, Step.GONE, {"pod": pod, "ended_at": now, "forced": True})
+
+    def _close_by_bill(self, pod: str) -> None:
+        """End what is open of a pod that does not run when its bill ended, where the bill says."""
+        now = self.clock.wall()
+        found = self.ledger.intervals(pod_id=pod, open_only=True)
+        since = min((one.started_at for one in found), default=now)
+        bill = attempt(partial(self.provider.billing, since - HOUR, now + HOUR))
+        if isinstance(bill, tuple):
+            close_gone(self.ledger, pod, bill, now)
 
     def _close_journal(self, reason: str) -> None:
         for run in self.journal.runs(lease=self.lease, open_only=True):

@@ -78,7 +78,7 @@ def _message(error: Exception) -> str:
 
 def _where(error: Exception) -> str:
     """The innermost line of our own code: `controller/conclude.py:12 in lock`."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # without `attempt` itself
     for frame in reversed(frames):
         *_, folder, name = ("", *frame.filename.replace("\\", "/").split("/"))
         if folder in ROOMS or f"/{ROOMS[0]}/" in frame.filename:

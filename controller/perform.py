@@ -143,10 +143,8 @@ class Hands:
         return Outcome(data=self.site.judge(action.run))
 
     def lock(self, action: actions.Lock) -> Outcome:
-        try:
-            return Outcome(data=self.site.lock(action.run))
-        except PodctlError as error:
-            return Outcome("fail", {"why": _explained(error)})
+        """What raises here is tried again, by a later command too: everything is here."""
+        return Outcome(data=self.site.lock(action.run))
 
     def finish(self, _: actions.Finish) -> Outcome:
         self.scene.memory.ready_pulled = None

@@ -389,7 +389,7 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
     },
     (Step.JUDGE, "note"): _judged,
     (Step.LOCK, "done"): _set(locked=True),
-    # What nobody foresaw is tried again, by a later command too.
+    # An older podctl ended the run here; what raises now is tried again, by a later command too.
     (Step.LOCK, "fail"): lambda _, data: {} if data.get("unforeseen") else {"broken": data["why"]},
     (Step.FINISH, "note"): lambda _, data: {
         "outcome": data["outcome"],

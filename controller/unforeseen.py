@@ -100,12 +100,13 @@ def _rest(seen: Observed, policy: Policy) -> Action | None:
 
 def _leave(seen: Observed, why: str) -> Leave:
     rental = seen.rental
-    stage = (rental.current or rental.runs[-1]).stage if rental.runs else ""
-    end = f"podctl stop {stage} --terminate --abandon REASON".replace("  ", " ")
+    run = rental.current or (rental.runs[-1] if rental.runs else None)
+    end = f"podctl stop {run.stage if run else ''} --terminate --abandon REASON"
+    here = f"what is here stays in .podctl/runs/{run.run}" if run else "what is here stays here"
     return Leave(
         "artifacts-not-safe" if rental.unpulled else "failed",
         why,
-        f"podctl sync tries again; {end} ends it, and what is here stays here",
+        f"podctl sync tries again; {end.replace('  ', ' ')} ends it, and {here}",
     )
 
 
