@@ -7,7 +7,16 @@ from functools import partial
 
 from controller import order
 from controller.edits import edits
-from controller.errors import Detached, NotFound, PodctlError
+from controller.errors import (
+    Busy,
+    ConnectionLost,
+    Detached,
+    NotFound,
+    PodctlError,
+    Refused,
+    UsageError,
+)
+from controller.incident import NOT_OURS, Incident, attempt
 from controller.leftovers import check_resume
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
@@ -19,6 +28,9 @@ from controller.rental import Step
 from controller.stages import ALL, select
 from controller.terminal import Terminal
 from state.journal import Lease
+
+# What no other way of ending a lease would get past: the user, the network, the provider's no.
+HEARD = (Busy, ConnectionLost, Detached, Refused, UsageError)
 
 
 def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> None:
@@ -37,7 +49,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         ]
         carried = {name for lease in begun for name in office.stages_of(lease)}
         for lease in begun:
-            _carry_on(office, lease, options)
+            _told(partial(_carry_on, office, lease, options))
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if options.resume is not None:
             names_of_rest = [stage.name for stage in rest]
@@ -45,11 +57,11 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         if rest or not begun:
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
         _look_at_resting(office, options)
-        office.tell_resting()
+        attempt(office.tell_resting)
         check_ready(project, rest)
         for group in order.groups(rest):
             lease = office.open(group, options)
-            office.drive(lease, options)
+            _told(partial(office.drive, lease, options))
 
 
 def sync(project: Project, options: RunOptions) -> None:
@@ -65,8 +77,8 @@ def sync(project: Project, options: RunOptions) -> None:
             options.terminal.say("nothing is unfinished")
         failed = _each(leases, options.terminal, lambda lease: _carry_on(office, lease, options))
         _look_at_resting(office, options)
-        office.tell_resting()
-        refresh(project, office.journal, office.ledger)
+        attempt(office.tell_resting)
+        refresh(project, office.journal, office.ledger, options.terminal.warn)
         if failed:
             raise failed
 
@@ -79,7 +91,8 @@ def _look_at_resting(office: Office, options: RunOptions) -> None:
 
 def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
     """Drive what was begun as it was begun; what was edited since is told."""
-    for line in edits(office.desk.project, office.journal, lease):
+    found = attempt(partial(edits, office.desk.project, office.journal, lease))
+    for line in () if isinstance(found, Incident) else found:
         options.terminal.warn(line)
     office.drive(lease, options)
 
@@ -101,14 +114,31 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> None:
             office.journal.note(lease.id, Step.STOP, wish)
         end = partial(_end, office, options=options, disposal=disposal)
         failed = _each(leases, options.terminal, end)
-        refresh(project, office.journal, office.ledger)
+        refresh(project, office.journal, office.ledger, options.terminal.warn)
         if failed:
             raise failed
 
 
 def _end(office: Office, lease: Lease, options: StopOptions, disposal: str) -> None:
-    office.drive(lease, RunOptions(options.terminal, yes=options.yes), ending=True)
-    office.check_ended(lease, disposal)
+    wish = RunOptions(options.terminal, yes=options.yes)
+    drive = partial(office.drive, lease, wish, ending=True)
+    if options.abandon is None:
+        drive()
+        office.check_ended(lease, disposal)
+        return
+    tried = attempt(drive, let_pass=(*NOT_OURS, *HEARD))
+    found = office.journal.lease(lease.id)
+    if found is not None and found.open:  # whatever its plan could not do: it is given up
+        if isinstance(tried, Incident):
+            options.terminal.warn(f"{lease.id} is ended without its plan: {tried.text}")
+        office.force_end(lease, options.abandon)
+
+
+def _told(work: Callable[[], None]) -> None:
+    """Do it; what nobody foresaw is an error of ours, with the next command."""
+    done = attempt(work, let_pass=(*NOT_OURS, PodctlError))
+    if isinstance(done, Incident):
+        raise done.as_error() from done.error
 
 
 def _each(
@@ -120,11 +150,9 @@ def _each(
     """
     failed: PodctlError | None = None
     for lease in leases:
-        try:
-            work(lease)
-        except Detached:
-            raise
-        except PodctlError as error:
+        done = attempt(partial(work, lease), let_pass=(*NOT_OURS, Detached))
+        if isinstance(done, Incident):
+            error = done.as_error()
             failed = failed or error
             terminal.warn(error.what)
     return failed

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.errors import PodctlError
+from controller.incident import attempt
 from state.errors import StateError
 
 if TYPE_CHECKING:
@@ -52,13 +54,13 @@ def banner(found: Iterable[Stray]) -> str:
 @contextmanager
 def strays_told(project: Project, terminal: Terminal) -> Iterator[None]:
     """Around a drive: before it pods that bill for nobody, after it pods that only the bill has."""
-    warn_of_strays(project, terminal)
+    attempt(partial(warn_of_strays, project, terminal), let_pass=())
     try:
         yield
     except PodctlError:
-        warn_of_unseen(project, terminal)
+        attempt(partial(warn_of_unseen, project, terminal), let_pass=())
         raise
-    warn_of_unseen(project, terminal)
+    attempt(partial(warn_of_unseen, project, terminal), let_pass=())
 
 
 def warn_of_unseen(project: Project, terminal: Terminal) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,13 +66,22 @@ class LeaseBooks:
     def outcome(self, action: Action, outcome: Outcome) -> None:
         data = _data(action) | outcome.data
         # The ledger first: a pod that is in the books twice is a smaller evil than not at all.
-        self._post(action, outcome, data)
-        self._finish(action)
+        if outcome.phase == "done":
+            self._post(action, data)
+            self._finish(action)
         if type(action) in _INTENTS:
             settle = self.journal.fail if outcome.phase == "fail" else self.journal.done
             settle(self._pending, data)
         elif (step := _RECORDS.get(type(action))) and outcome.phase == "done":
             self.journal.note(self.lease, step, data, _run(action))
+        elif outcome.data.get("unforeseen"):
+            self.incident(action, outcome.data)
+
+    def incident(self, action: Action | None, found: Mapping[str, Any]) -> None:
+        """An exception that nobody foresaw, of `action` or of the look at the world."""
+        name = type(action).__name__ if action is not None else "look"
+        run = _run(action) if action is not None else None
+        self.journal.note(self.lease, Step.INCIDENT, {"action": name, **found}, run)
 
     def _finish(self, action: Action) -> None:
         """Close the row; a crash between row and note finds it closed and goes on."""
@@ -84,9 +94,7 @@ class LeaseBooks:
             if lease is not None and lease.open:
                 self.journal.close_lease(self.lease, action.outcome)
 
-    def _post(self, action: Action, outcome: Outcome, data: dict[str, Any]) -> None:
-        if outcome.phase != "done":
-            return
+    def _post(self, action: Action, data: dict[str, Any]) -> None:
         if isinstance(action, actions.Create | actions.Adopt | actions.Account):
             self._open(data)
         elif isinstance(action, actions.StartPod | actions.Resumed):

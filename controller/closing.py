@@ -35,7 +35,7 @@ def close(seen: Observed, policy: Policy) -> Action:
             return _gone(seen, policy, rental.pod) or Done("kept")
         if rental.parked:
             return _gone(seen, policy, rental.pod) or Done("parked")
-        return _park(seen, policy, rental.pod)
+        return park(seen, policy, rental.pod)
     if not rental.nonces:
         return Close(_outcome(seen))
     return _sweep(seen, policy)
@@ -98,7 +98,8 @@ def _missing(seen: Observed, policy: Policy, pod_id: str) -> Action:
     return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
 
 
-def _park(seen: Observed, policy: Policy, pod_id: str) -> Action:
+def park(seen: Observed, policy: Policy, pod_id: str) -> Action:
+    """Stop the pod and wait until the provider confirms it."""
     asked = seen.asked.get(pod_id)
     if asked is None:
         return StopPod(pod_id, "parked")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from controller.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
+from controller.incident import Incident, attempt
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
 from controller.workshop import Workshop
@@ -110,7 +112,9 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
         if stage.name in names:
             for line in attest(shop.project, plan):
                 shop.tell(line)
-    backup(shop.journal.connection, shop.project.state_dir / "backups")
+    copied = attempt(partial(backup, shop.journal.connection, shop.project.state_dir / "backups"))
+    if isinstance(copied, Incident):  # the stage is locked all the same
+        shop.tell(f"the state was not copied to .podctl/backups: {copied.text}")
     return {"certificate_sha256": found.sha256}
 
 

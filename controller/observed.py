@@ -45,6 +45,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """An action that raised what nobody foresaw: how often in a row, and how the last time."""
+
+    times: int
+    why: str
+    retry_at: float = 0.0
+
+
+@dataclass(frozen=True)
 class Observed:
     """One look at the world. Times but `wall` are seconds of a clock that counts sleep."""
 
@@ -71,6 +80,7 @@ class Observed:
     # Of this process; the next one begins to count anew:
     start_failures: Mapping[str, int] = field(default_factory=dict)  # pod → starts refused
     failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start → in a row
+    incidents: Mapping[str, Repeated] = field(default_factory=dict)  # by `unforeseen.name_of`
     pull_failures: int = 0
     retry_at: float = 0.0  # of an upload, a start or a pull
     bill_retry_at: float = 0.0

@@ -20,9 +20,11 @@ from controller.drill import Witness
 from controller.edits import check_provider
 from controller.errors import ArtifactsNotSafe, Busy, PodctlError, Refused
 from controller.fieldwork import Fieldwork
+from controller.forced_end import ForcedEnd
 from controller.forecast import Quote, check_budget, quote
 from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
+from controller.incident import Incident, attempt
 from controller.link import Link
 from controller.loop import Plan, World, drive
 from controller.observe import Eyes
@@ -127,7 +129,7 @@ class Office:
         """Pods that wait for the user, and what they or their disks cost."""
         for lease in self.journal.open_leases():
             rental = self._rental(lease)
-            if not self._rests(lease, rental) or rental.pod is None:
+            if not self._rests(lease, rental) or rental.pod is None or not rental.runs:
                 continue
             rate = sum(
                 one.usd_per_hour for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
@@ -208,6 +210,7 @@ class Office:
         UsageError for a lease of another provider.
         """
         check_provider(lease, self.desk.provider.name)
+        terminal = options.terminal
         clock = provider_clock(self.desk.provider, options.terminal.warn)
         view = View(options.terminal, clock)
         shop = self._workshop(lease, options, clock, view)
@@ -223,12 +226,39 @@ class Office:
         except KeyboardInterrupt:
             raise left(shop) from None
         finally:
-            site.drop()
-            refresh(self.desk.project, self.journal, self.ledger)
+            attempt(site.drop)
+            refresh(self.desk.project, self.journal, self.ledger, terminal.warn)
         if isinstance(end, Leave):
             raise report(shop, end)
         if not ending:
             raise_unless_passed(shop)
+
+    def force_end(self, lease: Lease, reason: str) -> None:
+        """Close `lease` without its plan: its pods go, and the books follow.
+
+        For a lease that its plan cannot end, whatever went wrong. Raises ProviderError, and
+        ConnectionLost for a pod that does not go.
+        """
+        check_provider(lease, self.desk.provider.name)
+        terminal, provider = self.desk.terminal, self.desk.provider
+        policy = self._policy(lease.data)
+        work = ForcedEnd(
+            lease.id,
+            self.journal,
+            self.ledger,
+            provider,
+            provider_clock(provider, terminal.warn),
+            terminal.say,
+            terminal.warn,
+            settle=policy.settle,
+            patience=policy.lost,
+            again=policy.ask_again,
+            pause=policy.poll_boot,
+        )
+        try:
+            work.carry_out(reason)
+        finally:
+            refresh(self.desk.project, self.journal, self.ledger, terminal.warn)
 
     def check_ended(self, lease: Lease, wish: str) -> None:
         """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
@@ -288,9 +318,8 @@ class Office:
             spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
         )
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
-            return replace(
-                policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0, denied=5.0, bill_lag=0.0
-            )
+            near = replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0)
+            return replace(near, denied=5.0, bill_lag=0.0, incident_pause=1.0)
         return policy
 
     def _proven(self, policy: Policy, image: str) -> Policy:
@@ -341,9 +370,11 @@ def _watch(
     """The view, STATUS.md after what changes it, and the end of a detached command's patience."""
 
     def watch(seen: Observed, action: Action) -> None:
-        view(seen, action)
+        shown = attempt(partial(view, seen, action))
+        if isinstance(shown, Incident):
+            options.terminal.warn(f"what goes on cannot be shown: {shown.text}")
         if isinstance(action, actions.Upload | actions.Pull | actions.Close | actions.Terminate):
-            refresh(project, journal, ledger)
+            refresh(project, journal, ledger, options.terminal.warn)
         status = seen.contact.status if seen.contact else None
         if options.detach and status is not None and status.state == "running":
             raise KeyboardInterrupt

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from controller import actions
 from controller.actions import Action
 from controller.errors import ConnectionLost, PodctlError
+from controller.incident import Incident, attempt
 from controller.loop import Outcome
 from controller.observe import Eyes
 from controller.observed import Observed
@@ -35,6 +37,14 @@ class Hands:
         return self.pods.seen
 
     def perform(self, action: Action) -> Outcome:
+        try:
+            return self._perform(action)
+        except BaseException:
+            if isinstance(action, actions.Create):  # it may show for a whole window from now on
+                self.scene.memory.since.pop("probing", None)
+            raise
+
+    def _perform(self, action: Action) -> Outcome:
         if (order := POD_ORDERS.get(type(action))) is not None:
             return order(self.pods, action)
         return _METHODS[type(action)](self, action)
@@ -113,10 +123,9 @@ class Hands:
         assert self._seen.contact is not None
         assert self._seen.contact.status is not None
         sha256 = self._seen.contact.status.ready_sha256
-        try:
-            self.site.pull_ready(action.run)
-        except PodctlError as error:
-            self.scene.tell(f"could not pull yet: {_explained(error)}")
+        pulled = attempt(partial(self.site.pull_ready, action.run))
+        if isinstance(pulled, Incident):
+            self.scene.tell(f"could not pull yet: {pulled.text}")
         self.scene.memory.ready_pulled = sha256
         return Outcome()
 
@@ -134,10 +143,8 @@ class Hands:
         return Outcome(data=self.site.judge(action.run))
 
     def lock(self, action: actions.Lock) -> Outcome:
-        try:
-            return Outcome(data=self.site.lock(action.run))
-        except PodctlError as error:
-            return Outcome("fail", {"why": _explained(error)})
+        """What raises here is tried again, by a later command too: everything is here."""
+        return Outcome(data=self.site.lock(action.run))
 
     def finish(self, _: actions.Finish) -> Outcome:
         self.scene.memory.ready_pulled = None
@@ -145,7 +152,7 @@ class Hands:
         return Outcome()
 
     def close(self, _: actions.Close) -> Outcome:
-        self.site.drop()
+        attempt(self.site.drop)
         return Outcome()
 
     def _present(self) -> str:

@@ -38,13 +38,19 @@ def decide(seen: Observed, policy: Policy) -> Action:
     rental = seen.rental
     if rental.closed:
         return Done(rental.closed)
+    if rental.unreadable:
+        return Leave(
+            "artifacts-not-safe",
+            f"The journal of lease {rental.lease} cannot be followed: {rental.unreadable}.",
+            "podctl stop --terminate --abandon REASON ends its pods by the provider's listing",
+        )
     if refused := seen.refused or seen.order_refused:
         return Leave("refused", refused, _BY_HAND)
     if owed := _pay_debts(seen, policy):
         return owed
     if rental.current is None:
         return close(seen, policy)
-    if rental.pod is None:
+    if rental.pod is None and not rental.current.pulled:
         return rent(seen, policy)
     return _drive(seen, policy, rental.current)
 
@@ -128,13 +134,13 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if pod is not None and not run.started and (wrong := misfit(rental, pod, policy)):
         return replace(seen, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
-        return conclude(run)
+        return conclude(run, rental.abandon)
     if (blocked := run.broken or rental.refused) and not run.started:
         return Finish(run.run, "refused", blocked)
     if run.given_up:
         return Finish(run.run, "pod-lost", run.given_up)
     answers = seen.contact is not None and seen.contact.status is not None
-    in_vain = seen.pull_failures or not answers or "stop" in seen.failures
+    in_vain = seen.pull_failures or not answers or "stop" in seen.failures or seen.incidents
     if rental.abandon and in_vain:
         return Finish(run.run, "abandoned", rental.abandon)
     if seen.contact is not None and seen.contact.reached:

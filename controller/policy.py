@@ -31,6 +31,8 @@ class Policy:
     reworks: int = 3  # times that a run whose disk is gone begins again from what is here
     pull_tries: int = 4
     tries: int = 6  # of an upload, or of a start, in a row
+    incidents: int = 3  # of an action that raises what nobody foresaw, in a row
+    incident_pause: float = 5.0  # between them
     rents: bool = True  # False: an adopted pod is never replaced by another
     on_success: str = "terminate"  # terminate | park | keep
     on_failure: str = "park"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from controller import certificate, plan_page
 from controller.attestation import attest_missing
 from controller.cost import spending
-from controller.errors import PodctlError
+from controller.incident import Incident, attempt
 from controller.lineage import stale
 from controller.plan_page import Page, rows
 from controller.plan_so_far import USD_PER_HOUR, planned_hours
@@ -20,15 +21,26 @@ from state.owner import Owner
 
 
 def refresh_if_possible(project: Project, owner: Owner, warn: Callable[[str], None]) -> None:
-    """The same where the state was changed already: a mistake in podctl.toml is only told."""
-    try:
-        refresh(project, Journal(owner.connection, owner.epoch), Ledger(owner.connection))
-    except PodctlError as error:
-        warn(f"STATUS.md is not up to date: {error.what}")
+    """The same for who owns the state and has no office."""
+    refresh(project, Journal(owner.connection, owner.epoch), Ledger(owner.connection), warn)
 
 
-def refresh(project: Project, journal: Journal, ledger: Ledger) -> None:
-    """Rewrite STATUS.md, and certify a plan that is whole by now; after every change of state."""
+def refresh(
+    project: Project,
+    journal: Journal,
+    ledger: Ledger,
+    warn: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Rewrite STATUS.md, and certify a plan that is whole by now; after every change of state.
+
+    The page is for people: that it cannot be written is told, and stops nothing.
+    """
+    written = attempt(partial(_rewrite, project, journal, ledger), let_pass=())
+    if isinstance(written, Incident):
+        warn(f"STATUS.md is not up to date: {written.text}")
+
+
+def _rewrite(project: Project, journal: Journal, ledger: Ledger) -> None:
     attest_missing(project)
     now = time.time()
     by_stage = ledger.by_stage(now)

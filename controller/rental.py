@@ -11,7 +11,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol
+
+from controller.incident import Incident, attempt
 
 
 class Step(StrEnum):
@@ -42,6 +45,7 @@ class Step(StrEnum):
     JUDGE = "judge"  # note {verdict, findings}
     LOCK = "lock"  # intent; done {certificate_sha256}; fail {why}
     FINISH = "finish"  # note {outcome, why}
+    INCIDENT = "incident"  # note {action, type, message, where}: an exception that nobody foresaw
 
 
 OWN_START = 120.0  # seconds after our order within which the start is ours
@@ -135,6 +139,7 @@ class Rental:
     stop: str | None = None  # terminate | park: the user's wish
     abandon: str | None = None  # the reason for which unpulled artifacts may be lost
     closed: str | None = None
+    unreadable: str | None = None  # a record that makes no sense: nothing is decided by the others
 
     @property
     def nonce(self) -> str | None:
@@ -169,7 +174,11 @@ def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record])
 def resume(rental: Rental, records: Iterable[Record]) -> Rental:
     """Go on folding where an earlier fold ended."""
     for record in records:
-        rental = _apply(rental, record)
+        applied = attempt(partial(_apply, rental, record))
+        if isinstance(applied, Incident):
+            told = f"{record.step} {record.phase}: {applied.text}"
+            applied = dataclasses.replace(rental, unreadable=rental.unreadable or told)
+        rental = applied
     return rental
 
 
@@ -380,7 +389,8 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
     },
     (Step.JUDGE, "note"): _judged,
     (Step.LOCK, "done"): _set(locked=True),
-    (Step.LOCK, "fail"): lambda _, data: {"broken": data["why"]},
+    # An older podctl ended the run here; what raises now is tried again, by a later command too.
+    (Step.LOCK, "fail"): lambda _, data: {} if data.get("unforeseen") else {"broken": data["why"]},
     (Step.FINISH, "note"): lambda _, data: {
         "outcome": data["outcome"],
         "why": data.get("why", ""),

@@ -120,5 +120,5 @@ def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
         raise PodctlError(
             "the run was begun by another version of podctl, which asked for what this one lacks",
             cause=str(error).splitlines()[0],
-            hint="carry it on with that version",
+            hint="carry it on with that version; podctl stop --terminate --abandon REASON ends it",
         ) from error

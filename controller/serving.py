@@ -167,7 +167,10 @@ def _patiently(seen: Observed, policy: Policy, action: Action, what: str) -> Act
     )
 
 
-def conclude(run: RunFacts) -> Action:
+def conclude(run: RunFacts, abandon: str | None) -> Action:
+    """All of it is here. What the user gives up is neither judged nor locked any more."""
+    if run.locked:
+        return Finish(run.run, "passed")
     if run.stopping:
         outcome = "time-up" if run.stopping.startswith(OVER_BUDGET) else "stopped"
         return Finish(run.run, outcome, run.stopping)
@@ -175,10 +178,12 @@ def conclude(run: RunFacts) -> Action:
         return Finish(run.run, "time-up", f"max_hours is used up ({run.reason})")
     if run.rc != 0:
         return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
+    if abandon:
+        return Finish(run.run, "abandoned", abandon)
     if run.verdict is None:
         return Judge(run.run)
     if run.broken:
         return Finish(run.run, "failed", run.broken)
     if run.verdict != "PASS":
         return Finish(run.run, "criteria", run.shortfall or run.verdict)
-    return Finish(run.run, "passed") if run.locked else Lock(run.run)
+    return Lock(run.run)

@@ -15,13 +15,18 @@ Tell = Callable[[str], None]
 
 
 def end_all(
-    provider: Provider, ledger: Ledger, strays: Iterable[Stray], say: Tell, warn: Tell
+    provider: Provider,
+    ledger: Ledger,
+    strays: Iterable[Stray],
+    say: Tell,
+    warn: Tell,
+    wall: Callable[[], float] = time.time,
 ) -> None:
     """Every one is ordered to end, whatever becomes of another. Raises the first ProviderError."""
     failed: dict[str, ProviderError] = {}
     for one in strays:
         try:
-            _end(provider, ledger, one, say, warn)
+            _end(provider, ledger, one, say, warn, wall)
         except ProviderError as error:
             failed[one.pod] = error
             warn(f"{one.pod} may bill on, ${one.usd_per_hour:.4f} an hour: {error.what}")
@@ -29,14 +34,21 @@ def end_all(
         raise _bills_on(failed)
 
 
-def _end(provider: Provider, ledger: Ledger, stray: Stray, say: Tell, warn: Tell) -> None:
+def _end(
+    provider: Provider,
+    ledger: Ledger,
+    stray: Stray,
+    say: Tell,
+    warn: Tell,
+    wall: Callable[[], float],
+) -> None:
     """Booked also when the order failed: it may have been taken. If not, the next one goes on."""
     pod = _look(provider, stray.pod, warn)
     try:
         known = provider.terminate(stray.pod)
     finally:
         if pod is not None:
-            _book(provider, ledger, pod, stray, warn)
+            _book(provider, ledger, pod, stray, warn, wall())
     told = "terminated" if known else "the provider knows no pod"
     say(f"{told} {stray.pod} ({stray.whose})")
 
@@ -50,8 +62,9 @@ def _look(provider: Provider, pod: str, warn: Tell) -> Pod | None:
         return None
 
 
-def _book(provider: Provider, ledger: Ledger, pod: Pod, stray: Stray, warn: Tell) -> None:
-    now = time.time()
+def _book(
+    provider: Provider, ledger: Ledger, pod: Pod, stray: Stray, warn: Tell, now: float
+) -> None:
     bill = _bill(provider, pod, now, warn) if interrupted(pod, now) else ()
     post(ledger, pod, stray, bill, now)
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from simulation.fate import Tally
 from simulation.history import World, play
 from simulation.mutants import BIASES, FIRST, MUTANTS
+from simulation.surprise import FORESEEN
 from state.journal import Journal
 
 CORPUS = Path(__file__).with_name("corpus.txt")
@@ -54,12 +55,12 @@ def corpus() -> list[int]:
     return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
 
 
-def play_all(seeds: Iterable[int], mutant: str = "") -> Sum:
+def play_all(seeds: Iterable[int], mutant: str = "", bias: frozenset[str] = NO_BIAS) -> Sum:
     """Play `seeds` in this process."""
     total = Sum()
     with MUTANTS[mutant]() if mutant else contextlib.nullcontext():
         for seed in seeds:
-            history = play(seed)
+            history = play(seed, bias)
             total.histories += 1
             total.passed += history.passed
             total.tally.add(history.tally)
@@ -106,10 +107,11 @@ def main() -> int:
         return 0
     began = time.monotonic()
     seeds = corpus() if asked.corpus else None
+    bias = FORESEEN if asked.corpus else NO_BIAS
     work = [seeds] if seeds is not None else list(batches(asked.start, asked.seeds))
     total = Sum()
     with ProcessPoolExecutor(asked.jobs) as pool:
-        for part in pool.map(partial(play_all, mutant=asked.mutant), work):
+        for part in pool.map(partial(play_all, mutant=asked.mutant, bias=bias), work):
             total.add(part)
     seconds = time.monotonic() - began
     report = {

@@ -18,6 +18,7 @@ class Tally:
     lids: int = 0
     faults: int = 0
     deaths: int = 0  # of pods' hosts, evictions and lost disks
+    surprises: int = 0  # histories with an exception that nobody foresaw
 
     def add(self, other: Tally) -> None:
         for name in vars(self):

@@ -10,6 +10,7 @@ from simulation.hub import Hub
 from simulation.invariants import Violation, Watchman
 from simulation.laptop import Laptop, Office
 from simulation.process import Process
+from simulation.surprise import Surprise, Unforeseen
 
 END = CALM_AT + 60 * 3600.0  # by then every lease must have been closed
 TRIES = 40  # commands that a user types at most
@@ -32,7 +33,7 @@ class World:
         self.hub = Hub()
         self.fate = Fate(seed, bias)
         self.cloud = Cloud(self.hub, self.fate)
-        self.laptop = Laptop(self.cloud)
+        self.laptop = Laptop(self.cloud, surprise=Surprise.drawn(seed, bias))
         self.watchman = Watchman(self.cloud, self.laptop)
         self.came_back = True
 
@@ -43,11 +44,14 @@ class World:
         self.hub.at(CALM_AT + 20 * 3600.0, lambda: self.hub.process(self.tidy))
         if self.fate.two:
             self.hub.process(self.second_terminal)
+        self.fate.tally.surprises += bool(self.laptop.surprise.place)
         try:
             self.hub.run(END, self.watchman.look)
             self.watchman.at_the_end(came_back=self.came_back)
         except Violation as violation:
             history.violation = str(violation)
+        except Unforeseen as error:
+            history.violation = f"I10: an exception ended a command: {error}"
         history.passed = len(self.laptop.files.certificates) == 2
         return history
 
@@ -84,7 +88,10 @@ class World:
 
     def _give_up(self, number: int) -> None:
         abandon = number > 8
-        self.laptop.podctl(self._process(), lambda office: office.stop(abandon=abandon))
+        calm = self.fate.calm
+        done = self.laptop.podctl(self._process(), lambda office: office.stop(abandon=abandon))
+        if abandon and calm and done == "stopped":
+            self.watchman.all_given_up()
 
     def second_terminal(self) -> None:
         """Somebody forgot that a podctl runs already."""

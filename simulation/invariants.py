@@ -20,8 +20,8 @@ CENT = 0.01
 MOMENT = 5.0  # seconds from the look that proves a pod gone to the close of its lease
 
 
-class Violation(AssertionError):
-    """An invariant does not hold; the text begins with its name."""
+class Violation(BaseException):
+    """An invariant does not hold; the text begins with its name. No part of podctl may catch it."""
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Watchman:
         self.cloud.on_destroy = self.pod_is_destroyed
         self.laptop.on_closed = self.lease_closes
         self.laptop.on_parked = self.lease_parks
+        self.laptop.on_forced = self.lease_is_forced
 
     def look(self) -> None:
         """I1 and I1b: no pod runs longer than it may, and never two of one lease."""
@@ -126,9 +127,27 @@ class Watchman:
         mine = [one for one in self.cloud.pods.values() if one.nonce in rental.nonces]
         for machine in mine:
             if machine.status is PodStatus.TERMINATED:
-                self._paid(machine)
+                self._paid(machine, forced=self._forced(rental.lease))
             elif not self._denied(machine):
                 raise Violation(f"I1: {rental.lease} is closed and {machine.id} {machine.status}")
+
+    def lease_is_forced(self, lease: str) -> None:
+        """I10: whatever went wrong, it is closed, no pod of it is left, and no book is open."""
+        found = Journal(self.laptop.database).lease(lease)
+        if found is None or found.open:
+            raise Violation(f"I10: {lease} was given up and is open")
+        for machine in self.cloud.pods.values():
+            if self._lease_of(machine) != lease:
+                continue
+            if machine.status is not PodStatus.TERMINATED and not self._denied(machine):
+                raise Violation(f"I10: {lease} was given up and {machine.id} {machine.status}")
+            if Ledger(self.laptop.database).intervals(pod_id=machine.id, open_only=True):
+                raise Violation(f"I10: {lease} was given up and {machine.id} is open in the books")
+
+    def all_given_up(self) -> None:
+        """I10: nothing that the user gave up is left, whatever raised on the way."""
+        for lease in self.laptop.open_leases():
+            raise Violation(f"I10: {lease.id} was given up and is open")
 
     def _denied(self, machine: Machine) -> bool:
         """A pod whose end was accepted and forgotten, and which its list and its id then deny.
@@ -145,7 +164,12 @@ class Watchman:
         if machine is not None and machine.billing:
             raise Violation(f"I1: {rental.lease} is called parked and {machine.id} runs")
 
-    def _paid(self, machine: Machine) -> None:
+    def _forced(self, lease: str) -> bool:
+        """Whether it was ended without its plan, and is booked as far as the bill told then."""
+        ops = Journal(self.laptop.database).ops(lease)
+        return any(isinstance(op.data, dict) and op.data.get("forced") for op in ops)
+
+    def _paid(self, machine: Machine, *, forced: bool) -> None:
         ledger = Ledger(self.laptop.database)
         now = EPOCH + self.cloud.hub.now
         rows = [one for one in ledger.intervals(pod_id=machine.id) if one.kind == "compute"]
@@ -153,7 +177,7 @@ class Watchman:
         billed = self.cloud.billed(machine)
         if not rows and not self._found_on_the_bill(machine):
             raise Violation(f"I3: {machine.id} was billed ${billed:.4f} and is in no ledger")
-        if rows and abs(booked - billed) > CENT + machine.usd_per_hour / 3600.0:
+        if rows and not forced and abs(booked - billed) > CENT + machine.usd_per_hour / 3600.0:
             raise Violation(f"I3: {machine.id}: ledger ${booked:.4f}, bill ${billed:.4f}")
 
     def _found_on_the_bill(self, machine: Machine) -> bool:

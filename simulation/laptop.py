@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from controller.actions import Done, Leave
-from controller.books import LeaseBooks
 from controller.errors import PodctlError
+from controller.forced_end import ForcedEnd
 from controller.loop import drive
 from controller.observe import Eyes
 from controller.order import Shape
-from controller.perform import Hands
 from controller.policy import Policy
 from controller.providers.retry import Patience, Retrying
 from controller.rental import Rental, Step, fold, resume
@@ -23,6 +22,7 @@ from simulation.account import SimulatedAccount
 from simulation.cloud import Cloud
 from simulation.ground import Files, Ground
 from simulation.process import Killed, Process, RiskyJournal, RiskyLedger, VirtualClock
+from simulation.surprise import Surprise, SurprisedBooks, SurprisedHands
 from state.database import unfenced
 from state.journal import Lease
 from state.locks import Locks
@@ -32,6 +32,7 @@ from state.sightings import Sightings
 # Waits are long, so that a history of hours is some hundred looks; what is decided is the same.
 POLICY = Policy(poll=900.0, poll_boot=75.0)
 NAMES = ("stage1a", "stage1b")
+HEARD = ("connection-lost", "refused")  # as `controller.app` has them
 
 
 class Unseen(Sightings):
@@ -85,6 +86,8 @@ class Laptop:
     folded: dict[str, tuple[Rental, int]] = field(default_factory=dict)  # lease -> up to which op
     on_closed: Callable[[Rental], None] = lambda _: None
     on_parked: Callable[[Rental], None] = lambda _: None
+    on_forced: Callable[[str], None] = lambda _: None
+    surprise: Surprise = field(default_factory=Surprise)
 
     # -- commands ----------------------------------------------------------------------------
 
@@ -128,7 +131,8 @@ class Office:
     def __post_init__(self) -> None:
         self.clock = VirtualClock(self.process)
         database, wall = self.laptop.database, self.clock.wall
-        self.journal = RiskyJournal(database, self.epoch, wall, self.process)
+        surprise = self.laptop.surprise
+        self.journal = RiskyJournal(database, self.epoch, wall, self.process, surprise)
         self.ledger = RiskyLedger(database, self.epoch, self.process)
 
     def run(self) -> str:
@@ -157,8 +161,29 @@ class Office:
         for lease in self.journal.open_leases():
             wish = {"disposal": "terminate", "abandon": "given up" if abandon else None}
             self.journal.note(lease.id, Step.STOP, wish)
-            self.drive(lease)
+            outcome = self.drive(lease)
+            left = self.journal.lease(lease.id)
+            if abandon and left is not None and left.open and outcome not in HEARD:
+                self.force_end(lease)
         return "stopped"
+
+    def force_end(self, lease: Lease) -> None:
+        """What `podctl stop --terminate --abandon` does when the plan does not end it."""
+        policy = self.laptop.policy
+        ForcedEnd(
+            lease.id,
+            self.journal,
+            self.ledger,
+            self._provider(),
+            self.clock,
+            lambda _: None,
+            lambda _: None,
+            settle=policy.settle,
+            patience=policy.lost,
+            again=policy.ask_again,
+            pause=policy.poll_boot,
+        ).carry_out("given up")
+        self.laptop.on_forced(lease.id)
 
     def unfinished(self) -> tuple[Lease, ...]:
         return tuple(one for one in self.journal.open_leases() if not self.rental(one).rests())
@@ -183,9 +208,10 @@ class Office:
         """The real loop over a simulated world; the first run's outcome that is no pass."""
         scene = self._scene(lease)
         site = self._site(scene)
-        hands = Hands(scene, site, Eyes(scene, site))
-        books = LeaseBooks(lease.id, self.journal, self.ledger, self.clock)
-        end = drive(hands, books, scene.policy, self.clock, lambda *_: None)
+        surprise = self.laptop.surprise
+        hands = SurprisedHands(scene, site, Eyes(scene, site), surprise)
+        books = SurprisedBooks(lease.id, self.journal, self.ledger, self.clock, surprise=surprise)
+        end = drive(hands, books, scene.policy, self.clock, surprise.watch, surprise.decide)
         rental = scene.rental()
         if isinstance(end, Done) and end.outcome == "parked":
             self.laptop.on_parked(rental)
@@ -200,14 +226,12 @@ class Office:
         laptop, fate = self.laptop, self.laptop.cloud.fate
         runs = self.journal.runs(lease=lease.id)
         specs = {run.id: unpinned(run.spec) for run in runs}
-        account = SimulatedAccount(self.process, laptop.cloud)
-        patient = Retrying(account, Patience(), sleep=self.clock.wait, jitter=fate.random.random)
         return Scene(
             lease=lease.id,
             stages={run: stage for run, (stage, _) in specs.items()},
             shape=next(iter(specs.values()))[1],
             policy=laptop.policy,
-            provider=patient,
+            provider=self._provider(),
             journal=self.journal,
             ledger=self.ledger,
             sightings=Unseen(laptop.database),
@@ -218,6 +242,11 @@ class Office:
             draw_nonce=lambda: f"{fate.random.getrandbits(64):016x}",
             accept_rework=lambda _: fate.random.random() < 0.5,
         )
+
+    def _provider(self) -> Retrying:
+        account = SimulatedAccount(self.process, self.laptop.cloud)
+        jitter = self.laptop.cloud.fate.random.random
+        return Retrying(account, Patience(), sleep=self.clock.wait, jitter=jitter)
 
     def _site(self, scene: Scene) -> Ground:
         laptop = self.laptop

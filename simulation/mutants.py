@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from controller import actions, closing, plan, renting, serving
+from controller import actions, closing, loop, plan, renting, serving
 from controller.books import LeaseBooks
 from controller.loop import Outcome
 from controller.observe import Eyes
@@ -23,7 +23,7 @@ from controller.providers import PodStatus
 from controller.reckoning import Reckoning
 from controller.replacing import replace
 from simulation.history import World
-from simulation.laptop import POLICY
+from simulation.laptop import POLICY, Office
 
 Mutant = Callable[[], Any]
 
@@ -250,6 +250,20 @@ def half_booked() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def exceptions_escape() -> Iterator[None]:
+    """What an action raises ends the command, and every later one at the same place."""
+    with patch.object(loop, "attempt", lambda act, **_: act()):
+        yield
+
+
+@contextmanager
+def plan_alone_ends() -> Iterator[None]:
+    """What the user gives up is ended by the plan or not at all."""
+    with patch.object(Office, "force_end", lambda *_: None):
+        yield
+
+
 MUTANTS: dict[str, Mutant] = {
     "no_probe": no_probe,
     "no_intent": no_intent,
@@ -275,6 +289,8 @@ MUTANTS: dict[str, Mutant] = {
     "lives_are_one": lives_are_one,
     "half_booked": half_booked,
     "late_start_is_ours_alone": late_start_is_ours_alone,
+    "exceptions_escape": exceptions_escape,
+    "plan_alone_ends": plan_alone_ends,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -293,6 +309,8 @@ BIASES: dict[str, frozenset[str]] = {
     "lives_are_one": frozenset({"console", "odd"}),
     "half_booked": frozenset({"console", "kill", "create"}),
     "late_start_is_ours_alone": frozenset({"console", "lid"}),
+    "exceptions_escape": frozenset({"surprise"}),
+    "plan_alone_ends": frozenset({"surprise"}),
 }
 # The first seed to try, of what shows in one of some thousand histories.
 FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400}

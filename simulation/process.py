@@ -10,6 +10,7 @@ from controller.errors import PodctlError
 from simulation.cloud import EPOCH
 from simulation.fate import Fate
 from simulation.hub import Hub
+from simulation.surprise import Surprise, spoiled
 from state.journal import Journal
 from state.ledger import Ledger
 
@@ -81,10 +82,14 @@ class RiskyJournal(Journal):
     """Every row may be the last thing that a process writes, or the first that it does not."""
 
     process: Process | None = None
+    surprise: Surprise | None = None
 
     def _append(self, *words: Any) -> int:
         assert self.process is not None
-        return self.process.effect(0.0, lambda: super(RiskyJournal, self)._append(*words))
+        lease, run, step, phase, of, data = words
+        written = spoiled(self.surprise, step, phase, data)
+        append = super()._append
+        return self.process.effect(0.0, lambda: append(lease, run, step, phase, of, written))
 
     def finish_run(self, run: str, outcome: str, data: Any = None) -> None:
         assert self.process is not None

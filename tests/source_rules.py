@@ -40,14 +40,16 @@ PURE = (
     "controller/serving.py",
     "controller/site.py",
     "controller/staleness.py",
+    "controller/unforeseen.py",
 )
 IMPURE = {"time", "random", "os", "socket", "subprocess", "datetime", "pathlib", "secrets"}
 HEAVY = {"runpod", "paramiko", "fabric", "torch", "asyncssh", "starlette", "uvicorn", "rich"}
 LONGEST = 400  # lines
 
 # Where a broad except is a boundary, not flow: the probe tries foreign native code, whose every
-# failure is the finding; a download meets whatever the HTTP library of the hub has for errors.
-BOUNDARIES = ("remote/probe.py", "remote/stages/download.py")
+# failure is the finding; a download meets whatever the HTTP library of the hub has for errors; and
+# whatever an action raises becomes an incident, since no exception may keep a lease from its end.
+BOUNDARIES = ("controller/incident.py", "remote/probe.py", "remote/stages/download.py")
 BROAD = ("Exception", "BaseException")
 # Programs on the pod, and processes of the emulator, whose stdout is their protocol or their log.
 TALKERS = ("controller/terminal.py", "controller/providers/emulator/", "remote/")

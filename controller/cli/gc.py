@@ -23,13 +23,22 @@ if TYPE_CHECKING:
 @click.argument("pods", nargs=-1)
 @click.option("--adopt", is_flag=True, help="Give PODS a new run of the stage in their name.")
 @click.option("--terminate", is_flag=True, help="End PODS, or every stale one of this project.")
+@click.option("--force", is_flag=True, help="With --terminate: also PODS that a run still owns.")
 @yes_option("Terminate without asking.")
 @json_option
 @click.pass_obj
 def command(
-    terminal: Terminal, pods: tuple[str, ...], adopt: bool, terminate: bool, yes: bool
+    terminal: Terminal,
+    pods: tuple[str, ...],
+    adopt: bool,
+    terminate: bool,
+    force: bool,
+    yes: bool,
 ) -> None:
     """List the account's pods by whose they are; end or adopt what no run owns.
+
+    --terminate --force POD is the last way out: it ends the whole lease of a pod that an unfinished
+    run of this project owns, says before what is lost, and closes the lease as abandoned.
 
     $/MONTH is what the disk of a parked pod costs; network volumes, with theirs, come below.
 
@@ -44,6 +53,8 @@ def command(
 
     if adopt and terminate:
         raise UsageError("--adopt and --terminate exclude one another")
+    if force and not (terminate and pods):
+        raise UsageError("--force wants --terminate and the pods", hint="podctl gc lists them")
     if adopt and not pods:
         raise UsageError("name the pods to adopt", hint="podctl gc lists them")
     project = project_here()
@@ -54,6 +65,16 @@ def command(
     connection.close()
     if adopt or terminate:
         chosen = _chosen(found, pods)
+        if force:
+            from controller.cli.forced import end_owned
+
+            _refuse(tuple(one for one in chosen if one.whose != "live"))
+            ended, chosen = chosen, end_owned(terminal, project, chosen, yes=yes)
+            if not chosen:
+                if terminal.json:
+                    told = {"terminated": ended, "still_listed": []}
+                    terminal.emit_json("podctl/gc/1", told)
+                return
         (_adopt if adopt else _terminate)(terminal, project, provider, chosen, yes)
         return
     _show(terminal, _chosen(found, pods) if pods else found, _volumes(terminal, provider))
@@ -135,7 +156,9 @@ def _refuse(chosen: tuple[Stray, ...]) -> None:
     for one in chosen:
         if one.whose == "live":
             raise Refused(
-                f"{one.pod} works for an unfinished run", hint=f"podctl stop {one.stage}".rstrip()
+                f"{one.pod} works for an unfinished run",
+                hint=f"podctl stop {one.stage}".rstrip()
+                + f"; podctl gc --terminate --force {one.pod} is the last way out",
             )
         if one.whose == "foreign":
             raise Refused(
