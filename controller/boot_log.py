@@ -20,8 +20,7 @@ _IMAGE = re.compile(
     r"|invalid reference format|repository name must be|could not parse (?:image )?reference"
     r"|pull access denied|repository does not exist|requested access to the resource is denied"
     r"|\bunauthorized\b|authentication required|no basic auth credentials|\b403 forbidden\b"
-    r"|failed to resolve reference \S+ not found|no such image"
-    r"|exec format error|executable file not found|unsupported media type|invalid tar header",
+    r"|exec format error|executable file not found|unsupported media type",
     re.IGNORECASE,
 )
 # The host is at fault, or its driver is too old for the image, or its address pulled too much.
@@ -36,6 +35,11 @@ _HOST = re.compile(
     r"|layer does not exist|cannot connect to the docker daemon|error pulling image",
     re.IGNORECASE,
 )
+# Progress, which quotes the image's name: that may say anything.
+_PROGRESS = re.compile(
+    r"(?:create|start|pull)\w* (?:container|image)|still fetching", re.IGNORECASE
+)
+_TROUBLE = re.compile(r"\b(?:error|failed|denied|unknown|unsatisfied|not found)\b", re.IGNORECASE)
 # After one of these the container did start: what stood before was mended by trying again.
 _STARTED = re.compile(
     r"\bstart container\b.*\bdone\b|\bcontainer (?:has )?started\b", re.IGNORECASE
@@ -57,11 +61,18 @@ def fault(lines: Iterable[str]) -> BootFault | None:
     found: BootFault | None = None
     for line in lines:
         text = clean_line(line[: 16 * MAX_LINE])
-        if told := (*_IMAGE.finditer(text),) or (*_HOST.finditer(text),):
+        told = _trouble(text)
+        if told:
             found = BootFault(_shown(text, told[-1].start()), bool(_IMAGE.search(text)))
         elif found is not None and _mended(found, text):
             found = None
     return found
+
+
+def _trouble(line: str) -> tuple[re.Match[str], ...]:
+    if _PROGRESS.match(line) and not _TROUBLE.search(line):
+        return ()
+    return (*_IMAGE.finditer(line),) or (*_HOST.finditer(line),)
 
 
 def _mended(found: BootFault, line: str) -> bool:

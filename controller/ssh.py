@@ -335,14 +335,12 @@ def _connect_once(identity: _Identity, seconds: float) -> Session:
             "our own SSH key cannot be read", where=str(identity.key_path), cause=str(error)
         ) from error
     link = _dial(identity, seconds)
-    greeted = False
     try:
         transport = paramiko.Transport(link, default_window_size=WINDOW)
         _negotiate(transport, identity.host_keys, seconds)
-        greeted = True
         _authenticate(transport, identity, key, seconds)
     except FAILURES as error:
-        greeted = greeted or bool(transport and transport.remote_version)
+        greeted = transport is not None and transport.remote_version
         raise _unreached(identity, error, "" if greeted else "no-banner") from error
     finally:
         if transport is not None and not transport.is_authenticated():
@@ -367,11 +365,13 @@ def _dial(identity: _Identity, seconds: float) -> WatchedSocket:
 def _unreached(identity: _Identity, error: Exception, symptom: str) -> PodctlError:
     if limit := local_limit(error):
         return limit
-    found = Unreachable(
-        "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
-    )
+    found = Unreachable("no SSH connection to the pod", where=str(identity), cause=_text(error))
     found.symptom = symptom
     return found
+
+
+def _text(error: Exception) -> str:
+    return str(error) or repr(error)
 
 
 def _authenticate(

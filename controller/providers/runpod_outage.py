@@ -54,8 +54,8 @@ def own_failure(status: int, said: str, *, creates: bool) -> Kind | None:
         return Kind.OUTAGE
     if status == 400 and _TRANSLATION.search(said):
         return Kind.OUTAGE
-    if status in (400, 401, 403, 404, 410, 422) and _MAINTENANCE.search(said):
-        return Kind.OUTAGE
     if status in (400, 422) and _FAILURE.search(said):
         return Kind.TRANSIENT
+    if status in (400, 401, 403, 404, 410, 422) and _MAINTENANCE.search(said):
+        return Kind.OUTAGE
     return None
