@@ -365,13 +365,10 @@ def _dial(identity: _Identity, seconds: float) -> WatchedSocket:
 def _unreached(identity: _Identity, error: Exception, symptom: str) -> PodctlError:
     if limit := local_limit(error):
         return limit
-    found = Unreachable("no SSH connection to the pod", where=str(identity), cause=_text(error))
+    why = str(error) or repr(error)
+    found = Unreachable("no SSH connection to the pod", where=str(identity), cause=why)
     found.symptom = symptom
     return found
-
-
-def _text(error: Exception) -> str:
-    return str(error) or repr(error)
 
 
 def _authenticate(
