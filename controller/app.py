@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from controller import order
+from controller import hardware_check, order
 from controller.edits import edits
 from controller.errors import (
     Busy,
@@ -27,6 +27,7 @@ from controller.readiness import check_ready, unlocked
 from controller.rental import Step
 from controller.stages import ALL, select
 from controller.terminal import Terminal
+from jobs.stage import Stage
 from state.journal import Lease
 
 # What no other way of ending a lease would get past: the user, the network, the provider's no.
@@ -59,9 +60,17 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         _look_at_resting(office, options)
         attempt(office.tell_resting)
         check_ready(project, rest)
+        _check_hardware(desk, rest)
         for group in order.groups(rest):
             lease = office.open(group, options)
             _told(partial(office.drive, lease, options))
+
+
+def _check_hardware(desk: Desk, stages: Sequence[Stage]) -> None:
+    """Every pod's, before the first is rented. Raises UsageError, NoCapacity."""
+    for group in order.groups(stages):
+        for line in hardware_check.check(desk.project, desk.provider, group, desk.shape):
+            desk.terminal.say(line)
 
 
 def sync(project: Project, options: RunOptions) -> None:

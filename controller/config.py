@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
 
 from controller.errors import NotFound, UsageError
-from jobs.stage import Model, ProjectPath
+from jobs.stage import Cloud, Model, ProjectPath
 
 FILE = "podctl.toml"
 MAX_BYTES = 1024 * 1024  # of podctl.toml
@@ -51,12 +51,12 @@ class PodSection(Model):
     on_failure: Policy = "park"
     # A pod with a job disappears, and not by our order: in the console perhaps.
     on_vanished: Literal["ask", "retry"] = "ask"
-    cloud: Literal["SECURE", "COMMUNITY"] | None = None  # None: as the stage says
+    cloud: Cloud | None = None  # None: as the stage says
     data_centers: tuple[str, ...] = ()
     network_volume_id: str | None = None
     disk_gb: int | None = Field(default=None, ge=1, le=10_000)
     volume_gb: int | None = Field(default=None, ge=10, le=10_000)
-    boot_minutes: float = Field(default=20, gt=0, le=240)  # no SSH by then: another pod
+    boot_minutes: float = Field(default=20, gt=0, le=240)  # SSH does not answer: another pod
     settle_seconds: float = Field(
         default=300, ge=0, le=3600
     )  # before an unclear create is repeated
@@ -214,7 +214,7 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # network_volume_id = "…"       # a volume that outlives pods; without it each pod has its own
 # disk_gb = 30                  # container disk, wiped at every stop; without it, as the stage says
 # volume_gb = 60                # volume, kept while parked; without it, as the stage says
-# boot_minutes = 20             # a pod that has no SSH by then is replaced
+# boot_minutes = 20             # a pod whose SSH does not answer by then is replaced
 # settle_seconds = 300          # an unclear create is looked for this long before it is repeated
 
 [upload]                        # .gitignore and .podctlignore are honoured
@@ -229,7 +229,7 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # parameters = { learning_rate = 2e-4, epochs = 3 }
 #
 # [stages.stage1c.hardware]
-# gpus = ["NVIDIA L40S", "NVIDIA A40"]
+# gpus = ["L40S", "A40"]        # ids or short names of `podctl gpus`
 # max_usd_per_hour = 1.5
 #
 # or define one of your own:

@@ -33,7 +33,14 @@ class Fieldwork:
             return self._ask(pod, endpoint, run)
         except ConnectionLost as error:
             self.drop()
-            return Contact(False, error=f"{error.what}: {error.cause}", refused=refused(error))
+            hopeless = self.shop.link.no_sshd
+            return Contact(
+                False,
+                error=f"{error.what}: {error.cause}",
+                refused=refused(error),
+                no_sshd=hopeless.why if hopeless else "",
+                no_sshd_ever=hopeless is not None and hopeless.ever,
+            )
         except PodctlError as error:
             return Contact(True, error=f"{error.what}: {error.cause}")
         except (ValueError, ArithmeticError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from controller.errors import ConnectionLost
@@ -18,6 +19,8 @@ from controller.identity import WrongPod, enter
 from controller.pod_claim import PodClaim
 from controller.project import Project
 from controller.providers import Endpoint, Provider, ProviderError
+from controller.sshd_signs import NoSshd, no_sshd
+from controller.stream import Unreachable
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -37,6 +40,7 @@ class Link:
         self.claim = PodClaim()
         self._session: Session | None = None
         self._nonces: dict[str, str | None] = {}
+        self.no_sshd: NoSshd | None = None  # of the last attempt: why none may ever succeed
         self._odd_since: dict[str, float] = {}  # pod: first mismatch since the last connection
         self._reached: tuple[str, Endpoint] | None = None
 
@@ -70,13 +74,17 @@ class Link:
 
     def _connect(self, pod_id: str, endpoint: Endpoint) -> Session:
         key = ensure_key(self._project.state_dir)
-        pins, log_read = self._pins(pod_id)
+        self.no_sshd = None
+        pins, log = self._pins(pod_id)
         vouched = bool(pins.fingerprints or pins.pinned())
         nonce = self._nonce(pod_id, vouched)
         try:
             found = enter(endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS)
         except HostKeyMismatch as error:
-            raise self._mismatch(pod_id, log_read, error) from error
+            raise self._mismatch(pod_id, log is not None, error) from error
+        except Unreachable as error:
+            self.no_sshd = no_sshd(error.symptom, log or ())
+            raise
         self._odd_since.pop(pod_id, None)
         return found
 
@@ -95,21 +103,21 @@ class Link:
             cause=f"{error.what}; {error.cause}",
         )
 
-    def _pins(self, pod_id: str) -> tuple[PinnedKeys, bool]:
-        """With what the pod's own start script printed, read over the provider's TLS.
+    def _pins(self, pod_id: str) -> tuple[PinnedKeys, Sequence[str] | None]:
+        """With what the pod's own start script printed, read over the provider's TLS: its log.
 
-        While the provider does not answer (then False), the keys that were seen before are right.
+        While the provider does not answer (then None), the keys that were seen before are right.
         """
         store = self._project.known_hosts
         try:
             log = self._provider.container_log(pod_id, LOG_LINES)
         except ProviderError as error:
             if (pins := PinnedKeys(store, pod_id)).pinned():
-                return pins, False
+                return pins, None
             raise ConnectionLost(
                 "the pod's host keys cannot be read from its log", cause=error.what
             ) from error
-        return PinnedKeys(store, pod_id, log_fingerprints(log)), True
+        return PinnedKeys(store, pod_id, log_fingerprints(log)), log
 
     def _nonce(self, pod_id: str, vouched: bool) -> str | None:
         """What the pod was created with; None where the provider does not say and need not."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from controller import boot_log
+from controller.boot_log import BootFault
 from controller.observed import ALIVE, Contact, Listing, Observed
 from controller.order import hardware
 from controller.providers import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
@@ -49,11 +51,13 @@ class Eyes:
         alive = pod is not None and pod.status is not PodStatus.EXITED
         booting = pod is not None and pod.status not in SETTLED and endpoint_of(pod) is None
         parking = rental.current is None and rental.pod is not None and not rental.parked
+        offers = self._quote(rental, now)
+        unquoted = offers is None and self._wants_quote(rental)
         return Observed(
             rental=rental,
             now=now,
             listing=self._listing,
-            offers=self._quote(rental, now),
+            offers=offers,
             contact=contact,
             probing_since=memory.hold("probing", unclear, now),
             pod_since=memory.hold(f"alive {rental.pod}", alive, now),
@@ -81,6 +85,9 @@ class Eyes:
             paid_until=self._paid_until(rental),
             spent_usd=self._spent(),
             stopped_elsewhere=frozenset(memory.stopped_elsewhere),
+            boot_fault=self._boot_fault(rental, pod),
+            create_trouble=memory.create_trouble,
+            unquoted_since=memory.hold("unquoted", unquoted, now),
             refused=memory.refused,
             order_refused=memory.order_refused,
             cap_usd=self.scene.cap_usd,
@@ -164,7 +171,7 @@ class Eyes:
         return (*pods, *found)
 
     def _quote(self, rental: Rental, now: float) -> tuple[Offer, ...] | None:
-        if rental.pod is not None or rental.current is None:
+        if not self._wants_quote(rental):
             return None
         if self._offers is not None and now - self._offers_at < OFFERS_EVERY:
             return self._offers
@@ -178,6 +185,24 @@ class Eyes:
             self._offers = None
         self._offers_at = now
         return self._offers
+
+    def _wants_quote(self, rental: Rental) -> bool:
+        return rental.pod is None and rental.current is not None
+
+    def _boot_fault(self, rental: Rental, pod: Pod | None) -> BootFault | None:
+        """Why the host cannot start a pod that was never reached; read every so often."""
+        memory, now = self.scene.memory, self.scene.clock.now()
+        over = pod is None or pod.status in (PodStatus.EXITED, PodStatus.TERMINATED)
+        if pod is None or over or rental.reached:
+            return None
+        if now - memory.boot_log_at >= self.scene.policy.poll_log or not memory.boot_log_at:
+            memory.boot_log_at = now
+            try:
+                found = boot_log.fault(self.scene.provider.system_log(pod.id))
+            except ProviderError:
+                return memory.boot_faults.get(pod.id)  # it only shortens a wait
+            memory.boot_faults = {pod.id: found} if found is not None else {}
+        return memory.boot_faults.get(pod.id)
 
     # -- the pod ---------------------------------------------------------------------------
 

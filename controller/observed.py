@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.boot_log import BootFault
 from controller.providers import Offer, Pod, PodStatus
 from controller.rental import SAME_LIFE, Rental
 from remote.contract import GuardReport, Status
@@ -34,6 +35,9 @@ class Contact:
     error: str = ""
     refused: bool = False  # the host is not the one we pinned, or refuses our key
     forgotten: bool = False  # it answers, and our code is not on its disk any more
+    # The port refuses us and the container, which runs, announces no sshd: why we think so.
+    no_sshd: str = ""
+    no_sshd_ever: bool = False  # its start script is over: none comes any more
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ class Observed:
     paid_until: float = 0.0  # Unix seconds to which the parked pod's compute is in the ledger
     spent_usd: float = 0.0  # by this lease
     stopped_elsewhere: frozenset[str] = frozenset()  # pods stopped under this process by others
+    boot_fault: BootFault | None = None  # by the system log of a pod that was never reached
+    create_trouble: str = ""  # why the last create was not taken
+    unquoted_since: float | None = None  # the provider has not said what it offers
     refused: str | None = None  # the provider says no for good: key or account
     order_refused: str | None = None  # the same to an order alone, as to a restricted key
     cap_usd: float | None = None  # at which the job is checkpointed and stopped

@@ -318,8 +318,8 @@ class Office:
             spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
         )
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
-            near = replace(policy, poll=1.0, poll_boot=0.3, ask_again=2.0, guard=15.0)
-            return replace(near, denied=5.0, bill_lag=0.0, incident_pause=1.0)
+            near = replace(policy, poll=1.0, poll_boot=0.3, poll_log=1.0, ask_again=2.0)
+            return replace(near, guard=15.0, denied=5.0, bill_lag=0.0, incident_pause=1.0)
         return policy
 
     def _proven(self, policy: Policy, image: str) -> Policy:

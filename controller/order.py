@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
+from controller import cuda
 from controller.memory import needed_gb
 from controller.providers import Hardware, Offer, PodSpec
+from controller.providers.hardware_words import data_center
 from jobs.stage import EnvironmentNeed, Stage
 from remote import contract
 from remote.contract import Environment, GuardLimits, JobSpec, Preflight
@@ -43,9 +45,11 @@ class Shape:
 def hardware(stages: Sequence[Stage], shape: Shape) -> Hardware:
     """What stages that share a pod accept, with the project's cloud and data centers.
 
-    The memory is what the most demanding of them is estimated to need.
+    The memory is what the most demanding of them is estimated to need; the driver is what the
+    image needs, unless `min_cuda` says something else.
     """
     need = stages[0].hardware
+    gpu = need.cpu is None
     return Hardware(
         gpus=need.gpus,
         gpu_count=need.gpu_count,
@@ -53,10 +57,16 @@ def hardware(stages: Sequence[Stage], shape: Shape) -> Hardware:
         cpu=need.cpu,
         vcpu_count=need.vcpu_count,
         cloud=shape.cloud or need.cloud,
-        data_centers=shape.data_centers or need.data_centers,
-        min_cuda=need.min_cuda,
+        data_centers=data_centers(stages, shape),
+        min_cuda=cuda.floor(need.min_cuda, shape.image) if gpu else None,
         max_usd_per_hour=need.max_usd_per_hour,
     )
+
+
+def data_centers(stages: Sequence[Stage], shape: Shape) -> tuple[str, ...]:
+    """Where the pod may be, by the provider's ids; empty: anywhere."""
+    named = shape.data_centers or stages[0].hardware.data_centers
+    return tuple(dict.fromkeys(data_center(one) for one in named))
 
 
 def groups(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], ...]:
@@ -125,8 +135,8 @@ def pod_spec(
         volume_gb=volume_gb(stages, shape),
         mount_path=shape.mount,
         network_volume_id=shape.network_volume_id,
-        data_centers=shape.data_centers or first.hardware.data_centers,
-        min_cuda=first.hardware.min_cuda,
+        data_centers=data_centers(stages, shape),
+        min_cuda=hardware(stages, shape).min_cuda,
     )
 
 

@@ -18,6 +18,14 @@ from controller.proof import DRILL, REFUTED, UNCLEAR
 from controller.run_folder import RunFolder
 from controller.workshop import Workshop
 
+BAD_IMAGE = (
+    "check the name and tag of pod.image: docker manifest inspect IMAGE; podctl's pods pull public "
+    "images, for linux/amd64, that have bash"
+)
+NO_SSHD = (
+    "take an image whose /start.sh starts sshd for PUBLIC_KEY, as runpod/pytorch and runpod/base "
+    "do, or build yours FROM one; docs/stages.md, Images, has a /start.sh for an image of your own"
+)
 _KINDS: dict[str, type[PodctlError]] = {
     kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
 }
@@ -71,11 +79,15 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     """The error of a run that did not pass, with the next command."""
     stage = shop.stages[run].name
     folder = str(shop.project.run_dir(run))
+    if outcome in ("bad-image", "no-sshd"):
+        folder = f"{shop.project.file}: pod.image = {shop.shape.image}"
     kinds: dict[str, tuple[type[PodctlError], str]] = {
         "criteria": (VerificationFailed, f"podctl logs {stage}; change the stage and run it again"),
         "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
         "refused": (Refused, "podctl doctor"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
+        "bad-image": (Refused, BAD_IMAGE),
+        "no-sshd": (PodctlError, NO_SSHD),
         "stopped": (PodctlError, f"podctl run {stage}"),
         "time-up": (TimeUp, f"podctl run {stage} goes on; max_hours and --budget are its bounds"),
         "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),

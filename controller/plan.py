@@ -151,6 +151,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _missing(seen, policy, run)
     if rental.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
+    if ended := _unbootable(seen, policy, run):
+        return ended
     if pod.status is PodStatus.EXITED or (pod.status is PodStatus.ERROR and run.started):
         return _exited(seen, policy, run, pod)
     if pod.status is PodStatus.TERMINATED and run.started:
@@ -200,9 +202,18 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     )
 
 
+def _unbootable(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
+    """Its host says that the container cannot start: nothing comes of waiting any longer."""
+    fault = seen.boot_fault
+    if fault is None or run.started or seen.rental.reached:
+        return None
+    if fault.image:
+        return Finish(run.run, "bad-image", f"the host cannot start the image: {fault.line}")
+    return replace(seen, policy, f"its host cannot start the container: {fault.line}")
+
+
 def _booting(seen: Observed, policy: Policy, run: RunFacts) -> Action:
-    since = seen.booting_since if seen.booting_since is not None else seen.now
-    waited = seen.now - since
+    waited = _boot_seconds(seen, run)
     if waited < policy.boot:
         return Wait(policy.poll_boot, "for the pod to boot")
     if run.started:  # a job may be on it, and go on: that it does not show is no death
@@ -212,7 +223,17 @@ def _booting(seen: Observed, policy: Policy, run: RunFacts) -> Action:
             "the job's state is unknown.",
             "podctl sync looks again; podctl stop ends it",
         )
-    return replace(seen, policy, "it did not boot in time")
+    up = seen.pod is not None and seen.pod.status is PodStatus.RUNNING
+    why = "it runs, and no public port for SSH was mapped" if up else "it did not boot in time"
+    return replace(seen, policy, why)
+
+
+def _boot_seconds(seen: Observed, run: RunFacts) -> float:
+    """How long the pod boots: of one that was never reached, the whole way to SSH."""
+    since = [at for at in (seen.booting_since,) if at is not None]
+    if not run.started and not seen.rental.reached and seen.pod_since is not None:
+        since.append(seen.pod_since)
+    return seen.now - min(since, default=seen.now)
 
 
 def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
@@ -222,8 +243,8 @@ def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return Leave("connection-lost", contact.error, "podctl status; podctl sync")
     since = seen.silent_since if seen.silent_since is not None else seen.now
     silent = seen.now - since
-    if not rental.reached and not run.started and silent > policy.ssh:
-        return replace(seen, policy, "its SSH never answered")
+    if not rental.reached and not run.started:
+        return _never_answered(seen, policy, run, silent)
     if silent > policy.lost:
         return Leave(
             "connection-lost",
@@ -232,3 +253,16 @@ def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
             "podctl sync, when the network is back; podctl stop to end it",
         )
     return Wait(policy.poll_boot, "for SSH to answer")
+
+
+def _never_answered(seen: Observed, policy: Policy, run: RunFacts, silent: float) -> Action:
+    """The port is mapped and sshd did not answer yet: a bad host, or an image without an sshd."""
+    contact = seen.contact
+    reason = contact.no_sshd if contact is not None else ""
+    hopeless = contact is not None and contact.no_sshd_ever and silent > policy.no_sshd
+    if silent <= policy.ssh and _boot_seconds(seen, run) < policy.boot and not hopeless:
+        return Wait(policy.poll_boot, "for SSH to answer")
+    if reason:
+        return Finish(run.run, "no-sshd", reason)
+    why = f": {contact.error}" if contact is not None and contact.error else ""
+    return replace(seen, policy, f"its SSH never answered{why}")

@@ -65,20 +65,23 @@ class PodOrders:
     def _no_pod(self, error: ProviderError) -> Outcome:
         kind = {Kind.CAPACITY: "capacity", Kind.REFUSED: "refused"}.get(error.kind, "later")
         why = f"{error.what} {error.cause}; {error.hint if kind == 'refused' else ''}".strip("; ")
-        if error.kind is Kind.THROTTLED:
-            self._create_later(error.retry_after or NO_HINT_PAUSE)
+        if error.kind in (Kind.THROTTLED, Kind.OUTAGE):
+            self._create_later(why, error.retry_after or NO_HINT_PAUSE)
         elif kind == "later" and not error.sent:
-            self._create_later(UNSENT_PAUSE)
+            self._create_later(why, UNSENT_PAUSE)
+        elif kind == "later":
+            kind = "ambiguous"
+            # The window in which it may still show begins now, whatever was looked for before.
+            self.scene.memory.since.pop("probing", None)
+            self._create_later(why, 0.0)
         else:
             self.scene.memory.throttled_since = None
-            if kind == "later":
-                kind = "ambiguous"
-                # The window in which it may still show begins now, whatever was looked for before.
-                self.scene.memory.since.pop("probing", None)
         return Outcome("fail", {"kind": kind, "why": why})
 
-    def _create_later(self, pause: float) -> None:
+    def _create_later(self, why: str, pause: float) -> None:
+        """Not at once, and not for ever: how long no create was taken is remembered."""
         memory, now = self.scene.memory, self.scene.clock.now()
+        memory.create_trouble = why
         memory.throttled_until = now + pause
         if memory.throttled_since is None:
             memory.throttled_since = now

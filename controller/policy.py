@@ -14,8 +14,9 @@ class Policy:
     """Seconds and choices. The defaults are for the real cloud; the emulator's are shorter."""
 
     settle: float = 300.0  # late commits and list lag of the provider end within this
-    boot: float = 1500.0  # create to a public SSH port; image pulls can take 20 minutes
-    ssh: float = 300.0  # port known to SSH answering, the first time
+    boot: float = 1500.0  # create to SSH that answers; image pulls can take 20 minutes
+    ssh: float = 300.0  # port known to SSH answering, the first time, and within `boot`
+    no_sshd: float = 30.0  # the same when the pod's start script is over and started no sshd
     lost: float = 900.0  # silence after which we stop waiting (never after which we recreate)
     bill_lag: float = 600.0  # the provider's bill is whole up to so long ago
     blind: float = 600.0  # provider silence after which we stop waiting
@@ -23,6 +24,7 @@ class Policy:
     denied: float = 15.0  # reached to asking about a guard whose key may not read its pod
     poll: float = 2.0  # between looks at a running job; a job that ended bills on until one
     poll_boot: float = 3.0  # between looks at a booting pod
+    poll_log: float = 10.0  # between looks at its host's log
     ask_again: float = 15.0  # between two terminates of the same pod
     pod_starts: int = 4  # resumes of one pod, and tries of one resume
     generations: int = 4  # pods in one lease, one after the other

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller import order
+from controller import hardware_check, order
 from controller.certificate import Certificate
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
@@ -37,6 +37,9 @@ class Prospect:
     hours: float
     max_hours: float
     gpu_memory_gb: int  # that one GPU must have; 0: any will do
+    min_cuda: str | None  # that the host's driver must support; None: any
+    understood: tuple[str, ...]  # what words for hardware were taken as
+    unfit: str  # which conditions leave nothing of the catalog; empty: something fits
     guard_hours: float  # the dead-man switch ends the pod at the latest after so long
     quote: Quote | None  # None when nothing in the catalog is accepted
     rejected: tuple[Rejection, ...]
@@ -69,7 +72,7 @@ def prospects(
     locks: dict[str, Certificate],
     spent_usd: float,
 ) -> tuple[Prospect, ...]:
-    """One prospect a pod. Raises ProviderError."""
+    """One prospect a pod. Raises UsageError for unknown hardware; ProviderError."""
     coming: set[str] = set()
     found = []
     balance = provider.account().balance_usd
@@ -97,10 +100,13 @@ def _prospect(
     policy = Policy(boot=pod.boot_minutes * 60.0)
     budgets = project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
+    understood: tuple[str, ...] = ()
+    offered, unfit = None, ""
     try:
+        understood = hardware_check.check(project, provider, group, shape)
         offered = quote(provider, group, shape, policy, budget, spent_usd)
-    except NoCapacity:
-        offered = None
+    except NoCapacity as error:
+        unfit = error.cause
     why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
     need = order.hardware(group, shape)
     return Prospect(
@@ -116,6 +122,9 @@ def _prospect(
         hours=sum(stage.hours for stage in group),
         max_hours=sum(stage.max_hours for stage in group),
         gpu_memory_gb=need.min_gpu_memory_gb,
+        min_cuda=need.min_cuda,
+        understood=understood,
+        unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,
         rejected=rejections(provider.catalog(), need),

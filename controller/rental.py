@@ -132,6 +132,7 @@ class Rental:
     reckoned: float = 0.0  # Unix seconds of the newest start that was looked for on the bill
     debts: tuple[Debt, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
+    given_back: str = ""  # why the newest of those that went was ended
     keeps_disk: bool = True  # the present pod has a volume, which parking keeps
     shared_disk: bool = False  # a network volume: the disk outlives the pod
     unguarded: bool = False
@@ -346,7 +347,10 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
         "pods": rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
     },
     (Step.REACHED, "note"): _reached,
-    (Step.TERMINATE, "intent"): lambda rental, data: _owe(rental, data, clean=False),
+    (Step.TERMINATE, "intent"): lambda rental, data: {
+        **_owe(rental, data, clean=False),
+        "given_back": str(data.get("reason", "")),
+    },
     (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),
     (Step.GONE, "note"): _gone,
     (Step.START_POD, "done"): _started_pod,

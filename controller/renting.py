@@ -48,14 +48,22 @@ def rent(seen: Observed, policy: Policy) -> Action:
     if seen.over_cap:
         return Finish(current.run, "time-up", f"budget: ${seen.spent_usd:.2f} spent")
     if rental.had_pod and rental.generation >= policy.generations:
-        return Finish(current.run, "bad-hosts", f"{rental.generation} pods, none would do")
+        return Finish(current.run, "bad-hosts", f"{_tried(rental)}, none would do{_last(rental)}")
     if rental.had_pod and not affordable(seen, policy):
-        return Finish(current.run, "bad-hosts", f"{rental.generation} pods, and {TOO_DEAR}")
+        return Finish(current.run, "bad-hosts", f"{_tried(rental)}, and {TOO_DEAR}{_last(rental)}")
     if rental.nonce is None or rental.had_pod:
         return OpenGeneration(rental.generation + 1)
     if rental.unsettled:
         return _probe(seen, policy)
     return _next_offer(seen, policy, current)
+
+
+def _tried(rental: Rental) -> str:
+    return "one pod" if rental.generation == 1 else f"{rental.generation} pods"
+
+
+def _last(rental: Rental) -> str:
+    return f"; of the last: {rental.given_back}" if rental.given_back else ""
 
 
 def affordable(seen: Observed, policy: Policy) -> bool:
@@ -101,15 +109,11 @@ def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Act
     if not policy.rents:
         return Finish(current.run, "pod-lost", "the adopted pod is not to be found")
     if seen.throttled_since is not None and seen.now - seen.throttled_since > policy.blind:
-        return Leave(
-            "connection-lost",
-            "The provider takes no order for a pod: it asks to wait, again and again.",
-            f"podctl run {current.stage}, later; nothing was rented",
-        )
+        return _not_taken(seen, current)
     if seen.now < seen.throttled_until:
         return Wait(seen.throttled_until - seen.now, "because the provider asked us to slow down")
     if seen.offers is None:
-        return blind_wait(seen, policy, "for the provider's offers")
+        return _unquoted(seen, policy)
     refused = {offer for offer, _ in rental.tried}
     most = policy.dearest_usd_per_hour or math.inf
     for offer in seen.offers:
@@ -118,3 +122,28 @@ def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Act
             return Create(offer)
     tried = "; ".join(f"{offer}: {why}" for offer, why in rental.tried)
     return Finish(current.run, "no-capacity", tried or "no accepted type is available")
+
+
+def _not_taken(seen: Observed, current: RunFacts) -> Action:
+    """No create was taken for as long as we bear it: an outage, and no refusal."""
+    minutes = (seen.now - (seen.throttled_since or seen.now)) / 60
+    why = seen.create_trouble or "it asks to wait, again and again"
+    unclear = seen.rental.ambiguous or seen.rental.unsettled
+    rented = "podctl sync looks for what may have been rented" if unclear else "nothing was rented"
+    return Leave(
+        "connection-lost",
+        f"The provider takes no order for a pod, for {minutes:.0f} minutes: {why}.",
+        f"podctl run {current.stage}, later; {rented}",
+    )
+
+
+def _unquoted(seen: Observed, policy: Policy) -> Action:
+    """The listing comes and the catalog does not: it is waited for as a silent provider is."""
+    since = seen.unquoted_since if seen.unquoted_since is not None else seen.now
+    if seen.now - since > policy.blind:
+        return Leave(
+            "connection-lost",
+            "The provider does not say what it offers.",
+            "podctl sync, later; nothing is rented meanwhile",
+        )
+    return blind_wait(seen, policy, "for the provider's offers")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.boot_log import BootFault
 from controller.clock import Clock
 from controller.errors import PodctlError
 from controller.observed import Failure
@@ -44,6 +45,9 @@ class Memory:
     alive: dict[str, float] = field(default_factory=dict)  # pod → Unix time last seen to bill
     alive_before: dict[str, float] = field(default_factory=dict)  # pod → the last time it was
     stopped_at: dict[str, float] = field(default_factory=dict)  # pod → Unix time when noticed
+    boot_log_at: float = 0.0  # when the system log of a booting pod was read last
+    boot_faults: dict[str, BootFault] = field(default_factory=dict)  # pod → why it does not start
+    create_trouble: str = ""  # why the last create was not taken
     bill_silences: int = 0  # times in a row that the bill did not come
     bill_retry_at: float = 0.0
     alive_at: float | None = None  # Unix time at which a job was last seen running

@@ -340,7 +340,8 @@ def _connect_once(identity: _Identity, seconds: float) -> Session:
         _negotiate(transport, identity.host_keys, seconds)
         _authenticate(transport, identity, key, seconds)
     except FAILURES as error:
-        raise _unreached(identity, error) from error
+        greeted = transport is not None and transport.remote_version
+        raise _unreached(identity, error, "" if greeted else "no-banner") from error
     finally:
         if transport is not None and not transport.is_authenticated():
             transport.close()
@@ -357,13 +358,17 @@ def _dial(identity: _Identity, seconds: float) -> WatchedSocket:
     try:
         return WatchedSocket.dial(identity.endpoint.host, identity.endpoint.port, seconds)
     except OSError as error:
-        raise _unreached(identity, error) from error
+        symptom = "refused" if isinstance(error, ConnectionRefusedError) else ""
+        raise _unreached(identity, error, symptom) from error
 
 
-def _unreached(identity: _Identity, error: Exception) -> PodctlError:
-    return local_limit(error) or Unreachable(
-        "no SSH connection to the pod", where=str(identity), cause=str(error) or repr(error)
-    )
+def _unreached(identity: _Identity, error: Exception, symptom: str) -> PodctlError:
+    if limit := local_limit(error):
+        return limit
+    why = str(error) or repr(error)
+    found = Unreachable("no SSH connection to the pod", where=str(identity), cause=why)
+    found.symptom = symptom
+    return found
 
 
 def _authenticate(

@@ -19,6 +19,7 @@ class Unreachable(ConnectionLost):
     """The network did not carry us to the pod's sshd; the pod and its job may be well."""
 
     code = "unreachable"
+    symptom = ""  # "refused": the port is closed; "no-banner": open, and no SSH server behind it
 
 
 class AuthRefused(ConnectionLost):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 
 from remote.contract import SECRET_NAME
 
@@ -37,6 +45,10 @@ def _figure(reference: str) -> str:
     return f"{_inside_project(path)}:{key}"
 
 
+def _in_capitals(word: object) -> object:
+    return word.strip().upper() if isinstance(word, str) else word
+
+
 def _may_be_known(name: str) -> str:
     """The name of a variable, and not of one that is the pod's or podctl's own."""
     if not SECRET_NAME.fullmatch(name):
@@ -48,6 +60,7 @@ ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator
 OutputGlob = Annotated[ProjectPath, AfterValidator(_not_reserved)]
 Figure = Annotated[str, AfterValidator(_figure)]
 SecretName = Annotated[str, AfterValidator(_may_be_known)]
+Cloud = Annotated[Literal["SECURE", "COMMUNITY"], BeforeValidator(_in_capitals)]
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
@@ -60,15 +73,15 @@ class Model(BaseModel):
 class HardwareNeed(Model):
     """What the stage accepts. `cpu` set means a CPU pod and no GPU."""
 
-    gpus: tuple[str, ...] = ()  # catalog ids; empty: any with enough memory
+    gpus: tuple[str, ...] = ()  # catalog ids or short names; empty: any with enough memory
     gpu_count: int = Field(default=1, ge=1, le=8)
     min_gpu_memory_gb: int = Field(default=0, ge=0)  # of one GPU, whatever is estimated
     unknown_model_gb: int = Field(default=0, ge=0)  # the same where nothing can be estimated
     cpu: str | None = None
     vcpu_count: int = Field(default=4, ge=2)
-    cloud: Literal["SECURE", "COMMUNITY"] = "SECURE"
+    cloud: Cloud = "SECURE"
     data_centers: tuple[str, ...] = ()
-    min_cuda: str | None = None
+    min_cuda: str | None = None  # None: as the image's tag says; "any": no matter
     max_usd_per_hour: float | None = Field(default=None, gt=0)
     disk_gb: int = Field(default=30, ge=1)
     volume_gb: int = Field(default=60, ge=10)

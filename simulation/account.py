@@ -10,6 +10,7 @@ from controller.providers import (
     Account,
     BillingRecord,
     Hardware,
+    Inventory,
     Kind,
     NetworkVolume,
     Offer,
@@ -48,6 +49,9 @@ class SimulatedAccount:
 
     def catalog(self) -> tuple[Offer, ...]:
         return self._read(lambda: OFFERS)
+
+    def inventory(self, need: Hardware) -> Inventory:  # noqa: ARG002
+        return Inventory((), ())
 
     def create(self, spec: PodSpec) -> Pod:
         cloud, fate = self.cloud, self.cloud.fate
@@ -138,6 +142,9 @@ class SimulatedAccount:
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:  # noqa: ARG002
         return self._read(lambda: tuple(self.cloud.pods[pod_id].log))
+
+    def system_log(self, pod_id: str, tail: int = 200) -> tuple[str, ...]:  # noqa: ARG002
+        return self.process.effect(CALL, lambda: tuple(self.cloud.pods[pod_id].system))
 
     def last_change(self, pod_id: str) -> str:
         return self._read(lambda: self.cloud.pods[pod_id].last_change)

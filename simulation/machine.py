@@ -86,6 +86,7 @@ class Machine:
     lives: list[tuple[float, float]] = field(default_factory=list)  # billed, from and to
     last_change: str = ""
     log: list[str] = field(default_factory=list)
+    system: list[str] = field(default_factory=list)  # what its host says of the container
     guard_pause: float = 1.0
     lease: Work | None = None
     stopped_by: str = ""
@@ -132,6 +133,8 @@ class Machine:
         self.booted = self.cloud.hub.now  # the container runs, whatever is reported
         if not self.never_boots:
             self.status = PodStatus.RUNNING
+        elif len(self.cloud.pods) % 2:
+            self.system.append("nvidia-container-cli: requirement error: cuda>=12.8")
         self._watch()
         for work in self.disk.works.values():  # the guard resumes what a restart cut short
             mine = work.owner == self.id and self.disk.code

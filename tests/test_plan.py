@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from controller import actions
+from controller.boot_log import BootFault
 from controller.observed import ALIVE, Contact, Failure, Listing, Observed
 from controller.plan import decide, glance
 from controller.policy import Policy
@@ -175,13 +176,92 @@ class TestBooting:
 
         assert isinstance(decide(silent, POLICY), actions.Terminate)
 
+    def test_boot_minutes_bound_the_whole_way_to_ssh(self) -> None:
+        """A port that was mapped late leaves the less time for sshd to answer."""
+        young = rental(reached=False)
+        look = seen(young, pod(), contact=Contact(False), silent_since=990.0)
+        late = dataclasses.replace(look, pod_since=1000.0 - POLICY.boot)
+
+        assert isinstance(decide(look, POLICY), actions.Wait)
+        assert isinstance(decide(late, POLICY), actions.Terminate)
+
+    def test_case_26_an_image_without_sshd_ends_the_run_on_the_first_pod(self) -> None:
+        """Another pod would be as deaf. While its start script may still come to it, it waits."""
+        deaf = Contact(False, no_sshd="the image starts no sshd")
+        over = dataclasses.replace(deaf, no_sshd_ever=True)
+        young = rental(reached=False)
+
+        def after(seconds: float, contact: Contact) -> actions.Action:
+            since = 1000.0 - seconds
+            look = seen(young, pod(), contact=contact, silent_since=since, pod_since=since)
+            return decide(look, POLICY)
+
+        ended = actions.Finish("stage1c-0001", "no-sshd", deaf.no_sshd)
+        assert isinstance(after(POLICY.no_sshd + 1, deaf), actions.Wait)
+        assert after(POLICY.ssh + 1, deaf) == ended
+        assert after(POLICY.no_sshd + 1, over) == ended
+        assert isinstance(after(POLICY.no_sshd - 1, over), actions.Wait)
+
+    def test_a_host_that_cannot_start_the_container_is_given_back_at_once(self) -> None:
+        """Its own log says so; of a run that was started, or a pod that answered, it says nothing
+        that would be worth a disk."""
+        fault = BootFault("requirement error: cuda>=12.9", image=False)
+        young = rental(reached=False)
+        booting = pod(PodStatus.STARTING)
+        action = decide(seen(young, booting, boot_fault=fault), POLICY)
+        resumed = decide(seen(rental(running(), reached=False), booting, boot_fault=fault), POLICY)
+        known = decide(seen(rental(), booting, boot_fault=fault), POLICY)
+
+        assert isinstance(action, actions.Terminate)
+        assert fault.line in action.reason
+        assert isinstance(resumed, actions.Wait)
+        assert isinstance(known, actions.Wait)
+
+    def test_an_image_that_no_host_can_pull_ends_the_run(self) -> None:
+        """Its name is wrong, or it is not public: no second pod is rented."""
+        fault = BootFault("manifest unknown", image=True)
+        look = seen(rental(reached=False), pod(PodStatus.STARTING), boot_fault=fault)
+        action = decide(look, POLICY)
+
+        assert isinstance(action, actions.Finish)
+        assert (action.outcome, fault.line in action.why) == ("bad-image", True)
+
+    def test_creates_that_nobody_takes_are_an_outage_after_a_while(self) -> None:
+        """Exit code 8 with the provider's words; one without an answer may have been taken."""
+        empty = rental(pod=None, had_pod=False, reached=False, pods=())
+        look = seen(empty, offers=(OFFER,), create_trouble="objectMounts is not defined")
+        young = dataclasses.replace(look, throttled_since=999.0)
+        old = dataclasses.replace(look, throttled_since=1000.0 - POLICY.blind - 1)
+        unclear = dataclasses.replace(empty, ambiguous=True)
+        left = decide(old, POLICY)
+        doubtful = decide(dataclasses.replace(old, rental=unclear), POLICY)
+
+        assert decide(young, POLICY) == actions.Create(OFFER)
+        assert isinstance(left, actions.Leave)
+        assert left.code == "connection-lost"
+        assert "objectMounts" in left.what
+        assert "nothing was rented" in left.hint
+        assert isinstance(doubtful, actions.Leave)
+        assert "nothing was rented" not in doubtful.hint
+
+    def test_a_catalog_that_does_not_come_is_waited_for_as_long_as_a_listing(self) -> None:
+        """The list of pods answers all the while."""
+        empty = rental(pod=None, had_pod=False, reached=False, pods=())
+        look = seen(empty, unquoted_since=990.0)
+        old = dataclasses.replace(look, unquoted_since=1000.0 - POLICY.blind - 1)
+
+        assert isinstance(decide(look, POLICY), actions.Wait)
+        assert isinstance(decide(old, POLICY), actions.Leave)
+
     def test_after_the_last_generation_the_run_ends_instead_of_renting_on(self) -> None:
         """Bad hosts cost a bounded number of pods."""
-        spent = rental(pod=None, generation=POLICY.generations)
+        why = "it did not boot in time"
+        spent = rental(pod=None, generation=POLICY.generations, given_back=why)
         action = decide(seen(spent, offers=(OFFER,)), POLICY)
 
         assert isinstance(action, actions.Finish)
         assert action.outcome == "bad-hosts"
+        assert action.why == "4 pods, none would do; of the last: it did not boot in time"
 
     def test_silence_of_a_pod_with_a_job_never_leads_to_another_pod(self) -> None:
         """SSH failure is not pod death: first wait, then leave it to a person."""

@@ -44,6 +44,14 @@ from tests.runpod_documents import (
 
 NO_GPU = "There are no longer any instances available with the requested specifications."
 CDN = {"title": "Error 1010", "status": 403, "cloudflare_error": True, "error_code": 1010}
+TYPE_ERROR = (
+    'Variable "$input" got invalid value { name: "x" }; Field "objectMounts" is not defined by '
+    'type "PodFindAndDeployOnDemandInput".'
+)
+UNKNOWN_PLACE = (
+    'Variable "$input" got invalid value "EU-XX-9" at "input.dataCenterId"; '
+    'Value "EU-XX-9" does not exist in "DataCenter" enum.'
+)
 POOR = "Your account balance is too low to rent a pod. Please add funds to your account."
 
 
@@ -66,6 +74,17 @@ POOR = "Your account balance is too low to rent a pod. Please add funds to your 
         (problem(409, "action not valid"), Kind.CONFLICT, "podctl status"),
         (problem(410, "gone"), Kind.REFUSED, "retired"),
         (problem(413, "too large"), Kind.REFUSED, ""),
+        (problem(400, TYPE_ERROR), Kind.OUTAGE, "nothing was done"),
+        (problem(400, 'Cannot query field "x" on type "Pod".'), Kind.OUTAGE, ""),
+        (problem(400, UNKNOWN_PLACE), Kind.REFUSED, ""),
+        (reply(400, {"errors": [{"message": TYPE_ERROR}]}), Kind.OUTAGE, ""),
+        (reply(400, raw=HTML, kind="text/html"), Kind.TRANSIENT, ""),
+        (problem(400, "Something went wrong. Please try again later."), Kind.TRANSIENT, ""),
+        (problem(404, "Not Found"), Kind.OUTAGE, ""),
+        (problem(404, "404 page not found"), Kind.OUTAGE, ""),
+        (problem(401, "The API is down for maintenance"), Kind.OUTAGE, ""),
+        (reply(401, raw=HTML, kind="text/html"), Kind.TRANSIENT, ""),
+        (problem(422, "json: unknown field 'dataCenter'"), Kind.REFUSED, ""),
         (problem(500, NO_GPU), Kind.TRANSIENT, ""),
         (problem(503, "unavailable"), Kind.TRANSIENT, ""),
     ],

@@ -119,7 +119,7 @@ def test_row_46_nobody_listening_is_unreachable_after_the_deadline(server: Serve
     """A refused connection is tried again until the deadline, then it is the network's fault."""
     began = time.monotonic()
 
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable) as caught:
         Session.connect(
             Endpoint("127.0.0.1", free_port(), "root"),
             server.key.path,
@@ -129,13 +129,14 @@ def test_row_46_nobody_listening_is_unreachable_after_the_deadline(server: Serve
         )
 
     assert 0.9 < time.monotonic() - began < 6
+    assert caught.value.symptom == "refused"
 
 
 def test_row_52_a_silent_listener_is_unreachable(server: Server) -> None:
     """A peer that accepts and never greets is given up within the deadline."""
     with Proxy(server.endpoint.port) as proxy:
         proxy.hole = True
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable) as caught:
             Session.connect(
                 Endpoint("127.0.0.1", proxy.port, "root"),
                 server.key.path,
@@ -143,6 +144,7 @@ def test_row_52_a_silent_listener_is_unreachable(server: Server) -> None:
                 deadline_seconds=1,
                 timing=Timing(attempt_seconds=0.7),
             )
+    assert caught.value.symptom == "no-banner"
 
 
 def test_row_46_an_sshd_that_comes_late_is_waited_for(server: Server) -> None:

@@ -118,6 +118,10 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
     )
     if one.gpu_memory_gb:
         terminal.data(f"  needs a GPU with about {one.gpu_memory_gb} GB of memory")
+    if one.min_cuda:
+        terminal.data(f"  needs a host whose driver supports CUDA {one.min_cuda} or newer")
+    for line in one.understood:
+        terminal.data(f"  {line}")
     if one.quote is not None:
         best, worst = one.quote.best, one.quote.worst
         terminal.data(
@@ -168,6 +172,8 @@ def _obstacles(terminal: Terminal, one: Prospect) -> None:
         maker = f"podctl run {lack.made_by} makes it" if lack.made_by else "no stage makes it"
         terminal.data(f"  missing: {lack.path} ({maker})")
     if one.quote is None:
-        terminal.data("  nothing in the catalog is accepted (podctl plan --offers shows why)")
+        terminal.data("  nothing in the catalog is accepted (podctl plan --offers shows more)")
+        for line in one.unfit.splitlines():
+            terminal.data(f"  not accepted: {line}")
     if one.refusal:
         terminal.data(f"  refused: {one.refusal}")

@@ -53,6 +53,7 @@ def _provider(error: PodctlError) -> PodctlError:
         Kind.CAPACITY: (NoCapacity, "podctl gpus"),
         Kind.CONFLICT: (PodctlError, "podctl status"),
         Kind.THROTTLED: (ConnectionLost, "wait a minute and repeat the command"),
+        Kind.OUTAGE: (ConnectionLost, "repeat the command when the provider has mended it"),
         Kind.TRANSIENT: (ConnectionLost, "podctl doctor; podctl status --cached"),
     }
     kind, hint = kinds[error.kind]

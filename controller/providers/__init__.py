@@ -57,6 +57,35 @@ class Offer:
 
 
 @dataclass(frozen=True)
+class HardwareType:
+    """One GPU type or CPU flavor of the catalog, whether or not it can be rented now."""
+
+    kind: str  # "gpu" | "cpu"
+    id: str
+    name: str
+    memory_gb: float  # of one GPU; host memory of one vCPU
+    usd_per_hour: float | None  # of one GPU or vCPU in the cloud asked about; None: not there
+    least: int = 1  # GPUs or vCPUs of one pod
+    most: int | None = None  # None: not said
+    data_centers: tuple[str, ...] = ()  # where it is; empty: not said
+    cuda: tuple[str, ...] = ()  # versions that its hosts support; empty: not said
+
+
+@dataclass(frozen=True)
+class DataCenter:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What the provider has names for, of the kind (GPU or CPU) that was asked about."""
+
+    types: tuple[HardwareType, ...]
+    data_centers: tuple[DataCenter, ...]
+
+
+@dataclass(frozen=True)
 class PodSpec:
     """A create call in full: v2 has no defaults, so neither do we."""
 
@@ -148,6 +177,7 @@ class Kind(StrEnum):
     CAPACITY = "capacity"  # try the next offer
     CONFLICT = "conflict"  # the pod's state changed: observe again
     THROTTLED = "throttled"  # definite no for now; wait `retry_after`
+    OUTAGE = "outage"  # the provider fails by itself, and certainly did nothing: no for now
     TRANSIENT = "transient"  # it may or may not have happened
 
 
@@ -192,6 +222,10 @@ class Provider(Protocol):
         """Every type the provider has, one of each, cheapest first."""
         ...
 
+    def inventory(self, need: Hardware) -> Inventory:
+        """Every type of the kind that `need` is about, with what one has in `need.cloud`."""
+        ...
+
     def create(self, spec: PodSpec) -> Pod:
         """Rent. Not idempotent and never retried here."""
         ...
@@ -226,6 +260,10 @@ class Provider(Protocol):
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
         """The last lines of the container's own output; not a stream."""
+        ...
+
+    def system_log(self, pod_id: str, tail: int = 200) -> tuple[str, ...]:
+        """The last lines of what the host says of the container: its image, its start."""
         ...
 
     def last_change(self, pod_id: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.providers import Hardware, Offer
+from controller.providers.hardware_words import all_meant
 
 NONE = "NONE"
 
@@ -20,7 +21,17 @@ class Rejection:
 
 def ranked(offers: Iterable[Offer], need: Hardware) -> tuple[Offer, ...]:
     """The accepted offers, cheapest first; those without stock come last, not never."""
+    offers = tuple(offers)
+    need = by_id(need, offers)
     return by_price(offer for offer in offers if why_not(offer, need) is None)
+
+
+def by_id(need: Hardware, offers: Iterable[Offer]) -> Hardware:
+    """`need` with the ids that its words mean among `offers`; unknown words stay, and fit none."""
+    if not need.gpus:
+        return need
+    entries = [offer for offer in offers if offer.kind == "gpu"]
+    return replace(need, gpus=tuple(sorted(all_meant(need.gpus, entries))) or need.gpus)
 
 
 def by_price(offers: Iterable[Offer]) -> tuple[Offer, ...]:
@@ -36,6 +47,8 @@ def by_price(offers: Iterable[Offer]) -> tuple[Offer, ...]:
 def rejections(offers: Iterable[Offer], need: Hardware) -> tuple[Rejection, ...]:
     """Every offer of the needed kind (GPU or CPU) that is not accepted, cheapest first."""
     kind = "cpu" if need.cpu else "gpu"
+    offers = tuple(offers)
+    need = by_id(need, offers)
     return tuple(
         Rejection(offer, reason)
         for offer in by_price(one for one in offers if one.kind == kind)
@@ -76,7 +89,7 @@ def _why_not_gpu(offer: Offer, need: Hardware) -> str | None:
 
 def _named(offer: Offer, names: tuple[str, ...]) -> bool:
     """By catalog id or by the short name that people know, in any case."""
-    wanted = {name.casefold() for name in names}
+    wanted = {" ".join(name.split()).casefold() for name in names}
     return offer.id.casefold() in wanted or offer.name.casefold() in wanted
 
 

@@ -1,10 +1,12 @@
 """A provider that tries again, where trying again can do no harm.
 
-    list, get, offers, catalog, volumes,     THROTTLED, TRANSIENT
-    billing, container_log, last_change,
-    account, register_key, stop, terminate
-    start                                    THROTTLED, and TRANSIENT that never left here
+    list, get, offers, catalog, inventory,   THROTTLED, OUTAGE, TRANSIENT
+    volumes, billing, container_log,
+    last_change, account, register_key,
+    stop, terminate
+    start                                    THROTTLED, OUTAGE, TRANSIENT that never left here
     create                                   never: the caller settles what became of it
+    system_log                               never: the next look asks again
 
 A refusal, lacking capacity and a conflict are answers: they go to the caller at once.
 """
@@ -23,6 +25,7 @@ from controller.providers import (
     Account,
     BillingRecord,
     Hardware,
+    Inventory,
     Kind,
     NetworkVolume,
     Offer,
@@ -33,6 +36,7 @@ from controller.providers import (
 )
 
 T = TypeVar("T")
+FOR_NOW = (Kind.THROTTLED, Kind.OUTAGE)  # nothing was done
 Judge = Callable[[BaseException], bool]
 
 
@@ -69,6 +73,9 @@ class Retrying:
     def catalog(self) -> tuple[Offer, ...]:
         return self._again(_passing, self.provider.catalog)
 
+    def inventory(self, need: Hardware) -> Inventory:
+        return self._again(_passing, lambda: self.provider.inventory(need))
+
     def create(self, spec: PodSpec) -> Pod:
         """Once. THROTTLED comes with `retry_after` for the caller's own plan."""
         return self.provider.create(spec)
@@ -97,6 +104,9 @@ class Retrying:
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
         return self._again(_passing, lambda: self.provider.container_log(pod_id, tail))
+
+    def system_log(self, pod_id: str, tail: int = 200) -> tuple[str, ...]:
+        return self.provider.system_log(pod_id, tail)
 
     def last_change(self, pod_id: str) -> str:
         return self._again(_passing, lambda: self.provider.last_change(pod_id))
@@ -138,7 +148,7 @@ def _asked(state: tenacity.RetryCallState) -> float | None:
 
 
 def _passing(error: BaseException) -> bool:
-    return isinstance(error, ProviderError) and error.kind in (Kind.THROTTLED, Kind.TRANSIENT)
+    return isinstance(error, ProviderError) and error.kind in (*FOR_NOW, Kind.TRANSIENT)
 
 
 def _definite(error: BaseException) -> bool:
@@ -146,5 +156,5 @@ def _definite(error: BaseException) -> bool:
     return (
         _passing(error)
         and isinstance(error, ProviderError)
-        and (error.kind is Kind.THROTTLED or not error.sent)
+        and (error.kind in FOR_NOW or not error.sent)
     )

@@ -22,7 +22,9 @@ from controller.errors import Refused
 from controller.providers import (
     Account,
     BillingRecord,
+    DataCenter,
     Hardware,
+    Inventory,
     Kind,
     NetworkVolume,
     Offer,
@@ -95,9 +97,28 @@ class RunPod:
         community = [one for one in self._gpus(Hardware(cloud="COMMUNITY")) if one.id not in seen]
         return by_price([*secure, *community, *self._cpus(0)])
 
+    def inventory(self, need: Hardware) -> Inventory:
+        """Every GPU type, or CPU flavor, and every data center, with what `need.cloud` has."""
+        kind = "cpus" if need.cpu is not None else "gpus"
+        ask = Ask("read the catalog", "GET", f"/v2/catalog/{kind}", missing=Kind.REFUSED)
+        parse = wire_catalog.cpu_type if need.cpu is not None else wire_catalog.gpu_type
+        query = wire_catalog.cpu_query(0)
+        if need.cpu is None:
+            query = wire_catalog.gpu_query(Hardware(cloud=need.cloud))
+        types = self._collection(ask, kind, lambda one: parse(one, need.cloud), query)
+        return Inventory(tuple(one for one in types if one is not None), self._centers(need))
+
+    def _centers(self, need: Hardware) -> tuple[DataCenter, ...]:
+        """Read where a data center is asked for; else nobody wants to know."""
+        if not need.data_centers:
+            return ()
+        path = "/v2/catalog/datacenters"
+        ask = Ask("read the list of data centers", "GET", path, missing=Kind.REFUSED)
+        return self._collection(ask, "dataCenters", wire.center)
+
     def create(self, spec: PodSpec) -> Pod:
         """Rent. Never repeated, neither here nor below."""
-        ask = Ask("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED)
+        ask = Ask("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED, creates=True)
         document, answer = self._call(ask, json=create_body(spec), seconds=CREATE_SECONDS)
         return _read(ask, answer, wire.pod, document)
 
@@ -150,9 +171,16 @@ class RunPod:
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
         """The last lines of the container's own output, as they are: not yet safe to show."""
-        ask = pod_ask("read the container log", "GET", pod_id, "/logs")
-        body = EventBody(tail, LOG_SECONDS)
-        query = {"source": "container", "tail": str(body.tail)}
+        return self._log(pod_id, "container", tail)
+
+    def system_log(self, pod_id: str, tail: int = 200) -> tuple[str, ...]:
+        """The last lines of the host's own log of the pod; as unsafe to show."""
+        return self._log(pod_id, "system", tail)
+
+    def _log(self, pod_id: str, source: str, tail: int) -> tuple[str, ...]:
+        ask = pod_ask(f"read the {source} log", "GET", pod_id, "/logs")
+        body = EventBody(tail, LOG_SECONDS, source)
+        query = {"source": source, "tail": str(body.tail)}
         lines, answer = self._call(ask, query=query, body=body, seconds=LOG_SECONDS + 3)
         if not isinstance(lines, builtins.list):
             raise unusable(ask, answer, "no log came")

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from controller.providers import Hardware, Offer
+from controller.providers import Hardware, HardwareType, Offer
 from controller.providers.runpod_wire import CpuType, GpuType, Place
 
 UNKNOWN = "UNKNOWN"
@@ -79,6 +79,47 @@ def cpu_offer(document: Any, vcpu_count: int, data_centers: tuple[str, ...] = ()
         usd_per_hour=round(price * count, 6),
         availability=_stock(entry.availability, entry.data_centers, data_centers),
         cloud="SECURE",
+    )
+
+
+def gpu_type(document: Any, cloud: str) -> HardwareType | None:
+    """One GPU type as it is in `cloud`; None for an entry that says too little of itself."""
+    try:
+        entry = GpuType.model_validate(document)
+    except ValidationError:
+        return None
+    community = cloud == "COMMUNITY"
+    offered = entry.community if community else entry.secure
+    limits = entry.max_count
+    price = entry.price.community if community else entry.price.secure
+    return HardwareType(
+        kind="gpu",
+        id=entry.id,
+        name=entry.name or entry.id,
+        memory_gb=entry.memory,
+        usd_per_hour=price if price and offered is not False else None,
+        most=(limits.community if community else limits.secure) if limits else None,
+        data_centers=tuple(place.id for place in entry.data_centers or ()),
+        cuda=tuple(one.version for one in entry.cuda or ()),
+    )
+
+
+def cpu_type(document: Any, cloud: str) -> HardwareType | None:
+    """One CPU flavor; there are none in the community cloud."""
+    try:
+        entry = CpuType.model_validate(document)
+    except ValidationError:
+        return None
+    price = entry.price.secure_per_vcpu if cloud == "SECURE" else None
+    return HardwareType(
+        kind="cpu",
+        id=entry.id,
+        name=entry.name or entry.id,
+        memory_gb=entry.ram_gb_per_vcpu,
+        usd_per_hour=price or None,
+        least=entry.vcpu.min,
+        most=entry.vcpu.max,
+        data_centers=tuple(place.id for place in entry.data_centers or ()),
     )
 
 

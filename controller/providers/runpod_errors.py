@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from controller.cleaning import clean_line
 from controller.providers import Kind, ProviderError
 from controller.providers.runpod_exchange import Answer
+from controller.providers.runpod_outage import own_failure
 from controller.providers.runpod_wire import POD_ID, Problem
 
 _POD_ID = re.compile(POD_ID)
@@ -46,6 +47,7 @@ class Ask:
     method: str
     path: str
     missing: Kind = Kind.CONFLICT  # what 404 means here
+    creates: bool = False  # others were answered before it: the address is right
 
     @property
     def where(self) -> str:
@@ -69,6 +71,7 @@ def is_missing(error: ProviderError) -> bool:
     return error.status == 404 and error.kind is Kind.CONFLICT
 
 
+OUTAGE_HINT = "nothing was done; the same command again later (https://uptime.runpod.io has news)"
 NETWORK_HINT = "podctl doctor checks the network, the key and the provider"
 
 
@@ -131,23 +134,28 @@ def _kind(ask: Ask, status: int, said: str) -> Kind:
         return Kind.TRANSIENT
     if status == 409:
         return Kind.CONFLICT
+    if _mentions(said, _BALANCE):
+        return Kind.REFUSED
+    if status == 400 and _mentions(said, _CAPACITY):
+        return Kind.CAPACITY
+    if (failure := own_failure(status, said, creates=ask.creates)) is not None:
+        return failure
     if status == 404:
         return ask.missing
-    if status == 400 and _mentions(said, _CAPACITY) and not _mentions(said, _BALANCE):
-        return Kind.CAPACITY
     if status == 403 and "requested pool" in said:
         return Kind.CAPACITY  # this type is closed to the account; another may not be
     return Kind.REFUSED
 
 
 def _verdict(kind: Kind, status: int) -> str:
-    if status == 401:
+    if status == 401 and kind is Kind.REFUSED:
         return "the key is not accepted"
     return {
         Kind.REFUSED: "the provider refuses",
         Kind.CAPACITY: "no capacity",
         Kind.CONFLICT: "not possible in the pod's present state",
         Kind.THROTTLED: "too many requests",
+        Kind.OUTAGE: "the provider has an outage that looks like a refusal",
         Kind.TRANSIENT: "the provider has a failure of its own",
     }[kind]
 
@@ -159,6 +167,8 @@ _KEY_HINT = (
 
 
 def _hint(kind: Kind, status: int, said: str) -> str:
+    if kind is Kind.OUTAGE:
+        return OUTAGE_HINT
     if status == 401:
         return _KEY_HINT
     if status == 403 and kind is Kind.REFUSED:
@@ -215,12 +225,25 @@ def _problem(raw: bytes) -> Problem | None:
         return None
     if isinstance(document, dict) and _OF_A_CDN & document.keys():
         return None
+    if isinstance(document, dict) and (messages := _graphql_messages(document)):
+        document = {**document, "errors": messages}
     if isinstance(document, dict) and isinstance(document.get("error"), str):
         document = {**document, "detail": document.get("detail", document["error"])}
     try:
         return Problem.model_validate(document)
     except ValidationError:
         return None
+
+
+def _graphql_messages(document: Mapping[str, object]) -> list[str]:
+    """The messages of a GraphQL answer, whose `errors` are objects and not texts."""
+    errors = document.get("errors")
+    found = (
+        [one.get("message") for one in errors if isinstance(one, dict)]
+        if isinstance(errors, list)
+        else []
+    )
+    return [one for one in found if isinstance(one, str)]
 
 
 def _said(problem: Problem | None) -> str:

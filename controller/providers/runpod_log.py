@@ -1,4 +1,4 @@
-"""The container log: server-sent events, read as a bounded tail and not as a stream."""
+"""A pod's logs: server-sent events, read as a bounded tail and not as a stream."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class EventBody:
 
     accept = "text/event-stream"
 
-    def __init__(self, tail: int, deadline_seconds: float) -> None:
+    def __init__(self, tail: int, deadline_seconds: float, source: str = "container") -> None:
+        self.source = source
         self.tail = max(1, min(tail, MAX_LINES))
         self.deadline_seconds = deadline_seconds
 
@@ -41,10 +42,10 @@ class EventBody:
         return bytes(raw[:MAX_BODY])
 
     def decode(self, raw: bytes) -> list[str]:
-        """The lines of the container, oldest first; what is no event of a log is left out."""
+        """The lines of `source`, oldest first; what is no event of a log is left out."""
         lines: deque[str] = deque(maxlen=self.tail)
         for data in _payloads(raw):
-            line = _line(data)
+            line = _line(data, self.source)
             if line is not None:
                 lines.append(line)
         return list(lines)
@@ -78,12 +79,12 @@ def _payloads(raw: bytes) -> list[str]:
     return payloads
 
 
-def _line(data: str) -> str | None:
+def _line(data: str, source: str) -> str | None:
     try:
         document: Any = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict) or document.get("source", "container") != "container":
+    if not isinstance(document, dict) or document.get("source", source) != source:
         return None
     line = document.get("line")
     return line[:MAX_LINE] if isinstance(line, str) else None

@@ -23,7 +23,14 @@ from pydantic import (
     model_validator,
 )
 
-from controller.providers import BillingRecord, Endpoint, NetworkVolume, Pod, PodStatus
+from controller.providers import (
+    BillingRecord,
+    DataCenter,
+    Endpoint,
+    NetworkVolume,
+    Pod,
+    PodStatus,
+)
 
 POD_ID = r"^[A-Za-z0-9_-]{1,64}$"
 _HOST = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
@@ -154,6 +161,10 @@ class Place(Wire):
     availability: Lenient[str] = None
 
 
+class CudaVersion(Wire):
+    version: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,3})?$")]
+
+
 class GpuType(Wire):
     id: str
     name: Lenient[str] = None
@@ -164,6 +175,7 @@ class GpuType(Wire):
     max_count: Lenient[GpuLimits] = Field(default=None, alias="maxCount")
     availability: Lenient[str] = None
     data_centers: Lenient[list[Place]] = Field(default=None, alias="dataCenters")
+    cuda: Lenient[list[CudaVersion]] = Field(default=None, alias="cudaVersions")
 
 
 class VcpuRange(Wire):
@@ -183,6 +195,11 @@ class CpuType(Wire):
     price: CpuPrices
     availability: Lenient[str] = None
     data_centers: Lenient[list[Place]] = Field(default=None, alias="dataCenters")
+
+
+class Center(Wire):
+    id: str
+    name: Lenient[str] = None
 
 
 class WireVolume(Wire):
@@ -262,6 +279,12 @@ def volume(document: Any) -> NetworkVolume:
     return NetworkVolume(
         wire.id, wire.name or "", wire.size, wire.data_center or "", wire.type or ""
     )
+
+
+def center(document: Any) -> DataCenter:
+    """One data center. Raises ValidationError when it has no id."""
+    wire = Center.model_validate(document)
+    return DataCenter(wire.id, wire.name or wire.id)
 
 
 def bill(document: Any) -> BillingRecord:

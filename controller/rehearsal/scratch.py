@@ -104,9 +104,14 @@ def _stage(stage: Stage, minutes: float) -> Mapping[str, object]:
     table = stage.model_dump(mode="json", exclude_none=True, exclude={"name", "needs", "hardware"})
     need = stage.hardware
     kind: dict[str, object] = {"cpu": need.cpu, "vcpu_count": need.vcpu_count}
+    gpu: dict[str, object] = {"gpus": [], "min_cuda": "any"}
     return {
         **table,
-        "hardware": {**(kind if need.cpu else {"gpus": []}), "disk_gb": 10, "volume_gb": 10},
+        "hardware": {
+            **(kind if need.cpu else gpu),
+            "disk_gb": 10,
+            "volume_gb": 10,
+        },
         "needs": [],  # what earlier stages leave is put there
         "hours": minutes / 60 / 2,
         "max_hours": minutes / 60,

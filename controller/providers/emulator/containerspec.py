@@ -28,6 +28,7 @@ class ContainerSpec:
     mount_path: str  # where the volume is in the pod
     ssh_port: int | None  # on 127.0.0.1: the public mapping of 22; None: not exposed
     mode: str = "auto"  # one of MODES
+    starts_ssh: bool = True  # the image's start script brings sshd up
     ssh_server: str = "auto"  # openssh | embedded | auto
 
     @property

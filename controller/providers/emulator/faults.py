@@ -15,6 +15,7 @@ name). `times` is how often it strikes (null: always), `skip` how many calls it 
     slow_request        `value` seconds before anything is done
     slow_reply          done at once, answered `value` seconds later
     respond             value = {"status", "body", "type"}: exactly that, nothing done
+    translation_outage  create is answered 400 with a GraphQL type error, nothing done
     no_capacity         create is refused; the catalog says NONE unless value is "stale"
     wrong_gpu           a create gets `value` = {"id", "count"} instead of what it asked for
     unlisted            the pod that a create makes is in no list and under no id
@@ -25,7 +26,11 @@ name). `times` is how often it strikes (null: always), `skip` how many calls it 
     no_runtime          RUNNING without a `runtime` for `value` seconds (null: this whole life)
     stale_ports         the API reports the last life's ports for `value` seconds (null: this life)
     stale_runtime       a stopped pod still shows its last `runtime`
-    no_sshd             a public port is reported and nothing ever answers on it
+    boot_error          the host cannot start the container, and says so in the system log: `value`
+                        = driver | toolkit | create | space | ratelimit | manifest | denied |
+                        unauthorized, or the line itself
+    no_sshd             the image starts no sshd: a public port is reported and refuses connections
+    dead_port           sshd runs, and the public port that is reported leads nowhere
     list_lag            the list misses pods younger than `value` seconds
     list_hides          the list misses matching pods
     get_hides           GET of a matching pod says 404
@@ -64,6 +69,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "respond": {},
     "cdn_block": {},
     "delete_ambiguous": _DELETE,
+    "translation_outage": {},
     "no_capacity": {},
     "wrong_gpu": {},
     "unlisted": {},
@@ -74,7 +80,9 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "no_runtime": {},
     "stale_ports": {},
     "stale_runtime": {},
+    "boot_error": {},
     "no_sshd": {},
+    "dead_port": {},
     "list_lag": {},
     "list_hides": {},
     "get_hides": {},

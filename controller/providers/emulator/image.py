@@ -100,7 +100,9 @@ def shell() -> str:
     return shutil.which("bash") or "/bin/sh"
 
 
-def write_disk(disk: Path, account: Account | None, prefix: str) -> None:
+def write_disk(
+    disk: Path, account: Account | None, prefix: str, *, starts_ssh: bool = True
+) -> None:
     """Lay out a fresh container disk. `account` is None without a file system of its own."""
     for name in ("root", "var/log", "run/sshd", "etc/ssh", "etc/init.d"):
         (disk / name).mkdir(parents=True)
@@ -114,7 +116,8 @@ def write_disk(disk: Path, account: Account | None, prefix: str) -> None:
     (disk / "root/.profile").write_text(f'{path}[ -z "$BASH_VERSION" ] || . ~/.bashrc\n')
     # A copy: the pod sees the emulator's Python, not the emulator.
     shutil.copyfile(Path(__file__).with_name("keygen.py"), disk / "etc/ssh/keygen.py")
-    _write_program(disk / "start.sh", _START_SH.replace("@root@", shlex.quote(prefix)))
+    script = _START_SH if starts_ssh else _START_SH.replace("\nstart_ssh\n", "\n")
+    _write_program(disk / "start.sh", script.replace("@root@", shlex.quote(prefix)))
     if account is not None:
         _write_etc(disk / "etc", account)
         (disk / "etc/profile").write_text(path)

@@ -16,6 +16,7 @@ from controller.providers.emulator.problem import (
     LOW_BALANCE,
     NO_CAPACITY,
     NO_FREE_GPU,
+    TRANSLATION,
     Problem,
     not_found,
 )
@@ -35,6 +36,8 @@ class Pods:
 
     def create(self, draft: Draft) -> Pod:
         with self.cloud.lock:
+            if self.cloud.faults.take("translation_outage", gpu=draft.gpu or draft.cpu):
+                raise Problem(400, TRANSLATION, code="GRAPHQL_VALIDATION_FAILED")
             draft = self._swapped(draft)
             volume_dc = self._check_references(draft)
             fault = self.cloud.faults.take("no_capacity", gpu=draft.gpu or draft.cpu)

@@ -28,6 +28,10 @@ NO_CAPACITY = (
     "There are no longer any instances available with the requested specifications. "
     "Please refresh and try again."
 )
+TRANSLATION = (  # as every create was answered for hours on 2026-08-28
+    'Variable "$input" got invalid value { name: "pod" }; Field "objectMounts" is not defined by '
+    'type "PodFindAndDeployOnDemandInput".'
+)
 NO_FREE_GPU = "There are not enough free GPUs on the host machine to start this pod."
 LOW_BALANCE = "Your account balance is too low to rent a pod. Please add funds to your account."
 

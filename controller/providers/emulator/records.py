@@ -72,6 +72,7 @@ class Pod:
     global_networking: bool = False
     interruptible: bool = False
     no_sshd: bool = False
+    boot_error: str = ""  # what its host says instead of starting it
     hidden_until: float = 0.0  # until then in no list, and under no id
     last_change: str = ""
 

@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable
 
-from controller.providers.emulator import logs
+from controller.providers.emulator import boot_error, logs
 from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.container import Container, ContainerSpec
 from controller.providers.emulator.life import Life
@@ -39,6 +39,8 @@ class Yard:
             pod.boot_until += float(slow.value or 0)
         pod.pid = None
         pod.no_sshd = cloud.faults.take("no_sshd", **facts) is not None
+        trouble = cloud.faults.take("boot_error", **facts)
+        pod.boot_error = boot_error.line(trouble.value, pod.image) if trouble is not None else ""
         self._assign_ports(pod)
         self._log(pod, f"create container {pod.image}")
         self._run(pod)
@@ -59,6 +61,9 @@ class Yard:
             pod.stale_until = 1e12 if stale.value is None else pod.boot_until + float(stale.value)
         else:
             pod.stale_until = 0.0
+        if self._cloud.faults.take("dead_port", **_facts(pod)) is not None:
+            pod.reported_ports = {private: free_port(busy) for private in fresh}
+            pod.stale_until = 1e12
 
     def _run(self, pod: Pod, *, attach: bool = False) -> None:
         life = Life(
@@ -165,6 +170,12 @@ class Yard:
             seconds = 1e12 if mute.value is None else float(mute.value)
         pod.no_runtime_until = now + seconds
 
+    def boot_error(self, pod: Pod) -> str:
+        """Why its container cannot be started, told each time that it is tried; empty: it can."""
+        if pod.boot_error:
+            self._log(pod, pod.boot_error)
+        return pod.boot_error
+
     def restarting(self, pod: Pod) -> None:
         self._log(pod, "container ended; starting it again")
 
@@ -202,6 +213,7 @@ class Yard:
             volume_path=volume,
             mount_path=pod.mount_path or "/workspace",
             ssh_port=None if pod.no_sshd else ssh,
+            starts_ssh=not pod.no_sshd,
             mode=self._cloud.settings.mode,
         )
 
