@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
 
 from controller.errors import NotFound, UsageError
-from jobs.stage import Model, ProjectPath
+from jobs.stage import Globbed, Model
 
 FILE = "podctl.toml"
 MAX_BYTES = 1024 * 1024  # of podctl.toml
@@ -65,7 +65,7 @@ class PodSection(Model):
 class UploadSection(Model):
     """What goes to the pod beside the stage's inputs."""
 
-    include: tuple[ProjectPath, ...] = ()  # the user's own code: folders or files
+    include: Globbed = ()  # the user's own code: folders, files or globs
     allow_secrets: bool = False  # send files that look like keys
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from controller.certificate import Certificate
 from jobs.stage import Stage, definitions
+from remote.globs import normal
 
 PACKAGE = "remote."  # of modules that are run from the package which podctl sends
 MAX_VALUE = 60  # characters of a value that is shown
@@ -59,7 +60,7 @@ def _command(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     if stage.command != lock.command:
         was, now = " ".join(lock.command), " ".join(stage.command)
         yield Difference("command", f"the command was {was!r}, is {now!r}")
-    if stage.outputs != lock.outputs:
+    if [normal(one) for one in stage.outputs] != [normal(one) for one in lock.outputs]:
         yield Difference("outputs", f"the outputs were {list(lock.outputs)}")
 
 
