@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 from controller import order, plan_so_far, snapshot
-from controller.leftovers import leftovers, received
+from controller.leftovers import leftovers
+from controller.names import STAGING
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import upload_code, upload_work
@@ -53,7 +54,7 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
     upload = shop.project.config.upload
     allow = ("**",) if upload.allow_secrets else ()
-    return snapshot.take(shop.project.root, (*stage.inputs, *upload.include), allow=allow)
+    return snapshot.take(shop.project.root, stage.inputs, upload.include, allow=allow)
 
 
 def extras(stage: Stage) -> dict[str, bytes]:
@@ -100,9 +101,11 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
     if source is None:
         return inputs
     known = {one.path for one in inputs.files}
-    found: list[SnapshotFile] = []
-    for name in received(source):
-        found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
+    found: list[SnapshotFile] = [
+        one
+        for one in snapshot.take_all(source).files
+        if one.path not in known and one.path.split("/")[0] != STAGING
+    ]
     if found:
         shop.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))

@@ -11,7 +11,7 @@ from controller.errors import Locked, NotFound, VerificationFailed
 from controller.job_secrets import secrets_of
 from controller.plan_page import moment
 from controller.project import Project
-from controller.stages import missing_inputs, stood_in
+from controller.stages import inputs_here, missing_inputs, stood_in
 from jobs.stage import Stage
 from state.locks import StageLock
 
@@ -79,10 +79,9 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> None:
 def _check_sendable(project: Project, stage: Stage) -> None:
     """What is here of the inputs may be sent. Raises LikelySecret, UsageError, NotFound."""
     upload = project.config.upload
-    here = [path for path in stage.inputs if (project.root / path).exists()]
-    sent = snapshot.take(
-        project.root, (*here, *upload.include), allow=("**",) if upload.allow_secrets else ()
-    )
+    here = inputs_here(project, stage)
+    allow = ("**",) if upload.allow_secrets else ()
+    sent = snapshot.take(project.root, here, upload.include, allow=allow)
     folder = folder_of(stage, project.root)
     if folder and not any(Path(one.path).is_relative_to(folder) for one in sent.files):
         raise NotFound(

@@ -127,6 +127,18 @@ def reaches(pattern: str, folder: str) -> bool:
     return len(parts) > depth and above.fullmatch(folder) is not None
 
 
+def may_meet(pattern: str, path: str) -> bool:
+    """Whether a glob may name something that `path` names, itself a path or a glob."""
+    start, other = literal(pattern), literal(path)
+    if not MAGIC.search(path) and matcher(pattern).fullmatch(other):
+        return True
+    if not MAGIC.search(pattern) and start:
+        return bool(expression(path).fullmatch(start)) or f"{other}/".startswith(f"{start}/")
+    if other and (other == start or other.startswith(f"{start}/") or not start):
+        return reaches(pattern, other)
+    return f"{start}/".startswith(f"{other}/") if other else True
+
+
 class Globs:
     """An ordered list of globs, exclusions among them: the last one that matches decides."""
 

@@ -116,8 +116,8 @@ def _stage(stage: Stage, minutes: float) -> Mapping[str, object]:
 
 def files_of(project: Project, inputs: Iterable[str]) -> tuple[SnapshotFile, ...]:
     """What would be sent of the user's project, likely secrets included: they go no further."""
-    declared = (*inputs, *project.config.upload.include)
-    return snapshot.take(project.root, declared, allow=("**",)).files if declared else ()
+    include = project.config.upload.include
+    return snapshot.take(project.root, tuple(inputs), include, allow=("**",)).files
 
 
 def _link(source: Path, target: Path) -> bool:
