@@ -24,6 +24,8 @@ from controller.git_listing import (
 )
 from controller.ignoring import GIT, Ignores, check_for_git
 
+KEPT = "podctl sends no caches, environments, version control or files of its own"
+
 
 @dataclass(frozen=True)
 class Member:
@@ -46,8 +48,8 @@ class Belonging(Protocol):
         """Which paths, files or folders, are hidden by themselves or by a folder above."""
         ...
 
-    def left_out(self) -> Iterator[str]:
-        """Paths that are ignored, folders as a whole and with `/`."""
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        """Paths that are ignored, folders as a whole and with `/`, and why."""
         ...
 
 
@@ -134,9 +136,9 @@ class ByGit:
         except GitSilent:
             return False
 
-    def left_out(self) -> Iterator[str]:
+    def left_out(self) -> Iterator[tuple[str, str]]:
         try:
-            yield from ignored_entries(self._project)
+            yield from ((path, "git ignores it") for path in ignored_entries(self._project))
         except GitSilent:
             return
 
@@ -164,18 +166,19 @@ class ByIgnoreFiles:
         shown = f"{path.rstrip('/')}/" if folder else path
         return self._ignores.hidden(shown, git=True) == GIT
 
-    def left_out(self) -> Iterator[str]:
-        found: list[str] = []
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        found: dict[str, str] = {}
 
         def note(path: str) -> bool:
-            if not self._pruned(path):
-                return False
-            found.append(path)
-            return True
+            name = self._ignores.hidden(path, git=True)
+            why = f"{name} lists it" if name else "" if not self._ignores.never(path) else KEPT
+            if why:
+                found[path] = why
+            return bool(why)
 
         for _ in walk(self._project, "", note):
             continue
-        yield from sorted(found)
+        yield from sorted(found.items())
 
 
 def walk(project: Path, folder: str, pruned: Callable[[str], bool]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from controller import order, plan_so_far, snapshot
 from controller.leftovers import leftovers
 from controller.names import STAGING
 from controller.run_folder import SAMPLES, Order, RunFolder
+from controller.safekeeping import made_before
 from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import FileGone, UploadReport, upload_code, upload_work
 from controller.workshop import Workshop
@@ -81,7 +82,9 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
     upload = shop.project.config.upload
     allow = ("**",) if upload.allow_secrets else ()
-    return snapshot.take(shop.project.root, stage.inputs, upload.include, allow=allow)
+    root = shop.project.root
+    made = made_before(root, stage.name)
+    return snapshot.take(root, stage.inputs, upload.include, made=made, allow=allow)
 
 
 def extras(stage: Stage) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from controller import certificate
 from controller.certificate import Certificate
 from controller.project import Project
-from controller.safekeeping import hash_file
+from controller.safekeeping import hash_file, made_before
 from controller.selection import select
 from controller.staleness import Difference, all_differences
 from controller.upload import code_digest
@@ -49,7 +49,8 @@ def input_hashes(project: Project, stage: Stage, lock: Certificate) -> dict[str,
     recorded = {one.path: one for one in lock.inputs}
     found: dict[str, str] = {}
     # What is not there, or cannot be read, is a difference like any other.
-    here = select(project.root, stage.inputs, project.config.upload.include).files
+    made = made_before(project.root, stage.name)
+    here = select(project.root, stage.inputs, project.config.upload.include, made).files
     for path, source in here.items():
         known = recorded.get(path)
         same = known is not None and _untouched(source, known.size, lock.started_at)

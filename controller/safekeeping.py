@@ -196,6 +196,22 @@ def archived(root: Path) -> tuple[Archived, ...]:
     return tuple(found)
 
 
+def made_before(root: Path, stage: str) -> frozenset[str]:
+    """Paths that passed runs of `stage` wrote anew here, its lock ended since or not."""
+    found: set[str] = set()
+    paths = [lock_path(root, stage), *(root / FOLDER / ARCHIVE).glob(f"{stage}-*.json")]
+    for path in paths:
+        try:
+            document = json.loads(path.read_bytes())
+            lock = document.get("certificate", document)
+            if lock["stage"] == stage:
+                given = {one["path"] for one in lock["inputs"]}
+                found |= {str(one["path"]) for one in lock["artifacts"]} - given
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return frozenset(found)
+
+
 def archive(root: Path, stage: str, reason: str, now: float) -> Path:
     """Unlock: move the lock to locks/archive/<stage>-<n>.json with the reason, free the artifacts.
 

@@ -9,17 +9,17 @@ takes from what came before it. Links are followed as far as they stay in the pr
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.belonging import Belonging, Member, belonging, walk
+from controller.belonging import KEPT, Belonging, Member, belonging, walk
+from controller.declared_paths import expand, is_plain
 from controller.errors import NotFound, PodctlError, UsageError
 from controller.ignoring import GIT, OURS, Ignores
 from controller.linked import FILE, FOLDER, LOOP, NOTHING, ODD, OUTSIDE, REASONS, follow
-from remote.globs import MAGIC, NOT, excluded, expression, literal, normal
+from remote.globs import NOT, excluded, literal, normal
 from remote.reserved import reserved
 
 MAX_LINKS = 1000  # links to folders that one upload may follow
@@ -32,6 +32,7 @@ class LeftOut:
 
     path: str
     why: str
+    notable: bool = False  # nothing that a person wrote down keeps it here
 
 
 @dataclass
@@ -50,8 +51,16 @@ class Selection:
             raise self.problems[0]
 
 
-def select(project: Path, inputs: Sequence[str], include: Sequence[str] = ()) -> Selection:
-    """Look at the folder; nothing is read. What stands in the way is in the answer."""
+def select(
+    project: Path,
+    inputs: Sequence[str],
+    include: Sequence[str] = (),
+    made: Collection[str] = (),
+) -> Selection:
+    """Look at the folder; nothing is read. What stands in the way is in the answer.
+
+    `made` are files that the stage itself wrote before: they go with no folder of the user's code.
+    """
     found = Selection()
     try:
         who = belonging(project)
@@ -59,20 +68,24 @@ def select(project: Path, inputs: Sequence[str], include: Sequence[str] = ()) ->
         found.problems.append(error)
         return found
     found.told = who.told
-    for declared, named in ((inputs, True), (include, False)):
-        _List(project, who, found, by_glob=named).take(declared)
+    _List(project, who, found, by_glob=True).take(inputs)
+    _List(project, who, found, by_glob=False, made=made).take(include)
     return found
-
-
-def is_there(project: Path, pattern: str) -> bool:
-    """Whether something is at a path or glob; what of it would be sent is not asked."""
-    return next(_expand(project, pattern), None) is not None
 
 
 class _List:
     """One list of paths, globs and exclusions. `by_glob`: a glob names what it matches."""
 
-    def __init__(self, project: Path, who: Belonging, whole: Selection, *, by_glob: bool) -> None:
+    def __init__(
+        self,
+        project: Path,
+        who: Belonging,
+        whole: Selection,
+        *,
+        by_glob: bool,
+        made: Collection[str] = (),
+    ) -> None:
+        self._made = made
         self._project = project
         self._who = who
         self._whole = whole
@@ -106,7 +119,7 @@ class _List:
     def _with(self, pattern: str) -> None:
         if pattern.startswith("/") or ".." in pattern.split("/"):
             raise UsageError(f"the input {pattern!r} is not inside the project")
-        names = list(_expand(self._project, pattern))
+        names = list(expand(self._project, pattern))
         before = len(self._files) + len(self._wrong)
         if not names:
             self._whole.absent.append(pattern)
@@ -137,7 +150,7 @@ class _List:
 
     def _take_names(self, pattern: str, names: list[str]) -> None:
         """By a plain path, or by a glob that says more than `*`, files and folders are named."""
-        if names == [normal(pattern)] and _is_plain(self._project, pattern):
+        if names == [normal(pattern)] and is_plain(self._project, pattern):
             self._take_named(names[0])
             return
         start = literal(pattern)
@@ -194,7 +207,9 @@ class _List:
         if _kept_here(one.path):
             return
         if self._ignores.never(one.path, tracked=one.tracked):
-            self._leave(path, "podctl sends no caches, environments and version control")
+            self._leave(path, KEPT)
+        elif path in self._made:
+            self._leave(path, "an earlier run of the stage made it")
         elif name := self._ignores.hidden(path) or self._ignores.hidden(one.path):
             self._leave(path, f"{name} lists it")
         else:
@@ -210,12 +225,12 @@ class _List:
             self._files[path] = place
             return
         if not stat.S_ISLNK(mode):
-            self._leave(path, REASONS[ODD])
+            self._leave(path, REASONS[ODD], notable=True)
             return
         target = follow(self._project, inside)
         end = f"{target.path}/" if target.kind == FOLDER else target.path
         if target.path and self._ignores.never(end, tracked=True):
-            self._leave(path, "a link to what is podctl's or git's own")
+            self._leave(path, "a link to what is podctl's or git's own", notable=True)
         elif target.kind == FILE:
             self._files[path] = target.source
         elif target.kind == FOLDER and target.source not in chain:
@@ -223,7 +238,8 @@ class _List:
         elif target.kind == OUTSIDE:
             self._wrong[path] = _unusable(path, OUTSIDE, target.source)
         else:
-            self._leave(path, REASONS[LOOP if target.kind == FOLDER else target.kind])
+            why = REASONS[LOOP if target.kind == FOLDER else target.kind]
+            self._leave(path, why, notable=True)
 
     def _take_linked(
         self, path: str, folder: str, chain: tuple[Path, ...], *, named: bool = False
@@ -241,52 +257,16 @@ class _List:
             some = True
             self._take_member(one, path + one.path[len(folder) :], chain)
         if not some:
-            self._leave(path, "a link to a folder that is empty, or that git ignores")
+            why = "a link to a folder that is empty, or that git ignores"
+            self._leave(path, why, notable=True)
 
-    def _leave(self, path: str, why: str) -> None:
-        self._whole.left_out[path] = LeftOut(path, why)
+    def _leave(self, path: str, why: str, *, notable: bool = False) -> None:
+        self._whole.left_out[path] = LeftOut(path, why, notable)
 
 
 def _kept_here(path: str) -> bool:
     """podctl.toml, locks and the like change with every run, and say nothing to a job."""
     return reserved(path) and path not in (GIT, OURS, ".gitattributes")
-
-
-def _is_plain(project: Path, pattern: str) -> bool:
-    return not MAGIC.search(pattern) or os.path.lexists(project / pattern)
-
-
-def _expand(project: Path, pattern: str) -> Iterator[str]:
-    """The paths, of files and folders, that a declared path or glob means."""
-    plain = normal(pattern).removeprefix("./").rstrip("/")
-    plain = "" if plain == "." else plain
-    if _is_plain(project, plain):
-        if os.path.lexists(project / plain):
-            yield plain
-        return
-    start = literal(plain)
-    rest = plain[len(start) :].strip("/")
-    if rest == "**":
-        if (project / start).is_dir():
-            yield start
-        return
-    rule = expression(plain)
-    deep = None if "**" in rest.split("/") else plain.count("/")
-    yield from _matches(project, start, rule, deep)
-
-
-def _matches(project: Path, folder: str, rule: re.Pattern[str], deep: int | None) -> Iterator[str]:
-    try:
-        with os.scandir(project / folder) as entries:
-            children = sorted(entries, key=lambda one: one.name)
-    except OSError:
-        return
-    for child in children:
-        path = f"{folder}/{child.name}" if folder else child.name
-        if rule.fullmatch(path):
-            yield path
-        elif child.is_dir(follow_symlinks=False) and (deep is None or path.count("/") < deep):
-            yield from _matches(project, path, rule, deep)
 
 
 def _unusable(path: str, kind: str, source: Path) -> PodctlError:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,7 @@ def take(
     inputs: Sequence[str],
     include: Sequence[str] = (),
     *,
+    made: Collection[str] = (),
     allow: Sequence[str] = (),
     caps: Caps | None = None,
 ) -> Snapshot:
@@ -103,7 +104,7 @@ def take(
     an input that is not there, LikelySecret, and UsageError for links that lead outside and for
     more than `caps`.
     """
-    found = select(project, inputs, include)
+    found = select(project, inputs, include, made)
     found.check()
     return read(found, allow=allow, caps=caps)
 
@@ -127,6 +128,17 @@ def read(found: Selection, *, allow: Sequence[str] = ("**",), caps: Caps | None 
     left_out = tuple(found.left_out[path] for path in sorted(found.left_out))
     tree = tree_digest((f.path, f.size, f.sha256, f.mode) for f in files)
     return Snapshot(files, tree, left_out, found.told)
+
+
+def check(found: Selection, allow: Sequence[str], caps: Caps | None = None) -> None:
+    """That everything may be sent and can be read, as `read` would find; big files are not read.
+
+    Raises LikelySecret and UsageError.
+    """
+    check_count(found, caps)
+    check_names(found, allow)
+    for path in sorted(found.files):
+        _read(path, found.files[path], allow, most=SMALL)
 
 
 def check_count(found: Selection, caps: Caps | None = None) -> None:
@@ -167,8 +179,11 @@ def _likely_secret(paths: Sequence[str], why: str) -> LikelySecret:
     )
 
 
-def _read(path: str, source: Path, allow: Sequence[str]) -> SnapshotFile | None:
-    """None for a file that went away since it was listed, as temporary ones do.
+def _read(
+    path: str, source: Path, allow: Sequence[str], *, most: int | None = None
+) -> SnapshotFile | None:
+    """What there is, of `most` bytes if that is less; None for a file that went away since it was
+    listed, as temporary ones do.
 
     At most so many bytes as it had when it was opened: what grows meanwhile is read as it was.
     """
@@ -179,8 +194,8 @@ def _read(path: str, source: Path, allow: Sequence[str]) -> SnapshotFile | None:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise UsageError(f"{path} is no regular file")
-            size = 0
-            while data := file.read(min(CHUNK, about.st_size - size)):
+            size, end = 0, about.st_size if most is None else min(about.st_size, most)
+            while data := file.read(min(CHUNK, end - size)):
                 head = head or data
                 found.update(data)
                 size += len(data)
@@ -193,7 +208,7 @@ def _read(path: str, source: Path, allow: Sequence[str]) -> SnapshotFile | None:
             cause=error.strerror or str(error),
             hint="list it in .podctlignore if no job needs it",
         ) from error
-    if size <= SMALL and SECRET_TEXT.search(head) and not _allowed(path, allow):
+    if about.st_size <= SMALL and SECRET_TEXT.search(head) and not _allowed(path, allow):
         raise _likely_secret([path], "its content")
     mode = 0o755 if about.st_mode & stat.S_IXUSR else 0o644
     return SnapshotFile(path, size, found.hexdigest(), mode, source)

@@ -79,7 +79,7 @@ def missing_inputs(project: Project, stage: Stage) -> tuple[Missing, ...]:
 
 def inputs_here(project: Project, stage: Stage) -> tuple[str, ...]:
     """The stage's inputs that something is at, and every exclusion."""
-    from controller.selection import is_there
+    from controller.declared_paths import is_there
 
     return tuple(
         path for path in stage.inputs if path.startswith("!") or is_there(project.root, path)

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.declared_paths import is_there
 from controller.errors import PodctlError
 from controller.project import Project
 from controller.rehearsal import sizes
 from controller.rehearsal.scratch import Scratch
 from controller.secret import for_children
-from controller.selection import is_there
 from controller.stages import inputs_here, maker_of
 from jobs.stage import Stage
 from remote import contract
