@@ -23,6 +23,7 @@ from controller.git_listing import (
     repository_of,
 )
 from controller.ignoring import GIT, Ignores, check_for_git
+from controller.project import STATE
 
 KEPT = "podctl sends no caches, environments, version control or files of its own"
 
@@ -56,6 +57,8 @@ class Belonging(Protocol):
 def belonging(project: Path) -> Belonging:
     """Who says what belongs to the folder `project`. Raises UsageError for a .gitignore that
     cannot be read."""
+    if STATE in project.resolve().parts:  # a rehearsal's: what is there was selected
+        return ByIgnoreFiles(project, git=False)
     home = repository_of(project)
     if home is None:
         return ByIgnoreFiles(project)
@@ -146,8 +149,11 @@ class ByGit:
 class ByIgnoreFiles:
     """The .gitignore files, read here."""
 
-    def __init__(self, project: Path, above: tuple[Path, ...] = (), told: str = "") -> None:
+    def __init__(
+        self, project: Path, above: tuple[Path, ...] = (), told: str = "", *, git: bool = True
+    ) -> None:
         self.told = told
+        self._git = git
         self._project = project
         self._ignores = Ignores(project, above)
 
@@ -156,7 +162,7 @@ class ByIgnoreFiles:
             yield Member(path)
 
     def _pruned(self, path: str) -> bool:
-        return self._ignores.never(path) or bool(self._ignores.hidden(path, git=True))
+        return self._ignores.never(path) or bool(self._ignores.hidden(path, git=self._git))
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
         return {one for one in paths if one and self._hides(one)}
@@ -164,7 +170,7 @@ class ByIgnoreFiles:
     def _hides(self, path: str) -> bool:
         folder = (self._project / path).is_dir()
         shown = f"{path.rstrip('/')}/" if folder else path
-        return self._ignores.hidden(shown, git=True) == GIT
+        return self._git and self._ignores.hidden(shown, git=True) == GIT
 
     def left_out(self) -> Iterator[tuple[str, str]]:
         found: dict[str, str] = {}

@@ -217,8 +217,8 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # boot_minutes = 20             # a pod that has no SSH by then is replaced
 # settle_seconds = 300          # an unclear create is looked for this long before it is repeated
 
-[upload]                        # .gitignore and .podctlignore are honoured
-# include = ["src", "configs"]  # your own code, beside the stage's inputs
+[upload]                        # what git ignores stays here; .podctlignore holds too
+# include = ["src", "configs"]  # your own code: paths, globs, "!*.tmp" leaves out
 # allow_secrets = false         # refuse files that look like keys (.env, id_rsa, …)
 
 # One table a stage. Override parameters of a stage that comes with podctl:
@@ -237,8 +237,8 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # [stages.tokenize]
 # title = "Tokenise the corpus"
 # command = ["python", "src/tokenize.py"]
-# inputs = ["data/corpus.jsonl"]
-# outputs = ["data/tokens/**"]
+# inputs = ["data/corpus.jsonl"]   # paths or globs; what git ignores too, when it is named
+# outputs = ["data/tokens/**", "!*.tmp"]
 # hours = 0.2
 # max_hours = 0.5
 # criteria = [{ kind = "exists", path = "data/tokens/index.json" }]

@@ -200,6 +200,29 @@ def test_a_broken_repository_is_told(project: Path) -> None:
     assert "index" in found.told
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
+def test_a_repository_of_another_user_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git does not trust it; its .gitignore files hold all the same."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    lay(project, {".gitignore": "*.ckpt\n", "a": "", "b.ckpt": ""})
+    os.chown(project, 4242, 4242)
+    os.chown(project / ".git", 4242, 4242)
+    found = select(project, (), (".",))
+
+    assert sorted(found.files) == [".gitignore", "a"]
+    assert "dubious ownership" in found.told
+
+
+def test_a_bare_repository_holds_no_project(tmp_path: Path) -> None:
+    """Git has no say in a folder that is no working tree of its own."""
+    git(tmp_path, "init", "-q", "--bare", "p/.git")
+    lay(tmp_path / "p", {".gitignore": "b\n", "a": "", "b": ""})
+
+    assert sent(tmp_path / "p", ".") == [".gitignore", "a"]
+
+
 def test_a_repository_starts_no_program_here(project: Path, tmp_path: Path) -> None:
     """Settings of a cloned project that name commands are not followed."""
     proof = tmp_path / "proof"
@@ -274,6 +297,14 @@ def test_names_that_are_no_text_are_listed_as_they_are(project: Path) -> None:
         Path(os.fsdecode(os.fsencode(project) + b"/" + name)).write_text("")
 
     assert sorted(os.fsencode(name) for name in sent(project, ".")) == sorted(names)
+
+
+def test_a_project_of_podctls_own_is_sent_whole(project: Path) -> None:
+    """A rehearsal's copy lies in a folder that git ignores, and may have what git ignores."""
+    scratch = project / ".podctl/rehearsal/project"
+    lay(scratch, {".gitignore": "data/\n*.json\n", "src/data/loader.py": "", "src/c.json": ""})
+
+    assert sent(scratch, "src") == ["src/c.json", "src/data/loader.py"]
 
 
 # -- globs and exclusions -------------------------------------------------------------------------
