@@ -59,7 +59,8 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
         _look_at_resting(office, options)
         attempt(office.tell_resting)
-        check_ready(project, rest)
+        for line in check_ready(project, rest):
+            options.terminal.warn(line)
         _check_hardware(desk, rest)
         for group in order.groups(rest):
             lease = office.open(group, options)

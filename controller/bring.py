@@ -102,7 +102,7 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
     check_declared((entry.path for entry in manifest.files), shop.stages[run].outputs)
-    return manifest
+    return RunFolder(shop.project.run_dir(run)).own(manifest)
 
 
 def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from controller.errors import VerificationFailed
-from jobs.stage import ProjectPath, StageName
+from jobs.stage import ProjectPath, RecordedGlob, StageName
 from state.durable import write_atomically
 
 SCHEMA = 1
@@ -65,7 +65,7 @@ class Certificate(_Model):
     criteria: tuple[CriterionMet, ...]
     asked: tuple[dict[str, JsonValue], ...] = ()  # the stage's criteria as they were defined
     artifacts: tuple[Artifact, ...]
-    outputs: tuple[ProjectPath, ...]  # the globs that name the artifacts
+    outputs: tuple[RecordedGlob, ...]  # the globs that name the artifacts
     inputs: tuple[Artifact, ...] = ()
     needs: dict[StageName, Sha256] = {}  # the certificates that this one stands on
     command: tuple[str, ...] = ()

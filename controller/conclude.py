@@ -49,12 +49,13 @@ def _findings(shop: Workshop, run: str) -> tuple[Finding, ...]:
     folder = RunFolder(shop.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
+    there = [*every, *manifest.untouched] if manifest else []
     paths = [path for path in every if path.lower().endswith(OPENABLE)]
     stage = shop.stages[run]
     return (
         *criteria.evaluate(stage.criteria, folder.files, answer_key(stage, shop.project.root)),
         _all_open(folder, paths),
-        _all_here(manifest, missing(stage.outputs, every)),
+        _all_here(manifest, missing(stage.outputs, there)),
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
 
 from controller.errors import NotFound, UsageError
-from jobs.stage import Cloud, Model, ProjectPath
+from jobs.stage import Cloud, Globbed, Model
 
 FILE = "podctl.toml"
 MAX_BYTES = 1024 * 1024  # of podctl.toml
@@ -65,7 +65,7 @@ class PodSection(Model):
 class UploadSection(Model):
     """What goes to the pod beside the stage's inputs."""
 
-    include: tuple[ProjectPath, ...] = ()  # the user's own code: folders or files
+    include: Globbed = ()  # the user's own code: folders, files or globs
     allow_secrets: bool = False  # send files that look like keys
 
 
@@ -217,8 +217,8 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # boot_minutes = 20             # a pod whose SSH does not answer by then is replaced
 # settle_seconds = 300          # an unclear create is looked for this long before it is repeated
 
-[upload]                        # .gitignore and .podctlignore are honoured
-# include = ["src", "configs"]  # your own code, beside the stage's inputs
+[upload]                        # what git ignores stays here; .podctlignore holds too
+# include = ["src", "configs"]  # your own code: paths, globs, "!*.tmp" leaves out
 # allow_secrets = false         # refuse files that look like keys (.env, id_rsa, …)
 
 # One table a stage. Override parameters of a stage that comes with podctl:
@@ -237,8 +237,8 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # [stages.tokenize]
 # title = "Tokenise the corpus"
 # command = ["python", "src/tokenize.py"]
-# inputs = ["data/corpus.jsonl"]
-# outputs = ["data/tokens/**"]
+# inputs = ["data/corpus.jsonl"]   # paths or globs; what git ignores too, when it is named
+# outputs = ["data/tokens/**", "!*.tmp"]
 # hours = 0.2
 # max_hours = 0.5
 # criteria = [{ kind = "exists", path = "data/tokens/index.json" }]

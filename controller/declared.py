@@ -1,34 +1,36 @@
 """Which paths of a pod's manifest may ever become files of the project. Pure.
 
-A pod is not trusted to stay within what its stage declared: a path that no output glob matches, or
-that podctl and git keep for themselves, is refused before a byte of it is fetched.
+A pod is not trusted to stay within what its stage declared: a path that no output glob matches is
+refused before a byte of it is fetched, and what podctl and git keep for themselves is left there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from controller.errors import ArtifactsNotSafe
-from remote.outputs import matcher
-
-RESERVED_FOLDERS = (".git", ".podctl", "locks")  # at the top of the project
-RESERVED_FILES = ("podctl.toml", "status.md", ".gitignore", ".podctlignore", ".gitattributes")
+from remote.contract import FileEntry, Manifest
+from remote.globs import Globs
+from remote.reserved import reserved
 
 
 def undeclared(paths: Iterable[str], outputs: Sequence[str]) -> tuple[str, ...]:
-    """The paths that are reserved, or that no glob of `outputs` matches."""
-    expressions = [matcher(pattern) for pattern in outputs]
-    return tuple(
-        path
-        for path in paths
-        if reserved(path) or not any(one.fullmatch(path) for one in expressions)
-    )
+    """The paths that no glob of `outputs` matches, or that one of them excludes."""
+    globs = Globs(outputs)
+    return tuple(path for path in paths if not globs.match(path))
 
 
-def reserved(path: str) -> bool:
-    """Whether podctl or git own the name, also on a file system that ignores case."""
-    first, _, rest = path.casefold().partition("/")
-    return first in RESERVED_FOLDERS or (not rest and first in RESERVED_FILES)
+def own(manifest: Manifest, inputs: Mapping[str, str]) -> Manifest:
+    """The manifest without what is no job's: what podctl and git keep for themselves, and the
+    `inputs` (path → sha256) that are on the pod as they were sent."""
+    sent = set(manifest.untouched)
+
+    def made(one: FileEntry) -> bool:
+        as_sent = one.path in sent and inputs.get(one.path) == one.sha256
+        return not as_sent and not reserved(one.path)
+
+    return replace(manifest, files=tuple(filter(made, manifest.files)))
 
 
 def check_declared(paths: Iterable[str], outputs: Sequence[str]) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
 from controller import order, plan_so_far, snapshot
-from controller.leftovers import leftovers, received
+from controller.leftovers import leftovers
+from controller.names import STAGING
 from controller.run_folder import SAMPLES, Order, RunFolder
+from controller.safekeeping import made_before
 from controller.snapshot import Snapshot, SnapshotFile
-from controller.upload import upload_code, upload_work
+from controller.upload import FileGone, UploadReport, upload_code, upload_work
 from controller.workshop import Workshop
 from jobs.stage import Stage
 from remote.contract import FileEntry
 from remote.usage import summarise
+
+TRIES = 4  # of an upload whose files go away meanwhile
 
 
 def deliver(shop: Workshop, run: str) -> dict[str, Any]:
@@ -25,20 +30,44 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     stage = shop.stages[run]
     session = shop.link.session
     layout = session.layout(shop.shape.mount)
-    inputs = inputs_of(shop, stage)
-    sent = _with_earlier(inputs, shop, run)
     code = upload_code(session, layout.root)
     folder = RunFolder(shop.project.run_dir(run))
     _keep_order(shop, run, code, folder)
     written = extras(stage) | {plan_so_far.PATH: _so_far(shop, run, folder)}
     begun = next(one.tree for one in shop.rental().runs if one.run == run)
-    report = upload_work(session, layout, run, sent, written, code=code, begun=begun)
-    folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in inputs.files)
+    for tries in range(TRIES, 0, -1):
+        inputs = inputs_of(shop, stage)
+        sent = _with_earlier(inputs, shop, run)
+        try:
+            report = upload_work(session, layout, run, sent, written, code=code, begun=begun)
+            break
+        except FileGone as error:
+            if tries == 1:
+                raise
+            shop.tell(f"{run}: {error.what}: looking again at what is there")
+    folder.keep_inputs(_as_sent(inputs, report))
+    _tell_changed(shop, run, report)
     shop.tell(
         f"{run}: sent {report.files_sent} of {report.files_total} files, "
         f"{report.bytes_sent / 1e6:.2f} MB"
     )
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
+
+
+def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
+    changed = {one.path: one for one in report.changed}
+    for one in inputs.files:
+        yield changed.get(one.path, FileEntry(one.path, one.size, one.sha256))
+
+
+def _tell_changed(shop: Workshop, run: str, report: UploadReport) -> None:
+    """A log that is written all the time keeps nobody from training; that it was torn is said."""
+    if report.changed:
+        names = ", ".join(one.path for one in report.changed[:5])
+        shop.tell(
+            f"{run}: {len(report.changed)} files changed while they were sent, and are on the pod "
+            f"as they were read: {names}; list in .podctlignore what the job does not need"
+        )
 
 
 def _keep_order(shop: Workshop, run: str, code: str, folder: RunFolder) -> None:
@@ -53,7 +82,9 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
     upload = shop.project.config.upload
     allow = ("**",) if upload.allow_secrets else ()
-    return snapshot.take(shop.project.root, (*stage.inputs, *upload.include), allow=allow)
+    root = shop.project.root
+    made = made_before(root, stage.name)
+    return snapshot.take(root, stage.inputs, upload.include, made=made, allow=allow)
 
 
 def extras(stage: Stage) -> dict[str, bytes]:
@@ -100,9 +131,11 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
     if source is None:
         return inputs
     known = {one.path for one in inputs.files}
-    found: list[SnapshotFile] = []
-    for name in received(source):
-        found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
+    found: list[SnapshotFile] = [
+        one
+        for one in snapshot.take_all(source).files
+        if one.path not in known and one.path.split("/")[0] != STAGING
+    ]
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
     tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
     return dataclasses.replace(inputs, files=every, tree=tree)

@@ -26,6 +26,7 @@ from controller.strays import Stray, Whose, claim, found_lease, sweep
 from jobs.stage import Stage
 from remote import contract
 from remote.contract import FileEntry
+from remote.globs import normal
 from state.journal import Run
 
 
@@ -112,7 +113,8 @@ def _ask(work: Recovery, pod: Pod, stray: Stray) -> tuple[RunOnPod, ...]:
 
 def _order(work: Recovery, pod: Pod, one: RunOnPod, stage: Stage) -> Order:
     """The stage as podctl.toml has it: a pod is not trusted to say what may be written here."""
-    if (one.argv, one.outputs) != (stage.command, stage.outputs):
+    globs = tuple(normal(glob) for glob in one.outputs)
+    if (one.argv, globs) != (stage.command, stage.outputs):
         work.found.remarks.append(
             f"{one.run} was begun with another command or other outputs than podctl.toml has now"
         )

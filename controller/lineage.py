@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from controller import certificate, snapshot
+from controller import certificate
 from controller.certificate import Certificate
-from controller.errors import PodctlError
 from controller.project import Project
-from controller.safekeeping import hash_file
+from controller.safekeeping import hash_file, made_before
+from controller.selection import select
 from controller.staleness import Difference, all_differences
 from controller.upload import code_digest
 from jobs.stage import Stage
@@ -48,17 +48,15 @@ def input_hashes(project: Project, stage: Stage, lock: Certificate) -> dict[str,
     it. A file that nobody touched since the lock's run began is not read again."""
     recorded = {one.path: one for one in lock.inputs}
     found: dict[str, str] = {}
-    for declared in (*stage.inputs, *project.config.upload.include):
-        try:
-            here = snapshot.names(project.root, [declared])
-        except PodctlError:
-            continue  # it is not there, or cannot be read: a difference like any other
-        for path, source in here.items():
-            known = recorded.get(path)
-            same = known is not None and _untouched(source, known.size, lock.started_at)
-            sha256 = known.sha256 if known is not None and same else _hash(source)
-            if sha256:
-                found[path] = sha256
+    # What is not there, or cannot be read, is a difference like any other.
+    made = made_before(project.root, stage.name)
+    here = select(project.root, stage.inputs, project.config.upload.include, made).files
+    for path, source in here.items():
+        known = recorded.get(path)
+        same = known is not None and _untouched(source, known.size, lock.started_at)
+        sha256 = known.sha256 if known is not None and same else _hash(source)
+        if sha256:
+            found[path] = sha256
     return found
 
 

@@ -85,6 +85,7 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "criteria": (VerificationFailed, f"podctl logs {stage}; change the stage and run it again"),
         "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
         "refused": (Refused, "podctl doctor"),
+        "not-sent": (PodctlError, f"podctl plan {stage} --files; .podctlignore leaves out"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
         "bad-image": (Refused, BAD_IMAGE),
         "no-sshd": (PodctlError, NO_SSHD),

@@ -135,8 +135,10 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return replace(seen, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
         return conclude(run, rental.abandon)
-    if (blocked := run.broken or rental.refused) and not run.started:
-        return Finish(run.run, "refused", blocked)
+    if run.broken and not run.started:
+        return Finish(run.run, "not-sent", run.broken)
+    if rental.refused and not run.started:
+        return Finish(run.run, "refused", rental.refused)
     if run.given_up:
         return Finish(run.run, "pod-lost", run.given_up)
     answers = seen.contact is not None and seen.contact.status is not None

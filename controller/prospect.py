@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """What one stage would send from here."""
+
+    stage: str
+    files: int
+    bytes: int
+    notes: tuple[str, ...]
+    refusal: str  # why it would not be sent; empty: it would
+    exit_code: int  # of that refusal
+
+
+@dataclass(frozen=True)
 class Prospect:
     """Stages that would share one pod."""
 
@@ -45,10 +57,12 @@ class Prospect:
     rejected: tuple[Rejection, ...]
     refusal: str  # why it would not be rented: budget or balance; empty: it would
     balance_usd: float | None
+    uploads: tuple[Upload, ...] = ()
 
     @property
     def ready(self) -> bool:
-        return not (self.locked or self.needs or self.missing or self.refusal) and bool(self.quote)
+        blocked = self.locked or self.needs or self.missing or self.refusal
+        return not blocked and bool(self.quote) and not any(one.refusal for one in self.uploads)
 
 
 def shape_of(project: Project, api_base: str = "") -> Shape:
@@ -130,6 +144,23 @@ def _prospect(
         rejected=rejections(provider.catalog(), need),
         refusal=why,
         balance_usd=balance,
+        uploads=tuple(_upload(project, stage) for stage in group),
+    )
+
+
+def _upload(project: Project, stage: Stage) -> Upload:
+    from controller.sending import obstacle, sending
+
+    sent = sending(project, stage)
+    error = obstacle(project, stage, sent)
+    why = ": ".join(part for part in (error.what, error.cause) if part) if error else ""
+    return Upload(
+        stage.name,
+        len(sent.files),
+        sent.bytes,
+        tuple(sent.notes()),
+        f"{why} ({error.hint})" if error and error.hint else why,
+        error.exit_code if error else 0,
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from controller import certificate, snapshot
-from controller.answer_key import folder_of
+from controller import certificate
 from controller.errors import Locked, NotFound, VerificationFailed
 from controller.job_secrets import secrets_of
 from controller.plan_page import moment
 from controller.project import Project
+from controller.sending import check, sending
 from controller.stages import missing_inputs, stood_in
 from jobs.stage import Stage
 from state.locks import StageLock
@@ -49,8 +48,12 @@ def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
     )
 
 
-def check_ready(project: Project, stages: Sequence[Stage]) -> None:
-    """Every need is locked or comes earlier in this run; every input is here or will be."""
+def check_ready(project: Project, stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Every need is locked or comes earlier in this run; every input is here or will be.
+
+    Returns what one may not expect of what is sent.
+    """
+    notes: dict[str, None] = {}
     locks = certificate.read_all(project.root)
     coming: set[str] = set()
     for stage in stages:
@@ -62,7 +65,9 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> None:
                     hint=f"podctl run {need} {stage.name}",
                 )
         secrets_of(stage)
-        _check_sendable(project, stage)
+        sent = sending(project, stage)
+        check(project, stage, sent)
+        notes |= dict.fromkeys(sent.notes())
         for missing in missing_inputs(project, stage):
             if missing.made_by not in coming:
                 maker = f"{missing.made_by} makes it" if missing.made_by else "no stage makes it"
@@ -74,20 +79,4 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> None:
                     hint=first,
                 )
         coming.add(stage.name)
-
-
-def _check_sendable(project: Project, stage: Stage) -> None:
-    """What is here of the inputs may be sent. Raises LikelySecret, UsageError, NotFound."""
-    upload = project.config.upload
-    here = [path for path in stage.inputs if (project.root / path).exists()]
-    sent = snapshot.take(
-        project.root, (*here, *upload.include), allow=("**",) if upload.allow_secrets else ()
-    )
-    folder = folder_of(stage, project.root)
-    if folder and not any(Path(one.path).is_relative_to(folder) for one in sent.files):
-        raise NotFound(
-            f"{stage.name}: the instructions in {folder} would not be sent to the pod",
-            where=str(project.file),
-            cause="they are neither among the stage's inputs nor in [upload] include",
-            hint=f'include = ["{folder}"] below [upload] in podctl.toml',
-        )
+    return tuple(notes)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from controller.declared import own
 from controller.names import STAGING
 from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
@@ -61,8 +62,14 @@ class RunFolder:
         write_atomically(self.root / name, data)
 
     def manifest(self) -> Manifest | None:
-        """The final manifest, or None when it is not here or cannot be read."""
-        return self._load(Manifest, "manifest.json")
+        """What the final one lists of the job's, or None when it is not here or cannot be read."""
+        found = self._load(Manifest, "manifest.json")
+        return None if found is None else self.own(found)
+
+    def own(self, manifest: Manifest) -> Manifest:
+        """A manifest without what the job was sent and left alone."""
+        sent = ((one.get("path"), one.get("sha256")) for one in self.inputs())
+        return own(manifest, {str(path): str(sha256) for path, sha256 in sent})
 
     def exit(self) -> Exit | None:
         return self._load(Exit, "exit.json")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from controller.certificate import FOLDER, SCHEMA, Artifact, Certificate, lock_path, read, readable
 from controller.errors import NotFound
+from remote.globs import Globs, normal, reaches
 from state.durable import sync_folder, write_atomically
 
 ARCHIVE = "archive"
@@ -83,14 +84,18 @@ def _difference(path: Path, artifact: Artifact) -> str:
 
 
 def strangers(root: Path, certificate: Certificate) -> tuple[str, ...]:
-    """Files in the stage's own folders that are not its artifacts, such as an earlier run's."""
-    known = {artifact.path for artifact in certificate.artifacts}
+    """Files in the stage's own folders that are not its artifacts, such as an earlier run's.
+
+    What it was given and what its outputs exclude is somebody else's, and may be there.
+    """
+    known = {artifact.path for artifact in (*certificate.artifacts, *certificate.inputs)}
+    globs = Globs(certificate.outputs)
     found = {
         path.relative_to(root).as_posix()
         for folder in own_folders(certificate)
         for path in _files_below(root / folder)
     }
-    return tuple(sorted(found - known))
+    return tuple(sorted(path for path in found - known if not globs.leaves_out(path)))
 
 
 def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, ...]:
@@ -121,7 +126,7 @@ def own_folders(certificate: Certificate) -> tuple[str, ...]:
     A folder at the top of the project, such as `data`, is never one stage's own.
     """
     found = set()
-    for pattern in certificate.outputs:
+    for pattern in Globs(map(normal, certificate.outputs)).wanted:
         match = re.fullmatch(r"([^*?\[]+/[^*?\[/]+)/\*\*(/.*)?", pattern)
         if match:
             found.add(match[1])
@@ -134,13 +139,15 @@ def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) ->
     `others` are the output globs of other stages: a folder that one of them leads into stays
     writable. Idempotent; a missing file is left to `verify_artifacts`.
     """
-    fixed = [re.split(r"[*?\[]", pattern)[0] for pattern in others]
+    elsewhere = Globs(others).wanted
+    globs = Globs(certificate.outputs)
     for artifact in certificate.artifacts:
         _chmod(root / artifact.path, 0o444)
     for folder in own_folders(certificate):
-        if not any(path.startswith(f"{folder}/") for path in fixed):
+        if not any(reaches(pattern, folder) for pattern in elsewhere):
             for place in _folders_below(root / folder):
-                _chmod(place, 0o555)
+                if not globs.leaves_out(place.relative_to(root).as_posix()):
+                    _chmod(place, 0o555)
 
 
 def release(root: Path, certificate: Certificate) -> None:
@@ -187,6 +194,22 @@ def archived(root: Path) -> tuple[Archived, ...]:
             continue
         found.append(Archived(*map(str, named)))
     return tuple(found)
+
+
+def made_before(root: Path, stage: str) -> frozenset[str]:
+    """Paths that passed runs of `stage` wrote anew here, its lock ended since or not."""
+    found: set[str] = set()
+    paths = [lock_path(root, stage), *(root / FOLDER / ARCHIVE).glob(f"{stage}-*.json")]
+    for path in paths:
+        try:
+            document = json.loads(path.read_bytes())
+            lock = document.get("certificate", document)
+            if lock["stage"] == stage:
+                given = {one["path"] for one in lock["inputs"]}
+                found |= {str(one["path"]) for one in lock["artifacts"]} - given
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            continue
+    return frozenset(found)
 
 
 def archive(root: Path, stage: str, reason: str, now: float) -> Path:

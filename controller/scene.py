@@ -15,7 +15,7 @@ from controller.order import Shape
 from controller.policy import Policy
 from controller.providers import Provider
 from controller.rental import Rental, fold, resume
-from jobs.stage import Stage
+from jobs.stage import PINNED, Stage
 from remote.contract import GuardLimits
 from state.journal import Journal
 from state.ledger import Ledger
@@ -119,7 +119,7 @@ def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
     try:
         shape = dict(spec["shape"])
         shape["data_centers"] = tuple(shape["data_centers"])
-        return Stage.model_validate(spec["stage"]), Shape(**shape)
+        return Stage.model_validate(spec["stage"], context=PINNED), Shape(**shape)
     except (KeyError, TypeError, ValueError) as error:
         raise PodctlError(
             "the run was begun by another version of podctl, which asked for what this one lacks",

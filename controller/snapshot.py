@@ -1,8 +1,6 @@
-"""What travels to the pod: the declared inputs as a list of files with their hashes.
+"""What travels to the pod: the selected files with their hashes.
 
-An input that is declared by name is sent although .gitignore hides it (data usually is hidden);
-below a folder that is not hidden, .gitignore holds. .podctlignore always holds. Likely secrets end
-the whole thing before anything is sent.
+Likely secrets end the whole thing before anything is sent.
 """
 
 from __future__ import annotations
@@ -13,12 +11,13 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.errors import NotFound, UsageError
-from controller.ignoring import Ignores
+from controller.belonging import walk
+from controller.errors import UsageError
+from controller.selection import LeftOut, Selection, select
 
 SECRET_NAMES = (
     ".env",
@@ -42,7 +41,7 @@ SECRET_TEXT = re.compile(
     rb"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
 SMALL = 256 * 1024  # bytes; texts up to here are searched for secrets
-GLOB = re.compile(r"[*?\[]")
+CHUNK = 1024 * 1024  # bytes
 
 
 class LikelySecret(UsageError):
@@ -76,6 +75,8 @@ class Snapshot:
 
     files: tuple[SnapshotFile, ...]
     tree: str
+    left_out: tuple[LeftOut, ...] = ()
+    told: str = ""  # how it was found out what belongs, where that is worth telling
 
     @property
     def size(self) -> int:
@@ -89,100 +90,70 @@ def tree_digest(files: Iterable[tuple[str, int, str, int]]) -> str:
 
 
 def take(
-    project: Path, inputs: Sequence[str], *, allow: Sequence[str] = (), caps: Caps | None = None
+    project: Path,
+    inputs: Sequence[str],
+    include: Sequence[str] = (),
+    *,
+    made: Collection[str] = (),
+    allow: Sequence[str] = (),
+    caps: Caps | None = None,
 ) -> Snapshot:
-    """Read and hash the `inputs`: files, folders or globs, relative to `project`.
+    """Read and hash what `inputs` and `include` select of `project`.
 
     `allow` lists paths or globs that travel although they look like secrets. Raises NotFound for
     an input that is not there, LikelySecret, and UsageError for links that lead outside and for
     more than `caps`.
     """
+    found = select(project, inputs, include, made)
+    found.check()
+    return read(found, allow=allow, caps=caps)
+
+
+def take_all(folder: Path) -> Snapshot:
+    """Read and hash every file below a folder of podctl's own, whatever it is called."""
+    files = {path: folder / path for path in walk(folder, "", lambda _: False)}
+    return read(Selection({path: one for path, one in files.items() if not one.is_symlink()}))
+
+
+def read(found: Selection, *, allow: Sequence[str] = ("**",), caps: Caps | None = None) -> Snapshot:
+    """Read and hash what was selected. Raises as `take`."""
     caps = caps or Caps()
-    found: dict[str, Path] = {}
-    for path, source in _walk_inputs(project, inputs):
-        found[path] = source
-        if len(found) > caps.files:
-            raise UsageError(
-                f"the inputs are more than {caps.files} files",
-                hint="name the inputs more narrowly, or list what is not needed in .podctlignore",
-            )
-    _refuse_names(found, allow)
-    files = tuple(_read(path, found[path], allow) for path in sorted(found))
+    check_count(found, caps)
+    check_names(found, allow)
+    read = (_read(path, found.files[path], allow) for path in sorted(found.files))
+    files = tuple(one for one in read if one is not None)
     total = sum(one.size for one in files)
     if total > caps.total_bytes:
         raise UsageError(f"the inputs are {total} bytes, over the cap of {caps.total_bytes}")
-    return Snapshot(files, tree_digest((f.path, f.size, f.sha256, f.mode) for f in files))
+    left_out = tuple(found.left_out[path] for path in sorted(found.left_out))
+    tree = tree_digest((f.path, f.size, f.sha256, f.mode) for f in files)
+    return Snapshot(files, tree, left_out, found.told)
 
 
-def names(project: Path, inputs: Sequence[str]) -> dict[str, Path]:
-    """Path to file of everything that `take` would read; nothing is read. Raises as `take`."""
-    return dict(_walk_inputs(project, inputs))
+def check(found: Selection, allow: Sequence[str], caps: Caps | None = None) -> None:
+    """That everything may be sent and can be read, as `read` would find; big files are not read.
+
+    Raises LikelySecret and UsageError.
+    """
+    check_count(found, caps)
+    check_names(found, allow)
+    for path in sorted(found.files):
+        _read(path, found.files[path], allow, most=SMALL)
 
 
-def _walk_inputs(project: Path, inputs: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    ignores = Ignores(project)
-    for declared in inputs:
-        names = _expand(project, declared)
-        if not names:
-            raise NotFound(f"the input {declared!r} is not there", where=str(project / declared))
-        for name in names:
-            yield from _walk_input(project, name, ignores)
-
-
-def _expand(project: Path, declared: str) -> list[str]:
-    if declared.startswith("/") or ".." in declared.split("/"):
-        raise UsageError(f"the input {declared!r} is not inside the project")
-    if (project / declared).exists() or not GLOB.search(declared):
-        plain = "/".join(part for part in declared.split("/") if part not in ("", "."))
-        return [plain] if os.path.lexists(project / declared) else []
-    return sorted(one.relative_to(project).as_posix() for one in project.glob(declared))
-
-
-def _walk_input(project: Path, name: str, ignores: Ignores) -> Iterator[tuple[str, Path]]:
-    source = project / name
-    if not source.is_dir():
-        yield _inside(project, name)
-        return
-    if source.is_symlink():
-        raise UsageError(f"the input {name!r} is a link to a folder", hint="name the folder itself")
-    git = not (name and ignores.anywhere_ignored(name, folder=True))
-    yield from _walk_folder(project, name, ignores, git)
-
-
-def _walk_folder(
-    project: Path, folder: str, ignores: Ignores, git: bool
-) -> Iterator[tuple[str, Path]]:
-    with os.scandir(project / folder) as entries:
-        children = sorted(entries, key=lambda one: one.name)
-    for child in children:
-        path = f"{folder}/{child.name}" if folder else child.name
-        is_folder = child.is_dir(follow_symlinks=False)
-        if ignores.ignored(path, folder=is_folder, git=git):
-            continue
-        if is_folder:
-            yield from _walk_folder(project, path, ignores, git)
-        else:
-            yield _inside(project, path)
-
-
-def _inside(project: Path, path: str) -> tuple[str, Path]:
-    """`path` and the regular file it stands for, which must be inside the project."""
-    source = (project / path).resolve()
-    if not source.is_relative_to(project.resolve()):
+def check_count(found: Selection, caps: Caps | None = None) -> None:
+    most = (caps or Caps()).files
+    if len(found.files) > most:
         raise UsageError(
-            f"{path} is a link that leads out of the project",
-            where=str(source),
-            hint="copy the file, or list the link in .podctlignore",
+            f"the inputs are more than {most} files",
+            hint="name the inputs more narrowly, or list what is not needed in .podctlignore",
         )
-    if not source.is_file():
-        what = "a link to nothing" if not source.exists() else "no regular file"
-        raise UsageError(f"{path} is {what}", hint="list it in .podctlignore")
-    return path, source
 
 
-def _refuse_names(paths: Iterable[str], allow: Sequence[str]) -> None:
-    """All suspicious names in one message, before the first file is read."""
-    suspects = [path for path in sorted(paths) if _secret_name(path) and not _allowed(path, allow)]
+def check_names(found: Selection, allow: Sequence[str]) -> None:
+    """All suspicious names in one message, before the first file is read. Raises LikelySecret."""
+    odd = (path for path in sorted(found.files) if _secret_name(path))
+    suspects = [path for path in odd if not _allowed(path, allow)]
     if suspects:
         raise _likely_secret(suspects, "its name")
 
@@ -208,19 +179,36 @@ def _likely_secret(paths: Sequence[str], why: str) -> LikelySecret:
     )
 
 
-def _read(path: str, source: Path, allow: Sequence[str]) -> SnapshotFile:
+def _read(
+    path: str, source: Path, allow: Sequence[str], *, most: int | None = None
+) -> SnapshotFile | None:
+    """What there is, of `most` bytes if that is less; None for a file that went away since it was
+    listed, as temporary ones do.
+
+    At most so many bytes as it had when it was opened: what grows meanwhile is read as it was.
+    """
     found = hashlib.sha256()
     head = b""
-    size = 0
-    with source.open("rb") as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise UsageError(f"{path} is no regular file")
-        while data := file.read(1024 * 1024):
-            head = head or data
-            found.update(data)
-            size += len(data)
-    if size <= SMALL and SECRET_TEXT.search(head) and not _allowed(path, allow):
+    try:
+        with source.open("rb") as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise UsageError(f"{path} is no regular file")
+            size, end = 0, about.st_size if most is None else min(about.st_size, most)
+            while data := file.read(min(CHUNK, end - size)):
+                head = head or data
+                found.update(data)
+                size += len(data)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read",
+            where=str(source),
+            cause=error.strerror or str(error),
+            hint="list it in .podctlignore if no job needs it",
+        ) from error
+    if about.st_size <= SMALL and SECRET_TEXT.search(head) and not _allowed(path, allow):
         raise _likely_secret([path], "its content")
     mode = 0o755 if about.st_mode & stat.S_IXUSR else 0o644
     return SnapshotFile(path, size, found.hexdigest(), mode, source)

@@ -72,24 +72,34 @@ def select(project: Project, names: Sequence[str]) -> tuple[Stage, ...]:
 
 def missing_inputs(project: Project, stage: Stage) -> tuple[Missing, ...]:
     """The stage's inputs that are not in the project, each with the stage that makes it."""
-    absent = [path for path in stage.inputs if not (project.root / path).exists()]
+    here = inputs_here(project, stage)
+    absent = [path for path in stage.inputs if path not in here]
     return tuple(Missing(path, maker_of(project, path)) for path in absent)
 
 
+def inputs_here(project: Project, stage: Stage) -> tuple[str, ...]:
+    """The stage's inputs that something is at, and every exclusion."""
+    from controller.declared_paths import is_there
+
+    return tuple(
+        path for path in stage.inputs if path.startswith("!") or is_there(project.root, path)
+    )
+
+
 def maker_of(project: Project, path: str) -> str | None:
-    """The stage one of whose outputs is, holds or matches `path`."""
-    from pathlib import PurePosixPath
+    """The stage one of whose outputs is, holds or matches `path`, which may be a glob."""
+    from remote.globs import Globs, may_meet
 
     for stage in project.stages.values():
-        for pattern in stage.outputs:
-            fixed = pattern.split("*", 1)[0].rstrip("/")
-            inside = bool(fixed) and (path == fixed or path.startswith(fixed + "/"))
-            if pattern == path or PurePosixPath(path).match(pattern) or inside:
-                return stage.name
+        globs = Globs(stage.outputs)
+        if not globs.leaves_out(path) and any(may_meet(one, path) for one in globs.wanted):
+            return stage.name
     return None
 
 
 def stood_in(project: Project, stage: Stage, need: str) -> bool:
     """Whether everything that `stage` takes from the stage `need` is here, put by the user."""
-    taken = [path for path in stage.inputs if maker_of(project, path) == need]
-    return bool(taken) and all((project.root / path).exists() for path in taken)
+    wanted = [path for path in stage.inputs if not path.startswith("!")]
+    taken = [path for path in wanted if maker_of(project, path) == need]
+    here = inputs_here(project, stage)
+    return bool(taken) and all(path in here for path in taken)

@@ -6,11 +6,12 @@ given something else. Staleness goes downstream: what stands on a stale lock is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.certificate import Certificate
 from jobs.stage import Stage, definitions
+from remote.globs import Globs, normal
 
 PACKAGE = "remote."  # of modules that are run from the package which podctl sends
 MAX_VALUE = 60  # characters of a value that is shown
@@ -37,12 +38,13 @@ def differences(
     `inputs` maps each present input's path to its sha256; `locks` are the certificates in force;
     `code` is the sha256 of the remote package that a pod would be sent.
     """
+    made = {one.path for other in locks.values() for one in other.artifacts}
     return (
         *_parameters(stage, lock),
         *_command(stage, lock),
         *_criteria(stage, lock),
         *_code(stage, lock, code),
-        *_inputs(lock, inputs),
+        *_inputs(lock, inputs, Globs(stage.inputs), made),
         *_needs(stage, lock, locks),
     )
 
@@ -59,7 +61,7 @@ def _command(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     if stage.command != lock.command:
         was, now = " ".join(lock.command), " ".join(stage.command)
         yield Difference("command", f"the command was {was!r}, is {now!r}")
-    if stage.outputs != lock.outputs:
+    if [normal(one) for one in stage.outputs] != [normal(one) for one in lock.outputs]:
         yield Difference("outputs", f"the outputs were {list(lock.outputs)}")
 
 
@@ -97,9 +99,18 @@ def _code(stage: Stage, lock: Certificate, code: str) -> Iterable[Difference]:
         yield Difference("code", text)
 
 
-def _inputs(lock: Certificate, inputs: Mapping[str, str]) -> Iterable[Difference]:
+def _inputs(
+    lock: Certificate, inputs: Mapping[str, str], asked: Globs, made: Collection[str]
+) -> Iterable[Difference]:
+    """What stages wrote since (`made`) is no new input unless it is asked for, and what this one
+    wrote no changed one: a project that sends everything would be stale once it is locked."""
     recorded = {one.path: one.sha256 for one in lock.inputs}
+    own = {one.path: one.sha256 for one in lock.artifacts}
     for path in sorted(recorded.keys() | inputs.keys()):
+        if path in inputs and own.get(path) == inputs[path]:
+            continue
+        if path in made and path not in recorded and not asked.match(path):
+            continue
         if path not in inputs:
             yield Difference("input", f"input {path} is no longer there")
         elif path not in recorded:

@@ -10,18 +10,19 @@ import base64
 import functools
 import hashlib
 import json
+import os
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import remote.contract
 from controller.errors import PodctlError, UsageError
 from controller.snapshot import Snapshot, tree_digest
-from remote.contract import Layout
+from remote.contract import FileEntry, Layout
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1024 * 1024  # bytes
 UPLOAD_SECONDS = 6 * 3600.0
+ROUNDS = 6  # of an upload in which blobs were lost, or files changed
+UNWANTED = "list it in .podctlignore if the job does not need it, or run again once it is complete"
 CODE_SUFFIXES = {".pyc", ".pyo"}
 
 # Runs on the pod before anything of ours is there: takes one JSON object {path: base64} whose
@@ -65,6 +68,12 @@ class UploadFailed(PodctlError):
     code = "upload-failed"
 
 
+class FileGone(UploadFailed):
+    """A file went away, or was closed to us, after it was listed."""
+
+    code = "file-gone"
+
+
 @dataclass(frozen=True)
 class UploadReport:
     """`bytes_sent` counts payload as it went over the wire, after compression."""
@@ -73,6 +82,7 @@ class UploadReport:
     files_sent: int
     bytes_sent: int
     tree: str  # digest of the work folder
+    changed: tuple[FileEntry, ...] = ()  # files that are there as they were when they were sent
 
 
 @functools.cache
@@ -130,22 +140,36 @@ def upload_work(
     Idempotent: a tree that is there already costs one round trip. `code` is what `upload_code`
     returned; None calls it. `begun` is the tree that the run was started on before: where that
     lies on the disk, on a volume that outlived its pod, it stays, with what the job made of it.
-    Raises UploadFailed (disk full, another tree was started already, a
-    file changed while it was read), UsageError for an extra that is an input too.
+    A file that somebody writes meanwhile arrives as it was read, which the report says.
+    Raises UploadFailed (disk full, another tree was started already), FileGone, and UsageError for
+    an extra that is an input too.
     """
     parcel = _Parcel(run, snapshot, extra or {})
     code = code or upload_code(session, layout.root)
-    for _ in range(3):  # each time the pod may find one more blob that a power cut spoilt
-        answer, sent = _offer(session, layout, code, parcel)
-        if answer.get("refused") != "blob-lost":
+    for _ in range(ROUNDS):
+        answer = _offer(session, layout, code, parcel)
+        if answer.get("refused") not in ("blob-lost", "changed"):
             break
     if begun and answer.get("refused") == "started" and answer.get("tree") == begun:
-        return UploadReport(len(parcel.files), 0, 0, begun)
+        return UploadReport(len(parcel.pieces), 0, 0, begun)
     if "refused" in answer:
         raise _refusal(answer, parcel, str(session))
-    files = sum(parcel.times[sha256] for sha256, _ in sent)
-    total = sum(size for _, size in sent)
-    return UploadReport(len(parcel.files), files, total, parcel.tree)
+    times = Counter(one.sha256 for one in parcel.pieces.values())
+    return UploadReport(
+        len(parcel.pieces),
+        sum(times[sha256] for sha256 in parcel.sent),
+        sum(parcel.sent.values()),
+        parcel.tree,
+        tuple(parcel.changed[path] for path in sorted(parcel.changed)),
+    )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    size: int
+    sha256: str
+    mode: int
+    source: Path | bytes
 
 
 class _Parcel:
@@ -153,59 +177,76 @@ class _Parcel:
 
     def __init__(self, run: str, snapshot: Snapshot, extra: Mapping[str, bytes]) -> None:
         self.run = run
-        self.files = [(f.path, f.size, f.sha256, f.mode) for f in snapshot.files]
-        self.sources: dict[str, Path | bytes] = {f.sha256: f.source for f in snapshot.files}
-        self.names = {f.sha256: f.path for f in snapshot.files}
-        if both := {f.path for f in snapshot.files} & extra.keys():
+        self.pieces = {f.path: _Piece(f.size, f.sha256, f.mode, f.source) for f in snapshot.files}
+        if both := self.pieces.keys() & extra.keys():
             raise UsageError(f"{min(both)} is an input and a file that podctl writes")
         for path, data in extra.items():
             sha256 = hashlib.sha256(data).hexdigest()
-            self.files.append((path, len(data), sha256, 0o644))
-            self.sources[sha256] = data
-            self.names[sha256] = path
-        self.times = Counter(f[2] for f in self.files)
-        self.tree = tree_digest(self.files)
+            self.pieces[path] = _Piece(len(data), sha256, 0o644, data)
+        self.sent: dict[str, int] = {}  # hash: bytes on the wire
+        self.changed: dict[str, FileEntry] = {}  # as they were sent, not as they were listed
+
+    @property
+    def tree(self) -> str:
+        return tree_digest((p, one.size, one.sha256, one.mode) for p, one in self.pieces.items())
+
+    def paths(self) -> dict[str, str]:
+        """A path for each hash."""
+        return {one.sha256: path for path, one in self.pieces.items()}
 
     def order(self) -> bytes:
-        files = [(path, size, sha256, mode == 0o755) for path, size, sha256, mode in self.files]
+        files = [(p, x.size, x.sha256, x.mode == 0o755) for p, x in self.pieces.items()]
         order = {"run": self.run, "tree": self.tree, "files": files}
         return json.dumps(order, separators=(",", ":")).encode() + b"\n"
 
-    def content(self, sha256: str) -> Iterator[bytes]:
-        source = self.sources[sha256]
-        if isinstance(source, bytes):
-            yield source
+    def content(self, path: str) -> Iterator[bytes]:
+        """What is at `path` now, up to the size it has now; the piece is that from then on."""
+        piece = self.pieces[path]
+        if isinstance(piece.source, bytes):
+            yield piece.source
             return
-        with source.open("rb") as file:
-            while data := file.read(CHUNK):
-                yield data
+        found, size = hashlib.sha256(), 0
+        try:
+            with piece.source.open("rb") as file:
+                most = os.fstat(file.fileno()).st_size
+                while data := file.read(min(CHUNK, most - size)):
+                    found.update(data)
+                    size += len(data)
+                    yield data
+        except OSError as error:
+            raise FileGone(
+                f"{path} cannot be read any more", cause=error.strerror or "", hint=UNWANTED
+            ) from error
+        if found.hexdigest() != piece.sha256:
+            self.pieces[path] = replace(piece, size=size, sha256=found.hexdigest())
+            self.changed[path] = FileEntry(path, size, found.hexdigest())
 
 
-def _offer(
-    session: Session, layout: Layout, code: str, parcel: _Parcel
-) -> tuple[dict[str, Any], list[tuple[str, int]]]:
-    """One exchange; returns the pod's last word and (hash, bytes on the wire) of what was sent."""
-    sent = []
+def _offer(session: Session, layout: Layout, code: str, parcel: _Parcel) -> dict[str, Any]:
+    """One exchange; returns the pod's last word."""
+    paths = parcel.paths()
     argv = files_argv(layout, "work")
     with session.stream(argv, cwd=layout.code(code), deadline_seconds=UPLOAD_SECONDS) as stream:
         stream.send(parcel.order())
         answer = _answer(stream)
         if "missing" in answer:
-            for sha256 in _wanted(answer["missing"], parcel):
-                sent.append((sha256, _send_content(stream, parcel.content(sha256))))
+            for sha256 in _wanted(answer["missing"], paths):
+                path = paths[sha256]
+                total = _send_content(stream, parcel.content(path))
+                parcel.sent[parcel.pieces[path].sha256] = total
             answer = _answer(stream)
         stream.end()
         ended = stream.finish()
         if "refused" not in answer:
             ended.check("building the work folder on the pod")
-    return answer, sent
+    return answer
 
 
-def _wanted(missing: list[Any], parcel: _Parcel) -> list[str]:
+def _wanted(missing: list[Any], paths: Mapping[str, str]) -> list[str]:
     """The hashes that the pod asks for: each of them offered, none of them twice."""
     if any(type(one) is not str for one in missing) or len(set(missing)) != len(missing):
         raise UploadFailed("the pod's answer makes no sense", cause="no hash, or one twice")
-    if not parcel.sources.keys() >= set(missing):
+    if not paths.keys() >= set(missing):
         raise UploadFailed("the pod asks for a file that nobody offered")
     return missing
 
@@ -249,7 +290,7 @@ def _send_content(stream: Stream, pieces: Iterator[bytes]) -> int:
 
 def _refusal(answer: Mapping[str, Any], parcel: _Parcel, where: str) -> UploadFailed:
     why = answer["refused"]
-    name = parcel.names.get(str(answer.get("sha256")), "a file")
+    name = parcel.paths().get(str(answer.get("sha256"))) or next(iter(parcel.changed), "a file")
     what, hint = {
         "disk-full": (
             f"the pod's disk is too small: {answer.get('need')} bytes needed, "
@@ -257,7 +298,7 @@ def _refusal(answer: Mapping[str, Any], parcel: _Parcel, where: str) -> UploadFa
             "a larger volume for this stage, or fewer inputs",
         ),
         "started": ("the run was started with other inputs", "podctl stop, then run again"),
-        "changed": (f"{name} changed while it was being sent", "run again once it is complete"),
+        "changed": (f"{name} changed again and again while it was being sent", UNWANTED),
         "blob-lost": (f"the pod's disk spoils {name} again and again", "use another pod"),
     }.get(str(why), (f"the pod refused the upload: {str(why)[:100]!r}", ""))
     return UploadFailed(what, where=where, hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -11,30 +12,67 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    ValidationInfo,
     model_validator,
 )
 
 from remote.contract import SECRET_NAME
+from remote.globs import NOT, Globs, fault, literal, normal
+from remote.reserved import FILES, FOLDERS, reserved
+
+PINNED = "pinned"  # the context in which a stage is read back from the journal
+BRACES = re.compile(r"(?<!\[)\{[^{}/]*,[^{}/]*\}")  # as a shell would expand them
 
 
 def _inside_project(path: str) -> str:
-    """A path inside the project: relative, no "..", no leading "-"."""
+    """A path inside the project: relative, no "..", no leading "-"; `./a//b/` is `a/b`."""
     parts = path.split("/")
-    if path.startswith(("/", "-")) or ".." in parts or "" in parts:
+    if path.startswith(("/", "-", "~/")) or ".." in parts:
         raise ValueError("must be a plain relative path inside the project")
-    return path
+    return normal(path)
 
 
-# podctl's and git's own: no stage may declare them as its outputs.
-RESERVED = (".git", ".podctl", "locks", "podctl.toml", "status.md")
+def _glob(pattern: str, info: ValidationInfo) -> str:
+    """A glob inside the project, or one with a "!" before it: what it matches is left out."""
+    found = _inside_project(pattern.removeprefix(NOT))
+    if _pinned(info):
+        return normal(pattern)
+    if "\0" in pattern or found in ("", NOT):
+        raise ValueError("must be a path or glob")
+    if BRACES.search(found):
+        raise ValueError("braces are not expanded: write one glob for each")
+    if why := fault(found):
+        raise ValueError(f"is no glob: {why}")
+    return normal(pattern)
 
 
-def _not_reserved(pattern: str) -> str:
-    """An output glob that cannot lead into what podctl or git own."""
-    first = pattern.casefold().removeprefix("./").split("/")[0]
-    if first in RESERVED:
-        raise ValueError(f"must not lead into {', '.join(RESERVED)}")
+def _pinned(info: ValidationInfo) -> bool:
+    """A run that an earlier podctl began is not asked what that did not ask."""
+    return info.context == PINNED
+
+
+def _recorded(pattern: str) -> str:
+    """A glob of a certificate: as it was written, which its hash is of."""
+    _inside_project(pattern.removeprefix(NOT))
     return pattern
+
+
+def _not_reserved(pattern: str, info: ValidationInfo) -> str:
+    """An output glob that cannot lead into what podctl or git own."""
+    if not _pinned(info) and not pattern.startswith(NOT) and reserved(literal(pattern)):
+        raise ValueError(f"must not lead into {', '.join((*FOLDERS, *FILES))}")
+    return pattern
+
+
+def _can_match(patterns: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """Globs of which each can match something, whatever comes after it."""
+    if _pinned(info):
+        return patterns
+    if patterns and all(one.startswith(NOT) for one in patterns):
+        raise ValueError("only says what is left out; name what is taken before it")
+    if barren := Globs(patterns).barren():
+        raise ValueError(f"{barren[0]!r} can match nothing: a later exclusion takes all of it")
+    return patterns
 
 
 def _figure(reference: str) -> str:
@@ -57,7 +95,10 @@ def _may_be_known(name: str) -> str:
 
 
 ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside_project)]
-OutputGlob = Annotated[ProjectPath, AfterValidator(_not_reserved)]
+Glob = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_glob)]
+Globbed = Annotated[tuple[Glob, ...], AfterValidator(_can_match)]  # sent
+RecordedGlob = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_recorded)]
+OutputGlob = Annotated[Glob, AfterValidator(_not_reserved)]
 Figure = Annotated[str, AfterValidator(_figure)]
 SecretName = Annotated[str, AfterValidator(_may_be_known)]
 Cloud = Annotated[Literal["SECURE", "COMMUNITY"], BeforeValidator(_in_capitals)]
@@ -133,8 +174,10 @@ class Stage(Model):
     title: str
     command: tuple[str, ...] = Field(min_length=1)  # argv in the work folder
     needs: tuple[StageName, ...] = ()  # must be locked before
-    inputs: tuple[ProjectPath, ...] = ()  # sent; same relative path on the pod
-    outputs: tuple[OutputGlob, ...] = Field(min_length=1)  # globs; same path at home
+    inputs: Globbed = ()  # sent; same relative path on the pod
+    outputs: Annotated[tuple[OutputGlob, ...], AfterValidator(_can_match)] = Field(
+        min_length=1
+    )  # globs; same path at home
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     hardware: HardwareNeed = HardwareNeed()
     environment: EnvironmentNeed = EnvironmentNeed()

@@ -113,7 +113,8 @@ class Ready:
         names = manifest.announced(self._run, self.hashes.work)
         finished = self._settled.select(found, names, time.monotonic())
         entries = tuple(e for one in finished if (e := self.hashes.of(one, self._pause)))
-        document = Manifest(self._spec.run, self._attempt, False, entries)
+        sent = manifest.untouched(self._run, self._spec.outputs, entries)
+        document = Manifest(self._spec.run, self._attempt, False, entries, untouched=sent)
         if digest(dump(document)) != self._published:
             self._published = digest(manifest.write(self._run / "ready.json", document))
 

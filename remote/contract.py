@@ -79,6 +79,7 @@ class Manifest:
     final: bool
     files: tuple[FileEntry, ...]
     unfit: tuple[str, ...] = ()  # declared outputs that cannot travel, as ASCII: links, bad names
+    untouched: tuple[str, ...] = ()  # of `files`: as they were sent, and nobody wrote them since
     schema: int = SCHEMA
 
 

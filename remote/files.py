@@ -92,8 +92,9 @@ def receive_work(place: Place, source: BinaryIO, sink: BinaryIO, beat: Callable[
         missing = tree.missing()
         tree.check_space(missing)
         _say(sink, {"missing": missing})
-        for sha256 in missing:
-            tree.keep_blob(sha256, _content(source, beat))
+        changed = [one for one in missing if not tree.keep_blob(one, _content(source, beat))]
+        if changed:
+            raise Refused("changed", sha256=changed[0])
         tree.build()
     except Refused as error:
         return _say(sink, {"refused": error.why, **error.facts})

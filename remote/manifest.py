@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import durable, outputs
 from .contract import FileEntry, Manifest, dump
+from .globs import normal
 from .outputs import Found
 
 CHUNK = 4 * 1024 * 1024  # bytes
@@ -122,6 +123,33 @@ def final(
         if len(entries) == len(found):
             break
     return tuple(entries[path] for path in sorted(entries))
+
+
+def untouched(
+    run: Path, patterns: tuple[str, ...], entries: Iterable[FileEntry]
+) -> tuple[str, ...]:
+    """The outputs that are as they came with the work folder: no job's doing, unless named so.
+
+    By the inode's own time of change, which no program sets, against that of the folder's record.
+    """
+    try:
+        since = (run / "work.json").stat().st_mtime_ns
+    except OSError:
+        return ()
+    named = {normal(one) for one in patterns}
+    work = run / "work"
+    return tuple(
+        one.path
+        for one in entries
+        if one.path not in named and 0 < _changed_at(work / one.path) <= since
+    )
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.lstat().st_ctime_ns
+    except OSError:
+        return 0
 
 
 def write(path: Path, manifest: Manifest) -> bytes:

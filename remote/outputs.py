@@ -7,15 +7,15 @@ nothing outside the work folder can be named.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .contract import MAX_FILES
+from .globs import Globs
+from .reserved import reserved
 
-MAGIC = re.compile(r"[*?\[]")
 OURS = ".podctl"  # what the controller itself put into the work folder
 
 
@@ -32,48 +32,13 @@ class TooMany(Exception):
     """More than `MAX_FILES` files match."""
 
 
-def expression(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression on relative paths; `**` spans folders.
-
-    A pattern without wildcards, or one that ends in `/`, means everything below that folder too.
-    """
-    pattern = pattern.removeprefix("./")
-    below = not MAGIC.search(pattern) or pattern.endswith("/")
-    parts = [_segment(part) for part in pattern.rstrip("/").split("/")]
-    body = "".join(parts[:-1]) + (parts[-1].removesuffix("/") if parts else "")
-    return re.compile(f"{body}(?:/.+)?" if below else body, re.DOTALL)
-
-
-def _segment(part: str) -> str:
-    """One path segment with its closing slash."""
-    if part == "**":
-        return "(?:.+/)?"
-    out = ""
-    for piece in re.findall(r"\[!?\]?[^\]]*\]|.", part, re.DOTALL):
-        if piece == "*":
-            out += "[^/]*"
-        elif piece == "?":
-            out += "[^/]"
-        elif len(piece) > 2 and piece.startswith("["):
-            inner = re.sub(r"([\\\[&~|])", r"\\\1", piece[1:-1])
-            out += "[" + ("^/" + inner[1:] if inner.startswith("!") else inner) + "]"
-        else:
-            out += re.escape(piece)
-    return out + "/"
-
-
-def matcher(pattern: str) -> re.Pattern[str]:
-    """As `expression`, where a last `**` means every file below."""
-    return expression(pattern + "/*" if pattern.split("/")[-1] == "**" else pattern)
-
-
 def find(work: Path, patterns: tuple[str, ...]) -> dict[str, Found]:
     """Every declared output by its path, sorted. Raises `TooMany`."""
     found: dict[str, Found] = {}
-    expressions = [matcher(p) for p in patterns]
-    for start in sorted({_literal(p) for p in patterns}):
+    globs = Globs(patterns)
+    for start in globs.starts:
         for one in _walk(work, start):
-            if any(e.fullmatch(one.path) for e in expressions):
+            if globs.match(one.path) and not reserved(one.path):
                 found[one.path] = one
             if len(found) > MAX_FILES:
                 raise TooMany(f"more than {MAX_FILES} files match the declared outputs")
@@ -85,26 +50,27 @@ def unfit(work: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
 
     A link to what is itself an output loses nothing, so it is not among them.
     """
-    expressions = [matcher(p) for p in patterns]
+    globs = Globs(patterns)
     whole = find(work, patterns)
     found = set()
     home = os.path.realpath(work)
-    starts = sorted({_literal(p) for p in patterns if not p.startswith("/")})
-    for start in starts:
+    for start in globs.starts:
         # Nothing outside the work folder, or behind a link, is anybody's output.
-        if ".." in start.split("/") or os.path.realpath(work / start) != str(Path(home, start)):
+        if start.startswith("/") or ".." in start.split("/"):
+            continue
+        if os.path.realpath(work / start) != str(Path(home, start)):
             continue
         for place, folders, names in os.walk(work / start, followlinks=False):
             for name in (*names, *folders):
                 path = Path(place, name)
                 text = str(path.relative_to(work))
-                if any(e.fullmatch(text) for e in expressions) and text not in whole:
+                if globs.match(text) and text not in whole:
                     found.update(_why_unfit(work, path, text, whole))
     return tuple(sorted(found)[:100])
 
 
 def _why_unfit(work: Path, path: Path, text: str, whole: dict[str, Found]) -> list[str]:
-    if text.split("/")[0] == OURS:
+    if reserved(text):
         return []
     if path.is_symlink():
         target = os.path.relpath(os.path.realpath(path), os.path.realpath(work))
@@ -117,13 +83,7 @@ def _why_unfit(work: Path, path: Path, text: str, whole: dict[str, Found]) -> li
 
 def missing(patterns: tuple[str, ...], paths: list[str]) -> list[str]:
     """The patterns that no file matches."""
-    return [p for p in patterns if not any(matcher(p).fullmatch(path) for path in paths)]
-
-
-def _literal(pattern: str) -> str:
-    """The part of a pattern before its first wildcard segment."""
-    parts = pattern.removeprefix("./").rstrip("/").split("/")
-    return "/".join(parts[: next((i for i, p in enumerate(parts) if MAGIC.search(p)), len(parts))])
+    return Globs(patterns).missing(paths)
 
 
 def _walk(work: Path, start: str) -> Iterator[Found]:

@@ -192,7 +192,8 @@ class Shim:
             unfit = outputs.unfit(self.work, self.spec.outputs)
         except outputs.TooMany:
             unfit = ()  # the outcome says so already
-        final = Manifest(self.spec.run, self.attempt, True, entries, unfit)
+        sent = manifest.untouched(self.run, self.spec.outputs, entries)
+        final = Manifest(self.spec.run, self.attempt, True, entries, unfit, sent)
         data = dump(final)
         self._keep_trying(partial(durable.write, self.run / "manifest.json", data))
         record = Exit(

@@ -126,22 +126,26 @@ class Worktree:
                 if mine or time.time() - cut.stat().st_mtime > LEFT_SECONDS:
                     cut.unlink()
 
-    def keep_blob(self, sha256: str, content: Iterable[bytes]) -> None:
-        """Write one blob beside, compare its hash, give it its name."""
-        target = self._blob(sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
+    def keep_blob(self, sha256: str, content: Iterable[bytes]) -> bool:
+        """Write one blob beside, and give it the name of its hash; whether that was expected.
+
+        A file that somebody wrote while it was sent is kept as what it was: the next order says so.
+        """
+        place = self._blob(sha256)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
         found = hashlib.sha256()
         try:
             with temporary.open("wb") as file:
                 for data in content:
                     found.update(data)
                     file.write(data)
-            if found.hexdigest() != sha256:
-                raise Refused("changed", sha256=sha256)
+            target = self._blob(found.hexdigest())
+            target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
+        return target == place
 
     def build(self) -> None:
         """Make the folder beside, then swap it in; the record is written after it."""

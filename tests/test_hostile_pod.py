@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from controller.declared import undeclared
+from controller.declared import own, undeclared
 from controller.job_log import masked
 from controller.secret import Secret
+from remote.contract import FileEntry, Manifest
 from remote.stages.instruction_sets import load
 from remote.stages.scoring import score
 from tests.emulated_cloud import until
@@ -40,11 +41,19 @@ def test_only_declared_paths_are_ever_taken(path: str) -> None:
     assert undeclared(["out/a", path], ["out/**"]) == (path,)
 
 
-def test_reserved_names_are_refused_even_when_a_glob_matches() -> None:
-    """A glob that matches everything does not open the door."""
-    assert undeclared(["a.txt", "podctl.toml", ".git/config"], ["**", "*"]) == (
-        "podctl.toml",
-        ".git/config",
+def test_reserved_names_are_left_out_even_when_a_glob_matches() -> None:
+    """A glob that matches everything does not open the door, and does not hold the rest up."""
+    files = tuple(
+        FileEntry(path, 1, "0" * 64) for path in ("a.txt", "podctl.toml", ".git/config", "Locks/x")
+    )
+
+    assert [one.path for one in own(Manifest("r", 1, True, files), {}).files] == ["a.txt"]
+
+
+def test_what_an_output_excludes_is_not_declared() -> None:
+    """A pod may not send what its stage left out."""
+    assert undeclared(["runs/a.pt", "runs/b/optimizer.pt"], ["runs/**", "!optimizer.pt"]) == (
+        "runs/b/optimizer.pt",
     )
 
 

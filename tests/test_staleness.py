@@ -107,6 +107,21 @@ def test_a_criterion_that_is_gone_is_said_and_another_title_is_no_difference() -
     assert differences(titled, lock(), inputs, {}, CODE) == ()
 
 
+def test_what_stages_wrote_is_no_new_input_of_a_project_that_sends_everything() -> None:
+    """Case 19: neither a lock's own artifacts nor another's, unless the stage asks for them."""
+    own = Artifact(path="out/a", size=1, sha256=SHA)
+    other = Artifact(path="else/b", size=1, sha256=SHA)
+    locked = lock(artifacts=(own,))
+    locks = {"stage1c": locked, "two": lock("two", artifacts=(other,))}
+    here = {"data.jsonl": SHA, "out/a": SHA, "else/b": SHA}
+
+    assert differences(stage(), locked, here, locks, CODE) == ()
+    asked = stage(inputs=("data.jsonl", "else/*"))
+    assert [one.text for one in differences(asked, locked, here, locks, CODE)] == [
+        "input else/b is new"
+    ]
+
+
 def test_other_code_of_podctl_makes_the_stages_stale_that_it_runs() -> None:
     """One changed byte of the package shows, where the stage's command is a program of it."""
     ours = ("python", "-m", "remote.stages.sft")

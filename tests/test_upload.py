@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from controller.errors import ConnectionLost, UsageError
 from controller.snapshot import Snapshot, take
 from controller.ssh import Session
-from controller.upload import UploadFailed, code_digest, upload_code, upload_work
+from controller.upload import FileGone, UploadFailed, code_digest, upload_code, upload_work
 from remote.contract import Layout
 from tests.sshd_server import Server, needs_sshd
 from tests.tcp_proxy import Proxy
@@ -140,17 +142,67 @@ def test_other_inputs_replace_only_what_was_not_started(
     assert tree(Path(layout.work("run1"))) == {"x": b"3"}
 
 
-def test_a_file_that_changes_meanwhile_is_not_sent_as_another(
+def test_a_file_that_changes_meanwhile_arrives_as_it_was_read(
     session: Session, layout: Layout, tmp_path: Path
 ) -> None:
-    """Bytes that are not the snapshot's are refused by name; no work folder appears."""
-    snapshot = project(tmp_path / "p", {"a": b"1", "x": b"then"})
-    (tmp_path / "p/x").write_bytes(b"now!")
+    """The hash is that of what was sent; a twin that did not change keeps its own content."""
+    snapshot = project(tmp_path / "p", {"a": b"then", "twin": b"then", "x": b"1"})
+    (tmp_path / "p/twin").write_bytes(b"now, and longer")
+    (tmp_path / "p/x").write_bytes(b"")
 
-    with pytest.raises(UploadFailed, match="x changed"):
+    report = upload_work(session, layout, "run1", snapshot)
+
+    found = {"a": b"then", "twin": b"now, and longer", "x": b""}
+    assert tree(Path(layout.work("run1"))) == found
+    assert {one.path: one.sha256 for one in report.changed} == {
+        path: hashlib.sha256(found[path]).hexdigest() for path in ("twin", "x")
+    }
+    assert report.tree == take(tmp_path / "p", ["."]).tree
+
+
+def test_files_that_are_written_all_the_time_keep_nobody_waiting(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """A log that grows under every read, and a database that is rewritten: one upload, whole."""
+    data = os.urandom(4_000_000)
+    snapshot = project(tmp_path / "p", {"train.log": data, "state.db": data[:100_000], "x": b"1"})
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            with (tmp_path / "p/train.log").open("ab") as log:
+                log.write(b"another line\n" * 1000)
+            (tmp_path / "p/state.db").write_bytes(os.urandom(100_000))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        report = upload_work(session, layout, "run1", snapshot)
+    finally:
+        over.set()
+        writer.join()
+
+    arrived = tree(Path(layout.work("run1")))
+    assert arrived["train.log"].startswith(data)
+    assert "train.log" in {one.path for one in report.changed}
+    for one in report.changed:
+        assert hashlib.sha256(arrived[one.path]).hexdigest() == one.sha256
+
+
+def test_a_file_that_went_away_is_told_and_leaves_nothing_half(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """The upload names it and the remedy; with what is there now it goes through."""
+    snapshot = project(tmp_path / "p", {"a": b"1", "x.tmp": b"2"})
+    (tmp_path / "p/x.tmp").unlink()
+
+    with pytest.raises(FileGone, match=r"x\.tmp cannot be read") as gone:
         upload_work(session, layout, "run1", snapshot)
 
+    assert ".podctlignore" in gone.value.hint
     assert not Path(layout.work("run1")).exists()
+    upload_work(session, layout, "run1", take(tmp_path / "p", ["."]))
+    assert tree(Path(layout.work("run1"))) == {"a": b"1"}
 
 
 def test_a_cut_leaves_nothing_half(

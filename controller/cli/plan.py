@@ -25,9 +25,10 @@ MOST = 8  # rows of offers shown; --json has all of them
 @click.command("plan")
 @click.argument("stages", nargs=-1)
 @click.option("--offers", "all_", is_flag=True, help="Every offer, with why it is not accepted.")
+@click.option("--files", is_flag=True, help="Only the files that would be sent, with sizes.")
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
+def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool) -> int:
     """Show pods, offers with prices, hours, expected and worst-case cost of STAGES (default all).
 
     Ends with the exit code that `podctl run` would refuse with, else 0.
@@ -44,6 +45,10 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     locks = read_all(project.root)
     if not stages or ALL in stages:
         chosen = tuple(stage for stage in chosen if stage.name not in locks)
+    if files:
+        from controller.cli.plan_files import show
+
+        return show(terminal, project, chosen)
     project.prepare()
     connection = open_database(project.database, readonly=True)
     spent = Ledger(connection).spent(time.time())
@@ -104,6 +109,8 @@ def _code(prospect: Prospect) -> int:
         return Locked.exit_code
     if prospect.needs or prospect.missing:
         return NotFound.exit_code
+    if refused := [one.exit_code for one in prospect.uploads if one.refusal]:
+        return refused[0]
     if prospect.quote is None:
         return NoCapacity.exit_code
     return BudgetRefused.exit_code if prospect.refusal else 0
@@ -137,6 +144,10 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
         terminal.data(f"  guard: stops the pod from inside after {one.guard_hours:.1f} h at most")
         for line in one.quote.caveats:
             terminal.data(f"  {line}")
+    for sent in one.uploads:
+        terminal.data(f"  {sent.stage} sends {sent.files} files, {words.size(sent.bytes)}")
+        for line in sent.notes:
+            terminal.data(f"    {line}")
     if one.balance_usd is not None:
         terminal.data(f"  balance {words.usd(one.balance_usd)}")
     _offers(terminal, one, all_)
@@ -171,6 +182,9 @@ def _obstacles(terminal: Terminal, one: Prospect) -> None:
     for lack in one.missing:
         maker = f"podctl run {lack.made_by} makes it" if lack.made_by else "no stage makes it"
         terminal.data(f"  missing: {lack.path} ({maker})")
+    for sent in one.uploads:
+        if sent.refusal:
+            terminal.data(f"  refused: {sent.refusal}")
     if one.quote is None:
         terminal.data("  nothing in the catalog is accepted (podctl plan --offers shows more)")
         for line in one.unfit.splitlines():

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.declared_paths import is_there
 from controller.errors import PodctlError
 from controller.project import Project
 from controller.rehearsal import sizes
 from controller.rehearsal.scratch import Scratch
 from controller.secret import for_children
-from controller.stages import maker_of
+from controller.stages import inputs_here, maker_of
 from jobs.stage import Stage
 from remote import contract
+from remote.globs import NOT
 
 DATA = "data/stage1/sft_training_data.jsonl"
 PAIRS = 240  # of the small world's instruction data
@@ -40,8 +42,8 @@ class Earlier:
         """The declared inputs that are taken from the user's project."""
         return tuple(
             path
-            for path in stage.inputs
-            if (self.project.root / path).exists() and self._fits(stage, path)
+            for path in inputs_here(self.project, stage)
+            if path.startswith(NOT) or self._fits(stage, path)
         )
 
     def _fits(self, stage: Stage, path: str) -> bool:
@@ -54,7 +56,7 @@ class Earlier:
 
     def stand_in(self, stage: Stage, path: str) -> str:
         """Make `path` in the scratch project; returns by what. Raises NotStoodIn."""
-        if (self.scratch.project.root / path).exists():
+        if path.startswith(NOT) or is_there(self.scratch.project.root, path):
             return ""
         if path == DATA or DATA.startswith(f"{path}/"):
             return self._data()
@@ -68,7 +70,7 @@ class Earlier:
         for needed in maker.inputs:
             self.stand_in(maker, needed)
         self._run(maker)
-        if not (self.scratch.project.root / path).exists():
+        if not is_there(self.scratch.project.root, path):
             raise NotStoodIn(f"a small {maker.name} did not make {path}", hint="put one there")
         return f"a small {maker.name}"
 

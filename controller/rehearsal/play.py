@@ -24,6 +24,7 @@ from controller.rehearsal.scratch import Scratch, files_of
 from controller.rehearsal.stagecraft import Cloud, cloud, end_orphan
 from controller.rehearsal.story import Story
 from controller.rental import Rental
+from controller.stages import inputs_here
 from jobs.stage import Stage
 
 TRAINING = ("torch", "transformers", "trl", "peft")
@@ -103,11 +104,10 @@ class Rehearsal:
 
     def _secrets(self) -> Line:
         upload = self.project.config.upload
-        present = [path for path in self.stage.inputs if (self.project.root / path).exists()]
-        declared = [*present, *upload.include]
+        present = inputs_here(self.project, self.stage)
         try:
-            if declared and not upload.allow_secrets:
-                snapshot.take(self.project.root, declared)
+            if not upload.allow_secrets:
+                snapshot.take(self.project.root, present, upload.include)
         except snapshot.LikelySecret as error:
             return Line("secrets", FAIL, _whole(error), error.hint)
         except PodctlError:

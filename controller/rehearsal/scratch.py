@@ -14,7 +14,7 @@ from controller.project import Project
 from controller.rehearsal import sizes, toml_text
 from controller.snapshot import SnapshotFile
 from jobs.stage import Stage
-from remote import outputs
+from remote.globs import Globs
 from state.durable import write_atomically
 
 FOLDER = "rehearsal"  # in .podctl
@@ -68,12 +68,11 @@ class Scratch:
     def bring(self, files: Iterable[SnapshotFile], stage: Stage) -> None:
         """The user's files, as they would be sent; what the stage writes is never a link."""
         self.project.root.mkdir(parents=True, exist_ok=True)
-        written = [outputs.matcher(pattern) for pattern in stage.outputs]
+        written = Globs(stage.outputs)
         for one in files:
             target = self.project.root / one.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            own = any(pattern.fullmatch(one.path) for pattern in written)
-            if one.size < LINKED or own or not _link(one.source, target):
+            if one.size < LINKED or written.match(one.path) or not _link(one.source, target):
                 shutil.copyfile(one.source, target)
                 target.chmod(one.mode)
 
@@ -122,8 +121,8 @@ def _stage(stage: Stage, minutes: float) -> Mapping[str, object]:
 
 def files_of(project: Project, inputs: Iterable[str]) -> tuple[SnapshotFile, ...]:
     """What would be sent of the user's project, likely secrets included: they go no further."""
-    declared = (*inputs, *project.config.upload.include)
-    return snapshot.take(project.root, declared, allow=("**",)).files if declared else ()
+    include = project.config.upload.include
+    return snapshot.take(project.root, tuple(inputs), include, allow=("**",)).files
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -1,0 +1,202 @@
+"""Globs as podctl.toml has them, read in the same way on both sides.
+
+    out/a.json          that file; of a folder, everything below it
+    out/*.json  a?  [x-z]    within one folder
+    out/**/x.pt         at any depth; a last `**` is every file below
+    .                   everything
+    !runs/**/tmp        not these, nor what is below them; the last glob that matches decides
+    !*.tmp              without a `/`: at any depth, as in .gitignore
+
+A name that begins with `!` is written `./!name`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+MAGIC = re.compile(r"[*?\[]")
+NOT = "!"
+
+
+def expression(pattern: str) -> re.Pattern[str]:
+    """A glob as a regular expression on relative paths; `**` spans folders.
+
+    A pattern without wildcards, or one that ends in `/`, means everything below that folder too.
+    """
+    pattern = normal(pattern).removeprefix("./")
+    if pattern == ".":
+        pattern = "**/*"
+    below = not MAGIC.search(pattern) or pattern.endswith("/")
+    return _compiled(pattern, "(?:/.+)?" if below else "")
+
+
+def matcher(pattern: str) -> re.Pattern[str]:
+    """As `expression`, where a last `**` means every file below."""
+    bare = pattern.rstrip("/")
+    return expression(f"{bare}/*" if bare.split("/")[-1] == "**" else pattern)
+
+
+def fault(pattern: str) -> str:
+    """What is wrong with a glob, such as the range `[z-a]`; empty: nothing."""
+    try:
+        re.compile(_body(pattern))
+    except re.error as error:
+        return error.msg
+    return ""
+
+
+def _compiled(pattern: str, more: str) -> re.Pattern[str]:
+    """What is no glob is the name as it is written."""
+    body = re.escape(pattern) if fault(pattern) else _body(pattern)
+    return re.compile(body + more, re.DOTALL)
+
+
+def _body(pattern: str) -> str:
+    parts = [_segment(part) for part in pattern.rstrip("/").split("/")]
+    return "".join(parts[:-1]) + parts[-1].removesuffix("/")
+
+
+def _segment(part: str) -> str:
+    """One path segment with its closing slash."""
+    if part == "**":
+        return "(?:.+/)?"
+    out = ""
+    for piece in re.findall(r"\[!?\]?[^\]]*\]|.", part, re.DOTALL):
+        if piece == "*":
+            out += "[^/]*"
+        elif piece == "?":
+            out += "[^/]"
+        elif len(piece) > 2 and piece.startswith("["):
+            inner = re.sub(r"([\\\[&~|])", r"\\\1", piece[1:-1])
+            out += "[" + ("^/" + inner[1:] if inner.startswith("!") else inner) + "]"
+        else:
+            out += re.escape(piece)
+    return out + "/"
+
+
+def excluded(pattern: str) -> re.Pattern[str]:
+    """What `!pattern` leaves out: what it matches, and everything below that."""
+    pattern = normal(NOT + pattern)[1:].rstrip("/")
+    if "/" not in pattern and pattern != ".":
+        pattern = f"**/{pattern}"
+    pattern = pattern.removeprefix("./")
+    if pattern == "." or pattern.split("/")[-1] == "**":
+        return matcher(pattern)
+    return _compiled(pattern, "(?:/.+)?")
+
+
+def normal(pattern: str) -> str:
+    """The same glob without what says nothing: `./a//b/./c/` is `a/b/c`.
+
+    A last slash stays behind a wildcard, and `./` where it tells something: before a name that
+    begins with `!`, and in `!./name`, which is not at any depth.
+    """
+    if pattern.startswith(NOT):
+        found = normal(pattern[1:])
+        here = pattern.startswith(f"{NOT}./") and "/" not in found.rstrip("/") and found != "."
+        return f"{NOT}./{found}" if here else NOT + found
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    if not parts:
+        return "." if pattern else ""
+    text = ("/" if pattern.startswith("/") else "") + "/".join(parts)
+    if text.startswith(NOT):
+        text = f"./{text}"
+    return text + "/" if pattern.endswith("/") and MAGIC.search(pattern) else text
+
+
+def literal(pattern: str) -> str:
+    """The folders of a pattern before its first segment with a wildcard."""
+    parts = [one for one in normal(pattern).removeprefix("./").split("/") if one not in ("", ".")]
+    end = next((i for i, part in enumerate(parts) if MAGIC.search(part)), len(parts))
+    return ("/" if pattern.startswith("/") else "") + "/".join(parts[:end])
+
+
+def reaches(pattern: str, folder: str) -> bool:
+    """Whether a glob may match something in `folder`, at any depth."""
+    start = literal(pattern)
+    if f"{start}/".startswith(f"{folder}/"):
+        return True
+    if start and not folder.startswith(f"{start}/"):
+        return False
+    parts = normal(pattern).removeprefix("./").rstrip("/").split("/")
+    if "**" in parts or not MAGIC.search(pattern) or pattern.endswith("/"):
+        return True
+    depth = folder.count("/") + 1
+    above = matcher("/".join(parts[:depth]))
+    return len(parts) > depth and above.fullmatch(folder) is not None
+
+
+def may_meet(pattern: str, path: str) -> bool:
+    """Whether a glob may name something that `path` names, itself a path or a glob."""
+    start, other = literal(pattern), literal(path)
+    if not MAGIC.search(path) and matcher(pattern).fullmatch(other):
+        return True
+    if not MAGIC.search(pattern) and start:
+        return bool(expression(path).fullmatch(start)) or f"{other}/".startswith(f"{start}/")
+    if other and (other == start or other.startswith(f"{start}/") or not start):
+        return reaches(pattern, other)
+    return f"{start}/".startswith(f"{other}/") if other else True
+
+
+class Globs:
+    """An ordered list of globs, exclusions among them: the last one that matches decides."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = tuple(patterns)
+        self.wanted = tuple(one for one in self.patterns if not one.startswith(NOT))
+        self._rules = [
+            (False, excluded(one[1:])) if one.startswith(NOT) else (True, matcher(one))
+            for one in self.patterns
+        ]
+
+    def match(self, path: str) -> bool:
+        """Whether the file at `path` is meant."""
+        return bool(self._says(path))
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether an exclusion has the last word on `path`."""
+        return self._says(path) is False
+
+    def _says(self, path: str) -> bool | None:
+        for take, rule in reversed(self._rules):
+            if rule.fullmatch(path):
+                return take
+        return None
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The folders, or files, at or below which everything is that may match."""
+        return tuple(sorted({literal(one) for one in self.wanted}))
+
+    def missing(self, paths: Sequence[str]) -> list[str]:
+        """The globs that none of `paths` matches, what is excluded aside."""
+        left = [path for path in paths if self.match(path)]
+        expressions = [(one, matcher(one)) for one in self.wanted]
+        return [one for one, rule in expressions if not any(rule.fullmatch(p) for p in left)]
+
+    def barren(self) -> list[str]:
+        """The globs that can match nothing, since a later exclusion takes all of it."""
+        return [
+            one
+            for place, one in enumerate(self.patterns)
+            if not one.startswith(NOT)
+            and any(_covers(other[1:], one) for other in self.patterns[place:] if other[:1] == NOT)
+        ]
+
+
+def _covers(exclusion: str, pattern: str) -> bool:
+    """Whether certainly everything that `pattern` names is left out."""
+    if normal(exclusion) == normal(pattern):
+        return True
+    start = literal(pattern)
+    whole = excluded(exclusion)
+    if not MAGIC.search(pattern) and normal(pattern) != ".":
+        return bool(whole.fullmatch(start))
+    if normal(exclusion).removeprefix("**/") == pattern.rsplit("/", 1)[-1]:
+        return True
+    # A folder that is left out takes everything below with it.
+    folder = normal(exclusion).removesuffix("/**")
+    if not folder or folder in (".", "**"):
+        return True
+    return bool(start) and bool(excluded(folder).fullmatch(start)) and not MAGIC.search(folder)
