@@ -9,6 +9,7 @@ from controller.actions import Action
 from controller.clock import Clock
 from controller.observed import Observed
 from controller.rental import RunFacts
+from controller.sighted import said
 from controller.terminal import Terminal
 from remote.contract import Status
 
@@ -70,8 +71,8 @@ def progress_line(run: RunFacts, status: Status, seen: Observed) -> str:
         parts.append(f"step {progress.step}{of}")
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")
-    if progress.text:
-        parts.append(progress.text)
+    if text := said(progress.text):
+        parts.append(text)
     if status.gpu_util is not None:
         parts.append(f"GPU {status.gpu_util:.0f}%")
     if status.cpu_util is not None:

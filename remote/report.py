@@ -23,6 +23,7 @@ from .contract import (
 from .place import Boot, Place, boot, document, record
 
 TAIL = 16 * 1024  # bytes of a growing file that are looked at
+MAX_SAID = 400  # characters
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
@@ -99,7 +100,12 @@ def _progress(metrics: Path, text: str) -> Progress:
             limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
             said = value["text"] if isinstance(value.get("text"), str) else said
-    return Progress(step, limit, loss, (text or said or None))
+    return Progress(step, limit, loss, _one_line(text or said or "") or None)
+
+
+def _one_line(text: str) -> str:
+    """What a job or its supervisor says: no line of its own, and not endless."""
+    return " ".join(text.split())[:MAX_SAID]
 
 
 def _last_sample(path: Path, now: Boot) -> dict[str, Json]:
