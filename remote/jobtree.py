@@ -1,7 +1,7 @@
 """Which processes are a job's, whatever they did to get away: session, double fork, `nohup`.
 
 Every process of a job descends from its supervisor, which adopts its orphans; and it carries a mark
-in its environment, by which it is found when that supervisor has died.
+in its environment, by which it is found, with all of its session, when that supervisor has died.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class JobTree:
         found = set() if self.root is None else self._children(everything)
         found |= {pid for pid in everything if pid not in found and self._marked(pid)}
         found |= self.others & set(everything)
+        sessions = {everything[pid].session for pid in found} - {0, os.getsid(0)}
+        found |= {pid for pid, one in everything.items() if one.session in sessions}
         found |= processes.below(everything, found)
         found -= {os.getpid(), self.root}
         return {

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import pytest
 
-from remote import contract
+from remote import contract, processes
 from remote.contract import JobSpec
+from remote.jobtree import JobTree
 from tests.pod_side import PodSide, until
 
 # A trainer: says when it begins, counts what it is told, takes `slow` seconds to save.
@@ -291,6 +292,24 @@ def test_an_attempts_strays_are_ended_by_the_supervisor_that_follows(pod: PodSid
     assert pod.manifest()["out/told"] == contract.digest(b"x")
     assert (pod.work() / "begins").read_text() == "b"
     assert not [c for c in pod.processes().values() if "begins" in c]
+
+
+def test_what_shares_a_session_with_a_marked_process_is_the_jobs(pod: PodSide) -> None:
+    """A child that dropped its environment is found by its sibling's when nobody supervises."""
+    bare = "os.execve(sys.executable, [sys.executable, '-c', 'import time; time.sleep(62)'], {})"
+    script = f"if os.fork() == 0: {bare}\nif os.fork() == 0: time.sleep(62)\ntime.sleep(62)\n"
+    pod.start(pod.spec("os.mkdir('out'); open('out/begun', 'w').write('x')\n" + script))
+    pod.file("out/begun")
+    tree = JobTree(pod.status().boot_id, root=None)
+    until(lambda: len(tree.members()) == 3, "all")
+    os.kill(pod.shim(), signal.SIGKILL)
+    os.kill(min(tree.members()), signal.SIGKILL)
+    left = until(lambda: len(tree.members()) == 2 and tree.members(), "two")
+    bare_ones = [pid for pid in left if processes.variable(pid, contract.ENV_MARK) is None]
+    pod.stop("--wait", "20")
+
+    assert len(bare_ones) == 1
+    assert not tree.members()
 
 
 def test_nothing_of_one_stage_lives_on_into_the_next(pod: PodSide) -> None:

@@ -100,7 +100,7 @@ def shell() -> str:
     return shutil.which("bash") or "/bin/sh"
 
 
-def write_disk(disk: Path, account: Account | None, prefix: str) -> None:
+def write_disk(disk: Path, account: Account | None, prefix: str, hostname: str) -> None:
     """Lay out a fresh container disk. `account` is None without a file system of its own."""
     for name in ("root", "var/log", "run/sshd", "etc/ssh", "etc/init.d"):
         (disk / name).mkdir(parents=True)
@@ -117,6 +117,7 @@ def write_disk(disk: Path, account: Account | None, prefix: str) -> None:
     _write_program(disk / "start.sh", _START_SH.replace("@root@", shlex.quote(prefix)))
     if account is not None:
         _write_etc(disk / "etc", account)
+        _write_names(disk / "etc", hostname)
         (disk / "etc/profile").write_text(path)
         _link_programs(disk)
 
@@ -151,6 +152,14 @@ def _write_etc(etc: Path, account: Account) -> None:
         if source.is_file():
             (etc / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, etc / name)
+
+
+def _write_names(etc: Path, hostname: str) -> None:
+    """As Docker writes them: the pod's own name is in /etc/hosts, and resolves."""
+    hosts = etc / "hosts"
+    known = hosts.read_text(errors="replace") if hosts.exists() else "127.0.0.1\tlocalhost\n"
+    hosts.write_text(known.rstrip("\n") + f"\n127.0.0.1\t{hostname}\n")
+    (etc / "hostname").write_text(f"{hostname}\n")
 
 
 def _link_programs(disk: Path) -> None:
