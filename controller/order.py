@@ -81,8 +81,8 @@ def groups(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], ...]:
 
 
 def guard_limits(stages: Sequence[Stage], shape: Shape, boot_grace: float) -> GuardLimits:
-    """The dead-man switch: its hard cap is every job's budget, its longer grace, and some slack."""
-    budget = sum(stage.max_hours * 3600.0 for stage in stages)
+    """The dead-man switch: its hard cap is every job's budget, its graces, and some slack."""
+    budget = sum(stage.max_hours * 3600.0 + stage.grace_seconds for stage in stages)
     slack = HARD_CAP_SLACK + len(stages) * (grace_done(stages, shape) - GRACE)
     return GuardLimits(boot_grace=boot_grace, idle=1200.0, hard_cap=budget + slack)
 
@@ -154,6 +154,8 @@ def job_spec(
         max_seconds=stage.max_hours * 3600.0,
         stall_seconds=stage.stall_minutes * 60.0,
         grace_done_seconds=grace_done,
+        term_grace_seconds=stage.grace_seconds,
+        stray_processes=stage.stray_processes,
         preflight=Preflight(
             imports=stage.environment.imports or (("torch",) if training else ()),
             needs_gpu=stage.hardware.cpu is None and not emulated,

@@ -225,6 +225,8 @@ def progress_text(data: Mapping[str, Any]) -> str:
         words.append(f"step {step}/{most}" if most is not None else f"step {step}")
     if isinstance(loss, (int, float)):
         words.append(f"loss {loss:.4g}")
+    if data.get("text"):
+        words.append(str(data["text"]))
     for key, name in (("gpu_util", "GPU"), ("cpu_util", "CPU")):
         if isinstance(value := data.get(key), (int, float)):
             words.append(f"{name} {value:.0f} %")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.cleaning import clean_line
 from controller.providers import Pod
 from remote.contract import Status
+
+MAX_SAID = 200  # characters of what a supervisor or a job says that it is doing
 
 
 def pod_sighting(pod: Pod | None) -> dict[str, Any]:
@@ -33,7 +36,13 @@ def run_sighting(status: Status) -> dict[str, Any]:
         "step": progress.step,
         "max_steps": progress.max_steps,
         "loss": progress.loss,
+        "text": said(progress.text),
         "gpu_util": status.gpu_util,
         "cpu_util": status.cpu_util,
         "log_size": status.log_size,
     }
+
+
+def said(text: str | None) -> str | None:
+    """A pod's words about what it is doing, on one short line."""
+    return clean_line(text)[:MAX_SAID] or None if text else None

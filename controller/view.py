@@ -10,6 +10,7 @@ from controller.clock import Clock
 from controller.job_progress import JobProgress
 from controller.observed import Observed
 from controller.rental import RunFacts
+from controller.sighted import said
 from controller.terminal import Terminal
 from remote.contract import Status
 
@@ -84,8 +85,8 @@ def progress_line(
     parts = [f"{run.run}: {status.phase or status.state}", *pace.words(progress, seen.now)]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.4f}")
-    if progress.text:
-        parts.append(progress.text)
+    if text := said(progress.text):
+        parts.append(text)
     if status.gpu_util is not None:
         parts.append(f"GPU {status.gpu_util:.0f}%")
     if status.cpu_util is not None:

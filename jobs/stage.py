@@ -184,6 +184,8 @@ class Stage(Model):
     hours: float = Field(gt=0)  # expected
     max_hours: float = Field(gt=0)  # the job's budget: at this it is stopped
     stall_minutes: float = Field(default=60, gt=0)
+    grace_seconds: float = Field(default=60, ge=0, le=7200)  # from SIGTERM to SIGKILL: to save
+    stray_processes: Literal["wait", "kill"] = "wait"  # what the command leaves running
     parameters: dict[str, JsonValue] = {}
     checkpoints: tuple[OutputGlob, ...] = ()  # what a killed job goes on from; for `rehearse`
     secrets: tuple[SecretName, ...] = ()  # local variables, or of files, that the job may know

@@ -131,6 +131,7 @@ class JobSpec:
     preflight: Preflight = field(default_factory=Preflight)
     environment: Environment = field(default_factory=Environment)
     secrets: tuple[str, ...] = ()  # names of what it must have been handed before it may start
+    stray_processes: str = "wait"  # or "kill": what its first process, returning 0, leaves running
     schema: int = SCHEMA
 
 
@@ -269,6 +270,8 @@ ENV_RUN_DIR = "PODCTL_RUN_DIR"  # <root>/runs/<run>; lines appended to its file 
 # finished outputs (relative to work/), which are then fetched without waiting for them to settle
 ENV_METRICS = "PODCTL_METRICS"  # append JSON lines {"step", "max_steps", "loss", …} here
 ENV_PARAMETERS = "PODCTL_PARAMETERS"  # path of the stage's parameters, a JSON object
+ENV_MARK = "PODCTL_JOB"  # <boot id>/<run>/<attempt>: whose a process is
+ENV_TOOL = "PODCTL_TOOL"  # in the supervisor's own environment, and in that of its tools: no job's
 # What the pod finds in its own.
 ENV_NONCE = "PODCTL_NONCE"
 ENV_OWNER = "PODCTL_OWNER"

@@ -1,15 +1,26 @@
-"""End a run early: politely through its supervisor, or, when that is dead, by hand."""
+"""End a run early: politely through its supervisor, or, when that is dead, by hand.
+
+By hand it may take as long as the job's grace, which is longer than a call of the agent may last:
+`python3 -S -m remote.halt --root R --run NAME --reason TEXT` does it apart from whoever asked.
+"""
 
 from __future__ import annotations
 
+import argparse
+import fcntl
 import os
+import sys
 import time
 
 from . import durable, handover, launch, lock, report
 from .contract import Attempt, JobSpec, Json, Status, dump
+from .jobtree import JobTree
 from .outcome import Outcome
 from .place import Place, boot, document, write_record
 from .reserve import Reserve
+from .termination import Termination
+
+TICK_SECONDS = 0.05
 
 
 def stop(place: Place, run: str, reason: str, wait: float) -> Status:
@@ -20,10 +31,13 @@ def stop(place: Place, run: str, reason: str, wait: float) -> Status:
     seen = report.status(place, run)
     if seen.state in ("absent", "ended"):
         return seen
-    if lock.held(place.lock) and _supervised(place):
+    if lock.held(place.lock):
         _ask(place, run, {"run": run, "attempt": seen.attempt, "reason": reason[:500]})
-    elif seen.state == "lost" or not _supervised(place):
-        _by_hand(place, run, reason)
+        if _supervised(place):
+            return _await_end(place, run, wait)
+        launch.detach(place, run, "halt", ["--reason", reason[:500]])
+    else:
+        _record(place, run, reason)
     return _await_end(place, run, wait)
 
 
@@ -42,16 +56,22 @@ def _supervised(place: Place) -> bool:
 
 
 def _by_hand(place: Place, run: str, reason: str) -> None:
-    """No supervisor: end what is left and have a new one hash and commit."""
-    spec = document(JobSpec, place.run(run) / "spec.json")
-    last = document(Attempt, place.run(run) / "attempt.json")
-    if spec is None or last is None:
+    """No supervisor, but a job: end it with all that is its own, then have the end recorded."""
+    spec, holder = document(JobSpec, place.run(run) / "spec.json"), lock.holder(place.lock)
+    if spec is None or holder is None or holder.run != run:
         return
-    holder = lock.holder(place.lock)
-    if holder and holder.run == run and lock.held(place.lock):
-        lock.end_processes(place.lock, spec.term_grace_seconds)
-    fd = lock.take(place.lock)
-    if fd is None:  # somebody started it again meanwhile
+    commands = lock.processes(place.lock)
+    holders = frozenset(pid for pid, text in commands.items() if "remote.agent" not in text)
+    end = Termination(JobTree(boot(place.local).id, None, holders), spec.term_grace_seconds)
+    while not end.step():
+        time.sleep(TICK_SECONDS)
+    _record(place, run, reason)
+
+
+def _record(place: Place, run: str, reason: str) -> None:
+    """Nobody has the lock: let a new supervisor end what is left, hash and commit."""
+    last = document(Attempt, place.run(run) / "attempt.json")
+    if last is None or (fd := lock.take(place.lock)) is None:  # or started again meanwhile
         return
     try:
         Reserve(place.run(run) / "reserve").release()
@@ -73,3 +93,23 @@ def _await_end(place: Place, run: str, wait: float) -> Status:
         if seen.state == "ended" or time.monotonic() >= deadline:
             return seen
         time.sleep(min(0.1, max(0.0, deadline - time.monotonic())))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="remote.halt", description="End an unsupervised job.")
+    for name in ("--root", "--run", "--reason"):
+        parser.add_argument(name, required=True)
+    asked = parser.parse_args()
+    os.umask(0o077)
+    place = Place.at(asked.root)
+    with (place.local / "halt.lock").open("w") as once:
+        try:
+            fcntl.flock(once, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another is at it
+            return 0
+        _by_hand(place, asked.run, asked.reason)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

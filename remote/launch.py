@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from . import durable, entrusted, handover, lock, report
-from .contract import Attempt, JobSpec, Status, dump
+from .contract import ENV_TOOL, Attempt, JobSpec, Status, dump
 from .lock import Holder
 from .outcome import Outcome
 from .place import Place, boot, document, record, write_record
@@ -145,18 +145,25 @@ def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
 
 
 def spawn(place: Place, run: str, attempt: int, fd: int) -> None:
-    """A supervisor in a session of its own that inherits nothing of ours but the lock."""
-    argv = [sys.executable, "-S", "-m", f"{__package__}.shim", "--root", str(place.root)]
-    argv += ["--run", run, "--attempt", str(attempt), "--lock", str(fd)]
+    """A supervisor that inherits nothing of ours but the lock."""
+    detach(place, run, "shim", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
+
+
+def detach(
+    place: Place, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
+) -> None:
+    """Start one of our modules on a run, in a session of its own."""
+    argv = [sys.executable, "-S", "-m", f"{__package__}.{module}", "--root", str(place.root)]
     env = {name: value for name, value in os.environ.items() if name != "RUNPOD_API_KEY"}
+    env[ENV_TOOL] = "1"
     with (place.run(run) / "shim.log").open("ab") as log:
         subprocess.Popen(
-            argv,
+            [*argv, "--run", run, *words],
             cwd=PACKAGE.parent,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            pass_fds=(fd,),
+            pass_fds=fds,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from .globs import normal
 from .outputs import Found
 
 CHUNK = 4 * 1024 * 1024  # bytes
-TRIES = 3  # for a file that changes under our hands
 
 Identity = tuple[int, int, int, int]
 
@@ -66,6 +66,17 @@ class Hashes:
             self.known[found.path] = cached
         return FileEntry(found.path, cached[0][2], cached[1])
 
+    def fresh(self, seconds: float) -> bool:
+        """Whether anything that is known was written to less than so long ago."""
+        return any(
+            abs(time.time() - identity[3] / 1e9) < seconds for identity, _ in self.known.values()
+        )
+
+    def still(self, found: Found | None) -> bool:
+        """Whether a file is the one that was hashed."""
+        known = self.known.get(found.path) if found else None
+        return found is not None and known is not None and known[0] == found.identity
+
 
 @dataclass
 class Settled:
@@ -104,25 +115,44 @@ def announced(run: Path, work: Path) -> list[str]:
     return [name for name in names if name and not name.startswith("/")]
 
 
-def final(
-    hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]
-) -> tuple[FileEntry, ...]:
-    """Every declared output, hashed by as many threads as there are processors.
+@dataclass(frozen=True)
+class Final:
+    """Every declared output, in one of three lists, each sorted by path."""
 
-    Raises `outputs.TooMany`, or what `pause` raises. A file that keeps changing is left out.
+    entries: tuple[FileEntry, ...]
+    moving: tuple[str, ...]  # changed while they were looked at
+    unreadable: tuple[str, ...]
+
+    def since(self, earlier: Final) -> Final:
+        """What is not as it was in an earlier look is moving."""
+        same = set(self.entries) & set(earlier.entries)
+        gone = {e.path for e in earlier.entries} - set(self.unreadable)
+        moving = gone | {e.path for e in self.entries} | set(self.moving)
+        return Final(
+            tuple(e for e in self.entries if e in same),
+            tuple(sorted(moving - {e.path for e in same})),
+            self.unreadable,
+        )
+
+
+def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) -> Final:
+    """Hash every declared output, by as many threads as there are processors.
+
+    Raises `outputs.TooMany`, or what `pause` raises. What is known by now is not read again when
+    this is called once more.
     """
-    workers = min(8, os.cpu_count() or 1)
-    entries: dict[str, FileEntry] = {}
-    for _ in range(TRIES):
-        found = outputs.find(hashes.work, patterns)
-        left = [one for one in found.values() if one.path not in entries]
-        with ThreadPoolExecutor(workers) as pool:
-            for entry in pool.map(lambda one: hashes.of(one, pause), left):
-                if entry is not None:
-                    entries[entry.path] = entry
-        if len(entries) == len(found):
-            break
-    return tuple(entries[path] for path in sorted(entries))
+    before = outputs.find(hashes.work, patterns)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        entries = list(pool.map(lambda one: hashes.of(one, pause), before.values()))
+    after = outputs.find(hashes.work, patterns)
+    held = {e.path: e for e in entries if e and hashes.still(after.get(e.path))}
+    others = sorted((before.keys() | after.keys()) - held.keys())
+    closed = [path for path in others if before.get(path) == after.get(path)]
+    return Final(
+        tuple(held[path] for path in sorted(held)),
+        tuple(path for path in others if path not in closed),
+        tuple(closed),
+    )
 
 
 def untouched(

@@ -23,6 +23,7 @@ from .contract import (
 from .place import Boot, Place, boot, document, record
 
 TAIL = 16 * 1024  # bytes of a growing file that are looked at
+MAX_SAID = 400  # characters
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
@@ -103,7 +104,12 @@ def _progress(folder: Path, text: str) -> Progress:
         seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
         step, limit = seen.step, seen.max_steps if limit is None else limit
         loss = seen.loss if loss is None else loss
-    return Progress(step, limit, loss, (text or said or None))
+    return Progress(step, limit, loss, _one_line(text or said or "") or None)
+
+
+def _one_line(text: str) -> str:
+    """What a job or its supervisor says: no line of its own, and not endless."""
+    return " ".join(text.split())[:MAX_SAID]
 
 
 def _last_sample(path: Path, now: Boot) -> dict[str, Json]:

@@ -303,21 +303,22 @@ def test_what_is_no_secret_is_refused(pod: PodSide, given: object) -> None:
 
 def test_row_65_what_an_ended_job_left_behind_makes_way(pod: PodSide) -> None:
     """A daemon that holds the lock: exit.json decides, and the next job begins without it."""
-    daemon = (
-        "if os.fork() == 0:\n  os.setsid()\n  signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "  open('daemon', 'w').write(str(os.getpid()))\n  time.sleep(60)\n  os._exit(0)\n"
-        "while not os.path.exists('daemon'): time.sleep(0.01)\n"
-    )
-    pod.start(pod.spec(WRITE + daemon))
+    pod.start(pod.spec(WRITE))
     pod.ended()
     until(lambda: not [c for c in pod.processes().values() if "shim" in c], "the shim to leave")
-    ended = pod.status().state
-    left = pod.file("daemon")
-    living = os.path.exists(f"/proc/{left}")
-    look = f"open('living', 'w').write(str(os.path.exists('/proc/{left}/exe')))\n"
+    hold = (
+        "import fcntl, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"lock = open({str(pod.local / 'lock')!r}, 'r+')\nfcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\ntime.sleep(60)\n"
+    )
+    argv = [sys.executable, "-S", "-c", hold]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        ended = pod.status().state
+        pod.start(pod.spec(WRITE, run="r2"))
+        rc = holder.wait(20)
 
-    pod.start(pod.spec(WRITE + look, run="r2", outputs=("out/**", "living")))
-
-    assert (ended, living) == ("ended", True)
+    assert ended == "ended"
     assert pod.ended("r2").rc == 0
-    assert pod.file("living", "r2") == "False"
+    assert rc == -9

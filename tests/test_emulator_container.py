@@ -363,6 +363,19 @@ def test_the_pod_sees_its_own_machine(tmp_path: Path, mode: str) -> None:
         assert during == mounts
 
 
+def test_the_pods_own_name_resolves(tmp_path: Path, mode: str) -> None:
+    """As Docker writes it into /etc/hosts: launchers of several processes meet under it."""
+    if mode == "process":
+        pytest.skip("a plain process tree has the host's name")
+    for machine in machines(tmp_path, mode, "auto"):
+        machine.start()
+        look = "import socket as s; print(s.gethostname(), s.gethostbyname(s.gethostname()))"
+        _, seen = machine.run(f'python3 -c "{look}"; cat /etc/hostname; getent hosts localhost')
+
+        assert seen.split()[:3] == [machine.spec.pod_id, "127.0.0.1", machine.spec.pod_id]
+        assert "localhost" in seen
+
+
 def test_exec_as_a_client_expects(served: Machine) -> None:
     """Input, both outputs, large outputs, exit status: the same from either server."""
     served.start()

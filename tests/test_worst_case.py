@@ -119,7 +119,7 @@ def test_row_63_results_that_a_stop_would_wipe_are_left_alone_for_longer(
     assert ("what was not fetched lasts 6 h after the job's end" in told.err) == (hours == 6.0)
     assert spec["grace_done_seconds"] == hours * 3600
     guard = json.loads(made["env"]["PODCTL_GUARD"])
-    assert guard["hard_cap"] == pytest.approx((0.1 + 1.5 + hours) * 3600)
+    assert guard["hard_cap"] == pytest.approx((0.1 + 1.5 + hours) * 3600 + 60)
 
 
 def test_every_stage_of_a_pod_without_a_volume_has_its_longer_grace_within_the_hard_cap() -> None:
@@ -129,7 +129,17 @@ def test_every_stage_of_a_pod_without_a_volume_has_its_longer_grace_within_the_h
         order.guard_limits([bare] * count, order.Shape("image"), 60.0).hard_cap for count in (1, 3)
     )
 
-    assert three - one == pytest.approx(2 * (1.0 + 5.5) * 3600.0)
+    assert three - one == pytest.approx(2 * ((1.0 + 5.5) * 3600.0 + 60.0))
+
+
+def test_a_stages_grace_is_the_jobs_and_within_the_hard_cap() -> None:
+    """What saving may take is known to the agent, to the guard, and so to the worst case."""
+    short, long = stage(grace_seconds=0), stage(grace_seconds=1800, stray_processes="kill")
+    job = order.job_spec(long, "r", "c" * 64)
+    caps = [order.guard_limits([one], order.Shape("i"), 60.0).hard_cap for one in (short, long)]
+
+    assert (job.term_grace_seconds, job.stray_processes) == (1800.0, "kill")
+    assert caps[1] - caps[0] == 1800.0
 
 
 def test_pods_that_do_not_boot_are_replaced_only_within_the_printed_sum(laptop: Laptop) -> None:

@@ -101,7 +101,7 @@ def shell() -> str:
 
 
 def write_disk(
-    disk: Path, account: Account | None, prefix: str, *, starts_ssh: bool = True
+    disk: Path, account: Account | None, prefix: str, hostname: str, *, starts_ssh: bool = True
 ) -> None:
     """Lay out a fresh container disk. `account` is None without a file system of its own."""
     for name in ("root", "var/log", "run/sshd", "etc/ssh", "etc/init.d"):
@@ -120,6 +120,7 @@ def write_disk(
     _write_program(disk / "start.sh", script.replace("@root@", shlex.quote(prefix)))
     if account is not None:
         _write_etc(disk / "etc", account)
+        _write_names(disk / "etc", hostname)
         (disk / "etc/profile").write_text(path)
         _link_programs(disk)
 
@@ -154,6 +155,14 @@ def _write_etc(etc: Path, account: Account) -> None:
         if source.is_file():
             (etc / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, etc / name)
+
+
+def _write_names(etc: Path, hostname: str) -> None:
+    """As Docker writes them: the pod's own name is in /etc/hosts, and resolves."""
+    hosts = etc / "hosts"
+    known = hosts.read_text(errors="replace") if hosts.exists() else "127.0.0.1\tlocalhost\n"
+    hosts.write_text(known.rstrip("\n") + f"\n127.0.0.1\t{hostname}\n")
+    (etc / "hostname").write_text(f"{hostname}\n")
 
 
 def _link_programs(disk: Path) -> None:

@@ -31,7 +31,7 @@ def write_disk(spec: ContainerSpec) -> None:
     account = None
     if spec.mode != "process":
         account = image.Account(*((0, 0) if spec.mode == "namespace" else inside_ids()))
-    image.write_disk(spec.disk, account, spec.prefix, starts_ssh=spec.starts_ssh)
+    image.write_disk(spec.disk, account, spec.prefix, spec.pod_id, starts_ssh=spec.starts_ssh)
     _place_volume(spec)
     if spec.ssh_port is None:
         image.write_service(spec.disk, "echo 'no port 22 is exposed' >&2")

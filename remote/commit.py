@@ -1,0 +1,145 @@
+"""How an attempt is recorded: its outcome, its manifest once its outputs hold still, exit.json."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from . import durable, logfile, manifest, outputs
+from .contract import Exit, Manifest, digest, dump
+from .job import EVICTION_SECONDS
+from .lease import Lease
+from .manifest import Final, Hashes
+from .outcome import Outcome
+from .supervision import Supervision
+from .watch import Halt
+
+TRYING_SECONDS = 60.0  # a full disk may get room again; without its record an attempt is lost
+LOOK_AGAIN_TICKS = 3  # after the hashes of what was written to only now
+MOVING_SETTLES = 10  # at least, for outputs that somebody writes to: the budget may be used up
+
+
+class Commit:
+    """The end of one attempt, from its outcome to its exit record."""
+
+    def __init__(self, base: Supervision, hashes: Hashes, lease: Lease) -> None:
+        self._base, self._hashes, self._lease = base, hashes, lease
+        self._evicted_at: float | None = None
+
+    def write(self, outcome: Outcome) -> None:
+        """Manifest, then exit.json: the commit. Raises `Halt` when the container stops first."""
+        base = self._base
+        self._keep_trying(partial(outcome.save, base.run))
+        base.enter("hashing", "hashing the outputs")
+        self._lease.hashing()
+        outcome, found = self._outputs(outcome)
+        unfit = self._unfit(found) if found else ()  # too many: the outcome says so
+        entries = found.entries if found else ()
+        sent = manifest.untouched(base.run, base.spec.outputs, entries)
+        data = dump(Manifest(base.spec.run, base.attempt, True, entries, unfit, sent))
+        self._keep_trying(partial(durable.write, base.run / "manifest.json", data))
+        record = Exit(
+            run=base.spec.run,
+            attempt=base.attempt,
+            rc=outcome.rc,
+            reason=outcome.reason,
+            detail=outcome.detail[:2000],
+            manifest_sha256=digest(data),
+            log_size=logfile.size(base.log),
+            started_at=outcome.started_at,
+            ended_at=time.time(),
+        )
+        self._keep_trying(partial(durable.write, base.run / "exit.json", dump(record)))
+        self._lease.ended()
+
+    def _outputs(self, outcome: Outcome) -> tuple[Outcome, Final | None]:
+        """Every output; a job that left out a declared one did not succeed."""
+        try:
+            found = self._settled()
+        except outputs.TooMany as error:
+            return replace(outcome, rc=outcome.rc or 1, detail=str(error)), None
+        there = [*(e.path for e in found.entries), *found.moving, *found.unreadable]
+        absent = outputs.missing(self._base.spec.outputs, there)
+        wrong = []
+        if absent:
+            wrong.append(f"nothing is at {', '.join(absent)}")
+        if found.moving:
+            wrong.append(f"somebody still writes to {_some(found.moving)}")
+        if wrong and outcome.rc == 0:
+            text = f"the job returned 0, but {' and '.join(wrong)}"
+            return replace(outcome, rc=1, detail=text), found
+        return outcome, found
+
+    def _settled(self) -> Final:
+        """The outputs once all hold still, or the time for it is over. Raises `Halt`.
+
+        What keeps a file changing now is no process of the job's on this pod.
+        """
+        base, began = self._base, time.monotonic()
+        look = partial(manifest.final, self._hashes, base.spec.outputs, self._pause)
+        found = look()
+        if not found.moving and not self._hashes.fresh(base.pace.settle):
+            return found
+        wait = base.pace.settle if found.moving else LOOK_AGAIN_TICKS * base.pace.tick
+        while True:
+            self._wait(wait)
+            earlier, found, wait = found, look(), base.pace.settle
+            told = found.since(earlier)
+            if not told.moving or self._over(began):
+                return told
+            base.pulse.text = f"waiting: somebody still writes to {_some(told.moving)}"
+
+    def _wait(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
+        while time.monotonic() < due:
+            self._pause()
+            self._base.breathe()
+
+    def _over(self, began: float) -> bool:
+        """Whether the budget, or a word of the user's, ended it. Raises a resumable `Halt`."""
+        try:
+            self._base.watch.poll()
+        except Halt as halt:
+            if halt.resumable:
+                raise
+            return time.monotonic() - began > MOVING_SETTLES * self._base.pace.settle
+        return False
+
+    def _pause(self) -> None:
+        """Between two chunks, in any thread."""
+        self._base.pulse.tick()
+        self._lease.hashed()
+        if self._base.watch.evicted():
+            self._evicted_at = self._evicted_at or time.monotonic()
+            if time.monotonic() - self._evicted_at > EVICTION_SECONDS:
+                raise Halt("evicted", "the container stopped while its outputs were hashed")
+
+    def _unfit(self, found: Final) -> tuple[str, ...]:
+        """What cannot travel, and why."""
+        base = self._base
+        told = [f"{path!a}: somebody still wrote to it" for path in found.moving]
+        told += [f"{path!a}: it cannot be read" for path in found.unreadable]
+        with contextlib.suppress(outputs.TooMany):  # of the moment
+            told += outputs.unfit(base.work, base.spec.outputs)
+        return tuple(told[:100])
+
+    def _keep_trying(self, write: Callable[[], None]) -> None:
+        deadline = time.monotonic() + TRYING_SECONDS
+        while True:
+            try:
+                write()
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                self._base.breathe()
+            else:
+                return
+
+
+def _some(paths: tuple[str, ...]) -> str:
+    """A few of them, in plain ASCII."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(f"{path!a}" for path in paths[:3]) + more
