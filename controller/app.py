@@ -8,12 +8,14 @@ from functools import partial
 from controller import order
 from controller.edits import edits
 from controller.errors import Detached, NotFound, PodctlError
+from controller.expected_criteria import check_criteria
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
 from controller.plan import glance
 from controller.progress_page import refresh
 from controller.project import Project
 from controller.readiness import check_ready, unlocked
+from controller.rejudging import judge_first
 from controller.rental import Step
 from controller.stages import ALL, select
 from controller.terminal import Terminal
@@ -42,6 +44,8 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
         _look_at_resting(office, options)
         office.tell_resting()
+        check_criteria(project, rest)
+        rest = judge_first(office, rest, options)
         check_ready(project, rest)
         for group in order.groups(rest):
             lease = office.open(group, options)

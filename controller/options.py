@@ -18,6 +18,7 @@ class RunOptions:
     detach: bool = False  # come back as soon as the job runs
     follow: bool = True  # show the job's log
     unguarded: bool = False  # accept a pod whose guard is not armed
+    fresh: bool = False  # train anew, whatever a finished run left here
     stages: tuple[str, ...] = ()  # sync: only these; empty: every unfinished run
 
 

@@ -13,7 +13,9 @@ from controller.errors import (
     Refused,
     VerificationFailed,
 )
+from controller.leftovers import received
 from controller.proof import DRILL, REFUTED, UNCLEAR
+from controller.run_folder import RunFolder
 from controller.workshop import Workshop
 
 _KINDS: dict[str, type[PodctlError]] = {
@@ -68,9 +70,13 @@ def raise_unless_passed(shop: Workshop) -> None:
 def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     """The error of a run that did not pass, with the next command."""
     stage = shop.stages[run].name
-    folder = str(shop.project.run_dir(run))
+    folder = str(RunFolder(shop.project.run_dir(run)).files)
     kinds: dict[str, tuple[type[PodctlError], str]] = {
-        "criteria": (VerificationFailed, f"podctl logs {stage}; change the stage and run it again"),
+        "criteria": (
+            VerificationFailed,
+            f"mend the criteria and podctl judge {stage}, for $0; podctl take {run} puts its files "
+            f"into the project; podctl logs {stage}",
+        ),
         "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
         "refused": (Refused, "podctl doctor"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
@@ -79,7 +85,9 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),
     }
-    kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}"))
+    here = received(RunFolder(shop.project.run_dir(run)).files)
+    more = f"; podctl take {run} puts its files into the project" if here else ""
+    kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}{more}"))
     if "budget" in why:
         kind, hint = BudgetRefused, "raise budget.run_usd, or lower the stage's hours"
     if "guard" in why and outcome == "refused":

@@ -17,6 +17,7 @@ from controller.terminal import Terminal
 @click.option("--terminate", "disposal", flag_value="terminate", help="End the pod for good.")
 @click.option("--detach", is_flag=True, help="Come back as soon as the job runs.")
 @click.option("--follow/--no-follow", default=True, help="Show the job's log.")
+@click.option("--fresh", is_flag=True, help="Train anew, whatever a finished run left here.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
 @json_option
 @click.pass_obj
@@ -28,11 +29,13 @@ def command(
     disposal: str | None,
     detach: bool,
     follow: bool,
+    fresh: bool,
     unguarded: bool,
 ) -> None:
     """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
 
-    An unfinished run of the same stages is carried on. Ctrl-C leaves; what runs goes on running.
+    An unfinished run of the same stages is carried on; one that is over, was given the same and
+    failed nothing but its criteria is judged again first, for $0. Ctrl-C leaves; what runs goes on.
     """
     from controller.app import run_stages
     from controller.banner import strays_told
@@ -49,6 +52,7 @@ def command(
         disposal=disposal,
         detach=detach,
         follow=follow and not terminal.json,
+        fresh=fresh,
         unguarded=unguarded,
     )
     with strays_told(project, terminal):

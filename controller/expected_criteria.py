@@ -1,0 +1,31 @@
+"""Refuse, before anything is rented, criteria that no file could meet or that say nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller.config import line_of
+from controller.errors import UsageError
+from controller.project import FILE, Project
+from jobs.catalog import ROOT
+from jobs.expectation import problems
+from jobs.stage import Stage
+
+
+def check_criteria(project: Project, stages: Sequence[Stage]) -> None:
+    """Raises UsageError that names every such key."""
+    found = [
+        (stage.name, f"{ROOT}.{stage.name}.{key}", text)
+        for stage in stages
+        for key, text in problems(stage)
+    ]
+    if not found:
+        return
+    text = project.file.read_text(encoding="utf-8-sig")
+    line = line_of([ROOT, found[0][0], "criteria"], text)
+    raise UsageError(
+        f"a criterion of {found[0][0]} cannot be met as it is written",
+        where=f"{project.file}, line {line}" if line else str(project.file),
+        cause="\n".join(f"{key}: {what}" for _, key, what in found),
+        hint=f"edit {FILE}; nothing was rented",
+    )
