@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from controller import order
+from controller.definition_check import check_definitions
 from controller.edits import edits
 from controller.errors import Detached, NotFound, PodctlError
-from controller.expected_criteria import check_criteria
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
 from controller.plan import glance
@@ -44,7 +44,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
         _look_at_resting(office, options)
         office.tell_resting()
-        check_criteria(project, rest)
+        check_definitions(project, rest)
         rest = judge_first(office, rest, options)
         check_ready(project, rest)
         for group in order.groups(rest):

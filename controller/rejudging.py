@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller import certificate, finished_run
+from controller.definition_check import check_criteria
 from controller.errors import Locked, NotFound, PodctlError, VerificationFailed
-from controller.expected_criteria import check_criteria
 from controller.finished_run import FinishedRun
 from controller.judgement import Judgement
 from controller.office import Desk, Office

@@ -98,16 +98,21 @@ def _note(found: Tally, one: Tensor, zero: bool) -> None:
 def _read_tensor(read: Callable[[int], bytes], one: Tensor, name: str) -> bool:
     """Whether every value is zero. Raises Unopenable for NaN, infinity, a file cut meanwhile."""
     left, zero = one.size, True
-    odd = _ODD.get(one.dtype)
     while left:
         block = _exactly(read, min(left, BLOCK))
         if len(block) < min(left, BLOCK):
             raise Unopenable(f"{name}: cut off in tensor {one.name[:80]!r}")
-        if odd is not None and odd(block):
+        if is_odd(one.dtype, block):
             raise Unopenable(f"{name}: tensor {one.name[:80]!r} has NaN or infinite values")
         zero = zero and _is_zero(block, one.dtype)
         left -= len(block)
     return zero
+
+
+def is_odd(dtype: str, block: bytes) -> bool:
+    """Whether a value of whole ones is NaN or infinite."""
+    found = _ODD.get(dtype)
+    return found is not None and found(block)
 
 
 def _exactly(read: Callable[[int], bytes], size: int) -> bytes:

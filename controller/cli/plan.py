@@ -34,7 +34,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     """
     from controller.banner import warn_of_strays
     from controller.certificate import read_all
-    from controller.expected_criteria import check_criteria
+    from controller.definition_check import check_definitions
     from controller.prospect import prospects
     from controller.stages import ALL, select
     from state.database import open_database
@@ -45,7 +45,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     locks = read_all(project.root)
     if not stages or ALL in stages:
         chosen = tuple(stage for stage in chosen if stage.name not in locks)
-    check_criteria(project, chosen)
+    check_definitions(project, chosen)
     project.prepare()
     connection = open_database(project.database, readonly=True)
     spent = Ledger(connection).spent(time.time())
