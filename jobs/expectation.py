@@ -43,7 +43,8 @@ def problems(stage: Stage) -> tuple[tuple[str, str], ...]:
 
 def _problems(criterion: Criterion, outputs: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     read = _FIELDS[criterion.kind]
-    for name in sorted(criterion.model_fields_set - {*read, *_ALL}):
+    given = criterion.model_dump(exclude_defaults=True)
+    for name in sorted(given.keys() - {*read, *_ALL}):
         takes = f"takes {', '.join(read)}" if read else "takes a path and nothing else"
         yield name, f"{criterion.kind} {takes}"
     if lacking := _unreachable(criterion.path, outputs):
