@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from controller import hardware_check, order
+from controller.definition_check import check_definitions
 from controller.edits import edits
 from controller.errors import (
     Busy,
@@ -24,6 +25,7 @@ from controller.plan import glance
 from controller.progress_page import refresh
 from controller.project import Project
 from controller.readiness import check_ready, unlocked
+from controller.rejudging import judge_first
 from controller.rental import Step
 from controller.stages import ALL, select
 from controller.terminal import Terminal
@@ -59,6 +61,8 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
         _look_at_resting(office, options)
         attempt(office.tell_resting)
+        check_definitions(project, rest)
+        rest = judge_first(office, rest, options)
         for line in check_ready(project, rest):
             options.terminal.warn(line)
         _check_hardware(desk, rest)

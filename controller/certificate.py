@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from controller.errors import VerificationFailed
 from jobs.stage import ProjectPath, RecordedGlob, StageName
@@ -37,13 +45,23 @@ class Artifact(_Model):
     sha256: Sha256
 
 
+def _without_empty(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    """What came later and is not used is not written: an older lock keeps its sha256."""
+    return {name: value for name, value in document.items() if value or name not in names}
+
+
 class CriterionMet(_Model):
     """One criterion with what was measured."""
 
     criterion: str
-    status: str  # PASS
+    status: str  # PASS, or another one that a person accepted
     measured: float | int | str | bool | None = None
     detail: str = ""
+    accepted: str = ""  # why, when it is no PASS
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_empty(plain(self), "accepted")
 
 
 class Price(_Model):
@@ -63,6 +81,7 @@ class Certificate(_Model):
     title: str
     run: str
     criteria: tuple[CriterionMet, ...]
+    warnings: tuple[str, ...] = ()  # of artifacts that no criterion judges
     asked: tuple[dict[str, JsonValue], ...] = ()  # the stage's criteria as they were defined
     artifacts: tuple[Artifact, ...]
     outputs: tuple[RecordedGlob, ...]  # the globs that name the artifacts
@@ -79,6 +98,10 @@ class Certificate(_Model):
     schema_version: int = Field(default=SCHEMA, alias="schema", ge=SCHEMA, le=SCHEMA)
 
     model_config = ConfigDict(populate_by_name=True)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_empty(plain(self), "warnings")
 
     @property
     def sha256(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,46 +17,50 @@ from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
+from controller.judgement import Judgement, Judging
+from controller.project import Project
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
-from controller.workshop import Workshop
-from jobs import criteria
+from jobs import criteria, inspection
 from jobs.criteria import Finding, Verdict
-from jobs.opening import opens
 from jobs.stage import Stage, definitions
-from remote.contract import FileEntry, Manifest
+from remote.contract import Manifest
 from remote.outputs import missing
 from state.database import backup
 from state.durable import sync_folder
 from state.scrub import PROCESS, hidden
 
-OPENABLE = (".safetensors", ".json", ".jsonl")
 
-
-def judge(shop: Workshop, run: str) -> dict[str, Any]:
+def judge(shop: Judging, run: str) -> dict[str, Any]:
     """Evaluate the stage's criteria on the pulled files."""
-    findings = _findings(shop, run)
-    verdict = "PASS" if criteria.passed(findings) else "FAIL"
-    if verdict == "FAIL" and not any(str(one.status) == "FAIL" for one in findings):
-        verdict = "INCONCLUSIVE"
-    for one in findings:
-        shop.tell(f"  {one.status}  {one.criterion}: {one.detail}")
-    return {"verdict": verdict, "findings": [one.as_dict() for one in findings]}
+    return look(shop, run).told(shop.tell)
 
 
-def _findings(shop: Workshop, run: str) -> tuple[Finding, ...]:
-    """The stage's own criteria, and that every artifact opens here."""
+def look(shop: Judging, run: str) -> Judgement:
+    """The stage's own criteria, what was left behind, and what looks broken beside them."""
     folder = RunFolder(shop.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
     there = [*every, *manifest.untouched] if manifest else []
-    paths = [path for path in every if path.lower().endswith(OPENABLE)]
-    stage = shop.stages[run]
-    return (
-        *criteria.evaluate(stage.criteria, folder.files, answer_key(stage, shop.project.root)),
-        _all_open(folder, paths),
-        _all_here(manifest, missing(stage.outputs, there)),
+    stage, files = shop.stages[run], folder.files
+    found = criteria.evaluate(stage.criteria, files, answer_key(stage, shop.project.root))
+    weighing = [one for one in stage.criteria if one.kind == "weights"]
+    warnings = inspection.warnings(
+        files,
+        every,
+        criteria.named(stage.criteria, files),
+        criteria.named(weighing, files),
+        stage.unchecked,
     )
+    whole = not warnings and all(one.met for one in found)
+    opening = (_all_open(every, stage.unchecked),) if whole else ()
+    here = _all_here(manifest, missing(stage.outputs, there))
+    return Judgement((*found, *opening, here), warnings)
+
+
+def _all_open(paths: Sequence[str], unchecked: Sequence[str]) -> Finding:
+    count = len(inspection.looked_into(paths, unchecked))
+    return Finding("every artifact opens here", Verdict.PASS, count, f"{count} files")
 
 
 def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
@@ -72,15 +76,7 @@ def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
     return Finding(title, Verdict.PASS, 0, "none was left behind")
 
 
-def _all_open(folder: RunFolder, paths: list[str]) -> Finding:
-    title = "every artifact opens here"
-    for path in paths:
-        if reason := opens(folder.files / path):
-            return Finding(title, Verdict.FAIL, None, f"{path}: {reason}")
-    return Finding(title, Verdict.PASS, len(paths), f"{len(paths)} files")
-
-
-def lock(shop: Workshop, run: str) -> dict[str, Any]:
+def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[str, Any]:
     """Put the artifacts into the project, write the certificate, make both read-only.
 
     May be called again after a crash at any point: each step does nothing when it is done.
@@ -92,10 +88,10 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
         raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
     found = certificate.read(shop.project.root, stage.name)
     if found is None or found.run != run:
-        found = _certificate(shop, run, stage, manifest)
+        found = certify(shop, run, judgement or look(shop, run))
     safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
     for entry in manifest.files:
-        _keep_aside(shop, run, entry)
+        keep_aside(shop.project, run, entry.path, (entry.size, entry.sha256), shop.tell)
         _install(folder.files / entry.path, shop.project.root / entry.path)
     safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
     problems = safekeeping.verify_artifacts(shop.project.root, found)
@@ -119,17 +115,19 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
     return {"certificate_sha256": found.sha256}
 
 
-def _keep_aside(shop: Workshop, run: str, entry: FileEntry) -> None:
+def keep_aside(
+    project: Project, run: str, path: str, content: tuple[int, str], tell: Callable[[str], None]
+) -> None:
     """What stands under the artifact's name and is something else moves aside, never away."""
-    target = shop.project.root / entry.path
-    if not target.exists() or safekeeping.hash_file(target) == (entry.size, entry.sha256):
+    target = project.root / path
+    if not target.exists() or safekeeping.hash_file(target) == content:
         return
-    aside = shop.project.state_dir / "aside" / run / entry.path
+    aside = project.state_dir / "aside" / run / path
     aside.parent.mkdir(parents=True, exist_ok=True)
     while aside.exists():
         aside = aside.with_name(aside.name + "~")
     target.rename(aside)
-    shop.tell(f"{entry.path} was another file: it is in {aside.relative_to(shop.project.root)}")
+    tell(f"{path} was another file: it is in {aside.relative_to(project.root)}")
 
 
 def _install(source: Path, target: Path) -> None:
@@ -147,7 +145,7 @@ def _install(source: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def _others(shop: Workshop, stage: Stage) -> tuple[str, ...]:
+def _others(shop: Judging, stage: Stage) -> tuple[str, ...]:
     """Output globs of the other stages: folders that must stay writable for them."""
     return tuple(
         glob
@@ -157,19 +155,23 @@ def _others(shop: Workshop, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> Certificate:
-    rental = shop.rental()
+def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
+    """What the run's lock would say. The run has a final manifest here."""
+    stage, rental = shop.stages[run], shop.rental()
     facts = next(one for one in rental.runs if one.run == run)
     row = shop.journal.run(run)
     assert row is not None
     folder = RunFolder(shop.project.run_dir(run))
     locks = certificate.read_all(shop.project.root)
-    findings = [hidden(one.as_dict(), PROCESS) for one in _findings(shop, run)]
+    manifest = folder.manifest()
+    assert manifest is not None
+    findings = [hidden(one.as_dict(), PROCESS) for one in judgement.findings]
     return Certificate(
         stage=stage.name,
         title=stage.title,
         run=run,
         criteria=tuple(CriterionMet.model_validate(one) for one in findings),
+        warnings=tuple(PROCESS(one) for one in judgement.warnings),
         asked=definitions(stage),
         artifacts=tuple(
             Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files
@@ -184,12 +186,12 @@ def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> 
         | {"image": shop.shape.image},
         cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,
-        ended_at=shop.clock.wall(),
+        ended_at=row.finished_at or shop.clock.wall(),
         locked_at=shop.clock.wall(),
     )
 
 
-def _price(shop: Workshop, run: str, offer: str, pods: tuple[str, ...]) -> Price:
+def _price(shop: Judging, run: str, offer: str, pods: tuple[str, ...]) -> Price:
     spent = spending(shop.ledger.by_run(shop.clock.wall(), run), run)
     return Price(
         usd=spent.usd,

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
 
 from controller.errors import NotFound, UsageError
+from jobs.catalog import instead
 from jobs.stage import Cloud, Globbed, Model
 
 FILE = "podctl.toml"
@@ -147,7 +148,7 @@ def _problem(error: Any, text: str) -> str:
     line = line_of(path, text)
     place = f"{name} (line {line})" if line else name
     if error["type"] != "extra_forbidden":
-        return f"{place}: {error['msg']}"
+        return f"{place}: {error['msg']}{instead(error)}"
     known = _keys_at(path[:-1])
     near = difflib.get_close_matches(path[-1], known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"

@@ -14,6 +14,7 @@ from controller.errors import (
     TimeUp,
     VerificationFailed,
 )
+from controller.leftovers import received
 from controller.proof import DRILL, REFUTED, UNCLEAR
 from controller.run_folder import RunFolder
 from controller.workshop import Workshop
@@ -78,11 +79,15 @@ def raise_unless_passed(shop: Workshop) -> None:
 def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     """The error of a run that did not pass, with the next command."""
     stage = shop.stages[run].name
-    folder = str(shop.project.run_dir(run))
+    folder = str(RunFolder(shop.project.run_dir(run)).files)
     if outcome in ("bad-image", "no-sshd"):
         folder = f"{shop.project.file}: pod.image = {shop.shape.image}"
     kinds: dict[str, tuple[type[PodctlError], str]] = {
-        "criteria": (VerificationFailed, f"podctl logs {stage}; change the stage and run it again"),
+        "criteria": (
+            VerificationFailed,
+            f"mend the criteria and podctl judge {stage}, for $0; podctl take {run} puts its files "
+            f"into the project; podctl logs {stage}",
+        ),
         "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
         "refused": (Refused, "podctl doctor"),
         "not-sent": (PodctlError, f"podctl plan {stage} --files; .podctlignore leaves out"),
@@ -95,7 +100,9 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),
     }
-    kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}"))
+    here = received(RunFolder(shop.project.run_dir(run)).files)
+    more = f"; podctl take {run} puts its files into the project" if here else ""
+    kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}{more}"))
     if "guard" in why and outcome == "refused":
         drill = f"{DRILL} finds out, once; " if DRILL in why else ""
         hint = f"{drill}podctl run {stage} --unguarded accepts it"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import graphlib
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -149,7 +150,16 @@ def _problem(name: str, error: ValidationError) -> CatalogError:
     path = ".".join((ROOT, name, *(str(part) for part in first["loc"])))
     if first["type"] == "missing":
         return CatalogError(path, "is required for a stage of your own")
-    return CatalogError(path, str(first["msg"]))
+    return CatalogError(path, str(first["msg"]) + instead(first))
+
+
+def instead(error: Mapping[str, Any]) -> str:
+    """Which of the words that a key may have is near to the one that it has."""
+    if error["type"] != "literal_error" or not isinstance(error["input"], str):
+        return ""
+    known = re.findall(r"'([^']+)'", str(error.get("ctx", {}).get("expected", "")))
+    near = difflib.get_close_matches(error["input"], known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _unknown(what: str, name: str, known: list[str]) -> str:

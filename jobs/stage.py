@@ -129,21 +129,30 @@ class HardwareNeed(Model):
 
 
 class Criterion(Model):
-    """One thing that must hold on the pulled files.
+    """One thing that must hold on the pulled files. A path may be a glob.
 
     kind      fields                       PASS when
-    exists    path                         the file is there and not empty
-    opens     path (glob)                  every match opens: safetensors, JSON, JSONL; ≥ 1 match
-    lines     path, at_least               a JSONL file has so many records
-    value     path, key, at_least/at_most/equals   the JSON value at dotted `key` compares so
-    decreases path, key                    the smoothed series of `key` in a JSONL file decreases
+    exists    path                         the file is there, not empty, and opens; or the folder
+                                           has a file with content in it
+    opens     path                         every match opens; >= 1 match
+    weights   path                         every match is complete, finite and not all zero
+    lines     path, at_least/at_most       it has so many records: JSON Lines, a JSON list, CSV
+    value     path, key, at_least/at_most/equals   the value at `key` compares so
+    last      path, key, at_least/at_most  the last figure of a series compares so
+    best      path, key, at_least or at_most   the highest, or the lowest, of a series does
+    decreases path, key                    the smoothed series of `key` decreases
     increases path, key                    the same for a rise
     rescored  path, key, parts, at_least, claims   every response in a JSONL file, or in the list at
                                            `key` of a JSON file, is judged here as it was there
     """
 
-    kind: Literal["exists", "opens", "lines", "value", "decreases", "increases", "rescored"]
+    kind: Literal[
+        "exists", "opens", "weights", "lines", "value", "last", "best", "decreases", "increases",
+        "rescored",
+    ]  # fmt: skip
     path: ProjectPath
+    match: Literal["newest", "all"] | None = None  # of a glob; None: all for opens and weights
+    accept: str = ""  # why a person locks the stage though this is INCONCLUSIVE
     title: str = ""
     key: str | None = None
     at_least: float | None = None
@@ -188,6 +197,7 @@ class Stage(Model):
     stray_processes: Literal["wait", "kill"] = "wait"  # what the command leaves running
     parameters: dict[str, JsonValue] = {}
     checkpoints: tuple[OutputGlob, ...] = ()  # what a killed job goes on from; for `rehearse`
+    unchecked: tuple[Glob, ...] = ()  # artifacts that are not looked into
     secrets: tuple[SecretName, ...] = ()  # local variables, or of files, that the job may know
 
 

@@ -130,6 +130,23 @@ def test_writing_again_changes_nothing(root: Path) -> None:
         write(root, certificate(root, title="Other"))
 
 
+def test_a_lock_without_warnings_is_written_as_before(root: Path) -> None:
+    """What an older podctl wrote keeps its sha256; a warning and an acceptance change it."""
+    plain = certificate(root)
+    document = plain.document()
+    assert "warnings" not in document
+    assert all("accepted" not in one for one in document["criteria"])
+
+    met = plain.criteria[0].model_copy(update={"status": "INCONCLUSIVE", "accepted": "why"})
+    for changes in ({"warnings": ("a.json: not JSON",)}, {"criteria": (met,)}):
+        made = certificate(root, stage="other", **changes)
+        write(root, made)
+        found = read(root, "other")
+        assert found == made
+        assert found.sha256 != plain.sha256
+        (root / "locks" / "other.json").unlink()
+
+
 def test_stage_without_lock_has_no_certificate(root: Path) -> None:
     """Not locked is None, not an error."""
     assert read(root, "stage1c") is None

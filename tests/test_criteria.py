@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -224,7 +225,7 @@ JSON = st.recursive(
 )
 def test_hostile_content_never_raises(tmp_path: Path, content: bytes, bound: float) -> None:
     """Whatever a pod writes, each criterion ends in a verdict that a lock can hold."""
-    for name in ("f.json", "f.jsonl", "f.safetensors"):
+    for name in ("f.json", "f.jsonl", "f.safetensors", "f.csv"):
         (tmp_path / name).write_bytes(content)
     every = [
         criterion(kind="exists", path="f.json"),
@@ -233,7 +234,156 @@ def test_hostile_content_never_raises(tmp_path: Path, content: bytes, bound: flo
         criterion(kind="value", path="f.json", key="a.b", at_least=bound),
         criterion(kind="value", path="f.json", key="", equals="x"),
         criterion(kind="decreases", path="f.jsonl", key="loss"),
+        criterion(kind="increases", path="f.json", key="*.loss"),
+        criterion(kind="best", path="f.csv", key="a", at_least=bound),
+        criterion(kind="last", path="f.json", key="a.*.b", at_most=bound),
+        criterion(kind="value", path="*.jsonl", key="-1.loss", match="all"),
+        criterion(kind="lines", path="f.json"),
+        criterion(kind="weights", path="*"),
     ]
     for finding in evaluate(every, tmp_path):
         assert isinstance(finding.status, Verdict)
         json.dumps(finding.as_dict(), allow_nan=False, ensure_ascii=False).encode()
+
+
+def write(root: Path, name: str, content: Any) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+STATE = {"log_history": [{"step": 1, "loss": 3.0}, {"step": 2, "eval_loss": 2.5}, {"loss": 1.5}]}
+
+
+@pytest.mark.parametrize(
+    ("key", "measured"),
+    [
+        ("log_history.0.loss", 3.0),
+        ("log_history.-1.loss", 1.5),
+        ('results.task."acc,none"', 0.5),
+        ("results.task.acc,none", 0.5),
+        ("results.'a.b'", 1),
+        ('results."a.b"', 1),
+        ("flat.name", 7),
+    ],
+)
+def test_keys_reach_what_tools_write(tmp_path: Path, key: str, measured: float) -> None:
+    """Indices of lists from both ends, quoted parts, and names that hold dots themselves."""
+    more = {"results": {"task": {"acc,none": 0.5}, "a.b": 1}, "flat.name": 7}
+    write(tmp_path, "a.json", STATE | more)
+
+    found = judge(tmp_path, kind="value", path="a.json", key=key, at_least=0)
+
+    assert found[:2] == (Verdict.PASS, measured)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("log_history.3.loss", "the list has 3 members"),
+        ("log_history.loss", "a list of 3 members, named by 0 or -1"),
+        ("log_hist", "there is log_history"),
+        ("log_history.0.los", "there is loss, step"),
+    ],
+)
+def test_a_mistyped_key_is_told_what_there_is(tmp_path: Path, key: str, words: str) -> None:
+    """The names or the number of members stand beside the one that lacks."""
+    write(tmp_path, "a.json", STATE)
+
+    assert words in judge(tmp_path, kind="value", path="a.json", key=key)[2]
+
+
+def test_a_series_comes_from_lists_and_tables(tmp_path: Path) -> None:
+    """A list inside JSON, a list of JSON objects, JSON Lines in .json, CSV with any divider, and
+    compressed ones: all give the same trend."""
+    falling = [2.0 - place / 10 for place in range(12)]
+    rows = [{"step": n, "loss": one} for n, one in enumerate(falling)]
+    lines = "".join(json.dumps(one) + "\n" for one in rows)
+    write(tmp_path, "state.json", {"log_history": [*rows, {"eval_loss": 1.0}]})
+    write(tmp_path, "list.json", rows)
+    write(tmp_path, "lines.json", lines)
+    table = ["step;loss", *(f"{n};{one}" for n, one in enumerate(falling)), "12;"]
+    write(tmp_path, "log.csv", "\ufeff" + "\r\n".join(table))
+    write(tmp_path, "log.tsv", "\n".join(table).replace(";", "\t"))
+    (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "log.csv.gz").write_bytes(gzip.compress("\n".join(table).encode()))
+    for path, key in (
+        ("state.json", "log_history.*.loss"),
+        ("state.json", "log_history.loss"),
+        ("list.json", "*.loss"),
+        ("list.json", "loss"),
+        ("lines.json", "loss"),
+        ("log.csv", "loss"),
+        ("log.tsv", "loss"),
+        ("log.jsonl.gz", "loss"),
+        ("log.csv.gz", "loss"),
+    ):
+        assert judge(tmp_path, kind="decreases", path=path, key=key)[0] is Verdict.PASS, (path, key)
+    assert judge(tmp_path, kind="lines", path="log.csv", at_least=13)[:2] == (Verdict.PASS, 13)
+    assert judge(tmp_path, kind="lines", path="lines.json", at_least=12)[:2] == (Verdict.PASS, 12)
+    assert judge(tmp_path, kind="value", path="log.csv", key="-2.loss", at_most=1)[1] < 0.91
+
+
+def test_best_and_last_of_a_series(tmp_path: Path) -> None:
+    """`best` is the lowest where it may be at most so much, else the highest; `last` the last."""
+    losses(tmp_path, [3.0, 1.0, None, 2.0])
+
+    assert judge(tmp_path, kind="best", path="log.jsonl", key="loss", at_most=1.5)[:2] == (
+        Verdict.PASS,
+        1.0,
+    )
+    assert judge(tmp_path, kind="best", path="log.jsonl", key="loss", at_least=2)[1] == 3.0
+    assert judge(tmp_path, kind="last", path="log.jsonl", key="loss", at_most=1.5)[:2] == (
+        Verdict.FAIL,
+        2.0,
+    )
+    assert judge(tmp_path, kind="last", path="log.jsonl", key="lost", at_most=1)[0] is Verdict.FAIL
+    losses(tmp_path, [1.0, float("nan")])
+    status, _, detail = judge(tmp_path, kind="last", path="log.jsonl", key="loss", at_most=2)
+    assert status is Verdict.FAIL
+    assert "line 2: loss is not a finite number: nan" in detail
+
+
+def test_a_glob_means_the_newest_match_or_all(tmp_path: Path) -> None:
+    """Numbers in names count as numbers: the newest of checkpoint-200 and checkpoint-1000 is the
+    latter; with match = "all" each must pass, and the one that does not is named."""
+    for step, loss in ((200, 3.0), (1000, 1.0)):
+        write(tmp_path, f"out/checkpoint-{step}/state.json", {"loss": loss})
+    value = {"kind": "value", "path": "out/*/state.json", "key": "loss", "at_most": 2}
+
+    status, measured, detail = judge(tmp_path, **value)
+    assert (status, measured) == (Verdict.PASS, 1.0)
+    assert "out/checkpoint-1000/state.json" in detail
+    status, measured, detail = judge(tmp_path, match="all", **value)
+    assert (status, measured) == (Verdict.FAIL, 3.0)
+    assert "out/checkpoint-200/state.json" in detail
+    assert "no file matches" in judge(tmp_path, **value | {"path": "out/*/stat.json"})[2]
+
+
+def test_exists_takes_folders_and_globs_and_opens_files(tmp_path: Path) -> None:
+    """A folder counts when a file in it has content; a file that does not open is not there."""
+    write(tmp_path, "out/model/config.json", {})
+    write(tmp_path, "out/broken.json", "{")
+    (tmp_path / "out" / "empty").mkdir()
+
+    assert judge(tmp_path, kind="exists", path="out/model")[:2] == (Verdict.PASS, 1)
+    assert judge(tmp_path, kind="exists", path="out/*/config.json")[0] is Verdict.PASS
+    assert judge(tmp_path, kind="exists", path="out/empty")[0] is Verdict.FAIL
+    assert "does not open" in judge(tmp_path, kind="exists", path="out/broken.json")[2]
+    assert (
+        "there is out/model/config.json"
+        in (judge(tmp_path, kind="exists", path="out/modle/config.json")[2])
+    )
+
+
+def test_a_person_may_accept_too_little(tmp_path: Path) -> None:
+    """INCONCLUSIVE with `accept` is met, and stays what it is; a FAIL is not accepted."""
+    losses(tmp_path, [3.0, 2.0])
+    asked = criterion(kind="decreases", path="log.jsonl", accept="two epochs, looked at")
+    found = evaluate([asked], tmp_path)
+    assert passed(found)
+    assert (found[0].status, found[0].accepted) == (Verdict.INCONCLUSIVE, "two epochs, looked at")
+
+    losses(tmp_path, [1.0] * 50)
+    assert not passed(evaluate([asked], tmp_path))

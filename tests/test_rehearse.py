@@ -285,15 +285,16 @@ def test_a_missing_input_ends_it_before_anything_is_rented(tmp_path: Path) -> No
 
 
 def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path) -> None:
-    """The stage's own program says which, before it loads anything."""
+    """What the stage's own program would say on the pod is said before anything runs."""
     (tmp_path / "podctl.toml").write_text(
         "[stages.stage1c]\n"
         "parameters = { learning_rat = 1.0 }\n"
-        'environment = { kind = "none" }\n'  # the program reads them before it needs anything
+        'environment = { kind = "none" }\n'  # this machine need not have the training stack
     )
     phases = rehearse(tmp_path, "stage1c", expect=1)
 
-    assert "parameter learning_rat is unknown" in phases["job"]["detail"]
+    assert "parameter learning_rat is unknown" in phases["config"]["detail"]
+    assert phases["upload"]["status"] == SKIP
     assert "stood in" in phases["inputs"]["detail"]
 
 

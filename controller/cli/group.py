@@ -17,6 +17,8 @@ COMMANDS = {
     "plan": "Show what a run would do and cost, without doing it.",
     "rehearse": "Run a stage small on the embedded cloud: what would fail on the paid GPU.",
     "run": "Rent a pod, run stages on it, pull, verify, lock, shut down.",
+    "judge": "Judge a finished run's files by the criteria as they are now, for $0, and lock.",
+    "take": "Copy the files of a run that did not pass into the project.",
     "status": "Show runs, pods and stages, each with its source and age.",
     "logs": "Show a job's log; -f follows it.",
     "cost": "Show what was spent, by stage and pod, and what is left.",

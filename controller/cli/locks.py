@@ -56,7 +56,10 @@ def command(terminal: Terminal, stage: str | None) -> None:
     )
     if stage is not None:
         for met in found[stage].criteria:
-            terminal.data(f"{met.status}  {met.criterion}  {met.detail}".rstrip())
+            accepted = f" (accepted: {met.accepted})" if met.accepted else ""
+            terminal.data(f"{met.status}  {met.criterion}  {met.detail}".rstrip() + accepted)
+        for text in found[stage].warnings:
+            terminal.data(f"WARN  {text}")
 
 
 def _states(project: Project, names: list[str]) -> dict[str, str]:

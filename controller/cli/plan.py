@@ -35,6 +35,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     """
     from controller.banner import warn_of_strays
     from controller.certificate import read_all
+    from controller.definition_check import check_definitions
     from controller.prospect import prospects
     from controller.stages import ALL, select
     from state.database import open_database
@@ -45,6 +46,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     locks = read_all(project.root)
     if not stages or ALL in stages:
         chosen = tuple(stage for stage in chosen if stage.name not in locks)
+    check_definitions(project, chosen)
     if files:
         from controller.cli.plan_files import show
 

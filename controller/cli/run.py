@@ -18,7 +18,7 @@ from controller.terminal import Terminal
 @click.option("--terminate", "disposal", flag_value="terminate", help="End the pod for good.")
 @click.option("--detach", is_flag=True, help="Come back as soon as the job runs.")
 @click.option("--follow/--no-follow", default=True, help="Show the job's log.")
-@click.option("--fresh", is_flag=True, help="Begin at step 0: put no earlier attempt's files back.")
+@click.option("--fresh", is_flag=True, help="Begin at step 0, whatever an earlier run left here.")
 @click.option("--resume", metavar="RUN", help="Go on from what this attempt left, as it is.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
 @json_option
@@ -37,9 +37,10 @@ def command(
 ) -> None:
     """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
 
-    An unfinished run of the same stages is carried on. A new one goes on from what an earlier
-    attempt left here when command, parameters and inputs are the same. Ctrl-C leaves; what runs
-    goes on running.
+    An unfinished run of the same stages is carried on; one that is over, was given the same and
+    failed nothing but its criteria is judged again first, for $0. A new run goes on from what an
+    earlier attempt left here when command, parameters and inputs are the same. Ctrl-C leaves; what
+    runs goes on running.
     """
     from controller.app import run_stages
     from controller.banner import strays_told

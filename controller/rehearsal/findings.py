@@ -42,7 +42,7 @@ def measured(criterion: Criterion, finding: Finding) -> bool:
     match criterion.kind:
         case "lines" | "rescored":
             return number and value != 0
-        case "decreases" | "increases":
+        case "decreases" | "increases" | "last" | "best":
             return number  # the trend, or how many points there were
         case "value" if criterion.equals is not None:
             return type(value) is type(criterion.equals) or (

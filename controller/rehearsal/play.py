@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from controller import order, snapshot
+from controller.definition_check import check_definitions
 from controller.errors import Busy, NotFound, PodctlError, UsageError
 from controller.job_secrets import absent
 from controller.overview import rental_of
@@ -63,7 +64,8 @@ class Rehearsal:
                 scratch.clear()
 
     def _phases(self, scratch: Scratch, sky: Cloud) -> Iterator[Line]:
-        yield Line("config", PASS, f"{self.project.file.name} and {self.stage.name} are sound")
+        config = self._config()
+        yield config
         inputs = self._inputs(scratch)
         yield inputs
         yield self._secrets()
@@ -71,7 +73,17 @@ class Rehearsal:
         if inputs.status == FAIL:
             yield from (Line(phase, SKIP, "an input is missing") for phase in AFTERWARDS)
             return
+        if config.status == FAIL:
+            yield from (Line(phase, SKIP, "it would be refused") for phase in AFTERWARDS)
+            return
         yield from self._run(scratch, sky)
+
+    def _config(self) -> Line:
+        try:
+            check_definitions(self.project, [self.stage])
+        except UsageError as error:
+            return Line("config", FAIL, _whole(error), error.hint)
+        return Line("config", PASS, f"{self.project.file.name} and {self.stage.name} are sound")
 
     def _check_stack(self) -> None:
         absent = [name for name in TRAINING if find_spec(name) is None]

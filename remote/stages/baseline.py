@@ -24,20 +24,20 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import sentinels
 from .answers import Answers, write
 from .assessment import WAYS, assess, criticised, spread, summary
+from .baseline_parameters import BaselineParameters
 from .failure import StageError
 from .instruction import CRITIC, Instruction
 from .instruction_sets import InstructionSet, load
 from .memory import fitting
 from .metrics import MetricsLog
 from .model import load_model, load_tokenizer, resolve
-from .parameters import at_least, read, wrong
+from .parameters import read, wrong
 from .prompts import CompletionStylePrompts, bare
 from .scoring import Record, score
 from .signals import ENDED_BY_SIGTERM, StopRequest
@@ -46,33 +46,6 @@ if TYPE_CHECKING:  # torch is heavy
     from .generation import Generated
 
 Asked = tuple[Instruction, dict[str, str]]  # with its prompts, by way
-
-
-@dataclass(frozen=True)
-class BaselineParameters:
-    """What stage1a measures with."""
-
-    model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
-    instructions: str = "english"  # or "small", or a folder of JSONL files
-    out: str = "artifacts"
-    explicit: int = 100  # held-out instructions that the assessment reports on
-    shots: int = 3  # solved examples in a few-shot prompt
-    max_new_tokens: int = 128
-    batch: int = 32  # prompts generated for at once
-    quantize: str = "auto"  # auto | nf4 | none
-    tolerated: int = sentinels.TOLERATED  # sentinel instructions that the base model may obey
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("explicit", 4), ("shots", 1), ("max_new_tokens", 8), ("batch", 1)):
-            at_least(name, getattr(self, name), least)
-        for name in ("tolerated", "seed"):
-            at_least(name, getattr(self, name), 0)
-        obeyed = sum(not one.passes for one in sentinels.of(self.instructions))
-        if self.tolerated > obeyed // 2:
-            raise wrong("tolerated", f"is above half of the {obeyed} sentinel instructions")
-        if self.quantize not in ("auto", "nf4", "none"):
-            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
 
 
 def main() -> int:

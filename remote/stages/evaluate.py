@@ -22,7 +22,6 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from .adapters import sha256_of
 from .answering import Bounds, Way, answer, ways
 from .answers import Answers, write
 from .control import Control, read_control
+from .evaluate_parameters import EvaluateParameters
 from .failure import StageError
 from .history import read_history
 from .instruction_sets import load, same_answers
@@ -45,40 +45,6 @@ from .spending import read_spending
 DATA = Path("data/stage1/sft_training_data.jsonl")
 PREFERENCES = Path("artifacts/preference_pairs.jsonl")
 ADAPTERS = {"sft": Path("checkpoints/stage1_sft"), "dpo": Path("checkpoints/stage1_dpo")}
-
-
-@dataclass(frozen=True)
-class EvaluateParameters:
-    """What stage1e compares with."""
-
-    model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
-    instructions: str = "english"  # or "small", or a folder of JSONL files
-    out: str = "artifacts"
-    batch: int = 32  # prompts generated for at once
-    samples: int = 4  # answers an instruction at `temperature`; 0: greedy only
-    temperature: float = 0.7
-    minimum_lift: float = 0.05  # over the base that counts as an improvement
-    margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
-    quantize: str = "auto"  # auto | nf4 | none
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("samples", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise _wrong(name, f"must be {least} or more")
-        for name in ("minimum_lift", "margin"):
-            if not 0 <= getattr(self, name) < 1:
-                raise _wrong(name, "must be from 0 to below 1")
-        if self.temperature <= 0:
-            raise _wrong("temperature", "must be above 0; for greedy answers only set samples = 0")
-        if self.quantize not in ("auto", "nf4", "none"):
-            raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
-
-
-def _wrong(name: str, problem: str) -> StageError:
-    return StageError(
-        f"parameter {name} {problem}", remedy="change [stages.stage1e.parameters] in podctl.toml"
-    )
 
 
 def main() -> int:

@@ -1,0 +1,48 @@
+"""Refuse, before anything is rented, what podctl.toml asks of a stage that cannot be.
+
+Criteria that no file could meet or that say nothing, and parameters that podctl's own programs do
+not take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controller import program_parameters
+from controller.config import line_of
+from controller.errors import UsageError
+from controller.project import FILE, Project
+from jobs.catalog import ROOT
+from jobs.expectation import problems
+from jobs.stage import Stage
+
+
+def check_definitions(project: Project, stages: Sequence[Stage]) -> None:
+    """Raises UsageError that names every such key."""
+    check_criteria(project, stages)
+    for stage in stages:
+        if error := program_parameters.problem(stage):
+            raise UsageError(
+                f"{stage.name}: {error.what}",
+                where=f"{project.file}: [{ROOT}.{stage.name}.parameters]",
+                hint=f"edit {FILE}; nothing was rented",
+            )
+
+
+def check_criteria(project: Project, stages: Sequence[Stage]) -> None:
+    """Raises UsageError that names every criterion that cannot be met as it is written."""
+    found = [
+        (stage.name, f"{ROOT}.{stage.name}.{key}", text)
+        for stage in stages
+        for key, text in problems(stage)
+    ]
+    if not found:
+        return
+    text = project.file.read_text(encoding="utf-8-sig")
+    line = line_of([ROOT, found[0][0], "criteria"], text)
+    raise UsageError(
+        f"a criterion of {found[0][0]} cannot be met as it is written",
+        where=f"{project.file}, line {line}" if line else str(project.file),
+        cause="\n".join(f"{key}: {what}" for _, key, what in found),
+        hint=f"edit {FILE}; nothing was rented",
+    )

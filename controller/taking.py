@@ -1,0 +1,93 @@
+"""Copies of a run's files, put into the project: what a failed job left, on the user's word."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from controller import certificate, safekeeping
+from controller.conclude import keep_aside
+from controller.errors import Locked, NotFound, UsageError
+from controller.leftovers import received
+from controller.project import Project
+from controller.run_folder import RunFolder
+from controller.terminal import Terminal
+from state.database import open_database
+from state.durable import sync_folder
+from state.journal import Journal
+
+
+def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str]]:
+    """Copy everything that came here of a run, or of a stage's newest run with files.
+
+    Nothing is overwritten: what stands there and is another file moves aside. Raises NotFound,
+    Locked for what a lock certifies, UsageError where a link leads elsewhere.
+    """
+    run = _run(project, name)
+    files = RunFolder(project.run_dir(run)).files
+    paths = [
+        path.relative_to(files).as_posix()
+        for top in received(files)
+        for path in (files / top, *sorted((files / top).rglob("*")))
+        if path.is_file() and not path.is_symlink()
+    ]
+    _check_free(project, paths)
+    taken = [path for path in paths if _copy(project, run, files / path, path, terminal)]
+    return run, taken
+
+
+def _run(project: Project, name: str) -> str:
+    if not project.database.exists():
+        raise NotFound("nothing was run in this project yet", hint="podctl plan")
+    connection = open_database(project.database, readonly=True)
+    try:
+        journal = Journal(connection)
+        one = journal.run(name)
+        rows = [one] if one else list(reversed(journal.runs(project.stage(name).name)))
+    finally:
+        connection.close()
+    for row in rows:
+        if received(RunFolder(project.run_dir(row.id)).files):
+            return row.id
+    raise NotFound(f"no file of {name} came here", where=str(project.runs), hint="podctl status")
+
+
+def _check_free(project: Project, paths: list[str]) -> None:
+    for lock in certificate.read_all(project.root).values():
+        known = {one.path for one in lock.artifacts}
+        own = tuple(f"{folder}/" for folder in safekeeping.own_folders(lock))
+        for path in paths:
+            if path in known or path.startswith(own):
+                raise Locked(
+                    f"{path} belongs to {lock.stage}, which is locked",
+                    where=f"locks/{lock.stage}.json",
+                    hint=f"podctl unlock {lock.stage} --reason …",
+                )
+    for path in paths:
+        place = project.root
+        for part in Path(path).parts[:-1]:
+            place = place / part
+            if place.is_symlink():
+                raise UsageError(f"{path} would go through a link", where=str(place))
+            if place.exists() and not place.is_dir():
+                raise UsageError(f"{path} would go below what is no folder", where=str(place))
+
+
+def _copy(project: Project, run: str, source: Path, path: str, terminal: Terminal) -> bool:
+    """A copy, not a link: what is done to it does not change what came from the pod."""
+    target = project.root / path
+    size, sha256 = safekeeping.hash_file(source)
+    try:
+        if safekeeping.hash_file(target) == (size, sha256):
+            return False
+    except OSError:
+        pass
+    keep_aside(project, run, path, (size, sha256), terminal.say)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f".{target.name}.podctl")
+    beside.unlink(missing_ok=True)
+    shutil.copyfile(source, beside, follow_symlinks=False)
+    os.replace(beside, target)
+    sync_folder(target.parent)
+    return True

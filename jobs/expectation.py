@@ -1,0 +1,99 @@
+"""What is wrong with a criterion can be known before any file exists: that costs no training.
+
+Not part of the model: a run that was begun must open as it was pinned, whatever is asked since.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from . import keypath
+from .globs import could_meet, is_glob
+from .opening import Unopenable
+from .stage import Criterion, Stage
+from .weights import PICKLES
+
+_BOUNDS = ("at_least", "at_most")
+_FIELDS: dict[str, tuple[str, ...]] = {  # kind → what it reads beside path, match and title
+    "exists": (),
+    "opens": (),
+    "weights": (),
+    "lines": _BOUNDS,
+    "value": ("key", "equals", *_BOUNDS),
+    "last": ("key", *_BOUNDS),
+    "best": ("key", *_BOUNDS),
+    "decreases": ("key", "accept"),
+    "increases": ("key", "accept"),
+    "rescored": ("key", "parts", "claims", "at_least"),
+}
+_SERIES = ("last", "best", "decreases", "increases")
+_ALL = ("kind", "path", "match", "title")
+
+
+def problems(stage: Stage) -> tuple[tuple[str, str], ...]:
+    """(key below the stage's table, what is wrong with it) of every criterion."""
+    return tuple(
+        (f"criteria.{number}.{name}", text)
+        for number, criterion in enumerate(stage.criteria)
+        for name, text in _problems(criterion, stage.outputs)
+    )
+
+
+def _problems(criterion: Criterion, outputs: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    read = _FIELDS[criterion.kind]
+    given = criterion.model_dump(exclude_defaults=True)
+    for name in sorted(given.keys() - {*read, *_ALL}):
+        takes = f"takes {', '.join(read)}" if read else "takes a path and nothing else"
+        yield name, f"{criterion.kind} {takes}"
+    if lacking := _unreachable(criterion.path, outputs):
+        yield "path", lacking
+    for system, claim in criterion.claims.items():
+        if lacking := _unreachable(claim.partition(":")[0], outputs):
+            yield f"claims.{system}", lacking
+    suffix = PurePosixPath(criterion.path).suffix.lower()
+    if criterion.kind == "weights" and suffix in PICKLES:
+        yield "path", f"{suffix} is a pickle, and those are never opened: save as safetensors"
+    if criterion.match and not is_glob(criterion.path):
+        yield "match", "is for a path with wildcards"
+    yield from _key(criterion)
+    yield from _bounds(criterion)
+
+
+def _unreachable(path: str, outputs: tuple[str, ...]) -> str:
+    taken = [one for one in outputs if not one.startswith("!")]
+    if any(could_meet(path, one) for one in taken):
+        return ""
+    near = difflib.get_close_matches(path, taken, n=1, cutoff=0.7)
+    more = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no output can be at {path!r}: outputs are {', '.join(outputs)}{more}"
+
+
+def _key(criterion: Criterion) -> Iterator[tuple[str, str]]:
+    if criterion.key is None:
+        if criterion.kind in ("value", "last", "best"):
+            yield "key", f"{criterion.kind} needs the key of what is compared"
+        return
+    try:
+        parts = keypath.parts(criterion.key)
+    except Unopenable as error:
+        if criterion.kind not in _SERIES:  # a line may have a member of any name
+            yield "key", str(error)
+        return
+    if not parts:
+        yield "key", "is empty"
+    if keypath.EVERY in parts and criterion.kind not in _SERIES:
+        yield "key", f"* names many values; {', '.join(_SERIES)} judge those"
+
+
+def _bounds(criterion: Criterion) -> Iterator[tuple[str, str]]:
+    low, high = criterion.at_least, criterion.at_most
+    if low is not None and high is not None and not low <= high:
+        yield "at_most", f"is below at_least, {low:g}"
+    if criterion.kind == "best" and (low is None) == (high is None):
+        yield "at_most", "best needs at_least (the highest counts) or at_most (the lowest does)"
+    if criterion.kind == "last" and low is None and high is None:
+        yield "at_least", "last needs at_least, at_most, or both"
+    if criterion.kind == "value" and criterion.equals is not None and (low, high) != (None, None):
+        yield "equals", "stands alone: at_least and at_most would not be looked at"

@@ -1,0 +1,79 @@
+"""Weights in several files: an index names them, or each is numbered `…-00001-of-00003`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from .opening import MAX_JSON, Unopenable, parse_json
+from .tensors import tensors_of
+
+_NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+)")
+MAX_SHARDS = 10_000
+
+
+def check_index(stream: BinaryIO, size: int, path: Path) -> None:
+    """Every shard that an index names lies beside it. Raises Unopenable."""
+    for shard in sorted(set(_weight_map(stream, size).values())):
+        _beside(path, shard)
+
+
+def check_tensors(path: Path) -> None:
+    """Each tensor is in the safetensors file that the index names for it.
+
+    Raises Unopenable, OSError.
+    """
+    with path.open("rb") as stream:
+        named = _weight_map(stream, path.stat().st_size)
+    there: dict[str, set[str]] = {}
+    for tensor, shard in named.items():
+        if shard not in there:
+            file = _beside(path, shard)
+            there[shard] = {one.name for one in tensors_of(file)}
+        if tensor not in there[shard]:
+            raise Unopenable(f"tensor {tensor[:80]!r} is not in {shard}")
+
+
+def _weight_map(stream: BinaryIO, size: int) -> dict[str, str]:
+    if size > MAX_JSON:
+        raise Unopenable(f"{size} bytes of JSON is over the cap of {MAX_JSON}")
+    document: Any = parse_json(stream.read(size))
+    named = document.get("weight_map") if isinstance(document, dict) else None
+    if not isinstance(named, dict) or not named:
+        raise Unopenable("an index without a weight_map")
+    if not all(isinstance(one, str) and one for one in named.values()):
+        raise Unopenable("an index whose weight_map names no files")
+    if len(set(named.values())) > MAX_SHARDS:
+        raise Unopenable(f"an index of over {MAX_SHARDS} files")
+    return named
+
+
+def _beside(index: Path, shard: str) -> Path:
+    parts = Path(shard).parts
+    if shard.startswith("/") or ".." in parts:
+        raise Unopenable(f"the index names {shard[:80]!r}, which is not beside it")
+    folders = [index.parent.joinpath(*parts[: n + 1]) for n in range(len(parts))]
+    if any(one.is_symlink() for one in folders) or not folders[-1].is_file():
+        raise Unopenable(f"the index names {shard[:80]}, which is not there")
+    return folders[-1]
+
+
+def missing(path: Path) -> str:
+    """Which of the numbered files that `path` is one of are not beside it; empty: none lacks."""
+    mine = _NUMBERED.fullmatch(path.name)
+    if mine is None:
+        return ""
+    total = int(mine["total"])
+    there = set()
+    for other in path.parent.iterdir():
+        same = _NUMBERED.fullmatch(other.name)
+        if same and all(same[name] == mine[name] for name in ("stem", "total", "suffix")):
+            there.add(int(same["number"]))
+    if len(there) >= total:
+        return ""
+    first = 0 if 0 in there else 1
+    lacks = [n for n in range(first, first + total) if n not in there][:3]
+    return "there is no " + ", ".join(
+        f"{mine['stem']}-{n:05}-of-{mine['total']}{mine['suffix']}" for n in lacks
+    )

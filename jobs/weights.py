@@ -1,0 +1,179 @@
+"""Are the weights weights? Complete, finite and not all zero, by reading the files once.
+
+Of each type only the bytes are read that hold the exponent: an infinity or NaN has all of its bits
+set. That is done on whole blocks by functions that are written in C, at about a gigabyte in some
+seconds, without any library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import shards
+from .opening import Unopenable
+from .tensors import Tensor, tensors_of
+
+BLOCK = 4 * 1024 * 1024  # bytes; of whole values of every type
+INDEX = ".safetensors.index.json"
+SUFFIX = ".safetensors"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_SIGNED_TOP = (0x7F, 0xFF)  # of the highest byte, where infinities and NaN can be
+_TOP = bytes(one in _SIGNED_TOP for one in range(256))
+_ZEROS = bytes(BLOCK)
+# Factors of an adapter: where all of one kind are zero, their products are, and it changes nothing.
+_FACTOR = re.compile(r"lora_(?:embedding_)?([AB])(?:\.|$)|lora[_.](down|up)(?:\.|$)")
+_COUNTERS = ("I64", "BOOL", "U64")  # positions and masks: they are no weights
+
+
+@dataclass
+class Tally:
+    """What the tensors of one folder have in them."""
+
+    tensors: int = 0
+    bytes: int = 0
+    weights: int = 0
+    nonzero: int = 0
+    factors: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    alive: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def hollow(self) -> str:
+        """Why nothing was learned, as far as zeros tell; empty when it was."""
+        if self.weights and not self.nonzero:
+            return f"all {self.weights} tensors are zero"
+        for kind, names in sorted(self.factors.items()):
+            if not self.alive[kind]:
+                return f"every {kind} of the adapter is zero ({len(names)} of them, {names[0]})"
+        return ""
+
+
+def check(paths: Iterable[Path]) -> str:
+    """What was looked at, in words. Raises Unopenable at the first that is wrong; OSError."""
+    folders: dict[Path, Tally] = defaultdict(Tally)
+    for path in paths:
+        if path.name.endswith(INDEX):
+            shards.check_tensors(path)
+        elif path.suffix.lower() == SUFFIX:
+            if lacks := shards.missing(path):
+                raise Unopenable(lacks)
+            _read(path, folders[path.parent])
+    for folder, found in folders.items():
+        if why := found.hollow():
+            raise Unopenable(f"{folder.name}: {why}")
+    count = sum(one.tensors for one in folders.values())
+    size = sum(one.bytes for one in folders.values())
+    dead = sum(len(n) - one.alive[k] for one in folders.values() for k, n in one.factors.items())
+    more = f"; {dead} of an adapter's factors are zero" if dead else ""
+    return f"{count} tensors, {size / 1e6:.1f} MB, finite and not all zero{more}"
+
+
+def _read(path: Path, found: Tally) -> None:
+    tensors = tensors_of(path)
+    with path.open("rb", buffering=0) as stream:
+        for one in tensors:
+            if one.size == 0:
+                raise Unopenable(f"{path.name}: tensor {one.name[:80]!r} is of size 0")
+            stream.seek(one.begin)
+            zero = _read_tensor(stream.read, one, path.name)
+            _note(found, one, zero)
+
+
+def _note(found: Tally, one: Tensor, zero: bool) -> None:
+    found.tensors += 1
+    found.bytes += one.size
+    if one.dtype in _COUNTERS:
+        return
+    found.weights += 1
+    found.nonzero += not zero
+    factor = _FACTOR.search(one.name)
+    if factor:
+        kind = f"lora_{factor[1] or factor[2]}"
+        found.factors[kind].append(one.name[:80])
+        found.alive[kind] += not zero
+
+
+def _read_tensor(read: Callable[[int], bytes], one: Tensor, name: str) -> bool:
+    """Whether every value is zero. Raises Unopenable for NaN, infinity, a file cut meanwhile."""
+    left, zero = one.size, True
+    while left:
+        block = _exactly(read, min(left, BLOCK))
+        if len(block) < min(left, BLOCK):
+            raise Unopenable(f"{name}: cut off in tensor {one.name[:80]!r}")
+        if is_odd(one.dtype, block):
+            raise Unopenable(f"{name}: tensor {one.name[:80]!r} has NaN or infinite values")
+        zero = zero and _is_zero(block, one.dtype)
+        left -= len(block)
+    return zero
+
+
+def is_odd(dtype: str, block: bytes) -> bool:
+    """Whether a value of whole ones is NaN or infinite."""
+    found = _ODD.get(dtype)
+    return found is not None and found(block)
+
+
+def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
+    pieces = []
+    while size and (piece := read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _is_zero(block: bytes, dtype: str) -> bool:
+    """No value but 0 and -0."""
+    if block == (_ZEROS if len(block) == BLOCK else bytes(len(block))):
+        return True
+    width = _SIGNED.get(dtype)
+    if width is None or block.translate(None, b"\0\x80"):
+        return False
+    return all(b"\x80" not in block[byte::width] for byte in range(width - 1))
+
+
+def _bits(flags: bytes) -> int:
+    return int.from_bytes(flags, "little")
+
+
+def _high(width: int, second: int) -> Callable[[bytes], bool]:
+    """Of little-endian values of `width` bytes: `second` are the exponent's bits in the last
+    but one byte; the top byte has 7 of them."""
+
+    full = bytes(one & second == second for one in range(256))
+
+    def odd(block: bytes) -> bool:
+        top = block[width - 1 :: width]
+        if not any(one in top for one in _SIGNED_TOP):
+            return False
+        below = block[width - 2 :: width]
+        return bool(_bits(top.translate(_TOP)) & _bits(below.translate(full)))
+
+    return odd
+
+
+def _among(width: int, *odd: int) -> Callable[[bytes], bool]:
+    """Of values whose top byte alone says it."""
+
+    def found(block: bytes) -> bool:
+        top = block[width - 1 :: width]
+        return any(one in top for one in odd)
+
+    return found
+
+
+_HALF = (*range(0x7C, 0x80), *range(0xFC, 0x100))
+_ODD: dict[str, Callable[[bytes], bool]] = {
+    "BF16": _high(2, 0x80),
+    "F32": _high(4, 0x80),
+    "C64": _high(4, 0x80),
+    "F64": _high(8, 0xF0),
+    "F16": _among(2, *_HALF),
+    "F8_E5M2": _among(1, *_HALF),
+    "F8_E4M3": _among(1, 0x7F, 0xFF),
+    "F8_E8M0": _among(1, 0xFF),
+    "F8_E4M3FNUZ": _among(1, 0x80),
+    "F8_E5M2FNUZ": _among(1, 0x80),
+}
+_SIGNED = {"BF16": 2, "F16": 2, "F32": 4, "C64": 4, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1}
