@@ -66,7 +66,7 @@ def judge_first(office: Office, stages: Sequence[Stage], options: RunOptions) ->
     Only a run that failed nothing but its criteria, with the same command, parameters, inputs,
     code, environment and image, is offered; a person is asked, or says yes beforehand.
     """
-    if options.fresh:
+    if options.fresh or options.resume:
         return tuple(stages)
     return tuple(stage for stage in stages if not _judged(office, stage, options))
 
