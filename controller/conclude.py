@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from controller import certificate, safekeeping, statement
+from controller import certificate, relocate, safekeeping, statement
 from controller.answer_key import answer_key
 from controller.attestation import attest
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
@@ -23,9 +21,9 @@ from jobs.criteria import Finding, Verdict
 from jobs.opening import opens
 from jobs.stage import Stage, definitions
 from remote.contract import FileEntry, Manifest
+from remote.names import encode
 from remote.outputs import missing
 from state.database import backup
-from state.durable import sync_folder
 from state.scrub import PROCESS, hidden
 
 OPENABLE = (".safetensors", ".json", ".jsonl")
@@ -47,7 +45,8 @@ def _findings(shop: Workshop, run: str) -> tuple[Finding, ...]:
     folder = RunFolder(shop.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
-    paths = [path for path in every if path.lower().endswith(OPENABLE)]
+    here = [manifest.local(path) for path in every] if manifest else []
+    paths = [path for path in here if path.lower().endswith(OPENABLE)]
     stage = shop.stages[run]
     return (
         *criteria.evaluate(stage.criteria, folder.files, answer_key(stage, shop.project.root)),
@@ -62,8 +61,11 @@ def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
     A link or a name that cannot travel is a declared output that is only on the pod.
     """
     title = "every declared output could travel"
-    unfit = manifest.unfit if manifest else ("there is no manifest",)
-    lacks = [*unfit, *(f"nothing is at {glob}" for glob in absent)]
+    left = [f"{encode(one.path)}: {one.why}" for one in manifest.left] if manifest else []
+    left += manifest.unfit if manifest else ["there is no manifest"]
+    if manifest and manifest.beyond:
+        left.append(f"{manifest.beyond} files beyond what can be listed")
+    lacks = [*left, *(f"nothing is at {glob}" for glob in absent)]
     if lacks:
         return Finding(title, Verdict.FAIL, len(lacks), clean_line("; ".join(lacks[:5])))
     return Finding(title, Verdict.PASS, 0, "none was left behind")
@@ -73,7 +75,7 @@ def _all_open(folder: RunFolder, paths: list[str]) -> Finding:
     title = "every artifact opens here"
     for path in paths:
         if reason := opens(folder.files / path):
-            return Finding(title, Verdict.FAIL, None, f"{path}: {reason}")
+            return Finding(title, Verdict.FAIL, None, f"{encode(path)}: {reason}")
     return Finding(title, Verdict.PASS, len(paths), f"{len(paths)} files")
 
 
@@ -92,8 +94,9 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
         found = _certificate(shop, run, stage, manifest)
     safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
     for entry in manifest.files:
-        _keep_aside(shop, run, entry)
-        _install(folder.files / entry.path, shop.project.root / entry.path)
+        path = manifest.local(entry.path)
+        _keep_aside(shop, run, path, entry)
+        _install(folder.files / path, shop.project.root / path)
     safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
     problems = safekeeping.verify_artifacts(shop.project.root, found)
     if problems:
@@ -114,32 +117,22 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
     return {"certificate_sha256": found.sha256}
 
 
-def _keep_aside(shop: Workshop, run: str, entry: FileEntry) -> None:
+def _keep_aside(shop: Workshop, run: str, path: str, entry: FileEntry) -> None:
     """What stands under the artifact's name and is something else moves aside, never away."""
-    target = shop.project.root / entry.path
+    target = shop.project.root / path
     if not target.exists() or safekeeping.hash_file(target) == (entry.size, entry.sha256):
         return
-    aside = shop.project.state_dir / "aside" / run / entry.path
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    while aside.exists():
-        aside = aside.with_name(aside.name + "~")
-    target.rename(aside)
-    shop.tell(f"{entry.path} was another file: it is in {aside.relative_to(shop.project.root)}")
+    aside = relocate.free_name(shop.project.state_dir / "aside" / run / path)
+    relocate.move(target, aside)
+    kept = encode(str(aside.relative_to(shop.project.root)))
+    shop.tell(f"{encode(path)} was another file: it is in {kept}")
 
 
 def _install(source: Path, target: Path) -> None:
     """The same file under its name in the project; what stood there is replaced whole."""
     if target.exists() and target.samefile(source):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.podctl")
-    beside.unlink(missing_ok=True)
-    try:
-        os.link(source, beside)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, beside, follow_symlinks=False)
-    os.replace(beside, target)
-    sync_folder(target.parent)
+    relocate.place(source, target)
 
 
 def _others(shop: Workshop, stage: Stage) -> tuple[str, ...]:
@@ -167,15 +160,16 @@ def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> 
         criteria=tuple(CriterionMet.model_validate(one) for one in findings),
         asked=definitions(stage),
         artifacts=tuple(
-            Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files
+            Artifact.of(manifest.local(one.path), one.size, one.sha256, one.path)
+            for one in manifest.files
         ),
         outputs=stage.outputs,
-        inputs=tuple(Artifact(**one) for one in folder.inputs()),
+        inputs=tuple(Artifact.of(**one) for one in folder.inputs()),
         needs={need: locks[need].sha256 for need in stage.needs if need in locks},
         command=stage.command,
         parameters=stage.parameters,
         code=facts.code,
-        environment=hidden(surroundings(folder.files, manifest.files), PROCESS)
+        environment=hidden(surroundings(folder.files, manifest), PROCESS)
         | {"image": shop.shape.image},
         cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,

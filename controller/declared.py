@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from controller.errors import ArtifactsNotSafe
+from remote.names import encode
 from remote.outputs import matcher
 
 RESERVED_FOLDERS = (".git", ".podctl", "locks")  # at the top of the project
@@ -37,7 +38,7 @@ def check_declared(paths: Iterable[str], outputs: Sequence[str]) -> None:
     if wrong:
         raise ArtifactsNotSafe(
             f"the pod's manifest names {len(wrong)} files that the stage does not declare",
-            where=", ".join(repr(path) for path in wrong[:5]),
+            where=", ".join(encode(path) for path in wrong[:5]),
             cause="its outputs are " + ", ".join(outputs),
             hint="podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
         )

@@ -101,8 +101,11 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
         return inputs
     known = {one.path for one in inputs.files}
     found: list[SnapshotFile] = []
+    own = RunFolder(source.parent).own_names()
     for name in received(source):
-        found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
+        for one in snapshot.take(source, [name]).files:
+            there = dataclasses.replace(one, path=own.get(one.path, one.path))
+            found += [there] if there.path not in known else []
     if found:
         shop.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))

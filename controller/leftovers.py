@@ -9,6 +9,7 @@ from controller.names import STAGING
 from controller.project import Project
 from controller.run_folder import RunFolder
 from controller.snapshot import Snapshot
+from remote.names import encode
 from state.journal import Journal
 
 # Attempts with these outcomes left work that is worth going on from.
@@ -32,7 +33,7 @@ def leftovers(
             continue
         if not (others := changed(folder, inputs)):
             return folder.files
-        tell(f"{run}: begins anew, since {others[0]} is another one than {name} had")
+        tell(f"{run}: begins anew, since {encode(others[0])} is another one than {name} had")
     return None
 
 

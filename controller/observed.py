@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.held import Held
 from controller.providers import Offer, Pod, PodStatus
 from controller.rental import SAME_LIFE, Rental
 from remote.contract import GuardReport, Status
@@ -72,6 +73,7 @@ class Observed:
     start_failures: Mapping[str, int] = field(default_factory=dict)  # pod → starts refused
     failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start → in a row
     pull_failures: int = 0
+    held: Held | None = None  # what the last pull had to leave
     retry_at: float = 0.0  # of an upload, a start or a pull
     bill_retry_at: float = 0.0
     wall: float = 0.0  # Unix seconds

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from controller.certificate import Certificate
 from jobs.stage import Stage, definitions
+from remote.names import encode
 
 PACKAGE = "remote."  # of modules that are run from the package which podctl sends
 MAX_VALUE = 60  # characters of a value that is shown
@@ -101,11 +102,11 @@ def _inputs(lock: Certificate, inputs: Mapping[str, str]) -> Iterable[Difference
     recorded = {one.path: one.sha256 for one in lock.inputs}
     for path in sorted(recorded.keys() | inputs.keys()):
         if path not in inputs:
-            yield Difference("input", f"input {path} is no longer there")
+            yield Difference("input", f"input {encode(path)} is no longer there")
         elif path not in recorded:
-            yield Difference("input", f"input {path} is new")
+            yield Difference("input", f"input {encode(path)} is new")
         elif recorded[path] != inputs[path]:
-            yield Difference("input", f"input {path} changed")
+            yield Difference("input", f"input {encode(path)} changed")
 
 
 def _needs(

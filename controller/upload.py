@@ -22,6 +22,7 @@ import remote.contract
 from controller.errors import PodctlError, UsageError
 from controller.snapshot import Snapshot, tree_digest
 from remote.contract import Layout
+from remote.names import encode
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -155,7 +156,7 @@ class _Parcel:
         self.run = run
         self.files = [(f.path, f.size, f.sha256, f.mode) for f in snapshot.files]
         self.sources: dict[str, Path | bytes] = {f.sha256: f.source for f in snapshot.files}
-        self.names = {f.sha256: f.path for f in snapshot.files}
+        self.names = {f.sha256: encode(f.path) for f in snapshot.files}
         if both := {f.path for f in snapshot.files} & extra.keys():
             raise UsageError(f"{min(both)} is an input and a file that podctl writes")
         for path, data in extra.items():
@@ -167,7 +168,7 @@ class _Parcel:
         self.tree = tree_digest(self.files)
 
     def order(self) -> bytes:
-        files = [(path, size, sha256, mode == 0o755) for path, size, sha256, mode in self.files]
+        files = [(encode(p), size, sha256, mode == 0o755) for p, size, sha256, mode in self.files]
         order = {"run": self.run, "tree": self.tree, "files": files}
         return json.dumps(order, separators=(",", ":")).encode() + b"\n"
 

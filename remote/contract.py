@@ -40,15 +40,20 @@ import typing
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from . import names
+
 SCHEMA = 1
-MAX_DOCUMENT = 16 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 12 MB
+MAX_DOCUMENT = 64 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 12 MB and more
 MAX_SMALL = 1024 * 1024  # bytes of every document that is no manifest
 MAX_FILES = 100_000  # files in one manifest
+CROWDED = 0.8  # of these, from which on a job's number of outputs is told while it runs
 GUARD_SILENT_SECONDS = 60.0  # a guard that lives writes guard.json every few seconds
 MAX_PARTS = 10 * MAX_FILES  # objects and lists of a document: each takes twenty times its text
 MAX_TEXT = 400  # characters of what is told about a document
 
 Json = typing.Any  # a decoded JSON value
+# A path as `names` has it in memory; in a document it stands encoded.
+Name = typing.Annotated[str, names.encode]
 
 
 class ContractError(ValueError):
@@ -65,9 +70,17 @@ class ContractError(ValueError):
 class FileEntry:
     """One regular file: path relative to the work folder, with `/`."""
 
-    path: str
+    path: Name
     size: int  # bytes
     sha256: str  # 64 lower-case hex digits
+
+
+@dataclass(frozen=True)
+class Left:
+    """A name among the declared outputs under which no file travels, and why."""
+
+    path: Name
+    why: str
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,18 @@ class Manifest:
     attempt: int
     final: bool
     files: tuple[FileEntry, ...]
-    unfit: tuple[str, ...] = ()  # declared outputs that cannot travel, as ASCII: links, bad names
+    left: tuple[Left, ...] = ()  # their content is only on the pod
+    notes: tuple[Left, ...] = ()  # links to nothing, pipes …: nothing of them is lost
+    beyond: int = 0  # more of them, which are not even named here
+    seen: int = 0  # declared outputs while the job runs, once they come near MAX_FILES
+    unfit: tuple[str, ...] = ()  # of an older agent: `left`, as ASCII text
+    # The receiver's own: path → path under which the file is here, where that is another one.
+    here: dict[Name, Name] = field(default_factory=dict)
     schema: int = SCHEMA
+
+    def local(self, path: str) -> str:
+        """Where a file of this manifest is, below the folder that it was received in."""
+        return self.here.get(path, path)
 
 
 @dataclass(frozen=True)
@@ -286,8 +309,21 @@ class GuardLimits:
 
 def dump(document: Json) -> bytes:
     """A dataclass of this module as canonical JSON bytes with a final newline."""
-    text = json.dumps(dataclasses.asdict(document), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_plain(document), sort_keys=True, separators=(",", ":"))
     return text.encode() + b"\n"
+
+
+def _plain(value: Json, hint: typing.Any = None) -> Json:
+    """`value` as JSON has it."""
+    if dataclasses.is_dataclass(value):
+        kinds = _fields(typing.cast(type, type(value)))
+        return {name: _plain(getattr(value, name), kind) for name, (kind, _) in kinds.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        keys, values = typing.get_args(hint) or (None, None)
+        return {_plain(k, keys): _plain(v, values) for k, v in value.items()}
+    return names.encode(value) if hint is Name else value
 
 
 def digest(data: bytes) -> str:
@@ -351,7 +387,10 @@ def _build(kind: typing.Any, value: Json, where: str) -> Json:
     if origin is dict:
         if not isinstance(value, dict):
             raise ContractError(f"{where}: not an object")
-        return {str(k): _build(str, v, f"{where}.{k}") for k, v in value.items()}
+        keys, values = typing.get_args(kind)
+        return {_build(keys, k, where): _build(values, v, f"{where}.{k}") for k, v in value.items()}
+    if kind is Name:
+        return names.decode(_build_scalar(str, value, where))
     return _build_scalar(kind, value, where)
 
 
@@ -375,7 +414,7 @@ def _build_dataclass(kind: type, value: Json, where: str) -> Json:
 @functools.cache
 def _fields(kind: type) -> dict[str, tuple[typing.Any, bool]]:
     """Name to type, and whether it must be there; a manifest asks a hundred thousand times."""
-    hints, none = typing.get_type_hints(kind), dataclasses.MISSING
+    hints, none = typing.get_type_hints(kind, include_extras=True), dataclasses.MISSING
     return {
         one.name: (hints[one.name], one.default is none and one.default_factory is none)
         for one in dataclasses.fields(kind)

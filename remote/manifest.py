@@ -6,31 +6,36 @@ import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import durable, outputs
-from .contract import FileEntry, Manifest, dump
-from .outputs import Found
+from . import durable, outputs, tree
+from .contract import FileEntry, Left, Manifest, dump
+from .names import raw, text
+from .walk import Found, identity
 
 CHUNK = 4 * 1024 * 1024  # bytes
 TRIES = 3  # for a file that changes under our hands
+RESTLESS = "it changes while it is read, or cannot be read"
 
 Identity = tuple[int, int, int, int]
 
 
-def sha256_of(path: Path, pause: Callable[[], None]) -> tuple[str, Identity] | None:
-    """Hash and identity of one regular file; None when it is gone, a link, or changed meanwhile.
+def sha256_of(work: Path, found: Found, pause: Callable[[], None]) -> tuple[str, Identity] | None:
+    """Hash and identity of what was found; None when it is gone, another file, or changed
+    meanwhile.
 
     `pause` is called between chunks and may raise to give up.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags)
+        with tree.opened(work) as top:
+            fd = tree.reach(top, raw(found.path), os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        before = outputs.identity(os.fstat(fd))
+        before = identity(os.fstat(fd))
+        if before[:2] != found.identity[:2]:  # replaced: it may be anything by now
+            return None
         sha = hashlib.sha256()
         left = before[2]
         while chunk := os.read(fd, CHUNK):
@@ -39,7 +44,7 @@ def sha256_of(path: Path, pause: Callable[[], None]) -> tuple[str, Identity] | N
                 return None
             sha.update(chunk)
             pause()
-        after = outputs.identity(os.fstat(fd))
+        after = identity(os.fstat(fd))
     except OSError:
         return None
     finally:
@@ -58,7 +63,7 @@ class Hashes:
         """The entry for `found`, or None when the file will not hold still."""
         cached = self.known.get(found.path)
         if cached is None or cached[0] != found.identity:
-            fresh = sha256_of(self.work / found.path, pause)
+            fresh = sha256_of(self.work, found, pause)
             if fresh is None:
                 return None
             cached = (fresh[1], fresh[0])
@@ -94,9 +99,8 @@ def _below(path: str, announced: list[str]) -> bool:
 
 def announced(run: Path, work: Path) -> list[str]:
     """Paths the job called complete, relative to the work folder, from `<run>/announced`."""
-    text = durable.tail(run / "announced", 1024 * 1024).decode(errors="replace")
     names = []
-    for line in text.splitlines():
+    for line in text(durable.tail(run / "announced", 1024 * 1024)).split("\n"):
         for prefix in (f"{work}/", f"{work.resolve()}/", "./"):
             line = line.strip().removeprefix(prefix)
         names.append(line.rstrip("/"))
@@ -105,23 +109,29 @@ def announced(run: Path, work: Path) -> list[str]:
 
 def final(
     hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]
-) -> tuple[FileEntry, ...]:
+) -> tuple[tuple[FileEntry, ...], outputs.Survey]:
     """Every declared output, hashed by as many threads as there are processors.
 
-    Raises `outputs.TooMany`, or what `pause` raises. A file that keeps changing is left out.
+    With the last survey; a file that keeps changing, or that cannot be read, is `left` there.
+    Raises what `pause` raises.
     """
     workers = min(8, os.cpu_count() or 1)
     entries: dict[str, FileEntry] = {}
     for _ in range(TRIES):
-        found = outputs.find(hashes.work, patterns)
-        left = [one for one in found.values() if one.path not in entries]
+        survey = outputs.survey(hashes.work, patterns)
+        entries = {path: entry for path, entry in entries.items() if path in survey.files}
+        unhashed = [one for one in survey.files.values() if one.path not in entries]
         with ThreadPoolExecutor(workers) as pool:
-            for entry in pool.map(lambda one: hashes.of(one, pause), left):
+            for entry in pool.map(lambda one: hashes.of(one, pause), unhashed):
                 if entry is not None:
                     entries[entry.path] = entry
-        if len(entries) == len(found):
+        if len(entries) == len(survey.files):
             break
-    return tuple(entries[path] for path in sorted(entries))
+    restless = [Left(path, RESTLESS) for path in survey.files if path not in entries]
+    left = (*survey.left, *restless)
+    named, beyond = left[: outputs.MAX_NAMED], survey.beyond + len(left[outputs.MAX_NAMED :])
+    survey = replace(survey, left=named, beyond=beyond)
+    return tuple(entries[path] for path in sorted(entries)), survey
 
 
 def write(path: Path, manifest: Manifest) -> bytes:

@@ -187,12 +187,10 @@ class Shim:
         self._keep_trying(partial(outcome.save, self.run))
         self._enter("hashing", "hashing the outputs")
         self.lease.hashing()
-        outcome, entries = self._entries(outcome)
-        try:
-            unfit = outputs.unfit(self.work, self.spec.outputs)
-        except outputs.TooMany:
-            unfit = ()  # the outcome says so already
-        final = Manifest(self.spec.run, self.attempt, True, entries, unfit)
+        outcome, entries, survey = self._entries(outcome)
+        final = Manifest(
+            self.spec.run, self.attempt, True, entries, survey.left, survey.notes, survey.beyond
+        )
         data = dump(final)
         self._keep_trying(partial(durable.write, self.run / "manifest.json", data))
         record = Exit(
@@ -209,7 +207,7 @@ class Shim:
         self._keep_trying(partial(durable.write, self.run / "exit.json", dump(record)))
         self.lease.ended()
 
-    def _entries(self, outcome: Outcome) -> tuple[Outcome, tuple[FileEntry, ...]]:
+    def _entries(self, outcome: Outcome) -> tuple[Outcome, tuple[FileEntry, ...], outputs.Survey]:
         """Every output; a job that left out a declared one did not succeed."""
         evicted_at: list[float] = []
 
@@ -221,15 +219,12 @@ class Shim:
                 if time.monotonic() - evicted_at[0] > EVICTION_SECONDS:
                     raise Halt("evicted", "the container stopped while its outputs were hashed")
 
-        try:
-            entries = manifest.final(self.ready.hashes, self.spec.outputs, pause)
-        except outputs.TooMany as error:
-            return replace(outcome, rc=outcome.rc or 1, detail=str(error)), ()
+        entries, survey = manifest.final(self.ready.hashes, self.spec.outputs, pause)
         absent = outputs.missing(self.spec.outputs, [e.path for e in entries])
-        if absent and outcome.rc == 0:
+        if absent and outcome.rc == 0 and not survey.left:  # which may be what seems absent
             text = f"the job returned 0, but nothing is at {', '.join(absent)}"
-            return replace(outcome, rc=1, detail=text), entries
-        return outcome, entries
+            return replace(outcome, rc=1, detail=text), entries, survey
+        return outcome, entries, survey
 
     def _keep_trying(self, write: Callable[[], None], seconds: float = 60.0) -> None:
         """A full disk may get room again; without its record an attempt is lost."""
