@@ -25,6 +25,7 @@ from remote.names import raw
 MARGIN = 48  # bytes of a path that names beside a file may need
 KEPT = 200  # bytes of the first folders that stay of a path that is too long
 STEM = 60  # characters of a name that stay of it
+ESCAPED = STEM + 30  # bytes of an escaped name, at most
 PLAIN = re.compile(r"[^A-Za-z0-9._=+,@ -]")
 ENDING = re.compile(r"\.[A-Za-z0-9]{1,12}")
 SPECIAL = re.compile(
@@ -164,12 +165,12 @@ class _Given:
         if len(parts) == 1:
             return self._parts_within([], parts[0])
         kept: list[str] = []
-        for part in parts[:-1]:
-            kept.append(self._one("/".join(kept), part, longest=STEM))
-            if len(raw("/".join(kept))) > KEPT:
+        room = min(KEPT, self._ground.longest - 2 * ESCAPED)
+        for part in parts[:-2]:
+            name = self._one("/".join(kept), part, longest=STEM)
+            if len(raw("/".join([*kept, name]))) > room:
                 break
-        while len(kept) >= len(parts) - 1 or len(kept) > 8:
-            kept.pop()
+            kept.append(name)
         between = "/".join(parts[len(kept) : -1])
         folder = self._one("/".join(kept), between, longest=0)
         return self._parts_within([*kept, folder], parts[-1])

@@ -147,7 +147,7 @@ def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
     rate, pod = seen.rental.quoted_usd_per_hour, seen.rental.pod
     guard = seen.contact.guard if seen.contact else None
     until = ""
-    if guard is not None and guard.armed and guard.stops_in_seconds is not None:
+    if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
         loses = "" if seen.rental.keeps_disk else ", and it has no volume that would keep it"
         until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
     then = "then podctl sync" if not held.by_word else "then the next command"

@@ -185,6 +185,19 @@ def test_what_lies_outside_is_no_output(pod: PodSide) -> None:
     assert [one.path for one in found.notes] == ["out/pipe"]
 
 
+def test_an_odd_name_keeps_no_finished_output_back(pod: PodSide) -> None:
+    """While the job runs, names of any bytes are ready as all others are. Case 04."""
+    job = (
+        "open(b'out/caf\\xe9', 'w').close(); open('out/prompt 1: why?.', 'w').close()\n"
+        "while True: time.sleep(0.02)\n"
+    )
+    pod.start(pod.spec(WRITE + job))
+    until(lambda: "out/a" in pod.manifest(name="ready.json"), "ready.json")
+    ready = pod.manifest(name="ready.json")
+
+    assert set(ready) == {"out/a", "out/caf\udce9", "out/prompt 1: why?."}
+
+
 def test_finished_outputs_are_published_while_the_job_runs(pod: PodSide) -> None:
     """What no longer changes is ready; what grows is not; what is announced is at once."""
     job = (
