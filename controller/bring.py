@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from controller.agent_client import AgentClient
 from controller.declared import check_declared
 from controller.errors import ArtifactsNotSafe
+from controller.held import LeftOnPod
 from controller.job_log import append_rest
+from controller.left_on_pod import fetched, held
 from controller.local_disk import writing
+from controller.local_names import grounds, local_names
 from controller.observed import Contact
 from controller.pull import PullReport, pull
-from controller.run_folder import SAMPLES, RunFolder
+from controller.run_folder import READY, SAMPLES, RunFolder
 from controller.workshop import Workshop
 from remote import contract
 from remote.contract import ContractError, Exit, Manifest, Status
+from remote.names import encode
 from state.scrub import PROCESS, masked
 
-MANIFEST, READY = "manifest.json", "ready.json"
+MANIFEST = "manifest.json"
 LOST_RC = -1  # of a job that left no exit record
 
 
@@ -29,7 +33,10 @@ def bring_ready(shop: Workshop, agent: AgentClient, run: str) -> None:
     """
     raw = agent.document(run, READY)
     if raw:
-        report = _pull(shop, run, _manifest(shop, raw, run, final=False))
+        manifest = _manifest(shop, raw, run, final=False)
+        _warn_of_many(shop, run, manifest.seen)
+        report = _pull(shop, run, manifest)
+        RunFolder(shop.project.run_dir(run)).keep(READY, contract.dump(manifest))
         if report.files:
             shop.brought(report.files, report.bytes)
 
@@ -62,10 +69,15 @@ def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> di
             cause="it was changed after the job's end, or the volume lost a write",
             hint="podctl sync",
         )
-    manifest = _manifest(shop, raw, run, final=True)
+    manifest = _with_fetched(shop, run, _manifest(shop, raw, run, final=True))
     report = _pull(shop, run, manifest)
-    folder.keep(MANIFEST, raw)
+    folder.keep(MANIFEST, contract.dump(manifest))
     folder.keep("exit.json", _without_secrets(status.exit))
+    for one in manifest.notes:
+        shop.tell(f"{run}: {encode(one.path)}: {one.why}; nothing of it is lost")
+    if manifest.left or manifest.unfit or manifest.beyond:
+        stage = shop.stages[run]
+        raise LeftOnPod(held(manifest, stage.name, folder.files, stage.outputs))
     return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
 
 
@@ -102,7 +114,7 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
     check_declared((entry.path for entry in manifest.files), shop.stages[run].outputs)
-    return RunFolder(shop.project.run_dir(run)).own(manifest)
+    return _placed(shop, run, RunFolder(shop.project.run_dir(run)).own(manifest))
 
 
 def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
@@ -110,5 +122,37 @@ def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
     with writing(folder.files):
         folder.make()
     session = shop.link.session
-    code = next(one.code for one in shop.rental().runs if one.run == run)
-    return pull(session, session.layout(shop.shape.mount), run, manifest, folder.files, code=code)
+    layout, code = session.layout(shop.shape.mount), _code(shop, run)
+    return pull(session, layout, run, manifest, folder.files, code=code)
+
+
+def _code(shop: Workshop, run: str) -> str:
+    return next(one.code for one in shop.rental().runs if one.run == run)
+
+
+def _with_fetched(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
+    """With what the user fetched by hand of what does not travel by itself."""
+    session, files = shop.link.session, RunFolder(shop.project.run_dir(run)).files
+    layout = session.layout(shop.shape.mount)
+    found = fetched(session, layout, _code(shop, run), manifest, files)
+    check_declared((entry.path for entry in found.files), shop.stages[run].outputs)
+    return _placed(shop, run, found)
+
+
+def _placed(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
+    """With the names that its files get here; whatever the pod says about these is dropped."""
+    root, folder = shop.project.root, RunFolder(shop.project.run_dir(run))
+    starts = [root / glob.split("*")[0].rpartition("/")[0] for glob in shop.stages[run].outputs]
+    below = (folder.files, root, shop.project.state_dir / "aside" / run)
+    names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
+    return replace(manifest, here=names)
+
+
+def _warn_of_many(shop: Workshop, run: str, seen: int) -> None:
+    if not seen or run in shop.memory.told:
+        return
+    shop.memory.told.add(run)
+    shop.tell(
+        f"{run}: {seen:,} outputs so far; beyond {contract.MAX_FILES:,} they do not travel and "
+        "keep the pod. Pack small files (tar, zip, one JSON Lines file) while the job runs."
+    )

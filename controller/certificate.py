@@ -11,25 +11,28 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     JsonValue,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
 )
 
 from controller.errors import VerificationFailed
-from jobs.stage import ProjectPath, RecordedGlob, StageName
+from jobs.stage import RecordedGlob, StageName
+from remote import names
 from state.durable import write_atomically
 
 SCHEMA = 1
 FOLDER = "locks"
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 256 * 1024 * 1024
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -37,12 +40,40 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _a_files_name(path: str) -> str:
+    """The path that stands encoded in a document, as it opens the file."""
+    path = names.decode(path)
+    if why := names.wrong(path):
+        raise ValueError(why)
+    return path
+
+
+# In a document, and in a constructor, as `names.encode` has it; as an attribute, what opens it.
+ArtifactPath = Annotated[
+    str, AfterValidator(_a_files_name), PlainSerializer(names.encode, return_type=str)
+]
+
+
 class Artifact(_Model):
     """One file, by its path in the project."""
 
-    path: ProjectPath
+    path: ArtifactPath
     size: int = Field(ge=0)  # bytes
     sha256: Sha256
+    written_as: ArtifactPath | None = None  # by the job, where this name could not be had here
+
+    @classmethod
+    def of(cls, path: str, size: int, sha256: str, written_as: str | None = None) -> Self:
+        """From paths as they open files."""
+        named = None if written_as in (None, path) else names.encode(written_as or "")
+        return cls(path=names.encode(path), size=size, sha256=sha256, written_as=named)
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = rest(self)
+        if self.written_as is None:  # locks of before this field was there are the same bytes
+            del document["written_as"]
+        return document
 
 
 def _without_empty(document: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from controller import certificate, safekeeping, statement
+from controller import certificate, relocate, safekeeping, statement
 from controller.answer_key import answer_key
 from controller.attestation import attest
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
@@ -25,9 +23,9 @@ from jobs import criteria, inspection
 from jobs.criteria import Finding, Verdict
 from jobs.stage import Stage, definitions
 from remote.contract import Manifest
+from remote.names import encode
 from remote.outputs import missing
 from state.database import backup
-from state.durable import sync_folder
 from state.scrub import PROCESS, hidden
 
 
@@ -41,19 +39,20 @@ def look(shop: Judging, run: str) -> Judgement:
     folder = RunFolder(shop.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
+    local = [manifest.local(path) for path in every] if manifest else []
     there = [*every, *manifest.untouched] if manifest else []
     stage, files = shop.stages[run], folder.files
     found = criteria.evaluate(stage.criteria, files, answer_key(stage, shop.project.root))
     weighing = [one for one in stage.criteria if one.kind == "weights"]
     warnings = inspection.warnings(
         files,
-        every,
+        local,
         criteria.named(stage.criteria, files),
         criteria.named(weighing, files),
         stage.unchecked,
     )
     whole = not warnings and all(one.met for one in found)
-    opening = (_all_open(every, stage.unchecked),) if whole else ()
+    opening = (_all_open(local, stage.unchecked),) if whole else ()
     here = _all_here(manifest, missing(stage.outputs, there))
     return Judgement((*found, *opening, here), warnings)
 
@@ -69,8 +68,11 @@ def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
     A link or a name that cannot travel is a declared output that is only on the pod.
     """
     title = "every declared output could travel"
-    unfit = manifest.unfit if manifest else ("there is no manifest",)
-    lacks = [*unfit, *(f"nothing is at {glob}" for glob in absent)]
+    left = [f"{encode(one.path)}: {one.why}" for one in manifest.left] if manifest else []
+    left += manifest.unfit if manifest else ["there is no manifest"]
+    if manifest and manifest.beyond:
+        left.append(f"{manifest.beyond} files beyond what can be listed")
+    lacks = [*left, *(f"nothing is at {glob}" for glob in absent)]
     if lacks:
         return Finding(title, Verdict.FAIL, len(lacks), clean_line("; ".join(lacks[:5])))
     return Finding(title, Verdict.PASS, 0, "none was left behind")
@@ -91,8 +93,9 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
         found = certify(shop, run, judgement or look(shop, run))
     safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
     for entry in manifest.files:
-        keep_aside(shop.project, run, entry.path, (entry.size, entry.sha256), shop.tell)
-        _install(folder.files / entry.path, shop.project.root / entry.path)
+        path = manifest.local(entry.path)
+        keep_aside(shop.project, run, path, (entry.size, entry.sha256), shop.tell)
+        _install(folder.files / path, shop.project.root / path)
     safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
     problems = safekeeping.verify_artifacts(shop.project.root, found)
     if problems:
@@ -122,27 +125,17 @@ def keep_aside(
     target = project.root / path
     if not target.exists() or safekeeping.hash_file(target) == content:
         return
-    aside = project.state_dir / "aside" / run / path
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    while aside.exists():
-        aside = aside.with_name(aside.name + "~")
-    target.rename(aside)
-    tell(f"{path} was another file: it is in {aside.relative_to(project.root)}")
+    aside = relocate.free_name(project.state_dir / "aside" / run / path)
+    relocate.move(target, aside)
+    kept = encode(str(aside.relative_to(project.root)))
+    tell(f"{encode(path)} was another file: it is in {kept}")
 
 
 def _install(source: Path, target: Path) -> None:
     """The same file under its name in the project; what stood there is replaced whole."""
     if target.exists() and target.samefile(source):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.podctl")
-    beside.unlink(missing_ok=True)
-    try:
-        os.link(source, beside)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, beside, follow_symlinks=False)
-    os.replace(beside, target)
-    sync_folder(target.parent)
+    relocate.place(source, target)
 
 
 def _others(shop: Judging, stage: Stage) -> tuple[str, ...]:
@@ -174,15 +167,16 @@ def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
         warnings=tuple(PROCESS(one) for one in judgement.warnings),
         asked=definitions(stage),
         artifacts=tuple(
-            Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files
+            Artifact.of(manifest.local(one.path), one.size, one.sha256, one.path)
+            for one in manifest.files
         ),
         outputs=stage.outputs,
-        inputs=tuple(Artifact(**one) for one in folder.inputs()),
+        inputs=tuple(Artifact.of(**one) for one in folder.inputs()),
         needs={need: locks[need].sha256 for need in stage.needs if need in locks},
         command=stage.command,
         parameters=stage.parameters,
         code=facts.code,
-        environment=hidden(surroundings(folder.files, manifest.files), PROCESS)
+        environment=hidden(surroundings(folder.files, manifest), PROCESS)
         | {"image": shop.shape.image},
         cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,

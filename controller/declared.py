@@ -12,6 +12,7 @@ from dataclasses import replace
 from controller.errors import ArtifactsNotSafe
 from remote.contract import FileEntry, Manifest
 from remote.globs import Globs
+from remote.names import encode
 from remote.reserved import reserved
 
 
@@ -39,7 +40,7 @@ def check_declared(paths: Iterable[str], outputs: Sequence[str]) -> None:
     if wrong:
         raise ArtifactsNotSafe(
             f"the pod's manifest names {len(wrong)} files that the stage does not declare",
-            where=", ".join(repr(path) for path in wrong[:5]),
+            where=", ".join(encode(path) for path in wrong[:5]),
             cause="its outputs are " + ", ".join(outputs),
             hint="podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
         )

@@ -131,11 +131,13 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
     if source is None:
         return inputs
     known = {one.path for one in inputs.files}
-    found: list[SnapshotFile] = [
-        one
+    own = RunFolder(source.parent).own_names()
+    there = (
+        dataclasses.replace(one, path=own.get(one.path, one.path))
         for one in snapshot.take_all(source).files
-        if one.path not in known and one.path.split("/")[0] != STAGING
-    ]
+        if one.path.split("/")[0] != STAGING
+    )
+    found: list[SnapshotFile] = [one for one in there if one.path not in known]
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
     tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
     return dataclasses.replace(inputs, files=every, tree=tree)

@@ -91,7 +91,7 @@ class Fieldwork:
         return bring(self.shop, self._agent(run), run, contact)
 
     def kept_until(self, run: str) -> float | None:
-        return RunFolder(self.shop.project.run_dir(run)).newest()
+        return RunFolder(self.shop.project.run_dir(run)).whole_at()
 
     def judge(self, run: str) -> dict[str, Any]:
         return judge(self.shop, run)

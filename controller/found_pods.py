@@ -25,7 +25,7 @@ from controller.scene import pinned
 from controller.strays import Stray, Whose, claim, found_lease, sweep
 from jobs.stage import Stage
 from remote import contract
-from remote.contract import FileEntry
+from remote.contract import FileEntry, Manifest
 from remote.globs import normal
 from state.journal import Run
 
@@ -183,13 +183,15 @@ def _pulled(folder: RunFolder) -> dict[str, object] | None:
     manifest, ended = folder.manifest(), folder.exit()
     if manifest is None or ended is None or not manifest.final:
         return None
-    if not all(_whole(folder, entry) for entry in manifest.files):
+    if manifest.left or manifest.unfit or manifest.beyond:
+        return None
+    if not all(_whole(folder, manifest, entry) for entry in manifest.files):
         return None
     return {"rc": ended.rc, "reason": ended.reason, "manifest_sha256": ended.manifest_sha256}
 
 
-def _whole(folder: RunFolder, entry: FileEntry) -> bool:
+def _whole(folder: RunFolder, manifest: Manifest, entry: FileEntry) -> bool:
     try:
-        return hash_file(folder.files / entry.path) == (entry.size, entry.sha256)
+        return hash_file(folder.files / manifest.local(entry.path)) == (entry.size, entry.sha256)
     except OSError:
         return False

@@ -18,6 +18,7 @@ from controller.project import Project
 from controller.run_folder import RunFolder
 from controller.snapshot import Snapshot
 from controller.staleness import shown
+from remote.names import encode
 from state.journal import Journal, Run
 
 COMPLETE = {
@@ -107,7 +108,7 @@ def _difference(was: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
     for name, old, new in _unlike(before.get("parameters", {}), here.get("parameters", {})):
         return f"parameter {name} was {shown(old)} in {was.id}, and is {shown(new)} now"
     if others := changed(folder, inputs):
-        return f"{others[0]} is another one than {was.id} had"
+        return f"{encode(others[0])} is another one than {was.id} had"
     return ""
 
 

@@ -76,6 +76,7 @@ class Eyes:
             start_failures=dict(memory.start_failures),
             failures=dict(memory.failures),
             pull_failures=memory.pull_failures,
+            held=memory.held,
             retry_at=memory.retry_at,
             bill_retry_at=memory.bill_retry_at,
             wall=self.scene.clock.wall(),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.boot_log import BootFault
+from controller.held import Held
 from controller.providers import Offer, Pod, PodStatus
 from controller.rental import SAME_LIFE, Rental
 from remote.contract import GuardReport, Status
@@ -86,6 +87,7 @@ class Observed:
     failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start → in a row
     incidents: Mapping[str, Repeated] = field(default_factory=dict)  # by `unforeseen.name_of`
     pull_failures: int = 0
+    held: Held | None = None  # what the last pull had to leave
     retry_at: float = 0.0  # of an upload, a start or a pull
     bill_retry_at: float = 0.0
     wall: float = 0.0  # Unix seconds

@@ -9,6 +9,7 @@ from functools import partial
 from controller import actions
 from controller.actions import Action
 from controller.errors import ConnectionLost, PodctlError
+from controller.held import LeftOnPod
 from controller.incident import Incident, attempt
 from controller.loop import Outcome
 from controller.observe import Eyes
@@ -132,7 +133,13 @@ class Hands:
     def pull(self, action: actions.Pull) -> Outcome:
         assert self._seen.contact is not None
         try:
-            return Outcome(data=self.site.pull(action.run, self._seen.contact))
+            found = self.site.pull(action.run, self._seen.contact)
+            self.scene.memory.held = None
+            return Outcome(data=found)
+        except LeftOnPod as error:  # trying again does not mend that
+            self.scene.memory.pull_failures += 1
+            self.scene.memory.held = error.held
+            return Outcome("fail", {"why": _explained(error)})
         except PodctlError as error:
             self.scene.memory.pull_failures += 1
             self.scene.memory.retry_at = self.scene.clock.now() + RETRY_PAUSE
@@ -149,6 +156,7 @@ class Hands:
     def finish(self, _: actions.Finish) -> Outcome:
         self.scene.memory.ready_pulled = None
         self.scene.memory.pull_failures = 0
+        self.scene.memory.held = None
         return Outcome()
 
     def close(self, _: actions.Close) -> Outcome:
@@ -162,7 +170,9 @@ class Hands:
 
 
 def _rework_in_words(hours: float, usd: float) -> str:
-    return f"about {hours * 60:.0f} min of work (${usd:.2f}) since the last file that is here"
+    minutes = f"about {hours * 60:.0f} min" if hours * 60 >= 1 else "less than a minute"
+    price = f"${usd:.2f}" if usd >= 0.01 else "less than $0.01"
+    return f"{minutes} of work ({price}) since all that was finished came here"
 
 
 def _explained(error: PodctlError) -> str:

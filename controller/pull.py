@@ -9,7 +9,7 @@ the control connection, large ones in pieces over connections of their own; both
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from controller.smallfiles import SmallFiles
 from controller.throttle import Throttle
 from controller.upload import files_argv, upload_code
 from remote.contract import FileEntry, Layout, Manifest
+from remote.names import encode
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -82,8 +83,8 @@ def pull(
     began = time.monotonic()
     if manifest.run != run:
         raise UnsafeManifest(f"the manifest is of {manifest.run[:100]!a}, not of {run}")
-    check_files(manifest.files, caps)
-    with writing(into), Inbox(into) as inbox:
+    check_files(manifest, caps)
+    with writing(into), Inbox(into, manifest.here) as inbox:
         inbox.keep_only(manifest.files)
         wanted = sorted((one for one in manifest.files if not inbox.has(one)), key=_rank)
         inbox.check_space(wanted)
@@ -93,14 +94,28 @@ def pull(
         code = code or upload_code(session, layout.root)
         job = _Pull(session, layout, run, code, inbox, patience_seconds, Throttle(rate_limit))
         job.report = progress
-        skipped = job.run(wanted, connections)
+        first = {(one.sha256, one.size): one for one in reversed(wanted)}
+        once = [one for one in wanted if first[one.sha256, one.size] is one]
+        skipped = job.run(once, connections)
+        if lacking := _copied(inbox, wanted, first):
+            skipped |= job.run(lacking, connections)
         inbox.settle()
+        if inbox.in_the_way:
+            raise inbox.in_the_way
     if skipped and manifest.final:
         raise _not_all(skipped)
     came = [one for one in wanted if one.path not in skipped]
-    size = sum(one.size for one in came)
+    size = sum(one.size for one in once if one.path not in skipped)
     already = len(manifest.files) - len(wanted)
     return PullReport(len(came), size, time.monotonic() - began, already, tuple(sorted(skipped)))
+
+
+def _copied(
+    inbox: Inbox, wanted: Sequence[FileEntry], first: Mapping[tuple[str, int], FileEntry]
+) -> list[FileEntry]:
+    """Copies what came under another name; returns the files for which it did not come."""
+    twins = [one for one in wanted if first[one.sha256, one.size] is not one]
+    return [one for one in twins if not inbox.copy(first[one.sha256, one.size], one)]
 
 
 def _rank(entry: FileEntry) -> tuple[bool, int, str]:
@@ -111,7 +126,7 @@ def _rank(entry: FileEntry) -> tuple[bool, int, str]:
 def _not_all(skipped: set[str]) -> ArtifactsNotSafe:
     return ArtifactsNotSafe(
         f"{len(skipped)} files of the final manifest are not on the pod as it says",
-        where=", ".join(ascii(one) for one in sorted(skipped)[:10]),
+        where=", ".join(encode(one) for one in sorted(skipped)[:10]),
         cause="changed or deleted after the job ended, or the pod's disk lost them",
         hint="the pod is kept; run again to try once more",
     )

@@ -27,6 +27,7 @@ from controller.pieces import Piece, Pieces, Target
 from controller.receive import Inbox
 from controller.stream import AuthRefused, SessionRefused, Stream
 from controller.throttle import Throttle
+from remote.names import encode
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -114,7 +115,7 @@ class Fetcher(threading.Thread):
     def _ask(self, stream: Stream, piece: Piece) -> None:
         self._asked.append(piece)
         offset, length = piece.target.span(piece.index)
-        stream.send(json.dumps([piece.target.entry.path, offset, length]).encode() + b"\n")
+        stream.send(json.dumps([encode(piece.target.entry.path), offset, length]).encode() + b"\n")
 
     def _receive(self, stream: Stream, piece: Piece) -> None:
         offset, length = piece.target.span(piece.index)
@@ -174,7 +175,8 @@ class Checker(threading.Thread):
             if found == target.entry.sha256:
                 with self._inbox.room(self._pieces.missing_bytes):
                     os.fsync(target.fd)
-                self._inbox.install(target.entry, target.fd)
+                if not self._inbox.try_install(target.entry, target.fd):
+                    break
                 self._pieces.installed(target)
                 return
             if not last:

@@ -8,11 +8,14 @@ size, time and inode, so that a second pull does not read gigabytes again.
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,18 +23,25 @@ from controller.errors import ArtifactsNotSafe
 from controller.local_disk import check_space, writing
 from controller.names import STAGING
 from remote.contract import FileEntry
+from remote.names import encode
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 CHUNK = 4 * 1024 * 1024
 SIDECAR = "verified.json"
+EARLIER = "earlier"  # what stood where something else stands now
+_BAD_NAME = (errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG)
 
 
 class Inbox:
     """The folder `into` and its staging folder, open. Use as a context manager."""
 
-    def __init__(self, into: Path) -> None:
+    def __init__(self, into: Path, here: Mapping[str, str] | None = None) -> None:
+        """`here` says where files are to stand whose own names cannot be had."""
         self.into = into
+        self.in_the_way: ArtifactsNotSafe | None = None  # the first that could not be installed
+        self._here = here or {}
+        self._more: list[int] = []  # more open folders
         into.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._top = os.open(into, FOLDER)
         try:
@@ -49,22 +59,27 @@ class Inbox:
         try:
             self._write_sidecar()
         finally:
-            os.close(self._staging)
-            os.close(self._top)
+            for fd in (*self._more, self._staging, self._top):
+                os.close(fd)
 
     def has(self, entry: FileEntry) -> bool:
         """Whether the file is here with the right size and hash; reads it at most once."""
-        about = self._about(entry.path)
+        path = self.place(entry)
+        about = self._about(path)
         if about is None or about.st_size != entry.size:
             return False
-        if self._verified.get(entry.path) != _facts(about, entry.sha256):
-            with self._folder_of(entry.path) as (folder, name):
+        if self._verified.get(path) != _facts(about, entry.sha256):
+            with self._folder_of(path) as (folder, name):
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             with os.fdopen(fd, "rb") as file:
                 if _hash(file.fileno(), entry.size) != entry.sha256:
                     return False
-            self._verified[entry.path] = _facts(about, entry.sha256)
+            self._verified[path] = _facts(about, entry.sha256)
         return True
+
+    def place(self, entry: FileEntry) -> str:
+        """The path below `into` under which it stands."""
+        return self._here.get(entry.path, entry.path)
 
     def _about(self, path: str) -> os.stat_result | None:
         """The regular file at `path`, or None when there is none that can be had safely."""
@@ -98,8 +113,8 @@ class Inbox:
         need = sum(one.size - self.staged_bytes(one) for one in wanted)
         staged = set(os.listdir(self._staging))
         names = sum(staged_name(one) not in staged for one in wanted)
-        folders = {folder for one in wanted for folder in PurePosixPath(one.path).parents}
-        names += sum(not (self.into / folder).exists() for folder in folders)
+        folders = {folder for one in wanted for folder in PurePosixPath(self.place(one)).parents}
+        names += sum(not os.path.exists(self.into / folder) for folder in folders)
         check_space(self.into, self._top, need, names)
 
     def room(self, need: Callable[[], int]) -> contextlib.AbstractContextManager[None]:
@@ -132,21 +147,81 @@ class Inbox:
     def install(self, entry: FileEntry, fd: int) -> None:
         """Give the staged, hashed and synced file open as `fd` its name.
 
-        Raises ArtifactsNotSafe where a folder or another thing is in the way.
+        What an earlier manifest left in its way moves aside. Raises ArtifactsNotSafe where that
+        is not to be had.
         """
+        path = self.place(entry)
         try:
-            with self._folder_of(entry.path, create=True) as (folder, name):
+            self._clear(path)
+            with self._folder_of(path, create=True) as (folder, name):
                 os.replace(staged_name(entry), name, src_dir_fd=self._staging, dst_dir_fd=folder)
         except (NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
-            raise ArtifactsNotSafe(
-                "something that is here already is in the way of a file from the pod",
-                where=str(self.into / entry.path),
-                cause=error.strerror or "",
-                hint="move it away, then run the same command again",
-            ) from error
-        self._dirty.add(entry.path.rpartition("/")[0])
-        self._verified[entry.path] = _facts(os.fstat(fd), entry.sha256)
+            raise self._blocked(path, error) from error
+        except OSError as error:
+            if error.errno not in _BAD_NAME:
+                raise
+            raise self._blocked(path, error) from error
+        self._dirty.add(path.rpartition("/")[0])
+        self._verified[path] = _facts(os.fstat(fd), entry.sha256)
         self._drop(staged_name(entry) + ".ranges")
+
+    def try_install(self, entry: FileEntry, fd: int) -> bool:
+        """The same; that one file cannot be had here keeps no other from coming."""
+        try:
+            self.install(entry, fd)
+        except ArtifactsNotSafe as error:
+            self.in_the_way = self.in_the_way or error
+            return False
+        return True
+
+    def copy(self, source: FileEntry, entry: FileEntry) -> bool:
+        """Have the content of a file that is here under one more name; False when it is not."""
+        if not self.has(source):
+            return False
+        with self.room(lambda: entry.size), self._folder_of(self.place(source)) as (folder, name):
+            from_fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(from_fd, "rb") as file, os.fdopen(self.stage(entry), "w+b") as copy:
+                shutil.copyfileobj(file, copy, CHUNK)
+                copy.flush()
+                os.fsync(copy.fileno())
+                if _hash(copy.fileno(), entry.size) == entry.sha256:
+                    return self.try_install(entry, copy.fileno())
+        self.unstage(entry)
+        return False
+
+    def _blocked(self, path: str, error: OSError) -> ArtifactsNotSafe:
+        return ArtifactsNotSafe(
+            "something that is here already is in the way of a file from the pod",
+            where=encode(str(self.into / path)),
+            cause=error.strerror or "",
+            hint="move it away, then run the same command again",
+        )
+
+    def _clear(self, path: str) -> None:
+        """Move aside a file where a folder is to be, and a folder where a file is."""
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            part = "/".join(parts[:depth])
+            with self._folder_of(part) as (folder, name):
+                try:
+                    mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+                except FileNotFoundError:
+                    return
+                wrong = stat.S_ISDIR(mode) if depth == len(parts) else stat.S_ISREG(mode)
+                if wrong:
+                    os.rename(name, self._free_name(), src_dir_fd=folder, dst_dir_fd=self._earlier)
+                    return
+
+    @functools.cached_property
+    def _earlier(self) -> int:
+        fd = _subfolder(self._staging, EARLIER)
+        self._more.append(fd)
+        return fd
+
+    def _free_name(self) -> str:
+        return str(
+            1 + max((int(one) for one in os.listdir(self._earlier) if one.isdecimal()), default=0)
+        )
 
     def settle(self) -> None:
         """Make every new name durable."""
@@ -159,7 +234,7 @@ class Inbox:
         """Drop what earlier pulls staged for files that are wanted no more."""
         wanted = {staged_name(one) for one in entries}
         for name in os.listdir(self._staging):
-            if name != SIDECAR and name.removesuffix(".ranges") not in wanted:
+            if name not in (SIDECAR, EARLIER) and name.removesuffix(".ranges") not in wanted:
                 os.unlink(name, dir_fd=self._staging)
 
     def _read_sidecar(self) -> dict[str, list[Any]]:
@@ -192,7 +267,8 @@ class Inbox:
 
 def staged_name(entry: FileEntry) -> str:
     """The same for the same content under the same path, so that a later pull finds it."""
-    return hashlib.sha256(f"{entry.path}\0{entry.size}\0{entry.sha256}".encode()).hexdigest()[:40]
+    named = f"{encode(entry.path)}\0{entry.size}\0{entry.sha256}"
+    return hashlib.sha256(named.encode()).hexdigest()[:40]
 
 
 def _subfolder(top: int, name: str) -> int:

@@ -12,9 +12,11 @@ from controller.declared import own
 from controller.names import STAGING
 from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
+from remote.names import decode, encode
 from state.durable import write_atomically
 
 ORDER = "order.json"
+READY = "ready.json"  # the newest manifest of finished outputs of which all came
 SAMPLES = "samples.jsonl"  # what the pod was busy with; same name on both sides
 T = TypeVar("T")
 
@@ -51,6 +53,15 @@ class RunFolder:
             place = place.with_name(place.name + "~")
         self.files.rename(place)
 
+    def whole_at(self) -> float | None:
+        """Unix time at which all that was finished on the pod was here; None when it never was."""
+        try:
+            came = (self.root / READY).stat().st_mtime
+        except OSError:  # of an older podctl
+            return self.newest()
+        ready = self._load(Manifest, READY)
+        return came if ready and ready.files else None
+
     def newest(self) -> float | None:
         """Unix time at which the newest received artifact came; None when none did."""
         every = (path for path in self.files.rglob("*") if STAGING not in path.parts)
@@ -70,6 +81,11 @@ class RunFolder:
         """A manifest without what the job was sent and left alone."""
         sent = ((one.get("path"), one.get("sha256")) for one in self.inputs())
         return own(manifest, {str(path): str(sha256) for path, sha256 in sent})
+
+    def own_names(self) -> dict[str, str]:
+        """Path here to the path on the pod, for the files that have another name here."""
+        kept = (self._load(Manifest, READY), self.manifest())
+        return {here: path for one in kept if one for path, here in one.here.items()}
 
     def exit(self) -> Exit | None:
         return self._load(Exit, "exit.json")
@@ -94,12 +110,13 @@ class RunFolder:
 
     def keep_inputs(self, entries: Iterable[FileEntry]) -> None:
         """What was sent to the job, with its hashes."""
-        found = [asdict(entry) for entry in entries]
+        found = [asdict(entry) | {"path": encode(entry.path)} for entry in entries]
         self.keep("inputs.json", json.dumps(found, indent=1).encode() + b"\n")
 
     def inputs(self) -> list[dict[str, Any]]:
         try:
             found = json.loads((self.root / "inputs.json").read_bytes())
-        except (OSError, ValueError):
+            assert isinstance(found, list)
+        except (OSError, ValueError, AssertionError):
             return []
-        return found if isinstance(found, list) else []
+        return [one | {"path": decode(one["path"])} for one in found if isinstance(one, dict)]

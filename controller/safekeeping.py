@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller import relocate
 from controller.certificate import FOLDER, SCHEMA, Artifact, Certificate, lock_path, read, readable
 from controller.errors import NotFound
 from remote.globs import Globs, normal, reaches
+from remote.names import encode
 from state.durable import sync_folder, write_atomically
 
 ARCHIVE = "archive"
@@ -21,7 +23,7 @@ ARCHIVE = "archive"
 
 @dataclass(frozen=True)
 class Problem:
-    """One file that is not what the certificate says. `path` is relative to the project."""
+    """One file that is not what the certificate says. `path`, in the project, as it is shown."""
 
     path: str
     what: str
@@ -54,8 +56,9 @@ def artifacts_of(root: Path, paths: Iterable[str]) -> tuple[Artifact, ...]:
         try:
             size, sha256 = hash_file(root / path)
         except OSError as error:
-            raise NotFound(f"{path} cannot be read", where=str(root), cause=str(error)) from error
-        found.append(Artifact(path=path, size=size, sha256=sha256))
+            shown = encode(path)
+            raise NotFound(f"{shown} cannot be read", where=str(root), cause=str(error)) from error
+        found.append(Artifact.of(path, size, sha256))
     return tuple(found)
 
 
@@ -64,9 +67,10 @@ def verify_artifacts(root: Path, certificate: Certificate) -> tuple[Problem, ...
     problems = []
     for artifact in certificate.artifacts:
         if what := _difference(root / artifact.path, artifact):
-            problems.append(Problem(artifact.path, what))
+            problems.append(Problem(encode(artifact.path), what))
     problems += [
-        Problem(path, "it is not in the certificate") for path in strangers(root, certificate)
+        Problem(encode(path), "it is not in the certificate")
+        for path in strangers(root, certificate)
     ]
     return tuple(sorted(problems, key=lambda problem: problem.path))
 
@@ -102,15 +106,11 @@ def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, .
     """Move the strangers below `aside`, same relative paths; nothing is ever deleted.
 
     For the moment before a stage is locked: what an earlier run or a person left there would
-    count as a change of the locked artifacts. `aside` is on the project's file system.
+    count as a change of the locked artifacts.
     """
     moved = strangers(root, certificate)
     for path in moved:
-        target = aside / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        while target.exists():
-            target = target.with_name(target.name + "~")
-        (root / path).rename(target)
+        relocate.move(root / path, relocate.free_name(aside / path))
     return moved
 
 

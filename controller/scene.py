@@ -10,6 +10,7 @@ from typing import Any
 from controller.boot_log import BootFault
 from controller.clock import Clock
 from controller.errors import PodctlError
+from controller.held import Held
 from controller.observed import Failure
 from controller.order import Shape
 from controller.policy import Policy
@@ -35,6 +36,8 @@ class Memory:
     start_failures: dict[str, int] = field(default_factory=dict)  # pod → in a row
     failures: dict[str, Failure] = field(default_factory=dict)  # upload, start → in a row
     pull_failures: int = 0
+    held: Held | None = None
+    told: set[str] = field(default_factory=set)  # what is said once
     retry_at: float = 0.0
     ready_pulled: str | None = None
     refused: str | None = None

@@ -18,6 +18,7 @@ from controller.actions import (
     Upload,
     Wait,
 )
+from controller.held import Held
 from controller.observed import Observed
 from controller.policy import Policy
 from controller.proof import DRILL
@@ -133,9 +134,12 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
 def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if seen.now < seen.retry_at:
         return Wait(seen.retry_at - seen.now, "before pulling again")
-    if seen.pull_failures >= policy.pull_tries and seen.rental.stop:
+    in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
+    if in_vain and seen.rental.stop:
         return Finish(run.run, "unpulled", "what could not be brought here stays on its disk")
-    if seen.pull_failures >= policy.pull_tries:
+    if seen.held is not None:
+        return _leave_held(seen, seen.held, run)
+    if in_vain:
         return Leave(
             "artifacts-not-safe",
             f"Not every artifact of {run.stage} could be brought here and verified; "
@@ -144,6 +148,23 @@ def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
             "or podctl stop --terminate --abandon REASON",
         )
     return Pull(run.run)
+
+
+def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
+    """What does not travel by itself is fetched or given up by a person."""
+    rate, pod = seen.rental.quoted_usd_per_hour, seen.rental.pod
+    guard = seen.contact.guard if seen.contact else None
+    until = ""
+    if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
+        loses = "" if seen.rental.keeps_disk else ", and it has no volume that would keep it"
+        until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
+    then = "then podctl sync" if not held.by_word else "then the next command"
+    return Leave(
+        "artifacts-not-safe",
+        f"{run.stage}: {held.what}. Everything else is here. Pod {pod} is kept for it, at "
+        f"${rate:.2f} an hour (${24 * rate:.2f} a day).{until}",
+        f"{held.fetch}, {then}; or podctl stop {run.stage} --terminate --abandon REASON",
+    )
 
 
 def _unbegun(seen: Observed, run: RunFacts) -> Action | None:

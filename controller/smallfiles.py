@@ -20,6 +20,7 @@ from controller.receive import Inbox
 from controller.stream import AuthRefused, SessionRefused, Stream
 from controller.throttle import Throttle
 from remote.contract import FileEntry
+from remote.names import encode
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -82,7 +83,7 @@ class SmallFiles:
             raise error
 
     def _stream(self, session: Session, tell: Callable[[], None]) -> None:
-        wanted = [[one.path, one.size] for one in self._left]
+        wanted = [[encode(one.path), one.size] for one in self._left]
         argv, cwd, patience = self._source.argv, self._source.cwd, self._source.patience_seconds
         with (
             session.stream(
@@ -159,7 +160,7 @@ class _Written:
         entry, fd, synced = self._waiting.popleft()
         try:
             synced.result(SYNC_SECONDS)
-            self._inbox.install(entry, fd)
+            self._inbox.try_install(entry, fd)
         finally:
             os.close(fd)
 

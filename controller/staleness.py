@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from controller.certificate import Certificate
 from jobs.stage import Stage, definitions
 from remote.globs import Globs, normal
+from remote.names import encode
 
 PACKAGE = "remote."  # of modules that are run from the package which podctl sends
 MAX_VALUE = 60  # characters of a value that is shown
@@ -112,11 +113,11 @@ def _inputs(
         if path in made and path not in recorded and not asked.match(path):
             continue
         if path not in inputs:
-            yield Difference("input", f"input {path} is no longer there")
+            yield Difference("input", f"input {encode(path)} is no longer there")
         elif path not in recorded:
-            yield Difference("input", f"input {path} is new")
+            yield Difference("input", f"input {encode(path)} is new")
         elif recorded[path] != inputs[path]:
-            yield Difference("input", f"input {path} changed")
+            yield Difference("input", f"input {encode(path)} changed")
 
 
 def _needs(

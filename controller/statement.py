@@ -2,7 +2,8 @@
 
     locks/stage1.intoto.json     {"_type", "subject", "predicateType", "predicate"}
 
-The subjects are the artifacts of all locks with their sha256; the predicate holds the locks in
+The subjects are the artifacts of all locks with their sha256, named as `remote.names` encodes
+them; the predicate holds the locks in
 plan order, each with its own sha256 and those of the locks that it stands on, and a chain: the
 sha256 of the previous link and of this lock. One changed byte anywhere breaks it, and it holds only
 over locks that stand on one another.
@@ -21,6 +22,7 @@ from controller import certificate, safekeeping
 from controller.certificate import Certificate, readable
 from controller.safekeeping import Problem
 from controller.staleness import footing
+from remote.names import decode, encode
 from state.durable import write_atomically
 
 TYPE = "https://in-toto.io/Statement/v1"
@@ -64,7 +66,7 @@ def build(plan: str, locks: Mapping[str, Certificate]) -> dict[str, Any]:
     return {
         "_type": TYPE,
         "subject": [
-            {"name": path, "digest": {"sha256": sha256}}
+            {"name": encode(path), "digest": {"sha256": sha256}}
             for path, sha256 in sorted(artifacts.items())
         ],
         "predicateType": PREDICATE,
@@ -104,7 +106,8 @@ def verify(
     sha256 = hashlib.sha256(readable(document)).hexdigest()
     problems += _compare(root, path.relative_to(root).as_posix(), sha256, _OTHER)
     for one in document["subject"]:
-        problems += _compare(root, one["name"], one["digest"]["sha256"], "its content changed")
+        name, sha256 = decode(one["name"]), one["digest"]["sha256"]
+        problems += _compare(root, name, sha256, "its content changed")
     return tuple(problems)
 
 
@@ -115,10 +118,10 @@ def _compare(root: Path, path: str, sha256: str, what: str) -> list[Problem]:
     try:
         _, found = safekeeping.hash_file(root / path)
     except FileNotFoundError:
-        return [Problem(path, "it is missing")]
+        return [Problem(encode(path), "it is missing")]
     except OSError as error:
-        return [Problem(path, f"it cannot be read: {error.strerror or error}")]
-    return [] if found == sha256 else [Problem(path, what)]
+        return [Problem(encode(path), f"it cannot be read: {error.strerror or error}")]
+    return [] if found == sha256 else [Problem(encode(path), what)]
 
 
 def loose(needs: Needs, locks: Mapping[str, Certificate]) -> dict[str, tuple[Problem, ...]]:
@@ -155,4 +158,4 @@ def _off_inputs(lock: Certificate, made: Mapping[str, list[tuple[str, str]]]) ->
     for one in lock.inputs:
         for maker, sha256 in made.get(one.path, ()):
             if maker != lock.stage and sha256 != one.sha256:
-                yield f"its input {one.path} is not the file that {maker} is locked with"
+                yield f"its input {encode(one.path)} is not the file that {maker} is locked with"

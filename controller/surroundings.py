@@ -7,13 +7,12 @@ JSON artifact or of its `settings`, which is where podctl's own stages say it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from controller.cleaning import clean_line
 from jobs.opening import Unopenable, parse_json
-from remote.contract import FileEntry
+from remote.contract import Manifest
 
 NAME = "environment.json"
 MEMBER = "environment"
@@ -22,9 +21,10 @@ MAX_NAMES = 100  # at each of two levels
 MAX_TEXT = 300  # characters
 
 
-def surroundings(files: Path, entries: Iterable[FileEntry]) -> dict[str, Any]:
+def surroundings(files: Path, manifest: Manifest) -> dict[str, Any]:
     """The first that is found, the file of this name before others, then from the top down."""
-    for path in sorted((one.path for one in entries if one.size <= MAX_FILE), key=_rank):
+    small = (manifest.local(one.path) for one in manifest.files if one.size <= MAX_FILE)
+    for path in sorted(small, key=_rank):
         if not path.endswith(".json"):
             continue
         try:

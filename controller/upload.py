@@ -23,6 +23,7 @@ import remote.contract
 from controller.errors import PodctlError, UsageError
 from controller.snapshot import Snapshot, tree_digest
 from remote.contract import FileEntry, Layout
+from remote.names import encode
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -195,7 +196,7 @@ class _Parcel:
         return {one.sha256: path for path, one in self.pieces.items()}
 
     def order(self) -> bytes:
-        files = [(p, x.size, x.sha256, x.mode == 0o755) for p, x in self.pieces.items()]
+        files = [(encode(p), x.size, x.sha256, x.mode == 0o755) for p, x in self.pieces.items()]
         order = {"run": self.run, "tree": self.tree, "files": files}
         return json.dumps(order, separators=(",", ":")).encode() + b"\n"
 

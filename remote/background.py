@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import durable, logfile, manifest, outputs, samples
-from .contract import Heartbeat, JobSpec, Json, Manifest, digest, dump
+from .contract import CROWDED, MAX_FILES, Heartbeat, JobSpec, Json, Manifest, digest, dump
 from .pace import Pace
 from .watch import Watch
 
@@ -104,17 +104,17 @@ class Ready:
         self._over = False
 
     def scan(self) -> None:
-        """Look once. A job that floods the folder is not helped here but at its end."""
-        try:
-            found = outputs.find(self.hashes.work, self._spec.outputs)
-        except outputs.TooMany:
-            return
-        self._watch.outputs = found
+        """Look once."""
+        survey = outputs.survey(self.hashes.work, self._spec.outputs)
+        self._watch.outputs = survey.files
         names = manifest.announced(self._run, self.hashes.work)
-        finished = self._settled.select(found, names, time.monotonic())
+        finished = self._settled.select(survey.files, names, time.monotonic())
         entries = tuple(e for one in finished if (e := self.hashes.of(one, self._pause)))
         sent = manifest.untouched(self._run, self._spec.outputs, entries)
-        document = Manifest(self._spec.run, self._attempt, False, entries, untouched=sent)
+        seen = survey.seen if survey.seen >= CROWDED * MAX_FILES else 0
+        document = Manifest(
+            self._spec.run, self._attempt, False, entries, seen=seen, untouched=sent
+        )
         if digest(dump(document)) != self._published:
             self._published = digest(manifest.write(self._run / "ready.json", document))
 

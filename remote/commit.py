@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from . import durable, logfile, manifest, outputs
-from .contract import Exit, Manifest, digest, dump
+from .contract import Exit, Left, Manifest, digest, dump
 from .job import EVICTION_SECONDS
 from .lease import Lease
 from .manifest import Final, Hashes
@@ -36,10 +35,7 @@ class Commit:
         base.enter("hashing", "hashing the outputs")
         self._lease.hashing()
         outcome, found = self._outputs(outcome)
-        unfit = self._unfit(found) if found else ()  # too many: the outcome says so
-        entries = found.entries if found else ()
-        sent = manifest.untouched(base.run, base.spec.outputs, entries)
-        data = dump(Manifest(base.spec.run, base.attempt, True, entries, unfit, sent))
+        data = dump(self._manifest(found))
         self._keep_trying(partial(durable.write, base.run / "manifest.json", data))
         record = Exit(
             run=base.spec.run,
@@ -55,12 +51,28 @@ class Commit:
         self._keep_trying(partial(durable.write, base.run / "exit.json", dump(record)))
         self._lease.ended()
 
-    def _outputs(self, outcome: Outcome) -> tuple[Outcome, Final | None]:
+    def _manifest(self, found: Final) -> Manifest:
+        """What travels, what does not, and what is as it was sent."""
+        base, survey = self._base, found.survey
+        left = [
+            *survey.left,
+            *(Left(path, "somebody still wrote to it") for path in found.moving),
+            *(Left(path, "it cannot be read") for path in found.unreadable),
+        ]
+        return Manifest(
+            base.spec.run,
+            base.attempt,
+            True,
+            found.entries,
+            left=tuple(left[: outputs.MAX_NAMED]),
+            notes=survey.notes,
+            beyond=survey.beyond + len(left[outputs.MAX_NAMED :]),
+            untouched=manifest.untouched(base.run, base.spec.outputs, found.entries),
+        )
+
+    def _outputs(self, outcome: Outcome) -> tuple[Outcome, Final]:
         """Every output; a job that left out a declared one did not succeed."""
-        try:
-            found = self._settled()
-        except outputs.TooMany as error:
-            return replace(outcome, rc=outcome.rc or 1, detail=str(error)), None
+        found = self._settled()
         there = [*(e.path for e in found.entries), *found.moving, *found.unreadable]
         absent = outputs.missing(self._base.spec.outputs, there)
         wrong = []
@@ -116,15 +128,6 @@ class Commit:
             self._evicted_at = self._evicted_at or time.monotonic()
             if time.monotonic() - self._evicted_at > EVICTION_SECONDS:
                 raise Halt("evicted", "the container stopped while its outputs were hashed")
-
-    def _unfit(self, found: Final) -> tuple[str, ...]:
-        """What cannot travel, and why."""
-        base = self._base
-        told = [f"{path!a}: somebody still wrote to it" for path in found.moving]
-        told += [f"{path!a}: it cannot be read" for path in found.unreadable]
-        with contextlib.suppress(outputs.TooMany):  # of the moment
-            told += outputs.unfit(base.work, base.spec.outputs)
-        return tuple(told[:100])
 
     def _keep_trying(self, write: Callable[[], None]) -> None:
         deadline = time.monotonic() + TRYING_SECONDS

@@ -30,44 +30,41 @@ raise `ContractError`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
-import math
 import re
-import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from .document import MAX_FILES as MAX_FILES
+from .document import ContractError as ContractError
+from .document import Json as Json
+from .document import Name, build, plain
+
 SCHEMA = 1
-MAX_DOCUMENT = 16 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 12 MB
+MAX_DOCUMENT = 64 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 12 MB and more
 MAX_SMALL = 1024 * 1024  # bytes of every document that is no manifest
-MAX_FILES = 100_000  # files in one manifest
+CROWDED = 0.8  # of MAX_FILES, from which on a job's number of outputs is told while it runs
 GUARD_SILENT_SECONDS = 60.0  # a guard that lives writes guard.json every few seconds
 MAX_PARTS = 10 * MAX_FILES  # objects and lists of a document: each takes twenty times its text
-MAX_TEXT = 400  # characters of what is told about a document
-
-Json = typing.Any  # a decoded JSON value
-
-
-class ContractError(ValueError):
-    """A document from the other side is not what the contract says.
-
-    The text is short and plain ASCII, whatever of the document stands in it.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(ascii(text[:MAX_TEXT])[1:-1])
 
 
 @dataclass(frozen=True)
 class FileEntry:
     """One regular file: path relative to the work folder, with `/`."""
 
-    path: str
+    path: Name
     size: int  # bytes
     sha256: str  # 64 lower-case hex digits
+
+
+@dataclass(frozen=True)
+class Left:
+    """A name among the declared outputs under which no file travels, and why."""
+
+    path: Name
+    why: str
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,19 @@ class Manifest:
     attempt: int
     final: bool
     files: tuple[FileEntry, ...]
-    unfit: tuple[str, ...] = ()  # declared outputs that cannot travel, as ASCII: links, bad names
-    untouched: tuple[str, ...] = ()  # of `files`: as they were sent, and nobody wrote them since
+    left: tuple[Left, ...] = ()  # their content is only on the pod
+    notes: tuple[Left, ...] = ()  # links to nothing, pipes …: nothing of them is lost
+    beyond: int = 0  # more of them, which are not even named here
+    seen: int = 0  # declared outputs while the job runs, once they come near MAX_FILES
+    untouched: tuple[Name, ...] = ()  # of `files`: as they were sent, and nobody wrote them since
+    unfit: tuple[str, ...] = ()  # of an older agent: `left`, as ASCII text
+    # The receiver's own: path → path under which the file is here, where that is another one.
+    here: dict[Name, Name] = field(default_factory=dict)
     schema: int = SCHEMA
+
+    def local(self, path: str) -> str:
+        """Where a file of this manifest is, below the folder that it was received in."""
+        return self.here.get(path, path)
 
 
 @dataclass(frozen=True)
@@ -297,7 +304,7 @@ class GuardLimits:
 
 def dump(document: Json) -> bytes:
     """A dataclass of this module as canonical JSON bytes with a final newline."""
-    text = json.dumps(dataclasses.asdict(document), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(plain(document), sort_keys=True, separators=(",", ":"))
     return text.encode() + b"\n"
 
 
@@ -329,7 +336,7 @@ def load(kind: type[T], data: bytes | str) -> T:
     if type(schema) is not int or schema != SCHEMA:
         shown = schema if type(schema) is int else type(schema).__name__
         raise ContractError(f"{name}: schema {shown}, need {SCHEMA}")
-    return typing.cast(T, _build(kind, value, name))
+    return typing.cast(T, build(kind, value, name))
 
 
 def number(value: Json) -> float | None:
@@ -345,61 +352,3 @@ def cap(kind: type) -> int:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
-
-
-def _build(kind: typing.Any, value: Json, where: str) -> Json:
-    """`value` as an instance of the annotation `kind`."""
-    origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
-        return _build_optional(kind, value, where)
-    if dataclasses.is_dataclass(kind):
-        return _build_dataclass(typing.cast(type, kind), value, where)
-    if origin is tuple:
-        if not isinstance(value, list) or len(value) > MAX_FILES:
-            raise ContractError(f"{where}: not a list of at most {MAX_FILES}")
-        item = typing.get_args(kind)[0]
-        return tuple(_build(item, one, f"{where}[{i}]") for i, one in enumerate(value))
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ContractError(f"{where}: not an object")
-        return {str(k): _build(str, v, f"{where}.{k}") for k, v in value.items()}
-    return _build_scalar(kind, value, where)
-
-
-def _build_optional(kind: typing.Any, value: Json, where: str) -> Json:
-    (inner,) = (arg for arg in typing.get_args(kind) if arg is not type(None))
-    return None if value is None else _build(inner, value, where)
-
-
-def _build_dataclass(kind: type, value: Json, where: str) -> Json:
-    if not isinstance(value, dict):
-        raise ContractError(f"{where}: not an object")
-    found = {}
-    for name, (hint, needed) in _fields(kind).items():
-        if name in value:
-            found[name] = _build(hint, value[name], f"{where}.{name}")
-        elif needed:
-            raise ContractError(f"{where}: no field {name!r}")
-    return kind(**found)
-
-
-@functools.cache
-def _fields(kind: type) -> dict[str, tuple[typing.Any, bool]]:
-    """Name to type, and whether it must be there; a manifest asks a hundred thousand times."""
-    hints, none = typing.get_type_hints(kind), dataclasses.MISSING
-    return {
-        one.name: (hints[one.name], one.default is none and one.default_factory is none)
-        for one in dataclasses.fields(kind)
-    }
-
-
-def _build_scalar(kind: typing.Any, value: Json, where: str) -> Json:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 2**53 else math.inf
-    if type(value) is not kind:
-        raise ContractError(f"{where}: {type(value).__name__}, need {kind.__name__}")
-    if kind is float and not math.isfinite(value):
-        raise ContractError(f"{where}: not a finite number")
-    if kind is int and abs(value) >= 2**63:
-        raise ContractError(f"{where}: an integer of {value.bit_length()} bits")
-    return value

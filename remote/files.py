@@ -3,6 +3,7 @@
     python3 -S -m remote.files work   --root R    receive a run's work folder
     python3 -S -m remote.files send   --root R --run X    send whole files
     python3 -S -m remote.files range  --root R --run X    send pieces of files as they are asked for
+    python3 -S -m remote.files measure --root R --run X   size and hash of what lies at some paths
 
 work    in: one line of JSON {"run", "tree", "files": [[path, size, sha256, executable], …]}
         out: one line {"missing": [sha256, …]}; in: those blobs in that order, each as content;
@@ -11,6 +12,9 @@ work    in: one line of JSON {"run", "tree", "files": [[path, size, sha256, exec
 send    in: one line of JSON [[path, size], …]; out: the files in that order, each as content.
 range   in: lines of JSON [path, offset, length]; out for each: 8 bytes of length (all ones: there
         is no such regular file), then so many bytes.
+measure in: one line of JSON [path, …]; out: one line of JSON [[path, size, sha256], …] for every
+        regular file at or below these, through links, also those that lead out of the work folder.
+Paths are encoded as `names` has it.
 content one byte: "r" raw, "z" zlib, "-" not there (nothing follows); then chunks of a 4-byte
         length and so many bytes; length 0 ends it. Numbers are big-endian.
 """
@@ -30,7 +34,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from . import names, tree
 from .contract import MAX_DOCUMENT
+from .measure import measure
 from .place import RUN_NAME, Place
 from .worktree import Order, Refused, Worktree
 
@@ -41,7 +47,7 @@ BEAT_SECONDS = 10.0
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="remote.files", description="moves files of a run")
-    parser.add_argument("verb", choices=("work", "send", "range"))
+    parser.add_argument("verb", choices=("work", "send", "range", "measure"))
     parser.add_argument("--root", required=True, help="<mount>/podctl")
     parser.add_argument("--run", default="", help="the run whose files are wanted")
     chosen = parser.parse_args(argv)
@@ -55,6 +61,10 @@ def main(argv: list[str] | None = None) -> int:
     work = Place.at(chosen.root).work(chosen.run)
     if chosen.verb == "send":
         send_files(work, source, sink, beat)
+    elif chosen.verb == "measure":
+        paths = [str(one) for one in json.loads(source.readline(MAX_DOCUMENT))]
+        found = measure(work, [names.decode(path) for path in paths], beat)
+        sink.write(json.dumps([(names.encode(p), n, h) for p, n, h in found]).encode() + b"\n")
     else:
         send_ranges(work, source, sink, beat)
     return 0
@@ -211,14 +221,16 @@ def _copy(source: int, offset: int, most: int, sink: int) -> int:
 
 
 def _open(work: Path, path: str) -> int | None:
-    """A regular file below `work`, or None; never a link, a pipe or a device."""
-    if not isinstance(path, str) or path.startswith("/") or ".." in path.split("/"):
+    """A regular file inside `work`, also through links; or None, never a pipe or a device."""
+    if not isinstance(path, str) or names.wrong(path := names.decode(path)):
         return None
     try:
-        fd = os.open(work / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError):
+        with tree.opened(work) as top:
+            fd = tree.reach(top, names.raw(path), os.O_RDONLY | os.O_NONBLOCK)
+            home = tree.real_path(top) or os.fsencode(os.path.realpath(work))
+    except OSError:
         return None
-    if stat.S_ISREG(os.fstat(fd).st_mode):
+    if stat.S_ISREG(os.fstat(fd).st_mode) and tree.is_below(tree.real_path(fd), home):
         return fd
     os.close(fd)
     return None

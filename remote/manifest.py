@@ -10,28 +10,33 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import durable, outputs
+from . import durable, outputs, tree
 from .contract import FileEntry, Manifest, dump
 from .globs import normal
-from .outputs import Found
+from .names import raw, text
+from .outputs import Survey
+from .walk import Found, identity
 
 CHUNK = 4 * 1024 * 1024  # bytes
 
 Identity = tuple[int, int, int, int]
 
 
-def sha256_of(path: Path, pause: Callable[[], None]) -> tuple[str, Identity] | None:
-    """Hash and identity of one regular file; None when it is gone, a link, or changed meanwhile.
+def sha256_of(work: Path, found: Found, pause: Callable[[], None]) -> tuple[str, Identity] | None:
+    """Hash and identity of what was found; None when it is gone, another file, or changed
+    meanwhile.
 
     `pause` is called between chunks and may raise to give up.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags)
+        with tree.opened(work) as top:
+            fd = tree.reach(top, raw(found.path), os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     try:
-        before = outputs.identity(os.fstat(fd))
+        before = identity(os.fstat(fd))
+        if before[:2] != found.identity[:2]:  # replaced: it may be anything by now
+            return None
         sha = hashlib.sha256()
         left = before[2]
         while chunk := os.read(fd, CHUNK):
@@ -40,7 +45,7 @@ def sha256_of(path: Path, pause: Callable[[], None]) -> tuple[str, Identity] | N
                 return None
             sha.update(chunk)
             pause()
-        after = outputs.identity(os.fstat(fd))
+        after = identity(os.fstat(fd))
     except OSError:
         return None
     finally:
@@ -59,7 +64,7 @@ class Hashes:
         """The entry for `found`, or None when the file will not hold still."""
         cached = self.known.get(found.path)
         if cached is None or cached[0] != found.identity:
-            fresh = sha256_of(self.work / found.path, pause)
+            fresh = sha256_of(self.work, found, pause)
             if fresh is None:
                 return None
             cached = (fresh[1], fresh[0])
@@ -106,9 +111,8 @@ def _below(path: str, announced: list[str]) -> bool:
 
 def announced(run: Path, work: Path) -> list[str]:
     """Paths the job called complete, relative to the work folder, from `<run>/announced`."""
-    text = durable.tail(run / "announced", 1024 * 1024).decode(errors="replace")
     names = []
-    for line in text.splitlines():
+    for line in text(durable.tail(run / "announced", 1024 * 1024)).split("\n"):
         for prefix in (f"{work}/", f"{work.resolve()}/", "./"):
             line = line.strip().removeprefix(prefix)
         names.append(line.rstrip("/"))
@@ -117,11 +121,12 @@ def announced(run: Path, work: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Final:
-    """Every declared output, in one of three lists, each sorted by path."""
+    """Every declared output, in one of three lists, each sorted by path, and the last survey."""
 
     entries: tuple[FileEntry, ...]
     moving: tuple[str, ...]  # changed while they were looked at
     unreadable: tuple[str, ...]
+    survey: Survey
 
     def since(self, earlier: Final) -> Final:
         """What is not as it was in an earlier look is moving."""
@@ -132,19 +137,21 @@ class Final:
             tuple(e for e in self.entries if e in same),
             tuple(sorted(moving - {e.path for e in same})),
             self.unreadable,
+            self.survey,
         )
 
 
 def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) -> Final:
     """Hash every declared output, by as many threads as there are processors.
 
-    Raises `outputs.TooMany`, or what `pause` raises. What is known by now is not read again when
-    this is called once more.
+    Raises what `pause` raises. What is known by now is not read again when this is called once
+    more.
     """
     before = outputs.find(hashes.work, patterns)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         entries = list(pool.map(lambda one: hashes.of(one, pause), before.values()))
-    after = outputs.find(hashes.work, patterns)
+    survey = outputs.survey(hashes.work, patterns)
+    after = survey.files
     held = {e.path: e for e in entries if e and hashes.still(after.get(e.path))}
     others = sorted((before.keys() | after.keys()) - held.keys())
     closed = [path for path in others if before.get(path) == after.get(path)]
@@ -152,6 +159,7 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
         tuple(held[path] for path in sorted(held)),
         tuple(path for path in others if path not in closed),
         tuple(closed),
+        survey,
     )
 
 

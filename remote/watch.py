@@ -9,9 +9,9 @@ from pathlib import Path
 
 from . import durable, handover, logfile
 from .contract import JobSpec
-from .outputs import Found
 from .pace import Pace
 from .place import Boot, Place, record
+from .walk import Found
 
 
 class Halt(Exception):

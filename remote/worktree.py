@@ -19,13 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import durable
+from . import durable, names, tree
 from .contract import MAX_FILES
 from .place import RUN_NAME, Place, boot
 
 HASH = re.compile(r"[0-9a-f]{64}")
 SLACK = 16 * 1024 * 1024  # bytes that stay free
 COPY = 1024 * 1024
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 LEFT_SECONDS = 3600.0  # another pod's blob that did not grow for so long is nobody's
 
 
@@ -58,16 +59,17 @@ class Order:
     def parse(cls, line: bytes) -> Order:
         try:
             value = json.loads(line)
-            files = tuple(Item(str(p), int(n), str(h), bool(x)) for p, n, h, x in value["files"])
+            files = tuple(
+                Item(names.decode(str(p)), int(n), str(h), bool(x)) for p, n, h, x in value["files"]
+            )
             order = cls(str(value["run"]), str(value["tree"]), files)
         except (ValueError, TypeError, KeyError) as error:
             raise Refused("garbled", detail=str(error)) from error
         if not RUN_NAME.fullmatch(order.run) or len(files) > MAX_FILES:
             raise Refused("garbled", detail="run or number of files")
         for one in files:
-            parts = one.path.split("/")
-            if not HASH.fullmatch(one.sha256) or {"", ".", ".."} & set(parts) or "\0" in one.path:
-                raise Refused("garbled", detail=f"a file's name or hash: {one.path!r}")
+            if not HASH.fullmatch(one.sha256) or names.wrong(one.path):
+                raise Refused("garbled", detail=f"a file's name or hash: {one.path!a}")
         return order
 
 
@@ -153,10 +155,8 @@ class Worktree:
         old = self._run / f".old.{os.getpid()}"
         self._sweep()
         fresh.mkdir(parents=True, mode=0o700)
-        for folder in sorted({(fresh / one.path).parent for one in self._order.files}):
-            folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(lambda one: self._copy(one, fresh / one.path), self._order.files):
+        with tree.opened(fresh) as top, ThreadPoolExecutor(4) as pool:
+            for _ in pool.map(lambda one: self._copy(one, top), self._order.files):
                 pass
         self._record.unlink(missing_ok=True)
         if self._work.exists():
@@ -172,12 +172,17 @@ class Worktree:
             for left in self._run.glob(pattern):
                 shutil.rmtree(left, ignore_errors=True)
 
-    def _copy(self, one: Item, target: Path) -> None:
+    def _copy(self, one: Item, top: int) -> None:
         blob = self._blob(one.sha256)
         found = hashlib.sha256()
         mode = 0o755 if one.executable else 0o644
         self._beat()
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        above, _, name = names.raw(one.path).rpartition(b"/")
+        folder = tree.make_folder(top, above)
+        try:
+            fd = os.open(name, NEW_FILE, mode, dir_fd=folder)
+        finally:
+            os.close(folder)
         with blob.open("rb") as source, os.fdopen(fd, "wb") as sink:
             while data := source.read(COPY):
                 self._beat()

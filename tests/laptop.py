@@ -131,6 +131,15 @@ class Laptop:
         assert process.returncode == expect, f"{process.returncode}\n{out}\n{err}"
         return Done(process.returncode, out, err)
 
+    def shell(self, line: str) -> None:
+        """A line that podctl printed, as a user types it."""
+        program = f'podctl() {{ {sys.executable} -m controller "$@"; }}\n'
+        address = {"PODCTL_EMULATOR_URL": self.cloud.base_url}
+        subprocess.run(
+            ["bash", "-ec", program + line],
+            cwd=self.folder, env=os.environ | address | self.environment, check=True, timeout=60,
+        )  # fmt: skip
+
     def json(self, *words: str, expect: int = 0) -> Any:
         return json.loads(self.podctl(*words, "--json", expect=expect).out)
 

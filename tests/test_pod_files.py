@@ -9,6 +9,7 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from remote import background, contract, durable, files, manifest, report
 from remote.contract import Attempt, Exit, JobSpec
 from remote.pace import Pace
 from remote.place import Boot, Place, boot
+from remote.walk import Found, identity
 from remote.watch import Halt, Progress, Watch
 from tests.pod_side import until
 
@@ -106,10 +108,16 @@ def test_a_file_that_changes_under_the_hash_has_none(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("a")
     os.mkfifo(tmp_path / "pipe")
 
-    assert manifest.sha256_of(path, meddle) is None
-    assert manifest.sha256_of(path, overwrite) is None
-    assert manifest.sha256_of(path, lambda: None) is not None
-    assert manifest.sha256_of(tmp_path / "link", lambda: None) is None
+    def hash_of(name: str, pause: Callable[[], None]) -> object:
+        info = os.stat(path)
+        found = Found(name, info.st_size, identity(info))
+        return manifest.sha256_of(tmp_path, found, pause)
+
+    assert hash_of("a", meddle) is None
+    assert hash_of("a", overwrite) is None
+    assert hash_of("a", lambda: None) is not None
+    assert hash_of("link", lambda: None) == hash_of("a", lambda: None)
+    assert hash_of("pipe", lambda: None) is None
 
 
 def test_a_job_that_hangs_on_a_full_volume_is_stalled(

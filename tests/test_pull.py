@@ -242,7 +242,10 @@ CHANGES: dict[str, Change] = {
     "shorter": lambda path: os.truncate(path, path.stat().st_size - 1),
     "longer": lambda path: path.write_bytes(path.read_bytes() + b"!"),
     "gone": lambda path: path.unlink(),
-    "a link": lambda path: (path.rename(f"{path}.x"), path.symlink_to(f"{path}.x")),
+    "a link out": lambda path: (
+        path.rename(path.parents[2] / path.name),
+        path.symlink_to(path.parents[2] / path.name),
+    ),
     "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
 }
 

@@ -168,16 +168,34 @@ def test_row_58_success_needs_its_outputs(pod: PodSide) -> None:
     assert "out/a" in pod.manifest()
 
 
-def test_links_are_no_outputs(pod: PodSide) -> None:
-    """Neither a linked file nor what lies behind a linked folder is ever named."""
+def test_what_lies_outside_is_no_output(pod: PodSide) -> None:
+    """A link inside the work folder is what it leads to; one that leads out is not followed, and
+    named as what is only here; a pipe has nothing to lose."""
     job = (
         "os.symlink('/etc/passwd', 'out/passwd'); os.symlink('/etc', 'out/etc')\n"
         "os.symlink('out', 'link'); os.mkfifo('out/pipe'); open('out/bad\\n', 'w').close()\n"
     )
-    pod.start(pod.spec(WRITE + job, outputs=("out/**", "link/*", "../../../**", "/etc/*")))
-    pod.ended()
+    pod.start(pod.spec(WRITE + job, outputs=("out/**", "link/a", "../../../**", "/etc/*")))
+    end = pod.ended()
+    found = contract.load(contract.Manifest, pod.read("r1", "manifest.json") or b"")
 
-    assert list(pod.manifest()) == ["out/a"]
+    assert end.rc == 0
+    assert [one.path for one in found.files] == ["link/a", "out/a", "out/bad\n"]
+    assert [one.path for one in found.left] == ["out/etc", "out/passwd"]
+    assert [one.path for one in found.notes] == ["out/pipe"]
+
+
+def test_an_odd_name_keeps_no_finished_output_back(pod: PodSide) -> None:
+    """While the job runs, names of any bytes are ready as all others are. Case 04."""
+    job = (
+        "open(b'out/caf\\xe9', 'w').close(); open('out/prompt 1: why?.', 'w').close()\n"
+        "while True: time.sleep(0.02)\n"
+    )
+    pod.start(pod.spec(WRITE + job))
+    until(lambda: "out/a" in pod.manifest(name="ready.json"), "ready.json")
+    ready = pod.manifest(name="ready.json")
+
+    assert set(ready) == {"out/a", "out/caf\udce9", "out/prompt 1: why?."}
 
 
 def test_finished_outputs_are_published_while_the_job_runs(pod: PodSide) -> None:

@@ -130,7 +130,7 @@ class JobFiles:
         """A file of `patterns` that is there and not empty."""
         try:
             found = outputs.find(self.folder / "work", patterns)
-        except (OSError, outputs.TooMany):
+        except OSError:
             return None
         return next((path for path, one in found.items() if one.size), None)
 

@@ -1,0 +1,173 @@
+"""Any tree of files goes up, is copied by a job, comes home, is certified: byte by byte."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller import relocate, safekeeping, snapshot
+from controller.certificate import Artifact, Certificate, CriterionMet, Price, canonical
+from controller.local_names import grounds, local_names
+from controller.pull import pull
+from controller.ssh import Session
+from controller.upload import upload_work
+from remote import contract, manifest, outputs
+from remote.contract import Layout, Manifest
+from remote.names import raw, text
+from tests.byte_trees import ByteTree, link, make, read, trees
+from tests.sshd_server import needs_sshd
+
+pytestmark = needs_sshd
+OUTPUTS = ("out/**",)
+
+
+def certified(project: Path, found: Manifest) -> Certificate:
+    """A lock over the files, as it is read back from its document."""
+    artifacts = (
+        Artifact.of(found.local(one.path), one.size, one.sha256, one.path) for one in found.files
+    )
+    made = Certificate(
+        stage="job", title="", run="job-0001", artifacts=tuple(artifacts), outputs=OUTPUTS,
+        criteria=(CriterionMet(criterion="", status="PASS"),), cost=Price(usd=0, hours=0),
+        started_at=0, ended_at=0, locked_at=0,
+    )  # fmt: skip
+    assert canonical(made.document()).decode()
+    return Certificate.model_validate(made.document())
+
+
+def work_of(layout: Layout) -> Path:
+    return Path(layout.work("r"))
+
+
+def listed(work: Path) -> Manifest:
+    """As the agent lists what is there, over the document that travels."""
+    files, survey = manifest.final(manifest.Hashes(work), OUTPUTS, lambda: None)
+    made = Manifest("r", 1, True, files, survey.left, survey.notes, survey.beyond)
+    return contract.load(Manifest, contract.dump(made))
+
+
+def placed(found: Manifest, into: Path) -> Manifest:
+    here = local_names((one.path for one in found.files), grounds([into]))
+    return Manifest(found.run, 1, True, found.files, found.left, found.notes, here=here)
+
+
+def reached(work: Path) -> Mapping[bytes, bytes]:
+    """What a shell sees below out, through every link that does not lead out or in circles."""
+    seen: dict[bytes, bytes] = {}
+    home = os.path.realpath(os.fsencode(work))
+    pending = [(b"out", frozenset[str | bytes]())]
+    while pending:
+        path, above = pending.pop()
+        fd = os.open(home, os.O_RDONLY)
+        try:
+            for part in path.split(b"/"):
+                deeper = os.open(part, os.O_RDONLY | os.O_NONBLOCK, dir_fd=fd)
+                os.close(fd)
+                fd = deeper
+            real = os.readlink(f"/proc/self/fd/{fd}")
+            if real in above or not (os.fsencode(real) + b"/").startswith(home + b"/"):
+                continue
+            if os.path.isdir(f"/proc/self/fd/{fd}"):
+                names = map(os.fsencode, os.listdir(fd))
+                pending += [(path + b"/" + name, above | {real}) for name in names]
+            else:
+                with open(fd, "rb", closefd=False) as file:
+                    seen[path] = file.read()
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+    return seen
+
+
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@given(tree=trees(), large=st.booleans())
+def test_what_was_there_is_here(session: Session, tree: ByteTree, large: bool) -> None:
+    """Every regular file that can be reached in the work folder is here under a name that the
+    certificate records; every link that leads out is named, and no other name is."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        layout = session.layout(f"/{folder.name}")
+        make(folder / "project" / "in", tree.files)
+        (folder / "outside").write_text("not the job's")
+        sent = snapshot.take(folder / "project", ["in"])
+        upload_work(session, layout, "r", sent)
+        work = work_of(layout)
+        assert read(work / "in") == tree.files
+
+        (work / "elsewhere").mkdir()
+        (work / "elsewhere" / "far").write_text("linked")
+        subprocess.run(["cp", "-a", "in", "out"], cwd=work, check=True)
+        link(work / "out", tree, folder / "outside")
+        there = reached(work)
+        found = placed(listed(work), folder / "project")
+        pull(session, layout, "r", found, folder / "inbox")
+        for one in found.files:
+            here = found.local(one.path)
+            relocate.place(folder / "inbox" / here, folder / "project" / here)
+        lock = certified(folder / "project", found)
+
+        kinds = {b"out/" + path: kind for path, kind in tree.links.items()}
+        assert safekeeping.verify_artifacts(folder / "project", lock) == ()
+        assert {raw(one.written_as or one.path) for one in lock.artifacts} == set(there)
+        for one in lock.artifacts:
+            assert (folder / "project" / one.path).read_bytes() == there[
+                raw(one.written_as or one.path)
+            ]
+        assert {raw(one.path) for one in found.left if one.path not in found.here} >= {
+            path for path, kind in kinds.items() if kind == "outside"
+        }
+        assert {raw(one.path) for one in found.notes} == {
+            path for path, kind in kinds.items() if kind in ("nothing", "itself", "above")
+        }
+
+
+def test_a_name_that_cannot_be_had_here_keeps_no_other(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """A path beyond what this project's folder leaves room for arrives under an escaped name,
+    and large files, twins and small ones come beside it."""
+    work = work_of(layout)
+    long = b"out/" + b"/".join([b"d" * 250] * 15) + b"/weights.bin"
+    files = {long: b"w" * 100, b"out/a": b"w" * 100, b"out/big": b"x" * 20_000_000}
+    work.mkdir(parents=True)
+    top = os.open(work, os.O_RDONLY)
+    for path, data in files.items():
+        *folders, name = path.split(b"/")
+        fd = os.dup(top)
+        for part in folders:
+            if part not in map(os.fsencode, os.listdir(fd)):
+                os.mkdir(part, dir_fd=fd)
+            fd = os.open(part, os.O_RDONLY, dir_fd=fd)
+        with open(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=fd), "wb") as file:
+            file.write(data)
+    found = placed(listed(work), tmp_path / ("p" * 250) / ("p" * 250))
+    pull(session, layout, "r", found, tmp_path / "in")
+
+    assert list(found.here) == [text(long)]
+    assert found.here[text(long)].startswith("out/d")
+    assert set(read(tmp_path / "in")) == {raw(found.local(text(path))) for path in files}
+    assert set(read(tmp_path / "in").values()) == set(files.values())
+
+
+def test_a_flood_of_outputs_is_listed_as_far_as_it_goes(tmp_path: Path) -> None:
+    """Beyond the limit files are counted, not lost: what is listed travels, in the same order
+    every time."""
+    (tmp_path / "out").mkdir()
+    for number in range(30):
+        (tmp_path / f"out/{number:02}").touch()
+    before = outputs.MAX_FILES
+    outputs.MAX_FILES = 20
+    try:
+        found = outputs.survey(tmp_path, OUTPUTS)
+    finally:
+        outputs.MAX_FILES = before
+
+    assert list(found.files) == [f"out/{number:02}" for number in range(20)]
+    assert (found.beyond, found.seen) == (10, 30)
