@@ -13,7 +13,7 @@ from jobs.catalog import CatalogError, built_in, load_stages
 from jobs.expectation import problems
 from jobs.globs import could_meet, globbed
 from jobs.stage import Stage
-from remote.outputs import matcher
+from remote.globs import matcher
 
 
 def stage(*criteria: dict[str, Any], outputs: tuple[str, ...] = ("out/**",)) -> Stage:

@@ -78,7 +78,7 @@ def test_case_19_everything_is_all_but_what_podctl_and_git_own(work: Path, patte
         (work / name).write_text("")
 
     assert set(outputs.find(work, (pattern,))) == set(TREE) - {".podctl/p.json"}
-    assert outputs.unfit(work, (pattern,)) == ()
+    assert outputs.survey(work, (pattern,)).left == ()
 
 
 def test_what_a_job_left_as_it_was_sent_is_told_apart(tmp_path: Path) -> None:
