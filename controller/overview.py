@@ -93,6 +93,7 @@ def read_overview(
     """
     from state.journal import Journal
     from state.ledger import Ledger
+    from state.locks import Locks
     from state.owner import holder
     from state.sightings import Sightings
 
@@ -103,7 +104,8 @@ def read_overview(
     for interval in ledger.intervals(open_only=True):
         rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
     runs = _newest(journal.runs())
-    lines = tuple(_run_line(run, rentals.get(run.lease), seen) for run in runs)
+    locked = {lock.run: lock.at for lock in Locks(connection).all()}
+    lines = tuple(_run_line(run, rentals.get(run.lease), seen, locked) for run in runs)
     driver = holder(project.state_dir)
     return Overview(
         at=now,
@@ -179,8 +181,16 @@ def _stages(project: Project, runs: Iterable[RunLine]) -> tuple[StageLine, ...]:
     return tuple(line for _, line in sorted(lines.items()))
 
 
-def _run_line(run: Run, rental: Rental | None, seen: Mapping[str, Line]) -> RunLine:
+def _run_line(
+    run: Run,
+    rental: Rental | None,
+    seen: Mapping[str, Line],
+    locked: Mapping[str | None, float],
+) -> RunLine:
     pod = (rental.pod or "") if rental else ""
+    if not run.open and run.outcome != "passed" and run.id in locked:
+        fact = Line("passed", "lock", locked[run.id], "its files were judged again")
+        return RunLine(run.id, run.stage, "", False, fact)
     if not run.open:
         why = str(run.result.get("why", ""))
         fact = Line(run.outcome or UNKNOWN, "journal", run.finished_at, why)

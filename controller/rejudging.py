@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller import certificate, finished_run
+from controller.cloud import open_provider
 from controller.definition_check import check_criteria
 from controller.errors import Locked, NotFound, PodctlError, VerificationFailed
 from controller.finished_run import FinishedRun
@@ -21,6 +22,7 @@ from state.locks import Locks
 from state.owner import Owner, acquire
 
 FRESH = "--fresh"
+PATIENCE_SECONDS = 5.0  # with the provider, after the stage is locked
 
 
 def judge(
@@ -114,6 +116,7 @@ def _end_rest(project: Project, owner: Owner, found: FinishedRun, terminal: Term
     if lease is None or not lease.open:
         return
     try:
+        open_provider(project, PATIENCE_SECONDS).list()  # else its end would be waited for
         office = Office.of(Desk.of(project, terminal), owner)
         _end_lease(office, found, RunOptions(terminal, yes=True))
     except PodctlError as error:

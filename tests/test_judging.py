@@ -29,7 +29,7 @@ def lock_of(laptop: Laptop) -> dict[str, Any]:
 
 def test_a_mended_criterion_is_judged_without_a_pod(laptop: Laptop) -> None:
     """Case 25b: `podctl judge` locks the files of the run that failed, with that run's cost and
-    today's criteria, ends its parked pod, and asks no provider for that when there is none."""
+    today's criteria, and ends the pod that was parked for it."""
     mistyped(laptop)
     failed = laptop.podctl("run", "hello", "-y", expect=5)
     assert "there is ok" in failed.err
@@ -81,7 +81,8 @@ def test_run_judges_a_finished_run_before_it_rents(laptop: Laptop) -> None:
 
 def test_files_of_a_failed_run_are_taken_and_judged(laptop: Laptop) -> None:
     """They are told where they are; `take` copies them, and nothing that stood there is lost;
-    `judge` says what holds, and locks on a person's reason, which the lock has."""
+    `judge` says what holds, and locks on a person's reason, which the lock has, also while the
+    provider does not answer."""
     laptop.write(rc=3)
     failed = laptop.podctl("run", "hello", "-y", expect=1)
     assert "podctl take hello-0001" in failed.err
@@ -100,8 +101,11 @@ def test_files_of_a_failed_run_are_taken_and_judged(laptop: Laptop) -> None:
     assert "INCONCLUSIVE  the job came to its end: it ended with 3" in judged.err
     assert "--accept REASON" in judged.err
 
-    laptop.podctl("judge", "hello", "--accept", "it crashed after saving")
+    laptop.environment["PODCTL_EMULATOR_URL"] = "http://127.0.0.1:9"  # no provider answers
+    judged = laptop.podctl("judge", "hello", "--accept", "it crashed after saving")
 
+    assert "its pod is still there" in judged.err
+    assert "podctl stop hello-0001 --terminate" in judged.err
     by = {one["criterion"]: one for one in lock_of(laptop)["criteria"]}
     assert by["the job came to its end"]["status"] == "INCONCLUSIVE"
     assert by["the job came to its end"]["accepted"] == "it crashed after saving"
