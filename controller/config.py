@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationE
 
 from controller.errors import NotFound, UsageError
 from jobs.catalog import instead
-from jobs.stage import Cloud, Globbed, Model
+from jobs.stage import Cloud, Glob, Globbed, Model
 
 FILE = "podctl.toml"
 MAX_BYTES = 1024 * 1024  # of podctl.toml
@@ -67,7 +67,13 @@ class UploadSection(Model):
     """What goes to the pod beside the stage's inputs."""
 
     include: Globbed = ()  # the user's own code: folders, files or globs
+    not_secret: tuple[Glob, ...] = ()  # what looks like a key and is none
     allow_secrets: bool = False  # send files that look like keys
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Globs of what is sent although it looks like a secret."""
+        return ("**",) if self.allow_secrets else self.not_secret
 
 
 class Config(Model):
@@ -220,7 +226,8 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 
 [upload]                        # what git ignores stays here; .podctlignore holds too
 # include = ["src", "configs"]  # your own code: paths, globs, "!*.tmp" leaves out
-# allow_secrets = false         # refuse files that look like keys (.env, id_rsa, …)
+# not_secret = []               # files that look like keys and are none: ["tests/fake.pem"]
+# allow_secrets = false         # true sends whatever looks like a key (.env, id_rsa, …)
 
 # One table a stage. Override parameters of a stage that comes with podctl:
 #

@@ -81,10 +81,9 @@ def _keep_order(shop: Workshop, run: str, code: str, folder: RunFolder) -> None:
 def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
     upload = shop.project.config.upload
-    allow = ("**",) if upload.allow_secrets else ()
     root = shop.project.root
     made = made_before(root, stage.name)
-    return snapshot.take(root, stage.inputs, upload.include, made=made, allow=allow)
+    return snapshot.take(root, stage.inputs, upload.include, made=made, allow=upload.allowed)
 
 
 def extras(stage: Stage) -> dict[str, bytes]:

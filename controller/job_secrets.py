@@ -8,13 +8,14 @@ NAME_FILE    else a file with it, private as a key file is; NAME_PATH likewise, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from controller.errors import PodctlError, UsageError
 from controller.keyfile import read_key
 from controller.secret import Secret
 from jobs.stage import Stage
+from state.secret_forms import SHORTEST
 
 
 def secrets_of(stage: Stage) -> dict[str, Secret]:
@@ -29,6 +30,16 @@ def secrets_of(stage: Stage) -> dict[str, Secret]:
             hint=f"export {lacking[0]}=…, or {lacking[0]}_FILE=… with a private file",
         )
     return {name: found for name in stage.secrets if (found := _find(name, os.environ))}
+
+
+def too_short(stage: str, secrets: Mapping[str, Secret]) -> Iterator[str]:
+    """A line for each value that cannot be hidden: it would hide ordinary words too."""
+    for name, secret in secrets.items():
+        if len(secret.reveal()) < SHORTEST:
+            yield (
+                f"{stage}: {name} is shorter than {SHORTEST} characters and cannot be hidden: "
+                "whatever prints it shows it, in logs and here"
+            )
 
 
 def absent(stage: Stage) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from controller import certificate
 from controller.errors import Locked, NotFound, VerificationFailed
-from controller.job_secrets import secrets_of
+from controller.job_secrets import secrets_of, too_short
 from controller.plan_page import moment
 from controller.project import Project
 from controller.sending import check, sending
@@ -64,7 +64,7 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> tuple[str, ...]:
                     where=str(project.file),
                     hint=f"podctl run {need} {stage.name}",
                 )
-        secrets_of(stage)
+        notes |= dict.fromkeys(too_short(stage.name, secrets_of(stage)))
         sent = sending(project, stage)
         check(project, stage, sent)
         notes |= dict.fromkeys(sent.notes())

@@ -59,8 +59,7 @@ def sending(project: Project, stage: Stage) -> Sending:
 def check(project: Project, stage: Stage, sent: Sending) -> None:
     """That all of it may be sent. Raises LikelySecret, UsageError, NotFound."""
     sent.found.check()
-    allow = ("**",) if project.config.upload.allow_secrets else ()
-    snapshot.check(sent.found, allow)
+    snapshot.check(sent.found, project.config.upload.allowed)
     folder = folder_of(stage, project.root)
     if folder and not any(Path(path).is_relative_to(folder) for path in sent.found.files):
         raise NotFound(

@@ -5,11 +5,9 @@ Likely secrets end the whole thing before anything is sent.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import os
-import re
 import stat
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,35 +15,15 @@ from pathlib import Path
 
 from controller.belonging import walk
 from controller.errors import UsageError
+from controller.secret_scan import MOST, Suspicion, by_content, by_name
 from controller.selection import LeftOut, Selection, select
+from remote.globs import excluded
 
-SECRET_NAMES = (
-    ".env",
-    ".env.*",
-    "*.pem",
-    "*.key",
-    "*.p12",
-    "*.pfx",
-    "id_rsa",
-    "id_dsa",
-    "id_ecdsa",
-    "id_ed25519",
-    "credentials*",
-    ".netrc",
-    ".git-credentials",
-    ".pypirc",
-)
-HARMLESS_NAMES = (".env.example", ".env.sample", ".env.template")
-SECRET_TEXT = re.compile(
-    rb"(?<![A-Za-z0-9_])(?:rpa_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{32,})"
-    rb"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
-SMALL = 256 * 1024  # bytes; texts up to here are searched for secrets
 CHUNK = 1024 * 1024  # bytes
 
 
 class LikelySecret(UsageError):
-    """A file looks like a secret; it is sent only when its path is allowed by name."""
+    """A file looks like a secret, or holds one; it is sent when its path is said to be none."""
 
     code = "likely-secret"
 
@@ -100,7 +78,7 @@ def take(
 ) -> Snapshot:
     """Read and hash what `inputs` and `include` select of `project`.
 
-    `allow` lists paths or globs that travel although they look like secrets. Raises NotFound for
+    `allow` lists globs of what is sent although it looks like a secret. Raises NotFound for
     an input that is not there, LikelySecret, and UsageError for links that lead outside and for
     more than `caps`.
     """
@@ -119,9 +97,11 @@ def read(found: Selection, *, allow: Sequence[str] = ("**",), caps: Caps | None 
     """Read and hash what was selected. Raises as `take`."""
     caps = caps or Caps()
     check_count(found, caps)
-    check_names(found, allow)
-    read = (_read(path, found.files[path], allow) for path in sorted(found.files))
+    search = _Search(allow)
+    search.names(found)
+    read = (_read(path, found.files[path], search) for path in sorted(found.files))
     files = tuple(one for one in read if one is not None)
+    search.check()
     total = sum(one.size for one in files)
     if total > caps.total_bytes:
         raise UsageError(f"the inputs are {total} bytes, over the cap of {caps.total_bytes}")
@@ -131,14 +111,14 @@ def read(found: Selection, *, allow: Sequence[str] = ("**",), caps: Caps | None 
 
 
 def check(found: Selection, allow: Sequence[str], caps: Caps | None = None) -> None:
-    """That everything may be sent and can be read, as `read` would find; big files are not read.
-
-    Raises LikelySecret and UsageError.
-    """
+    """That everything may be sent and can be read, as `read` would find; of big files, which are
+    not searched, one byte is read. Raises LikelySecret and UsageError."""
     check_count(found, caps)
-    check_names(found, allow)
+    search = _Search(allow)
+    search.names(found)
     for path in sorted(found.files):
-        _read(path, found.files[path], allow, most=SMALL)
+        _read(path, found.files[path], search, whole=False)
+    search.check()
 
 
 def check_count(found: Selection, caps: Caps | None = None) -> None:
@@ -150,53 +130,70 @@ def check_count(found: Selection, caps: Caps | None = None) -> None:
         )
 
 
-def check_names(found: Selection, allow: Sequence[str]) -> None:
-    """All suspicious names in one message, before the first file is read. Raises LikelySecret."""
-    odd = (path for path in sorted(found.files) if _secret_name(path))
-    suspects = [path for path in odd if not _allowed(path, allow)]
-    if suspects:
-        raise _likely_secret(suspects, "its name")
+class _Search:
+    """What of an upload looks like a secret, all of it told at once. `allow` are globs of what is
+    none; one without a `/` holds at any depth."""
+
+    def __init__(self, allow: Sequence[str]) -> None:
+        self._allowed = [excluded(glob) for glob in allow]
+        self._found: list[Suspicion] = []
+
+    def names(self, found: Selection) -> None:
+        """By the file's own name, and by that which a link leads to. Raises LikelySecret."""
+        for path in sorted(found.files):
+            if not self.allows(path):
+                end = found.files[path].name
+                one = by_name(path) or (by_name(end) and Suspicion(path, 0, f"{end}, a secret"))
+                self._found += [one] if one else []
+        self.check()
+
+    def allows(self, path: str) -> bool:
+        return any(glob.fullmatch(path) for glob in self._allowed)
+
+    def content(self, path: str, data: bytes, about: os.stat_result) -> None:
+        """A file that was found clean in this process is not searched again."""
+        key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        if key in _CLEAN or self.allows(path):
+            return
+        if found := by_content(path, data):
+            self._found += found
+        else:
+            _CLEAN.add(key)
+
+    def check(self) -> None:
+        if not self._found:
+            return
+        first, paths = self._found[0], {one.path for one in self._found}
+        more = len(self._found) - 1
+        names = ", ".join(f'"{path}"' for path in sorted(paths)[:3])
+        raise LikelySecret(
+            f"{first}{f', and there are {more} more' if more else ''}: nothing was sent",
+            where="; ".join(str(one) for one in self._found[:20]),
+            hint="take it out, or list the file in .podctlignore; if it is no secret, say "
+            f"not_secret = [{names}] below [upload] in podctl.toml",
+        )
 
 
-def _secret_name(path: str) -> bool:
-    name = path.rsplit("/", 1)[-1]
-    if name in HARMLESS_NAMES:
-        return False
-    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SECRET_NAMES)
+_CLEAN: set[tuple[int, ...]] = set()
 
 
-def _allowed(path: str, allow: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in allow)
-
-
-def _likely_secret(paths: Sequence[str], why: str) -> LikelySecret:
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-    return LikelySecret(
-        f"{paths[0]}{more}: looks like a secret, nothing was sent",
-        where=", ".join(paths[:20]),
-        cause=why,
-        hint="list it in .podctlignore, or allow it by name if the pod may have it",
-    )
-
-
-def _read(
-    path: str, source: Path, allow: Sequence[str], *, most: int | None = None
-) -> SnapshotFile | None:
-    """What there is, of `most` bytes if that is less; None for a file that went away since it was
-    listed, as temporary ones do.
+def _read(path: str, source: Path, search: _Search, *, whole: bool = True) -> SnapshotFile | None:
+    """The file with its hash, searched on the way where it is not too big for that; None for a
+    file that went away since it was listed, as temporary ones do.
 
     At most so many bytes as it had when it was opened: what grows meanwhile is read as it was.
     """
     found = hashlib.sha256()
-    head = b""
+    held: list[bytes] = []
     try:
         with source.open("rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise UsageError(f"{path} is no regular file")
-            size, end = 0, about.st_size if most is None else min(about.st_size, most)
+            small = about.st_size <= MOST
+            size, end = 0, about.st_size if whole or small else 1
             while data := file.read(min(CHUNK, end - size)):
-                head = head or data
+                held += [data] if small else []
                 found.update(data)
                 size += len(data)
     except FileNotFoundError:
@@ -208,7 +205,7 @@ def _read(
             cause=error.strerror or str(error),
             hint="list it in .podctlignore if no job needs it",
         ) from error
-    if about.st_size <= SMALL and SECRET_TEXT.search(head) and not _allowed(path, allow):
-        raise _likely_secret([path], "its content")
+    if small:
+        search.content(path, b"".join(held), about)
     mode = 0o755 if about.st_mode & stat.S_IXUSR else 0o644
     return SnapshotFile(path, size, found.hexdigest(), mode, source)

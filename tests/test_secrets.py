@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import urllib.parse
@@ -31,6 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent
 KEY = 'kanarienvogel/Q7+x9_"tweet'  # no known prefix, and characters that every encoding changes
 
 
+ODD = "it's<a>&\"$x`\\Zwitscher!"
+CORES = ("kanarien", "6b616e61", "6B616E61", "6b 61 6e", "6b:61:6e", r"\x6b\x61")
 LONG = "S" + "k9Z_" * 750  # 3,001 characters, as a key in a file may have
 
 
@@ -53,6 +58,13 @@ def copied(log: bytes, looks: list[int], path: Path, secret: str) -> bytes:
     return path.read_bytes()
 
 
+def said(command: str, value: str) -> str:
+    """What bash writes of a value."""
+    argv = ["bash", "-c", f'{command} "$1" 2>&1', "bash", value]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
 def written(value: str) -> dict[str, str]:
     """How ordinary programs write a value into their output."""
     raw = value.encode()
@@ -64,21 +76,54 @@ def written(value: str) -> dict[str, str]:
         "url": "https://x/?token=" + urllib.parse.quote(value, safe=""),
         "base64": base64.b64encode(raw).decode(),
         "basic": "Authorization: Basic " + base64.b64encode(b"__token__:" + raw).decode(),
+        "urlsafe base64": base64.urlsafe_b64encode(raw).decode(),
+        "form": urllib.parse.urlencode({"token": value}),
+        "lower URL": re.sub("%..", lambda one: one[0].lower(), urllib.parse.quote(value, safe="")),
+        "shell": f"login --token {shlex.quote(value)}",
+        "bash -x": said("set -x; true", value),
+        "printf %q": said("printf %q", value),
+        "in double quotes": '--token "' + re.sub(r'(["\\$`])', r"\\\1", value) + '"',
+        "double quotes": '--token "' + value.replace('"', r"\"") + '"',
+        "HTML": f"<td>{html.escape(value)}</td>",
+        "HTML text": f"<td>{html.escape(value, quote=False)}</td>",
+        "HTML, named": f"<td>{html.escape(value).replace('&#x27;', '&apos;')}</td>",
+        "HTML, numbers": f"<td>{html.escape(value).replace('&quot;', '&#34;')}</td>",
+        "hex": raw.hex(),
+        "HEX": raw.hex().upper(),
+        "hex dump": raw.hex(" "),
+        "hex with colons": raw.hex(":"),
+        "escaped bytes": "".join(f"\\x{one:02x}" for one in raw),
+        "PHP": json.dumps(value).replace("/", r"\/"),
+        "Go": json.dumps(value)
+        .replace("&", r"\u0026")
+        .replace("<", r"\u003c")
+        .replace(">", r"\u003e"),
     }
 
 
 @pytest.mark.parametrize("form", list(written(KEY)))
 def test_row_79_a_secret_is_hidden_in_every_usual_form(form: str) -> None:
-    """Plain, in JSON, in a repr or traceback, in a URL, in base64 after a user's name."""
+    """Plain, in JSON, in a repr or traceback, in a URL, in base64 after a user's name, as shells
+    and HTML quote it, and in hexadecimal."""
     redact = Redactor(KEY)
     text = written(KEY)[form]
-    core = "kanarien" if form not in ("base64", "basic") else text[-24:-8]
+    core = next((one for one in CORES if one in text), text[-24:-8])
 
     assert core in text
     assert core not in redact(text)
     assert core.encode() not in redact.blot(text.encode())
     assert len(redact.blot(text.encode())) == len(text.encode())
     assert core in Redactor()(text)  # it is the registration that hides it
+
+
+@pytest.mark.parametrize("form", list(written(ODD)))
+def test_row_79_a_secret_of_odd_characters_is_hidden_too(form: str) -> None:
+    """Quotes of both kinds, a dollar, markup and a backslash: no piece of it is left."""
+    text = written(ODD)[form]
+    shown = Redactor(ODD)(text)
+
+    assert REDACTED in shown, text
+    assert "Zwitscher" not in shown
 
 
 @pytest.mark.parametrize("word", ["hf_hub_download", "sk-learn", "bearer of", "rpa_", "a hf_ b"])

@@ -118,8 +118,7 @@ class Rehearsal:
         upload = self.project.config.upload
         present = inputs_here(self.project, self.stage)
         try:
-            if not upload.allow_secrets:
-                snapshot.take(self.project.root, present, upload.include)
+            snapshot.take(self.project.root, present, upload.include, allow=upload.allowed)
         except snapshot.LikelySecret as error:
             return Line("secrets", FAIL, _whole(error), error.hint)
         except PodctlError:
