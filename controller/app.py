@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from controller import order
+from controller import consent, order
+from controller.cloud import other_api
 from controller.edits import edits
 from controller.errors import Detached, NotFound, PodctlError
 from controller.office import Desk, Office
@@ -26,7 +27,10 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
     A lease that was left unfinished for one of them is carried on, not rented again.
     """
     chosen = select(project, names)
+    consent.introduce(project, chosen, options.terminal)
     desk = Desk.of(project, options.terminal)
+    if line := other_api(project):
+        options.terminal.say(line)
     with desk.owned(f"run {' '.join(names)}") as office:
         # First what was begun: it may be locked by now and its pod still be there.
         begun = [
@@ -43,6 +47,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         _look_at_resting(office, options)
         office.tell_resting()
         check_ready(project, rest)
+        consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
             lease = office.open(group, options)
             office.drive(lease, options)
@@ -77,6 +82,10 @@ def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
     """Drive what was begun as it was begun; what was edited since is told."""
     for line in edits(office.desk.project, office.journal, lease):
         options.terminal.warn(line)
+    if options.give_secrets:
+        consent.allow(
+            office.desk.project, consent.lacking(office.desk.project, office.begun(lease))
+        )
     office.drive(lease, options)
 
 

@@ -18,6 +18,7 @@ class RunOptions:
     detach: bool = False  # come back as soon as the job runs
     follow: bool = True  # show the job's log
     unguarded: bool = False  # accept a pod whose guard is not armed
+    give_secrets: bool = False  # let the jobs have what the stages name in `secrets`
     stages: tuple[str, ...] = ()  # sync: only these; empty: every unfinished run
 
 

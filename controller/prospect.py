@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller import order
+from controller import consent, order
 from controller.certificate import Certificate
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
@@ -42,6 +42,7 @@ class Prospect:
     rejected: tuple[Rejection, ...]
     refusal: str  # why it would not be rented: budget or balance; empty: it would
     balance_usd: float | None
+    secrets: str = ""  # that its jobs get, with the stages that ask for them
 
     @property
     def ready(self) -> bool:
@@ -121,6 +122,7 @@ def _prospect(
         rejected=rejections(provider.catalog(), need),
         refusal=why,
         balance_usd=balance,
+        secrets=consent.given(group),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here, yes_option
+from controller.cli.options import give_secrets_option, json_option, project_here, yes_option
 from controller.terminal import Terminal
 
 
@@ -18,6 +18,7 @@ from controller.terminal import Terminal
 @click.option("--detach", is_flag=True, help="Come back as soon as the job runs.")
 @click.option("--follow/--no-follow", default=True, help="Show the job's log.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
+@give_secrets_option
 @json_option
 @click.pass_obj
 def command(
@@ -29,6 +30,7 @@ def command(
     detach: bool,
     follow: bool,
     unguarded: bool,
+    give_secrets: bool,
 ) -> None:
     """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
 
@@ -50,6 +52,7 @@ def command(
         detach=detach,
         follow=follow and not terminal.json,
         unguarded=unguarded,
+        give_secrets=give_secrets,
     )
     with strays_told(project, terminal):
         run_stages(project, names, options)
