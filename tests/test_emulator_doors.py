@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -17,12 +18,14 @@ import pytest
 
 from controller.errors import NotFound, UsageError
 from controller.providers import emulator_keys
+from controller.providers.emulator.container import default_mode
 from controller.providers.emulator.server import key_document, start_process
 from controller.providers.open import Settings, access
 from tests.emulated_cloud import FAST, EmulatedCloud, until
 
 ROOT = Path(__file__).resolve().parents[1]
 JSON = "application/json"
+FAULTS = b'{"faults": []}'
 QUERY = b'{"query": "{ myself { id } }"}'
 # What a request can be for: to change, to look, to control, with a key or without.
 DOORS = (
@@ -120,13 +123,26 @@ def test_a_body_that_a_page_may_send_unasked_is_not_read(
 ) -> None:
     """Only JSON that is said to be JSON: for that a browser asks first, and is refused."""
     said = {} if kind is None else {"Content_Type": kind}
-    for path in ("/graphql?api_key={key}", "/graphql", "/v2/pods", "/_emulator/faults"):
-        method = "PUT" if path == "/_emulator/faults" else "POST"
-        sent = ask(cloud, method, path, QUERY, Authorization=bearer(cloud), **said)
+    for path in ("/graphql?api_key={key}", "/graphql", "/v2/pods"):
+        sent = ask(cloud, "POST", path, QUERY, Authorization=bearer(cloud), **said)
         assert sent[0] == 415, path
+    if kind != "application/x-www-form-urlencoded":
+        sent = ask(cloud, "PUT", "/_emulator/faults", FAULTS, Authorization=bearer(cloud), **said)
+        assert sent[0] == 415
 
     charset = ask(cloud, "POST", "/graphql?api_key={key}", QUERY, Content_Type=f"{JSON}; charset=x")
     assert charset[0] == 200
+
+
+def test_the_control_room_takes_what_curl_sends(cloud: EmulatedCloud) -> None:
+    """`curl -d` names no JSON; with the key in a header, and only so, it is answered (case 26)."""
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    path = "/_emulator/faults"
+
+    assert ask(cloud, "PUT", path, FAULTS, Authorization=bearer(cloud), **form)[0] == 200
+    assert ask(cloud, "PUT", path, FAULTS, **form)[0] == 401
+    assert ask(cloud, "PUT", path + "?api_key={key}", FAULTS, **form)[0] == 401
+    assert ask(cloud, "PUT", path, b"faults=x", Authorization=bearer(cloud), **form)[0] == 400
 
 
 def test_the_attack_that_was_seen_makes_no_pod(cloud: EmulatedCloud) -> None:
@@ -157,6 +173,34 @@ def test_the_control_room_opens_to_the_emulators_key_alone(cloud: EmulatedCloud)
         assert cloud.api(method, asked, key=None).status == 401
 
     assert [one["id"] for one in cloud.state()["pods"]] == [made]
+
+
+LOOK = """
+import json, os, urllib.error, urllib.request
+def asked(path, key):
+    ask = urllib.request.Request(BASE + path, headers={"Authorization": "Bearer " + key})
+    try:
+        return urllib.request.urlopen(ask, timeout=10).status
+    except urllib.error.HTTPError as error:
+        return error.code
+key = os.environ["RUNPOD_API_KEY"]
+print(json.dumps([
+    os.path.exists(STATE), asked("/_emulator/state", key), asked("/_emulator/state", "rpa_x"),
+    asked("/v2/pods", key), asked("/v2/pods/" + os.environ["RUNPOD_POD_ID"], key)
+]), flush=True)
+import time; time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(default_mode() == "process", reason="here a pod is a process like any other")
+def test_a_pod_finds_neither_the_key_nor_a_way_into_the_control_room(cloud: EmulatedCloud) -> None:
+    """It reaches the API, as itself; the files of who started the emulator are not there."""
+    script = f"BASE, STATE = {cloud.base_url!r}, {str(cloud.state_dir / 'emulator.json')!r}{LOOK}"
+    made = cloud.create(args=shlex.join(["python3", "-c", script]))
+    seen = json.loads(until(lambda: cloud.log(made["id"]))[0])
+
+    assert (cloud.state_dir / "emulator.json").exists()
+    assert seen == [False, 401, 401, 403, 200]
 
 
 def test_a_key_in_the_query_is_the_emulators_and_for_old_graphql_clients(

@@ -48,10 +48,10 @@ class Gate:
         visible = send if control else self._with_headers(send, key or "")
         try:
             check_sender(headers, scope["server"][1])
-            body = await _read(receive)
-            check_body(headers, body)
             if control:
                 check_owner(self._cloud, key)
+            body = await _read(receive)
+            check_body(headers, body, control=control)
         except Problem as problem:
             await problem.response()(scope, receive, visible)
             return
