@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from bench.link import LinkProcess, open_link
 from controller.providers.emulator.server import start_process
-from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings, Quota
+from controller.providers.emulator.settings import EmulatorSettings, Quota
 
 BOOT_SECONDS = 1.0
 TIMEOUT = 60.0  # seconds for one request to the emulator
@@ -32,6 +32,7 @@ class Faraway:
     """Where podctl finds the API; one link for each SSH port that the API mentioned."""
 
     emulator: str  # base URL, at no distance: for looking on
+    api_key: str
     rtt_ms: float
     megabits: float
     base_url: str = ""
@@ -40,7 +41,7 @@ class Faraway:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"RUNPOD_API_BASE_URL": self.base_url, "RUNPOD_API_KEY": DEFAULT_KEY}
+        return {"RUNPOD_API_BASE_URL": self.base_url, "RUNPOD_API_KEY": self.api_key}
 
     def near(self, port: int) -> int:
         """The near end of the link to `port`."""
@@ -51,7 +52,9 @@ class Faraway:
 
     def pods(self) -> list[dict[str, Any]]:
         """The emulator's own account of every pod that ever was."""
-        status, _, data = self.ask("GET", "/_emulator/state", {}, b"")
+        status, _, data = self.ask(
+            "GET", "/_emulator/state", {"Authorization": f"Bearer {self.api_key}"}, b""
+        )
         assert status == 200, data
         return list(json.loads(data)["pods"])
 
@@ -143,7 +146,7 @@ def faraway(state_dir: Path, rtt_ms: float, megabits: float) -> Iterator[Faraway
     quota = Quota(1_000_000, 1_000_000, 1_000_000)
     settings = EmulatorSettings(boot_seconds=BOOT_SECONDS, quota=quota)
     process = start_process(state_dir, settings=settings)
-    cloud = Faraway(process.base_url, rtt_ms, megabits)
+    cloud = Faraway(process.base_url, process.api_key, rtt_ms, megabits)
     front = ThreadingHTTPServer(("127.0.0.1", 0), type("Front", (Front,), {"faraway": cloud}))
     threading.Thread(target=front.serve_forever, daemon=True).start()
     api = open_link(front.server_port, rtt_ms, megabits)

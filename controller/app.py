@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from controller import hardware_check, order
+from controller import consent, hardware_check, order
+from controller.cloud import other_api
 from controller.definition_check import check_definitions
 from controller.edits import edits
 from controller.errors import (
@@ -42,7 +43,10 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
     A lease that was left unfinished for one of them is carried on, not rented again.
     """
     chosen = select(project, names)
+    consent.introduce(project, chosen, options.terminal)
     desk = Desk.of(project, options.terminal)
+    if line := other_api(project):
+        options.terminal.say(line)
     with desk.owned(f"run {' '.join(names)}") as office:
         # First what was begun: it may be locked by now and its pod still be there.
         begun = [
@@ -66,6 +70,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         for line in check_ready(project, rest):
             options.terminal.warn(line)
         _check_hardware(desk, rest)
+        consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
             lease = office.open(group, options)
             _told(partial(office.drive, lease, options))
@@ -108,6 +113,10 @@ def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
     found = attempt(partial(edits, office.desk.project, office.journal, lease))
     for line in () if isinstance(found, Incident) else found:
         options.terminal.warn(line)
+    if options.give_secrets:
+        consent.allow(
+            office.desk.project, consent.lacking(office.desk.project, office.begun(lease))
+        )
     office.drive(lease, options)
 
 

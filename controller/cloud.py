@@ -46,6 +46,15 @@ def base_url(project: Project) -> str:
     return access_of(project).base_url
 
 
+def other_api(project: Project) -> str:
+    """A line where the account's key goes elsewhere than to RunPod; empty where it does not."""
+    from controller.providers.open import is_runpods
+
+    if project.config.project.provider != "runpod" or is_runpods(found := base_url(project)):
+        return ""
+    return f"the account's key goes to {found}, as you said outside of the project, not to RunPod"
+
+
 def open_provider(project: Project, patience_seconds: float = PATIENCE_SECONDS) -> Provider:
     """The project's cloud, with what may be retried retried. Sends nothing. Raises likewise.
 

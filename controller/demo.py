@@ -15,11 +15,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller.errors import PodctlError
 from controller.secret import for_children
 from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.providers.emulator.server import EmulatorProcess
 
 PLAN = ("stage1a", "stage1b", "stage1c", "stage1d", "stage1e")
 REPORT = "artifacts/stage1_report"
@@ -41,7 +44,7 @@ def main() -> int:
     cloud = start_process(folder.parent / f".{folder.name}-cloud")
     try:
         terminal.say(f"the embedded cloud serves RunPod's API at {cloud.base_url}")
-        Demo(folder, cloud.base_url, terminal, asked.stage, asked.seed).play()
+        Demo(folder, cloud, terminal, asked.stage, asked.seed).play()
     except PodctlError as error:
         terminal.error(error)
         return error.exit_code
@@ -63,14 +66,22 @@ class Demo:
     """One walk through the plan, or through one stage of it."""
 
     def __init__(
-        self, folder: Path, base_url: str, terminal: Terminal, stage: str | None, seed: int
+        self,
+        folder: Path,
+        cloud: EmulatorProcess,
+        terminal: Terminal,
+        stage: str | None,
+        seed: int,
     ) -> None:
         self._folder = folder
         self._terminal = terminal
         self._names = (stage,) if stage else PLAN
         self._words = self._names if stage else ("all",)
         self._seed = seed
-        self._environment = for_children() | {"PODCTL_EMULATOR_URL": base_url}
+        self._environment = for_children() | {
+            "PODCTL_EMULATOR_URL": cloud.base_url,
+            "PODCTL_EMULATOR_KEY": cloud.api_key,
+        }
 
     def play(self) -> None:
         self._podctl("init", "--demo")

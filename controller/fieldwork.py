@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from controller import order
+from controller import consent, order
 from controller.agent_client import AgentClient, CommandRefused, guard_report
 from controller.bring import bring, bring_ready
 from controller.conclude import judge, lock
@@ -78,6 +78,7 @@ class Fieldwork:
         spec = order.job_spec(stage, run, code, emulated=emulated, grace_done=grace)
         agent = self._agent(run)
         if stage.secrets:
+            consent.check(self.shop.project, stage)
             agent.secrets(run, secrets_of(stage))
         return agent.start(spec, again=again).attempt
 

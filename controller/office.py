@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from controller import actions, proof
+from controller import actions, consent, proof
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
 from controller.clock import Clock
@@ -115,6 +115,10 @@ class Office:
     def stages_of(self, lease: Lease) -> tuple[str, ...]:
         return tuple(run.stage for run in self.journal.runs(lease=lease.id))
 
+    def begun(self, lease: Lease) -> tuple[Stage, ...]:
+        """The stages of a lease as they were when it was opened."""
+        return tuple(unpinned(run.spec)[0] for run in self.journal.runs(lease=lease.id))
+
     def names_of(self, lease: Lease) -> set[str]:
         """Everything that a user may call the lease by: itself, its stages, runs and pods."""
         rental = self._rental(lease)
@@ -191,6 +195,8 @@ class Office:
         terminal = self.desk.terminal
         for line in offered.lines(stages):
             terminal.say(line)
+        if names := consent.given(stages):
+            terminal.say(f"  secrets that its jobs get: {names}")
         found = proof.nearest(
             self.journal, proof.account_name(self.desk.project), self.desk.shape.image
         )

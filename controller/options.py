@@ -20,6 +20,7 @@ class RunOptions:
     unguarded: bool = False  # accept a pod whose guard is not armed
     fresh: bool = False  # begin at the beginning, whatever an earlier attempt left here
     resume: str | None = None  # the earlier attempt to go on from, whatever was changed since
+    give_secrets: bool = False  # let the jobs have what the stages name in `secrets`
     stages: tuple[str, ...] = ()  # sync: only these; empty: every unfinished run
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller import hardware_check, order
+from controller import consent, hardware_check, order
 from controller.certificate import Certificate
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
@@ -58,6 +58,7 @@ class Prospect:
     refusal: str  # why it would not be rented: budget or balance; empty: it would
     balance_usd: float | None
     uploads: tuple[Upload, ...] = ()
+    secrets: str = ""  # that its jobs get, with the stages that ask for them
 
     @property
     def ready(self) -> bool:
@@ -145,6 +146,7 @@ def _prospect(
         refusal=why,
         balance_usd=balance,
         uploads=tuple(_upload(project, stage) for stage in group),
+        secrets=consent.given(group),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from tests.sshd_server import Server, sshd
 
 # An installed podctl is compiled; without this every process of a test compiles it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# What podctl remembers of its user: not of whoever runs the tests.
+_HOME = tempfile.TemporaryDirectory(prefix="podctl-tests-user-")
+os.environ["XDG_STATE_HOME"] = os.environ["XDG_CONFIG_HOME"] = _HOME.name
 
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(

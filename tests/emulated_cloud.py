@@ -114,15 +114,15 @@ class EmulatedCloud:
         return [line.partition(" ")[2] for line in path.read_text().splitlines()]
 
     def state(self) -> dict[str, Any]:
-        return dict(self.api("GET", "/_emulator/state", key=None).body)
+        return dict(self.api("GET", "/_emulator/state").body)
 
     def faults(self, *faults: dict[str, Any]) -> None:
         """Switch on exactly these, e.g. `cloud.faults({"name": "no_capacity", "times": 1})`."""
-        reply = self.api("PUT", "/_emulator/faults", {"faults": list(faults)}, key=None)
+        reply = self.api("PUT", "/_emulator/faults", {"faults": list(faults)})
         assert reply.status == 200, reply
 
     def set_balance(self, dollars: float) -> None:
-        reply = self.api("PUT", "/_emulator/balance", {"usd": dollars}, key=None)
+        reply = self.api("PUT", "/_emulator/balance", {"usd": dollars})
         assert reply.status == 200, reply
 
     def kill_pod(self, pod_id: str, *, lost_volume: bool = False, status: str = "EXITED") -> None:
@@ -148,11 +148,11 @@ class EmulatedCloud:
         openapi_v2.check(exchanges)
 
     def reset(self) -> None:
-        reply = self.api("POST", "/_emulator/reset", key=None, timeout=60.0)
+        reply = self.api("POST", "/_emulator/reset", timeout=60.0)
         assert reply.status == 204, reply
 
     def _pod_event(self, pod_id: str, event: str, body: Any = None) -> None:
-        reply = self.api("POST", f"/_emulator/pods/{pod_id}/{event}", body, key=None)
+        reply = self.api("POST", f"/_emulator/pods/{pod_id}/{event}", body)
         assert reply.status == 204, reply
 
 

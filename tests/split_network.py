@@ -66,9 +66,9 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def split_network(emulator: str) -> Iterator[SplitNetwork]:
+def split_network(emulator: str, api_key: str) -> Iterator[SplitNetwork]:
     """Stands before the emulator at `emulator` until the block ends."""
-    network = SplitNetwork(emulator, 0.0, 0.0)
+    network = SplitNetwork(emulator, api_key, 0.0, 0.0)
     front = _Quiet(("127.0.0.1", 0), type("Front", (_Front,), {"faraway": network}))
     network.base_url = f"http://127.0.0.1:{front.server_port}"
     threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True).start()

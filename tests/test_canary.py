@@ -179,7 +179,7 @@ def test_row_77_79_no_secret_is_anywhere_after_a_whole_run(project: Laptop, say:
     cloud = Path(f"/proc/{project.cloud.process.pid}/cmdline").read_bytes()
     watch = Watch(canaries, cloud)
     with watch.watching():
-        process = project.start("run", "hello", "-y")
+        process = project.start("run", "hello", "-y", "--give-secrets")
         work = until(lambda: _started(sky), 120)
         (pod,) = project.living_pods()
         canaries.secrets["pod"] = until(lambda: _key_of(pod["id"]), 60)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -252,17 +253,18 @@ def test_row_38_sigterm_is_heard(folder: Path) -> None:
     )
     assert process.stdout is not None
     shown = [process.stdout.readline(), process.stdout.readline()]
-    announced = (folder / ".podctl" / "emulator.json").exists()
+    notes = (folder / ".podctl" / "emulator.json", folder / "cloud" / "emulator.json")
+    announced = [stat.S_IMODE(note.stat().st_mode) for note in notes]
     process.send_signal(signal.SIGTERM)
     started = time.monotonic()
     code = process.wait(30)
 
     assert re.fullmatch(r"export RUNPOD_API_BASE_URL=http://127.0.0.1:\d+\n", shown[0])
-    assert shown[1] == "export RUNPOD_API_KEY=rpa_emulator\n"
-    assert announced
+    assert re.fullmatch(r"export RUNPOD_API_KEY=rpa_emulator_[\w-]{32}\n", shown[1])
+    assert announced == [0o600, 0o600]
     assert code in (0, 143)
     assert time.monotonic() - started < 20
-    assert not (folder / ".podctl" / "emulator.json").exists()
+    assert not any(note.exists() for note in notes)
 
 
 def test_a_key_in_the_environment_is_never_shown(

@@ -38,10 +38,10 @@ def listed(cloud: EmulatedCloud) -> list[str]:
 
 def test_unknown_fault_is_refused(cloud: EmulatedCloud) -> None:
     """A misspelt fault is an error, not a test that passes for nothing."""
-    reply = cloud.api("PUT", "/_emulator/faults", {"name": "no_capicity"}, key=None)
+    reply = cloud.api("PUT", "/_emulator/faults", {"name": "no_capicity"})
     assert reply.status == 422
     bad = {"name": "throttle", "match": {"path": "("}}
-    assert cloud.api("POST", "/_emulator/faults", bad, key=None).status == 422
+    assert cloud.api("POST", "/_emulator/faults", bad).status == 422
 
 
 def test_faults_are_shown_counted_and_cleared(cloud: EmulatedCloud) -> None:
@@ -50,9 +50,9 @@ def test_faults_are_shown_counted_and_cleared(cloud: EmulatedCloud) -> None:
 
     statuses = [cloud.api("GET", "/v2/pods").status for _ in range(3)]
     assert statuses == [200, 500, 200]
-    assert cloud.api("GET", "/_emulator/faults", key=None).body == {"faults": []}
+    assert cloud.api("GET", "/_emulator/faults").body == {"faults": []}
     cloud.faults({"name": "throttle"}, {"name": "bad_gateway"})
-    cloud.api("DELETE", "/_emulator/faults?name=throttle", key=None)
+    cloud.api("DELETE", "/_emulator/faults?name=throttle")
     assert cloud.api("GET", "/v2/pods").status == 502
 
 

@@ -37,7 +37,7 @@ class SilentLog(RunPod):
 
 @pytest.fixture
 def network(cloud: EmulatedCloud) -> Iterator[SplitNetwork]:
-    with split_network(cloud.base_url) as one:
+    with split_network(cloud.base_url, cloud.api_key) as one:
         yield one
 
 

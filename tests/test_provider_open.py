@@ -77,16 +77,56 @@ def test_no_key(tmp_path: Path) -> None:
 
 
 def test_base_url(tmp_path: Path) -> None:
-    """The variable goes before podctl.toml."""
+    """The variable goes before the user's own file, and that before podctl.toml."""
     here = Settings(
-        api_base_url="https://from.toml/",
+        api_base_url="https://rest.runpod.io/",
         environ={"RUNPOD_API_KEY": "rpa_x"},
         home=tmp_path,
     )
     variable = {"RUNPOD_API_KEY": "rpa_x", "RUNPOD_API_BASE_URL": "http://127.0.0.1:8/"}
 
-    assert access("runpod", here).base_url == "https://from.toml"
+    assert access("runpod", here).base_url == "https://rest.runpod.io"
+    own = users_file(tmp_path, 'api_base_url = "https://gateway.example/runpod/"\n')
+    assert access("runpod", here).base_url == "https://gateway.example/runpod"
     assert access("runpod", settings(tmp_path, **variable)).base_url == "http://127.0.0.1:8"
+    own.chmod(0o666)
+    with pytest.raises(Refused, match="changed by others"):
+        access("runpod", here)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8795",
+        "https://evil.example",
+        "https://api.runpod.io.evil.example",
+        "https://evil.example/api.runpod.io",
+        "https://api.runpod.io:8443",
+        "https://xapi.runpod.io",
+        "https://pod-8000.proxy.runpod.net",
+        "https://api.runpod.io@evil.example",
+        "https://api.runpod.io:x",
+        "https://[evil",
+    ],
+)
+def test_a_project_file_does_not_choose_where_the_account_key_goes(
+    tmp_path: Path, url: str
+) -> None:
+    """podctl.toml comes with a clone: another address than RunPod's is refused."""
+    here = Settings(api_base_url=url, environ={"RUNPOD_API_KEY": "rpa_x"}, home=tmp_path)
+    with pytest.raises(UsageError) as caught:
+        access("runpod", here)
+
+    assert "base URL" in caught.value.what or "RUNPOD_API_BASE_URL" in caught.value.hint
+
+
+def users_file(home: Path, text: str) -> Path:
+    """What the user said for every project."""
+    path = home / ".config" / "podctl" / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
 
 
 @pytest.mark.parametrize("url", ["http://example.com", "ftp://x", "api.runpod.io", "https://a@b"])

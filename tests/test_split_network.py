@@ -16,7 +16,7 @@ SECONDS = 60.0  # a machine may be busy
 @pytest.fixture
 def network(laptop: Laptop) -> Iterator[SplitNetwork]:
     """Between this laptop and its cloud."""
-    with split_network(laptop.cloud.base_url) as one:
+    with split_network(laptop.cloud.base_url, laptop.cloud.api_key) as one:
         laptop.environment["PODCTL_EMULATOR_URL"] = one.base_url
         yield one
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from controller.consent import note_use
 from controller.errors import UsageError
 from controller.project import FILE, STATE, Project
 from controller.terminal import Terminal, is_tty
@@ -66,6 +67,7 @@ def _write(root: Path, project: Project, text: str) -> None:
     except OSError as error:
         raise UsageError("cannot write here", where=str(root), cause=str(error)) from error
     project.prepare()
+    note_use(project)
 
 
 def _name_of(root: Path) -> str:

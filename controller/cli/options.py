@@ -40,6 +40,13 @@ def yes_option(help_text: str) -> Callable[[F], F]:
     return click.option("-y", "--yes", is_flag=True, help=help_text)
 
 
+def give_secrets_option(function: F) -> F:
+    """Add `--give-secrets`, the yes that a project's jobs need once for what they ask for."""
+    return click.option(
+        "--give-secrets", is_flag=True, help="Let its jobs have the secrets that stages name."
+    )(function)
+
+
 def provider_of(
     project: Project, terminal: Terminal, patience_seconds: float | None = None
 ) -> Provider:

@@ -35,6 +35,8 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     """
     from controller.banner import warn_of_strays
     from controller.certificate import read_all
+    from controller.cloud import other_api
+    from controller.consent import introduce, lacking
     from controller.definition_check import check_definitions
     from controller.prospect import prospects
     from controller.stages import ALL, select
@@ -43,6 +45,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
 
     project = project_here()
     chosen = select(project, stages or (ALL,))
+    introduce(project, chosen, terminal)
     locks = read_all(project.root)
     if not stages or ALL in stages:
         chosen = tuple(stage for stage in chosen if stage.name not in locks)
@@ -56,6 +59,8 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     spent = Ledger(connection).spent(time.time())
     connection.close()
     provider = provider_of(project, terminal)
+    if line := other_api(project):
+        terminal.say(line)
     found = prospects(project, provider, chosen, locks, spent)
     volume = _volume(terminal, project, provider)
     warn_of_strays(project, terminal)
@@ -69,6 +74,8 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         _show_volume(terminal, volume)
         if not found:
             terminal.say("every stage is locked")
+        if names := lacking(project, chosen):
+            terminal.say(f"not given to this project's jobs so far, run asks: {', '.join(names)}")
     return next((code for one in found if (code := _code(one))), 0)
 
 
@@ -150,6 +157,8 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
         terminal.data(f"  {sent.stage} sends {sent.files} files, {words.size(sent.bytes)}")
         for line in sent.notes:
             terminal.data(f"    {line}")
+    if one.secrets:
+        terminal.data(f"  secrets that its jobs get: {one.secrets}")
     if one.balance_usd is not None:
         terminal.data(f"  balance {words.usd(one.balance_usd)}")
     _offers(terminal, one, all_)

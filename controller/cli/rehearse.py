@@ -31,10 +31,12 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     is killed once on the way. Nothing is rented, and nothing of the project is changed. Ends with 1
     when a phase failed.
     """
+    from controller.consent import introduce
     from controller.rehearsal.line import FAIL, OPEN, PASS
     from controller.rehearsal.play import Rehearsal
 
     project = project_here()
+    introduce(project, [project.stage(stage)], terminal, here=True)
     started = time.monotonic()
     rehearsal = Rehearsal(project, project.stage(stage), minutes, terminal.say)
     found = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here, yes_option
+from controller.cli.options import give_secrets_option, json_option, project_here, yes_option
 from controller.errors import UsageError
 from controller.terminal import Terminal
 
@@ -21,6 +21,7 @@ from controller.terminal import Terminal
 @click.option("--fresh", is_flag=True, help="Begin at step 0, whatever an earlier run left here.")
 @click.option("--resume", metavar="RUN", help="Go on from what this attempt left, as it is.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
+@give_secrets_option
 @json_option
 @click.pass_obj
 def command(
@@ -34,6 +35,7 @@ def command(
     fresh: bool,
     resume: str | None,
     unguarded: bool,
+    give_secrets: bool,
 ) -> None:
     """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
 
@@ -62,6 +64,7 @@ def command(
         fresh=fresh,
         resume=resume,
         unguarded=unguarded,
+        give_secrets=give_secrets,
     )
     with strays_told(project, terminal):
         run_stages(project, names, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here, yes_option
+from controller.cli.options import give_secrets_option, json_option, project_here, yes_option
 from controller.terminal import Terminal
 
 
@@ -13,10 +13,16 @@ from controller.terminal import Terminal
 @yes_option("Rent again where a pod was lost, without asking.")
 @click.option("--detach", is_flag=True, help="Do not wait for jobs that are running.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
+@give_secrets_option
 @json_option
 @click.pass_obj
 def command(
-    terminal: Terminal, stages: tuple[str, ...], yes: bool, detach: bool, unguarded: bool
+    terminal: Terminal,
+    stages: tuple[str, ...],
+    yes: bool,
+    detach: bool,
+    unguarded: bool,
+    give_secrets: bool,
 ) -> None:
     """Carry unfinished runs (of STAGES, or all) on: pull, verify, lock, shut down."""
     from controller.app import sync
@@ -31,6 +37,7 @@ def command(
         detach=detach,
         follow=False,
         unguarded=unguarded,
+        give_secrets=give_secrets,
         stages=stages,
     )
     with strays_told(project, terminal):

@@ -2,8 +2,10 @@
 
     runpod     key: RUNPOD_API_KEY, else the file of RUNPOD_API_KEY_FILE (0600, yours), else
                api_key under [default] in ~/.runpod/config.toml
-               base: RUNPOD_API_BASE_URL, else podctl.toml, else https://api.runpod.io
+               base: RUNPOD_API_BASE_URL, else api_base_url in ~/.config/podctl/config.toml, else
+               podctl.toml's where that is one of RunPod's own, else https://api.runpod.io
     emulator   PODCTL_EMULATOR_URL, else .podctl/emulator.json {"base_url", "api_key"}
+               key: PODCTL_EMULATOR_KEY, else what the emulator there left for its user
 
 The account's key never goes to the emulator, and never unencrypted to another machine.
 """
@@ -12,23 +14,23 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
-
+from controller import user_state
 from controller.errors import Refused, UsageError
 from controller.keyfile import read_key
-from controller.providers import Provider
+from controller.providers import Provider, emulator_keys
+from controller.providers.emulator_keys import KNOWN_KEY, EmulatorFile
 from controller.providers.retry import Retrying
 from controller.secret import Secret
 
 DEFAULT_BASE_URL = "https://api.runpod.io"
-EMULATOR_KEY = "rpa_emulator"
-EMULATOR_FILE = "emulator.json"  # in .podctl, written by `podctl emulator`
+RUNPODS = ("api.runpod.io", "rest.runpod.io", "v2-rest.runpod.io")
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,6 @@ class Access:
     api_key: Secret
 
 
-class EmulatorFile(BaseModel):
-    """What a running emulator leaves in the project."""
-
-    base_url: str
-    api_key: str = EMULATOR_KEY
-
-
 def open_provider(name: str, settings: Settings) -> Provider:
     """The provider called `name`, retrying what may be retried. Sends nothing yet.
 
@@ -70,14 +65,67 @@ def open_provider(name: str, settings: Settings) -> Provider:
 def access(name: str, settings: Settings) -> Access:
     """Base URL and key for the provider called `name`. Raises as `open_provider`."""
     if name == "runpod":
-        base = settings.environ.get("RUNPOD_API_BASE_URL") or settings.api_base_url
-        return Access(_checked(base or DEFAULT_BASE_URL), _account_key(settings))
+        base = _base_url(settings)
+        return Access(base, _account_key(settings))
     if name == "emulator":
         found = _emulator(settings)
         return Access(_loopback_only(_checked(found.base_url)), Secret(found.api_key))
     raise UsageError(
         f"no provider is called {name!r}", where="project.provider", hint="runpod or emulator"
     )
+
+
+def _base_url(settings: Settings) -> str:
+    """Where the account's key goes: a project's file may come from anybody, and does not say."""
+    if url := settings.environ.get("RUNPOD_API_BASE_URL"):
+        return _checked(url)
+    path = user_state.config_file({"HOME": str(settings.home), **settings.environ})
+    if url := _users_base_url(path):
+        return _checked(url)
+    if settings.api_base_url is None:
+        return DEFAULT_BASE_URL
+    url = _checked(settings.api_base_url)
+    if is_runpods(url):
+        return url
+    raise UsageError(
+        f"podctl.toml asks for another API than RunPod's: {url}",
+        where="podctl.toml: project.api_base_url",
+        cause="your account's key would go there, and a project's file may come from anybody",
+        hint="take it out; if it is meant: export RUNPOD_API_BASE_URL=…, "
+        f"or api_base_url = … in {path}",
+    )
+
+
+def is_runpods(url: str) -> bool:
+    """Whether `url` is an address of RunPod's API itself."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme == "https" and parts.hostname in RUNPODS and port in (None, 443)
+
+
+def _users_base_url(path: Path) -> str | None:
+    """`api_base_url` of the user's own file. Raises Refused for one that others may change."""
+    try:
+        info = path.stat()
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise Refused("your settings cannot be read", where=str(path), cause=str(error)) from error
+    if info.st_uid != os.geteuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Refused(
+            "your settings can be changed by others",
+            where=str(path),
+            cause=f"mode {stat.S_IMODE(info.st_mode):04o}, owner {info.st_uid}",
+            hint=f"chmod 600 {path}",
+        )
+    url = document.get("api_base_url")
+    if url is not None and not isinstance(url, str):
+        raise UsageError("api_base_url is no text", where=str(path))
+    return url
 
 
 def _account_key(settings: Settings) -> Secret:
@@ -114,29 +162,27 @@ def _key_of_sdk(path: Path) -> str:
 
 def _emulator(settings: Settings) -> EmulatorFile:
     if url := settings.environ.get("PODCTL_EMULATOR_URL"):
-        key = settings.environ.get("PODCTL_EMULATOR_KEY") or EMULATOR_KEY
+        key = settings.environ.get("PODCTL_EMULATOR_KEY", "")
+        if key in ("", KNOWN_KEY):  # said by nobody, or by documents: an emulator has its own
+            key = emulator_keys.key_for(url, settings.environ) or KNOWN_KEY
         return EmulatorFile(base_url=url, api_key=key)
-    path = (settings.state_dir or Path(".podctl")) / EMULATOR_FILE
-    try:
-        return EmulatorFile.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
+    path = (settings.state_dir or Path(".podctl")) / emulator_keys.FILE
+    found = emulator_keys.read(path)
+    if found is None:
         raise Refused(
             "no emulator is running for this project",
             where=str(path),
             hint="podctl emulator (in another terminal), or set PODCTL_EMULATOR_URL",
-        ) from error
-    except (OSError, ValidationError) as error:
-        raise Refused(
-            "the emulator's file cannot be read",
-            where=str(path),
-            cause=str(error).splitlines()[0],
-            hint="start it again: podctl emulator",
-        ) from error
+        )
+    return found
 
 
 def _checked(url: str) -> str:
     """`url` without its last slash; it must be https, or http on this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{url!r} is not a base URL", cause=str(error)) from error
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
         raise UsageError(f"{url!r} is not a base URL", hint=f"for example {DEFAULT_BASE_URL}")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):

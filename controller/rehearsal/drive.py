@@ -58,16 +58,22 @@ class Drive:
         self._environment = {
             name: value for name, value in for_children().items() if not name.startswith("RUNPOD_")
         } | {
-            "PODCTL_EMULATOR_URL": cloud.base_url,
+            **cloud.environment,
             "PYTHONPATH": str(SOURCES),
             "NO_COLOR": "1",
+            "XDG_STATE_HOME": str(
+                scratch.folder / "user"
+            ),  # what is allowed here is for here alone
         }
 
     def start(self, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """`podctl run` in the background, in a session of its own."""
         with self._scratch.said.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "controller", "run", self._stage, "-y", "--json"],
+                [
+                    *(sys.executable, "-P", "-m", "controller", "run", self._stage),
+                    *("-y", "--give-secrets", "--json"),
+                ],
                 cwd=self._scratch.project.root,
                 env=self._environment | dict(secrets),
                 stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from controller import order, snapshot
+from controller import consent, order, snapshot
 from controller.definition_check import check_definitions
 from controller.errors import Busy, NotFound, PodctlError, UsageError
 from controller.job_secrets import absent
@@ -127,18 +127,29 @@ class Rehearsal:
         if lacking:
             text = f"the job is to have {', '.join(lacking)}, which is not set here"
             return Line("secrets", FAIL, text, f"export {lacking[0]}=…")
+        if held_back := consent.lacking(self.project, [self.stage]):
+            text = f"another text stands in for {', '.join(held_back)}: not given to this project"
+            return Line("secrets", PASS, f"nothing that would be sent looks like a key; {text}")
         return Line("secrets", PASS, "nothing that would be sent looks like a key")
 
     def _given(self) -> dict[str, str]:
-        """The job's secrets as this process has them; another text for what is not set here."""
-        here = {name: os.environ[name] for name in self.stage.secrets if name in os.environ}
-        return dict.fromkeys(absent(self.stage), PLACEHOLDER) | here
+        """The job's secrets as this process has them, where this project's jobs may know them.
+
+        Another text for the others, and for what is not set here.
+        """
+        held_back = consent.lacking(self.project, [self.stage])
+        here = {
+            name: os.environ[name]
+            for name in self.stage.secrets
+            if name in os.environ and name not in held_back
+        }
+        return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | here
 
     def _hardware(self, sky: Cloud) -> Line:
         """The stage as it is, against the embedded cloud's price list."""
         from controller.providers.open import Settings, open_provider
 
-        found = Settings(environ={"PODCTL_EMULATOR_URL": sky.base_url})
+        found = Settings(environ=sky.environment)
         catalog = open_provider("emulator", found).catalog()
         need = order.hardware([self.stage], shape_of(self.project))
         accepted = ranked(catalog, need)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import PodctlError
-from controller.providers.emulator.server import READY, EmulatorProcess, running, start_process
-from controller.providers.emulator.settings import EmulatorSettings
+from controller.providers.emulator.server import EmulatorProcess, running, start_process
+from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings
 from remote import contract, outputs, steps
 from remote.contract import ContractError, Exit
 
@@ -42,6 +42,11 @@ class Cloud:
     def base_url(self) -> str:
         return self.process.base_url
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """How podctl finds it."""
+        return {"PODCTL_EMULATOR_URL": self.base_url, "PODCTL_EMULATOR_KEY": self.process.api_key}
+
     def pods(self) -> list[dict[str, Any]]:
         """Every pod that is not gone."""
         found = self._request("GET", "/_emulator/state")["pods"]
@@ -55,7 +60,8 @@ class Cloud:
         return True
 
     def _request(self, method: str, path: str) -> Any:
-        request = urllib.request.Request(self.base_url + path, method=method)  # noqa: S310 - ours
+        headers = {"Authorization": f"Bearer {self.process.api_key}"}
+        request = urllib.request.Request(self.base_url + path, headers=headers, method=method)  # noqa: S310 - ours
         try:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as reply:  # noqa: S310 - ours
                 return json.loads(reply.read() or b"null")
@@ -93,7 +99,7 @@ def end_orphan(folder: Path) -> None:
     """The cloud of a rehearsal that was killed; nobody else may serve this folder."""
     if running(folder) is None:
         return
-    pid = int(json.loads((folder / READY).read_bytes())["pid"])
+    pid = int(json.loads((folder / KEY_FILE).read_bytes())["pid"])
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + ORPHAN_SECONDS

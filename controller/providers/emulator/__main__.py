@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from controller.errors import PodctlError
-from controller.providers.emulator.server import READY, serve
-from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings, Quota
+from controller.providers.emulator.server import serve
+from controller.providers.emulator.settings import EmulatorSettings, Quota
 
 
 def main(arguments: list[str]) -> int:
@@ -22,20 +22,13 @@ def main(arguments: list[str]) -> int:
         serve(
             folder,
             port=options.get("port", 0),
-            api_key=os.environ.pop("PODCTL_EMULATOR_KEY", DEFAULT_KEY),
+            api_key=os.environ.pop("PODCTL_EMULATOR_KEY", None),
             settings=EmulatorSettings(**settings),
-            ready=lambda base_url: _announce(folder, base_url),
         )
     except PodctlError as error:
         sys.stderr.write(f"{error.what}\n{error.where}\n{error.cause}\n")
         return error.exit_code
     return 0
-
-
-def _announce(folder: Path, base_url: str) -> None:
-    beside = folder / f"{READY}.tmp"
-    beside.write_text(json.dumps({"base_url": base_url, "pid": os.getpid()}))
-    os.replace(beside, folder / READY)
 
 
 if __name__ == "__main__":

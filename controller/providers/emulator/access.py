@@ -26,17 +26,27 @@ def bearer(header: str | None) -> str | None:
     return key.strip() if scheme.lower() == "bearer" and key.strip() else None
 
 
+def check_owner(cloud: Cloud, key: str | None) -> None:
+    """401 without the account's own key: a pod's is none."""
+    if key is None or not _same(key, cloud.api_key):
+        raise Problem(401, "the control endpoints need the emulator's key as a bearer token")
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
 def caller(cloud: Cloud, key: str | None, method: str, path: str) -> Caller:
     """401 without a key or with an unknown one; 403 where pods' keys are denied."""
     if key is None:
         raise Problem(401, "missing bearer token")
-    if hmac.compare_digest(key.encode(), cloud.api_key.encode()):
+    if _same(key, cloud.api_key):
         return Caller(key)
     if key.startswith("rpa_pod_"):
         with cloud.lock:
             living = [one for one in cloud.state.pods.values() if one.status != "TERMINATED"]
         for pod in living:
-            if hmac.compare_digest(pod.key, key):
+            if _same(pod.key, key):
                 if cloud.faults.take("pod_key_denied", pod=pod.id, method=method, path=path):
                     raise Problem(403, "access denied")
                 return Caller(key, pod.id)

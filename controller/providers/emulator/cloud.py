@@ -12,7 +12,7 @@ from controller.providers.emulator.hardware import OFFICIAL_TEMPLATES
 from controller.providers.emulator.meter import Meter
 from controller.providers.emulator.problem import not_found
 from controller.providers.emulator.records import Pod, State, Template
-from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings
+from controller.providers.emulator.settings import EmulatorSettings
 from controller.providers.emulator.store import Store
 
 PUBLIC_TEMPLATES = {
@@ -33,9 +33,7 @@ PUBLIC_TEMPLATES = {
 class Cloud:
     """State, meter and faults of one account. Hold `lock` to look at or change the state."""
 
-    def __init__(
-        self, folder: Path, settings: EmulatorSettings, api_key: str = DEFAULT_KEY
-    ) -> None:
+    def __init__(self, folder: Path, settings: EmulatorSettings, api_key: str) -> None:
         self.folder = folder
         self.settings = settings
         self.api_key = api_key

@@ -10,17 +10,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from controller.providers.emulator.access import authorize, bearer, caller
+from controller.providers.emulator.access import authorize, bearer, caller, check_owner
 from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.faults import WIRE, Fault
 from controller.providers.emulator.garble import spoilt
 from controller.providers.emulator.problem import Problem
 from controller.providers.emulator.ratelimit import RateLimit
 from controller.providers.emulator.requestlog import Request, RequestLog
+from controller.providers.emulator.same_machine import check_body, check_sender
 from controller.providers.emulator.traffic import Traffic
 
 MAX_BODY = 102_400  # bytes
-OWN = "/_emulator"  # the control endpoints: no key, no quota, no faults
+OWN = "/_emulator"  # the control endpoints: the account's key, no quota, no faults
 GRAPHQL = "/graphql"  # checks its keys itself: the catalog needs none
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
 _CDN = "<html><head><title>Access denied</title></head><body>error code: 1010</body></html>"
@@ -38,15 +39,24 @@ class Gate:
         self._traffic = Traffic(cloud.folder) if cloud.settings.record_traffic else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(OWN):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        key = bearer(Headers(scope=scope).get("authorization"))
-        visible = self._with_headers(send, key or "")
+        headers = Headers(scope=scope)
+        key = bearer(headers.get("authorization"))
+        control = scope["path"].startswith(OWN)
+        visible = send if control else self._with_headers(send, key or "")
         try:
+            check_sender(headers, scope["server"][1])
+            if control:
+                check_owner(self._cloud, key)
             body = await _read(receive)
+            check_body(headers, body, control=control)
         except Problem as problem:
             await problem.response()(scope, receive, visible)
+            return
+        if control:
+            await self._app(scope, _Replay(body, receive), send)
             return
         note = self._log.open(scope["method"], scope["path"], self._cloud.now())
         await self._serve(scope, _Replay(body, receive), _noting(visible, note), send, key)

@@ -20,7 +20,7 @@ from graphql import (
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from controller.providers.emulator.access import Caller, bearer, caller
+from controller.providers.emulator.access import Caller, bearer, caller, check_owner
 from controller.providers.emulator.call import Call, Service, routes
 from controller.providers.emulator.graphql_inputs import WENT_WRONG
 from controller.providers.emulator.graphql_mutation import Mutations
@@ -63,8 +63,14 @@ def answer(call: Call, schema: GraphQLSchema, root: Mutations) -> Response:
 
 
 def _caller(call: Call) -> Caller | None:
-    """None without a key: the catalog is open to all. 401 for a key that is not ours."""
-    key = bearer(call.headers.get("authorization")) or call.query.get("api_key")
+    """None without a key: the catalog is open to all. 401 for a key that is not ours.
+
+    Old clients send the account's key in the query; no other is taken from there.
+    """
+    key = bearer(call.headers.get("authorization"))
+    if key is None and (asked := call.query.get("api_key")):
+        check_owner(call.cloud, asked)
+        key = asked
     return caller(call.cloud, key, "POST", PATH) if key else None
 
 

@@ -14,14 +14,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from controller.errors import PodctlError, UsageError
-from controller.providers.emulator.settings import DEFAULT_KEY, EmulatorSettings
+from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings, new_key
 from controller.secret import for_children
+from state.durable import write_atomically
 
-READY = "ready.json"  # in the state folder: {"base_url", "pid"}
 START_SECONDS = 120.0  # it takes one on an idle machine
 STOP_SECONDS = 30.0
 
@@ -31,12 +31,13 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
-    api_key: str = DEFAULT_KEY,
+    api_key: str | None = None,
     settings: EmulatorSettings | None = None,
-    ready: Callable[[str], None] = lambda _: None,
+    ready: Callable[[str, str], None] = lambda _url, _key: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets the base URL once requests are answered.
+    """Serve until SIGTERM or SIGINT; `ready` gets base URL and key once requests are answered.
 
+    Without `api_key` one is drawn. Both stand in the state folder's `emulator.json` meanwhile.
     Pods are stopped at the end, their volumes kept, unless `settings.leave_pods`.
     """
     from controller.providers.emulator.app import Collector, make_app, make_service
@@ -44,23 +45,35 @@ def serve(
     from controller.providers.emulator.container import default_mode
     from controller.providers.emulator.web import listen
 
-    settings = settings or EmulatorSettings()
+    settings, key = settings or EmulatorSettings(), api_key or new_key()
     with _only_one(state_dir):
         listener = _listener(host, port)
         base_url = f"http://{host}:{listener.getsockname()[1]}"
-        cloud = Cloud(state_dir, settings, api_key)
+        cloud = Cloud(state_dir, settings, key)
         service = make_service(cloud)
         # Found out by trying, which takes a moment: not while the first pod waits for it.
         threading.Thread(target=default_mode, daemon=True).start()
         service.pods.yard.resume()
         collector = Collector(service)
+
+        def announce() -> None:
+            write_atomically(state_dir / KEY_FILE, key_document(base_url, key))
+            ready(base_url, key)
+
         collector.start()
         try:
-            listen(make_app(service), listener, lambda: ready(base_url))
+            listen(make_app(service), listener, announce)
         finally:
+            (state_dir / KEY_FILE).unlink(missing_ok=True)
             collector.close()
             service.pods.close(leave=settings.leave_pods)
             listener.close()
+
+
+def key_document(base_url: str, api_key: str) -> bytes:
+    """Where this process serves, and the key for it."""
+    told = {"base_url": base_url, "api_key": api_key, "pid": os.getpid()}
+    return json.dumps(told).encode() + b"\n"
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -107,6 +120,7 @@ class EmulatorProcess:
     """An emulator that runs in a process of its own."""
 
     base_url: str
+    api_key: str = field(repr=False)
     pid: int
     state_dir: Path
     popen: subprocess.Popen[bytes]
@@ -131,7 +145,7 @@ def start_process(
     state_dir: Path,
     *,
     port: int = 0,
-    api_key: str = DEFAULT_KEY,
+    api_key: str | None = None,
     settings: EmulatorSettings | None = None,
     detached: bool = False,
 ) -> EmulatorProcess:
@@ -141,7 +155,8 @@ def start_process(
     """
     state_dir = state_dir.absolute()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (state_dir / READY).unlink(missing_ok=True)
+    (state_dir / KEY_FILE).unlink(missing_ok=True)
+    key = api_key or new_key()
     options = {"port": port, "settings": asdict(settings or EmulatorSettings())}
     log = state_dir / "emulator.log"
     with log.open("ab") as output:
@@ -149,7 +164,7 @@ def start_process(
             # -P: a project may have folders that are called as our packages are.
             [sys.executable, "-P", "-m", "controller.providers.emulator",
              str(state_dir), json.dumps(options)],
-            env={**for_children(), "PODCTL_EMULATOR_KEY": api_key, "PYTHONPATH": _import_path()},
+            env={**for_children(), "PODCTL_EMULATOR_KEY": key, "PYTHONPATH": _import_path()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -161,7 +176,7 @@ def start_process(
         popen.kill()
         popen.wait(5.0)
         raise
-    return EmulatorProcess(base_url, popen.pid, state_dir, popen)
+    return EmulatorProcess(base_url, key, popen.pid, state_dir, popen)
 
 
 def _import_path() -> str:
@@ -192,9 +207,11 @@ def _await_ready(popen: subprocess.Popen[bytes], state_dir: Path, deadline: floa
 def running(state_dir: Path) -> str | None:
     """The base URL of the emulator that serves `state_dir` now; None when none answers."""
     try:
-        told = json.loads((state_dir / READY).read_text())
+        told = json.loads((state_dir / KEY_FILE).read_text())
         base_url = str(told["base_url"])
-        with urllib.request.urlopen(f"{base_url}/_emulator/health", timeout=2.0) as reply:  # noqa: S310 - our own file, loopback
+        headers = {"Authorization": f"Bearer {told['api_key']}"}
+        ask = urllib.request.Request(f"{base_url}/_emulator/health", headers=headers)  # noqa: S310 - our own file, loopback
+        with urllib.request.urlopen(ask, timeout=2.0) as reply:  # noqa: S310 - the same
             return base_url if reply.status == 200 else None
     except (OSError, ValueError, KeyError, urllib.error.URLError):
         return None

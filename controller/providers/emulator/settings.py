@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
-DEFAULT_KEY = "rpa_emulator"
+KNOWN_KEY = "rpa_emulator"  # of an emulator that was asked for it; else each start draws its own
+KEY_FILE = "emulator.json"  # {"base_url", "api_key", "pid"}, for this user's eyes only
+
+
+def new_key() -> str:
+    """A key that nobody can guess; it begins so that no account's key is taken for it."""
+    return f"{KNOWN_KEY}_{secrets.token_urlsafe(24)}"
 
 
 @dataclass(frozen=True)
