@@ -42,7 +42,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             rest = unlocked(project, rest, office.locks(), every=ALL in names)
         _look_at_resting(office, options)
         office.tell_resting()
-        check_ready(project, rest)
+        check_ready(project, rest, options.terminal.say)
         for group in order.groups(rest):
             lease = office.open(group, options)
             office.drive(lease, options)

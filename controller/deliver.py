@@ -6,7 +6,7 @@ import dataclasses
 from importlib.resources import files
 from typing import Any
 
-from controller import order, plan_so_far, snapshot
+from controller import job_program, order, plan_so_far, snapshot
 from controller.leftovers import leftovers, received
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.snapshot import Snapshot, SnapshotFile
@@ -53,7 +53,19 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
     upload = shop.project.config.upload
     allow = ("**",) if upload.allow_secrets else ()
-    return snapshot.take(shop.project.root, (*stage.inputs, *upload.include), allow=allow)
+    taken = snapshot.take(shop.project.root, (*stage.inputs, *upload.include), allow=allow)
+    return startable(taken, stage)
+
+
+def startable(taken: Snapshot, stage: Stage) -> Snapshot:
+    """The file that the command starts gets its run bit, which many ways of copying lose."""
+    program = job_program.started(stage.command)
+    if all(one.path != program or one.mode == 0o755 for one in taken.files):
+        return taken
+    marked = (
+        dataclasses.replace(one, mode=0o755) if one.path == program else one for one in taken.files
+    )
+    return _of(tuple(marked))
 
 
 def extras(stage: Stage) -> dict[str, bytes]:
@@ -105,6 +117,9 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
         found += [one for one in snapshot.take(source, [name]).files if one.path not in known]
     if found:
         shop.tell(f"{run}: going on from {len(found)} files that an earlier attempt left here")
-    every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
-    tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
-    return dataclasses.replace(inputs, files=every, tree=tree)
+    return _of(tuple(sorted((*inputs.files, *found), key=lambda one: one.path)))
+
+
+def _of(files: tuple[SnapshotFile, ...]) -> Snapshot:
+    tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in files)
+    return Snapshot(files, tree)

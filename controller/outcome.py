@@ -13,12 +13,15 @@ from controller.errors import (
     Refused,
     VerificationFailed,
 )
+from controller.log_reader import last_words, tail_of
 from controller.proof import DRILL, REFUTED, UNCLEAR
 from controller.workshop import Workshop
 
 _KINDS: dict[str, type[PodctlError]] = {
     kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
 }
+
+OF_THE_JOB = ("failed", "stopped", "criteria")  # endings that the job's log may explain
 
 
 def report(shop: Workshop, end: Leave) -> PodctlError:
@@ -84,4 +87,12 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         kind, hint = BudgetRefused, "raise budget.run_usd, or lower the stage's hours"
     if "guard" in why and outcome == "refused":
         hint = f"podctl run {stage} --unguarded accepts it"
-    return kind(f"{run}: {outcome}", where=folder, cause=why, hint=hint)
+    return kind(f"{run}: {outcome}", where=folder, cause=why + _last(shop, run, outcome), hint=hint)
+
+
+def _last(shop: Workshop, run: str, outcome: str) -> str:
+    """What the job wrote last, where it is the job that failed."""
+    if outcome not in OF_THE_JOB:
+        return ""
+    words = last_words(tail_of(shop.project.job_log(run)))
+    return f"\nthe job's last line: {words}" if words else ""

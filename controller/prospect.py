@@ -10,11 +10,14 @@ from controller import order
 from controller.certificate import Certificate
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
+from controller.job_program import command_text
+from controller.obstacles import Findings, examine
 from controller.order import Shape
 from controller.policy import Policy
 from controller.project import Project
 from controller.providers import Provider
 from controller.providers.offers import Rejection, rejections
+from controller.rehearsal.sizes import program
 from controller.stages import Missing, missing_inputs, stood_in
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ class Prospect:
     """Stages that would share one pod."""
 
     stages: tuple[str, ...]
+    commands: tuple[str, ...]  # of the user's own stages, as one would type them
     image: str
     disk_gb: int
     volume_gb: int
@@ -34,6 +38,7 @@ class Prospect:
     locked: tuple[str, ...]
     needs: tuple[str, ...]  # stages that must be locked before, and are not
     missing: tuple[Missing, ...]  # inputs that nobody in this plan makes
+    found: Findings  # whatever else is in the way, and what is worth knowing
     hours: float
     max_hours: float
     gpu_memory_gb: int  # that one GPU must have; 0: any will do
@@ -45,7 +50,8 @@ class Prospect:
 
     @property
     def ready(self) -> bool:
-        return not (self.locked or self.needs or self.missing or self.refusal) and bool(self.quote)
+        hindered = self.locked or self.found.obstacles or self.refusal
+        return not hindered and bool(self.quote)
 
 
 def shape_of(project: Project, api_base: str = "") -> Shape:
@@ -76,7 +82,11 @@ def prospects(
     for group in order.groups(stages):
         missing = _missing(project, group, coming)
         needs = _needs(project, group, locks, coming)
-        found.append(_prospect(project, provider, group, locks, spent_usd, balance, missing, needs))
+        ahead = tuple(stage for stage in group if stage.name not in locks)
+        seen = examine(project, ahead, locks, frozenset(coming))
+        found.append(
+            _prospect(project, provider, group, locks, spent_usd, balance, missing, needs, seen)
+        )
         coming |= {stage.name for stage in group}
     return tuple(found)
 
@@ -90,6 +100,7 @@ def _prospect(
     balance: float | None,
     missing: tuple[Missing, ...],
     needs: tuple[str, ...],
+    found: Findings,
 ) -> Prospect:
     from controller.cost import Budget, refusal
 
@@ -105,6 +116,7 @@ def _prospect(
     need = order.hardware(group, shape)
     return Prospect(
         stages=tuple(stage.name for stage in group),
+        commands=tuple(command_text(stage.command) for stage in group if program(stage) is None),
         image=shape.image,
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
         volume_gb=order.volume_gb(group, shape),
@@ -113,6 +125,7 @@ def _prospect(
         locked=tuple(stage.name for stage in group if stage.name in locks),
         needs=needs,
         missing=missing,
+        found=found,
         hours=sum(stage.hours for stage in group),
         max_hours=sum(stage.max_hours for stage in group),
         gpu_memory_gb=need.min_gpu_memory_gb,

@@ -22,6 +22,9 @@ from tests.sshd_server import Server, sshd
 # An installed podctl is compiled; without this every process of a test compiles it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# No test asks the real hub of models: whoever does without a hub of its own is refused at once.
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
+
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(
     "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]

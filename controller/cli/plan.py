@@ -10,10 +10,11 @@ import click
 
 from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
-from controller.errors import BudgetRefused, Locked, NoCapacity, NotFound
+from controller.errors import BudgetRefused, Locked, NoCapacity
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
+    from controller.errors import PodctlError
     from controller.project import Project
     from controller.prospect import Prospect
     from controller.providers import Provider
@@ -92,6 +93,9 @@ def _show_volume(terminal: Terminal, volume: Volume | None) -> None:
 def _document(one: Prospect) -> dict[str, object]:
     """With what is derived from the rest."""
     found: dict[str, object] = {**vars(one), "ready": one.ready}
+    del found["found"]
+    found["obstacles"] = [obstacle.as_dict() for obstacle in one.found.obstacles]
+    found["remarks"] = one.found.remarks
     if one.quote is not None:
         worst = {**vars(one.quote.worst), "usd": one.quote.worst.usd}
         found["quote"] = {**vars(one.quote), "best": one.quote.best, "worst": worst}
@@ -102,8 +106,8 @@ def _code(prospect: Prospect) -> int:
     """What `podctl run` would end with, were it to refuse."""
     if prospect.locked:
         return Locked.exit_code
-    if prospect.needs or prospect.missing:
-        return NotFound.exit_code
+    if prospect.found.obstacles:
+        return prospect.found.obstacles[0].error.exit_code
     if prospect.quote is None:
         return NoCapacity.exit_code
     return BudgetRefused.exit_code if prospect.refusal else 0
@@ -112,6 +116,8 @@ def _code(prospect: Prospect) -> int:
 def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
     names = " ".join(one.stages)
     terminal.data(f"{names}: one pod with {one.image}")
+    for text in one.commands:
+        terminal.data(f"  runs: {text}")
     terminal.data(
         f"  disk {one.disk_gb} GB, volume {one.volume_gb} GB; "
         f"then {one.on_success}, on failure {one.on_failure}"
@@ -167,7 +173,19 @@ def _obstacles(terminal: Terminal, one: Prospect) -> None:
     for lack in one.missing:
         maker = f"podctl run {lack.made_by} makes it" if lack.made_by else "no stage makes it"
         terminal.data(f"  missing: {lack.path} ({maker})")
+    for obstacle in one.found.obstacles:
+        if obstacle.kind not in ("need", "input"):  # these have their lines already
+            _obstacle(terminal, obstacle.error)
+    for remark in one.found.remarks:
+        terminal.data(f"  note: {remark}")
     if one.quote is None:
         terminal.data("  nothing in the catalog is accepted (podctl plan --offers shows why)")
     if one.refusal:
         terminal.data(f"  refused: {one.refusal}")
+
+
+def _obstacle(terminal: Terminal, error: PodctlError) -> None:
+    terminal.data(f"  refused: {error.what}")
+    for label, text in (("where", error.where), ("cause", error.cause), ("next", error.hint)):
+        if text:
+            terminal.data(f"    {label}: {text}")

@@ -24,6 +24,7 @@ from controller.errors import Refused, UsageError
 from controller.keyfile import read_key
 from controller.providers import Provider
 from controller.providers.retry import Retrying
+from controller.proxies import proxy_for
 from controller.secret import Secret
 
 DEFAULT_BASE_URL = "https://api.runpod.io"
@@ -71,7 +72,8 @@ def access(name: str, settings: Settings) -> Access:
     """Base URL and key for the provider called `name`. Raises as `open_provider`."""
     if name == "runpod":
         base = settings.environ.get("RUNPOD_API_BASE_URL") or settings.api_base_url
-        return Access(_checked(base or DEFAULT_BASE_URL), _account_key(settings))
+        address = _reachable(_checked(base or DEFAULT_BASE_URL), settings.environ)
+        return Access(address, _account_key(settings))
     if name == "emulator":
         found = _emulator(settings)
         return Access(_loopback_only(_checked(found.base_url)), Secret(found.api_key))
@@ -134,12 +136,24 @@ def _emulator(settings: Settings) -> EmulatorFile:
         ) from error
 
 
+def _reachable(url: str, environ: Mapping[str, str]) -> str:
+    """`url`, where a proxy on the way there is one that can be used. Raises UsageError."""
+    proxy = proxy_for(url, environ) if url.startswith("https:") else None
+    if proxy is not None and proxy.password:
+        Secret(proxy.password)  # hidden from here on
+    return url
+
+
 def _checked(url: str) -> str:
     """`url` without its last slash; it must be https, or http on this machine."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:  # half an IPv6 address, or a port that is none
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.username:
         raise UsageError(f"{url!r} is not a base URL", hint=f"for example {DEFAULT_BASE_URL}")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not _is_loopback(host):
         raise UsageError(
             "the key would travel unencrypted", where=url, hint="use https, or a loopback address"
         )
