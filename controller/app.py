@@ -67,8 +67,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         attempt(office.tell_resting)
         check_definitions(project, rest)
         rest = judge_first(office, rest, options)
-        for line in check_ready(project, rest):
-            options.terminal.warn(line)
+        check_ready(project, rest, options.terminal.warn)
         _check_hardware(desk, rest)
         consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):

@@ -6,6 +6,8 @@ import codecs
 import re
 from collections.abc import Callable
 
+from controller.redraw import redrawn
+
 # Sequences are removed whole, so that their parameters do not stay behind as litter. Strings
 # (OSC, DCS, …) that never end are cut at the line's end: they must not swallow what follows.
 _SEQUENCES = re.compile(
@@ -46,7 +48,8 @@ def clean_line(text: str | bytes) -> str:
 class CleanStream:
     """`clean` over bytes that arrive in pieces: a sequence cut in two is still one sequence.
 
-    `redact` hides secrets from what is shown; one that is cut in two is still one.
+    A line that is drawn again and again is one line, in its last state. `redact` hides secrets
+    from what is shown; one that is cut in two is still one.
     """
 
     def __init__(self, redact: Callable[[str], str] = str) -> None:
@@ -57,14 +60,22 @@ class CleanStream:
     def feed(self, data: bytes) -> str:
         """Whole clean lines; the unfinished last one is held back, up to `HOLD` characters."""
         self._held += self._decoder.decode(data)
-        cut = max(self._held.rfind("\n"), self._held.rfind("\r", 0, -1)) + 1
+        cut = self._held.rfind("\n") + 1
         if not cut and len(self._held) > HOLD:
-            self._held = self._redact(clean(self._held))
+            again = "\r" if self._held.endswith("\r") else ""
+            self._held = self._shown(self._held) + again
             cut = max(0, len(self._held) - KEEP)
         whole, self._held = self._held[:cut], self._held[cut:]
-        return self._redact(clean(whole))
+        return self._shown(whole)
+
+    def pending(self) -> str:
+        """The unfinished line as it stands now, for who watches it being drawn."""
+        return self._shown(self._held)
 
     def finish(self) -> str:
         """What was held back, at the end of the stream."""
         rest, self._held = self._held + self._decoder.decode(b"", True), ""
-        return self._redact(clean(rest))
+        return self._shown(rest)
+
+    def _shown(self, text: str) -> str:
+        return self._redact(clean(redrawn(text)))

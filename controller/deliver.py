@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from typing import Any
 
-from controller import order, plan_so_far, snapshot
+from controller import job_program, order, plan_so_far, snapshot
 from controller.leftovers import leftovers
 from controller.names import STAGING
 from controller.run_folder import SAMPLES, Order, RunFolder
@@ -83,7 +83,19 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     upload = shop.project.config.upload
     root = shop.project.root
     made = made_before(root, stage.name)
-    return snapshot.take(root, stage.inputs, upload.include, made=made, allow=upload.allowed)
+    taken = snapshot.take(root, stage.inputs, upload.include, made=made, allow=upload.allowed)
+    return startable(taken, stage)
+
+
+def startable(taken: Snapshot, stage: Stage) -> Snapshot:
+    """The file that the command starts gets its run bit, which many ways of copying lose."""
+    program = job_program.started(stage.command)
+    if all(one.path != program or one.mode == 0o755 for one in taken.files):
+        return taken
+    marked = (
+        dataclasses.replace(one, mode=0o755) if one.path == program else one for one in taken.files
+    )
+    return _with(taken, tuple(marked))
 
 
 def extras(stage: Stage) -> dict[str, bytes]:
@@ -138,5 +150,10 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
     )
     found: list[SnapshotFile] = [one for one in there if one.path not in known]
     every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
-    tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in every)
-    return dataclasses.replace(inputs, files=every, tree=tree)
+    return _with(inputs, every)
+
+
+def _with(snapshot_of: Snapshot, files: tuple[SnapshotFile, ...]) -> Snapshot:
+    """The same with other files."""
+    tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in files)
+    return dataclasses.replace(snapshot_of, files=files, tree=tree)

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from controller import proof
+from controller import proof, trust
+from controller.cloud import base_url
 from controller.errors import PodctlError, Refused
 from controller.project import STATE, Project
 from controller.providers import Account, Provider, ProviderError
+from controller.proxies import proxy_for
 from controller.secret import for_children
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
@@ -43,6 +45,7 @@ def examine(project: Project, open_provider: Callable[[], Provider]) -> Iterator
     yield _git(project)
     yield _disk(project)
     yield from _programs()
+    yield from _surroundings(project)
     yield from _account(project, open_provider)
 
 
@@ -118,6 +121,22 @@ def _programs() -> Iterator[Check]:
             yield Check(name, PASS, path)
         else:
             yield Check(name, WARN, "not installed", f"only needed for {use}")
+
+
+def _surroundings(project: Project) -> Iterator[Check]:
+    """The way to the provider: its proxy, and whose certificates are trusted."""
+    try:
+        address = base_url(project)
+        proxy = proxy_for(address, os.environ) if address.startswith("https:") else None
+    except PodctlError as error:
+        if error.where.startswith("the variable "):
+            yield Check("proxy", FAIL, error.what, error.hint, error.exit_code)
+        return  # anything else is said where the key is looked at
+    if proxy is not None:
+        yield Check("proxy", PASS, f"{proxy.shown}, by {proxy.variable}")
+    for name in trust.absent():
+        mend = f"unset {name}, or let it name a file that is there"
+        yield Check("certificates", WARN, f"{name} names nothing that can be read", mend)
 
 
 def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterator[Check]:

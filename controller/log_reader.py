@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.attach import Target, agent_of, connect, find_target, open_journal, pod_of
+from controller.cleaning import CleanStream
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.log_mark import Mark, Piece
 
@@ -27,6 +28,8 @@ POLL_SECONDS = 1.0
 LONGEST_WAIT = 20.0  # between two tries to connect again
 CONNECT_SECONDS = 15.0
 GIVE_UP_SECONDS = 900.0  # without any answer
+LOOKED_AT = 256 * 1024  # bytes of a log's end in which its last line is looked for
+LONGEST = 300  # characters of a last line that is told
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,38 @@ def read_local(path: Path, offset: int = 0) -> bytes:
 
 
 def last_lines(data: bytes, count: int | None) -> bytes:
-    """The last `count` lines; all for None."""
+    """The last `count` lines; all for None. A line that was drawn again and again is one."""
     if count is None:
         return data
-    lines = data.splitlines(keepends=True)
-    return b"".join(lines[len(lines) - min(count, len(lines)) :])
+    place = len(data) - data.endswith(b"\n")
+    for _ in range(count):
+        place = data.rfind(b"\n", 0, place)
+        if place < 0:
+            return data
+    return data[place + 1 :] if count else b""
+
+
+def last_words(data: bytes) -> str:
+    """The last line with something on it, cleaned and shortened; empty where there is none."""
+    for line in reversed(_cleaned(data[-LOOKED_AT:]).splitlines()):
+        text = " ".join(line.split())
+        if text and not text.startswith("podctl: "):
+            return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return ""
+
+
+def _cleaned(data: bytes) -> str:
+    stream = CleanStream()
+    return stream.feed(data) + stream.finish()
+
+
+def tail_of(path: Path) -> bytes:
+    """The end of the copy here, as much as `last_words` looks at."""
+    try:
+        size = path.lstat().st_size
+    except OSError:
+        return b""
+    return read_local(path, max(0, size - LOOKED_AT))
 
 
 class Follower:

@@ -15,6 +15,7 @@ from controller.errors import (
     VerificationFailed,
 )
 from controller.leftovers import received
+from controller.log_reader import last_words, tail_of
 from controller.proof import DRILL, REFUTED, UNCLEAR
 from controller.run_folder import RunFolder
 from controller.workshop import Workshop
@@ -30,6 +31,8 @@ NO_SSHD = (
 _KINDS: dict[str, type[PodctlError]] = {
     kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
 }
+
+OF_THE_JOB = ("failed", "stopped", "criteria")  # endings that the job's log may explain
 
 
 def report(shop: Workshop, end: Leave) -> PodctlError:
@@ -106,7 +109,8 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     if "guard" in why and outcome == "refused":
         drill = f"{DRILL} finds out, once; " if DRILL in why else ""
         hint = f"{drill}podctl run {stage} --unguarded accepts it"
-    return kind(f"{run}: {_told(shop, run, outcome)}", where=folder, cause=why, hint=hint)
+    what, cause = f"{run}: {_told(shop, run, outcome)}", why + _last(shop, run, outcome)
+    return kind(what, where=folder, cause=cause, hint=hint)
 
 
 def _told(shop: Workshop, run: str, outcome: str) -> str:
@@ -115,3 +119,11 @@ def _told(shop: Workshop, run: str, outcome: str) -> str:
         return outcome
     step = newest_step(RunFolder(shop.project.run_dir(run)).files)
     return "time is up" if step is None else f"time is up at step {step}"
+
+
+def _last(shop: Workshop, run: str, outcome: str) -> str:
+    """What the job wrote last, where it is the job that failed."""
+    if outcome not in OF_THE_JOB:
+        return ""
+    words = last_words(tail_of(shop.project.job_log(run)))
+    return f"\nthe job's last line: {words}" if words else ""

@@ -10,11 +10,14 @@ from controller import consent, hardware_check, order
 from controller.certificate import Certificate
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
+from controller.job_program import command_text
+from controller.obstacles import Findings, examine
 from controller.order import Shape
 from controller.policy import Policy
 from controller.project import Project
 from controller.providers import Provider
 from controller.providers.offers import Rejection, rejections
+from controller.rehearsal.sizes import program
 from controller.stages import Missing, missing_inputs, stood_in
 
 if TYPE_CHECKING:
@@ -28,9 +31,6 @@ class Upload:
     stage: str
     files: int
     bytes: int
-    notes: tuple[str, ...]
-    refusal: str  # why it would not be sent; empty: it would
-    exit_code: int  # of that refusal
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Prospect:
     """Stages that would share one pod."""
 
     stages: tuple[str, ...]
+    commands: tuple[str, ...]  # of the user's own stages, as one would type them
     image: str
     disk_gb: int
     volume_gb: int
@@ -46,6 +47,7 @@ class Prospect:
     locked: tuple[str, ...]
     needs: tuple[str, ...]  # stages that must be locked before, and are not
     missing: tuple[Missing, ...]  # inputs that nobody in this plan makes
+    found: Findings  # whatever else is in the way, and what is worth knowing
     hours: float
     max_hours: float
     gpu_memory_gb: int  # that one GPU must have; 0: any will do
@@ -62,8 +64,8 @@ class Prospect:
 
     @property
     def ready(self) -> bool:
-        blocked = self.locked or self.needs or self.missing or self.refusal
-        return not blocked and bool(self.quote) and not any(one.refusal for one in self.uploads)
+        hindered = self.locked or self.found.obstacles or self.refusal
+        return not hindered and bool(self.quote)
 
 
 def shape_of(project: Project, api_base: str = "") -> Shape:
@@ -94,7 +96,11 @@ def prospects(
     for group in order.groups(stages):
         missing = _missing(project, group, coming)
         needs = _needs(project, group, locks, coming)
-        found.append(_prospect(project, provider, group, locks, spent_usd, balance, missing, needs))
+        ahead = tuple(stage for stage in group if stage.name not in locks)
+        seen = examine(project, ahead, locks, frozenset(coming))
+        found.append(
+            _prospect(project, provider, group, locks, spent_usd, balance, missing, needs, seen)
+        )
         coming |= {stage.name for stage in group}
     return tuple(found)
 
@@ -108,6 +114,7 @@ def _prospect(
     balance: float | None,
     missing: tuple[Missing, ...],
     needs: tuple[str, ...],
+    found: Findings,
 ) -> Prospect:
     from controller.cost import Budget, refusal
 
@@ -126,6 +133,7 @@ def _prospect(
     need = order.hardware(group, shape)
     return Prospect(
         stages=tuple(stage.name for stage in group),
+        commands=tuple(command_text(stage.command) for stage in group if program(stage) is None),
         image=shape.image,
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
         volume_gb=order.volume_gb(group, shape),
@@ -134,6 +142,7 @@ def _prospect(
         locked=tuple(stage.name for stage in group if stage.name in locks),
         needs=needs,
         missing=missing,
+        found=found,
         hours=sum(stage.hours for stage in group),
         max_hours=sum(stage.max_hours for stage in group),
         gpu_memory_gb=need.min_gpu_memory_gb,
@@ -151,19 +160,10 @@ def _prospect(
 
 
 def _upload(project: Project, stage: Stage) -> Upload:
-    from controller.sending import obstacle, sending
+    from controller.sending import sending
 
     sent = sending(project, stage)
-    error = obstacle(project, stage, sent)
-    why = ": ".join(part for part in (error.what, error.cause) if part) if error else ""
-    return Upload(
-        stage.name,
-        len(sent.files),
-        sent.bytes,
-        tuple(sent.notes()),
-        f"{why} ({error.hint})" if error and error.hint else why,
-        error.exit_code if error else 0,
-    )
+    return Upload(stage.name, len(sent.files), sent.bytes)
 
 
 def _missing(project: Project, group: Sequence[Stage], coming: set[str]) -> tuple[Missing, ...]:

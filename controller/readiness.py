@@ -1,16 +1,14 @@
-"""What must hold before anything is rented: no lock in the way, every need and input at hand."""
+"""What must hold before anything is rented: no lock and no obstacle in the way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from controller import certificate
-from controller.errors import Locked, NotFound, VerificationFailed
-from controller.job_secrets import secrets_of, too_short
+from controller.errors import Locked, VerificationFailed
+from controller.obstacles import examine
 from controller.plan_page import moment
 from controller.project import Project
-from controller.sending import check, sending
-from controller.stages import missing_inputs, stood_in
 from jobs.stage import Stage
 from state.locks import StageLock
 
@@ -48,35 +46,13 @@ def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
     )
 
 
-def check_ready(project: Project, stages: Sequence[Stage]) -> tuple[str, ...]:
-    """Every need is locked or comes earlier in this run; every input is here or will be.
-
-    Returns what one may not expect of what is sent.
-    """
-    notes: dict[str, None] = {}
+def check_ready(project: Project, stages: Sequence[Stage], tell: Callable[[str], None]) -> None:
+    """Raises for the first thing that stands in the way; `tell` is given what is worth knowing."""
     locks = certificate.read_all(project.root)
-    coming: set[str] = set()
-    for stage in stages:
-        for need in stage.needs:
-            if need not in locks and need not in coming and not stood_in(project, stage, need):
-                raise NotFound(
-                    f"{stage.name} needs {need}, which is not locked",
-                    where=str(project.file),
-                    hint=f"podctl run {need} {stage.name}",
-                )
-        notes |= dict.fromkeys(too_short(stage.name, secrets_of(stage)))
-        sent = sending(project, stage)
-        check(project, stage, sent)
-        notes |= dict.fromkeys(sent.notes())
-        for missing in missing_inputs(project, stage):
-            if missing.made_by not in coming:
-                maker = f"{missing.made_by} makes it" if missing.made_by else "no stage makes it"
-                first = f"podctl run {missing.made_by}" if missing.made_by else "put it there"
-                raise NotFound(
-                    f"{stage.name}: the input {missing.path} is missing",
-                    where=str(project.root),
-                    cause=maker,
-                    hint=first,
-                )
-        coming.add(stage.name)
-    return tuple(notes)
+    found = examine(project, stages, locks)
+    for remark in found.remarks:
+        tell(remark)
+    for obstacle in found.obstacles[1:]:
+        tell(f"also in the way: {obstacle.error.what}")
+    if found.obstacles:
+        raise found.obstacles[0].error

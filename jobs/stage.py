@@ -94,6 +94,26 @@ def _may_be_known(name: str) -> str:
     return name
 
 
+def _argv(command: object) -> object:
+    """A list of words as it is; one text is for a shell."""
+    if not isinstance(command, str):
+        return command
+    if not command.strip():
+        raise ValueError("is empty")
+    return (*SHELL, command)
+
+
+def _passable(word: str) -> str:
+    """What a Linux program can be given as one argument."""
+    if "\0" in word or len(word.encode(errors="replace")) > LONGEST_WORD:
+        raise ValueError(f"a word has no NUL and at most {LONGEST_WORD} bytes")
+    return word
+
+
+SHELL = ("sh", "-c")  # what runs a command that is one text
+LONGEST_WORD = 128 * 1024 - 1  # Linux's MAX_ARG_STRLEN with its NUL
+Word = Annotated[str, AfterValidator(_passable)]
+Argv = Annotated[tuple[Word, ...], BeforeValidator(_argv), Field(min_length=1)]
 ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside_project)]
 Glob = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_glob)]
 Globbed = Annotated[tuple[Glob, ...], AfterValidator(_can_match)]  # sent
@@ -181,7 +201,7 @@ class Stage(Model):
 
     name: StageName
     title: str
-    command: tuple[str, ...] = Field(min_length=1)  # argv in the work folder
+    command: Argv  # in the work folder: a list of words, or one text for a shell
     needs: tuple[StageName, ...] = ()  # must be locked before
     inputs: Globbed = ()  # sent; same relative path on the pod
     outputs: Annotated[tuple[OutputGlob, ...], AfterValidator(_can_match)] = Field(

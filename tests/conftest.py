@@ -26,6 +26,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What podctl remembers of its user: not of whoever runs the tests.
 _HOME = tempfile.TemporaryDirectory(prefix="podctl-tests-user-")
 os.environ["XDG_STATE_HOME"] = os.environ["XDG_CONFIG_HOME"] = _HOME.name
+# No test asks the real hub of models: whoever does without a hub of its own is refused at once.
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
 
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(

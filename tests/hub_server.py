@@ -18,7 +18,8 @@ COMMIT = "c" * 40
 @dataclass
 class Hub:
     """Serves `files` of the model some/model. Of the big one, each answer ends after `piece` bytes
-    while `breaks` are left; with `down` left, answers are 503."""
+    while `breaks` are left; with `down` left, answers are 503. `refusals`: by model, the status,
+    X-Error-Code and X-Error-Message of every answer."""
 
     files: dict[str, bytes]
     piece: int = 1 << 30
@@ -26,6 +27,8 @@ class Hub:
     down: int = 0
     url: str = ""
     asked: list[tuple[str, int]] = field(default_factory=list)  # file, and from which byte
+    refusals: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    tokens: list[str] = field(default_factory=list)  # of each request, its Authorization
 
 
 @contextmanager
@@ -40,6 +43,12 @@ def serving(hub: Hub) -> Iterator[Hub]:
             self._answer(body=True)
 
         def _answer(self, *, body: bool) -> None:
+            hub.tokens.append(self.headers.get("Authorization", ""))
+            for model, (status, code, text) in hub.refusals.items():
+                if f"/{model}/" in self.path:
+                    named = {"X-Error-Code": code, "X-Error-Message": text}
+                    where = {"Location": "http://127.0.0.1:9/"} if status in (302, 307) else {}
+                    return self._send(status, text.encode(), named | where, body)
             if hub.down > 0:
                 hub.down -= 1
                 return self._send(503, b"", {}, body)

@@ -90,6 +90,36 @@ def test_a_model_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     assert "going on" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [
+        (401, "GatedRepo", "Access to model is restricted. You must be authenticated"),
+        (403, "GatedRepo", "Access is restricted and you are not in the authorized list"),
+        (403, "", "please enable access to public gated repositories in your token settings"),
+    ],
+)
+def test_a_refusal_is_final_and_told_whole(
+    tmp_path: Path, status: int, code: str, text: str
+) -> None:
+    """Case 30: one try, the hub's own sentence to its end, and where the token comes from."""
+    with serving(Hub(FILES, refusals={"some/model": (status, code, text)})) as hub:
+        done = fetched(hub, tmp_path)
+
+    assert done.returncode == 1
+    assert text in done.stderr
+    assert "HF_TOKEN" in done.stderr
+    assert "going on" not in done.stdout
+
+
+def test_too_many_requests_are_asked_again(tmp_path: Path) -> None:
+    """Case 30: a 429 may pass, and is tried to the end."""
+    with serving(Hub(FILES, refusals={"some/model": (429, "", "rate limited")})) as hub:
+        done = fetched(hub, tmp_path)
+
+    assert done.returncode == 1
+    assert done.stdout.count("going on") == 5
+
+
 def test_a_cache_that_cannot_be_written_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
     """A file where the folder belongs, as a volume that is not mounted: nothing is asked for."""
     (tmp_path / "home").write_text("")

@@ -34,6 +34,16 @@ def test_one_command_rents_runs_pulls_locks_and_ends_the_pod(laptop: Laptop) -> 
     assert "begin\nend\n" in laptop.podctl("logs", "hello").out
 
 
+def test_a_command_in_one_text_is_run_by_a_shell(laptop: Laptop) -> None:
+    """As one would type it: with a shell's own words, and `python` is the environment's."""
+    laptop.write()
+    config = laptop.folder / "podctl.toml"
+    text = "\"python -c 'import os' && X=job && bash $X.sh > log.txt 2>&1\""
+    config.write_text(config.read_text().replace('["bash", "job.sh"]', text))
+    laptop.podctl("run", "hello", "-y")
+    laptop.assert_done()
+
+
 def test_a_locked_stage_refuses_until_it_is_unlocked(laptop: Laptop) -> None:
     """Exit code 4 with when and at what price; unlock archives the certificate."""
     laptop.write()
@@ -101,9 +111,14 @@ def test_a_worst_case_over_the_budget_is_refused_before_renting(laptop: Laptop) 
 
 
 def test_a_failing_job_is_pulled_and_its_pod_parked(laptop: Laptop) -> None:
-    """No lock; the log is here; the disk's price a day is told; stop --terminate ends it."""
+    """No lock; the log is here; the disk's price a day is told; stop --terminate ends it. The
+    script runs although it lost its run bit, and the message has the last line that it wrote."""
     laptop.write(rc=3)
+    job, config = laptop.folder / "job.sh", laptop.folder / "podctl.toml"
+    job.write_text("#!/bin/bash\n" + job.read_text().replace("echo end", "printf '1%%\\r99%%\\n'"))
+    config.write_text(config.read_text().replace('["bash", "job.sh"]', '["./job.sh"]'))
     told = laptop.podctl("run", "hello", "-y", expect=1)
+    assert "the job's last line: 99%\n" in told.err
     files = laptop.folder / ".podctl" / "runs" / "hello-0001" / "files"
 
     assert "ended with 3" in told.err

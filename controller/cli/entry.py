@@ -15,6 +15,7 @@ from controller.cli.group import podctl
 from controller.errors import PodctlError, UsageError
 from controller.secret import hide_environment
 from controller.terminal import OutputClosed, Terminal
+from controller.trust import forget_key_log
 from controller.veil import no_core_dumps, veiled
 from state.errors import StateError
 
@@ -28,6 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     own = list(arguments)[: arguments.index("--")] if "--" in arguments else arguments
     terminal = Terminal(json="--json" in own)
     hide_environment(os.environ)
+    forget_key_log(os.environ)
     no_core_dumps()
     sys.excepthook = _report_of(terminal)
     try:

@@ -47,7 +47,7 @@ EXIT_CODES = (
     ("7", "artifacts not safe: something is only on the pod, which is kept"),
     ("8", "unknown: who could tell the state of a job or a pod does not answer"),
     ("9", "no capacity: no accepted type could be rented"),
-    ("10", "refused: the provider says no for good (key, balance, request)"),
+    ("10", "refused: the provider, or the model hub, says no for good (key, balance, request)"),
     ("11", "time is up: max_hours or the budget is used up; what was saved is here"),
     ("75", "busy: another podctl drives this project"),
     ("129", "the terminal was closed: what runs goes on running"),

@@ -11,7 +11,7 @@ from controller.cleaning import CleanStream
 from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
 from controller.errors import ConnectionLost, NotFound, UsageError
-from controller.terminal import Terminal
+from controller.terminal import Terminal, is_tty
 
 if TYPE_CHECKING:
     from controller.attach import Target
@@ -60,10 +60,10 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
         _emit(terminal, target, log, shown)
         return ConnectionLost.exit_code if log.silent else 0
     stream = CleanStream(terminal.redact)
-    terminal.data(stream.feed(shown), end="")
+    _show(terminal, stream, shown)
     if follow and target.open:
         for part in follower.follow(log.data):
-            terminal.data(stream.feed(part), end="")
+            _show(terminal, stream, part)
     rest = stream.finish()
     if rest:
         terminal.data(rest)
@@ -72,6 +72,15 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
     elif not follow:
         terminal.say(_source(target, log))
     return ConnectionLost.exit_code if log.silent else 0
+
+
+def _show(terminal: Terminal, stream: CleanStream, part: bytes) -> None:
+    """Whole lines; on a terminal also the one that is being drawn, for as long as it is."""
+    whole = stream.feed(part)
+    if whole:
+        terminal.data(whole, end="")
+    if is_tty(terminal.out) and (line := stream.pending()):
+        terminal.progress(line)
 
 
 def _emit(terminal: Terminal, target: Target, log: Log, shown: bytes) -> None:

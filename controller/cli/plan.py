@@ -10,10 +10,11 @@ import click
 
 from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
-from controller.errors import BudgetRefused, Locked, NoCapacity, NotFound
+from controller.errors import BudgetRefused, Locked, NoCapacity
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
+    from controller.errors import PodctlError
     from controller.project import Project
     from controller.prospect import Prospect
     from controller.providers import Provider
@@ -106,6 +107,9 @@ def _show_volume(terminal: Terminal, volume: Volume | None) -> None:
 def _document(one: Prospect) -> dict[str, object]:
     """With what is derived from the rest."""
     found: dict[str, object] = {**vars(one), "ready": one.ready}
+    del found["found"]
+    found["obstacles"] = [obstacle.as_dict() for obstacle in one.found.obstacles]
+    found["remarks"] = one.found.remarks
     if one.quote is not None:
         worst = {**vars(one.quote.worst), "usd": one.quote.worst.usd}
         found["quote"] = {**vars(one.quote), "best": one.quote.best, "worst": worst}
@@ -116,10 +120,8 @@ def _code(prospect: Prospect) -> int:
     """What `podctl run` would end with, were it to refuse."""
     if prospect.locked:
         return Locked.exit_code
-    if prospect.needs or prospect.missing:
-        return NotFound.exit_code
-    if refused := [one.exit_code for one in prospect.uploads if one.refusal]:
-        return refused[0]
+    if prospect.found.obstacles:
+        return prospect.found.obstacles[0].error.exit_code
     if prospect.quote is None:
         return NoCapacity.exit_code
     return BudgetRefused.exit_code if prospect.refusal else 0
@@ -128,6 +130,8 @@ def _code(prospect: Prospect) -> int:
 def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
     names = " ".join(one.stages)
     terminal.data(f"{names}: one pod with {one.image}")
+    for text in one.commands:
+        terminal.data(f"  runs: {text}")
     terminal.data(
         f"  disk {one.disk_gb} GB, volume {one.volume_gb} GB; "
         f"then {one.on_success}, on failure {one.on_failure}"
@@ -155,8 +159,6 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
             terminal.data(f"  {line}")
     for sent in one.uploads:
         terminal.data(f"  {sent.stage} sends {sent.files} files, {words.size(sent.bytes)}")
-        for line in sent.notes:
-            terminal.data(f"    {line}")
     if one.secrets:
         terminal.data(f"  secrets that its jobs get: {one.secrets}")
     if one.balance_usd is not None:
@@ -193,12 +195,21 @@ def _obstacles(terminal: Terminal, one: Prospect) -> None:
     for lack in one.missing:
         maker = f"podctl run {lack.made_by} makes it" if lack.made_by else "no stage makes it"
         terminal.data(f"  missing: {lack.path} ({maker})")
-    for sent in one.uploads:
-        if sent.refusal:
-            terminal.data(f"  refused: {sent.refusal}")
+    for obstacle in one.found.obstacles:
+        if obstacle.kind not in ("need", "input"):  # these have their lines already
+            _obstacle(terminal, obstacle.error)
+    for remark in one.found.remarks:
+        terminal.data(f"  note: {remark}")
     if one.quote is None:
         terminal.data("  nothing in the catalog is accepted (podctl plan --offers shows more)")
         for line in one.unfit.splitlines():
             terminal.data(f"  not accepted: {line}")
     if one.refusal:
         terminal.data(f"  refused: {one.refusal}")
+
+
+def _obstacle(terminal: Terminal, error: PodctlError) -> None:
+    terminal.data(f"  refused: {error.what}")
+    for label, text in (("where", error.where), ("cause", error.cause), ("next", error.hint)):
+        if text:
+            terminal.data(f"    {label}: {text}")

@@ -27,6 +27,7 @@ from controller.keyfile import read_key
 from controller.providers import Provider, emulator_keys
 from controller.providers.emulator_keys import KNOWN_KEY, EmulatorFile
 from controller.providers.retry import Retrying
+from controller.proxies import proxy_for
 from controller.secret import Secret
 
 DEFAULT_BASE_URL = "https://api.runpod.io"
@@ -65,8 +66,7 @@ def open_provider(name: str, settings: Settings) -> Provider:
 def access(name: str, settings: Settings) -> Access:
     """Base URL and key for the provider called `name`. Raises as `open_provider`."""
     if name == "runpod":
-        base = _base_url(settings)
-        return Access(base, _account_key(settings))
+        return Access(_reachable(_base_url(settings), settings.environ), _account_key(settings))
     if name == "emulator":
         found = _emulator(settings)
         return Access(_loopback_only(_checked(found.base_url)), Secret(found.api_key))
@@ -177,15 +177,24 @@ def _emulator(settings: Settings) -> EmulatorFile:
     return found
 
 
+def _reachable(url: str, environ: Mapping[str, str]) -> str:
+    """`url`, where a proxy on the way there is one that can be used. Raises UsageError."""
+    proxy = proxy_for(url, environ) if url.startswith("https:") else None
+    if proxy is not None and proxy.password:
+        Secret(proxy.password)  # hidden from here on
+    return url
+
+
 def _checked(url: str) -> str:
     """`url` without its last slash; it must be https, or http on this machine."""
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        raise UsageError(f"{url!r} is not a base URL", cause=str(error)) from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+        host = parts.hostname if parts.port != 0 else None
+    except ValueError:  # half an IPv6 address, or a port that is none
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.username:
         raise UsageError(f"{url!r} is not a base URL", hint=f"for example {DEFAULT_BASE_URL}")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not _is_loopback(host):
         raise UsageError(
             "the key would travel unencrypted", where=url, hint="use https, or a loopback address"
         )

@@ -9,7 +9,7 @@ not followed, nothing is replayed, the body is bounded, and the answer's headers
 from __future__ import annotations
 
 import json as jsonlib
-import ssl
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +18,9 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import aiohttp
+
+from controller import trust
+from controller.proxies import proxy_for
 
 MAX_BODY = 10_000_000  # bytes; ten thousand pods are about 10 MB
 CHUNK = 64 * 1024
@@ -130,11 +133,12 @@ class Exchange:
 
     def _session(self) -> aiohttp.ClientSession:
         secure = self.url.startswith("https:")
+        proxy = proxy_for(self.url, os.environ) if secure else None  # never for loopback
         return aiohttp.ClientSession(
             auto_decompress=False,  # no answer unfolds to more than was counted
-            connector=aiohttp.TCPConnector(ssl=_trust()) if secure else None,
+            connector=aiohttp.TCPConnector(ssl=trust.context()) if secure else None,
             trace_configs=[self._trace()],
-            trust_env=secure,  # a proxy from the environment; never for loopback
+            proxy=proxy.url if proxy else None,
         )
 
     def _trace(self) -> aiohttp.TraceConfig:
@@ -149,13 +153,3 @@ class Exchange:
         _params: aiohttp.TraceConnectionCreateEndParams,
     ) -> None:
         self.connected = True
-
-
-def _trust() -> ssl.SSLContext:
-    """The system's certificate authorities; those of certifi where the system shows none."""
-    context = ssl.create_default_context()
-    if not context.cert_store_stats()["x509_ca"]:
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context

@@ -25,9 +25,10 @@ _BY_PROGRAM: dict[str, dict[str, object]] = {
 
 def program(stage: Stage) -> str | None:
     """Which of podctl's own programs the stage runs: "sft"; None for a user's own command."""
-    if stage.command[:2] != ("python", "-m") or not stage.command[2].startswith(_PROGRAM):
+    interpreter, module = stage.command[:2], stage.command[2:3]
+    if interpreter != ("python", "-m") or not module or not module[0].startswith(_PROGRAM):
         return None
-    return stage.command[2].removeprefix(_PROGRAM)
+    return module[0].removeprefix(_PROGRAM)
 
 
 def signs(stage: Stage) -> tuple[str, ...]:

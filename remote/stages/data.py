@@ -11,8 +11,9 @@ from typing import Any
 
 from .failure import StageError
 from .prompts import bare, completion
-from .records import read_records, text_of
+from .records import text_of
 from .template import template_text
+from .training_records import read_training
 
 IGNORED = -100  # a label that no loss is computed for
 MAKE = "run stage1b, or put your own pairs there"  # where there are none
@@ -36,13 +37,13 @@ class Row:
 
 
 def read_pairs(path: Path) -> tuple[Pair, ...]:
-    """Every record of a JSONL file; blank lines are skipped.
+    """Every record of a file of training data, of whatever form; blank lines are skipped.
 
     A record has `response` (or `completion`) and `instruction`, which is what the model is given:
     a `prompt` beside it says how the response was made and is only used where there is no
     instruction. Raises: StageError naming file and line.
     """
-    return tuple(_pair(record, where) for where, record in read_records(path, MAKE))
+    return tuple(_pair(record, where) for where, record in read_training(path, MAKE))
 
 
 def _pair(record: dict[str, Any], where: str) -> Pair:

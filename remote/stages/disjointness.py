@@ -19,7 +19,8 @@ from .data import MAKE
 from .failure import StageError
 from .instruction_sets import InstructionSet
 from .near import THRESHOLD, normalised, overlaps
-from .records import line_of, read_records, text_of
+from .records import line_of, text_of
+from .training_records import read_training
 
 PARTS = ("held_out", "development")
 FIELDS = ("instruction", "prompt", "response", "completion", "chosen", "rejected")
@@ -64,7 +65,7 @@ def look(path: Path, remedy: str, against: Measured) -> Found:
     """The overlaps in the JSONL file at `path`. Raises: StageError naming file and line, with
     `remedy` where the file lacks."""
     records, texts = 0, list[tuple[int, str]]()
-    for where, record in read_records(path, remedy):
+    for where, record in read_training(path, remedy):
         records += 1
         texts += [(line_of(where), text) for text in _texts(record, where)]
     found = [one for part in against for one in _overlaps(texts, part, against[part])]

@@ -8,6 +8,7 @@ tried again with the files that lack.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import time
 from functools import cache
@@ -18,6 +19,13 @@ from .failure import StageError
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")  # no pickles
 TRIES, PAUSE = 6, 10.0  # seconds, doubled after each try: five minutes of an unreachable hub
 _TRY_LATER = (408, 429)  # HTTP statuses below 500 that are not the last word
+_NOT_ALLOWED = (401, 403)
+NOT_ALLOWED = (
+    "check the id in [project] model; accept the model's terms on its page at the hub; list "
+    'HF_TOKEN in the stage\'s secrets, and export a token that may read "public gated repositories"'
+)
+_DEPTH = 8  # errors that wrap one another
+_LONGEST = 1000  # characters of what the hub says
 _PROBE = b"\0" * 2**20  # a volume with a spent quota takes an empty file
 
 
@@ -43,7 +51,7 @@ def fetch(source: str, pause: float = PAUSE) -> None:
         except broken as error:
             if _is_final(error) or number == TRIES:
                 raise _unfetched(source, error) from error
-            print(f"the download of {source} broke off, going on: {_first(error)}", flush=True)
+            print(f"the download of {source} broke off, going on: {_said(error)}", flush=True)
             time.sleep(pause * 2 ** (number - 1))
         else:
             return
@@ -69,20 +77,41 @@ def _is_final(error: Exception) -> bool:
     """Whether the next try would end as this one did."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return True
-    if isinstance(error, ValueError):  # no id at all
-        return True
+    status = _status(_answered(error))
+    if status is not None:
+        return status < 500 and status not in _TRY_LATER
+    return isinstance(error, ValueError)  # no id at all, or an answer of something else
+
+
+def _answered(error: BaseException) -> BaseException:
+    """The hub's own answer, which the client may wrap: one to be seen only as a cause."""
+    found: BaseException | None = error
+    for _ in range(_DEPTH):
+        if found is None:
+            break
+        if _status(found) is not None:
+            return found
+        found = found.__cause__ or found.__context__
+    return error
+
+
+def _status(error: BaseException) -> int | None:
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return status is not None and status < 500 and status not in _TRY_LATER
+    return status if isinstance(status, int) else None
 
 
 def _unfetched(source: str, error: Exception) -> StageError:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "check the id in [project] model, the network, and HF_TOKEN for gated models"
-    return StageError(
-        f"model {source!r} cannot be fetched: {_first(error)}",
-        remedy="raise the stage's volume_gb: the files do not fit" if full else remedy,
-    )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "raise the stage's volume_gb: the files do not fit"
+    elif _status(_answered(error)) in _NOT_ALLOWED:
+        remedy = NOT_ALLOWED
+    return StageError(f"model {source!r} cannot be fetched: {_said(error)}", remedy=remedy)
 
 
-def _first(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:300]
+def _said(error: Exception) -> str:
+    """All that the hub says, on one line: what it wants stands at the end."""
+    answered = _answered(error)
+    if isinstance(answered, json.JSONDecodeError):
+        return f"the answer is not the hub's but a page of something between ({answered})"
+    return " ".join(str(answered).split())[:_LONGEST] or type(answered).__name__

@@ -12,8 +12,8 @@ from typing import Any
 
 from .download import fetch
 from .failure import StageError
+from .model_id import SMALL, problem_of
 
-SMALL = "small"
 _PROBE = "Water freezes at zero degrees."
 
 
@@ -25,9 +25,11 @@ def resolve(name: str) -> str:
     """
     folder = Path(__file__).parent / "small" / "model" if name == SMALL else Path(name)
     if not folder.is_dir():
-        if name == SMALL or name.startswith((".", "/")) or name.count("/") > 1:
+        if name == SMALL:
+            raise StageError(f"model {name!r}: no such folder", remedy="install podctl again")
+        if problem := problem_of(name):
             raise StageError(
-                f"model {name!r}: no such folder", remedy="name a folder of the project or a hub id"
+                f"model {name!r} {problem}", remedy="name a folder of the project or a hub id"
             )
         return name
     if not (folder / "config.json").is_file():

@@ -19,9 +19,10 @@ from .instruction_sets import InstructionSet
 from .near import overlaps
 from .parameters import DpoParameters
 from .prompts import bare
-from .records import read_records, text_of
+from .records import text_of
 from .specification import check_specification
 from .template import template_text
+from .training_records import read_training
 from .verifier import Check, VerifierError
 
 SAMPLED, CORRUPTED = "sampled", "corruption"  # where a rejected answer is from
@@ -48,7 +49,7 @@ def candidates(data: Path, chosen: InstructionSet) -> tuple[Candidate, ...]:
     """
     known = {one.text: one for one in chosen.train if one.kind != CRITIC}
     found: dict[str, Candidate] = {}
-    for where, record in read_records(data, "run stage1b"):
+    for where, record in read_training(data, "run stage1b"):
         one = _instruction(record, known, where)
         if one is not None and one.text not in found:
             response = text_of(record, "response", where).strip()

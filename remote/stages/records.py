@@ -26,7 +26,7 @@ def read_records(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any]]
             if raw.strip():
                 empty = False
                 where = f"{path}, line {number}"
-                yield where, _record(raw, where)
+                yield where, parsed(raw, where)
     if empty:
         raise StageError(f"{path}: no record in it", remedy=remedy)
 
@@ -36,11 +36,12 @@ def line_of(where: str) -> int:
     return int(where.rpartition(" ")[2])
 
 
-def _record(raw: bytes, where: str) -> dict[str, Any]:
+def parsed(raw: bytes, where: str) -> dict[str, Any]:
+    """The object on one line. Raises: StageError when it is too long, no JSON or no object."""
     if len(raw) > MAX_LINE:
         raise StageError(f"{where}: over {MAX_LINE} bytes", remedy="shorten or remove the record")
     try:
-        value = json.loads(raw)
+        value = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise StageError(
             f"{where}: not JSON: {error}", remedy="mend or remove the line; one object a line"

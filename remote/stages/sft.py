@@ -27,7 +27,7 @@ from typing import Any
 
 from . import disjointness, provenance, sentinels
 from .answers import write
-from .data import Pair, fingerprint, read_pairs, split, to_row
+from .data import MAKE, Pair, fingerprint, read_pairs, split, to_row
 from .development import measure
 from .failure import StageError
 from .instruction_sets import InstructionSet, load
@@ -37,6 +37,7 @@ from .parameters import SftParameters, read
 from .prompts import bare
 from .signals import ENDED_BY_SIGTERM, StopRequest
 from .training import prepare, quieten, record, train, watching_memory, with_less_memory
+from .training_records import converted, told
 
 
 def main() -> int:
@@ -54,6 +55,8 @@ def run(parameters: SftParameters) -> int:
     log = MetricsLog(out / "training_log.jsonl")
 
     pairs = read_pairs(Path(parameters.data))
+    if text := told(converted(Path(parameters.data), MAKE)):
+        print(f"{parameters.data}: {text}", flush=True)
     chosen = load(parameters.instructions, parameters.seed)
     if not disjointness.gate(Path(parameters.data), chosen, out):
         return 0  # the verdict is certain: the criterion fails, and names the lines
