@@ -25,6 +25,7 @@ from controller.upload import code_digest
 from jobs.criteria import Finding, Verdict
 from jobs.stage import Stage
 from remote.contract import Manifest
+from remote.names import encode
 from state.journal import Journal, Run
 from state.ledger import Ledger
 from state.locks import Locks
@@ -193,11 +194,14 @@ def _check_files(run: str, folder: RunFolder) -> Manifest:
         raise NotFound(f"{run}: not everything that it wrote came here")
     for one in manifest.files:
         try:
-            same = safekeeping.hash_file(folder.files / one.path) == (one.size, one.sha256)
+            same = safekeeping.hash_file(folder.files / manifest.local(one.path)) == (
+                one.size,
+                one.sha256,
+            )
         except OSError:
             same = False
         if not same:
-            raise NotFound(f"{run}: {one.path} is not here as the job left it")
+            raise NotFound(f"{run}: {encode(one.path)} is not here as the job left it")
     return manifest
 
 
@@ -215,7 +219,7 @@ def _standing(project: Project, pinned: Stage, folder: RunFolder, began: float) 
             continue
         if other := _other_file(lock, taken):
             raise VerificationFailed(
-                f"the run was given another {other} than {need} is locked with",
+                f"the run was given another {encode(other)} than {need} is locked with",
                 where=str(folder.root),
                 hint=f"podctl run {pinned.name} --fresh",
             )
@@ -226,5 +230,6 @@ def _standing(project: Project, pinned: Stage, folder: RunFolder, began: float) 
 
 def _other_file(lock: Certificate, taken: Mapping[str, object]) -> str | None:
     return next(
-        (one.path for one in lock.artifacts if taken.get(one.path, one.sha256) != one.sha256), None
+        (one.path for one in lock.artifacts if taken.get(one.path, one.sha256) != one.sha256),
+        None,
     )

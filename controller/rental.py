@@ -386,11 +386,7 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
     (Step.DISQUALIFY, "note"): lambda run, _: {"started": False, "unfit_host": run.uploaded_to},
     (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
     (Step.STOP_JOB, "fail"): _set(stopping=None),  # it is asked again
-    (Step.PULL, "done"): lambda _, data: {
-        "pulled": True,
-        "rc": data["rc"],
-        "reason": data["reason"],
-    },
+    (Step.PULL, "done"): lambda _, data: {k: data[k] for k in ("rc", "reason")} | {"pulled": True},
     (Step.JUDGE, "note"): _judged,
     (Step.LOCK, "done"): _set(locked=True),
     # An older podctl ended the run here; what raises now is tried again, by a later command too.

@@ -13,6 +13,7 @@ from controller.leftovers import received
 from controller.project import Project
 from controller.run_folder import RunFolder
 from controller.terminal import Terminal
+from remote.names import encode
 from state.database import open_database
 from state.durable import sync_folder
 from state.journal import Journal
@@ -60,7 +61,7 @@ def _check_free(project: Project, paths: list[str]) -> None:
         for path in paths:
             if path in known or path.startswith(own):
                 raise Locked(
-                    f"{path} belongs to {lock.stage}, which is locked",
+                    f"{encode(path)} belongs to {lock.stage}, which is locked",
                     where=f"locks/{lock.stage}.json",
                     hint=f"podctl unlock {lock.stage} --reason …",
                 )
@@ -69,9 +70,11 @@ def _check_free(project: Project, paths: list[str]) -> None:
         for part in Path(path).parts[:-1]:
             place = place / part
             if place.is_symlink():
-                raise UsageError(f"{path} would go through a link", where=str(place))
+                raise UsageError(f"{encode(path)} would go through a link", where=str(place))
             if place.exists() and not place.is_dir():
-                raise UsageError(f"{path} would go below what is no folder", where=str(place))
+                raise UsageError(
+                    f"{encode(path)} would go below what is no folder", where=str(place)
+                )
 
 
 def _copy(project: Project, run: str, source: Path, path: str, terminal: Terminal) -> bool:

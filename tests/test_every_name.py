@@ -47,8 +47,9 @@ def work_of(layout: Layout) -> Path:
 
 def listed(work: Path) -> Manifest:
     """As the agent lists what is there, over the document that travels."""
-    files, survey = manifest.final(manifest.Hashes(work), OUTPUTS, lambda: None)
-    made = Manifest("r", 1, True, files, survey.left, survey.notes, survey.beyond)
+    found = manifest.final(manifest.Hashes(work), OUTPUTS, lambda: None)
+    survey = found.survey
+    made = Manifest("r", 1, True, found.entries, survey.left, survey.notes, survey.beyond)
     return contract.load(Manifest, contract.dump(made))
 
 

@@ -371,7 +371,7 @@ def test_an_output_that_never_holds_still_fails_the_run_and_is_named(pod: PodSid
     assert end.rc == 1
     assert "out/a" in end.detail
     assert list(pod.manifest()) == ["out/b"]
-    assert final["unfit"] == ["'out/a': somebody still wrote to it"]
+    assert final["left"] == [{"path": "out/a", "why": "somebody still wrote to it"}]
 
 
 def test_a_spec_of_an_older_podctl_waits_for_what_a_job_leaves(pod: PodSide) -> None:
