@@ -205,7 +205,7 @@ _EXAMPLE = """\
 name = "@NAME@"
 provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulator`
 # model = "Qwen/Qwen2.5-32B"    # a hub id, or a folder of this project
-# api_base_url = "https://api.runpod.io"   # RUNPOD_API_BASE_URL goes before this
+# api_base_url = "https://api.runpod.io"   # RunPod's own alone: another by RUNPOD_API_BASE_URL
 
 [budget]                        # US dollars; a run whose worst case does not fit is refused
 # project_usd = 100.0           # for the whole project; none by default

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from controller import user_state
 from controller.cleaning import clean_line
 from controller.errors import Refused, UsageError
-from controller.project import FILE, Project
+from controller.project import FILE, STATE, Project
 from controller.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ def introduce(
     own = [(stage.name, stage.command) for stage in stages if not _ours(stage)]
     for name, command in own[:MOST]:
         terminal.say(f"  {name} runs {place}: {clean_line(' '.join(command))[:200]}")
+    if project.private_key.exists() or project.database.exists():
+        terminal.warn(
+            f"it has a {STATE} already: if you did not make it, others may know its SSH key; "
+            f"rm -r {project.state_dir}"
+        )
     if len(own) > MOST:
         terminal.say(f"  and {len(own) - MOST} more stages of its own: {FILE}")
     note_use(project)

@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import os
 import re
+import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
@@ -174,12 +175,16 @@ class KeyPair:
 
 
 def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
-    """The project's ed25519 key in `folder`, made on first use; the private file is 0600."""
+    """The project's ed25519 key in `folder`, made on first use; the private file is 0600.
+
+    Raises: UsageError for one that others could read: it may have come with a clone.
+    """
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     path = folder / "id_ed25519"
-    if path.exists():
+    if os.path.lexists(path):
+        _refuse_known(path)
         try:
             private = form.load_ssh_private_key(path.read_bytes(), password=None)
         except (ValueError, TypeError) as error:  # TypeError: it has a passphrase
@@ -191,7 +196,6 @@ def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
             ) from error
         if not isinstance(private, Ed25519PrivateKey):
             raise UsageError("not an ed25519 key", where=str(path), hint="move it away")
-        path.chmod(0o600)
     else:
         private = Ed25519PrivateKey.generate()
         secret = private.private_bytes(
@@ -203,6 +207,21 @@ def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
     if not (beside := folder / "id_ed25519.pub").exists() or beside.read_text() != public + "\n":
         _replace(beside, f"{public}\n".encode())
     return KeyPair(path, public)
+
+
+def _refuse_known(path: Path) -> None:
+    """Whoever has the key can enter the pods, and `doctor --register` tells it to the account."""
+    found = path.lstat()
+    private = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
+    if private and found.st_uid == os.geteuid():
+        return
+    raise UsageError(
+        "the project's SSH key may be known to others",
+        where=str(path),
+        cause=f"podctl makes it 0600 and yours; it is {stat.filemode(found.st_mode)}, "
+        f"of user {found.st_uid}: it came with a clone or a copy",
+        hint=f"rm {path}; if nobody but you ever had it: chmod 600 {path}",
+    )
 
 
 @dataclass(frozen=True)

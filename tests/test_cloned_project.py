@@ -159,6 +159,17 @@ def test_the_first_use_says_whose_commands_would_run_and_where(
     assert talk.getvalue() == told
 
 
+def test_state_that_came_with_the_folder_is_named(tmp_path: Path, talk: io.StringIO) -> None:
+    """A key that others know would let them into this user's pods."""
+    one = project(tmp_path / "a", ("one", []))
+    one.state_dir.mkdir()
+    one.private_key.write_text("x")
+    consent.introduce(one, own(one), Terminal(err=talk, source=io.StringIO()))
+
+    assert "others may know its SSH key" in talk.getvalue()
+    assert f"rm -r {one.state_dir}" in talk.getvalue()
+
+
 def test_a_project_that_podctl_init_wrote_is_the_users_own(shell: Shell, tmp_path: Path) -> None:
     """It is known from the start."""
     one = tmp_path / "new"

@@ -150,11 +150,32 @@ def test_our_key_is_made_once_and_private(tmp_path: Path) -> None:
 def test_a_foreign_key_file_is_not_replaced(tmp_path: Path) -> None:
     """What stands where our key should be is never overwritten."""
     (tmp_path / "id_ed25519").write_text("something else")
+    (tmp_path / "id_ed25519").chmod(0o600)
 
     with pytest.raises(UsageError):
         ensure_key(tmp_path)
 
     assert (tmp_path / "id_ed25519").read_text() == "something else"
+
+
+@pytest.mark.parametrize("way", ["clone", "link", "dangling"])
+def test_a_key_that_came_with_a_clone_is_refused(tmp_path: Path, way: str) -> None:
+    """git gives files 0644: whoever made the project could enter its user's pods."""
+    key = ensure_key(tmp_path / "theirs").path
+    path = tmp_path / "mine" / "id_ed25519"
+    path.parent.mkdir()
+    if way == "clone":
+        path.write_bytes(key.read_bytes())
+        path.chmod(0o644)
+    else:
+        path.symlink_to(key if way == "link" else tmp_path / "nowhere")
+
+    with pytest.raises(UsageError, match="known to others") as caught:
+        ensure_key(path.parent)
+    assert str(path) in caught.value.hint
+    if way == "clone":
+        path.chmod(0o600)
+        assert ensure_key(path.parent).path == path
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from controller.cli.options import json_option, project_here, provider_of, yes_option
+from controller.errors import PodctlError
 from controller.terminal import Terminal, is_tty
 
 if TYPE_CHECKING:
@@ -29,9 +31,12 @@ def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
     terminates it; the finding is kept and shown from then on.
     """
     from controller.banner import warn_of_strays
+    from controller.consent import introduce
     from controller.doctor import FAIL, PASS, examine, public_key
 
     project = project_here()
+    with contextlib.suppress(PodctlError):  # what is wrong with podctl.toml is said below
+        introduce(project, project.stages.values(), terminal)
     if register:
         provider_of(project, terminal).register_key(public_key(project))
         terminal.say("registered the project's ssh key, keeping the others")

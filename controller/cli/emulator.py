@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.errors import NotFound, UsageError
+from controller.errors import NotFound, Refused, UsageError
 from controller.project import Project, find
 from controller.terminal import Terminal
 
@@ -80,7 +80,7 @@ def command(
         serve(folder, port=port, api_key=_checked(key), settings=settings, ready=ready)
     finally:
         for path in notes:
-            path.unlink(missing_ok=True)
+            _forget(path)
 
 
 @command.command("env")
@@ -165,6 +165,18 @@ def _state_of(project: Project | None) -> Path:
     from controller.user_state import folder
 
     return project.state_dir / "emulator" if project is not None else folder() / "emulator"
+
+
+def _forget(path: Path) -> None:
+    """Remove what this process wrote; another emulator may have taken the port since."""
+    from controller.providers import emulator_keys
+
+    try:
+        found = emulator_keys.read(path)
+    except Refused:
+        return
+    if found is not None and found.pid == os.getpid():
+        path.unlink(missing_ok=True)
 
 
 def _announce(project: Project, document: bytes) -> Path:

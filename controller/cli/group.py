@@ -33,7 +33,7 @@ COMMANDS = {
     "verify": "Re-hash local artifacts against their certificates.",
     "why": "Say what differs from a stage's lock, and what a re-run would cost.",
     "unlock": "Archive a stage's lock so that it may run again.",
-    "emulator": "Serve the embedded cloud in the foreground.",
+    "emulator": "Serve the embedded cloud in the foreground; emulator env prints its key.",
 }
 
 EXIT_CODES = (

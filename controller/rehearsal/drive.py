@@ -61,9 +61,8 @@ class Drive:
             **cloud.environment,
             "PYTHONPATH": str(SOURCES),
             "NO_COLOR": "1",
-            "XDG_STATE_HOME": str(
-                scratch.folder / "user"
-            ),  # what is allowed here is for here alone
+            # What is allowed here is for here alone.
+            "XDG_STATE_HOME": str(scratch.cloud / "user"),
         }
 
     def start(self, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
