@@ -40,8 +40,7 @@ def _candidates(journal: Journal, run: str) -> Iterator[str]:
     own = journal.run(run)
     assert own is not None
     yield run
-    rows = [row for row in journal.runs(own.stage) if row.number < own.number]
-    newest = rows[-1] if rows else None
+    newest = journal.newest_run(own.stage, below=own.number)
     if newest and newest.outcome in INTERRUPTED and newest.spec["stage"] == own.spec["stage"]:
         yield newest.id
 

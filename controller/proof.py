@@ -41,9 +41,9 @@ def account_name(project: Project) -> str:
 
 def newest(journal: Journal, account: str) -> Proof | None:
     """The last drill that ended in a finding; one that was stopped, or got no pod, says nothing."""
-    leases = {lease.id: lease.data for lease in journal.leases()}
     for run in reversed(journal.runs(STAGE)):
-        data = leases[run.lease].get("drill")
+        lease = journal.lease(run.lease)
+        data = lease.data.get("drill") if lease is not None else None
         mine = isinstance(data, dict) and data.get("account") == account
         if mine and run.outcome in (PASSED, REFUTED):
             return Proof(run.outcome, str(run.result.get("why", "")), run.finished_at or run.at)
