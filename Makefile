@@ -21,7 +21,7 @@ BIN     = $(VENV)/bin
 JOBS   ?= 3
 ARGS   ?=
 SEEDS  ?= 2000
-BENCH  ?= start overhead tail transfer ledger
+BENCH  ?= start overhead tail transfer ledger many
 
 .PHONY: setup demo test long check bench simulate chaos reliability rebuild-small clean system
 .DELETE_ON_ERROR:

@@ -72,14 +72,6 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Generation:
-    """One pod that a lease meant to have."""
-
-    lease: str
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Journal:
     """Reads always; writes only while `epoch` is the owner's, else Fenced."""
 
@@ -248,8 +240,8 @@ class Journal:
     def nonces(self) -> dict[str, str]:
         """The nonce of every generation of every lease, with its lease."""
         rows = self._rows("SELECT lease, data FROM op WHERE step = 'generation' ORDER BY lease", ())
-        found = (Generation(*_decoded(row, 1)) for row in rows)
-        return {str(one.data.get("nonce")): one.lease for one in found}
+        found = (_decoded(row, 1) for row in rows)
+        return {str(data.get("nonce")): lease for lease, data in found}
 
     def unsettled_creates(self, since: float | None = None) -> tuple[Lease, ...]:
         """Leases with a create of which it is, or was for a while, not known whether it happened.
