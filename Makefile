@@ -23,7 +23,7 @@ JOBS   ?= 3
 ARGS   ?=
 SEEDS  ?= 2000
 CASES  ?= ../shared/cases
-BENCH  ?= start overhead tail transfer ledger
+BENCH  ?= start overhead tail transfer ledger many
 
 .PHONY: setup demo test long check bench simulate chaos cases reliability rebuild-small clean system
 .DELETE_ON_ERROR:

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # a script beside the packages, not one of them
 from bench.telling import say  # noqa: E402 (needs the path)
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("start", "overhead", "tail", "transfer", "ledger")
+PARTS = ("start", "overhead", "tail", "transfer", "ledger", "many")
 
 
 def main() -> None:

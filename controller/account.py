@@ -55,9 +55,9 @@ class Account:
 def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -> Account:
     """Read it all from the state; asks nobody."""
     ledger, journal = Ledger(connection), Journal(connection)
-    runs = {run.stage: run for run in journal.runs()}  # the newest of each stage
+    runs = {run.stage: run for run in journal.newest_runs()}  # the newest of each stage
     locked = {lock.stage for lock in Locks(connection).all()}
-    seen = {one.subject: one for one in Sightings(connection).all("run:")}
+    seen = Sightings(connection).of(f"run:{run.id}" for run in runs.values())
     by_stage = ledger.by_stage(now)
     stages = tuple(
         _entry("stage", row, _estimate(row, runs.get(row.subject), locked, seen))

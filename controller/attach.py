@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,11 @@ def find_target(journal: Journal, name: str | None) -> Target:
 
     Raises: NotFound.
     """
-    runs = journal.runs()
-    if name is None:
-        chosen = [run for run in runs if run.open] or list(runs)
-    else:
-        chosen = [run for run in runs if name in (run.id, run.stage)]
-    targets = [target_of(journal, run) for run in (chosen[-1:] if chosen else runs)]
-    if not chosen:
-        targets = [target for target in targets if name is not None and target.pod == name]
+    runs = journal.newest_runs()
+    chosen = _meant(journal, runs, name)
+    targets = [target_of(journal, run) for run in chosen[-1:]]
+    if not targets and name is not None:
+        targets = [one for one in _with_pod(journal, runs, name) if one.pod == name]
     if not targets:
         told = f"no run, stage or pod {name!r}" if name else "no run yet"
         known = ", ".join(run.id for run in runs[-5:])
@@ -63,6 +61,23 @@ def find_target(journal: Journal, name: str | None) -> Target:
             hint="podctl status" if known else "podctl plan",
         )
     return targets[-1]
+
+
+def _meant(journal: Journal, runs: Sequence[Run], name: str | None) -> list[Run]:
+    """The runs that `name` is the name or the stage of, newest last; None: the unfinished ones."""
+    if name is None:
+        return [run for run in runs if run.open] or list(runs)
+    by_name, newest = journal.run(name), journal.newest_run(name)
+    return [run for run in (by_name or newest,) if run is not None]
+
+
+def _with_pod(journal: Journal, runs: Sequence[Run], pod: str) -> Iterator[Target]:
+    """The runs of the leases that paid for `pod`, and those that may not have paid yet."""
+    from state.ledger import Ledger
+
+    paid = {one.lease for one in Ledger(journal.connection).intervals(pod_id=pod)}
+    for lease in sorted(paid | {run.lease for run in runs if run.open}):
+        yield from (target_of(journal, run) for run in journal.runs(lease=lease))
 
 
 def target_of(journal: Journal, run: Run) -> Target:

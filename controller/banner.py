@@ -78,9 +78,7 @@ def warn_of_unseen(project: Project, terminal: Terminal) -> None:
     try:
         connection = open_database(project.database, readonly=True)
         now = time.time()
-        windows = [
-            one for one in unclear_creates(Journal(connection), now) if now - one.until < RECENT
-        ]
+        windows = unclear_creates(Journal(connection), now, now - RECENT)
         if not windows:
             return
         provider = open_provider(project, PATIENCE_SECONDS)

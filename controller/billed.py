@@ -132,9 +132,14 @@ def window_of(one: Billed, windows: Iterable[Unclear]) -> Unclear | None:
     return None
 
 
-def unclear_creates(journal: Journal, now: float) -> tuple[Unclear, ...]:
-    """Every lease's creates that may have made a pod which nobody ever saw."""
-    found = (_unclear(journal, lease, now) for lease in journal.leases())
+def unclear_creates(
+    journal: Journal, now: float, since: float | None = None
+) -> tuple[Unclear, ...]:
+    """Every lease's creates that may have made a pod which nobody ever saw.
+
+    With `since` (Unix seconds) those that may have billed after it.
+    """
+    found = (_unclear(journal, lease, now) for lease in journal.unsettled_creates(since))
     return tuple(one for one in found if one is not None)
 
 

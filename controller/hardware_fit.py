@@ -66,6 +66,8 @@ def _cloud(one: HardwareType, need: Hardware) -> Exclusion | None:
 
 def _count(one: HardwareType, need: Hardware) -> Exclusion | None:
     count, key = _units(need)
+    if key == "vcpu_count" and count & (count - 1):
+        return Exclusion(key, f"it must be a power of two, not {count}")
     if one.least <= count and (one.most is None or count <= one.most):
         return None
     most = "any number" if one.most is None else str(one.most)

@@ -7,7 +7,7 @@ what was running then is `unknown` now.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,13 +98,14 @@ def read_overview(
     from state.sightings import Sightings
 
     journal, ledger = Journal(connection), Ledger(connection)
-    seen = {one.subject: _view(one, now, silent) for one in Sightings(connection).all()}
     rentals = {lease.id: rental_of(journal, lease.id) for lease in journal.open_leases()}
     rates: dict[str, float] = {}
     for interval in ledger.intervals(open_only=True):
         rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
-    runs = _newest(journal.runs())
+    runs = journal.newest_runs()
     locked = {lock.run: lock.at for lock in Locks(connection).all()}
+    known = Sightings(connection).of(_subjects(runs, rentals.values(), rates))
+    seen = {subject: _view(one, now, silent) for subject, one in known.items()}
     lines = tuple(_run_line(run, rentals.get(run.lease), seen, locked) for run in runs)
     driver = holder(project.state_dir)
     return Overview(
@@ -163,11 +164,14 @@ def with_stages(overview: Overview, project: Project) -> Overview:
     return dataclasses.replace(overview, stages=tuple(lines))
 
 
-def _newest(runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Every unfinished run, and the newest of each stage."""
-    found = list(runs)
-    last = {run.stage: run.id for run in found}
-    return tuple(run for run in found if run.open or last[run.stage] == run.id)
+def _subjects(
+    runs: Iterable[Run], rentals: Iterable[Rental], billing: Iterable[str]
+) -> Iterator[str]:
+    """What sightings can say something new about."""
+    yield from (f"run:{run.id}" for run in runs)
+    yield from (f"pod:{pod}" for pod in billing)
+    for rental in rentals:
+        yield from (f"pod:{pod}" for pod in rental.pods)
 
 
 def _stages(project: Project, runs: Iterable[RunLine]) -> tuple[StageLine, ...]:

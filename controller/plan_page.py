@@ -26,10 +26,11 @@ class Row:
 
     stage: Stage
     certificate: Certificate | None = None
-    runs: tuple[Run, ...] = ()  # oldest first
+    runs: tuple[Run, ...] = ()  # oldest first; at least the newest and every unfinished one
     spent_usd: float = 0.0
     usd_per_hour: float | None = None  # by which a stage that has not passed is estimated
     planned_hours: float | None = None  # by the plan that comes with podctl; None: the user's own
+    attempts: int = 0  # how many runs there were
     stale: tuple[str, ...] = ()  # what a run now would have different from the lock
 
     @property
@@ -57,21 +58,25 @@ def rows(
     *,
     planned: Mapping[str, float] | None = None,
     stale: Mapping[str, Sequence[str]] | None = None,
+    attempts: Mapping[str, int] | None = None,
 ) -> tuple[Row, ...]:
     """One row a stage, in plan order.
 
-    By stage: USD `spent`, the `rates` of estimates in USD/h, the hours `planned`, and why the lock
-    is `stale`.
+    By stage: USD `spent`, the `rates` of estimates in USD/h, the hours `planned`, why the lock is
+    `stale`, and the number of `attempts` where `runs` are not all of them.
     """
-    all_runs = tuple(runs)
+    by_stage: dict[str, list[Run]] = {}
+    for run in runs:
+        by_stage.setdefault(run.stage, []).append(run)
     return tuple(
         Row(
             stage,
             locks.get(stage.name),
-            tuple(run for run in all_runs if run.stage == stage.name),
+            tuple(own := by_stage.get(stage.name, [])),
             spent.get(stage.name, 0.0),
             (rates or {}).get(stage.name),
             (planned or {}).get(stage.name),
+            (attempts or {}).get(stage.name, len(own)),
             tuple((stale or {}).get(stage.name, ())),
         )
         for stage in stages
@@ -171,7 +176,7 @@ def _cells(row: Row) -> str:
         hours, cost = f"~{stage.hours:g}", _estimate(row)
         outcome = row.latest.outcome if row.latest else None
         result = _text(outcome or "")
-    return f"| {stage.name} | {hours} | {cost} | {len(row.runs)} | {result} |"
+    return f"| {stage.name} | {hours} | {cost} | {row.attempts} | {result} |"
 
 
 def _estimate(row: Row) -> str:
@@ -195,7 +200,7 @@ def _sum(found: Sequence[Row]) -> str:
     ahead = [row for row in found if not row.certificate]
     hours = _both(sum(one.hours for one in passed), sum(row.stage.hours for row in ahead), "")
     usd = _both(sum(one.usd for one in passed), sum(_expected(row) or 0.0 for row in ahead), "$")
-    runs = sum(len(row.runs) for row in found)
+    runs = sum(row.attempts for row in found)
     return f"| all | {hours} | {usd} | {runs} | {len(passed)} of {len(found)} passed |"
 
 

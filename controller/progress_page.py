@@ -56,11 +56,12 @@ def _rewrite(project: Project, journal: Journal, ledger: Ledger) -> None:
         rows=rows(
             project.stages.values(),
             certificate.read_all(project.root),
-            journal.runs(),
+            journal.newest_runs(),
             spent,
             dict.fromkeys(plan, USD_PER_HOUR),
             planned=plan,
             stale=differing,
+            attempts=journal.run_counts(),
         ),
         total=spending(by_stage),
         budget_usd=project.budgets().project_usd,

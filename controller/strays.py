@@ -48,13 +48,10 @@ class Stray:
 
 def sweep(connection: sqlite3.Connection, pods: Iterable[Pod]) -> tuple[Stray, ...]:
     """Every living pod of the account with its class; what bills most comes first."""
-    from controller.overview import rental_of
     from state.journal import Journal
 
     journal = Journal(connection)
-    nonces: dict[str, str] = {}
-    for lease in journal.leases():
-        nonces |= dict.fromkeys(rental_of(journal, lease.id).nonces, lease.id)
+    nonces = journal.nonces()
     living = {lease.id for lease in journal.open_leases()}
     owner = installation(connection)
     found = [

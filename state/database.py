@@ -12,6 +12,7 @@ import re
 import secrets
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ BUSY_SECONDS = 10.0
 QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms
 READER = 0  # the epoch of a connection that owns nothing: no fenced write accepts it
 BACKUPS = "backups"  # the folder of copies, beside the database
+CHECK, CHECK_SECONDS = "check", 86400.0  # the sighting of the last thorough check
 NAME = "installation"  # the file that keeps the folder's random name, and that it had a database
 HINTS = {
     "SQLITE_FULL": "free some disk space and run the command again",
@@ -70,7 +72,8 @@ def begin_database(path: Path, name: str) -> sqlite3.Connection:
 def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
     """A connection to the file, configured and checked, whatever its version.
 
-    Who is `hurried` reads only, and checks a large file only after a writer was killed.
+    A large file is read through after a writer was killed and, by who writes, once a day: it takes
+    seconds. Who is `hurried` reads only.
     """
     unclean = _leftover_journal(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -81,7 +84,12 @@ def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
         with translated(path, damage=("SQLITE_ERROR",)):
             _configure(connection)
             small = path.stat().st_size < QUICK_CHECK_BYTES
-            _check(connection, path, thorough=small or unclean or not hurried)
+            _check_application(connection, path)
+            due = not hurried and not small and _check_due(connection)
+            if small or unclean or due:
+                _check(connection, path)
+            if due:
+                _note_check(connection)
     except BaseException:
         connection.close()
         raise
@@ -126,15 +134,31 @@ def _configure(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA fullfsync = ON")
 
 
-def _check(connection: sqlite3.Connection, path: Path, *, thorough: bool) -> None:
+def _check_application(connection: sqlite3.Connection, path: Path) -> None:
     application = _pragma(connection, "application_id")
     if application not in (0, APPLICATION_ID):
         raise Damaged(f"{path} is a database of another program", hint=f"move {path} away")
-    if not thorough:
-        return
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
     answer = connection.execute("PRAGMA quick_check(3)").fetchall()
     if answer != [("ok",)]:
         raise damaged("; ".join(str(row[0]) for row in answer), path)
+
+
+def _check_due(connection: sqlite3.Connection) -> bool:
+    """Whether the last thorough check of a large file is a day ago, or there was none."""
+    row = connection.execute("SELECT at FROM sighting WHERE subject = ?", (CHECK,)).fetchone()
+    return row is None or not 0 <= time.time() - row[0] < CHECK_SECONDS
+
+
+def _note_check(connection: sqlite3.Connection) -> None:
+    with _transaction(connection):
+        connection.execute(
+            "INSERT OR REPLACE INTO sighting (subject, source, at, data)"
+            " VALUES (?, 'podctl', ?, '{}')",
+            (CHECK, time.time()),
+        )
 
 
 def damaged(detail: str, path: Path | None = None) -> Damaged:
@@ -188,6 +212,8 @@ def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterat
     except OSError as error:
         hint = HINTS["SQLITE_FULL"] if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise StateError(where + (error.strerror or str(error)), hint=hint) from error
+    except UnicodeDecodeError as error:  # of the schema's text, in the library's own message
+        raise damaged(f"text in it is not UTF-8: {error.reason}", path) from error
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name in damage:

@@ -212,13 +212,48 @@ class Journal:
     def runs(
         self, stage: str | None = None, *, lease: str | None = None, open_only: bool = False
     ) -> tuple[Run, ...]:
-        """Oldest first."""
-        return self._runs(
-            "WHERE (?1 IS NULL OR stage = ?1) AND (?2 IS NULL OR lease = ?2)"
-            " AND (finished_at IS NULL OR NOT ?3) ORDER BY at, id",
-            stage,
-            lease,
-            open_only,
+        """Oldest first; without a condition all of them, which may be many."""
+        conditions = {"stage = ?": stage, "lease = ?": lease}
+        chosen = {text: value for text, value in conditions.items() if value is not None}
+        clauses = [*chosen, *(["finished_at IS NULL"] if open_only else [])]
+        where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
+        return self._runs(where + "ORDER BY at, id", *chosen.values())
+
+    def newest_runs(self) -> tuple[Run, ...]:
+        """Every unfinished run and the newest of each stage, oldest first."""
+        found = {run.id: run for run in self.runs(open_only=True)}
+        for stage in self.run_counts():
+            if (run := self.newest_run(stage)) is not None:
+                found[run.id] = run
+        return tuple(sorted(found.values(), key=lambda run: (run.at, run.id)))
+
+    def newest_run(self, stage: str, below: int = 1 << 62) -> Run | None:
+        """The newest run of `stage` with a number under `below`."""
+        where = "WHERE stage = ? AND number < ? ORDER BY number DESC LIMIT 1"
+        found = self._runs(where, stage, below)
+        return found[0] if found else None
+
+    def run_counts(self) -> dict[str, int]:
+        """How many runs each stage has had."""
+        return dict(self._rows("SELECT stage, count(*) FROM run GROUP BY stage", ()))
+
+    def nonces(self) -> dict[str, str]:
+        """The nonce of every generation of every lease, with its lease."""
+        rows = self._rows("SELECT lease, data FROM op WHERE step = 'generation' ORDER BY lease", ())
+        found = (_decoded(row, 1) for row in rows)
+        return {str(data.get("nonce")): lease for lease, data in found}
+
+    def unsettled_creates(self, since: float | None = None) -> tuple[Lease, ...]:
+        """Leases with a create of which it is, or was for a while, not known whether it happened.
+
+        With `since` only those that are open or were closed after it.
+        """
+        return self._leases(
+            "WHERE (?1 IS NULL OR closed_at IS NULL OR closed_at > ?1) AND id IN ("
+            " SELECT lease FROM op AS meant WHERE step = 'create' AND phase = 'intent'"
+            " AND NOT EXISTS (SELECT 1 FROM op AS came WHERE came.of = meant.seq"
+            " AND (came.phase = 'done' OR came.data NOT LIKE '%ambiguous%'))) ORDER BY number",
+            since,
         )
 
     def run(self, run: str) -> Run | None:

@@ -152,7 +152,9 @@ class Ledger:
         chosen = {text: value for text, value in conditions.items() if value is not None}
         clauses = [*chosen, *(["ended_ms IS NULL"] if open_only else [])]
         where = f"WHERE {' AND '.join(clauses)} " if clauses else ""
-        return self._select(where + "ORDER BY id", *chosen.values())
+        # Few are open: their index serves, and not the order in which the rows lie.
+        order = "ORDER BY +id" if open_only else "ORDER BY id"
+        return self._select(where + order, *chosen.values())
 
     def began(self) -> float | None:
         """When the first interval began, Unix seconds; None when there is none. Reads all rows."""

@@ -226,6 +226,15 @@ _SIGHTINGS = (
     """,
 )
 
+# What is asked of a project with thousands of runs, without reading them.
+_LONG_PAST = (
+    "CREATE INDEX run_lease ON run (lease)",
+    "CREATE INDEX lease_closed ON lease (closed_at)",
+    # Whose a pod is: by the nonce in `data`, which this index holds as well.
+    "CREATE INDEX op_generation ON op (lease, data) WHERE step = 'generation'",
+    "CREATE INDEX op_create ON op (lease) WHERE step = 'create' AND phase = 'intent'",
+)
+
 # Each migration is a tuple of single statements; its number is its place, from 1.
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -237,4 +246,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *_LOCKS,
         *_SIGHTINGS,
     ),
+    _LONG_PAST,
 )

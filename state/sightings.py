@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,11 @@ class Sightings:
                 "SELECT subject, source, at, data FROM sighting WHERE subject = ?", (subject,)
             ).fetchone()
         return _sighting(*row) if row else None
+
+    def of(self, subjects: Iterable[str]) -> dict[str, Sighting]:
+        """What is known of each of `subjects`; those that were never seen are left out."""
+        found = {subject: self.last(subject) for subject in subjects}
+        return {subject: one for subject, one in found.items() if one is not None}
 
     def all(self, prefix: str = "") -> tuple[Sighting, ...]:
         """Every subject that starts with `prefix`, such as "pod:"."""
