@@ -15,14 +15,17 @@ from controller.local_disk import writing
 from controller.local_names import grounds, local_names
 from controller.observed import Contact
 from controller.pull import PullReport, pull
-from controller.run_folder import READY, SAMPLES, RunFolder
+from controller.run_folder import READY, SAMPLES, RunFolder, names_in
 from controller.workshop import Workshop
 from remote import contract
-from remote.contract import ContractError, Exit, Manifest, Status
+from remote.contract import ContractError, Exit, Left, Manifest, Status
 from remote.names import encode
+from remote.outputs import matches
+from remote.self_running import left_out, suspects
 from state.scrub import PROCESS, masked
 
 MANIFEST = "manifest.json"
+NOTES = 20  # names that are told of what was left out
 LOST_RC = -1  # of a job that left no exit record
 
 
@@ -73,8 +76,10 @@ def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> di
     report = _pull(shop, run, manifest)
     folder.keep(MANIFEST, contract.dump(manifest))
     folder.keep("exit.json", _without_secrets(status.exit))
-    for one in manifest.notes:
-        shop.tell(f"{run}: {encode(one.path)}: {one.why}; nothing of it is lost")
+    for one in manifest.notes[:NOTES]:
+        shop.tell(f"{run}: left out: {encode(one.path)}: {one.why}")
+    if (more := len(manifest.notes) - NOTES) > 0:
+        shop.tell(f"{run}: left out: {more} more of that kind, which the manifest names")
     if manifest.left or manifest.unfit or manifest.beyond:
         stage = shop.stages[run]
         raise LeftOnPod(held(manifest, stage.name, folder.files, stage.outputs))
@@ -113,8 +118,23 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
         ) from error
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
+    manifest = _without_programs(shop, run, manifest)
     check_declared((entry.path for entry in manifest.files), shop.stages[run].outputs)
     return _placed(shop, run, manifest)
+
+
+def _without_programs(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
+    """What would be run or read here by itself stays there, whatever the pod says."""
+    root, folder = shop.project.root, RunFolder(shop.project.run_dir(run))
+    paths = [entry.path for entry in manifest.files]
+    here = {one: [*names_in(folder.files / one), *names_in(root / one)] for one in suspects(paths)}
+    out = left_out(paths, shop.stages[run].outputs, matches, here)
+    roots = dict(out.values())
+    return replace(
+        manifest,
+        files=tuple(entry for entry in manifest.files if entry.path not in out),
+        notes=(*manifest.notes, *(Left(root, why) for root, why in sorted(roots.items()))),
+    )
 
 
 def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:

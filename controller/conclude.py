@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from controller import certificate, relocate, safekeeping, statement
@@ -13,8 +14,11 @@ from controller.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
+from controller.local_disk import writing
+from controller.relocate import Spot
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
+from controller.ways import Ways
 from controller.workshop import Workshop
 from jobs import criteria
 from jobs.criteria import Finding, Verdict
@@ -93,10 +97,10 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
     if found is None or found.run != run:
         found = _certificate(shop, run, stage, manifest)
     safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
-    for entry in manifest.files:
-        path = manifest.local(entry.path)
-        _keep_aside(shop, run, path, entry)
-        _install(folder.files / path, shop.project.root / path)
+    ways = Ways.of(shop.project.root)
+    with writing(shop.project.root):
+        for entry in manifest.files:
+            _install(shop, run, ways, manifest.local(entry.path), entry)
     safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
     problems = safekeeping.verify_artifacts(shop.project.root, found)
     if problems:
@@ -117,22 +121,29 @@ def lock(shop: Workshop, run: str) -> dict[str, Any]:
     return {"certificate_sha256": found.sha256}
 
 
-def _keep_aside(shop: Workshop, run: str, path: str, entry: FileEntry) -> None:
-    """What stands under the artifact's name and is something else moves aside, never away."""
-    target = shop.project.root / path
-    if not target.exists() or safekeeping.hash_file(target) == (entry.size, entry.sha256):
-        return
-    aside = relocate.free_name(shop.project.state_dir / "aside" / run / path)
-    relocate.move(target, aside)
-    kept = encode(str(aside.relative_to(shop.project.root)))
-    shop.tell(f"{encode(path)} was another file: it is in {kept}")
+def _install(shop: Workshop, run: str, ways: Ways, path: str, entry: FileEntry) -> None:
+    """The file under its name in the project. What stands there, or on the way, and is something
+    else moves aside, never away; no link is followed that leads out and was not allowed."""
+
+    def aside(fd: int, name: str, there: str) -> None:
+        kept = relocate.free_name(shop.project.state_dir / "aside" / run / there)
+        relocate.move(Spot(fd, name), kept)
+        shown = encode(str(kept.relative_to(shop.project.root)))
+        shop.tell(f"{encode(there)} was something else: it is in {shown}")
+
+    source = RunFolder(shop.project.run_dir(run)).files / path
+    with ways.opened(path, aside) as (fd, name):
+        target = Spot(fd, name)
+        about = target.about()
+        if about is not None and os.path.samestat(about, os.stat(source)):
+            return
+        if about is not None and not _is_it(target, about, entry):
+            aside(fd, name, path)
+        relocate.place(source, target)
 
 
-def _install(source: Path, target: Path) -> None:
-    """The same file under its name in the project; what stood there is replaced whole."""
-    if target.exists() and target.samefile(source):
-        return
-    relocate.place(source, target)
+def _is_it(target: Spot, about: os.stat_result, entry: FileEntry) -> bool:
+    return stat.S_ISREG(about.st_mode) and target.measure() == (entry.size, entry.sha256)
 
 
 def _others(shop: Workshop, stage: Stage) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from controller.job_secrets import secrets_of
 from controller.plan_page import moment
 from controller.project import Project
 from controller.stages import missing_inputs, stood_in
+from controller.ways import Ways
 from jobs.stage import Stage
 from state.locks import StageLock
 
@@ -62,6 +63,7 @@ def check_ready(project: Project, stages: Sequence[Stage]) -> None:
                     hint=f"podctl run {need} {stage.name}",
                 )
         secrets_of(stage)
+        Ways.of(project.root).check(stage.outputs)
         _check_sendable(project, stage)
         for missing in missing_inputs(project, stage):
             if missing.made_by not in coming:

@@ -14,6 +14,7 @@ from pathlib import Path
 from controller import relocate
 from controller.certificate import FOLDER, SCHEMA, Artifact, Certificate, lock_path, read, readable
 from controller.errors import NotFound
+from controller.ways import LinkLeadsOut, Ways
 from remote.names import encode
 from state.durable import sync_folder, write_atomically
 
@@ -88,10 +89,11 @@ def _difference(path: Path, artifact: Artifact) -> str:
 
 def strangers(root: Path, certificate: Certificate) -> tuple[str, ...]:
     """Files in the stage's own folders that are not its artifacts, such as an earlier run's."""
-    known = {artifact.path for artifact in certificate.artifacts}
+    known, ways = {artifact.path for artifact in certificate.artifacts}, Ways.of(root)
     found = {
         path.relative_to(root).as_posix()
         for folder in own_folders(certificate)
+        if not ways.leads_out(folder)  # what is behind such a link is not the stage's
         for path in _files_below(root / folder)
     }
     return tuple(sorted(found - known))
@@ -105,7 +107,7 @@ def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, .
     """
     moved = strangers(root, certificate)
     for path in moved:
-        relocate.move(root / path, relocate.free_name(aside / path))
+        relocate.move_path(root / path, relocate.free_name(aside / path))
     return moved
 
 
@@ -135,33 +137,39 @@ def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) ->
     writable. Idempotent; a missing file is left to `verify_artifacts`.
     """
     fixed = [re.split(r"[*?\[]", pattern)[0] for pattern in others]
+    ways = Ways.of(root)
     for artifact in certificate.artifacts:
-        _chmod(root / artifact.path, 0o444)
+        _chmod(ways, artifact.path, 0o444)
     for folder in own_folders(certificate):
         if not any(path.startswith(f"{folder}/") for path in fixed):
-            for place in _folders_below(root / folder):
-                _chmod(place, 0o555)
+            for place in _folders_below(root, folder):
+                _chmod(ways, place, 0o555)
 
 
 def release(root: Path, certificate: Certificate) -> None:
     """Undo `protect`: everything is its owner's to write again."""
+    ways = Ways.of(root)
     for folder in own_folders(certificate):
-        for place in _folders_below(root / folder):
-            _chmod(place, 0o755)
+        for place in _folders_below(root, folder):
+            _chmod(ways, place, 0o755)
     for artifact in certificate.artifacts:
-        _chmod(root / artifact.path, 0o644)
+        _chmod(ways, artifact.path, 0o644)
 
 
-def _folders_below(folder: Path) -> list[Path]:
-    return [Path(place) for place, _, _ in os.walk(folder, followlinks=False)]
+def _folders_below(root: Path, folder: str) -> list[str]:
+    """From the top down, as paths in the project."""
+    places = os.walk(root / folder, followlinks=False)
+    return [os.path.relpath(place, root) for place, _, _ in places]
 
 
-def _chmod(path: Path, mode: int) -> None:
-    """Never through a link: that file is not an artifact."""
+def _chmod(ways: Ways, path: str, mode: int) -> None:
+    """Never through a link that nobody allowed: what is behind it is not an artifact."""
     try:
-        if not path.is_symlink():
-            path.chmod(mode)
-    except FileNotFoundError:
+        with ways.opened(path) as (folder, name):
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISLNK(info.st_mode):
+                os.chmod(name, mode, dir_fd=folder)
+    except (FileNotFoundError, NotADirectoryError, LinkLeadsOut):
         return
 
 

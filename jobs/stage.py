@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from remote.contract import SECRET_NAME
+from remote.self_running import is_repository
 
 
 def _inside_project(path: str) -> str:
@@ -29,6 +30,13 @@ def _not_reserved(pattern: str) -> str:
     return pattern
 
 
+def _no_repository(pattern: str) -> str:
+    """An output glob that names no folder which some version control takes for its own."""
+    if any(map(is_repository, pattern.split("/"))):
+        raise ValueError("must not lead into a repository's own folder: it would run programs here")
+    return pattern
+
+
 def _figure(reference: str) -> str:
     """ "file.json:dotted.key", the file inside the project."""
     path, colon, key = reference.partition(":")
@@ -45,7 +53,7 @@ def _may_be_known(name: str) -> str:
 
 
 ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_inside_project)]
-OutputGlob = Annotated[ProjectPath, AfterValidator(_not_reserved)]
+OutputGlob = Annotated[ProjectPath, AfterValidator(_not_reserved), AfterValidator(_no_repository)]
 Figure = Annotated[str, AfterValidator(_figure)]
 SecretName = Annotated[str, AfterValidator(_may_be_known)]
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]

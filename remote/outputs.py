@@ -10,12 +10,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import tree
 from .contract import MAX_DOCUMENT, MAX_FILES, Left
 from .names import encode, text
+from .self_running import left_out
 from .walk import Found, Walk, Without
 
 MAGIC = re.compile(r"[*?\[]")
@@ -77,11 +78,28 @@ def survey(work: Path, patterns: tuple[str, ...]) -> Survey:
     starts = sorted({_literal(p) for p in patterns})
     try:
         with tree.opened(work) as top:
-            return _survey(
+            found = _survey(
                 Walk(work, top), starts, lambda path: any(e.fullmatch(path) for e in expressions)
             )
     except FileNotFoundError:
         return Survey({})
+    return _without_programs(found, patterns)
+
+
+def _without_programs(found: Survey, patterns: tuple[str, ...]) -> Survey:
+    """Files that tools would run or read by themselves where they arrive stay, and are named."""
+    out = left_out(found.files, patterns, matches)
+    if not out:
+        return found
+    files = {path: one for path, one in found.files.items() if path not in out}
+    roots = dict(out.values())
+    notes = (*found.notes, *(Left(root, why) for root, why in sorted(roots.items())))
+    return replace(found, files=files, notes=notes[:MAX_NAMED])
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a pattern names a path."""
+    return bool(matcher(pattern).fullmatch(path))
 
 
 def find(work: Path, patterns: tuple[str, ...]) -> dict[str, Found]:
