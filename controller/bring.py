@@ -11,17 +11,16 @@ from controller.errors import ArtifactsNotSafe
 from controller.held import LeftOnPod
 from controller.job_log import append_rest
 from controller.left_on_pod import fetched, held
+from controller.left_out import without_programs
 from controller.local_disk import writing
 from controller.local_names import grounds, local_names
 from controller.observed import Contact
 from controller.pull import PullReport, pull
-from controller.run_folder import READY, SAMPLES, RunFolder, names_in
+from controller.run_folder import READY, SAMPLES, RunFolder
 from controller.workshop import Workshop
 from remote import contract
-from remote.contract import ContractError, Exit, Left, Manifest, Status
+from remote.contract import ContractError, Exit, Manifest, Status
 from remote.names import encode
-from remote.outputs import matches
-from remote.self_running import left_out, suspects
 from state.scrub import PROCESS, masked
 
 MANIFEST = "manifest.json"
@@ -118,23 +117,7 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
         ) from error
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
-    manifest = _without_programs(shop, run, manifest)
-    check_declared((entry.path for entry in manifest.files), shop.stages[run].outputs)
     return _placed(shop, run, manifest)
-
-
-def _without_programs(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
-    """What would be run or read here by itself stays there, whatever the pod says."""
-    root, folder = shop.project.root, RunFolder(shop.project.run_dir(run))
-    paths = [entry.path for entry in manifest.files]
-    here = {one: [*names_in(folder.files / one), *names_in(root / one)] for one in suspects(paths)}
-    out = left_out(paths, shop.stages[run].outputs, matches, here)
-    roots = dict(out.values())
-    return replace(
-        manifest,
-        files=tuple(entry for entry in manifest.files if entry.path not in out),
-        notes=(*manifest.notes, *(Left(root, why) for root, why in sorted(roots.items()))),
-    )
 
 
 def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
@@ -155,14 +138,19 @@ def _with_fetched(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
     session, files = shop.link.session, RunFolder(shop.project.run_dir(run)).files
     layout = session.layout(shop.shape.mount)
     found = fetched(session, layout, _code(shop, run), manifest, files)
-    check_declared((entry.path for entry in found.files), shop.stages[run].outputs)
     return _placed(shop, run, found)
 
 
 def _placed(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
-    """With the names that its files get here; whatever the pod says about these is dropped."""
+    """What of it may come, with the names that it gets here; the pod's word on these is dropped.
+
+    Raises ArtifactsNotSafe for a file that the stage does not declare.
+    """
     root, folder = shop.project.root, RunFolder(shop.project.run_dir(run))
-    starts = [root / glob.split("*")[0].rpartition("/")[0] for glob in shop.stages[run].outputs]
+    outputs = shop.stages[run].outputs
+    manifest = without_programs(manifest, outputs, (folder.files, root))
+    check_declared((entry.path for entry in manifest.files), outputs)
+    starts = [root / glob.split("*")[0].rpartition("/")[0] for glob in outputs]
     below = (folder.files, root, shop.project.state_dir / "aside" / run)
     names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
     return replace(manifest, here=names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -114,11 +113,3 @@ class RunFolder:
         except (OSError, ValueError, AssertionError):
             return []
         return [one | {"path": decode(one["path"])} for one in found if isinstance(one, dict)]
-
-
-def names_in(folder: Path) -> list[str]:
-    """What stands in a folder; nothing where there is none."""
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []
