@@ -11,6 +11,7 @@ from controller.errors import ArtifactsNotSafe
 from controller.held import LeftOnPod
 from controller.job_log import append_rest
 from controller.left_on_pod import fetched, held
+from controller.left_out import without_programs
 from controller.local_disk import writing
 from controller.local_names import grounds, local_names
 from controller.observed import Contact
@@ -23,6 +24,7 @@ from remote.names import encode
 from state.scrub import PROCESS, masked
 
 MANIFEST = "manifest.json"
+NOTES = 20  # names that are told of what was left out
 LOST_RC = -1  # of a job that left no exit record
 
 
@@ -73,8 +75,10 @@ def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> di
     report = _pull(shop, run, manifest)
     folder.keep(MANIFEST, contract.dump(manifest))
     folder.keep("exit.json", _without_secrets(status.exit))
-    for one in manifest.notes:
-        shop.tell(f"{run}: {encode(one.path)}: {one.why}; nothing of it is lost")
+    for one in manifest.notes[:NOTES]:
+        shop.tell(f"{run}: left out: {encode(one.path)}: {one.why}")
+    if (more := len(manifest.notes) - NOTES) > 0:
+        shop.tell(f"{run}: left out: {more} more of that kind, which the manifest names")
     if manifest.left or manifest.unfit or manifest.beyond:
         stage = shop.stages[run]
         raise LeftOnPod(held(manifest, stage.name, folder.files, stage.outputs))
@@ -113,7 +117,6 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
         ) from error
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
-    check_declared((entry.path for entry in manifest.files), shop.stages[run].outputs)
     return _placed(shop, run, RunFolder(shop.project.run_dir(run)).own(manifest))
 
 
@@ -135,14 +138,19 @@ def _with_fetched(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
     session, files = shop.link.session, RunFolder(shop.project.run_dir(run)).files
     layout = session.layout(shop.shape.mount)
     found = fetched(session, layout, _code(shop, run), manifest, files)
-    check_declared((entry.path for entry in found.files), shop.stages[run].outputs)
     return _placed(shop, run, found)
 
 
 def _placed(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
-    """With the names that its files get here; whatever the pod says about these is dropped."""
+    """What of it may come, with the names that it gets here; the pod's word on these is dropped.
+
+    Raises ArtifactsNotSafe for a file that the stage does not declare.
+    """
     root, folder = shop.project.root, RunFolder(shop.project.run_dir(run))
-    starts = [root / glob.split("*")[0].rpartition("/")[0] for glob in shop.stages[run].outputs]
+    outputs = shop.stages[run].outputs
+    manifest = without_programs(manifest, outputs, (folder.files, root))
+    check_declared((entry.path for entry in manifest.files), outputs)
+    starts = [root / glob.split("*")[0].rpartition("/")[0] for glob in outputs]
     below = (folder.files, root, shop.project.state_dir / "aside" / run)
     names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
     return replace(manifest, here=names)

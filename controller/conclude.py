@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from controller import certificate, relocate, safekeeping, statement
+from controller import certificate, safekeeping, statement
 from controller.answer_key import answer_key
 from controller.attestation import attest
 from controller.certificate import Artifact, Certificate, CriterionMet, Price
@@ -15,10 +14,12 @@ from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
+from controller.installing import install
 from controller.judgement import Judgement, Judging
-from controller.project import Project
+from controller.local_disk import writing
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
+from controller.ways import Ways
 from jobs import criteria, inspection
 from jobs.criteria import Finding, Verdict
 from jobs.stage import Stage, definitions
@@ -92,10 +93,11 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
     if found is None or found.run != run:
         found = certify(shop, run, judgement or look(shop, run))
     safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
-    for entry in manifest.files:
-        path = manifest.local(entry.path)
-        keep_aside(shop.project, run, path, (entry.size, entry.sha256), shop.tell)
-        _install(folder.files / path, shop.project.root / path)
+    ways = Ways.of(shop.project.root)
+    with writing(shop.project.root):
+        for entry in manifest.files:
+            path, content = manifest.local(entry.path), (entry.size, entry.sha256)
+            install(shop.project, run, ways, path, content, shop.tell)
     safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
     problems = safekeeping.verify_artifacts(shop.project.root, found)
     if problems:
@@ -116,26 +118,6 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
     if isinstance(copied, Incident):  # the stage is locked all the same
         shop.tell(f"the state was not copied to .podctl/backups: {copied.text}")
     return {"certificate_sha256": found.sha256}
-
-
-def keep_aside(
-    project: Project, run: str, path: str, content: tuple[int, str], tell: Callable[[str], None]
-) -> None:
-    """What stands under the artifact's name and is something else moves aside, never away."""
-    target = project.root / path
-    if not target.exists() or safekeeping.hash_file(target) == content:
-        return
-    aside = relocate.free_name(project.state_dir / "aside" / run / path)
-    relocate.move(target, aside)
-    kept = encode(str(aside.relative_to(project.root)))
-    tell(f"{encode(path)} was another file: it is in {kept}")
-
-
-def _install(source: Path, target: Path) -> None:
-    """The same file under its name in the project; what stood there is replaced whole."""
-    if target.exists() and target.samefile(source):
-        return
-    relocate.place(source, target)
 
 
 def _others(shop: Judging, stage: Stage) -> tuple[str, ...]:

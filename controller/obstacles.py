@@ -20,13 +20,14 @@ from controller.project import Project
 from controller.secret import Secret
 from controller.sending import check, sending
 from controller.stages import maker_of, missing_inputs, stood_in
+from controller.ways import Ways
 from jobs.stage import Stage
 from remote.globs import Globs
 
 
 @dataclass(frozen=True)
 class Obstacle:
-    """`kind`: need, secret, upload, input, program, parameters, data or model."""
+    """`kind`: need, output, secret, upload, input, program, parameters, data or model."""
 
     stage: str
     kind: str
@@ -84,6 +85,7 @@ class _Look:
         stage, root = self._stage, self._root
         for need in stage.needs:
             yield "need", partial(self._need, need)
+        yield "output", self._ways
         yield "secret", self._secret
         yield "upload", self._upload
         for missing in missing_inputs(self._project, stage):
@@ -110,6 +112,11 @@ class _Look:
                 where=str(self._project.file),
                 hint=f"podctl run {need} {self._stage.name}",
             )
+        return []
+
+    def _ways(self) -> list[str]:
+        """No output folder is a link out of the project that nobody allowed."""
+        Ways.of(self._root).check(self._stage.outputs)
         return []
 
     def _secret(self) -> list[str]:

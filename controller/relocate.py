@@ -1,7 +1,7 @@
 """Moving and placing files, also from one file system to another: no byte is ever at stake.
 
 Across file systems a file is copied beside its new place, synced, read back and compared, given
-its name, and only then taken away from where it was.
+its name, and only then taken away from where it was. No link is followed.
 """
 
 from __future__ import annotations
@@ -11,77 +11,114 @@ import errno
 import hashlib
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from state.durable import sync_folder
 
 CHUNK = 4 * 1024 * 1024
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _BESIDE = ".podctl-new"  # short, whatever the file's own name is
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS)
 
 
-def move(source: Path, target: Path) -> None:
+@dataclass(frozen=True)
+class Spot:
+    """A name in an open folder."""
+
+    folder: int
+    name: str
+
+    def about(self) -> os.stat_result | None:
+        """What stands there itself; None when nothing does."""
+        try:
+            return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def measure(self) -> tuple[int, str]:
+        """Size and sha256 of the regular file there. Raises OSError."""
+        with os.fdopen(os.open(self.name, READ, dir_fd=self.folder), "rb", buffering=0) as file:
+            return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def move(source: Spot, target: Path) -> None:
     """Give what is at `source` the free name `target`. Raises OSError; then it is still there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.rename(source, target)
+        os.rename(source.name, target, src_dir_fd=source.folder)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         _across(source, target)
+    os.fsync(source.folder)
     sync_folder(target.parent)
-    sync_folder(source.parent)
 
 
-def _across(source: Path, target: Path) -> None:
-    if source.is_symlink():
-        os.symlink(os.readlink(source), target)
-    elif stat.S_ISREG(source.lstat().st_mode):
-        copy(source, target)
+def move_path(source: Path, target: Path) -> None:
+    """The same, by a path of which the folders are known to be sound."""
+    fd = os.open(source.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        move(Spot(fd, source.name), target)
+    finally:
+        os.close(fd)
+
+
+def _across(source: Spot, target: Path) -> None:
+    info = source.about()
+    if info is not None and stat.S_ISLNK(info.st_mode):
+        os.symlink(os.readlink(source.name, dir_fd=source.folder), target)
+    elif info is not None and stat.S_ISREG(info.st_mode):
+        above = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            beside = Spot(above, _BESIDE)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_BESIDE, dir_fd=above)
+            _copy_to(os.open(source.name, READ, dir_fd=source.folder), beside)
+            os.replace(_BESIDE, target.name, src_dir_fd=above, dst_dir_fd=above)
+        finally:
+            os.close(above)
     else:
-        raise OSError(errno.EXDEV, "only files and links move to another file system", str(source))
+        text = "only files and links move to another file system"
+        raise OSError(errno.EXDEV, text, source.name)
     sync_folder(target.parent)
-    os.unlink(source)
+    os.unlink(source.name, dir_fd=source.folder)
 
 
-def place(source: Path, target: Path) -> None:
+def place(source: Path, target: Spot) -> None:
     """Have the file `source` at `target` too: as one more name of it, or else as a copy.
 
     What stood at `target` is replaced whole.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = _beside(target)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_BESIDE, dir_fd=target.folder)
     try:
-        os.link(source, beside, follow_symlinks=False)
+        os.link(source, _BESIDE, dst_dir_fd=target.folder, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
-        _copy_to(source, beside)
-    os.replace(beside, target)
-    sync_folder(target.parent)
+        _copy_to(os.open(source, READ), Spot(target.folder, _BESIDE))
+    os.replace(_BESIDE, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
+    os.fsync(target.folder)
 
 
-def copy(source: Path, target: Path) -> None:
-    """A copy of `source` under the name `target`, on the disk and compared."""
-    beside = _beside(target)
-    _copy_to(source, beside)
-    os.replace(beside, target)
+def copy(source: Path, target: Spot) -> None:
+    """Have what is in the file `source` at `target` too, as a file of its own."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_BESIDE, dir_fd=target.folder)
+    _copy_to(os.open(source, READ), Spot(target.folder, _BESIDE))
+    os.replace(_BESIDE, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
+    os.fsync(target.folder)
 
 
-def _beside(target: Path) -> Path:
-    beside = target.with_name(_BESIDE)
-    beside.unlink(missing_ok=True)
-    return beside
-
-
-def _copy_to(source: Path, target: Path) -> None:
-    read = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    made = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+def _copy_to(source: int, target: Spot) -> None:
+    """Copy an open file, on the disk and compared; closes it."""
     sent = hashlib.sha256()
     try:
         with (
-            os.fdopen(os.open(source, read), "rb", buffering=0) as old,
-            os.fdopen(os.open(target, made, 0o600), "w+b") as new,
+            os.fdopen(source, "rb", buffering=0) as old,
+            os.fdopen(os.open(target.name, NEW_FILE, 0o600, dir_fd=target.folder), "w+b") as new,
         ):
             info = os.fstat(old.fileno())
             while data := old.read(CHUNK):
@@ -93,10 +130,10 @@ def _copy_to(source: Path, target: Path) -> None:
             os.fsync(new.fileno())
             new.seek(0)
             if hashlib.file_digest(new, "sha256").digest() != sent.digest():
-                raise OSError(errno.EIO, "what was written is not what was read", str(target))
+                raise OSError(errno.EIO, "what was written is not what was read", target.name)
     except BaseException:
         with contextlib.suppress(OSError):
-            target.unlink(missing_ok=True)
+            os.unlink(target.name, dir_fd=target.folder)
         raise
 
 

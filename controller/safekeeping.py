@@ -14,6 +14,7 @@ from pathlib import Path
 from controller import relocate
 from controller.certificate import FOLDER, SCHEMA, Artifact, Certificate, lock_path, read, readable
 from controller.errors import NotFound
+from controller.ways import LinkLeadsOut, Ways
 from remote.globs import Globs, normal, reaches
 from remote.names import encode
 from state.durable import sync_folder, write_atomically
@@ -93,10 +94,11 @@ def strangers(root: Path, certificate: Certificate) -> tuple[str, ...]:
     What it was given and what its outputs exclude is somebody else's, and may be there.
     """
     known = {artifact.path for artifact in (*certificate.artifacts, *certificate.inputs)}
-    globs = Globs(certificate.outputs)
+    globs, ways = Globs(certificate.outputs), Ways.of(root)
     found = {
         path.relative_to(root).as_posix()
         for folder in own_folders(certificate)
+        if not ways.leads_out(folder)  # what is behind such a link is not the stage's
         for path in _files_below(root / folder)
     }
     return tuple(sorted(path for path in found - known if not globs.leaves_out(path)))
@@ -110,7 +112,7 @@ def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, .
     """
     moved = strangers(root, certificate)
     for path in moved:
-        relocate.move(root / path, relocate.free_name(aside / path))
+        relocate.move_path(root / path, relocate.free_name(aside / path))
     return moved
 
 
@@ -140,35 +142,40 @@ def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) ->
     writable. Idempotent; a missing file is left to `verify_artifacts`.
     """
     elsewhere = Globs(others).wanted
-    globs = Globs(certificate.outputs)
+    globs, ways = Globs(certificate.outputs), Ways.of(root)
     for artifact in certificate.artifacts:
-        _chmod(root / artifact.path, 0o444)
+        _chmod(ways, artifact.path, 0o444)
     for folder in own_folders(certificate):
         if not any(reaches(pattern, folder) for pattern in elsewhere):
-            for place in _folders_below(root / folder):
-                if not globs.leaves_out(place.relative_to(root).as_posix()):
-                    _chmod(place, 0o555)
+            for place in _folders_below(root, folder):
+                if not globs.leaves_out(place):
+                    _chmod(ways, place, 0o555)
 
 
 def release(root: Path, certificate: Certificate) -> None:
     """Undo `protect`: everything is its owner's to write again."""
+    ways = Ways.of(root)
     for folder in own_folders(certificate):
-        for place in _folders_below(root / folder):
-            _chmod(place, 0o755)
+        for place in _folders_below(root, folder):
+            _chmod(ways, place, 0o755)
     for artifact in certificate.artifacts:
-        _chmod(root / artifact.path, 0o644)
+        _chmod(ways, artifact.path, 0o644)
 
 
-def _folders_below(folder: Path) -> list[Path]:
-    return [Path(place) for place, _, _ in os.walk(folder, followlinks=False)]
+def _folders_below(root: Path, folder: str) -> list[str]:
+    """From the top down, as paths in the project."""
+    places = os.walk(root / folder, followlinks=False)
+    return [os.path.relpath(place, root) for place, _, _ in places]
 
 
-def _chmod(path: Path, mode: int) -> None:
-    """Never through a link: that file is not an artifact."""
+def _chmod(ways: Ways, path: str, mode: int) -> None:
+    """Never through a link that nobody allowed: what is behind it is not an artifact."""
     try:
-        if not path.is_symlink():
-            path.chmod(mode)
-    except FileNotFoundError:
+        with ways.opened(path) as (folder, name):
+            info = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISLNK(info.st_mode):
+                os.chmod(name, mode, dir_fd=folder)
+    except (FileNotFoundError, NotADirectoryError, LinkLeadsOut):
         return
 
 

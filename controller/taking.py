@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-
-from controller import certificate, safekeeping
-from controller.conclude import keep_aside
-from controller.errors import Locked, NotFound, UsageError
+from controller import certificate, relocate, safekeeping
+from controller.errors import Locked, NotFound
+from controller.installing import install
 from controller.leftovers import received
 from controller.project import Project
 from controller.run_folder import RunFolder
 from controller.terminal import Terminal
+from controller.ways import Ways
 from remote.names import encode
 from state.database import open_database
-from state.durable import sync_folder
 from state.journal import Journal
 
 
@@ -33,8 +29,9 @@ def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str
         for path in (files / top, *sorted((files / top).rglob("*")))
         if path.is_file() and not path.is_symlink()
     ]
-    _check_free(project, paths)
-    taken = [path for path in paths if _copy(project, run, files / path, path, terminal)]
+    ways = Ways.of(project.root)
+    _check_free(project, ways, paths)
+    taken = [path for path in paths if _copy(project, run, ways, path, terminal)]
     return run, taken
 
 
@@ -54,7 +51,7 @@ def _run(project: Project, name: str) -> str:
     raise NotFound(f"no file of {name} came here", where=str(project.runs), hint="podctl status")
 
 
-def _check_free(project: Project, paths: list[str]) -> None:
+def _check_free(project: Project, ways: Ways, paths: list[str]) -> None:
     for lock in certificate.read_all(project.root).values():
         known = {one.path for one in lock.artifacts}
         own = tuple(f"{folder}/" for folder in safekeeping.own_folders(lock))
@@ -65,32 +62,10 @@ def _check_free(project: Project, paths: list[str]) -> None:
                     where=f"locks/{lock.stage}.json",
                     hint=f"podctl unlock {lock.stage} --reason …",
                 )
-    for path in paths:
-        place = project.root
-        for part in Path(path).parts[:-1]:
-            place = place / part
-            if place.is_symlink():
-                raise UsageError(f"{encode(path)} would go through a link", where=str(place))
-            if place.exists() and not place.is_dir():
-                raise UsageError(
-                    f"{encode(path)} would go below what is no folder", where=str(place)
-                )
+    ways.check(paths)
 
 
-def _copy(project: Project, run: str, source: Path, path: str, terminal: Terminal) -> bool:
+def _copy(project: Project, run: str, ways: Ways, path: str, terminal: Terminal) -> bool:
     """A copy, not a link: what is done to it does not change what came from the pod."""
-    target = project.root / path
-    size, sha256 = safekeeping.hash_file(source)
-    try:
-        if safekeeping.hash_file(target) == (size, sha256):
-            return False
-    except OSError:
-        pass
-    keep_aside(project, run, path, (size, sha256), terminal.say)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.podctl")
-    beside.unlink(missing_ok=True)
-    shutil.copyfile(source, beside, follow_symlinks=False)
-    os.replace(beside, target)
-    sync_folder(target.parent)
-    return True
+    content = safekeeping.hash_file(RunFolder(project.run_dir(run)).files / path)
+    return install(project, run, ways, path, content, terminal.say, relocate.copy)

@@ -19,6 +19,7 @@ from pydantic import (
 from remote.contract import SECRET_NAME
 from remote.globs import NOT, Globs, fault, literal, normal
 from remote.reserved import FILES, FOLDERS, reserved
+from remote.self_running import is_repository
 
 PINNED = "pinned"  # the context in which a stage is read back from the journal
 BRACES = re.compile(r"(?<!\[)\{[^{}/]*,[^{}/]*\}")  # as a shell would expand them
@@ -75,6 +76,14 @@ def _can_match(patterns: tuple[str, ...], info: ValidationInfo) -> tuple[str, ..
     return patterns
 
 
+def _no_repository(pattern: str, info: ValidationInfo) -> str:
+    """An output glob that names no folder which some version control takes for its own."""
+    taken = not _pinned(info) and not pattern.startswith(NOT)
+    if taken and any(map(is_repository, pattern.split("/"))):
+        raise ValueError("must not lead into a repository's own folder: it would run programs here")
+    return pattern
+
+
 def _figure(reference: str) -> str:
     """ "file.json:dotted.key", the file inside the project."""
     path, colon, key = reference.partition(":")
@@ -118,7 +127,7 @@ ProjectPath = Annotated[str, Field(min_length=1, max_length=240), AfterValidator
 Glob = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_glob)]
 Globbed = Annotated[tuple[Glob, ...], AfterValidator(_can_match)]  # sent
 RecordedGlob = Annotated[str, Field(min_length=1, max_length=240), AfterValidator(_recorded)]
-OutputGlob = Annotated[Glob, AfterValidator(_not_reserved)]
+OutputGlob = Annotated[Glob, AfterValidator(_not_reserved), AfterValidator(_no_repository)]
 Figure = Annotated[str, AfterValidator(_figure)]
 SecretName = Annotated[str, AfterValidator(_may_be_known)]
 Cloud = Annotated[Literal["SECURE", "COMMUNITY"], BeforeValidator(_in_capitals)]

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import tree
 from .contract import MAX_DOCUMENT, MAX_FILES, Left
-from .globs import Globs
+from .globs import Globs, matcher
 from .names import encode, text
 from .reserved import reserved
+from .self_running import left_out
 from .walk import Found, Walk, Without
 
 MAX_NAMED = 100  # names that are told of each kind, of those without a file that travels
@@ -41,13 +42,30 @@ def survey(work: Path, patterns: tuple[str, ...]) -> Survey:
     globs = Globs(patterns)
     try:
         with tree.opened(work) as top:
-            return _survey(
+            found = _survey(
                 Walk(work, top),
                 globs.starts,
                 lambda path: globs.match(path) and not reserved(path),
             )
     except FileNotFoundError:
         return Survey({})
+    return _without_programs(found, patterns)
+
+
+def _without_programs(found: Survey, patterns: tuple[str, ...]) -> Survey:
+    """Files that tools would run or read by themselves where they arrive stay, and are named."""
+    out = left_out(found.files, Globs(patterns).wanted, matches)
+    if not out:
+        return found
+    files = {path: one for path, one in found.files.items() if path not in out}
+    roots = dict(out.values())
+    notes = (*found.notes, *(Left(root, why) for root, why in sorted(roots.items())))
+    return replace(found, files=files, notes=notes[:MAX_NAMED])
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a pattern names a path."""
+    return bool(matcher(pattern).fullmatch(path))
 
 
 def find(work: Path, patterns: tuple[str, ...]) -> dict[str, Found]:

@@ -17,6 +17,7 @@ from controller.local_names import grounds, local_names
 from controller.pull import pull
 from controller.ssh import Session
 from controller.upload import upload_work
+from controller.ways import Ways
 from remote import contract, manifest, outputs
 from remote.contract import Layout, Manifest
 from remote.names import raw, text
@@ -111,7 +112,8 @@ def test_what_was_there_is_here(session: Session, tree: ByteTree, large: bool) -
         pull(session, layout, "r", found, folder / "inbox")
         for one in found.files:
             here = found.local(one.path)
-            relocate.place(folder / "inbox" / here, folder / "project" / here)
+            with Ways.of(folder / "project").opened(here, lambda *_: None) as (fd, name):
+                relocate.place(folder / "inbox" / here, relocate.Spot(fd, name))
         lock = certified(folder / "project", found)
 
         kinds = {b"out/" + path: kind for path, kind in tree.links.items()}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 # name → one line of help; the command is `command` in controller/cli/<name>.py, with a `_` after
-# what is a word of Python.
+# what is a word of Python, and for a `-`.
 COMMANDS = {
     "init": "Write a commented podctl.toml here.",
     "doctor": "Check key, balance, ssh key, clock, disk: PASS or FAIL; --drill proves self-stop.",
@@ -33,6 +33,7 @@ COMMANDS = {
     "verify": "Re-hash local artifacts against their certificates.",
     "why": "Say what differs from a stage's lock, and what a re-run would cost.",
     "unlock": "Archive a stage's lock so that it may run again.",
+    "allow-link": "Let outputs be written through a link out of the project.",
     "emulator": "Serve the embedded cloud in the foreground; emulator env prints its key.",
 }
 
@@ -66,7 +67,7 @@ class Podctl(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = importlib.import_module(f"controller.cli.{module}").command
         assert isinstance(command, click.Command)
         return command
