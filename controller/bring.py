@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from controller.agent_client import AgentClient
 from controller.declared import check_declared
-from controller.errors import ArtifactsNotSafe
+from controller.errors import ArtifactsNotSafe, Paused
 from controller.job_log import append_rest
 from controller.local_disk import writing
 from controller.observed import Contact
-from controller.pull import PullReport, pull
+from controller.pull import PullProgress, PullReport, pull
 from controller.run_folder import SAMPLES, RunFolder
 from controller.workshop import Workshop
 from remote import contract
@@ -19,6 +20,7 @@ from remote.contract import ContractError, Exit, Manifest, Status
 from state.scrub import PROCESS, masked
 
 MANIFEST, READY = "manifest.json", "ready.json"
+SLICE = 600.0  # seconds of one pull
 LOST_RC = -1  # of a job that left no exit record
 
 
@@ -111,4 +113,17 @@ def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
         folder.make()
     session = shop.link.session
     code = next(one.code for one in shop.rental().runs if one.run == run)
-    return pull(session, session.layout(shop.shape.mount), run, manifest, folder.files, code=code)
+    layout, over = session.layout(shop.shape.mount), _slice(shop)
+    return pull(session, layout, run, manifest, folder.files, code=code, progress=over)
+
+
+def _slice(shop: Workshop) -> Callable[[PullProgress], None]:
+    """Interrupts a pull that takes long: a pod that sends for ever must not keep the clock from
+    being looked at. What came stays, and the next pull goes on from there."""
+    until = shop.clock.now() + SLICE
+
+    def over(progress: PullProgress) -> None:
+        if progress.bytes_done < progress.bytes_total and shop.clock.now() > until:
+            raise Paused(f"{progress.bytes_done / 1e6:.0f} of {progress.bytes_total / 1e6:.0f} MB")
+
+    return over

@@ -14,6 +14,7 @@ from controller.errors import (
     VerificationFailed,
 )
 from controller.proof import DRILL, REFUTED, UNCLEAR
+from controller.rental import OVERDUE
 from controller.workshop import Workshop
 
 _KINDS: dict[str, type[PodctlError]] = {
@@ -75,6 +76,7 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "refused": (Refused, "podctl doctor"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
         "stopped": (PodctlError, f"podctl run {stage}"),
+        OVERDUE: (ArtifactsNotSafe, f"podctl stop {stage} --terminate --abandon REASON ends it"),
         "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),

@@ -8,7 +8,7 @@ from functools import partial
 
 from controller import actions
 from controller.actions import Action
-from controller.errors import ConnectionLost, PodctlError
+from controller.errors import ConnectionLost, Paused, PodctlError
 from controller.incident import Incident, attempt
 from controller.loop import Outcome
 from controller.observe import Eyes
@@ -126,6 +126,8 @@ class Hands:
         pulled = attempt(partial(self.site.pull_ready, action.run))
         if isinstance(pulled, Incident):
             self.scene.tell(f"could not pull yet: {pulled.text}")
+            if isinstance(pulled.error, Paused):
+                return Outcome()  # the next look decides whether it goes on
         self.scene.memory.ready_pulled = sha256
         return Outcome()
 
@@ -133,6 +135,9 @@ class Hands:
         assert self._seen.contact is not None
         try:
             return Outcome(data=self.site.pull(action.run, self._seen.contact))
+        except Paused as error:
+            self.scene.tell(f"the pull goes on: {error.what}")
+            return Outcome("fail", {"why": error.what, "paused": True})
         except PodctlError as error:
             self.scene.memory.pull_failures += 1
             self.scene.memory.retry_at = self.scene.clock.now() + RETRY_PAUSE
