@@ -6,6 +6,8 @@
     30/none/stop:after:12:reboot         stopped there; its pod reboots; then it goes on
     27/none/kill:pwrite64:40             killed at its 40th pwrite64
     33/none/ENOSPC:write:7               its 7th write finds no space; `7-`: from the 7th on
+    80/none/raise:act:9                  its 9th action raises what nobody foresaw
+    80/none/raise:act:9*                 in every podctl all from the 9th on; it is given up
     31/none/four                       four at once
 
 The name is `row/mode/blow+blow…`; each blow is for the next podctl that is started.
@@ -44,7 +46,7 @@ MODES = CREATE_MODES | DELETE_MODES
 # What happens to the pod while podctl is dead or stopped.
 EVENTS = ("cut", "reboot", "evict", "death", "loss", "vanish", "other")
 _BLOW = re.compile(
-    r"(?P<effect>kill|stop|E[A-Z]+):(?P<place>[a-z0-9_]+):(?P<number>[0-9]+)"
+    r"(?P<effect>kill|stop|raise|E[A-Z]+):(?P<place>[a-z0-9_]+):(?P<number>[0-9]+)"
     r"(?P<on>[-*]?)(?::(?P<event>[a-z]+))?"
 )
 
@@ -53,8 +55,8 @@ _BLOW = re.compile(
 class Blow:
     """One thing done to one podctl process."""
 
-    effect: str  # kill | stop | an errno such as ENOSPC
-    place: str  # before | after (a commit), or a system call
+    effect: str  # kill | stop | raise | an errno such as ENOSPC
+    place: str  # before | after (a commit), act | look (of the loop), or a system call
     number: int  # of the commit or call, from 1
     on: str = ""  # "-": that call and all later; "*": every podctl from now on
     event: str = ""  # what happens to the pod meanwhile
@@ -62,7 +64,7 @@ class Blow:
     @property
     def traced(self) -> bool:
         """Whether a system call is meant, which takes strace."""
-        return self.place not in ("before", "after")
+        return self.place not in ("before", "after", "act", "look")
 
     def __str__(self) -> str:
         event = f":{self.event}" if self.event else ""
@@ -89,6 +91,11 @@ class Case:
     def __str__(self) -> str:
         blows = "four" if self.four else "+".join(map(str, self.blows)) or "clean"
         return f"{self.row}/{self.mode}/{blows}"
+
+    @property
+    def given_up(self) -> bool:
+        """Whether podctl raises for ever, so that all there is to do is to end the lease."""
+        return any(blow.effect == "raise" and blow.on == "*" for blow in self.blows)
 
     @property
     def disturbed(self) -> bool:

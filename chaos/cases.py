@@ -62,6 +62,16 @@ def fours() -> Iterator[Case]:
         yield Case("31", "none", four=True)
 
 
+def surprises(found: Boundaries) -> Iterator[Case]:
+    """Row 80: what nobody foresaw, at every action: once, and in every podctl from then on."""
+    for number in range(1, len(found["none"]) + 1):
+        for on in ("", "*"):
+            yield Case("80", "none", (Blow("raise", "act", number, on),))
+    for number in (1, 3, 8, 20):
+        for on in ("", "*"):
+            yield Case("80", "none", (Blow("raise", "look", number, on),))
+
+
 def call_kills(calls: Calls) -> Iterator[Case]:
     """Row 27: at every system call that writes, syncs, renames, connects or sends."""
     for call in KILLED_AT:
@@ -91,5 +101,6 @@ def every(found: Boundaries, calls: Calls | None) -> dict[str, list[Case]]:
         "31": fours(),
         "33": call_errors(calls) if calls else (),
         "57": deaths(found),
+        "80": surprises(found),
     }
     return {row: list(cases) for row, cases in rows.items()}

@@ -6,6 +6,7 @@ I3  the ledger has every billed pod, as its bill has it, within three seconds of
 I4  a locked stage was not started again
 I5  one job process at any time
 I9  it ended: no lease is open, one more command was enough
+I10 what raises for ever and is given up is closed: no pod, no open book
 """
 
 from __future__ import annotations
@@ -56,6 +57,21 @@ def violations(scene: Scene) -> list[str]:
     """Every invariant that does not hold, in words."""
     checks = (_no_pod_left, _one_bills, _files, _once, _books, _one_job, _closed)
     return [told for check in checks for told in check(scene)]
+
+
+def given_up(scene: Scene) -> list[str]:
+    """I10: no pod is left, no lease, run or interval is open, and the database is whole."""
+    found = [*_no_pod_left(scene), *_one_bills(scene)]
+    for lease, outcome in scene.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
+        found.append(f"I10 lease {lease} is open ({outcome})")
+    for (run,) in scene.rows("SELECT id FROM run WHERE finished_at IS NULL"):
+        found.append(f"I10 run {run} is open")
+    for pod, kind, _, _, ended in scene.ledger():
+        if ended is None:
+            found.append(f"I10 {kind} of pod {pod} is still open in the ledger")
+    if scene.rows("PRAGMA integrity_check") != [("ok",)]:
+        found.append("I10 the database is damaged")
+    return found
 
 
 def _no_pod_left(scene: Scene) -> Iterator[str]:

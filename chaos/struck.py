@@ -30,6 +30,8 @@ def arm(blow: str, moments: str) -> None:
     if chosen is not None and chosen.traced:
         _await_tracer()
         return
+    if chosen is not None and chosen.effect == "raise":
+        _Raises(chosen).install()
     _Boundaries(chosen, Path(moments) if moments else None).install()
 
 
@@ -52,6 +54,32 @@ def _await_tracer() -> None:
             raise SystemExit("no tracer came")
         time.sleep(0.01)
     time.sleep(0.05)  # from seized to followed
+
+
+class Unforeseen(Exception):
+    """No part of podctl knows of it."""
+
+
+class _Raises:
+    """Before every action, or look, of the loop it may raise: at the one, or from it on (`*`)."""
+
+    def __init__(self, blow: Blow) -> None:
+        self.blow, self.count = blow, 0
+
+    def install(self) -> None:
+        from controller.perform import Hands
+
+        name = "_perform" if self.blow.place == "act" else "look"
+        original = getattr(Hands, name)
+
+        def struck(hands: Any, *words: Any) -> Any:
+            self.count += 1
+            late = self.count >= self.blow.number if self.blow.on else False
+            if late or self.count == self.blow.number:
+                raise Unforeseen(f"{self.blow.place} {self.count}")
+            return original(hands, *words)
+
+        setattr(Hands, name, struck)
 
 
 class _Boundaries:

@@ -97,6 +97,7 @@ class Upload(Action):
 class StartJob(Action):
     run: str
     again: bool = False
+    at: float = 0.0  # Unix seconds
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ class AskRework(Action):
 class StopJob(Action):
     run: str
     reason: str
+    at: float = 0.0  # Unix seconds
 
 
 @dataclass(frozen=True)

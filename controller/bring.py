@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
 from controller.agent_client import AgentClient
 from controller.declared import check_declared
-from controller.errors import ArtifactsNotSafe
+from controller.errors import ArtifactsNotSafe, Paused
 from controller.held import LeftOnPod
 from controller.job_log import append_rest
 from controller.left_on_pod import fetched, held
@@ -15,7 +16,7 @@ from controller.left_out import without_programs
 from controller.local_disk import writing
 from controller.local_names import grounds, local_names
 from controller.observed import Contact
-from controller.pull import PullReport, pull
+from controller.pull import PullProgress, PullReport, pull
 from controller.run_folder import READY, SAMPLES, RunFolder
 from controller.workshop import Workshop
 from remote import contract
@@ -25,6 +26,7 @@ from state.scrub import PROCESS, masked
 
 MANIFEST = "manifest.json"
 NOTES = 20  # names that are told of what was left out
+SLICE = 600.0  # seconds of one pull
 LOST_RC = -1  # of a job that left no exit record
 
 
@@ -126,7 +128,8 @@ def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
         folder.make()
     session = shop.link.session
     layout, code = session.layout(shop.shape.mount), _code(shop, run)
-    return pull(session, layout, run, manifest, folder.files, code=code)
+    over = _slice(shop)
+    return pull(session, layout, run, manifest, folder.files, code=code, progress=over)
 
 
 def _code(shop: Workshop, run: str) -> str:
@@ -164,3 +167,15 @@ def _warn_of_many(shop: Workshop, run: str, seen: int) -> None:
         f"{run}: {seen:,} outputs so far; beyond {contract.MAX_FILES:,} they do not travel and "
         "keep the pod. Pack small files (tar, zip, one JSON Lines file) while the job runs."
     )
+
+
+def _slice(shop: Workshop) -> Callable[[PullProgress], None]:
+    """Interrupts a pull that takes long: a pod that sends for ever must not keep the clock from
+    being looked at. What came stays, and the next pull goes on from there."""
+    until = shop.clock.now() + SLICE
+
+    def over(progress: PullProgress) -> None:
+        if progress.bytes_done < progress.bytes_total and shop.clock.now() > until:
+            raise Paused(f"{progress.bytes_done / 1e6:.0f} of {progress.bytes_total / 1e6:.0f} MB")
+
+    return over

@@ -18,7 +18,7 @@ from controller.actions import (
 from controller.observed import Observed
 from controller.policy import Policy
 from controller.providers import PodStatus
-from controller.rental import NOTHING_LEFT, RunFacts
+from controller.rental import NOTHING_LEFT, OVERDUE, RunFacts
 from controller.renting import blind_wait, end_stray
 
 
@@ -68,7 +68,8 @@ def _disposal(seen: Observed, policy: Policy) -> str:
     if rental.abandon or not any(_left_something(run) for run in rental.runs):
         return "terminate"
     if rental.unpulled:  # never give up what is only there
-        return "park" if rental.keeps_disk else "keep"
+        overdue = any(run.outcome == OVERDUE for run in rental.runs)  # but money has its bounds
+        return "park" if rental.keeps_disk else "terminate" if overdue else "keep"
     if rental.stop == "park" and not rental.keeps_disk:
         return "terminate"
     if rental.stop:

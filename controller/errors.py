@@ -83,6 +83,12 @@ class ConnectionLost(PodctlError):
     code = "connection-lost"
 
 
+class Paused(ConnectionLost):
+    """A long transfer was interrupted to look at the world; it goes on where it stopped."""
+
+    code = "paused"
+
+
 class NoCapacity(PodctlError):
     """No accepted GPU type could be rented."""
 

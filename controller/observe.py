@@ -91,8 +91,14 @@ class Eyes:
             unquoted_since=memory.hold("unquoted", unquoted, now),
             refused=memory.refused,
             order_refused=memory.order_refused,
+            max_seconds=self._max_seconds(rental),
+            abandoned_since=memory.hold("abandoned", bool(rental.abandon), now),
             cap_usd=self.scene.cap_usd,
         )
+
+    def _max_seconds(self, rental: Rental) -> float | None:
+        run = rental.current
+        return self.scene.stages[run.run].max_hours * 3600.0 if run is not None else None
 
     def _booked(self, rental: Rental) -> frozenset[str]:
         if rental.pod is None:

@@ -103,6 +103,8 @@ class Observed:
     unquoted_since: float | None = None  # the provider has not said what it offers
     refused: str | None = None  # the provider says no for good: key or account
     order_refused: str | None = None  # the same to an order alone, as to a restricted key
+    max_seconds: float | None = None  # that the present run's job may take
+    abandoned_since: float | None = None  # the user's word to give it up, in this process
     cap_usd: float | None = None  # at which the job is checkpointed and stopped
 
     @property
@@ -136,6 +138,28 @@ class Observed:
             return None
         known = max(self.paid_until, self.rental.reckoned) + SAME_LIFE
         return pod.started_at if self.paid_until and pod.started_at > known else None
+
+    @property
+    def life_began(self) -> float:
+        """Unix seconds at which the present pod was started last, by the provider's word."""
+        life = self.rental.life
+        known = life[1] if life is not None and life[0] == self.rental.pod else 0.0
+        told = self.pod.started_at if self.pod is not None else None
+        return max(known, told or 0.0)
+
+    @property
+    def worked_seconds(self) -> float:
+        """For how long the present run's job can have been at work in the pod's present life."""
+        run = self.rental.current
+        if run is None or not run.started_at:
+            return 0.0
+        return max(0.0, self.wall - max(run.started_at, self.life_began))
+
+    @property
+    def unreachable_for(self) -> float:
+        """Seconds for which the agent of the present pod could not be asked anything."""
+        since = (self.silent_since, self.mute_since, self.booting_since)
+        return max((self.now - one for one in since if one is not None), default=0.0)
 
     @property
     def over_cap(self) -> bool:

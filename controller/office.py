@@ -325,7 +325,9 @@ class Office:
         )
         if self.desk.provider.name == "emulator":  # the same cloud, nearer
             near = replace(policy, poll=1.0, poll_boot=0.3, poll_log=1.0, ask_again=2.0)
-            return replace(near, guard=15.0, denied=5.0, bill_lag=0.0, incident_pause=1.0)
+            near = replace(near, guard=15.0, denied=5.0, bill_lag=0.0, incident_pause=1.0)
+            swift = replace(near, overtime=60.0, last_pull=60.0)
+            return replace(swift, stop_grace=90.0, bare_grace=90.0, abandon_grace=30.0)
         return policy
 
     def _proven(self, policy: Policy, image: str) -> Policy:

@@ -17,6 +17,7 @@ from controller.errors import (
 from controller.leftovers import received
 from controller.log_reader import last_words, tail_of
 from controller.proof import DRILL, REFUTED, UNCLEAR
+from controller.rental import OVERDUE
 from controller.run_folder import RunFolder
 from controller.workshop import Workshop
 
@@ -99,6 +100,7 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "no-sshd": (PodctlError, NO_SSHD),
         "stopped": (PodctlError, f"podctl run {stage}"),
         "time-up": (TimeUp, f"podctl run {stage} goes on; max_hours and --budget are its bounds"),
+        OVERDUE: (ArtifactsNotSafe, f"podctl stop {stage} --terminate --abandon REASON ends it"),
         "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),

@@ -8,7 +8,7 @@ from functools import partial
 
 from controller import actions
 from controller.actions import Action
-from controller.errors import ConnectionLost, PodctlError
+from controller.errors import ConnectionLost, Paused, PodctlError
 from controller.held import LeftOnPod
 from controller.incident import Incident, attempt
 from controller.loop import Outcome
@@ -127,6 +127,8 @@ class Hands:
         pulled = attempt(partial(self.site.pull_ready, action.run))
         if isinstance(pulled, Incident):
             self.scene.tell(f"could not pull yet: {pulled.text}")
+            if isinstance(pulled.error, Paused):
+                return Outcome()  # the next look decides whether it goes on
         self.scene.memory.ready_pulled = sha256
         return Outcome()
 
@@ -136,6 +138,9 @@ class Hands:
             found = self.site.pull(action.run, self._seen.contact)
             self.scene.memory.held = None
             return Outcome(data=found)
+        except Paused as error:
+            self.scene.tell(f"the pull goes on: {error.what}")
+            return Outcome("fail", {"why": error.what, "paused": True})
         except LeftOnPod as error:  # trying again does not mend that
             self.scene.memory.pull_failures += 1
             self.scene.memory.held = error.held

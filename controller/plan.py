@@ -21,11 +21,12 @@ from controller.actions import (
     Terminate,
     Wait,
 )
+from controller.bounds import given_up, outlasted
 from controller.closing import bill_wait, close, reckon
 from controller.observed import STALE, Observed
 from controller.policy import Policy
 from controller.providers import Pod, PodStatus
-from controller.rental import Debt, RunFacts
+from controller.rental import OVERDUE, Debt, RunFacts
 from controller.renting import TOO_DEAR, affordable, blind_wait, end_stray, misfit, rent
 from controller.replacing import replace, vanished
 from controller.serving import conclude, serve
@@ -143,8 +144,12 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return Finish(run.run, "pod-lost", run.given_up)
     answers = seen.contact is not None and seen.contact.status is not None
     in_vain = seen.pull_failures or not answers or "stop" in seen.failures or seen.incidents
-    if rental.abandon and in_vain:
+    if rental.abandon and (in_vain or given_up(seen, policy)):
         return Finish(run.run, "abandoned", rental.abandon)
+    if not run.started and any(one.outcome == OVERDUE for one in rental.runs):
+        return Finish(run.run, "not-begun", "the pod went on with another run beyond every grace")
+    if late := outlasted(seen, policy, run):
+        return late
     if seen.contact is not None and seen.contact.reached:
         return serve(seen, policy, run)
     if seen.listing is None:

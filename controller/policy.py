@@ -36,6 +36,11 @@ class Policy:
     incidents: int = 3  # of an action that raises what nobody foresaw, in a row
     incident_pause: float = 5.0  # between them
     rents: bool = True  # False: an adopted pod is never replaced by another
+    overtime: float = 1800.0  # beyond max_hours, in which the agent ends the job by itself
+    stop_grace: float = 1800.0  # from the word to end until the pod is stopped, whatever it says
+    bare_grace: float = 6 * 3600.0  # the same where the stop wipes what is only there
+    last_pull: float = 900.0  # of what is ready, before such a stop
+    abandon_grace: float = 120.0  # for what is abandoned to come home all the same
     on_success: str = "terminate"  # terminate | park | keep
     on_failure: str = "park"
     on_vanished: str = "ask"  # ask | retry: a pod with a job is gone, and not by our order

@@ -10,46 +10,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from typing import Any, Protocol
 
 from controller.incident import Incident, attempt
-
-
-class Step(StrEnum):
-    """The journal's vocabulary. What touches the world has an intent; the rest are notes."""
-
-    GENERATION = "generation"  # note {number, nonce}
-    CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
-    ADOPT = "adopt"  # note {pod}
-    SURPLUS = "surplus"  # note {pod}: one that nobody asked for, in the books before it is ended
-    REACHED = "reached"  # note {pod, started_at}: SSH answered once
-    TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
-    GONE = "gone"  # note {pod, ended_at}, {since, until} of what nobody followed: it is confirmed
-    STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
-    START_POD = "start-pod"  # intent {pod}; done; fail {kind}
-    RECKON = "reckon"  # note {pod, since, until}: what an unclear start cost
-    RESUMED = "resumed"  # note {pod, started_at}: it runs, and the books had it parked
-    PARKED = "parked"  # note {pod, ended_at}: EXITED confirmed
-    UNGUARDED = "unguarded"  # note {accepted, why}: the user on a pod without a guard
-    STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
-    CLOSE = "close"  # note {outcome}
-    # of one run:
-    UPLOAD = "upload"  # intent; done {pod, code, bytes}; fail {why, fatal}
-    START_JOB = "start-job"  # intent; done {attempt}; fail {why}
-    DISQUALIFY = "disqualify"  # note {why}: the preflight refused the host
-    REWORK = "rework"  # note {why, accepted, hours, usd}: its disk is gone; on from what is here
-    STOP_JOB = "stop-job"  # intent {reason}; done; fail
-    PULL = "pull"  # intent; done {manifest_sha256, rc, reason}; fail {why}
-    JUDGE = "judge"  # note {verdict, findings}
-    LOCK = "lock"  # intent; done {certificate_sha256}; fail {why}
-    FINISH = "finish"  # note {outcome, why}
-    INCIDENT = "incident"  # note {action, type, message, where}: an exception that nobody foresaw
-
+from controller.step import Step as Step
 
 OWN_START = 120.0  # seconds after our order within which the start is ours
 SAME_LIFE = 5.0  # seconds by which a provider's word for one start may differ
+OVERDUE = "overdue"  # outcome of a run whose pod went on beyond every grace
 NOTHING_LEFT = ("pod-lost", "not-begun")  # outcomes of runs of which no pod has anything
 
 
@@ -78,11 +47,12 @@ class RunFacts:
     tree: str = ""  # digest of the work folder there, as it was sent
     started: bool = False  # a start was asked for; the job may exist
     starts: int = 0
-    started_at: float = 0.0  # Unix seconds of the newest start that was answered
+    started_at: float = 0.0  # Unix seconds of the newest order to start, or of its answer
     reworks: int = 0  # times it lost its disk and began again
     given_up: str = ""  # why it does not begin again
     unfit_host: str | None = None  # the pod whose preflight refused it last
     stopping: str | None = None  # reason, once a stop was asked for
+    stopping_at: float = 0.0  # Unix seconds at which it was asked for first
     pulled: bool = False  # every declared artifact of the final manifest is here
     rc: int | None = None
     reason: str = ""
@@ -319,7 +289,7 @@ def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
     if not data["accepted"]:
         return {"given_up": data["why"]}
-    fresh = {"started": False, "uploaded_to": None, "stopping": None}
+    fresh = {"started": False, "uploaded_to": None, "stopping": None, "stopping_at": 0.0}
     return fresh | {"reworks": run.reworks + 1}
 
 
@@ -379,12 +349,20 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
         "tree": data.get("tree", ""),
     },
     (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"] if data["fatal"] else None},
-    (Step.START_JOB, "intent"): lambda run, _: {"started": True, "starts": run.starts + 1},
+    (Step.START_JOB, "intent"): lambda run, data: {
+        "started": True,
+        "starts": run.starts + 1,
+        "started_at": data.get("at") or run.started_at,
+        "stopping_at": 0.0,
+    },
     (Step.START_JOB, "done"): lambda run, data: {"started_at": data.get("at", run.started_at)},
     (Step.REWORK, "note"): _reworked,
     # The host was refused before the job could write anything: as if it never started.
     (Step.DISQUALIFY, "note"): lambda run, _: {"started": False, "unfit_host": run.uploaded_to},
-    (Step.STOP_JOB, "intent"): lambda _, data: {"stopping": data["reason"]},
+    (Step.STOP_JOB, "intent"): lambda _, data: {
+        "stopping": data["reason"],
+        "stopping_at": data.get("at") or 0.0,
+    },
     (Step.STOP_JOB, "fail"): _set(stopping=None),  # it is asked again
     (Step.PULL, "done"): lambda _, data: {k: data[k] for k in ("rc", "reason")} | {"pulled": True},
     (Step.JUDGE, "note"): _judged,

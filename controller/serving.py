@@ -14,10 +14,10 @@ from controller.actions import (
     Pull,
     PullReady,
     StartJob,
-    StopJob,
     Upload,
     Wait,
 )
+from controller.bounds import OVER_BUDGET, OVER_TIME, asked, due, stop_job
 from controller.held import Held
 from controller.observed import Observed
 from controller.policy import Policy
@@ -25,7 +25,6 @@ from controller.proof import DRILL
 from controller.rental import RunFacts
 from controller.replacing import replace, rework
 
-OVER_BUDGET = "budget:"  # begins the reason for which podctl itself stops a job
 OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
 
 
@@ -42,7 +41,8 @@ def serve(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if _unguarded(seen, policy) and not run.started:
         return _await_guard(seen, policy)
     if run.uploaded_to != rental.pod:
-        return _unbegun(seen, run) or _patiently(seen, policy, Upload(run.run), "upload")
+        upload = Upload(run.run)
+        return _unbegun(seen, policy, run) or _patiently(seen, policy, upload, "upload")
     if contact.status is None:
         return _mute(seen, policy)
     return _with_job(seen, policy, run)
@@ -86,16 +86,19 @@ def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     status = seen.contact.status
     assert status is not None
     if status.state == "absent":
-        start = StartJob(run.run)
-        return _unbegun(seen, run) or _patiently(seen, policy, start, "start")
+        if run.started and run.starts > policy.restarts:  # it is told, and told, and denies it
+            return _bring(seen, policy, run)
+        start = StartJob(run.run, at=seen.wall)
+        return _unbegun(seen, policy, run) or _patiently(seen, policy, start, "start")
     if status.state == "lost":
-        again = run.starts <= policy.restarts and _must_stop(seen, run) is None
-        start = StartJob(run.run, again=True)
+        ends = run.stopping or _must_stop(seen, policy, run)
+        again = run.starts <= policy.restarts and not ends
+        start = StartJob(run.run, again=True, at=seen.wall)
         return _patiently(seen, policy, start, "start") if again else _bring(seen, policy, run)
     if status.state == "ended":
         return _ended(seen, policy, run)
-    if reason := _must_stop(seen, run):
-        return _patiently(seen, policy, StopJob(run.run, reason), "stop")
+    if reason := _must_stop(seen, policy, run):
+        return _patiently(seen, policy, stop_job(seen, run, reason), "stop")
     if _unguarded(seen, policy) and seen.unguarded_for > policy.guard:  # it armed, and died since
         return _await_guard(seen, policy)
     if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
@@ -103,14 +106,11 @@ def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return Wait(policy.poll, "for the job")
 
 
-def _must_stop(seen: Observed, run: RunFacts) -> str | None:
+def _must_stop(seen: Observed, policy: Policy, run: RunFacts) -> str | None:
+    """Why the job is to be told to end now; None once it was told in this life of its pod."""
     if run.stopping:
-        return None
-    if seen.rental.stop:
-        return "ended by the user"
-    if seen.over_cap:
-        return f"{OVER_BUDGET} ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
-    return seen.rental.refused
+        return None if asked(seen, run) else run.stopping
+    return due(seen, policy)
 
 
 def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
@@ -124,10 +124,12 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
             return Disqualify(run.run, ended.detail)
         if run.unfit_host == seen.rental.pod:
             return replace(seen, policy, f"preflight: {ended.detail}")
-        return StartJob(run.run, again=True)  # an earlier host's word, on a disk that both had
+        return StartJob(
+            run.run, again=True, at=seen.wall
+        )  # an earlier host's word, on a disk that both had
     stalled = ended is not None and ended.reason == "stalled"
     if stalled and run.starts <= policy.stalls and not seen.rental.stop and not run.stopping:
-        return StartJob(run.run, again=True)
+        return StartJob(run.run, again=True, at=seen.wall)
     return _bring(seen, policy, run)
 
 
@@ -167,9 +169,9 @@ def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
     )
 
 
-def _unbegun(seen: Observed, run: RunFacts) -> Action | None:
+def _unbegun(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
     """The end of a run whose job has not written anything here, where it is not to go on."""
-    why = seen.rental.abandon or _must_stop(seen, run)
+    why = seen.rental.abandon or _must_stop(seen, policy, run)
     return Finish(run.run, "not-begun", why) if why else None
 
 
@@ -193,7 +195,8 @@ def conclude(run: RunFacts, abandon: str | None) -> Action:
     if run.locked:
         return Finish(run.run, "passed")
     if run.stopping:
-        outcome = "time-up" if run.stopping.startswith(OVER_BUDGET) else "stopped"
+        up = run.stopping.startswith((OVER_BUDGET, OVER_TIME))
+        outcome = "time-up" if up else "stopped"
         return Finish(run.run, outcome, run.stopping)
     if run.reason.startswith(OVER_HOURS):
         return Finish(run.run, "time-up", f"max_hours is used up ({run.reason})")

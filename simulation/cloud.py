@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,18 @@ OFFERS = tuple(
     Offer("gpu", name, name, 1, 48, usd, "HIGH", "SECURE")
     for name, usd in (("NVIDIA A40", 0.44), ("NVIDIA L40S", 0.86))
 )
+
+
+class Liar:
+    """Pods whose every word is "running"; drawn beside the other luck."""
+
+    SHARE = 0.04
+
+    @classmethod
+    def drawn(cls, seed: int, bias: frozenset[str], number: int) -> bool:
+        dice = random.Random(f"liar {seed} {number}")
+        share = 0.0 if "foreseen" in bias else 0.5 if "liar" in bias else cls.SHARE
+        return dice.random() < share
 
 
 @dataclass
@@ -77,6 +90,7 @@ class Cloud:
             never_boots=fate.strikes(0.3),
             deaf=fate.strikes(0.2),
             unfit=fate.strikes(0.3),
+            lies=Liar.drawn(fate.seed, fate.bias, number),
         )
         self.pods[machine.id] = machine
         self.meters[machine.id] = Meter(since=self.hub.now)

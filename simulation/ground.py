@@ -81,6 +81,9 @@ class Ground:
     def _status(self, machine: Machine, run: str) -> Status:
         work = machine.disk.works.get(run)
         boot = f"boot{machine.life}"
+        if machine.lies and work is not None and work.attempt:
+            armed = GuardReport(boot, True, "", "job", None, None)
+            return Status(run, "running", boot, work.attempt, guard=armed)
         if work is None or not work.attempt:
             return Status(run, "absent", boot, guard=self._guard(machine))
         if work.began is not None:
@@ -134,7 +137,7 @@ class Ground:
         def end() -> None:
             machine = self._reach(self._pod())
             work = machine.disk.works[run]
-            if work.began is not None:
+            if work.began is not None and not machine.lies:
                 work.saved = max(work.saved, min(work.need, work.progress(self.cloud.hub.now)))
                 machine.end(work, 1, "stopped")
 

@@ -47,6 +47,8 @@ class Watchman:
         for machine in self.cloud.pods.values():
             if not machine.billing:
                 continue
+            if machine.lies and self._believed(machine, now):
+                raise Violation(f"I11: {machine.id} says that it runs, and is believed for ever")
             if self._overdue(machine, now):
                 raise Violation(f"I1: {machine.id} runs on, long after its guard had to stop it")
             lease = self._lease_of(machine)
@@ -69,7 +71,7 @@ class Watchman:
 
     def _overdue(self, machine: Machine, now: float) -> bool:
         """Past every limit, with time for the order to get through."""
-        if not machine.armed or machine.booted is None:
+        if not machine.armed or machine.booted is None or machine.lies:
             return False  # then nobody promised that it would stop by itself
         limits = json.loads(machine.spec.env[ENV_GUARD])
         visited = machine.beat if machine.beat is not None else machine.booted
@@ -81,6 +83,19 @@ class Watchman:
                 bounds.append(max(work.ended_at, visited) + work.grace_done)
         last = min(max(bounds), machine.booted + limits["hard_cap"])
         return bool(now > max(last, self.cloud.outage_until) + SLACK)
+
+    def _believed(self, machine: Machine, now: float) -> bool:
+        """Beyond max_hours and every grace, with a podctl that drives its lease all the time."""
+        policy, driven = self.laptop.policy, self.laptop.driven
+        if machine.claimed is None or driven is None or driven.lease != self._lease_of(machine):
+            return False
+        if driven.process.asleep or self.laptop.surprise.struck:
+            return False  # nobody drives, or something else holds it up: that is what I10 is for
+        most = max((one.budget for one in machine.disk.works.values()), default=0.0)
+        over = max(machine.claimed, machine.started) + most + policy.overtime
+        begin = max(over, driven.since, driven.process.woke, self.cloud.outage_until)
+        graces = policy.stop_grace + policy.lost + policy.last_pull + 4 * policy.poll
+        return now > begin + graces + 2 * SLACK
 
     def job_starts(self, machine: Machine, work: Work) -> None:
         """I4 and I5: nothing locked is started, and nothing twice."""
@@ -199,6 +214,6 @@ class Watchman:
         if came_back and (left := self.laptop.open_leases()):
             raise Violation(f"I9: {left[0].id} never closed")
         for machine in self.cloud.pods.values():
-            promised = machine.armed or came_back
+            promised = (machine.armed and not machine.lies) or came_back
             if machine.billing and promised:
                 raise Violation(f"I1: {machine.id} bills for ever")

@@ -70,6 +70,15 @@ def fresh_database() -> sqlite3.Connection:
     return connection
 
 
+@dataclass(frozen=True)
+class Driven:
+    """A lease that a process drives now."""
+
+    lease: str
+    process: Process
+    since: float
+
+
 @dataclass
 class Laptop:
     """What survives a process: the state database, files, and who holds the lock."""
@@ -84,6 +93,7 @@ class Laptop:
     verifies: bool = True
     at_most_once: bool = True
     folded: dict[str, tuple[Rental, int]] = field(default_factory=dict)  # lease -> up to which op
+    driven: Driven | None = None
     on_closed: Callable[[Rental], None] = lambda _: None
     on_parked: Callable[[Rental], None] = lambda _: None
     on_forced: Callable[[str], None] = lambda _: None
@@ -211,7 +221,11 @@ class Office:
         surprise = self.laptop.surprise
         hands = SurprisedHands(scene, site, Eyes(scene, site), surprise)
         books = SurprisedBooks(lease.id, self.journal, self.ledger, self.clock, surprise=surprise)
-        end = drive(hands, books, scene.policy, self.clock, surprise.watch, surprise.decide)
+        self.laptop.driven = Driven(lease.id, self.process, self.process.hub.now)
+        try:
+            end = drive(hands, books, scene.policy, self.clock, surprise.watch, surprise.decide)
+        finally:
+            self.laptop.driven = None
         rental = scene.rental()
         if isinstance(end, Done) and end.outcome == "parked":
             self.laptop.on_parked(rental)

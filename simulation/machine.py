@@ -77,6 +77,7 @@ class Machine:
     never_boots: bool = False
     deaf: bool = False  # SSH never answers
     unfit: bool = False  # the preflight refuses the host
+    lies: bool = False  # its agent says "running" and its guard "armed", for ever
     silent_until: float = 0.0  # the network between
     hidden_until: float = 0.0  # the listing leaves it out
     hidden_by_id: bool = False  # and its id answers 404 meanwhile
@@ -89,6 +90,7 @@ class Machine:
     system: list[str] = field(default_factory=list)  # what its host says of the container
     guard_pause: float = 1.0
     lease: Work | None = None
+    claimed: float | None = None  # when a job was started on it last
     stopped_by: str = ""
 
     @property
@@ -167,6 +169,7 @@ class Machine:
         """A new attempt from the newest checkpoint."""
         now = self.cloud.hub.now
         self.cloud.check_start(self, work)
+        self.claimed = now
         work.attempt += 1
         work.ended, work.began = None, now
         work.start = max(work.saved, work.resume)
@@ -237,7 +240,7 @@ class Machine:
             self._soon(max(0.0, self.due() - self.cloud.hub.now), self._guard)
 
     def _guard(self) -> None:
-        if self.booted is None:
+        if self.booted is None or self.lies:
             return
         if self.due() > self.cloud.hub.now + 0.001:
             self._watch()

@@ -264,6 +264,16 @@ def plan_alone_ends() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def pod_is_believed() -> Iterator[None]:
+    """As long as a pod says that its job runs, it runs on."""
+    with (
+        patch.object(plan, "outlasted", lambda *_: None),
+        patch.object(plan, "given_up", lambda *_: False),
+    ):
+        yield
+
+
 MUTANTS: dict[str, Mutant] = {
     "no_probe": no_probe,
     "no_intent": no_intent,
@@ -291,6 +301,7 @@ MUTANTS: dict[str, Mutant] = {
     "late_start_is_ours_alone": late_start_is_ours_alone,
     "exceptions_escape": exceptions_escape,
     "plan_alone_ends": plan_alone_ends,
+    "pod_is_believed": pod_is_believed,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -311,6 +322,7 @@ BIASES: dict[str, frozenset[str]] = {
     "late_start_is_ours_alone": frozenset({"console", "lid"}),
     "exceptions_escape": frozenset({"surprise"}),
     "plan_alone_ends": frozenset({"surprise"}),
+    "pod_is_believed": frozenset({"liar"}),
 }
 # The first seed to try, of what shows in one of some thousand histories.
 FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400}

@@ -28,6 +28,8 @@ class Process:
     hub: Hub
     fate: Fate
     dead: bool = False
+    asleep: bool = False  # its lid is closed
+    woke: float = 0.0  # the last time that it was opened
 
     def effect(self, seconds: float, act: Callable[[], T]) -> T:
         """Do something to the world: it happens in the middle of its `seconds`."""
@@ -58,7 +60,9 @@ class Process:
             raise Killed
         if self.fate.chance(self.fate.lid):
             self.fate.tally.lids += 1
+            self.asleep = True
             self._pass(self.fate.between(60.0, 9 * 3600.0))
+            self.asleep, self.woke = False, self.hub.now
 
 
 @dataclass

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
 NOTES = ROOT / "docs" / "reliability.toml"
 FIGURES = ROOT / "docs" / "reliability.json"
-ROWS = range(1, 80)
+ROWS = range(1, 81)
 NAME = re.compile(r"test_row((?:_\d\d)+)_")
 SECTIONS = {
     1: "Provider",
@@ -32,6 +32,7 @@ SECTIONS = {
     43: "Network and SSH",
     53: "Pod and job",
     70: "Hostile pod",
+    80: "podctl itself",
 }
 
 

@@ -21,6 +21,7 @@ LOCAL = {"controller", "jobs", "remote", "state", "tests"}
 PURE = (
     "controller/actions.py",
     "controller/books.py",
+    "controller/bounds.py",
     "controller/closing.py",
     "controller/cost.py",
     "controller/loop.py",
@@ -40,6 +41,7 @@ PURE = (
     "controller/serving.py",
     "controller/site.py",
     "controller/staleness.py",
+    "controller/step.py",
     "controller/unforeseen.py",
 )
 IMPURE = {"time", "random", "os", "socket", "subprocess", "datetime", "pathlib", "secrets"}

@@ -129,6 +129,19 @@ def test_row_33_a_full_or_broken_disk_is_said_and_the_next_command_ends_it(
     assert all(one.errors for one in found)
 
 
+def test_row_80_what_nobody_foresaw_is_tried_again_and_can_be_given_up(strike: Strike) -> None:
+    """An exception out of any action or look: once, and the run passes; for ever, in every podctl,
+    and `stop --terminate --abandon` leaves no pod and no open book."""
+    found = strike(
+        *(f"80/none/raise:act:{number}" for number in (3, 6, 8, 11)),
+        "80/none/raise:look:4",
+        *(f"80/none/raise:act:{number}*" for number in (2, 5, 7, 10)),
+        "80/none/raise:look:6*",
+    )
+
+    assert all(one.processes >= 2 for one in found)
+
+
 def test_row_57_a_host_that_dies_with_the_controller_costs_at_most_another_run(
     strike: Strike,
 ) -> None:

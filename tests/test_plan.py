@@ -349,13 +349,17 @@ class TestJob:
         assert isinstance(decide(over, POLICY), actions.StopJob)
 
     def test_a_stop_that_the_agent_refuses_is_repeated_after_a_pause_and_a_few_times(self) -> None:
-        """Then the command leaves, saying that the pod bills on."""
+        """Then its pod is stopped through the provider; without a volume a person decides."""
         over = seen(rental(running()), pod(), contact=agent("running"), spent_usd=5.0, cap_usd=5.0)
         pause = dataclasses.replace(over, retry_at=1005.0)
         failed = {"stop": Failure(POLICY.tries, "it cannot write")}
-        left = decide(dataclasses.replace(over, failures=failed), POLICY)
+        ends = decide(dataclasses.replace(over, failures=failed), POLICY)
+        bare = dataclasses.replace(over, rental=rental(running(), keeps_disk=False))
+        left = decide(dataclasses.replace(bare, failures=failed), POLICY)
 
         assert isinstance(decide(pause, POLICY), actions.Wait)
+        assert isinstance(ends, actions.Finish)
+        assert ends.outcome == "overdue"
         assert isinstance(left, actions.Leave)
         assert "bills on: it cannot write" in left.what
 

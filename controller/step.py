@@ -1,0 +1,36 @@
+"""The words of the journal: what was meant, done or noted of a lease and of its runs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """The journal's vocabulary. What touches the world has an intent; the rest are notes."""
+
+    GENERATION = "generation"  # note {number, nonce}
+    CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
+    ADOPT = "adopt"  # note {pod}
+    SURPLUS = "surplus"  # note {pod}: one that nobody asked for, in the books before it is ended
+    REACHED = "reached"  # note {pod, started_at}: SSH answered once
+    TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
+    GONE = "gone"  # note {pod, ended_at}, {since, until} of what nobody followed: it is confirmed
+    STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
+    START_POD = "start-pod"  # intent {pod}; done; fail {kind}
+    RECKON = "reckon"  # note {pod, since, until}: what an unclear start cost
+    RESUMED = "resumed"  # note {pod, started_at}: it runs, and the books had it parked
+    PARKED = "parked"  # note {pod, ended_at}: EXITED confirmed
+    UNGUARDED = "unguarded"  # note {accepted, why}: the user on a pod without a guard
+    STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
+    CLOSE = "close"  # note {outcome}
+    # of one run:
+    UPLOAD = "upload"  # intent; done {pod, code, bytes}; fail {why, fatal}
+    START_JOB = "start-job"  # intent; done {attempt}; fail {why}
+    DISQUALIFY = "disqualify"  # note {why}: the preflight refused the host
+    REWORK = "rework"  # note {why, accepted, hours, usd}: its disk is gone; on from what is here
+    STOP_JOB = "stop-job"  # intent {reason}; done; fail
+    PULL = "pull"  # intent; done {manifest_sha256, rc, reason}; fail {why}
+    JUDGE = "judge"  # note {verdict, findings}
+    LOCK = "lock"  # intent; done {certificate_sha256}; fail {why}
+    FINISH = "finish"  # note {outcome, why}
+    INCIDENT = "incident"  # note {action, type, message, where}: an exception that nobody foresaw
