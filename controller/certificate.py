@@ -82,6 +82,7 @@ class Certificate(_Model):
     run: str
     criteria: tuple[CriterionMet, ...]
     warnings: tuple[str, ...] = ()  # of artifacts that no criterion judges
+    rendered: tuple[str, ...] = ()  # artifacts that are pages for people, made by the pod
     asked: tuple[dict[str, JsonValue], ...] = ()  # the stage's criteria as they were defined
     artifacts: tuple[Artifact, ...]
     outputs: tuple[ProjectPath, ...]  # the globs that name the artifacts
@@ -101,7 +102,7 @@ class Certificate(_Model):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_empty(plain(self), "warnings")
+        return _without_empty(plain(self), "warnings", "rendered")
 
     @property
     def sha256(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
 from controller.judgement import Judgement, Judging
 from controller.project import Project
+from controller.reports import publication
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
 from jobs import criteria, inspection
@@ -102,12 +104,28 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
     safekeeping.protect(shop.project.root, found, _others(shop, stage))
     if shop.locks.current(stage.name) is None:
         shop.locks.lock(stage.name, run, found.sha256)
+    _render(shop, run, found)
     for plan, names in statement.plans(shop.project.stages).items():
         if stage.name in names:
             for line in attest(shop.project, plan):
                 shop.tell(line)
     backup(shop.journal.connection, shop.project.state_dir / "backups")
     return {"certificate_sha256": found.sha256}
+
+
+def _render(shop: Judging, run: str, lock: Certificate) -> None:
+    """The pages of the stage, made here; and which artifacts are pages that the pod made."""
+    project = shop.project
+
+    def aside(path: str, page: bytes) -> None:
+        content = (len(page), hashlib.sha256(page).hexdigest())
+        keep_aside(project, run, path, content, shop.tell)
+
+    names = [one.path for one in lock.artifacts]
+    for line in publication.publish(project.root, publication.locked(lock), names, aside):
+        shop.tell(line)
+    if line := publication.told(lock.rendered):
+        shop.tell(line)
 
 
 def keep_aside(
@@ -167,6 +185,7 @@ def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
         run=run,
         criteria=tuple(CriterionMet.model_validate(one) for one in findings),
         warnings=tuple(PROCESS(one) for one in judgement.warnings),
+        rendered=publication.rendered_by_pod(one.path for one in manifest.files),
         asked=definitions(stage),
         artifacts=tuple(
             Artifact(path=one.path, size=one.size, sha256=one.sha256) for one in manifest.files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from controller.conclude import keep_aside
 from controller.errors import Locked, NotFound, UsageError
 from controller.leftovers import received
 from controller.project import Project
+from controller.reports import publication
 from controller.run_folder import RunFolder
 from controller.terminal import Terminal
 from state.database import open_database
@@ -34,7 +36,20 @@ def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str
     ]
     _check_free(project, paths)
     taken = [path for path in paths if _copy(project, run, files / path, path, terminal)]
+    _render(project, run, paths, terminal)
     return run, taken
+
+
+def _render(project: Project, run: str, paths: list[str], terminal: Terminal) -> None:
+    def aside(path: str, page: bytes) -> None:
+        content = (len(page), hashlib.sha256(page).hexdigest())
+        keep_aside(project, run, path, content, terminal.say)
+
+    sources = publication.unlocked(run, paths)
+    for line in publication.publish(project.root, sources, paths, aside):
+        terminal.say(line)
+    if line := publication.told(publication.rendered_by_pod(paths)):
+        terminal.say(line)
 
 
 def _run(project: Project, name: str) -> str:
