@@ -113,6 +113,7 @@ class Certificate(_Model):
     run: str
     criteria: tuple[CriterionMet, ...]
     warnings: tuple[str, ...] = ()  # of artifacts that no criterion judges
+    rendered: tuple[str, ...] = ()  # artifacts that are pages for people, made by the pod
     asked: tuple[dict[str, JsonValue], ...] = ()  # the stage's criteria as they were defined
     artifacts: tuple[Artifact, ...]
     outputs: tuple[RecordedGlob, ...]  # the globs that name the artifacts
@@ -132,7 +133,7 @@ class Certificate(_Model):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_empty(plain(self), "warnings")
+        return _without_empty(plain(self), "warnings", "rendered")
 
     @property
     def sha256(self) -> str:

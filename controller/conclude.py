@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -14,9 +15,10 @@ from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
-from controller.installing import install
+from controller.installing import install, keep_aside
 from controller.judgement import Judgement, Judging
 from controller.local_disk import writing
+from controller.reports import publication
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
 from controller.ways import Ways
@@ -110,6 +112,7 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
     safekeeping.protect(shop.project.root, found, _others(shop, stage))
     if shop.locks.current(stage.name) is None:
         shop.locks.lock(stage.name, run, found.sha256)
+    _render(shop, run, found)
     for plan, names in statement.plans(shop.project.stages).items():
         if stage.name in names:
             for line in attest(shop.project, plan):
@@ -118,6 +121,21 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
     if isinstance(copied, Incident):  # the stage is locked all the same
         shop.tell(f"the state was not copied to .podctl/backups: {copied.text}")
     return {"certificate_sha256": found.sha256}
+
+
+def _render(shop: Judging, run: str, lock: Certificate) -> None:
+    """The pages of the stage, made here; and which artifacts are pages that the pod made."""
+    project = shop.project
+
+    def aside(path: str, page: bytes) -> None:
+        content = (len(page), hashlib.sha256(page).hexdigest())
+        keep_aside(project, run, path, content, shop.tell)
+
+    names = [one.path for one in lock.artifacts]
+    for line in publication.publish(project.root, publication.locked(lock), names, aside):
+        shop.tell(line)
+    if line := publication.told(lock.rendered):
+        shop.tell(line)
 
 
 def _others(shop: Judging, stage: Stage) -> tuple[str, ...]:
@@ -147,6 +165,7 @@ def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
         run=run,
         criteria=tuple(CriterionMet.model_validate(one) for one in findings),
         warnings=tuple(PROCESS(one) for one in judgement.warnings),
+        rendered=publication.rendered_by_pod(one.path for one in manifest.files),
         asked=definitions(stage),
         artifacts=tuple(
             Artifact.of(manifest.local(one.path), one.size, one.sha256, one.path)

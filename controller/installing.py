@@ -11,7 +11,7 @@ from controller import relocate
 from controller.project import Project
 from controller.relocate import Spot
 from controller.run_folder import RunFolder
-from controller.ways import Ways
+from controller.ways import Aside, Ways
 from remote.names import encode
 
 Content = tuple[int, str]  # size in bytes, sha256
@@ -32,13 +32,7 @@ def install(
     followed that leads out and was not allowed.
     """
 
-    def aside(fd: int, name: str, there: str) -> None:
-        kept = relocate.free_name(project.state_dir / "aside" / run / there)
-        relocate.move(Spot(fd, name), kept)
-        shown = encode(str(kept.relative_to(project.root)))
-        tell(f"{encode(there)} was something else: it is in {shown}")
-
-    source = RunFolder(project.run_dir(run)).files / path
+    aside, source = _aside(project, run, tell), RunFolder(project.run_dir(run)).files / path
     with ways.opened(path, aside) as (fd, name):
         target = Spot(fd, name)
         about = target.about()
@@ -51,6 +45,28 @@ def install(
             aside(fd, name, path)
         put(source, target)
     return True
+
+
+def keep_aside(
+    project: Project, run: str, path: str, content: Content, tell: Callable[[str], None]
+) -> None:
+    """What stands under a name that is to be written and is something else moves aside."""
+    aside = _aside(project, run, tell)
+    with Ways.of(project.root).opened(path, aside) as (fd, name):
+        target = Spot(fd, name)
+        about = target.about()
+        if about is not None and not _is_it(target, about, content):
+            aside(fd, name, path)
+
+
+def _aside(project: Project, run: str, tell: Callable[[str], None]) -> Aside:
+    def aside(fd: int, name: str, there: str) -> None:
+        kept = relocate.free_name(project.state_dir / "aside" / run / there)
+        relocate.move(Spot(fd, name), kept)
+        shown = encode(str(kept.relative_to(project.root)))
+        tell(f"{encode(there)} was something else: it is in {shown}")
+
+    return aside
 
 
 def _is_it(target: Spot, about: os.stat_result, content: Content) -> bool:

@@ -18,7 +18,7 @@ from remote.contract import Environment, GuardLimits, JobSpec, Preflight
 # The modules of the training stack, in the order in which they are worth checking.
 TRAINING = (
     "torch", "transformers", "trl", "peft", "datasets", "accelerate",
-    "scipy", "statsmodels", "matplotlib",
+    "scipy", "statsmodels",
 )  # fmt: skip
 LOCK = ".podctl/requirements.lock"  # inside the work folder
 PARAMETERS = ".podctl/parameters.json"

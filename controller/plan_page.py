@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.certificate import Certificate, CriterionMet
-from controller.cleaning import clean_line
 from controller.cost import Spending, expected_usd
+from controller.markdown import literal
 from controller.plan_so_far import USD_PER_HOUR
 from jobs.criteria import describe
 from jobs.stage import Stage
@@ -246,11 +245,7 @@ def _usd(amount: float) -> str:
 
 def _text(value: str) -> str:
     """Text of anybody, on one line, without meaning in Markdown."""
-    line = clean_line(value)
-    if len(line) > MAX_CELL:
-        line = line[: MAX_CELL - 1] + "…"
-    line = line.replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", line)
+    return literal(value, MAX_CELL)
 
 
 def moment(at: float) -> str:

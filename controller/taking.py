@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from controller import certificate, relocate, safekeeping
 from controller.errors import Locked, NotFound
-from controller.installing import install
+from controller.installing import install, keep_aside
 from controller.leftovers import received
 from controller.project import Project
+from controller.reports import publication
 from controller.run_folder import RunFolder
 from controller.terminal import Terminal
 from controller.ways import Ways
@@ -32,7 +35,20 @@ def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str
     ways = Ways.of(project.root)
     _check_free(project, ways, paths)
     taken = [path for path in paths if _copy(project, run, ways, path, terminal)]
+    _render(project, run, paths, terminal)
     return run, taken
+
+
+def _render(project: Project, run: str, paths: list[str], terminal: Terminal) -> None:
+    def aside(path: str, page: bytes) -> None:
+        content = (len(page), hashlib.sha256(page).hexdigest())
+        keep_aside(project, run, path, content, terminal.say)
+
+    sources = publication.unlocked(run, paths)
+    for line in publication.publish(project.root, sources, paths, aside):
+        terminal.say(line)
+    if line := publication.told(publication.rendered_by_pod(paths)):
+        terminal.say(line)
 
 
 def _run(project: Project, name: str) -> str:

@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from controller.answer_key import answer_key
+from controller.reports.figures import figures
+from controller.reports.html_page import page as page_of
+from controller.reports.markdown_page import text as text_of
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate as judge
 from remote.stages import adapters, baseline, evaluate, sft
@@ -222,7 +225,7 @@ class Opened(HTMLParser):
 
 def test_the_page_needs_nothing_else_and_is_well_formed(finished: Path) -> None:
     """No script and no reference outside the page; five figures with their letters as text."""
-    text = (finished / "artifacts/stage1_report.html").read_text()
+    text = page_of(report(finished), figures(report(finished)), "by podctl")
     page = Opened()
     page.feed(text)
 
@@ -237,7 +240,7 @@ def test_the_page_needs_nothing_else_and_is_well_formed(finished: Path) -> None:
 def test_the_report_tells_the_plan_and_this_run(finished: Path) -> None:
     """Hours and dollars by stage beside the estimates; the run itself is counted on."""
     stages = {one["name"]: one for one in report(finished)["spending"]["stages"]}
-    text = (finished / "artifacts/stage1_report.md").read_text()
+    text = text_of(report(finished), "by podctl")
 
     assert stages["stage1c"]["usd"] == 1.0
     assert stages["stage1e"]["hours"] > 0

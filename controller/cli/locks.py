@@ -60,6 +60,8 @@ def command(terminal: Terminal, stage: str | None) -> None:
             terminal.data(f"{met.status}  {met.criterion}  {met.detail}".rstrip() + accepted)
         for text in found[stage].warnings:
             terminal.data(f"WARN  {text}")
+        for path in found[stage].rendered:
+            terminal.data(f"rendered by the pod, not by podctl: {path}")
 
 
 def _states(project: Project, names: list[str]) -> dict[str, str]:

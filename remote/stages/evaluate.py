@@ -6,7 +6,6 @@ The base's answers are stage 1A's, read and never made again. The adapters of 1C
 same bare prompts greedily, and a few times each at a temperature. Leaves
 
     artifacts/stage1_report.json       verdict, its rule, and every number beside it
-    artifacts/stage1_report.md, .html  the same for people; the page needs no other file
     artifacts/stage1_responses.jsonl   every answer that was compared
 
 A run that was cut off goes on where it was; SIGTERM ends it with 143.
@@ -136,13 +135,7 @@ def of_control(control: Control) -> list[Record]:
 
 
 def publish(out: Path, report: Mapping[str, Any]) -> None:
-    """The report in its three forms; JSON last, since the verdict is in it."""
-    from .figures import figures
-    from .report_html import page
-    from .report_markdown import text
-
-    write(out / "stage1_report.html", page(report, figures(report)))
-    write(out / "stage1_report.md", text(report))
+    """The report as figures; its pages are made of them where they are judged."""
     write(out / "stage1_report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
 
 

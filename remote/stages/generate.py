@@ -40,12 +40,11 @@ from .model import resolve
 from .near import overlaps
 from .parameters import read, wrong
 from .prompts import solved
-from .quality_page import render
 from .selection import Judged, Policy, Selection
 from .signals import ENDED_BY_SIGTERM
 from .writer import Writer
 
-DATA, QUALITY, PAGE = "sft_training_data.jsonl", "data_quality.json", "data_quality.md"
+DATA, QUALITY = "sft_training_data.jsonl", "data_quality.json"
 JOURNAL = "generation.jsonl"
 MOST_REASONS = 3  # named when too little was kept
 
@@ -109,10 +108,9 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
         "settings": settings(parameters),
     }
     write(out / QUALITY, json.dumps(report, indent=1, allow_nan=False) + "\n")
-    write(out / PAGE, render(report))
     log.say(summary(report))
     if not report["enough"]:
-        raise too_few(report, out / PAGE)
+        raise too_few(report, out / QUALITY)
     return 0
 
 
@@ -220,7 +218,7 @@ def summary(report: dict[str, Any]) -> str:
     )
 
 
-def too_few(report: dict[str, Any], page: Path) -> StageError:
+def too_few(report: dict[str, Any], samples: Path) -> StageError:
     """What to do about it depends on what removed most."""
     gone = {name: one["removed"] for name, one in report["filters"].items() if one["removed"]}
     most = sorted(gone, key=lambda name: -gone[name])[:MOST_REASONS]
@@ -229,8 +227,8 @@ def too_few(report: dict[str, Any], page: Path) -> StageError:
         f"{report['pairs']} pairs are kept of {report['counts']['attempts']} responses, "
         f"at_least is {report['at_least']} ({report['ended']}; removed: {why})",
         remedy=(
-            f"look at the samples in {page}; then raise max_attempts, max_minutes or (for cut_off) "
-            "max_new_tokens, add training instructions, or lower at_least"
+            f"look at the samples in {samples}; then raise max_attempts, max_minutes or (for "
+            "cut_off) max_new_tokens, add training instructions, or lower at_least"
         ),
     )
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from .evaluation import SYSTEMS, TITLES
-from .report_sections import Report, Section, Table, headline, sections
+from controller.markdown import literal as plain
+from controller.reports.sections import Report, Section, Table, headline, sections
+from remote.stages.evaluation import SYSTEMS, TITLES
 
-MAX_ANSWER = 600  # characters that are shown of one
 
-
-def text(report: Report) -> str:
-    """The whole document."""
-    parts = [f"# Stage 1: {report['verdict']}", *map(plain, headline(report))]
+def text(report: Report, origin: str) -> str:
+    """The whole document; `origin` says what it was made of."""
+    parts = [f"# Stage 1: {plain(report['verdict'])}", plain(origin), *map(plain, headline(report))]
     parts.append("\n".join(f"- {plain(one)}" for one in report["why"]))
     for section in sections(report):
         parts += [f"## {plain(section.title)}", *_body(section)]
@@ -43,13 +41,3 @@ def _sample(one: Mapping[str, Any]) -> str:
         mark = "right" if answer["correct"] else f"wrong: {plain('; '.join(answer['reasons']))}"
         lines.append(f"| {TITLES[name]} | {mark} | {plain(answer['response'])} |")
     return "\n".join(lines)
-
-
-def plain(value: str) -> str:
-    """`value` on one line, printable, and without meaning in Markdown or HTML."""
-    line = " ".join(value.split())
-    line = "".join(letter if letter.isprintable() else "�" for letter in line)
-    if len(line) > MAX_ANSWER:
-        line = line[: MAX_ANSWER - 1] + "…"
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|#!~$])", r"\\\1", line)

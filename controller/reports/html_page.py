@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from .evaluation import SYSTEMS, TITLES
-from .report_sections import Report, Section, Table, headline, sections
+from controller.cleaning import clean
+from controller.reports.sections import Report, Section, Table, headline, sections
+from remote.stages.evaluation import SYSTEMS, TITLES
 
+VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
 MAX_ANSWER = 1200  # characters that are shown of one
 CAPTIONS = {
     "success": "Success by type; whiskers are Wilson's 95 % intervals.",
@@ -53,14 +55,16 @@ figcaption { color: var(--soft); font-size: .85rem; }
 """
 
 
-def page(report: Report, figures: Mapping[str, str]) -> str:
-    """The document; `figures` are SVG elements by name."""
-    verdict = escape(str(report["verdict"]))
+def page(report: Report, figures: Mapping[str, str], origin: str) -> str:
+    """The document; `figures` are SVG elements by name, `origin` says what it was made of."""
+    verdict = str(report["verdict"])
+    if verdict not in VERDICTS:
+        raise ValueError(f"a verdict that is none: {verdict[:40]!r}")
     first, *rest = headline(report)
     parts = [
         f'<h1>Stage 1 <span class="badge {verdict}">{verdict}</span></h1>',
         f'<p class="lead">{plain(first)}</p>',
-        *(f'<p class="soft">{plain(words)}</p>' for words in rest),
+        *(f'<p class="soft">{plain(words)}</p>' for words in (*rest, origin)),
         "<ul>" + "".join(f"<li>{plain(one)}</li>" for one in report["why"]) + "</ul>",
         *(_section(one, figures) for one in sections(report)),
     ]
@@ -116,7 +120,8 @@ def _answer(title: str, answer: Mapping[str, Any]) -> str:
 
 
 def plain(value: str) -> str:
-    """Text of anybody as HTML shows it; control characters are marked, breaks stay."""
-    kept = value if len(value) <= MAX_ANSWER else value[: MAX_ANSWER - 1] + "…"
+    """Text of anybody as HTML shows it: cleaned as for a terminal, breaks stay."""
+    kept = clean(value[: 4 * MAX_ANSWER])
+    kept = kept if len(kept) <= MAX_ANSWER else kept[: MAX_ANSWER - 1] + "…"
     shown = (letter if letter.isprintable() or letter == "\n" else "�" for letter in kept)
     return escape("".join(shown))

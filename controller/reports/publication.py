@@ -1,0 +1,166 @@
+"""Which pages are made here of which figures, and which files are pages that a pod made itself.
+
+A page is for reading. What certifies is the lock, and the figures that it holds the hash of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from controller.certificate import Certificate
+from controller.cleaning import clean_line
+from jobs.opening import Unopenable, parse_json
+from state.durable import write_atomically
+
+MAX_FIGURES = 32 * 1024 * 1024  # bytes of JSON that a page is made of
+MAX_PAGE = 16 * 1024 * 1024  # characters
+SHOWN = 3  # names in one line
+RENDERED = (".html", ".htm", ".xhtml", ".mhtml", ".svg", ".md", ".pdf", ".ipynb")
+_ODD = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RecursionError,
+)  # fmt: skip
+
+Maker = Callable[[Mapping[str, Any], str], str]
+Aside = Callable[[str, bytes], None]  # what stands under this path and is something else moves
+
+
+@dataclass(frozen=True)
+class Source:
+    """Figures among a run's files: where they lie, and what is to be said of them."""
+
+    path: str
+    origin: str
+
+
+def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
+    """Files that a reader would take for podctl's or anybody's page, and that came from a pod."""
+    return tuple(one for one in paths if PurePosixPath(one).suffix.lower() in RENDERED)
+
+
+def told(rendered: Iterable[str]) -> str:
+    """The line about them; empty for none."""
+    names = [clean_line(one) for one in rendered]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    shown = f"{', '.join(names[:SHOWN])}{more}"
+    return f"rendered by the pod, not by podctl: {shown}" if names else ""
+
+
+def locked(lock: Certificate) -> tuple[Source, ...]:
+    """The figures that a lock certifies and pages are made of."""
+    again = any(one.get("kind") == "rescored" for one in lock.asked)
+    judged = (
+        "The verdict on every answer was given again on this machine"
+        if again
+        else "The criteria of the stage were judged on this machine"
+    )
+    return tuple(
+        Source(
+            one.path,
+            f"Rendered by podctl from {one.path}, sha256 {one.sha256[:12]}, which {lock.stage} is "
+            f"locked with by run {lock.run}. {judged}; every other figure is the pod's own word.",
+        )
+        for one in lock.artifacts
+        if _makers(one.path)
+    )
+
+
+def unlocked(run: str, paths: Iterable[str]) -> tuple[Source, ...]:
+    """The same of a run that is not locked."""
+    return tuple(
+        Source(
+            one,
+            f"Rendered by podctl from {one} of run {run}, which is not locked: every figure is the "
+            "pod's own word.",
+        )
+        for one in paths
+        if _makers(one)
+    )
+
+
+def publish(
+    root: Path, sources: Iterable[Source], kept: Iterable[str], aside: Aside
+) -> tuple[str, ...]:
+    """Write the pages beside their figures below `root`; what is to be told of that.
+
+    `kept` are files that are not to be replaced: a pod's own, in a run of an earlier version.
+    Nothing that the figures hold raises.
+    """
+    own, lines = set(kept), []
+    for source in sources:
+        try:
+            with (root / source.path).open("rb") as file:
+                raw = file.read(MAX_FIGURES + 1)
+        except OSError as error:
+            lines.append(f"{source.path} cannot be read: {error.strerror or error}")
+            continue
+        for path, page in pages(source, raw).items():
+            if path not in own:
+                lines.append(_written(root, source, path, page, aside))
+    return tuple(lines)
+
+
+def pages(source: Source, raw: bytes) -> dict[str, bytes | str]:
+    """By path each page that is made of the figures `raw`, or why it cannot be. Pure."""
+    found: dict[str, bytes | str] = {}
+    for suffix, make in _makers(source.path).items():
+        path = str(PurePosixPath(source.path).with_suffix(suffix))
+        try:
+            found[path] = _page(raw, make, source.origin)
+        except _ODD as error:
+            found[path] = clean_line(f"{type(error).__name__}: {error}"[:1000])[:200]
+    return found
+
+
+def _written(root: Path, source: Source, path: str, page: bytes | str, aside: Aside) -> str:
+    if isinstance(page, str):
+        return f"{path} is not written: {source.path} cannot be shown: {page}"
+    try:
+        aside(path, page)
+        write_atomically(root / path, page, 0o644)
+    except OSError as error:
+        return f"{path} is not written: {error.strerror or error}"
+    return f"{path} is rendered from {source.path}"
+
+
+def _page(raw: bytes, make: Maker, origin: str) -> bytes:
+    if len(raw) > MAX_FIGURES:
+        raise Unopenable(f"over {MAX_FIGURES} bytes")
+    report = parse_json(raw)
+    if not isinstance(report, dict):
+        raise Unopenable("no JSON object")
+    page = make(report, origin)
+    if len(page) > MAX_PAGE:
+        raise Unopenable(f"a page of over {MAX_PAGE} characters")
+    return page.encode("utf-8", "replace")
+
+
+def _html(report: Mapping[str, Any], origin: str) -> str:
+    from controller.reports.figures import figures
+    from controller.reports.html_page import page
+
+    return page(report, figures(report), origin)
+
+
+def _markdown(report: Mapping[str, Any], origin: str) -> str:
+    from controller.reports.markdown_page import text
+
+    return text(report, origin)
+
+
+def _quality(report: Mapping[str, Any], origin: str) -> str:
+    from controller.reports.quality_page import render
+
+    return render(report, origin)
+
+
+_MAKERS: dict[str, dict[str, Maker]] = {
+    "stage1_report.json": {".html": _html, ".md": _markdown},
+    "data_quality.json": {".md": _quality},
+}
+
+
+def _makers(path: str) -> dict[str, Maker]:
+    return _MAKERS.get(PurePosixPath(path).name, {})
