@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from controller.agent_client import AgentClient
+from controller.cleaning import clean_line
 from controller.declared import check_declared
 from controller.errors import ArtifactsNotSafe, Paused
 from controller.held import LeftOnPod
@@ -78,7 +79,7 @@ def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> di
     folder.keep(MANIFEST, contract.dump(manifest))
     folder.keep("exit.json", _without_secrets(status.exit))
     for one in manifest.notes[:NOTES]:
-        shop.tell(f"{run}: left out: {encode(one.path)}: {one.why}")
+        shop.tell(f"{run}: left out: {clean_line(f'{encode(one.path)}: {one.why}')}")
     if (more := len(manifest.notes) - NOTES) > 0:
         shop.tell(f"{run}: left out: {more} more of that kind, which the manifest names")
     if manifest.left or manifest.unfit or manifest.beyond:

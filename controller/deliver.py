@@ -16,10 +16,11 @@ from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import FileGone, UploadReport, upload_code, upload_work
 from controller.workshop import Workshop
 from jobs.stage import Stage
-from remote.contract import FileEntry
+from remote.contract import MAX_FILES, FileEntry
 from remote.usage import summarise
 
 TRIES = 4  # of an upload whose files go away meanwhile
+EARLIER = snapshot.Caps(files=MAX_FILES, total_bytes=4 * 10**12)
 
 
 def deliver(shop: Workshop, run: str) -> dict[str, Any]:
@@ -143,9 +144,10 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
         return inputs
     known = {one.path for one in inputs.files}
     own = RunFolder(source.parent).own_names()
+    # It is the pod's own work: whatever its names and number, it goes back to a pod.
     there = (
         dataclasses.replace(one, path=own.get(one.path, one.path))
-        for one in snapshot.take_all(source).files
+        for one in snapshot.take_all(source, EARLIER).files
         if one.path.split("/")[0] != STAGING
     )
     found: list[SnapshotFile] = [one for one in there if one.path not in known]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.cleaning import clean_line
 from controller.errors import ConnectionLost
 from controller.held import Held
 from controller.safekeeping import hash_file
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
     from controller.ssh import Session
 
 SHOWN = 5  # names in a message
+AT_ONCE = 20  # paths in one command; what is left then is told again
+LONGEST = 300  # characters of one name or reason
 MEASURE_SECONDS = 3600.0
 
 
 def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) -> Held:
     """What keeps the pod, and the command that brings it."""
-    named = [f"{encode(one.path)} ({one.why})" for one in manifest.left[:SHOWN]]
-    named += list(manifest.unfit[:SHOWN])
+    named = [f"{_short(encode(one.path))} ({_short(one.why)})" for one in manifest.left[:SHOWN]]
+    named += list(map(_short, manifest.unfit[:SHOWN]))
     more = len(manifest.left) + len(manifest.unfit) + manifest.beyond - len(named)
     if manifest.beyond and not named:
         what = f"{manifest.beyond} outputs beyond the {MAX_FILES:,} that can be listed"
@@ -39,18 +42,23 @@ def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) ->
         what = ", ".join(named) + (f" and {more} more" if more > 0 else "")
     return Held(
         f"only on the pod: {what}",
-        fetch_command(stage, [one.path for one in manifest.left], files, outputs),
+        fetch_command(stage, [one.path for one in manifest.left[:AT_ONCE]], files, outputs),
         by_word=bool(manifest.beyond or manifest.unfit),
     )
 
 
 def fetch_command(stage: str, paths: Sequence[str], files: Path, outputs: Sequence[str]) -> str:
     """A line for a shell that has the files at `paths` come below `files`, links followed."""
-    wanted = " ".join(map(quoted, paths)) or " ".join(
+    wanted = " ".join(quoted(path) for path in paths if not wrong(path)) or " ".join(
         quoted(one) for one in sorted({glob.split("/")[0] for glob in outputs} - {"**", "*"}) or "."
     )
     into = quoted(str(files))
     return f"podctl exec {stage} -- tar -chf - -- {wanted} | tar -xf - -C {into}"
+
+
+def _short(text: str) -> str:
+    """The pod's own words, on one line."""
+    return clean_line(text)[:LONGEST]
 
 
 def quoted(path: str) -> str:
@@ -70,7 +78,7 @@ def fetched(
 
     One that is not here, or is another, stays `left`.
     """
-    here = [one for one in manifest.left if _stands(files, one)]
+    here = [one for one in manifest.left if not wrong(one.path) and _stands(files, one)]
     if not here:
         return manifest
     measured = _measured(session, layout, code, manifest.run, [one.path for one in here])

@@ -26,6 +26,7 @@ MARGIN = 48  # bytes of a path that names beside a file may need
 KEPT = 200  # bytes of the first folders that stay of a path that is too long
 STEM = 60  # characters of a name that stay of it
 ESCAPED = STEM + 30  # bytes of an escaped name, at most
+DEEPEST = 200  # folders in one another: more than that many tools cannot walk
 PLAIN = re.compile(r"[^A-Za-z0-9._=+,@ -]")
 ENDING = re.compile(r"\.[A-Za-z0-9]{1,12}")
 SPECIAL = re.compile(
@@ -150,7 +151,7 @@ class _Given:
 
     def place(self, path: str) -> str:
         parts = self._parts(path.split("/"), ())
-        if len(raw("/".join(parts))) > self._ground.longest:
+        if len(raw("/".join(parts))) > self._ground.longest or len(parts) > DEEPEST:
             parts = self._shortened(path.split("/"))
         return "/".join(parts)
 

@@ -87,10 +87,11 @@ def take(
     return read(found, allow=allow, caps=caps)
 
 
-def take_all(folder: Path) -> Snapshot:
+def take_all(folder: Path, caps: Caps | None = None) -> Snapshot:
     """Read and hash every file below a folder of podctl's own, whatever it is called."""
     files = {path: folder / path for path in walk(folder, "", lambda _: False)}
-    return read(Selection({path: one for path, one in files.items() if not one.is_symlink()}))
+    plain = {path: one for path, one in files.items() if not one.is_symlink()}
+    return read(Selection(plain), caps=caps)
 
 
 def read(found: Selection, *, allow: Sequence[str] = ("**",), caps: Caps | None = None) -> Snapshot:

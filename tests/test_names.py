@@ -103,6 +103,7 @@ def test_no_two_files_get_one_place(paths: list[bytes]) -> None:
         (Ground(plain_only=True), ["aux.json", "a?", "ok"], ["aux~d1eb", "a_~"]),
         (Ground(part=143), ["n" * 144 + ".bin", "n" * 143], ["n" * 60 + "~"]),
         (Ground(longest=99), ["out/" + "d" * 50 + "/" + "e" * 50 + "/f.bin"], ["out_"]),
+        (Ground(), ["/".join(["a"] * 201), "/".join(["a"] * 200)], ["a/a/"]),
         (Ground(), [".partial/x", "x/.partial"], ["partial~"]),
     ],
 )
