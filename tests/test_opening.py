@@ -60,6 +60,11 @@ def test_every_cut_of_a_safetensors_file_is_seen(tmp_path: Path) -> None:
         assert opens(path) is not None, length
 
 
+def named(value: object) -> str | None:
+    """The name of a test's file; its number tells it from others of the name."""
+    return value if isinstance(value, str) else ""
+
+
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
@@ -82,6 +87,7 @@ def test_every_cut_of_a_safetensors_file_is_seen(tmp_path: Path) -> None:
         ("x.jsonl", b'{"a": 1}\n{"a": ', "cut off"),
         ("x.jsonl", b"1" * 5000 + b"\n", "line 1"),
     ],
+    ids=named,  # of contents some hold the time
 )
 def test_broken_file_says_why(tmp_path: Path, name: str, content: bytes, text: str) -> None:
     """What does not open is told with its reason."""
@@ -135,6 +141,7 @@ def test_no_content_raises(tmp_path: Path, content: bytes, suffix: str) -> None:
         ("rng_state.pth", pickle.dumps({"state": 1})),
         ("optimizer.pt", b"PK\x05\x06" + bytes(18)),
     ],
+    ids=named,  # of contents some hold the time
 )
 def test_what_honest_jobs_write_opens(tmp_path: Path, name: str, content: bytes) -> None:
     """Cases 01 and 02 and their kind: Python's NaN, JSON Lines in .json as `datasets` writes
@@ -167,6 +174,7 @@ def zipped(**content: bytes) -> bytes:
         ("x.npy", b"\x93NUMPY\x01\x00\x00", "array"),
         ("model.safetensors.index.json", b'{"weight_map": {}}', "weight_map"),
     ],
+    ids=named,  # of contents some hold the time
 )
 def test_cut_containers_are_told(tmp_path: Path, name: str, content: bytes, text: str) -> None:
     """Archives and columns end in their directory, so a file that was cut off shows."""
