@@ -7,12 +7,13 @@ from pathlib import Path
 
 from controller.names import STAGING
 from controller.project import Project
+from controller.rental import OVERDUE
 from controller.run_folder import RunFolder
 from controller.snapshot import Snapshot
 from state.journal import Journal
 
 # Attempts with these outcomes left work that is worth going on from.
-INTERRUPTED = ("pod-lost", "stopped", "abandoned")
+INTERRUPTED = ("pod-lost", "stopped", "abandoned", OVERDUE)
 
 
 def leftovers(
