@@ -139,9 +139,12 @@ class Office:
                 one.usd_per_hour for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
             )
             bills = f"parked: ${24 * rate:.2f} a day" if rental.parked else f"kept: ${rate:.2f}/h"
-            run = rental.runs[0].run
+            run, end = rental.runs[0].run, "--terminate"
+            if rental.unpulled:
+                bills += f"; what {', '.join(rental.unpulled)} wrote is not all here"
+                end += " --abandon REASON"
             self.desk.terminal.say(
-                f"pod {rental.pod} of {run} is {bills}; podctl stop {run} --terminate ends it"
+                f"pod {rental.pod} of {run} is {bills}; podctl stop {run} {end} ends it"
             )
 
     def _rental(self, lease: Lease) -> Rental:

@@ -124,8 +124,10 @@ class Rental:
     def rests(self, *, kept: bool = False) -> bool:
         """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
         passed = all(run.outcome == "passed" for run in self.runs)
-        kept = kept and passed and self.pod is not None
-        return self.current is None and not self.stop and (self.parked or kept) and not self.debts
+        kept = kept and passed and self.pod is not None and not self.stop
+        goes = self.abandon or (self.stop == "terminate" and not self.unpulled)
+        waits = (self.parked or kept) and not self.debts and not goes
+        return self.current is None and waits
 
     @property
     def unpulled(self) -> tuple[str, ...]:

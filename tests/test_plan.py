@@ -890,6 +890,17 @@ class TestNothingRepeatsForEver:
         assert over.rests()
         assert not dataclasses.replace(over, debts=(Debt("p2"),)).rests()
 
+    def test_what_was_stopped_and_is_parked_is_at_rest(self) -> None:
+        """A next run is no carrying on; what is to be terminated yet is."""
+        over = rental(running(outcome="stopped", pulled=True), stop="park", parked=True)
+        unpulled = rental(running(outcome="unpulled"), stop="terminate", parked=True)
+
+        assert over.rests()
+        assert unpulled.rests()
+        assert not dataclasses.replace(over, stop="terminate").rests()
+        assert not dataclasses.replace(unpulled, abandon="enough").rests()
+        assert not dataclasses.replace(over, parked=False).rests()
+
     def test_only_a_pod_that_passed_is_kept(self) -> None:
         """After a failure, or without its pod, something is left to do: to park, to sweep."""
         passed = rental(running(outcome="passed", pulled=True, locked=True))
