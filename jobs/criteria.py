@@ -22,6 +22,7 @@ from .trend import Trend, decreases, increases
 
 MAX_SERIES = 1_000_000  # points of one series
 MAX_TEXT = 300  # characters of a measured value or detail
+RECEIVING = ".partial"  # at the top: what is on its way here, and no artifact
 
 
 class Verdict(StrEnum):
@@ -276,7 +277,7 @@ def _matches(pattern: str, root: Path) -> list[Path]:
     """Regular files below `root` that match the glob, `**` for any depth; sorted."""
     found = []
     for folder, folders, names in os.walk(root, followlinks=False):
-        folders.sort()
+        folders[:] = sorted(one for one in folders if Path(folder, one) != root / RECEIVING)
         for name in sorted(names):
             path = Path(folder, name)
             relative = path.relative_to(root).as_posix()

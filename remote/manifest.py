@@ -57,18 +57,18 @@ class Hashes:
     """Known hashes; a file is read again only when its identity changed."""
 
     work: Path
-    known: dict[str, tuple[Identity, str]] = field(default_factory=dict)
+    known: dict[Identity, str] = field(default_factory=dict)
 
     def of(self, found: Found, pause: Callable[[], None]) -> FileEntry | None:
         """The entry for `found`, or None when the file will not hold still."""
-        cached = self.known.get(found.path)
-        if cached is None or cached[0] != found.identity:
-            fresh = sha256_of(self.work, found, pause)
-            if fresh is None:
-                return None
-            cached = (fresh[1], fresh[0])
-            self.known[found.path] = cached
-        return FileEntry(found.path, cached[0][2], cached[1])
+        if sha256 := self.known.get(found.identity):
+            return FileEntry(found.path, found.size, sha256)
+        fresh = sha256_of(self.work, found, pause)
+        if fresh is None:
+            return None
+        sha256, now = fresh  # it may have changed since it was found
+        self.known[now] = sha256
+        return FileEntry(found.path, now[2], sha256)
 
 
 @dataclass
@@ -121,10 +121,13 @@ def final(
         survey = outputs.survey(hashes.work, patterns)
         entries = {path: entry for path, entry in entries.items() if path in survey.files}
         unhashed = [one for one in survey.files.values() if one.path not in entries]
+        once = {one.identity: one for one in unhashed}  # links and what they lead to
         with ThreadPoolExecutor(workers) as pool:
-            for entry in pool.map(lambda one: hashes.of(one, pause), unhashed):
-                if entry is not None:
-                    entries[entry.path] = entry
+            list(pool.map(lambda one: hashes.of(one, pause), once.values()))
+        for one in unhashed:
+            entry = hashes.of(one, pause)
+            if entry is not None:
+                entries[entry.path] = entry
         if len(entries) == len(survey.files):
             break
     restless = [Left(path, RESTLESS) for path in survey.files if path not in entries]
