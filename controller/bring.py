@@ -19,6 +19,7 @@ from controller.local_names import grounds, local_names
 from controller.observed import Contact
 from controller.pull import PullProgress, PullReport, pull
 from controller.run_folder import READY, SAMPLES, RunFolder
+from controller.ways import Ways
 from controller.workshop import Workshop
 from remote import contract
 from remote.contract import ContractError, Exit, Manifest, Status
@@ -154,7 +155,8 @@ def _placed(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
     outputs = shop.stages[run].outputs
     manifest = without_programs(manifest, outputs, (folder.files, root))
     check_declared((entry.path for entry in manifest.files), outputs)
-    starts = [root / glob.split("*")[0].rpartition("/")[0] for glob in outputs]
+    fixed, ways = (glob.split("*")[0].rpartition("/")[0] for glob in outputs), Ways.of(root)
+    starts = [root / start for start in fixed if not ways.leads_out(start)]
     below = (folder.files, root, shop.project.state_dir / "aside" / run)
     names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
     return replace(manifest, here=names)

@@ -37,7 +37,13 @@ def clean(text: str | bytes) -> str:
     text = _SEQUENCES.sub("", text)
     text = _NEWLINES.sub("\n", text)
     text = _HIDDEN.sub("", text)
-    return _SURROGATES.sub("\ufffd", text)
+    return _SURROGATES.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    """A byte of a file's name that is no UTF-8, as `remote.names` encodes it; else U+FFFD."""
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\ufffd"
 
 
 def clean_line(text: str | bytes) -> str:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from state.durable import sync_folder
 CHUNK = 4 * 1024 * 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_BESIDE = ".podctl-new"  # short, whatever the file's own name is
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS)
 
 
@@ -72,11 +72,9 @@ def _across(source: Spot, target: Path) -> None:
     elif info is not None and stat.S_ISREG(info.st_mode):
         above = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            beside = Spot(above, _BESIDE)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(_BESIDE, dir_fd=above)
+            beside = _beside(above)
             _copy_to(os.open(source.name, READ, dir_fd=source.folder), beside)
-            os.replace(_BESIDE, target.name, src_dir_fd=above, dst_dir_fd=above)
+            os.replace(beside.name, target.name, src_dir_fd=above, dst_dir_fd=above)
         finally:
             os.close(above)
     else:
@@ -91,25 +89,28 @@ def place(source: Path, target: Spot) -> None:
 
     What stood at `target` is replaced whole.
     """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_BESIDE, dir_fd=target.folder)
+    beside = _beside(target.folder)
     try:
-        os.link(source, _BESIDE, dst_dir_fd=target.folder, follow_symlinks=False)
+        os.link(source, beside.name, dst_dir_fd=target.folder, follow_symlinks=False)
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
-        _copy_to(os.open(source, READ), Spot(target.folder, _BESIDE))
-    os.replace(_BESIDE, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
+        _copy_to(os.open(source, READ), beside)
+    os.replace(beside.name, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
     os.fsync(target.folder)
 
 
 def copy(source: Path, target: Spot) -> None:
     """Have what is in the file `source` at `target` too, as a file of its own."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(_BESIDE, dir_fd=target.folder)
-    _copy_to(os.open(source, READ), Spot(target.folder, _BESIDE))
-    os.replace(_BESIDE, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
+    beside = _beside(target.folder)
+    _copy_to(os.open(source, READ), beside)
+    os.replace(beside.name, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
     os.fsync(target.folder)
+
+
+def _beside(folder: int) -> Spot:
+    """A name that nothing has, short whatever the file's own name is."""
+    return Spot(folder, f".podctl-{secrets.token_hex(8)}.new")
 
 
 def _copy_to(source: int, target: Spot) -> None:

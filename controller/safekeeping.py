@@ -20,6 +20,7 @@ from remote.names import encode
 from state.durable import sync_folder, write_atomically
 
 ARCHIVE = "archive"
+LONGEST = 3800  # bytes of a path of what is set aside
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,16 @@ def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, .
     """
     moved = strangers(root, certificate)
     for path in moved:
-        relocate.move_path(root / path, relocate.free_name(aside / path))
+        relocate.move_path(root / path, relocate.free_name(_place_aside(aside, path)))
     return moved
+
+
+def _place_aside(aside: Path, path: str) -> Path:
+    """Under the same path, or a short one where that would be too long for the system."""
+    place = aside / path
+    if len(os.fsencode(place)) < LONGEST:
+        return place
+    return aside / "long" / hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
 
 
 def _files_below(folder: Path) -> Iterable[Path]:

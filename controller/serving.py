@@ -160,12 +160,14 @@ def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
     if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
         loses = "" if seen.rental.keeps_disk else ", and it has no volume that would keep it"
         until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
-    then = "then podctl sync" if not held.by_word else "then the next command"
+    then, end = "then podctl sync; or", "REASON"
+    if held.by_word:
+        then, end = "then", "'fetched by hand'"
     return Leave(
         "artifacts-not-safe",
         f"{run.stage}: {held.what}. Everything else is here. Pod {pod} is kept for it, at "
         f"${rate:.2f} an hour (${24 * rate:.2f} a day).{until}",
-        f"{held.fetch}, {then}; or podctl stop {run.stage} --terminate --abandon REASON",
+        f"{held.fetch}, {then} podctl stop {run.stage} --terminate --abandon {end}",
     )
 
 

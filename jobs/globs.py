@@ -15,6 +15,7 @@ from pathlib import Path
 from .opening import Unopenable
 
 MAGIC = re.compile(r"[*?\[]")
+RECEIVING = ".partial"  # at the top: what is on its way here, and no artifact
 MOST_NEAR = 3  # names that are shown where one is not there
 
 
@@ -53,7 +54,7 @@ def _inside(path: Path, root: Path) -> bool:
 def below(folder: Path) -> Iterable[Path]:
     """Every regular file below `folder`, sorted by name in each folder."""
     for place, folders, names in os.walk(folder, followlinks=False):
-        folders.sort()
+        folders[:] = sorted(one for one in folders if Path(place, one) != folder / RECEIVING)
         for name in sorted(names):
             path = Path(place, name)
             if not path.is_symlink() and path.is_file():

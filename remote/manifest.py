@@ -58,29 +58,26 @@ class Hashes:
     """Known hashes; a file is read again only when its identity changed."""
 
     work: Path
-    known: dict[str, tuple[Identity, str]] = field(default_factory=dict)
+    known: dict[Identity, str] = field(default_factory=dict)
 
     def of(self, found: Found, pause: Callable[[], None]) -> FileEntry | None:
         """The entry for `found`, or None when the file will not hold still."""
-        cached = self.known.get(found.path)
-        if cached is None or cached[0] != found.identity:
-            fresh = sha256_of(self.work, found, pause)
-            if fresh is None:
-                return None
-            cached = (fresh[1], fresh[0])
-            self.known[found.path] = cached
-        return FileEntry(found.path, cached[0][2], cached[1])
+        if sha256 := self.known.get(found.identity):
+            return FileEntry(found.path, found.size, sha256)
+        fresh = sha256_of(self.work, found, pause)
+        if fresh is None:
+            return None
+        sha256, now = fresh  # it may have changed since it was found
+        self.known[now] = sha256
+        return FileEntry(found.path, now[2], sha256)
 
     def fresh(self, seconds: float) -> bool:
         """Whether anything that is known was written to less than so long ago."""
-        return any(
-            abs(time.time() - identity[3] / 1e9) < seconds for identity, _ in self.known.values()
-        )
+        return any(abs(time.time() - identity[3] / 1e9) < seconds for identity in self.known)
 
     def still(self, found: Found | None) -> bool:
         """Whether a file is the one that was hashed."""
-        known = self.known.get(found.path) if found else None
-        return found is not None and known is not None and known[0] == found.identity
+        return found is not None and found.identity in self.known
 
 
 @dataclass
@@ -148,8 +145,10 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
     more.
     """
     before = outputs.find(hashes.work, patterns)
+    once = {one.identity: one for one in before.values()}  # links and what they lead to
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        entries = list(pool.map(lambda one: hashes.of(one, pause), before.values()))
+        list(pool.map(lambda one: hashes.of(one, pause), once.values()))
+    entries = [hashes.of(one, pause) for one in before.values()]
     survey = outputs.survey(hashes.work, patterns)
     after = survey.files
     held = {e.path: e for e in entries if e and hashes.still(after.get(e.path))}

@@ -7,6 +7,7 @@ repositories never, the rest only where an output names them literally.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -17,12 +18,11 @@ REPOSITORY = "git and its like take it for a repository, and run what it says"
 BY_ITSELF = "tools run or read it by themselves: an output that names it literally has it travel"
 
 _HIDDEN = re.compile(f"[{HIDDEN}]")
-_STREAM = re.compile(r":.*", re.DOTALL)
 _REPOSITORIES = (".git", ".hg", ".svn", ".bzr", ".jj", "_darcs", ".pijul")
 _SHORT_NAME = re.compile(r"(git|hg|svn|bzr|jj)~\d+")  # 8.3 names of these
 _BARE = ({"head", "objects", "refs"}, {"head", "commondir"})
 _PARTS = frozenset(("head", "objects", "refs", "commondir"))
-_ANATOMY = re.compile(f"head|objects|refs|commondir|[{HIDDEN}]")
+_ANATOMY = re.compile(f"(?i)head|objects|refs|commondir|[{HIDDEN}]")
 
 # Folders and files, in lower case, at any depth.
 _FOLDERS = """
@@ -57,10 +57,12 @@ FOLDERS, FILES = frozenset(_FOLDERS.split()), frozenset(_FILES.split())
 ENDINGS = (".code-workspace", ".sublime-project", ".desktop", ".lnk", ".url", ".webloc", ".scf")
 
 
+@functools.lru_cache(4096)
 def plain(part: str) -> str:
     """A name as the most lenient of file systems and tools takes it."""
-    part = _HIDDEN.sub("", unicodedata.normalize("NFC", part)).casefold()
-    return _STREAM.sub("", part).rstrip(" .")
+    if not part.isascii():
+        part = _HIDDEN.sub("", unicodedata.normalize("NFC", part)).casefold()
+    return part.lower().partition(":")[0].rstrip(" .\t\r\n")
 
 
 def left_out(
@@ -75,49 +77,52 @@ def left_out(
     already.
     """
     every, globs = list(paths), [(one, set(map(plain, one.split("/")))) for one in patterns]
-    folders, found = _bare(every, here or {}), {}
+    bare = _bare(every, here or {})
+    found: dict[str, tuple[str, str]] = {}
     for path in every:
-        if root := _repository(path) or _first(path, lambda _, above: above in folders):
-            found[path] = root, REPOSITORY
-        elif root := _by_itself(path):
-            part = plain(root.rpartition("/")[2])
+        parts = path.split("/")
+        names = [plain(part) for part in parts]
+        if depth := _repository(parts, names, bare):
+            found[path] = "/".join(parts[:depth]), REPOSITORY
+        elif depth := _by_itself(names):
+            part = names[depth - 1]
             if not any(part in literal and matches(one, path) for one, literal in globs):
-                found[path] = root, BY_ITSELF
+                found[path] = "/".join(parts[:depth]), BY_ITSELF
     return found
 
 
-def _first(path: str, is_it: Callable[[str, str], object]) -> str:
-    """The path down to its first part of which `is_it` (the part, the path down to it)."""
-    parts = path.split("/")
+def _repository(parts: list[str], names: list[str], bare: set[str]) -> int:
+    """Down to which part a path leads into a repository; 0 when it does not."""
     for depth, part in enumerate(parts, 1):
-        above = "/".join(parts[:depth])
-        if is_it(part, above):
-            return above
-    return ""
-
-
-def _repository(path: str) -> str:
-    return _first(path, lambda part, _: is_repository(part))
+        if names[depth - 1] in _REPOSITORIES or is_repository(part):
+            return depth
+        if bare and "/".join(parts[:depth]) in bare:
+            return depth
+    return 1 if "" in bare and names[0] in _PARTS else 0
 
 
 def is_repository(part: str) -> bool:
     """Whether some git, or one of its like, takes a folder of this name for its own."""
-    names = map(plain, part.split("\\"))
-    return any(one in _REPOSITORIES or _SHORT_NAME.fullmatch(one) for one in names)
+    if "\\" in part:
+        return any(map(is_repository, part.split("\\")))
+    name = plain(part)
+    return name in _REPOSITORIES or ("~" in name and bool(_SHORT_NAME.fullmatch(name)))
 
 
-def _by_itself(path: str) -> str:
-    if found := _first(path, lambda part, _: plain(part) in FOLDERS):
-        return found
-    name = plain(path.rpartition("/")[2])
-    return path if name in FILES or name.endswith(ENDINGS) else ""
+def _by_itself(names: list[str]) -> int:
+    """Down to which part a tool would take notice; 0 when none would."""
+    for depth, name in enumerate(names, 1):
+        if name in FOLDERS:
+            return depth
+    last = names[-1]
+    return len(names) if last in FILES or last.endswith(ENDINGS) else 0
 
 
 def suspects(paths: Iterable[str]) -> dict[str, set[str]]:
     """Folders in which a path has a name that a repository's folder has, with these names."""
     found: dict[str, set[str]] = {}
     for path in paths:
-        if not _ANATOMY.search(path.casefold()):  # most paths, at once
+        if not _ANATOMY.search(path):  # most paths, at once
             continue
         parts = path.split("/")
         for depth, part in enumerate(parts):

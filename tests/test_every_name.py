@@ -18,6 +18,8 @@ from controller.pull import pull
 from controller.ssh import Session
 from controller.upload import upload_work
 from controller.ways import Ways
+from jobs.criteria import Verdict, evaluate
+from jobs.stage import Criterion
 from remote import contract, manifest, outputs
 from remote.contract import Layout, Manifest
 from remote.names import raw, text
@@ -174,3 +176,13 @@ def test_a_flood_of_outputs_is_listed_as_far_as_it_goes(tmp_path: Path) -> None:
 
     assert list(found.files) == [f"out/{number:02}" for number in range(20)]
     assert (found.beyond, found.seen) == (10, 30)
+
+
+def test_what_is_on_its_way_is_not_judged(tmp_path: Path) -> None:
+    """A glob of a criterion reaches no file that only arrives, or stood where another stands."""
+    (tmp_path / ".partial" / "earlier").mkdir(parents=True)
+    (tmp_path / ".partial" / "earlier" / "a.json").write_text("{")
+    (tmp_path / "b.json").write_text("{}")
+    (found,) = evaluate([Criterion(kind="opens", path="**/*.json")], tmp_path)
+
+    assert (found.status, found.measured) == (Verdict.PASS, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from controller.checkpoint import newest_step
 from controller.errors import NotFound
 from controller.leftovers import check_resume, leftovers
 from controller.project import Project
-from controller.run_folder import RunFolder
-from remote.contract import FileEntry
+from controller.run_folder import READY, RunFolder
+from remote import contract
+from remote.contract import FileEntry, Manifest
 from state.journal import Journal
 from state.owner import acquire
 
@@ -195,3 +197,31 @@ def test_what_a_run_itself_left_of_other_data_is_set_aside(
 
     assert found == [None, None]
     assert (folder.root / "aside" / "checkpoint-9" / "weights").read_text() == "weights"
+
+
+def test_what_stands_here_under_another_name_goes_back_under_its_own(project: Project) -> None:
+    """The kept lists say which file is which, the newest first; without one, nothing is renamed."""
+    folder = RunFolder(project.run_dir("train-0001"))
+    before = folder.own_names()
+    entry = FileEntry("out/caf\udce9", 1, "0" * 64)
+    ready = Manifest("train-0001", 1, False, (entry,), here={entry.path: "out/caf_~1"})
+    folder.keep(READY, contract.dump(ready))
+
+    assert before == {}
+    assert folder.own_names() == {"out/caf_~1": entry.path}
+
+
+def test_work_counts_as_here_when_all_that_was_finished_came(project: Project) -> None:
+    """Not when a first file came, nor when nothing was finished; else by the newest file."""
+    folder = RunFolder(project.run_dir("train-0001"))
+    folder.make()
+    (folder.files / "a").write_text("a")
+    of_before = folder.whole_at()
+    empty = Manifest("train-0001", 1, False, ())
+    folder.keep(READY, contract.dump(empty))
+    of_nothing = folder.whole_at()
+    folder.keep(READY, contract.dump(replace(empty, files=(FileEntry("a", 1, "0" * 64),))))
+
+    assert of_before == (folder.files / "a").stat().st_mtime
+    assert of_nothing is None
+    assert folder.whole_at() == (folder.root / READY).stat().st_mtime

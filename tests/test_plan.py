@@ -10,6 +10,7 @@ import pytest
 
 from controller import actions
 from controller.boot_log import BootFault
+from controller.held import Held
 from controller.observed import ALIVE, Contact, Failure, Listing, Observed
 from controller.plan import decide, glance
 from controller.policy import Policy
@@ -382,6 +383,30 @@ class TestJob:
 
         assert isinstance(action, actions.Leave)
         assert action.code == "artifacts-not-safe"
+
+    def test_an_output_that_cannot_travel_keeps_the_pod_until_a_person_decides(self) -> None:
+        """With its price and the command; a stop parks it, an abandon ends it."""
+        guard = dataclasses.replace(GUARD, phase="done", stops_in_seconds=21600.0)
+        contact = dataclasses.replace(agent("ended", exit=ended()), guard=guard)
+        held = Held("only on the pod: out/x (a link)", "podctl exec … | tar …")
+        bare = rental(running(), keeps_disk=False, quoted_usd_per_hour=0.5)
+        stuck = seen(bare, pod(), contact=contact, pull_failures=1, held=held)
+        parked, given_up = rental(running(), stop="park"), rental(running(), abandon="enough")
+        left = decide(stuck, POLICY)
+        many = decide(dataclasses.replace(stuck, held=Held("many", "tar", by_word=True)), POLICY)
+        stopped = decide(dataclasses.replace(stuck, rental=parked), POLICY)
+        ending = decide(dataclasses.replace(stuck, rental=given_up), POLICY)
+
+        assert isinstance(left, actions.Leave)
+        assert left.code == "artifacts-not-safe"
+        assert (
+            "$0.50 an hour ($12.00 a day). Its guard stops it in 6.0 h, and it has no" in left.what
+        )
+        assert "podctl exec … | tar …, then podctl sync; or podctl stop stage1c" in left.hint
+        assert isinstance(many, actions.Leave)
+        assert many.hint.endswith("--terminate --abandon 'fetched by hand'")
+        assert stopped == actions.Finish("stage1c-0001", "unpulled", stopped.why)
+        assert ending == actions.Finish("stage1c-0001", "abandoned", "enough")
 
     def test_row_23_a_pod_that_vanished_with_a_job_is_not_blindly_rented_again(self) -> None:
         """Missing for a whole settle window: the user is asked, unless the policy answers."""

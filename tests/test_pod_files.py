@@ -120,6 +120,25 @@ def test_a_file_that_changes_under_the_hash_has_none(tmp_path: Path) -> None:
     assert hash_of("pipe", lambda: None) is None
 
 
+def test_a_job_of_very_many_outputs_is_told_while_it_runs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From 80 % of what can be listed on, the number of its outputs is published."""
+    run = place.run("r1")
+    (run / "work" / "out").mkdir(parents=True)
+    monkeypatch.setattr(background, "MAX_FILES", 10)
+    watch = background.Watch(SPEC, place, Boot("b"), 1, background.Pace())
+    ready = background.Ready(run, SPEC, 1, watch, background.Pace(settle=0.0))
+    told = []
+    for number in range(9):
+        (run / "work" / "out" / str(number)).touch()
+        ready.scan()
+        document = contract.load(contract.Manifest, (run / "ready.json").read_bytes())
+        told.append(document.seen)
+
+    assert told == [0] * 7 + [8, 9]
+
+
 def test_a_job_that_hangs_on_a_full_volume_is_stalled(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

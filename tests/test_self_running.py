@@ -101,6 +101,7 @@ def test_a_bare_repository_does_not_come(names: list[str], tmp_path: Path) -> No
     for folder in ("out/a/b", "out"):
         paths = [f"{folder}/{name}" for name in names]
         assert kept(listed(*paths)) == []
+    assert kept(listed("a", *names)) == ["a", *(one for one in names if one == "config")]
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / names[0]).touch()
     assert kept(listed(*(f"out/{name}" for name in names[1:])), ("**",), tmp_path) == []
