@@ -14,7 +14,7 @@ from pathlib import Path
 
 from controller.secret import for_children
 
-SECONDS = 120.0  # for one question, of a repository on a slow disk
+SECONDS = 60.0  # for one question, of a repository on a slow disk
 SAFE = (
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.hooksPath=/dev/null"),

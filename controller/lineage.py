@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller import certificate
+from controller.belonging import Belonging, belonging
 from controller.certificate import Certificate
+from controller.errors import UsageError
 from controller.project import Project
 from controller.safekeeping import hash_file, made_before
 from controller.selection import select
@@ -19,8 +21,12 @@ def stale(project: Project) -> dict[str, tuple[Difference, ...]]:
     """Every locked stage with what differs now; an empty tuple means that the lock is current."""
     locks = certificate.read_all(project.root)
     ordered = in_order(project.stages)
+    try:
+        who = belonging(project.root) if locks else None
+    except UsageError:  # each selection says so
+        who = None
     inputs = {
-        name: input_hashes(project, ordered[name], lock)
+        name: input_hashes(project, ordered[name], lock, who)
         for name, lock in locks.items()
         if name in ordered
     }
@@ -43,14 +49,16 @@ def in_order(stages: Mapping[str, Stage]) -> dict[str, Stage]:
     return found
 
 
-def input_hashes(project: Project, stage: Stage, lock: Certificate) -> dict[str, str]:
+def input_hashes(
+    project: Project, stage: Stage, lock: Certificate, who: Belonging | None = None
+) -> dict[str, str]:
     """Path to sha256 of everything that a run of `stage` would send now; what is absent is not in
     it. A file that nobody touched since the lock's run began is not read again."""
     recorded = {one.path: one for one in lock.inputs}
     found: dict[str, str] = {}
     # What is not there, or cannot be read, is a difference like any other.
     made = made_before(project.root, stage.name)
-    here = select(project.root, stage.inputs, project.config.upload.include, made).files
+    here = select(project.root, stage.inputs, project.config.upload.include, made, who).files
     for path, source in here.items():
         known = recorded.get(path)
         same = known is not None and _untouched(source, known.size, lock.started_at)

@@ -65,6 +65,18 @@ _ASSIGNED = re.compile(
     rb"[\"']?[ \t]*[:=][ \t]*[\"']?([a-z0-9_+/=.~-]{20,})[\"']?,?[ \t]*\r?",
     re.IGNORECASE,
 )
+# The same within a line of code or JSON, where quotes tell the value.
+_QUOTED = re.compile(
+    rb"([a-z0-9_.-]*(?:api_?key|access_?key|secret_?key|auth_token|_token|password|passwd|secret))"
+    rb"[\"']?\s*[:=]\s*[\"']([a-z0-9_+/=.~-]{20,})[\"']",
+    re.IGNORECASE,
+)
+# Of a model's vocabulary there are more tokens (pad_token, eos_token) than of services.
+_SERVICE_TOKEN = re.compile(
+    rb"(?:^|_)(?:access|api|auth|bearer|bot|ci|client|comet|deploy|git(?:hub|lab)|hf|hub|neptune|npm"
+    rb"|personal|pypi|refresh|secret|service|session|slack|user|wandb)_?token$",
+    re.IGNORECASE,
+)
 MAX_LINE = 400  # bytes of a line that gives a value
 # Kinds that no start of the value tells: what must be there, and an expression, which begins with
 # plain letters where it can, so that the search is fast.
@@ -159,11 +171,17 @@ def _assigned(data: bytes) -> Iterator[int]:
         place = lower.find(word)
         while place >= 0:
             line = _line_at(data, place)
-            match = _ASSIGNED.fullmatch(line) if len(line) <= MAX_LINE else None
-            if match and _random(match[2]):
-                yield place
+            if len(line) <= MAX_LINE:
+                found = [_ASSIGNED.fullmatch(line), *_QUOTED.finditer(line)]
+                if any(one and _of_service(one[1]) and _random(one[2]) for one in found):
+                    yield place
             end = data.find(b"\n", place)
             place = lower.find(word, end) if end >= 0 else -1
+
+
+def _of_service(name: bytes) -> bool:
+    word = name.lower().endswith(b"_token") and not name.isupper()
+    return not word or _SERVICE_TOKEN.search(name) is not None
 
 
 def _blank(value: bytes) -> bool:

@@ -56,14 +56,16 @@ def select(
     inputs: Sequence[str],
     include: Sequence[str] = (),
     made: Collection[str] = (),
+    who: Belonging | None = None,
 ) -> Selection:
     """Look at the folder; nothing is read. What stands in the way is in the answer.
 
     `made` are files that the stage itself wrote before: they go with no folder of the user's code.
+    `who` says what belongs to the project, where that was asked already.
     """
     found = Selection()
     try:
-        who = belonging(project)
+        who = who or belonging(project)
     except UsageError as error:
         found.problems.append(error)
         return found

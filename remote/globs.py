@@ -130,13 +130,23 @@ def reaches(pattern: str, folder: str) -> bool:
 def may_meet(pattern: str, path: str) -> bool:
     """Whether a glob may name something that `path` names, itself a path or a glob."""
     start, other = literal(pattern), literal(path)
-    if not MAGIC.search(path) and matcher(pattern).fullmatch(other):
+    if not MAGIC.search(path):
+        below = not MAGIC.search(pattern) and f"{other}/".startswith(f"{start}/")
+        return below or bool(matcher(pattern).fullmatch(other)) or reaches(pattern, other)
+    if start and (expression(path).fullmatch(start) or reaches(path, start)):
+        return _ends_alike(pattern, path)
+    # What a glob names lies below its own folders, and not deeper than the other says.
+    deep = "**" in path.split("/") or start.count("/") + bool(start) < len(path.split("/"))
+    near = reaches(pattern, other) if other else not start
+    return bool(MAGIC.search(pattern)) and deep and near and _ends_alike(pattern, path)
+
+
+def _ends_alike(pattern: str, path: str) -> bool:
+    """Whether names may end as both say; a plain pattern may be a folder."""
+    if not MAGIC.search(pattern):
         return True
-    if not MAGIC.search(pattern) and start:
-        return bool(expression(path).fullmatch(start)) or f"{other}/".startswith(f"{start}/")
-    if other and (other == start or other.startswith(f"{start}/") or not start):
-        return reaches(pattern, other)
-    return f"{start}/".startswith(f"{other}/") if other else True
+    one, other = (re.split(r"[*?\]]", text.rstrip("/"))[-1] for text in (pattern, path))
+    return one.endswith(other) or other.endswith(one)
 
 
 class Globs:

@@ -67,9 +67,10 @@ KINDS: tuple[Kind, ...] = (
     *_kinds("a Tailscale key", "tskey-", rf"{WORD}{{20,}}"),
     *_kinds("a Linear key", "lin_api_", r"[A-Za-z0-9]{32,}"),
     *_kinds("a Notion token", "ntn_", r"[A-Za-z0-9]{40,}"),
+    *_kinds("a signed token", "eyJ", rf"{WORD}{{10,}}\.eyJ{WORD}{{10,}}\.{WORD}{{16,}}"),
     *_kinds("an age key", "AGE-SECRET-KEY-1", r"[A-Z0-9]{50,}"),
 )
-PRIVATE_KEY = "a private key"
+PRIVATE_KEY = "a private key"  # pragma: allowlist secret
 BEGIN_KEY = r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d"
 
 

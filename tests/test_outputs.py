@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.project import Project
+from controller.stages import maker_of
 from jobs.catalog import CatalogError, load_stages
 from jobs.stage import Stage
 from remote import manifest, outputs
@@ -196,3 +198,33 @@ def test_globs_are_read_without_what_says_nothing() -> None:
     assert stage.inputs == ("src", "a/b", "c", "!d/e")
     assert stage.outputs == (".", "!d/*/")
     assert stage.criteria[0].path == "out/x"
+
+
+@pytest.mark.parametrize(
+    ("path", "maker"),
+    [
+        ("out/a/model.pt", "first"),
+        ("out", "first"),
+        ("out/*.json", "first"),
+        ("out/**/x", "first"),
+        ("out/a/optimizer.pt", None),
+        ("report.json", "second"),
+        ("*.json", "second"),
+        ("*.csv", None),
+        ("data/*.jsonl", "second"),
+        ("data/sub/x.jsonl", None),
+        ("outer/x", None),
+    ],
+)
+def test_the_maker_of_an_input_may_be_asked_by_a_glob(
+    tmp_path: Path, path: str, maker: str | None
+) -> None:
+    """An exclusion counts: what a stage leaves on its pod nobody makes."""
+    stage = "[stages.{}]\ntitle = 't'\ncommand = ['true']\noutputs = {}\nhours = 1\nmax_hours = 1\n"
+    stage += "criteria = [{{ kind = 'exists', path = 'x' }}]\n"
+    (tmp_path / "podctl.toml").write_text(
+        stage.format("first", ["out/**", "!optimizer.pt"])
+        + stage.format("second", ["report.json", "data/*.jsonl"])
+    )
+
+    assert maker_of(Project(tmp_path), path) == maker

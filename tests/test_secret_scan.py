@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 
@@ -16,9 +17,13 @@ from state.secret_kinds import KINDS
 from tests.laptop import Laptop
 from tests.test_snapshot import lay
 
-LETTERS = "aB3dE6gH9jK2mN5pQ8rS1tU4vW7xY0zAbCdEfGhIjKlMnOpQrStUvWxYz0123456789"
+LETTERS = "".join(
+    f"{low}{high}{place % 10}"
+    for place, (low, high) in enumerate(zip(ascii_lowercase, ascii_uppercase[::-1], strict=True))
+)
 HEX = "0123456789abcdef" * 3
 VALUES = {
+    "eyJ": f"{LETTERS[:20]}.eyJ{LETTERS[:30]}.{LETTERS[:43]}",
     "AKIA": "IOSFODNN7Q2MPLEX",
     "dapi": HEX[:32],
     "SG.": f"{LETTERS[:22]}.{LETTERS[:43]}",
@@ -44,6 +49,10 @@ OTHERS = {
     "telegram": "123456789:AA" + LETTERS[:33],
     "database": f"postgresql://me:{LETTERS[:12]}@db.internal:5432/x",
     "a setting": f"SERVICE_API_KEY = '{LETTERS[:32]}'",
+    "JSON": json.dumps({"name": "x", "api_key": LETTERS[:32]}),
+    "code": f"client = Client(api_key='{LETTERS[:32]}', retries=3)",
+    "a token by variable": f"NEPTUNE_API_TOKEN={LETTERS[:40]}",
+    "JWT": f"Cookie: session=eyJ{LETTERS[:20]}.eyJ{LETTERS[:30]}.{LETTERS[:43]}",
     "YAML": f"db_password: {LETTERS[:24]}",
     "OpenSSH": "-----BEGIN OPENSSH " + "PRIVATE KEY-----\nabc",
     "PGP": "-----BEGIN PGP PRIVATE " + "KEY BLOCK-----",
@@ -121,12 +130,14 @@ def test_names_of_other_files(name: str) -> None:
         "export HF_TOKEN=your-token-goes-here-1234",
         "TOKEN_PATH=/home/me/some/very/long/path/to/a/file1",
         "eos_token: <|endoftext|>",
+        "pad_token = 'begin_of_text_v1_2024_06_reserved'",
+        '{"eos_token": "begin_of_text_v1_2024_06_reserved"}',
         "pad_token = '<pad>'  # 0123456789",
         "sk-" + "x" * 36 + " is what a key looks like",
-        "postgres://user:password@localhost/db and https://${USER}:${PASSWORD}@host",
+        "postgres://user:" + "password@localhost/db and https://${USER}:${PASSWORD}@host",
         "max_new_tokens = 123456789012345678901234",
         "machine learning needs a login and a password somewhere",
-        "API_KEY = 'AAAAAAAAAAAAAAAAAAAAAAAA1'",
+        "API_KEY = 'AAAAAAAAAAAAAAAAAAAAAAAA1'",  # pragma: allowlist secret
         "sha256 = " + HEX,
     ],
 )
