@@ -21,7 +21,7 @@ from controller.loop import Outcome, World
 from controller.observed import Observed
 from controller.policy import Policy
 from controller.proof import PASSED, REFUTED, STAGE, UNCLEAR
-from controller.providers import Offer, Pod, PodStatus, Provider, ProviderError
+from controller.providers import Offer, Pod, PodStatus, Provider, ProviderError, prices
 from controller.rental import RunFacts
 from controller.renting import blind_wait
 from jobs.stage import Criterion, HardwareNeed, Stage
@@ -88,7 +88,11 @@ def stage(offer: Offer) -> Stage:
 
 def cheapest(catalog: Iterable[Offer]) -> Offer | None:
     """The cheapest that is said to be available, a pod without a GPU first."""
-    found = [one for one in catalog if one.availability != "NONE"]
+    found = [
+        one
+        for one in catalog
+        if one.availability != "NONE" and not prices.obstacle(one.kind, one.usd_per_hour, one.count)
+    ]
     return min(found, key=lambda one: (one.kind != "cpu", one.usd_per_hour), default=None)
 
 

@@ -10,7 +10,7 @@ from controller import actions, order
 from controller.actions import Action
 from controller.loop import Outcome
 from controller.observed import STALE, Observed
-from controller.providers import Kind, Offer, Pod, ProviderError
+from controller.providers import Kind, Offer, Pod, PodStatus, ProviderError
 from controller.reckoning import Reckoning
 from controller.scene import Scene
 from controller.site import Site
@@ -95,10 +95,15 @@ class PodOrders:
     def _bill(self, pod: Pod) -> dict[str, Any]:
         """What the ledger needs to know of a pod that begins to bill."""
         run, stage = self._serving()
+        rate = pod.usd_per_hour
+        if not rate:  # billed as quoted, not as free
+            rate = self.scene.rental().quoted_usd_per_hour
+            booked = f"it is booked at the quoted ${rate:.4f}/h" if rate else "its bill will tell"
+            if pod.status is not PodStatus.EXITED:
+                self.scene.tell(f"no price that makes sense is stated for pod {pod.id}: {booked}")
         return {
             "pod": pod.id,
-            # A reply without a price is billed as quoted, not as free.
-            "usd_per_hour": pod.usd_per_hour or self.scene.rental().quoted_usd_per_hour,
+            "usd_per_hour": rate,
             "disk_gb": pod.disk_gb,
             "volume_gb": pod.volume_gb,
             "network_volume": pod.network_volume_id,

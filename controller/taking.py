@@ -15,7 +15,7 @@ from controller.terminal import Terminal
 from controller.ways import Ways
 from remote.names import encode
 from state.database import open_database
-from state.journal import Journal
+from state.journal import Journal, Run
 
 
 def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str]]:
@@ -24,7 +24,8 @@ def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str
     Nothing is overwritten: what stands there and is another file moves aside. Raises NotFound,
     Locked for what a lock certifies, UsageError where a link leads elsewhere.
     """
-    run = _run(project, name)
+    row = _row(project, name)
+    run = row.id
     files = RunFolder(project.run_dir(run)).files
     paths = [
         path.relative_to(files).as_posix()
@@ -35,23 +36,25 @@ def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str
     ways = Ways.of(project.root)
     _check_free(project, ways, paths)
     taken = [path for path in paths if _copy(project, run, ways, path, terminal)]
-    _render(project, run, paths, terminal)
+    _render(project, row, paths, terminal)
     return run, taken
 
 
-def _render(project: Project, run: str, paths: list[str], terminal: Terminal) -> None:
+def _render(project: Project, row: Run, paths: list[str], terminal: Terminal) -> None:
+    run, command = row.id, row.spec.get("stage", {}).get("command", ())
+
     def aside(path: str, page: bytes) -> None:
         content = (len(page), hashlib.sha256(page).hexdigest())
         keep_aside(project, run, path, content, terminal.say)
 
-    sources = publication.unlocked(run, paths)
+    sources = publication.unlocked(run, command, paths)
     for line in publication.publish(project.root, sources, paths, aside):
         terminal.say(line)
     if line := publication.told(publication.rendered_by_pod(paths)):
         terminal.say(line)
 
 
-def _run(project: Project, name: str) -> str:
+def _row(project: Project, name: str) -> Run:
     if not project.database.exists():
         raise NotFound("nothing was run in this project yet", hint="podctl plan")
     connection = open_database(project.database, readonly=True)
@@ -63,7 +66,7 @@ def _run(project: Project, name: str) -> str:
         connection.close()
     for row in rows:
         if received(RunFolder(project.run_dir(row.id)).files):
-            return row.id
+            return row
     raise NotFound(f"no file of {name} came here", where=str(project.runs), hint="podctl status")
 
 

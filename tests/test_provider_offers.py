@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from controller.drill import cheapest
 from controller.providers import Hardware, Offer
 from controller.providers.offers import by_price, ranked, rejections, why_not
+from controller.providers.runpod_catalog import cpu_offer, gpu_offer
+from controller.providers.runpod_wire import BalanceReply, bill, pod
 
 
 def gpu(name: str, memory: int, price: float, stock: str = "HIGH", count: int = 1) -> Offer:
@@ -101,3 +106,64 @@ def test_nothing_is_lost(offers: list[Offer], memory: int, limit: float) -> None
     assert Counter([*accepted, *refused]) == Counter(offers)
     assert accepted == by_price(accepted)
     assert all(one.memory_gb >= memory for one in accepted)
+
+
+NONSENSE = ("cheap", True, -1, 1e300, float("nan"), float("inf"), 10**400, [1], {})
+
+
+@pytest.mark.parametrize("price", NONSENSE)
+def test_a_price_that_is_none_is_said_and_not_rented_by(price: object) -> None:
+    """A GPU and a CPU type whose price is no number are listed with that reason, never accepted,
+    not even as the cheapest; null and 0 mean that it is not offered in that cloud."""
+    entry = {
+        "id": "NVIDIA L40S",
+        "name": "L40S",
+        "memory": 48,
+        "secure": True,
+        "price": {"secure": price, "community": None},
+        "availability": "HIGH",
+    }
+    cpu = {
+        "id": "cpu5c",
+        "vcpu": {"min": 2, "max": 8},
+        "ramGbPerVcpu": 2,
+        "price": {"securePerVcpu": price},
+    }
+    found = (gpu_offer(entry, Hardware()), cpu_offer(cpu, 4))
+
+    for offer, need in zip(found, (Hardware(), Hardware(cpu="cpu5c")), strict=True):
+        assert offer is not None
+        assert "its price is not known" in str(why_not(offer, need))
+        assert ranked([offer], need) == ()
+        assert cheapest([offer]) is None
+    assert gpu_offer(entry, Hardware(cloud="COMMUNITY")) is None
+    assert gpu_offer(entry | {"price": {"secure": 0}}, Hardware()) is None
+
+
+@pytest.mark.parametrize("each", [1e-9, 0.0049, 251.0, 1e6])
+def test_a_price_that_cannot_be_is_not_believed(each: float) -> None:
+    """Far below and far above what such hardware costs: the worst case would be none."""
+    for count in (1, 8):
+        offer = gpu("L40S", 48, each * count, count=count)
+        assert "is not plausible" in str(why_not(offer, Hardware(gpu_count=count)))
+    assert why_not(gpu("B300", 288, 8 * 12.5, count=8), Hardware(gpu_count=8)) is None
+    assert why_not(gpu("RTX 3070", 8, 0.02), Hardware()) is None
+
+
+@pytest.mark.parametrize("cost", [*NONSENSE, None, 0, 5000.0])
+def test_a_pods_rate_that_is_none_is_not_known(cost: object) -> None:
+    """It is booked as it was quoted, and that is said: neither free nor at a million an hour."""
+    document = {"id": "p1", "name": "x", "status": "RUNNING", "cost": cost}
+
+    assert pod(document).usd_per_hour == (1.0 if cost is True else 0.0)
+
+
+@pytest.mark.parametrize("amount", [1e300, -1e300, float("nan"), float("inf")])
+def test_sums_that_cannot_be_are_no_answer(amount: float) -> None:
+    """A bill and a balance of such an amount are unreadable, which is told, and in no sum."""
+    times = {"startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-01T01:00:00Z"}
+
+    with pytest.raises(ValidationError):
+        bill({"podId": "p1", "totalAmount": amount, **times})
+    with pytest.raises(ValidationError):
+        BalanceReply.model_validate({"data": {"myself": {"clientBalance": amount}}})

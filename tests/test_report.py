@@ -149,9 +149,12 @@ def test_the_same_report_gives_the_same_page() -> None:
     assert page(found, figures(found)) == page(found, figures(found))
 
 
+EVALUATE, GENERATE = "remote.stages.evaluate", "remote.stages.generate"
+
+
 def write(folder: Path, name: str, document: object) -> Source:
     (folder / name).write_text(document if isinstance(document, str) else json.dumps(document))
-    return Source(name, ORIGIN)
+    return Source(name, ORIGIN, GENERATE if name == "data_quality.json" else EVALUATE)
 
 
 def made(folder: Path, source: Source, kept: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -217,7 +220,7 @@ def test_no_value_of_a_pod_becomes_markup() -> None:
     """Each value of the figures in turn is an attack: either the page is not written and that is
     told, or it holds the attack as text; nothing raises."""
     sound = json.dumps(report("right", spending=SPENDING, training=TRAINING))
-    source = Source("a/stage1_report.json", ORIGIN)
+    source = Source("a/stage1_report.json", ORIGIN, EVALUATE)
     written = 0
     for number, path in enumerate(paths(json.loads(sound))):
         for evil in (EVIL[0], EVIL[1 + number % (len(EVIL) - 1)]):
@@ -298,6 +301,16 @@ def test_a_pods_own_page_is_kept_and_marked(tmp_path: Path) -> None:
         "rendered by the pod, not by podctl: a/x.HTML, README.md, z.svg and 1 more"
     )
     assert publication.told(()) == ""
+
+
+def test_pages_are_of_podctls_own_programs_only() -> None:
+    """A file of the same name that a user's program wrote is the user's."""
+    names = ["data/data_quality.json", "artifacts/stage1_report.json"]
+
+    assert publication.unlocked("own-0001", ["python", "own.py"], names) == ()
+    (found,) = publication.unlocked("stage1b-0001", ["python", "-m", GENERATE], names)
+    assert found.path == "data/data_quality.json"
+    assert "not locked: every figure is the pod's own word" in found.origin
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from controller.cli.options import json_option, project_here, provider_of
 from controller.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.providers import Offer
 
 
 @click.command("gpus")
@@ -31,10 +36,14 @@ def command(terminal: Terminal, available: bool, cpu: bool) -> None:
     columns = ("TYPE", "MEMORY GB", "$/H", "AVAILABILITY", "CLOUD", "ID")
     terminal.table(
         columns,
-        [
-            (o.name, o.memory_gb, f"{o.usd_per_hour:.3f}", o.availability, o.cloud, o.id)
-            for o in shown
-        ],
+        [(o.name, o.memory_gb, _price(o), o.availability, o.cloud, o.id) for o in shown],
     )
     if not shown:
         terminal.say("nothing is available now")
+
+
+def _price(offer: Offer) -> str:
+    from controller.providers import prices
+
+    doubt = prices.obstacle(offer.kind, offer.usd_per_hour, offer.count)
+    return "not plausible" if doubt else f"{offer.usd_per_hour:.3f}"

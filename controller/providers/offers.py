@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from controller.providers import Hardware, Offer
+from controller.providers import Hardware, Offer, prices
 from controller.providers.hardware_words import all_meant
 
 NONE = "NONE"
@@ -58,6 +58,8 @@ def rejections(offers: Iterable[Offer], need: Hardware) -> tuple[Rejection, ...]
 
 def why_not(offer: Offer, need: Hardware) -> str | None:
     """The first reason against `offer` in words; None when `need` accepts it."""
+    if doubt := prices.obstacle(offer.kind, offer.usd_per_hour, offer.count):
+        return f"{doubt}; {offer.name}: no"
     if need.cpu is not None:
         return _why_not_cpu(offer, need)
     return _why_not_gpu(offer, need) or _too_dear(offer, need, need.gpu_count)

@@ -46,7 +46,7 @@ def gpu_offer(document: Any, need: Hardware) -> Offer | None:
     offered = entry.community if community else entry.secure
     limits = entry.max_count
     limit = (limits.community if community else limits.secure) if limits else None
-    if not price or offered is False or (limit is not None and limit < need.gpu_count):
+    if price is None or offered is False or (limit is not None and limit < need.gpu_count):
         return None
     return Offer(
         kind="gpu",
@@ -68,7 +68,7 @@ def cpu_offer(document: Any, vcpu_count: int, data_centers: tuple[str, ...] = ()
         return None
     count = vcpu_count or entry.vcpu.min
     price = entry.price.secure_per_vcpu
-    if not price or not entry.vcpu.min <= count <= entry.vcpu.max:
+    if price is None or not entry.vcpu.min <= count <= entry.vcpu.max:
         return None
     return Offer(
         kind="cpu",

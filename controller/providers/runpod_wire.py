@@ -30,6 +30,7 @@ from controller.providers import (
     NetworkVolume,
     Pod,
     PodStatus,
+    prices,
 )
 
 POD_ID = r"^[A-Za-z0-9_-]{1,64}$"
@@ -55,7 +56,9 @@ def _strings_only(value: Any) -> Any:
 
 
 Lenient = Annotated[T | None, WrapValidator(_or_none)]  # null, missing or nonsense: None
-Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Money = Annotated[float, Field(ge=0, le=prices.BALANCE, allow_inf_nan=False)]
+Sum = Annotated[float, Field(ge=-prices.BALANCE, le=prices.BALANCE, allow_inf_nan=False)]
+Price = Annotated[float | None, BeforeValidator(prices.of_unit)]  # 0: it makes no sense
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
@@ -147,8 +150,8 @@ class SshKeys(Wire):
 
 
 class GpuPrices(Wire):
-    secure: Lenient[Money] = None
-    community: Lenient[Money] = None
+    secure: Price = None
+    community: Price = None
 
 
 class GpuLimits(Wire):
@@ -184,7 +187,7 @@ class VcpuRange(Wire):
 
 
 class CpuPrices(Wire):
-    secure_per_vcpu: Lenient[Money] = Field(default=None, alias="securePerVcpu")
+    secure_per_vcpu: Price = Field(default=None, alias="securePerVcpu")
 
 
 class CpuType(Wire):
@@ -214,14 +217,14 @@ class WireBill(Wire):
     pod_id: str = Field(alias="podId")
     start: datetime = Field(alias="startTime")
     end: datetime = Field(alias="endTime")
-    total: Annotated[float, Field(alias="totalAmount", allow_inf_nan=False)]
+    total: Annotated[Sum, Field(alias="totalAmount")]
     gpu: Lenient[Money] = Field(default=None, alias="gpuAmount")
     cpu: Lenient[Money] = Field(default=None, alias="cpuAmount")
     disk: Lenient[Money] = Field(default=None, alias="diskAmount")
 
 
 class Me(Wire):
-    balance: Annotated[float, Field(alias="clientBalance", allow_inf_nan=False)]
+    balance: Annotated[Sum, Field(alias="clientBalance")]
 
 
 class MeData(Wire):
@@ -260,7 +263,7 @@ def pod(document: Any) -> Pod:
         name=wire.name or "",
         status=status,
         env=wire.env,
-        usd_per_hour=wire.cost or 0.0,
+        usd_per_hour=prices.of_pod(wire.cost),
         endpoint=_endpoint(wire) if status in _REACHABLE else None,
         ready=status is PodStatus.RUNNING and wire.runtime is not None,
         disk_gb=wire.disk or 0,

@@ -5,7 +5,7 @@ A page is for reading. What certifies is the lock, and the figures that it holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -33,6 +33,7 @@ class Source:
 
     path: str
     origin: str
+    program: str  # of podctl's own, that wrote them
 
 
 def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
@@ -61,23 +62,30 @@ def locked(lock: Certificate) -> tuple[Source, ...]:
             one.path,
             f"Rendered by podctl from {one.path}, sha256 {one.sha256[:12]}, which {lock.stage} is "
             f"locked with by run {lock.run}. {judged}; every other figure is the pod's own word.",
+            _program(lock.command),
         )
         for one in lock.artifacts
-        if _makers(one.path)
+        if _makers(one.path, _program(lock.command))
     )
 
 
-def unlocked(run: str, paths: Iterable[str]) -> tuple[Source, ...]:
+def unlocked(run: str, command: Sequence[str], paths: Iterable[str]) -> tuple[Source, ...]:
     """The same of a run that is not locked."""
+    program = _program(command)
     return tuple(
         Source(
             one,
             f"Rendered by podctl from {one} of run {run}, which is not locked: every figure is the "
             "pod's own word.",
+            program,
         )
         for one in paths
-        if _makers(one)
+        if _makers(one, program)
     )
+
+
+def _program(command: Sequence[str]) -> str:
+    return command[-1] if "-m" in command[:-1] else ""
 
 
 def publish(
@@ -105,7 +113,7 @@ def publish(
 def pages(source: Source, raw: bytes) -> dict[str, bytes | str]:
     """By path each page that is made of the figures `raw`, or why it cannot be. Pure."""
     found: dict[str, bytes | str] = {}
-    for suffix, make in _makers(source.path).items():
+    for suffix, make in _makers(source.path, source.program).items():
         path = str(PurePosixPath(source.path).with_suffix(suffix))
         try:
             found[path] = _page(raw, make, source.origin)
@@ -156,11 +164,11 @@ def _quality(report: Mapping[str, Any], origin: str) -> str:
     return render(report, origin)
 
 
-_MAKERS: dict[str, dict[str, Maker]] = {
-    "stage1_report.json": {".html": _html, ".md": _markdown},
-    "data_quality.json": {".md": _quality},
+_MAKERS: dict[tuple[str, str], dict[str, Maker]] = {  # of a program's file
+    ("remote.stages.evaluate", "stage1_report.json"): {".html": _html, ".md": _markdown},
+    ("remote.stages.generate", "data_quality.json"): {".md": _quality},
 }
 
 
-def _makers(path: str) -> dict[str, Maker]:
-    return _MAKERS.get(PurePosixPath(path).name, {})
+def _makers(path: str, program: str) -> dict[str, Maker]:
+    return _MAKERS.get((program, PurePosixPath(path).name), {})
