@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from . import durable, lock, logfile
@@ -20,10 +21,11 @@ from .contract import (
     load,
     number,
 )
-from .place import Boot, Place, boot, document, record
+from .place import Boot, Place, boot, document, json_object, record
 
 TAIL = 16 * 1024  # bytes of a growing file that are looked at
-MAX_SAID = 400  # characters
+MAX_SAID = 400  # characters of what is told: a job may write anything, of any length
+MAX_DETAIL = 2000  # of how it ended
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
@@ -34,7 +36,8 @@ def status(place: Place, run: str) -> Status:
     beat = record(folder / "heartbeat.json") or {}
     current = attempt is not None and beat.get("attempt") == attempt.number
     sample = _last_sample(folder / "samples.jsonl", now)
-    gpus = sample.get("gpus") or []
+    said = sample.get("gpus")
+    gpus = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
     exit_record = ending(folder, attempt)
     ready = durable.read(folder / "ready.json")
     return Status(
@@ -42,7 +45,7 @@ def status(place: Place, run: str) -> Status:
         state=_state(place, run, attempt, exit_record, current),
         boot_id=now.id,
         attempt=attempt.number if attempt else 0,
-        phase=str(beat.get("phase", "")) if current and not exit_record else "",
+        phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
         progress=_progress(folder / "metrics.jsonl", str(beat.get("text", "")) if current else ""),
         log_size=logfile.size(folder / "job.log"),
@@ -59,7 +62,9 @@ def status(place: Place, run: str) -> Status:
 def ending(folder: Path, attempt: Attempt | None) -> Exit | None:
     """The commit record of the current attempt; an older attempt's says nothing."""
     found = document(Exit, folder / "exit.json")
-    return found if found and attempt and found.attempt == attempt.number else None
+    if found is None or attempt is None or found.attempt != attempt.number:
+        return None
+    return replace(found, reason=found.reason[:MAX_SAID], detail=found.detail[:MAX_DETAIL])
 
 
 def _state(place: Place, run: str, attempt: Attempt | None, end: Exit | None, beating: bool) -> str:
@@ -82,6 +87,7 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
         spoken = number(json.loads(data).get("monotonic"))
     except (ContractError, ValueError):
         return None
+    said = replace(said, detail=said.detail[:MAX_SAID], phase=said.phase[:MAX_SAID])
     if said.boot_id != now.id:
         return said.silenced("the guard was not heard since this boot")
     return said.heard(time.monotonic() - (spoken or 0.0))
@@ -91,11 +97,8 @@ def _progress(metrics: Path, text: str) -> Progress:
     """The newest value of each field in the last lines of metrics.jsonl."""
     step = limit = loss = said = None
     for line in durable.tail(metrics, TAIL).splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:  # the first line of the window, or one being written
-            continue
-        if isinstance(value, dict):
+        # None for the first line of the window, too, and for one that is being written.
+        if (value := json_object(line)) is not None:
             step = _whole(value.get("step")) if "step" in value else step
             limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
@@ -110,9 +113,7 @@ def _one_line(text: str) -> str:
 
 def _last_sample(path: Path, now: Boot) -> dict[str, Json]:
     for line in reversed(durable.tail(path, TAIL).splitlines()):
-        try:
-            value = json.loads(line)
-        except ValueError:
+        if (value := json_object(line)) is None:
             continue
         fresh = time.monotonic() - (number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
         return value if fresh and value.get("boot_id") == now.id else {}
