@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import durable, lock, logfile
+from . import durable, lock, logfile, steps
 from .contract import (
     Attempt,
     ContractError,
@@ -47,7 +47,7 @@ def status(place: Place, run: str) -> Status:
         attempt=attempt.number if attempt else 0,
         phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
-        progress=_progress(folder / "metrics.jsonl", str(beat.get("text", "")) if current else ""),
+        progress=_progress(folder, attempt, beat if current and not exit_record else {}),
         log_size=logfile.size(folder / "job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
@@ -93,17 +93,17 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
     return said.heard(time.monotonic() - (spoken or 0.0))
 
 
-def _progress(metrics: Path, text: str) -> Progress:
-    """The newest value of each field in the last lines of metrics.jsonl."""
-    step = limit = loss = said = None
-    for line in durable.tail(metrics, TAIL).splitlines():
-        # None for the first line of the window, too, and for one that is being written.
-        if (value := json_object(line)) is not None:
-            step = _whole(value.get("step")) if "step" in value else step
-            limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
-            loss = number(value.get("loss")) if "loss" in value else loss
-            said = value["text"] if isinstance(value.get("text"), str) else said
-    return Progress(step, limit, loss, _one_line(text or said or "") or None)
+def _progress(folder: Path, attempt: Attempt | None, beat: dict[str, Json]) -> Progress:
+    """What the job reports, else what its framework tells; `beat` is its living supervisor's."""
+    own = steps.of_metrics(durable.tail(folder / "metrics.jsonl", TAIL))
+    seen = record(folder / "progress.json") or {}
+    if attempt is None or seen.get("attempt") != attempt.number:
+        seen = {}
+    read = Progress(
+        steps.whole(seen.get("step")), steps.whole(seen.get("max_steps")), number(seen.get("loss"))
+    )
+    doing = beat and (beat.get("text") or seen.get("quiet"))
+    return replace(steps.first(own, read), text=_one_line(str(doing or own.text or "")) or None)
 
 
 def _one_line(text: str) -> str:
@@ -134,11 +134,6 @@ def _free(root: Path) -> int | None:
     except OSError:
         return None
     return info.f_bavail * info.f_frsize
-
-
-def _whole(value: Json) -> int | None:
-    found = number(value)
-    return None if found is None or abs(found) > 2**53 else int(found)
 
 
 def _mean(values: list[Json]) -> float | None:
