@@ -47,7 +47,7 @@ def status(place: Place, run: str) -> Status:
         attempt=attempt.number if attempt else 0,
         phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
-        progress=_progress(folder, attempt, beat if current and not exit_record else {}),
+        progress=_progress(folder, str(beat.get("text", "")) if current else ""),
         log_size=logfile.size(folder / "job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
@@ -93,17 +93,24 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
     return said.heard(time.monotonic() - (spoken or 0.0))
 
 
-def _progress(folder: Path, attempt: Attempt | None, beat: dict[str, Json]) -> Progress:
-    """What the job reports, else what its framework tells; `beat` is its living supervisor's."""
-    own = steps.of_metrics(durable.tail(folder / "metrics.jsonl", TAIL))
-    seen = record(folder / "progress.json") or {}
-    if attempt is None or seen.get("attempt") != attempt.number:
-        seen = {}
-    read = Progress(
-        steps.whole(seen.get("step")), steps.whole(seen.get("max_steps")), number(seen.get("loss"))
-    )
-    doing = beat and (beat.get("text") or seen.get("quiet"))
-    return replace(steps.first(own, read), text=_one_line(str(doing or own.text or "")) or None)
+def _progress(folder: Path, text: str) -> Progress:
+    """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
+    step = limit = loss = said = None
+    for line in durable.tail(folder / "metrics.jsonl", TAIL).splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):  # the first line of the window, or being written
+            continue
+        if isinstance(value, dict):
+            step = _whole(value.get("step")) if "step" in value else step
+            limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
+            loss = number(value.get("loss")) if "loss" in value else loss
+            said = value["text"] if isinstance(value.get("text"), str) else said
+    if step is None:
+        seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
+        step, limit = seen.step, seen.max_steps if limit is None else limit
+        loss = seen.loss if loss is None else loss
+    return Progress(step, limit, loss, _one_line(text or said or "") or None)
 
 
 def _one_line(text: str) -> str:
@@ -134,6 +141,11 @@ def _free(root: Path) -> int | None:
     except OSError:
         return None
     return info.f_bavail * info.f_frsize
+
+
+def _whole(value: Json) -> int | None:
+    found = number(value)
+    return None if found is None or abs(found) > 2**53 else int(found)
 
 
 def _mean(values: list[Json]) -> float | None:

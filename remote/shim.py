@@ -26,7 +26,6 @@ from .outcome import Outcome, halted
 from .place import Place, document, write_record
 from .prepare import Preparation
 from .reserve import Reserve
-from .steps import Reading
 from .supervision import Supervision
 from .watch import Halt
 
@@ -97,16 +96,12 @@ class Shim:
     def _run_job(self, python: Path) -> Outcome:
         """The job, while what it has finished is published. Raises a resumable `Halt`."""
         job = Job(self.base, jobenv.with_interpreter(self.env, python), self.lock)
-        base = self.base
-        scan = background.Repeated("ready", base.pace.scan, self.ready.scan, nice=19)
-        read = Reading(base.run, base.attempt, lambda: base.watch.outputs, time.monotonic)
-        steps = background.Repeated("steps", base.pace.scan, read.look, nice=19)
+        scan = background.Repeated("ready", self.base.pace.scan, self.ready.scan, nice=19)
         try:
             outcome = job.run(python)
         finally:
             self.ready.stop()
             scan.end()
-            steps.end()
         return outcome.on_disk(self.reserve.disk_full())
 
     def _finish(self, outcome: Outcome) -> None:

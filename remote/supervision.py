@@ -9,7 +9,6 @@ from .background import Pulse
 from .contract import JobSpec
 from .pace import Pace
 from .place import Place, boot
-from .steps import OURS
 from .watch import Watch
 
 
@@ -41,4 +40,4 @@ class Supervision:
     def say(self, text: str) -> None:
         """One line of the job's log."""
         with contextlib.suppress(OSError), self.log.open("ab") as log:
-            log.write(f"{OURS}{' '.join(text.split())}\n".encode(errors="replace"))
+            log.write(f"podctl: {' '.join(text.split())}\n".encode(errors="replace"))
