@@ -110,7 +110,7 @@ def _progress(folder: Path, text: str) -> Progress:
         seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
         step, limit = seen.step, seen.max_steps if limit is None else limit
         loss = seen.loss if loss is None else loss
-    return Progress(step, limit, loss, _one_line(text or said or "") or None)
+    return Progress(step, limit, number(loss), _one_line(text or said or "") or None)
 
 
 def _one_line(text: str) -> str:
