@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from controller.cleaning import clean
+from controller.cleaning import clean, clean_line
 from controller.errors import ConnectionLost, PodctlError
 from controller.log_mark import Piece
 from controller.secret import Secret
@@ -99,7 +100,7 @@ class AgentClient:
                 hint="podctl logs, or podctl ssh to look at the pod",
             )
         try:
-            return contract.load(Status, result.stdout)
+            return plain(contract.load(Status, result.stdout))
         except ContractError as error:
             raise PodctlError(
                 "the agent's answer makes no sense",
@@ -125,6 +126,20 @@ class AgentClient:
             deadline_seconds=seconds,
             cap=cap,
         )
+
+
+def plain(status: Status) -> Status:
+    """The same, its words on one line each and without control characters."""
+    end, guard = status.exit, status.guard
+    text = status.progress.text
+    return replace(
+        status,
+        phase=clean_line(status.phase),
+        progress=replace(status.progress, text=clean_line(text) if text else None),
+        exit=end and replace(end, reason=clean_line(end.reason), detail=clean_line(end.detail)),
+        guard=guard
+        and replace(guard, detail=clean_line(guard.detail), phase=clean_line(guard.phase)),
+    )
 
 
 def _possible(piece: Piece, offset: int) -> bool:

@@ -22,6 +22,10 @@ from jobs.stage import Stage
 
 CREDIT_HOURS = 1.0  # the provider wants an hour's credit before it rents
 BOOT_SLACK = 900.0  # seconds of the guard's boot grace beyond the controller's own patience
+ASSUMED = (
+    "that worst case assumes a job that leaves the guard alone, as it is root on its pod; "
+    "podctl ends the pod at the same limits while it runs"
+)
 UNCOUNTED = (
     "without a volume the guard counts anew when the host restarts a container that crashed: "
     "this worst case is of a pod that does not"
@@ -55,8 +59,8 @@ class Quote:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What a pod without a volume promises less: its worst case, and its results."""
-        return () if self.counted else (UNCOUNTED, UNKEPT)
+        """What the worst case takes for granted, and what a pod without a volume promises less."""
+        return (ASSUMED,) if self.counted else (ASSUMED, UNCOUNTED, UNKEPT)
 
     def lines(self, stages: Sequence[Stage]) -> tuple[str, ...]:
         """In words, for the question before renting."""

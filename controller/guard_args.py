@@ -12,7 +12,11 @@ CAP = 8 * 1024  # characters for the guard; providers do not say how long `args`
 
 # Process 1 of the container. It stays when the start script ends: an exit would make the cloud
 # restart the container, with a new boot and a new grace, for ever. Bash waits in the foreground
-# for nothing but short sleeps, so that SIGTERM is acted on at once.
+# for nothing but short sleeps, so that SIGTERM is acted on at once. No signal from inside halts it.
+# A job may be root and write any file: whether the guard moves is told by the kernel's count of its
+# pauses. A halted guard is continued; one that stands still for a minute, or is halted three times
+# running, is replaced. How long this container has lived is told to each guard, as what an earlier
+# one wrote down may be forged.
 _DECODE = (
     "import base64,sys,zlib;"
     "exec(compile(zlib.decompress(base64.b64decode(sys.argv[1])),'guard','exec'))"
@@ -22,9 +26,23 @@ R="${PODCTL_EMULATED_ROOT:-}"
 export PODCTL_BOOT="$(cat /proc/sys/kernel/random/uuid)"
 G=@guard@
 D="@decode@"
-guard() { python3 -S -c "$D" "$G" & g=$!; }
+guard() { PODCTL_LIVED=$SECONDS python3 -S -c "$D" "$G" & g=$!; last= still=0; }
+watch() {
+  at= count=
+  while read -r key value _; do
+    case $key in State:) at=$value ;; voluntary_ctxt_switches:) count=$value ;; esac
+  done 2>/dev/null < "/proc/$g/status"
+  [ -n "$count" ] || return
+  if [ "$count" = "$last" ]; then still=$((still + 1)); else still=0; fi
+  last=$count
+  case $at in T|t)
+    echo "PODCTL-GUARD was halted, and is continued"
+    kill -CONT $g; halts=$((halts + 1)) ;;
+  *) halts=0 ;; esac
+  if [ $still -ge 30 ] || [ $halts -ge 3 ]; then kill -KILL $g; halts=0; fi
+}
 end() { trap "" TERM; [ -n "$g" ] && kill -TERM $g && wait $g; kill -TERM $s; exit 143; }
-g=
+g= halts=0
 if command -v python3 >/dev/null; then guard
 else echo "PODCTL-GUARD not armed: this image has no python3"; fi
 if [ -f "$R/start.sh" ]; then bash "$R/start.sh" &
@@ -34,7 +52,10 @@ trap end TERM INT
 told=
 while :; do
   sleep 2 & wait $!
-  if [ -n "$g" ] && ! kill -0 $g 2>/dev/null; then echo "PODCTL-GUARD started again"; guard; fi
+  if [ -n "$g" ]; then
+    watch
+    if ! kill -0 $g 2>/dev/null; then echo "PODCTL-GUARD started again"; guard; fi
+  fi
   if [ -z "$told" ] && ! kill -0 $s 2>/dev/null; then told=1; echo "podctl: /start.sh ended"; fi
 done
 """

@@ -245,6 +245,8 @@ def progress_text(data: Mapping[str, Any]) -> str:
         if isinstance(value := data.get(key), (int, float)):
             words.append(f"{name} {value:.0f} %")
             break
+    if data.get("armed") is not None and data.get("state") != _ENDED:
+        words.append(f"guard {'armed' if data['armed'] else 'not armed'}, as the pod says")
     return ", ".join(words)
 
 

@@ -37,6 +37,7 @@ def run_sighting(status: Status) -> dict[str, Any]:
         "max_steps": progress.max_steps,
         "loss": progress.loss,
         "text": said(progress.text),
+        "armed": status.guard.armed if status.guard else None,
         "gpu_util": status.gpu_util,
         "cpu_util": status.cpu_util,
         "log_size": status.log_size,

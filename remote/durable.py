@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 from .contract import MAX_DOCUMENT
+
+# Nothing is there, or a socket, a device without a driver, a link that leads to itself.
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def write(path: Path, data: bytes, *, sync: bool = True) -> None:
@@ -50,24 +55,41 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
+def open_regular(path: Path) -> BinaryIO | None:
+    """To be read; None when there is no regular file: a job may have put a pipe or a folder there.
+
+    Never waits for whoever is to write into a pipe. Raises OSError (EIO, EACCES …).
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in ABSENT:
+            return None
+        raise
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return open(fd, "rb")
+    os.close(fd)
+    return None
+
+
 def read(path: Path, cap: int = MAX_DOCUMENT) -> bytes | None:
     """The file's bytes, at most `cap` + 1 of them; None when it is not there."""
-    try:
-        with path.open("rb") as file:
-            return file.read(cap + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    file = open_regular(path)
+    if file is None:
         return None
+    with file:
+        return file.read(cap + 1)
 
 
 def tail(path: Path, length: int) -> bytes:
     """The last `length` bytes; empty when the file is not there."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - length))
-            return file.read(length)
-    except (FileNotFoundError, NotADirectoryError):
+    file = open_regular(path)
+    if file is None:
         return b""
+    with file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - length))
+        return file.read(length)
 
 
 def append(path: Path, line: bytes) -> None:

@@ -219,11 +219,11 @@ def without_torch(lock: bytes) -> bytes:
     """A requirements file less torch and what comes only with it."""
     kept = []
     dropping = False
-    for line in lock.decode().splitlines():
+    for line in lock.decode(errors="surrogateescape").splitlines():
         starts = not line.startswith((" ", "\t")) and line.strip() != ""
         if starts:
             name = NAME.match(line)
             dropping = bool(name and OF_TORCH.fullmatch(name.group()))
         if not dropping:
             kept.append(line)
-    return ("\n".join(kept) + "\n").encode()
+    return ("\n".join(kept) + "\n").encode(errors="surrogateescape")

@@ -51,10 +51,15 @@ def document(raw: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def load(path: str) -> dict[str, Any]:
+def near(path: str, flags: int) -> int:
+    """Opens a file of the container's own: a job may have put a pipe there, for us to wait at."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o600)
+
+
+def load(path: str, opener: Any = None) -> dict[str, Any]:
     """A small JSON object; empty when absent or broken."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=opener) as file:
             return document(file.read(65536))
     except OSError:
         return {}
@@ -65,7 +70,7 @@ def save(path: str, value: Mapping[str, Any]) -> None:
     beside = "%s.%d" % (path, os.getpid())
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(beside, "w") as file:
+        with open(beside, "w", opener=near) as file:
             json.dump(value, file)
         os.replace(beside, path)
     except OSError:
@@ -197,9 +202,11 @@ class Guard:
     def _enter_boot(self, env: Mapping[str, str]) -> None:
         """Name this life of the container; a guard that is started again in it goes on counting."""
         path = self.local + "/boot.json"
-        known = load(path)
+        known = load(path, near)
         self.fresh = known.get("boot_id") != self.boot
-        self.started = clock() if self.fresh else number(known.get("started"), clock())
+        self.started = clock() - float(env.get("PODCTL_LIVED") or 0)
+        if not self.fresh:  # what was written down may be forged, and was exact if it was not
+            self.started = min(self.started, number(known.get("started"), clock()))
         if not self.fresh:
             return
         for old in glob.glob(glob.escape(self.local) + "/*"):  # where the disk was kept
@@ -261,7 +268,7 @@ class Guard:
         return self.started + self.limits["hard_cap"] - self.ran - now
 
     def _phase(self, now: float) -> tuple[str, float, str]:
-        lease = load(self.local + "/lease.json")
+        lease = load(self.local + "/lease.json", near)
         if lease.get("boot_id") == self.boot:
             ended = lease.get("ended")
             if ended is not None:
@@ -280,7 +287,7 @@ class Guard:
     def _held(self) -> bool:
         """Whether a job, or its supervisor, lives."""
         try:
-            with open(self.local + "/lock", "rb") as file:
+            with open(self.local + "/lock", "rb", opener=near) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -384,7 +391,7 @@ class Guard:
     def evict(self) -> None:
         """The container is being stopped: the job gets what time there is for a checkpoint."""
         try:
-            with open(self.local + "/evict", "w") as file:
+            with open(self.local + "/evict", "w", opener=near) as file:
                 file.write(self.boot)
         except OSError as error:
             say("cannot tell the job: %s" % error)

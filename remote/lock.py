@@ -15,6 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import durable
+
+SMALL = 4096  # bytes
 TAKE_SECONDS = 2.0  # how long a looker may be in the way
 
 
@@ -45,7 +48,7 @@ def take(path: Path) -> int | None:
 def held(path: Path) -> bool:
     """Whether some process holds it exclusively now."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
@@ -66,9 +69,9 @@ def sign(fd: int, holder: Holder) -> None:
 def holder(path: Path) -> Holder | None:
     """Who signed last."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(durable.read(path, SMALL) or b"")
         return Holder(str(value["run"]), int(value["attempt"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ArithmeticError, RecursionError, ValueError, KeyError, TypeError):
         return None
 
 

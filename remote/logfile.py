@@ -21,7 +21,7 @@ def base(log: Path) -> int:
     """The first offset that can still be read."""
     data = durable.read(log.with_name("log.base"), 64)
     try:
-        return max(0, int(data or b"0"))
+        return min(max(0, int(data or b"0")), size(log))
     except ValueError:
         return 0
 
@@ -29,8 +29,10 @@ def base(log: Path) -> int:
 def size(log: Path) -> int:
     try:
         return log.stat().st_size
-    except FileNotFoundError:
-        return 0
+    except OSError as error:
+        if error.errno in durable.ABSENT:
+            return 0
+        raise
 
 
 def slice_at(log: Path, offset: int, limit: int) -> tuple[int, int, int, bytes]:
@@ -41,13 +43,13 @@ def slice_at(log: Path, offset: int, limit: int) -> tuple[int, int, int, bytes]:
     while True:
         first = base(log)
         start = max(offset, first)
-        try:
-            with log.open("rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(start)
-                data = file.read(min(limit, max(0, end - start)))
-        except FileNotFoundError:
+        file = durable.open_regular(log)
+        if file is None:
             return offset, 0, 0, b""
+        with file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(start)
+            data = file.read(min(limit, max(0, end - start)))
         if base(log) <= start:
             return start, end, first, data
 

@@ -41,7 +41,7 @@ class Outcome:
                 float(found["started_at"]),
                 float(found["at"]),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ArithmeticError, ValueError):
             return None
 
     def on_disk(self, full: bool) -> Outcome:

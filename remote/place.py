@@ -124,9 +124,14 @@ def document(kind: type[T], path: Path) -> T | None:
 def record(path: Path) -> dict[str, Json] | None:
     """A small JSON object that only the pod's own side reads; None when absent or broken."""
     data = durable.read(path, SMALL)
+    return json_object(data or b"")
+
+
+def json_object(data: bytes) -> dict[str, Json] | None:
+    """The JSON object in `data`; None for whatever else a job may have written there."""
     try:
-        value = json.loads(data) if data else None
-    except ValueError:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

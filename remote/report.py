@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from . import durable, lock, logfile, steps
@@ -20,10 +21,11 @@ from .contract import (
     load,
     number,
 )
-from .place import Boot, Place, boot, document, record
+from .place import Boot, Place, boot, document, json_object, record
 
 TAIL = 16 * 1024  # bytes of a growing file that are looked at
-MAX_SAID = 400  # characters
+MAX_SAID = 400  # characters of what is told: a job may write anything, of any length
+MAX_DETAIL = 2000  # of how it ended
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
@@ -34,7 +36,8 @@ def status(place: Place, run: str) -> Status:
     beat = record(folder / "heartbeat.json") or {}
     current = attempt is not None and beat.get("attempt") == attempt.number
     sample = _last_sample(folder / "samples.jsonl", now)
-    gpus = sample.get("gpus") or []
+    said = sample.get("gpus")
+    gpus = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
     exit_record = ending(folder, attempt)
     ready = durable.read(folder / "ready.json")
     return Status(
@@ -42,7 +45,7 @@ def status(place: Place, run: str) -> Status:
         state=_state(place, run, attempt, exit_record, current),
         boot_id=now.id,
         attempt=attempt.number if attempt else 0,
-        phase=str(beat.get("phase", "")) if current and not exit_record else "",
+        phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
         progress=_progress(folder, str(beat.get("text", "")) if current else ""),
         log_size=logfile.size(folder / "job.log"),
@@ -59,7 +62,9 @@ def status(place: Place, run: str) -> Status:
 def ending(folder: Path, attempt: Attempt | None) -> Exit | None:
     """The commit record of the current attempt; an older attempt's says nothing."""
     found = document(Exit, folder / "exit.json")
-    return found if found and attempt and found.attempt == attempt.number else None
+    if found is None or attempt is None or found.attempt != attempt.number:
+        return None
+    return replace(found, reason=found.reason[:MAX_SAID], detail=found.detail[:MAX_DETAIL])
 
 
 def _state(place: Place, run: str, attempt: Attempt | None, end: Exit | None, beating: bool) -> str:
@@ -82,6 +87,7 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
         spoken = number(json.loads(data).get("monotonic"))
     except (ContractError, ValueError):
         return None
+    said = replace(said, detail=said.detail[:MAX_SAID], phase=said.phase[:MAX_SAID])
     if said.boot_id != now.id:
         return said.silenced("the guard was not heard since this boot")
     return said.heard(time.monotonic() - (spoken or 0.0))
@@ -104,7 +110,7 @@ def _progress(folder: Path, text: str) -> Progress:
         seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
         step, limit = seen.step, seen.max_steps if limit is None else limit
         loss = seen.loss if loss is None else loss
-    return Progress(step, limit, loss, _one_line(text or said or "") or None)
+    return Progress(step, limit, number(loss), _one_line(text or said or "") or None)
 
 
 def _one_line(text: str) -> str:
@@ -114,9 +120,7 @@ def _one_line(text: str) -> str:
 
 def _last_sample(path: Path, now: Boot) -> dict[str, Json]:
     for line in reversed(durable.tail(path, TAIL).splitlines()):
-        try:
-            value = json.loads(line)
-        except ValueError:
+        if (value := json_object(line)) is None:
             continue
         fresh = time.monotonic() - (number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
         return value if fresh and value.get("boot_id") == now.id else {}

@@ -40,4 +40,4 @@ class Supervision:
     def say(self, text: str) -> None:
         """One line of the job's log."""
         with contextlib.suppress(OSError), self.log.open("ab") as log:
-            log.write(f"podctl: {text}\n".encode())
+            log.write(f"podctl: {' '.join(text.split())}\n".encode(errors="replace"))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from . import durable, names, tree
 from .contract import MAX_FILES
-from .place import RUN_NAME, Place, boot
+from .place import RUN_NAME, Place, boot, record
 
 HASH = re.compile(r"[0-9a-f]{64}")
 SLACK = 16 * 1024 * 1024  # bytes that stay free
@@ -94,11 +94,8 @@ class Worktree:
         return False
 
     def _recorded(self) -> str | None:
-        try:
-            value = json.loads(durable.read(self._record) or b"null")
-        except ValueError:
-            return None
-        return value.get("tree") if isinstance(value, dict) else None
+        tree = (record(self._record) or {}).get("tree")
+        return tree if isinstance(tree, str) else None
 
     def missing(self) -> list[str]:
         """Hashes of the blobs that are not here, each once, in the order's order."""

@@ -13,6 +13,7 @@ import pytest
 
 from controller.cli.entry import run
 from controller.doctor import public_key
+from controller.overview import progress_text
 from controller.project import Project
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import installation, open_database
@@ -303,6 +304,21 @@ def test_plan_says_where_the_worst_case_has_a_caveat(shell: Shell) -> None:
     assert long["guard_hours"] - short["guard_hours"] == pytest.approx(5.5)
     assert long["quote"]["worst"]["hours"] - short["quote"]["worst"]["hours"] == pytest.approx(5.5)
     assert "without a volume" not in with_volume
+    assert "assumes a job that leaves the guard alone" in with_volume
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ({"state": "running", "armed": True}, "guard armed, as the pod says"),
+        ({"state": "running", "armed": False}, "guard not armed, as the pod says"),
+        ({"state": "running", "armed": None}, ""),
+        ({"state": "ended", "armed": True}, ""),
+    ],
+)
+def test_status_says_whose_word_an_armed_guard_is(seen: dict[str, object], told: str) -> None:
+    """A job that is root can write it: it is the pod's word, never a fact of ours."""
+    assert progress_text(seen) == told
 
 
 def test_plan_says_who_makes_what_is_missing(shell: Shell) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from controller.guard_args import bootstrap
+from remote import processes
 from remote.contract import ENV_API_BASE, ENV_GUARD, ENV_MOUNT, GuardLimits, dump
 from tests.emulated_cloud import EmulatedCloud
 from tests.emulated_cloud import until as cloud_until
@@ -72,6 +76,48 @@ def test_row_64_a_killed_guard_comes_back(pod: PodSide) -> None:
     subprocess.run(["kill", "-9", *map(str, found)], check=True)
 
     says(pod, "started again")
+
+
+def guards(pod: PodSide) -> list[int]:
+    return [p for p, c in pod.processes().items() if "-S -c import base64" in c]
+
+
+def test_a_halted_guard_goes_on(pod: PodSide) -> None:
+    """A job that is root sends it SIGSTOP: process 1 sees that, says so, and continues it."""
+    first_process(pod, "sleep 60")
+    says(pod, "not armed")
+    (guard,) = guards(pod)
+    os.kill(guard, signal.SIGSTOP)
+
+    says(pod, "PODCTL-GUARD was halted, and is continued")
+    until(lambda: processes.read(guard) and not processes.read(guard).stopped, "it to go on")
+    assert guards(pod) == [guard]
+
+
+def test_a_guard_that_is_halted_again_and_again_is_replaced(pod: PodSide) -> None:
+    """Whoever holds it down has to find another one, which knows how long the container lives."""
+    limits = GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=600.0)
+    first_process(pod, "sleep 60", **{ENV_GUARD: dump(limits).decode()})
+    says(pod, "not armed")
+    (guard,) = guards(pod)
+    boot = pod.local / "boot.json"
+    began = json.loads(boot.read_text())["started"]
+    forged = json.loads(boot.read_text()) | {"started": time.monotonic() + 9999.0}
+    boot.write_text(json.dumps(forged))
+
+    def hold_down() -> bool:
+        if processes.read(guard) is not None:
+            os.kill(guard, signal.SIGSTOP)
+        return "PODCTL-GUARD started again" in (pod.folder / "container.log").read_text()
+
+    until(hold_down, "another guard")
+    until(lambda: guards(pod) not in ([], [guard]), "it to run")
+    report = pod.local / "guard.json"
+    report.unlink()
+    until(report.exists, "its word")
+    said = json.loads(report.read_text())
+
+    assert said["hard_cap_in_seconds"] == pytest.approx(began + 600.0 - said["monotonic"], abs=2.5)
 
 
 def test_a_start_script_that_ends_does_not_end_the_container(pod: PodSide) -> None:
