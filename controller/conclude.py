@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from controller.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.cleaning import clean_line
 from controller.cost import spending
 from controller.errors import ArtifactsNotSafe
+from controller.pins import MODELS
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
 from controller.workshop import Workshop
@@ -176,12 +177,24 @@ def _certificate(shop: Workshop, run: str, stage: Stage, manifest: Manifest) -> 
         parameters=stage.parameters,
         code=facts.code,
         environment=hidden(surroundings(folder.files, manifest.files), PROCESS)
-        | {"image": shop.shape.image},
+        | _image(shop.shape.image, rental.image_digest)
+        | _models(row.spec),
         cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,
         ended_at=shop.clock.wall(),
         locked_at=shop.clock.wall(),
     )
+
+
+def _image(image: str, digest: str) -> dict[str, Any]:
+    """The image by the name that was asked for, and by its digest where one is known."""
+    known = image.partition("@")[2] or digest
+    return {"image": image} | ({"image_digest": known} if known else {})
+
+
+def _models(spec: Mapping[str, Any]) -> dict[str, Any]:
+    models = spec.get(MODELS)
+    return {MODELS: models} if isinstance(models, dict) and models else {}
 
 
 def _price(shop: Workshop, run: str, offer: str, pods: tuple[str, ...]) -> Price:

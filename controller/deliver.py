@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from controller import order, plan_so_far, snapshot
 from controller.leftovers import leftovers, received
+from controller.pins import MODELS
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.snapshot import Snapshot, SnapshotFile
 from controller.upload import upload_code, upload_work
@@ -30,7 +32,9 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     code = upload_code(session, layout.root)
     folder = RunFolder(shop.project.run_dir(run))
     _keep_order(shop, run, code, folder)
-    written = extras(stage) | {plan_so_far.PATH: _so_far(shop, run, folder)}
+    row = shop.journal.run(run)
+    models = row.spec.get(MODELS) if row is not None else None
+    written = extras(stage, models or {}) | {plan_so_far.PATH: _so_far(shop, run, folder)}
     begun = next(one.tree for one in shop.rental().runs if one.run == run)
     report = upload_work(session, layout, run, sent, written, code=code, begun=begun)
     folder.keep_inputs(FileEntry(one.path, one.size, one.sha256) for one in inputs.files)
@@ -56,9 +60,11 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     return snapshot.take(shop.project.root, (*stage.inputs, *upload.include), allow=allow)
 
 
-def extras(stage: Stage) -> dict[str, bytes]:
+def extras(stage: Stage, models: Mapping[str, str]) -> dict[str, bytes]:
     """Files that podctl writes into the work folder."""
     found = {order.PARAMETERS: order.parameters_json(stage.parameters)}
+    if models:
+        found[order.MODELS] = order.models_json(models)
     if stage.environment.kind == "training":
         found[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
     return found

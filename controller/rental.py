@@ -21,7 +21,7 @@ class Step(StrEnum):
     CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
     ADOPT = "adopt"  # note {pod}
     SURPLUS = "surplus"  # note {pod}: one that nobody asked for, in the books before it is ended
-    REACHED = "reached"  # note {pod, started_at}: SSH answered once
+    REACHED = "reached"  # note {pod, started_at, image_digest}: SSH answered once
     TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
     GONE = "gone"  # note {pod, ended_at}, {since, until} of what nobody followed: it is confirmed
     STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
@@ -122,6 +122,7 @@ class Rental:
     parked: bool = False
     # A pod and its start in Unix seconds, both by the provider, when it first answered.
     life: tuple[str, float] | None = None
+    image_digest: str = ""  # "sha256:…" of the image on the newest pod, where its host said so
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     meddled: bool = False  # somebody else started the pod while we had it parked, or may have
@@ -304,7 +305,8 @@ def _resumed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     began = data.get("started_at")
-    return {"reached": True, "life": (data["pod"], began) if began else None}
+    life = (data["pod"], began) if began else None
+    return {"reached": True, "life": life, "image_digest": data.get("image_digest", "")}
 
 
 def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -261,6 +261,7 @@ ENV_RUN_DIR = "PODCTL_RUN_DIR"  # <root>/runs/<run>; lines appended to its file 
 # finished outputs (relative to work/), which are then fetched without waiting for them to settle
 ENV_METRICS = "PODCTL_METRICS"  # append JSON lines {"step", "max_steps", "loss", …} here
 ENV_PARAMETERS = "PODCTL_PARAMETERS"  # path of the stage's parameters, a JSON object
+MODELS = ".podctl/models.json"  # in the work folder, beside them: {hub id: commit to load}
 # What the pod finds in its own.
 ENV_NONCE = "PODCTL_NONCE"
 ENV_OWNER = "PODCTL_OWNER"

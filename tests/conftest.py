@@ -21,6 +21,7 @@ from tests.sshd_server import Server, sshd
 
 # An installed podctl is compiled; without this every process of a test compiles it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the hub but its own
 
 # The same examples in every run, and none that fails because the machine is busy.
 settings.register_profile(

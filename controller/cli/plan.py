@@ -122,6 +122,10 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
         terminal.data(f"  needs a host whose driver supports CUDA {one.min_cuda} or newer")
     for line in one.understood:
         terminal.data(f"  {line}")
+    for model, commit in one.models.items():
+        terminal.data(f"  {model} at commit {commit}")
+    for line in one.remarks:
+        terminal.data(f"  {line}")
     if one.quote is not None:
         best, worst = one.quote.best, one.quote.worst
         terminal.data(
