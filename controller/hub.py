@@ -33,7 +33,7 @@ def commit_of(model: str, token: str = "") -> str:
         headers["Authorization"] = f"Bearer {token}"
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked above
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310 - the same
             document = json.loads(answer.read(MOST))
     except urllib.error.HTTPError as error:
         error.close()
