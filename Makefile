@@ -81,7 +81,10 @@ chaos: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-$(VENV)/.dev: pyproject.toml $(VENV)/bin/python
+# What podctl itself needs comes by hash. The training stack and the tools come by version alone: a
+# hash of torch would be that of one index's wheel, and a machine may have another build of it.
+$(VENV)/.dev: pyproject.toml requirements.lock $(VENV)/bin/python
+	$(PIP) install --quiet --require-hashes -r requirements.lock
 	$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.demo
 
@@ -89,7 +92,8 @@ $(VENV)/.audit: pyproject.toml $(VENV)/bin/python
 	$(PIP) install --quiet 'pip-audit>=2.9'
 	@touch $@
 
-$(VENV)/.demo: pyproject.toml $(VENV)/bin/python
+$(VENV)/.demo: pyproject.toml requirements.lock $(VENV)/bin/python
+	$(PIP) install --quiet --require-hashes -r requirements.lock
 	$(PIP) install --quiet --editable '.[demo]'
 	@touch $@
 

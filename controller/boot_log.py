@@ -48,6 +48,15 @@ _PULLED = re.compile(r"status: (?:downloaded newer image|image is up to date)", 
 _PULLING = re.compile(r"pull|manifest|unauthorized|toomanyrequests|register layer", re.IGNORECASE)
 
 
+_DIGEST = re.compile(r"\bdigest: (sha256:[0-9a-f]{64})\b", re.IGNORECASE)
+
+
+def image_digest(lines: Iterable[str]) -> str:
+    """What the newest pull said that the image is; empty where it said nothing."""
+    found = [match[1] for line in lines if (match := _DIGEST.search(line[: 16 * MAX_LINE]))]
+    return found[-1] if found else ""
+
+
 @dataclass(frozen=True)
 class BootFault:
     """The newest line that says why the container does not start."""

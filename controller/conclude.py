@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from controller.incident import Incident, attempt
 from controller.installing import install, keep_aside
 from controller.judgement import Judgement, Judging
 from controller.local_disk import writing
+from controller.pins import MODELS
 from controller.reports import publication
 from controller.run_folder import RunFolder
 from controller.surroundings import surroundings
@@ -178,12 +179,24 @@ def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
         parameters=stage.parameters,
         code=facts.code,
         environment=hidden(surroundings(folder.files, manifest), PROCESS)
-        | {"image": shop.shape.image},
+        | _image(shop.shape.image, rental.image_digest)
+        | _models(row.spec),
         cost=_price(shop, run, rental.offer or "", rental.pods),
         started_at=row.at,
         ended_at=row.finished_at or shop.clock.wall(),
         locked_at=shop.clock.wall(),
     )
+
+
+def _image(image: str, digest: str) -> dict[str, Any]:
+    """The image by the name that was asked for, and by its digest where one is known."""
+    known = image.partition("@")[2] or digest
+    return {"image": image} | ({"image_digest": known} if known else {})
+
+
+def _models(spec: Mapping[str, Any]) -> dict[str, Any]:
+    models = spec.get(MODELS)
+    return {MODELS: models} if isinstance(models, dict) and models else {}
 
 
 def _price(shop: Judging, run: str, offer: str, pods: tuple[str, ...]) -> Price:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
 from controller import job_program, order, plan_so_far, snapshot
 from controller.leftovers import leftovers
 from controller.names import STAGING
+from controller.pins import MODELS
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.safekeeping import made_before
 from controller.snapshot import Snapshot, SnapshotFile
@@ -34,7 +35,9 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     code = upload_code(session, layout.root)
     folder = RunFolder(shop.project.run_dir(run))
     _keep_order(shop, run, code, folder)
-    written = extras(stage) | {plan_so_far.PATH: _so_far(shop, run, folder)}
+    row = shop.journal.run(run)
+    models = row.spec.get(MODELS) if row is not None else None
+    written = extras(stage, models or {}) | {plan_so_far.PATH: _so_far(shop, run, folder)}
     begun = next(one.tree for one in shop.rental().runs if one.run == run)
     for tries in range(TRIES, 0, -1):
         inputs = inputs_of(shop, stage)
@@ -99,9 +102,11 @@ def startable(taken: Snapshot, stage: Stage) -> Snapshot:
     return _with(taken, tuple(marked))
 
 
-def extras(stage: Stage) -> dict[str, bytes]:
+def extras(stage: Stage, models: Mapping[str, str]) -> dict[str, bytes]:
     """Files that podctl writes into the work folder."""
     found = {order.PARAMETERS: order.parameters_json(stage.parameters)}
+    if models:
+        found[order.MODELS] = order.models_json(models)
     if stage.environment.kind == "training":
         found[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
     return found

@@ -205,10 +205,12 @@ class Eyes:
         if now - memory.boot_log_at >= self.scene.policy.poll_log or not memory.boot_log_at:
             memory.boot_log_at = now
             try:
-                found = boot_log.fault(self.scene.provider.system_log(pod.id))
+                lines = self.scene.provider.system_log(pod.id)
             except ProviderError:
                 return memory.boot_faults.get(pod.id)  # it only shortens a wait
+            found = boot_log.fault(lines)
             memory.boot_faults = {pod.id: found} if found is not None else {}
+            memory.image_digests[pod.id] = boot_log.image_digest(lines)
         return memory.boot_faults.get(pod.id)
 
     # -- the pod ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from controller import actions, consent, proof
+from controller import actions, certificate, consent, pins, proof
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
 from controller.clock import Clock
@@ -172,6 +172,11 @@ class Office:
         spent = self.ledger.spent(time.time())
         offered = quote(desk.provider, stages, desk.shape, self._policy({}), budget, spent)
         check_budget(desk.project, desk.provider, offered, budget, spent)
+        models, remarks = pins.pinned_models(
+            desk.project, stages, certificate.read_all(desk.project.root), self.journal
+        )
+        for line in (*remarks, *pins.unhashed(desk.project, stages)):
+            desk.terminal.warn(line)
         self._agree(stages, offered, options)
         pod = desk.project.config.pod
         lease = self.journal.open_lease(
@@ -188,7 +193,7 @@ class Office:
                 "fresh": options.fresh,
                 "resume": options.resume,
             },
-            [(stage.name, pinned(stage, desk.shape)) for stage in stages],
+            [(stage.name, pinned(stage, desk.shape) | {pins.MODELS: models}) for stage in stages],
         )
         found = self.journal.lease(lease)
         assert found is not None

@@ -22,6 +22,7 @@ TRAINING = (
 )  # fmt: skip
 LOCK = ".podctl/requirements.lock"  # inside the work folder
 PARAMETERS = ".podctl/parameters.json"
+MODELS = contract.MODELS  # beside it
 HARD_CAP_SLACK = 7200.0  # seconds beside the jobs' budgets: boots, uploads, pulls
 GRACE = 1800.0  # seconds after a job's end to fetch its files; the stop then spares a volume
 GRACE_BARE = 6 * 3600.0  # where none does: the stop wipes the only copy
@@ -180,6 +181,11 @@ def _lock(need: EnvironmentNeed) -> str | None:
     if need.kind == "training":
         return LOCK
     return need.lock if need.kind == "lock" else None
+
+
+def models_json(models: Mapping[str, str]) -> bytes:
+    """The commits of the hub's models that the job is to load."""
+    return (json.dumps(models, sort_keys=True, indent=1) + "\n").encode()
 
 
 def parameters_json(parameters: Mapping[str, object]) -> bytes:

@@ -250,9 +250,11 @@ class PodOrders:
 
     def mark_reached(self, action: actions.MarkReached) -> Outcome:
         pod = self._in_listing(action.pod)
+        digest = self.scene.memory.image_digests.get(action.pod, "")
+        told = {"image_digest": digest} if digest else {}
         if pod is None or pod.started_at is None:
-            return Outcome()
-        return Outcome(data={"started_at": self.reckoning.began(pod)})
+            return Outcome(data=told)
+        return Outcome(data={"started_at": self.reckoning.began(pod)} | told)
 
     def _in_listing(self, pod_id: str) -> Pod | None:
         listing = self.seen.listing if self.seen is not None else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller import consent, hardware_check, order
+from controller import consent, hardware_check, order, pins
 from controller.certificate import Certificate
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
@@ -53,6 +53,8 @@ class Prospect:
     gpu_memory_gb: int  # that one GPU must have; 0: any will do
     min_cuda: str | None  # that the host's driver must support; None: any
     understood: tuple[str, ...]  # what words for hardware were taken as
+    models: dict[str, str]  # of the hub → the commit that would be loaded
+    remarks: tuple[str, ...]  # what is pinned to nothing
     unfit: str  # which conditions leave nothing of the catalog; empty: something fits
     guard_hours: float  # the dead-man switch ends the pod at the latest after so long
     quote: Quote | None  # None when nothing in the catalog is accepted
@@ -131,6 +133,7 @@ def _prospect(
         unfit = error.cause
     why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
     need = order.hardware(group, shape)
+    models, remarks = pins.pinned_models(project, group, locks)
     return Prospect(
         stages=tuple(stage.name for stage in group),
         commands=tuple(command_text(stage.command) for stage in group if program(stage) is None),
@@ -148,6 +151,8 @@ def _prospect(
         gpu_memory_gb=need.min_gpu_memory_gb,
         min_cuda=need.min_cuda,
         understood=understood,
+        models=models,
+        remarks=(*remarks, *pins.unhashed(project, group)),
         unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,

@@ -96,6 +96,7 @@ class Rental:
     parked: bool = False
     # A pod and its start in Unix seconds, both by the provider, when it first answered.
     life: tuple[str, float] | None = None
+    image_digest: str = ""  # "sha256:…" of the image on the newest pod, where its host said so
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     meddled: bool = False  # somebody else started the pod while we had it parked, or may have
@@ -285,7 +286,8 @@ def _resumed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     began = data.get("started_at")
-    return {"reached": True, "life": (data["pod"], began) if began else None}
+    life = (data["pod"], began) if began else None
+    return {"reached": True, "life": life, "image_digest": data.get("image_digest", "")}
 
 
 def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Memory:
     stopped_at: dict[str, float] = field(default_factory=dict)  # pod → Unix time when noticed
     boot_log_at: float = 0.0  # when the system log of a booting pod was read last
     boot_faults: dict[str, BootFault] = field(default_factory=dict)  # pod → why it does not start
+    image_digests: dict[str, str] = field(default_factory=dict)  # pod → its image's
     create_trouble: str = ""  # why the last create was not taken
     bill_silences: int = 0  # times in a row that the bill did not come
     bill_retry_at: float = 0.0

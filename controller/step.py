@@ -12,7 +12,7 @@ class Step(StrEnum):
     CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
     ADOPT = "adopt"  # note {pod}
     SURPLUS = "surplus"  # note {pod}: one that nobody asked for, in the books before it is ended
-    REACHED = "reached"  # note {pod, started_at}: SSH answered once
+    REACHED = "reached"  # note {pod, started_at, image_digest}: SSH answered once
     TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
     GONE = "gone"  # note {pod, ended_at}, {since, until} of what nobody followed: it is confirmed
     STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail

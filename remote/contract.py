@@ -279,6 +279,7 @@ ENV_METRICS = "PODCTL_METRICS"  # append JSON lines {"step", "max_steps", "loss"
 ENV_PARAMETERS = "PODCTL_PARAMETERS"  # path of the stage's parameters, a JSON object
 ENV_MARK = "PODCTL_JOB"  # <boot id>/<run>/<attempt>: whose a process is
 ENV_TOOL = "PODCTL_TOOL"  # in the supervisor's own environment, and in that of its tools: no job's
+MODELS = ".podctl/models.json"  # in the work folder, beside them: {hub id: commit to load}
 # What the pod finds in its own.
 ENV_NONCE = "PODCTL_NONCE"
 ENV_OWNER = "PODCTL_OWNER"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import uv_pin
 from .command import Command, Result, wait_all
 from .contract import Environment, digest
 from .durable import sync_folder
@@ -203,15 +204,20 @@ def _inherit(venv: Path, about: str) -> None:
 
 
 def find_uv(base: Path, shop: Workshop) -> list[str]:
-    """argv of uv: the pod's, else one fetched into the volume. Raises `EnvironmentFailed`."""
+    """argv of uv: the pod's, else the pinned one, fetched into the volume.
+
+    Raises `EnvironmentFailed`.
+    """
     tools = shop.root / "tools"
     for path in (shutil.which("uv", path=shop.env["PATH"]), str(tools / "bin" / "uv")):
         if path and shop.ask([path, "--version"]):
             return [path]
     if shop.ask([str(base), "-m", "uv", "--version"]):
         return [str(base), "-m", "uv"]
-    fetch = [str(base), "-m", "pip", "install", "--quiet", "--target", str(tools), "uv"]
-    shop.run(fetch, QUICK_SECONDS * 5)
+    pin = shop.scratch / "uv.txt"
+    pin.write_text(uv_pin.requirement())
+    fetch = [str(base), "-m", "pip", "install", "--quiet", "--target", str(tools)]
+    shop.run([*fetch, "--no-deps", "--require-hashes", "-r", str(pin)], QUICK_SECONDS * 5)
     return [str(tools / "bin" / "uv")]
 
 

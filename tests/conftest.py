@@ -22,6 +22,7 @@ from tests.sshd_server import Server, sshd
 
 # An installed podctl is compiled; without this every process of a test compiles it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the hub but its own
 
 # What podctl remembers of its user: not of whoever runs the tests.
 _HOME = tempfile.TemporaryDirectory(prefix="podctl-tests-user-")

@@ -52,7 +52,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
             if hub.down > 0:
                 hub.down -= 1
                 return self._send(503, b"", {}, body)
-            if re.match(r"/api/models/some/model(/revision/main)?(\?|$)", self.path):
+            if re.match(r"/api/models/some/model(/revision/(main|c{40}))?(\?|$)", self.path):
                 siblings = [
                     {"rfilename": name, "size": len(one)} for name, one in hub.files.items()
                 ]

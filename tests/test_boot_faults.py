@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+
 from controller.providers.runpod import RunPod
 from tests.emulated_cloud import EmulatedCloud, until
 from tests.laptop import Laptop
 
 
 def test_a_host_with_an_old_driver_is_given_back_at_once(laptop: Laptop) -> None:
-    """The line of the system log is shown; the next host does, long before the boot limit."""
+    """The line of the system log is shown; the next host does, long before the boot limit. What
+    that host said of the image is in the certificate."""
     laptop.write(boot_minutes=20)
     laptop.cloud.faults({"name": "boot_error", "value": "driver", "times": 1})
     told = laptop.podctl("run", "hello", "-y")
     first, second = laptop.creates()
 
+    environment = json.loads((laptop.folder / "locks/hello.json").read_text())["environment"]
+
     assert "requirement error: unsatisfied condition: cuda>=12.9" in told.err
+    assert environment["image_digest"].startswith("sha256:")
     assert second - first < 60
     laptop.assert_done(pods=2)
 

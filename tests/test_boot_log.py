@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.boot_log import MAX_LINE, fault
+from controller.boot_log import MAX_LINE, fault, image_digest
 from controller.providers.emulator.boot_error import LINES, line
 from controller.sshd_signs import no_sshd
 
@@ -65,6 +65,14 @@ def test_what_was_mended_is_no_fault() -> None:
     assert fault([pull, "Status: Downloaded newer image for x/y:1"]) is None
     assert fault([driver, "Status: Downloaded newer image for x/y:1"]) is not None
     assert fault(["start container for x/y:1: done", driver]) is not None
+
+
+def test_the_newest_digest_is_the_images() -> None:
+    """A host says it at each pull; a word that only looks like one is none."""
+    lines = [f"Digest: sha256:{'a' * 64}", "Status: Image is up to date for x/y:1"]
+
+    assert image_digest([*lines, f"digest: sha256:{'b' * 64} "]) == f"sha256:{'b' * 64}"
+    assert image_digest(["Digest: sha256:abc", "x"]) == ""
 
 
 def test_the_line_is_clean_and_short_and_keeps_what_says_why() -> None:

@@ -145,8 +145,7 @@ def test_row_36_damage_is_found_at_opening(path: Path, offset: int) -> None:
 
 
 def test_row_36_damage_of_a_large_database_is_found_by_whoever_writes(path: Path) -> None:
-    """A reader in a hurry, after an orderly end, leaves that check to the next run or sync, which
-    makes it once a day: it takes seconds."""
+    """A reader in a hurry, after an orderly end, leaves that check to the next run or sync."""
     connection = open_database(path)
     journal = Journal(connection, 1)
     lease = journal.open_lease({}, [("hello", {"note": "x" * 5_000_000})])
@@ -159,7 +158,7 @@ def test_row_36_damage_of_a_large_database_is_found_by_whoever_writes(path: Path
     with pytest.raises(Damaged):
         open_database(path)
     assert Journal(open_database(path, readonly=True)).lease(lease) is not None
-    yesterday = sqlite3.connect(path)
+    yesterday = sqlite3.connect(path)  # who writes makes it once a day: it takes seconds
     yesterday.execute("INSERT INTO sighting VALUES ('check', 'podctl', ?, '{}')", (time.time(),))
     yesterday.commit()
     open_database(path).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from remote.stages import download
-from tests.hub_server import Hub, serving
+from tests.hub_server import COMMIT, Hub, serving
 from tests.training_stack import needed
 
 pytestmark = needed
@@ -24,13 +25,15 @@ PROGRAM = (
     "from remote.stages.download import fetch\n"
     "from remote.stages.failure import StageError\n"
     "try:\n"
-    "    fetch(sys.argv[1], pause=0.01)\n"
+    "    print(fetch(sys.argv[1], pause=0.01))\n"
     "except StageError as error:\n"
     "    sys.exit(str(error))\n"
 )
 
 
-def fetched(hub: Hub, home: Path, model: str = "some/model") -> subprocess.CompletedProcess[str]:
+def fetched(
+    hub: Hub, home: Path, model: str = "some/model", **more: str
+) -> subprocess.CompletedProcess[str]:
     """In a process of its own: where the hub is and where the cache is are read at import."""
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, model],
@@ -40,6 +43,7 @@ def fetched(hub: Hub, home: Path, model: str = "some/model") -> subprocess.Compl
             "HF_ENDPOINT": hub.url,
             "HF_HOME": str(home),
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            **more,
         },
         capture_output=True,
         text=True,
@@ -67,6 +71,30 @@ def test_a_download_that_breaks_goes_on_where_it_broke(tmp_path: Path) -> None:
     assert done.returncode == again.returncode == 0, done.stderr
     assert in_cache(tmp_path) == {name: FILES[name] for name in FETCHED}
     assert starts == [0, KEPT, 2 * KEPT]
+
+
+def test_a_pinned_model_is_loaded_at_its_commit(tmp_path: Path) -> None:
+    """From a folder of the cache, so that nothing asks for `main` again; another commit than the
+    hub has is an error, with the hub and without."""
+    pins = tmp_path / ".podctl" / "models.json"
+    pins.parent.mkdir()
+    more = {"PODCTL_PARAMETERS": str(pins.with_name("parameters.json"))}
+    with serving(Hub(FILES | {"model.safetensors": b"w"})) as hub:
+        free = fetched(hub, tmp_path, **more)
+        pins.write_text(json.dumps({"some/model": COMMIT}))
+        done = fetched(hub, tmp_path, **more)
+        offline = fetched(hub, tmp_path, HF_HUB_OFFLINE="1", **more)
+        pins.write_text(json.dumps({"some/model": "d" * 40}))
+        gone = fetched(hub, tmp_path, **more)
+        lacking = fetched(hub, tmp_path, HF_HUB_OFFLINE="1", **more)
+
+    assert free.stdout.splitlines()[-1] == "some/model"
+    for one in (done, offline):
+        assert one.returncode == 0, one.stderr
+        assert one.stdout.splitlines()[-1].endswith(f"/snapshots/{COMMIT}")
+    for one in (gone, lacking):
+        assert one.returncode == 1
+        assert "cannot be fetched" in one.stderr
 
 
 def test_a_hub_that_is_down_for_a_while_is_asked_again(tmp_path: Path) -> None:

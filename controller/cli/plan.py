@@ -109,7 +109,7 @@ def _document(one: Prospect) -> dict[str, object]:
     found: dict[str, object] = {**vars(one), "ready": one.ready}
     del found["found"]
     found["obstacles"] = [obstacle.as_dict() for obstacle in one.found.obstacles]
-    found["remarks"] = one.found.remarks
+    found["remarks"] = (*one.remarks, *one.found.remarks)
     if one.quote is not None:
         worst = {**vars(one.quote.worst), "usd": one.quote.worst.usd}
         found["quote"] = {**vars(one.quote), "best": one.quote.best, "worst": worst}
@@ -141,6 +141,10 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
     if one.min_cuda:
         terminal.data(f"  needs a host whose driver supports CUDA {one.min_cuda} or newer")
     for line in one.understood:
+        terminal.data(f"  {line}")
+    for model, commit in one.models.items():
+        terminal.data(f"  {model} at commit {commit}")
+    for line in one.remarks:
         terminal.data(f"  {line}")
     if one.quote is not None:
         best, worst = one.quote.best, one.quote.worst

@@ -12,8 +12,9 @@ import json
 import os
 import time
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from ..contract import ENV_PARAMETERS, MODELS
 from .failure import StageError
 
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")  # no pickles
@@ -29,16 +30,36 @@ _LONGEST = 1000  # characters of what the hub says
 _PROBE = b"\0" * 2**20  # a volume with a spent quota takes an empty file
 
 
+def pinned(source: str) -> str | None:
+    """The commit that the run is pinned to; None where `source` is no model of the hub's, or the
+    hub could not be asked when the run was begun.
+
+    Raises: StageError for a document that is none.
+    """
+    parameters = os.environ.get(ENV_PARAMETERS)
+    path = Path(parameters).with_name(PurePosixPath(MODELS).name) if parameters else None
+    if path is None or not path.is_file():
+        return None
+    try:
+        commit = json.loads(path.read_bytes()).get(source)
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise StageError(f"{path} is no document of commits", remedy="podctl sync") from error
+    return commit if isinstance(commit, str) else None
+
+
 @cache
-def fetch(source: str, pause: float = PAUSE) -> None:
-    """Have the files of `source` in the cache, once a process; nothing is done for a folder, or
-    where the hub is switched off. `pause` seconds before the second try, then twice as many.
+def fetch(source: str, pause: float = PAUSE) -> str:
+    """Have the files of `source` in the cache, once a process; returns what to load: a folder where
+    the run is pinned to a commit, else `source` itself. Nothing is done for a folder, or where the
+    hub is switched off. `pause` seconds before the second try, then twice as many.
 
     Raises: StageError when the cache cannot be written, the model is not there or not allowed, or
     the hub cannot be reached for long.
     """
-    if Path(source).is_dir() or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
-        return
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    commit = None if Path(source).is_dir() else pinned(source)
+    if Path(source).is_dir() or (offline and commit is None):
+        return source
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -47,14 +68,16 @@ def fetch(source: str, pause: float = PAUSE) -> None:
     _check_writable(Path(constants.HF_HUB_CACHE))
     for number in range(1, TRIES + 1):
         try:
-            snapshot_download(source, allow_patterns=list(FILES))
+            folder = snapshot_download(source, revision=commit, allow_patterns=list(FILES))
         except broken as error:
-            if _is_final(error) or number == TRIES:
+            if offline or _is_final(error) or number == TRIES:
                 raise _unfetched(source, error) from error
             print(f"the download of {source} broke off, going on: {_said(error)}", flush=True)
             time.sleep(pause * 2 ** (number - 1))
         else:
-            return
+            print(f"{source} is at commit {Path(folder).name}", flush=True)
+            return str(folder) if commit else source
+    raise AssertionError("the last try returns or raises")
 
 
 def _check_writable(cache: Path) -> None:

@@ -42,9 +42,9 @@ def load_tokenizer(source: str) -> Any:
     """The tokenizer without its chat template, checked to add nothing. Raises StageError."""
     from transformers import AutoTokenizer
 
-    fetch(source)
+    files = fetch(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(files)
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from error
     tokenizer.chat_template = None
@@ -76,14 +76,14 @@ def load_model(source: str, quantize: str) -> Any:
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a job's log is no terminal
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
-    fetch(source)
+    files = fetch(source)
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
     if cuda:
         options["device_map"] = {"": 0}
     if quantize == "nf4" or (quantize == "auto" and cuda):
         options["quantization_config"] = four_bits(dtype)
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, **options)
+        model = AutoModelForCausalLM.from_pretrained(files, **options)
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from error
     except torch.OutOfMemoryError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -43,6 +44,10 @@ class Yard:
         pod.boot_error = boot_error.line(trouble.value, pod.image) if trouble is not None else ""
         self._assign_ports(pod)
         self._log(pod, f"create container {pod.image}")
+        if not pod.boot_error:
+            digest = hashlib.sha256(pod.image.encode()).hexdigest()  # there is no image but a name
+            self._log(pod, f"Digest: sha256:{digest}")
+            self._log(pod, f"Status: Image is up to date for {pod.image}")
         self._run(pod)
 
     def _assign_ports(self, pod: Pod) -> None:

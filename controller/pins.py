@@ -1,0 +1,95 @@
+"""What a run would take from elsewhere, and by which name: models of the hub, locks of the user's.
+
+A model's `main` may be another one tomorrow. So it is resolved once: the commit goes into the run
+before anything is rented, into the certificate, and from there into the plan's later stages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from controller.certificate import Certificate
+from controller.errors import PodctlError
+from controller.hub_commit import COMMIT, ID, HubSilent, commit_of
+from controller.job_secrets import secrets_of
+from controller.leftovers import COMPLETE
+from controller.project import Project
+from jobs.stage import Stage
+from state.journal import Journal
+
+MODELS = "models"  # in a run's specification, and in a certificate's environment
+PROGRAMS = "remote.stages."  # podctl's own, which load the model at the pinned commit
+TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def hub_model(project: Project, stage: Stage) -> str:
+    """The hub's id of the model that the stage loads; empty where it loads none of the hub."""
+    name = stage.parameters.get("model")
+    ours = any(word.startswith(PROGRAMS) for word in stage.command)
+    if not ours or not isinstance(name, str) or not ID.fullmatch(name):
+        return ""
+    return "" if (project.root / name).is_dir() else name
+
+
+def known(
+    project: Project, stage: Stage, locks: Mapping[str, Certificate], journal: Journal | None
+) -> dict[str, str]:
+    """The commits that this plan is pinned to already: by a lock, or by a run that goes on."""
+    model = hub_model(project, stage)
+    found = [lock.environment.get(MODELS) for lock in locks.values()]
+    last = journal.newest_run(stage.name) if journal is not None else None
+    if last is not None and last.outcome not in COMPLETE:
+        found.append(last.spec.get(MODELS))
+    commits = (one.get(model) for one in found if isinstance(one, dict))
+    commit = next((one for one in commits if isinstance(one, str) and COMMIT.fullmatch(one)), "")
+    return {model: commit} if model and commit else {}
+
+
+def pinned_models(
+    project: Project,
+    stages: Sequence[Stage],
+    locks: Mapping[str, Certificate],
+    journal: Journal | None = None,
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Model → commit for what `stages` load, and what is to be said where it is not known."""
+    pins: dict[str, str] = {}
+    remarks: list[str] = []
+    for stage in stages:
+        model = hub_model(project, stage)
+        if not model or model in pins:
+            continue
+        try:
+            pins |= known(project, stage, locks, journal) or {model: _ask(stage, model)}
+        except HubSilent as error:
+            remarks.append(f"{model} is not pinned to a commit: {error.cause}")
+    return pins, tuple(dict.fromkeys(remarks))
+
+
+def _ask(stage: Stage, model: str) -> str:
+    if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+        raise HubSilent(f"the commit of {model} is not known", cause="HF_HUB_OFFLINE is set")
+    try:
+        token = secrets_of(stage).get(TOKEN) if TOKEN in stage.secrets else None
+    except PodctlError:
+        token = None  # that it is missing is told elsewhere
+    return commit_of(model, token.reveal() if token is not None else "")
+
+
+def unhashed(project: Project, stages: Sequence[Stage]) -> tuple[str, ...]:
+    """What is to be said of the user's own requirements files."""
+    found = []
+    for stage in stages:
+        lock = stage.environment.lock
+        if stage.environment.kind != "lock" or lock is None:
+            continue
+        try:
+            text = (project.root / lock).read_bytes()
+        except OSError:
+            continue  # an input that is missing is told elsewhere
+        if b"--hash=" not in text:
+            found.append(
+                f"{lock} has no hashes: what {stage.name} installs is whatever the index has under "
+                "these names then (uv pip compile --generate-hashes)"
+            )
+    return tuple(dict.fromkeys(found))
