@@ -5,8 +5,7 @@ knows the contract's names by heart and needs only Python 3.8's standard library
 monotonic clock of this boot; of an earlier boot only the seconds count that it ran unvisited.
 """
 
-# ruff: noqa: UP031, S310, S108 - short strings, as this travels in one argument; the URL and the
-# folder are the pod's own
+# ruff: noqa: UP031, S310, S108 - it travels in one argument; URL and folder are the pod's own
 from __future__ import annotations
 
 import fcntl
@@ -30,11 +29,8 @@ CALL_SECONDS = 20.0
 SLOWEST = 60  # ticks between two tries
 PROOF = 100  # ticks for which a proof is good: a key can be revoked while a job runs
 CDN = {"cloudflare_error", "ray_id", "error_code"}  # in documents that are not of the API
-REVOKED = 401, 403  # takes a proof back; silence and errors of the API do not
 EVICTION_SECONDS = 4.5  # of the five that a stopped container is said to get
 SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL")
-HOUSES = "/usr/lib", "/usr/local/lib", "/opt/*/lib"  # of a Python with certificates
-
 clock = time.monotonic
 
 
@@ -121,7 +117,7 @@ class Api:
         self.headers.update(dict.fromkeys(("Accept", "Content-Type"), "application/json"))
         tls = ssl.create_default_context()
         if not tls.get_ca_certs():  # slim images: what pip brought along will do
-            for house in HOUSES:
+            for house in ("/usr/lib", "/usr/local/lib", "/opt/*/lib"):
                 for path in glob.glob(house + "/python3*/*-packages/**/cacert.pem", recursive=True):
                     tls.load_verify_locations(path)
         https = urllib.request.HTTPSHandler(context=tls)
@@ -187,12 +183,13 @@ class Guard:
         self.detail, self.proven_until = "starting", 0.0
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
         self.ran = self.waited = self.waiting = 0.0  # earlier boots' seconds; this one's, unvisited
-        self.ordered = False  # a stop: whoever starts the pod after it does so on purpose
+        self.ordered = self.recalled = (
+            False  # a stop: whoever starts the pod after it does so on purpose
+        )
         self.book = "%s/guard-%s.json" % (self.root, self.pod)  # two pods may share a volume
         self.found: Any = None  # in the book; None before the volume answered
         self.page: dict[str, Any] = {}  # what the book is to say
         self.kept = self.page  # what it says
-        self.recalled = False
         for visit in [self._keep_book] + [self._resume] * self.fresh:
             threading.Thread(target=visit, daemon=True).start()
         until = clock() + 5 * self.tick
@@ -207,7 +204,6 @@ class Guard:
         self.started = clock() - float(env.get("PODCTL_LIVED") or 0)
         if not self.fresh:  # what was written down may be forged, and was exact if it was not
             self.started = min(self.started, number(known.get("started"), clock()))
-        if not self.fresh:
             return
         for old in glob.glob(glob.escape(self.local) + "/*"):  # where the disk was kept
             if os.path.isfile(old) and not old.endswith("lock"):
@@ -231,10 +227,9 @@ class Guard:
         if known.get("pod") != self.pod:
             return [0.0, 0.0]
         same = known.get("boot_id") == self.boot  # this guard was killed
-        lost = 0.0 if same else self.slowest
         spent = known.get("before" if same else "spent")
         pair = spent if isinstance(spent, list) and len(spent) == 2 else [0.0, 0.0]
-        return [max(0.0, number(one)) + lost for one in pair]
+        return [max(0.0, number(one)) + (0.0 if same else self.slowest) for one in pair]
 
     def _note(self, now: float) -> None:
         """Say what counts against the limits when the container starts once more."""
@@ -333,7 +328,7 @@ class Guard:
                 say("armed: " + json.dumps(self.limits))
             self.armed, self.detail, self.read = True, "reads its own pod", True
             self.proven_until = clock() + PROOF * self.tick
-        elif not self.armed or status in REVOKED:
+        elif not self.armed or status in (401, 403):  # silence and errors take no proof back
             self.armed, self.detail = False, failed
             say("not armed: " + failed)
         self.denied = status == 403 and not self.read

@@ -232,6 +232,8 @@ def test_each_start_draws_a_key_that_only_its_user_can_read(tmp_path: Path) -> N
             known = cloud.api("GET", "/v2/pods", key="rpa_emulator").status
             keys.append(told["api_key"])
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            for name in ("pods", "volumes"):  # whoever may look into the folder that was given
+                assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o700
             assert (known, cloud.api("GET", "/v2/pods").status) == (401, 200)
             assert told == {"base_url": one.base_url, "api_key": one.api_key, "pid": one.pid}
             assert one.api_key not in repr(one)

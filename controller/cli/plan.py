@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from controller.prospect import Prospect
     from controller.providers import Provider
     from controller.volumes import Volume
+    from jobs.stage import Stage
 
 MOST = 8  # rows of offers shown; --json has all of them
 
@@ -36,8 +37,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     """
     from controller.banner import warn_of_strays
     from controller.certificate import read_all
-    from controller.cloud import other_api
-    from controller.consent import introduce, lacking
+    from controller.consent import introduce
     from controller.definition_check import check_definitions
     from controller.prospect import prospects
     from controller.stages import ALL, select
@@ -60,8 +60,6 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     spent = Ledger(connection).spent(time.time())
     connection.close()
     provider = provider_of(project, terminal)
-    if line := other_api(project):
-        terminal.say(line)
     found = prospects(project, provider, chosen, locks, spent)
     volume = _volume(terminal, project, provider)
     warn_of_strays(project, terminal)
@@ -75,9 +73,23 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         _show_volume(terminal, volume)
         if not found:
             terminal.say("every stage is locked")
-        if names := lacking(project, chosen):
-            terminal.say(f"not given to this project's jobs so far, run asks: {', '.join(names)}")
+    _tell_of_trust(project, terminal, chosen)
     return next((code for one in found if (code := _code(one))), 0)
+
+
+def _tell_of_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:
+    """Where the key goes, what no drill has shown, and which secrets a run would ask about."""
+    from controller import consent, proof
+    from controller.cloud import other_api
+
+    drilled = proof.read(project)
+    matters = drilled is not None or project.config.project.provider != "emulator"
+    if matters and (reminder := proof.reminder(drilled, project.config.pod.image)):
+        terminal.say(reminder.strip())
+    if line := other_api(project):
+        terminal.say(line)
+    if names := consent.lacking(project, chosen):
+        terminal.say(f"not given to this project's jobs so far, run asks: {', '.join(names)}")
 
 
 def _volume(terminal: Terminal, project: Project, provider: Provider) -> Volume | None:

@@ -40,6 +40,7 @@ class Cloud:
         self.lock = threading.RLock()
         self.faults = FaultBook()
         self._store = Store(folder)
+        self._make_folders()
         self.state = self._store.load(settings.balance_usd)
         self.meter = Meter(self.state)
 
@@ -51,6 +52,12 @@ class Cloud:
             self.save()
             for name in ("pods", "volumes"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
+            self._make_folders()
+
+    def _make_folders(self) -> None:
+        """What pods write is nobody's business but this user's."""
+        for name in ("pods", "volumes"):
+            (self.folder / name).mkdir(mode=0o700, exist_ok=True)
 
     @staticmethod
     def now() -> float:
