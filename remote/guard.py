@@ -183,9 +183,7 @@ class Guard:
         self.detail, self.proven_until = "starting", 0.0
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
         self.ran = self.waited = self.waiting = 0.0  # earlier boots' seconds; this one's, unvisited
-        self.ordered = self.recalled = (
-            False  # a stop: whoever starts the pod after it does so on purpose
-        )
+        self.ordered = self.recalled = False  # a stop: who starts the pod after it means it
         self.book = "%s/guard-%s.json" % (self.root, self.pod)  # two pods may share a volume
         self.found: Any = None  # in the book; None before the volume answered
         self.page: dict[str, Any] = {}  # what the book is to say
