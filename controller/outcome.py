@@ -75,6 +75,11 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "refused": (Refused, "podctl doctor"),
         "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
         "stopped": (PodctlError, f"podctl run {stage}"),
+        "unpulled": (
+            ArtifactsNotSafe,
+            f"podctl exec {stage} -- COMMAND… to fetch it by hand, then "
+            f"podctl stop {stage} --terminate --abandon REASON",
+        ),
         "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),
