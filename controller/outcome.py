@@ -101,6 +101,11 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "stopped": (PodctlError, f"podctl run {stage}"),
         "time-up": (TimeUp, f"podctl run {stage} goes on; max_hours and --budget are its bounds"),
         OVERDUE: (ArtifactsNotSafe, f"podctl stop {stage} --terminate --abandon REASON ends it"),
+        "unpulled": (
+            ArtifactsNotSafe,
+            f"podctl exec {stage} -- COMMAND… to fetch it by hand, then "
+            f"podctl stop {stage} --terminate --abandon REASON",
+        ),
         "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),

@@ -138,7 +138,8 @@ def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return Wait(seen.retry_at - seen.now, "before pulling again")
     in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
     if in_vain and seen.rental.stop:
-        return Finish(run.run, "unpulled", "what could not be brought here stays on its disk")
+        stays = "what could not be brought here stays on its disk"
+        return Finish(run.run, "unpulled", f"{seen.held.what}; {stays}" if seen.held else stays)
     if seen.held is not None:
         return _leave_held(seen, seen.held, run)
     if in_vain:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from controller import relocate, safekeeping, snapshot
 from controller.certificate import Artifact, Certificate, CriterionMet, Price, canonical
 from controller.local_names import grounds, local_names
 from controller.pull import pull
 from controller.ssh import Session
-from controller.upload import upload_work
+from controller.upload import upload_code, upload_work
 from controller.ways import Ways
 from jobs.criteria import Verdict, evaluate
 from jobs.stage import Criterion
@@ -48,11 +49,11 @@ def work_of(layout: Layout) -> Path:
     return Path(layout.work("r"))
 
 
-def listed(work: Path) -> Manifest:
+def listed(work: Path, run: str = "r") -> Manifest:
     """As the agent lists what is there, over the document that travels."""
     found = manifest.final(manifest.Hashes(work), OUTPUTS, lambda: None)
     survey = found.survey
-    made = Manifest("r", 1, True, found.entries, survey.left, survey.notes, survey.beyond)
+    made = Manifest(run, 1, True, found.entries, survey.left, survey.notes, survey.beyond)
     return contract.load(Manifest, contract.dump(made))
 
 
@@ -90,19 +91,31 @@ def reached(work: Path) -> Mapping[bytes, bytes]:
     return seen
 
 
-@settings(max_examples=20, suppress_health_check=list(HealthCheck))
-@given(tree=trees(), large=st.booleans())
-def test_what_was_there_is_here(session: Session, tree: ByteTree, large: bool) -> None:
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@given(tree=trees())
+def test_what_was_there_is_here(session: Session, tree: ByteTree) -> None:
     """Every regular file that can be reached in the work folder is here under a name that the
     certificate records; every link that leads out is named, and no other name is."""
+    there_and_back(session, tree)
+
+
+@pytest.mark.long
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=False)
+@given(tree=trees())
+def test_what_was_there_is_here_of_many_trees(session: Session, tree: ByteTree) -> None:
+    """The same, of other trees in every run."""
+    there_and_back(session, tree)
+
+
+def there_and_back(session: Session, tree: ByteTree) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        layout = session.layout(f"/{folder.name}")
+        layout, run = session.layout("/every"), folder.name.replace("_", "-")
         make(folder / "project" / "in", tree.files)
         (folder / "outside").write_text("not the job's")
-        sent = snapshot.take(folder / "project", ["in"])
-        upload_work(session, layout, "r", sent)
-        work = work_of(layout)
+        code = upload_code(session, layout.root)
+        upload_work(session, layout, run, snapshot.take(folder / "project", ["in"]), code=code)
+        work = Path(layout.work(run))
         assert read(work / "in") == tree.files
 
         (work / "elsewhere").mkdir()
@@ -110,27 +123,30 @@ def test_what_was_there_is_here(session: Session, tree: ByteTree, large: bool) -
         subprocess.run(["cp", "-a", "in", "out"], cwd=work, check=True)
         link(work / "out", tree, folder / "outside")
         there = reached(work)
-        found = placed(listed(work), folder / "project")
-        pull(session, layout, "r", found, folder / "inbox")
-        for one in found.files:
-            here = found.local(one.path)
-            with Ways.of(folder / "project").opened(here, lambda *_: None) as (fd, name):
-                relocate.place(folder / "inbox" / here, relocate.Spot(fd, name))
-        lock = certified(folder / "project", found)
+        found = placed(listed(work, run), folder / "project")
+        pull(session, layout, run, found, folder / "inbox", code=code)
+        shutil.rmtree(work)
+        check(folder, found, there, tree)
 
-        kinds = {b"out/" + path: kind for path, kind in tree.links.items()}
-        assert safekeeping.verify_artifacts(folder / "project", lock) == ()
-        assert {raw(one.written_as or one.path) for one in lock.artifacts} == set(there)
-        for one in lock.artifacts:
-            assert (folder / "project" / one.path).read_bytes() == there[
-                raw(one.written_as or one.path)
-            ]
-        assert {raw(one.path) for one in found.left if one.path not in found.here} >= {
-            path for path, kind in kinds.items() if kind == "outside"
-        }
-        assert {raw(one.path) for one in found.notes} == {
-            path for path, kind in kinds.items() if kind in ("nothing", "itself", "above")
-        }
+
+def check(folder: Path, found: Manifest, there: Mapping[bytes, bytes], tree: ByteTree) -> None:
+    """What came is installed, certified, and what was there; the rest is named as it should be."""
+    for one in found.files:
+        here = found.local(one.path)
+        with Ways.of(folder / "project").opened(here, lambda *_: None) as (fd, name):
+            relocate.place(folder / "inbox" / here, relocate.Spot(fd, name))
+    lock = certified(folder / "project", found)
+    own = {one.path: raw(one.written_as or one.path) for one in lock.artifacts}
+    kinds = {b"out/" + path: kind for path, kind in tree.links.items()}
+
+    assert safekeeping.verify_artifacts(folder / "project", lock) == ()
+    assert set(own.values()) == set(there)
+    for path, name in own.items():
+        assert (folder / "project" / path).read_bytes() == there[name]
+    outside = {path for path, kind in kinds.items() if kind == "outside"}
+    nowhere = {path for path, kind in kinds.items() if kind in ("nothing", "itself", "above")}
+    assert {raw(one.path) for one in found.left} == outside
+    assert {raw(one.path) for one in found.notes} == nowhere
 
 
 def test_a_name_that_cannot_be_had_here_keeps_no_other(
