@@ -221,7 +221,7 @@ def test_a_missing_input_ends_it_before_anything_is_rented(tmp_path: Path) -> No
 
 
 def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path) -> None:
-    """The stage's own program says which, before it loads anything."""
+    """The stage's own program says which, here and before anything is rented."""
     (tmp_path / "podctl.toml").write_text(
         "[stages.stage1c]\n"
         "parameters = { learning_rat = 1.0 }\n"
@@ -229,7 +229,7 @@ def test_an_unknown_parameter_of_a_stage_of_podctls_own_is_found(tmp_path: Path)
     )
     phases = rehearse(tmp_path, "stage1c", expect=1)
 
-    assert "parameter learning_rat is unknown" in phases["job"]["detail"]
+    assert "parameter learning_rat is unknown" in phases["rent"]["detail"]
     assert "stood in" in phases["inputs"]["detail"]
 
 

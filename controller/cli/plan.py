@@ -45,7 +45,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
     locks = read_all(project.root)
     if not stages or ALL in stages:
         chosen = tuple(stage for stage in chosen if stage.name not in locks)
-    project.prepare()
+    project.prepare(reading=True)
     connection = open_database(project.database, readonly=True)
     spent = Ledger(connection).spent(time.time())
     connection.close()
