@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from controller import actions
@@ -48,6 +48,9 @@ _RECORDS: dict[type[Action], Step] = {
 }
 
 
+_RENTED = (actions.Create, actions.Adopt, actions.Account, actions.StartPod, actions.Resumed)
+
+
 @dataclass
 class LeaseBooks:
     """The books of one lease."""
@@ -56,6 +59,7 @@ class LeaseBooks:
     journal: Journal
     ledger: Ledger
     clock: Clock
+    unwritten: dict[str, float] = field(default_factory=dict)  # pods with their price, until booked
     _pending: int = 0  # the intent whose outcome is due
 
     def intent(self, action: Action) -> None:
@@ -67,7 +71,10 @@ class LeaseBooks:
         data = _data(action) | outcome.data
         # The ledger first: a pod that is in the books twice is a smaller evil than not at all.
         if outcome.phase == "done":
+            if isinstance(action, _RENTED):
+                self.unwritten[data["pod"]] = data["usd_per_hour"]
             self._post(action, data)
+            self.unwritten.pop(str(data.get("pod")), None)
             self._finish(action)
         if type(action) in _INTENTS:
             settle = self.journal.fail if outcome.phase == "fail" else self.journal.done

@@ -181,7 +181,10 @@ def _balance(account: Account) -> Check:
 
 
 def _ssh_key(project: Project, account: Account) -> Check:
-    public = public_key(project)
+    try:
+        public = public_key(project)
+    except (PodctlError, OSError) as error:
+        return Check("ssh key", FAIL, f"none can be made here: {error}", "make .podctl writable")
     if key_words(public) in {key_words(one) for one in account.ssh_keys}:
         return Check("ssh key", PASS, f"{project.public_key} is registered")
     others = f"{len(account.ssh_keys)} others are" if account.ssh_keys else "none is"

@@ -52,6 +52,7 @@ from state.journal import Journal, Lease
 from state.ledger import Ledger
 from state.locks import Locks, StageLock
 from state.owner import Owner, acquire
+from state.patience import Patience, be_patient, hurry
 from state.sightings import Sightings
 
 ANSWER_SECONDS = 120.0  # for a question while a pod bills that nothing stops
@@ -83,12 +84,15 @@ class Desk:
     @contextmanager
     def owned(self, what: str, wait_seconds: float = 0.0) -> Iterator[Office]:
         """Become the one who drives this project, or say who does."""
+        self.terminal.bills.drive(self.project.database)
         self.project.prepare()
+        patience = Patience(self._waits)
         try:
-            owner = acquire(self.project.state_dir, what, wait_seconds)
+            owner = patience.outlast(partial(acquire, self.project.state_dir, what, wait_seconds))
         except OwnedElsewhere as error:
             raise Busy(error.what, where=str(self.project.state_dir), hint=error.hint) from error
         with owner:
+            be_patient(owner.connection, patience)
             if owner.moved_from:
                 self.terminal.warn(
                     f"this project was driven on {owner.moved_from} before: while a podctl still "
@@ -96,6 +100,11 @@ class Desk:
                 )
             ensure_key(self.project.state_dir)
             yield Office.of(self, owner)
+
+    def _waits(self, why: str) -> None:
+        """The state cannot be had for now: pods bill meanwhile."""
+        told = self.terminal.bills.words()
+        self.terminal.warn(f"{why}; {told}" if told else why)
 
 
 @dataclass(frozen=True)
@@ -229,7 +238,8 @@ class Office:
         view = View(options.terminal, clock)
         shop = self._workshop(lease, options, clock, view)
         site = Fieldwork(shop)
-        books = LeaseBooks(lease.id, self.journal, self.ledger, clock)
+        rented = options.terminal.bills.unwritten
+        books = LeaseBooks(lease.id, self.journal, self.ledger, clock, rented)
         watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
         world: World = Hands(shop, site, Eyes(shop, site))
         if shop.limits is not None:  # a drill
@@ -238,7 +248,11 @@ class Office:
         try:
             end = drive(world, books, shop.policy, clock, watch, plan)
         except KeyboardInterrupt:
+            hurry(self.owner.connection)
             raise left(shop) from None
+        except BaseException:
+            hurry(self.owner.connection)
+            raise
         finally:
             attempt(site.drop)
             refresh(self.desk.project, self.journal, self.ledger, terminal.warn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.actions import Leave
+from controller.bills import in_words, rates_of
 from controller.checkpoint import newest_step
 from controller.errors import (
     ArtifactsNotSafe,
@@ -63,14 +64,9 @@ def left(shop: Workshop) -> Detached:
 
 def billing(shop: Workshop) -> str:
     """What bills now, by the ledger."""
-    rates: dict[str, float] = {}
-    for interval in shop.ledger.intervals(open_only=True):
-        if interval.lease == shop.lease:
-            rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
-    if not rates:
-        return "nothing of it bills, as far as is known"
-    pods = ", ".join(f"{pod} ${rate:.4f}/h" for pod, rate in sorted(rates.items()))
-    return f"billing goes on: {pods}"
+    found = shop.ledger.intervals(open_only=True)
+    rates = rates_of(one for one in found if one.lease == shop.lease)
+    return in_words(rates) or "nothing of it bills, as far as is known"
 
 
 def raise_unless_passed(shop: Workshop) -> None:

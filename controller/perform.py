@@ -8,6 +8,7 @@ from functools import partial
 
 from controller import actions
 from controller.actions import Action
+from controller.bills import in_words, rates_of
 from controller.errors import ConnectionLost, Paused, PodctlError
 from controller.held import LeftOnPod
 from controller.incident import Incident, attempt
@@ -18,6 +19,7 @@ from controller.pod_orders import POD_ORDERS, PodOrders
 from controller.scene import Scene
 from controller.site import Site
 
+ROOM_PAUSE = 10.0  # seconds before a disk that was full is tried again
 RETRY_PAUSE = 5.0  # seconds before a failed upload, start or pull is tried again
 
 
@@ -146,10 +148,25 @@ class Hands:
             self.scene.memory.held = error.held
             return Outcome("fail", {"why": _explained(error)})
         except PodctlError as error:
+            if self._waits_for_room(error):
+                return Outcome("fail", {"why": _explained(error)})
             self.scene.memory.pull_failures += 1
             self.scene.memory.retry_at = self.scene.clock.now() + RETRY_PAUSE
             self.scene.tell(f"the pull is not complete: {_explained(error)}")
             return Outcome("fail", {"why": _explained(error)})
+
+    def _waits_for_room(self, error: PodctlError) -> bool:
+        """Whether a full disk here is waited for: said with what that costs, and not for ever."""
+        memory, now = self.scene.memory, self.scene.clock.now()
+        full = error.code == "local-disk-full"
+        since = memory.hold("full", full, now)
+        if since is None or self.scene.rental().stop or now - since > self.scene.policy.room:
+            return False
+        memory.retry_at = now + ROOM_PAUSE
+        bills = in_words(rates_of(self.scene.ledger.intervals(open_only=True)))
+        minutes = self.scene.policy.room / 60
+        self.scene.tell(f"{error.what}: waiting for room, for up to {minutes:.0f} minutes; {bills}")
+        return True
 
     def judge(self, action: actions.Judge) -> Outcome:
         return Outcome(data=self.site.judge(action.run))

@@ -32,6 +32,7 @@ class Policy:
     stalls: int = 1  # times that a job without progress is started again
     reworks: int = 3  # times that a run whose disk is gone begins again from what is here
     pull_tries: int = 4
+    room: float = 900.0  # of waiting for room on a disk here that is full
     tries: int = 6  # of an upload, or of a start, in a row
     incidents: int = 3  # of an action that raises what nobody foresaw, in a row
     incident_pause: float = 5.0  # between them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -133,10 +134,11 @@ class Project:
         budget = self.config.budget
         return Budgets(budget.project_usd, budget.run_usd)
 
-    def prepare(self) -> None:
+    def prepare(self, *, reading: bool = False) -> None:
         """Make `.podctl` with its folders, readable by this user only.
 
-        Raises: UsageError when it is a link, another user's, or cannot be made.
+        Who is only `reading` does without them where nothing can be written. Raises: UsageError
+        when it is a link, another user's, or cannot be made.
         """
         try:
             self.state_dir.mkdir(mode=0o700, exist_ok=True)
@@ -154,6 +156,8 @@ class Project:
             for folder in (self.logs, self.runs):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
+            if reading and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                return
             raise UsageError(
                 f"{STATE} cannot be made", where=str(self.state_dir), cause=str(error)
             ) from error

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from controller.bills import Bills
 from controller.cleaning import clean, clean_line
 from controller.errors import PodctlError, UsageError
 from state.scrub import PROCESS, Redactor, hidden
@@ -50,6 +51,7 @@ class Terminal:
     err: IO[str] | None = field(default_factory=lambda: sys.stderr)
     source: IO[str] | None = field(default_factory=lambda: sys.stdin)
     redact: Redactor = PROCESS
+    bills: Bills = field(default_factory=Bills)
     _transient: bool = False
 
     # data ------------------------------------------------------------------------------------
@@ -122,6 +124,7 @@ class Terminal:
 
     def error(self, error: PodctlError) -> None:
         """The one rendering of an error: what, where, cause, hint; with `--json` as JSON too."""
+        self.bills.told = f"{error.what} {error.cause}"
         if self.json:
             self.emit_json("podctl/error/1", {"error": error.as_dict()})
         self._talk(f"error: {error.what}", "red")

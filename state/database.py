@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from state.durable import private_folder, refuse_foreign, sync_folder, write_atomically
-from state.errors import Damaged, Fenced, Newer, StateError
+from state.errors import Damaged, Fenced, Newer, StateError, Unavailable
+from state.patience import Connection
 from state.schema import APPLICATION_ID, MIGRATIONS
+from state.unwritable import read_into_memory, unwritable
 
 BUSY_SECONDS = 10.0
 QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms
@@ -27,6 +29,8 @@ READER = 0  # the epoch of a connection that owns nothing: no fenced write accep
 BACKUPS = "backups"  # the folder of copies, beside the database
 CHECK, CHECK_SECONDS = "check", 86400.0  # the sighting of the last thorough check
 NAME = "installation"  # the file that keeps the folder's random name, and that it had a database
+# What may pass, and is met before a transaction counts: it can be done again as a whole.
+PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_IOERR_WRITE")
 HINTS = {
     "SQLITE_FULL": "free some disk space and run the command again",
     "SQLITE_BUSY": "another podctl is writing; run the command again",
@@ -36,13 +40,23 @@ HINTS = {
 
 
 def open_database(
-    path: Path, *, readonly: bool = False, migrations: Sequence[Sequence[str]] = MIGRATIONS
+    path: Path,
+    *,
+    readonly: bool = False,
+    reading: bool = False,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
 ) -> sqlite3.Connection:
     """Open or create the database, checked and migrated. Raises StateError.
 
-    `readonly` refuses every write afterwards; it still rolls back what a killed writer left.
+    `readonly` refuses every write afterwards; it still rolls back what a killed writer left. Who is
+    `reading`, and may remember what it saw, gets a copy in memory where the disk takes nothing.
     The connection is in autocommit mode: `writing` begins and ends every transaction.
     """
+    if (readonly or reading) and unwritable(path):
+        with translated(path, damage=("SQLITE_ERROR",)):
+            found = read_into_memory(path)
+            _migrate(found, path, migrations, secrets.token_hex(8))
+            return found
     with translated(path):
         private_folder(path.parent)
         # Asked first: another process that is creating it right now writes these only afterwards.
@@ -79,7 +93,9 @@ def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     refuse_foreign(path)
     path.chmod(0o600)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, factory=Connection
+    )
     try:
         with translated(path, damage=("SQLITE_ERROR",)):
             _configure(connection)
@@ -210,8 +226,10 @@ def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterat
     try:
         yield
     except OSError as error:
-        hint = HINTS["SQLITE_FULL"] if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise StateError(where + (error.strerror or str(error)), hint=hint) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = HINTS["SQLITE_FULL"] if full else ""
+        kind = Unavailable if full else StateError
+        raise kind(where + (error.strerror or str(error)), hint=hint) from error
     except UnicodeDecodeError as error:  # of the schema's text, in the library's own message
         raise damaged(f"text in it is not UTF-8: {error.reason}", path) from error
     except sqlite3.Error as error:
@@ -219,7 +237,8 @@ def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterat
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name in damage:
             raise damaged(str(error), path) from error
         hint = next((text for start, text in HINTS.items() if name.startswith(start)), "")
-        raise StateError(where + str(error), hint=hint) from error
+        kind = Unavailable if name.startswith(PASSING) else StateError
+        raise kind(where + str(error), hint=hint) from error
 
 
 @contextmanager

@@ -17,6 +17,10 @@ class StateError(Exception):
         self.hint = hint
 
 
+class Unavailable(StateError):
+    """Not now: another process holds the database, or its disk takes nothing. It may pass."""
+
+
 class Damaged(StateError):
     """The database file is not what SQLite wrote."""
 

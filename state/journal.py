@@ -17,6 +17,7 @@ from typing import Any
 
 from state.database import READER, damaged, translated, writing
 from state.errors import StateError
+from state.patience import patient
 from state.scrub import encoded, masked
 
 Data = Mapping[str, object]
@@ -71,6 +72,7 @@ class Run:
         return self.finished_at is None
 
 
+@patient
 @dataclass(frozen=True)
 class Journal:
     """Reads always; writes only while `epoch` is the owner's, else Fenced."""

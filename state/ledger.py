@@ -22,6 +22,7 @@ from state.interval import (
     milliseconds,
     nano_per_hour,
 )
+from state.patience import patient
 
 _COLUMNS = (
     "id, pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"
@@ -52,6 +53,7 @@ _SUMS_OF_ALL = _SUMS.format(closed="TRUE", open="subject IS NOT NULL")
 _SUMS_OF_ONE = _SUMS.format(closed="subject = :subject", open="subject = :subject")
 
 
+@patient
 @dataclass(frozen=True)
 class Ledger:
     """Reads always; writes only while `epoch` is the owner's, else Fenced. Times: Unix seconds."""

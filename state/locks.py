@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from state.database import READER, translated, writing
 from state.errors import StateError
+from state.patience import patient
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class StageLock:
     reason: str  # why it was unlocked; empty when locked
 
 
+@patient
 @dataclass(frozen=True)
 class Locks:
     connection: sqlite3.Connection

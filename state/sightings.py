@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from state.database import translated, unfenced
+from state.patience import patient
 from state.scrub import masked
 
 
@@ -24,6 +25,7 @@ class Sighting:
     data: dict[str, Any]
 
 
+@patient
 @dataclass(frozen=True)
 class Sightings:
     connection: sqlite3.Connection

@@ -273,7 +273,7 @@ def test_a_key_that_is_no_longer_accepted_stops_the_drive(laptop: Laptop) -> Non
 def test_row_34_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
     laptop: Laptop, tmp_path: Path
 ) -> None:
-    """Exit code 7; with room again, sync finishes the job."""
+    """It is waited for, with pod and price; with room again the same command finishes the job."""
     laptop.write()
     (laptop.folder / "job.sh").write_text(
         "mkdir -p out; head -c 30000000 /dev/urandom > out/big.bin;"
@@ -284,14 +284,18 @@ def test_row_34_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
     os.chmod(runs.parent, 0o700)
     assert os.system(f"mount -t tmpfs -o size=8m,mode=0700 none {runs}") == 0
     try:
-        told = laptop.podctl("run", "hello", "-y", expect=7)
-        assert len(laptop.living_pods()) == 1
+        process = laptop.start("run", "hello", "-y")
+        assert process.stderr is not None
+        told = next(line for line in process.stderr if "waiting for room" in line)
+        (pod,) = laptop.living_pods()
         assert os.system(f"mount -o remount,size=200m {runs}") == 0
-        laptop.podctl("sync")
+        out, err = process.communicate(timeout=90)
     finally:
         os.system(f"umount {runs}")
 
-    assert "bytes" in told.err
+    assert process.returncode == 0, out + err
+    assert "bytes" in told
+    assert f"billing goes on: pod {pod['id']} $0.69" in told
     assert laptop.living_pods() == []
 
 

@@ -30,7 +30,7 @@ def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -
     if csv_ and terminal.json:
         raise UsageError("--csv and --json exclude one another")
     project = project_here()
-    project.prepare()
+    project.prepare(reading=True)
     connection = open_database(project.database, readonly=True)
     try:
         if reconcile or book:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from controller.errors import NotFound, PodctlError
+from controller.errors import PodctlError
+from controller.project import find
 from controller.terminal import Terminal
-from state.errors import StateError
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # asked to go, and the terminal went
 
@@ -48,28 +49,9 @@ def _end(number: int, _: types.FrameType | None) -> None:
 
 
 def tell_pods(terminal: Terminal) -> None:
-    """What bills on, by the ledger here; nothing is asked of anybody."""
-    try:
-        pods = _billing()
-    except (PodctlError, StateError, OSError):
-        pods = ""
-    told = f"billing goes on: {pods}" if pods else "what runs on pods goes on"
-    terminal.warn(f"{told}; podctl status, podctl sync")
-
-
-def _billing() -> str:
-    from controller.project import find
-    from state.database import open_database
-    from state.ledger import Ledger
-
-    project = find()
-    if not project.database.exists():
-        raise NotFound("nothing was run in this project yet")
-    connection = open_database(project.database, readonly=True)
-    try:
-        rates: dict[str, float] = {}
-        for one in Ledger(connection).intervals(open_only=True):
-            rates[one.pod_id] = rates.get(one.pod_id, 0.0) + one.usd_per_hour
-    finally:
-        connection.close()
-    return ", ".join(f"pod {pod} ${rate:.4f}/h" for pod, rate in sorted(rates.items()))
+    """What bills on, by the ledger here, unless the error said it; nothing is asked of anybody."""
+    bills = terminal.bills
+    with contextlib.suppress(PodctlError, OSError):
+        bills.database = bills.database or find().database
+    if told := bills.untold():
+        terminal.warn(f"{told}; podctl status, podctl sync")

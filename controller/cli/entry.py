@@ -34,7 +34,10 @@ def run(arguments: Sequence[str]) -> int:
     sys.excepthook = _report_of(terminal)
     try:
         with heard(), veiled():
-            return _invoke(terminal, arguments)
+            code = _invoke(terminal, arguments)
+        if terminal.bills.driven:  # whatever it ended with: who drove may have left pods
+            tell_pods(terminal)
+        return code
     except Ended as ended:
         terminal.warn(f"ended by {ended.name}")
         tell_pods(terminal)
@@ -99,5 +102,7 @@ def _report_of(terminal: Terminal) -> Hook:
 
         lines = "".join(traceback.format_exception(kind, error, trace))
         terminal.warn(f"podctl made a mistake of its own; what runs on pods goes on\n{lines}")
+        if terminal.bills.driven:
+            tell_pods(terminal)
 
     return report

@@ -55,7 +55,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         from controller.cli.plan_files import show
 
         return show(terminal, project, chosen)
-    project.prepare()
+    project.prepare(reading=True)
     connection = open_database(project.database, readonly=True)
     spent = Ledger(connection).spent(time.time())
     connection.close()

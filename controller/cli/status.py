@@ -37,8 +37,8 @@ def command(terminal: Terminal, name: str | None, cached: bool) -> int:
     from state.database import open_database
 
     project = project_here()
-    project.prepare()
-    connection = open_database(project.database)
+    project.prepare(reading=True)
+    connection = open_database(project.database, reading=True)
     try:
         silence = Silence()
         overview = _look(project, connection, name, silence, cached=True)
