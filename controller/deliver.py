@@ -10,11 +10,12 @@ from typing import Any
 from controller import job_program, order, plan_so_far, snapshot
 from controller.leftovers import leftovers
 from controller.names import STAGING
+from controller.parcel import FileGone
 from controller.pins import MODELS
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.safekeeping import made_before
 from controller.snapshot import Snapshot, SnapshotFile
-from controller.upload import FileGone, UploadReport, upload_code, upload_work
+from controller.upload import UploadReport, upload_code, upload_work
 from controller.workshop import Workshop
 from jobs.stage import Stage
 from remote.contract import MAX_FILES, FileEntry

@@ -97,8 +97,11 @@ class Eyes:
         )
 
     def _max_seconds(self, rental: Rental) -> float | None:
-        run = rental.current
-        return self.scene.stages[run.run].max_hours * 3600.0 if run is not None else None
+        """What the present run's job may take, with its grace to save."""
+        if rental.current is None:
+            return None
+        stage = self.scene.stages[rental.current.run]
+        return stage.max_hours * 3600.0 + stage.grace_seconds
 
     def _booked(self, rental: Rental) -> frozenset[str]:
         if rental.pod is None:

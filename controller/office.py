@@ -25,6 +25,7 @@ from controller.forecast import Quote, check_budget, quote
 from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
 from controller.incident import Incident, attempt
+from controller.lease_policy import lease_policy, proven, with_stages
 from controller.link import Link
 from controller.loop import Plan, World, drive
 from controller.observe import Eyes
@@ -305,13 +306,15 @@ class Office:
         specs = {run.id: unpinned(run.spec) for run in runs}
         desk = self.desk
         shape = replace(next(iter(specs.values()))[1], api_base=desk.shape.api_base)
+        stages = {run: stage for run, (stage, _) in specs.items()}
+        policy, image = self._policy(lease.data, options.budget_usd), shape.image
         connection = self.owner.connection
         return Workshop(
             project=desk.project,
             lease=lease.id,
-            stages={run: stage for run, (stage, _) in specs.items()},
+            stages=stages,
             shape=shape,
-            policy=self._proven(self._policy(lease.data, options.budget_usd), shape.image),
+            policy=proven(with_stages(policy, stages.values()), desk.project, self.journal, image),
             provider=desk.provider,
             link=Link(desk.project, desk.provider, runs[0].stage),
             journal=self.journal,
@@ -332,30 +335,7 @@ class Office:
         )
 
     def _policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:
-        """The lease's; a budget given now may allow what it did not allow when it was opened."""
-        pod = self.desk.project.config.pod
-        most = max(data.get("most_usd") or 0.0, budget_usd or 0.0)
-        policy = Policy(
-            settle=float(str(data.get("settle", pod.settle_seconds))),
-            boot=float(str(data.get("boot", pod.boot_minutes * 60.0))),
-            on_success=str(data.get("on_success", pod.on_success)),
-            on_failure=str(data.get("on_failure", pod.on_failure)),
-            on_vanished=pod.on_vanished,
-            rents=not data.get("adopted", False),
-            dearest_usd_per_hour=data.get("dearest"),
-            spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
-        )
-        if self.desk.provider.name == "emulator":  # the same cloud, nearer
-            near = replace(policy, poll=1.0, poll_boot=0.3, poll_log=1.0, ask_again=2.0)
-            near = replace(near, guard=15.0, denied=5.0, bill_lag=0.0, incident_pause=1.0)
-            swift = replace(near, overtime=60.0, last_pull=60.0)
-            return replace(swift, stop_grace=90.0, bare_grace=90.0, abandon_grace=30.0)
-        return policy
-
-    def _proven(self, policy: Policy, image: str) -> Policy:
-        """With what the last drill of this account and image has shown."""
-        found = proof.newest(self.journal, proof.account_name(self.desk.project), image)
-        return replace(policy, stops_itself=found is not None and found.passed)
+        return lease_policy(self.desk.project, self.desk.provider.name, data, budget_usd)
 
 
 def _cap(opened_with: float | None, now: float | None) -> float | None:

@@ -10,20 +10,18 @@ import base64
 import functools
 import hashlib
 import json
-import os
 import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import remote.contract
-from controller.errors import PodctlError, UsageError
-from controller.snapshot import Snapshot, tree_digest
+from controller.parcel import UNWANTED, Parcel, UploadFailed
+from controller.snapshot import Snapshot
 from remote.contract import FileEntry, Layout
-from remote.names import encode
 
 if TYPE_CHECKING:
     from controller.ssh import Session
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024  # bytes
 UPLOAD_SECONDS = 6 * 3600.0
 ROUNDS = 6  # of an upload in which blobs were lost, or files changed
-UNWANTED = "list it in .podctlignore if the job does not need it, or run again once it is complete"
 CODE_SUFFIXES = {".pyc", ".pyo"}
 
 # Runs on the pod before anything of ours is there: takes one JSON object {path: base64} whose
@@ -61,18 +58,6 @@ if not have:
         assert os.path.isdir(home)
     print("done", flush=True)
 """
-
-
-class UploadFailed(PodctlError):
-    """The pod does not have the upload, and said why."""
-
-    code = "upload-failed"
-
-
-class FileGone(UploadFailed):
-    """A file went away, or was closed to us, after it was listed."""
-
-    code = "file-gone"
 
 
 @dataclass(frozen=True)
@@ -145,7 +130,7 @@ def upload_work(
     Raises UploadFailed (disk full, another tree was started already), FileGone, and UsageError for
     an extra that is an input too.
     """
-    parcel = _Parcel(run, snapshot, extra or {})
+    parcel = Parcel(run, snapshot, extra or {})
     code = code or upload_code(session, layout.root)
     for _ in range(ROUNDS):
         answer = _offer(session, layout, code, parcel)
@@ -165,65 +150,7 @@ def upload_work(
     )
 
 
-@dataclass(frozen=True)
-class _Piece:
-    size: int
-    sha256: str
-    mode: int
-    source: Path | bytes
-
-
-class _Parcel:
-    """All files of one work folder, and where the bytes of each hash are."""
-
-    def __init__(self, run: str, snapshot: Snapshot, extra: Mapping[str, bytes]) -> None:
-        self.run = run
-        self.pieces = {f.path: _Piece(f.size, f.sha256, f.mode, f.source) for f in snapshot.files}
-        if both := self.pieces.keys() & extra.keys():
-            raise UsageError(f"{min(both)} is an input and a file that podctl writes")
-        for path, data in extra.items():
-            sha256 = hashlib.sha256(data).hexdigest()
-            self.pieces[path] = _Piece(len(data), sha256, 0o644, data)
-        self.sent: dict[str, int] = {}  # hash: bytes on the wire
-        self.changed: dict[str, FileEntry] = {}  # as they were sent, not as they were listed
-
-    @property
-    def tree(self) -> str:
-        return tree_digest((p, one.size, one.sha256, one.mode) for p, one in self.pieces.items())
-
-    def paths(self) -> dict[str, str]:
-        """A path for each hash."""
-        return {one.sha256: path for path, one in self.pieces.items()}
-
-    def order(self) -> bytes:
-        files = [(encode(p), x.size, x.sha256, x.mode == 0o755) for p, x in self.pieces.items()]
-        order = {"run": self.run, "tree": self.tree, "files": files}
-        return json.dumps(order, separators=(",", ":")).encode() + b"\n"
-
-    def content(self, path: str) -> Iterator[bytes]:
-        """What is at `path` now, up to the size it has now; the piece is that from then on."""
-        piece = self.pieces[path]
-        if isinstance(piece.source, bytes):
-            yield piece.source
-            return
-        found, size = hashlib.sha256(), 0
-        try:
-            with piece.source.open("rb") as file:
-                most = os.fstat(file.fileno()).st_size
-                while data := file.read(min(CHUNK, most - size)):
-                    found.update(data)
-                    size += len(data)
-                    yield data
-        except OSError as error:
-            raise FileGone(
-                f"{path} cannot be read any more", cause=error.strerror or "", hint=UNWANTED
-            ) from error
-        if found.hexdigest() != piece.sha256:
-            self.pieces[path] = replace(piece, size=size, sha256=found.hexdigest())
-            self.changed[path] = FileEntry(path, size, found.hexdigest())
-
-
-def _offer(session: Session, layout: Layout, code: str, parcel: _Parcel) -> dict[str, Any]:
+def _offer(session: Session, layout: Layout, code: str, parcel: Parcel) -> dict[str, Any]:
     """One exchange; returns the pod's last word."""
     paths = parcel.paths()
     argv = files_argv(layout, "work")
@@ -289,7 +216,7 @@ def _send_content(stream: Stream, pieces: Iterator[bytes]) -> int:
     return total
 
 
-def _refusal(answer: Mapping[str, Any], parcel: _Parcel, where: str) -> UploadFailed:
+def _refusal(answer: Mapping[str, Any], parcel: Parcel, where: str) -> UploadFailed:
     why = answer["refused"]
     name = parcel.paths().get(str(answer.get("sha256"))) or next(iter(parcel.changed), "a file")
     what, hint = {

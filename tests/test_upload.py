@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from controller.errors import ConnectionLost, UsageError
+from controller.parcel import FileGone, UploadFailed
 from controller.snapshot import Snapshot, take
 from controller.ssh import Session
-from controller.upload import FileGone, UploadFailed, code_digest, upload_code, upload_work
+from controller.upload import code_digest, upload_code, upload_work
 from remote.contract import Layout
 from tests.sshd_server import Server, needs_sshd
 from tests.tcp_proxy import Proxy
