@@ -84,11 +84,11 @@ def link(folder: Path, tree: ByteTree, outside: Path) -> None:
             os.symlink(target, place)
 
 
-def read(folder: Path) -> dict[bytes, bytes]:
-    """Every regular file below `folder`, without what podctl keeps there."""
+def read(folder: Path, *, inbox: bool = False) -> dict[bytes, bytes]:
+    """Every regular file below `folder`; of an inbox, without what podctl keeps there."""
     found = {}
     for place, folders, names in os.walk(os.fsencode(folder)):
-        if place == os.fsencode(folder):
+        if inbox and place == os.fsencode(folder):
             folders[:] = [one for one in folders if one != b".partial"]
         for name in names:
             path = place + b"/" + name

@@ -173,8 +173,10 @@ def test_a_name_that_cannot_be_had_here_keeps_no_other(
 
     assert list(found.here) == [text(long)]
     assert found.here[text(long)].startswith("out/d")
-    assert set(read(tmp_path / "in")) == {raw(found.local(text(path))) for path in files}
-    assert set(read(tmp_path / "in").values()) == set(files.values())
+    assert set(read(tmp_path / "in", inbox=True)) == {
+        raw(found.local(text(path))) for path in files
+    }
+    assert set(read(tmp_path / "in", inbox=True).values()) == set(files.values())
 
 
 def test_a_flood_of_outputs_is_listed_as_far_as_it_goes(tmp_path: Path) -> None:
