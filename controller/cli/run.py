@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here, yes_option
+from controller.cli.options import json_option, project_driven, yes_option
 from controller.terminal import Terminal
 
 
@@ -39,7 +39,7 @@ def command(
     from controller.options import RunOptions
     from controller.stages import select
 
-    project = project_here()
+    project = project_driven(terminal)
     names = [stage.name for stage in select(project, stages)]
     project.prepare()
     options = RunOptions(
