@@ -57,6 +57,13 @@ def provider_of(
     return open_provider(project, patience_seconds or PATIENCE_SECONDS)
 
 
+def project_driven(terminal: Terminal) -> Project:
+    """The same for a command that may leave pods behind: however it ends, it says what bills."""
+    project = find()
+    terminal.bills.drive(project.database)
+    return project
+
+
 def project_here() -> Project:
     """The project of the current folder. Raises NotFound."""
     return find()

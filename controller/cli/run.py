@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import give_secrets_option, json_option, project_here, yes_option
+from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
 from controller.errors import UsageError
 from controller.terminal import Terminal
 
@@ -51,7 +51,7 @@ def command(
 
     if fresh and resume:
         raise UsageError("--fresh and --resume exclude each other")
-    project = project_here()
+    project = project_driven(terminal)
     names = [stage.name for stage in select(project, stages)]
     project.prepare()
     options = RunOptions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here, yes_option
+from controller.cli.options import json_option, project_driven, yes_option
 from controller.errors import UsageError
 from controller.terminal import Terminal
 
@@ -29,7 +29,7 @@ def command(
 
     if abandon is not None and not abandon.strip():
         raise UsageError("--abandon wants a reason", hint='podctl stop --abandon "why"')
-    project = project_here()
+    project = project_driven(terminal)
     project.prepare()
     options = StopOptions(terminal=terminal, yes=yes, terminate=terminate, abandon=abandon)
     stop(project, stage, options)

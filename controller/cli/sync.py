@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import give_secrets_option, json_option, project_here, yes_option
+from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
 from controller.terminal import Terminal
 
 
@@ -29,7 +29,7 @@ def command(
     from controller.banner import strays_told
     from controller.options import RunOptions
 
-    project = project_here()
+    project = project_driven(terminal)
     project.prepare()
     options = RunOptions(
         terminal=terminal,
