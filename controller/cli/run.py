@@ -46,13 +46,16 @@ def command(
     """
     from controller.app import run_stages
     from controller.banner import strays_told
+    from controller.consent import introduce
     from controller.options import RunOptions
     from controller.stages import select
 
     if fresh and resume:
         raise UsageError("--fresh and --resume exclude each other")
     project = project_driven(terminal)
-    names = [stage.name for stage in select(project, stages)]
+    chosen = select(project, stages)
+    introduce(project, chosen, terminal)  # before anything of ours is in the folder
+    names = [stage.name for stage in chosen]
     project.prepare()
     options = RunOptions(
         terminal=terminal,
