@@ -16,6 +16,7 @@ from controller.answer_key import folder_of
 from controller.certificate import Certificate
 from controller.errors import NotFound, PodctlError, UsageError
 from controller.job_secrets import secrets_of
+from controller.program_file import HEAD, Complaint
 from controller.project import Project
 from controller.secret import Secret
 from controller.snapshot import Snapshot
@@ -152,7 +153,7 @@ class _Look:
             awaited=tuple(one for one in self._stage.inputs if not (self._root / one).exists()),
         )
 
-    def _complain(self, found: job_program.Complaint) -> list[str]:
+    def _complain(self, found: Complaint) -> list[str]:
         if not found.certain:
             mend = f" ({found.mend})" if found.mend else ""
             return [f"{self._stage.name}: {found.what}{mend}"]
@@ -163,10 +164,14 @@ class _Look:
         )
 
     def _run_bit(self) -> list[str]:
-        path = job_program.started(self._stage.command)
+        started = job_program.started(self._stage.command)
         assert self._sent is not None
-        lacks = any(one.path == path and one.mode != 0o755 for one in self._sent.files)
-        return [f"{self._stage.name}: {path} gets its run bit on the pod"] if lacks else []
+        lacking = [one.path for one in self._sent.files if one.mode != 0o755]
+        return [
+            f"{self._stage.name}: {path} gets its run bit on the pod"
+            for path in lacking
+            if path in started
+        ]
 
     def _stays(self, path: str) -> bool:
         """Whether no stage that passes before makes `path` anew."""
@@ -194,6 +199,6 @@ class _Look:
 def _head(source: Path) -> bytes:
     try:
         with source.open("rb") as file:
-            return file.read(job_program.HEAD)
+            return file.read(HEAD)
     except OSError:
         return b"#!/"  # the upload says what is wrong with it
