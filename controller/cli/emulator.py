@@ -75,7 +75,7 @@ def _state_of(project: Project | None) -> Path:
     """The project's own cloud, or the user's."""
     if project is not None:
         return project.state_dir / "emulator"
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return Path(home) / "podctl" / "emulator"
 
 
