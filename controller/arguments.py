@@ -67,8 +67,8 @@ def _unwrapped(words: list[str]) -> list[str]:
         elif left[0] == "env":
             while rest and _ASSIGNMENT.match(rest[0]):
                 rest = rest[1:]
-        elif left[0] == "nice" and rest[0] == "-n":
-            rest = rest[2:]
+        elif left[0] == "nice":
+            rest = rest[2:] if rest[0] == "-n" else rest
         elif left[0] == "stdbuf":
             while rest and re.fullmatch(r"-[ioe][0L]", rest[0]):
                 rest = rest[1:]

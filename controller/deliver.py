@@ -94,11 +94,11 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
 
 def startable(taken: Snapshot, stage: Stage) -> Snapshot:
     """The file that the command starts gets its run bit, which many ways of copying lose."""
-    program = job_program.started(stage.command)
-    if all(one.path != program or one.mode == 0o755 for one in taken.files):
+    programs = job_program.started(stage.command)
+    if all(one.path not in programs or one.mode == 0o755 for one in taken.files):
         return taken
     marked = (
-        dataclasses.replace(one, mode=0o755) if one.path == program else one for one in taken.files
+        dataclasses.replace(one, mode=0o755) if one.path in programs else one for one in taken.files
     )
     return _with(taken, tuple(marked))
 

@@ -6,24 +6,24 @@ image's programs and modules, is at most a remark.
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import difflib
+import posixpath
 import re
 import shlex
-import struct
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from controller.arguments import Words, is_python, parse
+from controller.program_file import Complaint, readable, startable
 
-HEAD = 64 * 1024  # bytes of a program that are looked at
 # Words of a shell that are no programs; some systems have files of these names, to no effect.
 _BUILTINS = frozenset({".", "source", "exec", "eval", "export", "set", "unset", "cd", "alias"})
 _KEYWORDS = frozenset(
     {"for", "while", "until", "if", "case", "function", "time", "!", "[[", "select"}
 )
+_OPERATOR = re.compile(r"&&|\|\||[;|&\n]")
 _OPERATORS = frozenset({"&&", "||", "|", ";", ">", ">>", "<", "2>&1", "&"})
 # What images have; a name near to one of these may be a slip of the finger.
 _KNOWN = (
@@ -42,22 +42,6 @@ _INSTALLED = frozenset(
 )
 _SHELL_SUFFIXES = (".sh", ".bash", ".py", ".pl", ".rb", ".R", ".js")
 _SHELLS = frozenset({"bash", "sh", "dash", "zsh", "ksh"})
-_X86_64 = 0x3E  # in the head of an ELF file
-_FOREIGN = {
-    b"\xcf\xfa\xed\xfe": "macOS",
-    b"\xce\xfa\xed\xfe": "macOS",
-    b"\xca\xfe\xba\xbe": "macOS",
-    b"MZ": "Windows",
-}
-
-
-@dataclass(frozen=True)
-class Complaint:
-    """What is wrong with a command. `certain`: no pod can run it."""
-
-    what: str
-    mend: str = ""
-    certain: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,15 +66,33 @@ def command_text(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
-def started(command: Sequence[str]) -> str | None:
-    """The path in the work folder of the file that is started itself: it needs its run bit."""
-    first = parse(command).program
-    return _normal(first) if "/" in first and not first.startswith(("/", "~")) else None
+def started(command: Sequence[str]) -> frozenset[str]:
+    """Paths in the work folder of files that are started themselves: they need their run bit."""
+    programs = [parse(words).program for words in _commands(command)]
+    return frozenset(
+        _normal(one) for one in programs if "/" in one and not one.startswith(("/", "~"))
+    )
+
+
+def _commands(command: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The command itself; of a text for a shell each simple command, as far as it can be read."""
+    if not _is_text(command):
+        yield command
+        return
+    for part in _OPERATOR.split(command[2]):
+        with contextlib.suppress(ValueError):
+            if words := list(_after_assignments(shlex.split(part))):
+                yield words
+
+
+def _is_text(command: Sequence[str]) -> bool:
+    """Whether a shell is given a text to run."""
+    return len(command) == 3 and command[0] in _SHELLS and command[1] in ("-c", "-lc", "-ec")
 
 
 def complaints(command: Sequence[str], upload: Upload) -> Iterator[Complaint]:
     """Everything that can be known here to be wrong with `command`."""
-    if len(command) == 3 and command[0] in _SHELLS and command[1] in ("-c", "-lc", "-ec"):
+    if _is_text(command):
         yield from _shell_text(command[2], upload)
         return
     if not command[0].strip():
@@ -113,7 +115,7 @@ def complaints(command: Sequence[str], upload: Upload) -> Iterator[Complaint]:
 
 def _shell_text(text: str, upload: Upload) -> Iterator[Complaint]:
     """Of a text for a shell only what is plain: a first simple command, before any `cd`."""
-    simple = re.split(r"&&|\|\||[;|&\n]", text, maxsplit=1)
+    simple = _OPERATOR.split(text, maxsplit=1)
     plain = len(simple) == 1 and not re.search(r"[$`(){}<>*?~#]|\[", text)
     try:
         words = shlex.split(simple[0])
@@ -155,7 +157,7 @@ def _program(name: str, upload: Upload) -> Iterator[Complaint]:
     elif "/" in name:
         path = _normal(name)
         if path in upload.files:
-            yield from _startable(path, upload.files[path]())
+            yield from startable(path, upload.files[path]())
         elif upload.folder(path):
             yield Complaint(f"{name} is a folder", "name the program in it")
         elif not upload.comes(path):
@@ -182,34 +184,6 @@ def _unknown(name: str) -> Iterator[Complaint]:
     )
 
 
-def _startable(path: str, head: bytes) -> Iterator[Complaint]:
-    """A file that is started itself: a #! line that can be read, or a program for the pod."""
-    first = head.split(b"\n", 1)[0]
-    if head.startswith(b"\xef\xbb\xbf"):
-        mend = _resave(path, "1s/^\\xef\\xbb\\xbf//")
-        yield Complaint(f"{path} begins with a byte order mark", mend)
-    elif system := next((name for start, name in _FOREIGN.items() if head.startswith(start)), ""):
-        mend = "build it for Linux"
-        yield Complaint(f"{path} is a program for {system}, and pods are Linux", mend)
-    elif head.startswith(b"\x7fELF"):
-        if struct.unpack_from("<H", head.ljust(20, b"\0"), 18)[0] != _X86_64:
-            what = f"{path} is for another processor than RunPod's, which are x86-64"
-            yield Complaint(what, "build it for that", certain=False)
-    elif not head.startswith(b"#!"):
-        by = "python" if path.endswith(".py") else "bash"
-        mend = f'command = ["{by}", "{path}", …], or a first line #!/usr/bin/env {by}'
-        yield Complaint(f"{path} has no #! line that says what runs it", mend)
-    elif first.endswith(b"\r"):
-        what = "has Windows line ends: its #! line asks for a program whose name ends in CR"
-        yield Complaint(f"{path} {what}", _resave(path, "s/\\r$//"))
-    elif not first[2:].strip():
-        yield Complaint(f"{path} has an empty #! line", "#!/usr/bin/env bash")
-
-
-def _resave(path: str, change: str) -> str:
-    return f"sed -i '{change}' {shlex.quote(path)}"
-
-
 def _script(found: Words, upload: Upload) -> Iterator[Complaint]:
     """The file that an interpreter or a launcher is given."""
     if found.script.startswith(("/", "~", "-")) or "://" in found.script:
@@ -219,34 +193,13 @@ def _script(found: Words, upload: Upload) -> Iterator[Complaint]:
         return
     path = _normal(found.script)
     if path in upload.files:
-        yield from _readable(found, path, upload.files[path]())
+        yield from readable(found, path, upload.files[path]())
     elif found.python and f"{path}/__main__.py".removeprefix("./") in upload.files:
         return
     elif upload.folder(path):
         yield Complaint(f"{found.script} is a folder", "name the script in it")
     elif not upload.comes(path):
         yield _absent(found.script, upload, certain=found.certain)
-
-
-def _readable(found: Words, path: str, head: bytes) -> Iterator[Complaint]:
-    whole = len(head) < HEAD
-    if found.interpreter and b"\r\n" in head:
-        lines = [one for one in head.split(b"\n")[:-1] if one.strip()]
-        yield Complaint(
-            f"{path} has Windows line ends, which {found.interpreter} takes for parts of words",
-            _resave(path, "s/\\r$//"),
-            certain=all(one.endswith(b"\r") for one in lines),
-        )
-    if found.python and whole and path.endswith(".py"):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                ast.parse(head)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            line = getattr(error, "lineno", None)
-            where = f"{path}, line {line}" if line else path
-            told = getattr(error, "msg", str(error))
-            yield Complaint(f"{where}: this Python cannot read it: {told}", certain=False)
 
 
 def _module(found: Words, upload: Upload) -> Iterator[Complaint]:
@@ -304,4 +257,4 @@ def _near(path: str, upload: Upload) -> str:
 
 
 def _normal(path: str) -> str:
-    return str(PurePosixPath(path))
+    return posixpath.normpath(path)

@@ -61,5 +61,5 @@ def _find(name: str, environ: Mapping[str, str]) -> Secret | None:
         return Secret(value)
     for place in (f"{name}_FILE", f"{name}_PATH"):
         if path := environ.get(place):
-            return read_key(Path(path).expanduser())
+            return read_key(Path(os.path.expanduser(path)))
     return None

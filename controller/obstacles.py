@@ -16,6 +16,7 @@ from controller import hub, job_inputs, job_program
 from controller.certificate import Certificate
 from controller.errors import NotFound, PodctlError, UsageError
 from controller.job_secrets import secrets_of, too_short
+from controller.program_file import HEAD, Complaint
 from controller.project import Project
 from controller.secret import Secret
 from controller.sending import check, sending
@@ -148,7 +149,7 @@ class _Look:
             awaited=tuple(one.path for one in missing_inputs(self._project, self._stage)),
         )
 
-    def _complain(self, found: job_program.Complaint) -> list[str]:
+    def _complain(self, found: Complaint) -> list[str]:
         if not found.certain:
             mend = f" ({found.mend})" if found.mend else ""
             return [f"{self._stage.name}: {found.what}{mend}"]
@@ -159,10 +160,13 @@ class _Look:
         )
 
     def _run_bit(self) -> list[str]:
-        path = job_program.started(self._stage.command)
+        started = job_program.started(self._stage.command)
         assert self._sent is not None
-        lacks = path is not None and path in self._sent and not os.access(self._sent[path], os.X_OK)
-        return [f"{self._stage.name}: {path} gets its run bit on the pod"] if lacks else []
+        return [
+            f"{self._stage.name}: {path} gets its run bit on the pod"
+            for path, source in self._sent.items()
+            if path in started and not os.access(source, os.X_OK)
+        ]
 
     def _stays(self, path: str) -> bool:
         """Whether no stage that passes before makes `path` anew."""
@@ -189,6 +193,6 @@ class _Look:
 def _head(source: Path) -> bytes:
     try:
         with source.open("rb") as file:
-            return file.read(job_program.HEAD)
+            return file.read(HEAD)
     except OSError:
         return b"#!/"  # the upload says what is wrong with it

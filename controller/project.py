@@ -168,7 +168,10 @@ def find(start: Path | None = None) -> Project:
 
     Raises: NotFound when there is none.
     """
-    here = (start or Path.cwd()).resolve()
+    try:
+        here = (start or Path.cwd()).resolve()
+    except OSError as error:
+        raise NotFound("the current folder is gone", hint="cd into the project's folder") from error
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
             return Project(folder)

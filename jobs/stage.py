@@ -105,8 +105,10 @@ def _may_be_known(name: str) -> str:
 
 def _argv(command: object) -> object:
     """A list of words as it is; one text is for a shell."""
-    if not isinstance(command, str):
+    if isinstance(command, list | tuple):
         return command
+    if not isinstance(command, str):
+        raise ValueError("must be a list of words, or one text, which a shell runs")
     if not command.strip():
         raise ValueError("is empty")
     return (*SHELL, command)

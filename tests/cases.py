@@ -10,9 +10,11 @@ case has to print is in tests/cases.toml: `says` and `never` are regular express
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -112,14 +114,16 @@ def _play(case: Case, environment: Mapping[str, str]) -> tuple[str, list[str]]:
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             status = process.wait(CASE_SECONDS)
             faults = ["its script cannot be run"] if status in (126, 127) else []
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
             faults = [f"not at its end after {CASE_SECONDS:.0f} s"]
+        with contextlib.suppress(ProcessLookupError):  # what it left in the background
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         sink.seek(0)
         return sink.read().decode(errors="backslashreplace"), faults
 

@@ -132,6 +132,18 @@ def test_commands_that_read_speak_json(name: str, capsys: pytest.CaptureFixture[
     assert "--json" in capsys.readouterr().out
 
 
+def test_a_folder_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell may stand in a folder that somebody removed."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert run(["status"]) == 3
+    assert "the current folder is gone" in capsys.readouterr().err
+
+
 def test_unknown_commands_name_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     """A slip of the finger gets a suggestion and the usage exit code."""
     assert run(["statsu"]) == 2

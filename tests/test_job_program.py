@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from controller.arguments import parse
-from controller.job_program import Complaint, Upload, complaints, started
+from controller.job_program import Upload, complaints, started
+from controller.program_file import Complaint
 
 FILES: dict[str, bytes] = {
     "train.py": b"print(1)\n",
@@ -58,6 +59,8 @@ def found(command: Sequence[str], files: Mapping[str, bytes] = FILES) -> list[Co
         "python -m remote.stages.sft",
         "python -m torch.distributed.run --nproc_per_node 2 src/train.py",
         "python made/code.py",
+        "python src/../src/train.py",
+        "python .//src/train.py",
         "python /workspace/elsewhere.py",
         "python src/crlf.py",
         "bash src/run.sh now",
@@ -197,19 +200,20 @@ def test_a_folder_called_remote_would_hide_podctls_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "path"),
+    ("command", "paths"),
     [
-        (["./src/run.sh"], "src/run.sh"),
-        (["src/run.sh", "x"], "src/run.sh"),
-        (["env", "A=1", "./run"], "run"),
-        (["bash", "src/run.sh"], None),
-        (["python"], None),
-        (["/bin/true"], None),
+        (["./src/run.sh"], {"src/run.sh"}),
+        (["src/../src/run.sh", "x"], {"src/run.sh"}),
+        (["env", "A=1", "./run"], {"run"}),
+        (["bash", "src/run.sh"], set()),
+        (["python"], set()),
+        (["/bin/true"], set()),
+        (["sh", "-c", "A=1 ./a x && nice ./b; cat c | d/e\n./f 'open"], {"a", "b", "d/e"}),
     ],
 )
-def test_what_is_started_itself_needs_its_run_bit(command: list[str], path: str | None) -> None:
+def test_what_is_started_itself_needs_its_run_bit(command: list[str], paths: set[str]) -> None:
     """The program, and not what an interpreter reads."""
-    assert started(command) == path
+    assert started(command) == paths
 
 
 def test_every_argv_has_a_meaning() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller import trust
-from controller.errors import UsageError
+from controller.errors import PodctlError, UsageError
 from controller.providers.open import Settings, access
 from controller.proxies import proxy_for
 from controller.secret import Secret
@@ -93,6 +93,13 @@ def test_a_crooked_base_url_is_said(url: str) -> None:
         assert access("runpod", Settings(environ=environ)).base_url == API
         return
     with pytest.raises(UsageError, match="is not a base URL"):
+        access("runpod", Settings(environ=environ))
+
+
+def test_a_key_file_of_nobodys_home_is_said() -> None:
+    """A home that is not known is a path like any other that is not there."""
+    environ = {"RUNPOD_API_KEY_FILE": "~nosuchuser/key"}
+    with pytest.raises(PodctlError, match="cannot be read"):
         access("runpod", Settings(environ=environ))
 
 

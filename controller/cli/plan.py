@@ -143,7 +143,7 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
     names = " ".join(one.stages)
     terminal.data(f"{names}: one pod with {one.image}")
     for text in one.commands:
-        terminal.data(f"  runs: {text}")
+        terminal.data("  runs: " + text.replace("\n", "\n    "))
     terminal.data(
         f"  disk {one.disk_gb} GB, volume {one.volume_gb} GB; "
         f"then {one.on_success}, on failure {one.on_failure}"

@@ -41,7 +41,7 @@ class Settings:
     state_dir: Path | None = None
     api_base_url: str | None = None  # of podctl.toml
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-    home: Path = field(default_factory=Path.home)
+    home: Path = field(default_factory=lambda: Path(os.path.expanduser("~")))
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _account_key(settings: Settings) -> Secret:
     if key := settings.environ.get("RUNPOD_API_KEY", "").strip():
         return Secret(key)
     if path := settings.environ.get("RUNPOD_API_KEY_FILE", ""):
-        return read_key(Path(path).expanduser())
+        return read_key(Path(os.path.expanduser(path)))
     path_of_sdk = settings.home / ".runpod" / "config.toml"
     if key := _key_of_sdk(path_of_sdk):
         return Secret(key)
