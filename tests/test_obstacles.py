@@ -44,7 +44,7 @@ def change(shell: Shell, *pairs: tuple[str, str], more: str = "") -> None:
 
 def refused(shell: Shell, stage: str, code: int, *texts: str) -> None:
     """`plan` and `run` end with the same code, and both say it."""
-    planned = shell("plan", stage, expect=code)
+    planned = shell("plan", stage, expect=code) + shell.err
     shell("run", stage, "-y", expect=code)
     for text in texts:
         assert text in planned, planned
@@ -73,7 +73,7 @@ def test_a_secret_that_is_not_set(both: Shell) -> None:
 def test_an_upload_that_is_refused(both: Shell) -> None:
     """What `run` would not send, `plan` does not promise."""
     (both.project.root / "in.txt").write_text("-----BEGIN RSA PRIVATE KEY-----\n")
-    refused(both, "hello", 2, "looks like a secret")
+    refused(both, "hello", 2, "looks like a private key")
 
 
 def test_a_command_in_one_text_is_run_by_a_shell(both: Shell) -> None:
@@ -197,6 +197,7 @@ def test_a_model_that_the_hub_does_not_give(both: Shell, monkeypatch: pytest.Mon
     hub._asked.cache_clear()
     with serving(Hub({"config.json": b"{}"})) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.url)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
         both("plan", "stage1c")
         hub._asked.cache_clear()
         served.refusals["some/model"] = (403, "GatedRepo", "you are not in the authorized list")
