@@ -38,7 +38,7 @@ def open_journal(project: Project) -> Journal:
     from state.database import open_database
     from state.journal import Journal
 
-    project.prepare()
+    project.prepare(reading=True)
     return Journal(open_database(project.database, readonly=True))
 
 

@@ -31,6 +31,7 @@ PROOF = 100  # ticks for which a proof is good: a key can be revoked while a job
 CDN = {"cloudflare_error", "ray_id", "error_code"}  # in documents that are not of the API
 EVICTION_SECONDS = 4.5  # of the five that a stopped container is said to get
 SECRET = re.compile("TOKEN|SECRET|PASSWORD|KEY|CREDENTIAL")
+HOUSES = "/usr/lib", "/usr/local/lib", "/opt/*/lib"  # of a Python with certificates
 clock = time.monotonic
 
 
@@ -117,7 +118,7 @@ class Api:
         self.headers.update(dict.fromkeys(("Accept", "Content-Type"), "application/json"))
         tls = ssl.create_default_context()
         if not tls.get_ca_certs():  # slim images: what pip brought along will do
-            for house in ("/usr/lib", "/usr/local/lib", "/opt/*/lib"):
+            for house in HOUSES:
                 for path in glob.glob(house + "/python3*/*-packages/**/cacert.pem", recursive=True):
                     tls.load_verify_locations(path)
         https = urllib.request.HTTPSHandler(context=tls)
@@ -282,10 +283,8 @@ class Guard:
         try:
             with open(self.local + "/lock", "rb", opener=near) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            return isinstance(error, BlockingIOError)
         return False
 
     def run(self) -> None:

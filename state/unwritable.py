@@ -50,7 +50,10 @@ def glimpse(path: Path) -> Connection:
     """
     found = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
     try:
-        found.deserialize(path.read_bytes())
+        content = path.read_bytes()
+        if not content:  # sqlite3 takes that for a lack of memory
+            raise StateError(f"{path} is empty")
+        found.deserialize(content)
         return _checked(found, path)
     except (OSError, sqlite3.Error) as error:
         raise StateError(f"{path}: {error}") from error

@@ -363,7 +363,7 @@ def test_an_empty_journal_is_a_new_one(tmp_path: Path) -> None:
         ({"quantize": "int8"}, "quantize"),
         ({"wantd": 5}, "did you mean wanted"),
         ({"shots": 22}, "shots is above the 21 examples"),
-        ({"model": "./nowhere"}, "no such folder"),
+        ({"model": "./nowhere"}, "is the path of a folder that is not in the project"),
     ],
 )
 def test_wrong_parameters_are_named(tmp_path: Path, change: dict[str, Any], told: str) -> None:

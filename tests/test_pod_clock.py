@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,8 @@ def test_row_67_a_clock_that_jumps_by_days_ends_nothing(
 ) -> None:
     """Budget, stall, heartbeat and guard go on counting seconds; the next visit is still seen."""
     pod = bench.pod
-    guard = bench.start(GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=120.0))
+    limits = GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=120.0)
+    guard = bench.start(limits, PODCTL_BOOT=uuid.uuid4().hex)  # whose the job is, on this machine
     bench.reports(armed=True)
     job = (
         "said = open('said', 'w')\nwhile True:\n"

@@ -228,7 +228,7 @@ def test_a_short_secret_is_told_at_the_start(laptop: Laptop) -> None:
     text = config.read_text().replace("[stages.hello]", '[stages.hello]\nsecrets = ["PIN"]')
     config.write_text(text)
     laptop.environment["PIN"] = "12345"
-    told = laptop.podctl("run", "hello", "-y")
+    told = laptop.podctl("run", "hello", "-y", "--give-secrets")
 
     assert "PIN is shorter than 8 characters and cannot be hidden" in told.err
     assert "12345" not in told.err.replace("PIN", "")
