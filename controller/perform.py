@@ -40,12 +40,15 @@ class Hands:
         return self.pods.seen
 
     def perform(self, action: Action) -> Outcome:
+        refused = False
         try:
-            return self._perform(action)
-        except BaseException:
-            if isinstance(action, actions.Create):  # it may show for a whole window from now on
+            outcome = self._perform(action)
+            refused = outcome.phase == "fail"
+            return outcome
+        finally:
+            # It may show for a whole window from now on, also where its outcome is not written.
+            if isinstance(action, actions.Create) and not refused:
                 self.scene.memory.since.pop("probing", None)
-            raise
 
     def _perform(self, action: Action) -> Outcome:
         if (order := POD_ORDERS.get(type(action))) is not None:
