@@ -25,6 +25,15 @@ def test_every_seed_that_ever_failed_holds_now() -> None:
     assert total.violations == []
 
 
+def test_a_create_whose_outcome_is_not_written_is_looked_for() -> None:
+    """For a whole window from then on, although an earlier one of the lease was looked for before:
+    no second pod is made beside it."""
+    total = play_all([150173194425])
+
+    assert total.tally.surprises == 1
+    assert total.violations == []
+
+
 def test_fresh_histories_hold_every_invariant() -> None:
     """I1 to I5, I9 and I10 after every event of two thousand histories; a failing seed replays."""
     start = random.SystemRandom().randrange(1 << 40)
