@@ -49,13 +49,12 @@ def look(model: str, token: Secret | None, environ: Mapping[str, str] = os.envir
         return f"HF_HUB_OFFLINE is set: whether the hub lets the job read {model} was not asked"
     endpoint = (environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
     host = _host(endpoint)
-    local = host in LOOPBACK
     if not host:
         return f"HF_ENDPOINT is no address: whether {model} can be read was not asked"
-    if endpoint.startswith("http:") and token is not None and not local:
+    if token is not None and not may_have_token(endpoint):
         return f"HF_ENDPOINT is not https, so no token was sent: {model} was not asked for"
     shown = token.reveal() if token is not None else ""
-    reply = _asked(endpoint, model, shown, local)
+    reply = _asked(endpoint, model, shown)
     no = _refusal(model, reply, with_token=token is not None)
     if no is not None:
         raise no
@@ -103,13 +102,11 @@ def _refusal(model: str, reply: Reply, *, with_token: bool) -> PodctlError | Non
 
 
 @functools.cache
-def _asked(endpoint: str, model: str, token: str, local: bool) -> Reply:
+def _asked(endpoint: str, model: str, token: str) -> Reply:
     """The answer, within `SECONDS` whatever the resolver does."""
     url = f"{endpoint}/{quote(model)}/resolve/main/config.json"
     answers: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-    work = threading.Thread(
-        target=lambda: answers.put(_head(url, token, local)), name="hub", daemon=True
-    )
+    work = threading.Thread(target=lambda: answers.put(_head(url, token)), name="hub", daemon=True)
     work.start()
     try:
         return answers.get(timeout=SECONDS)
@@ -124,20 +121,29 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _head(url: str, token: str, local: bool) -> Reply:
+def opener(url: str, *handlers: urllib.request.BaseHandler) -> urllib.request.OpenerDirector:
+    """What asks the hub: with this machine's proxy and certificates. Raises UsageError."""
+    proxy = None if _host(url) in LOOPBACK else proxy_for(url, os.environ)
+    ways = {urlsplit(url).scheme: proxy.url} if proxy else {}
+    return urllib.request.build_opener(
+        *handlers,
+        urllib.request.ProxyHandler(ways),
+        urllib.request.HTTPSHandler(context=trust.context()),
+    )
+
+
+def may_have_token(url: str) -> bool:
+    """Whether a token may go there: encrypted, or to this machine."""
+    return url.startswith("https:") or _host(url) in LOOPBACK
+
+
+def _head(url: str, token: str) -> Reply:
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310 - checked by `look`
     request.add_header("User-Agent", "podctl")
     if token:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
-        proxy = None if local else proxy_for(url, os.environ)
-        ways = {urlsplit(url).scheme: proxy.url} if proxy else {}
-        opener = urllib.request.build_opener(
-            _NoRedirect,
-            urllib.request.ProxyHandler(ways),
-            urllib.request.HTTPSHandler(context=trust.context()),
-        )
-        with opener.open(request, timeout=SECONDS) as answer:
+        with opener(url, _NoRedirect()).open(request, timeout=SECONDS) as answer:
             return _reply(answer.status, answer.headers)
     except urllib.error.HTTPError as error:
         return _reply(error.code, error.headers)

@@ -9,9 +9,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from controller.errors import PodctlError
+from controller.errors import PodctlError, UsageError
+from controller.hub import ENDPOINT, may_have_token, opener
 
-ENDPOINT = "https://huggingface.co"
 SECONDS = 8.0
 MOST = 32 * 1024 * 1024  # bytes of an answer, which lists every file
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -29,16 +29,18 @@ def commit_of(model: str, token: str = "") -> str:
     if not url.startswith(("https://", "http://")):
         raise HubSilent(f"the commit of {model} is not known", cause="HF_ENDPOINT is no address")
     headers = {"User-Agent": "podctl", "Accept": "application/json"}
-    if token:
-        headers["Authorization"] = f"Bearer {token}"
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked above
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310 - the same
+        if token and may_have_token(url):  # no redirect takes it elsewhere
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
+        with opener(url).open(request, timeout=SECONDS) as answer:
             document = json.loads(answer.read(MOST))
     except urllib.error.HTTPError as error:
         error.close()
         cause = f"the hub answers {error.code}"
         raise HubSilent(f"the commit of {model} is not known", cause=cause) from error
+    except UsageError as error:  # of a proxy that cannot be used
+        raise HubSilent(f"the commit of {model} is not known", cause=error.what) from error
     except (OSError, ValueError, RecursionError) as error:
         cause = str(error)[:200] or type(error).__name__
         raise HubSilent(f"the commit of {model} is not known", cause=cause) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -153,3 +156,31 @@ def test_a_pod_without_uv_gets_the_pinned_one(tmp_path: Path) -> None:
     assert found == [str(tmp_path / "tools" / "bin" / "uv")]
     assert "--no-deps --require-hashes -r" in asked.read_text()
     assert (tmp_path / "pin").read_text() == uv_pin.requirement()
+
+
+def test_a_redirect_takes_no_token_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's answer is followed, as for a model that was renamed; the token stays behind."""
+    seen: list[tuple[str, str]] = []
+
+    class Renamed(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("Authorization", "")))
+            moved = "/new/" not in self.path
+            self.send_response(307 if moved else 200)
+            if moved:
+                self.send_header("Location", f"http://localhost:{self.server.server_port}/new/x")
+            self.end_headers()
+            if not moved:
+                self.wfile.write(json.dumps({"sha": "d" * 40}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Renamed) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        commit = commit_of("some/model", "hf_kanarienvogel")
+        server.shutdown()
+
+    assert commit == "d" * 40
+    assert [token for _, token in seen] == ["Bearer hf_kanarienvogel", ""]
