@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from .outputs import Survey
 from .walk import Found, identity
 
 CHUNK = 4 * 1024 * 1024  # bytes
+AWAKE_SECONDS = 0.2  # a signal that another thread took is handled when the main one wakes
 
 Identity = tuple[int, int, int, int]
 
@@ -146,8 +147,7 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
     """
     before = outputs.find(hashes.work, patterns)
     once = {one.identity: one for one in before.values()}  # links and what they lead to
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(lambda one: hashes.of(one, pause), once.values()))
+    _hash(hashes, once.values(), pause)
     entries = [hashes.of(one, pause) for one in before.values()]
     survey = outputs.survey(hashes.work, patterns)
     after = survey.files
@@ -160,6 +160,20 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
         tuple(closed),
         survey,
     )
+
+
+def _hash(hashes: Hashes, files: Iterable[Found], pause: Callable[[], None]) -> None:
+    """Read files side by side. Raises what `pause` raises; what has not begun is given up then."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        begun = [pool.submit(hashes.of, one, pause) for one in files]
+        try:
+            for one in begun:
+                while not wait([one], timeout=AWAKE_SECONDS).done:
+                    pass
+                one.result()
+        finally:
+            for one in begun:
+                one.cancel()
 
 
 def untouched(

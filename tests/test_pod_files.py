@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import signal
 import stat
 import threading
 import time
@@ -207,3 +208,43 @@ def test_each_piece_of_a_file_that_goes_to_the_laptop_is_a_visit(tmp_path: Path)
     files.send_files(tmp_path, order, sent, lambda: visits.append(sent.tell()))
 
     assert len({at // files.CHUNK for at in visits}) == 3
+
+
+def test_a_signal_that_another_thread_took_is_handled_while_files_are_hashed(
+    tmp_path: Path,
+) -> None:
+    """SIGTERM is heard within the second, however long the hashing still takes."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/big").write_bytes(b"x")
+    heard = threading.Event()
+
+    def pause() -> None:  # in the thread that hashes, while the main one waits for it
+        if threading.current_thread() is not threading.main_thread():
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+            assert heard.wait(10.0)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.set())
+    try:
+        found = manifest.final(manifest.Hashes(tmp_path), ("out/**",), pause)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert heard.is_set()
+    assert [one.path for one in found.entries] == ["out/big"]
+
+
+def test_what_has_not_begun_is_not_hashed_after_a_halt(tmp_path: Path) -> None:
+    """A container that stops has seconds: a thousand files are not begun for nothing."""
+    (tmp_path / "out").mkdir()
+    for number in range(1000):
+        (tmp_path / f"out/{number}").write_bytes(b"x")
+    begun: list[int] = []
+
+    def pause() -> None:
+        begun.append(1)
+        raise Halt("evicted", "the container stops")
+
+    with pytest.raises(Halt):
+        manifest.final(manifest.Hashes(tmp_path), ("out/**",), pause)
+
+    assert len(begun) < 1000
