@@ -170,7 +170,7 @@ def _hash(hashes: Hashes, files: Iterable[Found], pause: Callable[[], None]) -> 
             for one in begun:
                 while not wait([one], timeout=AWAKE_SECONDS).done:
                     pass
-                one.result()
+                one.result(timeout=0)  # it is done
         finally:
             for one in begun:
                 one.cancel()
