@@ -66,6 +66,9 @@ class Hands:
         pod = self._present()
         try:
             found = self.site.upload(action.run) | {"pod": pod}
+        except Paused as error:  # the next look decides whether it goes on
+            self.scene.tell(f"the upload is interrupted: {error.what}")
+            return Outcome("fail", {"why": error.what, "fatal": False})
         except ConnectionLost as error:
             self._again("upload", error)
             return Outcome("fail", {"why": error.what, "fatal": False})
