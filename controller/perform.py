@@ -74,7 +74,8 @@ class Hands:
             return Outcome("fail", {"why": error.what, "fatal": False})
         except PodctlError as error:
             self._again("upload", error)  # of a run that was started before, on another pod
-            return Outcome("fail", {"why": _explained(error), "fatal": True})
+            full = error.code == "pod-disk-full"
+            return Outcome("fail", {"why": _explained(error), "fatal": True, "disk_full": full})
         self.scene.memory.failures.pop("upload", None)
         return Outcome(data=found)
 

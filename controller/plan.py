@@ -136,6 +136,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return replace(seen, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
         return conclude(run, rental.abandon)
+    if run.disk_full and not run.started and rental.used_before:
+        return replace(seen, policy, f"with what an earlier run left there, {run.broken}")
     if run.broken and not run.started:
         return Finish(run.run, "not-sent", run.broken)
     if rental.refused and not run.started:

@@ -99,6 +99,11 @@ class Rental:
         return self.runs[self.first :]
 
     @property
+    def used_before(self) -> bool:
+        """Whether the present pod has the disk of runs before those that are wanted."""
+        return self.first > 0 and self.pods_tried == 1
+
+    @property
     def pods_tried(self) -> int:
         """How many pods it has had for these."""
         return self.generation - self.past_generations
@@ -167,6 +172,10 @@ def _apply(rental: Rental, record: Record) -> Rental:
 
 def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        "runs": tuple(
+            dataclasses.replace(run, broken=None, disk_full=False) if run.disk_full else run
+            for run in rental.runs
+        ),
         "generation": data["number"],
         "nonces": (*rental.nonces, data["nonce"]),
         "tried": (),

@@ -19,6 +19,7 @@ class RunFacts:
     run: str
     stage: str
     broken: str | None = None  # why it cannot even be started
+    disk_full: bool = False  # that is for want of room on the pod's disk
     uploaded_to: str | None = None  # pod id that holds code and work
     code: str = ""  # sha256 of the remote package there
     tree: str = ""  # digest of the work folder there, as it was sent
@@ -70,7 +71,10 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
         "code": data["code"],
         "tree": data.get("tree", ""),
     },
-    (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"] if data["fatal"] else None},
+    (Step.UPLOAD, "fail"): lambda _, data: {
+        "broken": data["why"] if data["fatal"] else None,
+        "disk_full": bool(data.get("disk_full")),
+    },
     (Step.START_JOB, "intent"): lambda run, data: {
         "started": True,
         "starts": run.starts + 1,

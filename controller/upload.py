@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import remote.contract
-from controller.parcel import UNWANTED, Parcel, UploadFailed
+from controller.parcel import UNWANTED, Parcel, PodDiskFull, UploadFailed
 from controller.snapshot import Snapshot
 from remote.contract import FileEntry, Layout
 
@@ -234,4 +234,5 @@ def _refusal(answer: Mapping[str, Any], parcel: Parcel, where: str) -> UploadFai
         "changed": (f"{name} changed again and again while it was being sent", UNWANTED),
         "blob-lost": (f"the pod's disk spoils {name} again and again", "use another pod"),
     }.get(str(why), (f"the pod refused the upload: {str(why)[:100]!r}", ""))
-    return UploadFailed(what, where=where, hint=hint)
+    kind = PodDiskFull if why == "disk-full" else UploadFailed
+    return kind(what, where=where, hint=hint)

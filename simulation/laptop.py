@@ -191,6 +191,10 @@ class Office:
 
     def sync(self) -> str:
         outcomes = [self.drive(lease) for lease in self.unfinished()]
+        for lease in self._resting():
+            if names := self.rental(lease).unpulled:
+                self.journal.note(lease.id, Step.FETCH, {"runs": list(names)})
+                outcomes.append(self.drive(lease))
         return next((one for one in outcomes if one != "passed"), "passed")
 
     def stop(self, *, abandon: bool) -> str:

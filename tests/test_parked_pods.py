@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from controller.actions import Terminate
 from controller.closing import close
 from controller.observed import Listing, Observed
 from controller.order import Shape
+from controller.plan import decide
 from controller.policy import Policy
 from controller.renewal import parked, terms
 from controller.rental import Rental, Step, fold
@@ -180,6 +182,23 @@ def test_a_parked_pod_is_taken_for_what_it_was_rented_as(
 
     assert found is not None
     assert (why in found.why_not) if why else (found.why_not == "")
+
+
+def test_a_disk_that_an_earlier_run_filled_is_given_up_for_an_empty_one(journal: Journal) -> None:
+    """Two runs' checkpoints may not fit; the next pod is not taken for full as well."""
+    renew(journal)
+    meant = journal.intent("l0001", Step.UPLOAD, {}, "hello-0002")
+    full = {"why": "the pod's disk is too small", "fatal": True, "disk_full": True}
+    journal.fail(meant, full)
+    crowded = dataclasses.replace(folded(journal), parked=False, reached=True)
+    action = decide(Observed(crowded, 0.0, Listing(0.0, ())), Policy())
+    journal.note("l0001", Step.GENERATION, {"number": 2, "nonce": "n2"})
+    fresh = folded(journal).current
+
+    assert isinstance(action, Terminate)
+    assert "earlier run" in action.reason
+    assert fresh is not None
+    assert fresh.broken is None
 
 
 def test_a_pod_of_another_stage_is_none(journal: Journal) -> None:
