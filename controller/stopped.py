@@ -30,6 +30,7 @@ class StoppedLease:
     pod: str | None
     usd_per_hour: float  # of what is left
     carried_out_by: str
+    only_there: tuple[str, ...] = ()  # runs of which something is on that pod alone
 
     @property
     def line(self) -> str:
@@ -38,10 +39,11 @@ class StoppedLease:
         if self.pod is None:
             return f"{self.lease}: {runs}; nothing of it bills"
         run = self.runs[-1].run if self.runs else self.lease
-        return (
-            f"{self.lease}: {runs}; pod {self.pod} is {self.outcome}, at "
-            f"${24 * self.usd_per_hour:.2f} a day; podctl stop {run} --terminate ends it"
-        )
+        end = f"podctl stop {run} --terminate ends it"
+        if self.only_there:
+            end = f"podctl sync {self.only_there[0]} -y fetches what is only there"
+        price = f"${24 * self.usd_per_hour:.2f} a day"
+        return f"{self.lease}: {runs}; pod {self.pod} is {self.outcome}, at {price}; {end}"
 
 
 def report(
@@ -65,6 +67,7 @@ def _lease(journal: Journal, ledger: Ledger, name: str, by: str) -> StoppedLease
         held,
         sum(one.usd_per_hour for one in rates),
         by,
+        rental.unpulled if held else (),
     )
 
 

@@ -34,13 +34,14 @@ def test_a_pod_is_started_for_what_only_it_has_and_parked_again(laptop: Laptop) 
     folder = laptop.ended().parent / "work" / "out"
     good = (folder / "copy.txt").read_bytes()
     (folder / "copy.txt").write_bytes(b"xx\n")
-    laptop.podctl("stop", "hello", "-y")
+    stopped = laptop.podctl("stop", "hello", "-y")
     (left,) = laptop.living_pods()
     told = laptop.podctl("sync")
     (folder / "copy.txt").write_bytes(good)
     fetched = laptop.podctl("sync", "hello-0001", "-y")
 
     assert left["status"] == "EXITED"
+    assert "podctl sync hello-0001 -y fetches what is only there" in stopped.err
     assert "podctl sync hello-0001 -y fetches what hello-0001 wrote" in told.err
     assert f"starting pod {left['id']} only to fetch what hello-0001 wrote, at $0." in fetched.err
     assert (laptop.folder / "locks" / "hello.json").exists()
