@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 
 from controller import consent, hardware_check, order
@@ -18,10 +19,14 @@ from controller.errors import (
     Refused,
     UsageError,
 )
+from controller.fetching import fetch, unfetched
+from controller.handed_stop import Handed, hand_over, named
 from controller.incident import NOT_OURS, Incident, attempt
+from controller.lease_opening import open_lease
 from controller.leftovers import check_resume
 from controller.office import Desk, Office
 from controller.options import RunOptions, StopOptions
+from controller.overview import rental_of
 from controller.plan import glance
 from controller.progress_page import refresh
 from controller.project import Project
@@ -29,9 +34,13 @@ from controller.readiness import check_ready, unlocked
 from controller.rejudging import judge_first
 from controller.rental import Step
 from controller.stages import ALL, select
+from controller.stop_requests import ended, record, taken_up
+from controller.stopped import StoppedLease, check_ended, report
 from controller.terminal import Terminal
 from jobs.stage import Stage
-from state.journal import Lease
+from state.database import open_database
+from state.journal import Journal, Lease
+from state.ledger import Ledger
 
 # What no other way of ending a lease would get past: the user, the network, the provider's no.
 HEARD = (Busy, ConnectionLost, Detached, Refused, UsageError)
@@ -71,7 +80,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         _check_hardware(desk, rest)
         consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
-            lease = office.open(group, options)
+            lease = open_lease(office, group, options)
             _told(partial(office.drive, lease, options))
 
 
@@ -89,11 +98,12 @@ def sync(project: Project, options: RunOptions) -> None:
         leases = [
             lease
             for lease in office.unfinished()
-            if not options.stages or set(options.stages) & set(office.stages_of(lease))
+            if not options.stages or set(options.stages) & office.names_of(lease)
         ]
-        if not leases:
+        if not leases and not unfetched(office, options.stages):
             options.terminal.say("nothing is unfinished")
         failed = _each(leases, options.terminal, lambda lease: _carry_on(office, lease, options))
+        failed = fetch(office, options) or failed
         _look_at_resting(office, options)
         attempt(office.tell_resting)
         refresh(project, office.journal, office.ledger, options.terminal.warn)
@@ -119,26 +129,57 @@ def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
     office.drive(lease, options)
 
 
-def stop(project: Project, stage: str | None, options: StopOptions) -> None:
-    """End leases early, pulling first; `stage` may also be a run, a lease or a pod."""
+def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[StoppedLease, ...]:
+    """End leases early, pulling first; `stage` may also be a run, a lease or a pod.
+
+    Where another process drives the project, that one is asked and waited for.
+    """
     desk = Desk.of(project, options.terminal)
-    with desk.owned("stop", wait_seconds=0.0) as office:
-        leases = [
-            lease
-            for lease in office.journal.open_leases()
-            if stage is None or stage in office.names_of(lease)
-        ]
+    disposal = _disposal(project, options)
+    with ExitStack() as stack:
+        try:
+            office = stack.enter_context(desk.owned("stop", wait_seconds=0.0))
+        except Busy as busy:
+            handed = hand_over(desk, stack, stage, disposal, options, busy)
+            return _after(desk, handed, options, disposal)
+        leases = named(office.journal, stage)
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
-        disposal = _disposal(project, options)
+        wish = {"disposal": disposal, "abandon": options.abandon}
         for lease in leases:  # before any is waited for: a later command ends what this one cannot
-            wish = {"disposal": disposal, "abandon": options.abandon}
-            office.journal.note(lease.id, Step.STOP, wish)
-        end = partial(_end, office, options=options, disposal=disposal)
-        failed = _each(leases, options.terminal, end)
-        refresh(project, office.journal, office.ledger, options.terminal.warn)
-        if failed:
-            raise failed
+            office.journal.note(lease, Step.STOP, wish)
+        _end_all(office, leases, options, disposal)
+        return report(office.journal, office.ledger, leases, "podctl stop")
+
+
+def _after(
+    desk: Desk, handed: Handed, options: StopOptions, disposal: str
+) -> tuple[StoppedLease, ...]:
+    """What the other process did not carry out is carried out here; then how all of it ended."""
+    leases = [one.lease for one in handed.asked]
+    if (office := handed.office) is not None:
+        left = [one for one in handed.asked if not ended(office.journal, one)]
+        for one in left:
+            if not taken_up(office.journal, one):
+                office.journal.note(one.lease, Step.STOP, record(one))
+        if left:
+            options.terminal.say(f"{handed.driver} has ended: going on here")
+            _end_all(office, [one.lease for one in left], options, disposal)
+    with closing(open_database(desk.project.database, readonly=True)) as connection:
+        found = report(Journal(connection), Ledger(connection), leases, handed.driver)
+        for lease in leases:
+            check_ended(rental_of(Journal(connection), lease), disposal)
+    return found
+
+
+def _end_all(office: Office, leases: Sequence[str], options: StopOptions, disposal: str) -> None:
+    """Drive every lease to its end; raises the first error after the last."""
+    end = partial(_end, office, options=options, disposal=disposal)
+    found = [lease for one in leases if (lease := office.journal.lease(one)) is not None]
+    failed = _each(found, options.terminal, end)
+    refresh(office.desk.project, office.journal, office.ledger, options.terminal.warn)
+    if failed:
+        raise failed
 
 
 def _end(office: Office, lease: Lease, options: StopOptions, disposal: str) -> None:

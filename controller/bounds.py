@@ -20,6 +20,8 @@ def due(seen: Observed, policy: Policy) -> str | None:
     """Why the present run's job is to end now, by what is known here."""
     if seen.rental.stop:
         return "ended by the user"
+    if seen.rental.ending:
+        return "only what it wrote is wanted"
     if seen.over_cap:
         return f"{OVER_BUDGET} ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
     if seen.max_seconds is not None and seen.worked_seconds > seen.max_seconds + policy.overtime:

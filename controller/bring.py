@@ -180,5 +180,6 @@ def _slice(shop: Workshop) -> Callable[[PullProgress], None]:
     def over(progress: PullProgress) -> None:
         if progress.bytes_done < progress.bytes_total and shop.clock.now() > until:
             raise Paused(f"{progress.bytes_done / 1e6:.0f} of {progress.bytes_total / 1e6:.0f} MB")
+        shop.heed()
 
     return over

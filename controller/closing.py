@@ -74,7 +74,7 @@ def _disposal(seen: Observed, policy: Policy) -> str:
         return "terminate"
     if rental.stop:
         return rental.stop
-    passed = all(run.outcome == "passed" for run in rental.runs)
+    passed = all(run.outcome == "passed" for run in rental.wanted)
     wish = policy.on_success if passed else policy.on_failure
     # Without a volume there is nothing that parking would keep.
     return "terminate" if wish == "park" and not rental.keeps_disk else wish
@@ -142,7 +142,7 @@ def _sweep(seen: Observed, policy: Policy) -> Action:
 
 def _outcome(seen: Observed) -> str:
     """The lease's outcome is that of its first run that did not pass."""
-    for run in seen.rental.runs:
+    for run in seen.rental.wanted:
         if run.outcome != "passed":
             return run.outcome or "open"
     return "passed"

@@ -44,7 +44,9 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
         inputs = inputs_of(shop, stage)
         sent = _with_earlier(inputs, shop, run)
         try:
-            report = upload_work(session, layout, run, sent, written, code=code, begun=begun)
+            report = upload_work(
+                session, layout, run, sent, written, code=code, begun=begun, heed=shop.heed
+            )
             break
         except FileGone as error:
             if tries == 1:

@@ -9,7 +9,7 @@ and one more worst case stay within `Quote.most_usd`. So that sum holds, and is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller import order
 from controller.cost import Budget, WorstCase, expected_usd, refusal, worst_case
@@ -83,8 +83,11 @@ def quote(
     policy: Policy,
     budget: Budget,
     spent_usd: float,
+    held: tuple[str | None, int] | None = None,
 ) -> Quote:
     """Ask the provider for prices; `spent_usd` by the project so far.
+
+    `held` is offer and count of a parked pod, which may be had though the offer has no stock.
 
     Raises: NoCapacity when nothing that the stages accept is in the catalog; ProviderError.
     """
@@ -96,6 +99,7 @@ def quote(
             cause=f"gpus {list(need.gpus) or 'any'}, memory of {need.min_gpu_memory_gb} GB or more",
             hint="podctl gpus; widen hardware.gpus in podctl.toml",
         )
+    offers = tuple(_in_stock(one) if (one.id, one.count) == held else one for one in offers)
     tried = _tried(offers)
     disk = shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
     volume = order.volume_gb(stages, shape)
@@ -116,6 +120,10 @@ def quote(
         most_usd=budget.most(worst, spent_usd),
         counted=order.outlives_stop(stages, shape),
     )
+
+
+def _in_stock(offer: Offer) -> Offer:
+    return replace(offer, availability="LOW") if offer.availability == "NONE" else offer
 
 
 def _tried(offers: Sequence[Offer]) -> Sequence[Offer]:

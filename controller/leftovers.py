@@ -15,6 +15,7 @@ from controller.checkpoint import newest_step
 from controller.errors import NotFound
 from controller.names import STAGING
 from controller.project import Project
+from controller.renewal import terms
 from controller.run_folder import RunFolder
 from controller.snapshot import Snapshot
 from controller.staleness import shown
@@ -78,9 +79,9 @@ def check_resume(project: Project, journal: Journal, run: str, stages: Sequence[
 
 
 def _wish(journal: Journal, row: Run) -> Mapping[str, Any]:
-    """`fresh` or `resume`, as the lease was opened with."""
+    """`fresh` or `resume`, as the lease was opened with, or renewed for this run."""
     lease = journal.lease(row.lease)
-    return lease.data if lease is not None else {}
+    return terms(journal, lease, row.id) if lease is not None else {}
 
 
 def _attempt(project: Project, journal: Journal, own: Run, named: str | None) -> Run | None:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from controller import actions, certificate, consent, pins, proof
+from controller import actions
 from controller.actions import Action, Leave
 from controller.books import LeaseBooks
 from controller.clock import Clock
 from controller.cloud import base_url, open_provider
-from controller.cost import Budget
 from controller.drill import Witness
 from controller.edits import check_provider
-from controller.errors import ArtifactsNotSafe, Busy, PodctlError, Refused
+from controller.errors import Busy, PodctlError
 from controller.fieldwork import Fieldwork
 from controller.forced_end import ForcedEnd
-from controller.forecast import Quote, check_budget, quote
 from controller.guard_args import bootstrap
 from controller.hostkeys import ensure_key
 from controller.incident import Incident, attempt
@@ -40,8 +37,11 @@ from controller.progress_page import refresh
 from controller.project import Project
 from controller.provider_time import provider_clock
 from controller.providers import Provider
+from controller.renewal import terms
 from controller.rental import Rental, fold
-from controller.scene import pinned, unpinned
+from controller.scene import unpinned
+from controller.stop_requests import Attentive
+from controller.stopped import check_ended
 from controller.terminal import Terminal
 from controller.view import View
 from controller.workshop import Workshop
@@ -55,6 +55,7 @@ from state.locks import Locks, StageLock
 from state.owner import Owner, acquire
 from state.patience import Patience, be_patient, hurry
 from state.sightings import Sightings
+from state.stop_requests import StopRequests
 
 ANSWER_SECONDS = 120.0  # for a question while a pod bills that nothing stops
 
@@ -131,9 +132,7 @@ class Office:
 
     def names_of(self, lease: Lease) -> set[str]:
         """Everything that a user may call the lease by: itself, its stages, runs and pods."""
-        rental = self._rental(lease)
-        runs = {name for run in rental.runs for name in (run.run, run.stage)}
-        return {lease.id, *runs, *rental.pods}
+        return set(self._rental(lease).names)
 
     def locks(self) -> dict[str, StageLock]:
         """The locks in force by the database's record."""
@@ -149,9 +148,10 @@ class Office:
                 one.usd_per_hour for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
             )
             bills = f"parked: ${24 * rate:.2f} a day" if rental.parked else f"kept: ${rate:.2f}/h"
-            run, end = rental.runs[0].run, "--terminate"
+            run, end = rental.wanted[0].run, "--terminate"
             if rental.unpulled:
                 bills += f"; what {', '.join(rental.unpulled)} wrote is not all here"
+                bills += f" (podctl sync {rental.unpulled[0]} fetches it)" if rental.parked else ""
                 end += " --abandon REASON"
             self.desk.terminal.say(
                 f"pod {rental.pod} of {run} is {bills}; podctl stop {run} {end} ends it"
@@ -172,58 +172,7 @@ class Office:
         return tuple(lease for lease in open_leases if self._rests(lease, self._rental(lease)))
 
     def _rests(self, lease: Lease, rental: Rental) -> bool:
-        return rental.rests(kept=lease.data.get("on_success") == "keep")
-
-    def open(self, stages: Sequence[Stage], options: RunOptions) -> Lease:
-        """Price it, check it against budget and balance, ask, and write the lease down."""
-        desk = self.desk
-        budgets = desk.project.budgets()
-        budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
-        spent = self.ledger.spent(time.time())
-        offered = quote(desk.provider, stages, desk.shape, self._policy({}), budget, spent)
-        check_budget(desk.project, desk.provider, offered, budget, spent)
-        models, remarks = pins.pinned_models(
-            desk.project, stages, certificate.read_all(desk.project.root), self.journal
-        )
-        for line in (*remarks, *pins.unhashed(desk.project, stages)):
-            desk.terminal.warn(line)
-        self._agree(stages, offered, options)
-        pod = desk.project.config.pod
-        lease = self.journal.open_lease(
-            {
-                "cap_usd": budget.run_usd,
-                "worst_usd": offered.worst.usd,
-                "most_usd": offered.most_usd,
-                "dearest": offered.dearest,
-                "on_success": options.disposal or pod.on_success,
-                "on_failure": pod.on_failure,
-                "settle": pod.settle_seconds,
-                "boot": pod.boot_minutes * 60.0,
-                "provider": desk.provider.name,
-                "fresh": options.fresh,
-                "resume": options.resume,
-            },
-            [(stage.name, pinned(stage, desk.shape) | {pins.MODELS: models}) for stage in stages],
-        )
-        found = self.journal.lease(lease)
-        assert found is not None
-        return found
-
-    def _agree(self, stages: Sequence[Stage], offered: Quote, options: RunOptions) -> None:
-        terminal = self.desk.terminal
-        for line in offered.lines(stages):
-            terminal.say(line)
-        if names := consent.given(stages):
-            terminal.say(f"  secrets that its jobs get: {names}")
-        found = proof.nearest(
-            self.journal, proof.account_name(self.desk.project), self.desk.shape.image
-        )
-        if found is not None or self.desk.provider.name != "emulator":
-            proof.agree(found, self.desk.shape.image, terminal, unguarded=options.unguarded)
-        if options.yes:
-            return
-        if not terminal.confirm("Rent it?", "-y"):
-            raise Refused("not rented", hint="podctl plan shows the price beforehand")
+        return rental.rests(kept=terms(self.journal, lease).get("on_success") == "keep")
 
     def drive(
         self, lease: Lease, options: RunOptions, *, ending: bool = False, plan: Plan = decide
@@ -242,7 +191,9 @@ class Office:
         rented = options.terminal.bills.unwritten
         books = LeaseBooks(lease.id, self.journal, self.ledger, clock, rented)
         watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
+        requests = StopRequests(self.desk.project.state_dir)
         world: World = Hands(shop, site, Eyes(shop, site))
+        world = Attentive(world, requests, self.journal, lease.id, view.tell)
         if shop.limits is not None:  # a drill
             world = witness = Witness(world, shop.provider, clock, shop.limits)
             plan = witness.decide
@@ -270,7 +221,7 @@ class Office:
         """
         check_provider(lease, self.desk.provider.name)
         terminal, provider = self.desk.terminal, self.desk.provider
-        policy = self._policy(lease.data)
+        policy = self.policy(terms(self.journal, lease))
         work = ForcedEnd(
             lease.id,
             self.journal,
@@ -291,15 +242,7 @@ class Office:
 
     def check_ended(self, lease: Lease, wish: str) -> None:
         """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
-        rental = self._rental(lease)
-        if wish != "terminate" or rental.pod is None or rental.closed:
-            return
-        raise ArtifactsNotSafe(
-            f"pod {rental.pod} is kept: what {', '.join(rental.unpulled)} wrote is only there",
-            where=f"lease {lease.id}",
-            cause="not every artifact could be brought here and verified",
-            hint="podctl sync tries again; podctl stop --terminate --abandon REASON gives it up",
-        )
+        check_ended(self._rental(lease), wish)
 
     def _workshop(self, lease: Lease, options: RunOptions, clock: Clock, view: View) -> Workshop:
         runs = self.journal.runs(lease=lease.id)
@@ -307,7 +250,8 @@ class Office:
         desk = self.desk
         shape = replace(next(iter(specs.values()))[1], api_base=desk.shape.api_base)
         stages = {run: stage for run, (stage, _) in specs.items()}
-        policy, image = self._policy(lease.data, options.budget_usd), shape.image
+        agreed = terms(self.journal, lease)
+        policy, image = self.policy(agreed, options.budget_usd), shape.image
         connection = self.owner.connection
         return Workshop(
             project=desk.project,
@@ -327,14 +271,15 @@ class Office:
             bootstrap=bootstrap(),
             draw_nonce=partial(secrets.token_hex, 8),
             limits=_limits(lease),
-            cap_usd=_cap(lease.data.get("cap_usd"), options.budget_usd),
+            cap_usd=_cap(agreed.get("cap_usd"), options.budget_usd),
             accept_unguarded=_unguarded(options),
             accept_rework=_rework(options),
             tell=view.tell,
             brought=view.brought,
+            stop_asked=lambda: bool(StopRequests(desk.project.state_dir).of(lease.id)),
         )
 
-    def _policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:
+    def policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:
         return lease_policy(self.desk.project, self.desk.provider.name, data, budget_usd)
 
 

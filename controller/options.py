@@ -32,3 +32,4 @@ class StopOptions:
     yes: bool = False
     terminate: bool = False  # else the project's policy on failure
     abandon: str | None = None  # the reason for which unpulled artifacts may be lost
+    wait_seconds: float = 1800.0  # for another podctl that drives the project to carry it out

@@ -71,7 +71,7 @@ def billing(shop: Workshop) -> str:
 
 def raise_unless_passed(shop: Workshop) -> None:
     """Raise for the first run that did not pass."""
-    for run in shop.rental().runs:
+    for run in shop.rental().wanted:
         if run.outcome != "passed":
             raise _failure(shop, run.run, run.outcome or "open", run.why)
 
@@ -96,11 +96,15 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         "no-sshd": (PodctlError, NO_SSHD),
         "stopped": (PodctlError, f"podctl run {stage}"),
         "time-up": (TimeUp, f"podctl run {stage} goes on; max_hours and --budget are its bounds"),
-        OVERDUE: (ArtifactsNotSafe, f"podctl stop {stage} --terminate --abandon REASON ends it"),
+        OVERDUE: (
+            ArtifactsNotSafe,
+            f"podctl sync {run} starts its pod again only to fetch; "
+            f"podctl stop {run} --terminate --abandon REASON ends it",
+        ),
         "unpulled": (
             ArtifactsNotSafe,
-            f"podctl exec {stage} -- COMMAND… to fetch it by hand, then "
-            f"podctl stop {stage} --terminate --abandon REASON",
+            f"podctl sync {run} starts its pod again only to fetch; "
+            f"podctl stop {run} --terminate --abandon REASON gives it up",
         ),
         "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
         REFUTED: (PodctlError, "podctl doctor says what that means"),

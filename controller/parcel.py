@@ -24,6 +24,12 @@ class UploadFailed(PodctlError):
     code = "upload-failed"
 
 
+class PodDiskFull(UploadFailed):
+    """The upload does not fit onto the pod's disk, with what is there already."""
+
+    code = "pod-disk-full"
+
+
 class FileGone(UploadFailed):
     """A file went away, or was closed to us, after it was listed."""
 

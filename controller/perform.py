@@ -66,12 +66,16 @@ class Hands:
         pod = self._present()
         try:
             found = self.site.upload(action.run) | {"pod": pod}
+        except Paused as error:  # the next look decides whether it goes on
+            self.scene.tell(f"the upload is interrupted: {error.what}")
+            return Outcome("fail", {"why": error.what, "fatal": False})
         except ConnectionLost as error:
             self._again("upload", error)
             return Outcome("fail", {"why": error.what, "fatal": False})
         except PodctlError as error:
             self._again("upload", error)  # of a run that was started before, on another pod
-            return Outcome("fail", {"why": _explained(error), "fatal": True})
+            full = error.code == "pod-disk-full"
+            return Outcome("fail", {"why": _explained(error), "fatal": True, "disk_full": full})
         self.scene.memory.failures.pop("upload", None)
         return Outcome(data=found)
 

@@ -136,6 +136,8 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return replace(seen, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
         return conclude(run, rental.abandon)
+    if run.disk_full and not run.started and rental.used_before:
+        return replace(seen, policy, f"with what an earlier run left there, {run.broken}")
     if run.broken and not run.started:
         return Finish(run.run, "not-sent", run.broken)
     if rental.refused and not run.started:
@@ -198,6 +200,9 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     may_start = affordable(seen, policy)
     if may_start and rental.pod_starts + seen.start_failures.get(pod.id, 0) < policy.pod_starts:
         return StartPod(pod.id, seen.wall, seen.now - seen.listing.started > STALE)
+    if run.fetching:  # it goes on waiting for the user
+        why = "it does not start" if may_start else TOO_DEAR
+        return Finish(run.run, "unpulled", f"its pod is stopped: {why}")
     if not run.started or (rental.shared_disk and may_start):
         return replace(seen, policy, "it is stopped and does not start again")
     why = "cannot be started" if may_start else f"is not started again: {TOO_DEAR}"

@@ -124,13 +124,15 @@ class Reckoning:
 
         Not when it was stopped and started meanwhile. And not when it shows as what it is not:
         its start, as the provider tells it, is that of a life that was paid, or it is only
-        getting up although it had answered.
+        getting up although it had answered, or for longer than a boot may take: by then its guard
+        may have stopped it.
         """
         if pod.started_at is None:
             return True
         life = self.scene.rental().life
         answered = life is not None and life[0] == pod.id
-        if pod.status is PodStatus.STARTING and answered:
+        late = self.scene.clock.wall() - pod.started_at > self.scene.policy.boot
+        if pod.status is PodStatus.STARTING and (answered or late):
             return False
         unpaid = pod.started_at > self._life_end(pod.id) - SAME_LIFE
         return unpaid and not self.interrupted(pod)

@@ -14,6 +14,7 @@ from controller.office import Desk, Office
 from controller.options import RunOptions
 from controller.progress_page import refresh_if_possible
 from controller.project import Project
+from controller.renewal import terms
 from controller.rental import Step
 from controller.terminal import Terminal
 from jobs.stage import Stage
@@ -128,9 +129,9 @@ def _end_lease(office: Office, found: FinishedRun, options: RunOptions) -> None:
     lease = office.journal.lease(found.row.lease)
     if lease is None or lease.id not in {one.id for one in office.resting()}:
         return
-    if lease.data.get("on_success", "terminate") != "terminate":
+    if terms(found.journal, lease).get("on_success", "terminate") != "terminate":
         return
-    if any(run.outcome != "passed" for run in found.rental().runs):
+    if any(run.outcome != "passed" for run in found.rental().wanted):
         return
     options.terminal.say(f"the pod of {found.run} has nothing that is not here: it is ended")
     office.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})

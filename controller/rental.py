@@ -8,12 +8,14 @@ the create call. A *run* is one attempt at one stage. Nothing here looks at the 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 from controller.incident import Incident, attempt
+from controller.run_facts import Handler, apply_run, set_to
+from controller.run_facts import RunFacts as RunFacts
 from controller.step import Step as Step
 
 OWN_START = 120.0  # seconds after our order within which the start is ours
@@ -33,34 +35,6 @@ class Record(Protocol):
     def run(self) -> str | None: ...
     @property
     def data(self) -> Mapping[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """How far one run has come, according to the journal."""
-
-    run: str
-    stage: str
-    broken: str | None = None  # why it cannot even be started
-    uploaded_to: str | None = None  # pod id that holds code and work
-    code: str = ""  # sha256 of the remote package there
-    tree: str = ""  # digest of the work folder there, as it was sent
-    started: bool = False  # a start was asked for; the job may exist
-    starts: int = 0
-    started_at: float = 0.0  # Unix seconds of the newest order to start, or of its answer
-    reworks: int = 0  # times it lost its disk and began again
-    given_up: str = ""  # why it does not begin again
-    unfit_host: str | None = None  # the pod whose preflight refused it last
-    stopping: str | None = None  # reason, once a stop was asked for
-    stopping_at: float = 0.0  # Unix seconds at which it was asked for first
-    pulled: bool = False  # every declared artifact of the final manifest is here
-    rc: int | None = None
-    reason: str = ""
-    verdict: str | None = None  # PASS | FAIL | INCONCLUSIVE
-    shortfall: str = ""  # the criteria that are not met, with what was measured
-    locked: bool = False
-    outcome: str | None = None  # passed | failed | criteria | stopped | …
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,6 +85,8 @@ class Rental:
     stop: str | None = None  # terminate | park: the user's wish
     abandon: str | None = None  # the reason for which unpulled artifacts may be lost
     closed: str | None = None
+    first: int = 0  # place among `runs` of the first that is wanted now; before it is the past
+    past_generations: int = 0  # pods before the one that was parked when the lease was renewed
     unreadable: str | None = None  # a record that makes no sense: nothing is decided by the others
 
     @property
@@ -118,13 +94,39 @@ class Rental:
         return self.nonces[-1] if self.nonces else None
 
     @property
+    def wanted(self) -> tuple[RunFacts, ...]:
+        """The runs since the lease was opened, or renewed last."""
+        return self.runs[self.first :]
+
+    @property
+    def used_before(self) -> bool:
+        """Whether the present pod has the disk of runs before those that are wanted."""
+        return self.first > 0 and self.pods_tried == 1
+
+    @property
+    def pods_tried(self) -> int:
+        """How many pods it has had for these."""
+        return self.generation - self.past_generations
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Everything that a user may call the lease by: itself, its stages, runs and pods."""
+        runs = (name for run in self.runs for name in (run.run, run.stage))
+        return frozenset((self.lease, *runs, *self.pods))
+
+    @property
     def current(self) -> RunFacts | None:
         """The first run without an outcome."""
         return next((run for run in self.runs if run.outcome is None), None)
 
+    @property
+    def ending(self) -> bool:
+        """Whether nothing more is wanted of the present run than what it wrote."""
+        return bool(self.stop) or (self.current is not None and self.current.fetching)
+
     def rests(self, *, kept: bool = False) -> bool:
         """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
-        passed = all(run.outcome == "passed" for run in self.runs)
+        passed = all(run.outcome == "passed" for run in self.wanted)
         kept = kept and passed and self.pod is not None and not self.stop
         goes = self.abandon or (self.stop == "terminate" and not self.unpulled)
         waits = (self.parked or kept) and not self.debts and not goes
@@ -160,7 +162,7 @@ def _apply(rental: Rental, record: Record) -> Rental:
     step, phase, data = record.step, record.phase, record.data
     if record.run is not None:
         changed = tuple(
-            _apply_run(run, step, phase, data) if run.run == record.run else run
+            apply_run(run, step, phase, data) if run.run == record.run else run
             for run in rental.runs
         )
         return dataclasses.replace(rental, runs=changed)
@@ -168,13 +170,12 @@ def _apply(rental: Rental, record: Record) -> Rental:
     return dataclasses.replace(rental, **handler(rental, data)) if handler else rental
 
 
-def _apply_run(run: RunFacts, step: str, phase: str, data: Mapping[str, Any]) -> RunFacts:
-    handler = _RUN_STEPS.get((step, phase))
-    return dataclasses.replace(run, **handler(run, data)) if handler else run
-
-
 def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        "runs": tuple(
+            dataclasses.replace(run, broken=None, disk_full=False) if run.disk_full else run
+            for run in rental.runs
+        ),
         "generation": data["number"],
         "nonces": (*rental.nonces, data["nonce"]),
         "tried": (),
@@ -187,6 +188,33 @@ def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
         "start_unclear": None,
         "meddled": False,
     }
+
+
+def _renewed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The user wants more runs: what was wished and refused before is over."""
+    known = {run.run for run in rental.runs}
+    begun = [RunFacts(str(run), str(stage)) for run, stage in data["runs"]]
+    runs = (*rental.runs, *(run for run in begun if run.run not in known))
+    places = [place for place, run in enumerate(runs) if run.run == begun[0].run]
+    return {
+        "runs": runs,
+        "first": places[0],
+        "past_generations": max(0, rental.generation - 1),
+        "pod_starts": 0,
+        "stop": None,
+        "refused": None,
+        "unguarded": False,
+    }
+
+
+def _fetched(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs that are over have their end before them again, of which only the pull is left."""
+    names = {str(run) for run in data["runs"]}
+    runs = (
+        dataclasses.replace(run, outcome=None, why="", fetching=True) if run.run in names else run
+        for run in rental.runs
+    )
+    return {"runs": tuple(runs), "pod_starts": 0}
 
 
 def _create_intent(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,27 +318,6 @@ def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"reached": True, "life": life, "image_digest": data.get("image_digest", "")}
 
 
-def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
-    if not data["accepted"]:
-        return {"given_up": data["why"]}
-    fresh = {"started": False, "uploaded_to": None, "stopping": None, "stopping_at": 0.0}
-    return fresh | {"reworks": run.reworks + 1}
-
-
-def _judged(_: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
-    missed = [one for one in data["findings"] if one["status"] != "PASS"]
-    shortfall = "; ".join(f"{one['status']} {one['criterion']}: {one['detail']}" for one in missed)
-    return {"verdict": data["verdict"], "shortfall": shortfall}
-
-
-Handler = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
-
-
-def _set(**changes: Any) -> Handler:
-    """Always the same change, whatever the record says."""
-    return lambda *_: changes
-
-
 _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.GENERATION, "note"): _generation,
     (Step.CREATE, "intent"): _create_intent,
@@ -335,7 +342,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.START_POD, "fail"): _start_failed,
     (Step.RESUMED, "note"): _resumed,
     (Step.RECKON, "note"): lambda _, data: {"start_unclear": None, "reckoned": data["since"]},
-    (Step.PARKED, "note"): _set(parked=True, reached=False),
+    (Step.PARKED, "note"): set_to(parked=True, reached=False),
     (Step.UNGUARDED, "note"): lambda _, data: (
         {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
     ),
@@ -343,38 +350,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
         "stop": data["disposal"],
         "abandon": data.get("abandon") or rental.abandon,
     },
+    (Step.RENEW, "note"): _renewed,
+    (Step.FETCH, "note"): _fetched,
     (Step.CLOSE, "note"): lambda _, data: {"closed": data["outcome"]},
-}
-
-_RUN_STEPS: dict[tuple[str, str], Handler] = {
-    (Step.UPLOAD, "done"): lambda _, data: {
-        "uploaded_to": data["pod"],
-        "code": data["code"],
-        "tree": data.get("tree", ""),
-    },
-    (Step.UPLOAD, "fail"): lambda _, data: {"broken": data["why"] if data["fatal"] else None},
-    (Step.START_JOB, "intent"): lambda run, data: {
-        "started": True,
-        "starts": run.starts + 1,
-        "started_at": data.get("at") or run.started_at,
-        "stopping_at": 0.0,
-    },
-    (Step.START_JOB, "done"): lambda run, data: {"started_at": data.get("at", run.started_at)},
-    (Step.REWORK, "note"): _reworked,
-    # The host was refused before the job could write anything: as if it never started.
-    (Step.DISQUALIFY, "note"): lambda run, _: {"started": False, "unfit_host": run.uploaded_to},
-    (Step.STOP_JOB, "intent"): lambda _, data: {
-        "stopping": data["reason"],
-        "stopping_at": data.get("at") or 0.0,
-    },
-    (Step.STOP_JOB, "fail"): _set(stopping=None),  # it is asked again
-    (Step.PULL, "done"): lambda _, data: {k: data[k] for k in ("rc", "reason")} | {"pulled": True},
-    (Step.JUDGE, "note"): _judged,
-    (Step.LOCK, "done"): _set(locked=True),
-    # An older podctl ended the run here; what raises now is tried again, by a later command too.
-    (Step.LOCK, "fail"): lambda _, data: {} if data.get("unforeseen") else {"broken": data["why"]},
-    (Step.FINISH, "note"): lambda _, data: {
-        "outcome": data["outcome"],
-        "why": data.get("why", ""),
-    },
 }

@@ -41,13 +41,15 @@ def rent(seen: Observed, policy: Policy) -> Action:
         return Finish(current.run, "stopped", "ended by the user")
     if current.started and not current.pulled and not rental.shared_disk:
         return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
+    if current.fetching and not current.pulled:
+        return Finish(current.run, "unpulled", "its pod is gone; its network volume has the files")
     if not policy.rents and not (rental.unsettled and not rental.had_pod):
         return Finish(current.run, "pod-lost", "the adopted pod is gone; nothing else is rented")
     if rental.refused:
         return Finish(current.run, "refused", rental.refused)
     if seen.over_cap:
         return Finish(current.run, "time-up", f"budget: ${seen.spent_usd:.2f} spent")
-    if rental.had_pod and rental.generation >= policy.generations:
+    if rental.had_pod and rental.pods_tried >= policy.generations:
         return Finish(current.run, "bad-hosts", f"{_tried(rental)}, none would do{_last(rental)}")
     if rental.had_pod and not affordable(seen, policy):
         return Finish(current.run, "bad-hosts", f"{_tried(rental)}, and {TOO_DEAR}{_last(rental)}")
@@ -59,7 +61,7 @@ def rent(seen: Observed, policy: Policy) -> Action:
 
 
 def _tried(rental: Rental) -> str:
-    return "one pod" if rental.generation == 1 else f"{rental.generation} pods"
+    return "one pod" if rental.pods_tried == 1 else f"{rental.pods_tried} pods"
 
 
 def _last(rental: Rental) -> str:

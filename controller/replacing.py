@@ -24,7 +24,7 @@ def rework(seen: Observed, policy: Policy, run: RunFacts, why: str) -> Action:
 
 
 def _may_rework(seen: Observed, policy: Policy, run: RunFacts) -> bool:
-    wanted = policy.rents and not seen.rental.stop and not seen.over_cap
+    wanted = policy.rents and not seen.rental.ending and not seen.over_cap
     return wanted and run.reworks < policy.reworks
 
 

@@ -110,7 +110,8 @@ class Scene:
 
     @property
     def stage_list(self) -> tuple[Stage, ...]:
-        return tuple(self.stages.values())
+        """Of the runs that are wanted now: what a pod for them needs, and may cost."""
+        return tuple(self.stages[run.run] for run in self.rental().wanted)
 
 
 def pinned(stage: Stage, shape: Shape) -> dict[str, Any]:

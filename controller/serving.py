@@ -118,7 +118,7 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     assert seen.contact.status is not None
     ended = seen.contact.status.exit
     bad_host = ended is not None and ended.reason == "preflight"
-    if bad_host and seen.rental.generation < policy.generations and not seen.rental.stop:
+    if bad_host and seen.rental.pods_tried < policy.generations and not seen.rental.ending:
         assert ended is not None
         if run.started:
             return Disqualify(run.run, ended.detail)
@@ -128,7 +128,7 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
             run.run, again=True, at=seen.wall
         )  # an earlier host's word, on a disk that both had
     stalled = ended is not None and ended.reason == "stalled"
-    if stalled and run.starts <= policy.stalls and not seen.rental.stop and not run.stopping:
+    if stalled and run.starts <= policy.stalls and not seen.rental.ending and not run.stopping:
         return StartJob(run.run, again=True, at=seen.wall)
     return _bring(seen, policy, run)
 
@@ -137,7 +137,7 @@ def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if seen.now < seen.retry_at:
         return Wait(seen.retry_at - seen.now, "before pulling again")
     in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
-    if in_vain and seen.rental.stop:
+    if in_vain and seen.rental.ending:
         stays = "what could not be brought here stays on its disk"
         return Finish(run.run, "unpulled", f"{seen.held.what}; {stays}" if seen.held else stays)
     if seen.held is not None:

@@ -22,6 +22,8 @@ class Step(StrEnum):
     PARKED = "parked"  # note {pod, ended_at}: EXITED confirmed
     UNGUARDED = "unguarded"  # note {accepted, why}: the user on a pod without a guard
     STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
+    RENEW = "renew"  # note {runs, …terms}: more runs, on the pod that is parked or on another
+    FETCH = "fetch"  # note {runs, …terms}: the parked pod is wanted only for what they wrote
     CLOSE = "close"  # note {outcome}
     # of one run:
     UPLOAD = "upload"  # intent; done {pod, code, bytes}; fail {why, fatal}

@@ -135,6 +135,11 @@ class Terminal:
                 for line in more:
                     self._talk(f"         {line}")
 
+    @property
+    def answers(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return is_tty(self.source)
+
     def confirm(self, question: str, flag: str, seconds: float | None = None) -> bool:
         """Ask on stderr, read from stdin. No answer within `seconds` is a no; None waits for one.
 

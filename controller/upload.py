@@ -13,13 +13,13 @@ import json
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import remote.contract
-from controller.parcel import UNWANTED, Parcel, UploadFailed
+from controller.parcel import UNWANTED, Parcel, PodDiskFull, UploadFailed
 from controller.snapshot import Snapshot
 from remote.contract import FileEntry, Layout
 
@@ -120,20 +120,22 @@ def upload_work(
     *,
     code: str | None = None,
     begun: str | None = None,
+    heed: Callable[[], None] = lambda: None,
 ) -> UploadReport:
     """Make `Layout.work(run)` hold exactly `snapshot` and the `extra` files.
 
     Idempotent: a tree that is there already costs one round trip. `code` is what `upload_code`
     returned; None calls it. `begun` is the tree that the run was started on before: where that
     lies on the disk, on a volume that outlived its pod, it stays, with what the job made of it.
-    A file that somebody writes meanwhile arrives as it was read, which the report says.
+    A file that somebody writes meanwhile arrives as it was read, which the report says. `heed` is
+    called while bytes move, and may raise.
     Raises UploadFailed (disk full, another tree was started already), FileGone, and UsageError for
     an extra that is an input too.
     """
     parcel = Parcel(run, snapshot, extra or {})
     code = code or upload_code(session, layout.root)
     for _ in range(ROUNDS):
-        answer = _offer(session, layout, code, parcel)
+        answer = _offer(session, layout, code, parcel, heed)
         if answer.get("refused") not in ("blob-lost", "changed"):
             break
     if begun and answer.get("refused") == "started" and answer.get("tree") == begun:
@@ -150,7 +152,9 @@ def upload_work(
     )
 
 
-def _offer(session: Session, layout: Layout, code: str, parcel: Parcel) -> dict[str, Any]:
+def _offer(
+    session: Session, layout: Layout, code: str, parcel: Parcel, heed: Callable[[], None]
+) -> dict[str, Any]:
     """One exchange; returns the pod's last word."""
     paths = parcel.paths()
     argv = files_argv(layout, "work")
@@ -160,7 +164,7 @@ def _offer(session: Session, layout: Layout, code: str, parcel: Parcel) -> dict[
         if "missing" in answer:
             for sha256 in _wanted(answer["missing"], paths):
                 path = paths[sha256]
-                total = _send_content(stream, parcel.content(path))
+                total = _send_content(stream, parcel.content(path), heed)
                 parcel.sent[parcel.pieces[path].sha256] = total
             answer = _answer(stream)
         stream.end()
@@ -189,7 +193,7 @@ def _answer(stream: Stream) -> dict[str, Any]:
     return value
 
 
-def _send_content(stream: Stream, pieces: Iterator[bytes]) -> int:
+def _send_content(stream: Stream, pieces: Iterator[bytes], heed: Callable[[], None]) -> int:
     """One content as remote.files describes it, squeezed where a sample shows that it pays."""
     first = next(pieces, b"")
     worth = len(zlib.compress(first[:16384], 1)) < 0.8 * len(first[:16384])
@@ -203,6 +207,7 @@ def _send_content(stream: Stream, pieces: Iterator[bytes]) -> int:
             held.append(struct.pack(">I", len(data)) + data)
             total += len(data)
         if sum(map(len, held)) > CHUNK:
+            heed()
             stream.send(b"".join(held))
             held.clear()
 
@@ -229,4 +234,5 @@ def _refusal(answer: Mapping[str, Any], parcel: Parcel, where: str) -> UploadFai
         "changed": (f"{name} changed again and again while it was being sent", UNWANTED),
         "blob-lost": (f"the pod's disk spoils {name} again and again", "use another pod"),
     }.get(str(why), (f"the pod refused the upload: {str(why)[:100]!r}", ""))
-    return UploadFailed(what, where=where, hint=hint)
+    kind = PodDiskFull if why == "disk-full" else UploadFailed
+    return kind(what, where=where, hint=hint)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from controller.errors import Paused
 from controller.job_secrets import absent, secrets_of
 from controller.link import Link
 from controller.project import Project
@@ -19,6 +21,12 @@ class Workshop(Scene):
     project: Project
     link: Link
     locks: Locks
+    stop_asked: Callable[[], bool] = lambda: False  # by another process: nothing long goes on
+
+    def heed(self) -> None:
+        """Called while much travels. Raises Paused when the next look is wanted at once."""
+        if self.stop_asked():
+            raise Paused("a stop is asked for")
 
     def secrets(self, run: str) -> tuple[Secret, ...]:
         """The values that the run's job may know and nobody else, as far as they are here."""

@@ -108,7 +108,8 @@ class SimulatedAccount:
         """A pod that is gone cannot be started; a stop of one is as good as done."""
 
         def act(machine: Machine) -> None:
-            if self.cloud.fate.strikes(4):
+            full = machine.no_room and not self.cloud.fate.calm
+            if self.cloud.fate.strikes(4) or full:
                 raise ProviderError("no free GPU on its host", kind=Kind.CAPACITY)
             if machine.status is not PodStatus.EXITED:
                 raise ProviderError("it is not stopped", kind=Kind.CONFLICT)

@@ -34,6 +34,18 @@ class Liar:
         return dice.random() < share
 
 
+class FullHost:
+    """Hosts that have no room for a pod once it was stopped; drawn beside the other luck."""
+
+    SHARE = 0.1
+
+    @classmethod
+    def drawn(cls, seed: int, bias: frozenset[str], number: int) -> bool:
+        dice = random.Random(f"full host {seed} {number}")
+        share = 0.0 if "foreseen" in bias else 0.7 if "full" in bias else cls.SHARE
+        return dice.random() < share
+
+
 @dataclass
 class Meter:
     """What one pod is billed: whole dollars by second, and for how long."""
@@ -91,6 +103,7 @@ class Cloud:
             deaf=fate.strikes(0.2),
             unfit=fate.strikes(0.3),
             lies=Liar.drawn(fate.seed, fate.bias, number),
+            no_room=FullHost.drawn(fate.seed, fate.bias, number),
         )
         self.pods[machine.id] = machine
         self.meters[machine.id] = Meter(since=self.hub.now)

@@ -10,6 +10,7 @@ from simulation.hub import Hub
 from simulation.invariants import Violation, Watchman
 from simulation.laptop import Laptop, Office
 from simulation.process import Process
+from simulation.stop_beside import StopBeside
 from simulation.surprise import Surprise, Unforeseen
 
 END = CALM_AT + 60 * 3600.0  # by then every lease must have been closed
@@ -35,6 +36,7 @@ class World:
         self.cloud = Cloud(self.hub, self.fate)
         self.laptop = Laptop(self.cloud, surprise=Surprise.drawn(seed, bias))
         self.watchman = Watchman(self.cloud, self.laptop)
+        self.beside = StopBeside.drawn(seed, bias, self.laptop, self._process)
         self.came_back = True
 
     def live(self) -> History:
@@ -44,6 +46,8 @@ class World:
         self.hub.at(CALM_AT + 20 * 3600.0, lambda: self.hub.process(self.tidy))
         if self.fate.two:
             self.hub.process(self.second_terminal)
+        for moment in self.beside.moments() if self.beside is not None else ():
+            self.hub.at(moment, lambda: self.hub.process(self.stop_beside))
         self.fate.tally.surprises += bool(self.laptop.surprise.place)
         try:
             self.hub.run(END, self.watchman.look)
@@ -92,6 +96,11 @@ class World:
         done = self.laptop.podctl(self._process(), lambda office: office.stop(abandon=abandon))
         if abandon and calm and done == "stopped":
             self.watchman.all_given_up()
+
+    def stop_beside(self) -> None:
+        """Somebody wants an end to what runs in another terminal, or in none."""
+        if self.beside is not None and self.came_back:
+            self.beside.stop()
 
     def second_terminal(self) -> None:
         """Somebody forgot that a podctl runs already."""

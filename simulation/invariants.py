@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from controller.billed import UNSEEN, unclear_creates, unknown
 from controller.providers import PodStatus
-from controller.rental import Rental
+from controller.rental import Rental, Step
 from controller.strays import Whose, sweep
 from remote.contract import ENV_GUARD
 from simulation.cloud import EPOCH, Cloud
@@ -207,8 +207,24 @@ class Watchman:
         strange = unknown(self.cloud.records(), {}, (), windows)
         return any(one.pod_id == machine.id and one.whose == UNSEEN for one in strange)
 
+    def requests_are_kept_to(self) -> None:
+        """I12: what was asked for from beside is carried out once, by who it was asked of."""
+        written: set[str] = set()
+        owners = self.laptop.requests.owners
+        for lease in Journal(self.laptop.database).leases():
+            for op in Journal(self.laptop.database).ops(lease.id):
+                asked = op.data.get("request") if op.step == Step.STOP else None
+                if asked is None:
+                    continue
+                if asked in written:
+                    raise Violation(f"I12: {lease.id} was stopped twice by one request")
+                if op.epoch not in owners.get(asked, ()):
+                    raise Violation(f"I12: {lease.id} was stopped by a request to another owner")
+                written.add(asked)
+
     def at_the_end(self, *, came_back: bool) -> None:
         """I9 with a user who comes back: all is closed. Without one: nothing runs."""
+        self.requests_are_kept_to()
         if self.cloud.pending:
             raise Violation("a create is still under way: the history is too short")
         if came_back and (left := self.laptop.open_leases()):

@@ -15,12 +15,15 @@ from controller.observe import Eyes
 from controller.order import Shape
 from controller.policy import Policy
 from controller.providers.retry import Patience, Retrying
+from controller.renewal import parked
 from controller.rental import Rental, Step, fold, resume
 from controller.scene import Scene, pinned, unpinned
+from controller.stop_requests import Attentive
 from jobs.stage import Stage
 from simulation.account import SimulatedAccount
 from simulation.cloud import Cloud
 from simulation.ground import Files, Ground
+from simulation.kept_requests import KeptRequests, RequestsOf
 from simulation.process import Killed, Process, RiskyJournal, RiskyLedger, VirtualClock
 from simulation.surprise import Surprise, SurprisedBooks, SurprisedHands
 from state.database import unfenced
@@ -98,16 +101,30 @@ class Laptop:
     on_parked: Callable[[Rental], None] = lambda _: None
     on_forced: Callable[[str], None] = lambda _: None
     surprise: Surprise = field(default_factory=Surprise)
+    requests: KeptRequests = field(default_factory=KeptRequests)
 
     # -- commands ----------------------------------------------------------------------------
 
     def podctl(self, process: Process, act: Callable[[Office], str]) -> str:
         """One command in one process; its outcome, or `killed`, or `busy`."""
-        if self.exclusive and self.holder is not None and not self.holder.dead:
+        if self.busy:
             return "busy"
+        return self.command(process, lambda: act(self.enter(process)))
+
+    @property
+    def busy(self) -> bool:
+        """Whether another process has the lock."""
+        return self.exclusive and self.holder is not None and not self.holder.dead
+
+    def enter(self, process: Process) -> Office:
+        """The office of who has the lock from now on."""
         self.holder = process
+        return self._office(process)
+
+    def command(self, process: Process, act: Callable[[], str]) -> str:
+        """Whatever it does, it ends, and the lock with it."""
         try:
-            return act(self._office(process))
+            return act()
         except Killed:
             return "killed"
         except PodctlError as error:
@@ -118,12 +135,12 @@ class Laptop:
                 self.holder = None
 
     def _office(self, process: Process) -> Office:
-        if self.exclusive or self._epoch() == 1:
+        if self.exclusive or self.epoch() == 1:
             with unfenced(self.database):
                 self.database.execute("UPDATE owner SET epoch = epoch + 1")
-        return Office(self, process, self._epoch())
+        return Office(self, process, self.epoch())
 
-    def _epoch(self) -> int:
+    def epoch(self) -> int:
         return int(self.database.execute("SELECT epoch FROM owner").fetchone()[0])
 
     def open_leases(self) -> tuple[Lease, ...]:
@@ -157,13 +174,27 @@ class Office:
         shape = Shape(image="image", network_volume_id=volume)
         runs = [(stage.name, pinned(stage, shape)) for stage in left]
         wish = {"on_success": "terminate", "on_failure": "park"}
-        lease_id = self.process.effect(0.0, lambda: self.journal.open_lease(wish, runs))
-        opened = self.journal.lease(lease_id)
+        found = parked(self.journal, self._resting(), left, shape, "simulated")
+        if found is not None and not found.why_not:
+            name = found.lease.id
+            self.process.effect(
+                0.0, lambda: self.journal.extend_lease(name, Step.RENEW, wish, runs)
+            )
+        else:
+            name = self.process.effect(0.0, lambda: self.journal.open_lease(wish, runs))
+        opened = self.journal.lease(name)
         assert opened is not None
         return self.drive(opened)
 
+    def _resting(self) -> tuple[Lease, ...]:
+        return tuple(one for one in self.journal.open_leases() if self.rental(one).rests())
+
     def sync(self) -> str:
         outcomes = [self.drive(lease) for lease in self.unfinished()]
+        for lease in self._resting():
+            if names := self.rental(lease).unpulled:
+                self.journal.note(lease.id, Step.FETCH, {"runs": list(names)})
+                outcomes.append(self.drive(lease))
         return next((one for one in outcomes if one != "passed"), "passed")
 
     def stop(self, *, abandon: bool) -> str:
@@ -171,11 +202,15 @@ class Office:
         for lease in self.journal.open_leases():
             wish = {"disposal": "terminate", "abandon": "given up" if abandon else None}
             self.journal.note(lease.id, Step.STOP, wish)
-            outcome = self.drive(lease)
-            left = self.journal.lease(lease.id)
-            if abandon and left is not None and left.open and outcome not in HEARD:
-                self.force_end(lease)
+            self.end(lease, abandon=abandon)
         return "stopped"
+
+    def end(self, lease: Lease, *, abandon: bool) -> None:
+        """Drive it to the end that was wished for."""
+        outcome = self.drive(lease)
+        left = self.journal.lease(lease.id)
+        if abandon and left is not None and left.open and outcome not in HEARD:
+            self.force_end(lease)
 
     def force_end(self, lease: Lease) -> None:
         """What `podctl stop --terminate --abandon` does when the plan does not end it."""
@@ -223,7 +258,9 @@ class Office:
         books = SurprisedBooks(lease.id, self.journal, self.ledger, self.clock, surprise=surprise)
         self.laptop.driven = Driven(lease.id, self.process, self.process.hub.now)
         try:
-            end = drive(hands, books, scene.policy, self.clock, surprise.watch, surprise.decide)
+            requests = RequestsOf(self.laptop.requests, self.process)
+            world = Attentive(hands, requests, self.journal, lease.id, scene.tell)
+            end = drive(world, books, scene.policy, self.clock, surprise.watch, surprise.decide)
         finally:
             self.laptop.driven = None
         rental = scene.rental()
@@ -233,7 +270,7 @@ class Office:
             return end.code
         if rental.closed:
             self.laptop.on_closed(rental)
-        bad = (one.outcome or "open" for one in rental.runs if one.outcome != "passed")
+        bad = (one.outcome or "open" for one in rental.wanted if one.outcome != "passed")
         return next(bad, "passed")
 
     def _scene(self, lease: Lease) -> Scene:

@@ -78,6 +78,7 @@ class Machine:
     deaf: bool = False  # SSH never answers
     unfit: bool = False  # the preflight refuses the host
     lies: bool = False  # its agent says "running" and its guard "armed", for ever
+    no_room: bool = False  # its host has no GPU for it any more, once it was stopped
     silent_until: float = 0.0  # the network between
     hidden_until: float = 0.0  # the listing leaves it out
     hidden_by_id: bool = False  # and its id answers 404 meanwhile

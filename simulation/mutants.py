@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from controller import actions, closing, loop, plan, renting, serving
+from controller import actions, closing, loop, plan, renting, serving, stop_requests
 from controller.books import LeaseBooks
 from controller.loop import Outcome
 from controller.observe import Eyes
@@ -274,6 +274,27 @@ def pod_is_believed() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def any_owner_hears() -> Iterator[None]:
+    """A request that a crash left behind stops whoever drives the lease next."""
+
+    def take(requests: Any, journal: Any, lease: str, _: Any) -> None:
+        for one in requests.of(lease):
+            if not stop_requests.taken_up(journal, one):
+                journal.note(lease, "stop", stop_requests.record(one))
+            requests.drop(one)
+
+    with patch.object(stop_requests, "take_up", take):
+        yield
+
+
+@contextmanager
+def request_heard_twice() -> Iterator[None]:
+    """That the journal has a request already is not looked at."""
+    with patch.object(stop_requests, "taken_up", lambda *_: False):
+        yield
+
+
 MUTANTS: dict[str, Mutant] = {
     "no_probe": no_probe,
     "no_intent": no_intent,
@@ -302,6 +323,8 @@ MUTANTS: dict[str, Mutant] = {
     "exceptions_escape": exceptions_escape,
     "plan_alone_ends": plan_alone_ends,
     "pod_is_believed": pod_is_believed,
+    "any_owner_hears": any_owner_hears,
+    "request_heard_twice": request_heard_twice,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -323,6 +346,8 @@ BIASES: dict[str, frozenset[str]] = {
     "exceptions_escape": frozenset({"surprise"}),
     "plan_alone_ends": frozenset({"surprise"}),
     "pod_is_believed": frozenset({"liar"}),
+    "any_owner_hears": frozenset({"handover", "kill"}),
+    "request_heard_twice": frozenset({"handover", "kill"}),
 }
 # The first seed to try, of what shows in one of some thousand histories.
 FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400}

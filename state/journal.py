@@ -113,6 +113,16 @@ class Journal:
         with writing(self.connection, self.epoch):
             return self._next_run(lease, name, text)
 
+    def extend_lease(
+        self, lease: str, step: str, data: Data, runs: Iterable[tuple[str, Data]]
+    ) -> tuple[str, ...]:
+        """More runs on an open lease, with a note that names them: all of it, or nothing."""
+        wanted = [(_stage(stage), encoded(spec)) for stage, spec in runs]
+        with writing(self.connection, self.epoch):
+            begun = [(self._next_run(lease, stage, spec), stage) for stage, spec in wanted]
+            self._insert_op(lease, None, step, "note", None, masked({**data, "runs": begun}))
+        return tuple(run for run, _ in begun)
+
     def _next_run(self, lease: str, stage: str, spec: str) -> str:
         number = self._next("SELECT max(number) FROM run WHERE stage = ?", (stage,))
         run = f"{stage}-{number:04}"
@@ -174,11 +184,16 @@ class Journal:
         self, lease: str, run: str | None, step: str, phase: str, of: int | None, data: str
     ) -> int:
         with writing(self.connection, self.epoch):
-            row = self.connection.execute(
-                "INSERT INTO op (at, lease, run, step, phase, of, data, epoch)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (self.clock(), lease, run, step, phase, of, data, self.epoch),
-            ).lastrowid
+            return self._insert_op(lease, run, step, phase, of, data)
+
+    def _insert_op(
+        self, lease: str, run: str | None, step: str, phase: str, of: int | None, data: str
+    ) -> int:
+        row = self.connection.execute(
+            "INSERT INTO op (at, lease, run, step, phase, of, data, epoch)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (self.clock(), lease, run, step, phase, of, data, self.epoch),
+        ).lastrowid
         return int(row or 0)
 
     def _next(self, query: str, values: Iterable[object] = ()) -> int:

@@ -121,6 +121,11 @@ def _driver(folder: Path) -> Holder | None:
 def _next_epoch(connection: sqlite3.Connection) -> int:
     with unfenced(connection):
         connection.execute("UPDATE owner SET epoch = epoch + 1")
+    return epoch_of(connection)
+
+
+def epoch_of(connection: sqlite3.Connection) -> int:
+    """The epoch of whoever owns the state now, or owned it last."""
     with translated():
         (epoch,) = connection.execute("SELECT epoch FROM owner").fetchone()
     return int(epoch)

@@ -129,7 +129,7 @@ def test_every_way_out_says_what_bills(laptop: Laptop) -> None:
         assert priced in left.err
         with acquire(laptop.folder / ".podctl", "test"):
             assert priced in laptop.podctl("sync", expect=75).err
-            assert priced in laptop.podctl("stop", "-y", expect=75).err
+            assert priced in laptop.podctl("stop", "--wait", "0.01", expect=75).err
         assert priced in laptop.podctl("stop", "nobody", "-y", expect=3).err
         other = holder(laptop.folder / ".podctl" / "state.db")
         process = laptop.start("sync")

@@ -109,6 +109,16 @@ def test_a_pod_that_gets_up_after_it_had_answered_is_not_known_to_bill() -> None
     assert not reckoning((NOW - 100.0, None), rental=answered).runs_whole(starting)
 
 
+@pytest.mark.parametrize(("age", "known"), [(1400.0, True), (1600.0, False)])
+def test_a_pod_that_gets_up_for_longer_than_a_boot_is_not_known_to_bill(
+    age: float, known: bool
+) -> None:
+    """It never answered, so its guard has stopped it by then, whatever is shown: the bill tells."""
+    starting = replace(since(NOW - age), status=PodStatus.STARTING)
+
+    assert reckoning((NOW - age, None)).runs_whole(starting) is known
+
+
 def test_a_parked_pods_life_in_the_console_is_found_on_the_bill() -> None:
     """Half an hour beyond what the books have; what agrees to the cent is nothing."""
     missed = unfollowed(reckoning((1000.0, 4600.0), billed_hours=1.5))

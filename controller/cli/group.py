@@ -23,7 +23,7 @@ COMMANDS = {
     "logs": "Show a job's log; -f follows it.",
     "cost": "Show what was spent, by stage and pod, and what is left.",
     "sync": "Carry every unfinished run on: pull, verify, lock, shut down.",
-    "stop": "End a run early, pulling first.",
+    "stop": "End a run early, pulling first; also one that another terminal drives.",
     "ssh": "Open a shell on the pod of a run.",
     "exec": "Run one command on the pod of a run.",
     "gc": "List pods that no run owns; adopt or terminate them.",

@@ -18,12 +18,28 @@ from controller.terminal import Terminal
     metavar="REASON",
     help="End the pod although artifacts are only there; REASON is kept.",
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="For another podctl that drives the run: it is asked, and waited for.",
+)
 @json_option
 @click.pass_obj
 def command(
-    terminal: Terminal, stage: str | None, yes: bool, terminate: bool, abandon: str | None
+    terminal: Terminal,
+    stage: str | None,
+    yes: bool,
+    terminate: bool,
+    abandon: str | None,
+    wait: float,
 ) -> None:
-    """Let the job of STAGE (or the only unfinished run) save, pull what it wrote, park its pod."""
+    """Let the job of STAGE (or every unfinished run) save, pull what it wrote, park its pod.
+
+    Where podctl runs in another terminal, that one is asked, does it, and ends with "stopped".
+    """
     from controller.app import stop
     from controller.options import StopOptions
 
@@ -31,5 +47,12 @@ def command(
         raise UsageError("--abandon wants a reason", hint='podctl stop --abandon "why"')
     project = project_driven(terminal)
     project.prepare()
-    options = StopOptions(terminal=terminal, yes=yes, terminate=terminate, abandon=abandon)
-    stop(project, stage, options)
+    options = StopOptions(
+        terminal=terminal, yes=yes, terminate=terminate, abandon=abandon, wait_seconds=60.0 * wait
+    )
+    found = stop(project, stage, options)
+    if terminal.json:
+        terminal.emit_json("podctl/stop/1", {"leases": found})
+        return
+    for one in found:
+        terminal.say(one.line)

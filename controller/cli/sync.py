@@ -10,7 +10,7 @@ from controller.terminal import Terminal
 
 @click.command("sync")
 @click.argument("stages", nargs=-1)
-@yes_option("Rent again where a pod was lost, without asking.")
+@yes_option("Rent again where a pod was lost, or start one to fetch from it, without asking.")
 @click.option("--detach", is_flag=True, help="Do not wait for jobs that are running.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
 @give_secrets_option
@@ -24,7 +24,11 @@ def command(
     unguarded: bool,
     give_secrets: bool,
 ) -> None:
-    """Carry unfinished runs (of STAGES, or all) on: pull, verify, lock, shut down."""
+    """Carry unfinished runs (of STAGES, or all) on: pull, verify, lock, shut down.
+
+    A parked pod that alone has what its run wrote is started again to fetch it, after a yes.
+    STAGES may also be runs.
+    """
     from controller.app import sync
     from controller.banner import strays_told
     from controller.options import RunOptions

@@ -1,0 +1,88 @@
+"""What a `podctl stop` asks of the process that drives: one file a lease, until it is taken up.
+
+A request is for one owner of the state, by its epoch: what a crash leaves behind says nothing to
+the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from state.database import translated
+from state.durable import private_folder, write_atomically
+
+FOLDER = "stop-requests"
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """`id` is in the journal once it was taken up: so it is carried out once."""
+
+    id: str
+    lease: str
+    epoch: int  # of the owner that it is for
+    disposal: str  # terminate | park
+    abandon: str | None  # the reason for which unpulled artifacts may be lost
+    who: str
+    at: float  # Unix seconds
+
+    @property
+    def name(self) -> str:
+        return f"{self.lease}.{self.id}.json"
+
+
+@dataclass(frozen=True)
+class StopRequests:
+    """The requests below `state_dir`, a project's .podctl."""
+
+    state_dir: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.state_dir / FOLDER
+
+    def put(self, request: StopRequest) -> None:
+        """Once more does no harm. Raises StateError where the disk takes nothing."""
+        with translated(self.folder):
+            private_folder(self.folder)
+            content = json.dumps(asdict(request), sort_keys=True).encode() + b"\n"
+            write_atomically(self.folder / request.name, content)
+
+    def of(self, lease: str) -> tuple[StopRequest, ...]:
+        """Oldest first; what cannot be read is no request."""
+        return tuple(sorted(self._of(lease), key=lambda one: (one.at, one.id)))
+
+    def drop(self, request: StopRequest) -> None:
+        with translated(self.folder):
+            (self.folder / request.name).unlink(missing_ok=True)
+
+    def _of(self, lease: str) -> Iterator[StopRequest]:
+        try:
+            names = [one for one in os.listdir(self.folder) if one.startswith(f"{lease}.")]
+        except OSError:  # nobody ever asked for anything
+            return
+        for name in names:
+            found = _read(self.folder / name)
+            if found is not None and found.lease == lease and found.name == name:
+                yield found
+
+
+def _read(path: Path) -> StopRequest | None:
+    try:
+        found = json.loads(path.read_bytes())
+        abandon = found["abandon"]
+        return StopRequest(
+            id=str(found["id"]),
+            lease=str(found["lease"]),
+            epoch=int(found["epoch"]),
+            disposal="terminate" if found["disposal"] == "terminate" else "park",
+            abandon=None if abandon is None else str(abandon),
+            who=str(found["who"]),
+            at=float(found["at"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
