@@ -34,6 +34,13 @@ class JobProgress:
         steps = self.newest[0] - self.first[0]
         return (self.newest[1] - self.first[1]) / steps if steps >= LEAST_STEPS else None
 
+    def seconds_left(self, progress: Progress) -> float | None:
+        """Until the last step at this pace; None where the pace or the last step is not known."""
+        pace = self.seconds_a_step()
+        if not pace or progress.step is None or not progress.max_steps:
+            return None
+        return pace * max(0, progress.max_steps - progress.step)
+
     def words(self, progress: Progress, now: float) -> list[str]:
         """Step, rate and time left; or for how long no step was seen."""
         if progress.step is None:

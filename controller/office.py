@@ -332,6 +332,7 @@ class Office:
             accept_rework=_rework(options),
             tell=view.tell,
             brought=view.brought,
+            moved=view.moved,
         )
 
     def _policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:
