@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from controller.job_progress import JobProgress, span
+from controller.job_progress import JobProgress, Steps, figure_words, figures_told, span
 from controller.observed import Observed
 from controller.rental import RunFacts
 from controller.sighted import said
@@ -44,11 +44,14 @@ def job_line(
     """Step, time left, loss, load, files here and money of a running job."""
     progress = status.progress
     parts = [Part(0, f"{run.run}: {status.phase or status.state}")]
-    parts += [Part(index, text) for index, text in enumerate(pace.words(progress, seen.now))]
+    steps = pace.steps(progress, seen.now)
+    if steps is not None:
+        parts += [Part(index, text) for index, text in enumerate(steps.words(seen.now))]
     if status.phase == "running":  # which is what `max_hours` bounds
-        parts.append(Part(2, _limit(pace.seconds_left(progress), until, seen.now)))
+        parts.append(Part(2, _limit(steps, until, seen.now)))
     if progress.loss is not None:
         parts.append(Part(2, f"loss {progress.loss:.4f}"))
+    parts += [Part(7, one) for one in figure_words(figures_told(progress.figures))]
     parts.append(Part(3, said(progress.text) or ""))
     if status.gpu_util is not None:
         parts.append(Part(4, f"GPU {status.gpu_util:.0f}%"))
@@ -57,11 +60,13 @@ def job_line(
     if pulled[0]:
         parts.append(Part(5, f"{pulled[0]} files here, {pulled[1] / 1e6:.1f} MB"))
     parts.append(Part(1, f"${seen.spent_usd:.4f}"))
+    parts.append(Part(8, f"(steps: {steps.source})" if steps is not None and steps.source else ""))
     return fitted(parts, width)
 
 
-def _limit(left: float | None, until: float | None, now: float) -> str:
+def _limit(steps: Steps | None, until: float | None, now: float) -> str:
     """When `max_hours` ends the job, unless it is known to end before by itself."""
+    left = steps.seconds_left if steps is not None else None
     if until is None or (left is not None and now + left <= until):
         return ""
     return f"max_hours ends it in {span(max(0.0, until - now))}"
