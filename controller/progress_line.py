@@ -25,10 +25,11 @@ class Part(NamedTuple):
 def fitted(parts: Sequence[Part], width: int) -> str:
     """The parts in order, less those that are too many for `width` letters."""
     kept = [one for one in parts if one.text]
-    while len(kept) > 1 and sum(len(one.text) + len(GAP) for one in kept) - len(GAP) > width:
+    while len(kept) > 1 and len(" ".join(one.text for one in kept)) > width:
         least = max(range(len(kept)), key=lambda index: (kept[index].rank, index))
         del kept[least]
-    return GAP.join(one.text for one in kept)
+    wide = GAP.join(one.text for one in kept)
+    return wide if len(wide) <= width else " ".join(one.text for one in kept)
 
 
 def job_line(

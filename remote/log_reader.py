@@ -31,17 +31,18 @@ class LogReader:
 
     def feed(self, text: str, now: float) -> Said:
         """What more of the log says: the newest value of each field."""
-        step = loss = None
+        step = loss = epoch = None
         for line in lines_of(text):
             found = report(line)
             loss = found.loss if found.loss is not None else loss
+            epoch = found.epoch if found.epoch is not None else epoch
             self._hear_epoch(found)
             if found.step is None:
                 self._most = found.max_steps or self._most
             elif self._follows(found, now):
                 step = self._count(found, now)
-        if step is None and self._total is None and self._epoch is not None and text:
-            return Said(self._epoch or None, self._epochs, loss, figures(text))
+        if step is None and self._total is None and epoch:  # nothing finer is told
+            return Said(epoch, self._epochs, loss, figures(text))
         return Said(step, self._last() if step is not None else None, loss, figures(text))
 
     def _hear_epoch(self, found: Report) -> None:
@@ -50,6 +51,8 @@ class LogReader:
         self._from_zero = self._from_zero or found.from_zero
         if self._epoch is not None and found.epoch > self._epoch and found.step is None:
             self._end_epoch()  # Keras: the number stands in a line of its own
+        if self._epoch is not None and found.epoch < self._epoch and found.step is None:
+            self._before, self._step = 0, 0  # another training
         if found.step is None:
             self._epoch = found.epoch
         self._epochs = found.epochs or self._epochs

@@ -14,10 +14,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MAX_LINE = 4096  # characters of a line that are looked at
+MAX_LINE = 2048  # characters of a line that are looked at
 MAX_STEP = 10**12
 
 _NUMBER = r"(\d{1,12})"
+_DIGIT = re.compile(r"\d")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LINE_END = re.compile(r"[\r\n\x08]+|\x1b\[\d*[AFGK]")
 _PREFIX = re.compile(r"^(?:\[(?:rank|default)?\d+\]:?|\([^()]{0,60}pid=\d+[^()]{0,60}\))\s*")
@@ -109,6 +110,8 @@ def lines_of(text: str) -> list[str]:
 def report(line: str) -> Report:
     """What one line says of the training's progress."""
     line = _PREFIX.sub("", _ESCAPE.sub("", line[:MAX_LINE]).strip())
+    if _DIGIT.search(line) is None:  # most lines of a log
+        return Report()
     found = _bar(line) or _epochs_samples(line) or _keras(line) or _told(line)
     most = found.max_steps
     if found.step is not None and (

@@ -101,3 +101,16 @@ def test_epochs_alone_are_steps_of_a_kind() -> None:
 def test_text_without_steps_has_none(text: str) -> None:
     """And changes nothing."""
     assert read(bar(5, 100), text)[-1] == (None, None)
+
+
+def test_another_training_counts_its_epochs_anew() -> None:
+    """Keras: a second `fit` begins at epoch 1 again."""
+    keras = "{}/240 ━━━━━━━━━━ 3s 12ms/step - loss: 0.3\n"
+    first = ["Epoch 1/2\n" + keras.format(240), "Epoch 2/2\n" + keras.format(240)]
+
+    assert read(*first, "Epoch 1/2\n" + keras.format(7))[-1] == (7, 480)
+
+
+def test_a_line_without_an_epoch_repeats_none() -> None:
+    """What was told once is told once."""
+    assert read(bar(1, 3, "Epoch: "), "saving\n") == [(1, 3), (None, None)]

@@ -138,9 +138,11 @@ class Drive:
         """Wait for the end; at the deadline make one. What is on the pod is gone afterwards."""
         job = self._cloud.job(self.run)
         steps: list[int] = []
+        read = 0  # bytes of what tells steps: reading all of it again costs the job its processor
         while process.poll() is None and time.monotonic() < self._deadline:
             job = job or self._cloud.job(self.run)
-            steps = (job.steps() if job else []) or steps
+            if job is not None and (size := job.told_bytes()) != read:
+                read, steps = size, job.steps() or steps
             self._pause()
         in_time = process.poll() is not None
         end(process)
