@@ -10,6 +10,7 @@ JSON with a step in it, and words ("step 12/400", "iteration 100/ 5000", "epoch 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -124,9 +125,9 @@ def report(line: str) -> Report:
 def figures(text: str) -> dict[str, float]:
     """Learning rate, rewards and accuracies in dictionaries of `text`: the newest of each."""
     return {
-        found[1].removeprefix("train/"): float(found[2])
+        found[1].removeprefix("train/"): value
         for found in _FIGURE.finditer(text)
-        if not _HELD_OUT.match(found[1])
+        if not _HELD_OUT.match(found[1]) and math.isfinite(value := float(found[2]))
     }
 
 
@@ -192,11 +193,12 @@ def _loss(line: str) -> float | None:
     """That of the training: the plain one before those of its parts, none of held-out data."""
     others: list[float] = []
     for found in _LOSS.finditer(line):
-        before = (found[1] or "").casefold()
+        before, value = (found[1] or "").casefold(), float(found[2])
+        if not math.isfinite(value) or before in _OTHER_LOSSES:
+            continue
         if before in ("", "train", "training"):
-            return float(found[2])
-        if before not in _OTHER_LOSSES:
-            others.append(float(found[2]))
+            return value
+        others.append(value)
     return others[0] if others else None
 
 

@@ -190,6 +190,20 @@ def test_whatever_a_job_writes_there_ends_nothing(
     assert seen(follower, tmp_path).step == 4
 
 
+def test_a_log_of_odd_numbers_leaves_a_record_that_can_be_read(tmp_path: Path) -> None:
+    """Infinite, endless and negative ones are none; the step beside them is one."""
+    follower = followed(tmp_path)
+    (tmp_path / "job.log").write_text(
+        "{'loss': 1e999, 'reward': -1e999, 'learning_rate': nan, 'step': 4}\n"
+        + "{'loss': "
+        + "9" * 1500
+        + ", 'reward': inf}\n"
+    )
+    (tmp_path / "metrics.jsonl").write_text('{"step": -5, "max_steps": 1e999, "loss": NaN}\n')
+
+    assert (seen(follower, tmp_path).step, seen(follower, tmp_path).loss) == (4, None)
+
+
 def test_links_pipes_and_endless_folders_are_passed_over(tmp_path: Path) -> None:
     """Nothing is followed out of the work folder, waited for, or walked without end."""
     follower = followed(tmp_path)

@@ -137,6 +137,7 @@ NOTHING = [
     "loss scale: 1024",
     "val loss 2.4",
     "best loss: 0.1",
+    "{'loss': 1e999, 'val_loss': 1.0}",
 ]
 
 
@@ -156,6 +157,11 @@ def test_answered_requests_are_work_and_no_training(line: str) -> None:
 def test_what_counts_something_else_says_nothing(line: str) -> None:
     """Data, downloads, validation, settings and times."""
     assert report(line) == Report()
+
+
+def test_a_figure_that_is_no_finite_number_is_none() -> None:
+    """A reward that ran away."""
+    assert figures("{'reward': 1e999, 'learning_rate': nan, 'accuracy': 0.5}") == {"accuracy": 0.5}
 
 
 def test_figures_of_a_dictionary_are_read() -> None:
