@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -67,20 +68,28 @@ class Follower:
         self._files = TrainingFiles(run / "work", _time_of(run / "attempt.json"))
         self._reader = LogReader()
         self._evidence = Evidence(time.monotonic())
+        self._alone = threading.Lock()
         self._text: str | None = None
         self._looks = 0
         self._written: tuple[Json, float] = (None, 0.0)
 
-    def look(self) -> None:
-        """Read what is new, and write down what it comes to. Raises OSError."""
-        now = time.monotonic()
+    def look(self, *, search: bool = True) -> None:
+        """Read what is new, and write down what it comes to; not twice at once. Raises OSError."""
+        if not self._alone.acquire(blocking=False):
+            return  # a thread that hangs on a disk is at it
+        try:
+            self._look(time.monotonic(), search)
+        finally:
+            self._alone.release()
+
+    def _look(self, now: float, search: bool) -> None:
         if data := self._metrics.take():
             self._evidence.see(METRICS, self._reported(data), now)
         if data := self._log.take():
             text = data.decode(errors="replace")
             lines = [one for one in re.split(r"[\r\n]", text) if not one.startswith(_OURS)]
             self._evidence.see(LOG, self._reader.feed("\n".join(lines), now), now)
-        if self._looks % SEARCH_EVERY == 0:
+        if search and self._looks % SEARCH_EVERY == 0:
             self._files.search()
         self._looks += 1
         for source, said in self._files.news():

@@ -107,8 +107,8 @@ class Shim:
             self.ready.stop()
             scan.end()
             follow.end()
-            with contextlib.suppress(OSError):  # the last step came just before the end
-                follower.look()
+        with contextlib.suppress(OSError):  # the last step came just before the end
+            follower.look(search=False)
         return outcome.on_disk(self.reserve.disk_full())
 
     def _finish(self, outcome: Outcome) -> None:
