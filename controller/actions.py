@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.providers import Offer
 
@@ -169,8 +169,12 @@ class Close(Action):
 
 @dataclass(frozen=True)
 class Wait(Action):
+    """Look again after `seconds`. `until`, by the clock of `Observed.now`, is told and decides
+    nothing: what is waited for comes before, or something else is done."""
+
     seconds: float
     why: str
+    until: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from controller.left_out import without_programs
 from controller.local_disk import writing
 from controller.local_names import grounds, local_names
 from controller.observed import Contact
-from controller.pull import PullProgress, PullReport, pull
+from controller.pull import PullReport, pull
 from controller.run_folder import READY, SAMPLES, RunFolder
+from controller.transfer_progress import TransferProgress
 from controller.ways import Ways
 from controller.workshop import Workshop
 from remote import contract
@@ -125,12 +126,14 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
 
 
 def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
+    """With what is seen of it, and for so long as one pull may take."""
     folder = RunFolder(shop.project.run_dir(run))
     with writing(folder.files):
         folder.make()
     session = shop.link.session
     layout, code = session.layout(shop.shape.mount), _code(shop, run)
-    over = _slice(shop)
+    what = "the artifacts" if manifest.final else "what is finished"
+    over = _slice(shop, f"{run}: pulling {what}")
     return pull(session, layout, run, manifest, folder.files, code=code, progress=over)
 
 
@@ -172,12 +175,13 @@ def _warn_of_many(shop: Workshop, run: str, seen: int) -> None:
     )
 
 
-def _slice(shop: Workshop) -> Callable[[PullProgress], None]:
+def _slice(shop: Workshop, what: str) -> Callable[[TransferProgress], None]:
     """Interrupts a pull that takes long: a pod that sends for ever must not keep the clock from
     being looked at. What came stays, and the next pull goes on from there."""
     until = shop.clock.now() + SLICE
 
-    def over(progress: PullProgress) -> None:
+    def over(progress: TransferProgress) -> None:
+        shop.moved(what, progress)
         if progress.bytes_done < progress.bytes_total and shop.clock.now() > until:
             raise Paused(f"{progress.bytes_done / 1e6:.0f} of {progress.bytes_total / 1e6:.0f} MB")
         shop.heed()

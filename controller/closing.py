@@ -59,7 +59,8 @@ def reckon(seen: Observed, pod: str) -> Action | None:
 def bill_wait(seen: Observed) -> Wait | None:
     """What only the bill can tell waits until it is worth asking again."""
     if seen.now < seen.bill_retry_at:
-        return Wait(seen.bill_retry_at - seen.now, "for the provider's bill")
+        until = seen.bill_retry_at
+        return Wait(until - seen.now, "for the provider's bill", until)
     return None
 
 
@@ -96,7 +97,8 @@ def _missing(seen: Observed, policy: Policy, pod_id: str) -> Action:
     since = seen.missing_since if seen.missing_since is not None else seen.now
     if seen.now - since >= policy.settle:
         return bill_wait(seen) or ConfirmGone(pod_id)
-    return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
+    why = "because the pod is not in the provider's listing"
+    return Wait(policy.poll_boot, why, since + policy.settle)
 
 
 def park(seen: Observed, policy: Policy, pod_id: str) -> Action:
@@ -122,7 +124,7 @@ def park(seen: Observed, policy: Policy, pod_id: str) -> Action:
         )
     if seen.now - asked >= policy.ask_again:
         return StopPod(pod_id, "still running")
-    return Wait(policy.poll_boot, "for the pod to stop")
+    return Wait(policy.poll_boot, "for the pod to stop", since + policy.lost)
 
 
 def _sweep(seen: Observed, policy: Policy) -> Action:
@@ -134,7 +136,8 @@ def _sweep(seen: Observed, policy: Policy) -> Action:
     if seen.rental.ambiguous or seen.rental.unsettled:
         since = seen.probing_since if seen.probing_since is not None else seen.now
         if seen.listing.started - since < policy.settle:
-            return Wait(policy.poll_boot, "for a last clean listing after an unclear create")
+            why = "for a last clean listing after an unclear create"
+            return Wait(policy.poll_boot, why, since + policy.settle)
     if seen.unclosed:  # booked, and gone before the journal had it
         return bill_wait(seen) or ConfirmGone(min(seen.unclosed))
     return Close(_outcome(seen))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +16,7 @@ from controller.pins import MODELS
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.safekeeping import made_before
 from controller.snapshot import Snapshot, SnapshotFile
+from controller.transfer_progress import TransferProgress
 from controller.upload import UploadReport, upload_code, upload_work
 from controller.workshop import Workshop
 from jobs.stage import Stage
@@ -41,11 +43,18 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     written = extras(stage, models or {}) | {plan_so_far.PATH: _so_far(shop, run, folder)}
     begun = next(one.tree for one in shop.rental().runs if one.run == run)
     for tries in range(TRIES, 0, -1):
-        inputs = inputs_of(shop, stage)
+        inputs = inputs_of(shop, stage, partial(shop.moved, f"{run}: reading the inputs"))
         sent = _with_earlier(inputs, shop, run)
         try:
             report = upload_work(
-                session, layout, run, sent, written, code=code, begun=begun, heed=shop.heed
+                session,
+                layout,
+                run,
+                sent,
+                written,
+                code=code,
+                begun=begun,
+                progress=partial(_tell_sent, shop, run),
             )
             break
         except FileGone as error:
@@ -59,6 +68,12 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
         f"{report.bytes_sent / 1e6:.2f} MB"
     )
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
+
+
+def _tell_sent(shop: Workshop, run: str, progress: TransferProgress) -> None:
+    shop.heed()
+    what = "the pod puts the files in place" if progress.whole else "uploading"
+    shop.moved(f"{run}: {what}", progress)
 
 
 def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
@@ -85,12 +100,16 @@ def _keep_order(shop: Workshop, run: str, code: str, folder: RunFolder) -> None:
     folder.keep_order(Order(row.lease, pod, code, row.at, row.spec))
 
 
-def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
+def inputs_of(
+    shop: Workshop, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
+) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
     upload = shop.project.config.upload
     root = shop.project.root
     made = made_before(root, stage.name)
-    taken = snapshot.take(root, stage.inputs, upload.include, made=made, allow=upload.allowed)
+    taken = snapshot.take(
+        root, stage.inputs, upload.include, made=made, allow=upload.allowed, progress=progress
+    )
     return startable(taken, stage)
 
 
@@ -152,10 +171,11 @@ def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
         return inputs
     known = {one.path for one in inputs.files}
     own = RunFolder(source.parent).own_names()
+    reading = partial(shop.moved, f"{run}: reading what was done before")
     # It is the pod's own work: whatever its names and number, it goes back to a pod.
     there = (
         dataclasses.replace(one, path=own.get(one.path, one.path))
-        for one in snapshot.take_all(source, EARLIER).files
+        for one in snapshot.take_all(source, EARLIER, reading).files
         if one.path.split("/")[0] != STAGING
     )
     found: list[SnapshotFile] = [one for one in there if one.path not in known]

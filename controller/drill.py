@@ -136,10 +136,11 @@ def _watch(
     if why := _overdue(seen, policy, limits, evidence):
         return Finish(run.run, REFUTED, f"{why}; {evidence.measured}")
     since = seen.pod_since if seen.pod_since is not None else seen.now
-    if seen.now - since > policy.boot + limits.boot_grace + order_seconds(limits):
+    patience = policy.boot + limits.boot_grace + order_seconds(limits)
+    if seen.now - since > patience:
         text = f"it neither answered nor stopped in {(seen.now - since) / 60:.0f} minutes"
         return Finish(run.run, UNCLEAR, f"{text}; {evidence.measured}")
-    return Wait(policy.poll_boot, "for the pod to stop itself")
+    return Wait(policy.poll_boot, "for the pod to stop itself", since + patience)
 
 
 def _stopped(seen: Observed, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:

@@ -277,6 +277,7 @@ class Office:
             tell=view.tell,
             brought=view.brought,
             stop_asked=lambda: bool(StopRequests(desk.project.state_dir).of(lease.id)),
+            moved=view.moved,
         )
 
     def policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import NotFound
+from controller.job_progress import Steps, figures_told, steps_told
 from controller.project import Project
+from remote.contract import number
 
 if TYPE_CHECKING:
     import sqlite3
@@ -45,6 +47,9 @@ class RunLine:
     pod: str
     open: bool
     fact: Line
+    steps: Steps | None = None  # of the job, as they were told at `fact.at`
+    loss: float | None = None
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,9 @@ def read_overview(
     locked = {lock.run: lock.at for lock in Locks(connection).all()}
     known = Sightings(connection).of(_subjects(runs, rentals.values(), rates))
     seen = {subject: _view(one, now, silent) for subject, one in known.items()}
-    lines = tuple(_run_line(run, rentals.get(run.lease), seen, locked) for run in runs)
+    lines = tuple(
+        _with_steps(_run_line(run, rentals.get(run.lease), seen, locked), known) for run in runs
+    )
     driver = holder(project.state_dir)
     return Overview(
         at=now,
@@ -201,6 +208,19 @@ def _run_line(
         return RunLine(run.id, run.stage, "", False, fact)
     fact = seen.get(f"run:{run.id}") or Line(_before(rental, run), "journal", run.at)
     return RunLine(run.id, run.stage, pod, True, fact)
+
+
+def _with_steps(line: RunLine, known: Mapping[str, Sighting]) -> RunLine:
+    """With what its agent said of a job that is not over."""
+    sighting = known.get(f"run:{line.run}") if line.open else None
+    if sighting is None or sighting.data.get("state") == _ENDED:
+        return line
+    return dataclasses.replace(
+        line,
+        steps=steps_told(sighting.data, sighting.at),
+        loss=number(sighting.data.get("loss")),
+        figures=figures_told(sighting.data.get("figures")),
+    )
 
 
 def _before(rental: Rental | None, run: Run) -> str:

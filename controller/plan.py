@@ -97,12 +97,14 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
             return overdue
         if seen.now - asked >= policy.ask_again:
             return Terminate(debt.pod, "still listed", still_there=True)
-        return Wait(policy.poll_boot, f"for {debt.pod} to leave the listing")
+        until = (seen.now if seen.owing_since is None else seen.owing_since) + policy.lost
+        return Wait(policy.poll_boot, f"for {debt.pod} to leave the listing", until)
     # Absence is proof only of a pod that was visible and whose end was acknowledged.
     known = debt.clean and debt.pod in seen.listed
     if known or seen.listing.started - asked >= policy.settle:
         return bill_wait(seen) or _last_word(seen, debt)
-    return Wait(policy.poll_boot, f"for a settle window in which {debt.pod} stays away")
+    why = f"for a settle window in which {debt.pod} stays away"
+    return Wait(policy.poll_boot, why, asked + policy.settle)
 
 
 def _overdue(seen: Observed, policy: Policy, pod: str) -> Action | None:
@@ -177,7 +179,8 @@ def _missing(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     """Not in the listing: weak evidence until a whole settle window agrees."""
     since = seen.missing_since if seen.missing_since is not None else seen.now
     if seen.now - since < policy.settle:
-        return Wait(policy.poll_boot, "because the pod is not in the provider's listing")
+        why = "because the pod is not in the provider's listing"
+        return Wait(policy.poll_boot, why, since + policy.settle)
     if run.started:
         return vanished(seen, policy, run, "the provider does not show it any more")
     return replace(seen, policy, "the provider does not show it")
@@ -227,7 +230,7 @@ def _unbootable(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
 def _booting(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     waited = _boot_seconds(seen, run)
     if waited < policy.boot:
-        return Wait(policy.poll_boot, "for the pod to boot")
+        return Wait(policy.poll_boot, "for the pod to boot", seen.now + policy.boot - waited)
     if run.started:  # a job may be on it, and go on: that it does not show is no death
         return Leave(
             "connection-lost",
@@ -264,7 +267,7 @@ def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
             "the job's state is unknown and the pod bills on.",
             "podctl sync, when the network is back; podctl stop to end it",
         )
-    return Wait(policy.poll_boot, "for SSH to answer")
+    return Wait(policy.poll_boot, "for SSH to answer", since + policy.lost)
 
 
 def _never_answered(seen: Observed, policy: Policy, run: RunFacts, silent: float) -> Action:
@@ -272,8 +275,9 @@ def _never_answered(seen: Observed, policy: Policy, run: RunFacts, silent: float
     contact = seen.contact
     reason = contact.no_sshd if contact is not None else ""
     hopeless = contact is not None and contact.no_sshd_ever and silent > policy.no_sshd
+    left = min(policy.ssh - silent, policy.boot - _boot_seconds(seen, run))
     if silent <= policy.ssh and _boot_seconds(seen, run) < policy.boot and not hopeless:
-        return Wait(policy.poll_boot, "for SSH to answer")
+        return Wait(policy.poll_boot, "for SSH to answer", seen.now + left)
     if reason:
         return Finish(run.run, "no-sshd", reason)
     why = f": {contact.error}" if contact is not None and contact.error else ""

@@ -23,6 +23,7 @@ from controller.ranges import Checker, Fetcher, Source
 from controller.receive import Inbox
 from controller.smallfiles import SmallFiles
 from controller.throttle import Throttle
+from controller.transfer_progress import TransferProgress
 from controller.upload import files_argv, upload_code
 from remote.contract import FileEntry, Layout, Manifest
 from remote.names import encode
@@ -35,14 +36,6 @@ WORTH_CONNECTING = 16 * 1024 * 1024  # bytes of large files; below it one stream
 MAX_LARGE = 64  # large files under way at once, two descriptors each; some may open only 256
 REPORT_SECONDS = 0.1
 LAST = ("optimizer.pt", "optimizer.bin")  # what one can best do without
-
-
-@dataclass(frozen=True)
-class PullProgress:
-    files_done: int
-    files_total: int
-    bytes_done: int
-    bytes_total: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ def pull(
     code: str | None = None,
     connections: int = 4,
     rate_limit: float | None = None,
-    progress: Callable[[PullProgress], None] | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
     patience_seconds: float = 60.0,
     caps: Caps | None = None,
 ) -> PullReport:
@@ -135,7 +128,7 @@ def _not_all(skipped: set[str]) -> ArtifactsNotSafe:
 class _Pull:
     """One pull in progress."""
 
-    report: Callable[[PullProgress], None] | None = None
+    report: Callable[[TransferProgress], None] | None = None
     _next_report = 0.0
     _quiet = True  # no thread of ours is at work
     _total = (0, 0)  # files, bytes
@@ -250,5 +243,5 @@ class _Pull:
         installed, done = self._before
         installed += small.files_done + sum(one.installed for one in pieces.targets)
         large = sum(one.entry.size for one in pieces.targets if not one.changed)
-        done += small.bytes_done + large - pieces.missing_bytes()
-        self.report(PullProgress(installed, files, min(done, total), total))
+        done += small.bytes_here + large - pieces.missing_bytes()
+        self.report(TransferProgress(installed, files, min(done, total), total))

@@ -30,7 +30,8 @@ def blind_wait(seen: Observed, policy: Policy, why: str) -> Action:
             f"The provider does not answer; waited {why}.",
             "podctl sync, when the network is back",
         )
-    return Wait(policy.poll_boot, why)
+    until = None if seen.blind_since is None else seen.blind_since + policy.blind
+    return Wait(policy.poll_boot, why, until)
 
 
 def rent(seen: Observed, policy: Policy) -> Action:
@@ -101,7 +102,8 @@ def _probe(seen: Observed, policy: Policy) -> Action:
     if seen.listing is None:
         return blind_wait(seen, policy, "to see whether the create went through")
     if seen.listing.started - seen.probing_since < policy.settle:
-        return Wait(policy.poll_boot, "to see whether the create went through")
+        until = seen.probing_since + policy.settle
+        return Wait(policy.poll_boot, "to see whether the create went through", until)
     return _next_offer(seen, policy, seen.rental.current)
 
 
@@ -113,7 +115,8 @@ def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Act
     if seen.throttled_since is not None and seen.now - seen.throttled_since > policy.blind:
         return _not_taken(seen, current)
     if seen.now < seen.throttled_until:
-        return Wait(seen.throttled_until - seen.now, "because the provider asked us to slow down")
+        until, why = seen.throttled_until, "because the provider asked us to slow down"
+        return Wait(until - seen.now, why, until)
     if seen.offers is None:
         return _unquoted(seen, policy)
     refused = {offer for offer, _ in rental.tried}

@@ -16,6 +16,7 @@ from controller.order import Shape
 from controller.policy import Policy
 from controller.providers import Provider
 from controller.rental import Rental, fold, resume
+from controller.transfer_progress import TransferProgress
 from jobs.stage import PINNED, Stage
 from remote.contract import GuardLimits
 from state.journal import Journal
@@ -95,6 +96,7 @@ class Scene:
     accept_rework: Callable[[str], bool] = lambda _: False
     tell: Callable[[str], None] = lambda _: None
     brought: Callable[[int, int], None] = lambda _files, _bytes: None  # while the job goes on
+    moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
     memory: Memory = field(default_factory=Memory)
 
     def rental(self) -> Rental:

@@ -53,7 +53,7 @@ def _mute(seen: Observed, policy: Policy) -> Action:
     assert seen.contact is not None
     since = seen.mute_since if seen.mute_since is not None else seen.now
     if seen.now - since < policy.lost:
-        return Wait(policy.poll, "for the agent to answer")
+        return Wait(policy.poll, "for the agent to answer", since + policy.lost)
     return Leave(
         "connection-lost",
         f"The agent on pod {seen.rental.pod} gives no answer that makes sense: "
@@ -73,8 +73,9 @@ def _await_guard(seen: Observed, policy: Policy) -> Action:
     guard = seen.contact.guard if seen.contact else None
     denied = guard is not None and guard.denied
     since = seen.guard_since if seen.guard_since is not None else seen.now
-    if seen.now - since < (policy.denied if denied else policy.guard):
-        return Wait(min(policy.poll_boot, 1.0), "for the guard to arm")
+    patience = policy.denied if denied else policy.guard
+    if seen.now - since < patience:
+        return Wait(min(policy.poll_boot, 1.0), "for the guard to arm", since + patience)
     why = guard.detail if guard else "the guard never reported"
     if denied:
         why += f", and whether its key may stop it is not known: {DRILL} finds out"
@@ -103,7 +104,12 @@ def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         return _await_guard(seen, policy)
     if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
         return PullReady(run.run)
-    return Wait(policy.poll, "for the job")
+    return Wait(policy.poll, "for the job", _time_up(seen))
+
+
+def _time_up(seen: Observed) -> float | None:
+    """When the job is ended for the time that it took."""
+    return None if seen.max_seconds is None else seen.now + seen.max_seconds - seen.worked_seconds
 
 
 def _must_stop(seen: Observed, policy: Policy, run: RunFacts) -> str | None:
@@ -135,7 +141,7 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
 
 def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if seen.now < seen.retry_at:
-        return Wait(seen.retry_at - seen.now, "before pulling again")
+        return Wait(seen.retry_at - seen.now, "before pulling again", seen.retry_at)
     in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
     if in_vain and seen.rental.ending:
         stays = "what could not be brought here stays on its disk"
@@ -181,7 +187,7 @@ def _unbegun(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
 def _patiently(seen: Observed, policy: Policy, action: Action, what: str) -> Action:
     """What failed is tried again after a pause, a few times; then it is a person's turn."""
     if seen.now < seen.retry_at:
-        return Wait(seen.retry_at - seen.now, f"before the next {what}")
+        return Wait(seen.retry_at - seen.now, f"before the next {what}", seen.retry_at)
     failed = seen.failures.get(what)
     if failed is None or failed.times < policy.tries:
         return action

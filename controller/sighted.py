@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controller.cleaning import clean_line
+from controller.job_progress import figures_told
 from controller.providers import Pod
 from remote.contract import Status
 
@@ -37,6 +38,11 @@ def run_sighting(status: Status) -> dict[str, Any]:
         "max_steps": progress.max_steps,
         "loss": progress.loss,
         "text": said(progress.text),
+        "source": said(progress.source),
+        "seconds_per_step": progress.seconds_per_step,
+        "step_age": progress.step_age,
+        "patience": progress.patience,
+        "figures": figures_told(progress.figures),
         "armed": status.guard.armed if status.guard else None,
         "gpu_util": status.gpu_util,
         "cpu_util": status.cpu_util,

@@ -57,22 +57,29 @@ class SmallFiles:
         self._total = sum(one.size for one in entries)
         self.files_done = 0
         self.bytes_done = 0
+        self._part = 0  # bytes of the file that is being received
+        self._tell: Callable[[], None] = lambda: None
         self.skipped: set[str] = set()
 
     def fetch(self, tell: Callable[[], None]) -> None:
-        """Until none is left; `tell` is called after each."""
-        session = self._session
+        """Until none is left; `tell` is called after each piece."""
+        session, self._tell = self._session, tell
         try:
             while self._left:
                 try:
                     if not session.alive:
                         session = self._source.connect(self._source.patience_seconds, lambda: True)
-                    self._stream(session, tell)
+                    self._stream(session)
                 except ConnectionLost as error:
                     self._judge(error)
         finally:
             if session is not self._session:
                 session.close()
+
+    @property
+    def bytes_here(self) -> int:
+        """With those of a file that is not whole yet."""
+        return self.bytes_done + self._part
 
     def _judge(self, error: ConnectionLost) -> None:
         """Raise what trying again will not mend."""
@@ -82,7 +89,7 @@ class SmallFiles:
         if hopeless or self._garbled > 2 or silent > self._source.patience_seconds:
             raise error
 
-    def _stream(self, session: Session, tell: Callable[[], None]) -> None:
+    def _stream(self, session: Session) -> None:
         wanted = [[encode(one.path), one.size] for one in self._left]
         argv, cwd, patience = self._source.argv, self._source.cwd, self._source.patience_seconds
         with (
@@ -96,13 +103,14 @@ class SmallFiles:
             stream.end()
             for _ in range(len(wanted)):
                 self._one(stream, written)
-                tell()
+                self._tell()
 
     def _one(self, stream: Stream, written: _Written) -> None:
         entry = self._left[0]
-        codec = stream.exactly(1)
+        codec, self._part = stream.exactly(1), 0
         matches = codec != b"-" and self._receive(entry, _unpacked(stream, codec, entry), written)
         self._left.popleft()
+        self._part = 0
         self._last_progress = time.monotonic()
         if matches:
             self.files_done += 1
@@ -123,6 +131,8 @@ class SmallFiles:
                     size += len(data)
                     _write_all(fd, data)
                     self._throttle.took(len(data))
+                    self._part = size
+                    self._tell()
             except BaseException:
                 os.close(fd)
                 self._inbox.unstage(entry)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from controller.belonging import walk
 from controller.errors import UsageError
 from controller.secret_scan import MOST, Suspicion, by_content, by_name
 from controller.selection import LeftOut, Selection, select
+from controller.transfer_progress import TransferProgress
 from remote.globs import excluded
 
 CHUNK = 1024 * 1024  # bytes
@@ -75,6 +76,7 @@ def take(
     made: Collection[str] = (),
     allow: Sequence[str] = (),
     caps: Caps | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
 ) -> Snapshot:
     """Read and hash what `inputs` and `include` select of `project`.
 
@@ -84,23 +86,34 @@ def take(
     """
     found = select(project, inputs, include, made)
     found.check()
-    return read(found, allow=allow, caps=caps)
+    return read(found, allow=allow, caps=caps, progress=progress)
 
 
-def take_all(folder: Path, caps: Caps | None = None) -> Snapshot:
+def take_all(
+    folder: Path,
+    caps: Caps | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
+) -> Snapshot:
     """Read and hash every file below a folder of podctl's own, whatever it is called."""
     files = {path: folder / path for path in walk(folder, "", lambda _: False)}
     plain = {path: one for path, one in files.items() if not one.is_symlink()}
-    return read(Selection(plain), caps=caps)
+    return read(Selection(plain), caps=caps, progress=progress)
 
 
-def read(found: Selection, *, allow: Sequence[str] = ("**",), caps: Caps | None = None) -> Snapshot:
+def read(
+    found: Selection,
+    *,
+    allow: Sequence[str] = ("**",),
+    caps: Caps | None = None,
+    progress: Callable[[TransferProgress], None] | None = None,
+) -> Snapshot:
     """Read and hash what was selected. Raises as `take`."""
     caps = caps or Caps()
     check_count(found, caps)
     search = _Search(allow)
     search.names(found)
-    read = (_read(path, found.files[path], search) for path in sorted(found.files))
+    count = _Count.of(found, progress) if progress is not None else None
+    read = (_read(path, found.files[path], search, count) for path in sorted(found.files))
     files = tuple(one for one in read if one is not None)
     search.check()
     total = sum(one.size for one in files)
@@ -111,6 +124,34 @@ def read(found: Selection, *, allow: Sequence[str] = ("**",), caps: Caps | None 
     return Snapshot(files, tree, left_out, found.told)
 
 
+@dataclass
+class _Count:
+    """What was read so far of all that is selected."""
+
+    files: int
+    bytes: int
+    tell: Callable[[TransferProgress], None]
+    done: int = 0
+    read: int = 0
+
+    @classmethod
+    def of(cls, found: Selection, tell: Callable[[TransferProgress], None]) -> _Count:
+        return cls(len(found.files), sum(map(_size, found.files.values())), tell)
+
+    def add(self, size: int) -> None:
+        """So many bytes more; none: a file is over."""
+        self.read += size
+        self.done += not size
+        self.tell(TransferProgress(self.done, self.files, self.read, max(self.read, self.bytes)))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def check(found: Selection, allow: Sequence[str], caps: Caps | None = None) -> None:
     """That everything may be sent and can be read, as `read` would find; of big files, which are
     not searched, one byte is read. Raises LikelySecret and UsageError."""
@@ -118,7 +159,7 @@ def check(found: Selection, allow: Sequence[str], caps: Caps | None = None) -> N
     search = _Search(allow)
     search.names(found)
     for path in sorted(found.files):
-        _read(path, found.files[path], search, whole=False)
+        _read(path, found.files[path], search, None, whole=False)
     search.check()
 
 
@@ -178,7 +219,9 @@ class _Search:
 _CLEAN: set[tuple[int, ...]] = set()
 
 
-def _read(path: str, source: Path, search: _Search, *, whole: bool = True) -> SnapshotFile | None:
+def _read(
+    path: str, source: Path, search: _Search, count: _Count | None, *, whole: bool = True
+) -> SnapshotFile | None:
     """The file with its hash, searched on the way where it is not too big for that; None for a
     file that went away since it was listed, as temporary ones do.
 
@@ -197,6 +240,8 @@ def _read(path: str, source: Path, search: _Search, *, whole: bool = True) -> Sn
                 held += [data] if small else []
                 found.update(data)
                 size += len(data)
+                if count is not None:
+                    count.add(len(data))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -206,6 +251,8 @@ def _read(path: str, source: Path, search: _Search, *, whole: bool = True) -> Sn
             cause=error.strerror or str(error),
             hint="list it in .podctlignore if no job needs it",
         ) from error
+    if count is not None:
+        count.add(0)
     if small:
         search.content(path, b"".join(held), about)
     mode = 0o755 if about.st_mode & stat.S_IXUSR else 0o644

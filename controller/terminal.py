@@ -113,13 +113,22 @@ class Terminal:
         """A message that `--quiet` does not hide."""
         self._talk(f"warning: {text}", "yellow")
 
+    @property
+    def moving(self) -> bool:
+        """Whether a line that moves is seen by anybody."""
+        return not self.quiet and is_tty(self.err)
+
+    @property
+    def width(self) -> int:
+        """Columns that a line of talk may take: those of a screen, or as good as all."""
+        return max(20, _columns() - 1) if is_tty(self.err) else LONGEST
+
     def progress(self, text: str) -> None:
         """A line that the next output replaces; nothing where stderr is no terminal."""
-        if self.quiet or not is_tty(self.err):
+        if not self.moving:
             return
-        width = max(20, _columns() - 1)
         self._erase()
-        self._write_err(self.redact(clean_line(text))[:width])
+        self._write_err(self.redact(clean_line(text))[: self.width])
         self._transient = True
 
     def error(self, error: PodctlError) -> None:

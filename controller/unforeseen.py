@@ -65,7 +65,7 @@ def bounded(seen: Observed, policy: Policy, action: Action) -> Action:
     if found.times >= policy.incidents:
         return _ending(seen, policy, action, found)
     if seen.now < found.retry_at:
-        return Wait(found.retry_at - seen.now, "before that is tried again")
+        return Wait(found.retry_at - seen.now, "before that is tried again", found.retry_at)
     return action
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import remote.contract
 from controller.parcel import UNWANTED, Parcel, PodDiskFull, UploadFailed
 from controller.snapshot import Snapshot
+from controller.transfer_progress import TransferProgress
 from remote.contract import FileEntry, Layout
 
 if TYPE_CHECKING:
@@ -120,22 +121,22 @@ def upload_work(
     *,
     code: str | None = None,
     begun: str | None = None,
-    heed: Callable[[], None] = lambda: None,
+    progress: Callable[[TransferProgress], None] | None = None,
 ) -> UploadReport:
     """Make `Layout.work(run)` hold exactly `snapshot` and the `extra` files.
 
     Idempotent: a tree that is there already costs one round trip. `code` is what `upload_code`
     returned; None calls it. `begun` is the tree that the run was started on before: where that
     lies on the disk, on a volume that outlived its pod, it stays, with what the job made of it.
-    A file that somebody writes meanwhile arrives as it was read, which the report says. `heed` is
-    called while bytes move, and may raise.
+    `progress` hears of each piece of what the pod lacks, and of nothing that it has; it may raise.
+    A file that somebody writes meanwhile arrives as it was read, which the report says.
     Raises UploadFailed (disk full, another tree was started already), FileGone, and UsageError for
     an extra that is an input too.
     """
     parcel = Parcel(run, snapshot, extra or {})
     code = code or upload_code(session, layout.root)
     for _ in range(ROUNDS):
-        answer = _offer(session, layout, code, parcel, heed)
+        answer = _offer(session, layout, code, parcel, progress)
         if answer.get("refused") not in ("blob-lost", "changed"):
             break
     if begun and answer.get("refused") == "started" and answer.get("tree") == begun:
@@ -153,7 +154,11 @@ def upload_work(
 
 
 def _offer(
-    session: Session, layout: Layout, code: str, parcel: Parcel, heed: Callable[[], None]
+    session: Session,
+    layout: Layout,
+    code: str,
+    parcel: Parcel,
+    progress: Callable[[TransferProgress], None] | None,
 ) -> dict[str, Any]:
     """One exchange; returns the pod's last word."""
     paths = parcel.paths()
@@ -162,10 +167,12 @@ def _offer(
         stream.send(parcel.order())
         answer = _answer(stream)
         if "missing" in answer:
-            for sha256 in _wanted(answer["missing"], paths):
-                path = paths[sha256]
-                total = _send_content(stream, parcel.content(path), heed)
+            wanted = [paths[sha256] for sha256 in _wanted(answer["missing"], paths)]
+            count = _Count(len(wanted), sum(parcel.pieces[one].size for one in wanted), progress)
+            for path in wanted:
+                total = _send_content(stream, parcel.content(path), count.bytes_went)
                 parcel.sent[parcel.pieces[path].sha256] = total
+                count.file_went()
             answer = _answer(stream)
         stream.end()
         ended = stream.finish()
@@ -193,7 +200,31 @@ def _answer(stream: Stream) -> dict[str, Any]:
     return value
 
 
-def _send_content(stream: Stream, pieces: Iterator[bytes], heed: Callable[[], None]) -> int:
+@dataclass
+class _Count:
+    """What of the missing files is on its way."""
+
+    files: int
+    bytes: int
+    tell: Callable[[TransferProgress], None] | None
+    sent_files: int = 0
+    sent: int = 0  # bytes, before compression
+
+    def bytes_went(self, size: int) -> None:
+        self.sent += size
+        self._tell()
+
+    def file_went(self) -> None:
+        self.sent_files += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.tell is not None:  # a file may have grown since it was listed
+            total = max(self.sent, self.bytes)
+            self.tell(TransferProgress(self.sent_files, self.files, self.sent, total))
+
+
+def _send_content(stream: Stream, pieces: Iterator[bytes], went: Callable[[int], None]) -> int:
     """One content as remote.files describes it, squeezed where a sample shows that it pays."""
     first = next(pieces, b"")
     worth = len(zlib.compress(first[:16384], 1)) < 0.8 * len(first[:16384])
@@ -207,13 +238,14 @@ def _send_content(stream: Stream, pieces: Iterator[bytes], heed: Callable[[], No
             held.append(struct.pack(">I", len(data)) + data)
             total += len(data)
         if sum(map(len, held)) > CHUNK:
-            heed()
             stream.send(b"".join(held))
             held.clear()
 
     add(squeeze.compress(first) if squeeze else first)
+    went(len(first))
     for piece in pieces:
         add(squeeze.compress(piece) if squeeze else piece)
+        went(len(piece))
     if squeeze:
         add(squeeze.flush())
     held.append(b"\0\0\0\0")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from controller import actions
 from controller.actions import Action
 from controller.clock import Clock
 from controller.job_progress import JobProgress
+from controller.moving_line import MovingLine
 from controller.observed import Observed
-from controller.rental import RunFacts
-from controller.sighted import said
+from controller.progress_line import job_line, wait_line
 from controller.terminal import Terminal
-from remote.contract import Status
-
-QUIET_EVERY = 15.0  # seconds between progress lines where no terminal shows a moving one
+from controller.transfer_progress import TransferProgress
 
 
 @dataclass
@@ -25,16 +24,23 @@ class View:
     clock: Clock
     verbose: bool = True
     _last: str = ""
-    _progress_at: float = -1e9
+    _why: str = ""  # what is waited for
+    _why_since: float = 0.0
     _phase: str = ""
     _job: str = ""  # run and attempt that `_pace` is of
     _pace: JobProgress = field(default_factory=JobProgress)
     _pulled: tuple[int, int] = (0, 0)  # files and bytes that came while the job went on
+    _line: MovingLine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._line = MovingLine(self.terminal, self.clock)
 
     def __call__(self, seen: Observed, action: Action) -> None:
+        self._line.next_action()
         if isinstance(action, actions.Wait):
             self._wait(seen, action)
             return
+        self._why = ""
         if text := _sentence(seen, action):
             self._say(text)
 
@@ -46,6 +52,10 @@ class View:
         """Finished files came while the job goes on: counted, not told one by one."""
         self._pulled = (self._pulled[0] + files, self._pulled[1] + size)
 
+    def moved(self, what: str, progress: TransferProgress) -> None:
+        """Files are on their way, or being read."""
+        self._line.moved(what, progress)
+
     def _say(self, text: str) -> None:
         if text != self._last:
             self._last = text
@@ -55,10 +65,7 @@ class View:
         status = seen.contact.status if seen.contact else None
         run = seen.rental.current
         if status is None or run is None or not run.started:
-            self.terminal.progress(f"waiting {action.why}")
-            if seen.now - self._progress_at >= QUIET_EVERY:
-                self._progress_at = seen.now
-                self._say(f"waiting {action.why}")
+            self._idle(seen.now, action)
             return
         if status.phase != self._phase:
             self._phase = status.phase
@@ -66,35 +73,16 @@ class View:
         if self._job != (job := f"{run.run} {status.attempt}"):
             self._job, self._pace = job, JobProgress()
         self._pace.see(status.progress.step, seen.now)
-        line = progress_line(run, status, seen, self._pace, self._pulled)
-        self.terminal.progress(line)
-        if seen.now - self._progress_at >= QUIET_EVERY:
-            self._progress_at = seen.now
-            self._say(line)
+        line = partial(
+            job_line, run, status, seen, self._pace, pulled=self._pulled, until=action.until
+        )
+        self._line.show(line(width=self.terminal.width), line())
 
-
-def progress_line(
-    run: RunFacts,
-    status: Status,
-    seen: Observed,
-    pace: JobProgress,
-    pulled: tuple[int, int] = (0, 0),
-) -> str:
-    """Step, time left, loss, load, files here and money of a running job in one line."""
-    progress = status.progress
-    parts = [f"{run.run}: {status.phase or status.state}", *pace.words(progress, seen.now)]
-    if progress.loss is not None:
-        parts.append(f"loss {progress.loss:.4f}")
-    if text := said(progress.text):
-        parts.append(text)
-    if status.gpu_util is not None:
-        parts.append(f"GPU {status.gpu_util:.0f}%")
-    if status.cpu_util is not None:
-        parts.append(f"CPU {status.cpu_util:.0f}%")
-    if pulled[0]:
-        parts.append(f"{pulled[0]} files here, {pulled[1] / 1e6:.1f} MB")
-    parts.append(f"${seen.spent_usd:.4f}")
-    return "  ".join(parts)
+    def _idle(self, now: float, action: actions.Wait) -> None:
+        if action.why != self._why:
+            self._why, self._why_since = action.why, now
+        left = None if action.until is None else action.until - now
+        self._line.show(wait_line(action.why, now - self._why_since, left))
 
 
 def _sentence(seen: Observed, action: Action) -> str:

@@ -10,6 +10,7 @@ Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
               /heartbeat.json  the agent's last sign of life (`Heartbeat`)
               /samples.jsonl   GPU, CPU, memory and disk, one object a line
               /metrics.jsonl   what the job itself reports, one object a line
+              /progress.json   what of this, its log and its framework's files is told
               /job.log         the job's output; byte offsets stay valid
               /ready.json      manifest of the outputs finished so far (`final` is false)
               /manifest.json   manifest of every declared output (`final` is true)
@@ -153,12 +154,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the job last reported in metrics.jsonl; None where it never did."""
+    """What the job last told of how it gets on; None where it never did."""
 
     step: int | None = None
     max_steps: int | None = None
     loss: float | None = None
     text: str | None = None  # e.g. "importing torch", for phases without steps
+    source: str | None = None  # of the step: one of `evidence.RANK`
+    seconds_per_step: float | None = None  # since this attempt's first step
+    step_age: float | None = None  # seconds since another step was seen, by the pod's clock
+    patience: float | None = None  # seconds for which no step is nothing unusual
+    figures: dict[str, float] = field(default_factory=dict)  # learning rate, rewards, accuracies
 
 
 @dataclass(frozen=True)

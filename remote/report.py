@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import durable, lock, logfile, steps
+from . import durable, lock, logfile, progress_file
 from .contract import (
     Attempt,
     ContractError,
@@ -47,7 +47,7 @@ def status(place: Place, run: str) -> Status:
         attempt=attempt.number if attempt else 0,
         phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
-        progress=_progress(folder, str(beat.get("text", "")) if current else ""),
+        progress=_progress(folder, attempt, now, str(beat.get("text", "")) if current else ""),
         log_size=logfile.size(folder / "job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
@@ -93,7 +93,15 @@ def guard(place: Place, now: Boot) -> GuardReport | None:
     return said.heard(time.monotonic() - (spoken or 0.0))
 
 
-def _progress(folder: Path, text: str) -> Progress:
+def _progress(folder: Path, attempt: Attempt | None, now: Boot, text: str) -> Progress:
+    """As its supervisor follows it; where none does, what the metrics and the log say last."""
+    followed = progress_file.read(folder, attempt.number, now.id) if attempt else None
+    if followed is not None:
+        return replace(followed, text=_one_line(text or followed.text or "") or None)
+    return _tails(folder, text)
+
+
+def _tails(folder: Path, text: str) -> Progress:
     """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
     step = limit = loss = said = None
     for line in durable.tail(folder / "metrics.jsonl", TAIL).splitlines():
@@ -107,6 +115,8 @@ def _progress(folder: Path, text: str) -> Progress:
             loss = number(value.get("loss")) if "loss" in value else loss
             said = value["text"] if isinstance(value.get("text"), str) else said
     if step is None:
+        from . import steps  # most looks do without
+
         seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
         step, limit = seen.step, seen.max_steps if limit is None else limit
         loss = seen.loss if loss is None else loss

@@ -20,6 +20,7 @@ from types import FrameType
 from . import background, entrusted, handover, jobenv, processes, samples
 from .commit import Commit
 from .contract import JobSpec
+from .follower import Follower
 from .job import Job
 from .lease import Lease
 from .outcome import Outcome, halted
@@ -96,12 +97,18 @@ class Shim:
     def _run_job(self, python: Path) -> Outcome:
         """The job, while what it has finished is published. Raises a resumable `Halt`."""
         job = Job(self.base, jobenv.with_interpreter(self.env, python), self.lock)
-        scan = background.Repeated("ready", self.base.pace.scan, self.ready.scan, nice=19)
+        base, pace = self.base, self.base.pace
+        follower = Follower(base.run, base.attempt, base.boot.id)
+        scan = background.Repeated("ready", pace.scan, self.ready.scan, nice=19)
+        follow = background.Repeated("progress", pace.scan, follower.look, nice=19)
         try:
             outcome = job.run(python)
         finally:
             self.ready.stop()
             scan.end()
+            follow.end()
+        with contextlib.suppress(OSError):  # the last step came just before the end
+            follower.look(search=False)
         return outcome.on_disk(self.reserve.disk_full())
 
     def _finish(self, outcome: Outcome) -> None:

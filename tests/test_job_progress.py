@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.job_progress import JobProgress, span
+from controller.job_progress import JobProgress, figure_words, figures_told, span, steps_told
 from remote.contract import Progress
 
 
@@ -51,3 +51,67 @@ def test_a_second_attempt_is_measured_by_itself() -> None:
 def test_a_length_of_time_in_words(seconds: float, words: str) -> None:
     """Minutes of a job of minutes, hours of one of hours."""
     assert span(seconds) == words
+
+
+def test_what_the_pod_says_of_pace_and_age_counts_more() -> None:
+    """It has looked from the beginning; this podctl came a moment ago."""
+    told = Progress(40, 400, source="log", seconds_per_step=2.0, step_age=3.0, patience=300.0)
+
+    assert seen((40, 100.0)).words(told, 100.0) == ["step 40/400", "2.0 s/it", "12 min left"]
+
+
+def test_the_pod_knows_how_long_no_step_is_usual() -> None:
+    """A job that evaluates for ten minutes between its steps does not hang after twelve."""
+    usual = Progress(40, 400, step_age=720.0, patience=1500.0)
+    unusual = Progress(40, 400, step_age=720.0, patience=300.0)
+
+    assert seen((40, 0.0)).words(usual, 1.0) == ["step 40/400"]
+    assert seen((40, 0.0)).words(unusual, 1.0) == ["step 40/400", "no step for 12 min"]
+
+
+def test_a_sighting_tells_steps_to_who_looks_from_elsewhere() -> None:
+    """With pace, time left, and since when there was none; of an older podctl without these."""
+    data = {"step": 40, "max_steps": 400, "source": "log", "seconds_per_step": 2.0}
+    going = steps_told(data | {"step_age": 3.0, "patience": 300.0}, 1000.0)
+    hanging = steps_told(data | {"step_age": 720.0, "patience": 300.0}, 1000.0)
+    older = steps_told({"step": 40, "max_steps": 400}, 1000.0)
+    assert going is not None
+    assert hanging is not None
+    assert older is not None
+
+    assert going.as_dict(1000.0) == {
+        "step": 40,
+        "max_steps": 400,
+        "source": "log",
+        "seconds_per_step": 2.0,
+        "seconds_left": 720.0,
+        "step_at": 997.0,
+        "seconds_without_step": None,
+    }
+    assert hanging.as_dict(1000.0)["seconds_without_step"] == 720.0
+    assert older.words(1000.0) == ["step 40/400"]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), 1e308, -1.0, "x\x1b[2J", [], True, 10**400])
+def test_odd_numbers_of_a_pod_are_not_shown(odd: object) -> None:
+    """Nor do they raise anything."""
+    data = {"step": 4, "max_steps": odd, "seconds_per_step": odd, "step_age": odd, "source": odd}
+    found = steps_told(data | {"patience": odd}, 1000.0)
+
+    assert steps_told({"step": odd}, 1000.0) is None
+    assert found is not None
+    assert found.words(1000.0) == ["step 4"]
+    assert "\x1b" not in found.source
+
+
+def test_figures_are_few_finite_and_clean() -> None:
+    """Learning rate, rewards and accuracies under names that a terminal may show."""
+    many = {f"reward {number}": 1.0 for number in range(50)}
+
+    assert figure_words(figures_told({"learning_rate": 2e-5, "reward": 0.5})) == [
+        "lr 2e-05",
+        "reward 0.5",
+    ]
+    assert figures_told({"a\x1b[2Jb": 1.0, "b": float("nan"), "c": "x"}) == {"ab": 1.0}
+    assert len(figures_told(many)) == 6
+    assert figures_told(["x"]) == {}

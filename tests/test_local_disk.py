@@ -15,8 +15,9 @@ from controller.job_log import follow_log
 from controller.limits import LocalLimit
 from controller.local_disk import LocalDiskClosed, LocalDiskFull, writing
 from controller.log_mark import Piece
-from controller.pull import PullProgress, pull
+from controller.pull import pull
 from controller.ssh import Session
+from controller.transfer_progress import TransferProgress
 from remote.contract import Layout
 from tests.pod_files import BIG, MB, SMALL, content, tree, wrote
 from tests.sshd_server import Server, needs_sshd
@@ -72,7 +73,7 @@ def test_row_34_a_disk_that_fills_up_keeps_what_came(
     manifest = wrote(layout, files)
     ballast = small_disk / "ballast"
 
-    def fill(progress: PullProgress) -> None:
+    def fill(progress: TransferProgress) -> None:
         """Somebody else takes the space that was free at the start."""
         if not ballast.exists():
             free = os.statvfs(small_disk)
@@ -117,7 +118,7 @@ def test_row_35_names_that_run_out_in_the_middle(
     remount(small_disk, "nr_inodes=64")
     (taken := small_disk / "taken").mkdir()
 
-    def take(progress: PullProgress) -> None:
+    def take(progress: TransferProgress) -> None:
         for number in range(100):
             try:
                 (taken / str(number)).touch()

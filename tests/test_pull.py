@@ -11,9 +11,10 @@ import pytest
 from controller.errors import ArtifactsNotSafe, ConnectionLost
 from controller.hostkeys import HostKeyMismatch
 from controller.names import UnsafeManifest
-from controller.pull import PullProgress, PullReport, pull
+from controller.pull import PullReport, pull
 from controller.ssh import Session
 from controller.throttle import Throttle
+from controller.transfer_progress import TransferProgress
 from remote.contract import FileEntry, Layout, Manifest
 from tests.pod_files import BIG, MB, SMALL, content, tree, wrote
 from tests.sshd_server import Server, needs_sshd, new_host_key, sshd
@@ -33,12 +34,25 @@ def test_small_files_arrive(session: Session, layout: Layout, tmp_path: Path) ->
     assert (tmp_path / "in/empty").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_bytes_of_small_files_are_told_before_a_file_is_whole(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Also of one file alone, which may take long over a slow link."""
+    manifest = wrote(layout, {"one": content(1, 5 * MB)})
+    seen: list[TransferProgress] = []
+
+    pull(session, layout, "r", manifest, tmp_path / "in", progress=seen.append, rate_limit=8.0 * MB)
+
+    assert any(0 < one.bytes_done < one.bytes_total for one in seen)
+    assert seen[-1] == TransferProgress(1, 1, 5 * MB, 5 * MB)
+
+
 def test_large_files_arrive_over_several_connections(
     server: Server, layout: Layout, tmp_path: Path
 ) -> None:
     """Large files come in pieces over connections of their own, small ones beside them."""
     manifest = wrote(layout, BIG)
-    seen: list[PullProgress] = []
+    seen: list[TransferProgress] = []
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
         report = pull(session, layout, "r", manifest, tmp_path / "in", progress=seen.append)
         used = proxy.accepted
@@ -109,7 +123,7 @@ def interrupted(server: Server, layout: Layout, manifest: Manifest, into: Path) 
     """A pull that loses its network for good once some pieces are here, and far from all."""
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
 
-        def cut(progress: PullProgress) -> None:
+        def cut(progress: TransferProgress) -> None:
             if progress.bytes_done > 5 * MB:
                 proxy.refuse = True
                 proxy.cut()

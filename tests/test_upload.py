@@ -15,6 +15,7 @@ from controller.errors import ConnectionLost, UsageError
 from controller.parcel import FileGone, UploadFailed
 from controller.snapshot import Snapshot, take
 from controller.ssh import Session
+from controller.transfer_progress import TransferProgress
 from controller.upload import code_digest, upload_code, upload_work
 from remote.contract import Layout
 from tests.sshd_server import Server, needs_sshd
@@ -67,6 +68,29 @@ def test_the_work_folder_is_what_was_snapped(
     assert work.joinpath("bin").stat().st_mode & 0o777 == 0o755
     assert (report.files_total, report.files_sent) == (4, 4)
     assert report.bytes_sent < sum(map(len, files.values()))  # the text was squeezed
+
+
+def test_the_missing_bytes_are_counted_as_they_go(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Each piece is told, to the last one; what the pod has already is none of it."""
+    files = {"big": os.urandom(3_000_000), "small": b"1", "empty": b""}
+    seen: list[TransferProgress] = []
+    upload_work(
+        session,
+        layout,
+        "run1",
+        project(tmp_path / "p", files),
+        {"same": b"1"},
+        progress=seen.append,
+    )
+    again: list[TransferProgress] = []
+    more = project(tmp_path / "p", {"new": b"22"})
+    upload_work(session, layout, "run2", more, progress=again.append)
+
+    assert seen[-1] == TransferProgress(3, 3, 3_000_001, 3_000_001)
+    assert len(seen) > 5
+    assert again[-1] == TransferProgress(1, 1, 2, 2)
 
 
 def test_only_what_changed_travels(session: Session, layout: Layout, tmp_path: Path) -> None:

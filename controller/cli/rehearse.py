@@ -31,14 +31,22 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     is killed once on the way. Nothing is rented, and nothing of the project is changed. Ends with 1
     when a phase failed.
     """
+    from controller.clock import SystemClock
     from controller.consent import introduce
+    from controller.moving_line import MovingLine
+    from controller.progress_line import rehearsal_line
     from controller.rehearsal.line import FAIL, OPEN, PASS
     from controller.rehearsal.play import Rehearsal
 
     project = project_here()
     introduce(project, [project.stage(stage)], terminal, here=True)
     started = time.monotonic()
-    rehearsal = Rehearsal(project, project.stage(stage), minutes, terminal.say)
+    moving = MovingLine(terminal, SystemClock())
+
+    def show(said: str, left: float) -> None:
+        moving.tick(rehearsal_line(said, left, terminal.width))
+
+    rehearsal = Rehearsal(project, project.stage(stage), minutes, terminal.say, show, moving.moved)
     found = []
     with closing(rehearsal.lines()) as lines:
         for line in lines:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from controller.inquiry import Silence
-    from controller.overview import Line, Overview
+    from controller.overview import Line, Overview, RunLine
 
 PATIENCE_SECONDS = 5.0  # what is not answered by then is unknown
 
@@ -87,6 +87,11 @@ def _emit(terminal: Terminal, overview: Overview, failures: tuple[str, ...], cac
         fact = row.pop("fact")
         at = fact["at"]
         row |= fact | {"age_seconds": None if at is None else round(overview.at - at, 1)}
+    for row, run in zip(document["runs"], overview.runs, strict=True):
+        steps = {} if run.steps is None else run.steps.as_dict(run.fact.at or overview.at)
+        told = {"loss": row.pop("loss"), "figures": row.pop("figures")}
+        row["progress"] = steps | told if run.steps or run.loss is not None else None
+        del row["steps"]
     extra = {"cached": cached, "unknown": overview.unknown, "failures": list(failures)}
     terminal.emit_json("podctl/status/1", document | extra)
 
@@ -110,9 +115,25 @@ def _show(terminal: Terminal, overview: Overview) -> None:
         if rows:
             terminal.table((first, *head, *last), rows)
             terminal.data("")
+    for run in overview.runs:
+        if line := _steps(run):
+            terminal.data(line)
     if not (overview.stages or overview.runs or overview.pods):
         terminal.say("nothing was run in this project yet; next: podctl plan")
     spent, rate = words.usd(overview.spent_usd), f"${overview.usd_per_hour:.4f}"
     terminal.say(f"spent {spent}; billing now {rate} an hour by the ledger")
     if overview.driver:
         terminal.say(f"driven by {overview.driver}")
+
+
+def _steps(run: RunLine) -> str:
+    """How far a job is: `sft-0001: step 118/400, 2.0 s/it, 9 min left, loss 0.31 (log)`."""
+    from controller.job_progress import figure_words
+
+    if run.steps is None or run.fact.at is None:
+        return ""
+    loss = [] if run.loss is None else [f"loss {run.loss:.4g}"]
+    words = [*run.steps.words(run.fact.at), *loss, *figure_words(run.figures)]
+    source = f" ({run.steps.source})" if run.steps.source else ""
+    then = "was at " if run.fact.state == "unknown" else ""
+    return f"{run.run}: {then}{', '.join(words)}{source}"

@@ -19,12 +19,14 @@ from controller.rehearsal.earlier import SOURCES
 from controller.rehearsal.scratch import Scratch
 from controller.rehearsal.stagecraft import Cloud, JobFiles
 from controller.secret import for_children
+from remote import durable
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.05  # between looks at the pod's files
 FIRST_OUTPUT_SECONDS = 300.0  # for which a kill waits for something to be saved
 SAVE_SECONDS, SAVE_FACTOR = 3.0, 3.0  # after the first output, or as many times its own time
 LINGER_SECONDS, LINGER_STEPS = 1.0, 3  # after that, to see how far the job is
+LAST_BYTES = 4096  # of podctl's log, with its last line
 LEAVE_SECONDS = 20.0  # for podctl to leave after SIGTERM
 
 
@@ -51,9 +53,17 @@ class End:
 class Drive:
     """One run of the stage on the embedded cloud."""
 
-    def __init__(self, scratch: Scratch, cloud: Cloud, stage: str, deadline: float) -> None:
+    def __init__(
+        self,
+        scratch: Scratch,
+        cloud: Cloud,
+        stage: str,
+        deadline: float,
+        show: Callable[[str, float], None] = lambda _said, _left: None,
+    ) -> None:
+        """`show` hears podctl's last line and the seconds that are left, again and again."""
         self._scratch, self._cloud = scratch, cloud
-        self._stage, self._deadline = stage, deadline
+        self._stage, self._deadline, self._show = stage, deadline, show
         self.run = f"{stage}-0001"
         self._environment = {
             name: value for name, value in for_children().items() if not name.startswith("RUNPOD_")
@@ -100,7 +110,7 @@ class Drive:
                 break
             if written is None and (written := job.written(outputs)):
                 patience = min(patience, _soon(began))  # a checkpoint may follow, not much later
-            time.sleep(LOOK_SECONDS)
+            self._pause()
         pods = self._cloud.pods()
         if job.phase != "running" or len(pods) != 1:
             return None
@@ -121,20 +131,29 @@ class Drive:
             found = look()
             if found is not None:
                 return found
-            time.sleep(LOOK_SECONDS)
+            self._pause()
         return None
 
     def finish(self, process: subprocess.Popen[bytes]) -> End:
         """Wait for the end; at the deadline make one. What is on the pod is gone afterwards."""
         job = self._cloud.job(self.run)
         steps: list[int] = []
+        read = 0  # bytes of what tells steps: reading all of it again costs the job its processor
         while process.poll() is None and time.monotonic() < self._deadline:
             job = job or self._cloud.job(self.run)
-            steps = (job.steps() if job else []) or steps
-            time.sleep(LOOK_SECONDS)
+            if job is not None and (size := job.told_bytes()) != read:
+                read, steps = size, job.steps() or steps
+            self._pause()
         in_time = process.poll() is not None
         end(process)
         return End(process.returncode if in_time else None, self._said(), tuple(steps))
+
+    def _pause(self) -> None:
+        """A moment, with what podctl said last."""
+        lines = durable.tail(self._scratch.said, LAST_BYTES).decode(errors="replace").split("\n")
+        line = next((one for one in reversed(lines[:-1]) if one.strip()), "")
+        self._show(line, max(0.0, self._deadline - time.monotonic()))
+        time.sleep(LOOK_SECONDS)
 
     def _said(self) -> Mapping[str, str]:
         try:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 
 from controller import consent, order, snapshot
@@ -26,6 +27,7 @@ from controller.rehearsal.stagecraft import Cloud, cloud, end_orphan
 from controller.rehearsal.story import Story
 from controller.rental import Rental
 from controller.stages import inputs_here
+from controller.transfer_progress import TransferProgress
 from jobs.stage import Stage
 
 TRAINING = ("torch", "transformers", "trl", "peft")
@@ -43,6 +45,8 @@ class Rehearsal:
     stage: Stage
     minutes: float
     tell: Callable[[str], None] = lambda _: None
+    show: Callable[[str, float], None] = lambda _said, _left: None  # podctl's, and seconds left
+    moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
 
     def lines(self) -> Generator[Line]:
         """Each phase as it is over. Leaves no pod and no process, whatever happens.
@@ -100,7 +104,8 @@ class Rehearsal:
         earlier = Earlier(self.project, scratch, self.minutes * 60, self.tell)
         own = earlier.own_inputs(self.stage)
         try:
-            files = files_of(self.project, own)
+            reading = partial(self.moved, f"{self.stage.name}: reading the inputs")
+            files = files_of(self.project, own, reading)
             scratch.bring(files, self.stage)
             made = [
                 f"{path} by {by}"
@@ -165,7 +170,7 @@ class Rehearsal:
 
     def _run(self, scratch: Scratch, sky: Cloud) -> Iterator[Line]:
         deadline = time.monotonic() + self.minutes * 60 + SLACK_SECONDS
-        drive = Drive(scratch, sky, self.stage.name, deadline)
+        drive = Drive(scratch, sky, self.stage.name, deadline, self.show)
         process = drive.start(self._given())
         try:
             self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.said}")

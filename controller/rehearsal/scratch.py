@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from controller import snapshot
 from controller.project import Project
 from controller.rehearsal import sizes, toml_text
 from controller.snapshot import SnapshotFile
+from controller.transfer_progress import TransferProgress
 from jobs.stage import Stage
 from remote.globs import Globs
 from state.durable import write_atomically
@@ -119,10 +120,16 @@ def _stage(stage: Stage, minutes: float) -> Mapping[str, object]:
     }
 
 
-def files_of(project: Project, inputs: Iterable[str]) -> tuple[SnapshotFile, ...]:
+def files_of(
+    project: Project,
+    inputs: Iterable[str],
+    progress: Callable[[TransferProgress], None] | None = None,
+) -> tuple[SnapshotFile, ...]:
     """What would be sent of the user's project, likely secrets included: they go no further."""
     include = project.config.upload.include
-    return snapshot.take(project.root, tuple(inputs), include, allow=("**",)).files
+    return snapshot.take(
+        project.root, tuple(inputs), include, allow=("**",), progress=progress
+    ).files
 
 
 def _link(source: Path, target: Path) -> bool:

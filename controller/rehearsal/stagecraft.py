@@ -17,8 +17,9 @@ from typing import Any
 from controller.errors import PodctlError
 from controller.providers.emulator.server import EmulatorProcess, running, start_process
 from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings
-from remote import contract, outputs, steps
+from remote import contract, logfile, outputs
 from remote.contract import ContractError, Exit
+from remote.log_reader import LogReader
 
 SETTINGS = EmulatorSettings(
     boot_seconds=0.3,
@@ -28,6 +29,7 @@ SETTINGS = EmulatorSettings(
     balance_usd=10_000.0,
 )
 CHECKPOINT = "checkpoint[-_][0-9]*"  # as transformers and what builds on it name them
+ATTEMPT = "podctl: attempt "  # a line of the supervisor's, before the job's own
 REQUEST_SECONDS = 20.0
 ORPHAN_SECONDS = 20.0  # for the cloud of a rehearsal that was killed to leave
 
@@ -145,11 +147,24 @@ class JobFiles:
 
         In its metrics, or else in its log.
         """
-        return self._metrics() or [
-            one.step
-            for one in steps.reports("\n".join(self._lines("job.log")))
-            if one.step is not None
-        ]
+        return self._metrics() or list(self._logged())
+
+    def told_bytes(self) -> int:
+        """Grows with what `steps` reads."""
+        sizes = (logfile.size(self.folder / name) for name in ("metrics.jsonl", "job.log"))
+        try:
+            return sum(sizes)
+        except OSError:
+            return 0
+
+    def _logged(self) -> Iterator[int]:
+        """Each attempt by itself: it may begin anew, or go on."""
+        reader = LogReader()
+        for line in self._lines("job.log"):
+            if line.startswith(ATTEMPT):
+                reader = LogReader()
+            elif (step := reader.feed(line, 0.0).step) is not None:
+                yield step
 
     def _metrics(self) -> list[int]:
         found = []
