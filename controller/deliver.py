@@ -15,6 +15,7 @@ from controller.pins import MODELS
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.safekeeping import made_before
 from controller.snapshot import Snapshot, SnapshotFile
+from controller.stages import declared_inputs
 from controller.upload import UploadReport, upload_code, upload_work
 from controller.workshop import Workshop
 from jobs.stage import Stage
@@ -88,7 +89,8 @@ def inputs_of(shop: Workshop, stage: Stage) -> Snapshot:
     upload = shop.project.config.upload
     root = shop.project.root
     made = made_before(root, stage.name)
-    taken = snapshot.take(root, stage.inputs, upload.include, made=made, allow=upload.allowed)
+    declared = declared_inputs(shop.project, stage)
+    taken = snapshot.take(root, declared, upload.include, made=made, allow=upload.allowed)
     return startable(taken, stage)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from . import environment, jobenv, preflight
 from .contract import JobSpec
-from .environment import EnvironmentFailed, Workshop
+from .environment import Making
+from .installing import EnvironmentFailed, Workshop
 from .outcome import Outcome
-from .place import Place
+from .place import Place, boot, record
 
 PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
 
@@ -48,16 +49,20 @@ class Preparation:
         if whole:
             return base
         self.enter("environment", "installing what the job needs")
-        work, python = self.place.work(self.spec.run), base
+        making, python = Making(need, self.place.work(self.spec.run), self.spec.run, shop), base
         if not complete:
-            python = environment.prepare(need, work, base, shop)
+            python = making.prepare(base)
         if need.install is not None:
-            environment.install(need, work, python, jobenv.site(self.spec, self.place), shop)
+            sent = record(self.place.run(self.spec.run) / "work.json") or {}
+            making.install(python, jobenv.site(self.spec, self.place), str(sent.get("tree")))
         self.enter("preflight", "importing what was installed")
         return self._check(python, asked) or python
 
     def _shop(self) -> Workshop:
-        return Workshop(self.place.root, self.env, self.log, self.place.local, self.tick)
+        place = self.place
+        return Workshop(
+            place.root, self.env, self.log, place.local, self.tick, boot(place.local).id
+        )
 
     def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
         env = jobenv.with_interpreter(self.env, python)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from remote import contract, environment
+from remote import contract, environment, installing, lockfile
 from remote.contract import Environment, Exit, Preflight
 from tests.pod_side import PodSide
 
@@ -24,20 +25,23 @@ JOB = (
 )
 
 
+MAIN = "    import os, sys\n    os.mkdir('out')\n    open('out/a', 'w').write(sys.executable)\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
-def wheel(folder: Path, name: str, requires: str = "") -> tuple[str, str]:
-    """A wheel made by hand; its requirement line's name and sha256."""
+def wheel(folder: Path, name: str, requires: str = "", script: str = "") -> tuple[str, str]:
+    """A wheel made by hand; its requirement line's name and sha256. `script` runs its `main`."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}-1.0-py3-none-any.whl"
     info = f"{name}-1.0.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}"
     files = {
-        f"{name}.py": "WORD = 'installed'\n",
+        f"{name}.py": "WORD = 'installed'\n\ndef main():\n" + MAIN,
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": WHEEL,
     }
+    if script:
+        files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{script} = {name}:main\n"
     record = "".join(f"{n},sha256={_b64(t)},{len(t)}\n" for n, t in files.items())
     with zipfile.ZipFile(path, "w") as archive:
         for inner, text in files.items():
@@ -99,7 +103,7 @@ def test_a_failed_installation_is_told_from_the_line_that_says_why(
     output: str, expected: str
 ) -> None:
     """Warnings before it, however many, do not push it out of the message."""
-    assert environment.reason(output) == expected
+    assert installing.reason(output) == expected
 
 
 def test_editable_installs_of_the_base_are_seen(tmp_path: Path) -> None:
@@ -139,6 +143,27 @@ def test_a_lock_with_hashes_is_installed_once(pod: PodSide, tmp_path: Path) -> N
     assert venv.stat().st_mtime_ns == made
 
 
+@pytest.mark.usefixtures("uv")
+def test_what_a_lock_includes_is_installed_and_tells_environments_apart(
+    pod: PodSide, tmp_path: Path
+) -> None:
+    """Files below other folders, a wheel and a folder of wheels of the project's own: by their
+    paths from the file that names them. Another included file makes another environment."""
+    for number, name in enumerate(("r1", "r2"), 1):
+        work = pod.work(name)
+        work.mkdir(parents=True)
+        wheel(work / "wheels", "podctl_demo_wheel")
+        wheel(work / "more", f"podctl_other{number}")
+        (work / "req").mkdir()
+        (work / "req/base.txt").write_text("--find-links ../wheels\n-c pins.txt\n")
+        (work / "req/pins.txt").write_text("podctl_demo_wheel==1.0\n")
+        own = f"./more/podctl_other{number}-1.0-py3-none-any.whl\n"
+        end = run(pod, f"--no-index\n-r req/base.txt\npodctl_demo_wheel\n{own}", name)
+        assert (end.rc, end.detail) == (0, "")
+
+    assert len(list((pod.root / "venvs").iterdir())) == 2
+
+
 # A build backend of the project's own, so that nothing is fetched.
 BACKEND = """
 [build-system]
@@ -151,9 +176,14 @@ name = "podctl_demo_wheel"
 version = "1.0"
 """
 BUILD = """
+import pathlib
 import shutil
 
 def build_wheel(folder, settings=None, metadata=None):
+    with open("{wheels}/built", "a") as log:
+        log.write("built\\n")
+    pathlib.Path("build").mkdir()
+    pathlib.Path("build/left").write_text("")
     name = "podctl_demo_wheel-1.0-py3-none-any.whl"
     shutil.copy("{wheels}/" + name, folder)
     return name
@@ -187,21 +217,39 @@ def test_the_dependencies_of_a_project_are_installed(
     assert (end.rc, end.detail) == (0, "")
 
 
-@pytest.mark.usefixtures("uv")
-def test_the_project_itself_is_installed_for_this_run_alone(pod: PodSide, tmp_path: Path) -> None:
-    """A src layout and a console script are there; another run does not see them."""
-    work = pod.work("r1")
-    (work / "wheels").mkdir(parents=True)
-    name, _ = wheel(tmp_path / "sources", "podctl_demo_wheel")
-    with zipfile.ZipFile(tmp_path / "sources" / f"{name}-1.0-py3-none-any.whl") as archive:
-        (work / "mine" / "src").mkdir(parents=True)
+def own_project(pod: PodSide, sources: Path, run: str = "r1") -> Path:
+    """A project `mine` of the run's that says how often it was built; where it says so."""
+    name, _ = wheel(sources, "podctl_demo_wheel", script="demo-train")
+    work = pod.work(run)
+    (work / "mine" / "src").mkdir(parents=True)
+    with zipfile.ZipFile(sources / f"{name}-1.0-py3-none-any.whl") as archive:
         archive.extract(f"{name}.py", work / "mine" / "src")
     (work / "mine" / "pyproject.toml").write_text(BACKEND)
-    (work / "mine" / "backend.py").write_text(BUILD.format(wheels=tmp_path / "sources"))
-    end = run(pod, "", lock=None, provides=(), install="mine")
+    (work / "mine" / "backend.py").write_text(BUILD.format(wheels=sources))
+    return sources / "built"
+
+
+@pytest.mark.usefixtures("uv")
+@pytest.mark.parametrize("lock", [None, "job.lock"])
+def test_the_project_itself_is_installed_for_this_run_alone(
+    pod: PodSide, tmp_path: Path, lock: str | None
+) -> None:
+    """A src layout and a console script, on the pod's Python and in a venv; nothing that its
+    build left beside the sources stays among what the job may have written."""
+    own_project(pod, tmp_path / "sources")
+    (pod.work() / "job.lock").write_text("-e ./mine\n")
+    need = Environment(lock=lock, install="mine", provides=("no_such_module",) if lock else ())
+    spec = dataclasses.replace(
+        pod.spec("", environment=need), argv=("demo-train",), preflight=Preflight()
+    )
+    pod.start(spec)
+    end = pod.ended()
 
     assert (end.rc, end.detail) == (0, "")
     assert (pod.run() / "site" / "podctl_demo_wheel.py").exists()
+    assert not (pod.work() / "mine" / "build").exists()
+    python = (pod.work() / "out/a").read_text()
+    assert python.startswith(str(pod.root / "venvs")) == bool(lock)
 
 
 @pytest.mark.usefixtures("uv")
@@ -266,7 +314,7 @@ torchao==1 --hash=sha256:ff
 # the end
 """
 
-    kept = environment.without_torch(lock).decode()
+    kept = lockfile.without_torch(lock).decode()
 
     assert kept.splitlines() == [
         "--index-url https://example.invalid/simple",
