@@ -95,6 +95,15 @@ def depends(root: Path, folder: str) -> bool:
     return bool(project.get("dependencies")) or "dependencies" in project.get("dynamic", ())
 
 
+def scripts(root: Path, folder: str | None) -> frozenset[str]:
+    """The programs that come with the project, as far as its pyproject.toml says."""
+    if folder is None:
+        return frozenset()
+    document = _read(root, folder)
+    poetry = _table(_table(document, "tool"), "poetry")
+    return frozenset((*_table(_table(document, "project"), "scripts"), *_table(poetry, "scripts")))
+
+
 def files_of(root: Path, folder: str) -> tuple[str, ...]:
     """Files and folders that are needed to build and install the project in `folder`."""
     document = _read(root, folder)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller import consent, hardware_check, order, pins
 from controller.certificate import Certificate
+from controller.cloud import base_url
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
+from controller.installer_settings import settings_of
 from controller.job_program import command_text
 from controller.obstacles import Findings, examine
 from controller.order import Shape
@@ -152,7 +154,7 @@ def _prospect(
         min_cuda=need.min_cuda,
         understood=understood,
         models=models,
-        remarks=(*remarks, *pins.unhashed(project, group)),
+        remarks=(*remarks, *pins.unhashed(project, group), *_settings(project, group)),
         unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,
@@ -162,6 +164,12 @@ def _prospect(
         uploads=tuple(_upload(project, stage) for stage in group),
         secrets=consent.given(group),
     )
+
+
+def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:
+    """What of this machine's settings the environments would be installed with."""
+    emulated = order.is_emulated(base_url(project))
+    yield from settings_of(project.root, group, emulated=emulated).lines()
 
 
 def _upload(project: Project, stage: Stage) -> Upload:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import environment, jobenv, preflight
+from . import environment, jobenv, preflight, settings
 from .contract import JobSpec
 from .environment import Making
 from .installing import EnvironmentFailed, Workshop
@@ -47,6 +47,7 @@ class Preparation:
         if found := self._check(base, now):
             return found
         if whole:
+            settings.installed(self.place, self.spec.run, base)
             return base
         self.enter("environment", "installing what the job needs")
         making, python = Making(need, self.place.work(self.spec.run), self.spec.run, shop), base
@@ -56,13 +57,14 @@ class Preparation:
             sent = record(self.place.run(self.spec.run) / "work.json") or {}
             making.install(python, jobenv.site(self.spec, self.place), str(sent.get("tree")))
         self.enter("preflight", "importing what was installed")
+        settings.installed(self.place, self.spec.run, python)
         return self._check(python, asked) or python
 
     def _shop(self) -> Workshop:
         place = self.place
-        return Workshop(
-            place.root, self.env, self.log, place.local, self.tick, boot(place.local).id
-        )
+        env = {**self.env, **settings.variables(place, self.spec.run, self.env)}
+        life = boot(place.local).id
+        return Workshop(place.root, env, self.log, place.local, self.tick, life)
 
     def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
         env = jobenv.with_interpreter(self.env, python)

@@ -88,7 +88,7 @@ def _tell_of_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]
         terminal.say(reminder.strip())
     if line := other_api(project):
         terminal.say(line)
-    if names := consent.lacking(project, chosen):
+    if names := consent.withheld(project, chosen):
         terminal.say(f"not given to this project's jobs so far, run asks: {', '.join(names)}")
 
 
