@@ -14,7 +14,7 @@ from . import durable, uv_pin
 from .command import Command, Result, wait_all
 
 QUICK_SECONDS = 60.0  # asking an interpreter what it has
-WARNING = re.compile(r"(?:warning|notice|deprecation|hint)\b|\[notice\]", re.IGNORECASE)
+WARNING = re.compile(r"(?:warning|notice|deprecation)\b|\[notice\]", re.IGNORECASE)
 ERROR = re.compile(
     r"error\b|[\u00d7\u2717x] |could not|no matching|no solution|[a-z_.]*error:", re.IGNORECASE
 )

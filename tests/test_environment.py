@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 
 from remote import contract, environment, installing, lockfile
 from remote.contract import Environment, Exit, Preflight
-from tests.pod_side import PodSide
+from tests.pod_side import PodSide, second_pod
 
 JOB = (
     "import podctl_demo_wheel as w\n"
@@ -250,6 +252,67 @@ def test_the_project_itself_is_installed_for_this_run_alone(
     assert not (pod.work() / "mine" / "build").exists()
     python = (pod.work() / "out/a").read_text()
     assert python.startswith(str(pod.root / "venvs")) == bool(lock)
+
+
+@pytest.mark.usefixtures("uv")
+def test_the_project_is_built_again_only_when_it_changed(pod: PodSide, tmp_path: Path) -> None:
+    """Another attempt at a run finds it, which the log says; other inputs make it anew."""
+    built = own_project(pod, tmp_path / "sources")
+    need = Environment(install="mine")
+    spec = dataclasses.replace(pod.spec("", environment=need), argv=("sh", "-c", "exit 3"))
+    attempts = []
+    for tree in ("a", "a", "b"):
+        (pod.run() / "work.json").write_text(json.dumps({"tree": tree}))
+        pod.start(spec, *(["--again"] if attempts else []))
+        assert pod.ended(attempt=len(attempts) + 1).rc == 3
+        attempts.append(len(built.read_text().splitlines()))
+
+    assert attempts == [1, 1, 2]
+    log = (pod.read("r1", "job.log") or b"").decode()
+    assert f"environment: kept from {pod.run() / 'site'}, made by r1 at " in log
+    assert "environment: made in " in log
+
+
+@pytest.mark.usefixtures("uv")
+def test_two_pods_that_share_a_volume_make_one_environment(pod: PodSide, tmp_path: Path) -> None:
+    """At the same time, each beside; the one that comes second uses what is there."""
+    name, sha = wheel(tmp_path / "wheels", "podctl_demo_wheel")
+    links = f"--no-index\n--find-links {tmp_path / 'wheels'}\n"
+    lock = f"{links}{name}==1.0 --hash=sha256:{sha}\n"
+    other = second_pod(pod)
+    other.env["PATH"] = PATH
+    for one, run_name in ((pod, "r1"), (other, "r2")):
+        one.work(run_name).mkdir(parents=True)
+        (one.work(run_name) / "job.lock").write_text(lock)
+        need = Environment(lock="job.lock", provides=("podctl_demo_wheel",))
+        spec = one.spec("", run=run_name, environment=need)
+        job = "import podctl_demo_wheel as w; w.main()"
+        one.start(dataclasses.replace(spec, argv=("python", "-c", job)))
+
+    assert (pod.ended("r1").rc, other.ended("r2").rc) == (0, 0)
+    (venv,) = (pod.root / "venvs").iterdir()
+    assert (venv / "complete").exists()
+
+
+@pytest.mark.usefixtures("uv")
+def test_a_half_built_environment_is_never_used(pod: PodSide, tmp_path: Path) -> None:
+    """One that lost its mark is made anew; what a pod that is gone was building goes after a day,
+    and what another one builds now stays."""
+    name, sha = wheel(tmp_path / "wheels", "podctl_demo_wheel")
+    links = f"--no-index\n--find-links {tmp_path / 'wheels'}\n"
+    lock = f"{links}{name}==1.0 --hash=sha256:{sha}\n"
+    assert run(pod, lock).rc == 0
+    (venv,) = (pod.root / "venvs").iterdir()
+    (venv / "complete").unlink()
+    next(venv.glob("lib/python*/site-packages/podctl_demo_wheel.py")).unlink()
+    for left, age in (("old", 90_000), ("new", 60)):
+        half = pod.root / "venvs" / f".{left}.boot.half"
+        half.mkdir()
+        os.utime(half, (time.time() - age,) * 2)
+    end = run(pod, lock, "r2")
+
+    assert (end.rc, end.detail) == (0, "")
+    assert {one.name for one in (pod.root / "venvs").iterdir()} == {venv.name, ".new.boot.half"}
 
 
 @pytest.mark.usefixtures("uv")
