@@ -53,11 +53,17 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
             shop.tell(f"{run}: {error.what}: looking again at what is there")
     folder.keep_inputs(_as_sent(inputs, report))
     _tell_changed(shop, run, report)
-    shop.tell(
-        f"{run}: sent {report.files_sent} of {report.files_total} files, "
-        f"{report.bytes_sent / 1e6:.2f} MB"
-    )
+    shop.tell(f"{run}: {_in_words(report)}")
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
+
+
+def _in_words(report: UploadReport) -> str:
+    sent = (
+        f"sent {report.files_sent} of {report.files_total} files, {report.bytes_sent / 1e6:.2f} MB"
+    )
+    if report.files_sent == report.files_total:
+        return sent
+    return f"{sent} ({report.bytes_there / 1e6:.2f} MB were there)"
 
 
 def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:

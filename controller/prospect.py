@@ -33,6 +33,8 @@ class Upload:
     stage: str
     files: int
     bytes: int
+    bytes_there: int = 0  # of them on the network volume, as far as it is known here
+    environment_of: str = ""  # the run that made the environment there
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _prospect(
         rejected=rejections(provider.catalog(), need),
         refusal=why,
         balance_usd=balance,
-        uploads=tuple(_upload(project, stage) for stage in group),
+        uploads=tuple(_upload(project, stage, shape) for stage in group),
         secrets=consent.given(group),
     )
 
@@ -172,11 +174,15 @@ def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:
     yield from settings_of(project.root, group, emulated=emulated).lines()
 
 
-def _upload(project: Project, stage: Stage) -> Upload:
+def _upload(project: Project, stage: Stage, shape: Shape) -> Upload:
+    from controller import volume_contents
     from controller.sending import sending
 
     sent = sending(project, stage)
-    return Upload(stage.name, len(sent.files), sent.bytes)
+    runs = volume_contents.sent_to(project, shape.network_volume_id)
+    there = sum(sent.files[path] for path in volume_contents.there(runs, sent.found.files))
+    made = volume_contents.environment_of(project, runs, shape, stage)
+    return Upload(stage.name, len(sent.files), sent.bytes, there, made)
 
 
 def _missing(project: Project, group: Sequence[Stage], coming: set[str]) -> tuple[Missing, ...]:
