@@ -11,7 +11,7 @@ from controller.certificate import Certificate
 from controller.cloud import base_url
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
-from controller.installer_settings import settings_of
+from controller.installer_settings import applies, settings_of
 from controller.job_program import command_text
 from controller.obstacles import Findings, examine
 from controller.order import Shape
@@ -170,6 +170,8 @@ def _prospect(
 
 def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:
     """What of this machine's settings the environments would be installed with."""
+    if not any(applies(stage.environment) for stage in group):
+        return
     emulated = order.is_emulated(base_url(project))
     yield from settings_of(project.root, group, emulated=emulated).lines()
 

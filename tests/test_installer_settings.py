@@ -17,6 +17,7 @@ from controller.project import Project
 from remote import contract, settings
 from remote.contract import Environment
 from remote.place import Place
+from tests.emulated_cloud import until
 from tests.laptop import Laptop
 from tests.package_index import PackageIndex, serving
 from tests.pod_side import PodSide
@@ -221,7 +222,9 @@ def handed(pod: PodSide) -> list[Path]:
 def test_they_hold_for_the_installation_alone(pod: PodSide, tmp_path: Path) -> None:
     """uv has them, the job has not, and they are gone once everything is installed."""
     (tmp_path / "bin").mkdir()
-    script = f"#!/bin/sh\nenv >> {tmp_path}/seen\n[ $1 = --version ] && exit 0\nexit 1\n"
+    script = (
+        f"#!/bin/sh\nenv >> {tmp_path}/seen\n[ $1 = --version ] && echo uv 1 && exit 0\nexit 1\n"
+    )
     (tmp_path / "bin/uv").write_text(script)
     (tmp_path / "bin/uv").chmod(0o755)
     pod.env["PATH"] = f"{tmp_path / 'bin'}:{pod.env['PATH']}"
@@ -252,6 +255,32 @@ def test_a_container_that_lost_them_waits_for_them(pod: PodSide) -> None:
     settings.installed(place, "r1", Path("python"))
     assert not settings.lacking(place, "r1")
     assert not settings.lacking(place, "never-handed")
+
+
+def test_a_pod_that_died_while_it_installed_does_not_go_on_without_them(
+    pod: PodSide, tmp_path: Path
+) -> None:
+    """The guard's start of the rebooted container is refused; the controller's has them again."""
+    (tmp_path / "bin").mkdir()
+    script = f"#!/bin/sh\n[ $1 = --version ] && echo uv 1 && exit 0\necho > {tmp_path}/at\n"
+    script += f"until [ -e {tmp_path}/go ]; do sleep 0.05; done\nexit 1\n"
+    (tmp_path / "bin/uv").write_text(script)
+    (tmp_path / "bin/uv").chmod(0o755)
+    pod.env["PATH"] = f"{tmp_path / 'bin'}:{pod.env['PATH']}"
+    pod.work().mkdir(parents=True)
+    (pod.work() / "a.lock").write_text("numpy\n")
+    spec = pod.spec("", environment=Environment(lock="a.lock"))
+    document = {"variables": {}, "certificates": ""}
+    hand(pod, document)
+    pod.start(spec)
+    until((tmp_path / "at").exists)
+    pod.reboot()
+    pod.start(spec, "--unattended", rc=77)
+
+    (tmp_path / "go").touch()
+    hand(pod, document)
+    pod.start(spec)
+    assert pod.ended().reason == "environment"
 
 
 @pytest.mark.parametrize(
