@@ -66,6 +66,12 @@ class AgentClient:
             "handing the job its secrets"
         )
 
+    def settings(self, run: str, document: Mapping[str, object]) -> None:
+        """What holds for installing the run's environment, in the same way."""
+        self._run(["settings", "--run", run], stdin=json.dumps(document).encode()).check(
+            "handing over how to install"
+        )
+
     def log(self, run: str, offset: int, limit: int = LOG_CHUNK) -> Piece:
         """Log bytes from `offset`, or from where it begins by now: its head may be gone."""
         words = ["log", "--run", run, "--offset", str(offset), "--limit", str(limit)]

@@ -124,7 +124,7 @@ def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
         options.terminal.warn(line)
     if options.give_secrets:
         consent.allow(
-            office.desk.project, consent.lacking(office.desk.project, office.begun(lease))
+            office.desk.project, consent.withheld(office.desk.project, office.begun(lease))
         )
     office.drive(lease, options)
 

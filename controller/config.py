@@ -251,4 +251,5 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # max_hours = 0.5
 # criteria = [{ kind = "exists", path = "data/tokens/index.json" }]
 # hardware = { cpu = "cpu5c", vcpu_count = 4 }
+# environment = { kind = "lock", lock = "uv.lock", install = "." }   # or requirements.txt, …
 """

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 
 from controller import user_state
 from controller.cleaning import clean_line
+from controller.cloud import base_url
 from controller.errors import Refused, UsageError
+from controller.order import is_emulated
 from controller.project import FILE, STATE, Project
 from controller.terminal import Terminal
 
@@ -106,12 +108,26 @@ def lacking(project: Project, stages: Iterable[Stage]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in allowed)
 
 
+def withheld(project: Project, stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Those, and the settings with a login by which these stages' environments are installed."""
+    from controller.installer_settings import applies, settings_of
+
+    names = lacking(project, stages)
+    if not any(applies(stage.environment) for stage in stages):
+        return names
+    emulated = is_emulated(base_url(project))
+    found = known(project)
+    allowed = set(found.secrets) if found else set()
+    settings = settings_of(project.root, stages, emulated=emulated).secrets
+    return (*names, *(name for name in settings if name not in {*allowed, *names}))
+
+
 def ask(project: Project, stages: Sequence[Stage], terminal: Terminal, *, give: bool) -> None:
     """Have a yes for every secret that the stages ask for, now or from before.
 
     Raises: Refused after a no; UsageError naming the flag where nobody can be asked.
     """
-    wanted = lacking(project, stages)
+    wanted = withheld(project, stages)
     if not wanted:
         return
     what = ", ".join(wanted)
@@ -120,7 +136,8 @@ def ask(project: Project, stages: Sequence[Stage], terminal: Terminal, *, give: 
         raise Refused(
             f"{what} is not given to this project's jobs",
             where=str(project.file),
-            hint=f"take it out of the stages' secrets, or {FLAG}",
+            hint=f"take it out of the stages' secrets (environment.settings = false keeps what "
+            f"pip and uv are told here), or {FLAG}",
         )
     allow(project, wanted)
 
@@ -133,7 +150,7 @@ def allow(project: Project, names: Iterable[str]) -> None:
 
 def check(project: Project, stage: Stage) -> None:
     """The last look before secrets leave this machine. Raises Refused."""
-    if names := lacking(project, [stage]):
+    if names := withheld(project, [stage]):
         raise Refused(
             f"{stage.name} asks for {', '.join(names)}, which this project was never allowed here",
             where=str(project.file),

@@ -1,14 +1,14 @@
 """Refuse, before anything is rented, what podctl.toml asks of a stage that cannot be.
 
-Criteria that no file could meet or that say nothing, and parameters that podctl's own programs do
-not take.
+Criteria that no file could meet or that say nothing, environments that cannot be installed, and
+parameters that podctl's own programs do not take.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controller import program_parameters
+from controller import environment_files, program_parameters
 from controller.config import line_of
 from controller.errors import UsageError
 from controller.project import FILE, Project
@@ -21,6 +21,7 @@ def check_definitions(project: Project, stages: Sequence[Stage]) -> None:
     """Raises UsageError that names every such key."""
     check_criteria(project, stages)
     for stage in stages:
+        environment_files.check(project.root, stage.environment)
         if error := program_parameters.problem(stage):
             raise UsageError(
                 f"{stage.name}: {error.what}",

@@ -16,6 +16,7 @@ from controller.pins import MODELS
 from controller.run_folder import SAMPLES, Order, RunFolder
 from controller.safekeeping import made_before
 from controller.snapshot import Snapshot, SnapshotFile
+from controller.stages import declared_inputs
 from controller.transfer_progress import TransferProgress
 from controller.upload import UploadReport, upload_code, upload_work
 from controller.workshop import Workshop
@@ -63,10 +64,7 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
             shop.tell(f"{run}: {error.what}: looking again at what is there")
     folder.keep_inputs(_as_sent(inputs, report))
     _tell_changed(shop, run, report)
-    shop.tell(
-        f"{run}: sent {report.files_sent} of {report.files_total} files, "
-        f"{report.bytes_sent / 1e6:.2f} MB"
-    )
+    shop.tell(f"{run}: {_in_words(report)}")
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
 
 
@@ -74,6 +72,15 @@ def _tell_sent(shop: Workshop, run: str, progress: TransferProgress) -> None:
     shop.heed()
     what = "the pod puts the files in place" if progress.whole else "uploading"
     shop.moved(f"{run}: {what}", progress)
+
+
+def _in_words(report: UploadReport) -> str:
+    sent = (
+        f"sent {report.files_sent} of {report.files_total} files, {report.bytes_sent / 1e6:.2f} MB"
+    )
+    if report.files_sent == report.files_total:
+        return sent
+    return f"{sent} ({report.bytes_there / 1e6:.2f} MB were there)"
 
 
 def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
@@ -107,8 +114,9 @@ def inputs_of(
     upload = shop.project.config.upload
     root = shop.project.root
     made = made_before(root, stage.name)
+    declared = declared_inputs(shop.project, stage)
     taken = snapshot.take(
-        root, stage.inputs, upload.include, made=made, allow=upload.allowed, progress=progress
+        root, declared, upload.include, made=made, allow=upload.allowed, progress=progress
     )
     return startable(taken, stage)
 

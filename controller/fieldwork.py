@@ -11,6 +11,7 @@ from controller.bring import bring, bring_ready
 from controller.conclude import judge, lock
 from controller.deliver import deliver
 from controller.errors import ConnectionLost, PodctlError
+from controller.installer_settings import applies, settings_of
 from controller.job_log import follow_log
 from controller.job_secrets import secrets_of
 from controller.link import refused
@@ -77,9 +78,13 @@ class Fieldwork:
         code = self._code(run)
         spec = order.job_spec(stage, run, code, emulated=emulated, grace_done=grace)
         agent = self._agent(run)
-        if stage.secrets:
+        settings = settings_of(self.shop.project.root, [stage], emulated=emulated)
+        if stage.secrets or settings.secrets:
             consent.check(self.shop.project, stage)
+        if stage.secrets:
             agent.secrets(run, secrets_of(stage))
+        if applies(stage.environment):
+            agent.settings(run, settings.document())
         return agent.start(spec, again=again).attempt
 
     def stop(self, run: str, reason: str) -> None:

@@ -52,6 +52,7 @@ class Upload:
     here: Callable[[str], bool]  # whether the project has such a file or folder
     root: str = ""  # of the project, on this machine
     awaited: Sequence[str] = ()  # inputs that an earlier stage is still to make
+    installed: frozenset[str] = frozenset()  # programs of the project that is installed there
 
     def folder(self, path: str) -> bool:
         return any(one.startswith(f"{path}/") for one in self.files)
@@ -169,7 +170,7 @@ def _program(name: str, upload: Upload) -> Iterator[Complaint]:
         )
     elif name in upload.files and (name.endswith(_SHELL_SUFFIXES) or name not in _KNOWN):
         yield Complaint(f"{name} is looked for in PATH, where it is not", f"write ./{name}")
-    elif name not in _KNOWN and not is_python(name):
+    elif name not in (*_KNOWN, *upload.installed) and not is_python(name):
         yield from _unknown(name)
 
 

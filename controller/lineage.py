@@ -12,6 +12,7 @@ from controller.errors import UsageError
 from controller.project import Project
 from controller.safekeeping import hash_file, made_before
 from controller.selection import select
+from controller.stages import declared_inputs
 from controller.staleness import Difference, all_differences
 from controller.upload import code_digest
 from jobs.stage import Stage
@@ -58,7 +59,8 @@ def input_hashes(
     found: dict[str, str] = {}
     # What is not there, or cannot be read, is a difference like any other.
     made = made_before(project.root, stage.name)
-    here = select(project.root, stage.inputs, project.config.upload.include, made, who).files
+    declared = declared_inputs(project, stage)
+    here = select(project.root, declared, project.config.upload.include, made, who).files
     for path, source in here.items():
         known = recorded.get(path)
         same = known is not None and _untouched(source, known.size, lock.started_at)

@@ -15,6 +15,7 @@ from typing import Any
 from controller import hub, job_inputs, job_program
 from controller.certificate import Certificate
 from controller.errors import NotFound, PodctlError, UsageError
+from controller.installed_project import scripts
 from controller.job_secrets import secrets_of, too_short
 from controller.program_file import HEAD, Complaint
 from controller.project import Project
@@ -147,6 +148,7 @@ class _Look:
             here=lambda path: (self._root / path).exists(),
             root=str(self._root),
             awaited=tuple(one.path for one in missing_inputs(self._project, self._stage)),
+            installed=scripts(self._root, self._stage.environment.install),
         )
 
     def _complain(self, found: Complaint) -> list[str]:

@@ -166,7 +166,9 @@ def job_spec(
             min_free_gb=1.0,
         ),
         environment=Environment(
-            lock=_lock(stage.environment), provides=TRAINING if training else ()
+            lock=_lock(stage.environment),
+            provides=TRAINING if training else (),
+            install=stage.environment.install,
         ),
         secrets=stage.secrets,
     )

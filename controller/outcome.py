@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller import environment_failure
 from controller.actions import Leave
 from controller.bills import in_words, rates_of
 from controller.checkpoint import newest_step
@@ -112,11 +113,15 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     }
     here = received(RunFolder(shop.project.run_dir(run)).files)
     more = f"; podctl take {run} puts its files into the project" if here else ""
-    kind, hint = kinds.get(outcome, (PodctlError, f"podctl logs {stage}{more}"))
+    plain = f"podctl logs {stage}{more}"
+    if outcome == "failed" and (mend := environment_failure.remedy(why)):
+        plain = f"{mend}; podctl logs {stage}"
+    kind, hint = kinds.get(outcome, (PodctlError, plain))
     if "guard" in why and outcome == "refused":
         drill = f"{DRILL} finds out, once; " if DRILL in why else ""
         hint = f"{drill}podctl run {stage} --unguarded accepts it"
-    what, cause = f"{run}: {_told(shop, run, outcome)}", why + _last(shop, run, outcome)
+    last = "" if environment_failure.MARK in why else _last(shop, run, outcome)
+    what, cause = f"{run}: {_told(shop, run, outcome)}", why + last
     return kind(what, where=folder, cause=cause, hint=hint)
 
 

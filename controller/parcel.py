@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,6 +65,11 @@ class Parcel:
     def paths(self) -> dict[str, str]:
         """A path for each hash."""
         return {one.sha256: path for path, one in self.pieces.items()}
+
+    def sizes(self, only: Collection[str] | None = None) -> Iterator[int]:
+        """Of each file; of those alone whose hash is in `only`."""
+        every = self.pieces.values()
+        return (one.size for one in every if only is None or one.sha256 in only)
 
     def order(self) -> bytes:
         files = [(encode(p), x.size, x.sha256, x.mode == 0o755) for p, x in self.pieces.items()]

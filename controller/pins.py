@@ -7,15 +7,19 @@ before anything is rented, into the certificate, and from there into the plan's 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
 
 from controller.certificate import Certificate
+from controller.environment_files import text_of
 from controller.errors import PodctlError
 from controller.hub_commit import COMMIT, ID, HubSilent, commit_of
+from controller.installed_project import depends
 from controller.job_secrets import secrets_of
 from controller.leftovers import COMPLETE
 from controller.project import Project
-from jobs.stage import Stage
+from jobs.stage import EnvironmentNeed, Stage
+from remote.lockfile import PYPROJECT, UV_LOCK
 from state.journal import Journal
 
 MODELS = "models"  # in a run's specification, and in a certificate's environment
@@ -77,19 +81,26 @@ def _ask(stage: Stage, model: str) -> str:
 
 
 def unhashed(project: Project, stages: Sequence[Stage]) -> tuple[str, ...]:
-    """What is to be said of the user's own requirements files."""
-    found = []
+    """What is to be said of the user's own requirements files, and of what is installed alone."""
+    found: list[str] = []
     for stage in stages:
-        lock = stage.environment.lock
-        if stage.environment.kind != "lock" or lock is None:
-            continue
-        try:
-            text = (project.root / lock).read_bytes()
-        except OSError:
-            continue  # an input that is missing is told elsewhere
-        if b"--hash=" not in text:
+        need = stage.environment
+        if need.kind == "lock" and need.lock is not None and (project.root / need.lock).is_file():
+            found += _unhashed(project.root, need, need.lock, stage.name)
+        if need.kind == "none" and need.install is not None and depends(project.root, need.install):
             found.append(
-                f"{lock} has no hashes: what {stage.name} installs is whatever the index has under "
-                "these names then (uv pip compile --generate-hashes)"
+                f"{stage.name} installs the project in {need.install} without what it depends on: "
+                'kind = "lock" with lock = "uv.lock" or "pyproject.toml" installs that too'
             )
     return tuple(dict.fromkeys(found))
+
+
+def _unhashed(root: Path, need: EnvironmentNeed, lock: str, stage: str) -> Iterator[str]:
+    name = PurePath(lock).name
+    if name == UV_LOCK or (name != PYPROJECT and "--hash=" in text_of(root, need)):
+        return
+    remedy = "uv lock" if name == PYPROJECT else "uv pip compile --generate-hashes"
+    yield (
+        f"{lock} has no hashes: what {stage} installs is whatever the index has under "
+        f"these names then ({remedy})"
+    )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller import consent, hardware_check, order, pins
 from controller.certificate import Certificate
+from controller.cloud import base_url
 from controller.errors import NoCapacity
 from controller.forecast import Quote, quote
+from controller.installer_settings import applies, settings_of
 from controller.job_program import command_text
 from controller.obstacles import Findings, examine
 from controller.order import Shape
@@ -31,6 +33,8 @@ class Upload:
     stage: str
     files: int
     bytes: int
+    bytes_there: int = 0  # of them on the network volume, as far as it is known here
+    environment_of: str = ""  # the run that made the environment there
 
 
 @dataclass(frozen=True)
@@ -152,23 +156,35 @@ def _prospect(
         min_cuda=need.min_cuda,
         understood=understood,
         models=models,
-        remarks=(*remarks, *pins.unhashed(project, group)),
+        remarks=(*remarks, *pins.unhashed(project, group), *_settings(project, group)),
         unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,
         rejected=rejections(provider.catalog(), need),
         refusal=why,
         balance_usd=balance,
-        uploads=tuple(_upload(project, stage) for stage in group),
+        uploads=tuple(_upload(project, stage, shape) for stage in group),
         secrets=consent.given(group),
     )
 
 
-def _upload(project: Project, stage: Stage) -> Upload:
+def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:
+    """What of this machine's settings the environments would be installed with."""
+    if not any(applies(stage.environment) for stage in group):
+        return
+    emulated = order.is_emulated(base_url(project))
+    yield from settings_of(project.root, group, emulated=emulated).lines()
+
+
+def _upload(project: Project, stage: Stage, shape: Shape) -> Upload:
+    from controller import volume_contents
     from controller.sending import sending
 
     sent = sending(project, stage)
-    return Upload(stage.name, len(sent.files), sent.bytes)
+    runs = volume_contents.sent_to(project, shape.network_volume_id)
+    there = sum(sent.files[path] for path in volume_contents.there(runs, sent.found.files))
+    made = volume_contents.environment_of(project, runs, shape, stage)
+    return Upload(stage.name, len(sent.files), sent.bytes, there, made)
 
 
 def _missing(project: Project, group: Sequence[Stage], coming: set[str]) -> tuple[Missing, ...]:

@@ -73,17 +73,24 @@ def select(project: Project, names: Sequence[str]) -> tuple[Stage, ...]:
 def missing_inputs(project: Project, stage: Stage) -> tuple[Missing, ...]:
     """The stage's inputs that are not in the project, each with the stage that makes it."""
     here = inputs_here(project, stage)
-    absent = [path for path in stage.inputs if path not in here]
+    absent = [path for path in declared_inputs(project, stage) if path not in here]
     return tuple(Missing(path, maker_of(project, path)) for path in absent)
+
+
+def declared_inputs(project: Project, stage: Stage) -> tuple[str, ...]:
+    """The stage's inputs, then the files of its environment, which no exclusion leaves out."""
+    from controller.environment_files import files_of
+
+    more = (path for path in files_of(project.root, stage.environment) if path not in stage.inputs)
+    return (*stage.inputs, *more)
 
 
 def inputs_here(project: Project, stage: Stage) -> tuple[str, ...]:
     """The stage's inputs that something is at, and every exclusion."""
     from controller.declared_paths import is_there
 
-    return tuple(
-        path for path in stage.inputs if path.startswith("!") or is_there(project.root, path)
-    )
+    declared = declared_inputs(project, stage)
+    return tuple(path for path in declared if path.startswith("!") or is_there(project.root, path))
 
 
 def maker_of(project: Project, path: str) -> str | None:

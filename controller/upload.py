@@ -69,6 +69,7 @@ class UploadReport:
     files_sent: int
     bytes_sent: int
     tree: str  # digest of the work folder
+    bytes_there: int = 0  # of files that did not travel: their content was on the disk already
     changed: tuple[FileEntry, ...] = ()  # files that are there as they were when they were sent
 
 
@@ -140,7 +141,7 @@ def upload_work(
         if answer.get("refused") not in ("blob-lost", "changed"):
             break
     if begun and answer.get("refused") == "started" and answer.get("tree") == begun:
-        return UploadReport(len(parcel.pieces), 0, 0, begun)
+        return UploadReport(len(parcel.pieces), 0, 0, begun, sum(parcel.sizes()))
     if "refused" in answer:
         raise _refusal(answer, parcel, str(session))
     times = Counter(one.sha256 for one in parcel.pieces.values())
@@ -149,6 +150,7 @@ def upload_work(
         sum(times[sha256] for sha256 in parcel.sent),
         sum(parcel.sent.values()),
         parcel.tree,
+        sum(parcel.sizes()) - sum(parcel.sizes(parcel.sent)),
         tuple(parcel.changed[path] for path in sorted(parcel.changed)),
     )
 

@@ -203,8 +203,20 @@ class EnvironmentNeed(Model):
     """`training` installs remote/requirements.lock unless its modules import already."""
 
     kind: Literal["none", "training", "lock"] = "none"
-    lock: ProjectPath | None = None  # for kind "lock": the user's own lock file
+    lock: ProjectPath | None = None  # for kind "lock": requirements, pyproject.toml or uv.lock
     imports: tuple[str, ...] = ()  # preflight: must import on the pod
+    install: ProjectPath | None = None  # a folder with a project that is installed besides
+    settings: bool = True  # this machine's indexes, proxies and certificates hold there too
+
+    @model_validator(mode="after")
+    def _says_which_lock(self, info: ValidationInfo) -> Self:
+        if _pinned(info):
+            return self
+        if self.kind == "lock" and self.lock is None:
+            raise ValueError('kind = "lock" needs lock: requirements, pyproject.toml or uv.lock')
+        if self.kind != "lock" and self.lock is not None:
+            raise ValueError(f'lock = "{self.lock}" is installed with kind = "lock" only')
+        return self
 
 
 class Stage(Model):

@@ -5,10 +5,11 @@
     log --run R       one JSON line {"offset", "size", "base"}, then bytes of the log from there
     stop --run R      end a run early
     secrets --run R   a JSON object of what the job may know on stdin, kept off the volume
+    settings --run R  likewise with what its environment is installed with
 
-Each answers with one `Status` document on stdout (`log`: see above; `secrets`: nothing).
+Each answers with one `Status` document on stdout (`log`: see above; the last two: nothing).
 Exit codes: 0 done, 64 bad call, 65 bad document, 66 another spec, 74 the volume failed, 75 busy,
-77 a secret that the job must have was not handed over.
+77 a secret that the job must have, or how to install, was not handed over.
 """
 
 from __future__ import annotations
@@ -85,6 +86,13 @@ def _secrets(place: Place, asked: argparse.Namespace) -> int:
     return 0
 
 
+def _settings(place: Place, asked: argparse.Namespace) -> int:
+    from . import settings
+
+    settings.keep(place, asked.run, sys.stdin.buffer.read(MAX_DOCUMENT))
+    return 0
+
+
 def _answer(status: Status) -> int:
     sys.stdout.buffer.write(dump(status))
     sys.stdout.buffer.flush()
@@ -121,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     stop.set_defaults(verb=_stop)
     secrets = verbs.add_parser("secrets", parents=[of_run], help="what the job may know")
     secrets.set_defaults(verb=_secrets)
+    settings = verbs.add_parser("settings", parents=[of_run], help="how to install what it needs")
+    settings.set_defaults(verb=_settings)
     return parser
 
 

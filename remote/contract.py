@@ -12,6 +12,8 @@ Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
               /metrics.jsonl   what the job itself reports, one object a line
               /progress.json   what of this, its log and its framework's files is told
               /job.log         the job's output; byte offsets stay valid
+              /settings.json   how to install was handed over; in memory, until it is installed
+              /environment.json  the job's Python: all that the job needs is installed
               /ready.json      manifest of the outputs finished so far (`final` is false)
               /manifest.json   manifest of every declared output (`final` is true)
               /exit.json       the commit record (`Exit`), always written last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -99,3 +100,15 @@ def append(path: Path, line: bytes) -> None:
         os.write(fd, line)
     finally:
         os.close(fd)
+
+
+def sync_disk(folder: Path) -> None:
+    """Have everything below `folder` on its disk, with whatever else is on its way there."""
+    with contextlib.suppress(OSError, AttributeError, ImportError):
+        import ctypes  # few have a use for it, and not every Python has it
+
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            ctypes.CDLL(None, use_errno=True).syncfs(fd)
+        finally:
+            os.close(fd)

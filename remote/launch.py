@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import durable, entrusted, handover, lock, report
+from . import durable, entrusted, handover, lock, report, settings
 from .contract import ENV_TOOL, Attempt, JobSpec, Status, dump
 from .lock import Holder
 from .outcome import Outcome
@@ -86,6 +86,8 @@ def _begin(place: Place, spec: JobSpec, fd: int, again: bool) -> Status:
     if end is not None and not again:
         return report.status(place, spec.run)
     lacking = [] if Outcome.saved(folder) else entrusted.lacking(place, spec)
+    if not lacking and not Outcome.saved(folder) and settings.lacking(place, spec.run):
+        lacking = ["how to install what the job needs"]
     if lacking:  # it would fail; whoever has them is to start the run
         text = f"{', '.join(lacking)} was not handed over in this life of the container"
         raise Refusal(NO_SECRET, text, report.status(place, spec.run))

@@ -94,6 +94,10 @@ class Place:
         """A folder with one private file for each secret of the run's job."""
         return self.memory / f"secrets-{self.run(run).name}"
 
+    def settings(self, run: str) -> Path:
+        """A folder with what the run's environment is installed with."""
+        return self.memory / f"settings-{self.run(run).name}"
+
     @property
     def beat(self) -> Path:
         """Absent until a controller came, to this pod and in this life of its container."""

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import environment, jobenv, preflight
+from . import environment, jobenv, preflight, settings
 from .contract import JobSpec
-from .environment import EnvironmentFailed, Workshop
+from .environment import Making
+from .installing import EnvironmentFailed, Workshop
 from .outcome import Outcome
-from .place import Place
+from .place import Place, boot, record
 
 PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
 
@@ -46,18 +47,24 @@ class Preparation:
         if found := self._check(base, now):
             return found
         if whole:
+            settings.installed(self.place, self.spec.run, base)
             return base
         self.enter("environment", "installing what the job needs")
-        work, python = self.place.work(self.spec.run), base
+        making, python = Making(need, self.place.work(self.spec.run), self.spec.run, shop), base
         if not complete:
-            python = environment.prepare(need, work, base, shop)
+            python = making.prepare(base)
         if need.install is not None:
-            environment.install(need, work, python, jobenv.site(self.spec, self.place), shop)
+            sent = record(self.place.run(self.spec.run) / "work.json") or {}
+            making.install(python, jobenv.site(self.spec, self.place), str(sent.get("tree")))
         self.enter("preflight", "importing what was installed")
+        settings.installed(self.place, self.spec.run, python)
         return self._check(python, asked) or python
 
     def _shop(self) -> Workshop:
-        return Workshop(self.place.root, self.env, self.log, self.place.local, self.tick)
+        place = self.place
+        env = {**self.env, **settings.variables(place, self.spec.run, self.env)}
+        life = boot(place.local).id
+        return Workshop(place.root, env, self.log, place.local, self.tick, life)
 
     def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
         env = jobenv.with_interpreter(self.env, python)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -76,6 +77,8 @@ def describe() -> str | None:
     version = ".".join(map(str, sys.version_info[:3]))
     print(f"tag {platform.python_implementation()}-{version}")
     print(f"machine {platform.machine()}")
+    with contextlib.suppress(Exception):  # what is built for one torch does not run with another
+        print(f"torch {importlib.metadata.version('torch')}")
     if sys.prefix != sys.base_prefix:
         for folder in site.getsitepackages():
             print(f"site {folder}")

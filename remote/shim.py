@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from . import background, entrusted, handover, jobenv, processes, samples
+from . import background, entrusted, handover, jobenv, processes, samples, settings
 from .commit import Commit
 from .contract import JobSpec
 from .follower import Follower
@@ -114,6 +114,7 @@ class Shim:
     def _finish(self, outcome: Outcome) -> None:
         """Record the end. Raises `Halt` when the container stops first."""
         entrusted.forget(self.base.place, self.base.spec.run)
+        settings.forget(self.base.place, self.base.spec.run)
         self.reserve.release()
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         Commit(self.base, self.ready.hashes, self.lease).write(outcome)

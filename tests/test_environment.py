@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from remote import contract, environment
+from remote import contract, environment, installing, lockfile
 from remote.contract import Environment, Exit, Preflight
-from tests.pod_side import PodSide
+from tests.pod_side import PodSide, second_pod
 
 JOB = (
     "import podctl_demo_wheel as w\n"
@@ -24,20 +27,23 @@ JOB = (
 )
 
 
+MAIN = "    import os, sys\n    os.mkdir('out')\n    open('out/a', 'w').write(sys.executable)\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
-def wheel(folder: Path, name: str, requires: str = "") -> tuple[str, str]:
-    """A wheel made by hand; its requirement line's name and sha256."""
+def wheel(folder: Path, name: str, requires: str = "", script: str = "") -> tuple[str, str]:
+    """A wheel made by hand; its requirement line's name and sha256. `script` runs its `main`."""
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}-1.0-py3-none-any.whl"
     info = f"{name}-1.0.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}"
     files = {
-        f"{name}.py": "WORD = 'installed'\n",
+        f"{name}.py": "WORD = 'installed'\n\ndef main():\n" + MAIN,
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": WHEEL,
     }
+    if script:
+        files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{script} = {name}:main\n"
     record = "".join(f"{n},sha256={_b64(t)},{len(t)}\n" for n, t in files.items())
     with zipfile.ZipFile(path, "w") as archive:
         for inner, text in files.items():
@@ -99,7 +105,7 @@ def test_a_failed_installation_is_told_from_the_line_that_says_why(
     output: str, expected: str
 ) -> None:
     """Warnings before it, however many, do not push it out of the message."""
-    assert environment.reason(output) == expected
+    assert installing.reason(output) == expected
 
 
 def test_editable_installs_of_the_base_are_seen(tmp_path: Path) -> None:
@@ -139,6 +145,27 @@ def test_a_lock_with_hashes_is_installed_once(pod: PodSide, tmp_path: Path) -> N
     assert venv.stat().st_mtime_ns == made
 
 
+@pytest.mark.usefixtures("uv")
+def test_what_a_lock_includes_is_installed_and_tells_environments_apart(
+    pod: PodSide, tmp_path: Path
+) -> None:
+    """Files below other folders, a wheel and a folder of wheels of the project's own: by their
+    paths from the file that names them. Another included file makes another environment."""
+    for number, name in enumerate(("r1", "r2"), 1):
+        work = pod.work(name)
+        work.mkdir(parents=True)
+        wheel(work / "wheels", "podctl_demo_wheel")
+        wheel(work / "more", f"podctl_other{number}")
+        (work / "req").mkdir()
+        (work / "req/base.txt").write_text("--find-links ../wheels\n-c pins.txt\n")
+        (work / "req/pins.txt").write_text("podctl_demo_wheel==1.0\n")
+        own = f"./more/podctl_other{number}-1.0-py3-none-any.whl\n"
+        end = run(pod, f"--no-index\n-r req/base.txt\npodctl_demo_wheel\n{own}", name)
+        assert (end.rc, end.detail) == (0, "")
+
+    assert len(list((pod.root / "venvs").iterdir())) == 2
+
+
 # A build backend of the project's own, so that nothing is fetched.
 BACKEND = """
 [build-system]
@@ -151,9 +178,14 @@ name = "podctl_demo_wheel"
 version = "1.0"
 """
 BUILD = """
+import pathlib
 import shutil
 
 def build_wheel(folder, settings=None, metadata=None):
+    with open("{wheels}/built", "a") as log:
+        log.write("built\\n")
+    pathlib.Path("build").mkdir()
+    pathlib.Path("build/left").write_text("")
     name = "podctl_demo_wheel-1.0-py3-none-any.whl"
     shutil.copy("{wheels}/" + name, folder)
     return name
@@ -187,21 +219,100 @@ def test_the_dependencies_of_a_project_are_installed(
     assert (end.rc, end.detail) == (0, "")
 
 
-@pytest.mark.usefixtures("uv")
-def test_the_project_itself_is_installed_for_this_run_alone(pod: PodSide, tmp_path: Path) -> None:
-    """A src layout and a console script are there; another run does not see them."""
-    work = pod.work("r1")
-    (work / "wheels").mkdir(parents=True)
-    name, _ = wheel(tmp_path / "sources", "podctl_demo_wheel")
-    with zipfile.ZipFile(tmp_path / "sources" / f"{name}-1.0-py3-none-any.whl") as archive:
-        (work / "mine" / "src").mkdir(parents=True)
+def own_project(pod: PodSide, sources: Path, run: str = "r1") -> Path:
+    """A project `mine` of the run's that says how often it was built; where it says so."""
+    name, _ = wheel(sources, "podctl_demo_wheel", script="demo-train")
+    work = pod.work(run)
+    (work / "mine" / "src").mkdir(parents=True)
+    with zipfile.ZipFile(sources / f"{name}-1.0-py3-none-any.whl") as archive:
         archive.extract(f"{name}.py", work / "mine" / "src")
     (work / "mine" / "pyproject.toml").write_text(BACKEND)
-    (work / "mine" / "backend.py").write_text(BUILD.format(wheels=tmp_path / "sources"))
-    end = run(pod, "", lock=None, provides=(), install="mine")
+    (work / "mine" / "backend.py").write_text(BUILD.format(wheels=sources))
+    return sources / "built"
+
+
+@pytest.mark.usefixtures("uv")
+@pytest.mark.parametrize("lock", [None, "job.lock"])
+def test_the_project_itself_is_installed_for_this_run_alone(
+    pod: PodSide, tmp_path: Path, lock: str | None
+) -> None:
+    """A src layout and a console script, on the pod's Python and in a venv; nothing that its
+    build left beside the sources stays among what the job may have written."""
+    own_project(pod, tmp_path / "sources")
+    (pod.work() / "job.lock").write_text("-e ./mine\n")
+    need = Environment(lock=lock, install="mine", provides=("no_such_module",) if lock else ())
+    spec = dataclasses.replace(
+        pod.spec("", environment=need), argv=("demo-train",), preflight=Preflight()
+    )
+    pod.start(spec)
+    end = pod.ended()
 
     assert (end.rc, end.detail) == (0, "")
     assert (pod.run() / "site" / "podctl_demo_wheel.py").exists()
+    assert not (pod.work() / "mine" / "build").exists()
+    python = (pod.work() / "out/a").read_text()
+    assert python.startswith(str(pod.root / "venvs")) == bool(lock)
+
+
+@pytest.mark.usefixtures("uv")
+def test_the_project_is_built_again_only_when_it_changed(pod: PodSide, tmp_path: Path) -> None:
+    """Another attempt at a run finds it, which the log says; other inputs make it anew."""
+    built = own_project(pod, tmp_path / "sources")
+    need = Environment(install="mine")
+    spec = dataclasses.replace(pod.spec("", environment=need), argv=("sh", "-c", "exit 3"))
+    attempts = []
+    for tree in ("a", "a", "b"):
+        (pod.run() / "work.json").write_text(json.dumps({"tree": tree}))
+        pod.start(spec, *(["--again"] if attempts else []))
+        assert pod.ended(attempt=len(attempts) + 1).rc == 3
+        attempts.append(len(built.read_text().splitlines()))
+
+    assert attempts == [1, 1, 2]
+    log = (pod.read("r1", "job.log") or b"").decode()
+    assert f"environment: kept from {pod.run() / 'site'}, made by r1 at " in log
+    assert "environment: made in " in log
+
+
+@pytest.mark.usefixtures("uv")
+def test_two_pods_that_share_a_volume_make_one_environment(pod: PodSide, tmp_path: Path) -> None:
+    """At the same time, each beside; the one that comes second uses what is there."""
+    name, sha = wheel(tmp_path / "wheels", "podctl_demo_wheel")
+    links = f"--no-index\n--find-links {tmp_path / 'wheels'}\n"
+    lock = f"{links}{name}==1.0 --hash=sha256:{sha}\n"
+    other = second_pod(pod)
+    other.env["PATH"] = PATH
+    for one, run_name in ((pod, "r1"), (other, "r2")):
+        one.work(run_name).mkdir(parents=True)
+        (one.work(run_name) / "job.lock").write_text(lock)
+        need = Environment(lock="job.lock", provides=("podctl_demo_wheel",))
+        spec = one.spec("", run=run_name, environment=need)
+        job = "import podctl_demo_wheel as w; w.main()"
+        one.start(dataclasses.replace(spec, argv=("python", "-c", job)))
+
+    assert (pod.ended("r1").rc, other.ended("r2").rc) == (0, 0)
+    (venv,) = (pod.root / "venvs").iterdir()
+    assert (venv / "complete").exists()
+
+
+@pytest.mark.usefixtures("uv")
+def test_a_half_built_environment_is_never_used(pod: PodSide, tmp_path: Path) -> None:
+    """One that lost its mark is made anew; what a pod that is gone was building goes after a day,
+    and what another one builds now stays."""
+    name, sha = wheel(tmp_path / "wheels", "podctl_demo_wheel")
+    links = f"--no-index\n--find-links {tmp_path / 'wheels'}\n"
+    lock = f"{links}{name}==1.0 --hash=sha256:{sha}\n"
+    assert run(pod, lock).rc == 0
+    (venv,) = (pod.root / "venvs").iterdir()
+    (venv / "complete").unlink()
+    next(venv.glob("lib/python*/site-packages/podctl_demo_wheel.py")).unlink()
+    for left, age in (("old", 90_000), ("new", 60)):
+        half = pod.root / "venvs" / f".{left}.boot.half"
+        half.mkdir()
+        os.utime(half, (time.time() - age,) * 2)
+    end = run(pod, lock, "r2")
+
+    assert (end.rc, end.detail) == (0, "")
+    assert {one.name for one in (pod.root / "venvs").iterdir()} == {venv.name, ".new.boot.half"}
 
 
 @pytest.mark.usefixtures("uv")
@@ -266,7 +377,7 @@ torchao==1 --hash=sha256:ff
 # the end
 """
 
-    kept = environment.without_torch(lock).decode()
+    kept = lockfile.without_torch(lock).decode()
 
     assert kept.splitlines() == [
         "--index-url https://example.invalid/simple",

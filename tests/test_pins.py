@@ -15,7 +15,7 @@ from controller.hub_commit import HubSilent, commit_of
 from controller.pins import hub_model, pinned_models, unhashed
 from controller.project import Project
 from remote import uv_pin
-from remote.environment import Workshop, find_uv
+from remote.installing import Workshop, find_uv
 from state.journal import Journal
 from state.owner import acquire
 from tests.hub_server import COMMIT, Hub, serving
@@ -153,7 +153,7 @@ def test_a_pod_without_uv_gets_the_pinned_one(tmp_path: Path) -> None:
     )
     found = find_uv(base, shop)
 
-    assert found == [str(tmp_path / "tools" / "bin" / "uv")]
+    assert found == [str(tmp_path / "tools" / f"uv-{uv_pin.VERSION}" / "bin" / "uv")]
     assert "--no-deps --require-hashes -r" in asked.read_text()
     assert (tmp_path / "pin").read_text() == uv_pin.requirement()
 

@@ -173,11 +173,13 @@ def test_keys_are_the_documented_ones() -> None:
     page = text("docs/stages.md")
     keys = {row[0] for row in table(page, "key")}
     hardware = {row[0] for row in table(page[page.index("### hardware") :], "key")}
+    environment = {row[0] for row in table(page[page.index("### environment") :], "key")}
     kinds = {row[0] for row in table(page, "`kind`")}
     criteria = {row[0] for row in table(page[page.index("## Criteria") :], "`kind`")}
 
     assert keys | {"name"} == set(Stage.model_fields)
     assert hardware == set(HardwareNeed.model_fields)
+    assert environment == set(EnvironmentNeed.model_fields)
     assert kinds == _choices(EnvironmentNeed)
     assert criteria == _choices(Criterion)
 

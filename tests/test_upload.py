@@ -214,6 +214,19 @@ def test_files_that_are_written_all_the_time_keep_nobody_waiting(
         assert hashlib.sha256(arrived[one.path]).hexdigest() == one.sha256
 
 
+def test_what_is_on_the_disk_already_is_counted(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Of another run on the same volume: by content, whatever a file is called there."""
+    upload_work(session, layout, "run1", project(tmp_path / "p", {"a": b"12345", "b": b"67"}))
+    os.rename(tmp_path / "p/a", tmp_path / "p/renamed")
+    moved = upload_work(session, layout, "run2", project(tmp_path / "p", {"c": b"890"}))
+    same = upload_work(session, layout, "run2", project(tmp_path / "p", {}))
+
+    assert (moved.files_sent, moved.files_total, moved.bytes_there) == (1, 3, 7)
+    assert (same.files_sent, same.bytes_there) == (0, 10)
+
+
 def test_a_file_that_went_away_is_told_and_leaves_nothing_half(
     session: Session, layout: Layout, tmp_path: Path
 ) -> None:

@@ -88,7 +88,7 @@ def _tell_of_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]
         terminal.say(reminder.strip())
     if line := other_api(project):
         terminal.say(line)
-    if names := consent.lacking(project, chosen):
+    if names := consent.withheld(project, chosen):
         terminal.say(f"not given to this project's jobs so far, run asks: {', '.join(names)}")
 
 
@@ -174,7 +174,11 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
         for line in one.quote.caveats:
             terminal.data(f"  {line}")
     for sent in one.uploads:
-        terminal.data(f"  {sent.stage} sends {sent.files} files, {words.size(sent.bytes)}")
+        there = f", of which {words.size(sent.bytes_there)} are there by earlier runs"
+        more = there if sent.bytes_there else ""
+        terminal.data(f"  {sent.stage} sends {sent.files} files, {words.size(sent.bytes)}{more}")
+        if sent.environment_of:
+            terminal.data(f"  environment: kept from {sent.environment_of} on the network volume")
     if one.secrets:
         terminal.data(f"  secrets that its jobs get: {one.secrets}")
     if one.balance_usd is not None:

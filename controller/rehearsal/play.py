@@ -26,7 +26,7 @@ from controller.rehearsal.scratch import Scratch, files_of
 from controller.rehearsal.stagecraft import Cloud, cloud, end_orphan
 from controller.rehearsal.story import Story
 from controller.rental import Rental
-from controller.stages import inputs_here
+from controller.stages import declared_inputs, inputs_here
 from controller.transfer_progress import TransferProgress
 from jobs.stage import Stage
 
@@ -109,7 +109,7 @@ class Rehearsal:
             scratch.bring(files, self.stage)
             made = [
                 f"{path} by {by}"
-                for path in self.stage.inputs
+                for path in declared_inputs(self.project, self.stage)
                 if path not in own and (by := earlier.stand_in(self.stage, path))
             ]
         except (NotFound, NotStoodIn, UsageError) as error:
