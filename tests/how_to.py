@@ -97,9 +97,9 @@ ALL = (
     HowTo("transformers", "train", 120, 20, modules=_STACK, budget=14),
     HowTo("ddp", "torchrun", 200, 20, modules=("torch",), budget=14),
     HowTo("ddp", "accelerate", 200, 20, modules=("torch", "accelerate"), budget=20),
-    HowTo("lm-eval", "evaluate", 1, 0, r"Selected Tasks", ("lm_eval",), program="lm_eval"),
     HowTo("notebook", "train", 60, 10, modules=("papermill", "ipykernel"), program="papermill"),
     HowTo("make", "train", 60, 10, program="part.sh"),
     HowTo("hydra", "sweep", 60, 10, modules=("hydra",)),
     HowTo("data", "train", 60, 15),
+    HowTo("lm-eval", "evaluate", 1, 0, r"Selected Tasks", ("lm_eval",), program="lm_eval"),
 )

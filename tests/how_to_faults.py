@@ -21,6 +21,7 @@ from tests.how_to import HowTo, change, text
 COMMAND_SECONDS = 400.0
 WORK_SECONDS = 120.0  # until a step is seen
 MOST_COMMANDS = 6
+PARKED = re.compile(r"podctl (stop [a-z0-9_-]+ --terminate) ends it")
 NEXT = re.compile(r"podctl (sync|run [a-z0-9_-]+)")
 TIME_IS_UP = 11
 NO_FAULT = "none"
@@ -37,6 +38,7 @@ class Play:
     told: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     struck_at: int = 0
+    number: int = 1  # of the run that is looked at
 
     # -- podctl ----------------------------------------------------------------------------
 
@@ -76,14 +78,14 @@ class Play:
 
     @property
     def run(self) -> str:
-        return f"{self.how_to.stage}-0001"
+        return f"{self.how_to.stage}-{self.number:04}"
 
     @property
     def locked(self) -> bool:
         return (self.project / "locks" / f"{self.how_to.stage}.json").exists()
 
     def step(self) -> int:
-        """How many steps the first run's job has done, by its log on the pod."""
+        """How many steps the run's job has done, by its log on the pod."""
         pattern = re.compile(self.how_to.step, re.MULTILINE)
         logs = self.cloud.state_dir.glob(f"pods/*/**/podctl/runs/{self.run}/job.log")
         return max((len(pattern.findall(text(one))) for one in logs), default=0)
@@ -97,8 +99,16 @@ class Play:
             time.sleep(0.05)
         self.struck_at = now
 
+    def log(self) -> str:
+        """The copy here of the run's log."""
+        return text(self.project / ".podctl" / "runs" / self.run / "job.log")
+
+    def pods(self) -> list[str]:
+        """Every pod that the account has, stopped ones too."""
+        return [str(one["id"]) for one in self.cloud.api("GET", "/v2/pods").body["pods"]]
+
     def pod(self) -> str:
-        return str(self.cloud.api("GET", "/v2/pods").body["pods"][0]["id"])
+        return self.pods()[0]
 
     def trainers(self) -> list[psutil.Process]:
         """The processes of the job that train, the highest rank last."""
@@ -124,6 +134,12 @@ class Play:
             said = NEXT.findall(self.told[-1].partition("next:")[2].partition("warning:")[0])
             words = (said[0] if said else f"run {self.how_to.stage}").split()
             code = self.podctl(*words, "-y") if words[0] == "run" else self.podctl(*words)
+
+    def end_parked(self) -> None:
+        """The pods of earlier attempts, whose files are here: as each run that saw one has said."""
+        found = dict.fromkeys(PARKED.findall("".join(self.told)))
+        for words in found if self.pods() else ():
+            self.podctl(*words.split(), "-y")
 
     def fewer_hours(self, hours: float) -> None:
         self._hours(f"hours = {hours / 2:.5f}", f"max_hours = {hours:.5f}")
@@ -257,6 +273,7 @@ def play(
             assert it.podctl("run", stage, "-y") == 0, f"{stage} did not pass"
         it.commands.clear()
         it.follow(FAULTS[fault](it))
+        it.end_parked()
         wrong = "; ".join(_wrong(it))
     except AssertionError as error:
         wrong = str(error)
@@ -272,7 +289,7 @@ def _wrong(it: Play) -> Iterator[str]:
         yield "a traceback"
     if not it.locked:
         yield "it is not locked"
-    elif left := it.cloud.api("GET", "/v2/pods").body["pods"]:
+    elif left := it.pods():
         yield f"{len(left)} pods are left"
     twice = it.how_to.done(it.project) - it.how_to.steps
     if it.how_to.interval and not 0 <= twice < it.how_to.interval:
