@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +39,7 @@ class HowTo:
     modules: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     program: str = "train.py"
+    index: str = ""  # an address that its environment is fetched from
     budget: float = 4.0  # seconds of max_hours after which about half is done
 
     @property
@@ -45,7 +47,9 @@ class HowTo:
         return f"{self.name} {self.stage}"
 
     def missing(self) -> str:
-        """A module that this machine lacks; empty when it can be played."""
+        """What this machine lacks; empty when it can be played."""
+        if self.index and not reachable(self.index):
+            return self.index
         return next((one for one in self.modules if find_spec(one) is None), "")
 
     def copy(self, assets: Path, target: Path) -> Path:
@@ -67,6 +71,15 @@ class HowTo:
         pattern = re.compile(self.step, re.MULTILINE)
         logs = project.glob(f".podctl/runs/{self.stage}-*/job.log*")
         return sum(len(pattern.findall(text(one))) for one in logs)
+
+
+def reachable(address: str) -> bool:
+    """Whether somebody answers there."""
+    try:
+        with urllib.request.urlopen(address, timeout=10):
+            return True
+    except OSError:
+        return False
 
 
 def text(path: Path) -> str:
@@ -101,5 +114,6 @@ ALL = (
     HowTo("make", "train", 60, 10, program="part.sh"),
     HowTo("hydra", "sweep", 60, 10, modules=("hydra",)),
     HowTo("data", "train", 60, 15),
+    HowTo("uv", "train", 60, 10, program="fruit", index="https://pypi.org/simple/iniconfig/"),
     HowTo("lm-eval", "evaluate", 1, 0, r"Selected Tasks", ("lm_eval",), program="lm_eval"),
 )

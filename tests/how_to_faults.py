@@ -18,8 +18,8 @@ import psutil
 from tests.emulated_cloud import EmulatedCloud
 from tests.how_to import HowTo, change, text
 
-COMMAND_SECONDS = 400.0
-WORK_SECONDS = 120.0  # until a step is seen
+COMMAND_SECONDS = 900.0
+WORK_SECONDS = 300.0  # until a step is seen
 MOST_COMMANDS = 6
 PARKED = re.compile(r"podctl (stop [a-z0-9_-]+ --terminate) ends it")
 NEXT = re.compile(r"podctl (sync|run [a-z0-9_-]+)")
