@@ -231,7 +231,9 @@ def stop(play: Play) -> int:
 def hours(play: Play) -> int:
     """max_hours is spent; the user gives more and runs again."""
     play.fewer_hours(play.how_to.budget * play.chance.uniform(0.9, 1.2) / 3600)
-    return play.podctl("run", play.how_to.stage, "-y")
+    code = play.podctl("run", play.how_to.stage, "-y")
+    play.struck_at = play.how_to.done(play.project)
+    return code
 
 
 FAULTS: dict[str, Callable[[Play], int]] = {
