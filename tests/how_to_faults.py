@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -87,8 +88,12 @@ class Play:
     def step(self) -> int:
         """How many steps the run's job has done, by its log on the pod."""
         pattern = re.compile(self.how_to.step, re.MULTILINE)
-        logs = self.cloud.state_dir.glob(f"pods/*/**/podctl/runs/{self.run}/job.log")
-        return max((len(pattern.findall(text(one))) for one in logs), default=0)
+        found = [0]
+        for pod in self.pods():
+            log = self.cloud.state_dir / "pods" / pod / "volume/podctl/runs" / self.run / "job.log"
+            with contextlib.suppress(FileNotFoundError):
+                found.append(len(pattern.findall(text(log))))
+        return max(found)
 
     def await_step(self, process: subprocess.Popen[str] | None, wanted: int) -> None:
         """Until so many steps are done. AssertionError when the job ends first."""

@@ -452,7 +452,7 @@ class TestJob:
         assert isinstance(own, actions.Leave)
 
     def test_row_62_a_job_that_stalled_is_started_again_once(self) -> None:
-        """That is told with why. The second stall is an end like any other: its files are pulled."""
+        """With why. The second stall is an end like any other: its files are pulled."""
         stalled = agent("ended", exit=ended(1, "stalled"))
         first = decide(seen(rental(running()), pod(), contact=stalled), POLICY)
         second = decide(seen(rental(running(starts=2)), pod(), contact=stalled), POLICY)
