@@ -86,6 +86,6 @@ def test_a_rank_that_hangs_is_a_stall_that_is_ended_and_begun_again(
 
     assert it.ended(run) == 0, it.told[-1]
     assert it.locked
-    assert "stalled" in it.told[-1]
+    assert "starting the job again (it stalled: " in it.told[-1]
     assert "rank 1 begins after 20" in it.log()
     assert it.how_to.done(it.project) - it.how_to.steps < it.how_to.interval
