@@ -10,6 +10,7 @@
 # make rebuild-small   build the small base model again, and compare (some minutes)
 # make chaos   podctl killed at every commit and system call; a night: ARGS="--share 0.1" for a tenth,
 #              ARGS="--diary FILE" goes on where an earlier one was broken off
+# make examples   the projects of docs/how-to, each interrupted at random: ARGS="trl --seed 3"
 # make cases   small projects of other people, played on an emulator: CASES=FOLDER
 # make setup   only what the others need; make clean forgets it
 
@@ -25,7 +26,7 @@ SEEDS  ?= 2000
 CASES  ?= ../shared/cases
 BENCH  ?= start overhead tail transfer ledger many
 
-.PHONY: setup demo test long check bench simulate chaos cases reliability rebuild-small clean system
+.PHONY: setup demo test long check bench simulate chaos cases examples reliability rebuild-small clean system
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.dev
@@ -74,6 +75,9 @@ reliability: $(VENV)/.dev
 
 cases: $(VENV)/.dev
 	@$(BIN)/python -m tests.cases $(CASES) $(ARGS)
+
+examples: $(VENV)/.dev
+	@$(BIN)/python -m tests.how_to_run $(ARGS)
 
 chaos: $(VENV)/.dev
 	@$(BIN)/python -m chaos.sweep $(ARGS)

@@ -98,6 +98,7 @@ class StartJob(Action):
     run: str
     again: bool = False
     at: float = 0.0  # Unix seconds
+    why: str = ""  # again, where the job itself gave cause
 
 
 @dataclass(frozen=True)

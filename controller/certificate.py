@@ -120,6 +120,7 @@ class Certificate(_Model):
     inputs: tuple[Artifact, ...] = ()
     needs: dict[StageName, Sha256] = {}  # the certificates that this one stands on
     command: tuple[str, ...] = ()
+    env: dict[str, str] = {}  # the stage's own variables
     parameters: dict[str, JsonValue] = {}
     code: str = ""  # sha256 of the remote package that ran
     environment: dict[str, JsonValue] = {}
@@ -133,7 +134,7 @@ class Certificate(_Model):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_empty(plain(self), "warnings", "rendered")
+        return _without_empty(plain(self), "warnings", "rendered", "env")
 
     @property
     def sha256(self) -> str:

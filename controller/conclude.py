@@ -176,6 +176,7 @@ def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
         inputs=tuple(Artifact.of(**one) for one in folder.inputs()),
         needs={need: locks[need].sha256 for need in stage.needs if need in locks},
         command=stage.command,
+        env=stage.env,
         parameters=stage.parameters,
         code=facts.code,
         environment=hidden(surroundings(folder.files, manifest), PROCESS)

@@ -245,6 +245,7 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # [stages.tokenize]
 # title = "Tokenise the corpus"
 # command = ["python", "src/tokenize.py"]
+# env = { TOKENIZERS_PARALLELISM = "false" }   # no secrets: those are named in `secrets`
 # inputs = ["data/corpus.jsonl"]   # paths or globs; what git ignores too, when it is named
 # outputs = ["data/tokens/**", "!*.tmp"]
 # hours = 0.2

@@ -78,9 +78,11 @@ def introduce(
     here = here or project.config.project.provider == "emulator"
     place = "on THIS machine, in pods of the embedded cloud" if here else "on your pods"
     terminal.say(f"first use of {project.root} on this machine, {_whose(project)}")
-    own = [(stage.name, stage.command) for stage in stages if not _ours(stage)]
-    for name, command in own[:MOST]:
-        terminal.say(f"  {name} runs {place}: {clean_line(' '.join(command))[:200]}")
+    own = [one for one in stages if not _ours(one) or one.env]
+    for one in own[:MOST]:
+        given = [f"{name}={value}" for name, value in one.env.items()]
+        text = clean_line(" ".join((*given, *one.command)))
+        terminal.say(f"  {one.name} runs {place}: {text[:200]}")
     if project.private_key.exists() or project.database.exists():
         terminal.warn(
             f"it has a {STATE} already: if you did not make it, others may know its SSH key; "

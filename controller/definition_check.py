@@ -1,7 +1,7 @@
 """Refuse, before anything is rented, what podctl.toml asks of a stage that cannot be.
 
-Criteria that no file could meet or that say nothing, environments that cannot be installed, and
-parameters that podctl's own programs do not take.
+Criteria that no file could meet or that say nothing, environments that cannot be installed,
+parameters that podctl's own programs do not take, and variables whose value is a key.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from controller import environment_files, program_parameters
 from controller.config import line_of
 from controller.errors import UsageError
 from controller.project import FILE, Project
+from controller.secret_scan import by_content
 from jobs.catalog import ROOT
 from jobs.expectation import problems
 from jobs.stage import Stage
@@ -22,11 +23,23 @@ def check_definitions(project: Project, stages: Sequence[Stage]) -> None:
     check_criteria(project, stages)
     for stage in stages:
         environment_files.check(project.root, stage.environment)
+        _check_variables(project, stage)
         if error := program_parameters.problem(stage):
             raise UsageError(
                 f"{stage.name}: {error.what}",
                 where=f"{project.file}: [{ROOT}.{stage.name}.parameters]",
                 hint=f"edit {FILE}; nothing was rented",
+            )
+
+
+def _check_variables(project: Project, stage: Stage) -> None:
+    """podctl.toml is in git, and a variable is shown and locked: none may be a key."""
+    for name, value in stage.env.items():
+        if found := by_content(name, f'{name} = "{value}"\n'.encode(errors="replace")):
+            raise UsageError(
+                f"{stage.name}: the value of {name} looks like a secret: {found[0].kind}",
+                where=f"{project.file}: [{ROOT}.{stage.name}.env]",
+                hint=f'take it out, and say secrets = ["{name}"]; nothing was rented',
             )
 
 

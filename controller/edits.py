@@ -30,6 +30,7 @@ def edits(project: Project, journal: Journal, lease: Lease) -> tuple[str, ...]:
 
 def _stage_edits(pinned: Stage, now: Stage) -> Iterator[str]:
     was, here = pinned.model_dump(mode="json"), now.model_dump(mode="json")
+    yield from _changes("variable", was.pop("env"), here.pop("env"))
     yield from _changes("parameter", was.pop("parameters"), here.pop("parameters"))
     yield from _changes("", was, here)
 

@@ -62,9 +62,10 @@ class Upload:
         return any(path == one or path.startswith(f"{one}/") for one in self.awaited)
 
 
-def command_text(command: Sequence[str]) -> str:
-    """A command as one would type it."""
-    return shlex.join(command)
+def command_text(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """A command as one would type it, its own variables before it."""
+    given = [f"{name}={shlex.quote(value)}" for name, value in (env or {}).items()]
+    return " ".join((*given, shlex.join(command)))
 
 
 def started(command: Sequence[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ to be gone on from. Which of both it is, and why, is always told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from controller.project import Project
 from controller.renewal import terms
 from controller.run_folder import RunFolder
 from controller.snapshot import Snapshot
-from controller.staleness import shown
+from controller.staleness import shown, unlike
 from remote.names import encode
 from state.journal import Journal, Run
 
@@ -106,17 +106,12 @@ def _difference(was: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
     before, here = was.spec.get("stage", {}), now.spec.get("stage", {})
     if before.get("command") != here.get("command"):
         return f"the command is another one than {was.id} had"
-    for name, old, new in _unlike(before.get("parameters", {}), here.get("parameters", {})):
-        return f"parameter {name} was {shown(old)} in {was.id}, and is {shown(new)} now"
+    for key, word in (("env", "variable"), ("parameters", "parameter")):
+        for name, old, new in unlike(before.get(key, {}), here.get(key, {})):
+            return f"{word} {name} was {shown(old)} in {was.id}, and is {shown(new)} now"
     if others := changed(folder, inputs):
         return f"{encode(others[0])} is another one than {was.id} had"
     return ""
-
-
-def _unlike(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for name in sorted({*was, *now}):
-        if was.get(name) != now.get(name):
-            yield name, was.get(name), now.get(name)
 
 
 def _words(folder: RunFolder) -> str:

@@ -29,6 +29,7 @@ LONGEST_WAIT = 20.0  # between two tries to connect again
 CONNECT_SECONDS = 15.0
 GIVE_UP_SECONDS = 900.0  # without any answer
 LOOKED_AT = 256 * 1024  # bytes of a log's end in which its last line is looked for
+RULER = "=-_*#~+|. "  # a line of nothing else is drawn below a message
 LONGEST = 300  # characters of a last line that is told
 
 
@@ -76,10 +77,10 @@ def last_lines(data: bytes, count: int | None) -> bytes:
 
 
 def last_words(data: bytes) -> str:
-    """The last line with something on it, cleaned and shortened; empty where there is none."""
+    """The last line that says something, cleaned and shortened; empty where there is none."""
     for line in reversed(_cleaned(data[-LOOKED_AT:]).splitlines()):
         text = " ".join(line.split())
-        if text and not text.startswith("podctl: "):
+        if text.strip(RULER) and not text.startswith("podctl: "):
             return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return ""
 

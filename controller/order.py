@@ -152,6 +152,7 @@ def job_spec(
         argv=stage.command,
         outputs=stage.outputs,
         code=code,
+        env=dict(stage.env),
         max_seconds=stage.max_hours * 3600.0,
         stall_seconds=stage.stall_minutes * 60.0,
         grace_done_seconds=grace_done,

@@ -111,8 +111,15 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),
     }
-    here = received(RunFolder(shop.project.run_dir(run)).files)
-    more = f"; podctl take {run} puts its files into the project" if here else ""
+    files = RunFolder(shop.project.run_dir(run)).files
+    more = ""
+    if received(files):
+        step = newest_step(files)
+        at = "what came here" if step is None else f"step {step}"
+        more = (
+            f"; podctl run {stage} goes on from {at}; "
+            f"podctl take {run} puts its files into the project"
+        )
     plain = f"podctl logs {stage}{more}"
     if outcome == "failed" and (mend := environment_failure.remedy(why)):
         plain = f"{mend}; podctl logs {stage}"

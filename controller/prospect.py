@@ -42,7 +42,7 @@ class Prospect:
     """Stages that would share one pod."""
 
     stages: tuple[str, ...]
-    commands: tuple[str, ...]  # of the user's own stages, as one would type them
+    commands: tuple[str, ...]  # the user's own, or with own variables, as one would type them
     image: str
     disk_gb: int
     volume_gb: int
@@ -140,7 +140,9 @@ def _prospect(
     models, remarks = pins.pinned_models(project, group, locks)
     return Prospect(
         stages=tuple(stage.name for stage in group),
-        commands=tuple(command_text(stage.command) for stage in group if program(stage) is None),
+        commands=tuple(
+            command_text(one.command, one.env) for one in group if program(one) is None or one.env
+        ),
         image=shape.image,
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
         volume_gb=order.volume_gb(group, shape),

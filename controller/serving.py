@@ -135,7 +135,8 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
         )  # an earlier host's word, on a disk that both had
     stalled = ended is not None and ended.reason == "stalled"
     if stalled and run.starts <= policy.stalls and not seen.rental.ending and not run.stopping:
-        return StartJob(run.run, again=True, at=seen.wall)
+        assert ended is not None
+        return StartJob(run.run, again=True, at=seen.wall, why=f"it stalled: {ended.detail}")
     return _bring(seen, policy, run)
 
 

@@ -20,8 +20,8 @@ MAX_VALUE = 60  # characters of a value that is shown
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that would be another one now. `kind` is parameter, input, command, outputs,
-    criterion, code, need or upstream."""
+    """One thing that would be another one now. `kind` is parameter, variable, input, command,
+    outputs, criterion, code, need or upstream."""
 
     kind: str
     text: str
@@ -51,17 +51,25 @@ def differences(
 
 
 def _parameters(stage: Stage, lock: Certificate) -> Iterable[Difference]:
-    for name in sorted({*stage.parameters, *lock.parameters}):
-        was, now = lock.parameters.get(name), stage.parameters.get(name)
-        if was != now:
-            text = f"parameter {name} was {shown(was)}, is {shown(now)}"
-            yield Difference("parameter", text)
+    for name, was, now in unlike(lock.parameters, stage.parameters):
+        yield Difference("parameter", f"parameter {name} was {shown(was)}, is {shown(now)}")
+
+
+def unlike(
+    was: Mapping[str, object], now: Mapping[str, object]
+) -> Iterable[tuple[str, object, object]]:
+    """Every name whose value differs, with both; None where it is not there."""
+    for name in sorted({*was, *now}):
+        if was.get(name) != now.get(name):
+            yield name, was.get(name), now.get(name)
 
 
 def _command(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     if stage.command != lock.command:
         was, now = " ".join(lock.command), " ".join(stage.command)
         yield Difference("command", f"the command was {was!r}, is {now!r}")
+    for name, old, new in unlike(lock.env, stage.env):
+        yield Difference("variable", f"variable {name} was {shown(old)}, is {shown(new)}")
     if [normal(one) for one in stage.outputs] != [normal(one) for one in lock.outputs]:
         yield Difference("outputs", f"the outputs were {list(lock.outputs)}")
 

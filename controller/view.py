@@ -112,8 +112,8 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"pod {pod} answers over SSH"
         case actions.Upload(run):
             return f"{run}: uploading code and inputs"
-        case actions.StartJob(run, again):
-            return f"{run}: starting the job{' again' if again else ''}"
+        case actions.StartJob(run, again, _, why):
+            return f"{run}: starting the job{' again' if again else ''}{f' ({why})' if why else ''}"
         case actions.StopJob(run, reason):
             return f"{run}: asking the job to end ({reason})"
         case actions.Disqualify(run, why):

@@ -21,6 +21,8 @@ from remote.globs import NOT, Globs, fault, literal, normal
 from remote.reserved import FILES, FOLDERS, reserved
 from remote.self_running import is_repository
 
+from . import variables
+
 PINNED = "pinned"  # the context in which a stage is read back from the journal
 BRACES = re.compile(r"(?<!\[)\{[^{}/]*,[^{}/]*\}")  # as a shell would expand them
 
@@ -119,6 +121,13 @@ def _passable(word: str) -> str:
     if "\0" in word or len(word.encode(errors="replace")) > LONGEST_WORD:
         raise ValueError(f"a word has no NUL and at most {LONGEST_WORD} bytes")
     return word
+
+
+def _variables(found: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    """What a job can be given in its environment, and may stand in a file that is in git."""
+    if not _pinned(info) and (why := variables.wrong(found)):
+        raise ValueError(why)
+    return found
 
 
 SHELL = ("sh", "-c")  # what runs a command that is one text
@@ -225,6 +234,7 @@ class Stage(Model):
     name: StageName
     title: str
     command: Argv  # in the work folder: a list of words, or one text for a shell
+    env: Annotated[dict[str, str], AfterValidator(_variables)] = {}  # beside what a job finds
     needs: tuple[StageName, ...] = ()  # must be locked before
     inputs: Globbed = ()  # sent; same relative path on the pod
     outputs: Annotated[tuple[OutputGlob, ...], AfterValidator(_can_match)] = Field(
@@ -242,6 +252,12 @@ class Stage(Model):
     checkpoints: tuple[OutputGlob, ...] = ()  # what a killed job goes on from; for `rehearse`
     unchecked: tuple[Glob, ...] = ()  # artifacts that are not looked into
     secrets: tuple[SecretName, ...] = ()  # local variables, or of files, that the job may know
+
+    @model_validator(mode="after")
+    def _one_value_each(self) -> Self:
+        if both := sorted({*self.env} & {*self.secrets}):
+            raise ValueError(f"{both[0]} is in env and in secrets: it has one value")
+        return self
 
 
 def definitions(stage: Stage) -> tuple[dict[str, JsonValue], ...]:

@@ -49,7 +49,8 @@ def test_a_job_that_failed_is_gone_on_from_unless_it_is_to_begin_anew(
 ) -> None:
     """A lost rank or a CUDA error loses no steps that were saved."""
     training(laptop, "exit 1")
-    laptop.podctl("run", "hello", "-y", expect=1)
+    failed = laptop.podctl("run", "hello", "-y", expect=1)
     laptop.podctl("run", "hello", "-y", *words, expect=1 if "--fresh" in words else 0)
 
+    assert "podctl run hello goes on from step 5" in failed.err
     assert f"begins at step {step}" in laptop.podctl("logs", "hello-0002").out

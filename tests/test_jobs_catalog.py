@@ -74,6 +74,13 @@ def test_own_stage_stands_after_its_needs() -> None:
         ({"stage1c": {"name": "other"}}, "stages.stage1c.name", "already"),
         ({"stage1c": {"inputs": ["../x"]}}, "stages.stage1c.inputs.0", "inside the project"),
         ({"mine": {}}, "stages.mine.command", "required"),
+        ({"mine": OWN | {"env": {"SEED": 1}}}, "stages.mine.env.SEED", "string"),
+        ({"mine": OWN | {"env": {"A B": "1"}}}, "stages.mine.env", "name of a variable"),
+        ({"mine": OWN | {"env": {"PODCTL_RUN": "1"}}}, "stages.mine.env", "podctl's own"),
+        ({"mine": OWN | {"env": {"HF_TOKEN": "x"}}}, "stages.mine.env", "in `secrets`"),
+        ({"mine": OWN | {"env": {"A": "1\0"}}}, "stages.mine.env", "NUL"),
+        ({"mine": OWN | {"env": {"A": "x" * 200_000}}}, "stages.mine.env", "bytes in all"),
+        ({"mine": OWN | {"env": {"A": "1"}, "secrets": ["A"]}}, "stages.mine", "one value"),
         ({"Bad Name": OWN}, "stages.Bad Name.name", "pattern"),
         ({"mine": OWN | {"needs": ["stage1x"]}}, "stages.mine.needs", "unknown stage"),
         ({"stage1a": {"needs": ["stage1e"]}}, "stages.stage1a.needs", "→"),
@@ -87,6 +94,14 @@ def test_mistake_names_its_path(user: dict[str, object], path: str, text: str) -
 
     assert caught.value.path == path
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["TOKENIZERS_PARALLELISM", "HF_TOKEN_PATH", "MAX_TOKENS", "KEYS", "SECRETARY"]
+)
+def test_a_variable_that_only_sounds_like_a_secret_is_none(name: str) -> None:
+    """A file's place, a number of tokens and other words may stand in podctl.toml."""
+    assert load_stages({"mine": OWN | {"env": {name: "1"}}})["mine"].env == {name: "1"}
 
 
 def test_order_keeps_the_given_one_where_it_can() -> None:

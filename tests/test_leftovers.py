@@ -94,6 +94,7 @@ def test_an_attempt_that_went_to_its_end_is_not_gone_on_from(
     ("changed", "why"),
     [
         ({"command": ["python", "u.py"]}, "the command is another one than train-0001 had"),
+        ({"env": {"SEED": "1"}}, "variable SEED was not set in train-0001, and is '1' now"),
         ({"parameters": {"rate": 2.0}}, "parameter rate was 1.0 in train-0001, and is 2.0 now"),
     ],
 )

@@ -452,12 +452,12 @@ class TestJob:
         assert isinstance(own, actions.Leave)
 
     def test_row_62_a_job_that_stalled_is_started_again_once(self) -> None:
-        """The second stall is an end like any other: its files are pulled."""
+        """With why. The second stall is an end like any other: its files are pulled."""
         stalled = agent("ended", exit=ended(1, "stalled"))
         first = decide(seen(rental(running()), pod(), contact=stalled), POLICY)
         second = decide(seen(rental(running(starts=2)), pod(), contact=stalled), POLICY)
 
-        assert first == actions.StartJob("stage1c-0001", again=True)
+        assert first == actions.StartJob("stage1c-0001", again=True, why="it stalled: ")
         assert second == actions.Pull("stage1c-0001")
 
     def test_one_empty_listing_is_no_evidence(self) -> None:

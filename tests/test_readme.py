@@ -23,10 +23,11 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     *(ROOT / "docs" / f"{name}.md" for name in (
-        "benchmarks", "design", "emulator", "security", "stages",
+        "benchmarks", "design", "emulator", "jobs", "security", "stages",
     )),
+    *sorted((ROOT / "docs" / "how-to").rglob("*.md")),
 )  # fmt: skip
-PAGE_IDS = [page.name for page in PAGES]
+PAGE_IDS = [page.relative_to(ROOT).as_posix() for page in PAGES]
 
 
 def text(name: str) -> str:

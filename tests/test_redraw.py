@@ -90,6 +90,7 @@ def test_the_tail_counts_lines_not_redraws() -> None:
     [
         (b"a\nRuntimeError: CUDA out of memory\n\n", "RuntimeError: CUDA out of memory"),
         (b"x\r10%\r100%", "100%"),
+        (b"received by PID 77\n=====\n", "received by PID 77"),
         (b"\x1b[31mError:\x1b[0m no\x00\n\x1b[0m\n", "Error: no"),
         (b"why\npodctl: stopped: ended by the user\n", "why"),
         (b"y" * 1000, "y" * (LONGEST - 1) + "…"),

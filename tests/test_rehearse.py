@@ -23,6 +23,7 @@ from controller.rehearsal import findings, sizes, toml_text
 from controller.rehearsal.drive import Kill
 from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP
 from controller.rehearsal.scratch import config
+from controller.rehearsal.stagecraft import JobFiles
 from controller.rehearsal.story import went_on
 from jobs.catalog import load_stages
 from jobs.criteria import evaluate
@@ -446,3 +447,22 @@ def test_what_is_written_as_toml_is_read_back_the_same(tables: dict[str, dict[st
     """Any text, number, list and table."""
     assert tomllib.loads(toml_text.document(tables)) == tables
     assert math.isclose(tomllib.loads(f"x = {toml_text.value(1e-07)}")["x"], 1e-07)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        ((), "out/checkpoint-20/config.json"),
+        (("out/checkpoint-*/trainer_state.json",), None),
+        (("out/checkpoint-*/config.json",), "out/checkpoint-20/config.json"),
+    ],
+)
+def test_where_a_stage_names_its_checkpoints_one_that_is_half_written_is_none(
+    tmp_path: Path, patterns: tuple[str, ...], found: str | None
+) -> None:
+    """Killed between its first and its last file, a job would rightly not go on from it."""
+    half = tmp_path / "work" / "out" / "checkpoint-20"
+    half.mkdir(parents=True)
+    (half / "config.json").write_text("{}")
+
+    assert JobFiles(tmp_path).saved(patterns) == found

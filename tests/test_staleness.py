@@ -70,6 +70,7 @@ def test_a_lock_of_what_would_run_now_is_current() -> None:
     [
         ({"parameters": {"lr": 2e-4}}, {"data.jsonl": SHA}, "parameter lr was 0.0001, is 0.0002"),
         ({"parameters": {}}, {"data.jsonl": SHA}, "parameter lr was 0.0001, is not set"),
+        ({"env": {"SEED": "1"}}, {"data.jsonl": SHA}, "variable SEED was not set, is '1'"),
         ({"command": ("bash",)}, {"data.jsonl": SHA}, "the command was"),
         ({"outputs": ("new/**",)}, {"data.jsonl": SHA}, "the outputs were"),
         (

@@ -32,7 +32,7 @@ def program(stage: Stage) -> str | None:
 
 
 def signs(stage: Stage) -> tuple[str, ...]:
-    """Globs of the files that a killed job can go on from, beside checkpoints that it announces."""
+    """Globs of the files that a killed job can go on from; none: those of any checkpoint-N."""
     match program(stage):
         case "sft" | "dpo":
             return ()

@@ -128,11 +128,15 @@ class JobFiles:
             return None
 
     def saved(self, patterns: tuple[str, ...]) -> str | None:
-        """A checkpoint: one that the job announced, a file of `patterns`, or of a checkpoint-N."""
+        """A checkpoint: one that the job announced, else a file of `patterns`.
+
+        Without any pattern a file of a checkpoint-N: it may be the first of many. With some, a
+        checkpoint that is not whole yet is none.
+        """
         announced = self._lines("announced")
         if announced:
             return announced[-1]
-        return self.written(patterns) or self.written((f"**/{CHECKPOINT}/**", f"{CHECKPOINT}/**"))
+        return self.written(patterns or (f"**/{CHECKPOINT}/**", f"{CHECKPOINT}/**"))
 
     def written(self, patterns: tuple[str, ...]) -> str | None:
         """A file of `patterns` that is there and not empty."""
