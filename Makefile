@@ -60,27 +60,27 @@ audit: $(VENV)/.audit
 	else echo "audit: NOTHING WAS CHECKED: the advisory service could not be asked"; exit 3; fi
 
 bench: $(VENV)/.dev
-	@$(BIN)/python bench/all.py $(BENCH) $(ARGS)
+	@$(BIN)/python -m tests.bench.all $(BENCH) $(ARGS)
 
 rebuild-small: $(VENV)/.demo
 	@rm -rf build/small && mkdir -p build
-	$(BIN)/python -m remote.stages.small.build --out build/small
-	$(BIN)/python -m remote.stages.small.alike build/small
+	$(BIN)/python -m remote.stages.small_model.build --out build/small
+	$(BIN)/python -m remote.stages.small_model.compare build/small
 
 simulate: $(VENV)/.dev
-	@$(BIN)/python -m simulation --seeds $(SEEDS) $(ARGS)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 reliability: $(VENV)/.dev
-	@$(BIN)/python -m tests.reliability_page
+	@$(BIN)/python -m tests.support.reliability_page
 
 cases: $(VENV)/.dev
-	@$(BIN)/python -m tests.cases $(CASES) $(ARGS)
+	@$(BIN)/python -m tests.end_to_end.cases $(CASES) $(ARGS)
 
 examples: $(VENV)/.dev
-	@$(BIN)/python -m tests.how_to_run $(ARGS)
+	@$(BIN)/python -m tests.end_to_end.how_to_run $(ARGS)
 
 chaos: $(VENV)/.dev
-	@$(BIN)/python -m chaos.sweep $(ARGS)
+	@$(BIN)/python -m tests.crash.sweep $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """Run podctl with the process's arguments and exit with its code."""
-    from controller.cli.entry import run
+    from controller.cli.main import run
 
     sys.exit(run(sys.argv[1:]))
 

@@ -77,7 +77,7 @@ def _message(error: Exception) -> str:
 
 
 def _where(error: Exception) -> str:
-    """The innermost line of our own code: `controller/conclude.py:12 in lock`."""
+    """The innermost line of our own code: `controller/runtime/verify_run.py:12 in lock`."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # without `attempt` itself
     for frame in reversed(frames):
         *_, folder, name = ("", *frame.filename.replace("\\", "/").split("/"))

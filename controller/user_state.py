@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller.errors import UsageError
-from state.durable import private_folder, write_atomically
+from state.atomic_files import private_folder, write_atomically
 from state.errors import StateError
 
 NAME = "podctl"

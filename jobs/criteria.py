@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from . import presence, values
+from . import file_criteria as presence
+from . import value_criteria as values
+from .file_formats import Unopenable
 from .globs import is_glob, newest
-from .opening import Unopenable
-from .rescoring import AnswerKey
+from .rescore import AnswerKey
 from .stage import Criterion
 from .verdict import Finding, Outcome, Verdict, plain
 

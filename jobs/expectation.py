@@ -9,9 +9,9 @@ import difflib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from . import keypath
+from . import key_path as keypath
+from .file_formats import Unopenable
 from .globs import could_meet, is_glob
-from .opening import Unopenable
 from .stage import Criterion, Stage
 from .weights import PICKLES
 

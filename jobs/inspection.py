@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from . import weights
+from .file_formats import Unopenable, check_of, opens
 from .globs import globbed
-from .opening import Unopenable, check_of, opens
 from .verdict import plain
 
 MAX_WARNINGS = 50

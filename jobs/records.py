@@ -8,14 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .opening import (
-    JSON_LINES,
-    MAX_JSON,
-    MAX_LINE,
-    Unopenable,
-    json_lines,
-    parse_documents,
-)
+from .file_formats import JSON_LINES, MAX_JSON, MAX_LINE, Unopenable, json_lines, parse_documents
 
 TABLES = {".csv": ",;\t", ".tsv": "\t"}  # suffix → what may divide its columns
 

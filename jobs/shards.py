@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .opening import MAX_JSON, Unopenable, parse_json
-from .tensors import tensors_of
+from .file_formats import MAX_JSON, Unopenable, parse_json
+from .safetensors_header import tensors_of
 
 _NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+)")
 MAX_SHARDS = 10_000

@@ -18,8 +18,8 @@ from pydantic import (
 
 from remote.contract import SECRET_NAME
 from remote.globs import NOT, Globs, fault, literal, normal
-from remote.reserved import FILES, FOLDERS, reserved
-from remote.self_running import is_repository
+from remote.reserved_names import FILES, FOLDERS, reserved
+from remote.tool_files import is_repository
 
 from . import variables
 

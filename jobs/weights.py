@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import shards
-from .opening import Unopenable
-from .tensors import Tensor, tensors_of
+from .file_formats import Unopenable
+from .safetensors_header import Tensor, tensors_of
 
 BLOCK = 4 * 1024 * 1024  # bytes; of whole values of every type
 INDEX = ".safetensors.index.json"

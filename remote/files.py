@@ -34,11 +34,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from . import names, tree
+from . import names
+from .agent.work_dir import Order, Refused, Worktree
 from .contract import MAX_DOCUMENT
-from .measure import measure
-from .place import RUN_NAME, Place
-from .worktree import Order, Refused, Worktree
+from .pod import tree
+from .pod.measure import measure
+from .pod.paths import RUN_NAME, Place
 
 CHUNK = 1024 * 1024  # bytes
 GONE = 2**64 - 1

@@ -88,7 +88,7 @@ def limits(text: str) -> dict[str, float]:
 
 
 def local_folder(prefix: str) -> str:
-    """As remote/place.py finds it."""
+    """As remote/pod/paths.py finds it."""
     for parent in ("/run", "/tmp"):
         folder = prefix + parent + "/podctl"
         try:

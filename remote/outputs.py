@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import tree
 from .contract import MAX_DOCUMENT, MAX_FILES, Left
 from .globs import Globs, matcher
 from .names import encode, text
-from .reserved import reserved
-from .self_running import left_out
-from .walk import Found, Walk, Without
+from .pod import tree
+from .pod.walk import Found, Walk, Without
+from .reserved_names import reserved
+from .tool_files import left_out
 
 MAX_NAMED = 100  # names that are told of each kind, of those without a file that travels
 MAX_LISTED = MAX_DOCUMENT - 4 * 1024 * 1024  # bytes that a manifest's list of files may take

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from state.durable import private_folder, refuse_foreign, sync_folder, write_atomically
+from state.atomic_files import private_folder, refuse_foreign, sync_folder, write_atomically
+from state.contention import Connection
 from state.errors import Damaged, Fenced, Newer, StateError, Unavailable
-from state.patience import Connection
+from state.read_only import read_into_memory, unwritable
 from state.schema import APPLICATION_ID, MIGRATIONS
-from state.unwritable import read_into_memory, unwritable
 
 BUSY_SECONDS = 10.0
 QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms

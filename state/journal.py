@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from state.contention import patient
 from state.database import READER, damaged, translated, writing
 from state.errors import StateError
-from state.patience import patient
-from state.scrub import encoded, masked
+from state.redaction import encoded, masked
 
 Data = Mapping[str, object]
 STAGE = re.compile(r"[a-z][a-z0-9_-]{0,31}")

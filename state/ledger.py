@@ -12,17 +12,10 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from state.contention import patient
 from state.database import READER, translated, writing
 from state.errors import StateError
-from state.interval import (
-    MS_PER_HOUR,
-    SCALE,
-    Interval,
-    Total,
-    milliseconds,
-    nano_per_hour,
-)
-from state.patience import patient
+from state.interval import MS_PER_HOUR, SCALE, Interval, Total, milliseconds, nano_per_hour
 
 _COLUMNS = (
     "id, pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"

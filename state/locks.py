@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from state.contention import patient
 from state.database import READER, translated, writing
 from state.errors import StateError
-from state.patience import patient
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from state.atomic_files import private_folder, write_atomically
 from state.database import translated
-from state.durable import private_folder, write_atomically
 
 FOLDER = "stop-requests"
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from controller.providers.emulator.settings import EmulatorSettings
-from controller.ssh import Session
+from controller.ssh.session import Session
 from remote.contract import Layout
-from tests.emulated_cloud import FAST, EmulatedCloud, start_cloud
-from tests.guard_bench import Api, Bench, serving
-from tests.laptop import Laptop
-from tests.pod_side import PodSide
-from tests.shell import Shell
-from tests.sshd_server import Server, sshd
+from tests.support.emulated_cloud import FAST, EmulatedCloud, start_cloud
+from tests.support.guard_api import Api, Bench, serving
+from tests.support.laptop import Laptop
+from tests.support.pod_side import PodSide
+from tests.support.shell import Shell
+from tests.support.sshd_server import Server, sshd
 
 # An installed podctl is compiled; without this every process of a test compiles it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -9,7 +9,7 @@ import click
 
 from controller.cli.options import project_here
 from controller.errors import NotFound, UsageError
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 
 @click.command("allow-link")
@@ -20,7 +20,7 @@ def command(terminal: Terminal, path: str) -> None:
 
     Remembered in your own configuration, outside of the project, for where the link leads now.
     """
-    from controller.ways import allow
+    from controller.project.output_paths import allow
 
     project = project_here()
     here = Path(os.path.abspath(path))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import words
 from controller.cli.options import json_option, project_here
 from controller.errors import UsageError
-from controller.terminal import Terminal
+from controller.terminal import formatting as words
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.account import Account
+    from controller.costs.spending import Account
 
 
 @click.command("cost")
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -> int:
     """Show hours, rate now, spent and estimate by stage and pod, and the budget left."""
-    from controller.account import read_account
+    from controller.costs.spending import read_account
     from state.database import open_database
 
     if csv_ and terminal.json:
@@ -34,7 +34,7 @@ def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -
     connection = open_database(project.database, readonly=True)
     try:
         if reconcile or book:
-            from controller.cli import bill
+            from controller.cli import reconcile as bill
 
             if book:
                 return bill.book(terminal, project, connection, book)

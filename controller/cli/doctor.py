@@ -10,11 +10,11 @@ import click
 
 from controller.cli.options import json_option, project_here, provider_of, yes_option
 from controller.errors import PodctlError
-from controller.terminal import Terminal, is_tty
+from controller.terminal.terminal import Terminal, is_tty
 
 if TYPE_CHECKING:
-    from controller.doctor import Check
-    from controller.project import Project
+    from controller.diagnostics.doctor import Check
+    from controller.project.project import Project
 
 
 @click.command("doctor")
@@ -30,9 +30,9 @@ def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
     rents a pod for some minutes (cents), leaves it alone until its guard has stopped it, and
     terminates it; the finding is kept and shown from then on.
     """
-    from controller.banner import warn_of_strays
-    from controller.consent import introduce
-    from controller.doctor import FAIL, PASS, examine, public_key
+    from controller.diagnostics.doctor import FAIL, PASS, examine, public_key
+    from controller.orphans.warnings import warn_of_strays
+    from controller.project.consent import introduce
 
     project = project_here()
     with contextlib.suppress(PodctlError):  # what is wrong with podctl.toml is said below
@@ -60,8 +60,8 @@ def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
 
 
 def _hold_drill(project: Project, terminal: Terminal, yes: bool) -> None:
-    from controller.options import RunOptions
-    from controller.self_stop import prove
+    from controller.leases.drill import prove
+    from controller.leases.options import RunOptions
 
     project.prepare()
     prove(project, RunOptions(terminal, yes=yes, follow=False))

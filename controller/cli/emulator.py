@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.errors import NotFound, Refused, UsageError
-from controller.project import Project, find
-from controller.terminal import Terminal
+from controller.project.project import Project, find
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     from controller.providers.emulator_keys import EmulatorFile
@@ -182,7 +182,7 @@ def _forget(path: Path) -> None:
 def _announce(project: Project, document: bytes) -> Path:
     """How this project's commands find it."""
     from controller.providers.emulator_keys import FILE
-    from state.durable import write_atomically
+    from state.atomic_files import write_atomically
 
     path = project.state_dir / FILE
     write_atomically(path, document)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.options import project_here, provider_of
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 SIGNALLED = 128  # what we end with when a signal ended the command there
 
@@ -20,7 +20,7 @@ def command(terminal: Terminal, name: str, words: tuple[str, ...], timeout: floa
 
     The words are passed as they are, without a shell: for one, say `-- sh -c '…'`.
     """
-    from controller.attach import connect, find_target, open_journal, pod_of
+    from controller.status.target import connect, find_target, open_journal, pod_of
 
     project = project_here()
     target = find_target(open_journal(project), name)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of, yes_option
 from controller.errors import NotFound, Refused, UsageError
-from controller.project import Project
-from controller.terminal import Terminal
+from controller.project.project import Project
+from controller.terminal import formatting as words
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.providers import Provider
-    from controller.strays import Stray
-    from controller.volumes import Volume
+    from controller.costs.network_volumes import Volume
+    from controller.orphans.sweep import Stray
+    from controller.providers.base import Provider
 
 
 @click.command("gc")
@@ -48,7 +48,7 @@ def command(
     other-podctl  rented by podctl from another folder or machine
     foreign       not rented by podctl: never touched
     """
-    from controller.strays import sweep
+    from controller.orphans.sweep import sweep
     from state.database import open_database
 
     if adopt and terminate:
@@ -66,7 +66,7 @@ def command(
     if adopt or terminate:
         chosen = _chosen(found, pods)
         if force:
-            from controller.cli.forced import end_owned
+            from controller.cli.force_terminate import end_owned
 
             _refuse(tuple(one for one in chosen if one.whose != "live"))
             ended, chosen = chosen, end_owned(terminal, project, chosen, yes=yes)
@@ -82,8 +82,8 @@ def command(
 
 def _volumes(terminal: Terminal, provider: Provider) -> tuple[Volume, ...] | None:
     """The account's network volumes; None, with a warning, when they cannot be read."""
-    from controller.providers import ProviderError
-    from controller.volumes import priced
+    from controller.costs.network_volumes import priced
+    from controller.providers.base import ProviderError
 
     try:
         return tuple(priced(one) for one in provider.volumes())
@@ -175,10 +175,10 @@ def _terminate(
     chosen: tuple[Stray, ...],
     yes: bool,
 ) -> None:
-    from controller.progress_page import refresh_if_possible
-    from controller.stray_end import end_all
+    from controller.orphans.terminate import end_all
+    from controller.status.write_status_page import refresh_if_possible
     from state.ledger import Ledger
-    from state.owner import acquire
+    from state.project_lock import acquire
 
     _refuse(chosen)
     if not chosen:
@@ -207,11 +207,11 @@ def _adopt(
     chosen: tuple[Stray, ...],
     _: bool,
 ) -> None:
-    from controller.cloud import base_url
-    from controller.progress_page import refresh_if_possible
-    from controller.strays import adopt
+    from controller.orphans.sweep import adopt
+    from controller.project.provider import base_url
+    from controller.status.write_status_page import refresh_if_possible
     from state.journal import Journal
-    from state.owner import acquire
+    from state.project_lock import acquire
 
     _refuse(chosen)
     for one in chosen:

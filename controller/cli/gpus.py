@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.options import json_option, project_here, provider_of
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.providers import Offer
+    from controller.providers.base import Offer
 
 
 @click.command("gpus")
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(terminal: Terminal, available: bool, cpu: bool) -> None:
     """List GPU types with memory, price per hour and availability, cheapest first."""
-    from controller.banner import warn_of_strays
+    from controller.orphans.warnings import warn_of_strays
 
     project = project_here()
     offers = provider_of(project, terminal).catalog()

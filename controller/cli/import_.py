@@ -10,11 +10,11 @@ import click
 
 from controller.cli.options import json_option, project_here, provider_of
 from controller.errors import ConnectionLost, NotFound, UsageError
-from controller.project import Project
-from controller.terminal import Terminal
+from controller.project.project import Project
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.recovery import Recovered
+    from controller.recovery.rebuild import Recovered
 
 
 @click.command("import")
@@ -29,12 +29,12 @@ def command(terminal: Terminal, source: str | None) -> int:
     locks/. Nothing is rented or ended; podctl sync then carries on. A sound database is kept, and
     gets what it lacks. Without .podctl/id_ed25519 no pod can be read: podctl gc ends it.
     """
-    from controller.progress_page import refresh_if_possible
-    from controller.provider_time import provider_clock
-    from controller.recovery import Recovery, recover
-    from controller.remains import look
-    from state import rescue
-    from state.owner import acquire
+    from controller.providers.clock import provider_clock
+    from controller.recovery.inventory import look
+    from controller.recovery.rebuild import Recovery, recover
+    from controller.status.write_status_page import refresh_if_possible
+    from state import rebuild as rescue
+    from state.project_lock import acquire
 
     project = project_here()
     project.prepare()
@@ -67,7 +67,7 @@ def _successor(
     terminal: Terminal, project: Project, source: str | None
 ) -> Callable[[], Path] | None:
     """Where the database is to come from; None: the present one is sound and stays."""
-    from state import rescue
+    from state import rebuild as rescue
     from state.database import BACKUPS, backups
 
     folder = project.state_dir

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from controller.consent import note_use
 from controller.errors import UsageError
-from controller.project import FILE, STATE, Project
-from controller.terminal import Terminal, is_tty
+from controller.project.consent import note_use
+from controller.project.project import FILE, STATE, Project
+from controller.terminal.terminal import Terminal, is_tty
 
 # Not in git: the local state, and what is too large for it. locks/ and STATUS.md are.
 IGNORED = (f"{STATE}/", "artifacts/", "checkpoints/")
@@ -35,8 +35,8 @@ def command(
     print_: bool,
 ) -> None:
     """Write a commented podctl.toml and a .gitignore into FOLDER (default: here)."""
-    from controller import sample
-    from controller.config import example, parse
+    from controller.demo import sample_project as sample
+    from controller.project.config import example, parse
 
     root = (folder or Path.cwd()).resolve()
     chosen = provider or ("emulator" if demo else "runpod")

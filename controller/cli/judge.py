@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.options import json_option, project_here
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 
 @click.command("judge")
@@ -24,7 +24,7 @@ def command(terminal: Terminal, stage: str, accept: str) -> None:
     By the criteria as podctl.toml has them now. Without a pod, without a provider, for $0: the
     lock has the command, inputs and cost of that run.
     """
-    from controller.rejudging import judge
+    from controller.leases.rejudge import judge
 
     project = project_here()
     project.prepare()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from controller.cli import words
 from controller.cli.options import json_option, project_here
-from controller.project import Project
-from controller.terminal import Terminal
+from controller.project.project import Project
+from controller.terminal import formatting as words
+from controller.terminal.terminal import Terminal
 
 
 @click.command("locks")
@@ -16,8 +16,8 @@ from controller.terminal import Terminal
 @click.pass_obj
 def command(terminal: Terminal, stage: str | None) -> None:
     """List locked stages with what they cost; with STAGE, the criteria it passed by."""
-    from controller.certificate import read, read_all
     from controller.errors import NotFound
+    from controller.locks.certificate import read, read_all
 
     project = project_here()
     if stage is None:
@@ -66,7 +66,7 @@ def command(terminal: Terminal, stage: str | None) -> None:
 
 def _states(project: Project, names: list[str]) -> dict[str, str]:
     """`current` or `stale` for each locked stage; `podctl why` tells what differs."""
-    from controller.lineage import stale
+    from controller.locks.stale_locks import stale
 
     differing = stale(project) if names else {}
     return {name: "stale" if differing.get(name) else "current" for name in names}

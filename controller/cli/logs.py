@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cleaning import CleanStream
-from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
 from controller.errors import ConnectionLost, NotFound, UsageError
-from controller.terminal import Terminal, is_tty
+from controller.terminal import formatting as words
+from controller.terminal.sanitize import CleanStream
+from controller.terminal.terminal import Terminal, is_tty
 
 if TYPE_CHECKING:
-    from controller.attach import Target
-    from controller.log_reader import Log
+    from controller.status.log_reader import Log
+    from controller.status.target import Target
 
 PATIENCE_SECONDS = 5.0  # then the copy here is shown; following, it is asked again
 
@@ -34,8 +34,8 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
 
     Ends with 8 when an unfinished run's pod does not answer: then there may be more than is shown.
     """
-    from controller.attach import find_target, open_journal
-    from controller.log_reader import Follower, last_lines, local_log
+    from controller.status.log_reader import Follower, last_lines, local_log
+    from controller.status.target import find_target, open_journal
 
     if follow and terminal.json:
         raise UsageError("-f and --json exclude one another")

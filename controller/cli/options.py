@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from controller.project import Project, find
-from controller.terminal import Terminal
+from controller.project.project import Project, find
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.providers import Provider
+    from controller.providers.base import Provider
 
 PATIENCE_SECONDS = 20.0  # somebody waits at the terminal
 
@@ -51,7 +51,7 @@ def provider_of(
     project: Project, terminal: Terminal, patience_seconds: float | None = None
 ) -> Provider:
     """The project's provider; the account's key and the jobs' secrets are hidden from now on."""
-    from controller.cloud import access_of, open_provider
+    from controller.project.provider import access_of, open_provider
 
     terminal.redact.add(access_of(project).api_key.reveal())
     return open_provider(project, patience_seconds or PATIENCE_SECONDS)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
 from controller.errors import BudgetRefused, Locked, NoCapacity
-from controller.terminal import Terminal
+from controller.terminal import formatting as words
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
+    from controller.costs.network_volumes import Volume
     from controller.errors import PodctlError
-    from controller.project import Project
-    from controller.prospect import Prospect
-    from controller.providers import Provider
-    from controller.volumes import Volume
+    from controller.leases.preview import Prospect
+    from controller.project.project import Project
+    from controller.providers.base import Provider
     from jobs.stage import Stage
 
 MOST = 8  # rows of offers shown; --json has all of them
@@ -35,12 +35,12 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
 
     Ends with the exit code that `podctl run` would refuse with, else 0.
     """
-    from controller.banner import warn_of_strays
-    from controller.certificate import read_all
-    from controller.consent import introduce
-    from controller.definition_check import check_definitions
-    from controller.prospect import prospects
-    from controller.stages import ALL, select
+    from controller.leases.preview import prospects
+    from controller.locks.certificate import read_all
+    from controller.orphans.warnings import warn_of_strays
+    from controller.preflight.stage_definition import check_definitions
+    from controller.project.consent import introduce
+    from controller.project.stages import ALL, select
     from state.database import open_database
     from state.ledger import Ledger
 
@@ -79,8 +79,9 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
 
 def _tell_of_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:
     """Where the key goes, what no drill has shown, and which secrets a run would ask about."""
-    from controller import consent, proof
-    from controller.cloud import other_api
+    from controller.diagnostics import drill_results as proof
+    from controller.project import consent
+    from controller.project.provider import other_api
 
     drilled = proof.read(project)
     matters = drilled is not None or project.config.project.provider != "emulator"
@@ -94,8 +95,8 @@ def _tell_of_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]
 
 def _volume(terminal: Terminal, project: Project, provider: Provider) -> Volume | None:
     """The project's network volume, for its price; a plan is one without it too."""
-    from controller.providers import ProviderError
-    from controller.volumes import look
+    from controller.costs.network_volumes import look
+    from controller.providers.base import ProviderError
 
     wanted = project.config.pod.network_volume_id
     try:

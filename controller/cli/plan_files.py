@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from controller.belonging import belonging
-from controller.cli import words
 from controller.errors import NotFound, PodctlError
-from controller.sending import Sending, obstacle, sending
-from controller.stages import missing_inputs
-from controller.terminal import Terminal
+from controller.preflight.upload_preview import Sending, obstacle, sending
+from controller.project.stages import missing_inputs
+from controller.terminal import formatting as words
+from controller.terminal.terminal import Terminal
+from controller.transfer.tracked_files import belonging
 
 if TYPE_CHECKING:
-    from controller.project import Project
+    from controller.project.project import Project
     from jobs.stage import Stage
 
 

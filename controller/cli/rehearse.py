@@ -8,7 +8,7 @@ from contextlib import closing
 import click
 
 from controller.cli.options import json_option, project_here
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 MINUTES = 15.0
 
@@ -32,11 +32,11 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     when a phase failed.
     """
     from controller.clock import SystemClock
-    from controller.consent import introduce
-    from controller.moving_line import MovingLine
-    from controller.progress_line import rehearsal_line
+    from controller.project.consent import introduce
     from controller.rehearsal.line import FAIL, OPEN, PASS
-    from controller.rehearsal.play import Rehearsal
+    from controller.rehearsal.rehearsal import Rehearsal
+    from controller.terminal.moving_line import MovingLine
+    from controller.terminal.progress_line import rehearsal_line
 
     project = project_here()
     introduce(project, [project.stage(stage)], terminal, here=True)

@@ -6,7 +6,7 @@ import click
 
 from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
 from controller.errors import UsageError
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 
 @click.command("run")
@@ -44,11 +44,11 @@ def command(
     earlier attempt left here when command, parameters and inputs are the same. Ctrl-C leaves; what
     runs goes on running.
     """
-    from controller.app import run_stages
-    from controller.banner import strays_told
-    from controller.consent import introduce
-    from controller.options import RunOptions
-    from controller.stages import select
+    from controller.leases.commands import run_stages
+    from controller.leases.options import RunOptions
+    from controller.orphans.warnings import strays_told
+    from controller.project.consent import introduce
+    from controller.project.stages import select
 
     if fresh and resume:
         raise UsageError("--fresh and --resume exclude each other")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.options import project_here, provider_of
+from controller.credentials.secret import for_children
 from controller.errors import NotFound
-from controller.project import Project
-from controller.secret import for_children
-from controller.terminal import Terminal
+from controller.project.project import Project
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.attach import Target
-    from controller.providers import Endpoint
+    from controller.providers.base import Endpoint
+    from controller.status.target import Target
 
 
 @click.command("ssh")
@@ -30,7 +30,7 @@ def command(terminal: Terminal, name: str | None, print_: bool) -> None:
     Plain `ssh` works too: put `Include <project>/.podctl/ssh_config` on top of ~/.ssh/config,
     then `ssh podctl-stage1c`.
     """
-    from controller.attach import connect, find_target, open_journal, pod_of
+    from controller.status.target import connect, find_target, open_journal, pod_of
 
     project = project_here()
     target = find_target(open_journal(project), name)
@@ -58,7 +58,7 @@ def command(terminal: Terminal, name: str | None, print_: bool) -> None:
 
 def _write_config(project: Project, target: Target, endpoint: Endpoint) -> Path:
     """An ssh_config of this one host: others may be in the shared one, and stay there."""
-    from controller.hostkeys import PinnedKeys, SshEntry, write_ssh_config
+    from controller.ssh.host_keys import PinnedKeys, SshEntry, write_ssh_config
 
     path = project.run_dir(target.run) / "ssh_config"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

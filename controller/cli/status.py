@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import words
 from controller.cli.options import json_option, project_here, provider_of
 from controller.errors import ConnectionLost
-from controller.project import Project
-from controller.terminal import Terminal
+from controller.project.project import Project
+from controller.terminal import formatting as words
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from controller.inquiry import Silence
-    from controller.overview import Line, Overview, RunLine
+    from controller.status.overview import Line, Overview, RunLine
+    from controller.status.refresh import Silence
 
 PATIENCE_SECONDS = 5.0  # what is not answered by then is unknown
 
@@ -33,7 +33,7 @@ def command(terminal: Terminal, name: str | None, cached: bool) -> int:
     A state is what was said of it within the last minute, else `unknown`. Ends with 0 when every
     state is known, whatever it is, and with 8 when that of something that may run or bill is not.
     """
-    from controller.inquiry import Silence, ask
+    from controller.status.refresh import Silence, ask
     from state.database import open_database
 
     project = project_here()
@@ -71,7 +71,7 @@ def _look(
     cached: bool,
 ) -> Overview:
     """What is known now; `cached`: without the stages that nothing was done for yet."""
-    from controller.overview import of_stage, read_overview, with_stages
+    from controller.status.overview import of_stage, read_overview, with_stages
 
     found = read_overview(project, connection, time.time(), silence.subjects)
     if not cached or name:
@@ -80,7 +80,7 @@ def _look(
 
 
 def _emit(terminal: Terminal, overview: Overview, failures: tuple[str, ...], cached: bool) -> None:
-    from controller.terminal import plain
+    from controller.terminal.terminal import plain
 
     document = plain(overview)
     for row in (*document["stages"], *document["runs"], *document["pods"]):
@@ -128,7 +128,7 @@ def _show(terminal: Terminal, overview: Overview) -> None:
 
 def _steps(run: RunLine) -> str:
     """How far a job is: `sft-0001: step 118/400, 2.0 s/it, 9 min left, loss 0.31 (log)`."""
-    from controller.job_progress import figure_words
+    from controller.status.job_progress import figure_words
 
     if run.steps is None or run.fact.at is None:
         return ""

@@ -6,7 +6,7 @@ import click
 
 from controller.cli.options import json_option, project_driven, yes_option
 from controller.errors import UsageError
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 
 @click.command("stop")
@@ -40,8 +40,8 @@ def command(
 
     Where podctl runs in another terminal, that one is asked, does it, and ends with "stopped".
     """
-    from controller.app import stop
-    from controller.options import StopOptions
+    from controller.leases.commands import stop
+    from controller.leases.options import StopOptions
 
     if abandon is not None and not abandon.strip():
         raise UsageError("--abandon wants a reason", hint='podctl stop --abandon "why"')

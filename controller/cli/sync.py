@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 
 @click.command("sync")
@@ -29,9 +29,9 @@ def command(
     A parked pod that alone has what its run wrote is started again to fetch it, after a yes.
     STAGES may also be runs.
     """
-    from controller.app import sync
-    from controller.banner import strays_told
-    from controller.options import RunOptions
+    from controller.leases.commands import sync
+    from controller.leases.options import RunOptions
+    from controller.orphans.warnings import strays_told
 
     project = project_driven(terminal)
     project.prepare()

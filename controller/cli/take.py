@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.options import json_option, project_here
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 
 @click.command("take")
@@ -17,8 +17,8 @@ def command(terminal: Terminal, run: str) -> None:
 
     Nothing is locked and nothing overwritten: what stands there moves to .podctl/aside.
     """
-    from controller.taking import take
-    from state.owner import acquire
+    from controller.leases.take import take
+    from state.project_lock import acquire
 
     project = project_here()
     project.prepare()

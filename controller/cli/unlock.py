@@ -8,7 +8,7 @@ import click
 
 from controller.cli.options import project_here
 from controller.errors import NotFound, UsageError
-from controller.terminal import Terminal
+from controller.terminal.terminal import Terminal
 
 
 @click.command("unlock")
@@ -17,11 +17,11 @@ from controller.terminal import Terminal
 @click.pass_obj
 def command(terminal: Terminal, stage: str, reason: str) -> None:
     """Archive the lock of STAGE and make its artifacts writable again."""
-    from controller.certificate import read, read_all
-    from controller.progress_page import refresh_if_possible
-    from controller.safekeeping import archive
+    from controller.locks.artifacts import archive
+    from controller.locks.certificate import read, read_all
+    from controller.status.write_status_page import refresh_if_possible
     from state.locks import Locks
-    from state.owner import acquire
+    from state.project_lock import acquire
 
     if not reason.strip():
         raise UsageError("a reason is wanted", hint=f'podctl unlock {stage} --reason "why"')

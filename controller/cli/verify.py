@@ -9,12 +9,12 @@ import click
 
 from controller.cli.options import json_option, project_here
 from controller.errors import NotFound, UsageError, VerificationFailed
-from controller.project import Project
-from controller.terminal import Terminal
+from controller.project.project import Project
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.certificate import Certificate
-    from controller.safekeeping import Problem
+    from controller.locks.artifacts import Problem
+    from controller.locks.certificate import Certificate
 
 
 @click.command("verify")
@@ -69,7 +69,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
 
 
 def _chosen(project: Project, stages: tuple[str, ...], all_: bool) -> Mapping[str, Certificate]:
-    from controller.certificate import read, read_all
+    from controller.locks.certificate import read, read_all
 
     if all_ or not stages:
         if stages:
@@ -86,7 +86,7 @@ def _chosen(project: Project, stages: tuple[str, ...], all_: bool) -> Mapping[st
 
 def _problems(project: Project, certificate: Certificate) -> tuple[Problem, ...]:
     """What differs from the certificate, and the certificate from the database's record."""
-    from controller.safekeeping import check_recorded, verify_artifacts
+    from controller.locks.artifacts import check_recorded, verify_artifacts
     from state.database import open_database
     from state.locks import Locks
 
@@ -108,8 +108,8 @@ def _plan_problems(
     project: Project, locks: Mapping[str, Certificate]
 ) -> dict[str, tuple[Problem, ...]]:
     """Each plan's statement, and whether the locks stand on one another."""
-    from controller import statement
-    from controller.lineage import in_order
+    from controller.locks import statement
+    from controller.locks.stale_locks import in_order
 
     needs = {name: stage.needs for name, stage in in_order(project.stages).items()}
     plans = statement.plans(needs)
@@ -127,7 +127,7 @@ def _plan_problems(
 
 def _outdated(project: Project, chosen: Mapping[str, Certificate]) -> dict[str, list[str]]:
     """In words, what a run now would be given otherwise: the lock stays true, and is old."""
-    from controller.lineage import stale
+    from controller.locks.stale_locks import stale
 
     every = stale(project)
     return {name: [one.text for one in every.get(name, ())] for name in chosen}
@@ -137,7 +137,7 @@ def _missing_certificates(
     project: Project, locks: Mapping[str, Certificate]
 ) -> dict[str, tuple[Problem, ...]]:
     """Stages that the database has as locked and whose certificate is not here."""
-    from controller.safekeeping import Problem
+    from controller.locks.artifacts import Problem
     from state.database import open_database
     from state.locks import Locks
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import words
 from controller.cli.options import json_option, project_here
-from controller.project import Project
-from controller.terminal import Terminal
+from controller.project.project import Project
+from controller.terminal import formatting as words
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.certificate import Certificate
+    from controller.locks.certificate import Certificate
 
 
 @click.command("why")
@@ -39,9 +39,9 @@ def command(terminal: Terminal, stage: str) -> None:
 
 def explain(project: Project, name: str) -> dict[str, Any]:
     """The state of one stage's lock as plain data. Raises NotFound for an unknown stage."""
-    from controller import certificate
-    from controller.lineage import in_order, stale
-    from controller.staleness import downstream
+    from controller.locks import certificate
+    from controller.locks.stale_locks import in_order, stale
+    from controller.locks.staleness import downstream
 
     stage = project.stage(name)
     locks = certificate.read_all(project.root)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from controller.providers import Hardware, Offer, prices
-from controller.providers.hardware_words import all_meant
+from controller.providers import prices
+from controller.providers.base import Hardware, Offer
+from controller.providers.hardware_names import all_meant
 
 NONE = "NONE"
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import tenacity
 
-from controller.providers import (
+from controller.providers.base import (
     Account,
     BillingRecord,
     Hardware,

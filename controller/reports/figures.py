@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from controller.reports.charts import Bars, Line, Panel, draw, number, points
-from remote.stages.evaluation import SYSTEMS, TITLES
-from remote.stages.instruction import TYPES
+from remote.stages.evaluation.comparison import SYSTEMS, TITLES
+from remote.stages.verification.instruction import TYPES
 
 Report = Mapping[str, Any]
 

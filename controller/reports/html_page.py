@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from controller.cleaning import clean
 from controller.reports.sections import Report, Section, Table, headline, sections
-from remote.stages.evaluation import SYSTEMS, TITLES
+from controller.terminal.sanitize import clean
+from remote.stages.evaluation.comparison import SYSTEMS, TITLES
 
 VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE")
 MAX_ANSWER = 1200  # characters that are shown of one

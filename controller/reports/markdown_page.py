@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controller.markdown import literal as plain
 from controller.reports.sections import Report, Section, Table, headline, sections
-from remote.stages.evaluation import SYSTEMS, TITLES
+from controller.terminal.markdown import literal as plain
+from remote.stages.evaluation.comparison import SYSTEMS, TITLES
 
 
 def text(report: Report, origin: str) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from controller.certificate import Certificate
-from controller.cleaning import clean_line
-from jobs.opening import Unopenable, parse_json
-from state.durable import write_atomically
+from controller.locks.certificate import Certificate
+from controller.terminal.sanitize import clean_line
+from jobs.file_formats import Unopenable, parse_json
+from state.atomic_files import write_atomically
 
 MAX_FIGURES = 32 * 1024 * 1024  # bytes of JSON that a page is made of
 MAX_PAGE = 16 * 1024 * 1024  # characters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from controller.markdown import lines, literal
+from controller.terminal.markdown import lines, literal
 
 _CELL = 160  # characters of a text in a table
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from remote.stages.evaluation import SYSTEMS, TITLES
-from remote.stages.instruction import TYPES
+from remote.stages.evaluation.comparison import SYSTEMS, TITLES
+from remote.stages.verification.instruction import TYPES
 
 Report = Mapping[str, Any]
 UNKNOWN = "n/a"

@@ -27,23 +27,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import sentinels
-from .answers import Answers, write
-from .assessment import WAYS, assess, criticised, spread, summary
-from .baseline_parameters import BaselineParameters
-from .failure import StageError
-from .instruction import CRITIC, Instruction
-from .instruction_sets import InstructionSet, load
-from .memory import fitting
-from .metrics import MetricsLog
-from .model import load_model, load_tokenizer, resolve
-from .parameters import read, wrong
-from .prompts import CompletionStylePrompts, bare
-from .scoring import Record, score
-from .signals import ENDED_BY_SIGTERM, StopRequest
+from .common.append_jsonl import Answers, write
+from .common.failure import StageError
+from .common.metrics import MetricsLog
+from .common.oom_retry import fitting
+from .common.parameters import read, wrong
+from .common.signals import ENDED_BY_SIGTERM, StopRequest
+from .evaluation.baseline_assessment import WAYS, assess, criticised, spread, summary
+from .evaluation.baseline_parameters import BaselineParameters
+from .instructions.sets import InstructionSet, load
+from .model import base_model_check as sentinels
+from .model.loading import load_model, load_tokenizer, resolve
+from .text.prompts import CompletionStylePrompts, bare
+from .verification.instruction import CRITIC, Instruction
+from .verification.scoring import Record, score
 
 if TYPE_CHECKING:  # torch is heavy
-    from .generation import Generated
+    from .model.sampling import Generated
 
 Asked = tuple[Instruction, dict[str, str]]  # with its prompts, by way
 
@@ -175,7 +175,7 @@ def complete(
     log: MetricsLog,
 ) -> list[Generated]:
     """The responses to `part`, greedy. Raises: StageError when memory does not hold one prompt."""
-    from .generation import generate_finished
+    from .model.sampling import generate_finished
 
     texts = [prompts[way] for _, prompts in part]
     bound = parameters.max_new_tokens
@@ -216,7 +216,7 @@ def has_both(row: Record) -> bool:
 
 
 def environment() -> dict[str, Any]:
-    from .versions import device, versions
+    from .common.versions import device, versions
 
     return versions() | {"device": device()}
 

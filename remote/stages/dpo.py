@@ -28,21 +28,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness, dpo_comparison, preferences, provenance, sentinels
-from .adapters import Base, sha256_of
-from .answering import Bounds, Way, answer, ways
-from .answers import Answers, write
-from .data import fingerprint
-from .failure import StageError
-from .instruction_sets import InstructionSet, load
-from .memory import free
-from .metrics import MetricsLog
-from .model import load_tokenizer, resolve
-from .parameters import DpoParameters, read
-from .preferences import Candidate
-from .prompts import bare
-from .signals import ENDED_BY_SIGTERM, StopRequest
-from .training import prepare, quieten, record, train, watching_memory, with_less_memory
+from .common.append_jsonl import Answers, write
+from .common.failure import StageError
+from .common.metrics import MetricsLog
+from .common.oom_retry import free
+from .common.parameters import DpoParameters, read
+from .common.signals import ENDED_BY_SIGTERM, StopRequest
+from .evaluation import dpo_comparison
+from .instructions import leakage as disjointness
+from .instructions.pairs import fingerprint
+from .instructions.sets import InstructionSet, load
+from .model import base_model_check as sentinels
+from .model.adapters import Base, sha256_of
+from .model.answering import Bounds, Way, answer, ways
+from .model.loading import load_tokenizer, resolve
+from .text.prompts import bare
+from .training import preference_pairs as preferences
+from .training import provenance
+from .training.preference_pairs import Candidate
+from .training.training import prepare, quieten, record, train, watching_memory, with_less_memory
 
 PAIRS = Path("artifacts/preference_pairs.jsonl")
 COMPARISON = Path("artifacts/dpo_comparison.json")
@@ -147,8 +151,8 @@ def fit(
     """Train, save; what came of it. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
-    from .callbacks import Interruption, Reporting, Saving
-    from .dpo_trainer import (
+    from .training.callbacks import Interruption, Reporting, Saving
+    from .training.dpo_trainer import (
         TRAINED,
         check_first_batch,
         check_reference,

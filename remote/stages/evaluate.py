@@ -24,22 +24,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness, evaluation
-from .adapters import load as load_adapters
-from .adapters import sha256_of
-from .answering import Bounds, Way, answer, ways
-from .answers import Answers, write
-from .control import Control, read_control
-from .evaluate_parameters import EvaluateParameters
-from .failure import StageError
-from .history import read_history
-from .instruction_sets import load, same_answers
-from .metrics import MetricsLog
-from .model import load_tokenizer, resolve
-from .parameters import read
-from .scoring import Record
-from .signals import ENDED_BY_SIGTERM, StopRequest
-from .spending import read_spending
+from .common.append_jsonl import Answers, write
+from .common.failure import StageError
+from .common.metrics import MetricsLog
+from .common.parameters import read
+from .common.signals import ENDED_BY_SIGTERM, StopRequest
+from .evaluation import comparison as evaluation
+from .evaluation.control import Control, read_control
+from .evaluation.parameters import EvaluateParameters
+from .evaluation.spending import read_spending
+from .evaluation.training_history import read_history
+from .instructions import leakage as disjointness
+from .instructions.sets import load, same_answers
+from .model.adapters import load as load_adapters
+from .model.adapters import sha256_of
+from .model.answering import Bounds, Way, answer, ways
+from .model.loading import load_tokenizer, resolve
+from .verification.scoring import Record
 
 DATA = Path("data/stage1/sft_training_data.jsonl")
 PREFERENCES = Path("artifacts/preference_pairs.jsonl")
@@ -140,7 +141,7 @@ def publish(out: Path, report: Mapping[str, Any]) -> None:
 
 
 def environment() -> dict[str, Any]:
-    from .versions import device, versions
+    from .common.versions import device, versions
 
     return versions() | {"device": device()}
 

@@ -27,22 +27,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from . import quality
-from .answers import write
-from .collection import Collection
-from .failure import StageError
-from .generate_parameters import GenerateParameters
-from .generation_journal import Journal
-from .instruction import Instruction
-from .instruction_sets import InstructionSet, load
-from .metrics import MetricsLog, announce
-from .model import resolve
-from .near import overlaps
-from .parameters import read, wrong
-from .prompts import solved
-from .selection import Judged, Policy, Selection
-from .signals import ENDED_BY_SIGTERM
-from .writer import Writer
+from .common.append_jsonl import write
+from .common.failure import StageError
+from .common.metrics import MetricsLog, announce
+from .common.parameters import read, wrong
+from .common.signals import ENDED_BY_SIGTERM
+from .datagen import quality
+from .datagen.collection import Collection
+from .datagen.journal import Journal
+from .datagen.parameters import GenerateParameters
+from .datagen.selection import Judged, Policy, Selection
+from .datagen.writer import Writer
+from .instructions.sets import InstructionSet, load
+from .model.loading import resolve
+from .text.near_duplicates import overlaps
+from .text.prompts import solved
+from .verification.instruction import Instruction
 
 DATA, QUALITY = "sft_training_data.jsonl", "data_quality.json"
 JOURNAL = "generation.jsonl"
@@ -203,7 +203,7 @@ def cost(journal: Journal) -> dict[str, Any]:
 
 
 def settings(parameters: GenerateParameters) -> dict[str, Any]:
-    from .versions import device, versions
+    from .common.versions import device, versions
 
     return dataclasses.asdict(parameters) | {"environment": versions() | {"device": device()}}
 

@@ -9,9 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from .failure import StageError
-from .model import load_model, load_tokenizer, resolve
-from .prompts import bare
+from .common.failure import StageError
+from .model.loading import load_model, load_tokenizer, resolve
+from .text.prompts import bare
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def ask(folder: Path, instruction: str) -> str:
     source = resolve(base)
     from peft import PeftModel
 
-    from .generation import generate
+    from .model.sampling import generate
 
     try:
         model = PeftModel.from_pretrained(load_model(source, "none"), str(folder))

@@ -25,19 +25,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import disjointness, provenance, sentinels
-from .answers import write
-from .data import MAKE, Pair, fingerprint, read_pairs, split, to_row
-from .development import measure
-from .failure import StageError
-from .instruction_sets import InstructionSet, load
-from .metrics import MetricsLog
-from .model import load_model, load_tokenizer, resolve
-from .parameters import SftParameters, read
-from .prompts import bare
-from .signals import ENDED_BY_SIGTERM, StopRequest
-from .training import prepare, quieten, record, train, watching_memory, with_less_memory
-from .training_records import converted, told
+from .common.append_jsonl import write
+from .common.failure import StageError
+from .common.metrics import MetricsLog
+from .common.parameters import SftParameters, read
+from .common.signals import ENDED_BY_SIGTERM, StopRequest
+from .instructions import leakage as disjointness
+from .instructions.pairs import MAKE, Pair, fingerprint, read_pairs, split, to_row
+from .instructions.sets import InstructionSet, load
+from .instructions.training_records import converted, told
+from .model import base_model_check as sentinels
+from .model.loading import load_model, load_tokenizer, resolve
+from .text.prompts import bare
+from .training import provenance
+from .training.dev_eval import measure
+from .training.training import prepare, quieten, record, train, watching_memory, with_less_memory
 
 
 def main() -> int:
@@ -93,8 +95,8 @@ def fit(
     """Load, train, save, measure; what came of it. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
-    from .callbacks import Interruption, Reporting, Saving
-    from .lora import check_first_batch, make_trainer
+    from .training.callbacks import Interruption, Reporting, Saving
+    from .training.sft_trainer import check_first_batch, make_trainer
 
     set_seed(parameters.seed)
     log.say(f"loading {parameters.model}")

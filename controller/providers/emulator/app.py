@@ -10,25 +10,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from controller.providers.emulator.call import Service
+from controller.providers.emulator.account.pods import Pods
+from controller.providers.emulator.api.account import account_routes
+from controller.providers.emulator.api.billing import billing_routes
+from controller.providers.emulator.api.catalog import catalog_routes
+from controller.providers.emulator.api.control import control_routes
+from controller.providers.emulator.api.middleware import Gate
+from controller.providers.emulator.api.pods import pod_routes
+from controller.providers.emulator.api.routing import Service
 from controller.providers.emulator.cloud import Cloud
-from controller.providers.emulator.control import control_routes
-from controller.providers.emulator.gate import Gate
-from controller.providers.emulator.pods import Pods
-from controller.providers.emulator.problem import Problem
-from controller.providers.emulator.requestlog import RequestLog
-from controller.providers.emulator.rest_account import account_routes
-from controller.providers.emulator.rest_billing import billing_routes
-from controller.providers.emulator.rest_catalog import catalog_routes
-from controller.providers.emulator.rest_pods import pod_routes
-from controller.providers.emulator.yard import Yard
+from controller.providers.emulator.container.hosts import Yard
+from controller.providers.emulator.errors import Problem
+from controller.providers.emulator.faults.request_log import RequestLog
 
 COLLECT_SECONDS = 0.2  # how often the balance is looked at
 
 
 def make_app(service: Service) -> ASGIApp:
     """All endpoints behind the gate."""
-    from controller.providers.emulator.graphql_endpoint import graphql_routes
+    from controller.providers.emulator.graphql.endpoint import graphql_routes
 
     log = RequestLog()
     inner = Starlette(

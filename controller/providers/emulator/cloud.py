@@ -7,10 +7,10 @@ import threading
 import time
 from pathlib import Path
 
-from controller.providers.emulator.faults import FaultBook
-from controller.providers.emulator.hardware import OFFICIAL_TEMPLATES
-from controller.providers.emulator.meter import Meter
-from controller.providers.emulator.problem import not_found
+from controller.providers.emulator.billing.meter import Meter
+from controller.providers.emulator.catalog import OFFICIAL_TEMPLATES
+from controller.providers.emulator.errors import not_found
+from controller.providers.emulator.faults.faults import FaultBook
 from controller.providers.emulator.records import Pod, State, Template
 from controller.providers.emulator.settings import EmulatorSettings
 from controller.providers.emulator.store import Store

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from controller.credentials.secret import for_children
 from controller.errors import PodctlError, UsageError
 from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings, new_key
-from controller.secret import for_children
-from state.durable import write_atomically
+from state.atomic_files import write_atomically
 
 START_SECONDS = 120.0  # it takes one on an idle machine
 STOP_SECONDS = 30.0
@@ -40,10 +40,10 @@ def serve(
     Without `api_key` one is drawn. Both stand in the state folder's `emulator.json` meanwhile.
     Pods are stopped at the end, their volumes kept, unless `settings.leave_pods`.
     """
+    from controller.providers.emulator.api.uvicorn_server import listen
     from controller.providers.emulator.app import Collector, make_app, make_service
     from controller.providers.emulator.cloud import Cloud
-    from controller.providers.emulator.container import default_mode
-    from controller.providers.emulator.web import listen
+    from controller.providers.emulator.container.container import default_mode
 
     settings, key = settings or EmulatorSettings(), api_key or new_key()
     with _only_one(state_dir):

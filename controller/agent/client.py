@@ -1,0 +1,177 @@
+"""The agent's verbs as the controller speaks them, and the guard's report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from controller.agent.log_position import Piece
+from controller.credentials.secret import Secret
+from controller.errors import ConnectionLost, PodctlError
+from controller.terminal.sanitize import clean, clean_line
+from remote import contract
+from remote.contract import ContractError, GuardReport, JobSpec, Layout, Status
+
+if TYPE_CHECKING:
+    from controller.ssh.session import Session
+    from controller.ssh.stream import Result
+
+VERB_SECONDS = 60.0
+START_SECONDS = 120.0
+LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
+OFFSETS = 2**63  # what a file's offsets stay below
+# Before our code is on the pod: its clock, on which the guard counts, and what the guard wrote.
+_GUARD_LOOK = (
+    "import os,sys,time;said=next(filter(os.path.exists,sys.argv[1:]));"
+    "print(time.monotonic(),open(said).read(1<<20))"
+)
+
+
+class CommandRefused(PodctlError):
+    """The agent, or the shell that should start it, says no."""
+
+    code = "agent-refused"
+
+
+class AgentClient:
+    """Talks with the agent of one code package on one pod."""
+
+    def __init__(self, session: Session, layout: Layout, code: str) -> None:
+        self._session = session
+        self._layout = layout
+        self._code = code
+
+    def present(self) -> bool:
+        """Whether our code is on the pod's disk."""
+        return self._session.run(["test", "-d", str(self._layout.code(self._code))]).status == 0
+
+    def start(self, spec: JobSpec, *, again: bool = False) -> Status:
+        """Idempotent: a job that runs already is reported, never started twice."""
+        words = ["start", *(["--again"] if again else [])]
+        return self._status(words, stdin=contract.dump(spec), seconds=START_SECONDS)
+
+    def status(self, run: str) -> Status:
+        return self._status(["status", "--run", run])
+
+    def stop(self, run: str, reason: str) -> Status:
+        """Ask for a checkpoint and an end."""
+        return self._status(["stop", "--run", run, "--reason", reason], seconds=START_SECONDS)
+
+    def secrets(self, run: str, values: Mapping[str, Secret]) -> None:
+        """What the job may know, over stdin: off the volume, off every argv and environment."""
+        document = {name: value.reveal() for name, value in values.items()}
+        self._run(["secrets", "--run", run], stdin=json.dumps(document).encode()).check(
+            "handing the job its secrets"
+        )
+
+    def settings(self, run: str, document: Mapping[str, object]) -> None:
+        """What holds for installing the run's environment, in the same way."""
+        self._run(["settings", "--run", run], stdin=json.dumps(document).encode()).check(
+            "handing over how to install"
+        )
+
+    def log(self, run: str, offset: int, limit: int = LOG_CHUNK) -> Piece:
+        """Log bytes from `offset`, or from where it begins by now: its head may be gone."""
+        words = ["log", "--run", run, "--offset", str(offset), "--limit", str(limit)]
+        raw = self._run(words, cap=LOG_CHUNK + 4096).stdout
+        head, _, body = raw.partition(b"\n")
+        try:
+            said = json.loads(head)
+            piece = Piece(said["offset"], body, said["size"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ConnectionLost("the agent's log answer cannot be read") from error
+        if not _possible(piece, offset):
+            raise ConnectionLost(
+                "the agent's log answer makes no sense",
+                where=run,
+                cause="it begins before what was asked for, or ends beyond the log's own size",
+            )
+        return piece
+
+    def document(self, run: str, name: str) -> bytes:
+        """One of the run's documents, as bytes; empty when it is not there."""
+        return read_file(self._session, str(self._layout.run(run) / name))
+
+    def _status(
+        self, words: list[str], *, stdin: bytes = b"", seconds: float = VERB_SECONDS
+    ) -> Status:
+        result = self._run(words, stdin=stdin, seconds=seconds, cap=contract.cap(Status))
+        if result.status != 0:
+            raise CommandRefused(
+                f"the agent refuses to {words[0]}",
+                where=f"exit code {result.status}",
+                cause=clean(result.stderr[-2000:]).strip(),
+                hint="podctl logs, or podctl ssh to look at the pod",
+            )
+        try:
+            return plain(contract.load(Status, result.stdout))
+        except ContractError as error:
+            raise PodctlError(
+                "the agent's answer makes no sense",
+                where=f"agent {words[0]}",
+                cause=f"{error}; {clean(result.stderr[-2000:])}",
+                hint="podctl logs, or podctl ssh to look at the pod",
+            ) from error
+
+    def _run(
+        self,
+        words: list[str],
+        *,
+        stdin: bytes = b"",
+        seconds: float = VERB_SECONDS,
+        cap: int = contract.MAX_DOCUMENT,
+    ) -> Result:
+        verb, *rest = words
+        argv = ["python3", "-S", "-m", "remote.agent", verb, "--root", str(self._layout.root)]
+        return self._session.run(
+            [*argv, *rest],
+            stdin=stdin,
+            cwd=self._layout.code(self._code),
+            deadline_seconds=seconds,
+            cap=cap,
+        )
+
+
+def plain(status: Status) -> Status:
+    """The same, its words on one line each and without control characters."""
+    end, guard = status.exit, status.guard
+    text = status.progress.text
+    return replace(
+        status,
+        phase=clean_line(status.phase),
+        progress=replace(status.progress, text=clean_line(text) if text else None),
+        exit=end and replace(end, reason=clean_line(end.reason), detail=clean_line(end.detail)),
+        guard=guard
+        and replace(guard, detail=clean_line(guard.detail), phase=clean_line(guard.phase)),
+    )
+
+
+def _possible(piece: Piece, offset: int) -> bool:
+    """Whether a log can be answered so; one that is shorter than `offset` has no bytes there."""
+    numbers = type(piece.start) is int and type(piece.size) is int
+    if not numbers or not offset <= piece.start < OFFSETS or not 0 <= piece.size < OFFSETS:
+        return False
+    return not piece.data or piece.end <= piece.size
+
+
+def guard_report(session: Session) -> GuardReport | None:
+    """What the guard says of itself; None while it has said nothing that can be read.
+
+    A disk that was kept may hold the word of an earlier boot: silence disarms it.
+    """
+    paths = [f"{session.root}{folder}/guard.json" for folder in contract.LOCAL]
+    argv = ["python3", "-S", "-c", _GUARD_LOOK, *paths]
+    now, _, raw = session.run(argv, cap=contract.cap(GuardReport) + 64).stdout.partition(b" ")
+    try:
+        said = contract.load(GuardReport, raw)
+        spoken = contract.number(json.loads(raw).get("monotonic"))
+        return None if spoken is None else said.heard(float(now) - spoken)
+    except (ContractError, ValueError):
+        return None
+
+
+def read_file(session: Session, path: str, cap: int = contract.MAX_DOCUMENT) -> bytes:
+    """A file of the pod, at most `cap` + 1 bytes of it; empty when it cannot be read."""
+    return session.run(["head", "-c", str(cap + 1), path], cap=cap + 1).stdout

@@ -1,0 +1,58 @@
+"""Which controller drives a pod: the last one that came to it.
+
+The lock on .podctl holds for one machine. Whoever drives the same pod from a copy of that folder
+on another machine leaves a claim on the pod's volume; the earlier one finds it, and leaves. No
+clock and no order of numbers is needed: a claim that is not one's own is a later one.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from controller.agent.client import read_file
+from controller.terminal.sanitize import clean_line
+from remote.contract import Layout
+from state.errors import Fenced
+
+if TYPE_CHECKING:
+    from controller.ssh.session import Session
+
+NAME = "controller.json"
+_WRITE = 'umask 077; mkdir -p "$1" && cat > "$1/.$2.new" && mv "$1/.$2.new" "$1/$2"'
+
+
+@dataclass
+class PodClaim:
+    """The claim of this process, made at its first look at a pod and looked for at every other."""
+
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    host: str = field(default_factory=socket.gethostname)
+    _made: set[str] = field(default_factory=set)
+
+    def hold(self, session: Session, layout: Layout, pod: str) -> None:
+        """Claim `pod`, or see that it is still ours. Raises Fenced, ConnectionLost."""
+        if pod in self._made:
+            told = _claim(read_file(session, str(layout.root / NAME)))
+            if told is None or told["token"] == self.token:
+                return
+            raise Fenced(
+                f"podctl on {clean_line(told['host'])[:100]} drives pod {pod} now",
+                hint="nothing is lost: let it; or take over here: podctl sync",
+            )
+        claim = json.dumps({"schema": 1, "token": self.token, "host": self.host}).encode()
+        argv = ["sh", "-c", _WRITE, "sh", str(layout.root), NAME]
+        session.run(argv, stdin=claim).check("claiming the pod")
+        self._made.add(pod)
+
+
+def _claim(raw: bytes) -> dict[str, str] | None:
+    """What the pod has; None when it is no claim: that says nothing."""
+    try:
+        found = json.loads(raw)
+        return {"token": str(found["token"]), "host": str(found["host"])}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -1,0 +1,70 @@
+"""`podctl gc --terminate --force`: the end of leases whose own way out is of no use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from controller.errors import Refused
+from controller.terminal import formatting as words
+
+if TYPE_CHECKING:
+    from controller.leases.controller import Office
+    from controller.orphans.sweep import Stray
+    from controller.project.project import Project
+    from controller.terminal.terminal import Terminal
+
+REASON = "podctl gc --terminate --force"
+
+
+def end_owned(
+    terminal: Terminal, project: Project, chosen: tuple[Stray, ...], *, yes: bool
+) -> tuple[Stray, ...]:
+    """End the leases of those pods that unfinished runs own; returns the pods that none does.
+
+    Says what is lost, as far as it is known here, and asks. Raises Refused without a yes.
+    """
+    from controller.leases.controller import Desk
+
+    owned = tuple(one for one in chosen if one.whose == "live")
+    if not owned:
+        return chosen
+    leases = list(dict.fromkeys(one.lease for one in owned))
+    with Desk.of(project, terminal).owned("gc") as office:
+        for lease in leases:
+            for line in losses(office, lease):
+                terminal.warn(line)
+        pods = ", ".join(f"{one.pod} ${one.usd_per_hour:.4f}/h" for one in owned)
+        if not yes and not terminal.confirm(f"Give all of that up and terminate {pods}?", "-y"):
+            raise Refused("nothing was terminated", hint="podctl stop --terminate pulls first")
+        for name in leases:
+            found = office.journal.lease(name)
+            if found is not None and found.open:
+                office.force_end(found, REASON)
+    return tuple(one for one in chosen if one not in owned)
+
+
+def losses(office: Office, lease: str) -> tuple[str, ...]:
+    """What is given up with `lease`, one line a run, as far as it is known here."""
+    from controller.status.overview import rental_of
+
+    rental = rental_of(office.journal, lease)
+    lines = [f"lease {lease} is given up, with every pod of it"]
+    if rental.unreadable:
+        lines.append(f"what its pods hold is not known: {rental.unreadable}")
+    for run in rental.runs:
+        if run.outcome is None or run.run in rental.unpulled:
+            told = _of_run(office, run.run)
+            if not run.started:
+                lines.append(f"{run.run}: its job was not started; nothing of it is lost")
+            elif run.pulled:
+                lines.append(f"{run.run}: every artifact is here ({told}), and is not locked")
+            else:
+                lines.append(f"{run.run}: only what was pulled stays ({told}); the rest is lost")
+    return tuple(lines)
+
+
+def _of_run(office: Office, run: str) -> str:
+    folder = office.desk.project.run_dir(run) / "files"
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    size = words.size(sum(path.stat().st_size for path in files))
+    return f"{len(files)} files, {size}, in {folder}"

@@ -1,0 +1,81 @@
+"""Network volumes: the user's own storage. podctl neither makes nor ends one; it says the price.
+
+A network volume bills from the day it was made, with a pod or without, for whoever uses it. So it
+is in no stage's cost and not in the ledger: `podctl cost` shows it as a line of its own, by what
+the provider last said of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from controller.costs.pricing import HOURS_PER_MONTH, network_volume_rate
+from state.last_seen import Sightings
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from controller.project.project import Project
+    from controller.providers.base import NetworkVolume, Provider
+
+SUBJECT = "volume:"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One network volume; the price is None for a tier whose price is not published."""
+
+    id: str
+    name: str
+    size_gb: int
+    data_center: str
+    tier: str
+    usd_per_day: float | None
+
+    @property
+    def usd_per_month(self) -> float | None:
+        return None if self.usd_per_day is None else self.usd_per_day * HOURS_PER_MONTH / 24
+
+
+@dataclass(frozen=True)
+class Sighted:
+    """A volume as it was when the provider was last asked (Unix seconds)."""
+
+    volume: Volume
+    at: float
+
+
+def priced(one: NetworkVolume) -> Volume:
+    standard = one.tier in ("", "STANDARD")
+    rate = network_volume_rate(one.size_gb) * 24 if standard else None
+    return Volume(one.id, one.name, one.size_gb, one.data_center, one.tier, rate)
+
+
+def look(project: Project, provider: Provider) -> Volume | None:
+    """The volume of podctl.toml as the provider has it, remembered for `podctl cost`.
+
+    None without one, or when the account has none of that id. Raises: ProviderError.
+    """
+    wanted = project.config.pod.network_volume_id
+    if wanted is None:
+        return None
+    found = next((priced(one) for one in provider.volumes() if one.id == wanted), None)
+    if found is not None:
+        _remember(project, found)
+    return found
+
+
+def _remember(project: Project, volume: Volume) -> None:
+    from state.database import open_database
+
+    connection = open_database(project.database)
+    try:
+        Sightings(connection).see(SUBJECT + volume.id, "provider", asdict(volume))
+    finally:
+        connection.close()
+
+
+def remembered(connection: sqlite3.Connection) -> tuple[Sighted, ...]:
+    """Every volume that a podctl.toml of this project named and the provider showed."""
+    return tuple(Sighted(Volume(**one.data), one.at) for one in Sightings(connection).all(SUBJECT))

@@ -1,0 +1,83 @@
+"""What the plan cost until now, as a stage on a pod can report it. Pure.
+
+A pod knows neither the ledger nor the other runs, so a summary travels with every run's inputs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from controller.costs.pricing import Spending, spending_by_subject
+from jobs.catalog import built_in
+from jobs.stage import Stage
+from state.interval import Total
+
+PATH = ".podctl/plan_so_far.json"  # inside the work folder
+USD_PER_HOUR = 1.74  # for which the plan that comes with podctl was estimated
+
+
+def document(
+    stages: Mapping[str, Stage],
+    stage: str,
+    run: str,
+    spent: Iterable[Total],
+    usages: Mapping[str, Any],
+    *,
+    usd_per_hour: float,
+    at: float,
+) -> bytes:
+    """One JSON object: the plan's estimate, and each stage on the way to `stage`, in plan order.
+
+    `spent` are the ledger's totals by stage, `usages` summaries of samples by stage,
+    `usd_per_hour` what the pod costs now and `at` the moment, in Unix seconds.
+    """
+    wanted = _on_the_way(stages, stage)
+    found = {one.subject: one for one in spending_by_subject(spent)}
+    way = [one for name, one in stages.items() if name in wanted]
+    rows = [_row(one, found.get(one.name), usages.get(one.name)) for one in way]
+    total = sum(planned_hours(one) for one in way)
+    whole = {
+        "schema": 1,
+        "at": at,
+        "run": run,
+        "stage": stage,
+        "usd_per_hour": usd_per_hour,
+        "plan": {
+            "hours": total,
+            "usd": round(total * USD_PER_HOUR, 2),
+            "usd_per_hour": USD_PER_HOUR,
+        },
+        "stages": rows,
+    }
+    return json.dumps(whole, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def _row(stage: Stage, paid: Spending | None, usage: Any) -> dict[str, Any]:
+    hours = planned_hours(stage)
+    return {
+        "name": stage.name,
+        "title": stage.title,
+        "plan_hours": hours,
+        "plan_usd": round(hours * USD_PER_HOUR, 2),
+        "hours": round(paid.hours, 6) if paid else 0.0,
+        "usd": round(paid.usd, 6) if paid else 0.0,
+        "usage": usage,
+    }
+
+
+def _on_the_way(stages: Mapping[str, Stage], stage: str) -> set[str]:
+    """The stage and everything that it needs, at any depth."""
+    wanted, open_ = set(), [stage]
+    while open_:
+        name = open_.pop()
+        if name not in wanted and name in stages:
+            wanted.add(name)
+            open_ += stages[name].needs
+    return wanted
+
+
+def planned_hours(stage: Stage) -> float:
+    """As podctl's own plan has it; a project's smaller numbers are no estimate of that plan."""
+    return float(built_in().get(stage.name, {}).get("hours", stage.hours))

@@ -1,0 +1,75 @@
+"""A string that does not show itself, and where secrets stand in an environment."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from typing import NoReturn
+
+from state.redaction import PROCESS
+
+HIDDEN = "***"
+ORDINARY = 12  # characters: a shorter value of a variable that only sounds secret may be a word
+_SOUNDS = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|(?<!PUBLIC)_KEY$", re.I)
+_PLACES = ("_PATH", "_FILE", "_DIR")  # such a variable says where a secret is, and is none
+
+
+class Secret:
+    """Holds a key or token. Every way of turning it into text gives `***`, except `reveal()`.
+
+    What is a Secret once is hidden, from then on, in whatever this process says or keeps.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        PROCESS.add(value)
+
+    def reveal(self) -> str:
+        """The value itself: for the request that needs it, and for redacting it elsewhere."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(HIDDEN, spec)
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled or copied")
+
+
+def secret_names(environ: Mapping[str, str]) -> frozenset[str]:
+    """The variables that hold a key, a token or a password, by what they are called."""
+    return frozenset(
+        name for name in environ if _SOUNDS.search(name) and not name.upper().endswith(_PLACES)
+    )
+
+
+def hide_environment(environ: Mapping[str, str]) -> None:
+    """Whatever is in the environment as a key is never shown."""
+    for name in secret_names(environ):
+        if len(environ[name]) >= ORDINARY:
+            Secret(environ[name])
+
+
+def for_children(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for a program that we start: it has no use for any key."""
+    kept = environ.keys() - secret_names(environ)
+    return {name: environ[name] for name in sorted(kept)}

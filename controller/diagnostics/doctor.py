@@ -1,0 +1,240 @@
+"""Checks of everything a run will rely on, each with the mend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from controller.credentials.secret import for_children
+from controller.diagnostics import drill_results as proof
+from controller.errors import PodctlError, Refused
+from controller.project.project import STATE, Project
+from controller.project.provider import base_url
+from controller.providers import certificates as trust
+from controller.providers.base import Account, Provider, ProviderError
+from controller.providers.proxies import proxy_for
+
+PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
+OLDEST_PYTHON = (3, 11)
+LITTLE_DISK_GB, NO_DISK_GB = 20.0, 1.0
+LITTLE_USD = 5.0
+SKEW_WARN, SKEW_FAIL = 30.0, 600.0  # seconds; bills and logs are compared by time
+GIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line. `exit_code` is what the command ends with when this is the first that failed."""
+
+    name: str
+    verdict: str
+    detail: str
+    mend: str = ""
+    exit_code: int = 1
+
+
+def examine(project: Project, open_provider: Callable[[], Provider]) -> Iterator[Check]:
+    """Every check in order; those that need the provider come last."""
+    yield _python()
+    yield _config(project)
+    yield _state_dir(project)
+    yield _git(project)
+    yield _disk(project)
+    yield from _programs()
+    yield from _surroundings(project)
+    yield from _account(project, open_provider)
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Check("python", FAIL, version, "install Python 3.11 or newer")
+    return Check("python", PASS, version)
+
+
+def _config(project: Project) -> Check:
+    try:
+        count = len(project.stages)
+    except PodctlError as error:
+        detail = f"{error.what}: {error.cause}" if error.cause else error.what
+        return Check("podctl.toml", FAIL, detail, error.hint, error.exit_code)
+    return Check("podctl.toml", PASS, f"{project.file}: {count} stages")
+
+
+def _state_dir(project: Project) -> Check:
+    try:
+        project.prepare()
+        mode = stat.S_IMODE(project.state_dir.stat().st_mode)
+    except PodctlError as error:
+        return Check("state folder", FAIL, f"{error.what} {error.cause}".strip(), error.hint)
+    return Check("state folder", PASS, f"{project.state_dir}, mode {mode:04o}")
+
+
+def _git(project: Project) -> Check:
+    """Whether git would take the state, and the key in it, into the repository."""
+    if shutil.which("git") is None or not _is_repository(project):
+        return Check("git", PASS, "not a git repository")
+    asked = _run_git(project, "check-ignore", "-q", f"{STATE}/state.db")
+    if asked == 0:
+        return Check("git", PASS, f"{STATE} is ignored")
+    return Check("git", FAIL, f"{STATE} is not ignored", f"echo '{STATE}/' >> .gitignore")
+
+
+def _is_repository(project: Project) -> bool:
+    return _run_git(project, "rev-parse", "--is-inside-work-tree") == 0
+
+
+def _run_git(project: Project, *words: str) -> int:
+    try:
+        done = subprocess.run(
+            ["git", *words],  # noqa: S607 - the user's own git
+            cwd=project.root,
+            env=for_children(),
+            capture_output=True,
+            timeout=GIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 128
+    return done.returncode
+
+
+def _disk(project: Project) -> Check:
+    free = shutil.disk_usage(project.root).free / 1e9
+    detail = f"{free:.1f} GB free at {project.root}"
+    if free < NO_DISK_GB:
+        return Check("disk", FAIL, detail, "free some space: checkpoints are pulled here")
+    if free < LITTLE_DISK_GB:
+        return Check("disk", WARN, detail, "large checkpoints may not fit")
+    return Check("disk", PASS, detail)
+
+
+def _programs() -> Iterator[Check]:
+    """Conveniences: podctl moves bytes and runs commands without either."""
+    for name, use in (("ssh", "podctl ssh"), ("rsync", "your own copies")):
+        path = shutil.which(name)
+        if path:
+            yield Check(name, PASS, path)
+        else:
+            yield Check(name, WARN, "not installed", f"only needed for {use}")
+
+
+def _surroundings(project: Project) -> Iterator[Check]:
+    """The way to the provider: its proxy, and whose certificates are trusted."""
+    try:
+        address = base_url(project)
+        proxy = proxy_for(address, os.environ) if address.startswith("https:") else None
+    except PodctlError as error:
+        if error.where.startswith("the variable "):
+            yield Check("proxy", FAIL, error.what, error.hint, error.exit_code)
+        return  # anything else is said where the key is looked at
+    if proxy is not None:
+        yield Check("proxy", PASS, f"{proxy.shown}, by {proxy.variable}")
+    for name in trust.absent():
+        mend = f"unset {name}, or let it name a file that is there"
+        yield Check("certificates", WARN, f"{name} names nothing that can be read", mend)
+
+
+def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterator[Check]:
+    try:
+        provider = open_provider()
+        account = provider.account()
+    except ProviderError as error:
+        refused = error.kind == "refused"
+        code = Refused.exit_code if refused else 8
+        detail = f"{error.what}: {error.cause}" if error.cause else error.what
+        yield Check("key", FAIL, detail, error.hint or "export RUNPOD_API_KEY=…", code)
+        return
+    except PodctlError as error:
+        detail = f"{error.what} ({error.where})" if error.where else error.what
+        yield Check("key", FAIL, detail, error.hint, error.exit_code)
+        return
+    yield Check("key", PASS, f"{provider.name} accepts it")
+    if provider.name == "runpod" and os.environ.get("RUNPOD_API_KEY"):
+        yield Check(
+            "key source",
+            WARN,
+            "RUNPOD_API_KEY: whatever you start from this shell can read the key",
+            "put it into a file of mode 0600 and name that instead: export RUNPOD_API_KEY_FILE=…",
+        )
+    yield _balance(account)
+    yield _ssh_key(project, account)
+    yield _clock(account)
+    yield _self_stop(project)
+
+
+def _balance(account: Account) -> Check:
+    balance = account.balance_usd
+    if balance is None:
+        return Check("balance", WARN, "the provider does not tell it", "look in its console")
+    detail = f"${balance:.2f}"
+    if balance <= 0:
+        mend = "top the account up: at zero the provider deletes pods with their data"
+        return Check("balance", FAIL, detail, mend, Refused.exit_code)
+    if balance < LITTLE_USD:
+        return Check("balance", WARN, detail, "a run is refused below 1.5 times its worst case")
+    return Check("balance", PASS, detail)
+
+
+def _ssh_key(project: Project, account: Account) -> Check:
+    try:
+        public = public_key(project)
+    except (PodctlError, OSError) as error:
+        return Check("ssh key", FAIL, f"none can be made here: {error}", "make .podctl writable")
+    if key_words(public) in {key_words(one) for one in account.ssh_keys}:
+        return Check("ssh key", PASS, f"{project.public_key} is registered")
+    others = f"{len(account.ssh_keys)} others are" if account.ssh_keys else "none is"
+    detail = f"{project.public_key} is not registered with the account ({others})"
+    return Check("ssh key", FAIL, detail, "podctl doctor --register")
+
+
+def public_key(project: Project) -> str:
+    """The project's public key; made when there is none. Raises UsageError."""
+    from controller.ssh.host_keys import ensure_key
+
+    project.prepare()
+    return ensure_key(project.state_dir).public
+
+
+def key_words(line: str) -> tuple[str, ...]:
+    """Type and blob of a public key: its comment does not matter."""
+    return tuple(line.split()[:2])
+
+
+def _clock(account: Account) -> Check:
+    skew = account.clock_skew_seconds
+    if skew is None:
+        return Check("clock", WARN, "the provider does not tell its time")
+    detail = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the provider's"
+    mend = "let the system set its clock (NTP)"
+    if abs(skew) > SKEW_FAIL:
+        return Check("clock", FAIL, detail, mend)
+    return Check("clock", WARN if abs(skew) > SKEW_WARN else PASS, detail, mend)
+
+
+def _self_stop(project: Project) -> Check:
+    """Whether a drill has shown that this account's pods end their own billing."""
+    from state.errors import StateError
+
+    try:
+        found, image = proof.read(project), project.config.pod.image
+    except StateError as error:
+        return Check("self-stop", WARN, f"the state cannot be read: {error}", "podctl status")
+    if found is None:
+        detail = "never proven on this account: that a pod which is left alone stops itself"
+        return Check("self-stop", WARN, detail, f"{proof.DRILL} (a few cents)")
+    if found.passed and not found.of(image):
+        detail = f"proven on {found.day} with the image {found.image or '?'}, not with {image}"
+        return Check("self-stop", WARN, detail, f"{proof.DRILL} (a few cents)")
+    if found.passed:
+        return Check("self-stop", PASS, f"proven on {found.day}: {found.why}")
+    mend = (
+        "a pod that is left alone bills until podctl sync or gc ends it: come back to runs, set a "
+        f"spend limit at the provider, and repeat {proof.DRILL} after a change of image or key"
+    )
+    return Check("self-stop", FAIL, f"the drill of {found.day} failed: {found.why}", mend)

@@ -1,0 +1,202 @@
+"""A drill: rent the cheapest pod, leave it alone, and see whether it stops itself.
+
+A drill is an ordinary lease with one run that is never started: renting, lost answers, debts and
+closing are the plan's; only between them, while the pod lives, this module decides. A drill that
+was left is carried on by `podctl sync` and ended by `podctl stop`, like any other lease. `decide`
+is pure; the `Witness` reads the pod's log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from controller.clock import Clock
+from controller.diagnostics.drill_results import PASSED, REFUTED, STAGE, UNCLEAR
+from controller.engine.loop import Outcome, World
+from controller.planner import decide as plan
+from controller.planner.actions import Action, ConfirmParked, Create, Finish, Wait
+from controller.planner.lease_state import RunFacts
+from controller.planner.observation import Observed
+from controller.planner.policy import Policy
+from controller.planner.provisioning import blind_wait
+from controller.planner.teardown import bill_wait, reckon
+from controller.providers import prices
+from controller.providers.base import Offer, Pod, PodStatus, Provider, ProviderError
+from controller.ssh.host_keys import log_fingerprints
+from jobs.stage import Criterion, HardwareNeed, Stage
+from remote.contract import GuardLimits
+
+LIMITS = GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=300.0)
+NEAR_LIMITS = GuardLimits(boot_grace=3.0, idle=3.0, hard_cap=30.0)  # of the cloud on this machine
+LEAST_ORDER = 5.0  # seconds for the stop to be carried out
+DISK_GB = 10
+GUARD = "PODCTL-GUARD "
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen of a drill's pod beside its status."""
+
+    listed_seconds: float | None = None  # create call to the first listing that shows the pod
+    host_keys: bool = False  # its log names them
+    armed: bool = False  # the guard said so in the pod's log
+    ordered: bool = False  # the guard ordered the stop
+    refusal: str = ""  # what the guard last said of an order or a proof that failed
+
+    def read(self, log: Iterable[str]) -> Evidence:
+        """With what a container's log says."""
+        lines = list(log)
+        said = [line.partition(GUARD)[2] for line in lines if GUARD in line]
+        no = [text for text in said if re.match(r"not armed|the order to stop is refused", text)]
+        return replace(
+            self,
+            host_keys=self.host_keys or bool(log_fingerprints(lines)),
+            armed=self.armed or any(text.startswith("armed") for text in said),
+            ordered=self.ordered or any(text.startswith("stopping this pod") for text in said),
+            refusal=no[-1] if no else self.refusal,
+        )
+
+    @property
+    def measured(self) -> str:
+        listed = self.listed_seconds
+        first = "" if listed is None else f"listed {listed:.1f} s after the create call; "
+        return f"{first}its log {'names' if self.host_keys else 'does not name'} the host keys"
+
+
+def stage(offer: Offer) -> Stage:
+    """The smallest order for `offer`. Nothing is ever sent or started."""
+    cpu = offer.kind == "cpu"
+    return Stage(
+        name=STAGE,
+        title="Does a pod stop itself?",
+        command=("true",),
+        outputs=("none",),
+        criteria=(Criterion(kind="exists", path="none"),),
+        hardware=HardwareNeed(
+            gpus=() if cpu else (offer.id,),
+            cpu=offer.id if cpu else None,
+            vcpu_count=max(2, offer.count) if cpu else 4,
+            cloud="COMMUNITY" if offer.cloud == "COMMUNITY" else "SECURE",
+            disk_gb=DISK_GB,
+            volume_gb=10,
+        ),
+        hours=0.05,
+        max_hours=0.1,
+    )
+
+
+def cheapest(catalog: Iterable[Offer]) -> Offer | None:
+    """The cheapest that is said to be available, a pod without a GPU first."""
+    found = [
+        one
+        for one in catalog
+        if one.availability != "NONE" and not prices.obstacle(one.kind, one.usd_per_hour, one.count)
+    ]
+    return min(found, key=lambda one: (one.kind != "cpu", one.usd_per_hour), default=None)
+
+
+def order_seconds(limits: GuardLimits) -> float:
+    """How long an order to stop may take before it counts as without effect."""
+    return max(LEAST_ORDER, limits.boot_grace)
+
+
+def decide(seen: Observed, policy: Policy, limits: GuardLimits, evidence: Evidence) -> Action:
+    """The next action of a drill."""
+    rental, run = seen.rental, seen.rental.current
+    once = replace(policy, generations=1)
+    others = any(pod.id != rental.pod for pod in seen.ours())
+    if run is None or rental.pod is None or rental.stop or rental.debts or others or seen.refused:
+        return plan.decide(seen, once)
+    if seen.listing is None:
+        return blind_wait(seen, policy, "for the provider")
+    if seen.pod is None:
+        return plan.decide(seen, once)
+    return _watch(seen, policy, limits, evidence, run, seen.pod)
+
+
+def _watch(
+    seen: Observed,
+    policy: Policy,
+    limits: GuardLimits,
+    evidence: Evidence,
+    run: RunFacts,
+    pod: Pod,
+) -> Action:
+    quoted = seen.rental.quoted_usd_per_hour
+    if reckoned := reckon(seen, pod.id):
+        return reckoned
+    if pod.status is PodStatus.EXITED:
+        return _stopped(seen, evidence, run, pod)
+    if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
+        return Finish(run.run, UNCLEAR, f"the provider reports {pod.status}")
+    if quoted and pod.usd_per_hour > quoted * policy.price_tolerance:
+        text = f"it costs ${pod.usd_per_hour:.2f}/h and was quoted at ${quoted:.2f}/h"
+        return Finish(run.run, UNCLEAR, text)
+    if why := _overdue(seen, policy, limits, evidence):
+        return Finish(run.run, REFUTED, f"{why}; {evidence.measured}")
+    since = seen.pod_since if seen.pod_since is not None else seen.now
+    patience = policy.boot + limits.boot_grace + order_seconds(limits)
+    if seen.now - since > patience:
+        text = f"it neither answered nor stopped in {(seen.now - since) / 60:.0f} minutes"
+        return Finish(run.run, UNCLEAR, f"{text}; {evidence.measured}")
+    return Wait(policy.poll_boot, "for the pod to stop itself", since + patience)
+
+
+def _stopped(seen: Observed, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
+    if not seen.rental.parked:
+        return bill_wait(seen) or ConfirmParked(pod.id)  # it ends here that the pod bills
+    if not evidence.armed and not evidence.ordered:
+        text = "the pod stopped, and its log does not say that the guard did it"
+        return Finish(run.run, UNCLEAR, f"{text}; {evidence.measured}")
+    return Finish(run.run, PASSED, f"the pod stopped itself; {evidence.measured}")
+
+
+def _overdue(seen: Observed, policy: Policy, limits: GuardLimits, evidence: Evidence) -> str | None:
+    """Why the pod is known not to stop itself."""
+    guard = seen.contact.guard if seen.contact else None
+    left = guard.stops_in_seconds if guard else None
+    patience = order_seconds(limits)
+    if left is not None and left < -patience:
+        said = evidence.refusal or (guard.detail if guard else "")
+        return f"its guard ordered the stop {-left:.0f} s ago without effect ({said})"
+    since = seen.guard_since if seen.guard_since is not None else seen.now
+    if guard is None and seen.now - since > policy.guard + limits.boot_grace + patience:
+        return "nothing guards this pod: " + (evidence.refusal or "no guard ever reported")
+    return None
+
+
+@dataclass
+class Witness:
+    """The loop's world for a drill: it also reads the pod's log and takes the time."""
+
+    world: World
+    provider: Provider
+    clock: Clock
+    limits: GuardLimits
+    evidence: Evidence = field(default_factory=Evidence)
+    _asked: float | None = None  # when the create call was sent
+
+    def look(self) -> Observed:
+        seen = self.world.look()
+        pod = seen.pod
+        if pod is not None and self._asked is not None and self.evidence.listed_seconds is None:
+            self.evidence = replace(self.evidence, listed_seconds=seen.now - self._asked)
+        if pod is not None and pod.status in (PodStatus.RUNNING, PodStatus.EXITED):
+            self._read_log(pod.id)
+        return seen
+
+    def _read_log(self, pod: str) -> None:
+        try:
+            self.evidence = self.evidence.read(self.provider.container_log(pod))
+        except ProviderError:
+            return  # the next look reads it, or the verdict is given without
+
+    def perform(self, action: Action) -> Outcome:
+        if isinstance(action, Create):
+            self._asked = self.clock.now()
+        return self.world.perform(action)
+
+    def decide(self, seen: Observed, policy: Policy) -> Action:
+        return decide(seen, policy, self.limits, self.evidence)

@@ -1,0 +1,125 @@
+"""What drills have shown: whether this account's pods can stop themselves. Reads the journal."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from controller.errors import Refused
+from controller.project.project import Project
+
+if TYPE_CHECKING:
+    from controller.terminal.terminal import Terminal
+    from state.journal import Journal
+
+DRILL = "podctl doctor --drill"
+STAGE = "self-stop"  # the name under which drills stand in the journal
+PASSED, REFUTED, UNCLEAR = "passed", "no-self-stop", "unclear"  # outcomes of their runs
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A finished drill of an account. `at` is in Unix seconds."""
+
+    outcome: str
+    why: str
+    at: float
+    image: str = ""
+
+    @property
+    def day(self) -> str:
+        return time.strftime("%Y-%m-%d", time.localtime(self.at))
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome == PASSED
+
+    def of(self, image: str) -> bool:
+        """Whether it was held with `image`: another may have no guard, or no way to the API."""
+        return self.image == image
+
+
+def account_name(project: Project) -> str:
+    """Tells accounts apart by their key without keeping anything of it. Raises as `access_of`."""
+    from controller.project.provider import access_of
+
+    access = access_of(project)
+    secret = f"{access.base_url}\n{access.api_key.reveal()}"
+    return hashlib.sha256(secret.encode()).hexdigest()[:12]
+
+
+def newest(journal: Journal, account: str, image: str | None = None) -> Proof | None:
+    """The last drill that ended in a finding, with `image` or with any.
+
+    One that was stopped, or got no pod, says nothing.
+    """
+    for run in reversed(journal.runs(STAGE)):
+        lease = journal.lease(run.lease)
+        data = lease.data.get("drill") if lease else None
+        mine = isinstance(data, dict) and data.get("account") == account
+        if not mine or run.outcome not in (PASSED, REFUTED):
+            continue
+        why = str(run.result.get("why", ""))
+        found = Proof(run.outcome, why, run.finished_at or run.at, _image(run.spec))
+        if image is None or found.of(image):
+            return found
+    return None
+
+
+def _image(spec: Mapping[str, Any]) -> str:
+    """Of the pod that a drill rented."""
+    shape = spec.get("shape")
+    return str(shape.get("image", "")) if isinstance(shape, dict) else ""
+
+
+def nearest(journal: Journal, account: str, image: str) -> Proof | None:
+    """The last drill with `image`; where there is none, the last one."""
+    return newest(journal, account, image) or newest(journal, account)
+
+
+def read(project: Project) -> Proof | None:
+    """`nearest` from this project's state; None where nothing was ever run. Raises likewise."""
+    from controller.status.target import open_journal
+
+    if not project.database.exists():
+        return None
+    journal = open_journal(project)
+    try:
+        return nearest(journal, account_name(project), project.config.pod.image)
+    finally:
+        journal.connection.close()
+
+
+def reminder(found: Proof | None, image: str) -> str | None:
+    """What is said before renting on an account whose pods are not proven to stop themselves."""
+    if found is None:
+        return f"  not proven on this account: that its pods stop themselves ({DRILL})"
+    if not found.passed:
+        return f"  the drill of {found.day} FAILED: pods of this account do not stop themselves"
+    if not found.of(image):
+        return (
+            f"  not proven with the image {image}: that a pod stops itself ({DRILL}); the drill of "
+            f"{found.day} was held with {found.image or 'another'}"
+        )
+    return None
+
+
+def agree(found: Proof | None, image: str, terminal: Terminal, *, unguarded: bool) -> None:
+    """Say what drills have shown; after one that failed the worst case has no bound, so ask.
+
+    Raises: Refused after a no; UsageError where nobody can be asked.
+    """
+    if text := reminder(found, image):
+        terminal.say(text)
+    if found is None or found.passed or unguarded:
+        return
+    question = "If this machine goes away, nothing ends the pod's bill. Rent it all the same?"
+    if not terminal.confirm(question, "--unguarded"):
+        raise Refused(
+            "not rented",
+            cause=found.why,
+            hint=f"{DRILL} once that is mended, or --unguarded accepts it",
+        )

@@ -1,0 +1,284 @@
+"""What is ordered of pods, and what it says of money: one method an action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from controller.engine.billed_time import Reckoning
+from controller.engine.job_runtime import Site
+from controller.engine.lease_context import Scene
+from controller.engine.loop import Outcome
+from controller.planner import actions
+from controller.planner import pod_spec as order
+from controller.planner.actions import Action
+from controller.planner.observation import STALE, Observed
+from controller.providers.base import Kind, Offer, Pod, PodStatus, ProviderError
+
+UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
+NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
+GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
+GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
+UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
+BY_USER = "by user"  # as the provider's `lastStatusChange` has it
+
+
+@dataclass
+class PodOrders:
+    """Rents, starts, stops and ends pods, and finds out what the ledger has to know of it."""
+
+    scene: Scene
+    site: Site
+    seen: Observed | None = None  # the look on which is acted
+
+    @property
+    def reckoning(self) -> Reckoning:
+        return Reckoning(self.scene)
+
+    def open_generation(self, _: actions.OpenGeneration) -> Outcome:
+        return Outcome(data={"nonce": self.scene.draw_nonce()})
+
+    def create(self, action: actions.Create) -> Outcome:
+        spec = self._pod_spec(action.offer)
+        try:
+            pod = self.scene.provider.create(spec)
+        except ProviderError as error:
+            return self._no_pod(error)
+        self.scene.memory.throttled_since = None
+        return Outcome(data=self._bill(pod))
+
+    def _pod_spec(self, offer: Offer) -> Any:
+        scene, nonce = self.scene, self.scene.rental().nonce
+        assert nonce is not None
+        usual = order.guard_limits(scene.stage_list, scene.shape, scene.policy.boot + 900.0)
+        return order.pod_spec(
+            scene.stage_list,
+            offer,
+            scene.shape,
+            nonce=nonce,
+            owner=scene.owner,
+            public_key=scene.public_key,
+            args=scene.bootstrap,
+            limits=scene.limits or usual,
+        )
+
+    def _no_pod(self, error: ProviderError) -> Outcome:
+        kind = {Kind.CAPACITY: "capacity", Kind.REFUSED: "refused"}.get(error.kind, "later")
+        why = f"{error.what} {error.cause}; {error.hint if kind == 'refused' else ''}".strip("; ")
+        if error.kind in (Kind.THROTTLED, Kind.OUTAGE):
+            self._create_later(why, error.retry_after or NO_HINT_PAUSE)
+        elif kind == "later" and not error.sent:
+            self._create_later(why, UNSENT_PAUSE)
+        elif kind == "later":
+            kind = "ambiguous"
+            # The window in which it may still show begins now, whatever was looked for before.
+            self.scene.memory.since.pop("probing", None)
+            self._create_later(why, 0.0)
+        else:
+            self.scene.memory.throttled_since = None
+        return Outcome("fail", {"kind": kind, "why": why})
+
+    def _create_later(self, why: str, pause: float) -> None:
+        """Not at once, and not for ever: how long no create was taken is remembered."""
+        memory, now = self.scene.memory, self.scene.clock.now()
+        memory.create_trouble = why
+        memory.throttled_until = now + pause
+        if memory.throttled_since is None:
+            memory.throttled_since = now
+
+    def adopt(self, action: actions.Adopt) -> Outcome:
+        return Outcome(data=self._bill(self._listed(action.pod)))
+
+    def account(self, action: actions.Account) -> Outcome:
+        return Outcome(data=self._bill(self._listed(action.pod)))
+
+    def _bill(self, pod: Pod) -> dict[str, Any]:
+        """What the ledger needs to know of a pod that begins to bill."""
+        run, stage = self._serving()
+        rate = pod.usd_per_hour
+        if not rate:  # billed as quoted, not as free
+            rate = self.scene.rental().quoted_usd_per_hour
+            booked = f"it is booked at the quoted ${rate:.4f}/h" if rate else "its bill will tell"
+            if pod.status is not PodStatus.EXITED:
+                self.scene.tell(f"no price that makes sense is stated for pod {pod.id}: {booked}")
+        return {
+            "pod": pod.id,
+            "usd_per_hour": rate,
+            "disk_gb": pod.disk_gb,
+            "volume_gb": pod.volume_gb,
+            "network_volume": pod.network_volume_id,
+            "started_at": pod.created_at or self.scene.clock.wall(),
+            "for_run": run,
+            "stage": stage,
+        }
+
+    def _serving(self) -> tuple[str, str]:
+        """The run and stage that the pod's time is for: the current one, or the last."""
+        rental = self.scene.rental()
+        run = rental.current or rental.runs[-1]
+        return run.run, run.stage
+
+    def _listed(self, pod_id: str) -> Pod:
+        pod = self._in_listing(pod_id)
+        assert pod is not None, "the plan acts on listed pods only"
+        return pod
+
+    def terminate(self, action: actions.Terminate) -> Outcome:
+        outcome = self._ask(action.pod, self.scene.provider.terminate)
+        if outcome.phase == "fail":
+            return outcome
+        self.site.drop()
+        alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
+        interrupted = self.interrupted(action.pod) or self._looked() > STALE
+        found = {"at": self.scene.clock.wall(), "seen_alive": alive, "interrupted": interrupted}
+        return Outcome(data=outcome.data | found)
+
+    def stop_pod(self, action: actions.StopPod) -> Outcome:
+        outcome = self._ask(action.pod, self.scene.provider.stop)
+        if outcome.phase == "done" and self._seen_alive(action.pod):
+            self.scene.memory.ended[action.pod] = self.scene.clock.wall()
+        self.site.drop()
+        return outcome
+
+    def _seen_alive(self, pod: str) -> bool:
+        """Whether the pod billed a moment ago: then an order that was just taken is what ends it.
+
+        Asked after the order: our clock may have slept in the middle of it.
+        """
+        return self.scene.clock.wall() - self.scene.memory.alive.get(pod, 0.0) < UNSEEN
+
+    def interrupted(self, pod_id: str) -> bool:
+        """Whether somebody else stopped and started the pod since it first answered."""
+        pod = self._in_listing(pod_id)
+        return pod is not None and self.reckoning.interrupted(pod)
+
+    def start_pod(self, action: actions.StartPod) -> Outcome:
+        self.scene.memory.stopped_at.pop(action.pod, None)
+        outcome = self._ask(action.pod, self.scene.provider.start)
+        late = {"late": action.late or self._looked() > STALE}
+        if outcome.phase == "fail":
+            failures = self.scene.memory.start_failures
+            failures[action.pod] = failures.get(action.pod, 0) + 1
+            return Outcome("fail", outcome.data | late)
+        self.scene.memory.start_failures.pop(action.pod, None)
+        self.scene.memory.resumed.add(action.pod)
+        self.site.drop()
+        pod = self._fresh(action.pod)
+        # By the provider where it tells; our own clock may have slept since the order.
+        started_at = min(max(action.at, pod.started_at or 0.0), self.scene.clock.wall())
+        return Outcome(data=self._bill(pod) | {"started_at": started_at} | late)
+
+    def _looked(self) -> float:
+        """Seconds since the listing on which is acted: a lid may have been closed since then."""
+        listing = self.seen.listing if self.seen is not None else None
+        return self.scene.clock.now() - listing.started if listing is not None else 0.0
+
+    def _fresh(self, pod_id: str) -> Pod:
+        """The pod as it is now; as the listing had it where the provider does not answer."""
+        try:
+            return self.scene.provider.get(pod_id) or self._listed(pod_id)
+        except ProviderError:
+            return self._listed(pod_id)
+
+    def resumed(self, action: actions.Resumed) -> Outcome:
+        pod = self._listed(action.pod)
+        return Outcome(data=self._bill(pod) | {"started_at": self.reckoning.start_of(pod)})
+
+    def _ask(self, pod: str, verb: Callable[[str], object]) -> Outcome:
+        """Terminate, stop or start; a refusal of the account itself ends the drive."""
+        try:
+            outcome = Outcome(data={"unknown": verb(pod) is False})  # 404, to a terminate
+            self.scene.memory.order_refused = None
+        except ProviderError as error:
+            if error.kind is Kind.REFUSED:
+                self.scene.memory.order_refused = f"{error.what} {error.cause}".strip()
+            outcome = Outcome("fail", {"why": error.what, "kind": str(error.kind)})
+        self.scene.memory.asked[pod] = self.scene.clock.now()
+        return outcome
+
+    def confirm_gone(self, action: actions.ConfirmGone) -> Outcome:
+        run, stage = self._serving()
+        try:
+            ended_at = self.reckoning.end_of(action.pod)
+            meddled = self.scene.rental().meddled
+            missed = self.reckoning.unfollowed(action.pod, ended_at, meddled=meddled)
+        except ProviderError as error:
+            return self._bill_is_silent(error)
+        served = vars(missed) | {"for_run": run, "stage": stage} if missed else {}
+        return Outcome(data={"ended_at": ended_at} | served)
+
+    def confirm_parked(self, action: actions.ConfirmParked) -> Outcome:
+        run, stage = self._serving()
+        try:
+            ended_at = self.reckoning.end_of(action.pod, interrupted=self.interrupted(action.pod))
+        except ProviderError as error:
+            return self._bill_is_silent(error)
+        if self._stopped_elsewhere(action.pod):
+            self.scene.memory.stopped_elsewhere.add(action.pod)
+        found = {"ended_at": ended_at, "for_run": run, "stage": stage}
+        return Outcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
+
+    def reckon(self, action: actions.Reckon) -> Outcome:
+        run, stage = self._serving()
+        try:
+            hours = self.reckoning.missed_hours(action.pod, action.since)
+        except ProviderError as error:
+            return self._bill_is_silent(error)
+        rate = self.scene.rental().quoted_usd_per_hour
+        found = {"since": action.since, "until": action.since + hours * 3600.0}
+        return Outcome(data=found | {"for_run": run, "stage": stage, "usd_per_hour": rate})
+
+    def _bill_is_silent(self, error: ProviderError) -> Outcome:
+        """What only the bill can tell is asked again, for as long as we bear a silent provider."""
+        self.reckoning.ask_later()
+        return Outcome("fail", {"why": error.what})
+
+    def _stopped_elsewhere(self, pod: str) -> bool:
+        """Whether a person stopped it under us, and not its guard; a doubt is no such person.
+
+        What was stopped before this command began is what the command is to carry on.
+        """
+        memory = self.scene.memory
+        if pod in memory.asked or pod not in memory.ran:
+            return False
+        try:
+            log = self.scene.provider.container_log(pod)
+            by_guard = any(GUARD_STOPS in line for line in log[-GUARD_LINES:])
+            return not by_guard and BY_USER in self.scene.provider.last_change(pod).lower()
+        except ProviderError:
+            return False
+
+    def mark_reached(self, action: actions.MarkReached) -> Outcome:
+        pod = self._in_listing(action.pod)
+        digest = self.scene.memory.image_digests.get(action.pod, "")
+        told = {"image_digest": digest} if digest else {}
+        if pod is None or pod.started_at is None:
+            return Outcome(data=told)
+        return Outcome(data={"started_at": self.reckoning.began(pod)} | told)
+
+    def _in_listing(self, pod_id: str) -> Pod | None:
+        listing = self.seen.listing if self.seen is not None else None
+        return listing.get(pod_id) if listing is not None else None
+
+    def ask_unguarded(self, action: actions.AskUnguarded) -> Outcome:
+        accepted = self.scene.accept_unguarded(action.detail)
+        why = f"the guard is not armed, so the worst case has no bound: {action.detail}"
+        return Outcome(data={"accepted": accepted, "why": why})
+
+
+POD_ORDERS: dict[type[Action], Callable[..., Outcome]] = {
+    actions.OpenGeneration: PodOrders.open_generation,
+    actions.Create: PodOrders.create,
+    actions.Account: PodOrders.account,
+    actions.Adopt: PodOrders.adopt,
+    actions.Terminate: PodOrders.terminate,
+    actions.StopPod: PodOrders.stop_pod,
+    actions.Resumed: PodOrders.resumed,
+    actions.Reckon: PodOrders.reckon,
+    actions.StartPod: PodOrders.start_pod,
+    actions.ConfirmGone: PodOrders.confirm_gone,
+    actions.ConfirmParked: PodOrders.confirm_parked,
+    actions.MarkReached: PodOrders.mark_reached,
+    actions.AskUnguarded: PodOrders.ask_unguarded,
+}

@@ -1,0 +1,230 @@
+"""What `podctl run`, `sync` and `stop` do: open leases, drive them, say how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+
+from controller.errors import (
+    Busy,
+    ConnectionLost,
+    Detached,
+    NotFound,
+    PodctlError,
+    Refused,
+    UsageError,
+)
+from controller.incident import NOT_OURS, Incident, attempt
+from controller.leases.config_drift import edits
+from controller.leases.controller import Desk, Office
+from controller.leases.fetch import fetch, unfetched
+from controller.leases.open_lease import open_lease
+from controller.leases.options import RunOptions, StopOptions
+from controller.leases.preconditions import check_ready, unlocked
+from controller.leases.rejudge import judge_first
+from controller.leases.stop_handover import Handed, hand_over, named
+from controller.leases.stop_report import StoppedLease, check_ended, report
+from controller.leases.stop_requests import ended, record, taken_up
+from controller.planner import pod_spec as order
+from controller.planner.decide import glance
+from controller.planner.lease_state import Step
+from controller.preflight import hardware as hardware_check
+from controller.preflight.stage_definition import check_definitions
+from controller.project import consent
+from controller.project.project import Project
+from controller.project.provider import other_api
+from controller.project.stages import ALL, select
+from controller.runtime.resume import check_resume
+from controller.status.overview import rental_of
+from controller.status.write_status_page import refresh
+from controller.terminal.terminal import Terminal
+from jobs.stage import Stage
+from state.database import open_database
+from state.journal import Journal, Lease
+from state.ledger import Ledger
+
+# What no other way of ending a lease would get past: the user, the network, the provider's no.
+HEARD = (Busy, ConnectionLost, Detached, Refused, UsageError)
+
+
+def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> None:
+    """Run the stages in order, each to its lock. Returns only when every one passed.
+
+    A lease that was left unfinished for one of them is carried on, not rented again.
+    """
+    chosen = select(project, names)
+    consent.introduce(project, chosen, options.terminal)
+    desk = Desk.of(project, options.terminal)
+    if line := other_api(project):
+        options.terminal.say(line)
+    with desk.owned(f"run {' '.join(names)}") as office:
+        # First what was begun: it may be locked by now and its pod still be there.
+        begun = [
+            lease
+            for lease in office.unfinished()
+            if any(stage.name in office.stages_of(lease) for stage in chosen)
+        ]
+        carried = {name for lease in begun for name in office.stages_of(lease)}
+        for lease in begun:
+            _told(partial(_carry_on, office, lease, options))
+        rest = tuple(stage for stage in chosen if stage.name not in carried)
+        if options.resume is not None:
+            names_of_rest = [stage.name for stage in rest]
+            check_resume(project, office.journal, options.resume, names_of_rest)
+        if rest or not begun:
+            rest = unlocked(project, rest, office.locks(), every=ALL in names)
+        _look_at_resting(office, options)
+        attempt(office.tell_resting)
+        check_definitions(project, rest)
+        rest = judge_first(office, rest, options)
+        check_ready(project, rest, options.terminal.warn)
+        _check_hardware(desk, rest)
+        consent.ask(project, rest, options.terminal, give=options.give_secrets)
+        for group in order.groups(rest):
+            lease = open_lease(office, group, options)
+            _told(partial(office.drive, lease, options))
+
+
+def _check_hardware(desk: Desk, stages: Sequence[Stage]) -> None:
+    """Every pod's, before the first is rented. Raises UsageError, NoCapacity."""
+    for group in order.groups(stages):
+        for line in hardware_check.check(desk.project, desk.provider, group, desk.shape):
+            desk.terminal.say(line)
+
+
+def sync(project: Project, options: RunOptions) -> None:
+    """Carry every unfinished lease on: pull, verify, lock, shut down."""
+    desk = Desk.of(project, options.terminal)
+    with desk.owned("sync") as office:
+        leases = [
+            lease
+            for lease in office.unfinished()
+            if not options.stages or set(options.stages) & office.names_of(lease)
+        ]
+        if not leases and not unfetched(office, options.stages):
+            options.terminal.say("nothing is unfinished")
+        failed = _each(leases, options.terminal, lambda lease: _carry_on(office, lease, options))
+        failed = fetch(office, options) or failed
+        _look_at_resting(office, options)
+        attempt(office.tell_resting)
+        refresh(project, office.journal, office.ledger, options.terminal.warn)
+        if failed:
+            raise failed
+
+
+def _look_at_resting(office: Office, options: RunOptions) -> None:
+    """What became of pods that wait for the user: for the books, and in nobody's way."""
+    look = partial(office.drive, options=options, ending=True, plan=glance)
+    _each(office.resting(), options.terminal, look)
+
+
+def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
+    """Drive what was begun as it was begun; what was edited since is told."""
+    found = attempt(partial(edits, office.desk.project, office.journal, lease))
+    for line in () if isinstance(found, Incident) else found:
+        options.terminal.warn(line)
+    if options.give_secrets:
+        consent.allow(
+            office.desk.project, consent.withheld(office.desk.project, office.begun(lease))
+        )
+    office.drive(lease, options)
+
+
+def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[StoppedLease, ...]:
+    """End leases early, pulling first; `stage` may also be a run, a lease or a pod.
+
+    Where another process drives the project, that one is asked and waited for.
+    """
+    desk = Desk.of(project, options.terminal)
+    disposal = _disposal(project, options)
+    with ExitStack() as stack:
+        try:
+            office = stack.enter_context(desk.owned("stop", wait_seconds=0.0))
+        except Busy as busy:
+            handed = hand_over(desk, stack, stage, disposal, options, busy)
+            return _after(desk, handed, options, disposal)
+        leases = named(office.journal, stage)
+        if not leases:
+            raise NotFound("nothing to stop", hint="podctl status; podctl gc")
+        wish = {"disposal": disposal, "abandon": options.abandon}
+        for lease in leases:  # before any is waited for: a later command ends what this one cannot
+            office.journal.note(lease, Step.STOP, wish)
+        _end_all(office, leases, options, disposal)
+        return report(office.journal, office.ledger, leases, "podctl stop")
+
+
+def _after(
+    desk: Desk, handed: Handed, options: StopOptions, disposal: str
+) -> tuple[StoppedLease, ...]:
+    """What the other process did not carry out is carried out here; then how all of it ended."""
+    leases = [one.lease for one in handed.asked]
+    if (office := handed.office) is not None:
+        left = [one for one in handed.asked if not ended(office.journal, one)]
+        for one in left:
+            if not taken_up(office.journal, one):
+                office.journal.note(one.lease, Step.STOP, record(one))
+        if left:
+            options.terminal.say(f"{handed.driver} has ended: going on here")
+            _end_all(office, [one.lease for one in left], options, disposal)
+    with closing(open_database(desk.project.database, readonly=True)) as connection:
+        found = report(Journal(connection), Ledger(connection), leases, handed.driver)
+        for lease in leases:
+            check_ended(rental_of(Journal(connection), lease), disposal)
+    return found
+
+
+def _end_all(office: Office, leases: Sequence[str], options: StopOptions, disposal: str) -> None:
+    """Drive every lease to its end; raises the first error after the last."""
+    end = partial(_end, office, options=options, disposal=disposal)
+    found = [lease for one in leases if (lease := office.journal.lease(one)) is not None]
+    failed = _each(found, options.terminal, end)
+    refresh(office.desk.project, office.journal, office.ledger, options.terminal.warn)
+    if failed:
+        raise failed
+
+
+def _end(office: Office, lease: Lease, options: StopOptions, disposal: str) -> None:
+    wish = RunOptions(options.terminal, yes=options.yes)
+    drive = partial(office.drive, lease, wish, ending=True)
+    if options.abandon is None:
+        drive()
+        office.check_ended(lease, disposal)
+        return
+    tried = attempt(drive, let_pass=(*NOT_OURS, *HEARD))
+    found = office.journal.lease(lease.id)
+    if found is not None and found.open:  # whatever its plan could not do: it is given up
+        if isinstance(tried, Incident):
+            options.terminal.warn(f"{lease.id} is ended without its plan: {tried.text}")
+        office.force_end(lease, options.abandon)
+
+
+def _told(work: Callable[[], None]) -> None:
+    """Do it; what nobody foresaw is an error of ours, with the next command."""
+    done = attempt(work, let_pass=(*NOT_OURS, PodctlError))
+    if isinstance(done, Incident):
+        raise done.as_error() from done.error
+
+
+def _each(
+    leases: Sequence[Lease], terminal: Terminal, work: Callable[[Lease], None]
+) -> PodctlError | None:
+    """Do it to every lease, whatever becomes of another; returns the first error.
+
+    Raises Detached at once: the user goes.
+    """
+    failed: PodctlError | None = None
+    for lease in leases:
+        done = attempt(partial(work, lease), let_pass=(*NOT_OURS, Detached))
+        if isinstance(done, Incident):
+            error = done.as_error()
+            failed = failed or error
+            terminal.warn(error.what)
+    return failed
+
+
+def _disposal(project: Project, options: StopOptions) -> str:
+    if options.terminate or options.abandon:
+        return "terminate"
+    policy = project.config.pod.on_failure
+    return "park" if policy == "keep" else policy

@@ -1,0 +1,103 @@
+"""`podctl doctor --drill`: rent the cheapest pod once and prove that it stops itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from controller.costs.pricing import Budget, WorstCase, expected_usd, worst_case
+from controller.diagnostics import drill
+from controller.diagnostics import drill_results as proof
+from controller.engine.lease_context import pinned
+from controller.errors import NoCapacity, Refused
+from controller.leases.controller import Desk, Office
+from controller.leases.options import RunOptions
+from controller.leases.quote import Quote, check_budget
+from controller.planner.pod_spec import Shape
+from controller.planner.policy import PRICE_TOLERANCE
+from controller.project.project import Project
+from controller.providers.base import Offer
+from remote.contract import GuardLimits
+from state.journal import Lease
+
+
+def prove(project: Project, options: RunOptions) -> None:
+    """Hold one drill to its end; what it showed stands in the journal.
+
+    One that was left is carried on. Raises what renting raises; a pod that did not stop itself is
+    a finding and no error.
+    """
+    desk = Desk.of(project, options.terminal)
+    with desk.owned("doctor --drill") as office:
+        begun = [lease for lease in office.unfinished() if "drill" in lease.data]
+        lease = begun[0] if begun else _open(office, options)
+        office.drive(lease, options, ending=True)
+        run = office.journal.runs(lease=lease.id)[0]
+        if run.outcome == "no-capacity":
+            raise NoCapacity(
+                "no pod could be had for the drill",
+                cause=str(run.result.get("why", "")),
+                hint=f"{proof.DRILL} again later",
+            )
+
+
+def _open(office: Office, options: RunOptions) -> Lease:
+    """Price it, ask, and write the lease down."""
+    desk = office.desk
+    offer = drill.cheapest(desk.provider.catalog())
+    if offer is None:
+        raise NoCapacity("nothing is to be had for the drill", hint=f"{proof.DRILL} again later")
+    near = desk.provider.name == "emulator"
+    limits = drill.NEAR_LIMITS if near else drill.LIMITS
+    boot = desk.project.config.pod.boot_minutes * 60.0
+    worst = _worst(offer, limits, boot)
+    _agree(office, options, offer, worst)
+    shape = Shape(image=desk.shape.image, api_base=desk.shape.api_base, mount=desk.shape.mount)
+    lease = office.journal.open_lease(
+        {
+            "drill": {"account": proof.account_name(desk.project), "limits": asdict(limits)},
+            "worst_usd": worst.usd,
+            "most_usd": worst.usd,  # one pod, once
+            "dearest": offer.usd_per_hour,
+            "on_success": "terminate",
+            "on_failure": "terminate",
+            "settle": desk.project.config.pod.settle_seconds,
+            "boot": boot,
+            "provider": desk.provider.name,
+        },
+        [(proof.STAGE, pinned(drill.stage(offer), shape))],
+    )
+    found = office.journal.lease(lease)
+    assert found is not None
+    return found
+
+
+def _worst(offer: Offer, limits: GuardLimits, boot: float) -> WorstCase:
+    """The slowest boot that is waited for, then the guard's hard cap and its retries."""
+    return worst_case(
+        boot_seconds=boot,
+        hard_cap_seconds=limits.hard_cap,
+        usd_per_hour=offer.usd_per_hour * PRICE_TOLERANCE,
+        disk_gb=drill.DISK_GB,
+    )
+
+
+def _agree(office: Office, options: RunOptions, offer: Offer, worst: WorstCase) -> None:
+    """Say what it costs, refuse what the budget does not bear, ask."""
+    desk, terminal = office.desk, options.terminal
+    likely = expected_usd(0.1, offer.usd_per_hour, drill.DISK_GB)
+    budgets = desk.project.budgets()
+    budget = Budget(budgets.project_usd, budgets.run_usd)
+    spent = office.ledger.spent(time.time())
+    quoted = Quote((offer,), 0.1, likely, worst, worst.usd)
+    check_budget(desk.project, desk.provider, quoted, budget, spent)
+    terminal.say(
+        f"a drill rents 1 x {offer.name} at ${offer.usd_per_hour:.2f}/h and waits for it to stop "
+        f"itself: about ${likely:.2f}, at worst ${worst.usd:.2f}"
+    )
+    terminal.say(
+        "  if this machine goes away meanwhile and the pod cannot stop itself, it bills until "
+        "podctl sync"
+    )
+    if not options.yes and not terminal.confirm("Rent it?", "-y"):
+        raise Refused("not rented", hint="podctl doctor checks what needs no pod")

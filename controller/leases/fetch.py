@@ -1,0 +1,96 @@
+"""A parked pod that is started again only for what its runs wrote, and is then parked or ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from controller.errors import ArtifactsNotSafe, PodctlError
+from controller.incident import NOT_OURS, Incident, attempt
+from controller.leases.controller import Office
+from controller.leases.options import RunOptions
+from controller.leases.renewal import terms
+from controller.planner.lease_state import Rental, Step
+from controller.status.overview import rental_of
+from state.journal import Lease
+
+
+@dataclass(frozen=True)
+class Unfetched:
+    """A resting lease of which something is only on its parked pod."""
+
+    lease: Lease
+    rental: Rental
+
+    @property
+    def runs(self) -> str:
+        return ", ".join(self.rental.unpulled)
+
+    def question(self) -> str:
+        """What it is for, and what it costs."""
+        rental = self.rental
+        then = "ended" if rental.stop == "terminate" else "parked again"
+        rate = rental.quoted_usd_per_hour
+        price = f"at ${rate:.2f}/h" if rate else "at its price"
+        return (
+            f"Start pod {rental.pod} only to fetch what {self.runs} wrote, {price} until that is "
+            f"here, then it is {then}?"
+        )
+
+
+def unfetched(office: Office, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
+    """Every one, or those that `names` name: by stage, run, lease or pod."""
+    found = (Unfetched(one, rental_of(office.journal, one.id)) for one in office.resting())
+    return tuple(
+        one
+        for one in found
+        if one.rental.parked and one.rental.unpulled and (not names or one.rental.names & {*names})
+    )
+
+
+def fetch(office: Office, options: RunOptions) -> PodctlError | None:
+    """Ask about each, and fetch; returns the first error.
+
+    Nobody is asked where nobody answers: unless it was named, it is only told what fetches it.
+    """
+    failed: PodctlError | None = None
+    for one in unfetched(office, options.stages):
+        if not _agreed(one, options):
+            run = one.rental.unpulled[0]
+            options.terminal.say(f"podctl sync {run} -y fetches what {one.runs} wrote")
+            continue
+        done = attempt(partial(_fetch, office, one, options), let_pass=(*NOT_OURS, PodctlError))
+        if isinstance(done, Incident):
+            done = done.as_error()
+        failed = failed or done
+    return failed
+
+
+def _agreed(one: Unfetched, options: RunOptions) -> bool:
+    if options.yes:
+        options.terminal.say(one.question().replace("Start pod", "starting pod").rstrip("?"))
+        return True
+    if not options.stages and not options.terminal.answers:
+        return False
+    return options.terminal.confirm(one.question(), "-y")
+
+
+def _fetch(office: Office, one: Unfetched, options: RunOptions) -> PodctlError | None:
+    journal, lease = office.journal, one.lease.id
+    now, agreed = time.time(), terms(journal, one.lease)
+    spent = sum(office.ledger.spent(now, run=run.run) for run in one.rental.runs)
+    worst = float(agreed.get("worst_usd") or 0.0)
+    more = {"most_usd": spent + 2 * worst} if worst else {}
+    journal.note(lease, Step.FETCH, {"runs": list(one.rental.unpulled), **more})
+    office.drive(one.lease, options, ending=True)
+    left = rental_of(journal, lease)
+    if not left.unpulled or left.pod is None:
+        return None
+    return ArtifactsNotSafe(
+        f"pod {left.pod} is parked again: what {', '.join(left.unpulled)} wrote is only there",
+        where=f"lease {lease}",
+        cause="; ".join(run.why for run in left.runs if run.run in left.unpulled),
+        hint=f"podctl sync {left.unpulled[0]} -y tries again; podctl stop {left.unpulled[0]} "
+        "--terminate --abandon REASON gives it up",
+    )

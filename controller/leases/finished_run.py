@@ -1,0 +1,238 @@
+"""A run that is over and whose files are all here: judged again as the criteria are now, locked.
+
+The lock says what is true: the command, parameters, inputs and cost of that run, and the criteria
+of today. Nothing is rented and no provider is asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from controller.clock import Clock, SystemClock
+from controller.engine.lease_context import unpinned
+from controller.errors import NotFound, PodctlError, VerificationFailed
+from controller.locks import artifacts as safekeeping
+from controller.locks import certificate
+from controller.locks import stale_locks as lineage
+from controller.locks.certificate import Certificate
+from controller.locks.staleness import differences
+from controller.planner.lease_state import Rental, RunFacts, Step, fold
+from controller.planner.pod_spec import Shape
+from controller.project.project import Project
+from controller.project.run_folder import RunFolder
+from controller.runtime import verify_run as conclude
+from controller.runtime.judgement import Judgement
+from controller.transfer.upload import code_digest
+from jobs.criteria import Finding, Verdict
+from jobs.stage import Stage
+from remote.contract import Manifest
+from remote.names import encode
+from state.journal import Journal, Run
+from state.ledger import Ledger
+from state.locks import Locks
+from state.project_lock import Owner
+
+ENDED = "the job came to its end"
+STATISTICAL = ("decreases", "increases")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """Implements `Judging`: what `conclude` needs to judge and lock the run."""
+
+    project: Project
+    row: Run
+    stage: Stage  # as the run was begun, with the criteria as they are now
+    shape: Shape
+    owner: Owner
+    tell: Callable[[str], None]
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def run(self) -> str:
+        return self.row.id
+
+    @property
+    def stages(self) -> Mapping[str, Stage]:
+        return {self.row.id: self.stage}
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.owner.connection, self.owner.epoch)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.owner.connection, self.owner.epoch)
+
+    @property
+    def locks(self) -> Locks:
+        return Locks(self.owner.connection, self.owner.epoch)
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.project.run_dir(self.row.id))
+
+    @property
+    def facts(self) -> RunFacts:
+        return next(one for one in self.rental().runs if one.run == self.row.id)
+
+    def rental(self) -> Rental:
+        runs = [(run.id, run.stage) for run in self.journal.runs(lease=self.row.lease)]
+        return fold(self.row.lease, runs, self.journal.ops(self.row.lease))
+
+    def look(self, accept: str = "") -> Judgement:
+        """Judge it; what a person may accept, with `accept` as the reason, is met then."""
+        found = conclude.look(self, self.row.id)
+        ended = self.folder.exit()
+        if ended is None or ended.rc != 0 or self.facts.stopping:
+            what = self.facts.stopping or (f"it ended with {ended.rc}" if ended else "not known")
+            found = dataclasses.replace(
+                found, findings=(*found.findings, Finding(ENDED, Verdict.INCONCLUSIVE, None, what))
+            )
+        return _accepted(found, self.stage, accept) if accept else found
+
+    def lock(self, judgement: Judgement) -> None:
+        """Write down the judgement, and lock the stage by it."""
+        journal, lease, run = self.journal, self.row.lease, self.row.id
+        journal.note(lease, Step.JUDGE, judgement.told(self.tell), run)
+        if judgement.verdict != "PASS":
+            raise VerificationFailed(
+                f"{run}: its files do not meet the criteria",
+                where=str(self.folder.files),
+                cause=judgement.shortfall,
+                hint=_remedy(judgement, self.row),
+            )
+        intent = journal.intent(lease, Step.LOCK, {}, run)
+        try:
+            done = conclude.lock(self, run, judgement)
+        except PodctlError as error:
+            journal.fail(intent, {"why": error.what})
+            raise
+        journal.done(intent, done)
+        why = "its files were judged again"
+        journal.note(lease, Step.FINISH, {"outcome": "passed", "why": why}, run)
+
+    def differs(self, now: Stage) -> list[str]:
+        """In words, what a run of the stage now would be given otherwise; criteria aside."""
+        would = conclude.certify(self, self.row.id, Judgement(()))
+        inputs = lineage.input_hashes(self.project, now, would)
+        locks = certificate.read_all(self.project.root)
+        found = differences(now, would, inputs, locks, code_digest())
+        texts = [one.text for one in found if one.kind != "criterion"]
+        if now.environment != self.stage.environment:
+            texts.append("the environment is another one")
+        if self.project.config.pod.image != self.shape.image:
+            texts.append(f"the image was {self.shape.image}")
+        return texts
+
+
+def _accepted(found: Judgement, stage: Stage, reason: str) -> Judgement:
+    """Statistical criteria that had too little, and a job that did not end well."""
+    statistical = [one.kind in STATISTICAL for one in stage.criteria]
+    findings = [
+        dataclasses.replace(one, accepted=reason)
+        if one.status is Verdict.INCONCLUSIVE
+        and (one.criterion == ENDED or (place < len(statistical) and statistical[place]))
+        else one
+        for place, one in enumerate(found.findings)
+    ]
+    return dataclasses.replace(found, findings=tuple(findings))
+
+
+def _remedy(judgement: Judgement, row: Run) -> str:
+    if judgement.verdict == "INCONCLUSIVE":
+        return f"podctl judge {row.id} --accept REASON locks it all the same, and says so"
+    return f"mend the criteria and podctl judge {row.stage}; podctl take {row.id} puts them here"
+
+
+def newest(project: Project, owner: Owner, name: str, tell: Callable[[str], None]) -> FinishedRun:
+    """The run called `name`, or the newest of that stage, whose files are all here.
+
+    Raises NotFound with what lacks, VerificationFailed when it stands on other files than a lock.
+    """
+    why = []
+    for row in _rows(Journal(owner.connection), name):
+        try:
+            return _finished(project, owner, row, tell)
+        except NotFound as error:
+            why.append(error.what)
+    cause = "; ".join(why[:3]) or "no run of it is finished"
+    raise NotFound(f"nothing of {name} is here to be judged", cause=cause, hint="podctl status")
+
+
+def _rows(journal: Journal, name: str) -> Iterator[Run]:
+    every = journal.runs(name)
+    one = journal.run(name)
+    yield from (row for row in reversed((*every, one) if one else every) if not row.open)
+
+
+def _finished(project: Project, owner: Owner, row: Run, tell: Callable[[str], None]) -> FinishedRun:
+    now = project.stages.get(row.stage)
+    if now is None:
+        raise NotFound(f"podctl.toml has no stage {row.stage} now")
+    try:
+        pinned, shape = unpinned(row.spec)
+    except PodctlError as error:
+        raise NotFound(f"{row.id}: what it was begun as is not known") from error
+    folder = RunFolder(project.run_dir(row.id))
+    _check_files(row.id, folder)
+    began = row.at
+    fewer = set(now.outputs) <= set(pinned.outputs)
+    changed = {
+        "title": now.title,
+        "criteria": now.criteria,
+        "unchecked": now.unchecked,
+        "outputs": now.outputs if fewer else pinned.outputs,
+        "needs": _standing(project, pinned, folder, began),
+    }
+    return FinishedRun(project, row, pinned.model_copy(update=changed), shape, owner, tell)
+
+
+def _check_files(run: str, folder: RunFolder) -> Manifest:
+    """Everything that the job left is here as it was. Raises NotFound."""
+    manifest = folder.manifest()
+    if manifest is None or not manifest.final:
+        raise NotFound(f"{run}: not everything that it wrote came here")
+    for one in manifest.files:
+        try:
+            same = safekeeping.hash_file(folder.files / manifest.local(one.path)) == (
+                one.size,
+                one.sha256,
+            )
+        except OSError:
+            same = False
+        if not same:
+            raise NotFound(f"{run}: {encode(one.path)} is not here as the job left it")
+    return manifest
+
+
+def _standing(project: Project, pinned: Stage, folder: RunFolder, began: float) -> tuple[str, ...]:
+    """The needs whose present locks the run stood on. Raises VerificationFailed.
+
+    A lock that is younger than the run counts when the run took its very files.
+    """
+    locks = certificate.read_all(project.root)
+    taken = {str(one.get("path")): one.get("sha256") for one in folder.inputs()}
+    kept = []
+    for need in pinned.needs:
+        lock = locks.get(need)
+        if lock is None:
+            continue
+        if other := _other_file(lock, taken):
+            raise VerificationFailed(
+                f"the run was given another {encode(other)} than {need} is locked with",
+                where=str(folder.root),
+                hint=f"podctl run {pinned.name} --fresh",
+            )
+        if lock.locked_at <= began or any(one.path in taken for one in lock.artifacts):
+            kept.append(need)
+    return tuple(kept)
+
+
+def _other_file(lock: Certificate, taken: Mapping[str, object]) -> str | None:
+    return next(
+        (one.path for one in lock.artifacts if taken.get(one.path, one.sha256) != one.sha256),
+        None,
+    )

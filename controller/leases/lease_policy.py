@@ -1,0 +1,53 @@
+"""How patient one lease is driven: as it was opened, on this cloud, with what drills have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from controller.diagnostics import drill_results as proof
+from controller.planner.policy import Policy
+from controller.project.project import Project
+from jobs.stage import Stage
+from state.journal import Journal
+
+
+def lease_policy(
+    project: Project, provider: str, data: Mapping[str, Any], budget_usd: float | None = None
+) -> Policy:
+    """Of the lease with `data`; a budget given now may allow what it did not when it was opened."""
+    pod = project.config.pod
+    most = max(data.get("most_usd") or 0.0, budget_usd or 0.0)
+    policy = Policy(
+        settle=float(str(data.get("settle", pod.settle_seconds))),
+        boot=float(str(data.get("boot", pod.boot_minutes * 60.0))),
+        on_success=str(data.get("on_success", pod.on_success)),
+        on_failure=str(data.get("on_failure", pod.on_failure)),
+        on_vanished=pod.on_vanished,
+        rents=not data.get("adopted", False),
+        dearest_usd_per_hour=data.get("dearest"),
+        spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
+    )
+    return _nearer(policy) if provider == "emulator" else policy
+
+
+def _nearer(policy: Policy) -> Policy:
+    """For the same cloud on this machine."""
+    near = replace(policy, poll=1.0, poll_boot=0.3, poll_log=1.0, ask_again=2.0, guard=15.0)
+    swift = replace(near, denied=5.0, bill_lag=0.0, incident_pause=1.0, overtime=60.0)
+    return replace(swift, last_pull=60.0, stop_grace=90.0, bare_grace=90.0, abandon_grace=30.0)
+
+
+def with_stages(policy: Policy, stages: Iterable[Stage]) -> Policy:
+    """A job has its own grace to save before the pod's begins."""
+    grace = max((stage.grace_seconds for stage in stages), default=0.0)
+    return replace(
+        policy, stop_grace=policy.stop_grace + grace, bare_grace=policy.bare_grace + grace
+    )
+
+
+def proven(policy: Policy, project: Project, journal: Journal, image: str) -> Policy:
+    """With what the last drill of this account and image has shown."""
+    found = proof.newest(journal, proof.account_name(project), image)
+    return replace(policy, stops_itself=found is not None and found.passed)

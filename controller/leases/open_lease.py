@@ -1,0 +1,113 @@
+"""A lease is opened, or renewed on the pod that is parked: priced, agreed to, written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from controller.costs.pricing import Budget
+from controller.diagnostics import drill_results as proof
+from controller.engine.lease_context import pinned
+from controller.errors import Refused
+from controller.leases.controller import Office
+from controller.leases.options import RunOptions
+from controller.leases.quote import Quote, check_budget, quote
+from controller.leases.renewal import Parked, parked
+from controller.locks import certificate
+from controller.planner.lease_state import Step
+from controller.preflight import pins
+from controller.project import consent
+from jobs.stage import Stage
+from state.journal import Lease
+
+
+def open_lease(office: Office, stages: Sequence[Stage], options: RunOptions) -> Lease:
+    """Price it, check it against budget and balance, ask, and write the lease down."""
+    desk = office.desk
+    budgets = desk.project.budgets()
+    budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
+    spent = office.ledger.spent(time.time())
+    found = _parked(office, stages)
+    held = (found.rental.offer, found.rental.offer_count) if found is not None else None
+    offered = quote(desk.provider, stages, desk.shape, office.policy({}), budget, spent, held)
+    check_budget(desk.project, desk.provider, offered, budget, spent)
+    models, remarks = pins.pinned_models(
+        desk.project, stages, certificate.read_all(desk.project.root), office.journal
+    )
+    for line in (*remarks, *pins.unhashed(desk.project, stages)):
+        desk.terminal.warn(line)
+    _agree(office, stages, offered, options, found)
+    pod = desk.project.config.pod
+    before = _spent(office, found)  # the lease's own figures count from its first run
+    terms = {
+        "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
+        "worst_usd": offered.worst.usd,
+        "most_usd": before + offered.most_usd,
+        "dearest": offered.dearest,
+        "on_success": options.disposal or pod.on_success,
+        "on_failure": pod.on_failure,
+        "settle": pod.settle_seconds,
+        "boot": pod.boot_minutes * 60.0,
+        "provider": desk.provider.name,
+        "fresh": options.fresh,
+        "resume": options.resume,
+    }
+    runs = [(stage.name, pinned(stage, desk.shape) | {pins.MODELS: models}) for stage in stages]
+    if found is None:
+        name = office.journal.open_lease(terms, runs)
+    else:
+        name = found.lease.id
+        office.journal.extend_lease(name, Step.RENEW, terms, runs)
+    opened = office.journal.lease(name)
+    assert opened is not None
+    return opened
+
+
+def _parked(office: Office, stages: Sequence[Stage]) -> Parked | None:
+    """The parked pod that is started again; what is said of one that is not."""
+    desk = office.desk
+    resting = office.resting()
+    found = parked(office.journal, resting, stages, desk.shape, desk.provider.name)
+    if found is None or not found.why_not:
+        return found
+    run, pod = found.rental.wanted[0].run, found.rental.pod
+    fetch = f"podctl sync {run} fetches that, " if found.rental.unpulled else ""
+    desk.terminal.say(
+        f"parked pod {pod} is not started again: {found.why_not}; its disk bills on: {fetch}"
+        f"podctl stop {run} --terminate ends it"
+    )
+    return None
+
+
+def _spent(office: Office, found: Parked | None) -> float:
+    if found is None:
+        return 0.0
+    now = time.time()
+    return sum(office.ledger.spent(now, run=run.run) for run in found.rental.runs)
+
+
+def _agree(
+    office: Office,
+    stages: Sequence[Stage],
+    offered: Quote,
+    options: RunOptions,
+    found: Parked | None,
+) -> None:
+    desk, terminal = office.desk, office.desk.terminal
+    for line in offered.lines(stages):
+        terminal.say(line)
+    if found is not None:
+        terminal.say(
+            f"  parked pod {found.rental.pod} of {found.rental.wanted[0].run} is started again for "
+            "it; where its host has no room, it is ended, since all of it is here, and another "
+            "is rented"
+        )
+    if names := consent.given(stages):
+        terminal.say(f"  secrets that its jobs get: {names}")
+    proven = proof.nearest(office.journal, proof.account_name(desk.project), desk.shape.image)
+    if proven is not None or desk.provider.name != "emulator":
+        proof.agree(proven, desk.shape.image, terminal, unguarded=options.unguarded)
+    if options.yes:
+        return
+    if not terminal.confirm("Rent it?", "-y"):
+        raise Refused("not rented", hint="podctl plan shows the price beforehand")

@@ -1,0 +1,148 @@
+"""How a drive ended, as the error that the user reacts to."""
+
+from __future__ import annotations
+
+from controller.billing_pods import in_words, rates_of
+from controller.diagnostics.drill_results import DRILL, REFUTED, UNCLEAR
+from controller.errors import (
+    ArtifactsNotSafe,
+    ConnectionLost,
+    Detached,
+    NoCapacity,
+    PodctlError,
+    Refused,
+    TimeUp,
+    VerificationFailed,
+)
+from controller.leases import environment_failure
+from controller.planner.actions import Leave
+from controller.planner.lease_state import OVERDUE
+from controller.project.run_folder import RunFolder
+from controller.runtime.checkpoint import newest_step
+from controller.runtime.resume import received
+from controller.runtime.run_context import Workshop
+from controller.status.log_reader import last_words, tail_of
+
+BAD_IMAGE = (
+    "check the name and tag of pod.image: docker manifest inspect IMAGE; podctl's pods pull public "
+    "images, for linux/amd64, that have bash"
+)
+NO_SSHD = (
+    "take an image whose /start.sh starts sshd for PUBLIC_KEY, as runpod/pytorch and runpod/base "
+    "do, or build yours FROM one; docs/stages.md, Images, has a /start.sh for an image of your own"
+)
+_KINDS: dict[str, type[PodctlError]] = {
+    kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
+}
+
+OF_THE_JOB = ("failed", "stopped", "criteria")  # endings that the job's log may explain
+
+
+def report(shop: Workshop, end: Leave) -> PodctlError:
+    """A person must decide: what happened, what bills on, what to type."""
+    kind = _KINDS.get(end.code, PodctlError)
+    return kind(end.what, where=f"lease {shop.lease}", cause=billing(shop), hint=end.hint)
+
+
+def left(shop: Workshop) -> Detached:
+    """The user left: what goes on without us, and what it costs."""
+    rental = shop.rental()
+    running = rental.current
+    what = "detached"
+    if rental.pod is not None and running is not None:
+        what = f"detached; {running.run} goes on on pod {rental.pod}"
+    elif rental.unsettled:
+        what = "detached while a create had no answer: a pod may exist"
+    name = running.stage if running else ""
+    again = f"podctl run {name} or podctl sync" if name in shop.project.stages else "podctl sync"
+    return Detached(
+        what,
+        where=f"lease {shop.lease}",
+        cause=billing(shop),
+        hint=f"{again} carries on; podctl stop {name} ends it".strip(),
+    )
+
+
+def billing(shop: Workshop) -> str:
+    """What bills now, by the ledger."""
+    found = shop.ledger.intervals(open_only=True)
+    rates = rates_of(one for one in found if one.lease == shop.lease)
+    return in_words(rates) or "nothing of it bills, as far as is known"
+
+
+def raise_unless_passed(shop: Workshop) -> None:
+    """Raise for the first run that did not pass."""
+    for run in shop.rental().wanted:
+        if run.outcome != "passed":
+            raise _failure(shop, run.run, run.outcome or "open", run.why)
+
+
+def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
+    """The error of a run that did not pass, with the next command."""
+    stage = shop.stages[run].name
+    folder = str(RunFolder(shop.project.run_dir(run)).files)
+    if outcome in ("bad-image", "no-sshd"):
+        folder = f"{shop.project.file}: pod.image = {shop.shape.image}"
+    kinds: dict[str, tuple[type[PodctlError], str]] = {
+        "criteria": (
+            VerificationFailed,
+            f"mend the criteria and podctl judge {stage}, for $0; podctl take {run} puts its files "
+            f"into the project; podctl logs {stage}",
+        ),
+        "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
+        "refused": (Refused, "podctl doctor"),
+        "not-sent": (PodctlError, f"podctl plan {stage} --files; .podctlignore leaves out"),
+        "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
+        "bad-image": (Refused, BAD_IMAGE),
+        "no-sshd": (PodctlError, NO_SSHD),
+        "stopped": (PodctlError, f"podctl run {stage}"),
+        "time-up": (TimeUp, f"podctl run {stage} goes on; max_hours and --budget are its bounds"),
+        OVERDUE: (
+            ArtifactsNotSafe,
+            f"podctl sync {run} starts its pod again only to fetch; "
+            f"podctl stop {run} --terminate --abandon REASON ends it",
+        ),
+        "unpulled": (
+            ArtifactsNotSafe,
+            f"podctl sync {run} starts its pod again only to fetch; "
+            f"podctl stop {run} --terminate --abandon REASON gives it up",
+        ),
+        "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
+        REFUTED: (PodctlError, "podctl doctor says what that means"),
+        UNCLEAR: (PodctlError, DRILL),
+    }
+    files = RunFolder(shop.project.run_dir(run)).files
+    more = ""
+    if received(files):
+        step = newest_step(files)
+        at = "what came here" if step is None else f"step {step}"
+        more = (
+            f"; podctl run {stage} goes on from {at}; "
+            f"podctl take {run} puts its files into the project"
+        )
+    plain = f"podctl logs {stage}{more}"
+    if outcome == "failed" and (mend := environment_failure.remedy(why)):
+        plain = f"{mend}; podctl logs {stage}"
+    kind, hint = kinds.get(outcome, (PodctlError, plain))
+    if "guard" in why and outcome == "refused":
+        drill = f"{DRILL} finds out, once; " if DRILL in why else ""
+        hint = f"{drill}podctl run {stage} --unguarded accepts it"
+    last = "" if environment_failure.MARK in why else _last(shop, run, outcome)
+    what, cause = f"{run}: {_told(shop, run, outcome)}", why + last
+    return kind(what, where=folder, cause=cause, hint=hint)
+
+
+def _told(shop: Workshop, run: str, outcome: str) -> str:
+    """The outcome in words: of a job whose time is up, with the step that can be gone on from."""
+    if outcome != "time-up":
+        return outcome
+    step = newest_step(RunFolder(shop.project.run_dir(run)).files)
+    return "time is up" if step is None else f"time is up at step {step}"
+
+
+def _last(shop: Workshop, run: str, outcome: str) -> str:
+    """What the job wrote last, where it is the job that failed."""
+    if outcome not in OF_THE_JOB:
+        return ""
+    words = last_words(tail_of(shop.project.job_log(run)))
+    return f"\nthe job's last line: {words}" if words else ""

@@ -1,0 +1,58 @@
+"""What must hold before anything is rented: no lock and no obstacle in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from controller.errors import Locked, VerificationFailed
+from controller.locks import certificate
+from controller.preflight.obstacles import examine
+from controller.project.project import Project
+from controller.status.status_page import moment
+from jobs.stage import Stage
+from state.locks import StageLock
+
+
+def unlocked(
+    project: Project, stages: Sequence[Stage], recorded: Mapping[str, StageLock], *, every: bool
+) -> tuple[Stage, ...]:
+    """The stages that may run. A locked one is refused; `all` passes over it.
+
+    Raises: Locked; VerificationFailed when the record says locked and the certificate is gone.
+    """
+    locks = certificate.read_all(project.root)
+    for stage in stages:
+        if stage.name in recorded and stage.name not in locks:
+            raise VerificationFailed(
+                f"{stage.name} is locked and its certificate is gone",
+                where=f"locks/{stage.name}.json",
+                cause=f"it was locked by {recorded[stage.name].run}; a file does not unlock it",
+                hint=f"restore the file, or podctl unlock {stage.name} --reason …",
+            )
+    done = [stage for stage in stages if stage.name in locks]
+    if done and (not every or len(done) == len(stages)):
+        raise _locked(locks[done[0].name], done[0])
+    return tuple(stage for stage in stages if stage.name not in locks)
+
+
+def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
+    rate = lock.cost.usd / lock.cost.hours if lock.cost.hours else lock.cost.usd_per_hour
+    return Locked(
+        f"{stage.name} passed and is locked since {moment(lock.locked_at)}",
+        where=f"locks/{stage.name}.json",
+        cause=f"it cost ${lock.cost.usd:.2f} in {lock.cost.hours:.2f} h; "
+        f"a re-run would cost about ${stage.hours * rate:.2f}",
+        hint=f"podctl unlock {stage.name} --reason …, if it must be run again",
+    )
+
+
+def check_ready(project: Project, stages: Sequence[Stage], tell: Callable[[str], None]) -> None:
+    """Raises for the first thing that stands in the way; `tell` is given what is worth knowing."""
+    locks = certificate.read_all(project.root)
+    found = examine(project, stages, locks)
+    for remark in found.remarks:
+        tell(remark)
+    for obstacle in found.obstacles[1:]:
+        tell(f"also in the way: {obstacle.error.what}")
+    if found.obstacles:
+        raise found.obstacles[0].error

@@ -1,0 +1,212 @@
+"""What a run would do and cost, without doing it: `podctl plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from controller.credentials.installer_settings import applies, settings_of
+from controller.errors import NoCapacity
+from controller.leases.quote import Quote, quote
+from controller.locks.certificate import Certificate
+from controller.planner import pod_spec as order
+from controller.planner.pod_spec import Shape
+from controller.planner.policy import Policy
+from controller.preflight import hardware as hardware_check
+from controller.preflight import pins
+from controller.preflight.obstacles import Findings, examine
+from controller.preflight.program import command_text
+from controller.project import consent
+from controller.project.project import Project
+from controller.project.provider import base_url
+from controller.project.stages import Missing, missing_inputs, stood_in
+from controller.providers.base import Provider
+from controller.providers.offers import Rejection, rejections
+from controller.rehearsal.overrides import program
+
+if TYPE_CHECKING:
+    from jobs.stage import Stage
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What one stage would send from here."""
+
+    stage: str
+    files: int
+    bytes: int
+    bytes_there: int = 0  # of them on the network volume, as far as it is known here
+    environment_of: str = ""  # the run that made the environment there
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """Stages that would share one pod."""
+
+    stages: tuple[str, ...]
+    commands: tuple[str, ...]  # the user's own, or with own variables, as one would type them
+    image: str
+    disk_gb: int
+    volume_gb: int
+    on_success: str
+    on_failure: str
+    locked: tuple[str, ...]
+    needs: tuple[str, ...]  # stages that must be locked before, and are not
+    missing: tuple[Missing, ...]  # inputs that nobody in this plan makes
+    found: Findings  # whatever else is in the way, and what is worth knowing
+    hours: float
+    max_hours: float
+    gpu_memory_gb: int  # that one GPU must have; 0: any will do
+    min_cuda: str | None  # that the host's driver must support; None: any
+    understood: tuple[str, ...]  # what words for hardware were taken as
+    models: dict[str, str]  # of the hub → the commit that would be loaded
+    remarks: tuple[str, ...]  # what is pinned to nothing
+    unfit: str  # which conditions leave nothing of the catalog; empty: something fits
+    guard_hours: float  # the dead-man switch ends the pod at the latest after so long
+    quote: Quote | None  # None when nothing in the catalog is accepted
+    rejected: tuple[Rejection, ...]
+    refusal: str  # why it would not be rented: budget or balance; empty: it would
+    balance_usd: float | None
+    uploads: tuple[Upload, ...] = ()
+    secrets: str = ""  # that its jobs get, with the stages that ask for them
+
+    @property
+    def ready(self) -> bool:
+        hindered = self.locked or self.found.obstacles or self.refusal
+        return not hindered and bool(self.quote)
+
+
+def shape_of(project: Project, api_base: str = "") -> Shape:
+    """The project's choices about pods."""
+    pod = project.config.pod
+    return Shape(
+        image=pod.image,
+        disk_gb=pod.disk_gb,
+        volume_gb=pod.volume_gb,
+        network_volume_id=pod.network_volume_id,
+        cloud=pod.cloud,
+        data_centers=pod.data_centers,
+        api_base=api_base,
+    )
+
+
+def prospects(
+    project: Project,
+    provider: Provider,
+    stages: Sequence[Stage],
+    locks: dict[str, Certificate],
+    spent_usd: float,
+) -> tuple[Prospect, ...]:
+    """One prospect a pod. Raises UsageError for unknown hardware; ProviderError."""
+    coming: set[str] = set()
+    found = []
+    balance = provider.account().balance_usd
+    for group in order.groups(stages):
+        missing = _missing(project, group, coming)
+        needs = _needs(project, group, locks, coming)
+        ahead = tuple(stage for stage in group if stage.name not in locks)
+        seen = examine(project, ahead, locks, frozenset(coming))
+        found.append(
+            _prospect(project, provider, group, locks, spent_usd, balance, missing, needs, seen)
+        )
+        coming |= {stage.name for stage in group}
+    return tuple(found)
+
+
+def _prospect(
+    project: Project,
+    provider: Provider,
+    group: Sequence[Stage],
+    locks: dict[str, Certificate],
+    spent_usd: float,
+    balance: float | None,
+    missing: tuple[Missing, ...],
+    needs: tuple[str, ...],
+    found: Findings,
+) -> Prospect:
+    from controller.costs.pricing import Budget, refusal
+
+    shape, pod = shape_of(project), project.config.pod
+    policy = Policy(boot=pod.boot_minutes * 60.0)
+    budgets = project.budgets()
+    budget = Budget(budgets.project_usd, budgets.run_usd)
+    understood: tuple[str, ...] = ()
+    offered, unfit = None, ""
+    try:
+        understood = hardware_check.check(project, provider, group, shape)
+        offered = quote(provider, group, shape, policy, budget, spent_usd)
+    except NoCapacity as error:
+        unfit = error.cause
+    why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
+    need = order.hardware(group, shape)
+    models, remarks = pins.pinned_models(project, group, locks)
+    return Prospect(
+        stages=tuple(stage.name for stage in group),
+        commands=tuple(
+            command_text(one.command, one.env) for one in group if program(one) is None or one.env
+        ),
+        image=shape.image,
+        disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
+        volume_gb=order.volume_gb(group, shape),
+        on_success=pod.on_success,
+        on_failure=pod.on_failure,
+        locked=tuple(stage.name for stage in group if stage.name in locks),
+        needs=needs,
+        missing=missing,
+        found=found,
+        hours=sum(stage.hours for stage in group),
+        max_hours=sum(stage.max_hours for stage in group),
+        gpu_memory_gb=need.min_gpu_memory_gb,
+        min_cuda=need.min_cuda,
+        understood=understood,
+        models=models,
+        remarks=(*remarks, *pins.unhashed(project, group), *_settings(project, group)),
+        unfit=unfit,
+        guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
+        quote=offered,
+        rejected=rejections(provider.catalog(), need),
+        refusal=why,
+        balance_usd=balance,
+        uploads=tuple(_upload(project, stage, shape) for stage in group),
+        secrets=consent.given(group),
+    )
+
+
+def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:
+    """What of this machine's settings the environments would be installed with."""
+    if not any(applies(stage.environment) for stage in group):
+        return
+    emulated = order.is_emulated(base_url(project))
+    yield from settings_of(project.root, group, emulated=emulated).lines()
+
+
+def _upload(project: Project, stage: Stage, shape: Shape) -> Upload:
+    from controller.preflight import volume_contents
+    from controller.preflight.upload_preview import sending
+
+    sent = sending(project, stage)
+    runs = volume_contents.sent_to(project, shape.network_volume_id)
+    there = sum(sent.files[path] for path in volume_contents.there(runs, sent.found.files))
+    made = volume_contents.environment_of(project, runs, shape, stage)
+    return Upload(stage.name, len(sent.files), sent.bytes, there, made)
+
+
+def _missing(project: Project, group: Sequence[Stage], coming: set[str]) -> tuple[Missing, ...]:
+    names = coming | {stage.name for stage in group}
+    lacking = (one for stage in group for one in missing_inputs(project, stage))
+    return tuple(one for one in lacking if one.made_by not in names)
+
+
+def _needs(
+    project: Project, group: Sequence[Stage], locks: dict[str, Certificate], coming: set[str]
+) -> tuple[str, ...]:
+    """Stages that are neither locked, nor earlier in this plan, nor stood in for by files."""
+    names = {*locks, *coming, *(stage.name for stage in group)}
+    found = (
+        need
+        for stage in group
+        for need in stage.needs
+        if need not in names and not stood_in(project, stage, need)
+    )
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,88 @@
+"""A lease whose pod is parked is renewed: its pod is started again for another run of a stage.
+
+The lease, its nonces and its debts stay what they are, so that no pod ever has two owners. Where
+the pod cannot be started, the plan ends it and rents another, as it does with any bad host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from controller.engine.lease_context import unpinned
+from controller.planner import pod_spec as order
+from controller.planner.lease_state import Rental, Step
+from controller.planner.pod_spec import Shape
+from controller.status.overview import rental_of
+from jobs.stage import Stage
+from state.journal import Journal, Lease
+
+OTHERS = ("drill", "adopted")  # leases that were not rented for stages of this project
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A resting lease with its pod, and why that is not started again; empty: it can be."""
+
+    lease: Lease
+    rental: Rental
+    why_not: str = ""
+
+
+def terms(journal: Journal, lease: Lease, run: str | None = None) -> dict[str, Any]:
+    """What the lease was opened with, or renewed last; for `run`, what counts for that one."""
+    found = dict(lease.data)
+    for op in journal.ops(lease.id):
+        if op.step in (Step.RENEW, Step.FETCH):
+            found |= op.data
+        if op.step == Step.RENEW and run in {name for name, _ in op.data.get("runs", ())}:
+            return found
+    return found if run is None else dict(lease.data)
+
+
+def parked(
+    journal: Journal, resting: Sequence[Lease], stages: Sequence[Stage], shape: Shape, provider: str
+) -> Parked | None:
+    """The newest resting lease that ran one of `stages` and whose pod is parked."""
+    names = {stage.name for stage in stages}
+    for lease in reversed(resting):
+        rental = rental_of(journal, lease.id)
+        ran = names & {run.stage for run in rental.runs}
+        if ran and rental.parked and rental.pod is not None and not rental.unreadable:
+            why = _unlike(journal, lease, rental, stages, shape, provider)
+            return Parked(lease, rental, why)
+    return None
+
+
+def _unlike(
+    journal: Journal,
+    lease: Lease,
+    rental: Rental,
+    stages: Sequence[Stage],
+    shape: Shape,
+    provider: str,
+) -> str:
+    """Why its pod is not what a run of `stages` would rent."""
+    if lease.data.get("provider", provider) != provider:
+        return "it was rented from another provider"
+    if any(lease.data.get(name) for name in OTHERS):
+        return "it was not rented by podctl run"
+    if rental.unpulled:
+        return f"what {', '.join(rental.unpulled)} wrote is only there"
+    rows = {run.id: run for run in journal.runs(lease=lease.id)}
+    before = [unpinned(rows[run.run].spec) for run in rental.wanted]
+    was = [stage for stage, _ in before]
+    if any(replace(pod, api_base=shape.api_base) != shape for _, pod in before):
+        return "the project's [pod] is another one now"
+    had, need = order.hardware(was, shape), order.hardware(stages, shape)
+    least = max(had.min_gpu_memory_gb, need.min_gpu_memory_gb)
+    if replace(need, min_gpu_memory_gb=least) != had:
+        return "the stage's hardware is another one now"
+    if _hard_cap(stages, shape) > _hard_cap(was, shape):
+        return "its guard stops it before the stage's max_hours are over"
+    return ""
+
+
+def _hard_cap(stages: Sequence[Stage], shape: Shape) -> float:
+    return order.guard_limits(stages, shape, 0.0).hard_cap

@@ -1,0 +1,127 @@
+"""`podctl stop` while another podctl drives the project: that one is asked, and waited for."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+
+from controller.clock import SystemClock
+from controller.errors import Busy
+from controller.leases.controller import Desk, Office
+from controller.leases.options import StopOptions
+from controller.leases.stop_requests import Handover
+from controller.status.overview import rental_of
+from controller.terminal.terminal import Terminal
+from state.database import open_database
+from state.journal import Journal
+from state.project_lock import epoch_of, holder
+from state.stop_requests import StopRequest, StopRequests
+
+QUIET_EVERY = 15.0  # seconds between lines where no terminal shows a moving one
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What was asked of `driver`; `office` is there when the rest is to be done here."""
+
+    driver: str
+    asked: tuple[StopRequest, ...]
+    office: Office | None
+
+
+def hand_over(
+    desk: Desk, stack: ExitStack, name: str | None, disposal: str, options: StopOptions, busy: Busy
+) -> Handed:
+    """Ask whoever drives to end the leases that `name` names, and wait until they have ended.
+
+    Where that process ends first, its place is taken: the office is entered into `stack`. Raises
+    `busy` when it drives none of them yet, and Busy when time is up.
+    """
+    state, terminal = desk.project.state_dir, desk.terminal
+    driver = _driver(desk)
+    with closing(open_database(desk.project.database, readonly=True)) as connection:
+        journal = Journal(connection)
+        leases = named(journal, name)
+        if not leases:
+            raise busy
+        asked = tuple(_request(one, disposal, options) for one in leases)
+        handover = Handover(
+            StopRequests(state),
+            journal,
+            partial(epoch_of, connection),
+            SystemClock(),
+            partial(_enter, desk, stack),
+            _Shown(terminal, driver),
+            options.wait_seconds,
+        )
+        terminal.say(
+            f"{driver} drives this project: it is asked to end {', '.join(leases)}, and waited for "
+            f"for up to {options.wait_seconds / 60:g} min; what it has not taken up when you leave "
+            "is withdrawn"
+        )
+        office = handover.wait(asked)
+        if office is None and (left := handover.unended(asked)):
+            raise _late(handover, left, driver, options)
+    return Handed(driver, asked, office)
+
+
+def named(journal: Journal, name: str | None) -> tuple[str, ...]:
+    """Open leases that a user may mean by `name`: a stage, run, lease or pod; None: every one."""
+    found = (lease.id for lease in journal.open_leases())
+    return tuple(one for one in found if name is None or name in rental_of(journal, one).names)
+
+
+def _request(lease: str, disposal: str, options: StopOptions) -> StopRequest:
+    me = "podctl stop in another terminal"
+    return StopRequest(secrets.token_hex(8), lease, 0, disposal, options.abandon, me, time.time())
+
+
+def _enter(desk: Desk, stack: ExitStack) -> Office | None:
+    try:
+        return stack.enter_context(desk.owned("stop"))
+    except Busy:
+        return None
+
+
+def _driver(desk: Desk) -> str:
+    found = holder(desk.project.state_dir)
+    return f"pid {found.pid} on {found.host} (podctl {found.what})" if found else "another podctl"
+
+
+def _late(
+    handover: Handover[Office], left: Sequence[StopRequest], driver: str, options: StopOptions
+) -> Busy:
+    minutes = f"{options.wait_seconds / 60:g} min"
+    leases = ", ".join(one.lease for one in left)
+    if all(handover.taken_up(one) for one in left):
+        return Busy(
+            f"{driver} has taken up the request to end {leases}, and is not done after {minutes}",
+            cause="it goes on with that: its job saves, and what it wrote is pulled",
+            hint="podctl status; podctl stop again waits on",
+        )
+    return Busy(
+        f"{driver} did not take up the request to end {leases} within {minutes}",
+        cause="it may be suspended, wait for an answer, or drive another run; the request is "
+        "withdrawn",
+        hint="end that process, then podctl stop again",
+    )
+
+
+@dataclass
+class _Shown:
+    """How far it is: a line that moves, or one every so often."""
+
+    terminal: Terminal
+    driver: str
+    _at: float = field(default=-1e9)
+
+    def __call__(self, text: str, left: float) -> None:
+        line = f"waiting for {self.driver}: {text}; {max(0.0, left) / 60:.1f} min left"
+        self.terminal.progress(line)
+        if time.monotonic() - self._at >= QUIET_EVERY:
+            self._at = time.monotonic()
+            self.terminal.say(line)

@@ -1,0 +1,83 @@
+"""What `podctl stop` reports of each lease: how its runs ended, what is left of it and bills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controller.errors import ArtifactsNotSafe
+from controller.planner.lease_state import Rental
+from controller.status.overview import rental_of
+from state.journal import Journal
+from state.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class StoppedRun:
+    run: str
+    stage: str
+    outcome: str
+    why: str
+
+
+@dataclass(frozen=True)
+class StoppedLease:
+    """`pod` is what is left of it: none, one that is parked, or one that goes on."""
+
+    lease: str
+    outcome: str  # "parked", or what it was closed with
+    runs: tuple[StoppedRun, ...]
+    pod: str | None
+    usd_per_hour: float  # of what is left
+    carried_out_by: str
+    only_there: tuple[str, ...] = ()  # runs of which something is on that pod alone
+
+    @property
+    def line(self) -> str:
+        """In words, with the next command where something bills on."""
+        runs = ", ".join(f"{one.run} {one.outcome}" for one in self.runs)
+        if self.pod is None:
+            return f"{self.lease}: {runs}; nothing of it bills"
+        run = self.runs[-1].run if self.runs else self.lease
+        end = f"podctl stop {run} --terminate ends it"
+        if self.only_there:
+            end = f"podctl sync {self.only_there[0]} -y fetches what is only there"
+        price = f"${24 * self.usd_per_hour:.2f} a day"
+        return f"{self.lease}: {runs}; pod {self.pod} is {self.outcome}, at {price}; {end}"
+
+
+def report(
+    journal: Journal, ledger: Ledger, leases: Sequence[str], by: str
+) -> tuple[StoppedLease, ...]:
+    """Of each lease, as it is by the journal now."""
+    return tuple(_lease(journal, ledger, lease, by) for lease in leases)
+
+
+def _lease(journal: Journal, ledger: Ledger, name: str, by: str) -> StoppedLease:
+    lease, rental = journal.lease(name), rental_of(journal, name)
+    held = rental.pod if lease is not None and lease.open else None
+    rates = ledger.intervals(pod_id=held, open_only=True) if held else ()
+    waits = "parked" if rental.parked else "kept"
+    return StoppedLease(
+        name,
+        (lease.outcome if lease is not None else None) or waits,
+        tuple(
+            StoppedRun(one.run, one.stage, one.outcome or "open", one.why) for one in rental.runs
+        ),
+        held,
+        sum(one.usd_per_hour for one in rates),
+        by,
+        rental.unpulled if held else (),
+    )
+
+
+def check_ended(rental: Rental, disposal: str) -> None:
+    """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
+    if disposal != "terminate" or rental.pod is None or rental.closed:
+        return
+    raise ArtifactsNotSafe(
+        f"pod {rental.pod} is kept: what {', '.join(rental.unpulled)} wrote is only there",
+        where=f"lease {rental.lease}",
+        cause="not every artifact could be brought here and verified",
+        hint="podctl sync tries again; podctl stop --terminate --abandon REASON gives it up",
+    )

@@ -1,0 +1,75 @@
+"""What a job says that it ran with: versions, GPU, driver. Its own words, kept as such.
+
+Said in a file `environment.json` among the artifacts, or as the member `environment` of another
+JSON artifact or of its `settings`, which is where podctl's own stages say it.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from controller.terminal.sanitize import clean_line
+from jobs.file_formats import Unopenable, parse_json
+from remote.contract import Manifest
+
+NAME = "environment.json"
+MEMBER = "environment"
+MAX_FILE = 32 * 1024 * 1024  # bytes of a JSON artifact that is looked into
+MAX_NAMES = 100  # at each of two levels
+MAX_TEXT = 300  # characters
+
+
+def surroundings(files: Path, manifest: Manifest) -> dict[str, Any]:
+    """The first that is found, the file of this name before others, then from the top down."""
+    small = (manifest.local(one.path) for one in manifest.files if one.size <= MAX_FILE)
+    for path in sorted(small, key=_rank):
+        if not path.endswith(".json"):
+            continue
+        try:
+            found = _said(parse_json((files / path).read_bytes()), path)
+        except (OSError, Unopenable):
+            continue
+        if found and (kept := _flat(found)):
+            return kept
+    return {}
+
+
+def _rank(path: str) -> tuple[bool, int, str]:
+    return PurePosixPath(path).name != NAME, path.count("/"), path
+
+
+def _said(document: Any, path: str) -> dict[str, Any] | None:
+    if not isinstance(document, dict):
+        return None
+    if PurePosixPath(path).name == NAME:
+        return document
+    for place in (document, document.get("settings")):
+        if isinstance(place, dict) and isinstance(place.get(MEMBER), dict):
+            return dict(place[MEMBER])
+    return None
+
+
+def _flat(found: dict[str, Any], deeper: bool = True) -> dict[str, Any]:
+    """Names with plain values, and one level of the same below: as a certificate can hold it."""
+    kept: dict[str, Any] = {}
+    for name, value in list(found.items())[:MAX_NAMES]:
+        if isinstance(value, str):
+            kept[_text(name)] = _text(value)
+        elif value is None or _plain(value):
+            kept[_text(name)] = value
+        elif deeper and isinstance(value, dict):
+            kept[_text(name)] = _flat(value, deeper=False)
+    return kept
+
+
+def _plain(value: object) -> bool:
+    """A truth value, or a number that JSON has a place for."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) < 2**63
+
+
+def _text(text: str) -> str:
+    return clean_line(text)[:MAX_TEXT]

@@ -1,0 +1,180 @@
+"""Whether a locked stage still is what would run now, and what differs in words. Pure.
+
+A lock is a statement about the past and stays true: stale means that its stage, run now, would be
+given something else. Staleness goes downstream: what stands on a stale lock is stale as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.locks.certificate import Certificate
+from jobs.stage import Stage, definitions
+from remote.globs import Globs, normal
+from remote.names import encode
+
+PACKAGE = "remote."  # of modules that are run from the package which podctl sends
+MAX_VALUE = 60  # characters of a value that is shown
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that would be another one now. `kind` is parameter, variable, input, command,
+    outputs, criterion, code, need or upstream."""
+
+    kind: str
+    text: str
+
+
+def differences(
+    stage: Stage,
+    lock: Certificate,
+    inputs: Mapping[str, str],
+    locks: Mapping[str, Certificate],
+    code: str,
+) -> tuple[Difference, ...]:
+    """What differs between `lock` and a run of `stage` now.
+
+    `inputs` maps each present input's path to its sha256; `locks` are the certificates in force;
+    `code` is the sha256 of the remote package that a pod would be sent.
+    """
+    made = {one.path for other in locks.values() for one in other.artifacts}
+    return (
+        *_parameters(stage, lock),
+        *_command(stage, lock),
+        *_criteria(stage, lock),
+        *_code(stage, lock, code),
+        *_inputs(lock, inputs, Globs(stage.inputs), made),
+        *_needs(stage, lock, locks),
+    )
+
+
+def _parameters(stage: Stage, lock: Certificate) -> Iterable[Difference]:
+    for name, was, now in unlike(lock.parameters, stage.parameters):
+        yield Difference("parameter", f"parameter {name} was {shown(was)}, is {shown(now)}")
+
+
+def unlike(
+    was: Mapping[str, object], now: Mapping[str, object]
+) -> Iterable[tuple[str, object, object]]:
+    """Every name whose value differs, with both; None where it is not there."""
+    for name in sorted({*was, *now}):
+        if was.get(name) != now.get(name):
+            yield name, was.get(name), now.get(name)
+
+
+def _command(stage: Stage, lock: Certificate) -> Iterable[Difference]:
+    if stage.command != lock.command:
+        was, now = " ".join(lock.command), " ".join(stage.command)
+        yield Difference("command", f"the command was {was!r}, is {now!r}")
+    for name, old, new in unlike(lock.env, stage.env):
+        yield Difference("variable", f"variable {name} was {shown(old)}, is {shown(new)}")
+    if [normal(one) for one in stage.outputs] != [normal(one) for one in lock.outputs]:
+        yield Difference("outputs", f"the outputs were {list(lock.outputs)}")
+
+
+def _criteria(stage: Stage, lock: Certificate) -> Iterable[Difference]:
+    """A title is not compared: it judges nothing."""
+    was, now = _untitled(lock.asked), _untitled(definitions(stage))
+    gone = [one for one in was if one not in now]
+    new = [one for one in now if one not in was]
+    for one in gone:
+        twin = next((other for other in new if _subject(other) == _subject(one)), None)
+        if twin is None:
+            yield Difference("criterion", f"criterion {_subject(one)} is no longer asked")
+            continue
+        new.remove(twin)
+        for name in sorted({*one, *twin}):
+            if one.get(name) != twin.get(name):
+                said = f"{name} was {shown(one.get(name))}, is {shown(twin.get(name))}"
+                yield Difference("criterion", f"criterion {_subject(one)}: {said}")
+    yield from (Difference("criterion", f"criterion {_subject(one)} is new") for one in new)
+
+
+def _untitled(asked: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    return [{name: value for name, value in one.items() if name != "title"} for one in asked]
+
+
+def _subject(criterion: Mapping[str, object]) -> str:
+    """What is looked at: a criterion of the same subject is the same one with other bounds."""
+    return " ".join(str(criterion[name]) for name in ("kind", "path", "key") if name in criterion)
+
+
+def _code(stage: Stage, lock: Certificate, code: str) -> Iterable[Difference]:
+    """Of podctl's own programs; a user's own code is among the inputs."""
+    if code != lock.code and any(word.startswith(PACKAGE) for word in stage.command):
+        text = f"podctl's code on the pod was {lock.code[:12] or 'not recorded'}, is {code[:12]}"
+        yield Difference("code", text)
+
+
+def _inputs(
+    lock: Certificate, inputs: Mapping[str, str], asked: Globs, made: Collection[str]
+) -> Iterable[Difference]:
+    """What stages wrote since (`made`) is no new input unless it is asked for, and what this one
+    wrote no changed one: a project that sends everything would be stale once it is locked."""
+    recorded = {one.path: one.sha256 for one in lock.inputs}
+    own = {one.path: one.sha256 for one in lock.artifacts}
+    for path in sorted(recorded.keys() | inputs.keys()):
+        if path in inputs and own.get(path) == inputs[path]:
+            continue
+        if path in made and path not in recorded and not asked.match(path):
+            continue
+        if path not in inputs:
+            yield Difference("input", f"input {encode(path)} is no longer there")
+        elif path not in recorded:
+            yield Difference("input", f"input {encode(path)} is new")
+        elif recorded[path] != inputs[path]:
+            yield Difference("input", f"input {encode(path)} changed")
+
+
+def _needs(
+    stage: Stage, lock: Certificate, locks: Mapping[str, Certificate]
+) -> Iterable[Difference]:
+    for need in stage.needs:
+        if what := footing(lock.needs.get(need), locks.get(need)):
+            yield Difference("need", f"{need}, on which it stands, {what}")
+
+
+def footing(recorded: str | None, current: Certificate | None) -> str:
+    """What is wrong with a need: nothing where neither a lock was there nor one is now."""
+    if current is None:
+        return "is no longer locked" if recorded is not None else ""
+    if recorded is None:
+        return "was not locked when it ran"
+    return "" if recorded == current.sha256 else "was locked again since"
+
+
+def all_differences(
+    stages: Mapping[str, Stage],
+    locks: Mapping[str, Certificate],
+    inputs: Mapping[str, Mapping[str, str]],
+    code: str,
+) -> dict[str, tuple[Difference, ...]]:
+    """For every locked stage what differs; `stages` in an order in which needs come first."""
+    found: dict[str, tuple[Difference, ...]] = {}
+    for name, stage in stages.items():
+        lock = locks.get(name)
+        if lock is None:
+            continue
+        upstream = [need for need in stage.needs if found.get(need)]
+        found[name] = (
+            *differences(stage, lock, inputs.get(name, {}), locks, code),
+            *(Difference("upstream", f"{need}, on which it stands, is stale") for need in upstream),
+        )
+    return found
+
+
+def downstream(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
+    """Every stage that stands on `name`, directly or not, in plan order."""
+    reached = {name}
+    for one, stage in stages.items():
+        if reached & set(stage.needs):
+            reached.add(one)
+    return tuple(one for one in stages if one in reached and one != name)
+
+
+def shown(value: object) -> str:
+    """A value in one short piece."""
+    text = "not set" if value is None else repr(value)
+    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

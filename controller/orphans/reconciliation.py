@@ -1,0 +1,188 @@
+"""The provider's bill against the ledger, and pods that only the bill knows.
+
+A billing record has a pod's id and amounts: no name, no nonce. A pod that is still listed is told
+apart by its marks. One that is gone, and that no ledger has, may be this project's only when it
+was billed while a create of this project had no answer and could have cost so much: such a pod was
+perhaps born late, hidden from every listing, and ended by its guard. It is called *unseen* and is
+entered only when the user says so; anything else that is gone is *foreign*.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from controller.costs.pricing import Difference, reconcile
+from controller.costs.spending import Account
+from controller.orphans.sweep import Stray, Whose
+from controller.planner.lease_state import Step
+from controller.providers.base import BillingRecord
+from state.interval import Interval, milliseconds, nano_per_hour
+from state.journal import Journal, Lease, Op
+
+UNSEEN = "unseen"  # perhaps ours: see above
+BUCKET = 3600.0  # seconds; the bill says no more exactly when a pod lived
+OURS = (Whose.LIVE, Whose.STALE, UNSEEN)
+
+
+@dataclass(frozen=True)
+class Unclear:
+    """A create of `lease` that was never answered, nor its pod found: when it may have billed."""
+
+    lease: str
+    run: str | None
+    stage: str
+    since: float  # Unix seconds
+    until: float
+    usd_per_hour: float  # what it asked for
+
+
+@dataclass(frozen=True)
+class Billed:
+    """One pod on the bill that the ledger does not have."""
+
+    pod_id: str
+    whose: str  # of `Whose`, or UNSEEN
+    compute_usd: float
+    disk_usd: float
+    usd: float
+    first: float  # begin of its first bucket, Unix seconds
+    last: float  # end of its last one
+
+
+@dataclass(frozen=True)
+class Bill:
+    """`ours` disagree or agree; `others` are of no concern here, and named all the same."""
+
+    ours: tuple[Difference, ...]
+    others: tuple[Billed, ...]
+
+    @property
+    def agrees(self) -> bool:
+        return all(one.agrees for one in self.ours)
+
+
+def examine(
+    account: Account,
+    records: Iterable[BillingRecord],
+    listed: Iterable[Stray],
+    windows: Iterable[Unclear],
+) -> Bill:
+    """Every pod that ledger or bill knows."""
+    bill = list(records)
+    ledger = {row.name: row.usd for row in account.pods}
+    strange = unknown(bill, ledger, listed, windows)
+    ours = {one.pod_id: one.whose for one in strange if one.whose in OURS}
+    billed: dict[str, float] = defaultdict(float)
+    for record in bill:
+        if record.pod_id in ledger or record.pod_id in ours:
+            billed[record.pod_id] += record.total_usd
+    rows = (_judged(one, ours.get(one.pod_id)) for one in reconcile(ledger, billed))
+    return Bill(tuple(rows), tuple(one for one in strange if one.pod_id not in ours))
+
+
+def _judged(one: Difference, whose: str | None) -> Difference:
+    """A pod that the ledger lacks is a difference, however little it cost."""
+    return one if whose is None else dataclasses.replace(one, agrees=False, whose=whose)
+
+
+def unknown(
+    records: Iterable[BillingRecord],
+    ledger: Mapping[str, float],
+    listed: Iterable[Stray],
+    windows: Iterable[Unclear],
+) -> tuple[Billed, ...]:
+    """The pods of the bill that are not in the ledger, by whose they are; the dearest first."""
+    groups: dict[str, list[BillingRecord]] = defaultdict(list)
+    for record in records:
+        if record.pod_id not in ledger:
+            groups[record.pod_id].append(record)
+    marks = {one.pod: str(one.whose) for one in listed}
+    unclear = tuple(windows)
+    found = [_billed(pod, rows, marks.get(pod), unclear) for pod, rows in groups.items()]
+    return tuple(sorted(found, key=lambda one: (-one.usd, one.pod_id)))
+
+
+def _billed(
+    pod: str, rows: list[BillingRecord], mark: str | None, windows: tuple[Unclear, ...]
+) -> Billed:
+    one = Billed(
+        pod_id=pod,
+        whose=mark or str(Whose.FOREIGN),
+        compute_usd=sum(row.compute_usd for row in rows),
+        disk_usd=sum(row.disk_usd for row in rows),
+        usd=sum(row.total_usd for row in rows),
+        first=min(row.start for row in rows),
+        last=max(row.end for row in rows),
+    )
+    if mark is None and window_of(one, windows) is not None:
+        return dataclasses.replace(one, whose=UNSEEN)
+    return one
+
+
+def window_of(one: Billed, windows: Iterable[Unclear]) -> Unclear | None:
+    """The unclear create that may have made it: at that time, and for no more than it asked."""
+    for window in windows:
+        in_time = one.first > window.since - BUCKET and one.first < window.until
+        most = window.usd_per_hour * (window.until - window.since + BUCKET) / 3600
+        if in_time and one.compute_usd <= most:
+            return window
+    return None
+
+
+def unclear_creates(
+    journal: Journal, now: float, since: float | None = None
+) -> tuple[Unclear, ...]:
+    """Every lease's creates that may have made a pod which nobody ever saw.
+
+    With `since` (Unix seconds) those that may have billed after it.
+    """
+    found = (_unclear(journal, lease, now) for lease in journal.unsettled_creates(since))
+    return tuple(one for one in found if one is not None)
+
+
+def _unclear(journal: Journal, lease: Lease, now: float) -> Unclear | None:
+    waiting = _unanswered(journal.ops(lease.id))
+    runs = journal.runs(lease=lease.id)
+    if not waiting or not runs:
+        return None
+    return Unclear(
+        lease=lease.id,
+        run=runs[0].id,
+        stage=runs[0].stage,
+        since=waiting[0].at,
+        until=lease.closed_at or now,
+        usd_per_hour=max(float(op.data.get("usd_per_hour") or 0.0) for op in waiting),
+    )
+
+
+def _unanswered(ops: Iterable[Op]) -> list[Op]:
+    """Intents to create without a definite answer, less the pods that were found by looking."""
+    waiting: dict[int, Op] = {}
+    for op in ops:
+        if op.step == Step.CREATE and op.phase == "intent":
+            waiting[op.seq] = op
+        elif op.step == Step.CREATE and op.data.get("kind") != "ambiguous":
+            waiting.pop(op.of or 0, None)
+        elif op.step in (Step.ADOPT, Step.SURPLUS) and waiting:
+            waiting.popitem()
+    return list(waiting.values())
+
+
+def intervals(one: Billed, window: Unclear) -> tuple[Interval, ...]:
+    """The ledger's rows for an unseen pod: the bill's amounts, at the rate that was asked for."""
+    rate = window.usd_per_hour
+    hours = one.compute_usd / rate if rate > 0 and one.compute_usd > 0 else BUCKET / 3600
+    begin = milliseconds(max(one.first, window.since))
+    end = begin + max(1, milliseconds(hours * 3600))
+    rates = {"compute": one.compute_usd / hours, "disk": one.disk_usd / hours}
+    return tuple(
+        Interval(
+            0, one.pod_id, window.lease, window.run, window.stage, kind, nano_per_hour(usd),
+            "provider", begin, end, "bill",
+        )
+        for kind, usd in rates.items()
+        if usd > 0
+    )  # fmt: skip

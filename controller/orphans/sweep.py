@@ -1,0 +1,135 @@
+"""Pods at the provider, by whose they are: the provider is swept, not the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from controller.costs.pricing import HOURS_PER_MONTH, parked_usd_per_day, running_disk_rate
+from controller.providers.base import Pod, PodStatus
+from remote.contract import ENV_NONCE, ENV_OWNER
+from state.database import installation
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from controller.project.project import Project
+    from jobs.stage import Stage
+    from state.journal import Journal
+
+NONCE = re.compile(r"[0-9a-f]{16}")
+
+
+class Whose(StrEnum):
+    LIVE = "live"  # an unfinished run of this project owns it
+    STALE = "stale-own"  # rented by this project, and no run owns it any more
+    OTHER = "other-podctl"  # rented by podctl elsewhere
+    FOREIGN = "foreign"  # not rented by podctl
+
+
+@dataclass(frozen=True)
+class Stray:
+    """One pod of the account, classified."""
+
+    pod: str
+    name: str
+    whose: Whose
+    status: str
+    gpu: str
+    usd_per_hour: float  # compute and disks, as it bills now
+    usd_per_month_parked: float  # what its volume goes on costing while it is stopped
+    lease: str  # the lease that owns or owned it; empty: none known
+    stage: str  # as its name says; empty: none
+    created_at: float | None
+
+
+def sweep(connection: sqlite3.Connection, pods: Iterable[Pod]) -> tuple[Stray, ...]:
+    """Every living pod of the account with its class; what bills most comes first."""
+    from state.journal import Journal
+
+    journal = Journal(connection)
+    nonces = journal.nonces()
+    living = {lease.id for lease in journal.open_leases()}
+    owner = installation(connection)
+    found = [
+        _stray(pod, owner, nonces, living) for pod in pods if pod.status is not PodStatus.TERMINATED
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.usd_per_hour, one.pod)))
+
+
+def _stray(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> Stray:
+    nonce = pod.nonce if pod.nonce and NONCE.fullmatch(pod.nonce) else None
+    lease = nonces.get(nonce or "", "")
+    parked = pod.status is PodStatus.EXITED
+    disks = 0.0 if parked else running_disk_rate(pod.disk_gb, pod.volume_gb)
+    per_day = parked_usd_per_day(pod.volume_gb) if parked else 0.0
+    return Stray(
+        pod=pod.id,
+        name=pod.name,
+        whose=_whose(pod, nonce, lease, owner, living),
+        status=str(pod.status),
+        gpu=pod.gpu or "",
+        usd_per_hour=pod.usd_per_hour + disks + per_day / 24,
+        usd_per_month_parked=per_day / 24 * HOURS_PER_MONTH,
+        lease=lease,
+        stage=_stage_of(pod.name, nonce),
+        created_at=pod.created_at,
+    )
+
+
+def _whose(pod: Pod, nonce: str | None, lease: str, owner: str, living: set[str]) -> Whose:
+    if nonce is None:
+        # Half of our marks: a copy of our environment in another's pod, or the reverse.
+        return Whose.OTHER if pod.env.get(ENV_NONCE) or pod.env.get(ENV_OWNER) else Whose.FOREIGN
+    if lease:
+        return Whose.LIVE if lease in living else Whose.STALE
+    return Whose.STALE if pod.env.get(ENV_OWNER) == owner else Whose.OTHER
+
+
+def _stage_of(name: str, nonce: str | None) -> str:
+    found = re.fullmatch(rf"podctl-([a-z][a-z0-9_-]{{0,31}})-{nonce}", name) if nonce else None
+    return found[1] if found else ""
+
+
+def claim(journal: Journal, lease: str, number: int, pod: Pod) -> None:
+    """`pod` is generation `number` of `lease`: as if its create had never been answered.
+
+    The next observation finds the pod by its nonce, which is how a crash is recovered from too.
+    """
+    from controller.planner.lease_state import Step
+
+    journal.note(lease, Step.GENERATION, {"number": number, "nonce": pod.nonce})
+    offer = {"offer": pod.gpu or "cpu", "usd_per_hour": pod.usd_per_hour}
+    journal.intent(lease, Step.CREATE, offer)
+
+
+def found_lease(journal: Journal, project: Project, on_success: str, on_failure: str) -> str:
+    """A lease for a pod that is there already: it never rents another one."""
+    return journal.open_lease(
+        {
+            "cap_usd": project.budgets().run_usd,
+            "adopted": True,
+            "on_success": on_success,
+            "on_failure": on_failure,
+            "settle": project.config.pod.settle_seconds,
+            "boot": project.config.pod.boot_minutes * 60.0,
+            "provider": project.config.project.provider,
+        }
+    )
+
+
+def adopt(journal: Journal, project: Project, stage: Stage, pod: Pod, api_base: str) -> str:
+    """A new run of `stage` that has `pod`. Returns the run.
+
+    Its pod is parked at the end, never terminated: older files may be on it.
+    """
+    from controller.engine.lease_context import pinned
+    from controller.leases.preview import shape_of
+
+    lease = found_lease(journal, project, "park", "park")
+    run = journal.open_run(lease, stage.name, pinned(stage, shape_of(project, api_base)))
+    claim(journal, lease, 1, pod)
+    return run

@@ -1,0 +1,223 @@
+"""A pod that answers: from the upload to the run's outcome. Pure; part of `plan.decide`."""
+
+from __future__ import annotations
+
+from controller.diagnostics.drill_results import DRILL
+from controller.planner.actions import (
+    Action,
+    AskUnguarded,
+    Disqualify,
+    Finish,
+    Judge,
+    Leave,
+    Lock,
+    MarkReached,
+    Pull,
+    PullReady,
+    StartJob,
+    Upload,
+    Wait,
+)
+from controller.planner.bounds import OVER_BUDGET, OVER_TIME, asked, due, stop_job
+from controller.planner.lease_state import RunFacts
+from controller.planner.observation import Observed
+from controller.planner.policy import Policy
+from controller.planner.replacement import replace, rework
+from controller.planner.unpulled_files import Held
+
+OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
+
+
+def serve(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    rental, contact = seen.rental, seen.contact
+    assert rental.pod is not None
+    assert contact is not None
+    if not rental.reached:
+        return MarkReached(rental.pod)
+    if rental.stop and not run.started:
+        return Finish(run.run, "stopped", "ended by the user")
+    if contact.forgotten and run.started:
+        return rework(seen, policy, run, "the pod's disk no longer has the run")
+    if _unguarded(seen, policy) and not run.started:
+        return _await_guard(seen, policy)
+    if run.uploaded_to != rental.pod:
+        upload = Upload(run.run)
+        return _unbegun(seen, policy, run) or _patiently(seen, policy, upload, "upload")
+    if contact.status is None:
+        return _mute(seen, policy)
+    return _with_job(seen, policy, run)
+
+
+def _mute(seen: Observed, policy: Policy) -> Action:
+    """sshd answers and the agent does not."""
+    assert seen.contact is not None
+    since = seen.mute_since if seen.mute_since is not None else seen.now
+    if seen.now - since < policy.lost:
+        return Wait(policy.poll, "for the agent to answer", since + policy.lost)
+    return Leave(
+        "connection-lost",
+        f"The agent on pod {seen.rental.pod} gives no answer that makes sense: "
+        f"{seen.contact.error}",
+        "podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
+    )
+
+
+def _unguarded(seen: Observed, policy: Policy) -> bool:
+    """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
+    guard = seen.contact.guard if seen.contact else None
+    asked = seen.rental.unguarded or seen.rental.refused
+    return not asked and not policy.trusts(guard)
+
+
+def _await_guard(seen: Observed, policy: Policy) -> Action:
+    guard = seen.contact.guard if seen.contact else None
+    denied = guard is not None and guard.denied
+    since = seen.guard_since if seen.guard_since is not None else seen.now
+    patience = policy.denied if denied else policy.guard
+    if seen.now - since < patience:
+        return Wait(min(policy.poll_boot, 1.0), "for the guard to arm", since + patience)
+    why = guard.detail if guard else "the guard never reported"
+    if denied:
+        why += f", and whether its key may stop it is not known: {DRILL} finds out"
+    return AskUnguarded(why)
+
+
+def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    assert seen.contact is not None
+    status = seen.contact.status
+    assert status is not None
+    if status.state == "absent":
+        if run.started and run.starts > policy.restarts:  # it is told, and told, and denies it
+            return _bring(seen, policy, run)
+        start = StartJob(run.run, at=seen.wall)
+        return _unbegun(seen, policy, run) or _patiently(seen, policy, start, "start")
+    if status.state == "lost":
+        ends = run.stopping or _must_stop(seen, policy, run)
+        again = run.starts <= policy.restarts and not ends
+        start = StartJob(run.run, again=True, at=seen.wall)
+        return _patiently(seen, policy, start, "start") if again else _bring(seen, policy, run)
+    if status.state == "ended":
+        return _ended(seen, policy, run)
+    if reason := _must_stop(seen, policy, run):
+        return _patiently(seen, policy, stop_job(seen, run, reason), "stop")
+    if _unguarded(seen, policy) and seen.unguarded_for > policy.guard:  # it armed, and died since
+        return _await_guard(seen, policy)
+    if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
+        return PullReady(run.run)
+    return Wait(policy.poll, "for the job", _time_up(seen))
+
+
+def _time_up(seen: Observed) -> float | None:
+    """When the job is ended for the time that it took."""
+    return None if seen.max_seconds is None else seen.now + seen.max_seconds - seen.worked_seconds
+
+
+def _must_stop(seen: Observed, policy: Policy, run: RunFacts) -> str | None:
+    """Why the job is to be told to end now; None once it was told in this life of its pod."""
+    if run.stopping:
+        return None if asked(seen, run) else run.stopping
+    return due(seen, policy)
+
+
+def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    assert seen.contact is not None
+    assert seen.contact.status is not None
+    ended = seen.contact.status.exit
+    bad_host = ended is not None and ended.reason == "preflight"
+    if bad_host and seen.rental.pods_tried < policy.generations and not seen.rental.ending:
+        assert ended is not None
+        if run.started:
+            return Disqualify(run.run, ended.detail)
+        if run.unfit_host == seen.rental.pod:
+            return replace(seen, policy, f"preflight: {ended.detail}")
+        return StartJob(
+            run.run, again=True, at=seen.wall
+        )  # an earlier host's word, on a disk that both had
+    stalled = ended is not None and ended.reason == "stalled"
+    if stalled and run.starts <= policy.stalls and not seen.rental.ending and not run.stopping:
+        assert ended is not None
+        return StartJob(run.run, again=True, at=seen.wall, why=f"it stalled: {ended.detail}")
+    return _bring(seen, policy, run)
+
+
+def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+    if seen.now < seen.retry_at:
+        return Wait(seen.retry_at - seen.now, "before pulling again", seen.retry_at)
+    in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
+    if in_vain and seen.rental.ending:
+        stays = "what could not be brought here stays on its disk"
+        return Finish(run.run, "unpulled", f"{seen.held.what}; {stays}" if seen.held else stays)
+    if seen.held is not None:
+        return _leave_held(seen, seen.held, run)
+    if in_vain:
+        return Leave(
+            "artifacts-not-safe",
+            f"Not every artifact of {run.stage} could be brought here and verified; "
+            f"pod {seen.rental.pod} is kept.",
+            "podctl sync to try again, podctl stop to park it, "
+            "or podctl stop --terminate --abandon REASON",
+        )
+    return Pull(run.run)
+
+
+def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
+    """What does not travel by itself is fetched or given up by a person."""
+    rate, pod = seen.rental.quoted_usd_per_hour, seen.rental.pod
+    guard = seen.contact.guard if seen.contact else None
+    until = ""
+    if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
+        loses = "" if seen.rental.keeps_disk else ", and it has no volume that would keep it"
+        until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
+    then, end = "then podctl sync; or", "REASON"
+    if held.by_word:
+        then, end = "then", "'fetched by hand'"
+    return Leave(
+        "artifacts-not-safe",
+        f"{run.stage}: {held.what}. Everything else is here. Pod {pod} is kept for it, at "
+        f"${rate:.2f} an hour (${24 * rate:.2f} a day).{until}",
+        f"{held.fetch}, {then} podctl stop {run.stage} --terminate --abandon {end}",
+    )
+
+
+def _unbegun(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
+    """The end of a run whose job has not written anything here, where it is not to go on."""
+    why = seen.rental.abandon or _must_stop(seen, policy, run)
+    return Finish(run.run, "not-begun", why) if why else None
+
+
+def _patiently(seen: Observed, policy: Policy, action: Action, what: str) -> Action:
+    """What failed is tried again after a pause, a few times; then it is a person's turn."""
+    if seen.now < seen.retry_at:
+        return Wait(seen.retry_at - seen.now, f"before the next {what}", seen.retry_at)
+    failed = seen.failures.get(what)
+    if failed is None or failed.times < policy.tries:
+        return action
+    return Leave(
+        "failed",
+        f"The {what} failed {failed.times} times on pod {seen.rental.pod}, which bills on: "
+        f"{failed.why}",
+        "mend that and podctl sync; podctl stop --terminate --abandon REASON gives it up",
+    )
+
+
+def conclude(run: RunFacts, abandon: str | None) -> Action:
+    """All of it is here. What the user gives up is neither judged nor locked any more."""
+    if run.locked:
+        return Finish(run.run, "passed")
+    if run.stopping:
+        up = run.stopping.startswith((OVER_BUDGET, OVER_TIME))
+        outcome = "time-up" if up else "stopped"
+        return Finish(run.run, outcome, run.stopping)
+    if run.reason.startswith(OVER_HOURS):
+        return Finish(run.run, "time-up", f"max_hours is used up ({run.reason})")
+    if run.rc != 0:
+        return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
+    if abandon:
+        return Finish(run.run, "abandoned", abandon)
+    if run.verdict is None:
+        return Judge(run.run)
+    if run.broken:
+        return Finish(run.run, "failed", run.broken)
+    if run.verdict != "PASS":
+        return Finish(run.run, "criteria", run.shortfall or run.verdict)
+    return Lock(run.run)

@@ -1,0 +1,125 @@
+"""What is decided about an action that raised what nobody foresaw. Pure, as `plan` is.
+
+It is tried again after a pause, a few times; then the drive ends with a told error from which
+`podctl sync` tries again and `podctl stop --terminate --abandon REASON` ends the lease. Whatever is
+here stays here.
+"""
+
+from __future__ import annotations
+
+from controller.incident import Incident
+from controller.planner import actions
+from controller.planner.actions import Action, Done, Finish, Leave, Terminate, Wait
+from controller.planner.observation import Observed, Repeated
+from controller.planner.policy import Policy
+from controller.planner.teardown import park
+
+LOOK = "look"  # the name under which a failed observation or decision is counted
+
+_WORDS: dict[type[Action], str] = {
+    actions.Create: "rent a pod",
+    actions.OpenGeneration: "begin to rent",
+    actions.Adopt: "take over pod {0.pod}",
+    actions.Account: "book pod {0.pod}",
+    actions.Terminate: "terminate pod {0.pod}",
+    actions.ConfirmGone: "book the end of pod {0.pod}",
+    actions.StartPod: "start pod {0.pod}",
+    actions.Resumed: "book that pod {0.pod} runs",
+    actions.Reckon: "book what pod {0.pod} cost",
+    actions.StopPod: "stop pod {0.pod}",
+    actions.ConfirmParked: "book that pod {0.pod} is stopped",
+    actions.Upload: "upload for {0.run}",
+    actions.StartJob: "start the job of {0.run}",
+    actions.StopJob: "stop the job of {0.run}",
+    actions.Pull: "pull the artifacts of {0.run}",
+    actions.Judge: "judge {0.run}",
+    actions.Lock: "lock {0.run}",
+    actions.Finish: "write down the end of {0.run}",
+    actions.Close: "close the lease",
+}
+
+
+def name_of(action: Action) -> str:
+    """By which an action's incidents are counted."""
+    subject = getattr(action, "run", None) or getattr(action, "pod", "")
+    return f"{type(action).__name__} {subject}".strip()
+
+
+def fail_data(action: Action, found: Incident) -> dict[str, object]:
+    """What the journal keeps of it: as unclear an outcome as the action can have."""
+    data: dict[str, object] = {"why": found.text, "unforeseen": True, **found.as_dict()}
+    if isinstance(action, actions.Create):
+        data["kind"] = "ambiguous"
+    if isinstance(action, actions.StartPod):
+        data["kind"] = "transient"
+    if isinstance(action, actions.Upload):
+        data["fatal"] = False
+    return data
+
+
+def bounded(seen: Observed, policy: Policy, action: Action) -> Action:
+    """`action`, unless it raised before: then later, or what ends it."""
+    found = seen.incidents.get(name_of(action))
+    if found is None or isinstance(action, Wait | Leave | Done):
+        return action
+    if found.times >= policy.incidents:
+        return _ending(seen, policy, action, found)
+    if seen.now < found.retry_at:
+        return Wait(found.retry_at - seen.now, "before that is tried again", found.retry_at)
+    return action
+
+
+def _ending(seen: Observed, policy: Policy, action: Action, found: Repeated) -> Action:
+    rental, run = seen.rental, seen.rental.current
+    what = _WORDS.get(type(action), type(action).__name__).format(action)
+    why = f"podctl could not {what}, {found.times} times: {found.why}"
+    instead: Action | None = None
+    if run is not None and not isinstance(action, Finish):
+        rents = isinstance(action, actions.Create | actions.OpenGeneration)
+        nothing_there = isinstance(action, actions.Upload) and not run.started
+        judged = isinstance(action, actions.Judge | actions.Lock)
+        if rents or nothing_there or (judged and rental.stop):
+            instead = Finish(run.run, "failed", why)
+        elif isinstance(action, actions.Pull) and rental.stop:
+            instead = Finish(run.run, "unpulled", why)
+        elif judged:
+            instead = _rest(seen, policy)
+    return bounded(seen, policy, instead) if instead is not None else _leave(seen, why)
+
+
+def _rest(seen: Observed, policy: Policy) -> Action | None:
+    """Everything is here, and only podctl cannot go on: meanwhile no pod works for nobody."""
+    rental = seen.rental
+    if rental.pod is None or rental.parked:
+        return None
+    if rental.keeps_disk:
+        resting = park(seen, policy, rental.pod)
+        return None if isinstance(resting, Leave) else resting
+    return None if rental.unpulled else Terminate(rental.pod, "all of it is here")
+
+
+def _leave(seen: Observed, why: str) -> Leave:
+    rental = seen.rental
+    run = rental.current or (rental.runs[-1] if rental.runs else None)
+    end = f"podctl stop {run.stage if run else ''} --terminate --abandon REASON"
+    here = f"what is here stays in .podctl/runs/{run.run}" if run else "what is here stays here"
+    return Leave(
+        "artifacts-not-safe" if rental.unpulled else "failed",
+        why,
+        f"podctl sync tries again; {end.replace('  ', ' ')} ends it, and {here}",
+    )
+
+
+def blindness(found: Incident, times: int) -> Leave:
+    """The world could not even be looked at, or nothing be decided about it."""
+    return Leave(
+        "failed",
+        f"podctl could not look or decide what to do, {times} times: {found.text}",
+        "podctl sync tries again; podctl stop --terminate --abandon REASON ends it, "
+        "and what is here stays here",
+    )
+
+
+def more(found: Repeated | None, why: str, retry_at: float) -> Repeated:
+    """Once more in a row."""
+    return Repeated((found.times if found else 0) + 1, why, retry_at)

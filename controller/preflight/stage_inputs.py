@@ -1,0 +1,103 @@
+"""What podctl's own stages will say of their parameters, data and model, asked of them here.
+
+The same readers run on the pod: what passes here is not refused there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from controller.errors import UsageError
+from controller.rehearsal.overrides import program
+from jobs.stage import Stage
+from remote.stages.common.failure import StageError
+
+Here = Callable[[str], bool]  # whether a path is here to stay: no earlier stage makes it anew
+
+
+def check_instructions(stage: Stage, root: Path, here: Here) -> None:
+    """A set that comes along, or a folder of this project that can be read. Raises UsageError."""
+    name = stage.parameters.get("instructions")
+    if program(stage) is None or not isinstance(name, str):
+        return
+    from remote.stages.instructions.sets import NAMES, load
+
+    if name not in NAMES and here(name):
+        with _told(stage, root):
+            load(str(root / name))
+
+
+def training_data(stage: Stage, root: Path, here: Here) -> Iterator[str]:
+    """What is converted, in words. Raises: UsageError naming file and line."""
+    name = _data_of(stage)
+    path = root / name
+    if not name or not here(name) or not path.is_file():
+        return
+    from remote.stages.instructions.pairs import read_pairs
+    from remote.stages.instructions.training_records import converted, told
+    from remote.stages.text.chat_template import template_text
+
+    with _told(stage, root):
+        pairs = read_pairs(path)
+        for pair in pairs:
+            if markup := template_text(pair.prompt) or template_text(pair.completion):
+                raise StageError(
+                    f"{pair.where}: the text holds {markup!r} of a chat template",
+                    remedy="remove it: a base model has no roles",
+                )
+        text = told(converted(path, ""))
+    yield f"{name}: {len(pairs)} pairs" + (f", {text}" if text else "")
+
+
+def _data_of(stage: Stage) -> str:
+    """Where the stage's program reads training data."""
+    match program(stage):
+        case "sft" | "dpo":
+            return str(stage.parameters.get("data", "data/stage1/sft_training_data.jsonl"))
+        case "evaluate":
+            return "data/stage1/sft_training_data.jsonl"
+        case _:
+            return ""
+
+
+def hub_model(stage: Stage, root: Path, sent: Here) -> str:
+    """The id that the stage's program would fetch; empty where it fetches none.
+
+    Raises: UsageError for what is no id and no folder that is sent.
+    """
+    name = stage.parameters.get("model")
+    if program(stage) is None or not isinstance(name, str):
+        return ""
+    from remote.stages.text.model_id import SMALL, problem_of
+
+    if name == SMALL:
+        return ""
+    if (root / name).is_dir() and not Path(name).is_absolute():
+        if not sent(f"{name.removeprefix('./').rstrip('/')}/config.json"):
+            raise UsageError(
+                f"{stage.name}: the model in {name} would not be sent, or has no config.json",
+                where="[project] model",
+                hint=f'include = ["{name}"] below [upload] in podctl.toml',
+            )
+        return ""
+    if problem := problem_of(name):
+        raise UsageError(
+            f"{stage.name}: the model {name!r} {problem}",
+            where="[project] model",
+            hint="name a folder of the project, or an id of the hub such as Qwen/Qwen2.5-32B",
+        )
+    return name
+
+
+@contextmanager
+def _told(stage: Stage, root: Path | None = None) -> Iterator[None]:
+    """A stage's own complaint as an error of this side; paths are told as the project has them."""
+    try:
+        yield
+    except StageError as error:
+        what, hint = error.what, error.remedy.replace("[stages.<stage>.", f"[stages.{stage.name}.")
+        if root is not None:
+            what, hint = (text.replace(f"{root}/", "") for text in (what, hint))
+        raise UsageError(f"{stage.name}: {what}", where=str(root or ""), hint=hint) from error

@@ -1,0 +1,183 @@
+"""A project on disk: where it is and where its files are. Light: no pydantic until it is needed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from controller.project.config import Config
+    from jobs.stage import Stage
+
+FILE = "podctl.toml"
+STATE = ".podctl"
+_NO_SUM = 1e12  # dollars; no budget is as large
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """The money limits of podctl.toml, in US dollars; None: no limit."""
+
+    project_usd: float | None = None
+    run_usd: float | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folder that holds podctl.toml, and the names of everything podctl keeps in it."""
+
+    root: Path
+
+    @property
+    def file(self) -> Path:
+        return self.root / FILE
+
+    @property
+    def state_dir(self) -> Path:
+        return self.root / STATE
+
+    @property
+    def database(self) -> Path:
+        return self.state_dir / "state.db"
+
+    @property
+    def owner_lock(self) -> Path:
+        return self.state_dir / "owner.lock"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.state_dir / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        return self.state_dir / "ssh_config"
+
+    @property
+    def private_key(self) -> Path:
+        return self.state_dir / "id_ed25519"
+
+    @property
+    def public_key(self) -> Path:
+        return self.state_dir / "id_ed25519.pub"
+
+    @property
+    def logs(self) -> Path:
+        return self.state_dir / "logs"
+
+    @property
+    def runs(self) -> Path:
+        return self.state_dir / "runs"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def status_page(self) -> Path:
+        return self.root / "STATUS.md"
+
+    def run_dir(self, run: str) -> Path:
+        """Where a run's received files and documents are."""
+        return self.runs / run
+
+    def job_log(self, run: str) -> Path:
+        """The local copy of a run's log: offsets are the pod's. job.log.1 is of an earlier disk."""
+        return self.run_dir(run) / "job.log"
+
+    @cached_property
+    def config(self) -> Config:
+        """podctl.toml, checked. Raises UsageError."""
+        from controller.project.config import read
+
+        return read(self.file)
+
+    @cached_property
+    def stages(self) -> Mapping[str, Stage]:
+        """Every stage by name: podctl's own with the user's overrides, then the user's."""
+        from controller.project.stages import stages_of
+
+        return stages_of(self)
+
+    def stage(self, name: str) -> Stage:
+        """One stage. Raises NotFound with the nearest names."""
+        from controller.project.stages import stage_of
+
+        return stage_of(self, name)
+
+    def budgets(self) -> Budgets:
+        """The budget section alone, read without pydantic; checked in full by `config`."""
+        import tomllib
+
+        try:
+            document = tomllib.loads(self.file.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError):
+            return self._checked_budgets()
+        section = document.get("budget", {})
+        limits: list[float | None] = []
+        for key in ("project_usd", "run_usd"):
+            value = section.get(key) if isinstance(section, dict) else 0
+            if value is not None and not (type(value) in (int, float) and 0 < value < _NO_SUM):
+                return self._checked_budgets()
+            limits.append(None if value is None else float(value))
+        return Budgets(*limits)
+
+    def _checked_budgets(self) -> Budgets:
+        """The slow way, which explains what is wrong."""
+        budget = self.config.budget
+        return Budgets(budget.project_usd, budget.run_usd)
+
+    def prepare(self, *, reading: bool = False) -> None:
+        """Make `.podctl` with its folders, readable by this user only.
+
+        Who is only `reading` does without them where nothing can be written. Raises: UsageError
+        when it is a link, another user's, or cannot be made.
+        """
+        try:
+            self.state_dir.mkdir(mode=0o700, exist_ok=True)
+            found = os.lstat(self.state_dir)
+            if not stat.S_ISDIR(found.st_mode):
+                raise UsageError(f"{STATE} is not a folder", where=str(self.state_dir))
+            if found.st_uid != os.geteuid():
+                raise UsageError(
+                    f"{STATE} belongs to another user",
+                    where=str(self.state_dir),
+                    hint="run podctl as the user who owns the project",
+                )
+            if stat.S_IMODE(found.st_mode) != 0o700:
+                self.state_dir.chmod(0o700)
+            for folder in (self.logs, self.runs):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            if reading and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+                return
+            raise UsageError(
+                f"{STATE} cannot be made", where=str(self.state_dir), cause=str(error)
+            ) from error
+
+
+def find(start: Path | None = None) -> Project:
+    """The project of `start` (default: here): the nearest folder upwards with a podctl.toml.
+
+    Raises: NotFound when there is none.
+    """
+    try:
+        here = (start or Path.cwd()).resolve()
+    except OSError as error:
+        raise NotFound("the current folder is gone", hint="cd into the project's folder") from error
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return Project(folder)
+    raise NotFound(
+        "this is no podctl project",
+        where=str(here),
+        cause=f"no {FILE} here or in any folder above",
+        hint="podctl init",
+    )

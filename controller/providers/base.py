@@ -1,0 +1,282 @@
+"""What podctl needs from a cloud, and nothing more.
+
+A provider turns these calls into its API's words. Frozen dataclasses go in and come out; no SDK
+object and no raw response passes this door. Times are Unix seconds (UTC) by the *provider's*
+clock, money is US dollars, sizes are GB as the provider counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from controller.errors import PodctlError
+
+
+class PodStatus(StrEnum):
+    """Observed status; anything the provider invents later is UNKNOWN, never RUNNING."""
+
+    PROVISIONING = "PROVISIONING"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    EXITED = "EXITED"
+    ERROR = "ERROR"
+    TERMINATED = "TERMINATED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a stage accepts. Either `gpus` (catalog ids, any order; empty means any) or `cpu`."""
+
+    gpus: tuple[str, ...] = ()
+    gpu_count: int = 1
+    min_gpu_memory_gb: int = 0  # per GPU
+    cpu: str | None = None  # CPU flavor id such as "cpu5c"; set means a CPU pod
+    vcpu_count: int = 4  # CPU pods only
+    cloud: str = "SECURE"  # SECURE | COMMUNITY
+    data_centers: tuple[str, ...] = ()
+    min_cuda: str | None = None
+    max_usd_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One thing that could be rented now, with its whole-pod price in USD per hour."""
+
+    kind: str  # "gpu" | "cpu"
+    id: str  # catalog id, e.g. "NVIDIA L40S" or "cpu5c"
+    name: str
+    count: int  # GPUs, or vCPUs for a CPU offer
+    memory_gb: int  # GPU memory per GPU; host memory for a CPU offer
+    usd_per_hour: float  # for `count` of them
+    availability: str  # NONE | LOW | MEDIUM | HIGH | UNKNOWN
+    cloud: str
+
+
+@dataclass(frozen=True)
+class HardwareType:
+    """One GPU type or CPU flavor of the catalog, whether or not it can be rented now."""
+
+    kind: str  # "gpu" | "cpu"
+    id: str
+    name: str
+    memory_gb: float  # of one GPU; host memory of one vCPU
+    usd_per_hour: float | None  # of one GPU or vCPU in the cloud asked about; None: not there
+    least: int = 1  # GPUs or vCPUs of one pod
+    most: int | None = None  # None: not said
+    data_centers: tuple[str, ...] = ()  # where it is; empty: not said
+    cuda: tuple[str, ...] = ()  # versions that its hosts support; empty: not said
+
+
+@dataclass(frozen=True)
+class DataCenter:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What the provider has names for, of the kind (GPU or CPU) that was asked about."""
+
+    types: tuple[HardwareType, ...]
+    data_centers: tuple[DataCenter, ...]
+
+
+@dataclass(frozen=True)
+class PodSpec:
+    """A create call in full: v2 has no defaults, so neither do we."""
+
+    name: str
+    image: str
+    offer: Offer
+    args: str  # the container command: the pod's first process
+    env: Mapping[str, str]
+    disk_gb: int
+    volume_gb: int  # persistent mount; 0 on CPU pods, where the provider has none
+    mount_path: str = "/workspace"
+    network_volume_id: str | None = None
+    ports: tuple[str, ...] = ("22/tcp",)
+    data_centers: tuple[str, ...] = ()
+    min_cuda: str | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where sshd listens. Never an identity: addresses are reused."""
+
+    host: str
+    port: int
+    user: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod as the provider reports it."""
+
+    id: str
+    name: str
+    status: PodStatus
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    usd_per_hour: float = 0.0  # compute rate now; 0 when EXITED
+    endpoint: Endpoint | None = None  # None until a public port is assigned
+    ready: bool = False  # RUNNING and a runtime is reported
+    disk_gb: int = 0
+    volume_gb: int = 0
+    network_volume_id: str | None = None
+    gpu: str | None = None
+    gpu_count: int = 0
+    created_at: float | None = None
+    started_at: float | None = None
+
+    @property
+    def nonce(self) -> str | None:
+        """The rental's nonce, when name and environment agree on it."""
+        nonce = self.env.get("PODCTL_NONCE")
+        return nonce if nonce and self.name.endswith(f"-{nonce}") else None
+
+
+@dataclass(frozen=True)
+class NetworkVolume:
+    """Storage of the account's own, which bills whether or not a pod is attached."""
+
+    id: str
+    name: str
+    size_gb: int
+    data_center: str
+    tier: str = "STANDARD"  # STANDARD | HIGH_PERFORMANCE, or something newer
+
+
+@dataclass(frozen=True)
+class BillingRecord:
+    """One bucket of the provider's own bill."""
+
+    pod_id: str
+    start: float
+    end: float
+    total_usd: float
+    compute_usd: float
+    disk_usd: float
+
+
+@dataclass(frozen=True)
+class Account:
+    """`balance_usd` is None where the provider does not say."""
+
+    balance_usd: float | None
+    ssh_keys: tuple[str, ...]
+    clock_skew_seconds: float | None = None  # provider's Date minus ours
+
+
+class Kind(StrEnum):
+    """How the caller must react to a provider's error."""
+
+    REFUSED = "refused"  # permanent: key, request, balance, permission
+    CAPACITY = "capacity"  # try the next offer
+    CONFLICT = "conflict"  # the pod's state changed: observe again
+    THROTTLED = "throttled"  # definite no for now; wait `retry_after`
+    OUTAGE = "outage"  # the provider fails by itself, and certainly did nothing: no for now
+    TRANSIENT = "transient"  # it may or may not have happened
+
+
+class ProviderError(PodctlError):
+    """The provider's answer, classified once, in the adapter.
+
+    `sent` is False when the request certainly did not reach the provider. A create that failed
+    with TRANSIENT and `sent` may exist and bill: it is settled by listing, never by repeating.
+    """
+
+    code = "provider"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        kind: Kind,
+        status: int | None = None,
+        retry_after: float | None = None,
+        sent: bool = True,
+        where: str = "",
+        cause: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(what, where=where, cause=cause, hint=hint)
+        self.kind = kind
+        self.status = status
+        self.retry_after = retry_after
+        self.sent = sent
+
+
+class Provider(Protocol):
+    """Every call has its own deadline and raises only `ProviderError`."""
+
+    name: str
+
+    def offers(self, need: Hardware) -> tuple[Offer, ...]:
+        """What `need` accepts, cheapest first; availability NONE is listed last, not left out."""
+        ...
+
+    def catalog(self) -> tuple[Offer, ...]:
+        """Every type the provider has, one of each, cheapest first."""
+        ...
+
+    def inventory(self, need: Hardware) -> Inventory:
+        """Every type of the kind that `need` is about, with what one has in `need.cloud`."""
+        ...
+
+    def create(self, spec: PodSpec) -> Pod:
+        """Rent. Not idempotent and never retried here."""
+        ...
+
+    def list(self) -> tuple[Pod, ...]:
+        """Every pod of the account, all pages."""
+        ...
+
+    def get(self, pod_id: str) -> Pod | None:
+        """None when the provider says 404, which is weak evidence for a young pod."""
+        ...
+
+    def start(self, pod_id: str) -> None:
+        """Resume an EXITED pod on its host; CAPACITY when its GPU is taken."""
+        ...
+
+    def stop(self, pod_id: str) -> None:
+        """Park: compute stops billing, the volume goes on."""
+        ...
+
+    def terminate(self, pod_id: str) -> bool:
+        """Idempotent. False when the provider knows no such pod, which proves little of one."""
+        ...
+
+    def volumes(self) -> tuple[NetworkVolume, ...]:
+        """Every network volume of the account."""
+        ...
+
+    def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
+        """The provider's hourly records that touch [since, until]."""
+        ...
+
+    def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
+        """The last lines of the container's own output; not a stream."""
+        ...
+
+    def system_log(self, pod_id: str, tail: int = 200) -> tuple[str, ...]:
+        """The last lines of what the host says of the container: its image, its start."""
+        ...
+
+    def last_change(self, pod_id: str) -> str:
+        """Who last changed the pod's state, in the provider's words ("Exited by user: …").
+
+        Empty when it does not say. For decisions about asking only: nothing is safe by it.
+        """
+        ...
+
+    def account(self) -> Account:
+        """Balance and registered SSH keys."""
+        ...
+
+    def register_key(self, public_key: str) -> None:
+        """Add one public key to the account's, keeping the others."""
+        ...

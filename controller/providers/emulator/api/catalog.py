@@ -1,0 +1,225 @@
+"""REST v2: the catalog, and what of it is free."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from controller.providers.emulator.account import placement
+from controller.providers.emulator.api import responses as views
+from controller.providers.emulator.api.paging import listed
+from controller.providers.emulator.api.routing import Call, Json, Service, ok, routes
+from controller.providers.emulator.catalog import CPUS, DATA_CENTERS, GPUS, Cpu, DataCenter, Gpu
+from controller.providers.emulator.cloud import PUBLIC_TEMPLATES, Cloud
+from controller.providers.emulator.errors import Problem, invalid, not_found
+
+_ONLY_WITH_INCLUDE = (
+    "product", "count", "cloud", "countryCodes", "cudaVersions", "minCudaVersion", "vcpuCount",
+)  # fmt: skip
+
+
+def catalog_routes(service: Service) -> list[BaseRoute]:
+    return [
+        routes(service, "/v2/catalog/gpus", GET=list_gpus),
+        routes(service, "/v2/catalog/gpus/{id}", GET=get_gpu),
+        routes(service, "/v2/catalog/cpus", GET=list_cpus),
+        routes(service, "/v2/catalog/cpus/{id}", GET=get_cpu),
+        routes(service, "/v2/catalog/datacenters", GET=list_centers),
+        routes(service, "/v2/catalog/datacenters/{id}", GET=get_center),
+        routes(service, "/v2/catalog/templates", GET=list_templates),
+    ]
+
+
+def held(cloud: Cloud) -> Counter[str]:
+    with cloud.lock:
+        return placement.taken(cloud.state.pods.values())
+
+
+def gpu_units(cloud: Cloud, kind: str, used: Counter[str]) -> int:
+    """Free units of a GPU type or CPU flavor, as the catalog admits it."""
+    fault = cloud.faults.peek("no_capacity", gpu=kind)
+    return 0 if fault is not None and fault.value != "stale" else placement.free(kind, used)
+
+
+def _wants_availability(call: Call, products: tuple[str, ...]) -> bool:
+    """Availability needs a product, and its filters need availability (400)."""
+    wanted = "AVAILABILITY" in call.words("include", ("AVAILABILITY",))
+    product = call.words("product", products)
+    if wanted and not product:
+        raise Problem(400, "product is required when include=AVAILABILITY")
+    stray = [name for name in _ONLY_WITH_INCLUDE if name in call.query]
+    if stray and not wanted:
+        raise Problem(400, f"{stray[0]} is valid only with include=AVAILABILITY")
+    if "cudaVersions" in call.query and "minCudaVersion" in call.query:
+        raise Problem(400, "cudaVersions and minCudaVersion are mutually exclusive")
+    return wanted
+
+
+def list_gpus(call: Call) -> Response:
+    wanted = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"))
+    shown = [_gpu(call, gpu, availability=wanted) for gpu in GPUS.values()]
+    if call.words("countryCodes"):
+        shown = [one for one in shown if "dataCenters" in one]
+    return listed(call, "gpus", shown)
+
+
+def get_gpu(call: Call) -> Response:
+    wanted = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"))
+    gpu = GPUS.get(call.path["id"])
+    if gpu is None:
+        raise not_found("gpu type")
+    return ok(_gpu(call, gpu, availability=wanted))
+
+
+def _gpu(call: Call, gpu: Gpu, *, availability: bool) -> Json:
+    # A price is quoted for either cloud, also where there is none of this type.
+    price = {
+        "secure": gpu.secure or gpu.community,
+        "community": gpu.community or gpu.secure,
+    }
+    shown: dict[str, Any] = {
+        "id": gpu.id,
+        "name": gpu.name,
+        "pool": gpu.pool,
+        "manufacturer": gpu.manufacturer,
+        "memory": gpu.memory_gb,
+        "secure": gpu.secure > 0,
+        "community": gpu.community > 0,
+        "price": {**price, "serverless": round(gpu.secure * 1.6, 2)} if gpu.pool else price,
+        "maxCount": {
+            "secure": gpu.max_count if gpu.secure else 0,
+            "community": gpu.max_count if gpu.community else 0,
+        },
+    }
+    return {**shown, **_gpu_availability(call, gpu)} if availability else shown
+
+
+def _gpu_availability(call: Call, gpu: Gpu) -> Json:
+    count = call.integer("count", 1, 1)
+    cloud = (call.words("cloud", ("SECURE", "COMMUNITY")) or ("SECURE",))[0]
+    countries = call.words("countryCodes")
+    versions = placement.fitting_cuda(
+        gpu, _versions(call, "cudaVersions"), next(iter(_versions(call, "minCudaVersion")), None)
+    )
+    constrained = "cudaVersions" in call.query or "minCudaVersion" in call.query
+    price = gpu.secure if cloud == "SECURE" else gpu.community
+    centers = [
+        one for one in gpu.data_centers
+        if not countries or DATA_CENTERS[one].country in countries
+    ]  # fmt: skip
+    possible = price > 0 and centers and count <= gpu.max_count
+    units = gpu_units(call.cloud, gpu.id, held(call.cloud))
+    level = placement.level(units, count)
+    if not possible or (constrained and not versions):
+        return {"availability": "NONE"}
+    listed = [{"version": one, "available": level != "NONE"} for one in versions]
+    return {
+        "availability": level,
+        "dataCenters": [
+            {"id": one, "name": DATA_CENTERS[one].name, "availability": level} for one in centers
+        ],
+        **({"cudaVersions": listed} if gpu.cuda else {}),
+    }
+
+
+def _versions(call: Call, name: str) -> tuple[str, ...]:
+    found = call.words(name)
+    for version in found:
+        if not all(part.isdigit() for part in version.split(".")):
+            raise invalid(f"$.{name}: '{version}' is no CUDA version")
+    return found
+
+
+def list_cpus(call: Call) -> Response:
+    wanted = _wants_availability(call, ("POD", "SERVERLESS"))
+    return listed(call, "cpus", [_cpu(call, cpu, availability=wanted) for cpu in CPUS.values()])
+
+
+def get_cpu(call: Call) -> Response:
+    wanted = _wants_availability(call, ("POD", "SERVERLESS"))
+    cpu = CPUS.get(call.path["id"])
+    if cpu is None:
+        raise not_found("cpu flavor")
+    return ok(_cpu(call, cpu, availability=wanted))
+
+
+def _cpu(call: Call, cpu: Cpu, *, availability: bool) -> Json:
+    serverless = round(cpu.usd_per_vcpu * 1.5, 4)
+    shown: dict[str, Any] = {
+        "id": cpu.id,
+        "name": cpu.name,
+        "group": cpu.group,
+        "vcpu": {"min": cpu.min_vcpu, "max": cpu.max_vcpu},
+        "ramGbPerVcpu": cpu.ram_gb_per_vcpu,
+        "price": {"securePerVcpu": cpu.usd_per_vcpu, "serverlessPerVcpu": serverless},
+    }
+    if not availability:
+        return shown
+    count = call.integer("vcpuCount", cpu.min_vcpu, 2)
+    units = gpu_units(call.cloud, cpu.id, held(call.cloud)) if count <= cpu.max_vcpu else 0
+    level = placement.level(units, count)
+    centers = [
+        {"id": one, "name": DATA_CENTERS[one].name, "availability": level}
+        for one in cpu.data_centers
+    ]
+    return {**shown, "availability": level, "dataCenters": centers}
+
+
+def list_centers(call: Call) -> Response:
+    shown = [_center(call, one) for one in DATA_CENTERS.values() if _center_fits(call, one)]
+    return listed(call, "dataCenters", shown)
+
+
+def get_center(call: Call) -> Response:
+    center = DATA_CENTERS.get(call.path["id"])
+    if center is None:
+        raise not_found("data center")
+    return ok(_center(call, center))
+
+
+def _center_fits(call: Call, center: DataCenter) -> bool:
+    regions, volumes = call.words("regions"), call.words("networkVolumeTypes")
+    network = call.flag("globalNetwork")
+    return (
+        (not regions or center.region in regions)
+        and set(volumes) <= set(center.volumes)
+        and set(call.words("compliance")) <= set(center.compliance)
+        and network in (None, center.global_network)
+    )
+
+
+def _center(call: Call, center: DataCenter) -> Json:
+    include = call.words("include", ("GPU_AVAILABILITY", "CPU_AVAILABILITY"))
+    used = held(call.cloud)
+    shown: dict[str, Any] = {
+        "id": center.id,
+        "name": center.name,
+        "region": center.region,
+        "networkVolumeTypes": list(center.volumes),
+        "compliance": list(center.compliance),
+        "globalNetwork": center.global_network,
+    }
+    kinds: dict[str, tuple[Gpu | Cpu, ...]] = {
+        "gpuAvailability": tuple(GPUS.values()) if "GPU_AVAILABILITY" in include else (),
+        "cpuAvailability": tuple(CPUS.values()) if "CPU_AVAILABILITY" in include else (),
+    }
+    for name, every in kinds.items():
+        offered = [one for one in every if center.id in one.data_centers]
+        if offered:
+            shown[name] = [_stock(call.cloud, one, used) for one in offered]
+    return shown
+
+
+def _stock(cloud: Cloud, one: Gpu | Cpu, used: Counter[str]) -> Json:
+    count = one.min_vcpu if isinstance(one, Cpu) else 1
+    level = placement.level(gpu_units(cloud, one.id, used), count)
+    return {"id": one.id, "name": one.name, "availability": level}
+
+
+def list_templates(call: Call) -> Response:
+    source = call.words("source", ("official", "verified", "community")) or ("official",)
+    found = PUBLIC_TEMPLATES.values() if source == ("official",) else ()
+    return listed(call, "templates", [views.template(one) for one in found])

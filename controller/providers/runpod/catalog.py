@@ -1,0 +1,134 @@
+"""RunPod's catalog as offers, priced for what is asked. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from controller.providers.base import Hardware, HardwareType, Offer
+from controller.providers.runpod.models import CpuType, GpuType, Place
+
+UNKNOWN = "UNKNOWN"
+_LEVELS = ("NONE", "LOW", "MEDIUM", "HIGH")
+
+
+def gpu_query(need: Hardware) -> dict[str, str]:
+    """The query of the GPU catalog with availability for `need`."""
+    query = {
+        "include": "AVAILABILITY",
+        "product": "POD",
+        "count": str(need.gpu_count),
+        "cloud": need.cloud,
+    }
+    if need.min_cuda:
+        query["minCudaVersion"] = need.min_cuda
+    return query
+
+
+def cpu_query(vcpu_count: int) -> dict[str, str]:
+    """The query of the CPU catalog with availability; 0 means any size."""
+    query = {"include": "AVAILABILITY", "product": "POD"}
+    return {**query, "vcpuCount": str(vcpu_count)} if vcpu_count else query
+
+
+def gpu_offer(document: Any, need: Hardware) -> Offer | None:
+    """`need.gpu_count` GPUs of one type in `need.cloud`; None where they are not offered so.
+
+    An entry without id, memory or price is not offered either: it cannot be judged.
+    """
+    try:
+        entry = GpuType.model_validate(document)
+    except ValidationError:
+        return None
+    community = need.cloud == "COMMUNITY"
+    price = entry.price.community if community else entry.price.secure
+    offered = entry.community if community else entry.secure
+    limits = entry.max_count
+    limit = (limits.community if community else limits.secure) if limits else None
+    if price is None or offered is False or (limit is not None and limit < need.gpu_count):
+        return None
+    return Offer(
+        kind="gpu",
+        id=entry.id,
+        name=entry.name or entry.id,
+        count=need.gpu_count,
+        memory_gb=entry.memory,
+        usd_per_hour=round(price * need.gpu_count, 6),
+        availability=_stock(entry.availability, entry.data_centers, need.data_centers),
+        cloud=need.cloud,
+    )
+
+
+def cpu_offer(document: Any, vcpu_count: int, data_centers: tuple[str, ...] = ()) -> Offer | None:
+    """`vcpu_count` vCPUs of one flavor (0: its smallest); None where it is not offered so."""
+    try:
+        entry = CpuType.model_validate(document)
+    except ValidationError:
+        return None
+    count = vcpu_count or entry.vcpu.min
+    price = entry.price.secure_per_vcpu
+    if price is None or not entry.vcpu.min <= count <= entry.vcpu.max:
+        return None
+    return Offer(
+        kind="cpu",
+        id=entry.id,
+        name=entry.name or entry.id,
+        count=count,
+        memory_gb=int(entry.ram_gb_per_vcpu * count),
+        usd_per_hour=round(price * count, 6),
+        availability=_stock(entry.availability, entry.data_centers, data_centers),
+        cloud="SECURE",
+    )
+
+
+def gpu_type(document: Any, cloud: str) -> HardwareType | None:
+    """One GPU type as it is in `cloud`; None for an entry that says too little of itself."""
+    try:
+        entry = GpuType.model_validate(document)
+    except ValidationError:
+        return None
+    community = cloud == "COMMUNITY"
+    offered = entry.community if community else entry.secure
+    limits = entry.max_count
+    price = entry.price.community if community else entry.price.secure
+    return HardwareType(
+        kind="gpu",
+        id=entry.id,
+        name=entry.name or entry.id,
+        memory_gb=entry.memory,
+        usd_per_hour=price if price and offered is not False else None,
+        most=(limits.community if community else limits.secure) if limits else None,
+        data_centers=tuple(place.id for place in entry.data_centers or ()),
+        cuda=tuple(one.version for one in entry.cuda or ()),
+    )
+
+
+def cpu_type(document: Any, cloud: str) -> HardwareType | None:
+    """One CPU flavor; there are none in the community cloud."""
+    try:
+        entry = CpuType.model_validate(document)
+    except ValidationError:
+        return None
+    price = entry.price.secure_per_vcpu if cloud == "SECURE" else None
+    return HardwareType(
+        kind="cpu",
+        id=entry.id,
+        name=entry.name or entry.id,
+        memory_gb=entry.ram_gb_per_vcpu,
+        usd_per_hour=price or None,
+        least=entry.vcpu.min,
+        most=entry.vcpu.max,
+        data_centers=tuple(place.id for place in entry.data_centers or ()),
+    )
+
+
+def _stock(level: str | None, places: list[Place] | None, wanted: tuple[str, ...]) -> str:
+    """The stock in the wanted data centers; overall where none is asked or none is listed."""
+    if not wanted or places is None:
+        return level if level in _LEVELS else UNKNOWN
+    levels = [place.availability for place in places if place.id in wanted]
+    known = [_LEVELS.index(one) for one in levels if one in _LEVELS]
+    if known:
+        return _LEVELS[max(known)]
+    return UNKNOWN if levels else "NONE"

@@ -1,0 +1,68 @@
+"""What exists without the database: asked for in full before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.locks import artifacts as safekeeping
+from controller.locks import certificate
+from controller.locks.artifacts import Archived
+from controller.locks.certificate import Certificate
+from controller.project.project import Project
+from controller.project.run_folder import Order, RunFolder
+from controller.providers.base import BillingRecord, Pod, PodStatus, Provider, ProviderError
+from state.journal import RUN
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Remains:
+    """The provider's pods and bill, the run folders here, and the certificates."""
+
+    pods: tuple[Pod, ...]
+    bill: tuple[BillingRecord, ...]  # empty when the provider does not tell it
+    locks: Mapping[str, Certificate]  # in force, by stage
+    archived: tuple[Archived, ...]  # locks that were ended
+    folders: tuple[str, ...]  # runs that left a folder here
+    orders: Mapping[str, Order]  # what these were begun as, where their folder says it
+    gone: frozenset[str] = frozenset()  # neither listed nor there by their id
+
+    @property
+    def living(self) -> set[str]:
+        """Every pod that is known to be there, ours or not."""
+        return {pod.id for pod in self.pods if pod.status is not PodStatus.TERMINATED}
+
+    @property
+    def certified(self) -> set[str]:
+        """Runs that passed, also those whose lock was ended since."""
+        runs = {one.run for one in self.locks.values()} | {one.run for one in self.archived}
+        return {run for run in runs if RUN.fullmatch(run)}
+
+
+def look(project: Project, provider: Provider, now: float) -> Remains:
+    """Raises ProviderError when the provider does not list its pods: then nothing may be done."""
+    folders = [path.name for path in sorted(project.runs.glob("*")) if RUN.fullmatch(path.name)]
+    found = {run: RunFolder(project.run_dir(run)).order() for run in folders}
+    orders = {run: order for run, order in found.items() if order}
+    locks = certificate.read_all(project.root)
+    pods = provider.list()
+    times = [
+        *(pod.created_at for pod in pods if pod.created_at),
+        *(one.started_at for one in locks.values()),
+        *(one.at for one in orders.values()),
+    ]
+    try:
+        bill = provider.billing(min([now, *times]) - HOUR, now + HOUR)
+    except ProviderError:
+        bill = ()
+    archived = safekeeping.archived(project.root)
+    return Remains(pods, bill, locks, archived, tuple(folders), orders)
+
+
+def stage_of(run: str) -> str:
+    """The stage in a run's name."""
+    named = RUN.fullmatch(run)
+    assert named is not None
+    return named[1]

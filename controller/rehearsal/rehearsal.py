@@ -1,0 +1,229 @@
+"""A rehearsal from its first look at the project to the last pod that goes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+
+from controller.credentials.job_secrets import absent
+from controller.errors import Busy, NotFound, PodctlError, UsageError
+from controller.leases.preview import shape_of
+from controller.planner import pod_spec as order
+from controller.planner.lease_state import Rental
+from controller.preflight.stage_definition import check_definitions
+from controller.project import consent
+from controller.project.project import Project
+from controller.project.stages import declared_inputs, inputs_here
+from controller.providers.offers import ranked, rejections
+from controller.rehearsal.emulated_cloud import Cloud, cloud, end_orphan
+from controller.rehearsal.line import FAIL, PASS, SKIP, Line
+from controller.rehearsal.report import Story
+from controller.rehearsal.run import Drive, end
+from controller.rehearsal.scratch_project import Scratch, files_of
+from controller.rehearsal.upstream import Earlier, NotStoodIn
+from controller.status.overview import rental_of
+from controller.transfer import snapshot
+from controller.transfer.progress import TransferProgress
+from jobs.stage import Stage
+
+TRAINING = ("torch", "transformers", "trl", "peft")
+PLACEHOLDER = "no-value-in-a-rehearsal"
+SLACK_SECONDS = 120.0  # beside the job's own time: boots, uploads, pulls
+AFTERWARDS = ("upload", "environment", "start", "save", "kill", "resume", "job", "pull",
+              "outputs", "verify", "criteria", "shutdown")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """One stage of one project. `minutes` is what the job may take."""
+
+    project: Project
+    stage: Stage
+    minutes: float
+    tell: Callable[[str], None] = lambda _: None
+    show: Callable[[str, float], None] = lambda _said, _left: None  # podctl's, and seconds left
+    moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
+
+    def lines(self) -> Generator[Line]:
+        """Each phase as it is over. Leaves no pod and no process, whatever happens.
+
+        Raises: Busy while another rehearsal goes on; UsageError without the training stack.
+        """
+        self._check_stack()
+        self.project.prepare()
+        scratch = Scratch.of(self.project)
+        with _alone(scratch):
+            end_orphan(scratch.cloud)
+            scratch.clear()
+            failed = False
+            with cloud(scratch.cloud) as sky:
+                for line in self._phases(scratch, sky):
+                    failed = failed or line.status == FAIL
+                    yield line
+            if not failed:  # else it is looked at
+                scratch.clear()
+
+    def _phases(self, scratch: Scratch, sky: Cloud) -> Iterator[Line]:
+        config = self._config()
+        yield config
+        inputs = self._inputs(scratch)
+        yield inputs
+        yield self._secrets()
+        yield self._hardware(sky)
+        if inputs.status == FAIL:
+            yield from (Line(phase, SKIP, "an input is missing") for phase in AFTERWARDS)
+            return
+        if config.status == FAIL:
+            yield from (Line(phase, SKIP, "it would be refused") for phase in AFTERWARDS)
+            return
+        yield from self._run(scratch, sky)
+
+    def _config(self) -> Line:
+        try:
+            check_definitions(self.project, [self.stage])
+        except UsageError as error:
+            return Line("config", FAIL, _whole(error), error.hint)
+        return Line("config", PASS, f"{self.project.file.name} and {self.stage.name} are sound")
+
+    def _check_stack(self) -> None:
+        absent = [name for name in TRAINING if find_spec(name) is None]
+        if self.stage.environment.kind == "training" and absent:
+            raise UsageError(
+                f"{self.stage.name} is rehearsed on this machine, which lacks {', '.join(absent)}",
+                hint="pip install 'podctl[demo]'",
+            )
+
+    # -- before anything is rented ---------------------------------------------------------
+
+    def _inputs(self, scratch: Scratch) -> Line:
+        """Bring the user's files, and make what earlier stages would have left."""
+        earlier = Earlier(self.project, scratch, self.minutes * 60, self.tell)
+        own = earlier.own_inputs(self.stage)
+        try:
+            reading = partial(self.moved, f"{self.stage.name}: reading the inputs")
+            files = files_of(self.project, own, reading)
+            scratch.bring(files, self.stage)
+            made = [
+                f"{path} by {by}"
+                for path in declared_inputs(self.project, self.stage)
+                if path not in own and (by := earlier.stand_in(self.stage, path))
+            ]
+        except (NotFound, NotStoodIn, UsageError) as error:
+            return Line("inputs", FAIL, _whole(error), error.hint)
+        scratch.write_config(self.project, self.stage, self.minutes)
+        size = sum(one.size for one in files)
+        text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
+        return Line("inputs", PASS, "; ".join([text, *(f"stood in: {one}" for one in made)]))
+
+    def _secrets(self) -> Line:
+        upload = self.project.config.upload
+        present = inputs_here(self.project, self.stage)
+        try:
+            snapshot.take(self.project.root, present, upload.include, allow=upload.allowed)
+        except snapshot.LikelySecret as error:
+            return Line("secrets", FAIL, _whole(error), error.hint)
+        except PodctlError:
+            return Line("secrets", SKIP, "the inputs cannot be read")
+        lacking = absent(self.stage)
+        if lacking:
+            text = f"the job is to have {', '.join(lacking)}, which is not set here"
+            return Line("secrets", FAIL, text, f"export {lacking[0]}=…")
+        if held_back := consent.lacking(self.project, [self.stage]):
+            text = f"another text stands in for {', '.join(held_back)}: not given to this project"
+            return Line("secrets", PASS, f"nothing that would be sent looks like a key; {text}")
+        return Line("secrets", PASS, "nothing that would be sent looks like a key")
+
+    def _given(self) -> dict[str, str]:
+        """The job's secrets as this process has them, where this project's jobs may know them.
+
+        Another text for the others, and for what is not set here.
+        """
+        held_back = consent.lacking(self.project, [self.stage])
+        here = {
+            name: os.environ[name]
+            for name in self.stage.secrets
+            if name in os.environ and name not in held_back
+        }
+        return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | here
+
+    def _hardware(self, sky: Cloud) -> Line:
+        """The stage as it is, against the embedded cloud's price list."""
+        from controller.providers.factory import Settings, open_provider
+
+        found = Settings(environ=sky.environment)
+        catalog = open_provider("emulator", found).catalog()
+        need = order.hardware([self.stage], shape_of(self.project))
+        accepted = ranked(catalog, need)
+        if not accepted:
+            nearest = rejections(catalog, need)
+            text = nearest[-1].reason if nearest else f"no CPU flavor {need.cpu}"
+            return Line("hardware", FAIL, text, "podctl plan --offers; change [stages.….hardware]")
+        memory = f"about {need.min_gpu_memory_gb} GB" if need.min_gpu_memory_gb else "any size"
+        text = f"{len(accepted)} types will do, {accepted[0].name} the cheapest"
+        return Line("hardware", PASS, text if need.cpu else f"needs {memory}; {text}")
+
+    # -- the run ---------------------------------------------------------------------------
+
+    def _run(self, scratch: Scratch, sky: Cloud) -> Iterator[Line]:
+        deadline = time.monotonic() + self.minutes * 60 + SLACK_SECONDS
+        drive = Drive(scratch, sky, self.stage.name, deadline, self.show)
+        process = drive.start(self._given())
+        try:
+            self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.said}")
+            kill = drive.interrupt(process)
+            ended = drive.finish(process)
+        finally:
+            end(process)
+        rental = _rental(scratch.project)
+        if rental is None:
+            text = ": ".join(filter(None, (ended.error.get("what"), ended.error.get("cause"))))
+            yield Line(
+                "rent", FAIL, text or "podctl run ended at once", ended.error.get("hint", "")
+            )
+            return
+        small = scratch.project.stages[self.stage.name]
+        story = Story(scratch, small, rental, kill, ended)
+        yield from story.lines(drive, sky)
+
+
+def _rental(project: Project) -> Rental | None:
+    from state.database import open_database
+    from state.journal import Journal
+
+    if not project.database.exists():
+        return None
+    connection = open_database(project.database, readonly=True)
+    try:
+        journal = Journal(connection)
+        leases = journal.leases()
+        return rental_of(journal, leases[-1].id) if leases else None
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _alone(scratch: Scratch) -> Iterator[None]:
+    """One rehearsal a project: the kernel's lock, which dies with its holder."""
+    scratch.folder.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(scratch.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise Busy(
+            "another rehearsal of this project goes on", where=str(scratch.folder)
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _whole(error: PodctlError) -> str:
+    return ": ".join(part for part in (error.what, error.cause) if part)

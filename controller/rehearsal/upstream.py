@@ -1,0 +1,114 @@
+"""What earlier stages would have left: the user's where it is there and fits, else made small."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.credentials.secret import for_children
+from controller.errors import PodctlError
+from controller.project.project import Project
+from controller.project.stages import inputs_here, maker_of
+from controller.rehearsal import overrides as sizes
+from controller.rehearsal.scratch_project import Scratch
+from controller.transfer.declared_paths import is_there
+from jobs.stage import Stage
+from remote import contract
+from remote.globs import NOT
+
+DATA = "data/stage1/sft_training_data.jsonl"
+PAIRS = 240  # of the small world's instruction data
+SOURCES = Path(__file__).resolve().parents[2]
+
+
+class NotStoodIn(PodctlError):
+    """An input is missing, and podctl cannot make one like it."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Makes what is missing in the scratch project."""
+
+    project: Project
+    scratch: Scratch
+    seconds: float  # for any one program
+    tell: Callable[[str], None] = lambda _: None
+
+    def own_inputs(self, stage: Stage) -> tuple[str, ...]:
+        """The declared inputs that are taken from the user's project."""
+        return tuple(
+            path
+            for path in inputs_here(self.project, stage)
+            if path.startswith(NOT) or self._fits(stage, path)
+        )
+
+    def _fits(self, stage: Stage, path: str) -> bool:
+        """An adapter or a measurement of the real model says nothing to the small one."""
+        small = stage.parameters.get("model") == sizes.MODEL
+        if sizes.program(stage) in (None, "sft") or small:
+            return True
+        maker = maker_of(self.project, path)
+        return maker is None or sizes.program(self.project.stages[maker]) is None
+
+    def stand_in(self, stage: Stage, path: str) -> str:
+        """Make `path` in the scratch project; returns by what. Raises NotStoodIn."""
+        if path.startswith(NOT) or is_there(self.scratch.project.root, path):
+            return ""
+        if path == DATA or DATA.startswith(f"{path}/"):
+            return self._data()
+        name = maker_of(self.project, path)
+        maker = self.project.stages[name] if name else None
+        if maker is None or maker.name == stage.name or sizes.program(maker) is None:
+            raise NotStoodIn(
+                f"the input {path} is missing",
+                hint=f"podctl run {name} makes it" if name else "put it there",
+            )
+        for needed in maker.inputs:
+            self.stand_in(maker, needed)
+        self._run(maker)
+        if not is_there(self.scratch.project.root, path):
+            raise NotStoodIn(f"a small {maker.name} did not make {path}", hint="put one there")
+        return f"a small {maker.name}"
+
+    def _data(self) -> str:
+        from remote.stages.instructions.small import dataset
+
+        target = self.scratch.project.root / DATA
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(dataset.text(PAIRS), encoding="utf-8")
+        return f"{PAIRS} pairs of the small world"
+
+    def _run(self, maker: Stage) -> None:
+        """The maker's own program, in the scratch project, a few steps long."""
+        self.tell(f"making what {maker.name} would have left, small")
+        parameters = self.scratch.parameters
+        parameters.write_text(json.dumps(dict(sizes.parameters(maker))))
+        environment = for_children() | {
+            contract.ENV_PARAMETERS: str(parameters),
+            "PYTHONPATH": str(SOURCES),
+        }
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", *maker.command[1:]],
+                cwd=self.scratch.project.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=self.seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise NotStoodIn(
+                f"a small {maker.name} was not made within {self.seconds:.0f} s"
+            ) from error
+        if done.returncode:
+            raise NotStoodIn(
+                f"a small {maker.name} failed",
+                cause=" | ".join(done.stderr.strip().splitlines()[-3:]),
+                hint=f"podctl rehearse {maker.name}",
+            )

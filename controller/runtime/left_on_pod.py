@@ -1,0 +1,129 @@
+"""Outputs that could not travel by themselves: what they are, and how they are fetched by hand.
+
+Such an output is a link that leads out of the work folder, or a file that cannot be read, or one
+of too many. It keeps the pod until it is here or given up. What a user fetched is compared with
+what is on the pod, and then counts as every other artifact.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.errors import ConnectionLost
+from controller.locks.artifacts import hash_file
+from controller.planner.unpulled_files import Held
+from controller.terminal.sanitize import clean_line
+from controller.transfer.upload import files_argv
+from remote.contract import MAX_FILES, FileEntry, Layout, Left, Manifest
+from remote.names import decode, encode, raw, wrong
+
+if TYPE_CHECKING:
+    from controller.ssh.session import Session
+
+SHOWN = 5  # names in a message
+AT_ONCE = 20  # paths in one command; what is left then is told again
+LONGEST = 300  # characters of one name or reason
+MEASURE_SECONDS = 3600.0
+
+
+def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) -> Held:
+    """What keeps the pod, and the command that brings it."""
+    named = [f"{_short(encode(one.path))} ({_short(one.why)})" for one in manifest.left[:SHOWN]]
+    named += list(map(_short, manifest.unfit[:SHOWN]))
+    more = len(manifest.left) + len(manifest.unfit) + manifest.beyond - len(named)
+    if manifest.beyond and not named:
+        what = f"{manifest.beyond} outputs beyond the {MAX_FILES:,} that can be listed"
+    else:
+        what = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    return Held(
+        f"only on the pod: {what}",
+        fetch_command(stage, [one.path for one in manifest.left[:AT_ONCE]], files, outputs),
+        by_word=bool(manifest.beyond or manifest.unfit),
+    )
+
+
+def fetch_command(stage: str, paths: Sequence[str], files: Path, outputs: Sequence[str]) -> str:
+    """A line for a shell that has the files at `paths` come below `files`, links followed."""
+    wanted = " ".join(quoted(path) for path in paths if not wrong(path)) or " ".join(
+        quoted(one) for one in sorted({glob.split("/")[0] for glob in outputs} - {"**", "*"}) or "."
+    )
+    into = quoted(str(files))
+    return f"podctl exec {stage} -- tar -chf - -- {wanted} | tar -xf - -C {into}"
+
+
+def _short(text: str) -> str:
+    """The pod's own words, on one line."""
+    return clean_line(text)[:LONGEST]
+
+
+def quoted(path: str) -> str:
+    """A word for a shell, whatever is in it."""
+    if encode(path) == path:
+        return shlex.quote(path)
+    plain = (
+        chr(one) if 32 <= one < 127 and one not in b"\\'" else f"\\x{one:02x}" for one in raw(path)
+    )
+    return f"$'{''.join(plain)}'"
+
+
+def fetched(
+    session: Session, layout: Layout, code: str, manifest: Manifest, files: Path
+) -> Manifest:
+    """The manifest with what was fetched by hand among its files, where it is the same there.
+
+    One that is not here, or is another, stays `left`.
+    """
+    here = [one for one in manifest.left if not wrong(one.path) and _stands(files, one)]
+    if not here:
+        return manifest
+    measured = _measured(session, layout, code, manifest.run, [one.path for one in here])
+    left, files_now = [], list(manifest.files)
+    for one in manifest.left:
+        found = [m for m in measured if _belongs(m.path, one.path)]
+        if one in here and found and all(_same(files, m) for m in found):
+            files_now += [m for m in found if m not in files_now]
+        else:
+            left.append(one)
+    return replace(manifest, files=tuple(sorted(files_now, key=_path)), left=tuple(left))
+
+
+def _path(entry: FileEntry) -> str:
+    return entry.path
+
+
+def _stands(files: Path, left: Left) -> bool:
+    try:
+        return (files / left.path).exists()
+    except OSError:
+        return False
+
+
+def _belongs(path: str, above: str) -> bool:
+    return path == above or path.startswith(f"{above}/")
+
+
+def _same(files: Path, entry: FileEntry) -> bool:
+    try:
+        return hash_file(files / entry.path) == (entry.size, entry.sha256)
+    except OSError:
+        return False
+
+
+def _measured(
+    session: Session, layout: Layout, code: str, run: str, paths: Iterable[str]
+) -> list[FileEntry]:
+    """What the pod has at these paths. Raises ConnectionLost for an answer that makes no sense."""
+    asked = json.dumps([encode(path) for path in paths]).encode() + b"\n"
+    argv = files_argv(layout, "measure", "--run", run)
+    cwd = layout.code(code)
+    answer = session.run(argv, stdin=asked, cwd=cwd, deadline_seconds=MEASURE_SECONDS)
+    try:
+        found = [FileEntry(decode(p), int(n), str(h)) for p, n, h in json.loads(answer.stdout)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConnectionLost("the pod's answer makes no sense", where="measure") from error
+    return [one for one in found if not wrong(one.path)]

@@ -1,0 +1,34 @@
+"""A lease with its project: the scene, and the folder, connection and locks that it works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.agent.connection import Link
+from controller.credentials.job_secrets import absent, secrets_of
+from controller.credentials.secret import Secret
+from controller.engine.lease_context import Scene
+from controller.errors import Paused
+from controller.project.project import Project
+from state.locks import Locks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop(Scene):
+    """What only the hands that really touch something need."""
+
+    project: Project
+    link: Link
+    locks: Locks
+    stop_asked: Callable[[], bool] = lambda: False  # by another process: nothing long goes on
+
+    def heed(self) -> None:
+        """Called while much travels. Raises Paused when the next look is wanted at once."""
+        if self.stop_asked():
+            raise Paused("a stop is asked for")
+
+    def secrets(self, run: str) -> tuple[Secret, ...]:
+        """The values that the run's job may know and nobody else, as far as they are here."""
+        stage = self.stages[run]
+        return () if absent(stage) else tuple(secrets_of(stage).values())

@@ -1,0 +1,117 @@
+"""The site as it is: a pod over SSH, and the project's folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller.agent.client import AgentClient, CommandRefused, guard_report
+from controller.agent.connection import refused
+from controller.agent.job_log import follow_log
+from controller.credentials.installer_settings import applies, settings_of
+from controller.credentials.job_secrets import secrets_of
+from controller.engine.last_seen import run_sighting
+from controller.errors import ConnectionLost, PodctlError
+from controller.planner import pod_spec as order
+from controller.planner.lease_state import RunFacts
+from controller.planner.observation import Contact
+from controller.project import consent
+from controller.project.run_folder import RunFolder
+from controller.providers.base import Endpoint
+from controller.runtime.download_run import bring, bring_ready
+from controller.runtime.run_context import Workshop
+from controller.runtime.upload_run import deliver
+from controller.runtime.verify_run import judge, lock
+
+
+@dataclass(frozen=True)
+class Fieldwork:
+    """Implements `Site`."""
+
+    shop: Workshop
+
+    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
+        try:
+            return self._ask(pod, endpoint, run)
+        except ConnectionLost as error:
+            self.drop()
+            hopeless = self.shop.link.no_sshd
+            return Contact(
+                False,
+                error=f"{error.what}: {error.cause}",
+                refused=refused(error),
+                no_sshd=hopeless.why if hopeless else "",
+                no_sshd_ever=hopeless is not None and hopeless.ever,
+            )
+        except PodctlError as error:
+            return Contact(True, error=f"{error.what}: {error.cause}")
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            # A number or a depth that no check before knew: the pod's words end no command.
+            why = f"{type(error).__name__}: {error}"
+            return Contact(True, error=f"what the pod said makes no sense: {why}")
+
+    def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
+        session = self.shop.link.reach(pod, endpoint)
+        layout = session.layout(self.shop.shape.mount)
+        if not self.shop.rental().stop:  # what the user ends is ended, whoever else drives it
+            self.shop.link.claim.hold(session, layout, pod)
+        if run.uploaded_to != pod:
+            return Contact(True, guard=guard_report(session))
+        agent = AgentClient(session, layout, run.code)
+        try:
+            status = agent.status(run.run)
+        except CommandRefused:
+            if agent.present():
+                raise
+            return Contact(True, forgotten=True, error="our code is not on the pod any more")
+        self.shop.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
+        path = self.shop.project.job_log(run.run)
+        follow_log(agent, run.run, path, status.log_size, self.shop.secrets(run.run))
+        return Contact(True, status=status, guard=status.guard)
+
+    def upload(self, run: str) -> dict[str, Any]:
+        return deliver(self.shop, run)
+
+    def start(self, run: str, *, again: bool) -> int:
+        stage = self.shop.stages[run]
+        emulated = order.is_emulated(self.shop.shape.api_base)
+        grace = order.grace_done(self.shop.stage_list, self.shop.shape)
+        code = self._code(run)
+        spec = order.job_spec(stage, run, code, emulated=emulated, grace_done=grace)
+        agent = self._agent(run)
+        settings = settings_of(self.shop.project.root, [stage], emulated=emulated)
+        if stage.secrets or settings.secrets:
+            consent.check(self.shop.project, stage)
+        if stage.secrets:
+            agent.secrets(run, secrets_of(stage))
+        if applies(stage.environment):
+            agent.settings(run, settings.document())
+        return agent.start(spec, again=again).attempt
+
+    def stop(self, run: str, reason: str) -> None:
+        self._agent(run).stop(run, reason)
+
+    def pull_ready(self, run: str) -> None:
+        bring_ready(self.shop, self._agent(run), run)
+
+    def pull(self, run: str, contact: Contact) -> dict[str, Any]:
+        return bring(self.shop, self._agent(run), run, contact)
+
+    def kept_until(self, run: str) -> float | None:
+        return RunFolder(self.shop.project.run_dir(run)).whole_at()
+
+    def judge(self, run: str) -> dict[str, Any]:
+        return judge(self.shop, run)
+
+    def lock(self, run: str) -> dict[str, Any]:
+        return lock(self.shop, run)
+
+    def drop(self) -> None:
+        self.shop.link.drop()
+
+    def _code(self, run: str) -> str:
+        return next(one.code for one in self.shop.rental().runs if one.run == run)
+
+    def _agent(self, run: str) -> AgentClient:
+        session = self.shop.link.session
+        return AgentClient(session, session.layout(self.shop.shape.mount), self._code(run))

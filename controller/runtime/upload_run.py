@@ -1,0 +1,200 @@
+"""What a run gets before it starts: our package, its inputs, its parameters, what it had before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+from controller.costs import plan_spending as plan_so_far
+from controller.locks.artifacts import made_before
+from controller.planner import pod_spec as order
+from controller.preflight import program as job_program
+from controller.preflight.pins import MODELS
+from controller.project.run_folder import SAMPLES, Order, RunFolder
+from controller.project.stages import declared_inputs
+from controller.runtime.resume import leftovers
+from controller.runtime.run_context import Workshop
+from controller.transfer import snapshot
+from controller.transfer.manifest_check import STAGING
+from controller.transfer.progress import TransferProgress
+from controller.transfer.snapshot import Snapshot, SnapshotFile
+from controller.transfer.upload import UploadReport, upload_code, upload_work
+from controller.transfer.upload_batch import FileGone
+from jobs.stage import Stage
+from remote.contract import MAX_FILES, FileEntry
+from remote.usage import summarise
+
+TRIES = 4  # of an upload whose files go away meanwhile
+EARLIER = snapshot.Caps(files=MAX_FILES, total_bytes=4 * 10**12)
+
+
+def deliver(shop: Workshop, run: str) -> dict[str, Any]:
+    """Bring code and work folder to the pod; what is there already does not travel.
+
+    Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
+    """
+    stage = shop.stages[run]
+    session = shop.link.session
+    layout = session.layout(shop.shape.mount)
+    code = upload_code(session, layout.root)
+    folder = RunFolder(shop.project.run_dir(run))
+    _keep_order(shop, run, code, folder)
+    row = shop.journal.run(run)
+    models = row.spec.get(MODELS) if row is not None else None
+    written = extras(stage, models or {}) | {plan_so_far.PATH: _so_far(shop, run, folder)}
+    begun = next(one.tree for one in shop.rental().runs if one.run == run)
+    for tries in range(TRIES, 0, -1):
+        inputs = inputs_of(shop, stage, partial(shop.moved, f"{run}: reading the inputs"))
+        sent = _with_earlier(inputs, shop, run)
+        try:
+            report = upload_work(
+                session,
+                layout,
+                run,
+                sent,
+                written,
+                code=code,
+                begun=begun,
+                progress=partial(_tell_sent, shop, run),
+            )
+            break
+        except FileGone as error:
+            if tries == 1:
+                raise
+            shop.tell(f"{run}: {error.what}: looking again at what is there")
+    folder.keep_inputs(_as_sent(inputs, report))
+    _tell_changed(shop, run, report)
+    shop.tell(f"{run}: {_in_words(report)}")
+    return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
+
+
+def _tell_sent(shop: Workshop, run: str, progress: TransferProgress) -> None:
+    shop.heed()
+    what = "the pod puts the files in place" if progress.whole else "uploading"
+    shop.moved(f"{run}: {what}", progress)
+
+
+def _in_words(report: UploadReport) -> str:
+    sent = (
+        f"sent {report.files_sent} of {report.files_total} files, {report.bytes_sent / 1e6:.2f} MB"
+    )
+    if report.files_sent == report.files_total:
+        return sent
+    return f"{sent} ({report.bytes_there / 1e6:.2f} MB were there)"
+
+
+def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
+    changed = {one.path: one for one in report.changed}
+    for one in inputs.files:
+        yield changed.get(one.path, FileEntry(one.path, one.size, one.sha256))
+
+
+def _tell_changed(shop: Workshop, run: str, report: UploadReport) -> None:
+    """A log that is written all the time keeps nobody from training; that it was torn is said."""
+    if report.changed:
+        names = ", ".join(one.path for one in report.changed[:5])
+        shop.tell(
+            f"{run}: {len(report.changed)} files changed while they were sent, and are on the pod "
+            f"as they were read: {names}; list in .podctlignore what the job does not need"
+        )
+
+
+def _keep_order(shop: Workshop, run: str, code: str, folder: RunFolder) -> None:
+    """Before the job can exist: without the database, `podctl import` finds it by this."""
+    row, pod = shop.journal.run(run), shop.rental().pod
+    assert row is not None
+    assert pod is not None
+    folder.keep_order(Order(row.lease, pod, code, row.at, row.spec))
+
+
+def inputs_of(
+    shop: Workshop, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
+) -> Snapshot:
+    """The stage's inputs and the user's own code, read and hashed now."""
+    upload = shop.project.config.upload
+    root = shop.project.root
+    made = made_before(root, stage.name)
+    declared = declared_inputs(shop.project, stage)
+    taken = snapshot.take(
+        root, declared, upload.include, made=made, allow=upload.allowed, progress=progress
+    )
+    return startable(taken, stage)
+
+
+def startable(taken: Snapshot, stage: Stage) -> Snapshot:
+    """The file that the command starts gets its run bit, which many ways of copying lose."""
+    programs = job_program.started(stage.command)
+    if all(one.path not in programs or one.mode == 0o755 for one in taken.files):
+        return taken
+    marked = (
+        dataclasses.replace(one, mode=0o755) if one.path in programs else one for one in taken.files
+    )
+    return _with(taken, tuple(marked))
+
+
+def extras(stage: Stage, models: Mapping[str, str]) -> dict[str, bytes]:
+    """Files that podctl writes into the work folder."""
+    found = {order.PARAMETERS: order.parameters_json(stage.parameters)}
+    if models:
+        found[order.MODELS] = order.models_json(models)
+    if stage.environment.kind == "training":
+        found[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
+    return found
+
+
+def _so_far(shop: Workshop, run: str, folder: RunFolder) -> bytes:
+    """The plan's summary for this run: written once, so that a second upload sends the same."""
+    kept = folder.root / "plan_so_far.json"
+    if not kept.is_file():
+        now = shop.clock.wall()
+        stages = shop.project.stages
+        pod = shop.rental().pod
+        rates = shop.ledger.by_pod(now, pod) if pod else ()
+        content = plan_so_far.document(
+            stages,
+            shop.stages[run].name,
+            run,
+            shop.ledger.by_stage(now),
+            {name: _usage(shop, name) for name in stages},
+            usd_per_hour=sum(total.usd_per_hour_now for total in rates),
+            at=now,
+        )
+        folder.keep(kept.name, content)
+    return kept.read_bytes()
+
+
+def _usage(shop: Workshop, stage: str) -> dict[str, Any] | None:
+    """What the stage's newest run with samples used of its machine."""
+    for row in reversed(shop.journal.runs(stage)):
+        path = shop.project.run_dir(row.id) / SAMPLES
+        if path.is_file():
+            return summarise(path.read_bytes())
+    return None
+
+
+def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
+    """Add what an interrupted attempt left here, so that a new pod goes on from its checkpoint."""
+    source = leftovers(shop.project, shop.journal, run, inputs, shop.tell)
+    if source is None:
+        return inputs
+    known = {one.path for one in inputs.files}
+    own = RunFolder(source.parent).own_names()
+    reading = partial(shop.moved, f"{run}: reading what was done before")
+    # It is the pod's own work: whatever its names and number, it goes back to a pod.
+    there = (
+        dataclasses.replace(one, path=own.get(one.path, one.path))
+        for one in snapshot.take_all(source, EARLIER, reading).files
+        if one.path.split("/")[0] != STAGING
+    )
+    found: list[SnapshotFile] = [one for one in there if one.path not in known]
+    every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
+    return _with(inputs, every)
+
+
+def _with(snapshot_of: Snapshot, files: tuple[SnapshotFile, ...]) -> Snapshot:
+    """The same with other files."""
+    tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in files)
+    return dataclasses.replace(snapshot_of, files=files, tree=tree)

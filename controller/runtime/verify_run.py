@@ -1,0 +1,212 @@
+"""Judge a run on the files that are here, and lock the stage that passed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from controller.costs.pricing import spending
+from controller.errors import ArtifactsNotSafe
+from controller.incident import Incident, attempt
+from controller.locks import artifacts as safekeeping
+from controller.locks import certificate, statement
+from controller.locks.answer_key import answer_key
+from controller.locks.attest import attest
+from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
+from controller.locks.reported_environment import surroundings
+from controller.preflight.pins import MODELS
+from controller.project.install_file import install, keep_aside
+from controller.project.output_paths import Ways
+from controller.project.run_folder import RunFolder
+from controller.reports import publication
+from controller.runtime.judgement import Judgement, Judging
+from controller.terminal.sanitize import clean_line
+from controller.transfer.disk import writing
+from jobs import criteria, inspection
+from jobs.criteria import Finding, Verdict
+from jobs.stage import Stage, definitions
+from remote.contract import Manifest
+from remote.names import encode
+from remote.outputs import missing
+from state.database import backup
+from state.redaction import PROCESS, hidden
+
+
+def judge(shop: Judging, run: str) -> dict[str, Any]:
+    """Evaluate the stage's criteria on the pulled files."""
+    return look(shop, run).told(shop.tell)
+
+
+def look(shop: Judging, run: str) -> Judgement:
+    """The stage's own criteria, what was left behind, and what looks broken beside them."""
+    folder = RunFolder(shop.project.run_dir(run))
+    manifest = folder.manifest()
+    every = [entry.path for entry in manifest.files] if manifest else []
+    local = [manifest.local(path) for path in every] if manifest else []
+    there = [*every, *manifest.untouched] if manifest else []
+    stage, files = shop.stages[run], folder.files
+    found = criteria.evaluate(stage.criteria, files, answer_key(stage, shop.project.root))
+    weighing = [one for one in stage.criteria if one.kind == "weights"]
+    warnings = inspection.warnings(
+        files,
+        local,
+        criteria.named(stage.criteria, files),
+        criteria.named(weighing, files),
+        stage.unchecked,
+    )
+    whole = not warnings and all(one.met for one in found)
+    opening = (_all_open(local, stage.unchecked),) if whole else ()
+    here = _all_here(manifest, missing(stage.outputs, there))
+    return Judgement((*found, *opening, here), warnings)
+
+
+def _all_open(paths: Sequence[str], unchecked: Sequence[str]) -> Finding:
+    count = len(inspection.looked_into(paths, unchecked))
+    return Finding("every artifact opens here", Verdict.PASS, count, f"{count} files")
+
+
+def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
+    """Whatever exit.json says: each declared output is in the manifest, and nothing stayed there.
+
+    A link or a name that cannot travel is a declared output that is only on the pod.
+    """
+    title = "every declared output could travel"
+    left = [f"{encode(one.path)}: {one.why}" for one in manifest.left] if manifest else []
+    left += manifest.unfit if manifest else ["there is no manifest"]
+    if manifest and manifest.beyond:
+        left.append(f"{manifest.beyond} files beyond what can be listed")
+    lacks = [*left, *(f"nothing is at {glob}" for glob in absent)]
+    if lacks:
+        return Finding(title, Verdict.FAIL, len(lacks), clean_line("; ".join(lacks[:5])))
+    return Finding(title, Verdict.PASS, 0, "none was left behind")
+
+
+def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[str, Any]:
+    """Put the artifacts into the project, write the certificate, make both read-only.
+
+    May be called again after a crash at any point: each step does nothing when it is done.
+    """
+    stage = shop.stages[run]
+    folder = RunFolder(shop.project.run_dir(run))
+    manifest = folder.manifest()
+    if manifest is None or not manifest.final:
+        raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
+    found = certificate.read(shop.project.root, stage.name)
+    if found is None or found.run != run:
+        found = certify(shop, run, judgement or look(shop, run))
+    safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
+    ways = Ways.of(shop.project.root)
+    with writing(shop.project.root):
+        for entry in manifest.files:
+            path, content = manifest.local(entry.path), (entry.size, entry.sha256)
+            install(shop.project, run, ways, path, content, shop.tell)
+    safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
+    problems = safekeeping.verify_artifacts(shop.project.root, found)
+    if problems:
+        raise ArtifactsNotSafe(
+            f"{problems[0].path}: {problems[0].what}",
+            where=str(shop.project.root),
+            hint="podctl sync",
+        )
+    certificate.write(shop.project.root, found)
+    safekeeping.protect(shop.project.root, found, _others(shop, stage))
+    if shop.locks.current(stage.name) is None:
+        shop.locks.lock(stage.name, run, found.sha256)
+    _render(shop, run, found)
+    for plan, names in statement.plans(shop.project.stages).items():
+        if stage.name in names:
+            for line in attest(shop.project, plan):
+                shop.tell(line)
+    copied = attempt(partial(backup, shop.journal.connection, shop.project.state_dir / "backups"))
+    if isinstance(copied, Incident):  # the stage is locked all the same
+        shop.tell(f"the state was not copied to .podctl/backups: {copied.text}")
+    return {"certificate_sha256": found.sha256}
+
+
+def _render(shop: Judging, run: str, lock: Certificate) -> None:
+    """The pages of the stage, made here; and which artifacts are pages that the pod made."""
+    project = shop.project
+
+    def aside(path: str, page: bytes) -> None:
+        content = (len(page), hashlib.sha256(page).hexdigest())
+        keep_aside(project, run, path, content, shop.tell)
+
+    names = [one.path for one in lock.artifacts]
+    for line in publication.publish(project.root, publication.locked(lock), names, aside):
+        shop.tell(line)
+    if line := publication.told(lock.rendered):
+        shop.tell(line)
+
+
+def _others(shop: Judging, stage: Stage) -> tuple[str, ...]:
+    """Output globs of the other stages: folders that must stay writable for them."""
+    return tuple(
+        glob
+        for other in shop.project.stages.values()
+        if other.name != stage.name
+        for glob in other.outputs
+    )
+
+
+def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
+    """What the run's lock would say. The run has a final manifest here."""
+    stage, rental = shop.stages[run], shop.rental()
+    facts = next(one for one in rental.runs if one.run == run)
+    row = shop.journal.run(run)
+    assert row is not None
+    folder = RunFolder(shop.project.run_dir(run))
+    locks = certificate.read_all(shop.project.root)
+    manifest = folder.manifest()
+    assert manifest is not None
+    findings = [hidden(one.as_dict(), PROCESS) for one in judgement.findings]
+    return Certificate(
+        stage=stage.name,
+        title=stage.title,
+        run=run,
+        criteria=tuple(CriterionMet.model_validate(one) for one in findings),
+        warnings=tuple(PROCESS(one) for one in judgement.warnings),
+        rendered=publication.rendered_by_pod(one.path for one in manifest.files),
+        asked=definitions(stage),
+        artifacts=tuple(
+            Artifact.of(manifest.local(one.path), one.size, one.sha256, one.path)
+            for one in manifest.files
+        ),
+        outputs=stage.outputs,
+        inputs=tuple(Artifact.of(**one) for one in folder.inputs()),
+        needs={need: locks[need].sha256 for need in stage.needs if need in locks},
+        command=stage.command,
+        env=stage.env,
+        parameters=stage.parameters,
+        code=facts.code,
+        environment=hidden(surroundings(folder.files, manifest), PROCESS)
+        | _image(shop.shape.image, rental.image_digest)
+        | _models(row.spec),
+        cost=_price(shop, run, rental.offer or "", rental.pods),
+        started_at=row.at,
+        ended_at=row.finished_at or shop.clock.wall(),
+        locked_at=shop.clock.wall(),
+    )
+
+
+def _image(image: str, digest: str) -> dict[str, Any]:
+    """The image by the name that was asked for, and by its digest where one is known."""
+    known = image.partition("@")[2] or digest
+    return {"image": image} | ({"image_digest": known} if known else {})
+
+
+def _models(spec: Mapping[str, Any]) -> dict[str, Any]:
+    models = spec.get(MODELS)
+    return {MODELS: models} if isinstance(models, dict) and models else {}
+
+
+def _price(shop: Judging, run: str, offer: str, pods: tuple[str, ...]) -> Price:
+    spent = spending(shop.ledger.by_run(shop.clock.wall(), run), run)
+    return Price(
+        usd=spent.usd,
+        hours=spent.hours,
+        usd_per_hour=spent.usd_per_hour_now,
+        hardware=offer,
+        pods=pods,
+    )

@@ -1,0 +1,287 @@
+"""Which host keys are right for which pod, and our own key pair.
+
+The store is a plain OpenSSH known_hosts file whose names are aliases of pods, never addresses:
+addresses are reused. A key is authenticated by fingerprints that the container printed to its log
+(read over the provider's API); without them the first key seen is kept for that pod, and any
+other key is an error from then on. Only fingerprints from the log may replace a kept key, which is
+what happens when a container restarts with new ones.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import re
+import stat
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.errors import ConnectionLost, UsageError
+from controller.providers.base import Endpoint
+
+FINGERPRINT = re.compile(r"\b\d+ (SHA256:[A-Za-z0-9+/]{43})(?: .*)? \((\w+)\)\s*$")
+KEY_HEADING = "SSH host keys:"
+# A host key of the first kind serves under each of these signature names.
+ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+
+
+class HostKeyMismatch(ConnectionLost):
+    """Something answers at the pod's address with a key that is not the pod's."""
+
+    code = "host-key-mismatch"
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """A public host key: its type name and its wire form."""
+
+    kind: str
+    blob: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """`SHA256:` and 43 characters, as ssh-keygen shows it."""
+        digest = base64.b64encode(hashlib.sha256(self.blob).digest()).decode()
+        return "SHA256:" + digest.rstrip("=")
+
+
+def log_fingerprints(lines: Iterable[str]) -> tuple[str, ...]:
+    """The fingerprints of the newest boot in a container's log; empty when it printed none.
+
+    A log can hold several boots; what stands before the last heading is of an older one.
+    """
+    found: list[str] = []
+    inside = False
+    for line in lines:
+        if KEY_HEADING in line:
+            found, inside = [], True
+        elif inside and (match := FINGERPRINT.search(line)) and match[1] not in found:
+            found.append(match[1])
+    return tuple(found)
+
+
+class PinnedKeys:
+    """The host keys that one pod may show.
+
+    `fingerprints` are those of the present boot, from the container log; empty when there is no
+    such channel. After a restart make a new instance with what the log says then.
+    """
+
+    def __init__(self, store: Path, pod_id: str, fingerprints: Sequence[str] = ()) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", pod_id):
+            raise UsageError("a pod id that cannot be a host alias", where=repr(pod_id))
+        self.store = store
+        self.pod_id = pod_id
+        self.alias = f"podctl-{pod_id}"
+        self.fingerprints = tuple(fingerprints)
+        self._lock = threading.Lock()
+
+    def pinned(self) -> tuple[HostKey, ...]:
+        """What the store has for this pod."""
+        return tuple(key for alias, key in _read(self.store) if alias == self.alias)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Algorithm names to ask the server for, so that it shows a key that can be compared."""
+        if self.fingerprints:
+            return ()  # of the log's keys any will do
+        kinds = [key.kind for key in self.pinned()]
+        return tuple(name for kind in kinds for name in ALGORITHMS.get(kind, (kind,)))
+
+    def check(self, key: HostKey) -> None:
+        """Accept `key` and keep it, or raise HostKeyMismatch."""
+        with self._lock:
+            known = self.pinned()
+            if self.fingerprints:
+                right = key.fingerprint in self.fingerprints
+            else:
+                right = not known or key in known
+            if not right:
+                raise self._mismatch(key, known)
+            if key not in known:
+                self._pin(key)
+
+    def _mismatch(self, key: HostKey, known: tuple[HostKey, ...]) -> HostKeyMismatch:
+        wanted = self.fingerprints or tuple(one.fingerprint for one in known)
+        source = "the container log" if self.fingerprints else "the first connection"
+        return HostKeyMismatch(
+            f"the host key {key.fingerprint} is not the pod's",
+            where=self.alias,
+            cause=f"{source} gave {', '.join(wanted)}",
+            hint="the address may serve another pod now, or somebody is in between",
+        )
+
+    def _pin(self, key: HostKey) -> None:
+        others = [(alias, one) for alias, one in _read(self.store) if alias != self.alias]
+        _write(self.store, [*others, (self.alias, key)])
+
+    def forget(self) -> None:
+        """Drop the pins of a pod that is no more."""
+        _write(self.store, [(a, k) for a, k in _read(self.store) if a != self.alias])
+
+
+def pinned_pods(store: Path) -> tuple[str, ...]:
+    """Every pod whose host key is or was pinned: those that were reached from here."""
+    return tuple(dict.fromkeys(alias.removeprefix("podctl-") for alias, _ in _read(store)))
+
+
+def _read(store: Path) -> list[tuple[str, HostKey]]:
+    try:
+        lines = store.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        words = line.split()
+        if len(words) == 3:
+            with contextlib.suppress(binascii.Error):  # a line that is not ours
+                blob = base64.b64decode(words[2], validate=True)
+                found.append((words[0], HostKey(words[1], blob)))
+    return found
+
+
+def _write(store: Path, entries: Sequence[tuple[str, HostKey]]) -> None:
+    lines = [f"{a} {k.kind} {base64.b64encode(k.blob).decode()}\n" for a, k in entries]
+    _replace(store, "".join(lines).encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside and rename; 0600."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """Our key: the private file, and the public line as authorized_keys has it."""
+
+    path: Path
+    public: str
+
+
+def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
+    """The project's ed25519 key in `folder`, made on first use; the private file is 0600.
+
+    Raises: UsageError for one that others could read: it may have come with a clone.
+    """
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    path = folder / "id_ed25519"
+    if os.path.lexists(path):
+        _refuse_known(path)
+        try:
+            private = form.load_ssh_private_key(path.read_bytes(), password=None)
+        except (ValueError, TypeError) as error:  # TypeError: it has a passphrase
+            raise UsageError(
+                "podctl's own SSH key cannot be read",
+                where=str(path),
+                cause=str(error),
+                hint="move it away: a new one is made, and pods that run know only the old one",
+            ) from error
+        if not isinstance(private, Ed25519PrivateKey):
+            raise UsageError("not an ed25519 key", where=str(path), hint="move it away")
+    else:
+        private = Ed25519PrivateKey.generate()
+        secret = private.private_bytes(
+            form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption()
+        )
+        _replace(path, secret)
+    raw = private.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
+    public = f"{raw.decode()} {comment}"
+    if not (beside := folder / "id_ed25519.pub").exists() or beside.read_text() != public + "\n":
+        _replace(beside, f"{public}\n".encode())
+    return KeyPair(path, public)
+
+
+def _refuse_known(path: Path) -> None:
+    """Whoever has the key can enter the pods, and `doctor --register` tells it to the account."""
+    found = path.lstat()
+    private = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
+    if private and found.st_uid == os.geteuid():
+        return
+    raise UsageError(
+        "the project's SSH key may be known to others",
+        where=str(path),
+        cause=f"podctl makes it 0600 and yours; it is {stat.filemode(found.st_mode)}, "
+        f"of user {found.st_uid}: it came with a clone or a copy",
+        hint=f"rm {path}; if nobody but you ever had it: chmod 600 {path}",
+    )
+
+
+@dataclass(frozen=True)
+class SshEntry:
+    """One host of the ssh_config: `name` is what the user types, e.g. podctl-stage1c."""
+
+    name: str
+    endpoint: Endpoint
+    alias: str  # of the pod, as in the known_hosts file: `PinnedKeys.alias`
+    key_path: Path
+    known_hosts: Path
+
+
+# Said in full, as the first word on each counts in ssh_config: included on top of a user's own
+# file, nothing of that file leads elsewhere, runs a program here, or lends the pod anything.
+FIXED = {
+    "GlobalKnownHostsFile": "/dev/null",
+    "StrictHostKeyChecking": "yes",
+    "UpdateHostKeys": "no",
+    "VerifyHostKeyDNS": "no",
+    "IdentitiesOnly": "yes",
+    "IdentityAgent": "none",
+    "PreferredAuthentications": "publickey",
+    "ForwardAgent": "no",
+    "ForwardX11": "no",
+    "PermitLocalCommand": "no",
+    "ProxyCommand": "none",
+    "ControlMaster": "no",
+    "ControlPath": "none",
+    "CanonicalizeHostname": "no",
+    "ServerAliveInterval": "15",
+    "ServerAliveCountMax": "4",
+}
+
+
+def write_ssh_config(path: Path, entries: Iterable[SshEntry]) -> None:
+    """An ssh_config for plain OpenSSH: `ssh -F <path> <name>`."""
+    _replace(path, "\n".join(map(_config_entry, entries)).encode())
+
+
+def _config_entry(entry: SshEntry) -> str:
+    host, user = entry.endpoint.host, entry.endpoint.user
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", entry.name):
+        raise UsageError("not a name for an ssh_config", where=repr(entry.name))
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.:_-]*", host) or not re.fullmatch(r"\w+", user):
+        raise UsageError("not an address for an ssh_config", where=f"{user}@{host}")
+    settings = {
+        "HostName": host,
+        "Port": str(entry.endpoint.port),
+        "User": user,
+        "HostKeyAlias": entry.alias,
+        "UserKnownHostsFile": _quoted(entry.known_hosts),
+        "IdentityFile": _quoted(entry.key_path),
+        **FIXED,
+    }
+    return f"Host {entry.name}\n" + "".join(f"    {k} {v}\n" for k, v in settings.items())
+
+
+def _quoted(path: Path) -> str:
+    text = str(path.absolute())
+    if '"' in text or "\n" in text:
+        raise UsageError("a path that an ssh_config cannot hold", where=repr(text))
+    return '"' + text.replace("%", "%%") + '"'

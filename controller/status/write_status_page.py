@@ -1,0 +1,71 @@
+"""Bring STATUS.md up to date with the journal, the locks and the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from controller.costs.plan_spending import USD_PER_HOUR, planned_hours
+from controller.costs.pricing import spending
+from controller.incident import Incident, attempt
+from controller.locks import certificate
+from controller.locks.attest import attest_missing
+from controller.locks.stale_locks import stale
+from controller.project.project import Project
+from controller.status import status_page as plan_page
+from controller.status.status_page import Page, rows
+from jobs.catalog import built_in
+from state.journal import Journal
+from state.ledger import Ledger
+from state.project_lock import Owner
+
+
+def refresh_if_possible(project: Project, owner: Owner, warn: Callable[[str], None]) -> None:
+    """The same for who owns the state and has no office."""
+    refresh(project, Journal(owner.connection, owner.epoch), Ledger(owner.connection), warn)
+
+
+def refresh(
+    project: Project,
+    journal: Journal,
+    ledger: Ledger,
+    warn: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Rewrite STATUS.md, and certify a plan that is whole by now; after every change of state.
+
+    The page is for people: that it cannot be written is told, and stops nothing.
+    """
+    written = attempt(partial(_rewrite, project, journal, ledger), let_pass=())
+    if isinstance(written, Incident):
+        warn(f"STATUS.md is not up to date: {written.text}")
+
+
+def _rewrite(project: Project, journal: Journal, ledger: Ledger) -> None:
+    attest_missing(project)
+    now = time.time()
+    by_stage = ledger.by_stage(now)
+    spent: dict[str, float] = {}
+    for total in by_stage:
+        spent[total.subject] = spent.get(total.subject, 0.0) + total.usd
+    plan = {name: planned_hours(one) for name, one in project.stages.items() if name in built_in()}
+    differing = {
+        name: [one.text for one in found] for name, found in stale(project).items() if found
+    }
+    page = Page(
+        project=project.config.project.name,
+        rows=rows(
+            project.stages.values(),
+            certificate.read_all(project.root),
+            journal.newest_runs(),
+            spent,
+            dict.fromkeys(plan, USD_PER_HOUR),
+            planned=plan,
+            stale=differing,
+            attempts=journal.run_counts(),
+        ),
+        total=spending(by_stage),
+        budget_usd=project.budgets().project_usd,
+        at=now,
+    )
+    plan_page.write(project.status_page, page)

@@ -1,0 +1,74 @@
+"""May a manifest from a pod be received? Decided on the list alone, before anything is written.
+
+Whatever a file system can hold may come (`remote.names`); what is refused is what no honest job
+writes. Under which name a file comes here is decided in `controller.transfer.local_names`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.errors import ArtifactsNotSafe
+from remote.contract import FileEntry, Manifest
+from remote.names import encode, wrong
+
+HASH = re.compile(r"[0-9a-f]{64}")
+STAGING = ".partial"  # the receiver's own folder, at the top
+SHOWN = 200  # characters of a path in a message
+
+
+class UnsafeManifest(ArtifactsNotSafe):
+    """The pod's list holds what no honest job writes; nothing of it was received."""
+
+    code = "unsafe-manifest"
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What one pull may be at most."""
+
+    files: int = 100_000
+    file_bytes: int = 10**12
+    total_bytes: int = 4 * 10**12
+
+
+def check_files(manifest: Manifest, caps: Caps | None = None) -> None:
+    """Raises UnsafeManifest for the first entry that may not be received."""
+    caps, files = caps or Caps(), manifest.files
+    if len(files) > caps.files:
+        raise UnsafeManifest(f"{len(files)} files, over the cap of {caps.files}")
+    for one in files:
+        why = wrong(one.path) or wrong(manifest.local(one.path)) or _wrong_facts(one, caps)
+        if why:
+            text = f"the pod lists a file that is refused: {why}"
+            raise UnsafeManifest(text, where=encode(one.path[:SHOWN]))
+    total = sum(one.size for one in files)
+    if total > caps.total_bytes:
+        raise UnsafeManifest(f"{total} bytes, over the cap of {caps.total_bytes}")
+    if clash := _clash(one.path for one in files):
+        raise UnsafeManifest("the pod lists one place twice", where=encode(clash[:SHOWN]))
+
+
+def _wrong_facts(one: FileEntry, caps: Caps) -> str | None:
+    if not 0 <= one.size <= caps.file_bytes:
+        return f"a size of {one.size} bytes"
+    return None if HASH.fullmatch(one.sha256) else "its sha256 is none"
+
+
+def _clash(paths: Iterable[str]) -> str | None:
+    """A path that is listed twice, or is both a file and a folder."""
+    files: set[str] = set()
+    folders: set[str] = set()
+    for path in paths:
+        if path in files or path in folders:
+            return path
+        files.add(path)
+        above = path.rpartition("/")[0]
+        while above and above not in folders:
+            if above in files:
+                return path
+            folders.add(above)
+            above = above.rpartition("/")[0]
+    return None

@@ -1,0 +1,171 @@
+"""One look at everything: the `Status` of a run. Reads small files only, so it is cheap."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from ..contract import (
+    Attempt,
+    ContractError,
+    Exit,
+    GuardReport,
+    Json,
+    Progress,
+    Status,
+    digest,
+    load,
+    number,
+)
+from ..pod import atomic_files as durable
+from ..pod import job_lock as lock
+from ..pod import log_file as logfile
+from ..pod import progress_file
+from ..pod.paths import Boot, Place, boot, document, json_object, record
+
+TAIL = 16 * 1024  # bytes of a growing file that are looked at
+MAX_SAID = 400  # characters of what is told: a job may write anything, of any length
+MAX_DETAIL = 2000  # of how it ended
+FRESH_SECONDS = 120.0  # an older sample says nothing about now
+
+
+def status(place: Place, run: str) -> Status:
+    """The run as its files and the lock tell it now."""
+    folder, now = place.run(run), boot(place.local)
+    attempt = document(Attempt, folder / "attempt.json")
+    beat = record(folder / "heartbeat.json") or {}
+    current = attempt is not None and beat.get("attempt") == attempt.number
+    sample = _last_sample(folder / "samples.jsonl", now)
+    said = sample.get("gpus")
+    gpus = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
+    exit_record = ending(folder, attempt)
+    ready = durable.read(folder / "ready.json")
+    return Status(
+        run=run,
+        state=_state(place, run, attempt, exit_record, current),
+        boot_id=now.id,
+        attempt=attempt.number if attempt else 0,
+        phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
+        heartbeat_age=_age(beat, now) if current else None,
+        progress=_progress(folder, attempt, now, str(beat.get("text", "")) if current else ""),
+        log_size=logfile.size(folder / "job.log"),
+        ready_sha256=digest(ready) if ready is not None else None,
+        exit=exit_record,
+        guard=guard(place, now),
+        free_bytes=_free(place.root),
+        gpu_util=_mean([gpu.get("percent") for gpu in gpus]),
+        gpu_memory_gb=_sum([gpu.get("memory_gb") for gpu in gpus]),
+        cpu_util=number(sample.get("cpu_percent")),
+    )
+
+
+def ending(folder: Path, attempt: Attempt | None) -> Exit | None:
+    """The commit record of the current attempt; an older attempt's says nothing."""
+    found = document(Exit, folder / "exit.json")
+    if found is None or attempt is None or found.attempt != attempt.number:
+        return None
+    return replace(found, reason=found.reason[:MAX_SAID], detail=found.detail[:MAX_DETAIL])
+
+
+def _state(place: Place, run: str, attempt: Attempt | None, end: Exit | None, beating: bool) -> str:
+    if end is not None:
+        return "ended"
+    holder = lock.holder(place.lock)
+    if holder and holder.run == run and lock.held(place.lock):
+        alive = attempt is not None and holder.attempt == attempt.number and beating
+        return "running" if alive else "starting"
+    return "absent" if attempt is None else "lost"
+
+
+def guard(place: Place, now: Boot) -> GuardReport | None:
+    """What the guard last said in this life of the container; silence disarms it."""
+    data = durable.read(place.guard)
+    if data is None:
+        return None
+    try:
+        said = load(GuardReport, data)
+        spoken = number(json.loads(data).get("monotonic"))
+    except (ContractError, ValueError):
+        return None
+    said = replace(said, detail=said.detail[:MAX_SAID], phase=said.phase[:MAX_SAID])
+    if said.boot_id != now.id:
+        return said.silenced("the guard was not heard since this boot")
+    return said.heard(time.monotonic() - (spoken or 0.0))
+
+
+def _progress(folder: Path, attempt: Attempt | None, now: Boot, text: str) -> Progress:
+    """As its supervisor follows it; where none does, what the metrics and the log say last."""
+    followed = progress_file.read(folder, attempt.number, now.id) if attempt else None
+    if followed is not None:
+        return replace(followed, text=_one_line(text or followed.text or "") or None)
+    return _tails(folder, text)
+
+
+def _tails(folder: Path, text: str) -> Progress:
+    """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
+    step = limit = loss = said = None
+    for line in durable.tail(folder / "metrics.jsonl", TAIL).splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):  # the first line of the window, or being written
+            continue
+        if isinstance(value, dict):
+            step = _whole(value.get("step")) if "step" in value else step
+            limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
+            loss = number(value.get("loss")) if "loss" in value else loss
+            said = value["text"] if isinstance(value.get("text"), str) else said
+    if step is None:
+        from .. import steps  # most looks do without
+
+        seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
+        step, limit = seen.step, seen.max_steps if limit is None else limit
+        loss = seen.loss if loss is None else loss
+    return Progress(step, limit, number(loss), _one_line(text or said or "") or None)
+
+
+def _one_line(text: str) -> str:
+    """What a job or its supervisor says: no line of its own, and not endless."""
+    return " ".join(text.split())[:MAX_SAID]
+
+
+def _last_sample(path: Path, now: Boot) -> dict[str, Json]:
+    for line in reversed(durable.tail(path, TAIL).splitlines()):
+        if (value := json_object(line)) is None:
+            continue
+        fresh = time.monotonic() - (number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
+        return value if fresh and value.get("boot_id") == now.id else {}
+    return {}
+
+
+def _age(beat: dict[str, Json], now: Boot) -> float | None:
+    """Seconds since the heartbeat; None when it is from another life of the container."""
+    at = number(beat.get("monotonic"))
+    if at is None or beat.get("boot_id") != now.id:
+        return None
+    return max(0.0, time.monotonic() - at)
+
+
+def _free(root: Path) -> int | None:
+    try:
+        info = os.statvfs(root)
+    except OSError:
+        return None
+    return info.f_bavail * info.f_frsize
+
+
+def _whole(value: Json) -> int | None:
+    found = number(value)
+    return None if found is None or abs(found) > 2**53 else int(found)
+
+
+def _mean(values: list[Json]) -> float | None:
+    known = [n for v in values if (n := number(v)) is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _sum(values: list[Json]) -> float | None:
+    known = [n for v in values if (n := number(v)) is not None]
+    return sum(known) if known else None

@@ -1,0 +1,121 @@
+"""End a run early: politely through its supervisor, or, when that is dead, by hand.
+
+By hand it may take as long as the job's grace, which is longer than a call of the agent may last:
+`python3 -S -m remote.agent.stop --root R --run NAME --reason TEXT` does it apart from its caller.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+
+from ..contract import Attempt, JobSpec, Json, Status, dump
+from ..pod import atomic_files as durable
+from ..pod import handover
+from ..pod import job_lock as lock
+from ..pod.disk_reserve import Reserve
+from ..pod.outcome import Outcome
+from ..pod.paths import Place, boot, document, write_record
+from ..pod.process_tree import JobTree
+from ..pod.termination import Termination
+from . import launch
+from . import status as report
+
+TICK_SECONDS = 0.05
+
+
+def stop(place: Place, run: str, reason: str, wait: float) -> Status:
+    """Ask for the end; returns after at most `wait` seconds, the job may still write then.
+
+    exit.json says "stopped" in every case, even when the supervisor had died before.
+    """
+    seen = report.status(place, run)
+    if seen.state in ("absent", "ended"):
+        return seen
+    if lock.held(place.lock):
+        _ask(place, run, {"run": run, "attempt": seen.attempt, "reason": reason[:500]})
+        if _supervised(place):
+            return _await_end(place, run, wait)
+        launch.detach(place, run, "halt", ["--reason", reason[:500]])
+    else:
+        _record(place, run, reason)
+    return _await_end(place, run, wait)
+
+
+def _ask(place: Place, run: str, note: Json) -> None:
+    """Leave word for the supervisor. On the volume it outlives the container, unless it is full."""
+    try:
+        write_record(place.run(run) / "stop.json", note)
+    except OSError:
+        write_record(place.stop, note)
+
+
+def _supervised(place: Place) -> bool:
+    """A supervisor, or the agent that is starting one, is among those who hold the lock."""
+    commands = lock.processes(place.lock).values()
+    return any("remote.supervisor" in text or "remote.agent start" in text for text in commands)
+
+
+def _by_hand(place: Place, run: str, reason: str) -> None:
+    """No supervisor, but a job: end it with all that is its own, then have the end recorded."""
+    spec, holder = document(JobSpec, place.run(run) / "spec.json"), lock.holder(place.lock)
+    if spec is None or holder is None or holder.run != run:
+        return
+    commands = lock.processes(place.lock)
+    holders = frozenset(pid for pid, text in commands.items() if "remote.agent" not in text)
+    end = Termination(JobTree(boot(place.local).id, None, holders), spec.term_grace_seconds)
+    while not end.step():
+        time.sleep(TICK_SECONDS)
+    _record(place, run, reason)
+
+
+def _record(place: Place, run: str, reason: str) -> None:
+    """Nobody has the lock: let a new supervisor end what is left, hash and commit."""
+    last = document(Attempt, place.run(run) / "attempt.json")
+    if last is None or (fd := lock.take(place.lock)) is None:  # or started again meanwhile
+        return
+    try:
+        Reserve(place.run(run) / "reserve").release()
+        lock.sign(fd, lock.Holder(run, last.number + 1))
+        if Outcome.saved(place.run(run)) is None:
+            Outcome(143, "stopped", reason[:500]).save(place.run(run))
+        attempt = Attempt(run, last.number + 1, boot(place.local).id, time.time())
+        handover.own(place.run(run), boot(place.local))
+        durable.write(place.run(run) / "attempt.json", dump(attempt))
+        launch.spawn(place, run, attempt.number, fd)
+    finally:
+        os.close(fd)
+
+
+def _await_end(place: Place, run: str, wait: float) -> Status:
+    deadline = time.monotonic() + wait
+    while True:
+        seen = report.status(place, run)
+        if seen.state == "ended" or time.monotonic() >= deadline:
+            return seen
+        time.sleep(min(0.1, max(0.0, deadline - time.monotonic())))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="remote.agent.stop", description="End an unsupervised job."
+    )
+    for name in ("--root", "--run", "--reason"):
+        parser.add_argument(name, required=True)
+    asked = parser.parse_args()
+    os.umask(0o077)
+    place = Place.at(asked.root)
+    with (place.local / "halt.lock").open("w") as once:
+        try:
+            fcntl.flock(once, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another is at it
+            return 0
+        _by_hand(place, asked.run, asked.reason)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

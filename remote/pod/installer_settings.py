@@ -1,0 +1,74 @@
+"""How a run's environment is installed: the laptop's indexes, proxies and certificates.
+
+They may hold a login: kept off the volume like a job's secrets, for the installation alone, and
+gone when that is done. A container that was started again has none of them; what is installed by
+then needs none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..contract import ContractError
+from . import atomic_files as durable
+from .paths import Place, json_object, record, write_record
+
+NAME = re.compile(r"(?!RUNPOD_|PODCTL_|PATH$|HOME$|LD_|PYTHON)[A-Za-z_][A-Za-z0-9_]{0,127}")
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+# On the volume: whether the run was handed any, and whether it is installed.
+HANDED, READY = "settings.json", "environment.json"
+
+
+def keep(place: Place, run: str, data: bytes) -> None:
+    """Take {"variables": {name: text}, "certificates": text}. Raises ContractError."""
+    value = json_object(data) or {}
+    variables, certificates = value.get("variables"), value.get("certificates")
+    if not isinstance(variables, dict) or not isinstance(certificates, str):
+        raise ContractError("settings must be variables and certificates")
+    if not all(isinstance(one, str) for one in variables.values()):
+        raise ContractError("a setting must be a string")
+    if not all(NAME.fullmatch(name) for name in variables):
+        raise ContractError("a setting's name must be that of a variable, and not the pod's own")
+    forget(place, run)
+    folder = place.settings(run)
+    folder.mkdir(mode=0o700)
+    durable.write(folder / "certificates.pem", certificates.encode(), sync=False)
+    durable.write(folder / "variables.json", json.dumps(variables).encode(), sync=False)
+    place.run(run).mkdir(parents=True, exist_ok=True)
+    write_record(place.run(run) / HANDED, {"handed": True})
+
+
+def forget(place: Place, run: str) -> None:
+    shutil.rmtree(place.settings(run), ignore_errors=True)
+
+
+def lacking(place: Place, run: str) -> bool:
+    """Whether the run is to be installed with settings that this life of the container lacks."""
+    folder = place.run(run)
+    asked = record(folder / HANDED) is not None and record(folder / READY) is None
+    return asked and not (place.settings(run) / "variables.json").is_file()
+
+
+def installed(place: Place, run: str, python: Path) -> None:
+    """The run has its environment: nobody needs the settings any more."""
+    write_record(place.run(run) / READY, {"python": str(python)})
+    forget(place, run)
+
+
+def variables(place: Place, run: str, env: Mapping[str, str]) -> dict[str, str]:
+    """For what installs alone. The pod's own file of authorities is trusted besides."""
+    folder = place.settings(run)
+    found = json_object(durable.read(folder / "variables.json") or b"{}") or {}
+    handed = {str(name): str(value) for name, value in found.items()}
+    bundle = folder / "certificates.pem"
+    if not bundle.is_file() or not bundle.stat().st_size:
+        return handed
+    own = durable.read(Path(env.get("SSL_CERT_FILE", os.devnull))) or b""
+    both = folder / "authorities.pem"
+    durable.write(both, bundle.read_bytes() + b"\n" + own, sync=False)
+    return handed | dict.fromkeys(CERTIFICATES, str(both))

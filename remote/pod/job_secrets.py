@@ -1,0 +1,53 @@
+"""What a run's job may know: handed over by the controller, off the volume, gone when it ends.
+
+Each secret is a private file, in memory where the container has a place for that, which
+`<NAME>_PATH` names; and a variable of the job's, but for a token of the Hugging Face Hub: its
+programs read the file, so that it is in no environment.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from ..contract import SECRET_NAME, ContractError, JobSpec
+from . import atomic_files as durable
+from .paths import Place
+
+HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
+
+
+def keep(place: Place, run: str, data: bytes) -> None:
+    """Take a JSON object of strings. Raises ContractError."""
+    value = json.loads(data)
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise ContractError("secrets must be a JSON object of strings")
+    if not all(SECRET_NAME.fullmatch(name) for name in value):
+        raise ContractError("a secret's name must be that of a variable, and not the pod's own")
+    forget(place, run)
+    folder = place.secrets(run)
+    folder.mkdir(mode=0o700)
+    for name, text in value.items():
+        durable.write(folder / name, text.encode(), sync=False)
+
+
+def forget(place: Place, run: str) -> None:
+    """After the job they are of no use to anybody."""
+    shutil.rmtree(place.secrets(run), ignore_errors=True)
+
+
+def lacking(place: Place, spec: JobSpec) -> list[str]:
+    """What the job must know and nobody said in this life of the container."""
+    return [name for name in spec.secrets if not (place.secrets(spec.run) / name).is_file()]
+
+
+def variables(place: Place, run: str) -> dict[str, str]:
+    """For the job alone: what checks and furnishes the pod before it does not need them."""
+    folder = place.secrets(run)
+    # Also without a token: a login of the job's own must not leave one on the volume.
+    found = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}
+    for path in sorted(one for one in folder.glob("*") if SECRET_NAME.fullmatch(one.name)):
+        found[f"{path.name}_PATH"] = str(path)
+        if path.name != HF_TOKEN:
+            found[path.name] = path.read_text()
+    return found

@@ -1,0 +1,71 @@
+"""How a job ended, kept before its outputs are hashed, so that no ending is ever lost."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from ..supervisor.stop_conditions import Halt
+from .paths import record, write_record
+
+RC_OF = {"budget": 124, "stalled": 124, "stopped": 143}  # when the job itself returned 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`rc`, `reason` and `detail` as in `Exit`. rc is 0 only when the job ended by itself."""
+
+    rc: int
+    reason: str
+    detail: str
+    started_at: float = 0.0  # Unix seconds; 0 when not known yet
+    at: float = field(default_factory=time.time)
+
+    def save(self, run: Path) -> None:
+        """From now on a new attempt only hashes and commits."""
+        write_record(run / "outcome.json", asdict(self))
+
+    @classmethod
+    def saved(cls, run: Path) -> Outcome | None:
+        """The ending of an earlier attempt that died before it could commit."""
+        found = record(run / "outcome.json")
+        if found is None:
+            return None
+        try:
+            return cls(
+                int(found["rc"]),
+                str(found["reason"]),
+                str(found["detail"]),
+                float(found["started_at"]),
+                float(found["at"]),
+            )
+        except (KeyError, TypeError, ArithmeticError, ValueError):
+            return None
+
+    def on_disk(self, full: bool) -> Outcome:
+        """A failure on a full disk is the disk's."""
+        if not full or self.reason != "exited" or self.rc == 0:
+            return self
+        return replace(self, reason="disk-full", detail=f"the volume is full; {self.detail}")
+
+
+def ended(returncode: int, kills_before: int | None, kills_after: int | None) -> Outcome:
+    """The job ended by itself, or something else killed it."""
+    if returncode >= 0:
+        return Outcome(returncode, "exited", "" if returncode == 0 else f"exit code {returncode}")
+    number = -returncode
+    try:
+        text = f"killed by {signal.Signals(number).name}"
+    except ValueError:
+        text = f"killed by signal {number}"
+    if kills_before is not None and kills_after is not None and kills_after > kills_before:
+        text += ": the kernel ended it for want of memory"
+    return Outcome(128 + number, "signal", text)
+
+
+def halted(halt: Halt, returncode: int | None) -> Outcome:
+    """We ended it. Whatever the job returned, this is no success."""
+    rc = 143 if returncode is None else returncode if returncode >= 0 else 128 - returncode
+    return Outcome(rc or RC_OF.get(halt.reason, 1), halt.reason, halt.detail)

@@ -1,0 +1,94 @@
+"""Which processes are a job's, whatever they did to get away: session, double fork, `nohup`.
+
+Every process of a job descends from its supervisor, which adopts its orphans; and it carries a mark
+in its environment, by which it is found, with all of its session, when that supervisor has died.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from ..contract import ENV_MARK, ENV_TOOL
+from . import processes
+from .processes import Key, Process
+
+NAMED = 4  # processes that are told by their names
+
+
+@dataclass(frozen=True)
+class Member:
+    """One living process of a job, and what SIGTERM does to it."""
+
+    process: Process
+    on_term: str
+
+    @property
+    def key(self) -> Key:
+        return self.process.key
+
+
+def mark(boot_id: str, run: str, attempt: int) -> dict[str, str]:
+    """The variable that tells whose a process is. No two lives of a container share one."""
+    return {ENV_MARK: f"{boot_id}/{run}/{attempt}"}
+
+
+@dataclass
+class JobTree:
+    """What is left of the jobs of one life of this container."""
+
+    boot_id: str
+    root: int | None = field(default_factory=os.getpid)  # a supervisor; None: by the mark alone
+    others: frozenset[int] = frozenset()  # numbers known to be the job's by other means
+    _zombies: set[Key] = field(default_factory=set)  # as last seen
+
+    def members(self) -> dict[int, Member]:
+        """The living ones; what the supervisor runs for itself is not among them."""
+        everything = processes.table()
+        found = set() if self.root is None else self._children(everything)
+        found |= {pid for pid in everything if pid not in found and self._marked(pid)}
+        found |= self.others & set(everything)
+        sessions = {everything[pid].session for pid in found} - {0, os.getsid(0)}
+        found |= {pid for pid, one in everything.items() if one.session in sessions}
+        found |= processes.below(everything, found)
+        found -= {os.getpid(), self.root}
+        return {
+            pid: Member(everything[pid], processes.on_term(pid))
+            for pid in sorted(found)
+            if not everything[pid].dead
+        }
+
+    def _children(self, everything: dict[int, Process]) -> set[int]:
+        """Those of the supervisor that are no tools of its own."""
+        return {
+            pid
+            for pid, one in everything.items()
+            if one.parent == self.root and processes.variable(pid, ENV_TOOL) is None
+        }
+
+    def _marked(self, pid: int) -> bool:
+        return (processes.variable(pid, ENV_MARK) or "").startswith(f"{self.boot_id}/")
+
+    def collect(self, mine: int) -> None:
+        """Make dead orphans go; `mine` is the job's first process, which somebody else waits for.
+
+        Only what was dead before is taken: the dead of this process's own threads are theirs.
+        """
+        dead = {
+            one.key
+            for one in processes.table().values()
+            if one.dead and one.parent == os.getpid() and one.pid != mine
+        }
+        for pid, _ in dead & self._zombies:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+        self._zombies = dead
+
+
+def names(members: dict[int, Member]) -> str:
+    """A few of them for people, in plain ASCII whatever they call themselves."""
+    told = [f"{ascii(one.process.name)[1:-1]} ({pid})" for pid, one in members.items()][:NAMED]
+    more = len(members) - len(told)
+    return ", ".join(told) + (f" and {more} more" if more else "")

@@ -1,0 +1,40 @@
+"""`progress.json`: what a supervisor found of how its job gets on, for looks at the status."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from ..contract import ContractError, Progress, number
+from ..document import build, plain
+from . import atomic_files as durable
+from .paths import record
+
+NAME = "progress.json"
+FRESH_SECONDS = 60.0  # after which nobody follows the job any more
+
+
+def write(folder: Path, attempt: int, boot_id: str, now: float, progress: Progress) -> None:
+    """Small and without fsync: only the newest one matters. Raises OSError."""
+    told = {"attempt": attempt, "boot_id": boot_id, "monotonic": now, "progress": plain(progress)}
+    durable.write(folder / NAME, json.dumps(told).encode() + b"\n", sync=False)
+
+
+def read(folder: Path, attempt: int, boot_id: str) -> Progress | None:
+    """What the supervisor of this attempt found last; None where none follows it now.
+
+    Raises OSError, and nothing for whatever a job may have written there.
+    """
+    value = record(folder / NAME) or {}
+    if (value.get("attempt"), value.get("boot_id")) != (attempt, boot_id):
+        return None
+    age = time.monotonic() - (number(value.get("monotonic")) or 0.0)
+    if not 0 <= age <= FRESH_SECONDS:
+        return None
+    try:
+        found: Progress = build(Progress, value.get("progress"), "Progress")
+    except ContractError:
+        return None
+    return found if found.step_age is None else replace(found, step_age=found.step_age + age)

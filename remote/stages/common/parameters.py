@@ -1,0 +1,160 @@
+"""A stage's parameters: JSON from podctl.toml, checked before anything expensive starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from ...contract import ENV_PARAMETERS, ENV_STAGE
+from .failure import StageError
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingParameters:
+    """What every training has. `max_steps` above 0 goes before `epochs`."""
+
+    model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
+    instructions: str = "english"  # or "small", or a folder of JSONL files
+    data: str = "data/stage1/sft_training_data.jsonl"
+    out: str = ""
+    learning_rate: float = 2e-4
+    epochs: float = 3.0
+    max_steps: int = 0
+    batch: int = 4  # rows a device holds at once
+    accumulation: int = 4  # batches an optimiser step adds up
+    max_length: int = 2048  # tokens of one row
+    warmup_share: float = 0.03
+    save_steps: int = 100
+    save_total_limit: int = 2
+    log_steps: int = 5
+    max_new_tokens: int = 128  # of a response when the model is asked
+    ask_batch: int = 50  # prompts that are answered at once
+    quantize: str = "auto"  # auto | nf4 | none
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "accumulation", "max_length", "max_new_tokens", "ask_batch"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("save_steps", "save_total_limit", "log_steps"):
+            at_least(name, getattr(self, name), 1)
+        for name in ("learning_rate", "epochs", "max_steps", "seed"):
+            at_least(name, getattr(self, name), 0)
+        below_one("warmup_share", self.warmup_share)
+        if self.quantize not in ("auto", "nf4", "none"):
+            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
+        if self.epochs == 0 and self.max_steps == 0:
+            raise wrong("epochs", "must be above 0 unless max_steps is")
+
+
+@dataclasses.dataclass(frozen=True)
+class SftParameters(TrainingParameters):
+    """What stage1c trains with."""
+
+    out: str = "checkpoints/stage1_sft"
+    packing: str = "auto"  # several pairs in one row: auto (where there is CUDA) | always | never
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    eval_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("lora_rank", self.lora_rank, 1)
+        at_least("lora_alpha", self.lora_alpha, 1)
+        below_one("lora_dropout", self.lora_dropout)
+        below_one("eval_share", self.eval_share)
+        if self.packing not in ("auto", "always", "never"):
+            raise wrong("packing", 'must be "auto", "always" or "never"')
+
+
+@dataclasses.dataclass(frozen=True)
+class DpoParameters(TrainingParameters):
+    """What stage1d samples, trains and compares with."""
+
+    out: str = "checkpoints/stage1_dpo"
+    adapter: str = "checkpoints/stage1_sft"
+    learning_rate: float = 5e-5
+    epochs: float = 2.0
+    pairs: int = 700  # wanted; sampling ends when there are so many
+    least_pairs: int = 500  # fewer are an error
+    per_instruction: int = 3  # pairs of one instruction at most
+    rounds: int = 12  # samples of one instruction at most
+    temperature: float = 0.8  # of those samples
+    corruption: bool = True  # make up wrong answers where the model's own failures are too few
+    beta: float = 0.1
+    margin: float = 0.05  # by which greedy success may not be shown to be worse
+    compare_samples: int = 4  # answers to each instruction when SFT and DPO are compared
+    compare_temperature: float = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("least_pairs", "per_instruction", "rounds", "compare_samples"):
+            at_least(name, getattr(self, name), 1)
+        at_least("pairs", self.pairs, self.least_pairs)
+        for name in ("temperature", "compare_temperature", "beta"):
+            if getattr(self, name) <= 0:
+                raise wrong(name, "must be above 0")
+        below_one("margin", self.margin)
+
+
+def read(kind: type[T], environment: dict[str, str] | None = None) -> T:
+    """The parameters that the contract's variable points at; defaults where it is not set.
+
+    Raises: StageError for a file that is no JSON object, an unknown name or a wrong type.
+    """
+    name = (os.environ if environment is None else environment).get(ENV_PARAMETERS)
+    return parse(kind, Path(name).read_bytes() if name else b"{}")
+
+
+def parse(kind: type[T], raw: bytes) -> T:
+    """`raw` as an instance of the dataclass `kind`, every field checked."""
+    try:
+        values = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise wrong("the file", f"is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise wrong("the file", "is not a JSON object")
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, n=1)
+            raise wrong(name, f"is unknown; {'did you mean ' + near[0] if near else 'remove it'}")
+        values[name] = _typed(name, hints[name], value)
+    return kind(**values)
+
+
+def _typed(name: str, kind: type, value: Any) -> Any:
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise wrong(name, f"must be of type {kind.__name__}, is {value!r:.80}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise wrong(name, "must be a finite number")
+    return value
+
+
+def at_least(name: str, value: float, least: float) -> None:
+    """Raises: StageError when parameter `name` is less."""
+    if value < least:
+        raise wrong(name, f"is {value}, must be {least} or more")
+
+
+def below_one(name: str, value: float) -> None:
+    """Raises: StageError when parameter `name` is no share."""
+    if not 0 <= value < 1:
+        raise wrong(name, "must be from 0 to below 1")
+
+
+def wrong(name: str, problem: str) -> StageError:
+    """The error about parameter `name`."""
+    stage = os.environ.get(ENV_STAGE, "<stage>")
+    return StageError(
+        f"parameter {name} {problem}", remedy=f"change [stages.{stage}.parameters] in podctl.toml"
+    )

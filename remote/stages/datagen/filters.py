@@ -1,0 +1,146 @@
+"""What makes a generated response unfit to learn from; standard library only.
+
+Each filter is a pure function of one candidate: why it must go, in words, or None. None of them
+looks at how long a good response is, or counts its sentences: a filter that did once threw away
+half of the good explanations. Labelled examples of both kinds are in the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from ..model.stop_reasons import CUT_OFF
+from ..text.chat_template import template_text
+from ..text.near_duplicates import normalised
+from ..text.turn_labels import ANSWERS, PROMPTS, asked_for, label
+from ..verification.instruction import Instruction
+from .candidate import Candidate
+from .runaway import runaway
+
+MIN_CHARACTERS = 50  # a response must be longer, where its type allows that
+
+Filter = Callable[[Candidate], str | None]
+
+_HELP = (
+    r"(?:help(?! \w+ing\b| but\b| it\b)|assist|answer|provide|fulfil\w*|comply"
+    r"|complete (?:this|that|your)|translate|explain|process|continue with (?:this|that)"
+    # To write what was asked for, not "to my aunt": who tells a story does that.
+    r"|(?:write|create|generate|respond|reply)"
+    r"(?=(?: to)? (?:this|that|it|you|your|an?)\b|[.,!]|\s*$)"
+    r"|(?:tell|give) you (?:that|this|the|any)|do (?:this|that|it|so)(?=[.,!]|$| for you))\b"
+)
+_CANNOT = r"(?:can(?:no|')?t|can not|could not|am not able to|am unable to|will not|won't)"
+_APOLOGY = r"(?:(?:i am |i'm )?(?:so |very |really )?(?:sorry|afraid)|unfortunately|apologies)"
+_SORRY = rf"(?:{_APOLOGY},? (?:but )?)?"
+_REFUSALS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?:{_APOLOGY}[^.!?]{{0,40}}?[,.]? (?:but )?)?i {_CANNOT} (?:\w+ )?{_HELP}",
+        rf"{_SORRY}(?:i'm|i am) (?:not able|unable|not allowed) to (?:\w+ )?{_HELP}",
+        rf"{_APOLOGY}\b[^.!?]*\b(?:not|nothing|isn't) (?:something |anything )?(?:that )?i can\b",
+        r"as an? (?:ai|artificial intelligence|(?:large )?language model)\b",
+        r"(?:i am|i'm) (?:just |only )?an? (?:ai|(?:large )?language model)\b",
+        rf"{_SORRY}(?:i (?:do not|don't) know|i have no idea|no idea)"
+        r"(?:,[^.!?]*| (?:the answer|that|this|how|anything|enough|much)\b[^.!?]*)?[.!?]*\s*$",
+        rf"{_APOLOGY}[,.!]* (?:but )?no[.!]*$",
+        rf"{_SORRY}i (?:(?:must|have to|need to|will have to) )?(?:\w+ly )?decline "
+        rf"(?:to {_HELP}|your\b)",
+        rf"{_SORRY}(?:i'd|i would) (?:rather not|prefer not to) {_HELP}",
+        rf"{_SORRY}it(?: is|'s) (?:impossible|not possible) for me to {_HELP}",
+        rf"{_SORRY}(?:this|that|your|the|it)(?: \w+)? (?:goes|is) "
+        r"(?:against|beyond|outside) (?:of )?my (?:\w+ )?"
+        r"(?:guidelines|polic(?:y|ies)|rules|programming|abilit(?:y|ies)|capabilities)\b",
+    )
+)
+
+
+def refusal(candidate: Candidate) -> str | None:
+    """It begins by declining. Declining words of somebody in a story are none."""
+    start = candidate.response.lstrip().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    found = next((match for one in _REFUSALS if (match := one.match(start))), None)
+    return f"declines: {found[0][:60]!r}" if found else None
+
+
+def cut_off(candidate: Candidate) -> str | None:
+    """Generation ended because of its length, not because the response was over."""
+    return "neither a delimiter nor an end of text came" if candidate.finished == CUT_OFF else None
+
+
+_BROKEN = re.compile(r"[\ufffd\x00-\x08\x0b-\x1f\x7f]|[\ud800-\udfff]")
+_ROLE = label(f"{PROMPTS}|{ANSWERS}|user|system")
+_STUCK = 4  # times the same sentence
+
+
+def malformed(candidate: Candidate) -> str | None:
+    """Not the text of a response: blank, template tokens, broken characters, a role's label."""
+    text = candidate.response.strip()
+    if not text:
+        return "blank"
+    if found := template_text(text):
+        return f"template text {found!r}"
+    if _BROKEN.search(text):
+        return "broken characters"
+    role = _ROLE.match(text)
+    if role and not asked_for(role[1], candidate.instruction.text):
+        return f"begins with a label: {role[0].strip()!r}"
+    if sum(line.lstrip().startswith("```") for line in text.split("\n")) % 2:
+        return "a block of code without an end"
+    if re.search(r"[,(\[{:]$", text) and not re.search(r"[:;]-?[(\[{]$", text):
+        return "ends in the middle of a sentence"
+    if stuck := _stuck(text, candidate.instruction.text):
+        return f"says the same again and again: {stuck[:60]!r}"
+    return None
+
+
+def _stuck(text: str, instruction: str) -> str | None:
+    """A sentence of some words that comes again and again although nobody asked for that."""
+    counts: dict[str, int] = {}
+    for sentence in re.split(r"(?<=[.!?])\s+|\n+", text):
+        key = normalised(sentence)
+        counts[key] = counts.get(key, 0) + 1
+        if counts[key] >= _STUCK and len(key.split()) > 2 and key not in normalised(instruction):
+            return sentence
+    return None
+
+
+def short(candidate: Candidate) -> str | None:
+    """Not longer than 50 characters although the instruction allows more."""
+    length = len(candidate.response.strip())
+    if length > MIN_CHARACTERS or may_be_short(candidate.instruction):
+        return None
+    return f"{length} characters"
+
+
+_SHORT_TYPES = ("completion", "qa")
+_BOUNDED = {"characters": MIN_CHARACTERS, "words": 10, "lines": 1}
+_EXACT = ("answer", "number", "separated", "sequence", "json", "json_keys", "listed", "case")
+
+
+def may_be_short(instruction: Instruction) -> bool:
+    """Whether a correct response may have 50 characters or fewer.
+
+    Its own answer says so; where there is none, its type, or checks that leave no room.
+    """
+    if instruction.answer:
+        return len(instruction.answer.strip()) <= MIN_CHARACTERS
+    if instruction.type in _SHORT_TYPES:
+        return True
+    return any(_leaves_no_room(one) for one in instruction.checks)
+
+
+def _leaves_no_room(check: Mapping[str, object]) -> bool:
+    name = str(check.get("check"))
+    most = check.get("exactly", check.get("at_most"))
+    if name in _BOUNDED and isinstance(most, int):
+        return most <= _BOUNDED[name]
+    return name in _EXACT
+
+
+FILTERS: Mapping[str, Filter] = {
+    "refusal": refusal,
+    "runaway": runaway,
+    "cut_off": cut_off,
+    "malformed": malformed,
+    "short": short,
+}

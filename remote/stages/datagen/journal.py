@@ -1,0 +1,124 @@
+"""Every generated response on disk as soon as it is there, so that a new start goes on.
+
+A JSONL file: first a record of the settings, then one record a response. It only grows; a last
+line that was cut off is dropped when it is opened again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..common.failure import StageError
+from ..common.jsonl import read_records
+from ..model.stop_reasons import CUT_OFF, DELIMITED, ENDED
+
+_REMEDY = "remove the line: what it held is generated again"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The response of one attempt (from 0) at an instruction. `margin` is the critic's."""
+
+    instruction: str
+    attempt: int
+    seed: int  # that drew the prompt
+    prompt: str
+    response: str
+    finished: str
+    tokens: int
+    seconds: float  # this response's share of its batch
+    margin: float | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.instruction, self.attempt
+
+
+class Journal:
+    """The responses generated so far with `settings`; those of other settings are set aside."""
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.entries: dict[tuple[str, int], Entry] = {}
+        self.aside: Path | None = None
+        self._settings = {"settings": dict(settings)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(path)
+        if path.is_file() and path.stat().st_size and not self._read():
+            self.aside = path.with_name(f"{path.stem}.earlier{path.suffix}")
+            os.replace(path, self.aside)
+        if not path.is_file() or not path.stat().st_size:
+            self._write([self._settings])
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Keep those that are not there yet; they are on disk when this returns."""
+        new = [one for one in entries if one.key not in self.entries]
+        self._write(asdict(one) for one in new)
+        self.entries |= {one.key: one for one in new}
+
+    @property
+    def seconds(self) -> float:
+        """Spent on generating so far."""
+        return sum(one.seconds for one in self.entries.values())
+
+    def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
+        text = "".join(json.dumps(one, allow_nan=False) + "\n" for one in records)
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            with os.fdopen(handle, "wb", closefd=False) as stream:
+                stream.write(text.encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def _read(self) -> bool:
+        """Fill `entries`; False when they were made with other settings."""
+        records = read_records(self.path, "remove the file")
+        _, first = next(records)
+        if first != self._settings:
+            return False
+        self.entries = {one.key: one for one in (_entry(rec, where) for where, rec in records)}
+        return True
+
+
+def _entry(record: Mapping[str, Any], where: str) -> Entry:
+    try:
+        found = Entry(**record)
+    except TypeError as error:
+        raise StageError(f"{where}: not the record of a response", remedy=_REMEDY) from error
+    right = (
+        all(isinstance(one, str) for one in (found.instruction, found.prompt, found.response))
+        and found.finished in (DELIMITED, ENDED, CUT_OFF)
+        and all(type(one) is int and one >= 0 for one in (found.attempt, found.tokens, found.seed))
+        and _number(found.seconds)
+        and (found.margin is None or _number(found.margin))
+    )
+    if not right:
+        raise StageError(
+            f"{where}: instruction, attempt, seed, prompt, response, finished, tokens, seconds or "
+            "margin is not what it must be",
+            remedy=_REMEDY,
+        )
+    return found
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line without its line break: the process ended while it was written."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as stream:
+        data = stream.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            stream.truncate(whole)
+            stream.flush()
+            os.fsync(stream.fileno())

@@ -1,0 +1,42 @@
+"""What stage 1B generates, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..common.parameters import at_least, wrong
+
+
+@dataclass(frozen=True)
+class GenerateParameters:
+    """Pairs are counted after the filters."""
+
+    model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
+    instructions: str = "english"  # or "small", or a folder of JSONL files
+    out: str = "data/stage1"
+    wanted: int = 1000  # pairs
+    at_least: int = 800  # pairs, below which the stage fails
+    max_attempts: int = 3000  # responses generated in all
+    max_minutes: float = 0.0  # of generating in all; 0: no limit but the stage's own
+    shots: int = 3  # solved examples in a prompt
+    temperature: float = 0.7
+    max_new_tokens: int = 256
+    batch: int = 64  # prompts generated for at once
+    quantize: str = "auto"  # auto | nf4 | none
+    verified_only: bool = False  # keep only what the verifier calls correct
+    critic: bool = False  # ask the model itself, by the log-probabilities of two letters
+    critic_margin: float = 0.0  # nats by which "right" must be ahead of "wrong"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("wanted", "at_least", "max_attempts", "shots", "batch"):
+            at_least(name, getattr(self, name), 1)
+        at_least("max_new_tokens", self.max_new_tokens, 8)
+        for name in ("max_minutes", "temperature", "seed"):
+            at_least(name, getattr(self, name), 0)
+        if self.at_least > self.wanted:
+            raise wrong("at_least", f"is above wanted, {self.wanted}")
+        if self.wanted > self.max_attempts:
+            raise wrong("max_attempts", f"is below wanted, {self.wanted}")
+        if self.quantize not in ("auto", "nf4", "none"):
+            raise wrong("quantize", 'must be "auto", "nf4" or "none"')

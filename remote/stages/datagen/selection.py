@@ -1,0 +1,121 @@
+"""Candidates judged by every filter, in order; the first one that objects names the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..text.near_duplicates import normalised, overlaps
+from ..verification.instruction import Instruction
+from .candidate import Candidate
+from .filters import FILTERS
+
+MEASURED, DUPLICATE, WRONG, DOUBTED = "near_measured", "duplicate", "wrong", "doubted"
+RULES = {
+    "refusal": "begins by declining",
+    "runaway": "goes on into a new prompt",
+    "cut_off": "ended by its length: neither the delimiter nor an end of text came",
+    "malformed": "blank, template text, broken characters, a label, or stuck",
+    "short": "50 characters or fewer although its instruction allows more",
+    MEASURED: "the instruction or a line of the response is, nearly is or holds an instruction of "
+    "the held-out or development set",
+    DUPLICATE: "instruction and response are there already",
+    WRONG: "the verifier says that it is wrong (only with verified_only)",
+    DOUBTED: "the critic's margin is below critic_margin (only with critic)",
+}
+PASSED = "pass"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`verdicts` has one entry a filter that ran: PASSED or why not."""
+
+    candidate: Candidate
+    verdicts: dict[str, str]
+    reasons: tuple[str, ...]  # of the verifier; empty when the response is correct
+
+    @property
+    def removed_by(self) -> str | None:
+        """The first filter that objects, or None: the candidate is kept."""
+        return next((name for name, one in self.verdicts.items() if one != PASSED), None)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What else must hold, and what nothing may be near."""
+
+    measured: tuple[Instruction, ...]
+    verified_only: bool = False
+    critic_margin: float | None = None  # None: no critic
+
+
+class Selection:
+    """Judges candidates in the order in which they come; keeps what it judged."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._texts = [one.text for one in policy.measured]
+        self._seen: set[str] = set()
+        self.judged: list[Judged] = []
+
+    @property
+    def kept(self) -> list[Judged]:
+        return [one for one in self.judged if one.removed_by is None]
+
+    def add(self, candidates: Sequence[Candidate]) -> list[Judged]:
+        """The verdicts of some more candidates."""
+        found = near_measured(candidates, self._texts)
+        new = [self._judge(one, near) for one, near in zip(candidates, found, strict=True)]
+        self.judged += new
+        return new
+
+    def _judge(self, candidate: Candidate, near: str | None) -> Judged:
+        found = {name: rule(candidate) for name, rule in FILTERS.items()}
+        found[MEASURED] = near
+        found[DUPLICATE] = duplicate(candidate, self._seen)
+        reasons = candidate.instruction.reasons(candidate.response)
+        if self._policy.verified_only:
+            found[WRONG] = "; ".join(reasons) or None
+        if self._policy.critic_margin is not None:
+            found[DOUBTED] = doubted(candidate, self._policy.critic_margin)
+        verdicts = {name: why or PASSED for name, why in found.items()}
+        judged = Judged(candidate, verdicts, reasons)
+        if judged.removed_by is None:
+            self._seen.add(identity(candidate))
+        return judged
+
+
+def identity(candidate: Candidate) -> str:
+    """Equal for candidates that say the same to the same instruction."""
+    return f"{normalised(candidate.instruction.text)}\n{normalised(candidate.response)}"
+
+
+def duplicate(candidate: Candidate, kept: set[str]) -> str | None:
+    """The same was kept before. The same response to another instruction is no duplicate."""
+    again = identity(candidate) in kept
+    return "the same instruction and response were kept before" if again else None
+
+
+def doubted(candidate: Candidate, least: float) -> str | None:
+    """The critic does not prefer "right" by `least` nats."""
+    if candidate.margin is None or candidate.margin >= least:
+        return None
+    return f"margin {candidate.margin:.3f}, need {least:g}"
+
+
+def near_measured(candidates: Sequence[Candidate], measured: Sequence[str]) -> list[str | None]:
+    """For each candidate which of the `measured` instructions it holds, or None."""
+    lines = [
+        (place, line)
+        for place, one in enumerate(candidates)
+        for line in (one.instruction.text, *one.response.splitlines(), one.response)
+        if line.strip()
+    ]
+    found: list[str | None] = [None] * len(candidates)
+    for near in overlaps([line for _, line in lines], measured):
+        place, line = lines[near.candidate]
+        found[place] = found[place] or (
+            f"{line.strip()[:80]!r} is {near.similarity:.0%} the same as, or holds, "
+            f"{measured[near.other][:80]!r}"
+        )
+    return found

@@ -1,0 +1,130 @@
+"""Stage 1A's answers as the control of the final comparison: checked, paired, never made again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..common.failure import StageError
+from ..common.jsonl import read_records, text_of
+from ..text.prompts import bare
+from ..verification.instruction import Instruction
+from ..verification.scoring import Record, score
+
+ASSESSMENT = Path("artifacts/baseline_assessment.json")
+RESPONSES = Path("artifacts/baseline_responses.jsonl")
+WAYS = {"base": "raw", "few_shot": "few_shot"}  # system → its name in the control
+_SAME = "give stage1e the model, instructions and quantize of stage1a, or run both again"
+
+
+@dataclass(frozen=True)
+class Control:
+    """The base model's answers to each held-out instruction, in their order, by system."""
+
+    answers: Mapping[str, tuple[Record, ...]]
+    max_new_tokens: int  # that bounded them, and must bound what is compared
+
+
+def read_control(
+    held_out: Sequence[Instruction],
+    model: str,
+    instructions: str,
+    quantize: str,
+    *,
+    responses: Path = RESPONSES,
+    assessment: Path = ASSESSMENT,
+) -> Control:
+    """What stage 1A left, as answers to `held_out`. Raises: StageError.
+
+    Every recorded verdict is judged again: a control whose verdicts are not those of today's
+    verifiers is none.
+    """
+    settings = _settings(assessment)
+    for name, mine in (
+        ("model", model),
+        ("instructions", instructions),
+        ("quantize", quantize),
+    ):
+        if settings.get(name) != mine:
+            raise StageError(
+                f"{assessment}: the control was measured with {name} {settings.get(name)!r}, "
+                f"this stage has {mine!r}",
+                remedy=_SAME,
+            )
+    found = _by_instruction(responses)
+    _check_same(held_out, found, responses)
+    return Control(
+        {
+            system: tuple(_answer(one, *found[one.text], way) for one in held_out)
+            for system, way in WAYS.items()
+        },
+        _bound(settings, assessment),
+    )
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())["settings"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise StageError(
+            f"{path}: no settings of the control can be read: {error}", remedy="run stage1a"
+        ) from error
+    if not isinstance(found, dict):
+        raise StageError(f"{path}: settings is no object", remedy="run stage1a")
+    return found
+
+
+def _bound(settings: Mapping[str, Any], path: Path) -> int:
+    value = settings.get("max_new_tokens")
+    if type(value) is not int or value < 1:
+        raise StageError(f"{path}: settings.max_new_tokens is {value!r}", remedy="run stage1a")
+    return value
+
+
+def _by_instruction(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """(where, record) of each instruction."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for where, record in read_records(path, "run stage1a"):
+        text = text_of(record, "instruction", where)
+        if text in found:
+            raise StageError(
+                f"{where}: the same instruction as {found[text][0]}", remedy="remove one of them"
+            )
+        found[text] = (where, record)
+    return found
+
+
+def _check_same(held_out: Sequence[Instruction], found: Mapping[str, Any], path: Path) -> None:
+    wanted = {one.text for one in held_out}
+    lacking, strange = sorted(wanted - set(found)), sorted(set(found) - wanted)
+    if lacking or strange:
+        example = (lacking or strange)[0]
+        raise StageError(
+            f"{path} is of another held-out set: {len(lacking)} instructions lack, "
+            f"{len(strange)} are strange, such as {example!r:.120}",
+            remedy=_SAME,
+        )
+
+
+def _answer(instruction: Instruction, where: str, record: dict[str, Any], way: str) -> Record:
+    part = record.get(way)
+    if not isinstance(part, dict):
+        raise StageError(f"{where}: {way} is missing or no object", remedy="run stage1a")
+    response = text_of(part, "response", f"{where}, {way}", empty=True)
+    prompt = part.get("prompt")
+    if way == "raw" and prompt != bare(instruction.text):
+        raise StageError(
+            f"{where}: the raw prompt is not the bare instruction: {prompt!r:.120}",
+            remedy="run stage1a: its answers and those compared with them need equal prompts",
+        )
+    scored = score([instruction], [response])[0]
+    if part.get("correct") is not scored["correct"]:
+        raise StageError(
+            f"{where}: {way} was recorded as correct = {part.get('correct')!r}, and is judged "
+            f"{scored['correct']!r} now",
+            remedy="the record or the instruction's checks changed: run stage1a again",
+        )
+    return scored | {"prompt": prompt}

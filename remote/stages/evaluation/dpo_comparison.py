@@ -1,0 +1,96 @@
+"""Is DPO no worse than SFT, and better where there is room? On instructions neither was trained on.
+
+Greedy answers are compared in pairs, for non-inferiority; answers at a temperature by the share
+that is correct for each instruction. That is where DPO's gain shows: greedy success is often near
+its ceiling after SFT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..instructions.sets import InstructionSet
+from ..model.answering import Way
+from ..verification import statistics
+from ..verification.scoring import Record, table
+
+SYSTEMS = ("sft", "dpo")
+PARTS = ("development", "held_out")
+ROOM = 0.10  # what sampling costs SFT from which on DPO has to be better, not just no worse
+
+Found = Mapping[Way, Sequence[Record]]
+
+
+def assess(found: Found, chosen: InstructionSet, margin: float, seed: int) -> dict[str, Any]:
+    """{verdict, rule, both, development, held_out}: judged on both parts together, each beside it.
+
+    `found` has for each way one record an instruction.
+    """
+    texts = {part: {one.text for one in getattr(chosen, part)} for part in PARTS}
+    every = set().union(*texts.values())
+    both = _part(found, every, margin, seed)
+    return {
+        "verdict": statistics.worst([both["greedy"]["verdict"], both["sampled"]["verdict"]]),
+        "rule": (
+            "greedy: " + both["greedy"]["rule"] + "; sampled: " + both["sampled"]["rule"] + ". "
+            "PASS when both do, on the development and held-out instructions together; FAIL when "
+            "one fails"
+        ),
+        "margin": margin,
+        "both": both,
+    } | {part: _part(found, texts[part], margin, seed) for part in PARTS}
+
+
+def _part(found: Found, texts: set[str], margin: float, seed: int) -> dict[str, Any]:
+    rows = {
+        way: [one for one in records if one["instruction"] in texts and one["correct"] is not None]
+        for way, records in found.items()
+    }
+    greedy = {one.system: rows[one] for one in rows if not one.temperature}
+    verdicts = {name: [bool(one["correct"]) for one in greedy[name]] for name in SYSTEMS}
+    pairs = list(zip(verdicts["sft"], verdicts["dpo"], strict=True))
+    shares = {
+        name: _shares([rows[one] for one in rows if one.system == name and one.temperature])
+        for name in SYSTEMS
+    }
+    ceiling = sum(verdicts["sft"]) / len(pairs) if pairs else 0.0
+    return {
+        "greedy": statistics.noninferior(pairs, margin, seed)
+        | {name: table(greedy[name]) for name in SYSTEMS},
+        "sampled": sampled(
+            [*zip(shares["sft"], shares["dpo"], strict=True)], ceiling, margin, seed
+        ),
+    }
+
+
+def _shares(passes: Sequence[Sequence[Record]]) -> list[float]:
+    """Of each instruction, the share of its samples that is correct."""
+    return [
+        sum(1 for one in samples if one["correct"]) / len(samples)
+        for samples in zip(*passes, strict=True)
+    ]
+
+
+def sampled(pairs: statistics.Rates, ceiling: float, margin: float, seed: int) -> dict[str, Any]:
+    """The comparison of shares; what is asked of it depends on the room that SFT left.
+
+    That is how far SFT's sampled success lies below its greedy one, `ceiling`: what the model can
+    do and loses by chance, which is what preferences can win back.
+    """
+    before = sum(one for one, _ in pairs) / len(pairs) if pairs else 0.0
+    room = ceiling - before
+    better = room >= ROOM
+    threshold = 0.0 if better else -margin
+    return statistics.compare_rates(pairs, threshold, seed) | {
+        "room": room,
+        "rule": (
+            f"sampling costs SFT {room:.1%} of success; "
+            f"{'as' if better else 'were'} that {ROOM:.0%} or more, DPO "
+            f"{'has' if better else 'would have'} to be better"
+            f"{'' if better else f', and has to be no worse by {margin:g}'}: PASS when the "
+            f"interval of the lift lies above {threshold:+g} (above 0 where all could be lost "
+            "within that), FAIL when it lies below, else INCONCLUSIVE; so are fewer than "
+            f"{statistics.LEAST_RATES} instructions"
+        ),
+    }

@@ -1,0 +1,41 @@
+"""What stage 1E compares, and with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..common.failure import StageError
+
+
+@dataclass(frozen=True)
+class EvaluateParameters:
+    """What stage1e compares with."""
+
+    model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
+    instructions: str = "english"  # or "small", or a folder of JSONL files
+    out: str = "artifacts"
+    batch: int = 32  # prompts generated for at once
+    samples: int = 4  # answers an instruction at `temperature`; 0: greedy only
+    temperature: float = 0.7
+    minimum_lift: float = 0.05  # over the base that counts as an improvement
+    margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
+    quantize: str = "auto"  # auto | nf4 | none
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("samples", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise _wrong(name, f"must be {least} or more")
+        for name in ("minimum_lift", "margin"):
+            if not 0 <= getattr(self, name) < 1:
+                raise _wrong(name, "must be from 0 to below 1")
+        if self.temperature <= 0:
+            raise _wrong("temperature", "must be above 0; for greedy answers only set samples = 0")
+        if self.quantize not in ("auto", "nf4", "none"):
+            raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
+
+
+def _wrong(name: str, problem: str) -> StageError:
+    return StageError(
+        f"parameter {name} {problem}", remedy="change [stages.stage1e.parameters] in podctl.toml"
+    )

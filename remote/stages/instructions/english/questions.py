@@ -1,0 +1,186 @@
+"""Questions of fact: countries, words, days, comparisons, yes and no."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import partial
+
+from ...verification.instruction import Instruction
+from ...verification.verifier import Check
+from . import vocabulary as words
+from .checks import at_most, concludes, lacks, number, only, says
+from .claims import CLAIMS
+from .geography import CAPITALS, CONTINENT_NAMES, CONTINENTS, EVERY_CONTINENT
+
+make = partial(Instruction, type="qa")
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
+    *("October", "November", "December"),
+)
+
+
+def capitals(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "What is the capital of {}?",
+        "Name the capital city of {}.",
+        "Which city is the capital of {}?",
+        "{}: which city is its capital?",
+        "Tell me what the capital of {} is called.",
+    )
+    for country, names in CAPITALS.items():
+        others = [one for other in CAPITALS.values() if other != names for one in other]
+        text = draw.choice(phrasings).format(country)
+        yield make(
+            text=text[0].upper() + text[1:],
+            kind="capital",
+            answer=f"The capital of {country} is {names[0]}.",
+            checks=(says(*names), lacks(others), at_most()),
+        )
+
+
+def continents(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "On which continent is {}?",
+        "Which continent does {} belong to?",
+        "Name the continent where you find {}.",
+        "Say on which continent {} lies.",
+    )
+    for country, continent in CONTINENTS.items():
+        names = CONTINENT_NAMES[continent]
+        if set(names) & {country}:
+            continue
+        others = [one for one in (*EVERY_CONTINENT, "Antarctica") if one not in names]
+        yield make(
+            text=draw.choice(phrasings).format(country),
+            kind="continent",
+            answer=f"{country[0].upper() + country[1:]} is in {continent}.",
+            checks=(says(*names), lacks(others), at_most()),
+        )
+
+
+def claims(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = ("{} Answer yes or no.", "Yes or no: {}", "Answer only with yes or no. {}")
+    for right, questions in CLAIMS.items():
+        for question in questions:
+            text = draw.choice(phrasings).format(question)
+            yield make(
+                text=text, kind="yes or no", answer=f"{right}.", checks=_yes_or_no(right, text)
+            )
+
+
+def divisibility(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "Is {} divisible by {}? Answer yes or no.",
+        "Can {} be divided by {} without a remainder? Answer only yes or no.",
+        "Yes or no: is {} a multiple of {}?",
+    )
+    for _ in range(60):
+        divisor = draw.randint(3, 9)
+        value = divisor * draw.randint(5, 99) + draw.choice((0, 0, 0, 1, 2, divisor - 1))
+        right = "No" if value % divisor else "Yes"
+        text = draw.choice(phrasings).format(value, divisor)
+        yield make(text=text, kind="divisible", answer=f"{right}.", checks=_yes_or_no(right, text))
+
+
+def _yes_or_no(right: str, text: str) -> tuple[Check, ...]:
+    """The word alone, or, unless only that was asked for, before a short sentence."""
+    if "only" in text:
+        return (only(right),)
+    wrong = "No" if right == "Yes" else "Yes"
+    begins: Check = {"check": "starts_with", "value": f"{right},"}
+    told = [says(right), begins, lacks([wrong]), at_most(15), {"check": "closed"}]
+    return ({"check": "any", "of": [[only(right)], told]},)
+
+
+def plurals(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "What is the plural of {}?",
+        "Give the plural of the word {}.",
+        "One {}, two what?",
+        "How do you write {} in the plural?",
+    )
+    for word, plural in words.PLURALS.items():
+        text = draw.choice(phrasings).format(word)
+        same = word == plural  # then the question alone would hold the answer
+        wrong = [one for one in (f"{word}s", f"{word}es") if one != plural]
+        yield make(
+            text=f"{text} Answer with one word." if same else text,
+            kind="plural",
+            answer=plural if same else f"The plural of {word} is {plural}.",
+            checks=(only(plural),) if same else (says(plural), lacks(wrong), at_most(15)),
+        )
+
+
+def translations(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "What is the Spanish word for {}?",
+        "Translate {} into Spanish.",
+        "How do you say {} in Spanish?",
+        "Give the Spanish for the English word {}.",
+    )
+    for word, spanish in words.SPANISH.items():
+        yield make(
+            text=draw.choice(phrasings).format(f'"{word}"'),
+            kind="Spanish",
+            answer=f'The Spanish word for "{word}" is "{spanish}".',
+            checks=(says(spanish, *words.ALSO_SPANISH.get(word, ())), at_most(15)),
+        )
+
+
+def days(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "Today is {day}. Which day of the week is it in {count} days?",
+        "If it is {day} now, what day will it be {count} days later?",
+        "What day of the week comes {count} days after {day}?",
+    )
+    for start in range(7):
+        for count in draw.sample(range(2, 31), 14):
+            answer = DAYS[(start + count) % 7]
+            if answer == DAYS[start]:
+                continue
+            others = [one for one in DAYS if one not in (answer, DAYS[start])]
+            yield make(
+                text=draw.choice(phrasings).format(day=DAYS[start], count=count),
+                kind="day of the week",
+                answer=f"It will be {answer}.",
+                checks=(says(answer), lacks(others), concludes(answer, DAYS[start]), at_most()),
+            )
+
+
+def months(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "Which month comes {count} months after {month}?",
+        "It is {month}. What month will it be in {count} months?",
+        "Count {count} months on from {month} and name the month.",
+    )
+    for start in range(12):
+        for count in draw.sample(range(2, 12), 6):
+            answer = MONTHS[(start + count) % 12]
+            others = [one for one in MONTHS if one not in (answer, MONTHS[start])]
+            yield make(
+                text=draw.choice(phrasings).format(month=MONTHS[start], count=count),
+                kind="month",
+                answer=f"That month is {answer}.",
+                checks=(says(answer), lacks(others), concludes(answer, MONTHS[start]), at_most()),
+            )
+
+
+def month_lengths(draw: random.Random) -> Iterator[Instruction]:
+    lengths = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+    phrasings = ("How many days does {} have in {}? Answer in digits.",)
+    for month, length in zip(MONTHS, lengths, strict=True):
+        year = draw.choice((2019, 2021, 2022, 2023, 2025))
+        yield make(
+            text=draw.choice(phrasings).format(month, year),
+            kind="length of a month",
+            answer=f"{month} {year} has {length} days.",
+            checks=(number(length, year), at_most()),
+        )
+
+
+KINDS = (
+    *(capitals, continents, claims, divisibility, plurals, translations),
+    *(days, months, month_lengths),
+)

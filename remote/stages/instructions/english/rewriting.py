@@ -1,0 +1,232 @@
+"""Responses to a given text: change its case, sort, spell, extract, replace, classify, count."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import partial
+
+from ...verification.instruction import Instruction
+from .checks import at_most, lacks, number, only, says
+from .reviews import REVIEWS
+from .topics import CITIES, LONG_WORDS, PEOPLE, SENTENCES, SIMPLE_WORDS, THINGS
+
+make = partial(Instruction, type="response")
+
+
+def upper_and_lower(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = {
+        str.upper: (
+            "Write this sentence in capital letters: {}",
+            "Change every letter to a capital letter: {}",
+        ),
+        str.lower: (
+            "Write this sentence in small letters only: {}",
+            "Put everything into lower case: {}",
+        ),
+    }
+    for sentence in SENTENCES:
+        for change, ways in phrasings.items():
+            # What is to be made small is given in capitals: copying it would not do.
+            given = sentence.upper() if change is str.lower else sentence
+            yield make(
+                text=draw.choice(ways).format(f"{given}."),
+                kind="case",
+                answer=f"{change(sentence)}.",
+                checks=(only(change(sentence), case=True),),
+            )
+
+
+def sorting(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "Sort these words alphabetically and separate them with commas: {}",
+        "Put the words in alphabetical order, with commas: {}",
+        "Arrange from A to Z, separated by commas: {}",
+    )
+    for _ in range(95):
+        given = draw.sample(SIMPLE_WORDS, draw.randint(3, 5))
+        if given == sorted(given):
+            continue
+        yield make(
+            text=draw.choice(phrasings).format(", ".join(given)),
+            kind="sorting words",
+            answer=", ".join(sorted(given)),
+            checks=({"check": "sequence", "values": sorted(given)}, at_most(20)),
+        )
+
+
+def sorting_numbers(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = {
+        False: ("Sort from small to large, with commas: {}", "Put in ascending order: {}"),
+        True: ("Sort from large to small, with commas: {}", "Put in descending order: {}"),
+    }
+    for _ in range(70):
+        falling = draw.random() < 0.5
+        given = draw.sample(range(2, 199), 5)
+        result = [str(one) for one in sorted(given, reverse=falling)]
+        yield make(
+            text=draw.choice(phrasings[falling]).format(", ".join(map(str, given))),
+            kind="sorting numbers",
+            answer=", ".join(result),
+            checks=({"check": "sequence", "values": result}, at_most(20)),
+        )
+
+
+def reversing(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "Write these words in reverse order, with commas: {}",
+        "Give the list backwards, separated by commas: {}",
+    )
+    for _ in range(60):
+        given = draw.sample(SIMPLE_WORDS, draw.randint(3, 5))
+        yield make(
+            text=draw.choice(phrasings).format(", ".join(given)),
+            kind="reversing",
+            answer=", ".join(reversed(given)),
+            checks=({"check": "sequence", "values": given[::-1]}, at_most(20)),
+        )
+
+
+def spelling(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = {
+        "-": "Spell the word {} with hyphens between the letters.",
+        " ": "Spell {}, with a blank between each two letters.",
+    }
+    for word in (*SIMPLE_WORDS, *LONG_WORDS[:30]):
+        mark = draw.choice(list(phrasings))
+        right = mark.join(word)
+        yield make(
+            text=phrasings[mark].format(word),
+            kind="spelling",
+            answer=right,
+            checks=(only(right),),
+        )
+
+
+def initials(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "Write only the first letter of each word, without blanks: {}",
+        "Which letters do these words begin with? Write them together: {}",
+    )
+    for _ in range(50):
+        given = draw.sample(SIMPLE_WORDS, 4)
+        right = "".join(one[0] for one in given)
+        yield make(
+            text=draw.choice(phrasings).format(" ".join(given)),
+            kind="initials",
+            answer=right,
+            checks=(only(right),),
+        )
+
+
+def extracting(draw: random.Random) -> Iterator[Instruction]:
+    for _ in range(110):
+        who, city, thing = draw.choice(PEOPLE), draw.choice(CITIES), draw.choice(THINGS)
+        place, code = draw.choice(PEOPLE).lower(), draw.randint(1001, 9899)
+        address = f"{who.lower()}@{place}.example"
+        text, asked, right = draw.choice(
+            (
+                (f"Order {code} for {who} in {city}: one {thing}.", "order number", str(code)),
+                (f"Please write to {who} at {address} about the {thing}.", "e-mail", address),
+                (f"The {thing} that {who} ordered goes to {city}.", "city", city),
+                (f"In {city} somebody named {who} found a {thing}.", "person's name", who),
+            )
+        )
+        phrasing = draw.choice(("Extract only the {}: {}", "Answer with the {} in this text: {}"))
+        yield make(
+            text=phrasing.format(asked, text),
+            kind="extracting",
+            answer=right,
+            checks=(only(right),),
+        )
+
+
+def replacing(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        'Replace "{}" with "{}" in this sentence: {}',
+        'Write the sentence again with "{}" changed to "{}": {}',
+    )
+    for sentence in SENTENCES:
+        old = draw.choice([one for one in sentence.split()[1:] if len(one) > 3])
+        new = draw.choice([one for one in THINGS if one not in sentence])
+        right = " ".join(new if one == old else one for one in sentence.split())
+        yield make(
+            text=draw.choice(phrasings).format(old, new, f"{sentence}."),
+            kind="replacing",
+            answer=f"{right}.",
+            checks=(only(right),),
+        )
+
+
+def counting(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "How many words does this sentence have? Answer in digits. {}",
+        "Count the words and answer in digits: {}",
+    )
+    for sentence in SENTENCES:
+        count = len(sentence.split())
+        yield make(
+            text=draw.choice(phrasings).format(f"{sentence}."),
+            kind="count of words",
+            answer=f"The sentence has {count} words.",
+            checks=(number(count), at_most(20)),
+        )
+
+
+def picking(draw: random.Random) -> Iterator[Instruction]:
+    names = {"first": 0, "last": -1, "second": 1, "third": 2}
+    phrasings = (
+        "Write only the {} word of this sentence: {}",
+        "What is the {} word here? Answer with that word alone. {}",
+    )
+    for sentence in SENTENCES:
+        name = draw.choice(list(names))
+        right = sentence.split()[names[name]]
+        yield make(
+            text=draw.choice(phrasings).format(name, f"{sentence}."),
+            kind="picking a word",
+            answer=right,
+            checks=(only(right),),
+        )
+
+
+def moods(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        "Is this review positive or negative? Answer with one word. {}",
+        "Classify as positive or negative, in one word: {}",
+    )
+    for right, reviews in REVIEWS.items():
+        for review in reviews:
+            yield make(
+                text=draw.choice(phrasings).format(review),
+                kind="mood",
+                answer=right,
+                checks=(only(right),),
+            )
+
+
+def politeness(draw: random.Random) -> Iterator[Instruction]:
+    phrasings = (
+        'Reply to {who}, who asks whether you have seen the {thing}. Begin with "Dear {who}".',
+        'Answer {who}\'s question about the lost {thing}; your reply begins with "Dear {who}".',
+    )
+    for _ in range(60):
+        who, thing = draw.choice(PEOPLE), draw.choice(THINGS)
+        yield make(
+            text=draw.choice(phrasings).format(who=who, thing=thing),
+            kind="reply",
+            answer=f"Dear {who}, I am sorry, but I have not seen the {thing} anywhere.",
+            checks=(
+                {"check": "starts_with", "value": f"Dear {who}"},
+                says(thing, f"{thing}s"),
+                lacks(["reply", "begins"]),
+                {"check": "words", "at_least": 6, "at_most": 60},
+                {"check": "closed"},
+            ),
+        )
+
+
+KINDS = (
+    *(upper_and_lower, sorting, sorting_numbers, reversing, spelling, initials, extracting),
+    *(replacing, counting, picking, moods, politeness),
+)

@@ -1,0 +1,63 @@
+"""The English set in its parts: every kind in each, no two instructions near, none in two parts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+from ...text.near_duplicates import distinct
+from ...verification.instruction import Instruction
+from ...verification.verifier import Check
+from . import completions, numbers, questions, rewriting, writing
+from .checks import VARIED
+
+HELD_OUT, DEVELOPMENT, POOL = 0.16, 0.06, 0.02  # shares of each kind; training has the rest
+Part = tuple[Instruction, ...]
+Parts = tuple[Part, Part, Part, Part]
+Maker = Callable[[random.Random], Iterator[Instruction]]
+MAKERS: tuple[Maker, ...] = (
+    *completions.KINDS,
+    *questions.KINDS,
+    *numbers.KINDS,
+    *writing.KINDS,
+    *rewriting.KINDS,
+)
+
+
+@cache
+def division() -> Parts:
+    """(train, development, held out, pool); the same at every call."""
+    train: list[Instruction] = []
+    development: list[Instruction] = []
+    held_out: list[Instruction] = []
+    pool: list[Instruction] = []
+    for maker in MAKERS:
+        draw = random.Random(f"english/{maker.__name__}")  # noqa: S311 - not a secret
+        made = [with_variety(one) for one in apart(list(maker(draw)))]
+        draw.shuffle(made)
+        counts = [max(1, round(len(made) * share)) for share in (POOL, DEVELOPMENT, HELD_OUT)]
+        for part, count in zip((pool, development, held_out), counts, strict=True):
+            part += made[:count]
+            made = made[count:]
+        train += made
+    return tuple(train), tuple(development), tuple(held_out), tuple(pool)
+
+
+def with_variety(one: Instruction) -> Instruction:
+    """Where words are looked for anywhere, these words over and over are no right response."""
+    return replace(one, checks=(*one.checks, VARIED)) if _looks_for_words(one.checks) else one
+
+
+def _looks_for_words(checks: Sequence[Check]) -> bool:
+    return any(
+        one["check"] in ("contains", "accepts")
+        or (one["check"] == "any" and any(map(_looks_for_words, one["of"])))
+        for one in checks
+    )
+
+
+def apart(instructions: Sequence[Instruction]) -> list[Instruction]:
+    """Those that are near none before them."""
+    return [instructions[place] for place in distinct([one.text for one in instructions])]

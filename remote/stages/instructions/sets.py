@@ -1,0 +1,77 @@
+"""The instruction sets that stages work with: two that come along, and folders of JSONL files.
+
+A set's parts are disjoint, exactly and nearly: nothing of `held_out` or `development` is in
+`train` or `pool`. The division never depends on the seed, so stages that were given different
+seeds stay disjoint; the seed orders `train`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..common.failure import StageError
+from ..verification.instruction import Instruction
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """`pool` holds the labelled few-shot examples, of all four types.
+
+    `critic` holds instructions that no rule can check: they are scored apart and never count as
+    a success. They are in no other part.
+    """
+
+    name: str
+    train: tuple[Instruction, ...]
+    development: tuple[Instruction, ...]
+    held_out: tuple[Instruction, ...]
+    pool: tuple[Instruction, ...]
+    critic: tuple[Instruction, ...] = ()
+
+
+def load(name: str, seed: int = 0) -> InstructionSet:
+    """The set called `name`: one of `NAMES`, or a folder of the project. Raises: StageError."""
+    maker = _MAKERS.get(name)
+    if maker is not None:
+        found = maker()
+    elif Path(name).is_dir():
+        from .files import read_folder
+
+        found = read_folder(Path(name))
+    else:
+        raise StageError(
+            f"instructions {name!r}: no set and no folder of this name",
+            remedy=f"name one of {', '.join(NAMES)}, or a folder of JSONL files in the project",
+        )
+    train = list(found.train)
+    random.Random(seed).shuffle(train)  # noqa: S311 - not a secret
+    return replace(found, train=tuple(train))
+
+
+def same_answers(chosen: InstructionSet) -> int:
+    """Held-out instructions whose answer is, word for word, that of a training one of their kind.
+
+    They measure whether another phrasing is understood, not whether a fact is new.
+    """
+    trained = {(one.kind, one.answer) for one in chosen.train if one.answer}
+    return sum((one.kind, one.answer) in trained for one in chosen.held_out)
+
+
+def _small() -> InstructionSet:
+    from .small.splits import division
+
+    return InstructionSet("small", *division())
+
+
+def _english() -> InstructionSet:
+    from .english.explanations import explanations
+    from .english.splits import division
+
+    return InstructionSet("english", *division(), critic=tuple(explanations()))
+
+
+_MAKERS: dict[str, Callable[[], InstructionSet]] = {"small": _small, "english": _english}
+NAMES = tuple(_MAKERS)

@@ -1,0 +1,236 @@
+"""Training data in the forms in which people have it, as records of instruction and response.
+
+    {"instruction", "response"}        stage1b's own; `completion` may stand for `response`
+    {"prompt", "completion"}           texts, or lists of one message each
+    {"instruction", "input", "output"} alpaca
+    {"messages": [user, assistant]}    a chat of two; `conversations` (from, value) likewise
+
+One object a line, or one JSON array of them; UTF-8, with or without a byte order mark. Standard
+library only: what is accepted where the data lies is accepted on the pod.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..common.failure import StageError
+from ..common.jsonl import MAX_LINE, parsed, text_of
+
+OWN = "instruction and response"  # what needs no conversion, like the next
+PLAIN = "prompt and completion"
+ALPACA = "instruction, input and output"
+CHAT = "chat messages"
+CHAT_PAIR = "prompt and completion as message lists"
+
+MAX_ARRAY = 512 * 1024 * 1024  # bytes of a file that is one JSON array
+_BOM = b"\xef\xbb\xbf"
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+_BINARY = {b"PK\x03\x04": "a zip file", b"\x1f\x8b": "compressed by gzip", b"PAR1": "Parquet"}
+_SPACE = re.compile(r"[ \t\r\n]*")
+_FORMS = (
+    f"a record has {OWN}, {PLAIN} (texts, or lists of one message), {ALPACA}, or two chat messages"
+)
+_USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt", "model", "chatgpt", "bot")
+
+
+def read_training(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("<file>, line <n>", record) of each, converted where it is of another form.
+
+    Raises: StageError for a missing file or one without a record (with `remedy`), and for whatever
+    is no record of a form that is known.
+    """
+    for where, record, _ in _read(path, remedy):
+        yield where, record
+
+
+def converted(path: Path, remedy: str) -> dict[str, int]:
+    """How many records of `path` are of each form that is converted. Raises: StageError."""
+    forms = Counter(form for _, _, form in _read(path, remedy))
+    return {form: count for form, count in forms.items() if form not in (OWN, PLAIN)}
+
+
+def told(forms: dict[str, int]) -> str:
+    """In words; empty where nothing was converted."""
+    return ", ".join(f"{count} records converted from {form}" for form, count in forms.items())
+
+
+def _read(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+    if not path.is_file():
+        raise StageError(f"{path}: no such file", remedy=remedy)
+    empty = True
+    for where, record in _array(path) if _is_array(path) else _lines(path):
+        empty = False
+        form = _form(record, where)
+        yield where, _as_own(record, form, where), form
+    if empty:
+        raise StageError(f"{path}: no record in it", remedy=remedy)
+
+
+# -- the file --------------------------------------------------------------------------------
+
+
+def _is_array(path: Path) -> bool:
+    """By its first letter, as far as the file is text. Raises: StageError for what is none."""
+    with path.open("rb") as stream:
+        head = stream.read(4096)
+    binary = head.startswith(tuple(_BINARY))
+    if head.startswith(_WIDE) or (b"\0" in head[:200] and not binary):
+        raise StageError(
+            f"{path}, line 1: UTF-16 or UTF-32, and not UTF-8",
+            remedy=f"iconv -f UTF-16 -t UTF-8 {path} > new, and put that in its place",
+        )
+    for start, what in _BINARY.items():
+        if head.startswith(start):
+            raise StageError(
+                f"{path}, line 1: {what}, and not JSON Lines", remedy="write one JSON object a line"
+            )
+    first = head.removeprefix(_BOM).lstrip()
+    # A line that is an array of something else is told as that line.
+    return first.startswith(b"[") and first[1:].lstrip()[:1] in (b"{", b"]", b"")
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            line = raw.removeprefix(_BOM) if number == 1 else raw
+            if line.strip():
+                where = f"{path}, line {number}"
+                yield where, parsed(line, where)
+
+
+def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each element with the line on which it begins."""
+    if path.stat().st_size > MAX_ARRAY:
+        raise StageError(
+            f"{path}: one JSON array over {MAX_ARRAY} bytes", remedy="write one JSON object a line"
+        )
+    text = _text(path)
+    decoder = json.JSONDecoder()
+    place = _skip(text, text.index("[") + 1)
+    line, counted = 1, 0
+    while text[place : place + 1] != "]":
+        line, counted = line + text.count("\n", counted, place), place
+        where = f"{path}, line {line}"
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            raise StageError(
+                f"{where}: not JSON: {error}", remedy="mend the array, or write one object a line"
+            ) from error
+        if not isinstance(value, dict) or end - place > MAX_LINE:
+            problem = "not an object" if not isinstance(value, dict) else f"over {MAX_LINE} letters"
+            raise StageError(f"{where}: {problem}", remedy="an array of JSON objects")
+        yield where, value
+        place = _skip(text, end)
+        if text[place : place + 1] == ",":
+            place = _skip(text, place + 1)
+        elif text[place : place + 1] != "]":
+            raise StageError(
+                f"{where}: the array is cut off or lacks a comma here",
+                remedy="mend the array, or write one object a line",
+            )
+    if text[place + 1 :].strip():
+        raise StageError(f"{path}: something stands after the array", remedy="remove it")
+
+
+def _text(path: Path) -> str:
+    raw = path.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise StageError(
+            f"{path}, line {line}: not UTF-8: {error.reason}", remedy="write the file as UTF-8"
+        ) from error
+
+
+def _skip(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    return found.end() if found else place
+
+
+# -- the record ------------------------------------------------------------------------------
+
+
+def _form(record: dict[str, Any], where: str) -> str:
+    """Which form the record has. Raises: StageError naming the keys that it has instead."""
+    if "messages" in record or "conversations" in record:
+        return CHAT
+    if isinstance(record.get("prompt"), list) or isinstance(record.get("completion"), list):
+        return CHAT_PAIR
+    answered = "response" in record or "completion" in record
+    if "output" in record and "instruction" in record and not answered:
+        return ALPACA
+    if record.get("instruction") is not None:
+        return OWN
+    if "prompt" in record or answered or record.get("chosen") is not None:
+        return PLAIN
+    keys = ", ".join(sorted(map(str, record))[:8]) or "nothing"
+    raise StageError(f"{where}: a record of {keys}: its form is not known", remedy=_FORMS)
+
+
+def _as_own(record: dict[str, Any], form: str, where: str) -> dict[str, Any]:
+    """The record with `instruction` and `response`; what it has besides stays."""
+    if form == ALPACA:
+        given = text_of(record, "instruction", where).strip()
+        more = record.get("input")
+        if more is not None and not isinstance(more, str):
+            raise StageError(f"{where}: input must be text", remedy='give it a text "input", or ""')
+        instruction = f"{given}\n\n{more.strip()}" if more and more.strip() else given
+        return _made(record, instruction, text_of(record, "output", where), "input", "output")
+    if form == CHAT:
+        name = "messages" if "messages" in record else "conversations"
+        given, answer = _chat(record[name], where, name)
+        return _made(record, given, answer, name)
+    if form == CHAT_PAIR:
+        both = [*_messages(record, "prompt", where), *_messages(record, "completion", where)]
+        given, answer = _chat(both, where, "prompt and completion")
+        return _made(record, given, answer, "prompt", "completion")
+    if form == OWN and "response" not in record and "completion" in record:
+        return record | {"response": record["completion"]}
+    return record
+
+
+def _made(record: dict[str, Any], given: str, answer: str, *taken: str) -> dict[str, Any]:
+    rest = {name: value for name, value in record.items() if name not in taken}
+    return rest | {"instruction": given, "response": answer}
+
+
+def _messages(record: dict[str, Any], name: str, where: str) -> list[Any]:
+    """The list at `name`; a text is a list of the one message that it means."""
+    value = record.get(name)
+    if isinstance(value, str):
+        return [{"role": "user" if name == "prompt" else "assistant", "content": value}]
+    if not isinstance(value, list):
+        raise StageError(f"{where}: {name} is missing", remedy=_FORMS)
+    return value
+
+
+def _chat(messages: Any, where: str, name: str) -> tuple[str, str]:
+    """What the user says and what the assistant answers."""
+    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+        raise StageError(f"{where}: {name} must be a list of messages", remedy=_FORMS)
+    roles = [str(one.get("role", one.get("from"))) for one in messages]
+    if len(roles) != 2 or roles[0] not in _USER or roles[1] not in _ASSISTANT:
+        raise StageError(
+            f"{where}: {name} are of {', '.join(roles[:6]) or 'nobody'}: wanted are one of the "
+            "user and one of the assistant",
+            remedy="a base model has no roles: shorten the chat to one question and its answer",
+        )
+    given, answer = (_content(one, where) for one in messages)
+    return given, answer
+
+
+def _content(message: dict[str, Any], where: str) -> str:
+    value = message.get("content", message.get("value"))
+    if isinstance(value, list) and all(
+        isinstance(one, dict) and isinstance(one.get("text"), str) for one in value
+    ):
+        value = "".join(one["text"] for one in value)
+    role = str(message.get("role", message.get("from")))
+    return text_of({f"content of the {role}": value}, f"content of the {role}", where)

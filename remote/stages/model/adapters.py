@@ -1,0 +1,141 @@
+"""Adapters on one loaded base: checked against it before anything is asked of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..common.failure import StageError
+from ..instructions.pairs import fingerprint
+from .loading import load_model, resolve
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_AGAIN = "train it again on this base, or name the base that it was trained on"
+
+
+def sha256_of(folder: Path, model: str) -> str:
+    """The adapter's fingerprint, once its files open and say that `model` is its base.
+
+    Raises: StageError for a missing or broken file, another base, or weights that are no numbers.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+        base = str(config["base_model_name_or_path"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise StageError(
+            f"{folder / CONFIG}: no adapter's configuration: {error}",
+            remedy=f"run the stage that trains {folder}",
+        ) from error
+    if base != model and resolve(base) != resolve(model):
+        raise StageError(
+            f"{folder} was trained on {base!r}, this stage is given {model!r}", remedy=_AGAIN
+        )
+    for name, tensor in _tensors(folder).items():
+        if not bool(tensor.isfinite().all()):
+            raise StageError(
+                f"{folder / WEIGHTS}: {name} holds values that are no numbers",
+                remedy="the training diverged: lower its learning rate and run it again",
+            )
+    return fingerprint(folder / WEIGHTS)
+
+
+@dataclass
+class Base:
+    """The base model at `source`: loaded once, which may take minutes, to carry one set of adapters
+    after the other."""
+
+    source: str
+    quantize: str
+    _model: Any = field(default=None, repr=False)
+
+    def carrying(self, folders: Mapping[str, Path], *, trainable: bool = False) -> Any:
+        """The model with just these adapters, by name; the first one may be trained on.
+
+        What it carried before is gone: save it first. Raises: StageError.
+        """
+        model = self._bare()
+        for name, folder in folders.items():
+            model = self._model = _with_adapter(model, name, folder, trainable)
+            trainable = False
+        model.eval()
+        return model
+
+    def _bare(self) -> Any:
+        if self._model is None:
+            self._model = load_model(self.source, self.quantize)
+        elif hasattr(self._model, "unload"):  # it carries adapters
+            self._model = self._model.unload()
+            vars(self._model).pop("peft_config", None)  # not every peft takes it off
+        return self._model
+
+
+def load(source: str, quantize: str, folders: Mapping[str, Path]) -> Any:
+    """The base at `source` with every adapter by its name. Raises: StageError."""
+    return Base(source, quantize).carrying(folders)
+
+
+def _with_adapter(model: Any, name: str, folder: Path, trainable: bool) -> Any:
+    from peft import PeftModel
+
+    try:
+        if isinstance(model, PeftModel):
+            model.load_adapter(str(folder), adapter_name=name, is_trainable=trainable)
+        else:
+            model = PeftModel.from_pretrained(
+                model, str(folder), adapter_name=name, is_trainable=trainable
+            )
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise StageError(
+            f"{folder} does not fit its base: {str(error)[:300]}", remedy=_AGAIN
+        ) from error
+    _check_fit(model, name, folder)
+    return model
+
+
+def using(model: Any, name: str | None) -> AbstractContextManager[Any]:
+    """A context in which `model` answers with adapter `name`; with None as the bare base."""
+    if name is None:
+        found: AbstractContextManager[Any] = model.disable_adapter()
+        return found
+    model.set_adapter(name)
+    return nullcontext()
+
+
+def _check_fit(model: Any, name: str, folder: Path) -> None:
+    """Every weight of the file has its place in the model, and the other way round.
+
+    peft only warns about those without one, and leaves the rest as they were initialised.
+    """
+    from peft import get_peft_model_state_dict
+
+    state = get_peft_model_state_dict(model, adapter_name=name)
+    places = {key: tuple(one.shape) for key, one in state.items() if "lora_" in key}
+    stored = {key: tuple(one.shape) for key, one in _tensors(folder).items() if "lora_" in key}
+    if stray := sorted(set(places.items()) ^ set(stored.items())):
+        raise StageError(
+            f"{folder} does not fit its base: {len(stray)} weights have no place, such as "
+            f"{stray[0][0]}",
+            remedy=_AGAIN,
+        )
+
+
+def _tensors(folder: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(str(folder / WEIGHTS))
+    except (OSError, SafetensorError) as error:
+        raise StageError(
+            f"{folder / WEIGHTS}: cannot be opened: {error}",
+            remedy=f"run the stage that trains {folder}",
+        ) from error
+    if not found:
+        raise StageError(
+            f"{folder / WEIGHTS}: no weight in it", remedy=f"run the stage that trains {folder}"
+        )
+    return found

@@ -1,0 +1,127 @@
+"""The answers of the trained systems to the held-out set, kept chunk by chunk as they come."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..common.append_jsonl import Answers
+from ..common.metrics import MetricsLog
+from ..common.oom_retry import fitting
+from ..common.signals import StopRequest
+from ..text.prompts import bare
+from ..verification.instruction import Instruction
+from ..verification.scoring import Record, score
+from .adapters import using
+
+if TYPE_CHECKING:  # torch is heavy
+    from .sampling import Generated
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one pass over the held-out set is answered; temperature 0 is greedy."""
+
+    system: str  # the adapter's name
+    temperature: float = 0.0
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    max_new_tokens: int
+    batch: int
+    seed: int
+
+
+def ways(systems: Sequence[str], samples: int, temperature: float) -> list[Way]:
+    """Greedy first, then `samples` passes at `temperature`, each of every system."""
+    found = [Way(system) for system in systems]
+    return found + [
+        Way(system, temperature, sample) for sample in range(samples) for system in systems
+    ]
+
+
+def answer(
+    model: Any,
+    tokenizer: Any,
+    held_out: Sequence[Instruction],
+    wanted: Sequence[Way],
+    bounds: Bounds,
+    kept: Answers,
+    log: MetricsLog,
+    stop: StopRequest,
+) -> dict[Way, list[Record]] | None:
+    """One record an instruction for each way, in the order of `held_out`; None when stopped.
+
+    What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
+    Raises: StageError when memory does not hold one prompt.
+    """
+    done = {_key(record): record for record in kept.read()}
+    passes = [(way, chunk) for way in wanted for chunk in _chunks(held_out, bounds.batch)]
+    for step, (way, chunk) in enumerate(passes, 1):
+        if all((way, one.text) in done for one in chunk):
+            continue
+        if stop.asked:
+            return None
+        began = time.monotonic()
+        prompts = [bare(one.text) for one in chunk]
+        with using(model, way.system):
+            said = fitting(
+                partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.say
+            )
+        speed = sum(one.tokens for one in said) / (time.monotonic() - began)
+        fresh = _records(chunk, said, way)
+        kept.append(fresh)
+        done |= {_key(record): record for record in fresh}
+        words = f"{way.system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
+        log.add(
+            {"step": step, "max_steps": len(passes), "text": words}
+            | {"tokens_per_second": round(speed, 1)}
+        )
+    return {way: [done[way, one.text] for one in held_out] for way in wanted}
+
+
+def _key(record: Record) -> tuple[Way, Any]:
+    way = Way(str(record.get("system")), record.get("temperature", 0), record.get("sample", 0))
+    return way, record.get("instruction")
+
+
+def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruction]]:
+    """Instructions of like length together, always cut in the same places."""
+    ordered = sorted(held_out, key=lambda one: (len(one.text), one.text))
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def _generate(
+    model: Any, tokenizer: Any, prompts: Sequence[str], way: Way, bounds: Bounds, batch: int
+) -> list[Generated]:
+    from .sampling import generate_finished
+
+    return generate_finished(
+        model,
+        tokenizer,
+        prompts,
+        max_new_tokens=bounds.max_new_tokens,
+        batch=batch,
+        temperature=way.temperature,
+        seed=_seed(bounds.seed, way.sample, prompts[0]),
+    )
+
+
+def _records(chunk: Sequence[Instruction], said: Sequence[Generated], way: Way) -> list[Record]:
+    of = {"system": way.system, "temperature": way.temperature, "sample": way.sample}
+    scored = score(chunk, [one.text for one in said])
+    return [
+        of | record | {"prompt": bare(one.text)} for one, record in zip(chunk, scored, strict=True)
+    ]
+
+
+def _seed(seed: int, sample: int, first: str) -> int:
+    """Of one chunk of one sample; the same for every system, and after a new start."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{first}".encode()).digest()[:4])

@@ -1,0 +1,177 @@
+"""Does this model behave as a base model does, and do its prompts hold nothing but plain text?
+
+A chat template that slips in makes a base model look instructed, and every later gain vanish. Two
+guards: token ids, where any leak ends the stage, and sentinels, prompts that a base model
+continues rightly ("Water freezes at") or does not obey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..common.failure import StageError
+from ..text.chat_template import template_text
+from ..text.prompts import bare
+from ..verification.verifier import Check, verify
+
+TOLERATED = 1  # instructions that a strong base model may obey by accident; a template obeys most
+_BEGINNING = 80  # characters
+
+
+@dataclass(frozen=True)
+class Sentinel:
+    """A prompt, what would be right, and whether a base model gets it right."""
+
+    name: str
+    prompt: str
+    checks: tuple[Check, ...]
+    passes: bool  # a base model's doing
+
+
+def _continues(name: str, prompt: str, *accepted: str) -> Sentinel:
+    return Sentinel(name, prompt, ({"check": "accepts", "values": accepted},), True)
+
+
+def _obeys(name: str, instruction: str, *checks: Check) -> Sentinel:
+    return Sentinel(name, bare(instruction), checks, False)
+
+
+ENGLISH = (
+    _continues("water freezes", "Water freezes at", "0", "zero", "32"),
+    _continues("capital", "The capital of France is", "Paris"),
+    _continues("days", "The days of the week are Monday, Tuesday,", "Wednesday"),
+    _obeys(
+        "pig latin",
+        "Translate the words hello world into pig latin. Answer with the translation only.",
+        {"check": "answer", "values": ["ellohay orldway", "ello-hay orld-way"]},
+    ),
+    _obeys(
+        "three primes",
+        "List three prime numbers as a numbered list and write nothing else.",
+        {
+            "check": "listed",
+            "style": "numbered",
+            "exactly": 3,
+            "accepted": [
+                str(n) for n in range(2, 1000) if all(n % k for k in range(2, int(n**0.5) + 1))
+            ],
+        },
+    ),
+    _obeys(
+        "json",
+        'Reply with one JSON object that has exactly the keys "title" and "pages", nothing else.',
+        {"check": "json_keys", "keys": ["title", "pages"]},
+    ),
+    _obeys(
+        "seasons",
+        "Describe the four seasons in exactly four sentences, one for each.",
+        {"check": "contains", "values": ["spring", "summer", "winter"]},
+        {"check": "accepts", "values": ["autumn", "fall"]},
+        {"check": "sentences", "exactly": 4},
+        {"check": "closed"},
+    ),
+)
+
+SMALL = (
+    _continues("capital", "The capital of France is the city of", "Paris"),
+    _continues("opposite", "The opposite of hot is", "cold"),
+    _continues("list", "Three animals with the letter b:", "bear", "bat", "bee"),
+    _obeys(
+        "opposite of wet",
+        "Which word is the opposite of wet?",
+        {"check": "contains", "values": ["dry"]},
+    ),
+    _obeys("two and two", "What is two plus two?", {"check": "contains", "values": ["is four"]}),
+    _obeys(
+        "a sentence",
+        "Make one sentence about the quiet garden.",
+        {"check": "contains", "values": ["quiet garden"]},
+        {"check": "words", "at_least": 6, "at_most": 25},
+    ),
+    _obeys(
+        "three tools",
+        "Which three tools begin with r?",
+        {"check": "contains", "values": ["rake", "ruler", "rope"]},
+    ),
+)
+
+
+def of(instructions: str) -> tuple[Sentinel, ...]:
+    """The sentinels that fit the instruction set of this name."""
+    return SMALL if instructions == "small" else ENGLISH
+
+
+def check(
+    model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH, batch: int = 50
+) -> list[dict[str, Any]]:
+    """{name, prompt, response, expected, measured, as_expected} of each, greedy."""
+    from .sampling import generate
+
+    prompts = [one.prompt for one in sentinels]
+    responses = generate(model, tokenizer, prompts, max_new_tokens=96, batch=batch)
+    return [_result(one, text) for one, text in zip(sentinels, responses, strict=True)]
+
+
+def _result(sentinel: Sentinel, response: str) -> dict[str, Any]:
+    # A base model rambles on after a continuation; what counts is how it begins.
+    right = not verify(sentinel.checks, response[:_BEGINNING] if sentinel.passes else response)
+    words = {True: "right", False: "not right"}
+    return {
+        "name": sentinel.name,
+        "prompt": sentinel.prompt,
+        "response": response,
+        "expected": words[sentinel.passes],
+        "measured": words[right],
+        "as_expected": right == sentinel.passes,
+    }
+
+
+def behaves(results: Sequence[dict[str, Any]], tolerated: int = TOLERATED) -> dict[str, Any]:
+    """The verdict with its numbers: every continuation right, at most `tolerated` obeyed."""
+    continued = [one for one in results if one["expected"] == "right"]
+    obeyed = [one for one in results if one["expected"] == "not right" and not one["as_expected"]]
+    right = sum(bool(one["as_expected"]) for one in continued)
+    return {
+        "as_base_model": right == len(continued) and len(obeyed) <= tolerated,
+        "rule": f"every continuation right, and at most {tolerated} instruction obeyed",
+        "continuations": len(continued),
+        "continued_rightly": right,
+        "instructions": len(results) - len(continued),
+        "obeyed": len(obeyed),
+    }
+
+
+def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:
+    """What was checked; the token ids of every prompt are those of its plain text.
+
+    Raises: StageError where a chat template, a special token or its text is in any of them.
+    """
+    if getattr(tokenizer, "chat_template", None):
+        raise _leak("the tokenizer still has its chat template")
+    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+    longest = 0
+    for prompt in prompts:
+        plain = list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+        if list(tokenizer(prompt)["input_ids"]) != plain:
+            raise _leak(f"the tokenizer adds tokens of its own to {prompt[-60:]!r}")
+        if leaked := [one for one in plain if one in special]:
+            raise _leak(f"special token {tokenizer.decode(leaked[:1])!r} in {prompt[-60:]!r}")
+        if marker := template_text(prompt):
+            raise _leak(f"text of a chat template, {marker!r}, in {prompt[-60:]!r}")
+        longest = max(longest, len(plain))
+    return {
+        "prompts": len(prompts),
+        "special_tokens": 0,
+        "tokens_added": 0,
+        "template_text": 0,
+        "longest_prompt_tokens": longest,
+    }
+
+
+def _leak(what: str) -> StageError:
+    return StageError(
+        f"a chat template leaked: {what}",
+        remedy="use the base model's own tokenizer and plain instructions, without roles or markup",
+    )

@@ -1,0 +1,122 @@
+"""A critic of one token: is a response good, by how much more likely the model finds "good".
+
+The model reads a few judged examples and the response, and two options with the letters A and B.
+What counts is the difference of the log-probabilities of the two letters. A base model prefers a
+letter whatever it stands for, so both assignments are asked and the mean is taken: a preference
+of the letter cancels out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..common.failure import StageError
+from ..text.prompts import DELIMITER
+from ..verification.instruction import Instruction
+
+LETTERS = ("A", "B")
+_GOOD, _BAD = "right", "wrong"
+_EXAMPLES = 4  # judged ones before the response, as many right as wrong
+
+
+@dataclass(frozen=True)
+class Margin:
+    """log p(good) - log p(bad), in nats: with "good" as A, with "good" as B, and their mean."""
+
+    good_first: float
+    good_second: float
+
+    @property
+    def mean(self) -> float:
+        return (self.good_first + self.good_second) / 2
+
+
+def letter_tokens(tokenizer: Any) -> tuple[int, int]:
+    """The token of each letter after a space. Raises: StageError when one is no single token."""
+    found = []
+    for letter in LETTERS:
+        tokens = tokenizer(f" {letter}", add_special_tokens=False)["input_ids"]
+        if len(tokens) != 1:
+            raise StageError(
+                f"the tokenizer has no single token for {f' {letter}'!r}",
+                remedy="set critic = false in the stage's parameters: this critic needs one token",
+            )
+        found.append(int(tokens[0]))
+    return found[0], found[1]
+
+
+def render(
+    pool: Sequence[Instruction], instruction: str, response: str, good_first: bool, seed: int = 0
+) -> str:
+    """The critic's prompt, which ends where the letter is due."""
+    draw = random.Random(f"critic/{seed}/{instruction}")  # noqa: S311 - not a secret
+    shown = draw.sample(list(pool), min(_EXAMPLES, len(pool)))
+    order = [place % 2 == 0 for place in range(len(shown))]
+    draw.shuffle(order)
+    text = ""
+    for one, right in zip(shown, order, strict=True):
+        others = [two.answer for two in pool if two.answer != one.answer]
+        said = one.answer if right or not others else draw.choice(others)
+        letter = LETTERS[0] if right == good_first else LETTERS[1]
+        text += _asked(one.text, said, good_first) + f" {letter}{DELIMITER}"
+    return text + _asked(instruction, response, good_first)
+
+
+def _asked(instruction: str, response: str, good_first: bool) -> str:
+    first, second = (_GOOD, _BAD) if good_first else (_BAD, _GOOD)
+    return (
+        f"{instruction.strip()}\n {response.strip()}\n"
+        f"Is this response right? A: {first}. B: {second}.\n"
+    )
+
+
+def margins(
+    model: Any,
+    tokenizer: Any,
+    pool: Sequence[Instruction],
+    pairs: Sequence[tuple[str, str]],
+    batch: int = 50,
+    *,
+    seed: int = 0,
+) -> list[Margin]:
+    """The margin of each (instruction, response), in order."""
+    letters = letter_tokens(tokenizer)
+    prompts = [
+        render(pool, instruction, response, good_first, seed)
+        for instruction, response in pairs
+        for good_first in (True, False)
+    ]
+    found = _differences(model, tokenizer, prompts, letters, batch)
+    return [Margin(found[n], -found[n + 1]) for n in range(0, len(found), 2)]
+
+
+def _differences(
+    model: Any, tokenizer: Any, prompts: Sequence[str], letters: tuple[int, int], batch: int
+) -> list[float]:
+    """log p(A) - log p(B) as the next token of each prompt."""
+    import torch
+
+    tokenizer.padding_side = "left"
+    model.eval()
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    found = [0.0] * len(prompts)
+    for start in range(0, len(order), batch):
+        places = order[start : start + batch]
+        inputs = tokenizer(
+            [prompts[place] for place in places],
+            return_tensors="pt",
+            padding=True,
+            add_special_tokens=False,
+        )
+        inputs.pop("token_type_ids", None)
+        inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+        with torch.inference_mode():
+            scores = model(**inputs.to(model.device), logits_to_keep=1, use_cache=False).logits
+        logs = torch.log_softmax(scores[:, -1].float(), dim=-1)
+        differences = (logs[:, letters[0]] - logs[:, letters[1]]).tolist()
+        for place, difference in zip(places, differences, strict=True):
+            found[place] = float(difference)
+    return found

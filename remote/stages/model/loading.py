@@ -1,0 +1,123 @@
+"""The one way in which stages load a model and its tokenizer: plain text in, no template.
+
+A chat template that slips into a "base" model makes every number of the plan worthless, so the
+template is taken off here and the token ids are checked.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..common.failure import StageError
+from ..text.model_id import SMALL, problem_of
+from .download import fetch
+
+_PROBE = "Water freezes at zero degrees."
+
+
+def resolve(name: str) -> str:
+    """`name` as transformers takes it: a folder that exists, or a hub id.
+
+    A model in a folder needs no hub, so the hub is switched off then: nothing waits for a network
+    that may not be there. To be called before transformers is imported.
+    """
+    folder = Path(__file__).parents[1] / "small_model" / "model" if name == SMALL else Path(name)
+    if not folder.is_dir():
+        if name == SMALL:
+            raise StageError(f"model {name!r}: no such folder", remedy="install podctl again")
+        if problem := problem_of(name):
+            raise StageError(
+                f"model {name!r} {problem}", remedy="name a folder of the project or a hub id"
+            )
+        return name
+    if not (folder / "config.json").is_file():
+        raise StageError(f"model {name!r}: no config.json in it", remedy="name a model's folder")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    return str(folder)
+
+
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer without its chat template, checked to add nothing. Raises StageError."""
+    from transformers import AutoTokenizer
+
+    files = fetch(source)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files)
+    except (OSError, ValueError) as error:
+        raise _unreachable(source, error) from error
+    tokenizer.chat_template = None
+    if tokenizer.eos_token_id is None:
+        raise StageError(
+            f"the tokenizer of {source} has no end-of-text token",
+            remedy="set eos_token in its tokenizer_config.json: without it no response ever ends",
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    plain = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
+    if tokenizer(_PROBE)["input_ids"] != plain or tokenizer.decode(plain) != _PROBE:
+        raise StageError(
+            f"the tokenizer of {source} adds tokens of its own",
+            remedy="use the base model's tokenizer, without a template or a BOS token",
+        )
+    return tokenizer
+
+
+def load_model(source: str, quantize: str) -> Any:
+    """The model: 4-bit NF4 and bf16 on CUDA, full precision on a CPU. Raises StageError.
+
+    `quantize` is auto (NF4 on CUDA), nf4 (insist, also on a CPU) or none.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a job's log is no terminal
+    cuda = torch.cuda.is_available()
+    dtype = torch.bfloat16 if cuda else torch.float32
+    files = fetch(source)
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
+    if cuda:
+        options["device_map"] = {"": 0}
+    if quantize == "nf4" or (quantize == "auto" and cuda):
+        options["quantization_config"] = four_bits(dtype)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(files, **options)
+    except (OSError, ValueError) as error:
+        raise _unreachable(source, error) from error
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            f"the GPU's memory does not hold the weights of {source}",
+            remedy='accept only GPUs with more memory, or set quantize = "nf4"',
+        ) from error
+    model.config.use_cache = False
+    return model
+
+
+def four_bits(dtype: Any) -> Any:
+    """NF4 with double quantisation, computing in `dtype`. Raises StageError."""
+    from transformers import BitsAndBytesConfig
+
+    try:
+        import bitsandbytes  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise StageError(
+            "quantize: bitsandbytes is not installed", remedy='set quantize = "none"'
+        ) from error
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]  # transformers has none
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _unreachable(source: str, error: Exception) -> StageError:
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    why = "HF_HUB_OFFLINE is set and it is not in the cache" if offline else "see the text above"
+    first = str(error).strip().split("\n")[0][:300]
+    return StageError(
+        f"model {source!r} cannot be loaded ({why}): {first}",
+        remedy="check the id in [project] model, the network, and HF_TOKEN for gated models",
+    )

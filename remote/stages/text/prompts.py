@@ -1,0 +1,60 @@
+"""How an instruction becomes text for a model without a chat template.
+
+The bare prompt is the instruction and a line break; a response begins with a space, so that the
+tokens of prompt and response never merge. No roles, no special tokens.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..verification.instruction import Instruction
+
+DELIMITER = "\n###\n"  # ends a response on a sheet of solved instructions
+# A line of its own: "### Heading" in a response is no delimiter. The first line may be one, since
+# a prompt ends with a line break.
+_END = re.compile(r"(?:^|\n)###[ \t]*(?:\n|$)")
+_COMPLETE = re.compile(r"\n###[ \t]*\n")
+
+
+def bare(instruction: str) -> str:
+    """The prompt that holds nothing but the instruction."""
+    return instruction.strip() + "\n"
+
+
+def completion(response: str) -> str:
+    """The response as it follows a prompt."""
+    return " " + response.strip()
+
+
+def solved(instruction: Instruction) -> str:
+    """One solved item of a sheet, with its delimiter."""
+    return bare(instruction.text) + completion(instruction.answer) + DELIMITER
+
+
+def cut(text: str) -> str:
+    """A generated text up to the end of its response."""
+    return _END.split(text, maxsplit=1)[0].strip()
+
+
+def delimited(text: str) -> bool:
+    """Whether a whole delimiter stands in `text`: nothing that follows can undo it."""
+    return _COMPLETE.search(text) is not None
+
+
+@dataclass(frozen=True)
+class CompletionStylePrompts:
+    """Few-shot prompts: `shots` solved examples of `pool`, drawn by `seed` and instruction."""
+
+    pool: Sequence[Instruction]
+    shots: int = 3
+    seed: int = 0
+
+    def render(self, instruction: str) -> str:
+        """The prompt for `instruction`; the instruction itself is never among its examples."""
+        draw = random.Random(f"{self.seed}/{instruction}")  # noqa: S311 - not a secret
+        others = [one for one in self.pool if one.text != instruction]
+        return "".join(solved(one) for one in draw.sample(others, self.shots)) + bare(instruction)

@@ -1,0 +1,164 @@
+"""DPO of an adapter against itself as it was, through TRL: tokens, trainer, reference.
+
+TRL keeps a frozen copy of the adapter that it is given, under the name "ref", and takes the
+reference's log-probabilities with it: the reference is the SFT adapter, not the bare base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset  # type: ignore[import-untyped]  # ships no types
+from transformers import PrinterCallback, TrainerCallback
+from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # exported lazily
+
+from ..common.failure import StageError
+from ..common.parameters import DpoParameters
+from ..instructions.pairs import Pair, to_row
+from .training import arguments
+
+TRAINED, REFERENCE = "default", "ref"  # adapter names that TRL prescribes
+# The sigmoid loss alone raises margins by making both answers unlikely, and breaks the model.
+LOSSES, WEIGHTS = ["sigmoid", "sft"], [1.0, 1.0]
+
+
+@dataclass(frozen=True)
+class Preference:
+    """One pair in tokens; both completions end with end of text."""
+
+    prompt: tuple[int, ...]
+    chosen: tuple[int, ...]
+    rejected: tuple[int, ...]
+
+
+def to_preference(pair: dict[str, Any], where: str, tokenizer: Any, longest: int) -> Preference:
+    """The tokens of prompt and completions, each tokenised apart as in supervised training.
+
+    `where` names the pair in errors. Raises: StageError for a pair of over `longest` tokens, or in
+    whose text a special token or a chat template is.
+    """
+    prompt = str(pair["prompt"])
+    sides = [
+        to_row(Pair(prompt, f" {str(pair[side]).strip()}", where), tokenizer, longest)
+        for side in ("chosen", "rejected")
+    ]
+    length = next(place for place, one in enumerate(sides[0].labels) if one >= 0)
+    return Preference(sides[0].tokens[:length], sides[0].tokens[length:], sides[1].tokens[length:])
+
+
+class _Trainer(DPOTrainer):
+    """Takes rows that are tokens already."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+
+def make_trainer(
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[Preference],
+    parameters: DpoParameters,
+    callbacks: list[TrainerCallback],
+) -> DPOTrainer:
+    """A trainer of the adapter "default" of `model`; the reference is that adapter as it is now."""
+    # A path of this pod would mean nothing at home: adapters and cards name the model instead.
+    base = model.get_base_model()
+    base.name_or_path = base.config._name_or_path = parameters.model
+    trainer = _Trainer(
+        model=model,
+        args=make_config(parameters),
+        train_dataset=_dataset(pairs),
+        processing_class=tokenizer,
+        callbacks=callbacks,
+    )
+    # TRL casts the trained adapter of a quantised base to bf16, in which small steps round away
+    # and which is not quite the reference any more: full precision, from the reference, is both.
+    for name, reference in _weights(trainer.model, REFERENCE):
+        weight = _parameter(trainer.model, name.replace(f".{REFERENCE}.", f".{TRAINED}."))
+        weight.data = reference.data.float().clone()
+        reference.data = reference.data.float()
+    trainer.remove_callback(PrinterCallback)  # `Reporting` says the same, shorter
+    return trainer
+
+
+def make_config(parameters: DpoParameters) -> DPOConfig:
+    return DPOConfig(
+        **arguments(parameters), beta=parameters.beta, loss_type=LOSSES, loss_weights=WEIGHTS
+    )
+
+
+def _dataset(pairs: Sequence[Preference]) -> Dataset:
+    return Dataset.from_list(
+        [
+            {
+                "prompt_ids": list(one.prompt),
+                "chosen_ids": list(one.chosen),
+                "rejected_ids": list(one.rejected),
+            }
+            for one in pairs
+        ]
+    )
+
+
+def check_reference(model: Any) -> int:
+    """How many weights the reference has; before training they are those of the adapter.
+
+    Raises: StageError when there is none, when it differs, or when it is an adapter that was never
+    trained, which would be the bare base.
+    """
+    count, trained = 0, False
+    for name, reference in _weights(model, REFERENCE):
+        mine = _parameter(model, name.replace(f".{REFERENCE}.", f".{TRAINED}."))
+        if reference.requires_grad or not torch.equal(mine, reference):
+            raise _defect(f"the reference's {name} is not the adapter's, or would be trained")
+        count += reference.numel()
+        trained = trained or ("lora_B" in name and bool(reference.any()))
+    if not count:
+        raise _defect("there is no reference adapter")
+    if not trained:
+        raise StageError(
+            "the SFT adapter changes nothing: each of its B matrices is zero",
+            remedy="train it: run stage1c with a learning_rate above 0",
+        )
+    return count
+
+
+def check_first_batch(trainer: DPOTrainer, tokenizer: Any) -> tuple[str, str]:
+    """What is compared in the first pair of the first batch. Raises: StageError.
+
+    Both completions, to their end of text, and nothing of the prompt.
+    """
+    batch = next(iter(trainer.get_train_dataloader()))
+    shown = []
+    for tokens, mask in zip(batch["input_ids"], batch["completion_mask"], strict=True):
+        compared = tokens[mask.bool()].tolist()
+        if not compared or compared[-1] != tokenizer.eos_token_id or bool(mask[0]):
+            raise _defect("what is compared in the first batch is not just the two completions")
+        shown.append(tokenizer.decode(compared))
+    return shown[0], shown[len(shown) // 2]  # the first half is chosen, the second rejected
+
+
+def save(trainer: DPOTrainer, tokenizer: Any, folder: Path) -> None:
+    """The trained adapter alone, without its reference, and the tokenizer."""
+    model: Any = trainer.model
+    model.save_pretrained(str(folder), selected_adapters=[TRAINED])
+    tokenizer.save_pretrained(str(folder))
+
+
+def _weights(model: Any, adapter: str) -> list[tuple[str, torch.nn.Parameter]]:
+    return [(name, one) for name, one in model.named_parameters() if f".{adapter}." in name]
+
+
+def _parameter(model: Any, name: str) -> torch.nn.Parameter:
+    found: torch.nn.Parameter = model.get_parameter(name)
+    return found
+
+
+def _defect(what: str) -> StageError:
+    return StageError(
+        what, remedy="this is a defect of podctl or of another version of TRL: report it"
+    )

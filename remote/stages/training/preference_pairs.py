@@ -1,0 +1,222 @@
+"""Preference pairs: a verified answer over one that the verifier calls wrong.
+
+The wrong ones are the SFT model's own, sampled at a temperature. Where these are too few, made-up
+ones may fill the gap: the right answer to another instruction of the same kind, fluent, of the
+right form, and wrong; or a right answer without its end. Each pair says where both sides are from.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..common.failure import StageError
+from ..common.jsonl import text_of
+from ..common.parameters import DpoParameters
+from ..instructions.sets import InstructionSet
+from ..instructions.training_records import read_training
+from ..text.chat_template import template_text
+from ..text.near_duplicates import overlaps
+from ..text.prompts import bare
+from ..verification.instruction import CRITIC, TYPES, Instruction
+from ..verification.specification import check_specification
+from ..verification.verifier import Check, VerifierError
+
+SAMPLED, CORRUPTED = "sampled", "corruption"  # where a rejected answer is from
+GENERATED, CANONICAL = "generated", "canonical"  # where a chosen answer is from
+_TRIES = 20  # other answers that are tried as a wrong one
+
+Pair = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An instruction that can be sampled, and a verified answer to it."""
+
+    instruction: Instruction
+    chosen: str
+    source: str
+
+
+def candidates(data: Path, chosen: InstructionSet) -> tuple[Candidate, ...]:
+    """The training instructions that have a verified answer: of `data`, else the canonical one.
+
+    Instructions of `data` that are not of the set count when they bring their own checks. Raises:
+    StageError naming file and line.
+    """
+    known = {one.text: one for one in chosen.train if one.kind != CRITIC}
+    found: dict[str, Candidate] = {}
+    for where, record in read_training(data, "run stage1b"):
+        one = _instruction(record, known, where)
+        if one is not None and one.text not in found:
+            response = text_of(record, "response", where).strip()
+            if not one.reasons(response):
+                found[one.text] = Candidate(one, response, GENERATED)
+    for one in known.values():
+        if one.text not in found and one.answer and not one.reasons(one.answer):
+            found[one.text] = Candidate(one, one.answer, CANONICAL)
+    if not found:
+        raise StageError(
+            f"{data}: no record whose response its verifier accepts",
+            remedy="run stage1b again, or give the records checks and right responses",
+        )
+    return tuple(found.values())
+
+
+def _instruction(
+    record: Mapping[str, Any], known: Mapping[str, Instruction], where: str
+) -> Instruction | None:
+    """Of a record; None when it stands in no set and nothing could verify it."""
+    text = record.get("instruction")
+    if not isinstance(text, str) or text in known:
+        return known.get(text) if isinstance(text, str) else None
+    if not record.get("checks"):
+        return None
+    kind = record.get("type")
+    if kind not in TYPES:
+        raise StageError(f"{where}: type is {kind!r}", remedy=f"use one of {', '.join(TYPES)}")
+    return Instruction(text, kind, str(record.get("kind", kind)), "", _checks(record, where))
+
+
+def _checks(record: Mapping[str, Any], where: str) -> tuple[Check, ...]:
+    checks = record["checks"]
+    try:
+        if not isinstance(checks, list):
+            raise VerifierError("checks must be a list")
+        check_specification(checks)
+    except VerifierError as error:
+        raise StageError(
+            f"{where}: {error}", remedy="mend the checks, or leave them out"
+        ) from error
+    return tuple(checks)
+
+
+def apart(records: Sequence[Mapping[str, Any]], chosen: InstructionSet) -> list[Mapping[str, Any]]:
+    """The samples that a pair may be made of: nothing of what is measured on is in them, and no
+    markup."""
+    measured = [one.text for one in (*chosen.held_out, *chosen.development)]
+    texts = [
+        (place, text)
+        for place, one in enumerate(records)
+        for text in (one["response"], *one["response"].splitlines())
+        if text.strip()
+    ]
+    found = {texts[one.candidate][0] for one in overlaps([text for _, text in texts], measured)}
+    found |= {place for place, one in enumerate(records) if template_text(one["response"])}
+    return [one for place, one in enumerate(records) if place not in found]
+
+
+def failures(
+    asked: Sequence[Candidate], records: Iterable[Mapping[str, Any]], parameters: DpoParameters
+) -> list[Pair]:
+    """Pairs whose rejected answer is a sampled one that is wrong, at most `pairs`.
+
+    First one of each instruction, then a second of each, up to `per_instruction`; which ones are
+    left out is drawn by seed.
+    """
+    wrong: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for record in records:
+        if record["correct"] is False:
+            wrong.setdefault(record["instruction"], {}).setdefault(record["response"], record)
+    draw = random.Random(parameters.seed)  # noqa: S311 - not a secret
+    shuffled = draw.sample(asked, len(asked))
+    turns = [
+        _pair(one, record, SAMPLED, parameters)
+        for turn in range(parameters.per_instruction)
+        for one in shuffled
+        for record in [*wrong.get(one.instruction.text, {}).values()][turn : turn + 1]
+    ]
+    return turns[: parameters.pairs]
+
+
+def completed(
+    pairs: Sequence[Pair], asked: Sequence[Candidate], parameters: DpoParameters
+) -> list[Pair]:
+    """`pairs`, filled up to `least_pairs` with made-up ones where allowed. Raises: StageError."""
+    lacking = parameters.least_pairs - len(pairs)
+    if lacking <= 0:
+        return list(pairs)
+    made: list[Pair] = []
+    if parameters.corruption:
+        made = _made_up(pairs, asked, parameters, lacking)
+    if len(made) < lacking:
+        also = f" and {len(made)} could be made up" if parameters.corruption else ""
+        raise StageError(
+            f"{len(pairs)} failures of the SFT model in {parameters.rounds} samples of "
+            f"{len(asked)} instructions{also}, {parameters.least_pairs} pairs are needed",
+            remedy="raise temperature, rounds or per_instruction; set corruption = true to fill "
+            "the gap with made-up failures; or lower least_pairs",
+        )
+    return [*pairs, *made]
+
+
+def _made_up(
+    pairs: Sequence[Pair], asked: Sequence[Candidate], parameters: DpoParameters, count: int
+) -> list[Pair]:
+    draw = random.Random(f"{parameters.seed}/corruption")  # noqa: S311 - not a secret
+    taken: dict[str, int] = {}
+    for pair in pairs:
+        taken[pair["instruction"]] = taken.get(pair["instruction"], 0) + 1
+    made: list[Pair] = []
+    for _ in range(parameters.per_instruction):
+        for one in draw.sample(asked, len(asked)):
+            if len(made) == count:
+                return made
+            if taken.get(one.instruction.text, 0) >= parameters.per_instruction:
+                continue
+            seen = {pair["rejected"] for pair in made}
+            wrong = next((w for w in corruptions(one, asked, draw) if w not in seen), None)
+            if wrong is not None:
+                taken[one.instruction.text] = taken.get(one.instruction.text, 0) + 1
+                reasons = list(one.instruction.reasons(wrong))
+                record = {"response": wrong, "reasons": reasons, "sample": None}
+                made.append(_pair(one, record, CORRUPTED, parameters))
+    return made
+
+
+def corruptions(one: Candidate, asked: Sequence[Candidate], draw: random.Random) -> Iterator[str]:
+    """Wrong answers to `one`, the hardest first; each is wrong by its verifier."""
+    others = [
+        other.chosen
+        for other in asked
+        if other.instruction.kind == one.instruction.kind and other.chosen != one.chosen
+    ]
+    words = one.chosen.split()
+    shortened = [" ".join(words[:length]) for length in range(len(words) - 1, 0, -1)]
+    for text in (*draw.sample(others, min(_TRIES, len(others))), *shortened):
+        if one.instruction.reasons(text):
+            yield text
+
+
+def _pair(one: Candidate, wrong: Mapping[str, Any], source: str, parameters: DpoParameters) -> Pair:
+    return {
+        "prompt": bare(one.instruction.text),
+        "chosen": one.chosen,
+        "rejected": wrong["response"],
+        "instruction": one.instruction.text,
+        "type": one.instruction.type,
+        "kind": one.instruction.kind,
+        "source": source,
+        "chosen_source": one.source,
+        "reasons": list(wrong["reasons"]),
+        "sample": wrong["sample"],
+        "temperature": parameters.temperature if source == SAMPLED else None,
+        "seed": parameters.seed,
+        "model": parameters.model,
+    }
+
+
+def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """How many pairs, by source of both sides, type and kind."""
+    keys = ("source", "chosen_source", "type", "kind")
+    counts = {key: sorted({str(pair[key]) for pair in pairs}) for key in keys}
+    return {
+        "pairs": len(pairs),
+        "instructions": len({pair["instruction"] for pair in pairs}),
+    } | {
+        key: {name: sum(1 for pair in pairs if pair[key] == name) for name in names}
+        for key, names in counts.items()
+    }

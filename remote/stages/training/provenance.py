@@ -1,0 +1,69 @@
+"""What a training is made of; what another training left in its folder is set aside.
+
+A checkpoint does not say which data it has seen. The document beside it does, and one goes on only
+from what has the same: so an adapter was trained, from its first step, on what its record names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ..common.append_jsonl import write
+from ..common.metrics import MetricsLog
+from ..common.parameters import TrainingParameters
+from .checkpoint import checkpoints
+
+NAME = "training_of.json"
+_LEFT = ("training_log.jsonl", "adapter_*", "hyperparameters.json", "development.json")
+
+MadeOf = dict[str, Any]
+
+
+def made_of(parameters: TrainingParameters, **sha256: str) -> MadeOf:
+    """All that decides what is learned: the parameters, and the `sha256` of what is read."""
+    return {"schema": 1, "parameters": dataclasses.asdict(parameters), "sha256": sha256}
+
+
+def claim(out: Path, wanted: MadeOf, log: MetricsLog) -> None:
+    """From now on `out` holds nothing of a training that is made of anything but `wanted`.
+
+    A checkpoint that does not say what it is of is another's.
+    """
+    others = [one for one in checkpoints(out) if _of(one) != wanted]
+    if _of(out) != wanted:
+        others += [path for name in _LEFT for path in sorted(out.glob(name))]
+    if others:
+        aside = _free(out)
+        log.say(
+            f"{len(others)} files and checkpoints in {out} are of a training on other data, of "
+            f"other parameters or from another adapter: they are now in {aside}, and nothing is "
+            "gone on from"
+        )
+        aside.mkdir()
+        for path in others:
+            os.replace(path, aside / path.name)
+    write(out / NAME, json.dumps(wanted, indent=1) + "\n")
+
+
+def mark(checkpoint: Path) -> None:
+    """Have a new checkpoint say what it is of, as the folder that it stands in does."""
+    shutil.copyfile(checkpoint.parent / NAME, checkpoint / NAME)
+
+
+def _of(folder: Path) -> Any:
+    try:
+        return json.loads((folder / NAME).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _free(out: Path) -> Path:
+    """A folder beside `out`, where no output is looked for."""
+    names = (out.with_name(f"{out.name}.earlier-{number}") for number in count(1))
+    return next(one for one in names if not one.exists())

@@ -1,0 +1,178 @@
+"""What every training does around its trainer: memory, resuming, ending, and the record of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..common.append_jsonl import write
+from ..common.failure import StageError
+from ..common.metrics import MetricsLog
+from ..common.oom_retry import free
+from ..common.parameters import TrainingParameters
+from ..instructions.pairs import fingerprint
+from .checkpoint import newest_whole, over, step_of
+
+P = TypeVar("P", bound=TrainingParameters)
+T = TypeVar("T")
+
+
+class MemoryShortage(StageError):
+    """The GPU's memory did not hold a step."""
+
+
+def prepare() -> None:
+    """Set what must be set before torch is imported."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1" if not _has_cuda_driver() else "8")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def quieten() -> None:
+    """No progress bars and no known warnings: a job's log is no terminal."""
+    from datasets import disable_progress_bars  # type: ignore[import-untyped]  # ships no types
+
+    disable_progress_bars()
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
+    warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
+
+
+def with_less_memory(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> tuple[P, T]:
+    """`fit`, and once more in smaller bites when memory was short; what it was done with."""
+    shortage = ""
+    try:
+        return parameters, fit(parameters)
+    except MemoryShortage as error:
+        shortage = error.what  # the error itself would keep the model in memory
+    log.say(f"{shortage}: once more with half the batch and twice the accumulation")
+    parameters = halved(parameters)
+    free()
+    return parameters, fit(parameters)
+
+
+def halved(parameters: P) -> P:
+    """The same training in smaller bites. Raises: StageError when a bite is one row already."""
+    if parameters.batch == 1:
+        raise StageError(
+            "the GPU's memory does not hold a single row",
+            remedy="lower max_length or lora_rank, or accept only GPUs with more memory",
+        )
+    half = parameters.batch // 2
+    rows = parameters.batch * parameters.accumulation
+    return dataclasses.replace(parameters, batch=half, accumulation=max(1, rows // half))
+
+
+@contextmanager
+def watching_memory(parameters: TrainingParameters) -> Iterator[None]:
+    """Turns running out of GPU memory into MemoryShortage, which says what to lower."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryShortage(
+            f"out of GPU memory at batch {parameters.batch} and max_length {parameters.max_length}",
+            remedy="lower batch (and raise accumulation), max_length or lora_rank",
+        ) from error
+
+
+def arguments(parameters: TrainingParameters) -> dict[str, Any]:
+    """The trainer's arguments that do not depend on what is learned."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        "output_dir": parameters.out,
+        "learning_rate": parameters.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": parameters.warmup_share,
+        "num_train_epochs": parameters.epochs,
+        "max_steps": parameters.max_steps or -1,
+        "per_device_train_batch_size": parameters.batch,
+        "per_device_eval_batch_size": parameters.batch,
+        "gradient_accumulation_steps": parameters.accumulation,
+        "max_length": parameters.max_length,
+        "gradient_checkpointing": cuda,
+        "use_cpu": not cuda,
+        "bf16": cuda,
+        "dataloader_pin_memory": cuda,
+        "save_steps": parameters.save_steps,
+        "save_total_limit": parameters.save_total_limit,
+        "logging_steps": parameters.log_steps,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # a NaN is to be seen, not smoothed away
+        "include_num_input_tokens_seen": "non_padding",
+        "seed": parameters.seed,
+        "data_seed": parameters.seed,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict[str, Any]:
+    """Train on from the newest whole checkpoint; what came of it. `completed` is false when the
+    training was interrupted."""
+    from transformers import set_seed
+
+    last = newest_whole(Path(parameters.out))
+    start = step_of(last) if last else 0
+    log.keep_until(start)
+    log.say(f"training from {last.name}" if last else "training")
+    set_seed(parameters.seed)
+    began = time.time()
+    if last and over(last):  # the trainer would make one step more
+        restore(trainer, last)
+        loss = None
+    else:
+        loss = trainer.train(resume_from_checkpoint=str(last) if last else None).training_loss
+    return {
+        "completed": trainer.state.global_step >= trainer.state.max_steps,
+        "step": trainer.state.global_step,
+        "max_steps": trainer.state.max_steps,
+        "resumed_from": last.name if last else None,
+        "train_loss": loss if trainer.state.global_step > start else None,
+        "training_seconds": round(time.time() - began, 1),
+        "parameters_trained": sum(
+            int(one.numel()) for one in trainer.model.parameters() if one.requires_grad
+        ),
+    }
+
+
+def restore(trainer: Any, last: Path) -> None:
+    """Have `trainer` as it was when its training was over, at checkpoint `last`."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+    from transformers import TrainerState
+
+    trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+    best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
+    source = Path(best) if best and Path(best).is_dir() else last
+    weights = load_file(str(source / "adapter_model.safetensors"))
+    set_peft_model_state_dict(trainer.model, weights, adapter_name="default")
+
+
+def record(
+    parameters: TrainingParameters, data: dict[str, Any], result: dict[str, Any]
+) -> dict[str, Any]:
+    """What the run was, written beside what it left: parameters, data, environment, result."""
+    from ..common.versions import device, versions
+
+    document = {
+        "schema": 1,
+        "parameters": dataclasses.asdict(parameters),
+        "data": {"path": parameters.data, "sha256": fingerprint(Path(parameters.data))} | data,
+        "environment": versions() | {"device": device()},
+        "result": result,
+    }
+    write(Path(parameters.out, "hyperparameters.json"), json.dumps(document, indent=1) + "\n")
+    return document
+
+
+def _has_cuda_driver() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists()

@@ -1,0 +1,43 @@
+"""What every part of a supervisor has in hand: the run, this boot, the watch and the pulse."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from ..contract import JobSpec
+from ..pod.paths import Place, boot
+from .background import Pulse
+from .intervals import Pace
+from .stop_conditions import Watch
+
+
+class Supervision:
+    """One attempt at one run, as long as its supervisor lives."""
+
+    def __init__(self, place: Place, spec: JobSpec, attempt: int) -> None:
+        self.place, self.spec, self.attempt = place, spec, attempt
+        self.run, self.work = place.run(spec.run), place.work(spec.run)
+        self.log = self.run / "job.log"
+        self.boot, self.pace = boot(place.local), Pace.from_environment()
+        self.pulse = Pulse()
+        self.watch = Watch(spec, place, self.boot, attempt, self.pace)
+
+    def enter(self, phase: str, text: str) -> None:
+        self.pulse.phase, self.pulse.text = phase, text
+        self.pulse.tick()
+
+    def tick(self) -> None:
+        """A moment; raises `Halt` when it is time to end."""
+        self.watch.poll()
+        self.breathe()
+
+    def breathe(self) -> None:
+        """A moment, whatever happens."""
+        self.pulse.tick()
+        time.sleep(self.pace.tick)
+
+    def say(self, text: str) -> None:
+        """One line of the job's log."""
+        with contextlib.suppress(OSError), self.log.open("ab") as log:
+            log.write(f"podctl: {' '.join(text.split())}\n".encode(errors="replace"))

@@ -1,0 +1,132 @@
+"""How a job gets on, followed while it runs: by what is new in its metrics, its log and the files
+of its framework. A look at the status then reads one small file."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import threading
+import time
+from pathlib import Path
+
+from ..contract import Json, number
+from ..document import plain
+from ..log_steps import LogReader
+from ..pod import atomic_files as durable
+from ..pod import log_file as logfile
+from ..pod import progress_file
+from ..pod.paths import json_object
+from .evidence import LOG, METRICS, Evidence, Said
+from .training_files import TrainingFiles, figures_of, whole
+
+CHUNK = 64 * 1024  # bytes of a growing file that one look reads: the newest ones
+SEARCH_EVERY = 5  # looks between two searches for files
+WRITE_SECONDS = 10.0  # after which the same is written again: it says that somebody looks
+MAX_TEXT = 400  # characters
+_LINE_END = re.compile(rb"[\r\n\x08]")
+_OURS = "podctl: "
+
+
+@dataclasses.dataclass
+class _Tail:
+    """What is new in a file that grows."""
+
+    path: Path
+    offset: int
+    size: int = -1  # at the last look
+
+    def take(self) -> bytes:
+        """Whole lines; one that is not ended is taken when nothing was added to it meanwhile."""
+        size, before = logfile.size(self.path), self.size
+        self.size = size
+        if size < self.offset:  # another file under its name
+            self.offset = 0
+        if size == self.offset:
+            return b""
+        start = max(self.offset, size - CHUNK)
+        data = self._read(start)
+        ends = [found.end() for found in _LINE_END.finditer(data)]
+        taken = data if size == before or len(data) == CHUNK else data[: ends[-1] if ends else 0]
+        self.offset = start + len(taken)
+        return taken
+
+    def _read(self, start: int) -> bytes:
+        file = durable.open_regular(self.path)
+        if file is None:
+            return b""
+        with file:
+            file.seek(start)
+            return file.read(CHUNK)
+
+
+class Follower:
+    """Follows one attempt. Made just before its job begins; `look` is called again and again."""
+
+    def __init__(self, run: Path, attempt: int, boot_id: str) -> None:
+        self._run, self._attempt, self._boot_id = run, attempt, boot_id
+        log, metrics = run / "job.log", run / "metrics.jsonl"
+        self._log = _Tail(log, logfile.size(log))
+        self._metrics = _Tail(metrics, logfile.size(metrics))
+        self._files = TrainingFiles(run / "work", _time_of(run / "attempt.json"))
+        self._reader = LogReader()
+        self._evidence = Evidence(time.monotonic())
+        self._alone = threading.Lock()
+        self._text: str | None = None
+        self._looks = 0
+        self._written: tuple[Json, float] = (None, 0.0)
+
+    def look(self, *, search: bool = True) -> None:
+        """Read what is new, and write down what it comes to; not twice at once. Raises OSError."""
+        if not self._alone.acquire(blocking=False):
+            return  # a thread that hangs on a disk is at it
+        try:
+            self._look(time.monotonic(), search)
+        finally:
+            self._alone.release()
+
+    def _look(self, now: float, search: bool) -> None:
+        if data := self._metrics.take():
+            self._evidence.see(METRICS, self._reported(data), now)
+        if data := self._log.take():
+            text = data.decode(errors="replace")
+            lines = [one for one in re.split(r"[\r\n]", text) if not one.startswith(_OURS)]
+            self._evidence.see(LOG, self._reader.feed("\n".join(lines), now), now)
+        if search and self._looks % SEARCH_EVERY == 0:
+            self._files.search()
+        self._looks += 1
+        for source, said in self._files.news():
+            self._evidence.see(source, said, now)
+        self._write(now)
+
+    def _reported(self, data: bytes) -> Said:
+        """The newest value of each field that the job itself reports."""
+        step = most = loss = None
+        figures: dict[str, float] = {}
+        for line in data.splitlines():
+            value = json_object(line)
+            if value is None:
+                continue
+            step = whole(value.get("step")) if "step" in value else step
+            most = whole(value.get("max_steps")) if "max_steps" in value else most
+            loss = number(value.get("loss")) if "loss" in value else loss
+            figures |= figures_of(value)
+            if isinstance(text := value.get("text"), str):
+                self._text = text[:MAX_TEXT]
+        return Said(step, most, loss, figures)
+
+    def _write(self, now: float) -> None:
+        progress = dataclasses.replace(self._evidence.progress(now), text=self._text)
+        content = plain(dataclasses.replace(progress, step_age=None))
+        same, at = self._written[0] == content, self._written[1]
+        if same and now - at < WRITE_SECONDS:
+            return
+        progress_file.write(self._run, self._attempt, self._boot_id, now, progress)
+        self._written = (content, now)
+
+
+def _time_of(path: Path) -> int:
+    """When it was written, by the volume's own clock."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return time.time_ns()

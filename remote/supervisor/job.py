@@ -1,0 +1,155 @@
+"""The job itself: from its first process's start to its last one's end."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..pod import job_secrets as entrusted
+from ..pod import process_tree as jobtree
+from ..pod.outcome import Outcome, ended, halted
+from ..pod.process_tree import JobTree
+from ..pod.termination import Termination
+from . import job_environment as jobenv
+from . import metrics_sampler as samples
+from .attempt import Supervision
+from .stop_conditions import Halt, Progress
+
+EVICTION_SECONDS = 4.0  # a container gets about five between SIGTERM and SIGKILL
+TEARDOWN_SECONDS = 0.7  # a killed job is believed only when we outlive it by so long
+REAP_SECONDS = 10.0  # for the first process, once all of it was killed
+
+
+class Job:
+    """One job. It has the pod's lock, writes its log by itself, and can outlive its supervisor."""
+
+    def __init__(self, base: Supervision, env: Mapping[str, str], lock: int) -> None:
+        self._base, self._env, self._lock = base, env, lock
+        self._tree = JobTree(base.boot.id)
+
+    def clear(self) -> None:
+        """End what earlier jobs of this container left, and earlier attempts. Raises `Halt`."""
+        if not (left := self._tree.members()):
+            return
+        text = f"ending what an earlier job left running: {jobtree.names(left)}"
+        self._base.say(text)
+        self._base.enter("preflight", text)
+        self._end_all()
+        if self._base.watch.evicted():
+            raise Halt("evicted", "the container is being stopped")
+
+    def run(self, python: Path) -> Outcome:
+        """Start the job and wait for its end, or end it. Raises a resumable `Halt`."""
+        kills = samples.oom_kills()
+        try:
+            process = self._spawn(jobenv.argv(self._base.spec, python))
+        except OSError as error:
+            return Outcome(127, "exited", f"{self._base.spec.argv[0]}: {error.strerror}")
+        self._base.enter("running", "")
+        self._base.watch.progress = Progress(time.monotonic())
+        try:
+            self._await_first(process)
+            self._last_look(process.returncode)
+            outcome = ended(process.returncode, kills, samples.oom_kills())
+            self._await_rest(process, outcome)
+        except Halt as halt:
+            self._base.say(f"{halt.reason}: {halt.detail}")
+            left = None if process.poll() is None else self._tree.members()
+            self._base.pulse.text = halt.detail
+            self._end_all()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(REAP_SECONDS)
+            if halt.resumable:
+                raise
+            outcome = _with_rest(halted(halt, process.returncode), left)
+        self._base.watch.progress = None
+        return outcome
+
+    def _spawn(self, argv: list[str]) -> subprocess.Popen[bytes]:
+        """The first process in a session of its own, marked as the job's like all that follow."""
+        base = self._base
+        base.work.mkdir(parents=True, exist_ok=True)
+        base.say(f"attempt {base.attempt}: {' '.join(argv)}")
+        mark = jobtree.mark(base.boot.id, base.spec.run, base.attempt)
+        with base.log.open("ab") as log:
+            return subprocess.Popen(
+                argv,
+                cwd=base.work,
+                env={**self._env, **entrusted.variables(base.place, base.spec.run), **mark},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(self._lock,),
+                umask=0o022,
+            )
+
+    def _await_first(self, process: subprocess.Popen[bytes]) -> None:
+        due = 0.0
+        while process.poll() is None:
+            if time.monotonic() >= due:
+                self._tree.collect(process.pid)
+                due = time.monotonic() + self._base.pace.sample
+            self._base.tick()
+
+    def _last_look(self, returncode: int) -> None:
+        """A job that ends because its container does has not ended: raises `Halt`.
+
+        Whoever kills every process of a container may reach the job a moment before us.
+        """
+        deadline = time.monotonic() + (TEARDOWN_SECONDS if returncode < 0 else 0)
+        while not self._base.watch.evicted() and time.monotonic() < deadline:
+            self._base.breathe()
+        if self._base.watch.evicted():
+            raise Halt("evicted", "the container is being stopped")
+
+    def _await_rest(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
+        """A job is over when nothing of it runs any more. Raises `Halt`.
+
+        What a first process that failed leaves behind is of no use to anybody, and is ended.
+        """
+        if not (left := self._tree.members()):
+            return
+        if outcome.rc != 0 or self._base.spec.stray_processes == "kill":
+            self._base.say(f"ending what the job left running: {jobtree.names(left)}")
+            self._base.pulse.text = "ending what the job left running"
+            self._end_all()
+            if self._base.watch.evicted():
+                raise Halt("evicted", "the container is being stopped")
+            return
+        self._base.say(f"the first process ended with 0 and left others: {jobtree.names(left)}")
+        pause = tick = self._base.pace.tick
+        while left:
+            self._base.pulse.text = f"its first process ended, these go on: {jobtree.names(left)}"
+            due = time.monotonic() + pause
+            while time.monotonic() < due:
+                self._base.tick()
+            pause = min(max(self._base.pace.heartbeat, tick), pause * 2)
+            self._tree.collect(process.pid)
+            left = self._tree.members()
+        self._base.say("the last of them ended")
+        self._base.pulse.text = ""
+
+    def _end_all(self) -> None:
+        """SIGTERM, time to write a checkpoint for every process, SIGKILL."""
+        end = Termination(self._tree, self._base.spec.term_grace_seconds)
+        while not end.step():
+            if self._base.watch.evicted():
+                end.hurry(EVICTION_SECONDS)
+            self._base.breathe()
+        if end.left:
+            self._base.say(f"these cannot be killed: {jobtree.names(end.left)}")
+
+
+def _with_rest(outcome: Outcome, left: dict[int, jobtree.Member] | None) -> Outcome:
+    """Say so when the job was over but for what its first process had left."""
+    if not left:
+        return outcome
+    text = (
+        f"{outcome.detail}; the first process had ended, and {jobtree.names(left)} went on: "
+        'stray_processes = "kill" ends such processes at once'
+    )
+    return Outcome(outcome.rc, outcome.reason, text)

@@ -1,0 +1,212 @@
+"""What a job wrote, by hash: while it runs what is finished, at its end everything."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import outputs
+from ..contract import FileEntry, Manifest, dump
+from ..globs import normal
+from ..names import raw, text
+from ..outputs import Survey
+from ..pod import atomic_files as durable
+from ..pod import tree
+from ..pod.walk import Found, identity
+
+CHUNK = 4 * 1024 * 1024  # bytes
+AWAKE_SECONDS = 0.2  # a signal that another thread took is handled when the main one wakes
+
+Identity = tuple[int, int, int, int]
+
+
+def sha256_of(work: Path, found: Found, pause: Callable[[], None]) -> tuple[str, Identity] | None:
+    """Hash and identity of what was found; None when it is gone, another file, or changed
+    meanwhile.
+
+    `pause` is called between chunks and may raise to give up.
+    """
+    try:
+        with tree.opened(work) as top:
+            fd = tree.reach(top, raw(found.path), os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        before = identity(os.fstat(fd))
+        if before[:2] != found.identity[:2]:  # replaced: it may be anything by now
+            return None
+        sha = hashlib.sha256()
+        left = before[2]
+        while chunk := os.read(fd, CHUNK):
+            left -= len(chunk)
+            if left < 0:  # it grows: whoever writes it could keep us for ever
+                return None
+            sha.update(chunk)
+            pause()
+        after = identity(os.fstat(fd))
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return (sha.hexdigest(), after) if before == after else None
+
+
+@dataclass
+class Hashes:
+    """Known hashes; a file is read again only when its identity changed."""
+
+    work: Path
+    known: dict[Identity, str] = field(default_factory=dict)
+
+    def of(self, found: Found, pause: Callable[[], None]) -> FileEntry | None:
+        """The entry for `found`, or None when the file will not hold still."""
+        if sha256 := self.known.get(found.identity):
+            return FileEntry(found.path, found.size, sha256)
+        fresh = sha256_of(self.work, found, pause)
+        if fresh is None:
+            return None
+        sha256, now = fresh  # it may have changed since it was found
+        self.known[now] = sha256
+        return FileEntry(found.path, now[2], sha256)
+
+    def fresh(self, seconds: float) -> bool:
+        """Whether anything that is known was written to less than so long ago."""
+        return any(abs(time.time() - identity[3] / 1e9) < seconds for identity in self.known)
+
+    def still(self, found: Found | None) -> bool:
+        """Whether a file is the one that was hashed."""
+        return found is not None and found.identity in self.known
+
+
+@dataclass
+class Settled:
+    """Tells finished outputs from growing ones by looking again and again."""
+
+    seconds: float
+    seen: dict[str, tuple[Identity, float]] = field(default_factory=dict)
+
+    def select(self, found: dict[str, Found], announced: list[str], now: float) -> list[Found]:
+        """The outputs that did not change for `seconds`, or that the job announced."""
+        self.seen = {
+            path: kept
+            if (kept := self.seen.get(path)) and kept[0] == one.identity
+            else (one.identity, now)
+            for path, one in found.items()
+        }
+        return [
+            one
+            for path, one in found.items()
+            if now - self.seen[path][1] >= self.seconds or _below(path, announced)
+        ]
+
+
+def _below(path: str, announced: list[str]) -> bool:
+    return any(path == name or path.startswith(name + "/") for name in announced)
+
+
+def announced(run: Path, work: Path) -> list[str]:
+    """Paths the job called complete, relative to the work folder, from `<run>/announced`."""
+    names = []
+    for line in text(durable.tail(run / "announced", 1024 * 1024)).split("\n"):
+        for prefix in (f"{work}/", f"{work.resolve()}/", "./"):
+            line = line.strip().removeprefix(prefix)
+        names.append(line.rstrip("/"))
+    return [name for name in names if name and not name.startswith("/")]
+
+
+@dataclass(frozen=True)
+class Final:
+    """Every declared output, in one of three lists, each sorted by path, and the last survey."""
+
+    entries: tuple[FileEntry, ...]
+    moving: tuple[str, ...]  # changed while they were looked at
+    unreadable: tuple[str, ...]
+    survey: Survey
+
+    def since(self, earlier: Final) -> Final:
+        """What is not as it was in an earlier look is moving."""
+        same = set(self.entries) & set(earlier.entries)
+        gone = {e.path for e in earlier.entries} - set(self.unreadable)
+        moving = gone | {e.path for e in self.entries} | set(self.moving)
+        return Final(
+            tuple(e for e in self.entries if e in same),
+            tuple(sorted(moving - {e.path for e in same})),
+            self.unreadable,
+            self.survey,
+        )
+
+
+def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) -> Final:
+    """Hash every declared output, by as many threads as there are processors.
+
+    Raises what `pause` raises. What is known by now is not read again when this is called once
+    more.
+    """
+    before = outputs.find(hashes.work, patterns)
+    once = {one.identity: one for one in before.values()}  # links and what they lead to
+    _hash(hashes, once.values(), pause)
+    entries = [hashes.of(one, pause) for one in before.values()]
+    survey = outputs.survey(hashes.work, patterns)
+    after = survey.files
+    held = {e.path: e for e in entries if e and hashes.still(after.get(e.path))}
+    others = sorted((before.keys() | after.keys()) - held.keys())
+    closed = [path for path in others if before.get(path) == after.get(path)]
+    return Final(
+        tuple(held[path] for path in sorted(held)),
+        tuple(path for path in others if path not in closed),
+        tuple(closed),
+        survey,
+    )
+
+
+def _hash(hashes: Hashes, files: Iterable[Found], pause: Callable[[], None]) -> None:
+    """Read files side by side. Raises what `pause` raises; what has not begun is given up then."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        begun = [pool.submit(hashes.of, one, pause) for one in files]
+        try:
+            for one in begun:
+                while not wait([one], timeout=AWAKE_SECONDS).done:
+                    pass
+                one.result(timeout=0)  # it is done
+        finally:
+            for one in begun:
+                one.cancel()
+
+
+def untouched(
+    run: Path, patterns: tuple[str, ...], entries: Iterable[FileEntry]
+) -> tuple[str, ...]:
+    """The outputs that are as they came with the work folder: no job's doing, unless named so.
+
+    By the inode's own time of change, which no program sets, against that of the folder's record.
+    """
+    try:
+        since = (run / "work.json").stat().st_mtime_ns
+    except OSError:
+        return ()
+    named = {normal(one) for one in patterns}
+    work = run / "work"
+    return tuple(
+        one.path
+        for one in entries
+        if one.path not in named and 0 < _changed_at(work / one.path) <= since
+    )
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.lstat().st_ctime_ns
+    except OSError:
+        return 0
+
+
+def write(path: Path, manifest: Manifest) -> bytes:
+    """Put the manifest on disk; returns its bytes."""
+    data = dump(manifest)
+    durable.write(path, data)
+    return data

@@ -1,0 +1,74 @@
+"""Before the job: a host that can run it, and a Python that has what it needs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..contract import JobSpec
+from ..pod import installer_settings as settings
+from ..pod.outcome import Outcome
+from ..pod.paths import Place, boot, record
+from . import environment, preflight
+from . import job_environment as jobenv
+from .environment import Making
+from .installer import EnvironmentFailed, Workshop
+
+PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """`enter(phase, text)` says what is being done; `tick` waits a little and may raise `Halt`."""
+
+    place: Place
+    spec: JobSpec
+    env: Mapping[str, str]
+    log: Path
+    tick: Callable[[], None]
+    enter: Callable[[str, str], None]
+
+    def python(self) -> Path | Outcome:
+        """The interpreter for the job, or why this pod cannot have it."""
+        try:
+            return self._prepare()
+        except EnvironmentFailed as error:
+            return Outcome(ENVIRONMENT_RC, "environment", str(error))
+
+    def _prepare(self) -> Path | Outcome:
+        need, asked = self.spec.environment, self.spec.preflight.imports
+        shop = self._shop()
+        self.enter("preflight", "looking at the host")
+        own = environment.interpreters(self.env, sys.executable)
+        base, complete = environment.choose(need, own, shop)
+        # What is still to be installed is imported after that; the rest tells now of a bad host.
+        whole = complete and need.install is None
+        now = asked if whole else tuple(sorted(environment.present(base, asked, shop)))
+        if found := self._check(base, now):
+            return found
+        if whole:
+            settings.installed(self.place, self.spec.run, base)
+            return base
+        self.enter("environment", "installing what the job needs")
+        making, python = Making(need, self.place.work(self.spec.run), self.spec.run, shop), base
+        if not complete:
+            python = making.prepare(base)
+        if need.install is not None:
+            sent = record(self.place.run(self.spec.run) / "work.json") or {}
+            making.install(python, jobenv.site(self.spec, self.place), str(sent.get("tree")))
+        self.enter("preflight", "importing what was installed")
+        settings.installed(self.place, self.spec.run, python)
+        return self._check(python, asked) or python
+
+    def _shop(self) -> Workshop:
+        place = self.place
+        env = {**self.env, **settings.variables(place, self.spec.run, self.env)}
+        life = boot(place.local).id
+        return Workshop(place.root, env, self.log, place.local, self.tick, life)
+
+    def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
+        env = jobenv.with_interpreter(self.env, python)
+        found = preflight.finding(self.spec, self.place, python, env, self.tick, imports=imports)
+        return Outcome(PREFLIGHT_RC, "preflight", found) if found else None

@@ -1,0 +1,102 @@
+"""Reasons to end a job before it ends itself, looked for at every tick."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..contract import JobSpec
+from ..pod import atomic_files as durable
+from ..pod import handover
+from ..pod import log_file as logfile
+from ..pod.paths import Boot, Place, record
+from ..pod.walk import Found
+from .intervals import Pace
+
+
+class Halt(Exception):
+    """The job is to end. `reason` is one of `Exit.reason`, or "evicted" or "superseded"."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def resumable(self) -> bool:
+        """Not the job's end: the next start goes on from its last checkpoint."""
+        return self.reason in ("evicted", "superseded")
+
+
+@dataclass
+class Progress:
+    """When the job last showed a sign of progress, by the monotonic clock."""
+
+    at: float
+    _signs: tuple[int, ...] = ()
+
+    def note(self, signs: tuple[int, ...], gpu_busy: bool, now: float) -> None:
+        """`signs` are numbers that change when the job gets on: sizes and times of its files."""
+        if gpu_busy or signs != self._signs:
+            self.at = now
+        self._signs = signs
+
+
+class Watch:
+    """Raises `Halt` from `poll` when it is time to end."""
+
+    def __init__(self, spec: JobSpec, place: Place, boot: Boot, attempt: int, pace: Pace) -> None:
+        self._spec, self._place, self._boot = spec, place, boot
+        self._attempt, self._pace = attempt, pace
+        self._run = place.run(spec.run)
+        self._next_slow = 0.0
+        self.started = time.monotonic()
+        self.progress: Progress | None = None  # only while the job itself runs
+        self.signalled = False  # SIGTERM came
+        self.gpu_busy = False  # as last sampled
+        self.outputs: dict[str, Found] = {}  # as last seen
+
+    def evicted(self) -> bool:
+        """The container is being stopped."""
+        if not self.signalled:
+            note = durable.read(self._place.eviction, 128)
+            self.signalled = note is not None and note.strip() == self._boot.id.encode()
+        return self.signalled
+
+    def poll(self) -> None:
+        """Look at what is cheap now, at what lies on the volume once a heartbeat."""
+        if self.evicted():
+            raise Halt("evicted", "the container is being stopped")
+        now = time.monotonic()
+        if now - self.started >= self._spec.max_seconds:
+            raise Halt("budget", f"the declared budget of {self._spec.max_seconds:g} s is used up")
+        if now >= self._next_slow:
+            self._next_slow = now + self._pace.heartbeat
+            with contextlib.suppress(OSError):  # a volume that is full or away for a moment
+                self._poll_volume(now)
+
+    def _poll_volume(self, now: float) -> None:
+        if pod := handover.superseded(self._run, self._boot):
+            raise Halt("superseded", f"pod {pod} took this run over")
+        for path in (self._run / "stop.json", self._place.stop):
+            asked = record(path) or {}
+            if (asked.get("run"), asked.get("attempt")) == (self._spec.run, self._attempt):
+                raise Halt("stopped", str(asked.get("reason") or "stopped on request"))
+        log = self._run / "job.log"
+        if self.progress is not None:
+            self.progress.note(self._signs(log), self.gpu_busy, now)
+            if now - self.progress.at >= self._spec.stall_seconds:
+                stall = self._spec.stall_seconds
+                raise Halt("stalled", f"no log, metric, output or GPU activity for {stall:g} s")
+        # Last: it writes, and a full volume must not keep a job that hangs.
+        if not logfile.trim(log, self._spec.log_cap_bytes):
+            cap = self._spec.log_cap_bytes
+            raise Halt("disk-full", f"the log is over its cap of {cap} bytes and cannot be trimmed")
+
+    def _signs(self, log: Path) -> tuple[int, ...]:
+        newest = max((one.identity[3] for one in self.outputs.values()), default=0)
+        total = sum(one.size for one in self.outputs.values())
+        metrics = logfile.size(self._run / "metrics.jsonl")
+        return logfile.size(log), metrics, newest, total, len(self.outputs)

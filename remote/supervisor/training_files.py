@@ -1,0 +1,194 @@
+"""Files in which training frameworks tell how they get on, looked for while the job runs.
+
+`trainer_state.json` (transformers and what builds on it, in the newest checkpoint),
+`trainer_log.jsonl` (LLaMA-Factory), and TensorBoard's event files. Only what was written since the
+attempt began counts: the others came with the inputs, or from an earlier attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..contract import Json, number
+from ..pod import atomic_files as durable
+from ..pod.paths import json_object
+from . import tensorboard
+from .evidence import EVENTS, STATE, TRAINER_LOG, Said
+from .tensorboard import Scalar
+
+MAX_DEPTH = 8  # folders below the work folder
+MAX_LOOKED = 20_000  # names in one search
+MAX_FOUND = 64  # files that are followed, the newest ones
+STATE_CAP = 4 * 1024 * 1024  # bytes; its history grows with the training
+LOG_TAIL = 16 * 1024
+PASSED_OVER = {".git", ".podctl", ".venv", "__pycache__", "node_modules", "site-packages"}
+EVENT_NAME = "events.out.tfevents."
+WANTED = re.compile(r"(?:^|[/_.\- ])(?:loss|reward|accuracy|acc|learning_rate|lr)$", re.IGNORECASE)
+HELD_OUT = re.compile(r"(?:^|[/_.\- ])(?:eval|val|valid|validation|test|dev)(?=[/_.\- ])", re.I)
+COUNTS_EPOCHS = re.compile(r"^epoch[_/]", re.IGNORECASE)
+
+Identity = tuple[int, int, int]
+
+
+@dataclass
+class _Followed:
+    """One file: as it was when it was read, and up to where."""
+
+    kind: str
+    identity: Identity = (0, 0, 0)
+    offset: int = 0
+
+
+@dataclass
+class TrainingFiles:
+    """`since` is a time of the work folder's own disk, in nanoseconds."""
+
+    work: Path
+    since: int
+    most: int = MAX_LOOKED
+    _files: dict[Path, _Followed] = field(default_factory=dict)
+
+    def search(self) -> None:
+        """Look for files that are new."""
+        found = dict(sorted(_walk(self.work, self.most), key=lambda one: one[1])[-MAX_FOUND:])
+        for path, changed in found.items():
+            if changed > self.since and (kind := kind_of(path.name)):
+                self._files.setdefault(path, _Followed(kind))
+        for gone in [path for path in self._files if path not in found]:
+            del self._files[gone]
+
+    def news(self) -> Iterator[tuple[str, Said]]:
+        """What each file that changed says, in the order in which they were written."""
+        changed = []
+        for path, one in self._files.items():
+            try:
+                about = os.stat(path, follow_symlinks=False)
+            except OSError:
+                continue
+            identity = (about.st_ino, about.st_size, about.st_mtime_ns)
+            if identity != one.identity:
+                changed.append((about.st_mtime_ns, path, one, identity))
+        for _, path, one, identity in sorted(changed, key=lambda item: item[0]):
+            if one.identity[0] not in (0, identity[0]) or identity[1] < one.offset:
+                one.offset = 0  # another file under its name
+            one.identity = identity
+            if (said := _read(path, one)) is not None:
+                yield one.kind, said
+
+
+def kind_of(name: str) -> str:
+    """The source that a file of this name is; empty for every other file."""
+    if name in (STATE, TRAINER_LOG):
+        return name
+    return EVENTS if name.startswith(EVENT_NAME) else ""
+
+
+def _walk(work: Path, most: int) -> Iterator[tuple[Path, int]]:
+    """Such files with the times at which they were written; links are not followed."""
+    pending, looked = [(os.fspath(work), 0)], 0
+    while pending:
+        folder, depth = pending.pop()
+        try:
+            with os.scandir(folder) as names:
+                for entry in names:
+                    looked += 1
+                    if looked > most:
+                        return
+                    if entry.is_dir(follow_symlinks=False):
+                        if depth < MAX_DEPTH and entry.name not in PASSED_OVER:
+                            pending.append((entry.path, depth + 1))
+                    elif kind_of(entry.name) and entry.is_file(follow_symlinks=False):
+                        yield Path(entry.path), entry.stat(follow_symlinks=False).st_mtime_ns
+        except OSError:
+            continue  # gone, or closed to us
+
+
+def _read(path: Path, one: _Followed) -> Said | None:
+    try:
+        if one.kind == STATE:
+            return trainer_state(durable.read(path, STATE_CAP) or b"")
+        if one.kind == TRAINER_LOG:
+            return trainer_log(durable.tail(path, LOG_TAIL))
+        file = durable.open_regular(path)
+        if file is None:
+            return None
+        with file:
+            scalars, one.offset = tensorboard.read(file, one.offset)
+    except OSError:
+        return None
+    return events(scalars)
+
+
+def trainer_state(data: bytes) -> Said | None:
+    """Of transformers' Trainer: the step, the last one, and the newest entry of its history."""
+    value = json_object(data)
+    if value is None:
+        return None
+    history = value.get("log_history")
+    loss: float | None = None
+    figures: dict[str, float] = {}
+    for entry in history[-50:] if isinstance(history, list) else []:
+        if isinstance(entry, dict):
+            loss = number(entry.get("loss")) if "loss" in entry else loss
+            figures |= figures_of(entry)
+    return Said(whole(value.get("global_step")), whole(value.get("max_steps")), loss, figures)
+
+
+def trainer_log(data: bytes) -> Said | None:
+    """Of LLaMA-Factory: the newest value of each field."""
+    step = most = loss = None
+    figures: dict[str, float] = {}
+    for line in data.splitlines():
+        entry = json_object(line)
+        if entry is None:  # the first line of the window, or one that is being written
+            continue
+        step = whole(entry.get("current_steps")) or step
+        most = whole(entry.get("total_steps")) or most
+        loss = number(entry.get("loss")) if "loss" in entry else loss
+        figures |= figures_of(entry)
+    return Said(step, most, loss, figures)
+
+
+def events(scalars: list[Scalar]) -> Said | None:
+    """The highest step of what is wanted, the newest training loss, and the other figures."""
+    wanted = [one for one in scalars if WANTED.search(one.tag)]
+    if not wanted:
+        return None
+    steps = [one.step for one in wanted if one.step and not COUNTS_EPOCHS.search(one.tag)]
+    trained = [one for one in wanted if not HELD_OUT.search(one.tag)]
+    losses = [one for one in trained if one.tag.casefold().endswith("loss")]
+    exact = [one for one in losses if one.tag.casefold() in ("loss", "train/loss", "train_loss")]
+    figures = {
+        short(one.tag): one.value
+        for one in trained
+        if one not in losses and len(one.tag) < tensorboard.MAX_TAG
+    }
+    newest = max(exact or losses, key=lambda one: one.step, default=None)
+    return Said(max(steps, default=None), None, newest.value if newest else None, figures)
+
+
+def figures_of(entry: dict[str, Json]) -> dict[str, float]:
+    """What of one entry of a history is worth telling beside step and loss."""
+    return {
+        short(name): value
+        for name, raw in entry.items()
+        if WANTED.search(name)
+        and not HELD_OUT.search(name)
+        and not name.casefold().endswith("loss")
+        and (value := number(raw)) is not None
+    }
+
+
+def short(name: str) -> str:
+    """A tag as it is told: without the part that all tags of training have."""
+    return name.removeprefix("train/").removeprefix("train_")
+
+
+def whole(value: Json) -> int | None:
+    """A step: a whole number that is not negative."""
+    found = number(value)
+    return None if found is None or not 0 <= found <= 2**53 else int(found)

@@ -1,0 +1,68 @@
+"""What was last seen of a pod or a run, by whom and when: so that a status has an age.
+
+No record of truth: anybody may overwrite it, and losing it loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from state.contention import patient
+from state.database import translated, unfenced
+from state.redaction import masked
+
+
+@dataclass(frozen=True)
+class Sighting:
+    subject: str  # "pod:<id>" | "run:<id>"
+    source: str  # who said it: "provider", "agent"
+    at: float  # Unix seconds
+    data: dict[str, Any]
+
+
+@patient
+@dataclass(frozen=True)
+class Sightings:
+    connection: sqlite3.Connection
+    clock: Callable[[], float] = time.time
+
+    def see(self, subject: str, source: str, data: Mapping[str, object]) -> None:
+        """Remember `data` as the newest that is known of `subject`; secrets are masked."""
+        with unfenced(self.connection):
+            self.connection.execute(
+                "INSERT INTO sighting (subject, source, at, data) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (subject) DO UPDATE SET"
+                " source = excluded.source, at = excluded.at, data = excluded.data",
+                (subject, source, self.clock(), masked(data)),
+            )
+
+    def last(self, subject: str) -> Sighting | None:
+        with translated():
+            row = self.connection.execute(
+                "SELECT subject, source, at, data FROM sighting WHERE subject = ?", (subject,)
+            ).fetchone()
+        return _sighting(*row) if row else None
+
+    def of(self, subjects: Iterable[str]) -> dict[str, Sighting]:
+        """What is known of each of `subjects`; those that were never seen are left out."""
+        found = {subject: self.last(subject) for subject in subjects}
+        return {subject: one for subject, one in found.items() if one is not None}
+
+    def all(self, prefix: str = "") -> tuple[Sighting, ...]:
+        """Every subject that starts with `prefix`, such as "pod:"."""
+        with translated():
+            rows = self.connection.execute(
+                "SELECT subject, source, at, data FROM sighting"
+                " WHERE substr(subject, 1, length(?1)) = ?1 ORDER BY subject",
+                (prefix,),
+            ).fetchall()
+        return tuple(_sighting(*row) for row in rows)
+
+
+def _sighting(subject: str, source: str, at: float, data: str) -> Sighting:
+    return Sighting(subject, source, at, json.loads(data))

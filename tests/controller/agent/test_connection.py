@@ -1,0 +1,206 @@
+"""Reaching the right pod: moved, spoofed, replaced by a stranger, or without an API to ask."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.agent.connection import Link, refused
+from controller.agent.guard_bootstrap import bootstrap
+from controller.credentials.secret import Secret
+from controller.diagnostics.doctor import public_key
+from controller.errors import ConnectionLost
+from controller.project.project import Project
+from controller.providers.base import Endpoint
+from controller.providers.runpod.provider import RunPod
+from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys
+from controller.ssh.pod_identity import WrongPod, enter
+from remote.contract import ENV_NONCE
+from tests.support.emulated_cloud import EmulatedCloud, until
+from tests.support.laptop import Laptop
+from tests.support.split_network import SplitNetwork, split_network
+from tests.support.sshd_server import Server, needs_sshd, sshd
+
+pytestmark = needs_sshd
+NONCE, OTHER = "0123456789abcdef", "fedcba9876543210"
+
+
+class SilentLog(RunPod):
+    """A cloud whose pods print no host keys."""
+
+    def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
+        return ()
+
+
+@pytest.fixture
+def network(cloud: EmulatedCloud) -> Iterator[SplitNetwork]:
+    with split_network(cloud.base_url, cloud.api_key) as one:
+        yield one
+
+
+@pytest.fixture
+def project(tmp_path: Path, cloud: EmulatedCloud) -> Project:
+    Laptop(tmp_path, cloud).write()
+    project = Project(tmp_path)
+    project.prepare()
+    return project
+
+
+def provider(network: SplitNetwork, cloud: EmulatedCloud, kind: type[RunPod] = RunPod) -> RunPod:
+    return kind(Secret(cloud.api_key), network.base_url, name="emulator")
+
+
+def rented(cloud: EmulatedCloud, project: Project, nonce: str) -> str:
+    """A pod as podctl rents them; its id."""
+    env = {ENV_NONCE: nonce, "PUBLIC_KEY": public_key(project)}
+    return str(cloud.create(name=f"podctl-hello-{nonce}", env=env, args=bootstrap())["id"])
+
+
+def place(cloud: RunPod, pod: str, unlike: Endpoint | None = None) -> Endpoint:
+    """Where the pod is, once it is up and sshd has printed its keys."""
+
+    def look() -> Endpoint | None:
+        found = cloud.get(pod)
+        moved = found is not None and found.ready and found.endpoint != unlike
+        return found.endpoint if found and moved else None
+
+    return until(look, 60)
+
+
+def reached(link: Link, pod: str, endpoint: Endpoint) -> None:
+    """Connect, as patiently as the loop does."""
+
+    def look() -> bool:
+        try:
+            link.reach(pod, endpoint)
+        except ConnectionLost as error:
+            if refused(error):
+                raise
+            return False
+        return True
+
+    until(look, 60)
+
+
+def test_row_49_a_reboot_moves_the_pod_and_changes_its_key(
+    cloud: EmulatedCloud, network: SplitNetwork, project: Project
+) -> None:
+    """The new port is read from the API and the new host key from the log: both are followed."""
+    api = provider(network, cloud)
+    link = Link(project, api, "hello")
+    pod = rented(cloud, project, NONCE)
+    old = place(api, pod)
+    reached(link, pod, old)
+    first = PinnedKeys(project.known_hosts, pod).pinned()
+    cloud.reboot_pod(pod)
+    new = place(api, pod, unlike=old)
+    reached(link, pod, new)
+
+    assert new.port != old.port
+    assert PinnedKeys(project.known_hosts, pod).pinned() != first
+    assert str(new.port) in project.ssh_config.read_text()
+
+
+def test_row_50_another_sshd_at_the_pods_address_gets_nothing(
+    cloud: EmulatedCloud,
+    network: SplitNetwork,
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A spoofed host key is refused for good once the log had its time to show a new one, and not
+    even before do we say who we are."""
+    api = provider(network, cloud)
+    pod = rented(cloud, project, NONCE)
+    endpoint = place(api, pod)
+    link = Link(project, api, "hello")
+    reached(link, pod, endpoint)
+    link.drop()
+    with sshd(tmp_path / "spoof") as spoof:
+        (spoof.folder / "authorized_keys").write_text(public_key(project) + "\n")
+        (way,) = [one for one in network.proxies.values() if one.port == endpoint.port]
+        way.target = spoof.endpoint.port
+        with pytest.raises(ConnectionLost) as early:  # it may have restarted a moment ago
+            link.reach(pod, endpoint)
+        monkeypatch.setattr("controller.agent.connection.LOG_LAG", 0.0)
+        with pytest.raises(HostKeyMismatch) as told:
+            link.reach(pod, endpoint)
+        said = (spoof.folder / "sshd.log").read_text()
+
+    assert not refused(early.value)
+    assert refused(told.value)
+    assert "Accepted publickey" not in said
+
+
+def test_row_51_an_address_that_serves_another_pod_now(
+    cloud: EmulatedCloud, network: SplitNetwork, project: Project
+) -> None:
+    """Where no log vouches for a key, a machine that lets us in and is not our pod is refused, and
+    its key is not kept; our own pod is let in after that."""
+    api = provider(network, cloud, SilentLog)
+    pods = [rented(cloud, project, nonce) for nonce in (NONCE, OTHER)]
+    ours, others = (place(api, pod) for pod in pods)
+    link = Link(project, api, "hello")
+    reached(link, pods[1], others)
+    with pytest.raises(WrongPod, match="another pod") as told:
+        link.reach(pods[0], others)
+    kept = PinnedKeys(project.known_hosts, pods[0]).pinned()
+    reached(link, pods[0], ours)
+
+    assert refused(told.value)
+    assert kept == ()
+
+
+@pytest.mark.parametrize(
+    ("env", "error"),
+    [
+        ({"RUNPOD_POD_ID": "pod1", ENV_NONCE: NONCE}, None),
+        ({"RUNPOD_POD_ID": "pod1", ENV_NONCE: OTHER}, WrongPod),
+        ({"RUNPOD_POD_ID": "pod2", ENV_NONCE: NONCE}, WrongPod),
+        ({"RUNPOD_POD_ID": "pod1"}, ConnectionLost),
+        ({}, ConnectionLost),
+    ],
+)
+def test_row_51_a_pod_knows_its_nonce(
+    tmp_path: Path, server: Server, env: dict[str, str], error: type[ConnectionLost] | None
+) -> None:
+    """A key that nobody vouches for is kept only when the pod knows what it was created with."""
+    boot = server.root / "run" / "podctl" / "boot.json"
+    boot.parent.mkdir(parents=True, exist_ok=True)
+    boot.write_text(json.dumps({"boot_id": "b", "pod": "x", "env": {"A": "b", **env}}))
+    pins = PinnedKeys(tmp_path / "known_hosts", "pod1")
+    got: ConnectionLost | None = None
+    try:
+        enter(server.endpoint, server.key.path, pins, NONCE, deadline_seconds=20).close()
+    except ConnectionLost as one:
+        got = one
+
+    assert (type(got) if got else None) is error
+    assert bool(pins.pinned()) is (error is None)
+
+
+def test_row_48_without_the_api_a_known_pod_is_reached_by_its_pin(
+    cloud: EmulatedCloud, network: SplitNetwork, project: Project, tmp_path: Path
+) -> None:
+    """A connection that has to be made anew while the API is away rests on the key seen before; a
+    new key waits for the log, and is no refusal."""
+    api = provider(network, cloud)
+    pod = rented(cloud, project, NONCE)
+    endpoint = place(api, pod)
+    link = Link(project, api, "hello")
+    reached(link, pod, endpoint)
+    link.drop()
+    network.api_cut = True
+    again = link.reach(pod, endpoint)
+    assert again.run(["true"]).status == 0
+    link.drop()
+    with sshd(tmp_path / "new") as other, pytest.raises(ConnectionLost) as told:
+        link.reach(pod, other.endpoint)
+    with pytest.raises(ConnectionLost) as unknown:
+        link.reach("never-seen", endpoint)
+
+    assert not refused(told.value)
+    assert not refused(unknown.value)

@@ -1,0 +1,108 @@
+"""`podctl status` says how far a running job is, from any terminal."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.cli.main import run
+from controller.project.project import Project
+from state.journal import Journal
+from state.last_seen import Sightings
+from state.project_lock import acquire
+
+SEEN = {
+    "state": "running",
+    "phase": "running",
+    "step": 118,
+    "max_steps": 400,
+    "loss": 2.25,
+    "source": "log",
+    "seconds_per_step": 2.0,
+    "step_age": 4.0,
+    "patience": 300.0,
+    "figures": {"learning_rate": 2e-5},
+}
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def agent_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """A project with one run, of whose job the agent said something `age` seconds ago."""
+    (tmp_path / "podctl.toml").write_text('[project]\nname = "p"\nprovider = "emulator"\n')
+    monkeypatch.chdir(tmp_path)
+    project = Project(tmp_path)
+    project.prepare()
+    with acquire(project.state_dir, "test") as owner:
+        journal = Journal(owner.connection, owner.epoch)
+        name = journal.open_run(journal.open_lease({}), "sft", {})
+
+    def say(data: dict[str, Any], age: float = 1.0) -> None:
+        with acquire(project.state_dir, "test") as owner:
+            at = time.time() - age
+            Sightings(owner.connection, lambda: at).see(f"run:{name}", "agent", data)
+
+    return say
+
+
+def shown(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    run(["status", "--cached", *words])
+    return capsys.readouterr().out
+
+
+def test_step_rate_time_left_loss_and_source_are_shown(
+    agent_says: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a line of their own, which fits in 80 columns."""
+    agent_says(SEEN)
+
+    assert (
+        "sft-0001: step 118/400, 2.0 s/it, 9 min left, loss 2.25, lr 2e-05 (log)"
+        in shown(capsys).splitlines()
+    )
+
+
+def test_programs_get_the_same(agent_says: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` has every number, and when the last step was."""
+    agent_says(SEEN)
+    (row,) = json.loads(shown(capsys, "--json"))["runs"]
+    progress = row["progress"]
+
+    assert (progress["step"], progress["max_steps"], progress["loss"]) == (118, 400, 2.25)
+    assert (progress["seconds_per_step"], progress["seconds_left"]) == (2.0, 564.0)
+    assert progress["step_at"] == pytest.approx(row["at"] - 4.0)
+    assert progress["seconds_without_step"] is None
+    assert progress["figures"] == {"learning_rate": 2e-5}
+
+
+def test_that_no_step_comes_is_shown(agent_says: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    """Instead of a rate that is no more."""
+    agent_says(SEEN | {"step_age": 720.0})
+    text, document = shown(capsys), json.loads(shown(capsys, "--json"))
+
+    assert "sft-0001: step 118/400, no step for 12 min, loss 2.25" in text
+    assert document["runs"][0]["progress"]["seconds_without_step"] == 720.0
+
+
+def test_what_is_old_is_told_as_such(agent_says: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    """A job of which nothing is known now was at that step."""
+    agent_says(SEEN, age=600.0)
+
+    assert "sft-0001: was at step 118/400" in shown(capsys)
+
+
+@pytest.mark.parametrize("data", [{"state": "running"}, {"state": "ended", "step": 400}])
+def test_a_job_without_steps_or_at_its_end_has_no_such_line(
+    agent_says: Say, capsys: pytest.CaptureFixture[str], data: dict[str, Any]
+) -> None:
+    """And `progress` is null."""
+    agent_says(data)
+
+    assert "step" not in shown(capsys).replace("step 400", "")
+    assert json.loads(shown(capsys, "--json"))["runs"][0]["progress"] is None

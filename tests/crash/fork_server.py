@@ -1,0 +1,224 @@
+"""Where the podctl processes of a sweep are born: forked from one that has imported everything.
+
+Each is a process of its own, with a session of its own, that runs podctl's `main` and can be killed
+at any moment; only the second of importing is saved. `python -m tests.crash.fork_server` serves one
+JSON object a line on stdin and tells on stdout what was born, stopped and ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+_IMPORTED = (
+    "cryptography.hazmat.primitives.asymmetric.ed25519", "paramiko", "runpod.api.rest",
+    "controller.leases.commands", "controller.cli.main", "controller.cli.run",
+    "controller.cli.sync",
+    "controller.providers.retry", "controller.providers.runpod.provider", "controller.ssh.session",
+)  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Podctl:
+    """One podctl process. `out` and `err` are files that it writes."""
+
+    pid: int
+    folder: Path
+    nursery: Nursery
+    stopped: bool = False
+    code: int | None = None  # as the shell tells it, negative for a signal
+
+    @property
+    def err(self) -> str:
+        return (self.folder / "err").read_text(errors="replace")
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until it has ended or is stopped; False when neither happened in time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            # Of a process that strace follows the nursery is not told that it is stopped.
+            if self.nursery.until(lambda: self.stopped or self.code is not None, 0.5):
+                return True
+            self.stopped = b"stopped by SIGSTOP" in self._traced()
+        return False
+
+    def _traced(self) -> bytes:
+        log = self.folder / "strace"
+        return log.read_bytes() if log.exists() else b""
+
+    def ended(self, seconds: float) -> bool:
+        return self.nursery.until(lambda: self.code is not None, seconds)
+
+    def send(self, number: signal.Signals) -> None:
+        if number == signal.SIGCONT:
+            self.stopped = False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+@dataclass
+class Nursery:
+    """The harness's end of it."""
+
+    _popen: subprocess.Popen[str] = field(init=False)
+    _change: threading.Condition = field(default_factory=threading.Condition)
+    _born: dict[int, int] = field(default_factory=dict)  # request -> pid
+    _ends: dict[int, int] = field(default_factory=dict)
+    _alive: dict[int, Podctl] = field(default_factory=dict)
+    _requests: int = 0
+
+    def __post_init__(self) -> None:
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.fork_server"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def close(self) -> None:
+        """Ends whatever still lives of it."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.close()
+        self._popen.wait(30.0)
+
+    def podctl(
+        self, *words: str, cwd: Path, folder: Path, env: dict[str, str], blow: str = "",
+        moments: str = "",
+    ) -> Podctl:  # fmt: skip
+        """Start `podctl WORDS` in `cwd`, to be struck by `blow`; what it says goes to `folder`."""
+        folder.mkdir(parents=True)
+        with self._change:
+            self._requests += 1
+            number = self._requests
+            told = {
+                "id": number, "words": words, "cwd": str(cwd), "folder": str(folder), "env": env,
+                "blow": blow, "moments": moments,
+            }  # fmt: skip
+            assert self._popen.stdin is not None
+            self._popen.stdin.write(json.dumps(told) + "\n")
+            self._popen.stdin.flush()
+            if not self._change.wait_for(lambda: number in self._born, 60.0):
+                raise RuntimeError("nothing was born")
+            found = Podctl(self._born.pop(number), folder, self)
+            self._alive[found.pid] = found
+            found.code = self._ends.pop(found.pid, None)  # it may have been quick
+            return found
+
+    def until(self, holds: Callable[[], bool], seconds: float) -> bool:
+        with self._change:
+            return self._change.wait_for(holds, seconds)
+
+    def _listen(self) -> None:
+        assert self._popen.stdout is not None
+        for line in self._popen.stdout:
+            told = json.loads(line)
+            with self._change:
+                self._heard(told)
+                self._change.notify_all()
+
+    def _heard(self, told: dict[str, int]) -> None:
+        pid = told["pid"]
+        if "id" in told:
+            self._born[told["id"]] = pid
+            return
+        child = self._alive.get(pid)
+        if "stopped" in told:
+            if child is not None:
+                child.stopped = True
+        elif child is not None:
+            child.code = told["code"]
+            del self._alive[pid]
+        else:
+            self._ends[pid] = told["code"]
+
+
+def _serve() -> None:
+    _import_everything()
+    children: set[int] = set()
+
+    def bury(*_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
+                if pid == 0:
+                    return
+                if os.WIFSTOPPED(status):
+                    _tell(pid=pid, stopped=1)
+                else:
+                    children.discard(pid)
+                    _tell(pid=pid, code=os.waitstatus_to_exitcode(status))
+
+    signal.signal(signal.SIGCHLD, bury)
+    for line in sys.stdin:
+        told = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _live(told)
+        children.add(pid)
+        _tell(id=told["id"], pid=pid)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for pid in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _import_everything() -> None:
+    """What podctl imports on the way, so that a child finds it imported."""
+    for name in _IMPORTED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else each child's first collection copies every page of ours
+
+
+def _tell(**told: int) -> None:
+    os.write(1, json.dumps(told).encode() + b"\n")  # whole: shorter than PIPE_BUF
+
+
+def _live(told: dict[str, Any]) -> NoReturn:
+    """The child: from here on a podctl."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    os.chdir(told["cwd"])
+    os.environ.update(told["env"])
+    folder = Path(told["folder"])
+    for descriptor, name in ((0, os.devnull), (1, folder / "out"), (2, folder / "err")):
+        opened = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    sys.argv = ["podctl", *told["words"]]
+    code = 1
+    try:
+        from tests.crash.fault_injection import arm
+
+        arm(told["blow"], told["moments"])
+        from controller.__main__ import main
+
+        main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve()

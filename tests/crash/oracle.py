@@ -1,0 +1,172 @@
+"""The invariants, checked without a word of podctl's: the emulator's records, the witness, bytes.
+
+I1  no pod of ours is left in any state; I1b never did two bill at once
+I2  every file here is what the job wrote, byte by byte, and nothing was computed twice for it
+I3  the ledger has every billed pod, as its bill has it, within three seconds of its rate
+I4  a locked stage was not started again
+I5  one job process at any time
+I9  it ended: no lease is open, one more command was enough
+I10 what raises for ever and is given up is closed: no pod, no open book
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from tests.crash.job_monitor import Seen
+from tests.crash.workload import STAGE, Homework
+
+CLOSE = 3.0  # seconds: one that is billed, and two in which this machine was busy
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that is known of one history once it is over."""
+
+    homework: Homework
+    cloud: dict[str, Any]  # the emulator's own state
+    seen: Seen
+    disturbed: bool  # the pod came to harm: another pod, or another attempt, is right
+
+    @property
+    def pods(self) -> list[dict[str, Any]]:
+        return list(self.cloud["pods"])
+
+    def ledger(self) -> list[tuple[Any, ...]]:
+        return self.rows(
+            "SELECT pod_id, kind, nano_per_hour, started_ms, ended_ms FROM interval ORDER BY id"
+        )
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        state = self.homework.state
+        if not state.exists():
+            return []
+        with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
+            return connection.execute(query).fetchall()
+
+
+def violations(scene: Scene) -> list[str]:
+    """Every invariant that does not hold, in words."""
+    checks = (_no_pod_left, _one_bills, _files, _once, _books, _one_job, _closed)
+    return [told for check in checks for told in check(scene)]
+
+
+def given_up(scene: Scene) -> list[str]:
+    """I10: no pod is left, no lease, run or interval is open, and the database is whole."""
+    found = [*_no_pod_left(scene), *_one_bills(scene)]
+    for lease, outcome in scene.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
+        found.append(f"I10 lease {lease} is open ({outcome})")
+    for (run,) in scene.rows("SELECT id FROM run WHERE finished_at IS NULL"):
+        found.append(f"I10 run {run} is open")
+    for pod, kind, _, _, ended in scene.ledger():
+        if ended is None:
+            found.append(f"I10 {kind} of pod {pod} is still open in the ledger")
+    if scene.rows("PRAGMA integrity_check") != [("ok",)]:
+        found.append("I10 the database is damaged")
+    return found
+
+
+def _no_pod_left(scene: Scene) -> Iterator[str]:
+    for pod in scene.pods:
+        if pod["status"] != "TERMINATED":
+            yield f"I1 pod {pod['id']} is left, {pod['status']}"
+
+
+def _one_bills(scene: Scene) -> Iterator[str]:
+    compute = [one for one in scene.cloud["intervals"] if one["kind"] in ("gpu", "cpu")]
+    for a, b in combinations(compute, 2):
+        end = min(one["end"] or scene.cloud["now"] for one in (a, b))
+        both = end - max(a["start"], b["start"])
+        if a["owner"] != b["owner"] and both > 0:
+            yield f"I1b pods {a['owner']} and {b['owner']} billed together for {both:.2f} s"
+
+
+def _files(scene: Scene) -> Iterator[str]:
+    root = scene.homework.folder
+    here = {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted((root / "out").rglob("*"))
+        if path.is_file()
+    }
+    promised = scene.homework.promised
+    for path in sorted(here.keys() | promised.keys()):
+        if here.get(path) != promised.get(path):
+            yield f"I2 {path} is not what the job wrote"
+    yield from _certificate(scene, promised)
+
+
+def _certificate(scene: Scene, promised: dict[str, bytes]) -> Iterator[str]:
+    """The lock names every file with its hash."""
+    if not scene.homework.lock.exists():
+        yield "I2 the stage is not locked"
+        return
+    text = json.dumps(json.loads(scene.homework.lock.read_bytes()))
+    for path, data in promised.items():
+        if path not in text or hashlib.sha256(data).hexdigest() not in text:
+            yield f"I2 the lock does not vouch for {path}"
+
+
+def _once(scene: Scene) -> Iterator[str]:
+    """Without harm to the pod, one pod and one job are all that a history takes."""
+    if scene.disturbed:
+        return
+    if len(scene.pods) != 1:
+        yield f"I1b {len(scene.pods)} pods were rented"
+    if len(scene.seen.starts) != 1:
+        yield f"I2 the job was started {len(scene.seen.starts)} times"
+
+
+def _books(scene: Scene) -> Iterator[str]:
+    for pod, dollars, booked, rate in differences(scene):
+        if booked is None:
+            yield f"I3 pod {pod} was billed ${dollars:.4f} and is not in the ledger"
+        elif abs(dollars - booked) > CLOSE * rate / HOUR:
+            yield f"I3 pod {pod} was billed ${dollars:.6f}, the ledger has ${booked:.6f}"
+    for pod, kind, _, _, ended in scene.ledger():
+        if ended is None:
+            yield f"I3 {kind} of pod {pod} is still open in the ledger"
+
+
+def differences(scene: Scene) -> Iterator[tuple[str, float, float | None, float]]:
+    """Of every billed pod: its bill, what the ledger has of it, and its dollars an hour."""
+    now = scene.cloud["now"]
+    booked: dict[str, float] = {}
+    for pod, _, nano, started, ended in scene.ledger():
+        milliseconds = (ended if ended is not None else now * 1000) - started
+        booked[pod] = booked.get(pod, 0.0) + nano / 1e9 * milliseconds / 1000 / HOUR
+    for pod in scene.pods:
+        mine = [one for one in scene.cloud["intervals"] if one["owner"] == pod["id"]]
+        billed = sum(
+            ((one["end"] or now) - one["start"]) * one["usd_per_hour"] / HOUR for one in mine
+        )
+        if mine:
+            yield pod["id"], billed, booked.get(pod["id"]), pod["usd_per_hour"]
+
+
+def _one_job(scene: Scene) -> Iterator[str]:
+    if scene.seen.overlaps:
+        yield f"I5 {scene.seen.overlaps} times a job began while another ran"
+    if scene.homework.lock.exists():
+        locked_at = scene.homework.lock.stat().st_mtime
+        late = [at for at in scene.seen.starts if at > locked_at]
+        if late:
+            yield f"I4 {len(late)} jobs began after the stage was locked"
+
+
+def _closed(scene: Scene) -> Iterator[str]:
+    for lease, outcome in scene.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
+        yield f"I9 lease {lease} is open ({outcome})"
+    for (run,) in scene.rows("SELECT id FROM run WHERE finished_at IS NULL"):
+        yield f"I9 run {run} is open"
+    if not scene.rows(f"SELECT 1 FROM stage_lock WHERE stage = '{STAGE}' AND kind = 'locked'"):
+        yield "I4 the database has no lock of the stage"
+    if scene.rows("PRAGMA integrity_check") != [("ok",)]:
+        yield "I4 the database is damaged"

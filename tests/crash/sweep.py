@@ -1,0 +1,248 @@
+"""The crash sweep: real podctl processes, struck at every point, on the embedded cloud.
+
+    python -m tests.crash.sweep                        every case of every row; hours
+    python -m tests.crash.sweep --rows 26 29           these rows of the fault matrix
+    python -m tests.crash.sweep --share 0.1 --seed 7   a tenth of them, drawn with that seed
+    python -m tests.crash.sweep --minutes 30           as many as can be begun in that time
+    python -m tests.crash.sweep --diary sweep.jsonl    note what was played; go on from it later
+    python -m tests.crash.sweep --every                also each SQLite write of one transaction
+    python -m tests.crash.sweep --only 26/none/kill:after:5
+    python -m tests.crash.sweep --json figures.json    what it came to, for others to quote
+
+Exit code 1 when an invariant did not hold; every violation is printed with what replays it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from controller.providers.emulator.settings import EmulatorSettings
+from tests.crash import cases
+from tests.crash.case import MODES, Case
+from tests.crash.fork_server import Nursery
+from tests.crash.job_monitor import Witness
+from tests.crash.results_log import Diary, OtherCode, code
+from tests.crash.scenario import Drill, Result
+from tests.crash.system_calls import Calls, counted, trace
+from tests.support.emulated_cloud import FAST, start_cloud
+
+CLOUD: EmulatorSettings = dataclasses.replace(FAST, record_traffic=False)
+Told = Callable[[Result], None]
+ROOM = 4e9  # bytes
+
+
+@contextmanager
+def drills(folder: Path, workers: int) -> Iterator[list[Drill]]:
+    """So many workers, each with a cloud of its own; all gone afterwards."""
+    with ExitStack() as stack:
+        nursery, witness = Nursery(), Witness()
+        stack.callback(witness.close)
+        stack.callback(nursery.close)
+        found = []
+        for number in range(workers):
+            cloud = start_cloud(folder / f"cloud{number}", CLOUD)
+            stack.callback(cloud.process.stop)
+            found.append(Drill(cloud, nursery, witness, folder / f"w{number}"))
+        yield found
+
+
+def play(workers: list[Drill], chosen: list[Case], told: Told, until: float) -> list[Result]:
+    """Every case that can be begun before `until` (monotonic), by whoever is free."""
+    waiting: SimpleQueue[Case] = SimpleQueue()
+    for case in chosen:
+        waiting.put(case)
+    results: list[Result] = []
+    lock = threading.Lock()
+
+    def work(drill: Drill) -> None:
+        while time.monotonic() < until:
+            try:
+                case = waiting.get_nowait()
+            except Empty:
+                return
+            found = _played(drill, case)
+            with lock:
+                results.append(found)
+                told(found)
+
+    threads = [threading.Thread(target=work, args=(drill,), daemon=True) for drill in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def _played(drill: Drill, case: Case) -> Result:
+    """The case's result; a harness that fails is a violation too, and never a silent one."""
+    try:
+        found = drill.run(case)
+    except (AssertionError, OSError, RuntimeError, ValueError) as error:
+        found = Result(case, [f"the harness failed: {type(error).__name__}: {error}"])
+    if not found.violations:
+        shutil.rmtree(drill.folder / f"{drill.folder.name}-{drill.count}", ignore_errors=True)
+    return found
+
+
+def boundaries(workers: list[Drill]) -> dict[str, list[str]]:
+    """What a clean run commits in each mode, from a clean run in each."""
+    clean = play(workers, [Case("0", mode) for mode in MODES], say, float("inf"))
+    return {one.case.mode: one.boundaries for one in clean}
+
+
+def count_calls(drill: Drill) -> Calls | None:
+    """What a clean run calls; None where there is no strace."""
+    return drill.watched(trace, counted) if shutil.which("strace") else None
+
+
+def figures(results: list[Result], left: int, seconds: float) -> dict[str, Any]:
+    """Sums over all histories and by row."""
+
+    def summed(some: list[Result]) -> dict[str, Any]:
+        names = ("processes", "kills", "stops", "errors", "requests", "starts", "pods")
+        sums: dict[str, Any] = {name: sum(getattr(one, name) for one in some) for name in names}
+        return {"histories": len(some), **sums, "violated": sum(bool(x.violations) for x in some)}
+
+    rows = sorted({one.case.row for one in results})
+    return {
+        **summed(results),
+        "not_played": left,
+        "seconds": round(seconds, 1),
+        "longest_history_s": round(max((one.seconds for one in results), default=0.0), 1),
+        "worst_ledger_usd": round(max((one.off_usd for one in results), default=0.0), 6),
+        "worst_ledger_s": round(max((one.off_seconds for one in results), default=0.0), 3),
+        "rows": {row: summed([x for x in results if x.case.row == row]) for row in rows},
+        "violations": {str(x.case): x.violations for x in results if x.violations},
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def say(result: Result) -> None:
+    """One line a history; of a violation everything, with what replays it."""
+    mark = "VIOLATED" if result.violations else "ok"
+    line(
+        f"{mark:8} {result.case!s:44} {result.seconds:6.1f} s  "
+        f"off {result.off_seconds:.2f} s  codes {result.codes}"
+    )
+    for told in result.violations:
+        line(f"    {told}")
+    if result.violations:
+        line(f"    replay: python -m tests.crash.sweep --only '{result.case}'")
+
+
+def line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    options = _options()
+    try:
+        diary = Diary.open(Path(options.diary), code()) if options.diary else None
+    except OtherCode as error:
+        sys.exit(str(error))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the clouds end with the sweep
+    folder = Path(tempfile.mkdtemp(prefix="podctl-chaos-", dir=options.folder))
+    began = time.monotonic()
+    until = began + options.minutes * 60 if options.minutes else float("inf")
+    named = list(map(Case.parse, options.only))
+    with drills(folder, options.workers) as workers:
+        chosen = named or _chosen(workers, options)
+        before, left = _split(chosen, diary)
+        line(f"{len(chosen)} histories, {len(before)} of them played before; "
+             f"{options.workers} at a time, in {folder}")  # fmt: skip
+        results = play(workers, left, partial(_note, diary), until)
+    results = before + results
+    found = figures(results, len(chosen) - len(results), time.monotonic() - began)
+    for name, value in found.items():
+        if name not in ("violations", "rows"):
+            line(f"{name:18} {value}")
+    for row, sums in found["rows"].items():
+        line(f"row {row}: " + ", ".join(f"{value} {name}" for name, value in sums.items()))
+    if options.json:
+        Path(options.json).write_text(json.dumps(found, indent=2) + "\n")
+    if found["violations"]:
+        line(f"violated, see {folder}: {' '.join(found['violations'])}")
+        sys.exit(1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _split(chosen: list[Case], diary: Diary | None) -> tuple[list[Result], list[Case]]:
+    """What the diary has of the chosen, and what is left to play."""
+    played: dict[str, list[Result]] = defaultdict(list)
+    for result in diary.played() if diary else []:
+        played[str(result.case)].append(result)
+    before, left = [], []
+    for case in chosen:
+        if found := played[str(case)]:
+            before.append(found.pop())
+        else:
+            left.append(case)
+    return before, left
+
+
+def _note(diary: Diary | None, result: Result) -> None:
+    if diary is not None:
+        diary.add(result)
+    say(result)
+
+
+def _chosen(workers: list[Drill], options: argparse.Namespace) -> list[Case]:
+    """The rows that were asked for, shuffled, so that a part of them is a fair sample."""
+    traced = not options.rows or {"27", "33"} & set(options.rows)
+    calls = count_calls(workers[0]) if traced else None
+    if calls is not None and options.every:
+        calls = calls.every()
+    rows = cases.every(boundaries(workers), calls)
+    for row, found in rows.items():
+        line(f"row {row}: {len(found)} histories")
+    all_of_them = [case for row in options.rows or rows for case in rows[row]]
+    dice = random.Random(options.seed)
+    dice.shuffle(all_of_them)
+    return all_of_them[: max(1, round(len(all_of_them) * options.share))]
+
+
+def _memory() -> str | None:
+    """A folder in memory where there is room: a fifth less work, and processes die there alike."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    return str(memory) if roomy else None
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.crash.sweep", description="the crash sweep"
+    )
+    parser.add_argument("--rows", nargs="*", default=[], help="rows of the fault matrix; all")
+    parser.add_argument("--only", nargs="*", default=[], metavar="CASE", help="exactly these")
+    parser.add_argument("--share", type=float, default=1.0, help="0 to 1, of all histories")
+    parser.add_argument("--seed", type=int, default=1, help="of the order and the sample")
+    parser.add_argument("--minutes", type=float, default=0.0, help="begin none after so long")
+    parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1) + 2)
+    parser.add_argument("--folder", default=_memory(), help="where it plays; memory, if large")
+    parser.add_argument("--every", action="store_true", help="leave no write out")
+    parser.add_argument("--diary", metavar="FILE", help="what was played; goes on from it")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""`podctl stop` without a name: every lease is ended, whatever becomes of another."""
+
+from __future__ import annotations
+
+import pytest
+
+from controller.engine.lease_context import pinned
+from controller.errors import Detached, UsageError
+from controller.leases.commands import _each
+from controller.leases.controller import Desk, Office
+from controller.leases.options import RunOptions
+from controller.planner.decide import glance
+from controller.planner.lease_state import Step
+from controller.terminal.terminal import Terminal
+from state.journal import Journal, Lease
+from state.project_lock import acquire
+from tests.support.laptop import Laptop
+from tests.support.shell import Shell
+
+
+def rented_elsewhere(shell: Shell) -> str:
+    """A lease of another provider that is still open; returns it."""
+    project = shell.project
+    project.prepare()
+    desk = Desk.of(project, Terminal())
+    with acquire(project.state_dir, "test") as owner:
+        journal: Journal = Office.of(desk, owner).journal
+        spec = pinned(project.stage("hello"), desk.shape)
+        return journal.open_lease({"provider": "runpod"}, [("old", spec)])
+
+
+def test_a_lease_that_cannot_be_ended_leaves_no_other_to_bill_on(
+    laptop: Laptop, shell: Shell
+) -> None:
+    """The first was rented from another provider: that is said, with its exit code; the pod of the
+    second is gone, and the wish is in the journal of both."""
+    first = rented_elsewhere(shell)
+    with laptop.held():
+        shell("run", "hello", "-y", "--detach", expect=130)
+        assert len(laptop.living_pods()) == 1
+
+        shell("stop", "--terminate", "-y", expect=2)
+
+    assert f"lease {first} was rented from runpod" in shell.err
+    assert laptop.living_pods() == []
+    journal = laptop.journal()
+    assert [lease.id for lease in journal.open_leases()] == [first]
+    wishes = [
+        op.data["disposal"]
+        for lease in journal.leases()
+        for op in journal.ops(lease.id)
+        if op.step == Step.STOP
+    ]
+    assert wishes == ["terminate", "terminate"]
+
+
+def test_who_detaches_from_one_lease_is_led_to_no_other() -> None:
+    """Control-C while a pod is waited for ends the command, and rents nothing."""
+    seen: list[Lease] = []
+
+    def wait(lease: Lease) -> None:
+        seen.append(lease)
+        raise Detached("detached")
+
+    leases = [Lease(name, 0.0, {}, None, None) for name in ("l0001", "l0002")]
+    with pytest.raises(Detached):
+        _each(leases, Terminal(), wait)
+
+    assert seen == leases[:1]
+
+
+def test_a_lease_of_another_provider_is_not_even_looked_at(laptop: Laptop, shell: Shell) -> None:
+    """Its pod is in no listing of this one, and would be taken for gone."""
+    rented = rented_elsewhere(shell)
+    desk = Desk.of(shell.project, Terminal())
+    with acquire(shell.project.state_dir, "test") as owner:
+        office = Office.of(desk, owner)
+        (lease,) = office.journal.open_leases()
+        with pytest.raises(UsageError, match=f"lease {rented} was rented from runpod"):
+            office.drive(lease, RunOptions(Terminal()), ending=True, plan=glance)

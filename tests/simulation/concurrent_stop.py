@@ -1,0 +1,84 @@
+"""`podctl stop` in a terminal of its own, while another podctl drives: asked, waited for, or done.
+
+Drawn beside a history's other luck, so that a seed means the same with and without it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from controller.leases.stop_requests import Handover, ended, record, taken_up
+from state.journal import Journal
+from state.stop_requests import StopRequest
+from tests.simulation.fault_schedule import CALM_AT
+from tests.simulation.host import Laptop, Office
+from tests.simulation.process import Process, VirtualClock
+from tests.simulation.stop_requests import RequestsOf
+
+SHARE = 0.15  # of histories that have one
+POLL = 120.0
+BIAS = "handover"
+
+
+@dataclass
+class StopBeside:
+    """Who types `podctl stop`, how often and when."""
+
+    laptop: Laptop
+    dice: random.Random
+    process: Callable[[], Process]
+    abandoned: Callable[[], None] = lambda: None
+    asked: list[StopRequest] = field(default_factory=list)
+
+    @classmethod
+    def drawn(
+        cls, seed: int, bias: frozenset[str], laptop: Laptop, process: Callable[[], Process]
+    ) -> StopBeside | None:
+        dice = random.Random(f"stop beside {seed}")
+        if "foreseen" in bias or (dice.random() >= SHARE and BIAS not in bias):
+            return None
+        return cls(laptop, dice, process)
+
+    def moments(self) -> list[float]:
+        return sorted(self.dice.uniform(0.0, CALM_AT / 2) for _ in range(self.dice.randint(1, 4)))
+
+    def stop(self) -> None:
+        """Once, for every lease that is open."""
+        process, journal = self.process(), Journal(self.laptop.database)
+        clock = VirtualClock(process)
+        disposal = self.dice.choice(("park", "terminate"))
+        abandon = "given up" if disposal == "terminate" and self.dice.random() < 0.3 else None
+        asked = [
+            StopRequest(f"{self.dice.getrandbits(64):x}", one.id, 0, disposal, abandon, "stop", 0.0)
+            for one in journal.open_leases()
+        ]
+        self.asked += asked
+        patience = self.dice.choice((600.0, 3600.0, 20_000.0))
+
+        def enter() -> Office | None:
+            return None if self.laptop.busy else self.laptop.enter(process)
+
+        def act() -> str:
+            requests, epoch = RequestsOf(self.laptop.requests, process), self.laptop.epoch
+            handover = Handover(
+                requests, journal, epoch, clock, enter, lambda *_: None, patience, POLL
+            )
+            office = handover.wait(asked)
+            if office is not None:
+                self._go_on(office, asked)
+            return "stopped"
+
+        self.laptop.command(process, act)
+
+    def _go_on(self, office: Office, asked: list[StopRequest]) -> None:
+        left = [one for one in asked if not ended(office.journal, one)]
+        for one in left:
+            self.laptop.requests.owners.setdefault(one.id, set()).add(office.epoch)
+            if not taken_up(office.journal, one):
+                office.journal.note(one.lease, "stop", record(one))
+        for one in left:
+            lease = office.journal.lease(one.lease)
+            if lease is not None and lease.open:
+                office.end(lease, abandon=one.abandon is not None)

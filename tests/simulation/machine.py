@@ -1,0 +1,256 @@
+"""A pod from inside: boots, a disk, one job at a time, and the guard that stops it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from controller.providers.base import PodSpec, PodStatus
+from remote.contract import ENV_GUARD, ENV_NONCE
+
+if TYPE_CHECKING:
+    from tests.simulation.cloud import Cloud
+
+CHECKPOINT = 300.0  # seconds of work between two checkpoints
+GRACE = 4.0  # of an evicted container, enough for one more checkpoint
+SLACK = 1200.0  # seconds that a guard may need to get its order through
+
+
+@dataclass
+class Work:
+    """One run on a disk."""
+
+    run: str
+    need: float  # seconds of work in all
+    budget: float  # seconds of one attempt
+    grace_done: float
+    fate: str  # passes | fails | criteria | stalls | hangs
+    owner: str  # the pod that may work on it: two may mount one network volume
+    resume: float = 0.0  # work that came with the upload
+    saved: float = 0.0  # work in the newest checkpoint on the disk
+    attempt: int = 0
+    began: float | None = None  # when the living attempt began; None: no process
+    start: float = 0.0  # work that was done before it
+    ended: tuple[int, str] | None = None  # (rc, reason): the exit record of this attempt
+    ended_at: float = 0.0
+    output: str = ""  # what the job committed
+
+    def progress(self, now: float) -> float:
+        return self.start + (now - self.began if self.began is not None else 0.0)
+
+    def checkpoint(self, now: float) -> None:
+        """What a job that writes a checkpoint every so often has on disk by now."""
+        if self.began is not None:
+            steps = int((self.progress(now) - self.start) // CHECKPOINT)
+            self.saved = max(self.saved, self.start + steps * CHECKPOINT)
+
+
+@dataclass
+class Disk:
+    """A volume; a network volume outlives its pods."""
+
+    works: dict[str, Work] = field(default_factory=dict)
+    code: bool = False
+    lost: bool = False
+
+
+@dataclass
+class Machine:
+    """One pod. `life` counts boots: an event of an earlier one does nothing."""
+
+    cloud: Cloud
+    id: str
+    spec: PodSpec
+    disk: Disk
+    usd_per_hour: float
+    created: float
+    visible_at: float
+    status: PodStatus = PodStatus.PROVISIONING
+    life: int = 0
+    started: float = 0.0
+    port: int = 0
+    booted: float | None = None
+    beat: float | None = None  # the last visit of a controller in this life
+    armed: bool = True
+    never_boots: bool = False
+    deaf: bool = False  # SSH never answers
+    unfit: bool = False  # the preflight refuses the host
+    lies: bool = False  # its agent says "running" and its guard "armed", for ever
+    no_room: bool = False  # its host has no GPU for it any more, once it was stopped
+    silent_until: float = 0.0  # the network between
+    hidden_until: float = 0.0  # the listing leaves it out
+    hidden_by_id: bool = False  # and its id answers 404 meanwhile
+    forgot_order: bool = False  # a terminate was accepted, and nothing came of it
+    odd_until: float = 0.0  # until then it is shown as `odd`
+    odd: PodStatus = PodStatus.UNKNOWN
+    lives: list[tuple[float, float]] = field(default_factory=list)  # billed, from and to
+    last_change: str = ""
+    log: list[str] = field(default_factory=list)
+    system: list[str] = field(default_factory=list)  # what its host says of the container
+    guard_pause: float = 1.0
+    lease: Work | None = None
+    claimed: float | None = None  # when a job was started on it last
+    stopped_by: str = ""
+
+    @property
+    def nonce(self) -> str:
+        return self.spec.env[ENV_NONCE]
+
+    def since(self, moment: float) -> float:
+        """Dollars of compute after `moment`."""
+        seconds = sum(max(0.0, end - max(begin, moment)) for begin, end in self.lives)
+        return self.usd_per_hour * seconds / 3600.0
+
+    def unknown_by_id(self, now: float) -> bool:
+        """Whether the provider answers 404 although it is there."""
+        return now < self.visible_at or (self.hidden_by_id and now < self.hidden_until)
+
+    @property
+    def billing(self) -> bool:
+        return self.status in (PodStatus.PROVISIONING, PodStatus.RUNNING)
+
+    @property
+    def living(self) -> Work | None:
+        mine = (one for one in self.disk.works.values() if one.owner == self.id)
+        return next((one for one in mine if one.began is not None), None)
+
+    # -- life --------------------------------------------------------------------------------
+
+    def start(self, boot_seconds: float) -> None:
+        self.life += 1
+        self.started = self.cloud.hub.now
+        self.status, self.booted, self.beat, self.lease = PodStatus.PROVISIONING, None, None, None
+        self.port = 10_000 + self.life
+        self.guard_pause = 1.0
+        self._soon(boot_seconds, self._boot)
+
+    def _soon(self, seconds: float, what: Callable[[], None]) -> None:
+        life = self.life
+        self.cloud.hub.after(seconds, lambda: what() if life == self.life else None)
+
+    def _boot(self) -> None:
+        if self.status is not PodStatus.PROVISIONING:
+            return
+        self.booted = self.cloud.hub.now  # the container runs, whatever is reported
+        if not self.never_boots:
+            self.status = PodStatus.RUNNING
+        elif len(self.cloud.pods) % 2:
+            self.system.append("nvidia-container-cli: requirement error: cuda>=12.8")
+        self._watch()
+        for work in self.disk.works.values():  # the guard resumes what a restart cut short
+            mine = work.owner == self.id and self.disk.code
+            if mine and work.attempt and work.ended is None and work.began is None:
+                self.begin(work)
+                break
+
+    def halt(self, why: str, *, grace: bool = False) -> None:
+        """EXITED: the processes are gone, the disk stays. With `grace` a job saves first."""
+        now = self.cloud.hub.now
+        if (work := self.living) is not None:
+            work.checkpoint(now)
+            if grace:
+                work.saved = max(work.saved, min(work.need, work.progress(now)))
+            work.began = None
+        self.life += 1
+        self.cloud.meter(self)
+        self.status, self.booted = PodStatus.EXITED, None
+        self.last_change = why
+        self.cloud.meter(self)
+
+    def lose_disk(self) -> None:
+        self.disk.works.clear()
+        self.disk.code = False
+        self.disk.lost = True
+
+    # -- the job -----------------------------------------------------------------------------
+
+    def begin(self, work: Work) -> None:
+        """A new attempt from the newest checkpoint."""
+        now = self.cloud.hub.now
+        self.cloud.check_start(self, work)
+        self.claimed = now
+        work.attempt += 1
+        work.ended, work.began = None, now
+        work.start = max(work.saved, work.resume)
+        self.lease = work
+        attempt = work.attempt
+
+        def alive() -> bool:  # it may have been stopped, or begun anew
+            return work.attempt == attempt and work.began is not None
+
+        seconds = {
+            "stalls": 3600.0 if work.attempt == 1 else work.need - work.start,
+            "hangs": work.budget,
+        }.get(work.fate, work.need - work.start)
+        seconds = 20.0 if self.unfit else seconds
+        self._soon(
+            min(max(0.0, seconds), work.budget),
+            lambda: self._finish(work) if alive() else None,
+        )
+        self._watch()
+
+    def _finish(self, work: Work) -> None:
+        now = self.cloud.hub.now
+        used = now - (work.began or now)
+        work.checkpoint(now)
+        if self.unfit:
+            self.end(work, 1, "preflight")
+        elif work.fate == "stalls" and work.attempt == 1:
+            self.end(work, 1, "stalled")
+        elif work.fate == "hangs" or used >= work.budget:
+            self.end(work, 1, "budget")
+        else:
+            self.end(work, 3 if work.fate == "fails" else 0, "exited")
+
+    def end(self, work: Work, rc: int, reason: str) -> None:
+        """Manifest, then the exit record."""
+        work.began = None
+        work.ended, work.ended_at = (rc, reason), self.cloud.hub.now
+        work.output = f"{work.run}/{work.fate}/{work.need:.3f}/{rc}"
+        self._watch()
+
+    # -- the guard ---------------------------------------------------------------------------
+
+    def visited(self) -> None:
+        self.beat = self.cloud.hub.now
+
+    def due(self) -> float:
+        """When the guard stops this pod, by the limits that came with the create call."""
+        limits = json.loads(self.spec.env[ENV_GUARD])
+        assert self.booted is not None
+        cap = self.booted + float(limits["hard_cap"])
+        return min(cap, self._phase(limits))
+
+    def _phase(self, limits: dict[str, float]) -> float:
+        assert self.booted is not None
+        came = self.beat if self.beat is not None else self.booted
+        if (work := self.lease) is not None:
+            if work.ended is not None:
+                return max(work.ended_at, came) + work.grace_done
+            if work.began is not None:
+                return work.began + work.budget
+        if self.beat is None and self.lease is None:
+            return self.booted + float(limits["boot_grace"])
+        return came + float(limits["idle"])
+
+    def _watch(self) -> None:
+        """Be there when it is due; a visit in between only puts it off."""
+        if self.cloud.guarded and self.armed and self.booted is not None:
+            self._soon(max(0.0, self.due() - self.cloud.hub.now), self._guard)
+
+    def _guard(self) -> None:
+        if self.booted is None or self.lies:
+            return
+        if self.due() > self.cloud.hub.now + 0.001:
+            self._watch()
+            return
+        self.log.append("PODCTL-GUARD stopping this pod: it is due")
+        if self.cloud.fails("guard"):
+            if self.cloud.stubborn:
+                self.guard_pause = min(60.0, self.guard_pause * 2)
+                self._soon(self.guard_pause, self._guard)
+            return
+        self.stopped_by = "guard"
+        self.halt("Exited by user: the guard's order")

@@ -1,0 +1,44 @@
+"""Requests to stop, as a disk keeps them between two processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from state.stop_requests import StopRequest
+from tests.simulation.process import Process
+
+
+@dataclass
+class KeptRequests:
+    """Implements `Requests`; remembers for whom each was ever put there."""
+
+    there: dict[str, StopRequest] = field(default_factory=dict)
+    owners: dict[str, set[int]] = field(default_factory=dict)  # request -> epochs it was for
+
+    def put(self, request: StopRequest) -> None:
+        self.there[request.id] = request
+        self.owners.setdefault(request.id, set()).add(request.epoch)
+
+    def of(self, lease: str) -> tuple[StopRequest, ...]:
+        return tuple(one for one in self.there.values() if one.lease == lease)
+
+    def drop(self, request: StopRequest) -> None:
+        self.there.pop(request.id, None)
+
+
+@dataclass(frozen=True)
+class RequestsOf:
+    """The same for one process, which writes nothing more once it is killed."""
+
+    kept: KeptRequests
+    process: Process
+
+    def put(self, request: StopRequest) -> None:
+        self.process.effect(0.0, lambda: self.kept.put(request))
+
+    def of(self, lease: str) -> tuple[StopRequest, ...]:
+        return self.kept.of(lease)
+
+    def drop(self, request: StopRequest) -> None:
+        if not self.process.dead:
+            self.kept.drop(request)
