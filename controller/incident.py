@@ -16,7 +16,7 @@ from state.errors import Damaged, Fenced, Newer, OwnedElsewhere
 
 T = TypeVar("T")
 LONGEST = 400  # characters of a message that are kept
-ROOMS = ("controller", "jobs", "remote", "state")
+PACKAGES = ("controller", "jobs", "remote", "state")
 # Not this process's to bear: somebody else owns the state, or it cannot be read at all.
 NOT_OURS: tuple[type[Exception], ...] = (Fenced, OwnedElsewhere, Damaged, Newer)
 
@@ -80,7 +80,8 @@ def _where(error: Exception) -> str:
     """The innermost line of our own code: `controller/runtime/verify_run.py:12 in lock`."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # without `attempt` itself
     for frame in reversed(frames):
-        *_, folder, name = ("", *frame.filename.replace("\\", "/").split("/"))
-        if folder in ROOMS or f"/{ROOMS[0]}/" in frame.filename:
-            return f"{folder}/{name}:{frame.lineno} in {frame.name}"
+        parts = frame.filename.replace("\\", "/").split("/")
+        packages = [at for at, part in enumerate(parts) if part in PACKAGES]
+        if packages:
+            return f"{'/'.join(parts[packages[-1] :])}:{frame.lineno} in {frame.name}"
     return frames[-1].name if frames else ""

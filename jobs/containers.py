@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .file_formats import CHUNK, MAX_UNPACKED, Check, Unopenable
+from .format_check import CHUNK, MAX_UNPACKED, Check, Unopenable
 
 MAX_OPCODES = 2_000_000
 MAX_PICKLE = 16 * 1024 * 1024  # bytes of a pickle whose opcodes are read

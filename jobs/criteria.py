@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import file_criteria as presence
 from . import value_criteria as values
-from .file_formats import Unopenable
+from .format_check import Unopenable
 from .globs import is_glob, newest
 from .rescore import AnswerKey
 from .stage import Criterion

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from . import key_path as keypath
-from .file_formats import Unopenable
+from .format_check import Unopenable
 from .globs import could_meet, is_glob
 from .stage import Criterion, Stage
 from .weights import PICKLES

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import weights
-from .file_formats import Unopenable, opens
+from .file_formats import opens
+from .format_check import Unopenable
 from .globs import below, file_at, is_folder, is_glob, matches, near
 from .records import records
 from .stage import Criterion

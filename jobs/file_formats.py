@@ -7,25 +7,16 @@ writes: NaN and infinities are in it, and one document a line also where the suf
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-MAX_JSON = 256 * 1024 * 1024  # bytes of one JSON document
+from .format_check import MAX_JSON, Check, Unopenable, parse_json
+
 MAX_LINE = 16 * 1024 * 1024  # bytes of one JSONL record
-MAX_UNPACKED = 16 * 1024**3  # bytes that one compressed file is unpacked to
-CHUNK = 1024 * 1024
 JSON_LINES = (".jsonl", ".ndjson")
-
-
-class Unopenable(ValueError):
-    """The file is not what its name says; the text says why."""
-
-
-Check = Callable[[BinaryIO, int, Path], None]
 
 
 def opens(path: Path) -> str | None:
@@ -77,23 +68,6 @@ def _pickle(stream: BinaryIO, size: int, path: Path) -> None:
     containers.check_pickle(stream, size, path)
     if lacks := shards.missing(path):
         raise Unopenable(lacks)
-
-
-def parse_json(raw: bytes) -> Any:
-    """One JSON document as Python writes them; `Unopenable` for anything else."""
-    try:
-        return json.loads(raw, object_pairs_hook=_unique)
-    except Unopenable:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise Unopenable(f"not JSON: {str(error)[:200]}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise Unopenable("an object has the same key twice")
-    return found
 
 
 def parse_documents(raw: bytes) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from .file_formats import Unopenable
+from .format_check import Unopenable
 
 MAGIC = re.compile(r"[*?\[]")
 RECEIVING = ".partial"  # at the top: what is on its way here, and no artifact

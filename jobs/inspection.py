@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from . import weights
-from .file_formats import Unopenable, check_of, opens
+from .file_formats import check_of, opens
+from .format_check import Unopenable
 from .globs import globbed
 from .verdict import plain
 

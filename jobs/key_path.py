@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .file_formats import Unopenable
+from .format_check import Unopenable
 
 MAX_PARTS = 32
 EVERY = "*"

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .file_formats import JSON_LINES, MAX_JSON, MAX_LINE, Unopenable, json_lines, parse_documents
+from .file_formats import JSON_LINES, MAX_LINE, json_lines, parse_documents
+from .format_check import MAX_JSON, Unopenable
 
 TABLES = {".csv": ",;\t", ".tsv": "\t"}  # suffix → what may divide its columns
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .file_formats import Unopenable
+from .format_check import Unopenable
 
 MAX_RESPONSE = 100_000  # characters
 MAX_NAME = 100  # characters of a system's name

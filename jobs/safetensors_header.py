@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .file_formats import Unopenable, parse_json
+from .format_check import Unopenable, parse_json
 
 MAX_HEADER = 100 * 1024 * 1024  # bytes; the format's own cap
 BITS = {

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .file_formats import MAX_JSON, Unopenable, parse_json
+from .format_check import MAX_JSON, Unopenable, parse_json
 from .safetensors_header import tensors_of
 
 _NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+)")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import key_path as keypath
-from .file_formats import JSON_LINES, Unopenable
+from .file_formats import JSON_LINES
+from .format_check import Unopenable
 from .globs import file_at
 from .records import TABLES, document, kind_of, records
 from .rescore import AnswerKey, tally

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import shards
-from .file_formats import Unopenable
+from .format_check import Unopenable
 from .safetensors_header import Tensor, tensors_of
 
 BLOCK = 4 * 1024 * 1024  # bytes; of whole values of every type

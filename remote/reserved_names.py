@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-FOLDERS = (".git", ".podctl", "locks")  # at the top of the project
+STATE = ".podctl"  # podctl's own folder in a project
+FOLDERS = (".git", STATE, "locks")  # at the top of the project
 FILES = ("podctl.toml", "status.md", ".gitignore", ".podctlignore", ".gitattributes")
 
 

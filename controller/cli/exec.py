@@ -20,7 +20,8 @@ def command(terminal: Terminal, name: str, words: tuple[str, ...], timeout: floa
 
     The words are passed as they are, without a shell: for one, say `-- sh -c '…'`.
     """
-    from controller.status.target import connect, find_target, open_journal, pod_of
+    from controller.project.journal import open_journal
+    from controller.status.target import connect, find_target, pod_of
 
     project = project_here()
     target = find_target(open_journal(project), name)

@@ -45,7 +45,7 @@ def end_owned(
 
 def losses(office: Office, lease: str) -> tuple[str, ...]:
     """What is given up with `lease`, one line a run, as far as it is known here."""
-    from controller.status.overview import rental_of
+    from controller.engine.lease_context import rental_of
 
     rental = rental_of(office.journal, lease)
     lines = [f"lease {lease} is given up, with every pod of it"]

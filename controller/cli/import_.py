@@ -14,7 +14,7 @@ from controller.project.project import Project
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.recovery.rebuild import Recovered
+    from controller.recovery.context import Recovered
 
 
 @click.command("import")
@@ -30,8 +30,9 @@ def command(terminal: Terminal, source: str | None) -> int:
     gets what it lacks. Without .podctl/id_ed25519 no pod can be read: podctl gc ends it.
     """
     from controller.providers.clock import provider_clock
+    from controller.recovery.context import Recovery
     from controller.recovery.inventory import look
-    from controller.recovery.rebuild import Recovery, recover
+    from controller.recovery.rebuild import recover
     from controller.status.write_status_page import refresh_if_possible
     from state import rebuild as rescue
     from state.project_lock import acquire

@@ -10,8 +10,9 @@ import click
 
 from controller.errors import UsageError
 from controller.project.consent import note_use
-from controller.project.project import FILE, STATE, Project
+from controller.project.project import FILE, Project
 from controller.terminal.terminal import Terminal, is_tty
+from remote.reserved_names import STATE
 
 # Not in git: the local state, and what is too large for it. locks/ and STATUS.md are.
 IGNORED = (f"{STATE}/", "artifacts/", "checkpoints/")

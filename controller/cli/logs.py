@@ -34,8 +34,9 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
 
     Ends with 8 when an unfinished run's pod does not answer: then there may be more than is shown.
     """
+    from controller.project.journal import open_journal
     from controller.status.log_reader import Follower, last_lines, local_log
-    from controller.status.target import find_target, open_journal
+    from controller.status.target import find_target
 
     if follow and terminal.json:
         raise UsageError("-f and --json exclude one another")

@@ -30,7 +30,8 @@ def command(terminal: Terminal, name: str | None, print_: bool) -> None:
     Plain `ssh` works too: put `Include <project>/.podctl/ssh_config` on top of ~/.ssh/config,
     then `ssh podctl-stage1c`.
     """
-    from controller.status.target import connect, find_target, open_journal, pod_of
+    from controller.project.journal import open_journal
+    from controller.status.target import connect, find_target, pod_of
 
     project = project_here()
     target = find_target(open_journal(project), name)

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from controller.credentials.secret import for_children
 from controller.diagnostics import drill_results as proof
 from controller.errors import PodctlError, Refused
-from controller.project.project import STATE, Project
+from controller.planner.policy import DRILL
+from controller.project.project import Project
 from controller.project.provider import base_url
 from controller.providers import certificates as trust
 from controller.providers.base import Account, Provider, ProviderError
 from controller.providers.proxies import proxy_for
+from controller.ssh.host_keys import key_words
+from remote.reserved_names import STATE
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 OLDEST_PYTHON = (3, 11)
@@ -201,11 +204,6 @@ def public_key(project: Project) -> str:
     return ensure_key(project.state_dir).public
 
 
-def key_words(line: str) -> tuple[str, ...]:
-    """Type and blob of a public key: its comment does not matter."""
-    return tuple(line.split()[:2])
-
-
 def _clock(account: Account) -> Check:
     skew = account.clock_skew_seconds
     if skew is None:
@@ -227,14 +225,14 @@ def _self_stop(project: Project) -> Check:
         return Check("self-stop", WARN, f"the state cannot be read: {error}", "podctl status")
     if found is None:
         detail = "never proven on this account: that a pod which is left alone stops itself"
-        return Check("self-stop", WARN, detail, f"{proof.DRILL} (a few cents)")
+        return Check("self-stop", WARN, detail, f"{DRILL} (a few cents)")
     if found.passed and not found.of(image):
         detail = f"proven on {found.day} with the image {found.image or '?'}, not with {image}"
-        return Check("self-stop", WARN, detail, f"{proof.DRILL} (a few cents)")
+        return Check("self-stop", WARN, detail, f"{DRILL} (a few cents)")
     if found.passed:
         return Check("self-stop", PASS, f"proven on {found.day}: {found.why}")
     mend = (
         "a pod that is left alone bills until podctl sync or gc ends it: come back to runs, set a "
-        f"spend limit at the provider, and repeat {proof.DRILL} after a change of image or key"
+        f"spend limit at the provider, and repeat {DRILL} after a change of image or key"
     )
     return Check("self-stop", FAIL, f"the drill of {found.day} failed: {found.why}", mend)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import Refused
+from controller.planner.policy import DRILL
 from controller.project.project import Project
 
 if TYPE_CHECKING:
     from controller.terminal.terminal import Terminal
     from state.journal import Journal
 
-DRILL = "podctl doctor --drill"
 STAGE = "self-stop"  # the name under which drills stand in the journal
 PASSED, REFUTED, UNCLEAR = "passed", "no-self-stop", "unclear"  # outcomes of their runs
 
@@ -82,7 +82,7 @@ def nearest(journal: Journal, account: str, image: str) -> Proof | None:
 
 def read(project: Project) -> Proof | None:
     """`nearest` from this project's state; None where nothing was ever run. Raises likewise."""
-    from controller.status.target import open_journal
+    from controller.project.journal import open_journal
 
     if not project.database.exists():
         return None

@@ -133,3 +133,11 @@ def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
             cause=str(error).splitlines()[0],
             hint="carry it on with that version; podctl stop --terminate --abandon REASON ends it",
         ) from error
+
+
+def rental_of(journal: Journal, lease: str) -> Rental:
+    """The lease's facts, folded from the journal."""
+    from controller.planner.lease_state import fold
+
+    runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
+    return fold(lease, runs, journal.ops(lease))

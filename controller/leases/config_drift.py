@@ -7,8 +7,8 @@ from typing import Any
 
 from controller.engine.lease_context import unpinned
 from controller.errors import UsageError
-from controller.leases.preview import shape_of
 from controller.locks.staleness import shown
+from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from jobs.stage import Stage
 from state.journal import Journal, Lease

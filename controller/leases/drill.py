@@ -14,7 +14,7 @@ from controller.leases.controller import Desk, Office
 from controller.leases.options import RunOptions
 from controller.leases.quote import Quote, check_budget
 from controller.planner.pod_spec import Shape
-from controller.planner.policy import PRICE_TOLERANCE
+from controller.planner.policy import DRILL, PRICE_TOLERANCE
 from controller.project.project import Project
 from controller.providers.base import Offer
 from remote.contract import GuardLimits
@@ -37,7 +37,7 @@ def prove(project: Project, options: RunOptions) -> None:
             raise NoCapacity(
                 "no pod could be had for the drill",
                 cause=str(run.result.get("why", "")),
-                hint=f"{proof.DRILL} again later",
+                hint=f"{DRILL} again later",
             )
 
 
@@ -46,7 +46,7 @@ def _open(office: Office, options: RunOptions) -> Lease:
     desk = office.desk
     offer = drill.cheapest(desk.provider.catalog())
     if offer is None:
-        raise NoCapacity("nothing is to be had for the drill", hint=f"{proof.DRILL} again later")
+        raise NoCapacity("nothing is to be had for the drill", hint=f"{DRILL} again later")
     near = desk.provider.name == "emulator"
     limits = drill.NEAR_LIMITS if near else drill.LIMITS
     boot = desk.project.config.pod.boot_minutes * 60.0

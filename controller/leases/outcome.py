@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.billing_pods import in_words, rates_of
-from controller.diagnostics.drill_results import DRILL, REFUTED, UNCLEAR
+from controller.diagnostics.drill_results import REFUTED, UNCLEAR
 from controller.errors import (
     ArtifactsNotSafe,
     ConnectionLost,
@@ -17,6 +17,7 @@ from controller.errors import (
 from controller.leases import environment_failure
 from controller.planner.actions import Leave
 from controller.planner.lease_state import OVERDUE
+from controller.planner.policy import DRILL
 from controller.project.run_folder import RunFolder
 from controller.runtime.checkpoint import newest_step
 from controller.runtime.resume import received

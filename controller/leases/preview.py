@@ -11,19 +11,19 @@ from controller.errors import NoCapacity
 from controller.leases.quote import Quote, quote
 from controller.locks.certificate import Certificate
 from controller.planner import pod_spec as order
-from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.preflight import hardware as hardware_check
 from controller.preflight import pins
 from controller.preflight.obstacles import Findings, examine
 from controller.preflight.program import command_text
 from controller.project import consent
+from controller.project.builtin_program import program
+from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.provider import base_url
 from controller.project.stages import Missing, missing_inputs, stood_in
 from controller.providers.base import Provider
 from controller.providers.offers import Rejection, rejections
-from controller.rehearsal.overrides import program
 
 if TYPE_CHECKING:
     from jobs.stage import Stage
@@ -75,20 +75,6 @@ class Prospect:
     def ready(self) -> bool:
         hindered = self.locked or self.found.obstacles or self.refusal
         return not hindered and bool(self.quote)
-
-
-def shape_of(project: Project, api_base: str = "") -> Shape:
-    """The project's choices about pods."""
-    pod = project.config.pod
-    return Shape(
-        image=pod.image,
-        disk_gb=pod.disk_gb,
-        volume_gb=pod.volume_gb,
-        network_volume_id=pod.network_volume_id,
-        cloud=pod.cloud,
-        data_centers=pod.data_centers,
-        api_base=api_base,
-    )
 
 
 def prospects(

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.file_formats import Unopenable
+from jobs.format_check import Unopenable
 from jobs.stage import Stage
 
 if TYPE_CHECKING:  # seconds of making up instructions, for who really judges

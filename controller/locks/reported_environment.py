@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from controller.terminal.sanitize import clean_line
-from jobs.file_formats import Unopenable, parse_json
+from jobs.format_check import Unopenable, parse_json
 from remote.contract import Manifest
 
 NAME = "environment.json"

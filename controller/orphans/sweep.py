@@ -127,7 +127,7 @@ def adopt(journal: Journal, project: Project, stage: Stage, pod: Pod, api_base: 
     Its pod is parked at the end, never terminated: older files may be on it.
     """
     from controller.engine.lease_context import pinned
-    from controller.leases.preview import shape_of
+    from controller.project.pod_settings import shape_of
 
     lease = found_lease(journal, project, "park", "park")
     run = journal.open_run(lease, stage.name, pinned(stage, shape_of(project, api_base)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from controller.diagnostics.drill_results import DRILL
 from controller.planner.actions import (
     Action,
     AskUnguarded,
@@ -21,7 +20,7 @@ from controller.planner.actions import (
 from controller.planner.bounds import OVER_BUDGET, OVER_TIME, asked, due, stop_job
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observed
-from controller.planner.policy import Policy
+from controller.planner.policy import DRILL, Policy
 from controller.planner.replacement import replace, rework
 from controller.planner.unpulled_files import Held
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from remote.contract import GuardReport
 
+DRILL = "podctl doctor --drill"
+
 PRICE_TOLERANCE = 1.05  # of what was quoted; a dearer pod is given back
 
 

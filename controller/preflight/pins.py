@@ -13,11 +13,11 @@ from pathlib import Path, PurePath
 from controller.credentials.job_secrets import secrets_of
 from controller.errors import PodctlError
 from controller.locks.certificate import Certificate
+from controller.planner.outcomes import COMPLETE
 from controller.preflight.hub_commit import COMMIT, ID, HubSilent, commit_of
 from controller.project.environment_files import text_of
 from controller.project.installed_project import depends
 from controller.project.project import Project
-from controller.runtime.resume import COMPLETE
 from jobs.stage import EnvironmentNeed, Stage
 from remote.supervisor.lock_file import PYPROJECT, UV_LOCK
 from state.journal import Journal

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.errors import UsageError
-from controller.rehearsal.overrides import program
+from controller.project.builtin_program import program
 from jobs.stage import Stage
 from remote.stages.common.failure import StageError
 

@@ -20,10 +20,11 @@ from urllib.parse import urlsplit
 from controller import user_state
 from controller.errors import Refused, UsageError
 from controller.planner.pod_spec import is_emulated
-from controller.project.project import FILE, STATE, Project
+from controller.project.project import FILE, Project
 from controller.project.provider import base_url
 from controller.terminal.sanitize import clean_line
 from controller.terminal.terminal import Terminal
+from remote.reserved_names import STATE
 
 if TYPE_CHECKING:
     from jobs.stage import Stage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import stat
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.errors import NotFound, UsageError
+from remote.reserved_names import STATE
 
 if TYPE_CHECKING:
     from controller.project.config import Config
     from jobs.stage import Stage
 
 FILE = "podctl.toml"
-STATE = ".podctl"
 _NO_SUM = 1e12  # dollars; no budget is as large
 
 
@@ -102,14 +103,10 @@ class Project:
     @cached_property
     def stages(self) -> Mapping[str, Stage]:
         """Every stage by name: podctl's own with the user's overrides, then the user's."""
-        from controller.project.stages import stages_of
-
         return stages_of(self)
 
     def stage(self, name: str) -> Stage:
         """One stage. Raises NotFound with the nearest names."""
-        from controller.project.stages import stage_of
-
         return stage_of(self, name)
 
     def budgets(self) -> Budgets:
@@ -180,4 +177,35 @@ def find(start: Path | None = None) -> Project:
         where=str(here),
         cause=f"no {FILE} here or in any folder above",
         hint="podctl init",
+    )
+
+
+def stages_of(project: Project) -> Mapping[str, Stage]:
+    """podctl's stages with the user's overrides, then the user's own. Raises UsageError."""
+    from controller.project.config import line_of
+    from jobs.catalog import CatalogError, load_stages
+
+    try:
+        return load_stages(project.config.stages, project.config.project.model)
+    except CatalogError as error:
+        line = line_of(error.path.split("."), project.file.read_text(encoding="utf-8-sig"))
+        raise UsageError(
+            "a stage is not well defined",
+            where=f"{project.file}, line {line}" if line else str(project.file),
+            cause=str(error),
+            hint=f"edit {FILE}; podctl init --print shows an example",
+        ) from error
+
+
+def stage_of(project: Project, name: str) -> Stage:
+    """One stage by name. Raises NotFound with the nearest names."""
+    stages = project.stages
+    if name in stages:
+        return stages[name]
+    near = difflib.get_close_matches(name, list(stages), n=1)
+    raise NotFound(
+        f"no stage named {name!r}",
+        where=str(project.file),
+        cause=f"there are: {', '.join(stages)}",
+        hint=f"podctl plan {near[0]}" if near else "podctl plan",
     )

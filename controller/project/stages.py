@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.errors import NotFound, UsageError
-from controller.project.project import FILE, Project
+from controller.errors import UsageError
+from controller.project.project import Project, stage_of
 
 if TYPE_CHECKING:
     from jobs.stage import Stage
@@ -22,37 +21,6 @@ class Missing:
 
     path: str
     made_by: str | None
-
-
-def stages_of(project: Project) -> Mapping[str, Stage]:
-    """podctl's stages with the user's overrides, then the user's own. Raises UsageError."""
-    from controller.project.config import line_of
-    from jobs.catalog import CatalogError, load_stages
-
-    try:
-        return load_stages(project.config.stages, project.config.project.model)
-    except CatalogError as error:
-        line = line_of(error.path.split("."), project.file.read_text(encoding="utf-8-sig"))
-        raise UsageError(
-            "a stage is not well defined",
-            where=f"{project.file}, line {line}" if line else str(project.file),
-            cause=str(error),
-            hint=f"edit {FILE}; podctl init --print shows an example",
-        ) from error
-
-
-def stage_of(project: Project, name: str) -> Stage:
-    """One stage by name. Raises NotFound with the nearest names."""
-    stages = project.stages
-    if name in stages:
-        return stages[name]
-    near = difflib.get_close_matches(name, list(stages), n=1)
-    raise NotFound(
-        f"no stage named {name!r}",
-        where=str(project.file),
-        cause=f"there are: {', '.join(stages)}",
-        hint=f"podctl plan {near[0]}" if near else "podctl plan",
-    )
 
 
 def select(project: Project, names: Sequence[str]) -> tuple[Stage, ...]:

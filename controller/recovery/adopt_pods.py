@@ -6,23 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from controller.agent.connection import Link
 from controller.agent.run_records import RunOnPod, runs_on
-from controller.diagnostics.doctor import key_words
-from controller.engine.lease_context import pinned
+from controller.engine.lease_context import pinned, rental_of
 from controller.engine.loop import Outcome
 from controller.engine.observer import endpoint_of
 from controller.errors import ConnectionLost, NotFound, PodctlError
-from controller.leases.preview import shape_of
 from controller.locks.artifacts import hash_file
 from controller.orphans.backfill import Served, billing_since, post_before
 from controller.orphans.sweep import Stray, Whose, claim, found_lease, sweep
 from controller.planner import actions
 from controller.planner.lease_state import Step
+from controller.project.pod_settings import shape_of
 from controller.project.provider import base_url
 from controller.project.run_folder import Order, RunFolder
 from controller.providers.base import Pod, PodStatus
+from controller.recovery.context import Recovery
 from controller.recovery.inventory import stage_of
-from controller.recovery.rebuild import Recovery
-from controller.status.overview import rental_of
+from controller.ssh.host_keys import key_words
 from jobs.stage import Stage
 from remote import contract
 from remote.contract import FileEntry, Manifest

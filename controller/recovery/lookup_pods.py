@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from controller.orphans.backfill import Served
 from controller.providers.base import Pod, PodStatus, ProviderError
+from controller.recovery.context import Recovery
 from controller.recovery.inventory import stage_of
-from controller.recovery.rebuild import Recovery
 from controller.ssh.host_keys import pinned_pods
 
 

@@ -7,50 +7,7 @@ added, so that all of it may be done again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from controller.clock import Clock
-from controller.engine.recorder import LeaseBooks
-from controller.project.project import Project
-from controller.providers.base import Provider
-from controller.recovery.inventory import Remains
-from state.journal import Journal
-from state.ledger import Ledger
-from state.project_lock import Owner
-
-
-@dataclass
-class Recovered:
-    """What was added, and what could not be."""
-
-    pods: dict[str, list[str]] = field(default_factory=dict)  # pod → the runs it is carried on for
-    runs: dict[str, str] = field(default_factory=dict)  # run that is over → outcome
-    locks: list[str] = field(default_factory=list)  # stages
-    billed: list[str] = field(default_factory=list)  # pods that are gone, booked by the bill
-    empty: list[str] = field(default_factory=list)  # pods of ours without an unfinished run
-    returned: dict[str, list[str]] = field(default_factory=dict)  # pod → runs that ended as lost
-    unread: dict[str, str] = field(default_factory=dict)  # pods of ours that cannot be read → why
-    others: list[str] = field(default_factory=list)  # podctl's pods with another mark and key
-    remarks: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Recovery:
-    """What all of it is done with."""
-
-    project: Project
-    provider: Provider
-    owner: Owner
-    remains: Remains
-    clock: Clock
-    found: Recovered = field(default_factory=Recovered)
-
-    def __post_init__(self) -> None:
-        self.journal = Journal(self.owner.connection, self.owner.epoch)
-        self.ledger = Ledger(self.owner.connection, self.owner.epoch)
-
-    def books(self, lease: str) -> LeaseBooks:
-        return LeaseBooks(lease, self.journal, self.ledger, self.clock)
+from controller.recovery.context import Recovered, Recovery
 
 
 def recover(work: Recovery) -> Recovered:

@@ -9,9 +9,9 @@ from controller.orphans.backfill import close_gone, post_gone
 from controller.orphans.sweep import sweep
 from controller.planner import actions
 from controller.project.run_folder import RunFolder
+from controller.recovery.context import Recovery
 from controller.recovery.inventory import stage_of
 from controller.recovery.lookup_pods import served
-from controller.recovery.rebuild import Recovery
 from state.locks import Locks
 
 NOWHERE: dict[str, object] = {"stage": {}, "shape": {}}  # the pin of a run that left none

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from controller.project.builtin_program import program
 from jobs.stage import Stage
 
 MODEL = "small"
-_PROGRAM = "remote.stages."
 _ALL = {"model": MODEL, "instructions": "small"}
 # Enough steps for a checkpoint, a kill, and something left to do afterwards.
 _TRAINING = {"max_steps": 60, "save_steps": 10, "log_steps": 2, "eval_share": 0.1}
@@ -21,14 +21,6 @@ _BY_PROGRAM: dict[str, dict[str, object]] = {
     },
     "evaluate": {"samples": 1, "batch": 20},
 }
-
-
-def program(stage: Stage) -> str | None:
-    """Which of podctl's own programs the stage runs: "sft"; None for a user's own command."""
-    interpreter, module = stage.command[:2], stage.command[2:3]
-    if interpreter != ("python", "-m") or not module or not module[0].startswith(_PROGRAM):
-        return None
-    return module[0].removeprefix(_PROGRAM)
 
 
 def signs(stage: Stage) -> tuple[str, ...]:

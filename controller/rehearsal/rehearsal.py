@@ -12,12 +12,13 @@ from functools import partial
 from importlib.util import find_spec
 
 from controller.credentials.job_secrets import absent
+from controller.engine.lease_context import rental_of
 from controller.errors import Busy, NotFound, PodctlError, UsageError
-from controller.leases.preview import shape_of
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import Rental
 from controller.preflight.stage_definition import check_definitions
 from controller.project import consent
+from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.stages import declared_inputs, inputs_here
 from controller.providers.offers import ranked, rejections
@@ -27,7 +28,6 @@ from controller.rehearsal.report import Story
 from controller.rehearsal.run import Drive, end
 from controller.rehearsal.scratch_project import Scratch, files_of
 from controller.rehearsal.upstream import Earlier, NotStoodIn
-from controller.status.overview import rental_of
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress
 from jobs.stage import Stage

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from controller.credentials.secret import for_children
 from controller.errors import PodctlError
+from controller.project.builtin_program import program
 from controller.project.project import Project
 from controller.project.stages import inputs_here, maker_of
 from controller.rehearsal import overrides as sizes
@@ -49,10 +50,10 @@ class Earlier:
     def _fits(self, stage: Stage, path: str) -> bool:
         """An adapter or a measurement of the real model says nothing to the small one."""
         small = stage.parameters.get("model") == sizes.MODEL
-        if sizes.program(stage) in (None, "sft") or small:
+        if program(stage) in (None, "sft") or small:
             return True
         maker = maker_of(self.project, path)
-        return maker is None or sizes.program(self.project.stages[maker]) is None
+        return maker is None or program(self.project.stages[maker]) is None
 
     def stand_in(self, stage: Stage, path: str) -> str:
         """Make `path` in the scratch project; returns by what. Raises NotStoodIn."""
@@ -62,7 +63,7 @@ class Earlier:
             return self._data()
         name = maker_of(self.project, path)
         maker = self.project.stages[name] if name else None
-        if maker is None or maker.name == stage.name or sizes.program(maker) is None:
+        if maker is None or maker.name == stage.name or program(maker) is None:
             raise NotStoodIn(
                 f"the input {path} is missing",
                 hint=f"podctl run {name} makes it" if name else "put it there",

@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.locks.certificate import Certificate
 from controller.terminal.sanitize import clean_line
-from jobs.file_formats import Unopenable, parse_json
+from jobs.format_check import Unopenable, parse_json
 from state.atomic_files import write_atomically
 
 MAX_FIGURES = 32 * 1024 * 1024  # bytes of JSON that a page is made of

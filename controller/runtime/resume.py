@@ -14,6 +14,7 @@ from typing import Any
 from controller.errors import NotFound
 from controller.leases.renewal import terms
 from controller.locks.staleness import shown, unlike
+from controller.planner.outcomes import COMPLETE
 from controller.project.project import Project
 from controller.project.run_folder import RunFolder
 from controller.runtime.checkpoint import newest_step
@@ -22,10 +23,6 @@ from controller.transfer.snapshot import Snapshot
 from remote.names import encode
 from state.journal import Journal, Run
 
-COMPLETE = {
-    "passed": "passed",
-    "criteria": "went to its end, and its criteria were not met",
-}
 AS_ASKED = "although {difference}, as --resume asks"
 
 

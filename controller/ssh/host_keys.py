@@ -285,3 +285,8 @@ def _quoted(path: Path) -> str:
     if '"' in text or "\n" in text:
         raise UsageError("a path that an ssh_config cannot hold", where=repr(text))
     return '"' + text.replace("%", "%%") + '"'
+
+
+def key_words(line: str) -> tuple[str, ...]:
+    """Type and blob of a public key: its comment does not matter."""
+    return tuple(line.split()[:2])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from controller.agent.log_position import Mark, Piece
 from controller.errors import ConnectionLost, NotFound, PodctlError
-from controller.status.target import Target, agent_of, connect, find_target, open_journal, pod_of
+from controller.project.journal import open_journal
+from controller.status.target import Target, agent_of, connect, find_target, pod_of
 from controller.terminal.sanitize import CleanStream
 
 if TYPE_CHECKING:

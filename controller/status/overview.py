@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from controller.engine.lease_context import rental_of
 from controller.errors import NotFound
 from controller.project.project import Project
 from controller.status.job_progress import Steps, figures_told, steps_told
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from controller.planner.lease_state import Rental
-    from state.journal import Journal, Run
+    from state.journal import Run
     from state.last_seen import Sighting
 
 FRESH_SECONDS = 60.0  # for which what an agent or provider said still stands
@@ -138,14 +139,6 @@ def of_stage(overview: Overview, name: str) -> Overview:
     }
     pods = tuple(line for line in overview.pods if line.pod in held)
     return dataclasses.replace(overview, stages=found, runs=runs, pods=pods)
-
-
-def rental_of(journal: Journal, lease: str) -> Rental:
-    """The lease's facts, folded from the journal."""
-    from controller.planner.lease_state import fold
-
-    runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
-    return fold(lease, runs, journal.ops(lease))
 
 
 def with_stages(overview: Overview, project: Project) -> Overview:

@@ -33,15 +33,6 @@ class Target:
     outcome: str = ""
 
 
-def open_journal(project: Project) -> Journal:
-    """The journal, for reading only. Raises StateError."""
-    from state.database import open_database
-    from state.journal import Journal
-
-    project.prepare(reading=True)
-    return Journal(open_database(project.database, readonly=True))
-
-
 def find_target(journal: Journal, name: str | None) -> Target:
     """The run that `name` means: a run, a stage's newest run, a pod's; None: the newest open one.
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.errors import UsageError
-from controller.project.project import STATE
 from controller.transfer.git_listing import (
     GitSilent,
     Listing,
@@ -24,6 +23,7 @@ from controller.transfer.git_listing import (
     repository_of,
 )
 from controller.transfer.ignore import GIT, Ignores, check_for_git
+from remote.reserved_names import STATE
 
 KEPT = "podctl sends no caches, environments, version control or files of its own"
 

@@ -153,14 +153,14 @@ def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
 
 def spawn(place: Place, run: str, attempt: int, fd: int) -> None:
     """A supervisor that inherits nothing of ours but the lock."""
-    detach(place, run, "shim", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
+    detach(place, run, "remote.supervisor", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
 
 
 def detach(
     place: Place, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
 ) -> None:
     """Start one of our modules on a run, in a session of its own."""
-    argv = [sys.executable, "-S", "-m", f"{__package__}.{module}", "--root", str(place.root)]
+    argv = [sys.executable, "-S", "-m", module, "--root", str(place.root)]
     env = {name: value for name, value in os.environ.items() if name != "RUNPOD_API_KEY"}
     env[ENV_TOOL] = "1"
     with (place.run(run) / "shim.log").open("ab") as log:

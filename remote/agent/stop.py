@@ -26,6 +26,9 @@ from . import status as report
 
 TICK_SECONDS = 0.05
 
+# Command lines of who holds a run's lock; the second is what podctl before 0.2 called itself.
+SUPERVISORS = ("remote.supervisor", "remote.shim", "remote.agent start")
+
 
 def stop(place: Place, run: str, reason: str, wait: float) -> Status:
     """Ask for the end; returns after at most `wait` seconds, the job may still write then.
@@ -39,7 +42,7 @@ def stop(place: Place, run: str, reason: str, wait: float) -> Status:
         _ask(place, run, {"run": run, "attempt": seen.attempt, "reason": reason[:500]})
         if _supervised(place):
             return _await_end(place, run, wait)
-        launch.detach(place, run, "halt", ["--reason", reason[:500]])
+        launch.detach(place, run, "remote.agent.stop", ["--reason", reason[:500]])
     else:
         _record(place, run, reason)
     return _await_end(place, run, wait)
@@ -56,7 +59,7 @@ def _ask(place: Place, run: str, note: Json) -> None:
 def _supervised(place: Place) -> bool:
     """A supervisor, or the agent that is starting one, is among those who hold the lock."""
     commands = lock.processes(place.lock).values()
-    return any("remote.supervisor" in text or "remote.agent start" in text for text in commands)
+    return any(word in text for text in commands for word in SUPERVISORS)
 
 
 def _by_hand(place: Place, run: str, reason: str) -> None:

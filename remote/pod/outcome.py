@@ -7,7 +7,6 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..supervisor.stop_conditions import Halt
 from .paths import record, write_record
 
 RC_OF = {"budget": 124, "stalled": 124, "stopped": 143}  # when the job itself returned 0
@@ -69,3 +68,17 @@ def halted(halt: Halt, returncode: int | None) -> Outcome:
     """We ended it. Whatever the job returned, this is no success."""
     rc = 143 if returncode is None else returncode if returncode >= 0 else 128 - returncode
     return Outcome(rc or RC_OF.get(halt.reason, 1), halt.reason, halt.detail)
+
+
+class Halt(Exception):
+    """The job is to end. `reason` is one of `Exit.reason`, or "evicted" or "superseded"."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+    @property
+    def resumable(self) -> bool:
+        """Not the job's end: the next start goes on from its last checkpoint."""
+        return self.reason in ("evicted", "superseded")

@@ -35,7 +35,8 @@ from .common.parameters import read, wrong
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation.baseline_assessment import WAYS, assess, criticised, spread, summary
 from .evaluation.baseline_parameters import BaselineParameters
-from .instructions.sets import InstructionSet, load
+from .instructions.instruction_set import InstructionSet
+from .instructions.sets import load
 from .model import base_model_check as sentinels
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import CompletionStylePrompts, bare

@@ -36,8 +36,9 @@ from .common.parameters import DpoParameters, read
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation import dpo_comparison
 from .instructions import leakage as disjointness
+from .instructions.instruction_set import InstructionSet
 from .instructions.pairs import fingerprint
-from .instructions.sets import InstructionSet, load
+from .instructions.sets import load
 from .model import base_model_check as sentinels
 from .model.adapters import Base, sha256_of
 from .model.answering import Bounds, Way, answer, ways

@@ -38,7 +38,8 @@ from .datagen.journal import Journal
 from .datagen.parameters import GenerateParameters
 from .datagen.selection import Judged, Policy, Selection
 from .datagen.writer import Writer
-from .instructions.sets import InstructionSet, load
+from .instructions.instruction_set import InstructionSet
+from .instructions.sets import load
 from .model.loading import resolve
 from .text.near_duplicates import overlaps
 from .text.prompts import solved

@@ -31,8 +31,9 @@ from .common.metrics import MetricsLog
 from .common.parameters import SftParameters, read
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .instructions import leakage as disjointness
+from .instructions.instruction_set import InstructionSet
 from .instructions.pairs import MAKE, Pair, fingerprint, read_pairs, split, to_row
-from .instructions.sets import InstructionSet, load
+from .instructions.sets import load
 from .instructions.training_records import converted, told
 from .model import base_model_check as sentinels
 from .model.loading import load_model, load_tokenizer, resolve

@@ -22,7 +22,7 @@ from ..pod import handover, processes
 from ..pod import installer_settings as settings
 from ..pod import job_secrets as entrusted
 from ..pod.disk_reserve import Reserve
-from ..pod.outcome import Outcome, halted
+from ..pod.outcome import Halt, Outcome, halted
 from ..pod.paths import Place, document, write_record
 from . import background
 from . import job_environment as jobenv
@@ -33,7 +33,6 @@ from .follower import Follower
 from .guard_deadline import Lease
 from .job import Job
 from .prepare import Preparation
-from .stop_conditions import Halt
 
 HANDOVER_SECONDS = 30.0  # beyond its job's grace, for another pod to let go of a run
 

@@ -11,13 +11,12 @@ from .. import outputs
 from ..contract import Exit, Left, Manifest, digest, dump
 from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
-from ..pod.outcome import Outcome
+from ..pod.outcome import Halt, Outcome
 from . import manifest
 from .attempt import Supervision
 from .guard_deadline import Lease
 from .job import EVICTION_SECONDS
 from .manifest import Final, Hashes
-from .stop_conditions import Halt
 
 TRYING_SECONDS = 60.0  # a full disk may get room again; without its record an attempt is lost
 LOOK_AGAIN_TICKS = 3  # after the hashes of what was written to only now

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from ..pod import job_secrets as entrusted
 from ..pod import process_tree as jobtree
-from ..pod.outcome import Outcome, ended, halted
+from ..pod.outcome import Halt, Outcome, ended, halted
 from ..pod.process_tree import JobTree
 from ..pod.termination import Termination
 from . import job_environment as jobenv
 from . import metrics_sampler as samples
 from .attempt import Supervision
-from .stop_conditions import Halt, Progress
+from .stop_conditions import Progress
 
 EVICTION_SECONDS = 4.0  # a container gets about five between SIGTERM and SIGKILL
 TEARDOWN_SECONDS = 0.7  # a killed job is believed only when we outlive it by so long

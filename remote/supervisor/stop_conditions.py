@@ -11,23 +11,10 @@ from ..contract import JobSpec
 from ..pod import atomic_files as durable
 from ..pod import handover
 from ..pod import log_file as logfile
+from ..pod.outcome import Halt
 from ..pod.paths import Boot, Place, record
 from ..pod.walk import Found
 from .intervals import Pace
-
-
-class Halt(Exception):
-    """The job is to end. `reason` is one of `Exit.reason`, or "evicted" or "superseded"."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-    @property
-    def resumable(self) -> bool:
-        """Not the job's end: the next start goes on from its last checkpoint."""
-        return self.reason in ("evicted", "superseded")
 
 
 @dataclass

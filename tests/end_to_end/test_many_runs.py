@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.diagnostics.drill_results import newest
+from controller.engine.lease_context import rental_of
 from controller.errors import NotFound
 from controller.orphans.reconciliation import unclear_creates
 from controller.orphans.sweep import Whose, sweep
@@ -17,7 +18,7 @@ from controller.orphans.warnings import RECENT
 from controller.planner.lease_state import Step
 from controller.project.project import Project
 from controller.providers.base import Pod, PodStatus
-from controller.status.overview import read_overview, rental_of
+from controller.status.overview import read_overview
 from controller.status.target import find_target
 from state.database import open_database
 from state.journal import Journal

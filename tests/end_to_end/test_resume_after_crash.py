@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.engine.lease_context import pinned
-from controller.leases.preview import shape_of
+from controller.project.pod_settings import shape_of
 from state.journal import Journal
 from state.project_lock import acquire
 from tests.support.emulated_cloud import until

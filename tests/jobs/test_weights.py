@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from jobs import weights
 from jobs.criteria import Verdict, evaluate
-from jobs.file_formats import Unopenable, opens
+from jobs.file_formats import opens
+from jobs.format_check import Unopenable
 from jobs.inspection import warnings
 from jobs.stage import Criterion
 from tests.support.weight_files import adapter, f32, write_safetensors

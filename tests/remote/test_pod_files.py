@@ -20,11 +20,12 @@ from remote import contract, files
 from remote.agent import status as report
 from remote.contract import Attempt, Exit, JobSpec
 from remote.pod import atomic_files as durable
+from remote.pod.outcome import Halt
 from remote.pod.paths import Boot, Place, boot
 from remote.pod.walk import Found, identity
 from remote.supervisor import background, manifest
 from remote.supervisor.intervals import Pace
-from remote.supervisor.stop_conditions import Halt, Progress, Watch
+from remote.supervisor.stop_conditions import Progress, Watch
 from tests.support.pod_side import until
 
 SPEC = JobSpec("r1", "s", ("true",), ("out/**",), "c" * 64)

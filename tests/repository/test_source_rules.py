@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.source_rules import FILES, LONGEST, PURE, ROOT, RULES, Rule, name_of, tree_of
+from tests.support.source_rules import (
+    FILES,
+    LONGEST,
+    PURE,
+    PURE_FILES,
+    ROOT,
+    RULES,
+    Rule,
+    name_of,
+    tree_of,
+)
 
 TREES = {name_of(path): tree_of(path) for path in FILES}
 
@@ -34,8 +44,8 @@ def test_the_rule_fires(rule: Rule, code: str) -> None:
 
 
 def test_what_the_rules_are_about_is_there() -> None:
-    """The files that must be pure exist under their names."""
-    assert [name for name in PURE if not (ROOT / name).is_file()] == []
+    """The folders and files that must be pure exist under their names."""
+    assert [name for name in (*PURE, *PURE_FILES) if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize(

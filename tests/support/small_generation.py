@@ -11,7 +11,8 @@ from typing import Any
 from remote.stages import generate
 from remote.stages.common.parameters import parse
 from remote.stages.datagen.parameters import GenerateParameters
-from remote.stages.instructions.sets import InstructionSet, load
+from remote.stages.instructions.instruction_set import InstructionSet
+from remote.stages.instructions.sets import load
 
 OUT = Path("data/stage1")
 DATA, REPORT, JOURNAL = OUT / generate.DATA, OUT / generate.QUALITY, OUT / generate.JOURNAL

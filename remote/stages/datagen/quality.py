@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..instructions import leakage as disjointness
-from ..instructions.sets import InstructionSet
+from ..instructions.instruction_set import InstructionSet
 from ..text.near_duplicates import THRESHOLD
 from ..verification.instruction import TYPES
 from ..verification.scoring import table

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..instructions.sets import InstructionSet
+from ..instructions.instruction_set import InstructionSet
 from ..model.answering import Way
 from ..verification import statistics
 from ..verification.scoring import Record, table

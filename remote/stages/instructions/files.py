@@ -20,7 +20,7 @@ from ..text.near_duplicates import normalised, overlaps
 from ..verification.instruction import TYPES, Instruction
 from ..verification.specification import check_specification
 from ..verification.verifier import VerifierError
-from .sets import InstructionSet
+from .instruction_set import InstructionSet
 
 PARTS = ("train", "development", "held_out", "pool")
 MAX_LINE = 1024 * 1024  # bytes of one record

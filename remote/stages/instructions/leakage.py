@@ -18,8 +18,8 @@ from ..common.append_jsonl import write
 from ..common.failure import StageError
 from ..common.jsonl import line_of, text_of
 from ..text.near_duplicates import THRESHOLD, normalised, overlaps
+from .instruction_set import InstructionSet
 from .pairs import MAKE
-from .sets import InstructionSet
 from .training_records import read_training
 
 PARTS = ("held_out", "development")

@@ -9,27 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..common.failure import StageError
-from ..verification.instruction import Instruction
-
-
-@dataclass(frozen=True)
-class InstructionSet:
-    """`pool` holds the labelled few-shot examples, of all four types.
-
-    `critic` holds instructions that no rule can check: they are scored apart and never count as
-    a success. They are in no other part.
-    """
-
-    name: str
-    train: tuple[Instruction, ...]
-    development: tuple[Instruction, ...]
-    held_out: tuple[Instruction, ...]
-    pool: tuple[Instruction, ...]
-    critic: tuple[Instruction, ...] = ()
+from .instruction_set import InstructionSet
 
 
 def load(name: str, seed: int = 0) -> InstructionSet:

@@ -16,7 +16,7 @@ from typing import Any
 from ..common.failure import StageError
 from ..common.jsonl import text_of
 from ..common.parameters import DpoParameters
-from ..instructions.sets import InstructionSet
+from ..instructions.instruction_set import InstructionSet
 from ..instructions.training_records import read_training
 from ..text.chat_template import template_text
 from ..text.near_duplicates import overlaps

@@ -16,8 +16,8 @@ from controller.demo import sample_project as sample
 from controller.errors import NotFound, UsageError
 from controller.planner.pod_spec import groups
 from controller.project import config
-from controller.project.project import FILE, Budgets, Project, find
-from controller.project.stages import missing_inputs, select, stage_of, stood_in
+from controller.project.project import FILE, Budgets, Project, find, stage_of
+from controller.project.stages import missing_inputs, select, stood_in
 
 
 def project(folder: Path, text: str = "[project]\n") -> Project:

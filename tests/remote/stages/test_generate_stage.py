@@ -18,8 +18,9 @@ from remote.stages.common.failure import StageError
 from remote.stages.datagen import quality
 from remote.stages.datagen.journal import Entry, Journal
 from remote.stages.datagen.rounds import TRIES, next_round
+from remote.stages.instructions.instruction_set import InstructionSet
 from remote.stages.instructions.pairs import read_pairs
-from remote.stages.instructions.sets import InstructionSet, load
+from remote.stages.instructions.sets import load
 from remote.stages.verification.instruction import Instruction
 from tests.support import training_stack
 from tests.support.small_generation import (

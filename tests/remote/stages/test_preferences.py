@@ -12,7 +12,8 @@ import pytest
 
 from remote.stages.common.failure import StageError
 from remote.stages.common.parameters import DpoParameters
-from remote.stages.instructions.sets import InstructionSet, load
+from remote.stages.instructions.instruction_set import InstructionSet
+from remote.stages.instructions.sets import load
 from remote.stages.training.preference_pairs import (
     CANONICAL,
     CORRUPTED,

@@ -1,0 +1,35 @@
+"""What checks of a file format share: their limits, their error, one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_UNPACKED = 16 * 1024**3  # bytes that one compressed file is unpacked to
+CHUNK = 1024 * 1024
+Check = Callable[[BinaryIO, int, Path], None]
+
+MAX_JSON = 256 * 1024 * 1024  # bytes of one JSON document
+
+
+class Unopenable(ValueError):
+    """The file is not what its name says; the text says why."""
+
+
+def parse_json(raw: bytes) -> Any:
+    """One JSON document as Python writes them; `Unopenable` for anything else."""
+    try:
+        return json.loads(raw, object_pairs_hook=_unique)
+    except Unopenable:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise Unopenable(f"not JSON: {str(error)[:200]}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Unopenable("an object has the same key twice")
+    return found
