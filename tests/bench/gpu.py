@@ -1,6 +1,6 @@
 """All five stages in 4-bit NF4 on a CUDA device, through the entry points that a pod uses.
 
-    python tests/bench/gpu.py                # the small model, real weights: what is learned is real
+    python tests/bench/gpu.py               # the small model, real weights: what is learned is real
     python tests/bench/gpu.py --random           # random weights in the shape of half a billion
     python tests/bench/gpu.py --random --shape 32b     # … of Qwen2.5-32B, written down in NF4 first
     python tests/bench/gpu.py --random --shape tiny    # … of next to nothing

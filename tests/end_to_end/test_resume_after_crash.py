@@ -72,7 +72,7 @@ def test_row_40_a_newer_podctl_carries_on_what_an_older_one_began(
     (newer / "controller" / "__init__.py").write_text(
         "import sys\n\nprint('the newer one', file=sys.stderr)\n"
     )
-    agent = newer / "remote" / "agent.py"
+    agent = newer / "remote" / "agent" / "__main__.py"
     agent.write_text(agent.read_text() + "\n# Of a later version.\n")
 
     laptop.environment = {"PYTHONPATH": str(newer), "PYTHONSAFEPATH": "1"}

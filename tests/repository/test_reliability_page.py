@@ -24,8 +24,8 @@ def test_every_row_says_what_is_promised() -> None:
 def test_every_safeguard_names_a_test_that_is_there() -> None:
     """And a place in the sources that is there."""
     known = {
-        f"{path.name}::{name}"
-        for path in (made.ROOT / "tests").glob("test_*.py")
+        f"{path.relative_to(made.TESTS).as_posix()}::{name}"
+        for path in made.TESTS.rglob("test_*.py")
         for name, _ in made.functions(path)
     }
     found = made.notes()["safeguards"]

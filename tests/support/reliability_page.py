@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
 PAGE = ROOT / "docs" / "reliability.md"
 NOTES = ROOT / "docs" / "reliability.toml"
 FIGURES = ROOT / "docs" / "reliability.json"
@@ -42,7 +43,7 @@ class RowTest:
 
     row: int
     promise: str
-    file: str
+    file: str  # below tests/
     name: str  # with its class
 
     @property
@@ -52,7 +53,7 @@ class RowTest:
 
 def row_tests() -> list[RowTest]:
     """Every test of a row, by row and place."""
-    found = [one for path in sorted((ROOT / "tests").glob("test_*.py")) for one in _of_file(path)]
+    found = [one for path in sorted(TESTS.rglob("test_*.py")) for one in _of_file(path)]
     return sorted(found, key=lambda one: (one.row, one.file))
 
 
@@ -61,7 +62,7 @@ def _of_file(path: Path) -> Iterator[RowTest]:
         if match := NAME.match(node.name):
             promise = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
             for row in match[1].strip("_").split("_"):
-                yield RowTest(int(row), promise, path.name, name)
+                yield RowTest(int(row), promise, path.relative_to(TESTS).as_posix(), name)
 
 
 def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -145,12 +146,12 @@ def outcomes(junit: bytes) -> dict[str, str]:
     """`passed`, or `skipped: why`, of each test in a JUnit report of our own run."""
     found: dict[str, str] = {}
     for case in ElementTree.fromstring(junit).iter("testcase"):
-        *modules, last = case.get("classname", "").split(".")
-        file, prefix = (last, "") if last.startswith("test_") else (modules[-1], f"{last}::")
+        *modules, last = case.get("classname", "").removeprefix("tests.").split(".")
+        modules, prefix = ([*modules, last], "") if last.startswith("test_") else (modules, f"{last}::")
         name = case.get("name", "").partition("[")[0]
         skipped = case.find("skipped")
         result = "passed" if skipped is None else f"skipped: {skipped.get('message', '')}"
-        found.setdefault(f"{file}.py::{prefix}{name}", result)
+        found.setdefault(f"{'/'.join(modules)}.py::{prefix}{name}", result)
     return found
 
 

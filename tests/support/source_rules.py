@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("controller", "jobs", "remote", "state")
-FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+PACKAGES = ("controller", "jobs", "remote", "state")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LOCAL = {"controller", "jobs", "remote", "state", "tests"}
 # Folders that decide or drive, and touch no world: effects reach them through ports only.
 PURE = ("controller/planner/", "controller/engine/")

@@ -56,7 +56,7 @@ class Pod:
 
     def lies(self, script: str) -> None:
         """From now on its agent is this one."""
-        (Path(self.layout.code(CODE)) / "remote" / "agent.py").write_text(script)
+        (Path(self.layout.code(CODE)) / "remote" / "agent" / "__main__.py").write_text(script)
 
 
 @pytest.fixture

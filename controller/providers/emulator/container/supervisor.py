@@ -1,10 +1,10 @@
 """The process above a container: starts it, keeps its output, and outlives the emulator.
 
 Run as `python -S -m controller.providers.emulator.container.supervisor STATUS_FD`, standard library
-only. It reads a `Plan` from stdin (never from a file: it holds the pod's keys) and writes to STATUS_FD "ok"
-once the container's root is entered, else what failed. Signals: TERM goes to the container's first
-process; USR1 ends everything now. Its own death ends a namespaced container too. Exit status: that
-of the first process.
+only. It reads a `Plan` from stdin (never from a file: it holds the pod's keys) and writes to
+STATUS_FD "ok" once the container's root is entered, else what failed. Signals: TERM goes to the
+container's first process; USR1 ends everything now. Its own death ends a namespaced container too.
+Exit status: that of the first process.
 """
 
 from __future__ import annotations
