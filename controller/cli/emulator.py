@@ -51,6 +51,9 @@ def command(
     if ctx.invoked_subcommand is not None:
         return
     from controller.providers import emulator_keys
+    from controller.providers.emulator.requirements import check_installed
+
+    check_installed()
     from controller.providers.emulator.server import key_document, serve
     from controller.providers.emulator.settings import EmulatorSettings
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from controller.cli.options import project_here, provider_of
-from controller.terminal.terminal import Terminal
+from controller.errors import UsageError
+from controller.terminal.terminal import Terminal, is_tty
 
 SIGNALLED = 128  # what we end with when a signal ended the command there
 
@@ -13,16 +14,24 @@ SIGNALLED = 128  # what we end with when a signal ended the command there
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.argument("name", metavar="STAGE|RUN|POD")
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "-t", "--tty", is_flag=True, help="Give COMMAND this terminal (a pty), as ssh -t does."
+)
 @click.option("--timeout", default=3600.0, show_default=True, help="Seconds at most.")
 @click.pass_obj
-def command(terminal: Terminal, name: str, words: tuple[str, ...], timeout: float) -> int:
+def command(
+    terminal: Terminal, name: str, words: tuple[str, ...], tty: bool, timeout: float
+) -> int:
     """Run COMMAND on the pod of a stage's newest run; exits with its status.
 
-    The words are passed as they are, without a shell: for one, say `-- sh -c '…'`.
+    The words are passed as they are, without a shell: for one, say `-- sh -c '…'`. With -t the
+    command has this terminal, for as long as it runs: `-t -- python -i`, `-t -- htop`.
     """
     from controller.project.journal import open_journal
     from controller.status.target import connect, find_target, pod_of
 
+    if tty:
+        check_terminal(terminal)
     project = project_here()
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
@@ -30,6 +39,10 @@ def command(terminal: Terminal, name: str, words: tuple[str, ...], timeout: floa
     with connect(project, provider, pod) as session:
         work = session.layout().work(target.run)
         there = session.run(["test", "-d", str(work)]).status == 0
+        if tty:
+            from controller.ssh.console import interact
+
+            return interact(session, words, str(work) if there else None)
         with session.stream(words, cwd=work if there else None, deadline_seconds=timeout) as stream:
             stream.end()
             while part := stream.recv():
@@ -38,3 +51,13 @@ def command(terminal: Terminal, name: str, words: tuple[str, ...], timeout: floa
     if result.stderr:
         terminal.say(result.stderr.decode("utf-8", "replace").rstrip("\n"))
     return result.status if result.status >= 0 else SIGNALLED
+
+
+def check_terminal(terminal: Terminal) -> None:
+    """Raises UsageError where there is no terminal to give."""
+    if not (is_tty(terminal.source) and is_tty(terminal.out)):
+        raise UsageError(
+            "there is no terminal here to give to the command",
+            cause="standard input or output is a file or a pipe",
+            hint="podctl exec STAGE -- sh -c '…' runs a command without one",
+        )

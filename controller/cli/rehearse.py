@@ -33,6 +33,9 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     """
     from controller.clock import SystemClock
     from controller.project.consent import introduce
+    from controller.providers.emulator.requirements import check_installed
+
+    check_installed()
     from controller.rehearsal.line import FAIL, OPEN, PASS
     from controller.rehearsal.rehearsal import Rehearsal
     from controller.terminal.moving_line import MovingLine

@@ -1,4 +1,4 @@
-"""`podctl ssh`: a shell on the pod of a run, by OpenSSH with the pod's own pinned key."""
+"""`podctl ssh`: a shell on the pod of a run, by OpenSSH where there is one, with the pinned key."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import click
 
 from controller.cli.options import project_here, provider_of
 from controller.credentials.secret import for_children
-from controller.errors import NotFound
 from controller.project.project import Project
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     from controller.providers.base import Endpoint
+    from controller.ssh.session import Session
     from controller.status.target import Target
 
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="[STAGE|RUN|POD]", required=False)
 @click.option("--print", "print_", is_flag=True, help="Only print the ssh command.")
 @click.pass_obj
-def command(terminal: Terminal, name: str | None, print_: bool) -> None:
+def command(terminal: Terminal, name: str | None, print_: bool) -> int | None:
     """Open a shell on the pod of a run; the newest unfinished one by default.
 
     Plain `ssh` works too: put `Include <project>/.podctl/ssh_config` on top of ~/.ssh/config,
@@ -39,22 +39,28 @@ def command(terminal: Terminal, name: str | None, print_: bool) -> None:
     pod = pod_of(provider, target)
     with connect(project, provider, pod) as session:  # checks and pins the host key
         endpoint = session.endpoint
+        if not print_ and shutil.which("ssh") is None:
+            return _without_openssh(terminal, session, target)
     config = _write_config(project, target, endpoint)
     argv = ["ssh", "-F", str(config), f"podctl-{target.stage}"]
     if print_:
         import shlex
 
         terminal.data(shlex.join(argv))
-        return
-    program = shutil.which("ssh")
-    if program is None:
-        raise NotFound(
-            "OpenSSH's ssh is not installed",
-            cause="an interactive shell needs it; nothing else of podctl does",
-            hint=f"podctl exec {target.stage} -- sh -c '…'",
-        )
-    terminal.say(f"{target.run} on {pod.id}; the job does not mind when you leave")
-    os.execve(program, argv, for_children())  # noqa: S606 - an argv list, no shell
+        return None
+    program = shutil.which("ssh") or "ssh"
+    terminal.say(f"{target.run} on {pod.id}; closing this shell does not stop the job")
+    return os.execve(program, argv, for_children())  # noqa: S606 - an argv list, no shell
+
+
+def _without_openssh(terminal: Terminal, session: Session, target: Target) -> int:
+    """A shell over podctl's own connection, on a machine that has no `ssh`."""
+    from controller.cli.exec import check_terminal
+    from controller.ssh.console import interact
+
+    check_terminal(terminal)
+    terminal.say(f"connected to the pod of {target.run}; closing this shell does not stop the job")
+    return interact(session, None, None)
 
 
 def _write_config(project: Project, target: Target, endpoint: Endpoint) -> Path:

@@ -147,7 +147,9 @@ def outcomes(junit: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     for case in ElementTree.fromstring(junit).iter("testcase"):
         *modules, last = case.get("classname", "").removeprefix("tests.").split(".")
-        modules, prefix = ([*modules, last], "") if last.startswith("test_") else (modules, f"{last}::")
+        modules, prefix = (
+            ([*modules, last], "") if last.startswith("test_") else (modules, f"{last}::")
+        )
         name = case.get("name", "").partition("[")[0]
         skipped = case.find("skipped")
         result = "passed" if skipped is None else f"skipped: {skipped.get('message', '')}"

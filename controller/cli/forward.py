@@ -1,0 +1,74 @@
+"""`podctl forward`: ports of this machine that lead to ports of a run's pod."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.options import project_here, provider_of
+from controller.errors import UsageError
+from controller.terminal.terminal import Terminal
+
+if TYPE_CHECKING:
+    from controller.ssh.session import Session
+
+LOOK_SECONDS = 0.5
+PORTS = range(65536)
+
+
+@click.command("forward")
+@click.argument("name", metavar="STAGE|RUN|POD")
+@click.argument("ports", metavar="[LOCAL:]PORT…", nargs=-1, required=True)
+@click.pass_obj
+def command(terminal: Terminal, name: str, ports: tuple[str, ...]) -> None:
+    """Forward ports of this machine to PORT on the pod of a run, until Ctrl-C.
+
+    `podctl forward stage1c 6006` shows the pod's TensorBoard at http://127.0.0.1:6006;
+    `podctl forward stage1c 8889:8888` does so for a notebook under another port here. Only this
+    machine can connect, and on the pod only services that listen on 127.0.0.1 or on all addresses
+    are reached.
+    """
+    from controller.project.journal import open_journal
+    from controller.status.target import connect, find_target, pod_of
+
+    wanted = [_pair(text) for text in ports]
+    project = project_here()
+    target = find_target(open_journal(project), name)
+    provider = provider_of(project, terminal)
+    with connect(project, provider, pod_of(provider, target)) as session:
+        _serve(session, terminal, wanted)
+
+
+def _serve(session: Session, terminal: Terminal, wanted: list[tuple[int, int]]) -> None:
+    from controller.ssh.forward import Forward
+
+    with contextlib.ExitStack() as stack:
+        for local, remote in wanted:
+
+            def refused(why: str, port: int = remote) -> None:
+                terminal.warn(f"port {port} of the pod takes no connection: {why}")
+
+            transport = session.control().transport
+            forward = stack.enter_context(Forward(transport, local, remote, refused))
+            terminal.data(f"127.0.0.1:{forward.port} -> {remote}")
+        terminal.say("forwarding until Ctrl-C; the job does not depend on it")
+        while session.alive:
+            time.sleep(LOOK_SECONDS)
+    raise session.unreachable(None)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    """(local, remote) of `8888` or `8889:8888`. Raises UsageError."""
+    local, colon, remote = text.partition(":")
+    try:
+        pair = int(local), int(remote if colon else local)
+    except ValueError:
+        pair = (-1, -1)
+    if pair[0] not in PORTS or pair[1] not in PORTS or not pair[1]:
+        raise UsageError(
+            f"{text!r} is no port", hint="a number below 65536, or LOCAL:PORT, as 8889:8888"
+        )
+    return pair

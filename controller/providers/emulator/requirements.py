@@ -1,0 +1,20 @@
+"""The libraries that serve the emulator: an extra, since a laptop that only rents needs none."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from controller.errors import UsageError
+
+LIBRARIES = ("asyncssh", "graphql", "psutil", "starlette", "uvicorn")
+
+
+def check_installed() -> None:
+    """Raises UsageError with the command that installs what is missing."""
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            "the emulator is not installed",
+            cause=f"missing: {', '.join(missing)}",
+            hint="pip install 'podctl[emulator]'",
+        )
