@@ -1,18 +1,5 @@
-# make demo    the whole plan on the embedded cloud, from nothing to five locked stages
-# make test    every check and every test but the long ones
-# make long    tests of which make test has a shorter sibling
-# make check   the checks alone: lint, format, types, import rules
-# make secrets what looks like a secret in the repository, and is not known to be none (offline)
-# make audit   known weaknesses of what podctl and its jobs depend on (asks PyPI's advisories)
-# make simulate   whole histories in virtual time: SEEDS=100000 of them
-# make reliability   run every row of the fault matrix and write docs/reliability.md
-# make bench   the figures of docs/benchmarks.md
-# make rebuild-small   build the small base model again, and compare (some minutes)
-# make chaos   podctl killed at every commit and system call; a night: ARGS="--share 0.1" for a tenth,
-#              ARGS="--diary FILE" goes on where an earlier one was broken off
-# make examples   the projects of docs/how-to, each interrupted at random: ARGS="trl --seed 3"
-# make cases   small projects of other people, played on an emulator: CASES=FOLDER
-# make setup   only what the others need; make clean forgets it
+# Set-up, tests and checks of podctl. `make` alone prints the targets: each is a line `target: … ## text`.
+# Variables: PYTHON=python3.12  JOBS=3  ARGS=…  SEEDS=100000  CASES=FOLDER  BENCH="start tail"
 
 VENV   ?= .venv
 # The first interpreter that is new enough; PYTHON=… chooses another.
@@ -26,63 +13,70 @@ SEEDS  ?= 2000
 CASES  ?= ../shared/cases
 BENCH  ?= start overhead tail transfer ledger many
 
-.PHONY: setup demo test long check bench simulate chaos cases examples reliability rebuild-small clean system
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test long check secrets audit bench simulate chaos cases examples reliability \
+	rebuild-small clean system
 .DELETE_ON_ERROR:
 
-setup: $(VENV)/.dev
+help: ## Print this list.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(VENV)/.demo
+setup: $(VENV)/.dev ## Create .venv with podctl (editable) and the development tools.
+
+demo: $(VENV)/.demo ## Run the full plan on the emulator, from nothing to five locked stages.
 	@$(BIN)/python -m controller.demo $(ARGS)
 
-test: check
+test: check ## Run every check, and every test but the long ones.
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-long: $(VENV)/.dev
+long: $(VENV)/.dev ## Run the long tests; each has a shorter sibling in `make test`.
 	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev ## Check lint, format, types and import contracts.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# 3 is no find: the baseline was brought up to date with lines that moved.
-secrets: $(VENV)/.dev
+# Status 3 is not a finding: detect-secrets updated line numbers in the baseline.
+secrets: $(VENV)/.dev ## Look for secrets in the repository (offline).
 	@$(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline \
 		$$(git ls-files ':!*.lock' ':!.secrets.baseline'); \
 	status=$$?; [ $$status = 0 ] || [ $$status = 3 ]
 
-audit: $(VENV)/.audit
+audit: $(VENV)/.audit ## Ask PyPI's advisories about the locked dependencies.
 	@found=$$($(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
 		-r requirements.lock -r remote/requirements.lock); status=$$?; \
 	if [ $$status = 0 ]; then echo "audit: no known weakness"; \
 	elif [ -n "$$found" ]; then echo "$$found"; echo "audit: WEAKNESSES, above"; exit 1; \
 	else echo "audit: NOTHING WAS CHECKED: the advisory service could not be asked"; exit 3; fi
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev ## Measure the figures of docs/benchmarks.md.
 	@$(BIN)/python -m tests.bench.all $(BENCH) $(ARGS)
 
-rebuild-small: $(VENV)/.demo
+rebuild-small: $(VENV)/.demo ## Rebuild the small base model and compare it (minutes).
 	@rm -rf build/small && mkdir -p build
 	$(BIN)/python -m remote.stages.small_model.build --out build/small
 	$(BIN)/python -m remote.stages.small_model.compare build/small
 
-simulate: $(VENV)/.dev
+simulate: $(VENV)/.dev ## Simulate SEEDS histories in virtual time.
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
-reliability: $(VENV)/.dev
+reliability: $(VENV)/.dev ## Run every row of the fault matrix and write docs/reliability.md.
 	@$(BIN)/python -m tests.support.reliability_page
 
-cases: $(VENV)/.dev
+# ARGS="trl --seed 3" chooses a project and a seed.
+examples: $(VENV)/.dev ## Run the projects of docs/how-to, each interrupted at random.
+	@$(BIN)/python -m tests.how_to_run $(ARGS)
+
+cases: $(VENV)/.dev ## Run the small projects in CASES on an emulator.
 	@$(BIN)/python -m tests.end_to_end.cases $(CASES) $(ARGS)
 
-examples: $(VENV)/.dev
-	@$(BIN)/python -m tests.end_to_end.how_to_run $(ARGS)
-
-chaos: $(VENV)/.dev
+# ARGS="--share 0.1" takes a tenth; ARGS="--diary FILE" continues an interrupted sweep.
+chaos: $(VENV)/.dev ## Kill podctl at every commit and system call (a night).
 	@$(BIN)/python -m tests.crash.sweep $(ARGS)
 
-clean:
+clean: ## Remove .venv, build outputs and caches.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # What podctl itself needs comes by hash. The training stack and the tools come by version alone: a
@@ -107,9 +101,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet 'pip>=24'
 
-# What pip cannot bring. With root on Debian it is installed; elsewhere it is said. Only venv is
-# indispensable: without sshd the emulator's pods use an embedded server, nothing of ours needs
-# rsync (the benchmarks compare with it), and without strace and faketime some tests are skipped.
+# What pip cannot install. As root on Debian this installs it; elsewhere it prints what is missing. Only
+# venv is required: without sshd the emulator's pods use an embedded server, only the benchmarks use
+# rsync, and without strace and faketime some tests are skipped.
 system:
 	@want=""; PATH="$$PATH:/usr/sbin:/sbin"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || want="$$want python3-venv"; \

@@ -25,6 +25,9 @@ from tests.bench.output import say  # noqa: E402 (needs the path)
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 PARTS = ("start", "overhead", "tail", "transfer", "ledger", "many")
+SCRIPTS = {part: f"tests/bench/{part}.py" for part in PARTS} | {
+    "tail": "tests/bench/shutdown_latency.py"
+}
 
 
 def main() -> None:
@@ -35,7 +38,7 @@ def main() -> None:
     for part in chosen.parts or PARTS:
         if part not in PARTS:
             parser.error(f"no benchmark {part!r}; there are {', '.join(PARTS)}")
-        say(f"bench/{part}.py")
+        say(SCRIPTS[part])
         printed = run(part)
         if chosen.record:
             record(part, printed)
@@ -43,7 +46,7 @@ def main() -> None:
 
 def run(part: str) -> str:
     """Run one, showing what it prints as it comes; returns it."""
-    command = [sys.executable, str(ROOT / "bench" / f"{part}.py")]
+    command = [sys.executable, str(ROOT / SCRIPTS[part])]
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -51,14 +54,14 @@ def run(part: str) -> str:
             say(line.rstrip("\n"))
             lines.append(line.rstrip())
     if process.returncode:
-        raise SystemExit(f"bench/{part}.py ended with {process.returncode}")
+        raise SystemExit(f"{SCRIPTS[part]} ended with {process.returncode}")
     return "\n".join(lines).strip("\n")
 
 
 def record(part: str, printed: str) -> None:
     """Replace what stands between the marks of `part`."""
     begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
-    text = f"```\n$ python bench/{part}.py\n{printed}\n```\n\n{machine()}"
+    text = f"```\n$ python {SCRIPTS[part]}\n{printed}\n```\n\n{machine()}"
     page = PAGE.read_text(encoding="utf-8")
     marks = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
     if not marks.search(page):

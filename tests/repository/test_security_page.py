@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-WHO = ("web page", "another user", "cloned", "a pod", "embedded cloud", "network", "the provider")
+WHO = ("web page", "another user", "cloned", "a pod", "emulator", "network", "the provider")
 
 
 def rows() -> list[list[str]]:
