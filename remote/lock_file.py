@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import requirements
-from ..contract import digest
-from ..requirements import Entry
+from . import requirements
+from .contract import digest
+from .requirements import Entry
 
 UV_LOCK, PYPROJECT = "uv.lock", "pyproject.toml"
 OF_TORCH = re.compile(r"torch|triton|nvidia[-_.].*|pytorch[-_.]triton.*", re.IGNORECASE)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .evidence import Said
 from .steps import Report, figures, lines_of, report
-from .supervisor.evidence import Said
 
 OTHER_SECONDS = 600.0  # without the loop that is followed, after which another one is
 AFTER_SECONDS = 120.0  # the same once it has come to its end

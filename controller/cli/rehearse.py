@@ -36,10 +36,10 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     from controller.providers.emulator.requirements import check_installed
 
     check_installed()
+    from controller.leases.moving_line import MovingLine
+    from controller.leases.progress_line import rehearsal_line
     from controller.rehearsal.line import FAIL, OPEN, PASS
     from controller.rehearsal.rehearsal import Rehearsal
-    from controller.terminal.moving_line import MovingLine
-    from controller.terminal.progress_line import rehearsal_line
 
     project = project_here()
     introduce(project, [project.stage(stage)], terminal, here=True)

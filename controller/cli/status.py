@@ -128,7 +128,7 @@ def _show(terminal: Terminal, overview: Overview) -> None:
 
 def _steps(run: RunLine) -> str:
     """How far a job is: `sft-0001: step 118/400, 2.0 s/it, 9 min left, loss 0.31 (log)`."""
-    from controller.status.job_progress import figure_words
+    from controller.planner.job_progress import figure_words
 
     if run.steps is None or run.fact.at is None:
         return ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from controller.planner.job_progress import figures_told
 from controller.providers.base import Pod
-from controller.status.job_progress import figures_told
 from controller.terminal.sanitize import clean_line
 from remote.contract import Status
 

@@ -10,7 +10,7 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import PodctlError
 from controller.planner.boot_log import BootFault
-from controller.planner.lease_state import Rental, fold, resume
+from controller.planner.lease_state import Rental, Step, fold, resume
 from controller.planner.observation import Failure
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
@@ -19,7 +19,7 @@ from controller.providers.base import Provider
 from controller.transfer.progress import TransferProgress
 from jobs.stage import PINNED, Stage
 from remote.contract import GuardLimits
-from state.journal import Journal
+from state.journal import Journal, Lease
 from state.last_seen import Sightings
 from state.ledger import Ledger
 
@@ -141,3 +141,14 @@ def rental_of(journal: Journal, lease: str) -> Rental:
 
     runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
     return fold(lease, runs, journal.ops(lease))
+
+
+def terms(journal: Journal, lease: Lease, run: str | None = None) -> dict[str, Any]:
+    """What the lease was opened with, or renewed last; for `run`, what counts for that one."""
+    found = dict(lease.data)
+    for op in journal.ops(lease.id):
+        if op.step in (Step.RENEW, Step.FETCH):
+            found |= op.data
+        if op.step == Step.RENEW and run in {name for name, _ in op.data.get("runs", ())}:
+            return found
+    return found if run is None else dict(lease.data)

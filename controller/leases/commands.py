@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
+from controller.engine.lease_context import rental_of
 from controller.errors import (
     Busy,
     ConnectionLost,
@@ -36,7 +37,6 @@ from controller.project.project import Project
 from controller.project.provider import other_api
 from controller.project.stages import ALL, select
 from controller.runtime.resume import check_resume
-from controller.status.overview import rental_of
 from controller.status.write_status_page import refresh
 from controller.terminal.terminal import Terminal
 from jobs.stage import Stage

@@ -14,7 +14,7 @@ from controller.agent.guard_bootstrap import bootstrap
 from controller.clock import Clock
 from controller.diagnostics.drill import Witness
 from controller.engine.executor import Hands
-from controller.engine.lease_context import unpinned
+from controller.engine.lease_context import terms, unpinned
 from controller.engine.loop import Plan, World, drive
 from controller.engine.observer import Eyes
 from controller.engine.recorder import LeaseBooks
@@ -25,7 +25,6 @@ from controller.leases.lease_policy import lease_policy, proven, with_stages
 from controller.leases.options import RunOptions
 from controller.leases.outcome import left, raise_unless_passed, report
 from controller.leases.progress import View
-from controller.leases.renewal import terms
 from controller.leases.stop_report import check_ended
 from controller.leases.stop_requests import Attentive
 from controller.orphans.force_terminate import ForcedEnd

@@ -6,13 +6,12 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from controller.engine.lease_context import rental_of, terms
 from controller.errors import ArtifactsNotSafe, PodctlError
 from controller.incident import NOT_OURS, Incident, attempt
 from controller.leases.controller import Office
 from controller.leases.options import RunOptions
-from controller.leases.renewal import terms
 from controller.planner.lease_state import Rental, Step
-from controller.status.overview import rental_of
 from state.journal import Lease
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.credentials.installer_settings import applies, settings_of
 from controller.errors import NoCapacity
 from controller.leases.quote import Quote, quote
 from controller.locks.certificate import Certificate
 from controller.planner import pod_spec as order
+from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.preflight import hardware as hardware_check
 from controller.preflight import pins
@@ -18,6 +18,7 @@ from controller.preflight.obstacles import Findings, examine
 from controller.preflight.program import command_text
 from controller.project import consent
 from controller.project.builtin_program import program
+from controller.project.installer_settings import applies, settings_of
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.provider import base_url

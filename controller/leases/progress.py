@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from controller.clock import Clock
+from controller.leases.moving_line import MovingLine
+from controller.leases.progress_line import job_line, wait_line
 from controller.planner import actions
 from controller.planner.actions import Action
+from controller.planner.job_progress import JobProgress
 from controller.planner.observation import Observed
-from controller.status.job_progress import JobProgress
-from controller.terminal.moving_line import MovingLine
-from controller.terminal.progress_line import job_line, wait_line
 from controller.terminal.terminal import Terminal
 from controller.transfer.progress import TransferProgress
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from controller.engine.lease_context import terms
 from controller.errors import Locked, NotFound, PodctlError, VerificationFailed
 from controller.leases import finished_run
 from controller.leases.controller import Desk, Office
 from controller.leases.finished_run import FinishedRun
 from controller.leases.options import RunOptions
-from controller.leases.renewal import terms
 from controller.locks import certificate
 from controller.planner.lease_state import Step
 from controller.preflight.stage_definition import check_criteria

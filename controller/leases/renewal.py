@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from controller.engine.lease_context import unpinned
+from controller.engine.lease_context import rental_of, unpinned
 from controller.planner import pod_spec as order
-from controller.planner.lease_state import Rental, Step
+from controller.planner.lease_state import Rental
 from controller.planner.pod_spec import Shape
-from controller.status.overview import rental_of
 from jobs.stage import Stage
 from state.journal import Journal, Lease
 
@@ -28,17 +26,6 @@ class Parked:
     lease: Lease
     rental: Rental
     why_not: str = ""
-
-
-def terms(journal: Journal, lease: Lease, run: str | None = None) -> dict[str, Any]:
-    """What the lease was opened with, or renewed last; for `run`, what counts for that one."""
-    found = dict(lease.data)
-    for op in journal.ops(lease.id):
-        if op.step in (Step.RENEW, Step.FETCH):
-            found |= op.data
-        if op.step == Step.RENEW and run in {name for name, _ in op.data.get("runs", ())}:
-            return found
-    return found if run is None else dict(lease.data)
 
 
 def parked(

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from controller.clock import SystemClock
+from controller.engine.lease_context import rental_of
 from controller.errors import Busy
 from controller.leases.controller import Desk, Office
 from controller.leases.options import StopOptions
 from controller.leases.stop_requests import Handover
-from controller.status.overview import rental_of
 from controller.terminal.terminal import Terminal
 from state.database import open_database
 from state.journal import Journal

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from controller.engine.lease_context import rental_of
 from controller.errors import ArtifactsNotSafe
 from controller.planner.lease_state import Rental
-from controller.status.overview import rental_of
 from state.journal import Journal
 from state.ledger import Ledger
 

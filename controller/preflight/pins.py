@@ -19,7 +19,7 @@ from controller.project.environment_files import text_of
 from controller.project.installed_project import depends
 from controller.project.project import Project
 from jobs.stage import EnvironmentNeed, Stage
-from remote.supervisor.lock_file import PYPROJECT, UV_LOCK
+from remote.lock_file import PYPROJECT, UV_LOCK
 from state.journal import Journal
 
 MODELS = "models"  # in a run's specification, and in a certificate's environment

@@ -113,7 +113,7 @@ def lacking(project: Project, stages: Iterable[Stage]) -> tuple[str, ...]:
 
 def withheld(project: Project, stages: Sequence[Stage]) -> tuple[str, ...]:
     """Those, and the settings with a login by which these stages' environments are installed."""
-    from controller.credentials.installer_settings import applies, settings_of
+    from controller.project.installer_settings import applies, settings_of
 
     names = lacking(project, stages)
     if not any(applies(stage.environment) for stage in stages):

@@ -14,8 +14,8 @@ from controller.errors import UsageError
 from controller.project import installed_project
 from jobs.stage import EnvironmentNeed
 from remote import requirements
+from remote.lock_file import PYPROJECT, UV_LOCK
 from remote.requirements import Entry
-from remote.supervisor.lock_file import PYPROJECT, UV_LOCK
 
 # Locks of other tools, and what makes of each a file that is read.
 FOREIGN = {

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from controller.engine.lease_context import terms
 from controller.errors import NotFound
-from controller.leases.renewal import terms
 from controller.locks.staleness import shown, unlike
 from controller.planner.outcomes import COMPLETE
 from controller.project.project import Project

@@ -8,7 +8,6 @@ from typing import Any
 from controller.agent.client import AgentClient, CommandRefused, guard_report
 from controller.agent.connection import refused
 from controller.agent.job_log import follow_log
-from controller.credentials.installer_settings import applies, settings_of
 from controller.credentials.job_secrets import secrets_of
 from controller.engine.last_seen import run_sighting
 from controller.errors import ConnectionLost, PodctlError
@@ -16,6 +15,7 @@ from controller.planner import pod_spec as order
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Contact
 from controller.project import consent
+from controller.project.installer_settings import applies, settings_of
 from controller.project.run_folder import RunFolder
 from controller.providers.base import Endpoint
 from controller.runtime.download_run import bring, bring_ready

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from controller.engine.lease_context import rental_of
 from controller.errors import NotFound
+from controller.planner.job_progress import Steps, figures_told, steps_told
 from controller.project.project import Project
-from controller.status.job_progress import Steps, figures_told, steps_told
 from remote.contract import number
 
 if TYPE_CHECKING:

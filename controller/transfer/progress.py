@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from controller.status.job_progress import span
+from controller.planner.job_progress import span
 
 WINDOW_SECONDS = 20.0  # that a rate is made of
 LEAST_SECONDS = 1.0  # before which there is none

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import Environment, digest
+from ..lock_file import PYPROJECT, UV_LOCK, Lockfile, NoLock
 from ..pod.paths import record, write_record
 from .installer import EnvironmentFailed, Workshop, beside, find_uv
-from .lock_file import PYPROJECT, UV_LOCK, Lockfile, NoLock
 from .preflight import PROBE
 
 COMPLETE = "complete"  # in a finished environment: when, by which run and how fast it was made

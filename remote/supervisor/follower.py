@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ..contract import Json, number
 from ..document import plain
+from ..evidence import LOG, METRICS, Evidence, Said
 from ..log_steps import LogReader
 from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
 from ..pod import progress_file
 from ..pod.paths import json_object
-from .evidence import LOG, METRICS, Evidence, Said
 from .training_files import TrainingFiles, figures_of, whole
 
 CHUNK = 64 * 1024  # bytes of a growing file that one look reads: the newest ones

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..contract import Json, number
+from ..evidence import EVENTS, STATE, TRAINER_LOG, Said
 from ..pod import atomic_files as durable
 from ..pod.paths import json_object
 from . import tensorboard
-from .evidence import EVENTS, STATE, TRAINER_LOG, Said
 from .tensorboard import Scalar
 
 MAX_DEPTH = 8  # folders below the work folder

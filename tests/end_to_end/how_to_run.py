@@ -1,4 +1,4 @@
-"""Interrupt the projects of docs/how-to at random: `python -m tests.end_to_end.how_to_run [NAME …]`.
+"""Interrupt the projects of docs/how-to at random: `make examples`.
 
 Each is run on an emulator of this command's own, struck once at a random step (`--seed`), and then
 carried on as podctl's messages say. Printed are the end, the steps that were done twice, and the

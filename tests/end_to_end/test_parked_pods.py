@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.engine.lease_context import pinned
-from controller.leases.renewal import parked, terms
+from controller.engine.lease_context import pinned, terms
+from controller.leases.renewal import parked
 from controller.planner.actions import Terminate
 from controller.planner.decide import decide
 from controller.planner.lease_state import Rental, Step, fold

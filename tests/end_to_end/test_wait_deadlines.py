@@ -6,14 +6,14 @@ import dataclasses
 
 import pytest
 
+from controller.leases.progress_line import job_line
 from controller.planner import actions
 from controller.planner.decide import decide
+from controller.planner.job_progress import JobProgress
 from controller.planner.lease_state import Debt
 from controller.planner.observation import Contact, Observed
 from controller.planner.policy import Policy
 from controller.providers.base import PodStatus
-from controller.status.job_progress import JobProgress
-from controller.terminal.progress_line import job_line
 from remote.contract import Progress
 from tests.controller.planner.test_decide import agent, pod, rental, running, seen
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from remote import contract
+from remote import lock_file as lockfile
 from remote.contract import Environment, Exit, Preflight
 from remote.supervisor import environment
 from remote.supervisor import installer as installing
-from remote.supervisor import lock_file as lockfile
 from tests.support.pod_side import PodSide, second_pod
 
 JOB = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from remote.supervisor.evidence import EVENTS, LOG, METRICS, STATE, Evidence, Said
+from remote.evidence import EVENTS, LOG, METRICS, STATE, Evidence, Said
 
 
 def told(*looks: tuple[float, str, Said]) -> Evidence:

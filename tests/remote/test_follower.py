@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from remote.contract import Attempt, Progress, dump
+from remote.evidence import EVENTS, LOG, METRICS, STATE, TRAINER_LOG
 from remote.pod import progress_file
-from remote.supervisor.evidence import EVENTS, LOG, METRICS, STATE, TRAINER_LOG
 from remote.supervisor.follower import CHUNK, Follower
 from remote.supervisor.training_files import TrainingFiles
 from tests.support.event_files import event_file, record, scalar

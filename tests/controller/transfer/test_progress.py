@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.leases.progress import View
-from controller.terminal.progress_line import Part, fitted, rehearsal_line, transfer_line, wait_line
+from controller.leases.progress_line import Part, fitted, rehearsal_line, transfer_line, wait_line
 from controller.terminal.terminal import Terminal
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress, TransferRate, amount, transfer_words

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from controller.engine.last_seen import said
+from controller.planner.job_progress import JobProgress, Steps, figure_words, figures_told, span
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observed
-from controller.status.job_progress import JobProgress, Steps, figure_words, figures_told, span
 from controller.transfer.progress import TransferProgress, TransferRate, transfer_words
 from remote.contract import Status
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..contract import Progress
+from .contract import Progress
 
 METRICS, LOG, EVENTS, STATE = "metrics", "log", "TensorBoard", "trainer_state.json"
 TRAINER_LOG = "trainer_log.jsonl"

@@ -10,9 +10,9 @@ from typing import Any
 import certifi
 import pytest
 
-from controller.credentials.installer_address import parse
-from controller.credentials.installer_settings import Settings, settings_of
 from controller.planner.pod_spec import job_spec
+from controller.project.installer_address import parse
+from controller.project.installer_settings import Settings, settings_of
 from controller.project.project import Project
 from remote import contract
 from remote.contract import Environment

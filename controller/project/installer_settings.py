@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.credentials.installer_address import Address, parse
-from controller.credentials.installer_config import (
+from controller.credentials.secret import Secret
+from controller.project.environment_files import text_of
+from controller.project.installer_address import Address, parse
+from controller.project.installer_config import (
     CERTIFICATE,
     DEFAULT,
     EXTRA,
@@ -24,8 +26,6 @@ from controller.credentials.installer_config import (
     of_pip,
     of_uv,
 )
-from controller.credentials.secret import Secret
-from controller.project.environment_files import text_of
 from controller.transfer import certificate_bundle as authorities
 from jobs.stage import EnvironmentNeed, Stage
 from remote import requirements

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from controller.clock import Clock
-from controller.terminal.progress_line import transfer_line
+from controller.leases.progress_line import transfer_line
 from controller.terminal.terminal import Terminal
 from controller.transfer.progress import TransferProgress, TransferRate
 

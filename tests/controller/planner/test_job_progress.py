@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from controller.status.job_progress import JobProgress, figure_words, figures_told, span, steps_told
+from controller.planner.job_progress import (
+    JobProgress,
+    figure_words,
+    figures_told,
+    span,
+    steps_told,
+)
 from remote.contract import Progress
 
 
