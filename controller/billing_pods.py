@@ -31,7 +31,7 @@ def in_words(rates: Rates) -> str:
 
 
 @dataclass
-class Bills:
+class BillingPods:
     """Of the command that goes on here. `driven`: it may leave pods behind that bill."""
 
     database: Path | None = None

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .format_check import CHUNK, MAX_UNPACKED, Check, Unopenable
+from .format_check import CHUNK, MAX_UNPACKED, Check, InvalidFile
 
 MAX_OPCODES = 2_000_000
 MAX_PICKLE = 16 * 1024 * 1024  # bytes of a pickle whose opcodes are read
@@ -33,9 +33,9 @@ def check_pickle(stream: BinaryIO, size: int, path: Path) -> None:
     if head == _ZIP:
         sizes = _zipped(stream)
         if weights and not any(n for name, n in sizes.items() if "/data/" in f"/{name}"):
-            raise Unopenable("no tensor in it")
+            raise InvalidFile("no tensor in it")
     elif weights and head[:1] == b"\x80" and size <= MAX_PICKLE and not _builds(stream, size):
-        raise Unopenable("a pickle without any tensor in it")
+        raise InvalidFile("a pickle without any tensor in it")
 
 
 def _builds(stream: BinaryIO, size: int) -> bool:
@@ -50,13 +50,13 @@ def _builds(stream: BinaryIO, size: int) -> bool:
                 if count > MAX_OPCODES:
                     return True
         except (ValueError, OverflowError, MemoryError, RecursionError, UnicodeError) as error:
-            raise Unopenable(f"a pickle that is cut off or broken: {str(error)[:100]}") from error
+            raise InvalidFile(f"a pickle that is cut off or broken: {str(error)[:100]}") from error
     return False
 
 
 def _zip(stream: BinaryIO, _: int, __: Path) -> None:
     if not _zipped(stream):
-        raise Unopenable("an empty archive")
+        raise InvalidFile("an empty archive")
 
 
 def _zipped(stream: BinaryIO) -> dict[str, int]:
@@ -65,7 +65,7 @@ def _zipped(stream: BinaryIO) -> dict[str, int]:
         with zipfile.ZipFile(stream) as archive:
             return {one.filename: one.file_size for one in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise Unopenable(f"an archive that is cut off or broken: {str(error)[:100]}") from error
+        raise InvalidFile(f"an archive that is cut off or broken: {str(error)[:100]}") from error
 
 
 def _gzip(stream: BinaryIO, _: int, __: Path) -> None:
@@ -82,37 +82,37 @@ def unpacked(stream: BinaryIO) -> Iterator[bytes]:
             try:
                 piece = inflate.decompress(data, CHUNK)
             except zlib.error as error:
-                raise Unopenable(f"not gzip, or broken: {str(error)[:100]}") from error
+                raise InvalidFile(f"not gzip, or broken: {str(error)[:100]}") from error
             total += len(piece)
             if total > MAX_UNPACKED:
-                raise Unopenable(f"over {MAX_UNPACKED} bytes when it is unpacked")
+                raise InvalidFile(f"over {MAX_UNPACKED} bytes when it is unpacked")
             yield piece
             ended, data = inflate.eof, inflate.unconsumed_tail
             if inflate.eof:
                 data = inflate.unused_data.lstrip(b"\0")  # zeros after the end are padding
                 inflate = zlib.decompressobj(wbits=31)
     if not ended:
-        raise Unopenable("cut off: the gzip stream does not end")
+        raise InvalidFile("cut off: the gzip stream does not end")
 
 
 def _npy(stream: BinaryIO, size: int, _: Path) -> None:
     head = stream.read(12)
     if head[:6] != _NPY or len(head) < 12:
-        raise Unopenable("no array of numpy's")
+        raise InvalidFile("no array of numpy's")
     wide = head[6] > 1
     length = struct.unpack("<I", head[8:12])[0] if wide else struct.unpack("<H", head[8:10])[0]
     start = (12 if wide else 10) + length
     if length > 2**20 or start > size:
-        raise Unopenable("an array whose header is cut off")
+        raise InvalidFile("an array whose header is cut off")
     stream.seek(start - length)
     try:
         header = ast.literal_eval(stream.read(length).decode("latin-1").strip())
         item, count = re.fullmatch(r"[<>|=][biufc](\d{1,2})", header["descr"]), header["shape"]
         wanted = math.prod(count) * int(item[1]) if item else None
     except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError) as error:
-        raise Unopenable("an array whose header makes no sense") from error
+        raise InvalidFile("an array whose header makes no sense") from error
     if wanted is not None and start + wanted != size:
-        raise Unopenable(f"{size} bytes, the header says {start + wanted}: cut off or padded")
+        raise InvalidFile(f"{size} bytes, the header says {start + wanted}: cut off or padded")
 
 
 def _parquet(stream: BinaryIO, size: int, _: Path) -> None:
@@ -120,10 +120,10 @@ def _parquet(stream: BinaryIO, size: int, _: Path) -> None:
     stream.seek(max(0, size - 8))
     foot = stream.read(8)
     if head != _PARQUET or foot[4:] != _PARQUET or size < 12:
-        raise Unopenable("no Parquet file, or cut off: PAR1 stands at both its ends")
+        raise InvalidFile("no Parquet file, or cut off: PAR1 stands at both its ends")
     (length,) = struct.unpack("<I", foot[:4])
     if length > size - 12:
-        raise Unopenable("a Parquet file whose footer is longer than it is")
+        raise InvalidFile("a Parquet file whose footer is longer than it is")
 
 
 CHECKS: dict[str, Check] = {

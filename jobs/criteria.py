@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import file_criteria as presence
 from . import value_criteria as values
-from .format_check import Unopenable
+from .format_check import InvalidFile
 from .globs import is_glob, newest
 from .rescore import AnswerKey
 from .stage import Criterion
@@ -60,7 +60,7 @@ def named(criteria: Iterable[Criterion], root: Path) -> set[Path]:
                 found.update(_chosen(criterion, presence.whole(criterion, root)))
             else:
                 found.update(_chosen(criterion, presence.singles(criterion, root)))
-        except (Unopenable, OSError):
+        except (InvalidFile, OSError):
             continue
     return found
 
@@ -68,7 +68,7 @@ def named(criteria: Iterable[Criterion], root: Path) -> set[Path]:
 def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Finding:
     try:
         status, measured, detail = _outcome(criterion, root, answers)
-    except (Unopenable, OSError) as error:
+    except (InvalidFile, OSError) as error:
         status, measured, detail = Verdict.FAIL, None, f"{criterion.path}: {error}"
     if isinstance(measured, str):
         measured = plain(measured)
@@ -110,7 +110,7 @@ def _of_one(path: Path, criterion: Criterion, root: Path, answers: AnswerKey | N
             assert answers is not None
             return values.rescored(path, criterion, root, answers)
         return _SINGLE[criterion.kind](path, criterion, root)
-    except Unopenable as error:
+    except InvalidFile as error:
         if not is_glob(criterion.path):
             raise
         return Verdict.FAIL, None, str(error)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from . import key_path as keypath
-from .format_check import Unopenable
+from .format_check import InvalidFile
 from .globs import could_meet, is_glob
 from .stage import Criterion, Stage
 from .weights import PICKLES
@@ -77,7 +77,7 @@ def _key(criterion: Criterion) -> Iterator[tuple[str, str]]:
         return
     try:
         parts = keypath.parts(criterion.key)
-    except Unopenable as error:
+    except InvalidFile as error:
         if criterion.kind not in _SERIES:  # a line may have a member of any name
             yield "key", str(error)
         return

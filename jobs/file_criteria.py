@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import weights
 from .file_formats import opens
-from .format_check import Unopenable
+from .format_check import InvalidFile
 from .globs import below, file_at, is_folder, is_glob, matches, near
 from .records import records
 from .stage import Criterion
@@ -67,7 +67,7 @@ def whole(criterion: Criterion, root: Path) -> list[Path]:
         return list(below(root / path))
     found = matches(path, root)
     if not found:
-        raise Unopenable(f"no file matches{near(path, root)}")
+        raise InvalidFile(f"no file matches{near(path, root)}")
     return found
 
 
@@ -83,7 +83,7 @@ def singles(criterion: Criterion, root: Path) -> list[Path]:
         return [file_at(path, root)]
     found = matches(path, root)
     if not found:
-        raise Unopenable(f"no file matches{near(path, root)}")
+        raise InvalidFile(f"no file matches{near(path, root)}")
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .format_check import MAX_JSON, Check, Unopenable, parse_json
+from .format_check import MAX_JSON, Check, InvalidFile, parse_json
 
 MAX_LINE = 16 * 1024 * 1024  # bytes of one JSONL record
 JSON_LINES = (".jsonl", ".ndjson")
@@ -30,7 +30,7 @@ def opens(path: Path) -> str | None:
                 check(stream, size, path)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    except Unopenable as error:
+    except InvalidFile as error:
         return str(error)
     return None
 
@@ -59,7 +59,7 @@ def _weights(stream: BinaryIO, size: int, path: Path) -> None:
 
     tensors.check(stream, size)
     if lacks := shards.missing(path):
-        raise Unopenable(lacks)
+        raise InvalidFile(lacks)
 
 
 def _pickle(stream: BinaryIO, size: int, path: Path) -> None:
@@ -67,20 +67,20 @@ def _pickle(stream: BinaryIO, size: int, path: Path) -> None:
 
     containers.check_pickle(stream, size, path)
     if lacks := shards.missing(path):
-        raise Unopenable(lacks)
+        raise InvalidFile(lacks)
 
 
 def parse_documents(raw: bytes) -> Any:
     """A `.json` file: one document, or one a line, which make a list."""
     try:
         return parse_json(raw)
-    except Unopenable:
+    except InvalidFile:
         lines = [line for line in raw.splitlines() if line.strip()]
         if len(lines) < 2 or not re.match(rb"\s*[\[{]", lines[0]):
             raise
         try:
             first = parse_json(lines[0])
-        except Unopenable:
+        except InvalidFile:
             first = None
         if first is None:  # a document over several lines, and broken
             raise
@@ -92,7 +92,7 @@ def _json(stream: BinaryIO, size: int, _: Path) -> None:
         first = stream.readline(MAX_LINE)
         stream.seek(0)
         if not first.endswith(b"\n") or not first.strip().endswith((b"}", b"]")):
-            raise Unopenable(f"{size} bytes of JSON is over the cap of {MAX_JSON}")
+            raise InvalidFile(f"{size} bytes of JSON is over the cap of {MAX_JSON}")
         _count(stream)
         return
     parse_documents(stream.read(size))
@@ -100,7 +100,7 @@ def _json(stream: BinaryIO, size: int, _: Path) -> None:
 
 def _json_lines(stream: BinaryIO, _: int, __: Path) -> None:
     if _count(stream) == 0:
-        raise Unopenable("no record")
+        raise InvalidFile("no record")
 
 
 def _count(stream: BinaryIO) -> int:
@@ -113,20 +113,20 @@ def json_lines(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
     while line := stream.readline(MAX_LINE + 1):
         number += 1
         if len(line) > MAX_LINE:
-            raise Unopenable(f"line {number}: over {MAX_LINE} bytes")
+            raise InvalidFile(f"line {number}: over {MAX_LINE} bytes")
         if not line.strip():
             continue
         try:
             yield number, _record(line, number)
-        except Unopenable as error:
+        except InvalidFile as error:
             if line.endswith(b"\n"):
                 raise
             text = f"{error} (the file ends without a line break: cut off?)"
-            raise Unopenable(text) from error
+            raise InvalidFile(text) from error
 
 
 def _record(line: bytes, number: int) -> Any:
     try:
         return parse_json(line)
-    except Unopenable as error:
-        raise Unopenable(f"line {number}: {error}") from error
+    except InvalidFile as error:
+        raise InvalidFile(f"line {number}: {error}") from error

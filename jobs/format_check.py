@@ -14,7 +14,7 @@ Check = Callable[[BinaryIO, int, Path], None]
 MAX_JSON = 256 * 1024 * 1024  # bytes of one JSON document
 
 
-class Unopenable(ValueError):
+class InvalidFile(ValueError):
     """The file is not what its name says; the text says why."""
 
 
@@ -22,14 +22,14 @@ def parse_json(raw: bytes) -> Any:
     """One JSON document as Python writes them; `Unopenable` for anything else."""
     try:
         return json.loads(raw, object_pairs_hook=_unique)
-    except Unopenable:
+    except InvalidFile:
         raise
     except (ValueError, RecursionError) as error:
-        raise Unopenable(f"not JSON: {str(error)[:200]}") from error
+        raise InvalidFile(f"not JSON: {str(error)[:200]}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Unopenable("an object has the same key twice")
+        raise InvalidFile("an object has the same key twice")
     return found

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from .format_check import Unopenable
+from .format_check import InvalidFile
 
 MAGIC = re.compile(r"[*?\[]")
 RECEIVING = ".partial"  # at the top: what is on its way here, and no artifact
@@ -27,7 +27,7 @@ def file_at(relative: str, root: Path) -> Path:
     """A regular file below `root`, reached without any link."""
     path = root / relative
     if not _inside(path, root) or not path.is_file():
-        raise Unopenable(f"no such file{near(relative, root)}")
+        raise InvalidFile(f"no such file{near(relative, root)}")
     return path
 
 
@@ -66,7 +66,7 @@ def matches(pattern: str, root: Path) -> list[Path]:
     if not is_glob(pattern):
         try:
             return [file_at(pattern, root)]
-        except Unopenable:
+        except InvalidFile:
             return []
     wanted = _parts(pattern)
     return [

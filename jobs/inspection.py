@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import weights
 from .file_formats import check_of, opens
-from .format_check import Unopenable
+from .format_check import InvalidFile
 from .globs import globbed
 from .verdict import plain
 
@@ -79,6 +79,6 @@ def _hollow(root: Path, paths: list[Path]) -> str:
         weights.check(paths)
     except OSError:
         return ""
-    except Unopenable as error:
+    except InvalidFile as error:
         return f"{paths[0].parent.relative_to(root).as_posix()}: {error}"
     return ""

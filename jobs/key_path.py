@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .format_check import Unopenable
+from .format_check import InvalidFile
 
 MAX_PARTS = 32
 EVERY = "*"
@@ -26,17 +26,17 @@ def parts(key: str) -> tuple[str, ...]:
     while at < len(key):
         part = _PART.match(key, at)
         if part is None:
-            raise Unopenable(f"{key!r} is no key: quotes stand around a whole part")
+            raise InvalidFile(f"{key!r} is no key: quotes stand around a whole part")
         quoted = part["double"] if part["double"] is not None else part["single"]
         name = quoted if quoted is not None else part["plain"]
         if not name:
-            raise Unopenable(f"{key!r} is no key: it has an empty part")
+            raise InvalidFile(f"{key!r} is no key: it has an empty part")
         found.append(name)
         at = part.end()
     if key.endswith("."):
-        raise Unopenable(f"{key!r} is no key: it ends in a dot")
+        raise InvalidFile(f"{key!r} is no key: it ends in a dot")
     if len(found) > MAX_PARTS:
-        raise Unopenable(f"a key of over {MAX_PARTS} parts")
+        raise InvalidFile(f"a key of over {MAX_PARTS} parts")
     return tuple(found)
 
 
@@ -56,9 +56,9 @@ def _member(value: Any, part: str, where: str) -> Any:
         try:
             return value[int(part)]
         except IndexError:
-            raise Unopenable(f"no {where}: the list has {len(value)} members") from None
+            raise InvalidFile(f"no {where}: the list has {len(value)} members") from None
     if not isinstance(value, dict) or part not in value:
-        raise Unopenable(f"no {where}{_instead(value)}")
+        raise InvalidFile(f"no {where}{_instead(value)}")
     return value[part]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .file_formats import JSON_LINES, MAX_LINE, json_lines, parse_documents
-from .format_check import MAX_JSON, Unopenable
+from .format_check import MAX_JSON, InvalidFile
 
 TABLES = {".csv": ",;\t", ".tsv": "\t"}  # suffix → what may divide its columns
 
@@ -22,7 +22,7 @@ def document(path: Path) -> Any:
         for number, value in records(path):
             size += len(value) if isinstance(value, list | dict) else 1
             if number > MAX_JSON // 64 or size > MAX_JSON // 64:
-                raise Unopenable("too many records for one value: use a series or lines")
+                raise InvalidFile("too many records for one value: use a series or lines")
             found.append(value)
         return found
     return parse_documents(_whole(path))
@@ -42,7 +42,7 @@ def records(path: Path) -> Iterator[tuple[int, Any]]:
     else:
         value = parse_documents(_whole(path))
         if not isinstance(value, list):
-            raise Unopenable("not a list, and not one JSON document a line")
+            raise InvalidFile("not a list, and not one JSON document a line")
         yield from enumerate(value, 1)
 
 
@@ -90,9 +90,9 @@ def _whole(path: Path) -> bytes:
     with _open(path) as stream:
         raw = stream.read(MAX_JSON + 1)
     if len(raw) > MAX_JSON:
-        raise Unopenable(f"over {MAX_JSON} bytes of JSON")
+        raise InvalidFile(f"over {MAX_JSON} bytes of JSON")
     if not raw:
-        raise Unopenable("empty file")
+        raise InvalidFile("empty file")
     return raw
 
 
@@ -103,13 +103,13 @@ def _rows(path: Path, delimiters: str) -> Iterator[tuple[int, dict[str, Any]]]:
             text_delimiter = max(delimiters, key=head.count)
             names = next(csv.reader([head], delimiter=text_delimiter), [])
             if not any(names):
-                raise Unopenable("a table without a head")
+                raise InvalidFile("a table without a head")
             lines = iter(lambda: text.readline(MAX_LINE), "")
             for number, row in enumerate(csv.reader(lines, delimiter=text_delimiter), 2):
                 if row:
                     yield number, {n: _cell(v) for n, v in zip(names, row, strict=False)}
         except (csv.Error, UnicodeDecodeError) as error:
-            raise Unopenable(f"not a table in UTF-8: {str(error)[:100]}") from error
+            raise InvalidFile(f"not a table in UTF-8: {str(error)[:100]}") from error
 
 
 def _cell(text: str) -> float | int | str | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .format_check import Unopenable
+from .format_check import InvalidFile
 
 MAX_RESPONSE = 100_000  # characters
 MAX_NAME = 100  # characters of a system's name
@@ -44,7 +44,7 @@ class Tally:
             for verdict in of.values()
         ]
         if not every:
-            raise Unopenable(f"no greedy answer of {system or 'the model'}")
+            raise InvalidFile(f"no greedy answer of {system or 'the model'}")
         return {"n": len(every), "correct": sum(every), "rate": sum(every) / len(every)}
 
 
@@ -60,27 +60,27 @@ def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collecti
         way, instruction, response = _read(record, number)
         of = found.verdicts.setdefault(way, {})
         if len(found.verdicts) > MAX_WAYS:
-            raise Unopenable(f"record {number}: over {MAX_WAYS} systems, temperatures and samples")
+            raise InvalidFile(f"record {number}: over {MAX_WAYS} systems, temperatures and samples")
         if instruction not in asked or instruction in of:
             what = "twice" if instruction in of else "of no instruction of the set"
-            raise Unopenable(f"record {number}: an answer {what}")
+            raise InvalidFile(f"record {number}: an answer {what}")
         of[instruction] = key.correct(instruction, response)
         if record.get("correct") is not of[instruction]:
             ours = "right" if of[instruction] else "wrong"
-            raise Unopenable(f"record {number}: the answer is {ours}, and something else is said")
+            raise InvalidFile(f"record {number}: the answer is {ours}, and something else is said")
     for way, of in found.verdicts.items():
         if len(of) < len(asked):
             named = " ".join(str(part) for part in way).strip()
-            raise Unopenable(f"{named}: {len(of)} of {len(asked)} instructions")
+            raise InvalidFile(f"{named}: {len(of)} of {len(asked)} instructions")
     return found
 
 
 def _read(record: Record, number: int) -> tuple[Way, str, str]:
     instruction, response = record.get("instruction"), record.get("response")
     if not isinstance(instruction, str) or not isinstance(response, str):
-        raise Unopenable(f"record {number}: no instruction with its response")
+        raise InvalidFile(f"record {number}: no instruction with its response")
     if len(response) > MAX_RESPONSE:
-        raise Unopenable(f"record {number}: over {MAX_RESPONSE} characters")
+        raise InvalidFile(f"record {number}: over {MAX_RESPONSE} characters")
     return _way(record, number), instruction, response
 
 
@@ -89,7 +89,7 @@ def _way(record: Record, number: int) -> Way:
     system = record.get("system", "")
     temperature, sample = record.get("temperature", 0.0), record.get("sample", 0)
     if not isinstance(system, str) or len(system) > MAX_NAME:
-        raise Unopenable(f"record {number}: system is not a name")
+        raise InvalidFile(f"record {number}: system is not a name")
     if not isinstance(temperature, int | float) or not isinstance(sample, int | float):
-        raise Unopenable(f"record {number}: temperature and sample are not numbers")
+        raise InvalidFile(f"record {number}: temperature and sample are not numbers")
     return system, temperature, sample

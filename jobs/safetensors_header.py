@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .format_check import Unopenable, parse_json
+from .format_check import InvalidFile, parse_json
 
 MAX_HEADER = 100 * 1024 * 1024  # bytes; the format's own cap
 BITS = {
@@ -40,7 +40,7 @@ def check(stream: BinaryIO, size: int) -> None:
     """Raises Unopenable: a header that does not fit the file, or a tensor without a value."""
     for one in read(stream, size):
         if one.size == 0:
-            raise Unopenable(f"tensor {one.name[:80]!r} is of size 0")
+            raise InvalidFile(f"tensor {one.name[:80]!r} is of size 0")
 
 
 def tensors_of(path: Path) -> tuple[Tensor, ...]:
@@ -53,24 +53,24 @@ def read(stream: BinaryIO, size: int) -> tuple[Tensor, ...]:
     """Every tensor in the order of the file. Raises Unopenable when they do not fill it."""
     prefix = stream.read(8)
     if len(prefix) < 8:
-        raise Unopenable(f"{size} bytes: too short for a safetensors header")
+        raise InvalidFile(f"{size} bytes: too short for a safetensors header")
     (length,) = struct.unpack("<Q", prefix)
     if length > MAX_HEADER or length > size - 8:
-        raise Unopenable(f"header of {length} bytes in a file of {size}")
+        raise InvalidFile(f"header of {length} bytes in a file of {size}")
     header = parse_json(stream.read(length))
     if not isinstance(header, dict):
-        raise Unopenable("the safetensors header is no object")
+        raise InvalidFile("the safetensors header is no object")
     found = [_tensor(name, one, 8 + length) for name, one in header.items() if name != _METADATA]
     if not found:
-        raise Unopenable("no tensor in it")
+        raise InvalidFile("no tensor in it")
     end = 8 + length
     for one in sorted(found, key=lambda one: (one.begin, one.size)):
         if one.begin != end:
             at, wanted = one.begin - 8 - length, end - 8 - length
-            raise Unopenable(f"tensor {one.name[:80]!r} begins at {at}, not at {wanted}")
+            raise InvalidFile(f"tensor {one.name[:80]!r} begins at {at}, not at {wanted}")
         end += one.size
     if end != size:
-        raise Unopenable(f"{size} bytes, the header says {end}: cut off or padded")
+        raise InvalidFile(f"{size} bytes, the header says {end}: cut off or padded")
     return tuple(sorted(found, key=lambda one: one.begin))
 
 
@@ -80,17 +80,17 @@ _METADATA = "__metadata__"
 def _tensor(name: str, entry: Any, start: int) -> Tensor:
     where = f"tensor {name[:80]!r}"
     if not isinstance(entry, dict):
-        raise Unopenable(f"{where}: no object")
+        raise InvalidFile(f"{where}: no object")
     dtype = entry.get("dtype")
     shape, offsets = _sizes(entry.get("shape"), 64), _sizes(entry.get("data_offsets"), 2)
     known = isinstance(dtype, str) and _LATER.fullmatch(dtype)
     if not known or shape is None or offsets is None or len(offsets) != 2:
-        raise Unopenable(f"{where}: dtype, shape or data_offsets missing or wrong")
+        raise InvalidFile(f"{where}: dtype, shape or data_offsets missing or wrong")
     begin, end = offsets
     bits = BITS.get(str(dtype))
     wrong = bits is not None and (end - begin) * 8 != math.prod(shape) * bits
     if end < begin or wrong:
-        raise Unopenable(f"{where}: {end - begin} bytes do not hold {dtype} {shape}")
+        raise InvalidFile(f"{where}: {end - begin} bytes do not hold {dtype} {shape}")
     return Tensor(name, str(dtype), end - begin, start + begin)
 
 

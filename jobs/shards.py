@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .format_check import MAX_JSON, Unopenable, parse_json
+from .format_check import MAX_JSON, InvalidFile, parse_json
 from .safetensors_header import tensors_of
 
 _NUMBERED = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+)")
@@ -32,30 +32,30 @@ def check_tensors(path: Path) -> None:
             file = _beside(path, shard)
             there[shard] = {one.name for one in tensors_of(file)}
         if tensor not in there[shard]:
-            raise Unopenable(f"tensor {tensor[:80]!r} is not in {shard}")
+            raise InvalidFile(f"tensor {tensor[:80]!r} is not in {shard}")
 
 
 def _weight_map(stream: BinaryIO, size: int) -> dict[str, str]:
     if size > MAX_JSON:
-        raise Unopenable(f"{size} bytes of JSON is over the cap of {MAX_JSON}")
+        raise InvalidFile(f"{size} bytes of JSON is over the cap of {MAX_JSON}")
     document: Any = parse_json(stream.read(size))
     named = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(named, dict) or not named:
-        raise Unopenable("an index without a weight_map")
+        raise InvalidFile("an index without a weight_map")
     if not all(isinstance(one, str) and one for one in named.values()):
-        raise Unopenable("an index whose weight_map names no files")
+        raise InvalidFile("an index whose weight_map names no files")
     if len(set(named.values())) > MAX_SHARDS:
-        raise Unopenable(f"an index of over {MAX_SHARDS} files")
+        raise InvalidFile(f"an index of over {MAX_SHARDS} files")
     return named
 
 
 def _beside(index: Path, shard: str) -> Path:
     parts = Path(shard).parts
     if shard.startswith("/") or ".." in parts:
-        raise Unopenable(f"the index names {shard[:80]!r}, which is not beside it")
+        raise InvalidFile(f"the index names {shard[:80]!r}, which is not beside it")
     folders = [index.parent.joinpath(*parts[: n + 1]) for n in range(len(parts))]
     if any(one.is_symlink() for one in folders) or not folders[-1].is_file():
-        raise Unopenable(f"the index names {shard[:80]}, which is not there")
+        raise InvalidFile(f"the index names {shard[:80]}, which is not there")
     return folders[-1]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import key_path as keypath
 from .file_formats import JSON_LINES
-from .format_check import Unopenable
+from .format_check import InvalidFile
 from .globs import file_at
 from .records import TABLES, document, kind_of, records
 from .rescore import AnswerKey, tally
@@ -72,7 +72,7 @@ def best(path: Path, criterion: Criterion, _: Path) -> Outcome:
 def _some(path: Path, criterion: Criterion) -> list[float]:
     points = series(path, criterion.key or "loss")
     if not points:
-        raise Unopenable(f"no {criterion.key or 'loss'} in it")
+        raise InvalidFile(f"no {criterion.key or 'loss'} in it")
     return points
 
 
@@ -86,10 +86,10 @@ def series(path: Path, key: str) -> list[float]:
         if one is None:
             continue
         if not is_number(one):
-            raise Unopenable(f"line {number}: {key} is not a finite number: {shown(one)}")
+            raise InvalidFile(f"line {number}: {key} is not a finite number: {shown(one)}")
         found.append(float(one))
         if len(found) > MAX_SERIES:
-            raise Unopenable(f"over {MAX_SERIES} points")
+            raise InvalidFile(f"over {MAX_SERIES} points")
     return found
 
 
@@ -123,12 +123,12 @@ def _responses(path: Path, criterion: Criterion) -> Iterable[tuple[int, dict[str
     if criterion.key is None:
         for number, one in records(path):
             if not isinstance(one, dict):
-                raise Unopenable(f"line {number}: not a JSON object")
+                raise InvalidFile(f"line {number}: not a JSON object")
             yield number, one
         return
     found = keypath.at(document(path), criterion.key)
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise Unopenable(f"{criterion.key}: not a list of objects")
+        raise InvalidFile(f"{criterion.key}: not a list of objects")
     yield from enumerate(found, 1)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import shards
-from .format_check import Unopenable
+from .format_check import InvalidFile
 from .safetensors_header import Tensor, tensors_of
 
 BLOCK = 4 * 1024 * 1024  # bytes; of whole values of every type
@@ -58,11 +58,11 @@ def check(paths: Iterable[Path]) -> str:
             shards.check_tensors(path)
         elif path.suffix.lower() == SUFFIX:
             if lacks := shards.missing(path):
-                raise Unopenable(lacks)
+                raise InvalidFile(lacks)
             _read(path, folders[path.parent])
     for folder, found in folders.items():
         if why := found.hollow():
-            raise Unopenable(f"{folder.name}: {why}")
+            raise InvalidFile(f"{folder.name}: {why}")
     count = sum(one.tensors for one in folders.values())
     size = sum(one.bytes for one in folders.values())
     dead = sum(len(n) - one.alive[k] for one in folders.values() for k, n in one.factors.items())
@@ -75,7 +75,7 @@ def _read(path: Path, found: Tally) -> None:
     with path.open("rb", buffering=0) as stream:
         for one in tensors:
             if one.size == 0:
-                raise Unopenable(f"{path.name}: tensor {one.name[:80]!r} is of size 0")
+                raise InvalidFile(f"{path.name}: tensor {one.name[:80]!r} is of size 0")
             stream.seek(one.begin)
             zero = _read_tensor(stream.read, one, path.name)
             _note(found, one, zero)
@@ -101,9 +101,9 @@ def _read_tensor(read: Callable[[int], bytes], one: Tensor, name: str) -> bool:
     while left:
         block = _exactly(read, min(left, BLOCK))
         if len(block) < min(left, BLOCK):
-            raise Unopenable(f"{name}: cut off in tensor {one.name[:80]!r}")
+            raise InvalidFile(f"{name}: cut off in tensor {one.name[:80]!r}")
         if is_odd(one.dtype, block):
-            raise Unopenable(f"{name}: tensor {one.name[:80]!r} has NaN or infinite values")
+            raise InvalidFile(f"{name}: tensor {one.name[:80]!r} has NaN or infinite values")
         zero = zero and _is_zero(block, one.dtype)
         left -= len(block)
     return zero

@@ -39,7 +39,7 @@ from .agent.work_dir import Order, Refused, Worktree
 from .contract import MAX_DOCUMENT
 from .pod import tree
 from .pod.measure import measure
-from .pod.paths import RUN_NAME, Place
+from .pod.paths import RUN_NAME, PodPaths
 
 CHUNK = 1024 * 1024  # bytes
 GONE = 2**64 - 1
@@ -52,14 +52,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", required=True, help="<mount>/podctl")
     parser.add_argument("--run", default="", help="the run whose files are wanted")
     chosen = parser.parse_args(argv)
-    place = Place.at(chosen.root)
+    place = PodPaths.at(chosen.root)
     beat = Beat(place.beat)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     if chosen.verb == "work":
         return receive_work(place, source, sink, beat)
     if not RUN_NAME.fullmatch(chosen.run):
         parser.error("--run is no run's name")
-    work = Place.at(chosen.root).work(chosen.run)
+    work = PodPaths.at(chosen.root).work(chosen.run)
     if chosen.verb == "send":
         send_files(work, source, sink, beat)
     elif chosen.verb == "measure":
@@ -90,7 +90,9 @@ class Beat:
             return  # a full disk must not stop what empties it
 
 
-def receive_work(place: Place, source: BinaryIO, sink: BinaryIO, beat: Callable[[], None]) -> int:
+def receive_work(
+    place: PodPaths, source: BinaryIO, sink: BinaryIO, beat: Callable[[], None]
+) -> int:
     """The pod's half of an upload; the tree is complete or absent at every moment.
 
     An upload may take longer than the guard lets a pod idle: each piece that comes is a visit.

@@ -27,7 +27,7 @@ C = TypeVar("C", bound=type)
 
 
 @dataclass(frozen=True)
-class Patience:
+class Contention:
     """`tell` is given the reason at once, and every minute or so."""
 
     tell: Callable[[str], None]
@@ -55,10 +55,10 @@ class Patience:
 class Connection(sqlite3.Connection):
     """One that may have patience."""
 
-    patience: Patience | None = None
+    patience: Contention | None = None
 
 
-def be_patient(connection: sqlite3.Connection, patience: Patience) -> None:
+def be_patient(connection: sqlite3.Connection, patience: Contention) -> None:
     """From here on, every method on this connection outlasts what passes. Raises StateError."""
     assert isinstance(connection, Connection)
     connection.patience = patience

@@ -18,7 +18,7 @@ from state.redaction import masked
 
 
 @dataclass(frozen=True)
-class Sighting:
+class LastSeenRecord:
     subject: str  # "pod:<id>" | "run:<id>"
     source: str  # who said it: "provider", "agent"
     at: float  # Unix seconds
@@ -27,7 +27,7 @@ class Sighting:
 
 @patient
 @dataclass(frozen=True)
-class Sightings:
+class LastSeen:
     connection: sqlite3.Connection
     clock: Callable[[], float] = time.time
 
@@ -41,19 +41,19 @@ class Sightings:
                 (subject, source, self.clock(), masked(data)),
             )
 
-    def last(self, subject: str) -> Sighting | None:
+    def last(self, subject: str) -> LastSeenRecord | None:
         with translated():
             row = self.connection.execute(
                 "SELECT subject, source, at, data FROM sighting WHERE subject = ?", (subject,)
             ).fetchone()
         return _sighting(*row) if row else None
 
-    def of(self, subjects: Iterable[str]) -> dict[str, Sighting]:
+    def of(self, subjects: Iterable[str]) -> dict[str, LastSeenRecord]:
         """What is known of each of `subjects`; those that were never seen are left out."""
         found = {subject: self.last(subject) for subject in subjects}
         return {subject: one for subject, one in found.items() if one is not None}
 
-    def all(self, prefix: str = "") -> tuple[Sighting, ...]:
+    def all(self, prefix: str = "") -> tuple[LastSeenRecord, ...]:
         """Every subject that starts with `prefix`, such as "pod:"."""
         with translated():
             rows = self.connection.execute(
@@ -64,5 +64,5 @@ class Sightings:
         return tuple(_sighting(*row) for row in rows)
 
 
-def _sighting(subject: str, source: str, at: float, data: str) -> Sighting:
-    return Sighting(subject, source, at, json.loads(data))
+def _sighting(subject: str, source: str, at: float, data: str) -> LastSeenRecord:
+    return LastSeenRecord(subject, source, at, json.loads(data))

@@ -20,7 +20,7 @@ from types import TracebackType
 from state.atomic_files import private_folder, write_atomically
 from state.database import open_database, translated, unfenced
 from state.errors import Holder, OwnedElsewhere
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 
 LOCK = "owner.lock"
 HOLDER = "owner.json"
@@ -30,7 +30,7 @@ DRIVER = "driver"  # the subject of the sighting that says where it was driven l
 
 
 @dataclass
-class Owner:
+class ProjectLock:
     """Holds the lock until closed. `connection` and `epoch` are what the journal writes with."""
 
     folder: Path
@@ -49,7 +49,7 @@ class Owner:
         descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)  # the lock goes with it; its file stays, or two could hold "it"
 
-    def __enter__(self) -> Owner:
+    def __enter__(self) -> ProjectLock:
         return self
 
     def __exit__(
@@ -66,7 +66,7 @@ def acquire(
     what: str,
     wait_seconds: float = 0.0,
     prepare: Callable[[], Path] | None = None,
-) -> Owner:
+) -> ProjectLock:
     """Become the owner of `folder` (a project's .podctl), for `what` as shown to others.
 
     `prepare` is called once nobody else drives, and names another database than state.db: for
@@ -85,7 +85,7 @@ def acquire(
         connection = open_database(prepare() if prepare else folder / DATABASE)
         try:
             epoch, before = _next_epoch(connection), _moved(connection, me.host)
-            return Owner(folder, me, connection, epoch, before, descriptor)
+            return ProjectLock(folder, me, connection, epoch, before, descriptor)
         except BaseException:
             connection.close()
             raise
@@ -133,7 +133,7 @@ def epoch_of(connection: sqlite3.Connection) -> int:
 
 def _moved(connection: sqlite3.Connection, here: str) -> str:
     """Where this state was driven before, when that was elsewhere: it may have been copied."""
-    sightings = Sightings(connection)
+    sightings = LastSeen(connection)
     before = sightings.last(DRIVER)
     host = str(before.data.get("host", "")) if before else ""
     if host != here:

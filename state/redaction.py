@@ -8,7 +8,7 @@ from typing import Any
 
 from state import secret_kinds
 from state.errors import StateError
-from state.secret_encodings import SHORTEST, Tailed, forms, raw, tailed
+from state.secret_encodings import SHORTEST, WithTail, forms, raw, tailed
 
 REDACTED = "[redacted]"
 BLOT = b"*"  # in the place of each byte, where offsets must stay
@@ -19,7 +19,7 @@ class Redactor:
 
     def __init__(self, *values: str) -> None:
         self._forms: list[str] = []
-        self._tailed: list[Tailed] = []
+        self._tailed: list[WithTail] = []
         for value in values:
             self.add(value)
 

@@ -49,7 +49,7 @@ def forms(value: str) -> Iterator[str]:
 
 
 @dataclass(frozen=True, order=True)
-class Tailed:
+class WithTail:
     """A fixed `core` of a secret's base64, and up to `tail` more digits that are partly its."""
 
     core: str
@@ -73,7 +73,7 @@ class Tailed:
         return f"{re.escape(self.core)}{_DIGITS}{{0,{self.tail}}}={{0,2}}"
 
 
-def tailed(value: str) -> Iterator[Tailed]:
+def tailed(value: str) -> Iterator[WithTail]:
     """What stays the same of its base64, however many bytes (a user's name) stand before it.
 
     The last, unfinished group depends on what follows, and has bits of the secret all the same.
@@ -87,7 +87,7 @@ def tailed(value: str) -> Iterator[Tailed]:
             whole, left = divmod(before + len(plain), 3)
             core = text[(0, 2, 3)[before] : whole * 4]
             if len(core) >= SHORTEST:
-                yield Tailed(core, left + 1 if left else 0)
+                yield WithTail(core, left + 1 if left else 0)
 
 
 def raw(form: str) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from controller.agent.log_position import Piece
+from controller.agent.log_position import Chunk
 from controller.credentials.secret import Secret
 from controller.errors import ConnectionLost, PodctlError
 from controller.terminal.sanitize import clean, clean_line
@@ -72,14 +72,14 @@ class AgentClient:
             "handing over how to install"
         )
 
-    def log(self, run: str, offset: int, limit: int = LOG_CHUNK) -> Piece:
+    def log(self, run: str, offset: int, limit: int = LOG_CHUNK) -> Chunk:
         """Log bytes from `offset`, or from where it begins by now: its head may be gone."""
         words = ["log", "--run", run, "--offset", str(offset), "--limit", str(limit)]
         raw = self._run(words, cap=LOG_CHUNK + 4096).stdout
         head, _, body = raw.partition(b"\n")
         try:
             said = json.loads(head)
-            piece = Piece(said["offset"], body, said["size"])
+            piece = Chunk(said["offset"], body, said["size"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConnectionLost("the agent's log answer cannot be read") from error
         if not _possible(piece, offset):
@@ -148,7 +148,7 @@ def plain(status: Status) -> Status:
     )
 
 
-def _possible(piece: Piece, offset: int) -> bool:
+def _possible(piece: Chunk, offset: int) -> bool:
     """Whether a log can be answered so; one that is shorter than `offset` has no bytes there."""
     numbers = type(piece.start) is int and type(piece.size) is int
     if not numbers or not offset <= piece.start < OFFSETS or not 0 <= piece.size < OFFSETS:

@@ -30,7 +30,7 @@ LOG_LAG = 60.0  # seconds that a container's log, as the provider shows it, may 
 LOG_LINES = 1000  # of the container's log: the host keys stand among the first
 
 
-class Link:
+class PodConnection:
     """At most one control connection at a time."""
 
     def __init__(self, project: Project, provider: Provider, stage: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from controller.agent.client import LOG_CHUNK, AgentClient
-from controller.agent.log_position import Mark
+from controller.agent.log_position import LogPosition
 from controller.credentials.secret import Secret
 from state.redaction import PROCESS
 
@@ -62,14 +62,14 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _mark(path: Path, length: int) -> Mark:
+def _mark(path: Path, length: int) -> LogPosition:
     """The copy's end, by its last `length` bytes."""
     if not path.exists():
-        return Mark()
+        return LogPosition()
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - length))
-        return Mark(size, file.read(length))
+        return LogPosition(size, file.read(length))
 
 
 def set_aside(path: Path) -> None:

@@ -13,7 +13,7 @@ TAIL = 4096  # bytes before the known end that must be the same
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Bytes of a log from `start` on. `size`: of the whole log when they were read."""
 
     start: int
@@ -26,14 +26,14 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Mark:
+class LogPosition:
     """How far a log is known, and its last bytes there: another log has others."""
 
     offset: int = 0
     tail: bytes = b""
 
     @classmethod
-    def after(cls, data: bytes) -> Mark:
+    def after(cls, data: bytes) -> LogPosition:
         """All of `data` is known."""
         return cls(len(data), data[-TAIL:])
 
@@ -42,7 +42,7 @@ class Mark:
         """Whoever reads on from here sees whether it is the same log."""
         return self.offset - len(self.tail)
 
-    def is_in(self, piece: Piece) -> bool:
+    def is_in(self, piece: Chunk) -> bool:
         """Whether `piece`, asked for from `begin` on, can be of the same log.
 
         Where a secret is blotted out in one of the two, anything may stand in the other. Of a log
@@ -52,8 +52,8 @@ class Mark:
         pairs = zip(known, piece.data, strict=False)
         return piece.size >= self.offset and all(a == b or BLOT[0] in (a, b) for a, b in pairs)
 
-    def past(self, piece: Piece) -> tuple[Mark, bytes]:
+    def past(self, piece: Chunk) -> tuple[LogPosition, bytes]:
         """What `piece` has beyond this mark, and the mark after it."""
         new = piece.data[max(0, self.offset - piece.start) :]
         known = self.tail if piece.start <= self.offset else b""
-        return Mark(piece.end, (known + new)[-TAIL:]), new
+        return LogPosition(piece.end, (known + new)[-TAIL:]), new

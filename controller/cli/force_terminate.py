@@ -8,8 +8,8 @@ from controller.errors import Refused
 from controller.terminal import formatting as words
 
 if TYPE_CHECKING:
-    from controller.leases.controller import Office
-    from controller.orphans.sweep import Stray
+    from controller.leases.controller import LeaseController
+    from controller.orphans.sweep import OrphanPod
     from controller.project.project import Project
     from controller.terminal.terminal import Terminal
 
@@ -17,19 +17,19 @@ REASON = "podctl gc --terminate --force"
 
 
 def end_owned(
-    terminal: Terminal, project: Project, chosen: tuple[Stray, ...], *, yes: bool
-) -> tuple[Stray, ...]:
+    terminal: Terminal, project: Project, chosen: tuple[OrphanPod, ...], *, yes: bool
+) -> tuple[OrphanPod, ...]:
     """End the leases of those pods that unfinished runs own; returns the pods that none does.
 
     Says what is lost, as far as it is known here, and asks. Raises Refused without a yes.
     """
-    from controller.leases.controller import Desk
+    from controller.leases.controller import CommandContext
 
     owned = tuple(one for one in chosen if one.whose == "live")
     if not owned:
         return chosen
     leases = list(dict.fromkeys(one.lease for one in owned))
-    with Desk.of(project, terminal).owned("gc") as office:
+    with CommandContext.of(project, terminal).owned("gc") as office:
         for lease in leases:
             for line in losses(office, lease):
                 terminal.warn(line)
@@ -43,7 +43,7 @@ def end_owned(
     return tuple(one for one in chosen if one not in owned)
 
 
-def losses(office: Office, lease: str) -> tuple[str, ...]:
+def losses(office: LeaseController, lease: str) -> tuple[str, ...]:
     """What is given up with `lease`, one line a run, as far as it is known here."""
     from controller.engine.lease_context import rental_of
 
@@ -63,7 +63,7 @@ def losses(office: Office, lease: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _of_run(office: Office, run: str) -> str:
+def _of_run(office: LeaseController, run: str) -> str:
     folder = office.desk.project.run_dir(run) / "files"
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     size = words.size(sum(path.stat().st_size for path in files))

@@ -15,7 +15,7 @@ from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     from controller.costs.network_volumes import Volume
-    from controller.orphans.sweep import Stray
+    from controller.orphans.sweep import OrphanPod
     from controller.providers.base import Provider
 
 
@@ -92,7 +92,9 @@ def _volumes(terminal: Terminal, provider: Provider) -> tuple[Volume, ...] | Non
         return None
 
 
-def _show(terminal: Terminal, found: tuple[Stray, ...], volumes: tuple[Volume, ...] | None) -> None:
+def _show(
+    terminal: Terminal, found: tuple[OrphanPod, ...], volumes: tuple[Volume, ...] | None
+) -> None:
     rate = sum(one.usd_per_hour for one in found)
     if terminal.json:
         document = {"pods": found, "volumes": volumes, "usd_per_hour": rate}
@@ -108,7 +110,7 @@ def _show(terminal: Terminal, found: tuple[Stray, ...], volumes: tuple[Volume, .
         terminal.say("next: podctl gc --terminate ends the stale ones")
 
 
-def _show_pods(terminal: Terminal, found: tuple[Stray, ...]) -> None:
+def _show_pods(terminal: Terminal, found: tuple[OrphanPod, ...]) -> None:
     now = time.time()
     columns = ("POD", "WHOSE", "STATUS", "AGE", "$/H", "$/MONTH", "GPU", "LEASE", "NAME")
     rows = [
@@ -141,7 +143,7 @@ def _show_volumes(terminal: Terminal, volumes: tuple[Volume, ...]) -> None:
         terminal.table(columns, rows)
 
 
-def _chosen(found: tuple[Stray, ...], pods: tuple[str, ...]) -> tuple[Stray, ...]:
+def _chosen(found: tuple[OrphanPod, ...], pods: tuple[str, ...]) -> tuple[OrphanPod, ...]:
     """The named ones; without names every stale one of ours. Never a live or foreign one."""
     if not pods:
         return tuple(one for one in found if one.whose == "stale-own")
@@ -152,7 +154,7 @@ def _chosen(found: tuple[Stray, ...], pods: tuple[str, ...]) -> tuple[Stray, ...
     return tuple(by_id[pod] for pod in dict.fromkeys(pods))
 
 
-def _refuse(chosen: tuple[Stray, ...]) -> None:
+def _refuse(chosen: tuple[OrphanPod, ...]) -> None:
     for one in chosen:
         if one.whose == "live":
             raise Refused(
@@ -172,7 +174,7 @@ def _terminate(
     terminal: Terminal,
     project: Project,
     provider: Provider,
-    chosen: tuple[Stray, ...],
+    chosen: tuple[OrphanPod, ...],
     yes: bool,
 ) -> None:
     from controller.orphans.terminate import end_all
@@ -204,7 +206,7 @@ def _adopt(
     terminal: Terminal,
     project: Project,
     provider: Provider,
-    chosen: tuple[Stray, ...],
+    chosen: tuple[OrphanPod, ...],
     _: bool,
 ) -> None:
     from controller.orphans.sweep import adopt

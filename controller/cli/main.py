@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import click
 
 from controller.cli.group import podctl
-from controller.cli.signals import Ended, heard, tell_pods
+from controller.cli.signals import Interrupted, heard, tell_pods
 from controller.credentials.secret import hide_environment
 from controller.errors import PodctlError, UsageError
 from controller.providers.certificates import forget_key_log
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
         if terminal.bills.driven:  # whatever it ended with: who drove may have left pods
             tell_pods(terminal)
         return code
-    except Ended as ended:
+    except Interrupted as ended:
         terminal.warn(f"ended by {ended.name}")
         tell_pods(terminal)
         return ended.exit_code

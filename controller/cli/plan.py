@@ -16,7 +16,7 @@ from controller.terminal.terminal import Terminal
 if TYPE_CHECKING:
     from controller.costs.network_volumes import Volume
     from controller.errors import PodctlError
-    from controller.leases.preview import Prospect
+    from controller.leases.preview import RunPreview
     from controller.project.project import Project
     from controller.providers.base import Provider
     from jobs.stage import Stage
@@ -117,7 +117,7 @@ def _show_volume(terminal: Terminal, volume: Volume | None) -> None:
         )
 
 
-def _document(one: Prospect) -> dict[str, object]:
+def _document(one: RunPreview) -> dict[str, object]:
     """With what is derived from the rest."""
     found: dict[str, object] = {**vars(one), "ready": one.ready}
     del found["found"]
@@ -129,7 +129,7 @@ def _document(one: Prospect) -> dict[str, object]:
     return found
 
 
-def _code(prospect: Prospect) -> int:
+def _code(prospect: RunPreview) -> int:
     """What `podctl run` would end with, were it to refuse."""
     if prospect.locked:
         return Locked.exit_code
@@ -140,7 +140,7 @@ def _code(prospect: Prospect) -> int:
     return BudgetRefused.exit_code if prospect.refusal else 0
 
 
-def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
+def _show(terminal: Terminal, one: RunPreview, all_: bool) -> None:
     names = " ".join(one.stages)
     terminal.data(f"{names}: one pod with {one.image}")
     for text in one.commands:
@@ -189,7 +189,7 @@ def _show(terminal: Terminal, one: Prospect, all_: bool) -> None:
     terminal.data("")
 
 
-def _offers(terminal: Terminal, one: Prospect, all_: bool) -> None:
+def _offers(terminal: Terminal, one: RunPreview, all_: bool) -> None:
     accepted = one.quote.offers if one.quote else ()
     rows: list[Sequence[object]] = [
         (f"  {place}", o.name, o.memory_gb, f"{o.usd_per_hour:.3f}", o.availability, "")
@@ -208,7 +208,7 @@ def _offers(terminal: Terminal, one: Prospect, all_: bool) -> None:
         terminal.data(f"  and {hidden} more: podctl plan {' '.join(one.stages)} --offers")
 
 
-def _obstacles(terminal: Terminal, one: Prospect) -> None:
+def _obstacles(terminal: Terminal, one: RunPreview) -> None:
     for stage in one.locked:
         terminal.data(f"  locked: {stage} passed already (podctl locks {stage})")
     for need in one.needs:

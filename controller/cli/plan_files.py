@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from controller.errors import NotFound, PodctlError
-from controller.preflight.upload_preview import Sending, obstacle, sending
+from controller.preflight.upload_preview import UploadPreview, obstacle, sending
 from controller.project.stages import missing_inputs
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -49,7 +49,7 @@ def _ignored(project: Project) -> dict[str, str]:
         return {}
 
 
-def _left_out(sent: Sending, ignored: Mapping[str, str]) -> dict[str, str]:
+def _left_out(sent: UploadPreview, ignored: Mapping[str, str]) -> dict[str, str]:
     """Path to reason; a folder that was named is sent although git ignores it."""
     paths = tuple(sent.found.files)
     hidden = {
@@ -61,7 +61,7 @@ def _left_out(sent: Sending, ignored: Mapping[str, str]) -> dict[str, str]:
 
 
 def _document(
-    sent: Sending, error: PodctlError | None, ignored: Mapping[str, str]
+    sent: UploadPreview, error: PodctlError | None, ignored: Mapping[str, str]
 ) -> dict[str, object]:
     return {
         "stage": sent.stage,
@@ -75,7 +75,7 @@ def _document(
 
 
 def _show(
-    terminal: Terminal, sent: Sending, error: PodctlError | None, ignored: Mapping[str, str]
+    terminal: Terminal, sent: UploadPreview, error: PodctlError | None, ignored: Mapping[str, str]
 ) -> None:
     terminal.data(f"{sent.stage}: {len(sent.files)} files, {words.size(sent.bytes)}")
     for path, size in sent.files.items():

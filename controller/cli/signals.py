@@ -15,7 +15,7 @@ from controller.terminal.terminal import Terminal
 ENDING = (signal.SIGTERM, signal.SIGHUP)  # asked to go, and the terminal went
 
 
-class Ended(BaseException):
+class Interrupted(BaseException):
     """Such a signal arrived; unwinds like Ctrl-C, so that `finally` and `with` do their work."""
 
     def __init__(self, number: int) -> None:
@@ -45,7 +45,7 @@ def _end(number: int, _: types.FrameType | None) -> None:
     # Once: what is put in order now is not to be torn by a second one.
     for one in ENDING:
         signal.signal(one, signal.SIG_IGN)
-    raise Ended(number)
+    raise Interrupted(number)
 
 
 def tell_pods(terminal: Terminal) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from controller.status.overview import Line, Overview, RunLine
-    from controller.status.refresh import Silence
+    from controller.status.refresh import Unreachable
 
 PATIENCE_SECONDS = 5.0  # what is not answered by then is unknown
 
@@ -33,14 +33,14 @@ def command(terminal: Terminal, name: str | None, cached: bool) -> int:
     A state is what was said of it within the last minute, else `unknown`. Ends with 0 when every
     state is known, whatever it is, and with 8 when that of something that may run or bill is not.
     """
-    from controller.status.refresh import Silence, ask
+    from controller.status.refresh import Unreachable, ask
     from state.database import open_database
 
     project = project_here()
     project.prepare(reading=True)
     connection = open_database(project.database, reading=True)
     try:
-        silence = Silence()
+        silence = Unreachable()
         overview = _look(project, connection, name, silence, cached=True)
         if not cached:
             if overview.pods or any(run.open for run in overview.runs):
@@ -66,7 +66,7 @@ def _look(
     project: Project,
     connection: sqlite3.Connection,
     name: str | None,
-    silence: Silence,
+    silence: Unreachable,
     *,
     cached: bool,
 ) -> Overview:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from controller.costs.pricing import HOURS_PER_MONTH, network_volume_rate
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,7 +39,7 @@ class Volume:
 
 
 @dataclass(frozen=True)
-class Sighted:
+class LastSeenVolumes:
     """A volume as it was when the provider was last asked (Unix seconds)."""
 
     volume: Volume
@@ -71,11 +71,13 @@ def _remember(project: Project, volume: Volume) -> None:
 
     connection = open_database(project.database)
     try:
-        Sightings(connection).see(SUBJECT + volume.id, "provider", asdict(volume))
+        LastSeen(connection).see(SUBJECT + volume.id, "provider", asdict(volume))
     finally:
         connection.close()
 
 
-def remembered(connection: sqlite3.Connection) -> tuple[Sighted, ...]:
+def remembered(connection: sqlite3.Connection) -> tuple[LastSeenVolumes, ...]:
     """Every volume that a podctl.toml of this project named and the provider showed."""
-    return tuple(Sighted(Volume(**one.data), one.at) for one in Sightings(connection).all(SUBJECT))
+    return tuple(
+        LastSeenVolumes(Volume(**one.data), one.at) for one in LastSeen(connection).all(SUBJECT)
+    )

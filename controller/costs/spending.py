@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from controller.costs.network_volumes import Sighted, remembered
+from controller.costs.network_volumes import LastSeenVolumes, remembered
 from controller.costs.pricing import (
     Forecast,
     Spending,
@@ -16,7 +16,7 @@ from controller.costs.pricing import (
 )
 from controller.project.project import Budgets
 from state.journal import Journal, Run
-from state.last_seen import Sighting, Sightings
+from state.last_seen import LastSeen, LastSeenRecord
 from state.ledger import Ledger
 from state.locks import Locks
 
@@ -47,7 +47,7 @@ class Account:
     stages: tuple[Entry, ...]
     pods: tuple[Entry, ...]
     total: Entry
-    volumes: tuple[Sighted, ...]  # the user's own: in no sum above
+    volumes: tuple[LastSeenVolumes, ...]  # the user's own: in no sum above
     budget_usd: float | None
     left_usd: float | None
 
@@ -57,7 +57,7 @@ def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -
     ledger, journal = Ledger(connection), Journal(connection)
     runs = {run.stage: run for run in journal.newest_runs()}  # the newest of each stage
     locked = {lock.stage for lock in Locks(connection).all()}
-    seen = Sightings(connection).of(f"run:{run.id}" for run in runs.values())
+    seen = LastSeen(connection).of(f"run:{run.id}" for run in runs.values())
     by_stage = ledger.by_stage(now)
     stages = tuple(
         _entry("stage", row, _estimate(row, runs.get(row.subject), locked, seen))
@@ -95,7 +95,7 @@ def _entry(scope: str, row: Spending, estimate: float | None) -> Entry:
 
 
 def _estimate(
-    row: Spending, run: Run | None, locked: set[str], seen: dict[str, Sighting]
+    row: Spending, run: Run | None, locked: set[str], seen: dict[str, LastSeenRecord]
 ) -> float | None:
     """The stage's whole cost: by measured progress, else by its definition as it was pinned."""
     if row.subject in locked:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 
 from controller.clock import Clock
 from controller.diagnostics.drill_results import PASSED, REFUTED, STAGE, UNCLEAR
-from controller.engine.loop import Outcome, World
+from controller.engine.loop import LeaseOutcome, World
 from controller.planner import decide as plan
 from controller.planner.actions import Action, ConfirmParked, Create, Finish, Wait
 from controller.planner.lease_state import RunFacts
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.planner.provisioning import blind_wait
 from controller.planner.teardown import bill_wait, reckon
@@ -102,7 +102,7 @@ def order_seconds(limits: GuardLimits) -> float:
     return max(LEAST_ORDER, limits.boot_grace)
 
 
-def decide(seen: Observed, policy: Policy, limits: GuardLimits, evidence: Evidence) -> Action:
+def decide(seen: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence) -> Action:
     """The next action of a drill."""
     rental, run = seen.rental, seen.rental.current
     once = replace(policy, generations=1)
@@ -117,7 +117,7 @@ def decide(seen: Observed, policy: Policy, limits: GuardLimits, evidence: Eviden
 
 
 def _watch(
-    seen: Observed,
+    seen: Observation,
     policy: Policy,
     limits: GuardLimits,
     evidence: Evidence,
@@ -144,7 +144,7 @@ def _watch(
     return Wait(policy.poll_boot, "for the pod to stop itself", since + patience)
 
 
-def _stopped(seen: Observed, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
+def _stopped(seen: Observation, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
     if not seen.rental.parked:
         return bill_wait(seen) or ConfirmParked(pod.id)  # it ends here that the pod bills
     if not evidence.armed and not evidence.ordered:
@@ -153,7 +153,9 @@ def _stopped(seen: Observed, evidence: Evidence, run: RunFacts, pod: Pod) -> Act
     return Finish(run.run, PASSED, f"the pod stopped itself; {evidence.measured}")
 
 
-def _overdue(seen: Observed, policy: Policy, limits: GuardLimits, evidence: Evidence) -> str | None:
+def _overdue(
+    seen: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence
+) -> str | None:
     """Why the pod is known not to stop itself."""
     guard = seen.contact.guard if seen.contact else None
     left = guard.stops_in_seconds if guard else None
@@ -168,7 +170,7 @@ def _overdue(seen: Observed, policy: Policy, limits: GuardLimits, evidence: Evid
 
 
 @dataclass
-class Witness:
+class RecordingWorld:
     """The loop's world for a drill: it also reads the pod's log and takes the time."""
 
     world: World
@@ -178,7 +180,7 @@ class Witness:
     evidence: Evidence = field(default_factory=Evidence)
     _asked: float | None = None  # when the create call was sent
 
-    def look(self) -> Observed:
+    def look(self) -> Observation:
         seen = self.world.look()
         pod = seen.pod
         if pod is not None and self._asked is not None and self.evidence.listed_seconds is None:
@@ -193,10 +195,10 @@ class Witness:
         except ProviderError:
             return  # the next look reads it, or the verdict is given without
 
-    def perform(self, action: Action) -> Outcome:
+    def perform(self, action: Action) -> LeaseOutcome:
         if isinstance(action, Create):
             self._asked = self.clock.now()
         return self.world.perform(action)
 
-    def decide(self, seen: Observed, policy: Policy) -> Action:
+    def decide(self, seen: Observation, policy: Policy) -> Action:
         return decide(seen, policy, self.limits, self.evidence)

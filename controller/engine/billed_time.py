@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.engine.lease_context import Scene
-from controller.planner.lease_state import SAME_LIFE, Debt
+from controller.engine.lease_context import LeaseContext
+from controller.planner.lease_state import SAME_LIFE, PendingTermination
 from controller.providers.base import Kind, Pod, PodStatus, ProviderError
 from state.interval import Interval
 
@@ -17,7 +17,7 @@ NEGLIGIBLE_USD = 0.01  # by which a bill and a ledger may differ
 
 
 @dataclass(frozen=True)
-class Unfollowed:
+class Unattributed:
     """Compute that is on the bill and in no book; as one piece, from the last end that we know."""
 
     since: float  # Unix seconds
@@ -26,10 +26,10 @@ class Unfollowed:
 
 
 @dataclass(frozen=True)
-class Reckoning:
+class BilledTime:
     """Reads the ledger and the provider's bill; writes nothing."""
 
-    scene: Scene
+    scene: LeaseContext
 
     def ask_later(self) -> None:
         """The bill did not come: it is asked for again, so many times."""
@@ -63,7 +63,7 @@ class Reckoning:
         # Not the earlier of the two: an order that was taken may have been forgotten.
         return self._billed_until(pod) or ordered
 
-    def _known_end(self, pod: str, debt: Debt | None, wall: float) -> float | None:
+    def _known_end(self, pod: str, debt: PendingTermination | None, wall: float) -> float | None:
         """What a bill that lags would say later: our order's time, or now for one that bills."""
         if debt is not None:
             told = debt.ended_at or wall
@@ -88,7 +88,7 @@ class Reckoning:
             return None
         return min(self.scene.clock.wall(), last.started_at + hours * 3600.0)
 
-    def unfollowed(self, pod: str, ended_at: float, *, meddled: bool) -> Unfollowed | None:
+    def unfollowed(self, pod: str, ended_at: float, *, meddled: bool) -> Unattributed | None:
         """Lives of a pod that we had parked and that somebody else started, by the bill.
 
         A pod that is in the books until `ended_at` is asked about only when it was `meddled` with.
@@ -106,7 +106,7 @@ class Reckoning:
         rate, seconds = self._compute(pod)[-1].usd_per_hour, hours * 3600.0
         # Of a pod that is parked the last life that we know was ours: what we missed lies before.
         begin = since - seconds if meddled and last is None else since
-        missed = Unfollowed(begin, begin + seconds, rate)
+        missed = Unattributed(begin, begin + seconds, rate)
         return missed if hours * rate > NEGLIGIBLE_USD else None
 
     def _hours_before(self, pod: str, until: float, last: float | None) -> float:

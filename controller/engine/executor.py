@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from controller.billing_pods import in_words, rates_of
-from controller.engine.job_runtime import Site
-from controller.engine.lease_context import Scene
-from controller.engine.loop import Outcome
-from controller.engine.observer import Eyes
-from controller.engine.pod_actions import POD_ORDERS, PodOrders
+from controller.engine.job_runtime import JobRuntime
+from controller.engine.lease_context import LeaseContext
+from controller.engine.loop import LeaseOutcome
+from controller.engine.observer import Observer
+from controller.engine.pod_actions import POD_ORDERS, PodActions
 from controller.errors import ConnectionLost, Paused, PodctlError
 from controller.incident import Incident, attempt
 from controller.planner import actions
 from controller.planner.actions import Action
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.unpulled_files import LeftOnPod
 
 ROOM_PAUSE = 10.0  # seconds before a disk that was full is tried again
@@ -24,22 +24,22 @@ RETRY_PAUSE = 5.0  # seconds before a failed upload, start or pull is tried agai
 
 
 @dataclass
-class Hands:
+class ActionExecutor:
     """The World of the loop: its eyes, what it does with runs, and its orders to pods."""
 
-    scene: Scene
-    site: Site
-    eyes: Eyes
-    pods: PodOrders = field(init=False)
+    scene: LeaseContext
+    site: JobRuntime
+    eyes: Observer
+    pods: PodActions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pods = PodOrders(self.scene, self.site)
+        self.pods = PodActions(self.scene, self.site)
 
-    def look(self) -> Observed:
+    def look(self) -> Observation:
         self.pods.seen = self.eyes.look()
         return self.pods.seen
 
-    def perform(self, action: Action) -> Outcome:
+    def perform(self, action: Action) -> LeaseOutcome:
         refused = False
         try:
             outcome = self._perform(action)
@@ -50,46 +50,48 @@ class Hands:
             if isinstance(action, actions.Create) and not refused:
                 self.scene.memory.since.pop("probing", None)
 
-    def _perform(self, action: Action) -> Outcome:
+    def _perform(self, action: Action) -> LeaseOutcome:
         if (order := POD_ORDERS.get(type(action))) is not None:
             return order(self.pods, action)
         return _METHODS[type(action)](self, action)
 
     @property
-    def _seen(self) -> Observed:
+    def _seen(self) -> Observation:
         assert self.pods.seen is not None
         return self.pods.seen
 
     # -- runs ------------------------------------------------------------------------------
 
-    def upload(self, action: actions.Upload) -> Outcome:
+    def upload(self, action: actions.Upload) -> LeaseOutcome:
         pod = self._present()
         try:
             found = self.site.upload(action.run) | {"pod": pod}
         except Paused as error:  # the next look decides whether it goes on
             self.scene.tell(f"the upload is interrupted: {error.what}")
-            return Outcome("fail", {"why": error.what, "fatal": False})
+            return LeaseOutcome("fail", {"why": error.what, "fatal": False})
         except ConnectionLost as error:
             self._again("upload", error)
-            return Outcome("fail", {"why": error.what, "fatal": False})
+            return LeaseOutcome("fail", {"why": error.what, "fatal": False})
         except PodctlError as error:
             self._again("upload", error)  # of a run that was started before, on another pod
             full = error.code == "pod-disk-full"
-            return Outcome("fail", {"why": _explained(error), "fatal": True, "disk_full": full})
+            return LeaseOutcome(
+                "fail", {"why": _explained(error), "fatal": True, "disk_full": full}
+            )
         self.scene.memory.failures.pop("upload", None)
-        return Outcome(data=found)
+        return LeaseOutcome(data=found)
 
-    def start_job(self, action: actions.StartJob) -> Outcome:
+    def start_job(self, action: actions.StartJob) -> LeaseOutcome:
         stage, pod, at = self.scene.stages[action.run], self._present(), self.scene.clock.wall()
         try:
             attempt = self.site.start(action.run, again=action.again)
         except PodctlError as error:
             self._again("start", error)
-            return Outcome("fail", {"why": _explained(error)})
+            return LeaseOutcome("fail", {"why": _explained(error)})
         self.scene.memory.failures.pop("start", None)
         found = {"pod": pod, "stage": stage.name, "attempt": attempt, "at": at}
         # Of a pod that was stopped and started meanwhile only the bill of all of it is known.
-        return Outcome(data=found | {"interrupted": self.pods.interrupted(pod)})
+        return LeaseOutcome(data=found | {"interrupted": self.pods.interrupted(pod)})
 
     def _again(self, what: str, error: PodctlError) -> None:
         """Not at once: what failed a moment ago fails again."""
@@ -97,18 +99,18 @@ class Hands:
         self.scene.memory.fail(what, why, now + RETRY_PAUSE)
         self.scene.tell(f"the {what} failed: {why}")
 
-    def disqualify(self, _: actions.Disqualify) -> Outcome:
-        return Outcome()
+    def disqualify(self, _: actions.RejectHost) -> LeaseOutcome:
+        return LeaseOutcome()
 
-    def rework(self, action: actions.Rework) -> Outcome:
+    def rework(self, action: actions.RestartRun) -> LeaseOutcome:
         cost = self._rework(action.run)
         self.scene.tell(f"{action.run}: {_rework_in_words(**cost)}")
-        return Outcome(data={"accepted": True} | cost)
+        return LeaseOutcome(data={"accepted": True} | cost)
 
-    def ask_rework(self, action: actions.AskRework) -> Outcome:
+    def ask_rework(self, action: actions.ConfirmRestart) -> LeaseOutcome:
         cost = self._rework(action.run)
         question = f"{action.why}; going on elsewhere: {_rework_in_words(**cost)}"
-        return Outcome(data={"accepted": self.scene.accept_rework(question)} | cost)
+        return LeaseOutcome(data={"accepted": self.scene.accept_rework(question)} | cost)
 
     def _rework(self, run: str) -> dict[str, float]:
         """What was done since the newest file that is here, and has to be done again."""
@@ -119,16 +121,16 @@ class Hands:
         hours = max(0.0, until - since) / 3600.0
         return {"hours": round(hours, 4), "usd": round(hours * rental.quoted_usd_per_hour, 4)}
 
-    def stop_job(self, action: actions.StopJob) -> Outcome:
+    def stop_job(self, action: actions.StopJob) -> LeaseOutcome:
         try:
             self.site.stop(action.run, action.reason)
         except PodctlError as error:
             self._again("stop", error)
-            return Outcome("fail", {"why": _explained(error)})
+            return LeaseOutcome("fail", {"why": _explained(error)})
         self.scene.memory.failures.pop("stop", None)
-        return Outcome()
+        return LeaseOutcome()
 
-    def pull_ready(self, action: actions.PullReady) -> Outcome:
+    def pull_ready(self, action: actions.PullReady) -> LeaseOutcome:
         """What does not come over now comes over at the end; nothing hangs on it."""
         assert self._seen.contact is not None
         assert self._seen.contact.status is not None
@@ -137,30 +139,30 @@ class Hands:
         if isinstance(pulled, Incident):
             self.scene.tell(f"could not pull yet: {pulled.text}")
             if isinstance(pulled.error, Paused):
-                return Outcome()  # the next look decides whether it goes on
+                return LeaseOutcome()  # the next look decides whether it goes on
         self.scene.memory.ready_pulled = sha256
-        return Outcome()
+        return LeaseOutcome()
 
-    def pull(self, action: actions.Pull) -> Outcome:
+    def pull(self, action: actions.Pull) -> LeaseOutcome:
         assert self._seen.contact is not None
         try:
             found = self.site.pull(action.run, self._seen.contact)
             self.scene.memory.held = None
-            return Outcome(data=found)
+            return LeaseOutcome(data=found)
         except Paused as error:
             self.scene.tell(f"the pull goes on: {error.what}")
-            return Outcome("fail", {"why": error.what, "paused": True})
+            return LeaseOutcome("fail", {"why": error.what, "paused": True})
         except LeftOnPod as error:  # trying again does not mend that
             self.scene.memory.pull_failures += 1
             self.scene.memory.held = error.held
-            return Outcome("fail", {"why": _explained(error)})
+            return LeaseOutcome("fail", {"why": _explained(error)})
         except PodctlError as error:
             if self._waits_for_room(error):
-                return Outcome("fail", {"why": _explained(error)})
+                return LeaseOutcome("fail", {"why": _explained(error)})
             self.scene.memory.pull_failures += 1
             self.scene.memory.retry_at = self.scene.clock.now() + RETRY_PAUSE
             self.scene.tell(f"the pull is not complete: {_explained(error)}")
-            return Outcome("fail", {"why": _explained(error)})
+            return LeaseOutcome("fail", {"why": _explained(error)})
 
     def _waits_for_room(self, error: PodctlError) -> bool:
         """Whether a full disk here is waited for: said with what that costs, and not for ever."""
@@ -175,22 +177,22 @@ class Hands:
         self.scene.tell(f"{error.what}: waiting for room, for up to {minutes:.0f} minutes; {bills}")
         return True
 
-    def judge(self, action: actions.Judge) -> Outcome:
-        return Outcome(data=self.site.judge(action.run))
+    def judge(self, action: actions.Judge) -> LeaseOutcome:
+        return LeaseOutcome(data=self.site.judge(action.run))
 
-    def lock(self, action: actions.Lock) -> Outcome:
+    def lock(self, action: actions.Lock) -> LeaseOutcome:
         """What raises here is tried again, by a later command too: everything is here."""
-        return Outcome(data=self.site.lock(action.run))
+        return LeaseOutcome(data=self.site.lock(action.run))
 
-    def finish(self, _: actions.Finish) -> Outcome:
+    def finish(self, _: actions.Finish) -> LeaseOutcome:
         self.scene.memory.ready_pulled = None
         self.scene.memory.pull_failures = 0
         self.scene.memory.held = None
-        return Outcome()
+        return LeaseOutcome()
 
-    def close(self, _: actions.Close) -> Outcome:
+    def close(self, _: actions.Close) -> LeaseOutcome:
         attempt(self.site.drop)
-        return Outcome()
+        return LeaseOutcome()
 
     def _present(self) -> str:
         pod = self.scene.rental().pod
@@ -209,17 +211,17 @@ def _explained(error: PodctlError) -> str:
     return ": ".join(part for part in (error.what, error.where, error.cause) if part)
 
 
-_METHODS: dict[type[Action], Callable[..., Outcome]] = {
-    actions.Upload: Hands.upload,
-    actions.StartJob: Hands.start_job,
-    actions.Disqualify: Hands.disqualify,
-    actions.Rework: Hands.rework,
-    actions.AskRework: Hands.ask_rework,
-    actions.StopJob: Hands.stop_job,
-    actions.PullReady: Hands.pull_ready,
-    actions.Pull: Hands.pull,
-    actions.Judge: Hands.judge,
-    actions.Lock: Hands.lock,
-    actions.Finish: Hands.finish,
-    actions.Close: Hands.close,
+_METHODS: dict[type[Action], Callable[..., LeaseOutcome]] = {
+    actions.Upload: ActionExecutor.upload,
+    actions.StartJob: ActionExecutor.start_job,
+    actions.RejectHost: ActionExecutor.disqualify,
+    actions.RestartRun: ActionExecutor.rework,
+    actions.ConfirmRestart: ActionExecutor.ask_rework,
+    actions.StopJob: ActionExecutor.stop_job,
+    actions.PullReady: ActionExecutor.pull_ready,
+    actions.Pull: ActionExecutor.pull,
+    actions.Judge: ActionExecutor.judge,
+    actions.Lock: ActionExecutor.lock,
+    actions.Finish: ActionExecutor.finish,
+    actions.Close: ActionExecutor.close,
 }

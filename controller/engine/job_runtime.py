@@ -9,7 +9,7 @@ from controller.planner.observation import Contact
 from controller.providers.base import Endpoint
 
 
-class Site(Protocol):
+class JobRuntime(Protocol):
     """Where the work is done. Every call has its own deadline.
 
     Only `ask` never raises: whatever keeps a pod from answering is part of its answer. The others

@@ -10,22 +10,22 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import PodctlError
 from controller.planner.boot_log import BootFault
-from controller.planner.lease_state import Rental, Step, fold, resume
+from controller.planner.lease_state import LeaseState, Step, fold, resume
 from controller.planner.observation import Failure
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
-from controller.planner.unpulled_files import Held
+from controller.planner.unpulled_files import UnpulledFiles
 from controller.providers.base import Provider
 from controller.transfer.progress import TransferProgress
 from jobs.stage import PINNED, Stage
 from remote.contract import GuardLimits
 from state.journal import Journal, Lease
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.ledger import Ledger
 
 
 @dataclass
-class Memory:
+class ProcessState:
     """What this process saw and did; losing it costs time, never truth."""
 
     asked: dict[str, float] = field(default_factory=dict)  # pod → last terminate, stop or start
@@ -37,7 +37,7 @@ class Memory:
     start_failures: dict[str, int] = field(default_factory=dict)  # pod → in a row
     failures: dict[str, Failure] = field(default_factory=dict)  # upload, start → in a row
     pull_failures: int = 0
-    held: Held | None = None
+    held: UnpulledFiles | None = None
     told: set[str] = field(default_factory=set)  # what is said once
     retry_at: float = 0.0
     ready_pulled: str | None = None
@@ -56,7 +56,7 @@ class Memory:
     bill_silences: int = 0  # times in a row that the bill did not come
     bill_retry_at: float = 0.0
     alive_at: float | None = None  # Unix time at which a job was last seen running
-    rental: Rental | None = None  # the journal up to `folded`
+    rental: LeaseState | None = None  # the journal up to `folded`
     folded: int = 0
 
     def fail(self, what: str, why: str, retry_at: float) -> None:
@@ -74,7 +74,7 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class LeaseContext:
     """One lease with its stages as they were pinned when it was opened."""
 
     lease: str
@@ -84,7 +84,7 @@ class Scene:
     provider: Provider
     journal: Journal
     ledger: Ledger
-    sightings: Sightings
+    sightings: LastSeen
     clock: Clock
     owner: str  # installation id
     public_key: str  # that the pod is to let in
@@ -97,9 +97,9 @@ class Scene:
     tell: Callable[[str], None] = lambda _: None
     brought: Callable[[int, int], None] = lambda _files, _bytes: None  # while the job goes on
     moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
-    memory: Memory = field(default_factory=Memory)
+    memory: ProcessState = field(default_factory=ProcessState)
 
-    def rental(self) -> Rental:
+    def rental(self) -> LeaseState:
         """The lease's facts, folded from the journal."""
         memory = self.memory
         if memory.rental is None:
@@ -135,7 +135,7 @@ def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
         ) from error
 
 
-def rental_of(journal: Journal, lease: str) -> Rental:
+def rental_of(journal: Journal, lease: str) -> LeaseState:
     """The lease's facts, folded from the journal."""
     from controller.planner.lease_state import fold
 

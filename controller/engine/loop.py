@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 from controller.clock import Clock
 from controller.incident import Incident, attempt
-from controller.planner.actions import Action, Done, Leave, Wait
+from controller.planner.actions import Action, Done, NeedsOperator, Wait
 from controller.planner.decide import decide
-from controller.planner.observation import Observed, Repeated
+from controller.planner.observation import Observation, Repeated
 from controller.planner.policy import Policy
 from controller.planner.unexpected_error import LOOK, blindness, bounded, fail_data, more, name_of
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LeaseOutcome:
     """What came of one action: `phase` is done or fail, `data` goes into the journal."""
 
     phase: str = "done"
@@ -27,30 +27,30 @@ class Outcome:
 class World(Protocol):
     """Eyes and hands; the only part of the loop that touches anything."""
 
-    def look(self) -> Observed: ...
+    def look(self) -> Observation: ...
 
-    def perform(self, action: Action) -> Outcome: ...
+    def perform(self, action: Action) -> LeaseOutcome: ...
 
 
-class Books(Protocol):
+class Recorder(Protocol):
     """The journal and the ledger."""
 
     def intent(self, action: Action) -> None: ...
 
-    def outcome(self, action: Action, outcome: Outcome) -> None: ...
+    def outcome(self, action: Action, outcome: LeaseOutcome) -> None: ...
 
     def incident(self, action: Action | None, found: Mapping[str, Any]) -> None: ...
 
 
-Watch = Callable[[Observed, Action], None]
-Plan = Callable[[Observed, Policy], Action]
+Watch = Callable[[Observation, Action], None]
+Plan = Callable[[Observation, Policy], Action]
 
 
 @dataclass
 class _Incidents:
     """What raised in this drive, and how often in a row."""
 
-    books: Books
+    books: Recorder
     policy: Policy
     clock: Clock
     found: dict[str, Repeated] = field(default_factory=dict)
@@ -70,12 +70,12 @@ class _Incidents:
 
 def drive(
     world: World,
-    books: Books,
+    books: Recorder,
     policy: Policy,
     clock: Clock,
     watch: Watch,
     plan: Plan = decide,
-) -> Done | Leave:
+) -> Done | NeedsOperator:
     """Carry one lease as far as it goes; `plan` is pure.
 
     Returns Done when nothing is left to do, Leave when a person must decide. What an action, a
@@ -91,7 +91,7 @@ def drive(
             clock.wait(policy.incident_pause)
             continue
         raised.over(None)
-        if isinstance(action, Done | Leave):
+        if isinstance(action, Done | NeedsOperator):
             return action
         if isinstance(action, Wait):
             clock.wait(action.seconds)
@@ -108,7 +108,7 @@ def _next(
     return action
 
 
-def _carry_out(world: World, books: Books, action: Action, raised: _Incidents) -> None:
+def _carry_out(world: World, books: Recorder, action: Action, raised: _Incidents) -> None:
     """Intent, action, outcome. Without an intent on the disk nothing is done; an outcome that
     could not be written is one that is not known, as after a crash."""
     meant = attempt(partial(books.intent, action))
@@ -118,7 +118,7 @@ def _carry_out(world: World, books: Books, action: Action, raised: _Incidents) -
     outcome = attempt(partial(world.perform, action))
     wrong = outcome if isinstance(outcome, Incident) else None
     if isinstance(outcome, Incident):
-        outcome = Outcome("fail", fail_data(action, outcome))
+        outcome = LeaseOutcome("fail", fail_data(action, outcome))
     written = attempt(partial(books.outcome, action, outcome))
     if isinstance(written, Incident):
         raised.add(action, written)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.engine.billed_time import Reckoning
-from controller.engine.job_runtime import Site
+from controller.engine.billed_time import BilledTime
+from controller.engine.job_runtime import JobRuntime
 from controller.engine.last_seen import pod_sighting
-from controller.engine.lease_context import Scene
+from controller.engine.lease_context import LeaseContext
 from controller.planner import boot_log
 from controller.planner.boot_log import BootFault
-from controller.planner.lease_state import Rental
-from controller.planner.observation import ALIVE, Contact, Listing, Observed
+from controller.planner.lease_state import LeaseState
+from controller.planner.observation import ALIVE, Contact, Listing, Observation
 from controller.planner.pod_spec import hardware
 from controller.providers.base import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
 
@@ -21,18 +21,18 @@ OFFERS_EVERY = 60.0  # seconds for which a quote is good
 
 
 @dataclass
-class Eyes:
+class Observer:
     """Looks; keeps the newest listing, quote and address so as not to ask too often."""
 
-    scene: Scene
-    site: Site
+    scene: LeaseContext
+    site: JobRuntime
     _listing: Listing | None = None
     _offers: tuple[Offer, ...] | None = None
     _offers_at: float = 0.0
     _endpoint: Endpoint | None = None
     _endpoint_pod: str | None = None
 
-    def look(self) -> Observed:
+    def look(self) -> Observation:
         rental = self.scene.rental()
         memory, now = self.scene.memory, self.scene.clock.now()
         self._list(rental, now)
@@ -53,7 +53,7 @@ class Eyes:
         parking = rental.current is None and rental.pod is not None and not rental.parked
         offers = self._quote(rental, now)
         unquoted = offers is None and self._wants_quote(rental)
-        return Observed(
+        return Observation(
             rental=rental,
             now=now,
             listing=self._listing,
@@ -96,25 +96,25 @@ class Eyes:
             cap_usd=self.scene.cap_usd,
         )
 
-    def _max_seconds(self, rental: Rental) -> float | None:
+    def _max_seconds(self, rental: LeaseState) -> float | None:
         """What the present run's job may take, with its grace to save."""
         if rental.current is None:
             return None
         stage = self.scene.stages[rental.current.run]
         return stage.max_hours * 3600.0 + stage.grace_seconds
 
-    def _booked(self, rental: Rental) -> frozenset[str]:
+    def _booked(self, rental: LeaseState) -> frozenset[str]:
         if rental.pod is None:
             return frozenset()
         found = self.scene.ledger.intervals(pod_id=rental.pod, open_only=True)
         return frozenset(one.pod_id for one in found if one.kind == "compute")
 
-    def _paid_until(self, rental: Rental) -> float:
+    def _paid_until(self, rental: LeaseState) -> float:
         if rental.pod is None or not rental.parked:
             return 0.0
-        return Reckoning(self.scene).paid_until(rental.pod)
+        return BilledTime(self.scene).paid_until(rental.pod)
 
-    def _unclosed(self, rental: Rental) -> frozenset[str]:
+    def _unclosed(self, rental: LeaseState) -> frozenset[str]:
         if rental.pod is not None or rental.debts or rental.current is not None:
             return frozenset()
         found = self.scene.ledger.intervals(open_only=True)
@@ -124,14 +124,14 @@ class Eyes:
         wall = self.scene.clock.wall()
         return sum(self.scene.ledger.spent(wall, run=run) for run in self.scene.stages)
 
-    def _pod(self, rental: Rental) -> Pod | None:
+    def _pod(self, rental: LeaseState) -> Pod | None:
         if self._listing is None or rental.pod is None:
             return None
         return self._listing.get(rental.pod)
 
     # -- the provider ----------------------------------------------------------------------
 
-    def _list(self, rental: Rental, now: float) -> None:
+    def _list(self, rental: LeaseState, now: float) -> None:
         """A fresh listing whenever something hangs on it; seldom while the agent answers."""
         quiet = rental.pod is not None and not rental.debts and rental.current is not None
         settled = quiet and rental.reached and "silent" not in self.scene.memory.since
@@ -153,7 +153,7 @@ class Eyes:
         self.scene.memory.listed.update(pod.id for pod in pods)
         alive = {pod.id: pod for pod in pods if pod.status in ALIVE}
         ours = (pod for pod in alive.values() if pod.id in rental.pods)
-        whole = Reckoning(self.scene).runs_whole
+        whole = BilledTime(self.scene).runs_whole
         self.scene.memory.alive = {pod.id: wall for pod in ours if whole(pod)}
         self.scene.memory.alive_before.update(self.scene.memory.alive)
         self.scene.memory.ran.update(alive)
@@ -166,7 +166,7 @@ class Eyes:
             if pod.id == rental.pod:
                 self.scene.sightings.see(f"pod:{pod.id}", "provider", pod_sighting(pod))
 
-    def _with_hidden(self, rental: Rental, pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    def _with_hidden(self, rental: LeaseState, pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
         """Add pods that we know of, that the listing does not show, and that are there by id."""
         listed = {pod.id for pod in pods}
         known = {rental.pod, *(debt.pod for debt in rental.debts)} - {None} - listed
@@ -180,7 +180,7 @@ class Eyes:
                 found.append(pod)
         return (*pods, *found)
 
-    def _quote(self, rental: Rental, now: float) -> tuple[Offer, ...] | None:
+    def _quote(self, rental: LeaseState, now: float) -> tuple[Offer, ...] | None:
         if not self._wants_quote(rental):
             return None
         if self._offers is not None and now - self._offers_at < OFFERS_EVERY:
@@ -196,10 +196,10 @@ class Eyes:
         self._offers_at = now
         return self._offers
 
-    def _wants_quote(self, rental: Rental) -> bool:
+    def _wants_quote(self, rental: LeaseState) -> bool:
         return rental.pod is None and rental.current is not None
 
-    def _boot_fault(self, rental: Rental, pod: Pod | None) -> BootFault | None:
+    def _boot_fault(self, rental: LeaseState, pod: Pod | None) -> BootFault | None:
         """Why the host cannot start a pod that was never reached; read every so often."""
         memory, now = self.scene.memory, self.scene.clock.now()
         over = pod is None or pod.status in (PodStatus.EXITED, PodStatus.TERMINATED)
@@ -218,13 +218,13 @@ class Eyes:
 
     # -- the pod ---------------------------------------------------------------------------
 
-    def _contact(self, rental: Rental) -> Contact | None:
+    def _contact(self, rental: LeaseState) -> Contact | None:
         endpoint = self._address(rental)
         if endpoint is None or rental.pod is None or rental.current is None:
             return None
         return self.site.ask(rental.pod, endpoint, rental.current)
 
-    def _address(self, rental: Rental) -> Endpoint | None:
+    def _address(self, rental: LeaseState) -> Endpoint | None:
         """From the newest listing; the last known one while the provider does not answer."""
         pod = self._pod(rental)
         if self._listing is not None:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from controller.engine.billed_time import Reckoning
-from controller.engine.job_runtime import Site
-from controller.engine.lease_context import Scene
-from controller.engine.loop import Outcome
+from controller.engine.billed_time import BilledTime
+from controller.engine.job_runtime import JobRuntime
+from controller.engine.lease_context import LeaseContext
+from controller.engine.loop import LeaseOutcome
 from controller.planner import actions
 from controller.planner import pod_spec as order
 from controller.planner.actions import Action
-from controller.planner.observation import STALE, Observed
+from controller.planner.observation import STALE, Observation
 from controller.providers.base import Kind, Offer, Pod, PodStatus, ProviderError
 
 UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
@@ -25,28 +25,28 @@ BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
 
 @dataclass
-class PodOrders:
+class PodActions:
     """Rents, starts, stops and ends pods, and finds out what the ledger has to know of it."""
 
-    scene: Scene
-    site: Site
-    seen: Observed | None = None  # the look on which is acted
+    scene: LeaseContext
+    site: JobRuntime
+    seen: Observation | None = None  # the look on which is acted
 
     @property
-    def reckoning(self) -> Reckoning:
-        return Reckoning(self.scene)
+    def reckoning(self) -> BilledTime:
+        return BilledTime(self.scene)
 
-    def open_generation(self, _: actions.OpenGeneration) -> Outcome:
-        return Outcome(data={"nonce": self.scene.draw_nonce()})
+    def open_generation(self, _: actions.OpenGeneration) -> LeaseOutcome:
+        return LeaseOutcome(data={"nonce": self.scene.draw_nonce()})
 
-    def create(self, action: actions.Create) -> Outcome:
+    def create(self, action: actions.Create) -> LeaseOutcome:
         spec = self._pod_spec(action.offer)
         try:
             pod = self.scene.provider.create(spec)
         except ProviderError as error:
             return self._no_pod(error)
         self.scene.memory.throttled_since = None
-        return Outcome(data=self._bill(pod))
+        return LeaseOutcome(data=self._bill(pod))
 
     def _pod_spec(self, offer: Offer) -> Any:
         scene, nonce = self.scene, self.scene.rental().nonce
@@ -63,7 +63,7 @@ class PodOrders:
             limits=scene.limits or usual,
         )
 
-    def _no_pod(self, error: ProviderError) -> Outcome:
+    def _no_pod(self, error: ProviderError) -> LeaseOutcome:
         kind = {Kind.CAPACITY: "capacity", Kind.REFUSED: "refused"}.get(error.kind, "later")
         why = f"{error.what} {error.cause}; {error.hint if kind == 'refused' else ''}".strip("; ")
         if error.kind in (Kind.THROTTLED, Kind.OUTAGE):
@@ -77,7 +77,7 @@ class PodOrders:
             self._create_later(why, 0.0)
         else:
             self.scene.memory.throttled_since = None
-        return Outcome("fail", {"kind": kind, "why": why})
+        return LeaseOutcome("fail", {"kind": kind, "why": why})
 
     def _create_later(self, why: str, pause: float) -> None:
         """Not at once, and not for ever: how long no create was taken is remembered."""
@@ -87,11 +87,11 @@ class PodOrders:
         if memory.throttled_since is None:
             memory.throttled_since = now
 
-    def adopt(self, action: actions.Adopt) -> Outcome:
-        return Outcome(data=self._bill(self._listed(action.pod)))
+    def adopt(self, action: actions.Adopt) -> LeaseOutcome:
+        return LeaseOutcome(data=self._bill(self._listed(action.pod)))
 
-    def account(self, action: actions.Account) -> Outcome:
-        return Outcome(data=self._bill(self._listed(action.pod)))
+    def account(self, action: actions.RecordPod) -> LeaseOutcome:
+        return LeaseOutcome(data=self._bill(self._listed(action.pod)))
 
     def _bill(self, pod: Pod) -> dict[str, Any]:
         """What the ledger needs to know of a pod that begins to bill."""
@@ -124,7 +124,7 @@ class PodOrders:
         assert pod is not None, "the plan acts on listed pods only"
         return pod
 
-    def terminate(self, action: actions.Terminate) -> Outcome:
+    def terminate(self, action: actions.Terminate) -> LeaseOutcome:
         outcome = self._ask(action.pod, self.scene.provider.terminate)
         if outcome.phase == "fail":
             return outcome
@@ -132,9 +132,9 @@ class PodOrders:
         alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
         interrupted = self.interrupted(action.pod) or self._looked() > STALE
         found = {"at": self.scene.clock.wall(), "seen_alive": alive, "interrupted": interrupted}
-        return Outcome(data=outcome.data | found)
+        return LeaseOutcome(data=outcome.data | found)
 
-    def stop_pod(self, action: actions.StopPod) -> Outcome:
+    def stop_pod(self, action: actions.StopPod) -> LeaseOutcome:
         outcome = self._ask(action.pod, self.scene.provider.stop)
         if outcome.phase == "done" and self._seen_alive(action.pod):
             self.scene.memory.ended[action.pod] = self.scene.clock.wall()
@@ -153,21 +153,21 @@ class PodOrders:
         pod = self._in_listing(pod_id)
         return pod is not None and self.reckoning.interrupted(pod)
 
-    def start_pod(self, action: actions.StartPod) -> Outcome:
+    def start_pod(self, action: actions.StartPod) -> LeaseOutcome:
         self.scene.memory.stopped_at.pop(action.pod, None)
         outcome = self._ask(action.pod, self.scene.provider.start)
         late = {"late": action.late or self._looked() > STALE}
         if outcome.phase == "fail":
             failures = self.scene.memory.start_failures
             failures[action.pod] = failures.get(action.pod, 0) + 1
-            return Outcome("fail", outcome.data | late)
+            return LeaseOutcome("fail", outcome.data | late)
         self.scene.memory.start_failures.pop(action.pod, None)
         self.scene.memory.resumed.add(action.pod)
         self.site.drop()
         pod = self._fresh(action.pod)
         # By the provider where it tells; our own clock may have slept since the order.
         started_at = min(max(action.at, pod.started_at or 0.0), self.scene.clock.wall())
-        return Outcome(data=self._bill(pod) | {"started_at": started_at} | late)
+        return LeaseOutcome(data=self._bill(pod) | {"started_at": started_at} | late)
 
     def _looked(self) -> float:
         """Seconds since the listing on which is acted: a lid may have been closed since then."""
@@ -181,23 +181,23 @@ class PodOrders:
         except ProviderError:
             return self._listed(pod_id)
 
-    def resumed(self, action: actions.Resumed) -> Outcome:
+    def resumed(self, action: actions.RecordRestart) -> LeaseOutcome:
         pod = self._listed(action.pod)
-        return Outcome(data=self._bill(pod) | {"started_at": self.reckoning.start_of(pod)})
+        return LeaseOutcome(data=self._bill(pod) | {"started_at": self.reckoning.start_of(pod)})
 
-    def _ask(self, pod: str, verb: Callable[[str], object]) -> Outcome:
+    def _ask(self, pod: str, verb: Callable[[str], object]) -> LeaseOutcome:
         """Terminate, stop or start; a refusal of the account itself ends the drive."""
         try:
-            outcome = Outcome(data={"unknown": verb(pod) is False})  # 404, to a terminate
+            outcome = LeaseOutcome(data={"unknown": verb(pod) is False})  # 404, to a terminate
             self.scene.memory.order_refused = None
         except ProviderError as error:
             if error.kind is Kind.REFUSED:
                 self.scene.memory.order_refused = f"{error.what} {error.cause}".strip()
-            outcome = Outcome("fail", {"why": error.what, "kind": str(error.kind)})
+            outcome = LeaseOutcome("fail", {"why": error.what, "kind": str(error.kind)})
         self.scene.memory.asked[pod] = self.scene.clock.now()
         return outcome
 
-    def confirm_gone(self, action: actions.ConfirmGone) -> Outcome:
+    def confirm_gone(self, action: actions.ConfirmGone) -> LeaseOutcome:
         run, stage = self._serving()
         try:
             ended_at = self.reckoning.end_of(action.pod)
@@ -206,9 +206,9 @@ class PodOrders:
         except ProviderError as error:
             return self._bill_is_silent(error)
         served = vars(missed) | {"for_run": run, "stage": stage} if missed else {}
-        return Outcome(data={"ended_at": ended_at} | served)
+        return LeaseOutcome(data={"ended_at": ended_at} | served)
 
-    def confirm_parked(self, action: actions.ConfirmParked) -> Outcome:
+    def confirm_parked(self, action: actions.ConfirmParked) -> LeaseOutcome:
         run, stage = self._serving()
         try:
             ended_at = self.reckoning.end_of(action.pod, interrupted=self.interrupted(action.pod))
@@ -217,9 +217,9 @@ class PodOrders:
         if self._stopped_elsewhere(action.pod):
             self.scene.memory.stopped_elsewhere.add(action.pod)
         found = {"ended_at": ended_at, "for_run": run, "stage": stage}
-        return Outcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
+        return LeaseOutcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
 
-    def reckon(self, action: actions.Reckon) -> Outcome:
+    def reckon(self, action: actions.ReconcileBilling) -> LeaseOutcome:
         run, stage = self._serving()
         try:
             hours = self.reckoning.missed_hours(action.pod, action.since)
@@ -227,12 +227,12 @@ class PodOrders:
             return self._bill_is_silent(error)
         rate = self.scene.rental().quoted_usd_per_hour
         found = {"since": action.since, "until": action.since + hours * 3600.0}
-        return Outcome(data=found | {"for_run": run, "stage": stage, "usd_per_hour": rate})
+        return LeaseOutcome(data=found | {"for_run": run, "stage": stage, "usd_per_hour": rate})
 
-    def _bill_is_silent(self, error: ProviderError) -> Outcome:
+    def _bill_is_silent(self, error: ProviderError) -> LeaseOutcome:
         """What only the bill can tell is asked again, for as long as we bear a silent provider."""
         self.reckoning.ask_later()
-        return Outcome("fail", {"why": error.what})
+        return LeaseOutcome("fail", {"why": error.what})
 
     def _stopped_elsewhere(self, pod: str) -> bool:
         """Whether a person stopped it under us, and not its guard; a doubt is no such person.
@@ -249,36 +249,36 @@ class PodOrders:
         except ProviderError:
             return False
 
-    def mark_reached(self, action: actions.MarkReached) -> Outcome:
+    def mark_reached(self, action: actions.MarkReached) -> LeaseOutcome:
         pod = self._in_listing(action.pod)
         digest = self.scene.memory.image_digests.get(action.pod, "")
         told = {"image_digest": digest} if digest else {}
         if pod is None or pod.started_at is None:
-            return Outcome(data=told)
-        return Outcome(data={"started_at": self.reckoning.began(pod)} | told)
+            return LeaseOutcome(data=told)
+        return LeaseOutcome(data={"started_at": self.reckoning.began(pod)} | told)
 
     def _in_listing(self, pod_id: str) -> Pod | None:
         listing = self.seen.listing if self.seen is not None else None
         return listing.get(pod_id) if listing is not None else None
 
-    def ask_unguarded(self, action: actions.AskUnguarded) -> Outcome:
+    def ask_unguarded(self, action: actions.AskUnguarded) -> LeaseOutcome:
         accepted = self.scene.accept_unguarded(action.detail)
         why = f"the guard is not armed, so the worst case has no bound: {action.detail}"
-        return Outcome(data={"accepted": accepted, "why": why})
+        return LeaseOutcome(data={"accepted": accepted, "why": why})
 
 
-POD_ORDERS: dict[type[Action], Callable[..., Outcome]] = {
-    actions.OpenGeneration: PodOrders.open_generation,
-    actions.Create: PodOrders.create,
-    actions.Account: PodOrders.account,
-    actions.Adopt: PodOrders.adopt,
-    actions.Terminate: PodOrders.terminate,
-    actions.StopPod: PodOrders.stop_pod,
-    actions.Resumed: PodOrders.resumed,
-    actions.Reckon: PodOrders.reckon,
-    actions.StartPod: PodOrders.start_pod,
-    actions.ConfirmGone: PodOrders.confirm_gone,
-    actions.ConfirmParked: PodOrders.confirm_parked,
-    actions.MarkReached: PodOrders.mark_reached,
-    actions.AskUnguarded: PodOrders.ask_unguarded,
+POD_ORDERS: dict[type[Action], Callable[..., LeaseOutcome]] = {
+    actions.OpenGeneration: PodActions.open_generation,
+    actions.Create: PodActions.create,
+    actions.RecordPod: PodActions.account,
+    actions.Adopt: PodActions.adopt,
+    actions.Terminate: PodActions.terminate,
+    actions.StopPod: PodActions.stop_pod,
+    actions.RecordRestart: PodActions.resumed,
+    actions.ReconcileBilling: PodActions.reckon,
+    actions.StartPod: PodActions.start_pod,
+    actions.ConfirmGone: PodActions.confirm_gone,
+    actions.ConfirmParked: PodActions.confirm_parked,
+    actions.MarkReached: PodActions.mark_reached,
+    actions.AskUnguarded: PodActions.ask_unguarded,
 }

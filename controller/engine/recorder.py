@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.costs.pricing import parked_disk_rate, running_disk_rate
-from controller.engine.loop import Outcome
+from controller.engine.loop import LeaseOutcome
 from controller.planner import actions
 from controller.planner.actions import Action
 from controller.planner.lease_state import Step
@@ -32,27 +32,33 @@ _INTENTS: dict[type[Action], Step] = {
 _RECORDS: dict[type[Action], Step] = {
     actions.OpenGeneration: Step.GENERATION,
     actions.Adopt: Step.ADOPT,
-    actions.Account: Step.SURPLUS,
-    actions.Resumed: Step.RESUMED,
-    actions.Reckon: Step.RECKON,
+    actions.RecordPod: Step.SURPLUS,
+    actions.RecordRestart: Step.RESUMED,
+    actions.ReconcileBilling: Step.RECKON,
     actions.ConfirmGone: Step.GONE,
     actions.ConfirmParked: Step.PARKED,
     actions.MarkReached: Step.REACHED,
     actions.AskUnguarded: Step.UNGUARDED,
     actions.Judge: Step.JUDGE,
-    actions.Disqualify: Step.DISQUALIFY,
-    actions.Rework: Step.REWORK,
-    actions.AskRework: Step.REWORK,
+    actions.RejectHost: Step.DISQUALIFY,
+    actions.RestartRun: Step.REWORK,
+    actions.ConfirmRestart: Step.REWORK,
     actions.Finish: Step.FINISH,
     actions.Close: Step.CLOSE,
 }
 
 
-_RENTED = (actions.Create, actions.Adopt, actions.Account, actions.StartPod, actions.Resumed)
+_RENTED = (
+    actions.Create,
+    actions.Adopt,
+    actions.RecordPod,
+    actions.StartPod,
+    actions.RecordRestart,
+)
 
 
 @dataclass
-class LeaseBooks:
+class LeaseRecorder:
     """The books of one lease."""
 
     lease: str
@@ -67,7 +73,7 @@ class LeaseBooks:
         if step is not None:
             self._pending = self.journal.intent(self.lease, step, _data(action), _run(action))
 
-    def outcome(self, action: Action, outcome: Outcome) -> None:
+    def outcome(self, action: Action, outcome: LeaseOutcome) -> None:
         data = _data(action) | outcome.data
         # The ledger first: a pod that is in the books twice is a smaller evil than not at all.
         if outcome.phase == "done":
@@ -102,14 +108,14 @@ class LeaseBooks:
                 self.journal.close_lease(self.lease, action.outcome)
 
     def _post(self, action: Action, data: dict[str, Any]) -> None:
-        if isinstance(action, actions.Create | actions.Adopt | actions.Account):
+        if isinstance(action, actions.Create | actions.Adopt | actions.RecordPod):
             self._open(data)
-        elif isinstance(action, actions.StartPod | actions.Resumed):
+        elif isinstance(action, actions.StartPod | actions.RecordRestart):
             self.ledger.close_all(data["pod"], data["started_at"], "restart")
             self._open(data)
         elif isinstance(action, actions.ConfirmParked):
             self._park(data)
-        elif isinstance(action, actions.Reckon):
+        elif isinstance(action, actions.ReconcileBilling):
             self._missed(data)
         elif isinstance(action, actions.ConfirmGone):
             self.ledger.close_all(data["pod"], data["ended_at"], "terminated")

@@ -18,7 +18,7 @@ from controller.errors import (
 )
 from controller.incident import NOT_OURS, Incident, attempt
 from controller.leases.config_drift import edits
-from controller.leases.controller import Desk, Office
+from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.fetch import fetch, unfetched
 from controller.leases.open_lease import open_lease
 from controller.leases.options import RunOptions, StopOptions
@@ -55,7 +55,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
     """
     chosen = select(project, names)
     consent.introduce(project, chosen, options.terminal)
-    desk = Desk.of(project, options.terminal)
+    desk = CommandContext.of(project, options.terminal)
     if line := other_api(project):
         options.terminal.say(line)
     with desk.owned(f"run {' '.join(names)}") as office:
@@ -86,7 +86,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             _told(partial(office.drive, lease, options))
 
 
-def _check_hardware(desk: Desk, stages: Sequence[Stage]) -> None:
+def _check_hardware(desk: CommandContext, stages: Sequence[Stage]) -> None:
     """Every pod's, before the first is rented. Raises UsageError, NoCapacity."""
     for group in order.groups(stages):
         for line in hardware_check.check(desk.project, desk.provider, group, desk.shape):
@@ -95,7 +95,7 @@ def _check_hardware(desk: Desk, stages: Sequence[Stage]) -> None:
 
 def sync(project: Project, options: RunOptions) -> None:
     """Carry every unfinished lease on: pull, verify, lock, shut down."""
-    desk = Desk.of(project, options.terminal)
+    desk = CommandContext.of(project, options.terminal)
     with desk.owned("sync") as office:
         leases = [
             lease
@@ -113,13 +113,13 @@ def sync(project: Project, options: RunOptions) -> None:
             raise failed
 
 
-def _look_at_resting(office: Office, options: RunOptions) -> None:
+def _look_at_resting(office: LeaseController, options: RunOptions) -> None:
     """What became of pods that wait for the user: for the books, and in nobody's way."""
     look = partial(office.drive, options=options, ending=True, plan=glance)
     _each(office.resting(), options.terminal, look)
 
 
-def _carry_on(office: Office, lease: Lease, options: RunOptions) -> None:
+def _carry_on(office: LeaseController, lease: Lease, options: RunOptions) -> None:
     """Drive what was begun as it was begun; what was edited since is told."""
     found = attempt(partial(edits, office.desk.project, office.journal, lease))
     for line in () if isinstance(found, Incident) else found:
@@ -136,7 +136,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
 
     Where another process drives the project, that one is asked and waited for.
     """
-    desk = Desk.of(project, options.terminal)
+    desk = CommandContext.of(project, options.terminal)
     disposal = _disposal(project, options)
     with ExitStack() as stack:
         try:
@@ -155,7 +155,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
 
 
 def _after(
-    desk: Desk, handed: Handed, options: StopOptions, disposal: str
+    desk: CommandContext, handed: Handed, options: StopOptions, disposal: str
 ) -> tuple[StoppedLease, ...]:
     """What the other process did not carry out is carried out here; then how all of it ended."""
     leases = [one.lease for one in handed.asked]
@@ -174,7 +174,9 @@ def _after(
     return found
 
 
-def _end_all(office: Office, leases: Sequence[str], options: StopOptions, disposal: str) -> None:
+def _end_all(
+    office: LeaseController, leases: Sequence[str], options: StopOptions, disposal: str
+) -> None:
     """Drive every lease to its end; raises the first error after the last."""
     end = partial(_end, office, options=options, disposal=disposal)
     found = [lease for one in leases if (lease := office.journal.lease(one)) is not None]
@@ -184,7 +186,7 @@ def _end_all(office: Office, leases: Sequence[str], options: StopOptions, dispos
         raise failed
 
 
-def _end(office: Office, lease: Lease, options: StopOptions, disposal: str) -> None:
+def _end(office: LeaseController, lease: Lease, options: StopOptions, disposal: str) -> None:
     wish = RunOptions(options.terminal, yes=options.yes)
     drive = partial(office.drive, lease, wish, ending=True)
     if options.abandon is None:

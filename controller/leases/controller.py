@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from controller.agent.connection import Link
+from controller.agent.connection import PodConnection
 from controller.agent.guard_bootstrap import bootstrap
 from controller.clock import Clock
-from controller.diagnostics.drill import Witness
-from controller.engine.executor import Hands
+from controller.diagnostics.drill import RecordingWorld
+from controller.engine.executor import ActionExecutor
 from controller.engine.lease_context import terms, unpinned
 from controller.engine.loop import Plan, World, drive
-from controller.engine.observer import Eyes
-from controller.engine.recorder import LeaseBooks
+from controller.engine.observer import Observer
+from controller.engine.recorder import LeaseRecorder
 from controller.errors import Busy, PodctlError
 from controller.incident import Incident, attempt
 from controller.leases.config_drift import check_provider
@@ -27,40 +27,40 @@ from controller.leases.outcome import left, raise_unless_passed, report
 from controller.leases.progress import View
 from controller.leases.stop_report import check_ended
 from controller.leases.stop_requests import Attentive
-from controller.orphans.force_terminate import ForcedEnd
+from controller.orphans.force_terminate import ForcedTermination
 from controller.planner import actions
-from controller.planner.actions import Action, Leave
+from controller.planner.actions import Action, NeedsOperator
 from controller.planner.decide import decide
-from controller.planner.lease_state import Rental, fold
-from controller.planner.observation import Observed
+from controller.planner.lease_state import LeaseState, fold
+from controller.planner.observation import Observation
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.project.project import Project
 from controller.project.provider import base_url, open_provider
 from controller.providers.base import Provider
 from controller.providers.clock import provider_clock
-from controller.runtime.run_context import Workshop
-from controller.runtime.ssh_runtime import Fieldwork
+from controller.runtime.run_context import RunContext
+from controller.runtime.ssh_runtime import SshJobRuntime
 from controller.ssh.host_keys import ensure_key
 from controller.status.write_status_page import refresh
 from controller.terminal.terminal import Terminal
 from jobs.stage import Stage
 from remote.contract import GuardLimits
-from state.contention import Patience, be_patient, hurry
+from state.contention import Contention, be_patient, hurry
 from state.database import installation
 from state.errors import OwnedElsewhere
 from state.journal import Journal, Lease
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.ledger import Ledger
 from state.locks import Locks, StageLock
-from state.project_lock import Owner, acquire
+from state.project_lock import ProjectLock, acquire
 from state.stop_requests import StopRequests
 
 ANSWER_SECONDS = 120.0  # for a question while a pod bills that nothing stops
 
 
 @dataclass(frozen=True)
-class Desk:
+class CommandContext:
     """What a command works with before it owns the project."""
 
     project: Project
@@ -69,7 +69,7 @@ class Desk:
     shape: Shape
 
     @classmethod
-    def of(cls, project: Project, terminal: Terminal) -> Desk:
+    def of(cls, project: Project, terminal: Terminal) -> CommandContext:
         pod = project.config.pod
         shape = Shape(
             image=pod.image,
@@ -83,11 +83,11 @@ class Desk:
         return cls(project, open_provider(project), terminal, shape)
 
     @contextmanager
-    def owned(self, what: str, wait_seconds: float = 0.0) -> Iterator[Office]:
+    def owned(self, what: str, wait_seconds: float = 0.0) -> Iterator[LeaseController]:
         """Become the one who drives this project, or say who does."""
         self.terminal.bills.drive(self.project.database)
         self.project.prepare()
-        patience = Patience(self._waits)
+        patience = Contention(self._waits)
         try:
             owner = patience.outlast(partial(acquire, self.project.state_dir, what, wait_seconds))
         except OwnedElsewhere as error:
@@ -100,7 +100,7 @@ class Desk:
                     "runs there, each pod goes to the one that came last"
                 )
             ensure_key(self.project.state_dir)
-            yield Office.of(self, owner)
+            yield LeaseController.of(self, owner)
 
     def _waits(self, why: str) -> None:
         """The state cannot be had for now: pods bill meanwhile."""
@@ -109,16 +109,16 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class Office:
+class LeaseController:
     """What a command works with while it owns the project."""
 
-    desk: Desk
-    owner: Owner
+    desk: CommandContext
+    owner: ProjectLock
     journal: Journal
     ledger: Ledger
 
     @classmethod
-    def of(cls, desk: Desk, owner: Owner) -> Office:
+    def of(cls, desk: CommandContext, owner: ProjectLock) -> LeaseController:
         connection = owner.connection
         return cls(desk, owner, Journal(connection, owner.epoch), Ledger(connection, owner.epoch))
 
@@ -156,7 +156,7 @@ class Office:
                 f"pod {rental.pod} of {run} is {bills}; podctl stop {run} {end} ends it"
             )
 
-    def _rental(self, lease: Lease) -> Rental:
+    def _rental(self, lease: Lease) -> LeaseState:
         runs = [(run.id, run.stage) for run in self.journal.runs(lease=lease.id)]
         return fold(lease.id, runs, self.journal.ops(lease.id))
 
@@ -170,7 +170,7 @@ class Office:
         open_leases = self.journal.open_leases()
         return tuple(lease for lease in open_leases if self._rests(lease, self._rental(lease)))
 
-    def _rests(self, lease: Lease, rental: Rental) -> bool:
+    def _rests(self, lease: Lease, rental: LeaseState) -> bool:
         return rental.rests(kept=terms(self.journal, lease).get("on_success") == "keep")
 
     def drive(
@@ -186,15 +186,15 @@ class Office:
         clock = provider_clock(self.desk.provider, options.terminal.warn)
         view = View(options.terminal, clock)
         shop = self._workshop(lease, options, clock, view)
-        site = Fieldwork(shop)
+        site = SshJobRuntime(shop)
         rented = options.terminal.bills.unwritten
-        books = LeaseBooks(lease.id, self.journal, self.ledger, clock, rented)
+        books = LeaseRecorder(lease.id, self.journal, self.ledger, clock, rented)
         watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
         requests = StopRequests(self.desk.project.state_dir)
-        world: World = Hands(shop, site, Eyes(shop, site))
+        world: World = ActionExecutor(shop, site, Observer(shop, site))
         world = Attentive(world, requests, self.journal, lease.id, view.tell)
         if shop.limits is not None:  # a drill
-            world = witness = Witness(world, shop.provider, clock, shop.limits)
+            world = witness = RecordingWorld(world, shop.provider, clock, shop.limits)
             plan = witness.decide
         try:
             end = drive(world, books, shop.policy, clock, watch, plan)
@@ -207,7 +207,7 @@ class Office:
         finally:
             attempt(site.drop)
             refresh(self.desk.project, self.journal, self.ledger, terminal.warn)
-        if isinstance(end, Leave):
+        if isinstance(end, NeedsOperator):
             raise report(shop, end)
         if not ending:
             raise_unless_passed(shop)
@@ -221,7 +221,7 @@ class Office:
         check_provider(lease, self.desk.provider.name)
         terminal, provider = self.desk.terminal, self.desk.provider
         policy = self.policy(terms(self.journal, lease))
-        work = ForcedEnd(
+        work = ForcedTermination(
             lease.id,
             self.journal,
             self.ledger,
@@ -243,7 +243,7 @@ class Office:
         """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
         check_ended(self._rental(lease), wish)
 
-    def _workshop(self, lease: Lease, options: RunOptions, clock: Clock, view: View) -> Workshop:
+    def _workshop(self, lease: Lease, options: RunOptions, clock: Clock, view: View) -> RunContext:
         runs = self.journal.runs(lease=lease.id)
         specs = {run.id: unpinned(run.spec) for run in runs}
         desk = self.desk
@@ -252,18 +252,18 @@ class Office:
         agreed = terms(self.journal, lease)
         policy, image = self.policy(agreed, options.budget_usd), shape.image
         connection = self.owner.connection
-        return Workshop(
+        return RunContext(
             project=desk.project,
             lease=lease.id,
             stages=stages,
             shape=shape,
             policy=proven(with_stages(policy, stages.values()), desk.project, self.journal, image),
             provider=desk.provider,
-            link=Link(desk.project, desk.provider, runs[0].stage),
+            link=PodConnection(desk.project, desk.provider, runs[0].stage),
             journal=self.journal,
             ledger=self.ledger,
             locks=Locks(connection, self.owner.epoch),
-            sightings=Sightings(connection),
+            sightings=LastSeen(connection),
             clock=clock,
             owner=installation(connection),
             public_key=ensure_key(desk.project.state_dir).public,
@@ -321,10 +321,10 @@ def _rework(options: RunOptions) -> Callable[[str], bool]:
 
 def _watch(
     project: Project, journal: Journal, ledger: Ledger, view: View, options: RunOptions
-) -> Callable[[Observed, Action], None]:
+) -> Callable[[Observation, Action], None]:
     """The view, STATUS.md after what changes it, and the end of a detached command's patience."""
 
-    def watch(seen: Observed, action: Action) -> None:
+    def watch(seen: Observation, action: Action) -> None:
         shown = attempt(partial(view, seen, action))
         if isinstance(shown, Incident):
             options.terminal.warn(f"what goes on cannot be shown: {shown.text}")

@@ -10,7 +10,7 @@ from controller.diagnostics import drill
 from controller.diagnostics import drill_results as proof
 from controller.engine.lease_context import pinned
 from controller.errors import NoCapacity, Refused
-from controller.leases.controller import Desk, Office
+from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.options import RunOptions
 from controller.leases.quote import Quote, check_budget
 from controller.planner.pod_spec import Shape
@@ -27,7 +27,7 @@ def prove(project: Project, options: RunOptions) -> None:
     One that was left is carried on. Raises what renting raises; a pod that did not stop itself is
     a finding and no error.
     """
-    desk = Desk.of(project, options.terminal)
+    desk = CommandContext.of(project, options.terminal)
     with desk.owned("doctor --drill") as office:
         begun = [lease for lease in office.unfinished() if "drill" in lease.data]
         lease = begun[0] if begun else _open(office, options)
@@ -41,7 +41,7 @@ def prove(project: Project, options: RunOptions) -> None:
             )
 
 
-def _open(office: Office, options: RunOptions) -> Lease:
+def _open(office: LeaseController, options: RunOptions) -> Lease:
     """Price it, ask, and write the lease down."""
     desk = office.desk
     offer = drill.cheapest(desk.provider.catalog())
@@ -82,7 +82,7 @@ def _worst(offer: Offer, limits: GuardLimits, boot: float) -> WorstCase:
     )
 
 
-def _agree(office: Office, options: RunOptions, offer: Offer, worst: WorstCase) -> None:
+def _agree(office: LeaseController, options: RunOptions, offer: Offer, worst: WorstCase) -> None:
     """Say what it costs, refuse what the budget does not bear, ask."""
     desk, terminal = office.desk, options.terminal
     likely = expected_usd(0.1, offer.usd_per_hour, drill.DISK_GB)

@@ -9,9 +9,9 @@ from functools import partial
 from controller.engine.lease_context import rental_of, terms
 from controller.errors import ArtifactsNotSafe, PodctlError
 from controller.incident import NOT_OURS, Incident, attempt
-from controller.leases.controller import Office
+from controller.leases.controller import LeaseController
 from controller.leases.options import RunOptions
-from controller.planner.lease_state import Rental, Step
+from controller.planner.lease_state import LeaseState, Step
 from state.journal import Lease
 
 
@@ -20,7 +20,7 @@ class Unfetched:
     """A resting lease of which something is only on its parked pod."""
 
     lease: Lease
-    rental: Rental
+    rental: LeaseState
 
     @property
     def runs(self) -> str:
@@ -38,7 +38,7 @@ class Unfetched:
         )
 
 
-def unfetched(office: Office, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
+def unfetched(office: LeaseController, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
     """Every one, or those that `names` name: by stage, run, lease or pod."""
     found = (Unfetched(one, rental_of(office.journal, one.id)) for one in office.resting())
     return tuple(
@@ -48,7 +48,7 @@ def unfetched(office: Office, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
     )
 
 
-def fetch(office: Office, options: RunOptions) -> PodctlError | None:
+def fetch(office: LeaseController, options: RunOptions) -> PodctlError | None:
     """Ask about each, and fetch; returns the first error.
 
     Nobody is asked where nobody answers: unless it was named, it is only told what fetches it.
@@ -75,7 +75,7 @@ def _agreed(one: Unfetched, options: RunOptions) -> bool:
     return options.terminal.confirm(one.question(), "-y")
 
 
-def _fetch(office: Office, one: Unfetched, options: RunOptions) -> PodctlError | None:
+def _fetch(office: LeaseController, one: Unfetched, options: RunOptions) -> PodctlError | None:
     journal, lease = office.journal, one.lease.id
     now, agreed = time.time(), terms(journal, one.lease)
     spent = sum(office.ledger.spent(now, run=run.run) for run in one.rental.runs)

@@ -18,7 +18,7 @@ from controller.locks import certificate
 from controller.locks import stale_locks as lineage
 from controller.locks.certificate import Certificate
 from controller.locks.staleness import differences
-from controller.planner.lease_state import Rental, RunFacts, Step, fold
+from controller.planner.lease_state import LeaseState, RunFacts, Step, fold
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
 from controller.project.run_folder import RunFolder
@@ -32,7 +32,7 @@ from remote.names import encode
 from state.journal import Journal, Run
 from state.ledger import Ledger
 from state.locks import Locks
-from state.project_lock import Owner
+from state.project_lock import ProjectLock
 
 ENDED = "the job came to its end"
 STATISTICAL = ("decreases", "increases")
@@ -46,7 +46,7 @@ class FinishedRun:
     row: Run
     stage: Stage  # as the run was begun, with the criteria as they are now
     shape: Shape
-    owner: Owner
+    owner: ProjectLock
     tell: Callable[[str], None]
     clock: Clock = field(default_factory=SystemClock)
 
@@ -78,7 +78,7 @@ class FinishedRun:
     def facts(self) -> RunFacts:
         return next(one for one in self.rental().runs if one.run == self.row.id)
 
-    def rental(self) -> Rental:
+    def rental(self) -> LeaseState:
         runs = [(run.id, run.stage) for run in self.journal.runs(lease=self.row.lease)]
         return fold(self.row.lease, runs, self.journal.ops(self.row.lease))
 
@@ -147,7 +147,9 @@ def _remedy(judgement: Judgement, row: Run) -> str:
     return f"mend the criteria and podctl judge {row.stage}; podctl take {row.id} puts them here"
 
 
-def newest(project: Project, owner: Owner, name: str, tell: Callable[[str], None]) -> FinishedRun:
+def newest(
+    project: Project, owner: ProjectLock, name: str, tell: Callable[[str], None]
+) -> FinishedRun:
     """The run called `name`, or the newest of that stage, whose files are all here.
 
     Raises NotFound with what lacks, VerificationFailed when it stands on other files than a lock.
@@ -168,7 +170,9 @@ def _rows(journal: Journal, name: str) -> Iterator[Run]:
     yield from (row for row in reversed((*every, one) if one else every) if not row.open)
 
 
-def _finished(project: Project, owner: Owner, row: Run, tell: Callable[[str], None]) -> FinishedRun:
+def _finished(
+    project: Project, owner: ProjectLock, row: Run, tell: Callable[[str], None]
+) -> FinishedRun:
     now = project.stages.get(row.stage)
     if now is None:
         raise NotFound(f"podctl.toml has no stage {row.stage} now")

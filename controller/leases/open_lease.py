@@ -9,7 +9,7 @@ from controller.costs.pricing import Budget
 from controller.diagnostics import drill_results as proof
 from controller.engine.lease_context import pinned
 from controller.errors import Refused
-from controller.leases.controller import Office
+from controller.leases.controller import LeaseController
 from controller.leases.options import RunOptions
 from controller.leases.quote import Quote, check_budget, quote
 from controller.leases.renewal import Parked, parked
@@ -21,7 +21,7 @@ from jobs.stage import Stage
 from state.journal import Lease
 
 
-def open_lease(office: Office, stages: Sequence[Stage], options: RunOptions) -> Lease:
+def open_lease(office: LeaseController, stages: Sequence[Stage], options: RunOptions) -> Lease:
     """Price it, check it against budget and balance, ask, and write the lease down."""
     desk = office.desk
     budgets = desk.project.budgets()
@@ -63,7 +63,7 @@ def open_lease(office: Office, stages: Sequence[Stage], options: RunOptions) -> 
     return opened
 
 
-def _parked(office: Office, stages: Sequence[Stage]) -> Parked | None:
+def _parked(office: LeaseController, stages: Sequence[Stage]) -> Parked | None:
     """The parked pod that is started again; what is said of one that is not."""
     desk = office.desk
     resting = office.resting()
@@ -79,7 +79,7 @@ def _parked(office: Office, stages: Sequence[Stage]) -> Parked | None:
     return None
 
 
-def _spent(office: Office, found: Parked | None) -> float:
+def _spent(office: LeaseController, found: Parked | None) -> float:
     if found is None:
         return 0.0
     now = time.time()
@@ -87,7 +87,7 @@ def _spent(office: Office, found: Parked | None) -> float:
 
 
 def _agree(
-    office: Office,
+    office: LeaseController,
     stages: Sequence[Stage],
     offered: Quote,
     options: RunOptions,

@@ -15,13 +15,13 @@ from controller.errors import (
     VerificationFailed,
 )
 from controller.leases import environment_failure
-from controller.planner.actions import Leave
+from controller.planner.actions import NeedsOperator
 from controller.planner.lease_state import OVERDUE
 from controller.planner.policy import DRILL
 from controller.project.run_folder import RunFolder
 from controller.runtime.checkpoint import newest_step
 from controller.runtime.resume import received
-from controller.runtime.run_context import Workshop
+from controller.runtime.run_context import RunContext
 from controller.status.log_reader import last_words, tail_of
 
 BAD_IMAGE = (
@@ -39,13 +39,13 @@ _KINDS: dict[str, type[PodctlError]] = {
 OF_THE_JOB = ("failed", "stopped", "criteria")  # endings that the job's log may explain
 
 
-def report(shop: Workshop, end: Leave) -> PodctlError:
+def report(shop: RunContext, end: NeedsOperator) -> PodctlError:
     """A person must decide: what happened, what bills on, what to type."""
     kind = _KINDS.get(end.code, PodctlError)
     return kind(end.what, where=f"lease {shop.lease}", cause=billing(shop), hint=end.hint)
 
 
-def left(shop: Workshop) -> Detached:
+def left(shop: RunContext) -> Detached:
     """The user left: what goes on without us, and what it costs."""
     rental = shop.rental()
     running = rental.current
@@ -64,21 +64,21 @@ def left(shop: Workshop) -> Detached:
     )
 
 
-def billing(shop: Workshop) -> str:
+def billing(shop: RunContext) -> str:
     """What bills now, by the ledger."""
     found = shop.ledger.intervals(open_only=True)
     rates = rates_of(one for one in found if one.lease == shop.lease)
     return in_words(rates) or "nothing of it bills, as far as is known"
 
 
-def raise_unless_passed(shop: Workshop) -> None:
+def raise_unless_passed(shop: RunContext) -> None:
     """Raise for the first run that did not pass."""
     for run in shop.rental().wanted:
         if run.outcome != "passed":
             raise _failure(shop, run.run, run.outcome or "open", run.why)
 
 
-def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
+def _failure(shop: RunContext, run: str, outcome: str, why: str) -> PodctlError:
     """The error of a run that did not pass, with the next command."""
     stage = shop.stages[run].name
     folder = str(RunFolder(shop.project.run_dir(run)).files)
@@ -133,7 +133,7 @@ def _failure(shop: Workshop, run: str, outcome: str, why: str) -> PodctlError:
     return kind(what, where=folder, cause=cause, hint=hint)
 
 
-def _told(shop: Workshop, run: str, outcome: str) -> str:
+def _told(shop: RunContext, run: str, outcome: str) -> str:
     """The outcome in words: of a job whose time is up, with the step that can be gone on from."""
     if outcome != "time-up":
         return outcome
@@ -141,7 +141,7 @@ def _told(shop: Workshop, run: str, outcome: str) -> str:
     return "time is up" if step is None else f"time is up at step {step}"
 
 
-def _last(shop: Workshop, run: str, outcome: str) -> str:
+def _last(shop: RunContext, run: str, outcome: str) -> str:
     """What the job wrote last, where it is the job that failed."""
     if outcome not in OF_THE_JOB:
         return ""

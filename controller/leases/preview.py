@@ -42,7 +42,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Prospect:
+class RunPreview:
     """Stages that would share one pod."""
 
     stages: tuple[str, ...]
@@ -84,7 +84,7 @@ def prospects(
     stages: Sequence[Stage],
     locks: dict[str, Certificate],
     spent_usd: float,
-) -> tuple[Prospect, ...]:
+) -> tuple[RunPreview, ...]:
     """One prospect a pod. Raises UsageError for unknown hardware; ProviderError."""
     coming: set[str] = set()
     found = []
@@ -111,7 +111,7 @@ def _prospect(
     missing: tuple[Missing, ...],
     needs: tuple[str, ...],
     found: Findings,
-) -> Prospect:
+) -> RunPreview:
     from controller.costs.pricing import Budget, refusal
 
     shape, pod = shape_of(project), project.config.pod
@@ -128,7 +128,7 @@ def _prospect(
     why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
     need = order.hardware(group, shape)
     models, remarks = pins.pinned_models(project, group, locks)
-    return Prospect(
+    return RunPreview(
         stages=tuple(stage.name for stage in group),
         commands=tuple(
             command_text(one.command, one.env) for one in group if program(one) is None or one.env

@@ -11,7 +11,7 @@ from controller.leases.progress_line import job_line, wait_line
 from controller.planner import actions
 from controller.planner.actions import Action
 from controller.planner.job_progress import JobProgress
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.terminal.terminal import Terminal
 from controller.transfer.progress import TransferProgress
 
@@ -35,7 +35,7 @@ class View:
     def __post_init__(self) -> None:
         self._line = MovingLine(self.terminal, self.clock)
 
-    def __call__(self, seen: Observed, action: Action) -> None:
+    def __call__(self, seen: Observation, action: Action) -> None:
         self._line.next_action()
         if isinstance(action, actions.Wait):
             self._wait(seen, action)
@@ -61,7 +61,7 @@ class View:
             self._last = text
             self.terminal.say(text)
 
-    def _wait(self, seen: Observed, action: actions.Wait) -> None:
+    def _wait(self, seen: Observation, action: actions.Wait) -> None:
         status = seen.contact.status if seen.contact else None
         run = seen.rental.current
         if status is None or run is None or not run.started:
@@ -85,7 +85,7 @@ class View:
         self._line.show(wait_line(action.why, now - self._why_since, left))
 
 
-def _sentence(seen: Observed, action: Action) -> str:
+def _sentence(seen: Observation, action: Action) -> str:
     """An action in words; empty for what only the journal needs to know."""
     rental = seen.rental
     match action:
@@ -94,7 +94,7 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"renting {where} at ${offer.usd_per_hour:.2f}/h"
         case actions.Adopt(pod):
             return f"found pod {pod} of an unanswered create: carrying on with it"
-        case actions.Account(pod):
+        case actions.RecordPod(pod):
             return f"pod {pod} carries our mark and nobody asked for it: into the books"
         case actions.Terminate(pod, reason):
             return f"terminating pod {pod} ({reason})"
@@ -102,7 +102,7 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"pod {pod} is gone: nothing of it bills"
         case actions.StartPod(pod):
             return f"starting pod {pod} again"
-        case actions.Resumed(pod):
+        case actions.RecordRestart(pod):
             return f"pod {pod} runs again, and bills"
         case actions.StopPod(pod):
             return f"stopping pod {pod}: its volume is kept and bills on"
@@ -116,9 +116,9 @@ def _sentence(seen: Observed, action: Action) -> str:
             return f"{run}: starting the job{' again' if again else ''}{f' ({why})' if why else ''}"
         case actions.StopJob(run, reason):
             return f"{run}: asking the job to end ({reason})"
-        case actions.Disqualify(run, why):
+        case actions.RejectHost(run, why):
             return f"{run}: this host will not do ({why})"
-        case actions.Rework(run, why):
+        case actions.RestartRun(run, why):
             return f"{run}: begins again from what is here ({why})"
         case actions.Pull(run):
             return f"{run}: pulling the artifacts"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from controller.engine.last_seen import said
 from controller.planner.job_progress import JobProgress, Steps, figure_words, figures_told, span
 from controller.planner.lease_state import RunFacts
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.transfer.progress import TransferProgress, TransferRate, transfer_words
 from remote.contract import Status
 
@@ -35,7 +35,7 @@ def fitted(parts: Sequence[Part], width: int) -> str:
 def job_line(
     run: RunFacts,
     status: Status,
-    seen: Observed,
+    seen: Observation,
     pace: JobProgress,
     *,
     pulled: tuple[int, int] = (0, 0),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from controller.engine.lease_context import terms
 from controller.errors import Locked, NotFound, PodctlError, VerificationFailed
 from controller.leases import finished_run
-from controller.leases.controller import Desk, Office
+from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.finished_run import FinishedRun
 from controller.leases.options import RunOptions
 from controller.locks import certificate
@@ -21,7 +21,7 @@ from controller.terminal.terminal import Terminal
 from jobs.stage import Stage
 from state.journal import RUN
 from state.locks import Locks
-from state.project_lock import Owner, acquire
+from state.project_lock import ProjectLock, acquire
 
 FRESH = "--fresh"
 PATIENCE_SECONDS = 5.0  # with the provider, after the stage is locked
@@ -51,7 +51,7 @@ def judge(
     return found, judgement
 
 
-def _check_unlocked(project: Project, owner: Owner, stage: str, run: str) -> None:
+def _check_unlocked(project: Project, owner: ProjectLock, stage: str, run: str) -> None:
     """A crash may have left the certificate of this very run: then its lock is completed."""
     recorded = Locks(owner.connection).current(stage)
     written = certificate.read(project.root, stage)
@@ -64,7 +64,9 @@ def _check_unlocked(project: Project, owner: Owner, stage: str, run: str) -> Non
         )
 
 
-def judge_first(office: Office, stages: Sequence[Stage], options: RunOptions) -> tuple[Stage, ...]:
+def judge_first(
+    office: LeaseController, stages: Sequence[Stage], options: RunOptions
+) -> tuple[Stage, ...]:
     """Lock what a finished run's files pass already; returns the stages that are to be run.
 
     Only a run that failed nothing but its criteria, with the same command, parameters, inputs,
@@ -75,7 +77,7 @@ def judge_first(office: Office, stages: Sequence[Stage], options: RunOptions) ->
     return tuple(stage for stage in stages if not _judged(office, stage, options))
 
 
-def _judged(office: Office, stage: Stage, options: RunOptions) -> bool:
+def _judged(office: LeaseController, stage: Stage, options: RunOptions) -> bool:
     tell = options.terminal.say
     found = _candidate(office, stage, options)
     if found is None:
@@ -99,7 +101,7 @@ def _judged(office: Office, stage: Stage, options: RunOptions) -> bool:
     return True
 
 
-def _candidate(office: Office, stage: Stage, options: RunOptions) -> FinishedRun | None:
+def _candidate(office: LeaseController, stage: Stage, options: RunOptions) -> FinishedRun | None:
     rows = office.journal.runs(stage.name)
     if not rows or rows[-1].outcome != "criteria":
         return None
@@ -112,21 +114,21 @@ def _candidate(office: Office, stage: Stage, options: RunOptions) -> FinishedRun
     return None if found.facts.locked else found
 
 
-def _end_rest(project: Project, owner: Owner, found: FinishedRun, terminal: Terminal) -> None:
+def _end_rest(project: Project, owner: ProjectLock, found: FinishedRun, terminal: Terminal) -> None:
     """The pod of a run that has passed now is ended as a success would have ended it."""
     lease = found.journal.lease(found.row.lease)
     if lease is None or not lease.open:
         return
     try:
         open_provider(project, PATIENCE_SECONDS).list()  # else its end would be waited for
-        office = Office.of(Desk.of(project, terminal), owner)
+        office = LeaseController.of(CommandContext.of(project, terminal), owner)
         _end_lease(office, found, RunOptions(terminal, yes=True))
     except PodctlError as error:
         terminal.warn(f"its pod is still there: {error.what}")
         terminal.say(f"next: podctl stop {found.run} --terminate")
 
 
-def _end_lease(office: Office, found: FinishedRun, options: RunOptions) -> None:
+def _end_lease(office: LeaseController, found: FinishedRun, options: RunOptions) -> None:
     lease = office.journal.lease(found.row.lease)
     if lease is None or lease.id not in {one.id for one in office.resting()}:
         return

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from controller.engine.lease_context import rental_of, unpinned
 from controller.planner import pod_spec as order
-from controller.planner.lease_state import Rental
+from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
 from jobs.stage import Stage
 from state.journal import Journal, Lease
@@ -24,7 +24,7 @@ class Parked:
     """A resting lease with its pod, and why that is not started again; empty: it can be."""
 
     lease: Lease
-    rental: Rental
+    rental: LeaseState
     why_not: str = ""
 
 
@@ -45,7 +45,7 @@ def parked(
 def _unlike(
     journal: Journal,
     lease: Lease,
-    rental: Rental,
+    rental: LeaseState,
     stages: Sequence[Stage],
     shape: Shape,
     provider: str,

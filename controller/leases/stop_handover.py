@@ -12,7 +12,7 @@ from functools import partial
 from controller.clock import SystemClock
 from controller.engine.lease_context import rental_of
 from controller.errors import Busy
-from controller.leases.controller import Desk, Office
+from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.options import StopOptions
 from controller.leases.stop_requests import Handover
 from controller.terminal.terminal import Terminal
@@ -30,11 +30,16 @@ class Handed:
 
     driver: str
     asked: tuple[StopRequest, ...]
-    office: Office | None
+    office: LeaseController | None
 
 
 def hand_over(
-    desk: Desk, stack: ExitStack, name: str | None, disposal: str, options: StopOptions, busy: Busy
+    desk: CommandContext,
+    stack: ExitStack,
+    name: str | None,
+    disposal: str,
+    options: StopOptions,
+    busy: Busy,
 ) -> Handed:
     """Ask whoever drives to end the leases that `name` names, and wait until they have ended.
 
@@ -80,20 +85,23 @@ def _request(lease: str, disposal: str, options: StopOptions) -> StopRequest:
     return StopRequest(secrets.token_hex(8), lease, 0, disposal, options.abandon, me, time.time())
 
 
-def _enter(desk: Desk, stack: ExitStack) -> Office | None:
+def _enter(desk: CommandContext, stack: ExitStack) -> LeaseController | None:
     try:
         return stack.enter_context(desk.owned("stop"))
     except Busy:
         return None
 
 
-def _driver(desk: Desk) -> str:
+def _driver(desk: CommandContext) -> str:
     found = holder(desk.project.state_dir)
     return f"pid {found.pid} on {found.host} (podctl {found.what})" if found else "another podctl"
 
 
 def _late(
-    handover: Handover[Office], left: Sequence[StopRequest], driver: str, options: StopOptions
+    handover: Handover[LeaseController],
+    left: Sequence[StopRequest],
+    driver: str,
+    options: StopOptions,
 ) -> Busy:
     minutes = f"{options.wait_seconds / 60:g} min"
     leases = ", ".join(one.lease for one in left)

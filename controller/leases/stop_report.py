@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from controller.engine.lease_context import rental_of
 from controller.errors import ArtifactsNotSafe
-from controller.planner.lease_state import Rental
+from controller.planner.lease_state import LeaseState
 from state.journal import Journal
 from state.ledger import Ledger
 
@@ -71,7 +71,7 @@ def _lease(journal: Journal, ledger: Ledger, name: str, by: str) -> StoppedLease
     )
 
 
-def check_ended(rental: Rental, disposal: str) -> None:
+def check_ended(rental: LeaseState, disposal: str) -> None:
     """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
     if disposal != "terminate" or rental.pod is None or rental.closed:
         return

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from controller.clock import Clock
-from controller.engine.loop import Outcome, World
+from controller.engine.loop import LeaseOutcome, World
 from controller.incident import Incident, attempt
 from controller.planner.actions import Action
-from controller.planner.lease_state import Rental, Step, fold
-from controller.planner.observation import Observed
+from controller.planner.lease_state import LeaseState, Step, fold
+from controller.planner.observation import Observation
 from state.journal import Journal
 from state.stop_requests import StopRequest
 
@@ -69,13 +69,13 @@ class Attentive:
     lease: str
     tell: Callable[[str], None]
 
-    def look(self) -> Observed:
+    def look(self) -> Observation:
         heard = attempt(partial(take_up, self.requests, self.journal, self.lease, self.tell))
         if isinstance(heard, Incident):  # it stays where it is, for the next look
             self.tell(f"a request to stop cannot be taken up yet: {heard.text}")
         return self.world.look()
 
-    def perform(self, action: Action) -> Outcome:
+    def perform(self, action: Action) -> LeaseOutcome:
         return self.world.perform(action)
 
 
@@ -150,6 +150,6 @@ def ended(journal: Journal, request: StopRequest) -> bool:
     return rental.rests() and (request.disposal == "park" or taken_up(journal, request))
 
 
-def _rental(journal: Journal, lease: str) -> Rental:
+def _rental(journal: Journal, lease: str) -> LeaseState:
     runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
     return fold(lease, runs, journal.ops(lease))

@@ -9,7 +9,7 @@ from controller.locks import artifacts as safekeeping
 from controller.locks import certificate
 from controller.project import move_file as relocate
 from controller.project.install_file import install, keep_aside
-from controller.project.output_paths import Ways
+from controller.project.output_paths import OutputPaths
 from controller.project.project import Project
 from controller.project.run_folder import RunFolder
 from controller.reports import publication
@@ -35,7 +35,7 @@ def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str
         for path in (files / top, *sorted((files / top).rglob("*")))
         if path.is_file() and not path.is_symlink()
     ]
-    ways = Ways.of(project.root)
+    ways = OutputPaths.of(project.root)
     _check_free(project, ways, paths)
     taken = [path for path in paths if _copy(project, run, ways, path, terminal)]
     _render(project, row, paths, terminal)
@@ -72,7 +72,7 @@ def _row(project: Project, name: str) -> Run:
     raise NotFound(f"no file of {name} came here", where=str(project.runs), hint="podctl status")
 
 
-def _check_free(project: Project, ways: Ways, paths: list[str]) -> None:
+def _check_free(project: Project, ways: OutputPaths, paths: list[str]) -> None:
     for lock in certificate.read_all(project.root).values():
         known = {one.path for one in lock.artifacts}
         own = tuple(f"{folder}/" for folder in safekeeping.own_folders(lock))
@@ -86,7 +86,7 @@ def _check_free(project: Project, ways: Ways, paths: list[str]) -> None:
     ways.check(paths)
 
 
-def _copy(project: Project, run: str, ways: Ways, path: str, terminal: Terminal) -> bool:
+def _copy(project: Project, run: str, ways: OutputPaths, path: str, terminal: Terminal) -> bool:
     """A copy, not a link: what is done to it does not change what came from the pod."""
     content = safekeeping.hash_file(RunFolder(project.run_dir(run)).files / path)
     return install(project, run, ways, path, content, terminal.say, relocate.copy)

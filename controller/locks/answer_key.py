@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.format_check import Unopenable
+from jobs.format_check import InvalidFile
 from jobs.stage import Stage
 
 if TYPE_CHECKING:  # seconds of making up instructions, for who really judges
@@ -40,7 +40,7 @@ class InstructionKey:
     @cached_property
     def _parts(self) -> Parts:
         if not self.name:
-            raise Unopenable("the stage has no parameter `instructions` that names a set")
+            raise InvalidFile("the stage has no parameter `instructions` that names a set")
         return _load(str(self.root / self.name)) if _is_folder(self.name) else _built_in(self.name)
 
 
@@ -79,6 +79,6 @@ def _load(name: str) -> Parts:
     try:
         found = load(name)
     except StageError as error:
-        raise Unopenable(f"the instructions cannot be read here: {error.what}") from error
+        raise InvalidFile(f"the instructions cannot be read here: {error.what}") from error
     parts = {"development": found.development, "held_out": found.held_out}
     return {part: {one.text: one for one in of} for part, of in parts.items()}

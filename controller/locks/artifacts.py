@@ -22,7 +22,7 @@ from controller.locks.certificate import (
     readable,
 )
 from controller.project import move_file as relocate
-from controller.project.output_paths import LinkLeadsOut, Ways
+from controller.project.output_paths import LinkOutOfProject, OutputPaths
 from remote.globs import Globs, normal, reaches
 from remote.names import encode
 from state.atomic_files import sync_folder, write_atomically
@@ -103,7 +103,7 @@ def strangers(root: Path, certificate: Certificate) -> tuple[str, ...]:
     What it was given and what its outputs exclude is somebody else's, and may be there.
     """
     known = {artifact.path for artifact in (*certificate.artifacts, *certificate.inputs)}
-    globs, ways = Globs(certificate.outputs), Ways.of(root)
+    globs, ways = Globs(certificate.outputs), OutputPaths.of(root)
     found = {
         path.relative_to(root).as_posix()
         for folder in own_folders(certificate)
@@ -159,7 +159,7 @@ def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) ->
     writable. Idempotent; a missing file is left to `verify_artifacts`.
     """
     elsewhere = Globs(others).wanted
-    globs, ways = Globs(certificate.outputs), Ways.of(root)
+    globs, ways = Globs(certificate.outputs), OutputPaths.of(root)
     for artifact in certificate.artifacts:
         _chmod(ways, artifact.path, 0o444)
     for folder in own_folders(certificate):
@@ -171,7 +171,7 @@ def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) ->
 
 def release(root: Path, certificate: Certificate) -> None:
     """Undo `protect`: everything is its owner's to write again."""
-    ways = Ways.of(root)
+    ways = OutputPaths.of(root)
     for folder in own_folders(certificate):
         for place in _folders_below(root, folder):
             _chmod(ways, place, 0o755)
@@ -185,14 +185,14 @@ def _folders_below(root: Path, folder: str) -> list[str]:
     return [os.path.relpath(place, root) for place, _, _ in places]
 
 
-def _chmod(ways: Ways, path: str, mode: int) -> None:
+def _chmod(ways: OutputPaths, path: str, mode: int) -> None:
     """Never through a link that nobody allowed: what is behind it is not an artifact."""
     try:
         with ways.opened(path) as (folder, name):
             info = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISLNK(info.st_mode):
                 os.chmod(name, mode, dir_fd=folder)
-    except (FileNotFoundError, NotADirectoryError, LinkLeadsOut):
+    except (FileNotFoundError, NotADirectoryError, LinkOutOfProject):
         return
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from controller.terminal.sanitize import clean_line
-from jobs.format_check import Unopenable, parse_json
+from jobs.format_check import InvalidFile, parse_json
 from remote.contract import Manifest
 
 NAME = "environment.json"
@@ -29,7 +29,7 @@ def surroundings(files: Path, manifest: Manifest) -> dict[str, Any]:
             continue
         try:
             found = _said(parse_json((files / path).read_bytes()), path)
-        except (OSError, Unopenable):
+        except (OSError, InvalidFile):
             continue
         if found and (kept := _flat(found)):
             return kept

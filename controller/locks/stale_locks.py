@@ -13,7 +13,7 @@ from controller.locks.staleness import Difference, all_differences
 from controller.project.project import Project
 from controller.project.stages import declared_inputs
 from controller.transfer.file_selection import select
-from controller.transfer.tracked_files import Belonging, belonging
+from controller.transfer.tracked_files import TrackedFiles, belonging
 from controller.transfer.upload import code_digest
 from jobs.stage import Stage
 
@@ -51,7 +51,7 @@ def in_order(stages: Mapping[str, Stage]) -> dict[str, Stage]:
 
 
 def input_hashes(
-    project: Project, stage: Stage, lock: Certificate, who: Belonging | None = None
+    project: Project, stage: Stage, lock: Certificate, who: TrackedFiles | None = None
 ) -> dict[str, str]:
     """Path to sha256 of everything that a run of `stage` would send now; what is absent is not in
     it. A file that nobody touched since the lock's run began is not read again."""

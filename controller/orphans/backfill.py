@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.costs.pricing import running_disk_rate
-from controller.orphans.sweep import Stray
+from controller.orphans.sweep import OrphanPod
 from controller.providers.base import BillingRecord, Pod, PodStatus
 from state.interval import MS_PER_HOUR, SCALE, Interval, milliseconds, nano_per_hour
 from state.ledger import Ledger
@@ -16,7 +16,7 @@ NOBODY = "import"  # the stage of a pod of which only the bill and its host key 
 
 
 @dataclass(frozen=True)
-class Served:
+class Attribution:
     """What a pod worked for, as far as it is known."""
 
     stage: str
@@ -24,14 +24,16 @@ class Served:
     lease: str = NOBODY
 
 
-def post(ledger: Ledger, pod: Pod, stray: Stray, bill: Iterable[BillingRecord], now: float) -> None:
+def post(
+    ledger: Ledger, pod: Pod, stray: OrphanPod, bill: Iterable[BillingRecord], now: float
+) -> None:
     """Write down until `now` what a pod cost that no run followed. Again: from where that ended.
 
     What it cost before its present rates held, all of it once it is stopped, only the bill knows.
     """
     if ledger.close_all(pod.id, now, "gc"):
         return
-    served = Served(stray.stage or "gc", None, stray.lease or "gc")
+    served = Attribution(stray.stage or "gc", None, stray.lease or "gc")
     booked = ledger.intervals(pod_id=pod.id)
     created = pod.created_at or pod.started_at or now
     begin = min(now, max((one.ended_at or 0.0 for one in booked), default=created))
@@ -81,7 +83,7 @@ def billing_since(pod: Pod, now: float) -> float:
 
 
 def post_before(
-    ledger: Ledger, pod: Pod, served: Served, bill: Iterable[BillingRecord], now: float
+    ledger: Ledger, pod: Pod, served: Attribution, bill: Iterable[BillingRecord], now: float
 ) -> None:
     """Earlier lives of a living pod: what was billed beyond its present one. Once."""
     since = billing_since(pod, now)
@@ -92,7 +94,7 @@ def post_before(
 
 
 def post_gone(
-    ledger: Ledger, known: Mapping[str, Served], bill: Iterable[BillingRecord]
+    ledger: Ledger, known: Mapping[str, Attribution], bill: Iterable[BillingRecord]
 ) -> tuple[str, ...]:
     """Pods of ours that are gone and that the ledger does not have; returns them."""
     rows: dict[str, list[BillingRecord]] = {}
@@ -126,7 +128,7 @@ def _sums(bill: Iterable[BillingRecord]) -> dict[str, float]:
 
 
 def _spread(
-    pod: str, served: Served, usd: Mapping[str, float], span: tuple[float, float]
+    pod: str, served: Attribution, usd: Mapping[str, float], span: tuple[float, float]
 ) -> list[Interval]:
     """Sums as intervals over `span`: the amounts are the bill's, the rates are averages."""
     ms = milliseconds(span[1]) - milliseconds(span[0])
@@ -138,7 +140,7 @@ def _spread(
 
 
 def _interval(
-    pod: str, served: Served, kind: str, nano: int, span: tuple[float, float], source: str
+    pod: str, served: Attribution, kind: str, nano: int, span: tuple[float, float], source: str
 ) -> Interval:
     return Interval(
         0,

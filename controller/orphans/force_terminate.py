@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Marks:
+class Nonces:
     """By what a lease's pods are known, from the rows of its journal as they are."""
 
     nonces: frozenset[str]
@@ -36,7 +36,7 @@ class Marks:
     unclear: bool  # a create may still show a pod
 
     @classmethod
-    def of(cls, journal: Journal, lease: str) -> Marks:
+    def of(cls, journal: Journal, lease: str) -> Nonces:
         nonces, pods, meant, answered = set(), set(), set(), set()
         for op in journal.ops(lease):
             data: Any = op.data
@@ -54,7 +54,7 @@ class Marks:
 
 
 @dataclass
-class ForcedEnd:
+class ForcedTermination:
     """One lease that is to end now, and with what."""
 
     lease: str
@@ -77,21 +77,21 @@ class ForcedEnd:
         Raises ProviderError, and ConnectionLost for a pod that does not go.
         """
         self.journal.note(self.lease, Step.STOP, {"disposal": "terminate", "abandon": reason})
-        marks = Marks.of(self.journal, self.lease)
+        marks = Nonces.of(self.journal, self.lease)
         billing = self._billing(marks)
         self._until_gone(marks, billing)
         for pod in sorted(billing | self.seen):
             self._close_books(pod)
         self._close_journal(reason)
 
-    def _billing(self, marks: Marks) -> set[str]:
+    def _billing(self, marks: Nonces) -> set[str]:
         """Pods that cost something by the ledger."""
         found = self.ledger.intervals(open_only=True)
         return {one.pod_id for one in found if one.lease == self.lease or one.pod_id in marks.pods}
 
     # -- the pods --------------------------------------------------------------------------
 
-    def _until_gone(self, marks: Marks, billing: set[str]) -> None:
+    def _until_gone(self, marks: Nonces, billing: set[str]) -> None:
         """Orders until the listing is clean, for as long as something may still show."""
         began = absent = self.clock.now()
         while True:
@@ -109,7 +109,7 @@ class ForcedEnd:
                 raise self._lingering(living)
             self.clock.wait(self.pause)
 
-    def _living(self, marks: Marks, billing: set[str]) -> list[Pod]:
+    def _living(self, marks: Nonces, billing: set[str]) -> list[Pod]:
         """Pods with a nonce of the lease, or known to be its; also those a listing leaves out."""
         pods = {pod.id: pod for pod in self.provider.list()}
         for pod_id in (marks.pods & billing) | set(self.ordered):

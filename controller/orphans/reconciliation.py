@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from controller.costs.pricing import Difference, reconcile
 from controller.costs.spending import Account
-from controller.orphans.sweep import Stray, Whose
+from controller.orphans.sweep import OrphanPod, Ownership
 from controller.planner.lease_state import Step
 from controller.providers.base import BillingRecord
 from state.interval import Interval, milliseconds, nano_per_hour
@@ -24,11 +24,11 @@ from state.journal import Journal, Lease, Op
 
 UNSEEN = "unseen"  # perhaps ours: see above
 BUCKET = 3600.0  # seconds; the bill says no more exactly when a pod lived
-OURS = (Whose.LIVE, Whose.STALE, UNSEEN)
+OURS = (Ownership.LIVE, Ownership.STALE, UNSEEN)
 
 
 @dataclass(frozen=True)
-class Unclear:
+class UnconfirmedCreate:
     """A create of `lease` that was never answered, nor its pod found: when it may have billed."""
 
     lease: str
@@ -67,8 +67,8 @@ class Bill:
 def examine(
     account: Account,
     records: Iterable[BillingRecord],
-    listed: Iterable[Stray],
-    windows: Iterable[Unclear],
+    listed: Iterable[OrphanPod],
+    windows: Iterable[UnconfirmedCreate],
 ) -> Bill:
     """Every pod that ledger or bill knows."""
     bill = list(records)
@@ -91,8 +91,8 @@ def _judged(one: Difference, whose: str | None) -> Difference:
 def unknown(
     records: Iterable[BillingRecord],
     ledger: Mapping[str, float],
-    listed: Iterable[Stray],
-    windows: Iterable[Unclear],
+    listed: Iterable[OrphanPod],
+    windows: Iterable[UnconfirmedCreate],
 ) -> tuple[Billed, ...]:
     """The pods of the bill that are not in the ledger, by whose they are; the dearest first."""
     groups: dict[str, list[BillingRecord]] = defaultdict(list)
@@ -106,11 +106,11 @@ def unknown(
 
 
 def _billed(
-    pod: str, rows: list[BillingRecord], mark: str | None, windows: tuple[Unclear, ...]
+    pod: str, rows: list[BillingRecord], mark: str | None, windows: tuple[UnconfirmedCreate, ...]
 ) -> Billed:
     one = Billed(
         pod_id=pod,
-        whose=mark or str(Whose.FOREIGN),
+        whose=mark or str(Ownership.FOREIGN),
         compute_usd=sum(row.compute_usd for row in rows),
         disk_usd=sum(row.disk_usd for row in rows),
         usd=sum(row.total_usd for row in rows),
@@ -122,7 +122,7 @@ def _billed(
     return one
 
 
-def window_of(one: Billed, windows: Iterable[Unclear]) -> Unclear | None:
+def window_of(one: Billed, windows: Iterable[UnconfirmedCreate]) -> UnconfirmedCreate | None:
     """The unclear create that may have made it: at that time, and for no more than it asked."""
     for window in windows:
         in_time = one.first > window.since - BUCKET and one.first < window.until
@@ -134,7 +134,7 @@ def window_of(one: Billed, windows: Iterable[Unclear]) -> Unclear | None:
 
 def unclear_creates(
     journal: Journal, now: float, since: float | None = None
-) -> tuple[Unclear, ...]:
+) -> tuple[UnconfirmedCreate, ...]:
     """Every lease's creates that may have made a pod which nobody ever saw.
 
     With `since` (Unix seconds) those that may have billed after it.
@@ -143,12 +143,12 @@ def unclear_creates(
     return tuple(one for one in found if one is not None)
 
 
-def _unclear(journal: Journal, lease: Lease, now: float) -> Unclear | None:
+def _unclear(journal: Journal, lease: Lease, now: float) -> UnconfirmedCreate | None:
     waiting = _unanswered(journal.ops(lease.id))
     runs = journal.runs(lease=lease.id)
     if not waiting or not runs:
         return None
-    return Unclear(
+    return UnconfirmedCreate(
         lease=lease.id,
         run=runs[0].id,
         stage=runs[0].stage,
@@ -171,7 +171,7 @@ def _unanswered(ops: Iterable[Op]) -> list[Op]:
     return list(waiting.values())
 
 
-def intervals(one: Billed, window: Unclear) -> tuple[Interval, ...]:
+def intervals(one: Billed, window: UnconfirmedCreate) -> tuple[Interval, ...]:
     """The ledger's rows for an unseen pod: the bill's amounts, at the rate that was asked for."""
     rate = window.usd_per_hour
     hours = one.compute_usd / rate if rate > 0 and one.compute_usd > 0 else BUCKET / 3600

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NONCE = re.compile(r"[0-9a-f]{16}")
 
 
-class Whose(StrEnum):
+class Ownership(StrEnum):
     LIVE = "live"  # an unfinished run of this project owns it
     STALE = "stale-own"  # rented by this project, and no run owns it any more
     OTHER = "other-podctl"  # rented by podctl elsewhere
@@ -31,12 +31,12 @@ class Whose(StrEnum):
 
 
 @dataclass(frozen=True)
-class Stray:
+class OrphanPod:
     """One pod of the account, classified."""
 
     pod: str
     name: str
-    whose: Whose
+    whose: Ownership
     status: str
     gpu: str
     usd_per_hour: float  # compute and disks, as it bills now
@@ -46,7 +46,7 @@ class Stray:
     created_at: float | None
 
 
-def sweep(connection: sqlite3.Connection, pods: Iterable[Pod]) -> tuple[Stray, ...]:
+def sweep(connection: sqlite3.Connection, pods: Iterable[Pod]) -> tuple[OrphanPod, ...]:
     """Every living pod of the account with its class; what bills most comes first."""
     from state.journal import Journal
 
@@ -60,13 +60,13 @@ def sweep(connection: sqlite3.Connection, pods: Iterable[Pod]) -> tuple[Stray, .
     return tuple(sorted(found, key=lambda one: (-one.usd_per_hour, one.pod)))
 
 
-def _stray(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> Stray:
+def _stray(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> OrphanPod:
     nonce = pod.nonce if pod.nonce and NONCE.fullmatch(pod.nonce) else None
     lease = nonces.get(nonce or "", "")
     parked = pod.status is PodStatus.EXITED
     disks = 0.0 if parked else running_disk_rate(pod.disk_gb, pod.volume_gb)
     per_day = parked_usd_per_day(pod.volume_gb) if parked else 0.0
-    return Stray(
+    return OrphanPod(
         pod=pod.id,
         name=pod.name,
         whose=_whose(pod, nonce, lease, owner, living),
@@ -80,13 +80,17 @@ def _stray(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> St
     )
 
 
-def _whose(pod: Pod, nonce: str | None, lease: str, owner: str, living: set[str]) -> Whose:
+def _whose(pod: Pod, nonce: str | None, lease: str, owner: str, living: set[str]) -> Ownership:
     if nonce is None:
         # Half of our marks: a copy of our environment in another's pod, or the reverse.
-        return Whose.OTHER if pod.env.get(ENV_NONCE) or pod.env.get(ENV_OWNER) else Whose.FOREIGN
+        return (
+            Ownership.OTHER
+            if pod.env.get(ENV_NONCE) or pod.env.get(ENV_OWNER)
+            else Ownership.FOREIGN
+        )
     if lease:
-        return Whose.LIVE if lease in living else Whose.STALE
-    return Whose.STALE if pod.env.get(ENV_OWNER) == owner else Whose.OTHER
+        return Ownership.LIVE if lease in living else Ownership.STALE
+    return Ownership.STALE if pod.env.get(ENV_OWNER) == owner else Ownership.OTHER
 
 
 def _stage_of(name: str, nonce: str | None) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from controller.orphans.backfill import interrupted, post
-from controller.orphans.sweep import Stray
+from controller.orphans.sweep import OrphanPod
 from controller.providers.base import BillingRecord, Pod, Provider, ProviderError
 from state.ledger import Ledger
 
@@ -17,7 +17,7 @@ Tell = Callable[[str], None]
 def end_all(
     provider: Provider,
     ledger: Ledger,
-    strays: Iterable[Stray],
+    strays: Iterable[OrphanPod],
     say: Tell,
     warn: Tell,
     wall: Callable[[], float] = time.time,
@@ -37,7 +37,7 @@ def end_all(
 def _end(
     provider: Provider,
     ledger: Ledger,
-    stray: Stray,
+    stray: OrphanPod,
     say: Tell,
     warn: Tell,
     wall: Callable[[], float],
@@ -63,7 +63,7 @@ def _look(provider: Provider, pod: str, warn: Tell) -> Pod | None:
 
 
 def _book(
-    provider: Provider, ledger: Ledger, pod: Pod, stray: Stray, warn: Tell, now: float
+    provider: Provider, ledger: Ledger, pod: Pod, stray: OrphanPod, warn: Tell, now: float
 ) -> None:
     bill = _bill(provider, pod, now, warn) if interrupted(pod, now) else ()
     post(ledger, pod, stray, bill, now)

@@ -13,7 +13,7 @@ from controller.incident import attempt
 from state.errors import StateError
 
 if TYPE_CHECKING:
-    from controller.orphans.sweep import Stray
+    from controller.orphans.sweep import OrphanPod
     from controller.project.project import Project
     from controller.terminal.terminal import Terminal
 
@@ -40,7 +40,7 @@ def warn_of_strays(project: Project, terminal: Terminal) -> None:
         terminal.warn(line)
 
 
-def banner(found: Iterable[Stray]) -> str:
+def banner(found: Iterable[OrphanPod]) -> str:
     """The line; empty when everything that bills works for a live run."""
     billing = [one for one in found if one.usd_per_hour > 0]
     strange = sum(one.whose != "live" for one in billing)

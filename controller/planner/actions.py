@@ -27,7 +27,7 @@ class Adopt(Action):
 
 
 @dataclass(frozen=True)
-class Account(Action):
+class RecordPod(Action):
     """A pod of ours that nobody knew of: into the books, before it is ended."""
 
     pod: str
@@ -53,14 +53,14 @@ class StartPod(Action):
 
 
 @dataclass(frozen=True)
-class Resumed(Action):
+class RecordRestart(Action):
     """The pod runs although the books have it parked: an order of ours, or somebody else's."""
 
     pod: str
 
 
 @dataclass(frozen=True)
-class Reckon(Action):
+class ReconcileBilling(Action):
     """A start had no answer, and its pod is stopped: what it ran in between is on the bill."""
 
     pod: str
@@ -102,7 +102,7 @@ class StartJob(Action):
 
 
 @dataclass(frozen=True)
-class Disqualify(Action):
+class RejectHost(Action):
     """The preflight refused the host: nothing was started on it, as far as the run goes."""
 
     run: str
@@ -110,7 +110,7 @@ class Disqualify(Action):
 
 
 @dataclass(frozen=True)
-class Rework(Action):
+class RestartRun(Action):
     """What the run had begun is gone with its disk: it goes on from what is here."""
 
     run: str
@@ -118,7 +118,7 @@ class Rework(Action):
 
 
 @dataclass(frozen=True)
-class AskRework(Action):
+class ConfirmRestart(Action):
     """The same, when it may have been the user's own doing: nothing is rented unasked."""
 
     run: str
@@ -179,7 +179,7 @@ class Wait(Action):
 
 
 @dataclass(frozen=True)
-class Leave(Action):
+class NeedsOperator(Action):
     """Stop driving without closing: a person must decide. `code` names the error's class."""
 
     code: str

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from controller.planner.actions import Action, Finish, PullReady, StopJob
 from controller.planner.lease_state import OVERDUE, RunFacts
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 
 # How the reasons begin for which podctl itself stops a job.
 OVER_BUDGET, OVER_TIME = "budget:", "its max_hours are over"
 
 
-def due(seen: Observed, policy: Policy) -> str | None:
+def due(seen: Observation, policy: Policy) -> str | None:
     """Why the present run's job is to end now, by what is known here."""
     if seen.rental.stop:
         return "ended by the user"
@@ -29,19 +29,19 @@ def due(seen: Observed, policy: Policy) -> str | None:
     return seen.rental.refused
 
 
-def asked(seen: Observed, run: RunFacts) -> bool:
+def asked(seen: Observation, run: RunFacts) -> bool:
     """Whether the job was told to end in the pod's present life, heard or not."""
     told = run.stopping is not None or run.stopping_at > 0
     return told and run.stopping_at >= seen.life_began
 
 
-def stop_job(seen: Observed, run: RunFacts, reason: str) -> StopJob:
+def stop_job(seen: Observation, run: RunFacts, reason: str) -> StopJob:
     """The order to save and end; its grace counts from the first one."""
     first = run.stopping_at if run.stopping_at > 0 and asked(seen, run) else seen.wall
     return StopJob(run.run, reason, first)
 
 
-def outlasted(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
+def outlasted(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """The end of a run whose pod goes on beyond every grace; None: it is not so far."""
     if seen.rental.pod is None or not (run.started or run.stopping_at):
         return None  # there is no job of ours, and none was told to end
@@ -59,7 +59,7 @@ def outlasted(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
     return Finish(run.run, OVERDUE, f"{told}; what could not be brought here stays on its disk")
 
 
-def _beyond(seen: Observed, policy: Policy, run: RunFacts, *, answers: bool) -> str | None:
+def _beyond(seen: Observation, policy: Policy, run: RunFacts, *, answers: bool) -> str | None:
     why = run.stopping or due(seen, policy)
     if why is None:
         return None
@@ -82,13 +82,13 @@ def _beyond(seen: Observed, policy: Policy, run: RunFacts, *, answers: bool) -> 
     return None
 
 
-def _late(seen: Observed, policy: Policy, run: RunFacts) -> bool:
+def _late(seen: Observation, policy: Policy, run: RunFacts) -> bool:
     """Whether there was time enough for a last pull of what is ready."""
     grace = policy.stop_grace if seen.rental.keeps_disk else policy.bare_grace
     return seen.wall - run.stopping_at > grace + policy.last_pull
 
 
-def given_up(seen: Observed, policy: Policy) -> bool:
+def given_up(seen: Observation, policy: Policy) -> bool:
     """Whether what the user abandons had its time to come home all the same."""
     since = seen.abandoned_since
     return since is not None and seen.now - since > policy.abandon_grace

@@ -13,9 +13,9 @@ from controller.planner.actions import (
     ConfirmParked,
     Done,
     Finish,
-    Leave,
-    Reckon,
-    Resumed,
+    NeedsOperator,
+    ReconcileBilling,
+    RecordRestart,
     StartPod,
     StopPod,
     Terminate,
@@ -23,8 +23,8 @@ from controller.planner.actions import (
 )
 from controller.planner.bounds import given_up, outlasted
 from controller.planner.job import conclude, serve
-from controller.planner.lease_state import OVERDUE, Debt, RunFacts
-from controller.planner.observation import STALE, Observed
+from controller.planner.lease_state import OVERDUE, PendingTermination, RunFacts
+from controller.planner.observation import STALE, Observation
 from controller.planner.policy import Policy
 from controller.planner.provisioning import (
     TOO_DEAR,
@@ -41,19 +41,19 @@ from controller.providers.base import Pod, PodStatus
 _BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the console"
 
 
-def decide(seen: Observed, policy: Policy) -> Action:
+def decide(seen: Observation, policy: Policy) -> Action:
     """The next action for this lease."""
     rental = seen.rental
     if rental.closed:
         return Done(rental.closed)
     if rental.unreadable:
-        return Leave(
+        return NeedsOperator(
             "artifacts-not-safe",
             f"The journal of lease {rental.lease} cannot be followed: {rental.unreadable}.",
             "podctl stop --terminate --abandon REASON ends its pods by the provider's listing",
         )
     if refused := seen.refused or seen.order_refused:
-        return Leave("refused", refused, _BY_HAND)
+        return NeedsOperator("refused", refused, _BY_HAND)
     if owed := _pay_debts(seen, policy):
         return owed
     if rental.current is None:
@@ -63,7 +63,7 @@ def decide(seen: Observed, policy: Policy) -> Action:
     return _drive(seen, policy, rental.current)
 
 
-def glance(seen: Observed, policy: Policy) -> Action:
+def glance(seen: Observation, policy: Policy) -> Action:
     """The same for a look in passing at a pod that waits for the user.
 
     The books follow what became of it. What only a later bill tells is left to a later look, and
@@ -71,7 +71,7 @@ def glance(seen: Observed, policy: Policy) -> Action:
     """
     action = decide(seen, policy)
     waits_for_bill = isinstance(action, Wait) and seen.now < seen.bill_retry_at
-    if waits_for_bill or isinstance(action, Resumed | StopPod):
+    if waits_for_bill or isinstance(action, RecordRestart | StopPod):
         return Done("kept")
     return action
 
@@ -79,7 +79,7 @@ def glance(seen: Observed, policy: Policy) -> Action:
 # -- pods that must go -----------------------------------------------------------------------
 
 
-def _pay_debts(seen: Observed, policy: Policy) -> Action | None:
+def _pay_debts(seen: Observation, policy: Policy) -> Action | None:
     """Given-up pods are asked to go until the provider confirms it; nothing is rented before."""
     if seen.rental.debts:
         return _pay(seen, policy, seen.rental.debts[0])
@@ -90,7 +90,7 @@ def _pay_debts(seen: Observed, policy: Policy) -> Action | None:
     return None
 
 
-def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
+def _pay(seen: Observation, policy: Policy, debt: PendingTermination) -> Action:
     asked = seen.asked.get(debt.pod)
     listed = seen.listing.get(debt.pod) if seen.listing is not None else None
     if asked is None:  # by this process
@@ -114,12 +114,12 @@ def _pay(seen: Observed, policy: Policy, debt: Debt) -> Action:
     return Wait(policy.poll_boot, why, asked + policy.settle)
 
 
-def _overdue(seen: Observed, policy: Policy, pod: str) -> Action | None:
+def _overdue(seen: Observation, policy: Policy, pod: str) -> Action | None:
     """A pod that does not go although it was told to, again and again, is a person's affair."""
     since = seen.owing_since if seen.owing_since is not None else seen.now
     if seen.now - since <= policy.lost:
         return None
-    return Leave(
+    return NeedsOperator(
         "connection-lost",
         f"Pod {pod} is still listed {(seen.now - since) / 60:.0f} minutes after it was told to go, "
         "and may bill.",
@@ -127,17 +127,17 @@ def _overdue(seen: Observed, policy: Policy, pod: str) -> Action | None:
     )
 
 
-def _last_word(seen: Observed, debt: Debt) -> Action:
+def _last_word(seen: Observation, debt: PendingTermination) -> Action:
     """It is gone; what a start without an answer may have cost before is on the bill."""
     if seen.rental.start_unclear is not None:
-        return Reckon(debt.pod, seen.rental.start_unclear)
+        return ReconcileBilling(debt.pod, seen.rental.start_unclear)
     return ConfirmGone(debt.pod)
 
 
 # -- driving the pod -------------------------------------------------------------------------
 
 
-def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def _drive(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     rental, pod = seen.rental, seen.pod
     if pod is not None and (reckoned := reckon(seen, pod.id)):
         return reckoned
@@ -182,7 +182,7 @@ def _drive(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return _silent(seen, policy, run)
 
 
-def _missing(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def _missing(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     """Not in the listing: weak evidence until a whole settle window agrees."""
     since = seen.missing_since if seen.missing_since is not None else seen.now
     if seen.now - since < policy.settle:
@@ -193,7 +193,7 @@ def _missing(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return replace(seen, policy, "the provider does not show it")
 
 
-def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
+def _exited(seen: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     rental = seen.rental
     asked = seen.asked.get(pod.id)
     assert seen.listing is not None
@@ -202,7 +202,7 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     if not rental.parked:  # its bill says what an ERROR is: one that bills on is no stopped pod
         return bill_wait(seen) or ConfirmParked(pod.id)
     if pod.id in seen.stopped_elsewhere:
-        return Leave(
+        return NeedsOperator(
             "artifacts-not-safe",
             f"Pod {pod.id} was stopped, and not by podctl; its disk has what the job wrote.",
             f"podctl run {run.stage} starts it again; podctl stop {run.stage} ends the run",
@@ -217,14 +217,14 @@ def _exited(seen: Observed, policy: Policy, run: RunFacts, pod: Pod) -> Action:
         return replace(seen, policy, "it is stopped and does not start again")
     why = "cannot be started" if may_start else f"is not started again: {TOO_DEAR}"
     again = "podctl sync to try again" if may_start else f"podctl run {run.stage} --budget USD"
-    return Leave(
+    return NeedsOperator(
         "artifacts-not-safe",
         f"Pod {pod.id} is stopped and {why}; what it holds is only there.",
         f"{again}, or podctl stop --terminate --abandon REASON",
     )
 
 
-def _unbootable(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
+def _unbootable(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """Its host says that the container cannot start: nothing comes of waiting any longer."""
     fault = seen.boot_fault
     if fault is None or run.started or seen.rental.reached:
@@ -234,12 +234,12 @@ def _unbootable(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
     return replace(seen, policy, f"its host cannot start the container: {fault.line}")
 
 
-def _booting(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def _booting(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     waited = _boot_seconds(seen, run)
     if waited < policy.boot:
         return Wait(policy.poll_boot, "for the pod to boot", seen.now + policy.boot - waited)
     if run.started:  # a job may be on it, and go on: that it does not show is no death
-        return Leave(
+        return NeedsOperator(
             "connection-lost",
             f"Pod {seen.rental.pod} is not ready, for {waited / 60:.0f} minutes, and bills on; "
             "the job's state is unknown.",
@@ -250,7 +250,7 @@ def _booting(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return replace(seen, policy, why)
 
 
-def _boot_seconds(seen: Observed, run: RunFacts) -> float:
+def _boot_seconds(seen: Observation, run: RunFacts) -> float:
     """How long the pod boots: of one that was never reached, the whole way to SSH."""
     since = [at for at in (seen.booting_since,) if at is not None]
     if not run.started and not seen.rental.reached and seen.pod_since is not None:
@@ -258,17 +258,17 @@ def _boot_seconds(seen: Observed, run: RunFacts) -> float:
     return seen.now - min(since, default=seen.now)
 
 
-def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def _silent(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     """SSH does not answer. That never proves that the pod is dead."""
     contact, rental = seen.contact, seen.rental
     if contact is not None and contact.refused and rental.reached:
-        return Leave("connection-lost", contact.error, "podctl status; podctl sync")
+        return NeedsOperator("connection-lost", contact.error, "podctl status; podctl sync")
     since = seen.silent_since if seen.silent_since is not None else seen.now
     silent = seen.now - since
     if not rental.reached and not run.started:
         return _never_answered(seen, policy, run, silent)
     if silent > policy.lost:
-        return Leave(
+        return NeedsOperator(
             "connection-lost",
             f"Pod {rental.pod} has not answered for {silent / 60:.0f} minutes; "
             "the job's state is unknown and the pod bills on.",
@@ -277,7 +277,7 @@ def _silent(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return Wait(policy.poll_boot, "for SSH to answer", since + policy.lost)
 
 
-def _never_answered(seen: Observed, policy: Policy, run: RunFacts, silent: float) -> Action:
+def _never_answered(seen: Observation, policy: Policy, run: RunFacts, silent: float) -> Action:
     """The port is mapped and sshd did not answer yet: a bad host, or an image without an sshd."""
     contact = seen.contact
     reason = contact.no_sshd if contact is not None else ""

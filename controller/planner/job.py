@@ -5,29 +5,29 @@ from __future__ import annotations
 from controller.planner.actions import (
     Action,
     AskUnguarded,
-    Disqualify,
     Finish,
     Judge,
-    Leave,
     Lock,
     MarkReached,
+    NeedsOperator,
     Pull,
     PullReady,
+    RejectHost,
     StartJob,
     Upload,
     Wait,
 )
 from controller.planner.bounds import OVER_BUDGET, OVER_TIME, asked, due, stop_job
 from controller.planner.lease_state import RunFacts
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.policy import DRILL, Policy
 from controller.planner.replacement import replace, rework
-from controller.planner.unpulled_files import Held
+from controller.planner.unpulled_files import UnpulledFiles
 
 OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
 
 
-def serve(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def serve(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     rental, contact = seen.rental, seen.contact
     assert rental.pod is not None
     assert contact is not None
@@ -47,13 +47,13 @@ def serve(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return _with_job(seen, policy, run)
 
 
-def _mute(seen: Observed, policy: Policy) -> Action:
+def _mute(seen: Observation, policy: Policy) -> Action:
     """sshd answers and the agent does not."""
     assert seen.contact is not None
     since = seen.mute_since if seen.mute_since is not None else seen.now
     if seen.now - since < policy.lost:
         return Wait(policy.poll, "for the agent to answer", since + policy.lost)
-    return Leave(
+    return NeedsOperator(
         "connection-lost",
         f"The agent on pod {seen.rental.pod} gives no answer that makes sense: "
         f"{seen.contact.error}",
@@ -61,14 +61,14 @@ def _mute(seen: Observed, policy: Policy) -> Action:
     )
 
 
-def _unguarded(seen: Observed, policy: Policy) -> bool:
+def _unguarded(seen: Observation, policy: Policy) -> bool:
     """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
     guard = seen.contact.guard if seen.contact else None
     asked = seen.rental.unguarded or seen.rental.refused
     return not asked and not policy.trusts(guard)
 
 
-def _await_guard(seen: Observed, policy: Policy) -> Action:
+def _await_guard(seen: Observation, policy: Policy) -> Action:
     guard = seen.contact.guard if seen.contact else None
     denied = guard is not None and guard.denied
     since = seen.guard_since if seen.guard_since is not None else seen.now
@@ -81,7 +81,7 @@ def _await_guard(seen: Observed, policy: Policy) -> Action:
     return AskUnguarded(why)
 
 
-def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def _with_job(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     assert seen.contact is not None
     status = seen.contact.status
     assert status is not None
@@ -106,19 +106,19 @@ def _with_job(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return Wait(policy.poll, "for the job", _time_up(seen))
 
 
-def _time_up(seen: Observed) -> float | None:
+def _time_up(seen: Observation) -> float | None:
     """When the job is ended for the time that it took."""
     return None if seen.max_seconds is None else seen.now + seen.max_seconds - seen.worked_seconds
 
 
-def _must_stop(seen: Observed, policy: Policy, run: RunFacts) -> str | None:
+def _must_stop(seen: Observation, policy: Policy, run: RunFacts) -> str | None:
     """Why the job is to be told to end now; None once it was told in this life of its pod."""
     if run.stopping:
         return None if asked(seen, run) else run.stopping
     return due(seen, policy)
 
 
-def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def _ended(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     assert seen.contact is not None
     assert seen.contact.status is not None
     ended = seen.contact.status.exit
@@ -126,7 +126,7 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if bad_host and seen.rental.pods_tried < policy.generations and not seen.rental.ending:
         assert ended is not None
         if run.started:
-            return Disqualify(run.run, ended.detail)
+            return RejectHost(run.run, ended.detail)
         if run.unfit_host == seen.rental.pod:
             return replace(seen, policy, f"preflight: {ended.detail}")
         return StartJob(
@@ -139,7 +139,7 @@ def _ended(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return _bring(seen, policy, run)
 
 
-def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
+def _bring(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     if seen.now < seen.retry_at:
         return Wait(seen.retry_at - seen.now, "before pulling again", seen.retry_at)
     in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
@@ -149,7 +149,7 @@ def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     if seen.held is not None:
         return _leave_held(seen, seen.held, run)
     if in_vain:
-        return Leave(
+        return NeedsOperator(
             "artifacts-not-safe",
             f"Not every artifact of {run.stage} could be brought here and verified; "
             f"pod {seen.rental.pod} is kept.",
@@ -159,7 +159,7 @@ def _bring(seen: Observed, policy: Policy, run: RunFacts) -> Action:
     return Pull(run.run)
 
 
-def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
+def _leave_held(seen: Observation, held: UnpulledFiles, run: RunFacts) -> Action:
     """What does not travel by itself is fetched or given up by a person."""
     rate, pod = seen.rental.quoted_usd_per_hour, seen.rental.pod
     guard = seen.contact.guard if seen.contact else None
@@ -170,7 +170,7 @@ def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
     then, end = "then podctl sync; or", "REASON"
     if held.by_word:
         then, end = "then", "'fetched by hand'"
-    return Leave(
+    return NeedsOperator(
         "artifacts-not-safe",
         f"{run.stage}: {held.what}. Everything else is here. Pod {pod} is kept for it, at "
         f"${rate:.2f} an hour (${24 * rate:.2f} a day).{until}",
@@ -178,20 +178,20 @@ def _leave_held(seen: Observed, held: Held, run: RunFacts) -> Action:
     )
 
 
-def _unbegun(seen: Observed, policy: Policy, run: RunFacts) -> Action | None:
+def _unbegun(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """The end of a run whose job has not written anything here, where it is not to go on."""
     why = seen.rental.abandon or _must_stop(seen, policy, run)
     return Finish(run.run, "not-begun", why) if why else None
 
 
-def _patiently(seen: Observed, policy: Policy, action: Action, what: str) -> Action:
+def _patiently(seen: Observation, policy: Policy, action: Action, what: str) -> Action:
     """What failed is tried again after a pause, a few times; then it is a person's turn."""
     if seen.now < seen.retry_at:
         return Wait(seen.retry_at - seen.now, f"before the next {what}", seen.retry_at)
     failed = seen.failures.get(what)
     if failed is None or failed.times < policy.tries:
         return action
-    return Leave(
+    return NeedsOperator(
         "failed",
         f"The {what} failed {failed.times} times on pod {seen.rental.pod}, which bills on: "
         f"{failed.why}",

@@ -38,7 +38,7 @@ class Record(Protocol):
 
 
 @dataclass(frozen=True)
-class Debt:
+class PendingTermination:
     """A pod that was given up and is not confirmed gone. `clean`: the provider said yes."""
 
     pod: str
@@ -51,7 +51,7 @@ class Debt:
 
 
 @dataclass(frozen=True)
-class Rental:
+class LeaseState:
     """One lease, as far as the journal knows it."""
 
     lease: str
@@ -75,7 +75,7 @@ class Rental:
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     meddled: bool = False  # somebody else started the pod while we had it parked, or may have
     reckoned: float = 0.0  # Unix seconds of the newest start that was looked for on the bill
-    debts: tuple[Debt, ...] = ()
+    debts: tuple[PendingTermination, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
     given_back: str = ""  # why the newest of those that went was ended
     keeps_disk: bool = True  # the present pod has a volume, which parking keeps
@@ -142,12 +142,12 @@ class Rental:
         )
 
 
-def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record]) -> Rental:
+def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record]) -> LeaseState:
     """Replay the journal. `runs` are (run id, stage) in the order in which they are to go."""
-    return resume(Rental(lease, tuple(RunFacts(run, stage) for run, stage in runs)), records)
+    return resume(LeaseState(lease, tuple(RunFacts(run, stage) for run, stage in runs)), records)
 
 
-def resume(rental: Rental, records: Iterable[Record]) -> Rental:
+def resume(rental: LeaseState, records: Iterable[Record]) -> LeaseState:
     """Go on folding where an earlier fold ended."""
     for record in records:
         applied = attempt(partial(_apply, rental, record))
@@ -158,7 +158,7 @@ def resume(rental: Rental, records: Iterable[Record]) -> Rental:
     return rental
 
 
-def _apply(rental: Rental, record: Record) -> Rental:
+def _apply(rental: LeaseState, record: Record) -> LeaseState:
     step, phase, data = record.step, record.phase, record.data
     if record.run is not None:
         changed = tuple(
@@ -170,7 +170,7 @@ def _apply(rental: Rental, record: Record) -> Rental:
     return dataclasses.replace(rental, **handler(rental, data)) if handler else rental
 
 
-def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _generation(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "runs": tuple(
             dataclasses.replace(run, broken=None, disk_full=False) if run.disk_full else run
@@ -190,7 +190,7 @@ def _generation(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _renewed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _renewed(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     """The user wants more runs: what was wished and refused before is over."""
     known = {run.run for run in rental.runs}
     begun = [RunFacts(str(run), str(stage)) for run, stage in data["runs"]]
@@ -207,7 +207,7 @@ def _renewed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fetched(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _fetched(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     """Runs that are over have their end before them again, of which only the pull is left."""
     names = {str(run) for run in data["runs"]}
     runs = (
@@ -217,7 +217,7 @@ def _fetched(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return {"runs": tuple(runs), "pod_starts": 0}
 
 
-def _create_intent(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _create_intent(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     # A second create while the first was never answered: the first may still commit late.
     return {
         "unsettled": True,
@@ -228,7 +228,7 @@ def _create_intent(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _create_fail(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _create_fail(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     kind, why = data["kind"], data["why"]
     # Without a definite no the create stays unsettled: only a clean listing may end that.
     if kind == "ambiguous":
@@ -241,7 +241,7 @@ def _create_fail(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return settled
 
 
-def _have_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _have_pod(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     pod = data["pod"]
     pods = rental.pods if pod in rental.pods else (*rental.pods, pod)
     network = bool(data.get("network_volume"))
@@ -250,13 +250,15 @@ def _have_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"keeps_disk": keeps, "shared_disk": network}
 
 
-def _adopted(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _adopted(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     return _have_pod(rental, data) | {"ambiguous": True}
 
 
-def _owe(rental: Rental, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
+def _owe(rental: LeaseState, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
     others = tuple(debt for debt in rental.debts if debt.pod != data["pod"])
-    known = next((debt for debt in rental.debts if debt.pod == data["pod"]), Debt(data["pod"]))
+    known = next(
+        (debt for debt in rental.debts if debt.pod == data["pod"]), PendingTermination(data["pod"])
+    )
     if data.get("still_there"):  # else a later order ends nothing: an earlier one did
         known = dataclasses.replace(known, ended_at=None, sure=False)
     debt = _ordered(known, data if clean else None)
@@ -267,7 +269,7 @@ def _owe(rental: Rental, data: Mapping[str, Any], *, clean: bool) -> dict[str, A
     return changed
 
 
-def _ordered(debt: Debt, taken: Mapping[str, Any] | None) -> Debt:
+def _ordered(debt: PendingTermination, taken: Mapping[str, Any] | None) -> PendingTermination:
     """One more order to end it, or that it was taken."""
     if debt.ended_at is not None:
         return debt
@@ -284,7 +286,7 @@ def _ordered(debt: Debt, taken: Mapping[str, Any] | None) -> Debt:
     )
 
 
-def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _gone(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {
         "debts": tuple(debt for debt in rental.debts if debt.pod != data["pod"])
     }
@@ -296,23 +298,23 @@ def _gone(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
 _RUNNING = {"parked": False, "reached": False, "life": None, "start_unclear": None}
 
 
-def _started_pod(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _started_pod(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     meddled = rental.meddled or bool(data.get("late"))
     return _RUNNING | {"pod_starts": rental.pod_starts + 1, "meddled": meddled}
 
 
-def _start_failed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _start_failed(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     settled = {} if data.get("kind") == "transient" else {"start_unclear": None}
     return settled | {"meddled": rental.meddled or bool(data.get("late"))}
 
 
-def _resumed(rental: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _resumed(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     asked = rental.start_unclear  # else this is our own start, whose answer was lost
     ours = asked is not None and data["started_at"] - asked < OWN_START
     return _RUNNING | {"meddled": rental.meddled or not ours}
 
 
-def _reached(_: Rental, data: Mapping[str, Any]) -> dict[str, Any]:
+def _reached(_: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     began = data.get("started_at")
     life = (data["pod"], began) if began else None
     return {"reached": True, "life": life, "image_digest": data.get("image_digest", "")}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.planner.boot_log import BootFault
-from controller.planner.lease_state import SAME_LIFE, Rental
-from controller.planner.unpulled_files import Held
+from controller.planner.lease_state import SAME_LIFE, LeaseState
+from controller.planner.unpulled_files import UnpulledFiles
 from controller.providers.base import Offer, Pod, PodStatus
 from remote.contract import GuardReport, Status
 
@@ -59,10 +59,10 @@ class Repeated:
 
 
 @dataclass(frozen=True)
-class Observed:
+class Observation:
     """One look at the world. Times but `wall` are seconds of a clock that counts sleep."""
 
-    rental: Rental
+    rental: LeaseState
     now: float
     listing: Listing | None = None  # None: the provider did not answer
     offers: tuple[Offer, ...] | None = None  # None: not asked, or not answered
@@ -87,7 +87,7 @@ class Observed:
     failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start → in a row
     incidents: Mapping[str, Repeated] = field(default_factory=dict)  # by `unforeseen.name_of`
     pull_failures: int = 0
-    held: Held | None = None  # what the last pull had to leave
+    held: UnpulledFiles | None = None  # what the last pull had to leave
     retry_at: float = 0.0  # of an upload, a start or a pull
     bill_retry_at: float = 0.0
     wall: float = 0.0  # Unix seconds

@@ -5,27 +5,27 @@ from __future__ import annotations
 import math
 
 from controller.planner.actions import (
-    Account,
     Action,
     Adopt,
     Create,
     Finish,
-    Leave,
+    NeedsOperator,
     OpenGeneration,
+    RecordPod,
     Terminate,
     Wait,
 )
-from controller.planner.lease_state import Rental, RunFacts
-from controller.planner.observation import Observed
+from controller.planner.lease_state import LeaseState, RunFacts
+from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.providers.base import Pod
 
 TOO_DEAR = "one more could cost more than the most that was printed before renting"
 
 
-def blind_wait(seen: Observed, policy: Policy, why: str) -> Action:
+def blind_wait(seen: Observation, policy: Policy, why: str) -> Action:
     if seen.blind_since is not None and seen.now - seen.blind_since > policy.blind:
-        return Leave(
+        return NeedsOperator(
             "connection-lost",
             f"The provider does not answer; waited {why}.",
             "podctl sync, when the network is back",
@@ -34,7 +34,7 @@ def blind_wait(seen: Observed, policy: Policy, why: str) -> Action:
     return Wait(policy.poll_boot, why, until)
 
 
-def rent(seen: Observed, policy: Policy) -> Action:
+def rent(seen: Observation, policy: Policy) -> Action:
     rental = seen.rental
     current = rental.current
     assert current is not None
@@ -61,20 +61,20 @@ def rent(seen: Observed, policy: Policy) -> Action:
     return _next_offer(seen, policy, current)
 
 
-def _tried(rental: Rental) -> str:
+def _tried(rental: LeaseState) -> str:
     return "one pod" if rental.pods_tried == 1 else f"{rental.pods_tried} pods"
 
 
-def _last(rental: Rental) -> str:
+def _last(rental: LeaseState) -> str:
     return f"; of the last: {rental.given_back}" if rental.given_back else ""
 
 
-def affordable(seen: Observed, policy: Policy) -> bool:
+def affordable(seen: Observation, policy: Policy) -> bool:
     """Whether one more pod, or one more start, stays within what was printed before renting."""
     return policy.spare_usd is None or seen.spent_usd <= policy.spare_usd
 
 
-def misfit(rental: Rental, pod: Pod, policy: Policy) -> str:
+def misfit(rental: LeaseState, pod: Pod, policy: Policy) -> str:
     """What is wrong with a pod by the provider's own words: its price or its hardware."""
     quoted = min(rental.quoted_usd_per_hour, policy.dearest_usd_per_hour or math.inf)
     limit = policy.max_usd_per_hour or quoted * policy.price_tolerance
@@ -88,12 +88,12 @@ def misfit(rental: Rental, pod: Pod, policy: Policy) -> str:
     return f"it has {pod.gpu_count} x {pod.gpu}; {count} x {rental.offer} was asked for"
 
 
-def end_stray(seen: Observed, pod: str, why: str) -> Action:
+def end_stray(seen: Observation, pod: str, why: str) -> Action:
     """End a pod of ours that was never the lease's own; what it cost is written down first."""
-    return Terminate(pod, why) if pod in seen.rental.pods else Account(pod)
+    return Terminate(pod, why) if pod in seen.rental.pods else RecordPod(pod)
 
 
-def _probe(seen: Observed, policy: Policy) -> Action:
+def _probe(seen: Observation, policy: Policy) -> Action:
     """A create without an answer: look for its nonce during a whole settle window."""
     assert seen.probing_since is not None
     mine = [pod for pod in seen.ours() if pod.nonce == seen.rental.nonce]
@@ -107,7 +107,7 @@ def _probe(seen: Observed, policy: Policy) -> Action:
     return _next_offer(seen, policy, seen.rental.current)
 
 
-def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Action:
+def _next_offer(seen: Observation, policy: Policy, current: RunFacts | None) -> Action:
     rental = seen.rental
     assert current is not None
     if not policy.rents:
@@ -129,24 +129,24 @@ def _next_offer(seen: Observed, policy: Policy, current: RunFacts | None) -> Act
     return Finish(current.run, "no-capacity", tried or "no accepted type is available")
 
 
-def _not_taken(seen: Observed, current: RunFacts) -> Action:
+def _not_taken(seen: Observation, current: RunFacts) -> Action:
     """No create was taken for as long as we bear it: an outage, and no refusal."""
     minutes = (seen.now - (seen.throttled_since or seen.now)) / 60
     why = seen.create_trouble or "it asks to wait, again and again"
     unclear = seen.rental.ambiguous or seen.rental.unsettled
     rented = "podctl sync looks for what may have been rented" if unclear else "nothing was rented"
-    return Leave(
+    return NeedsOperator(
         "connection-lost",
         f"The provider takes no order for a pod, for {minutes:.0f} minutes: {why}.",
         f"podctl run {current.stage}, later; {rented}",
     )
 
 
-def _unquoted(seen: Observed, policy: Policy) -> Action:
+def _unquoted(seen: Observation, policy: Policy) -> Action:
     """The listing comes and the catalog does not: it is waited for as a silent provider is."""
     since = seen.unquoted_since if seen.unquoted_since is not None else seen.now
     if seen.now - since > policy.blind:
-        return Leave(
+        return NeedsOperator(
             "connection-lost",
             "The provider does not say what it offers.",
             "podctl sync, later; nothing is rented meanwhile",

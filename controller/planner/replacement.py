@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from controller.planner.actions import Action, AskRework, Finish, Leave, Rework, Terminate
+from controller.planner.actions import (
+    Action,
+    ConfirmRestart,
+    Finish,
+    NeedsOperator,
+    RestartRun,
+    Terminate,
+)
 from controller.planner.lease_state import RunFacts
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 
 
-def vanished(seen: Observed, policy: Policy, run: RunFacts, how: str) -> Action:
+def vanished(seen: Observation, policy: Policy, run: RunFacts, how: str) -> Action:
     """Not by our order: a person may have ended it in the console, so nothing is rented unasked."""
     why = f"pod {seen.rental.pod} disappeared: {how}"
     if policy.on_vanished == "ask" and _may_rework(seen, policy, run):
-        return AskRework(run.run, why)
+        return ConfirmRestart(run.run, why)
     return rework(seen, policy, run, why)
 
 
-def rework(seen: Observed, policy: Policy, run: RunFacts, why: str) -> Action:
+def rework(seen: Observation, policy: Policy, run: RunFacts, why: str) -> Action:
     """Its disk is gone: the run begins again from what is here, a bounded number of times."""
     if _may_rework(seen, policy, run):
-        return Rework(run.run, why)
+        return RestartRun(run.run, why)
     return Finish(run.run, "pod-lost", why)
 
 
-def _may_rework(seen: Observed, policy: Policy, run: RunFacts) -> bool:
+def _may_rework(seen: Observation, policy: Policy, run: RunFacts) -> bool:
     wanted = policy.rents and not seen.rental.ending and not seen.over_cap
     return wanted and run.reworks < policy.reworks
 
 
-def replace(seen: Observed, policy: Policy, why: str) -> Action:
+def replace(seen: Observation, policy: Policy, why: str) -> Action:
     """Another pod, if nothing of value can be on this one."""
     rental = seen.rental
     assert rental.pod is not None
     if (rental.unpulled and not rental.shared_disk) or not policy.rents:
-        return Leave(
+        return NeedsOperator(
             "artifacts-not-safe",
             f"Pod {rental.pod}: {why}; what the job wrote may be only there.",
             "podctl sync to try again, or podctl stop --terminate --abandon REASON",

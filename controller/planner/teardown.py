@@ -8,21 +8,21 @@ from controller.planner.actions import (
     ConfirmGone,
     ConfirmParked,
     Done,
-    Leave,
-    Reckon,
-    Resumed,
+    NeedsOperator,
+    ReconcileBilling,
+    RecordRestart,
     StopPod,
     Terminate,
     Wait,
 )
 from controller.planner.lease_state import NOTHING_LEFT, OVERDUE, RunFacts
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.planner.provisioning import blind_wait, end_stray
 from controller.providers.base import PodStatus
 
 
-def close(seen: Observed, policy: Policy) -> Action:
+def close(seen: Observation, policy: Policy) -> Action:
     """Every run has its outcome: the pod goes as the policy says, then a clean listing ends it."""
     rental = seen.rental
     if rental.pod is not None:
@@ -41,22 +41,22 @@ def close(seen: Observed, policy: Policy) -> Action:
     return _sweep(seen, policy)
 
 
-def reckon(seen: Observed, pod: str) -> Action | None:
+def reckon(seen: Observation, pod: str) -> Action | None:
     """Where the books and the provider differ on whether the pod runs, the books follow."""
     rental = seen.rental
     if seen.runs_unbooked or (rental.parked and seen.runs):
-        return Resumed(pod)
+        return RecordRestart(pod)
     if seen.stopped_unbooked:
         return bill_wait(seen) or ConfirmParked(pod)
     if rental.parked and seen.unfollowed_start is not None:
-        return bill_wait(seen) or Reckon(pod, seen.unfollowed_start)
+        return bill_wait(seen) or ReconcileBilling(pod, seen.unfollowed_start)
     stopped = seen.pod is not None and seen.pod.status is PodStatus.EXITED
     if stopped and rental.parked and rental.start_unclear is not None:
-        return bill_wait(seen) or Reckon(pod, rental.start_unclear)
+        return bill_wait(seen) or ReconcileBilling(pod, rental.start_unclear)
     return None
 
 
-def bill_wait(seen: Observed) -> Wait | None:
+def bill_wait(seen: Observation) -> Wait | None:
     """What only the bill can tell waits until it is worth asking again."""
     if seen.now < seen.bill_retry_at:
         until = seen.bill_retry_at
@@ -64,7 +64,7 @@ def bill_wait(seen: Observed) -> Wait | None:
     return None
 
 
-def _disposal(seen: Observed, policy: Policy) -> str:
+def _disposal(seen: Observation, policy: Policy) -> str:
     rental = seen.rental
     if rental.abandon or not any(_left_something(run) for run in rental.runs):
         return "terminate"
@@ -86,14 +86,14 @@ def _left_something(run: RunFacts) -> bool:
     return run.started and run.outcome not in NOTHING_LEFT
 
 
-def _gone(seen: Observed, policy: Policy, pod_id: str) -> Action | None:
+def _gone(seen: Observation, policy: Policy, pod_id: str) -> Action | None:
     """A pod that waits for the user and is gone, by whoever's hand, costs no more."""
     if seen.listing is None or seen.missing_since is None:
         return None
     return _missing(seen, policy, pod_id)
 
 
-def _missing(seen: Observed, policy: Policy, pod_id: str) -> Action:
+def _missing(seen: Observation, policy: Policy, pod_id: str) -> Action:
     since = seen.missing_since if seen.missing_since is not None else seen.now
     if seen.now - since >= policy.settle:
         return bill_wait(seen) or ConfirmGone(pod_id)
@@ -101,7 +101,7 @@ def _missing(seen: Observed, policy: Policy, pod_id: str) -> Action:
     return Wait(policy.poll_boot, why, since + policy.settle)
 
 
-def park(seen: Observed, policy: Policy, pod_id: str) -> Action:
+def park(seen: Observation, policy: Policy, pod_id: str) -> Action:
     """Stop the pod and wait until the provider confirms it."""
     asked = seen.asked.get(pod_id)
     if asked is None:
@@ -117,7 +117,7 @@ def park(seen: Observed, policy: Policy, pod_id: str) -> Action:
         return Terminate(pod_id, "it cannot be parked: the provider reports ERROR")
     since = seen.parking_since if seen.parking_since is not None else seen.now
     if seen.now - since > policy.lost:
-        return Leave(
+        return NeedsOperator(
             "connection-lost",
             f"Pod {pod_id} does not stop: the provider reports {pod.status}, and it may bill.",
             "podctl stop tries again; the provider's console stops it by hand",
@@ -127,7 +127,7 @@ def park(seen: Observed, policy: Policy, pod_id: str) -> Action:
     return Wait(policy.poll_boot, "for the pod to stop", since + policy.lost)
 
 
-def _sweep(seen: Observed, policy: Policy) -> Action:
+def _sweep(seen: Observation, policy: Policy) -> Action:
     """No pod of any of our nonces may be left; an unclear create costs a whole settle window."""
     if seen.listing is None:
         return blind_wait(seen, policy, "for a last clean listing")
@@ -143,7 +143,7 @@ def _sweep(seen: Observed, policy: Policy) -> Action:
     return Close(_outcome(seen))
 
 
-def _outcome(seen: Observed) -> str:
+def _outcome(seen: Observation) -> str:
     """The lease's outcome is that of its first run that did not pass."""
     for run in seen.rental.wanted:
         if run.outcome != "passed":

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from controller.incident import Incident
 from controller.planner import actions
-from controller.planner.actions import Action, Done, Finish, Leave, Terminate, Wait
-from controller.planner.observation import Observed, Repeated
+from controller.planner.actions import Action, Done, Finish, NeedsOperator, Terminate, Wait
+from controller.planner.observation import Observation, Repeated
 from controller.planner.policy import Policy
 from controller.planner.teardown import park
 
@@ -20,12 +20,12 @@ _WORDS: dict[type[Action], str] = {
     actions.Create: "rent a pod",
     actions.OpenGeneration: "begin to rent",
     actions.Adopt: "take over pod {0.pod}",
-    actions.Account: "book pod {0.pod}",
+    actions.RecordPod: "book pod {0.pod}",
     actions.Terminate: "terminate pod {0.pod}",
     actions.ConfirmGone: "book the end of pod {0.pod}",
     actions.StartPod: "start pod {0.pod}",
-    actions.Resumed: "book that pod {0.pod} runs",
-    actions.Reckon: "book what pod {0.pod} cost",
+    actions.RecordRestart: "book that pod {0.pod} runs",
+    actions.ReconcileBilling: "book what pod {0.pod} cost",
     actions.StopPod: "stop pod {0.pod}",
     actions.ConfirmParked: "book that pod {0.pod} is stopped",
     actions.Upload: "upload for {0.run}",
@@ -57,10 +57,10 @@ def fail_data(action: Action, found: Incident) -> dict[str, object]:
     return data
 
 
-def bounded(seen: Observed, policy: Policy, action: Action) -> Action:
+def bounded(seen: Observation, policy: Policy, action: Action) -> Action:
     """`action`, unless it raised before: then later, or what ends it."""
     found = seen.incidents.get(name_of(action))
-    if found is None or isinstance(action, Wait | Leave | Done):
+    if found is None or isinstance(action, Wait | NeedsOperator | Done):
         return action
     if found.times >= policy.incidents:
         return _ending(seen, policy, action, found)
@@ -69,7 +69,7 @@ def bounded(seen: Observed, policy: Policy, action: Action) -> Action:
     return action
 
 
-def _ending(seen: Observed, policy: Policy, action: Action, found: Repeated) -> Action:
+def _ending(seen: Observation, policy: Policy, action: Action, found: Repeated) -> Action:
     rental, run = seen.rental, seen.rental.current
     what = _WORDS.get(type(action), type(action).__name__).format(action)
     why = f"podctl could not {what}, {found.times} times: {found.why}"
@@ -87,32 +87,32 @@ def _ending(seen: Observed, policy: Policy, action: Action, found: Repeated) -> 
     return bounded(seen, policy, instead) if instead is not None else _leave(seen, why)
 
 
-def _rest(seen: Observed, policy: Policy) -> Action | None:
+def _rest(seen: Observation, policy: Policy) -> Action | None:
     """Everything is here, and only podctl cannot go on: meanwhile no pod works for nobody."""
     rental = seen.rental
     if rental.pod is None or rental.parked:
         return None
     if rental.keeps_disk:
         resting = park(seen, policy, rental.pod)
-        return None if isinstance(resting, Leave) else resting
+        return None if isinstance(resting, NeedsOperator) else resting
     return None if rental.unpulled else Terminate(rental.pod, "all of it is here")
 
 
-def _leave(seen: Observed, why: str) -> Leave:
+def _leave(seen: Observation, why: str) -> NeedsOperator:
     rental = seen.rental
     run = rental.current or (rental.runs[-1] if rental.runs else None)
     end = f"podctl stop {run.stage if run else ''} --terminate --abandon REASON"
     here = f"what is here stays in .podctl/runs/{run.run}" if run else "what is here stays here"
-    return Leave(
+    return NeedsOperator(
         "artifacts-not-safe" if rental.unpulled else "failed",
         why,
         f"podctl sync tries again; {end.replace('  ', ' ')} ends it, and {here}",
     )
 
 
-def blindness(found: Incident, times: int) -> Leave:
+def blindness(found: Incident, times: int) -> NeedsOperator:
     """The world could not even be looked at, or nothing be decided about it."""
-    return Leave(
+    return NeedsOperator(
         "failed",
         f"podctl could not look or decide what to do, {times} times: {found.text}",
         "podctl sync tries again; podctl stop --terminate --abandon REASON ends it, "

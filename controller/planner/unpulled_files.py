@@ -8,7 +8,7 @@ from controller.errors import ArtifactsNotSafe
 
 
 @dataclass(frozen=True)
-class Held:
+class UnpulledFiles:
     """Outputs that are only on the pod and do not travel by themselves."""
 
     what: str
@@ -21,6 +21,6 @@ class LeftOnPod(ArtifactsNotSafe):
 
     code = "left-on-pod"
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: UnpulledFiles) -> None:
         super().__init__(held.what, hint=held.fetch)
         self.held = held

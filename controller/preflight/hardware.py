@@ -17,7 +17,7 @@ from controller.planner.pod_spec import Shape
 from controller.preflight.hardware_fit import Exclusion, exclusions
 from controller.project.project import FILE, Project
 from controller.providers.base import Hardware, Inventory, Provider, ProviderError
-from controller.providers.hardware_names import Named as CatalogEntry
+from controller.providers.hardware_names import HardwareName as CatalogEntry
 from controller.providers.hardware_names import data_center, meant, near
 from jobs.stage import Stage
 

@@ -18,7 +18,7 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class HubSilent(PodctlError):
+class HubUnavailable(PodctlError):
     """The hub did not say which commit it is."""
 
 
@@ -27,7 +27,9 @@ def commit_of(model: str, token: str = "") -> str:
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or ENDPOINT
     url = f"{endpoint}/api/models/{urllib.parse.quote(model)}/revision/main"
     if not url.startswith(("https://", "http://")):
-        raise HubSilent(f"the commit of {model} is not known", cause="HF_ENDPOINT is no address")
+        raise HubUnavailable(
+            f"the commit of {model} is not known", cause="HF_ENDPOINT is no address"
+        )
     headers = {"User-Agent": "podctl", "Accept": "application/json"}
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - checked above
@@ -38,13 +40,15 @@ def commit_of(model: str, token: str = "") -> str:
     except urllib.error.HTTPError as error:
         error.close()
         cause = f"the hub answers {error.code}"
-        raise HubSilent(f"the commit of {model} is not known", cause=cause) from error
+        raise HubUnavailable(f"the commit of {model} is not known", cause=cause) from error
     except UsageError as error:  # of a proxy that cannot be used
-        raise HubSilent(f"the commit of {model} is not known", cause=error.what) from error
+        raise HubUnavailable(f"the commit of {model} is not known", cause=error.what) from error
     except (OSError, ValueError, RecursionError) as error:
         cause = str(error)[:200] or type(error).__name__
-        raise HubSilent(f"the commit of {model} is not known", cause=cause) from error
+        raise HubUnavailable(f"the commit of {model} is not known", cause=cause) from error
     commit = document.get("sha") if isinstance(document, dict) else None
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
-        raise HubSilent(f"the commit of {model} is not known", cause="the hub's answer has none")
+        raise HubUnavailable(
+            f"the commit of {model} is not known", cause="the hub's answer has none"
+        )
     return commit

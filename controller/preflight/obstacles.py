@@ -22,7 +22,7 @@ from controller.preflight import stage_inputs as job_inputs
 from controller.preflight.program_file import HEAD, Complaint
 from controller.preflight.upload_preview import check, sending
 from controller.project.installed_project import scripts
-from controller.project.output_paths import Ways
+from controller.project.output_paths import OutputPaths
 from controller.project.project import Project
 from controller.project.stages import maker_of, missing_inputs, stood_in
 from jobs.stage import Stage
@@ -59,7 +59,7 @@ def examine(
     obstacles: list[Obstacle] = []
     remarks: list[str] = []
     for stage in stages:
-        look = _Look(project, stage, locks, coming)
+        look = _Inspection(project, stage, locks, coming)
         for kind, attempt in look.checks:
             try:
                 remarks += attempt()
@@ -69,7 +69,7 @@ def examine(
     return Findings(tuple(obstacles), tuple(dict.fromkeys(remarks)))
 
 
-class _Look:
+class _Inspection:
     """At one stage. A check yields remarks and raises what is in the way."""
 
     def __init__(
@@ -120,7 +120,7 @@ class _Look:
 
     def _ways(self) -> list[str]:
         """No output folder is a link out of the project that nobody allowed."""
-        Ways.of(self._root).check(self._stage.outputs)
+        OutputPaths.of(self._root).check(self._stage.outputs)
         return []
 
     def _secret(self) -> list[str]:

@@ -14,7 +14,7 @@ from controller.credentials.job_secrets import secrets_of
 from controller.errors import PodctlError
 from controller.locks.certificate import Certificate
 from controller.planner.outcomes import COMPLETE
-from controller.preflight.hub_commit import COMMIT, ID, HubSilent, commit_of
+from controller.preflight.hub_commit import COMMIT, ID, HubUnavailable, commit_of
 from controller.project.environment_files import text_of
 from controller.project.installed_project import depends
 from controller.project.project import Project
@@ -65,14 +65,14 @@ def pinned_models(
             continue
         try:
             pins |= known(project, stage, locks, journal) or {model: _ask(stage, model)}
-        except HubSilent as error:
+        except HubUnavailable as error:
             remarks.append(f"{model} is not pinned to a commit: {error.cause}")
     return pins, tuple(dict.fromkeys(remarks))
 
 
 def _ask(stage: Stage, model: str) -> str:
     if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
-        raise HubSilent(f"the commit of {model} is not known", cause="HF_HUB_OFFLINE is set")
+        raise HubUnavailable(f"the commit of {model} is not known", cause="HF_HUB_OFFLINE is set")
     try:
         token = secrets_of(stage).get(TOKEN) if TOKEN in stage.secrets else None
     except PodctlError:

@@ -13,12 +13,12 @@ from controller.locks.artifacts import made_before
 from controller.project.project import Project
 from controller.project.stages import inputs_here
 from controller.transfer import snapshot
-from controller.transfer.file_selection import LeftOut, Selection, select
+from controller.transfer.file_selection import Omitted, Selection, select
 from jobs.stage import Stage
 
 
 @dataclass(frozen=True)
-class Sending:
+class UploadPreview:
     """The files of one stage: inputs and the user's code, as far as they are here."""
 
     stage: str
@@ -34,7 +34,7 @@ class Sending:
         return sum(self.files.values())
 
     @property
-    def left_out(self) -> tuple[LeftOut, ...]:
+    def left_out(self) -> tuple[Omitted, ...]:
         return tuple(self.found.left_out[path] for path in sorted(self.found.left_out))
 
     def notes(self) -> Iterator[str]:
@@ -48,15 +48,15 @@ class Sending:
             yield f"and {len(odd) - 5} more: podctl plan {self.stage} --files"
 
 
-def sending(project: Project, stage: Stage) -> Sending:
+def sending(project: Project, stage: Stage) -> UploadPreview:
     """What would be sent now; whether it may be is another question."""
     upload = project.config.upload
     made = made_before(project.root, stage.name)
     here = inputs_here(project, stage)
-    return Sending(stage.name, select(project.root, here, upload.include, made))
+    return UploadPreview(stage.name, select(project.root, here, upload.include, made))
 
 
-def check(project: Project, stage: Stage, sent: Sending) -> None:
+def check(project: Project, stage: Stage, sent: UploadPreview) -> None:
     """That all of it may be sent. Raises LikelySecret, UsageError, NotFound."""
     sent.found.check()
     snapshot.check(sent.found, project.config.upload.allowed)
@@ -70,7 +70,7 @@ def check(project: Project, stage: Stage, sent: Sending) -> None:
         )
 
 
-def obstacle(project: Project, stage: Stage, sent: Sending) -> PodctlError | None:
+def obstacle(project: Project, stage: Stage, sent: UploadPreview) -> PodctlError | None:
     """Why a run would be refused for what it would send; None: it would not."""
     try:
         check(project, stage, sent)

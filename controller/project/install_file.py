@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from controller.project import move_file as relocate
-from controller.project.move_file import Spot
-from controller.project.output_paths import Aside, Ways
+from controller.project.move_file import Destination
+from controller.project.output_paths import Aside, OutputPaths
 from controller.project.project import Project
 from controller.project.run_folder import RunFolder
 from remote.names import encode
@@ -20,11 +20,11 @@ Content = tuple[int, str]  # size in bytes, sha256
 def install(
     project: Project,
     run: str,
-    ways: Ways,
+    ways: OutputPaths,
     path: str,
     content: Content,
     tell: Callable[[str], None],
-    put: Callable[[Path, Spot], None] = relocate.place,
+    put: Callable[[Path, Destination], None] = relocate.place,
 ) -> bool:
     """The run's file `path` in the project; returns whether anything had to be done.
 
@@ -34,7 +34,7 @@ def install(
 
     aside, source = _aside(project, run, tell), RunFolder(project.run_dir(run)).files / path
     with ways.opened(path, aside) as (fd, name):
-        target = Spot(fd, name)
+        target = Destination(fd, name)
         about = target.about()
         if about is not None and os.path.samestat(about, os.stat(source)):
             return False
@@ -52,8 +52,8 @@ def keep_aside(
 ) -> None:
     """What stands under a name that is to be written and is something else moves aside."""
     aside = _aside(project, run, tell)
-    with Ways.of(project.root).opened(path, aside) as (fd, name):
-        target = Spot(fd, name)
+    with OutputPaths.of(project.root).opened(path, aside) as (fd, name):
+        target = Destination(fd, name)
         about = target.about()
         if about is not None and not _is_it(target, about, content):
             aside(fd, name, path)
@@ -62,12 +62,12 @@ def keep_aside(
 def _aside(project: Project, run: str, tell: Callable[[str], None]) -> Aside:
     def aside(fd: int, name: str, there: str) -> None:
         kept = relocate.free_name(project.state_dir / "aside" / run / there)
-        relocate.move(Spot(fd, name), kept)
+        relocate.move(Destination(fd, name), kept)
         shown = encode(str(kept.relative_to(project.root)))
         tell(f"{encode(there)} was something else: it is in {shown}")
 
     return aside
 
 
-def _is_it(target: Spot, about: os.stat_result, content: Content) -> bool:
+def _is_it(target: Destination, about: os.stat_result, content: Content) -> bool:
     return stat.S_ISREG(about.st_mode) and target.measure() == content

@@ -24,7 +24,7 @@ _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES,
 
 
 @dataclass(frozen=True)
-class Spot:
+class Destination:
     """A name in an open folder."""
 
     folder: int
@@ -43,7 +43,7 @@ class Spot:
             return os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def move(source: Spot, target: Path) -> None:
+def move(source: Destination, target: Path) -> None:
     """Give what is at `source` the free name `target`. Raises OSError; then it is still there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -60,12 +60,12 @@ def move_path(source: Path, target: Path) -> None:
     """The same, by a path of which the folders are known to be sound."""
     fd = os.open(source.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        move(Spot(fd, source.name), target)
+        move(Destination(fd, source.name), target)
     finally:
         os.close(fd)
 
 
-def _across(source: Spot, target: Path) -> None:
+def _across(source: Destination, target: Path) -> None:
     info = source.about()
     if info is not None and stat.S_ISLNK(info.st_mode):
         os.symlink(os.readlink(source.name, dir_fd=source.folder), target)
@@ -84,7 +84,7 @@ def _across(source: Spot, target: Path) -> None:
     os.unlink(source.name, dir_fd=source.folder)
 
 
-def place(source: Path, target: Spot) -> None:
+def place(source: Path, target: Destination) -> None:
     """Have the file `source` at `target` too: as one more name of it, or else as a copy.
 
     What stood at `target` is replaced whole.
@@ -100,7 +100,7 @@ def place(source: Path, target: Spot) -> None:
     os.fsync(target.folder)
 
 
-def copy(source: Path, target: Spot) -> None:
+def copy(source: Path, target: Destination) -> None:
     """Have what is in the file `source` at `target` too, as a file of its own."""
     beside = _beside(target.folder)
     _copy_to(os.open(source, READ), beside)
@@ -108,12 +108,12 @@ def copy(source: Path, target: Spot) -> None:
     os.fsync(target.folder)
 
 
-def _beside(folder: int) -> Spot:
+def _beside(folder: int) -> Destination:
     """A name that nothing has, short whatever the file's own name is."""
-    return Spot(folder, f".podctl-{secrets.token_hex(8)}.new")
+    return Destination(folder, f".podctl-{secrets.token_hex(8)}.new")
 
 
-def _copy_to(source: int, target: Spot) -> None:
+def _copy_to(source: int, target: Destination) -> None:
     """Copy an open file, on the disk and compared; closes it."""
     sent = hashlib.sha256()
     try:

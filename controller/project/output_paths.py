@@ -26,7 +26,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 Aside = Callable[[int, str, str], None]  # what stands in the way: open folder, name, path
 
 
-class LinkLeadsOut(UsageError):
+class LinkOutOfProject(UsageError):
     """An output's folder is a link out of the project that nobody allowed."""
 
     code = "link-leads-out"
@@ -41,14 +41,14 @@ class LinkLeadsOut(UsageError):
 
 
 @dataclass(frozen=True)
-class Ways:
+class OutputPaths:
     """The project's folder, and the links out of it that may be followed."""
 
     root: Path
     allowed: Mapping[str, str]  # path of the link → where it leads
 
     @classmethod
-    def of(cls, root: Path) -> Ways:
+    def of(cls, root: Path) -> OutputPaths:
         return cls(root, allowed_links(root))
 
     def check(self, patterns: Iterable[str]) -> None:
@@ -62,7 +62,7 @@ class Ways:
                 link = "/".join(parts[:depth])
                 here = self.root / link
                 if here.is_symlink() and not here.is_file() and not self.permits(link):
-                    raise LinkLeadsOut(link, self.target(link))
+                    raise LinkOutOfProject(link, self.target(link))
 
     def target(self, link: str) -> str:
         return os.path.realpath(self.root / link)
@@ -106,7 +106,7 @@ class Ways:
             if self.permits(path):
                 return _open_real(self.target(path))
             if aside is None:
-                raise LinkLeadsOut(path, self.target(path))
+                raise LinkOutOfProject(path, self.target(path))
         if aside is not None:
             if mode is not None and not stat.S_ISDIR(mode):
                 aside(fd, part, path)

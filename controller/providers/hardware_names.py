@@ -17,7 +17,7 @@ _SLICE = "mig"  # a part of a GPU: only who names it gets one
 MOST_NEAR = 4
 
 
-class Named(Protocol):
+class HardwareName(Protocol):
     """Anything of the catalog that has an id and a name for people."""
 
     @property
@@ -26,7 +26,7 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
-def meant(word: str, entries: Sequence[Named]) -> tuple[str, ...]:
+def meant(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
     """The ids that `word` means, in the order of `entries`; none where it is unknown."""
     wanted = _key(word)
     if not wanted:
@@ -40,12 +40,12 @@ def meant(word: str, entries: Sequence[Named]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.id for one in entries if _has(one, words)))
 
 
-def all_meant(words: Iterable[str], entries: Sequence[Named]) -> frozenset[str]:
+def all_meant(words: Iterable[str], entries: Sequence[HardwareName]) -> frozenset[str]:
     """The ids that any of `words` means."""
     return frozenset(id_ for word in words for id_ in meant(word, entries))
 
 
-def near(word: str, entries: Sequence[Named]) -> tuple[str, ...]:
+def near(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
     """Ids that look like `word`, the likeliest first."""
     ids = {key: one.id for one in entries for key in (_key(one.name), _key(one.id)) if key}
     found = difflib.get_close_matches(_key(word), list(ids), n=2 * MOST_NEAR, cutoff=0.5)
@@ -61,7 +61,7 @@ def _tells(word: str) -> bool:
     return any(letter.isdigit() for letter in word) and not _SIZE.fullmatch(word)
 
 
-def _has(entry: Named, words: set[str]) -> bool:
+def _has(entry: HardwareName, words: set[str]) -> bool:
     for text in (entry.id, entry.name):
         own = _words(text)
         if words <= own and (_SLICE in words or _SLICE not in own):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from controller.agent.connection import Link
+from controller.agent.connection import PodConnection
 from controller.agent.run_records import RunOnPod, runs_on
 from controller.engine.lease_context import pinned, rental_of
-from controller.engine.loop import Outcome
+from controller.engine.loop import LeaseOutcome
 from controller.engine.observer import endpoint_of
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.locks.artifacts import hash_file
-from controller.orphans.backfill import Served, billing_since, post_before
-from controller.orphans.sweep import Stray, Whose, claim, found_lease, sweep
+from controller.orphans.backfill import Attribution, billing_since, post_before
+from controller.orphans.sweep import OrphanPod, Ownership, claim, found_lease, sweep
 from controller.planner import actions
 from controller.planner.lease_state import Step
 from controller.project.pod_settings import shape_of
@@ -33,12 +33,12 @@ def carry_on(work: Recovery) -> None:
     """Every pod of ours gets its runs back, or is named as what it is."""
     pods = {pod.id: pod for pod in work.remains.pods}
     for stray in sweep(work.owner.connection, work.remains.pods):
-        if not stray.lease and stray.whose is not Whose.FOREIGN:
+        if not stray.lease and stray.whose is not Ownership.FOREIGN:
             _pod(work, pods[stray.pod], stray)
 
 
-def _pod(work: Recovery, pod: Pod, stray: Stray) -> None:
-    if stray.whose is Whose.OTHER and not _has_our_key(work, pod):
+def _pod(work: Recovery, pod: Pod, stray: OrphanPod) -> None:
+    if stray.whose is Ownership.OTHER and not _has_our_key(work, pod):
         work.found.others.append(pod.id)
         return
     try:
@@ -75,13 +75,13 @@ def _has_our_key(work: Recovery, pod: Pod) -> bool:
 # -- which runs are on it --------------------------------------------------------------------------
 
 
-def _orders_of(work: Recovery, pod: Pod, stray: Stray) -> dict[str, Order]:
+def _orders_of(work: Recovery, pod: Pod, stray: OrphanPod) -> dict[str, Order]:
     """By the folders here, else by the pod itself. Raises PodctlError."""
     here = {run: one for run, one in work.remains.orders.items() if one.pod == pod.id}
     return here or dict(_told_by(work, pod, stray))
 
 
-def _told_by(work: Recovery, pod: Pod, stray: Stray) -> Iterator[tuple[str, Order]]:
+def _told_by(work: Recovery, pod: Pod, stray: OrphanPod) -> Iterator[tuple[str, Order]]:
     told = _ask(work, pod, stray)
     if pod.network_volume_id:  # it has what earlier pods left, too
         told = told[-1:]
@@ -97,11 +97,11 @@ def _told_by(work: Recovery, pod: Pod, stray: Stray) -> Iterator[tuple[str, Orde
         yield one.run, _order(work, pod, one, stage)
 
 
-def _ask(work: Recovery, pod: Pod, stray: Stray) -> tuple[RunOnPod, ...]:
+def _ask(work: Recovery, pod: Pod, stray: OrphanPod) -> tuple[RunOnPod, ...]:
     endpoint = endpoint_of(pod)
     if endpoint is None:
         raise ConnectionLost(f"it is {pod.status} and cannot be asked")
-    link = Link(work.project, work.provider, stray.stage or "import")
+    link = PodConnection(work.project, work.provider, stray.stage or "import")
     try:
         session = link.reach(pod.id, endpoint)
         layout = session.layout(pod.env.get(contract.ENV_MOUNT) or "/workspace")
@@ -144,7 +144,9 @@ def _book(work: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order]) -> 
     now = work.clock.wall()
     first, *others = orders
     served = {"for_run": first, "stage": stage_of(first)}
-    post_before(work.ledger, pod, Served(stage_of(first), first, lease), work.remains.bill, now)
+    post_before(
+        work.ledger, pod, Attribution(stage_of(first), first, lease), work.remains.bill, now
+    )
     bill = {
         "usd_per_hour": pod.usd_per_hour,
         "disk_gb": pod.disk_gb,
@@ -152,19 +154,21 @@ def _book(work: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order]) -> 
         "network_volume": pod.network_volume_id,
         "started_at": billing_since(pod, now),
     }
-    work.books(lease).outcome(actions.Adopt(pod.id), Outcome(data=bill | served))
+    work.books(lease).outcome(actions.Adopt(pod.id), LeaseOutcome(data=bill | served))
     for run in others:
         work.ledger.attribute(pod.id, run, stage_of(run), min(orders[run].at, now))
     if pod.status is PodStatus.EXITED:
         parked = {"ended_at": now, "volume_gb": pod.volume_gb}
-        work.books(lease).outcome(actions.ConfirmParked(pod.id), Outcome(data=parked | served))
+        work.books(lease).outcome(actions.ConfirmParked(pod.id), LeaseOutcome(data=parked | served))
 
 
 def _replay(work: Recovery, lease: str, pod: Pod, run: str, order: Order) -> None:
     """What certainly was done, and that a job may have been started: until the pod was asked,
     nothing on it is given up."""
     if run in work.remains.certified:
-        work.books(lease).outcome(actions.Finish(run, "passed", "by its certificate"), Outcome())
+        work.books(lease).outcome(
+            actions.Finish(run, "passed", "by its certificate"), LeaseOutcome()
+        )
         return
     journal = work.journal
     facts = next(one for one in rental_of(journal, lease).runs if one.run == run)

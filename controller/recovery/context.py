@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from controller.clock import Clock
-from controller.engine.recorder import LeaseBooks
+from controller.engine.recorder import LeaseRecorder
 from controller.project.project import Project
 from controller.providers.base import Provider
-from controller.recovery.inventory import Remains
+from controller.recovery.inventory import Inventory
 from state.journal import Journal
 from state.ledger import Ledger
-from state.project_lock import Owner
+from state.project_lock import ProjectLock
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Recovery:
 
     project: Project
     provider: Provider
-    owner: Owner
-    remains: Remains
+    owner: ProjectLock
+    remains: Inventory
     clock: Clock
     found: Recovered = field(default_factory=Recovered)
 
@@ -44,5 +44,5 @@ class Recovery:
         self.journal = Journal(self.owner.connection, self.owner.epoch)
         self.ledger = Ledger(self.owner.connection, self.owner.epoch)
 
-    def books(self, lease: str) -> LeaseBooks:
-        return LeaseBooks(lease, self.journal, self.ledger, self.clock)
+    def books(self, lease: str) -> LeaseRecorder:
+        return LeaseRecorder(lease, self.journal, self.ledger, self.clock)

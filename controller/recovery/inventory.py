@@ -18,7 +18,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Remains:
+class Inventory:
     """The provider's pods and bill, the run folders here, and the certificates."""
 
     pods: tuple[Pod, ...]
@@ -41,7 +41,7 @@ class Remains:
         return {run for run in runs if RUN.fullmatch(run)}
 
 
-def look(project: Project, provider: Provider, now: float) -> Remains:
+def look(project: Project, provider: Provider, now: float) -> Inventory:
     """Raises ProviderError when the provider does not list its pods: then nothing may be done."""
     folders = [path.name for path in sorted(project.runs.glob("*")) if RUN.fullmatch(path.name)]
     found = {run: RunFolder(project.run_dir(run)).order() for run in folders}
@@ -58,7 +58,7 @@ def look(project: Project, provider: Provider, now: float) -> Remains:
     except ProviderError:
         bill = ()
     archived = safekeeping.archived(project.root)
-    return Remains(pods, bill, locks, archived, tuple(folders), orders)
+    return Inventory(pods, bill, locks, archived, tuple(folders), orders)
 
 
 def stage_of(run: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from controller.orphans.backfill import Served
+from controller.orphans.backfill import Attribution
 from controller.providers.base import Pod, PodStatus, ProviderError
 from controller.recovery.context import Recovery
 from controller.recovery.inventory import stage_of
@@ -33,13 +33,13 @@ def ask(work: Recovery) -> None:
     work.remains = replace(work.remains, pods=(*listed, *found), gone=frozenset(gone))
 
 
-def served(work: Recovery) -> Mapping[str, Served]:
+def served(work: Recovery) -> Mapping[str, Attribution]:
     """Pods of which something here says that they were ours."""
-    known = {pod: Served("import") for pod in pinned_pods(work.project.known_hosts)}
+    known = {pod: Attribution("import") for pod in pinned_pods(work.project.known_hosts)}
     for one in work.remains.locks.values():
-        known |= dict.fromkeys(one.cost.pods, Served(one.stage, one.run))
+        known |= dict.fromkeys(one.cost.pods, Attribution(one.stage, one.run))
     for run, order in work.remains.orders.items():
-        known[order.pod] = Served(stage_of(run), run, order.lease or "import")
+        known[order.pod] = Attribution(stage_of(run), run, order.lease or "import")
     return known
 
 

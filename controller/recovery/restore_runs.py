@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.engine.loop import Outcome
+from controller.engine.loop import LeaseOutcome
 from controller.locks import artifacts as safekeeping
 from controller.locks.certificate import Certificate
 from controller.orphans.backfill import close_gone, post_gone
@@ -22,7 +22,7 @@ def finish_certified(work: Recovery) -> None:
     """An old copy may have runs open that passed since: they are not judged and locked again."""
     for run in work.journal.runs(open_only=True):
         if run.id in work.remains.certified:
-            work.books(run.lease).outcome(actions.Finish(run.id, "passed", WHY), Outcome())
+            work.books(run.lease).outcome(actions.Finish(run.id, "passed", WHY), LeaseOutcome())
             work.found.runs[run.id] = "passed"
 
 

@@ -9,7 +9,7 @@ OPEN = "INCONCLUSIVE"  # it was played, and does not tell
 
 
 @dataclass(frozen=True)
-class Line:
+class FindingLine:
     """What a phase showed; `mend` says what to change after a FAIL."""
 
     phase: str

@@ -15,7 +15,7 @@ from controller.credentials.job_secrets import absent
 from controller.engine.lease_context import rental_of
 from controller.errors import Busy, NotFound, PodctlError, UsageError
 from controller.planner import pod_spec as order
-from controller.planner.lease_state import Rental
+from controller.planner.lease_state import LeaseState
 from controller.preflight.stage_definition import check_definitions
 from controller.project import consent
 from controller.project.pod_settings import shape_of
@@ -23,11 +23,11 @@ from controller.project.project import Project
 from controller.project.stages import declared_inputs, inputs_here
 from controller.providers.offers import ranked, rejections
 from controller.rehearsal.emulated_cloud import Cloud, cloud, end_orphan
-from controller.rehearsal.line import FAIL, PASS, SKIP, Line
-from controller.rehearsal.report import Story
-from controller.rehearsal.run import Drive, end
+from controller.rehearsal.line import FAIL, PASS, SKIP, FindingLine
+from controller.rehearsal.report import RehearsalReport
+from controller.rehearsal.run import RehearsalRun, end
 from controller.rehearsal.scratch_project import Scratch, files_of
-from controller.rehearsal.upstream import Earlier, NotStoodIn
+from controller.rehearsal.upstream import NoUpstream, Upstream
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress
 from jobs.stage import Stage
@@ -50,7 +50,7 @@ class Rehearsal:
     show: Callable[[str, float], None] = lambda _said, _left: None  # podctl's, and seconds left
     moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
 
-    def lines(self) -> Generator[Line]:
+    def lines(self) -> Generator[FindingLine]:
         """Each phase as it is over. Leaves no pod and no process, whatever happens.
 
         Raises: Busy while another rehearsal goes on; UsageError without the training stack.
@@ -69,7 +69,7 @@ class Rehearsal:
             if not failed:  # else it is looked at
                 scratch.clear()
 
-    def _phases(self, scratch: Scratch, sky: Cloud) -> Iterator[Line]:
+    def _phases(self, scratch: Scratch, sky: Cloud) -> Iterator[FindingLine]:
         config = self._config()
         yield config
         inputs = self._inputs(scratch)
@@ -77,19 +77,21 @@ class Rehearsal:
         yield self._secrets()
         yield self._hardware(sky)
         if inputs.status == FAIL:
-            yield from (Line(phase, SKIP, "an input is missing") for phase in AFTERWARDS)
+            yield from (FindingLine(phase, SKIP, "an input is missing") for phase in AFTERWARDS)
             return
         if config.status == FAIL:
-            yield from (Line(phase, SKIP, "it would be refused") for phase in AFTERWARDS)
+            yield from (FindingLine(phase, SKIP, "it would be refused") for phase in AFTERWARDS)
             return
         yield from self._run(scratch, sky)
 
-    def _config(self) -> Line:
+    def _config(self) -> FindingLine:
         try:
             check_definitions(self.project, [self.stage])
         except UsageError as error:
-            return Line("config", FAIL, _whole(error), error.hint)
-        return Line("config", PASS, f"{self.project.file.name} and {self.stage.name} are sound")
+            return FindingLine("config", FAIL, _whole(error), error.hint)
+        return FindingLine(
+            "config", PASS, f"{self.project.file.name} and {self.stage.name} are sound"
+        )
 
     def _check_stack(self) -> None:
         absent = [name for name in TRAINING if find_spec(name) is None]
@@ -101,9 +103,9 @@ class Rehearsal:
 
     # -- before anything is rented ---------------------------------------------------------
 
-    def _inputs(self, scratch: Scratch) -> Line:
+    def _inputs(self, scratch: Scratch) -> FindingLine:
         """Bring the user's files, and make what earlier stages would have left."""
-        earlier = Earlier(self.project, scratch, self.minutes * 60, self.tell)
+        earlier = Upstream(self.project, scratch, self.minutes * 60, self.tell)
         own = earlier.own_inputs(self.stage)
         try:
             reading = partial(self.moved, f"{self.stage.name}: reading the inputs")
@@ -114,30 +116,32 @@ class Rehearsal:
                 for path in declared_inputs(self.project, self.stage)
                 if path not in own and (by := earlier.stand_in(self.stage, path))
             ]
-        except (NotFound, NotStoodIn, UsageError) as error:
-            return Line("inputs", FAIL, _whole(error), error.hint)
+        except (NotFound, NoUpstream, UsageError) as error:
+            return FindingLine("inputs", FAIL, _whole(error), error.hint)
         scratch.write_config(self.project, self.stage, self.minutes)
         size = sum(one.size for one in files)
         text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
-        return Line("inputs", PASS, "; ".join([text, *(f"stood in: {one}" for one in made)]))
+        return FindingLine("inputs", PASS, "; ".join([text, *(f"stood in: {one}" for one in made)]))
 
-    def _secrets(self) -> Line:
+    def _secrets(self) -> FindingLine:
         upload = self.project.config.upload
         present = inputs_here(self.project, self.stage)
         try:
             snapshot.take(self.project.root, present, upload.include, allow=upload.allowed)
         except snapshot.LikelySecret as error:
-            return Line("secrets", FAIL, _whole(error), error.hint)
+            return FindingLine("secrets", FAIL, _whole(error), error.hint)
         except PodctlError:
-            return Line("secrets", SKIP, "the inputs cannot be read")
+            return FindingLine("secrets", SKIP, "the inputs cannot be read")
         lacking = absent(self.stage)
         if lacking:
             text = f"the job is to have {', '.join(lacking)}, which is not set here"
-            return Line("secrets", FAIL, text, f"export {lacking[0]}=…")
+            return FindingLine("secrets", FAIL, text, f"export {lacking[0]}=…")
         if held_back := consent.lacking(self.project, [self.stage]):
             text = f"another text stands in for {', '.join(held_back)}: not given to this project"
-            return Line("secrets", PASS, f"nothing that would be sent looks like a key; {text}")
-        return Line("secrets", PASS, "nothing that would be sent looks like a key")
+            return FindingLine(
+                "secrets", PASS, f"nothing that would be sent looks like a key; {text}"
+            )
+        return FindingLine("secrets", PASS, "nothing that would be sent looks like a key")
 
     def _given(self) -> dict[str, str]:
         """The job's secrets as this process has them, where this project's jobs may know them.
@@ -152,7 +156,7 @@ class Rehearsal:
         }
         return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | here
 
-    def _hardware(self, sky: Cloud) -> Line:
+    def _hardware(self, sky: Cloud) -> FindingLine:
         """The stage as it is, against the embedded cloud's price list."""
         from controller.providers.factory import Settings, open_provider
 
@@ -163,16 +167,18 @@ class Rehearsal:
         if not accepted:
             nearest = rejections(catalog, need)
             text = nearest[-1].reason if nearest else f"no CPU flavor {need.cpu}"
-            return Line("hardware", FAIL, text, "podctl plan --offers; change [stages.….hardware]")
+            return FindingLine(
+                "hardware", FAIL, text, "podctl plan --offers; change [stages.….hardware]"
+            )
         memory = f"about {need.min_gpu_memory_gb} GB" if need.min_gpu_memory_gb else "any size"
         text = f"{len(accepted)} types will do, {accepted[0].name} the cheapest"
-        return Line("hardware", PASS, text if need.cpu else f"needs {memory}; {text}")
+        return FindingLine("hardware", PASS, text if need.cpu else f"needs {memory}; {text}")
 
     # -- the run ---------------------------------------------------------------------------
 
-    def _run(self, scratch: Scratch, sky: Cloud) -> Iterator[Line]:
+    def _run(self, scratch: Scratch, sky: Cloud) -> Iterator[FindingLine]:
         deadline = time.monotonic() + self.minutes * 60 + SLACK_SECONDS
-        drive = Drive(scratch, sky, self.stage.name, deadline, self.show)
+        drive = RehearsalRun(scratch, sky, self.stage.name, deadline, self.show)
         process = drive.start(self._given())
         try:
             self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.said}")
@@ -183,16 +189,16 @@ class Rehearsal:
         rental = _rental(scratch.project)
         if rental is None:
             text = ": ".join(filter(None, (ended.error.get("what"), ended.error.get("cause"))))
-            yield Line(
+            yield FindingLine(
                 "rent", FAIL, text or "podctl run ended at once", ended.error.get("hint", "")
             )
             return
         small = scratch.project.stages[self.stage.name]
-        story = Story(scratch, small, rental, kill, ended)
+        story = RehearsalReport(scratch, small, rental, kill, ended)
         yield from story.lines(drive, sky)
 
 
-def _rental(project: Project) -> Rental | None:
+def _rental(project: Project) -> LeaseState | None:
     from state.database import open_database
     from state.journal import Journal
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from controller.locks.answer_key import answer_key
 from controller.locks.artifacts import hash_file
-from controller.planner.lease_state import Rental, RunFacts
+from controller.planner.lease_state import LeaseState, RunFacts
 from controller.project.run_folder import RunFolder
 from controller.rehearsal import findings
 from controller.rehearsal.emulated_cloud import Cloud
-from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP, Line
-from controller.rehearsal.run import Drive, End, Kill
+from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP, FindingLine
+from controller.rehearsal.run import End, Kill, RehearsalRun
 from controller.rehearsal.scratch_project import Scratch
 from controller.status.status_page import MAX_CELL
 from jobs import criteria
@@ -26,31 +26,31 @@ AGAIN = "begin by looking for what is there already (docs/stages.md)"
 LOG_LINES = 3
 
 
-def went_on(kill: Kill, after: Sequence[int]) -> Line:
+def went_on(kill: Kill, after: Sequence[int]) -> FindingLine:
     """Whether the steps that were reported `after` the kill are those of a job that resumed."""
     if not kill.steps or not after:
         text = "the second attempt went to its end; no steps were seen, so it may have begun at 0"
-        return Line("resume", OPEN, text, REPORT)
+        return FindingLine("resume", OPEN, text, REPORT)
     last, there = kill.steps[-1], kill.saved or kill.written
     # Not only the first of them: a dying job may have reported one more.
     begun = min(after)
     lowest = kill.steps[0] if kill.checkpoint is None else kill.checkpoint - 1
     if there and begun <= lowest < last:
         text = f"it began again at step {begun}, although {there} was there at step {last}"
-        return Line("resume", FAIL, text, AGAIN)
+        return FindingLine("resume", FAIL, text, AGAIN)
     if kill.checkpoint is None and begun <= last // 2:
         text = f"killed at step {last}; the second attempt was first seen at step {begun}"
-        return Line("resume", OPEN, text, REPORT)
-    return Line("resume", PASS, f"killed at step {last}, went on at step {begun}")
+        return FindingLine("resume", OPEN, text, REPORT)
+    return FindingLine("resume", PASS, f"killed at step {last}, went on at step {begun}")
 
 
 @dataclass(frozen=True)
-class Story:
+class RehearsalReport:
     """One run of `stage`, after its end; `rental` is what the journal knows of it."""
 
     scratch: Scratch
     stage: Stage
-    rental: Rental
+    rental: LeaseState
     kill: Kill | None
     end: End
 
@@ -66,7 +66,7 @@ class Story:
     def exit(self) -> Exit | None:
         return self.folder.exit()
 
-    def lines(self, drive: Drive, cloud: Cloud) -> Iterator[Line]:
+    def lines(self, drive: RehearsalRun, cloud: Cloud) -> Iterator[FindingLine]:
         """Every phase in the order in which a run meets them."""
         yield self._upload()
         yield self._environment()
@@ -82,70 +82,78 @@ class Story:
 
     # -- before the job --------------------------------------------------------------------
 
-    def _upload(self) -> Line:
+    def _upload(self) -> FindingLine:
         if self.facts.uploaded_to:
-            return Line("upload", PASS, "code and inputs are on the pod")
+            return FindingLine("upload", PASS, "code and inputs are on the pod")
         why = self.facts.broken or self._error() or "no pod was reached"
-        return Line("upload", FAIL, why, self.end.error.get("hint", ""))
+        return FindingLine("upload", FAIL, why, self.end.error.get("hint", ""))
 
-    def _environment(self) -> Line:
+    def _environment(self) -> FindingLine:
         ended = self.exit
         if ended is not None and ended.reason in ("environment", "preflight"):
-            return Line("environment", FAIL, ended.detail, "change [stages.….environment]")
+            return FindingLine("environment", FAIL, ended.detail, "change [stages.….environment]")
         if not self.facts.started:
-            return Line("environment", SKIP, "nothing was started")
+            return FindingLine("environment", SKIP, "nothing was started")
         kind = self.stage.environment.kind
-        return Line("environment", PASS, f"{kind}: the job's Python is there")
+        return FindingLine("environment", PASS, f"{kind}: the job's Python is there")
 
-    def _start(self) -> Line:
+    def _start(self) -> FindingLine:
         ended = self.exit
         words = " ".join(self.stage.command)
         if not self.facts.started or (ended and ended.reason in ("environment", "preflight")):
-            return Line("start", SKIP, "nothing was started")
+            return FindingLine("start", SKIP, "nothing was started")
         if ended is not None and ended.rc in NOT_FOUND and self.kill is None:
             text = f"command not found: {words}: {self._tail() or ended.detail}"
-            return Line("start", FAIL, text, "name a program of the image, an input or [upload]")
-        return Line("start", PASS, words)
+            return FindingLine(
+                "start", FAIL, text, "name a program of the image, an input or [upload]"
+            )
+        return FindingLine("start", PASS, words)
 
     # -- the interruption ------------------------------------------------------------------
 
-    def _interrupted(self) -> Iterator[Line]:
+    def _interrupted(self) -> Iterator[FindingLine]:
         kill = self.kill
         if kill is None:
             for phase in ("save", "kill", "resume"):
-                yield Line(phase, SKIP, "the job ended before it could be interrupted")
+                yield FindingLine(phase, SKIP, "the job ended before it could be interrupted")
             return
         if kill.saved:
-            yield Line("save", PASS, f"{kill.saved} was there after {kill.seconds:.1f} s")
+            yield FindingLine("save", PASS, f"{kill.saved} was there after {kill.seconds:.1f} s")
         elif kill.written:
             text = f"{kill.written} was there after {kill.seconds:.1f} s, and no checkpoint"
-            yield Line("save", OPEN, text, "[stages.…] checkpoints names what is one")
+            yield FindingLine("save", OPEN, text, "[stages.…] checkpoints names what is one")
         else:
             text = f"nothing was written within {kill.seconds:.0f} s"
-            yield Line("save", SKIP, text, "write outputs and checkpoints early")
-        yield Line("kill", PASS, f"the pod's host died {kill.seconds:.1f} s after the job began")
+            yield FindingLine("save", SKIP, text, "write outputs and checkpoints early")
+        yield FindingLine(
+            "kill", PASS, f"the pod's host died {kill.seconds:.1f} s after the job began"
+        )
         yield self._resume(kill)
 
-    def _resume(self, kill: Kill) -> Line:
+    def _resume(self, kill: Kill) -> FindingLine:
         ended = self.exit
         if ended is None or ended.attempt < 2:
-            return Line("resume", FAIL, f"it was not started again; {self._error()}", "podctl sync")
+            return FindingLine(
+                "resume", FAIL, f"it was not started again; {self._error()}", "podctl sync"
+            )
         if ended.rc and not self._stopped() and not self._only_outputs(ended):
             text = f"the second attempt ended with {ended.rc}: {self._tail() or ended.detail}"
-            return Line("resume", FAIL, text, AGAIN)
+            return FindingLine("resume", FAIL, text, AGAIN)
         return went_on(kill, self.end.steps[len(kill.steps) :])
 
-    def _ended(self) -> Line:
+    def _ended(self) -> FindingLine:
         ended = self.exit
         if ended is None:
             why = "it did not end in time" if self.end.code is None else self._error()
-            return Line("job", FAIL, why or "no exit record came back", "see the log")
+            return FindingLine("job", FAIL, why or "no exit record came back", "see the log")
         if ended.reason == "budget":
             text = "it did not end in time and was told to save and stop"
-            return Line("job", SKIP, text, "rehearse it with --minutes, or with less data")
+            return FindingLine("job", SKIP, text, "rehearse it with --minutes, or with less data")
         if ended.rc and not self._only_outputs(ended):
-            return Line("job", FAIL, f"ended with {ended.rc}: {self._tail() or ended.detail}")
-        return Line("job", PASS, "ended by itself with 0")
+            return FindingLine(
+                "job", FAIL, f"ended with {ended.rc}: {self._tail() or ended.detail}"
+            )
+        return FindingLine("job", PASS, "ended by itself with 0")
 
     def _only_outputs(self, ended: Exit) -> bool:
         """The job itself returned 0; what is said of it then is that outputs are absent."""
@@ -153,64 +161,70 @@ class Story:
 
     # -- the artifacts ---------------------------------------------------------------------
 
-    def _pull(self, manifest: Manifest | None) -> Line:
+    def _pull(self, manifest: Manifest | None) -> FindingLine:
         if not self.facts.pulled or manifest is None:
-            return Line(
+            return FindingLine(
                 "pull", FAIL if self.facts.started else SKIP, self._error() or "nothing to pull"
             )
         size = sum(one.size for one in manifest.files)
-        return Line("pull", PASS, f"{len(manifest.files)} files, {size / 1e6:.2f} MB")
+        return FindingLine("pull", PASS, f"{len(manifest.files)} files, {size / 1e6:.2f} MB")
 
-    def _outputs(self, manifest: Manifest | None) -> Line:
+    def _outputs(self, manifest: Manifest | None) -> FindingLine:
         if manifest is None:
-            return Line("outputs", SKIP, "nothing was pulled")
+            return FindingLine("outputs", SKIP, "nothing was pulled")
         absent = outputs.missing(self.stage.outputs, [one.path for one in manifest.files])
         if absent and self._stopped():
-            return Line("outputs", SKIP, f"not there when it was stopped: {', '.join(absent)}")
+            return FindingLine(
+                "outputs", SKIP, f"not there when it was stopped: {', '.join(absent)}"
+            )
         if absent:
             text = f"nothing matches {', '.join(absent)}"
-            return Line("outputs", FAIL, text, "mend the globs of outputs, or what the job writes")
-        return Line("outputs", PASS, f"files at {', '.join(self.stage.outputs)}")
+            return FindingLine(
+                "outputs", FAIL, text, "mend the globs of outputs, or what the job writes"
+            )
+        return FindingLine("outputs", PASS, f"files at {', '.join(self.stage.outputs)}")
 
     def _stopped(self) -> bool:
         ended = self.exit
         return ended is not None and ended.reason in ("budget", "stopped")
 
-    def _verify(self, drive: Drive, manifest: Manifest | None) -> Line:
+    def _verify(self, drive: RehearsalRun, manifest: Manifest | None) -> FindingLine:
         if manifest is None:
-            return Line("verify", SKIP, "nothing was pulled")
+            return FindingLine("verify", SKIP, "nothing was pulled")
         if self.facts.locked:
             code, _ = drive.read("verify", "--all")
             text = "the lock and its artifacts agree"
-            return Line("verify", PASS if code == 0 else FAIL, text if code == 0 else "they differ")
+            return FindingLine(
+                "verify", PASS if code == 0 else FAIL, text if code == 0 else "they differ"
+            )
         for one in manifest.files:
             if hash_file(self.folder.files / one.path) != (one.size, one.sha256):
-                return Line("verify", FAIL, f"{one.path} is not what the pod had")
-        return Line("verify", PASS, f"{len(manifest.files)} files have the pod's hashes")
+                return FindingLine("verify", FAIL, f"{one.path} is not what the pod had")
+        return FindingLine("verify", PASS, f"{len(manifest.files)} files have the pod's hashes")
 
-    def _criteria(self, manifest: Manifest | None) -> Line:
+    def _criteria(self, manifest: Manifest | None) -> FindingLine:
         if manifest is None or self._stopped():
-            return Line("criteria", SKIP, "the job did not come to its end")
+            return FindingLine("criteria", SKIP, "the job did not come to its end")
         key = answer_key(self.stage, self.scratch.project.root)
         found = criteria.evaluate(self.stage.criteria, self.folder.files, key)
         judged = findings.sort(self.stage.criteria, found)
         if judged.broken:
             text = "; ".join(f"{one.criterion}: {one.detail}" for one in judged.broken)
             mend = "mend the criterion's path and key, or have the job write it among its outputs"
-            return Line("criteria", FAIL, text, mend)
+            return FindingLine("criteria", FAIL, text, mend)
         text = f"{len(judged.hold)} of {len(found)} hold"
         if judged.open:
             names = "; ".join(f"{one.criterion}: {one.detail}" for one in judged.open)
             text += f"; not judged at this size: {names}"
-        return Line("criteria", PASS, text)
+        return FindingLine("criteria", PASS, text)
 
-    def _shutdown(self, cloud: Cloud) -> Line:
+    def _shutdown(self, cloud: Cloud) -> FindingLine:
         left = [str(pod["id"]) for pod in cloud.pods()]
         if left and self.end.code is not None:
-            return Line("shutdown", FAIL, f"pods were left: {', '.join(left)}", "podctl gc")
+            return FindingLine("shutdown", FAIL, f"pods were left: {', '.join(left)}", "podctl gc")
         if left:
-            return Line("shutdown", SKIP, "the rehearsal ended before the run did")
-        return Line("shutdown", PASS, "no pod was left")
+            return FindingLine("shutdown", SKIP, "the rehearsal ended before the run did")
+        return FindingLine("shutdown", PASS, "no pod was left")
 
     # -- words -----------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ class End:
     steps: tuple[int, ...] = ()  # that the job had reported, over all its attempts
 
 
-class Drive:
+class RehearsalRun:
     """One run of the stage on the embedded cloud."""
 
     def __init__(

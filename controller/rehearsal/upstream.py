@@ -26,12 +26,12 @@ PAIRS = 240  # of the small world's instruction data
 SOURCES = Path(__file__).resolve().parents[2]
 
 
-class NotStoodIn(PodctlError):
+class NoUpstream(PodctlError):
     """An input is missing, and podctl cannot make one like it."""
 
 
 @dataclass(frozen=True)
-class Earlier:
+class Upstream:
     """Makes what is missing in the scratch project."""
 
     project: Project
@@ -64,7 +64,7 @@ class Earlier:
         name = maker_of(self.project, path)
         maker = self.project.stages[name] if name else None
         if maker is None or maker.name == stage.name or program(maker) is None:
-            raise NotStoodIn(
+            raise NoUpstream(
                 f"the input {path} is missing",
                 hint=f"podctl run {name} makes it" if name else "put it there",
             )
@@ -72,7 +72,7 @@ class Earlier:
             self.stand_in(maker, needed)
         self._run(maker)
         if not is_there(self.scratch.project.root, path):
-            raise NotStoodIn(f"a small {maker.name} did not make {path}", hint="put one there")
+            raise NoUpstream(f"a small {maker.name} did not make {path}", hint="put one there")
         return f"a small {maker.name}"
 
     def _data(self) -> str:
@@ -104,11 +104,11 @@ class Earlier:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise NotStoodIn(
+            raise NoUpstream(
                 f"a small {maker.name} was not made within {self.seconds:.0f} s"
             ) from error
         if done.returncode:
-            raise NotStoodIn(
+            raise NoUpstream(
                 f"a small {maker.name} failed",
                 cause=" | ".join(done.stderr.strip().splitlines()[-3:]),
                 hint=f"podctl rehearse {maker.name}",

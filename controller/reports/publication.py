@@ -12,7 +12,7 @@ from typing import Any
 
 from controller.locks.certificate import Certificate
 from controller.terminal.sanitize import clean_line
-from jobs.format_check import Unopenable, parse_json
+from jobs.format_check import InvalidFile, parse_json
 from state.atomic_files import write_atomically
 
 MAX_FIGURES = 32 * 1024 * 1024  # bytes of JSON that a page is made of
@@ -135,13 +135,13 @@ def _written(root: Path, source: Source, path: str, page: bytes | str, aside: As
 
 def _page(raw: bytes, make: Maker, origin: str) -> bytes:
     if len(raw) > MAX_FIGURES:
-        raise Unopenable(f"over {MAX_FIGURES} bytes")
+        raise InvalidFile(f"over {MAX_FIGURES} bytes")
     report = parse_json(raw)
     if not isinstance(report, dict):
-        raise Unopenable("no JSON object")
+        raise InvalidFile("no JSON object")
     page = make(report, origin)
     if len(page) > MAX_PAGE:
-        raise Unopenable(f"a page of over {MAX_PAGE} characters")
+        raise InvalidFile(f"a page of over {MAX_PAGE} characters")
     return page.encode("utf-8", "replace")
 
 

@@ -11,10 +11,10 @@ from controller.agent.job_log import append_rest
 from controller.errors import ArtifactsNotSafe, Paused
 from controller.planner.observation import Contact
 from controller.planner.unpulled_files import LeftOnPod
-from controller.project.output_paths import Ways
+from controller.project.output_paths import OutputPaths
 from controller.project.run_folder import READY, SAMPLES, RunFolder
 from controller.runtime.left_on_pod import fetched, held
-from controller.runtime.run_context import Workshop
+from controller.runtime.run_context import RunContext
 from controller.terminal.sanitize import clean_line
 from controller.transfer.declared_outputs import check_declared
 from controller.transfer.disk import writing
@@ -33,7 +33,7 @@ SLICE = 600.0  # seconds of one pull
 LOST_RC = -1  # of a job that left no exit record
 
 
-def bring_ready(shop: Workshop, agent: AgentClient, run: str) -> None:
+def bring_ready(shop: RunContext, agent: AgentClient, run: str) -> None:
     """Pull what the agent calls finished; a file that changed meanwhile is left for later.
 
     Raises: ConnectionLost; ArtifactsNotSafe for a manifest that makes no sense.
@@ -48,7 +48,7 @@ def bring_ready(shop: Workshop, agent: AgentClient, run: str) -> None:
             shop.brought(report.files, report.bytes)
 
 
-def bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+def bring(shop: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     """Pull everything that the ended run declared, and its documents.
 
     Returns what the journal keeps. Raises ConnectionLost, and ArtifactsNotSafe when not every
@@ -58,7 +58,7 @@ def bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dic
         return _bring(shop, agent, run, contact)
 
 
-def _bring(shop: Workshop, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+def _bring(shop: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     status = contact.status
     assert status is not None
     append_rest(agent, run, shop.project.job_log(run), shop.secrets(run))
@@ -95,7 +95,7 @@ def _without_secrets(document: Exit | Status) -> bytes:
     return masked(asdict(document)).encode() + b"\n"
 
 
-def _bring_lost(shop: Workshop, agent: AgentClient, run: str) -> dict[str, Any]:
+def _bring_lost(shop: RunContext, agent: AgentClient, run: str) -> dict[str, Any]:
     """No exit record and no more attempts: what was published is what there is."""
     bring_ready(shop, agent, run)
     return {"rc": LOST_RC, "reason": "lost", "manifest_sha256": "", "files": 0, "bytes": 0}
@@ -113,7 +113,7 @@ def _summary(ended: Exit, report: PullReport, sha256: str, files: int) -> dict[s
     }
 
 
-def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
+def _manifest(shop: RunContext, raw: bytes, run: str, *, final: bool) -> Manifest:
     try:
         manifest = contract.load(Manifest, raw)
     except ContractError as error:
@@ -125,7 +125,7 @@ def _manifest(shop: Workshop, raw: bytes, run: str, *, final: bool) -> Manifest:
     return _placed(shop, run, RunFolder(shop.project.run_dir(run)).own(manifest))
 
 
-def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
+def _pull(shop: RunContext, run: str, manifest: Manifest) -> PullReport:
     """With what is seen of it, and for so long as one pull may take."""
     folder = RunFolder(shop.project.run_dir(run))
     with writing(folder.files):
@@ -137,11 +137,11 @@ def _pull(shop: Workshop, run: str, manifest: Manifest) -> PullReport:
     return pull(session, layout, run, manifest, folder.files, code=code, progress=over)
 
 
-def _code(shop: Workshop, run: str) -> str:
+def _code(shop: RunContext, run: str) -> str:
     return next(one.code for one in shop.rental().runs if one.run == run)
 
 
-def _with_fetched(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
+def _with_fetched(shop: RunContext, run: str, manifest: Manifest) -> Manifest:
     """With what the user fetched by hand of what does not travel by itself."""
     session, files = shop.link.session, RunFolder(shop.project.run_dir(run)).files
     layout = session.layout(shop.shape.mount)
@@ -149,7 +149,7 @@ def _with_fetched(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
     return _placed(shop, run, found)
 
 
-def _placed(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
+def _placed(shop: RunContext, run: str, manifest: Manifest) -> Manifest:
     """What of it may come, with the names that it gets here; the pod's word on these is dropped.
 
     Raises ArtifactsNotSafe for a file that the stage does not declare.
@@ -158,14 +158,14 @@ def _placed(shop: Workshop, run: str, manifest: Manifest) -> Manifest:
     outputs = shop.stages[run].outputs
     manifest = without_programs(manifest, outputs, (folder.files, root))
     check_declared((entry.path for entry in manifest.files), outputs)
-    fixed, ways = (glob.split("*")[0].rpartition("/")[0] for glob in outputs), Ways.of(root)
+    fixed, ways = (glob.split("*")[0].rpartition("/")[0] for glob in outputs), OutputPaths.of(root)
     starts = [root / start for start in fixed if not ways.leads_out(start)]
     below = (folder.files, root, shop.project.state_dir / "aside" / run)
     names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
     return replace(manifest, here=names)
 
 
-def _warn_of_many(shop: Workshop, run: str, seen: int) -> None:
+def _warn_of_many(shop: RunContext, run: str, seen: int) -> None:
     if not seen or run in shop.memory.told:
         return
     shop.memory.told.add(run)
@@ -175,7 +175,7 @@ def _warn_of_many(shop: Workshop, run: str, seen: int) -> None:
     )
 
 
-def _slice(shop: Workshop, what: str) -> Callable[[TransferProgress], None]:
+def _slice(shop: RunContext, what: str) -> Callable[[TransferProgress], None]:
     """Interrupts a pull that takes long: a pod that sends for ever must not keep the clock from
     being looked at. What came stays, and the next pull goes on from there."""
     until = shop.clock.now() + SLICE

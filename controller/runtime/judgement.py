@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from controller.clock import Clock
-from controller.planner.lease_state import Rental
+from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
 from jobs.criteria import Finding, passed
@@ -50,7 +50,7 @@ class Judgement:
         }
 
 
-class Judging(Protocol):
+class JudgeContext(Protocol):
     """A `Workshop` is one; so is a run that is over."""
 
     @property
@@ -69,4 +69,4 @@ class Judging(Protocol):
     def clock(self) -> Clock: ...
     @property
     def tell(self) -> Callable[[str], None]: ...
-    def rental(self) -> Rental: ...
+    def rental(self) -> LeaseState: ...

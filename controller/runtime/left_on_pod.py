@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from controller.errors import ConnectionLost
 from controller.locks.artifacts import hash_file
-from controller.planner.unpulled_files import Held
+from controller.planner.unpulled_files import UnpulledFiles
 from controller.terminal.sanitize import clean_line
 from controller.transfer.upload import files_argv
 from remote.contract import MAX_FILES, FileEntry, Layout, Left, Manifest
@@ -31,7 +31,7 @@ LONGEST = 300  # characters of one name or reason
 MEASURE_SECONDS = 3600.0
 
 
-def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) -> Held:
+def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) -> UnpulledFiles:
     """What keeps the pod, and the command that brings it."""
     named = [f"{_short(encode(one.path))} ({_short(one.why)})" for one in manifest.left[:SHOWN]]
     named += list(map(_short, manifest.unfit[:SHOWN]))
@@ -40,7 +40,7 @@ def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) ->
         what = f"{manifest.beyond} outputs beyond the {MAX_FILES:,} that can be listed"
     else:
         what = ", ".join(named) + (f" and {more} more" if more > 0 else "")
-    return Held(
+    return UnpulledFiles(
         f"only on the pod: {what}",
         fetch_command(stage, [one.path for one in manifest.left[:AT_ONCE]], files, outputs),
         by_word=bool(manifest.beyond or manifest.unfit),

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controller.agent.connection import Link
+from controller.agent.connection import PodConnection
 from controller.credentials.job_secrets import absent, secrets_of
 from controller.credentials.secret import Secret
-from controller.engine.lease_context import Scene
+from controller.engine.lease_context import LeaseContext
 from controller.errors import Paused
 from controller.project.project import Project
 from state.locks import Locks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop(Scene):
+class RunContext(LeaseContext):
     """What only the hands that really touch something need."""
 
     project: Project
-    link: Link
+    link: PodConnection
     locks: Locks
     stop_asked: Callable[[], bool] = lambda: False  # by another process: nothing long goes on
 

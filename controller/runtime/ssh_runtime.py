@@ -19,16 +19,16 @@ from controller.project.installer_settings import applies, settings_of
 from controller.project.run_folder import RunFolder
 from controller.providers.base import Endpoint
 from controller.runtime.download_run import bring, bring_ready
-from controller.runtime.run_context import Workshop
+from controller.runtime.run_context import RunContext
 from controller.runtime.upload_run import deliver
 from controller.runtime.verify_run import judge, lock
 
 
 @dataclass(frozen=True)
-class Fieldwork:
+class SshJobRuntime:
     """Implements `Site`."""
 
-    shop: Workshop
+    shop: RunContext
 
     def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
         try:

@@ -16,7 +16,7 @@ from controller.preflight.pins import MODELS
 from controller.project.run_folder import SAMPLES, Order, RunFolder
 from controller.project.stages import declared_inputs
 from controller.runtime.resume import leftovers
-from controller.runtime.run_context import Workshop
+from controller.runtime.run_context import RunContext
 from controller.transfer import snapshot
 from controller.transfer.manifest_check import STAGING
 from controller.transfer.progress import TransferProgress
@@ -31,7 +31,7 @@ TRIES = 4  # of an upload whose files go away meanwhile
 EARLIER = snapshot.Caps(files=MAX_FILES, total_bytes=4 * 10**12)
 
 
-def deliver(shop: Workshop, run: str) -> dict[str, Any]:
+def deliver(shop: RunContext, run: str) -> dict[str, Any]:
     """Bring code and work folder to the pod; what is there already does not travel.
 
     Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
@@ -71,7 +71,7 @@ def deliver(shop: Workshop, run: str) -> dict[str, Any]:
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
 
 
-def _tell_sent(shop: Workshop, run: str, progress: TransferProgress) -> None:
+def _tell_sent(shop: RunContext, run: str, progress: TransferProgress) -> None:
     shop.heed()
     what = "the pod puts the files in place" if progress.whole else "uploading"
     shop.moved(f"{run}: {what}", progress)
@@ -92,7 +92,7 @@ def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
         yield changed.get(one.path, FileEntry(one.path, one.size, one.sha256))
 
 
-def _tell_changed(shop: Workshop, run: str, report: UploadReport) -> None:
+def _tell_changed(shop: RunContext, run: str, report: UploadReport) -> None:
     """A log that is written all the time keeps nobody from training; that it was torn is said."""
     if report.changed:
         names = ", ".join(one.path for one in report.changed[:5])
@@ -102,7 +102,7 @@ def _tell_changed(shop: Workshop, run: str, report: UploadReport) -> None:
         )
 
 
-def _keep_order(shop: Workshop, run: str, code: str, folder: RunFolder) -> None:
+def _keep_order(shop: RunContext, run: str, code: str, folder: RunFolder) -> None:
     """Before the job can exist: without the database, `podctl import` finds it by this."""
     row, pod = shop.journal.run(run), shop.rental().pod
     assert row is not None
@@ -111,7 +111,7 @@ def _keep_order(shop: Workshop, run: str, code: str, folder: RunFolder) -> None:
 
 
 def inputs_of(
-    shop: Workshop, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
+    shop: RunContext, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
 ) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
     upload = shop.project.config.upload
@@ -145,7 +145,7 @@ def extras(stage: Stage, models: Mapping[str, str]) -> dict[str, bytes]:
     return found
 
 
-def _so_far(shop: Workshop, run: str, folder: RunFolder) -> bytes:
+def _so_far(shop: RunContext, run: str, folder: RunFolder) -> bytes:
     """The plan's summary for this run: written once, so that a second upload sends the same."""
     kept = folder.root / "plan_so_far.json"
     if not kept.is_file():
@@ -166,7 +166,7 @@ def _so_far(shop: Workshop, run: str, folder: RunFolder) -> bytes:
     return kept.read_bytes()
 
 
-def _usage(shop: Workshop, stage: str) -> dict[str, Any] | None:
+def _usage(shop: RunContext, stage: str) -> dict[str, Any] | None:
     """What the stage's newest run with samples used of its machine."""
     for row in reversed(shop.journal.runs(stage)):
         path = shop.project.run_dir(row.id) / SAMPLES
@@ -175,7 +175,7 @@ def _usage(shop: Workshop, stage: str) -> dict[str, Any] | None:
     return None
 
 
-def _with_earlier(inputs: Snapshot, shop: Workshop, run: str) -> Snapshot:
+def _with_earlier(inputs: Snapshot, shop: RunContext, run: str) -> Snapshot:
     """Add what an interrupted attempt left here, so that a new pod goes on from its checkpoint."""
     source = leftovers(shop.project, shop.journal, run, inputs, shop.tell)
     if source is None:

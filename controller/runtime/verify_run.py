@@ -18,10 +18,10 @@ from controller.locks.certificate import Artifact, Certificate, CriterionMet, Pr
 from controller.locks.reported_environment import surroundings
 from controller.preflight.pins import MODELS
 from controller.project.install_file import install, keep_aside
-from controller.project.output_paths import Ways
+from controller.project.output_paths import OutputPaths
 from controller.project.run_folder import RunFolder
 from controller.reports import publication
-from controller.runtime.judgement import Judgement, Judging
+from controller.runtime.judgement import JudgeContext, Judgement
 from controller.terminal.sanitize import clean_line
 from controller.transfer.disk import writing
 from jobs import criteria, inspection
@@ -34,12 +34,12 @@ from state.database import backup
 from state.redaction import PROCESS, hidden
 
 
-def judge(shop: Judging, run: str) -> dict[str, Any]:
+def judge(shop: JudgeContext, run: str) -> dict[str, Any]:
     """Evaluate the stage's criteria on the pulled files."""
     return look(shop, run).told(shop.tell)
 
 
-def look(shop: Judging, run: str) -> Judgement:
+def look(shop: JudgeContext, run: str) -> Judgement:
     """The stage's own criteria, what was left behind, and what looks broken beside them."""
     folder = RunFolder(shop.project.run_dir(run))
     manifest = folder.manifest()
@@ -83,7 +83,7 @@ def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
     return Finding(title, Verdict.PASS, 0, "none was left behind")
 
 
-def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[str, Any]:
+def lock(shop: JudgeContext, run: str, judgement: Judgement | None = None) -> dict[str, Any]:
     """Put the artifacts into the project, write the certificate, make both read-only.
 
     May be called again after a crash at any point: each step does nothing when it is done.
@@ -97,7 +97,7 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
     if found is None or found.run != run:
         found = certify(shop, run, judgement or look(shop, run))
     safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
-    ways = Ways.of(shop.project.root)
+    ways = OutputPaths.of(shop.project.root)
     with writing(shop.project.root):
         for entry in manifest.files:
             path, content = manifest.local(entry.path), (entry.size, entry.sha256)
@@ -125,7 +125,7 @@ def lock(shop: Judging, run: str, judgement: Judgement | None = None) -> dict[st
     return {"certificate_sha256": found.sha256}
 
 
-def _render(shop: Judging, run: str, lock: Certificate) -> None:
+def _render(shop: JudgeContext, run: str, lock: Certificate) -> None:
     """The pages of the stage, made here; and which artifacts are pages that the pod made."""
     project = shop.project
 
@@ -140,7 +140,7 @@ def _render(shop: Judging, run: str, lock: Certificate) -> None:
         shop.tell(line)
 
 
-def _others(shop: Judging, stage: Stage) -> tuple[str, ...]:
+def _others(shop: JudgeContext, stage: Stage) -> tuple[str, ...]:
     """Output globs of the other stages: folders that must stay writable for them."""
     return tuple(
         glob
@@ -150,7 +150,7 @@ def _others(shop: Judging, stage: Stage) -> tuple[str, ...]:
     )
 
 
-def certify(shop: Judging, run: str, judgement: Judgement) -> Certificate:
+def certify(shop: JudgeContext, run: str, judgement: Judgement) -> Certificate:
     """What the run's lock would say. The run has a final manifest here."""
     stage, rental = shop.stages[run], shop.rental()
     facts = next(one for one in rental.runs if one.run == run)
@@ -201,7 +201,7 @@ def _models(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {MODELS: models} if isinstance(models, dict) and models else {}
 
 
-def _price(shop: Judging, run: str, offer: str, pods: tuple[str, ...]) -> Price:
+def _price(shop: JudgeContext, run: str, offer: str, pods: tuple[str, ...]) -> Price:
     spent = spending(shop.ledger.by_run(shop.clock.wall(), run), run)
     return Price(
         usd=spent.usd,

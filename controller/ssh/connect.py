@@ -23,7 +23,7 @@ from controller.errors import PodctlError, UsageError
 from controller.providers.base import Endpoint
 from controller.resource_limits import local_limit, naming_limits
 from controller.ssh.host_keys import HostKey, PinnedKeys
-from controller.ssh.keepalive import Pulse, WatchedSocket
+from controller.ssh.keepalive import KeepaliveThread, WatchedSocket
 from controller.ssh.stream import WINDOW, AuthRefused, Unreachable
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Authenticated:
     """A connection that sshd let in, and the thread that notices when it falls silent."""
 
     transport: paramiko.Transport
-    keepalive: Pulse
+    keepalive: KeepaliveThread
     fabric: Connection | None = None  # of a control connection
 
 
@@ -136,7 +136,7 @@ def _connect_once(identity: Identity, seconds: float, control: bool) -> Authenti
         if made and not made[0].is_authenticated():
             made[0].close()
     timing = identity.timing
-    keepalive = Pulse(made[0], link, timing.alive_seconds, timing.alive_count)
+    keepalive = KeepaliveThread(made[0], link, timing.alive_seconds, timing.alive_count)
     try:
         keepalive.start()
     except RuntimeError:  # no thread for it: nobody would notice a silent link

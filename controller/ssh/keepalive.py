@@ -42,7 +42,7 @@ class WatchedSocket(socket.socket):
         return data
 
 
-class Pulse(threading.Thread):
+class KeepaliveThread(threading.Thread):
     """Closes `peer` once `link` was silent for `interval * count` seconds, less one tick."""
 
     def __init__(self, peer: Peer, link: WatchedSocket, interval: float, count: int) -> None:

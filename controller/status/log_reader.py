@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.agent.log_position import Mark, Piece
+from controller.agent.log_position import Chunk, LogPosition
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.project.journal import open_journal
 from controller.status.target import Target, agent_of, connect, find_target, pod_of
@@ -119,7 +119,7 @@ class Follower:
         """The pod's log where it can be reached, else the local copy and why."""
         try:
             with self._agent() as agent:
-                mark = _still(agent, self._target.run, Mark.after(local.data))
+                mark = _still(agent, self._target.run, LogPosition.after(local.data))
                 beyond = b"".join(part for _, part in rest(agent, self._target.run, mark))
                 return Log(local.data[: mark.offset] + beyond, "pod", time.time())
         except NotFound as error:
@@ -132,7 +132,11 @@ class Follower:
 
         Raises: ConnectionLost when nothing answers for a long time.
         """
-        mark, pause, deadline = Mark.after(shown), POLL_SECONDS, time.monotonic() + GIVE_UP_SECONDS
+        mark, pause, deadline = (
+            LogPosition.after(shown),
+            POLL_SECONDS,
+            time.monotonic() + GIVE_UP_SECONDS,
+        )
         while True:
             try:
                 with self._agent() as agent:
@@ -153,7 +157,7 @@ class Follower:
             time.sleep(pause)
             pause = min(LONGEST_WAIT, pause * 1.5)
 
-    def _live(self, agent: AgentClient, mark: Mark) -> Iterator[tuple[Mark, bytes]]:
+    def _live(self, agent: AgentClient, mark: LogPosition) -> Iterator[tuple[LogPosition, bytes]]:
         """What the job writes, until it has ended and all of it was read."""
         run = self._target.run
         while True:
@@ -186,21 +190,21 @@ class Follower:
         return not self._target.open
 
 
-def _kept(path: Path, mark: Mark) -> bytes:
+def _kept(path: Path, mark: LogPosition) -> bytes:
     """What the copy here has beyond `mark`; all of it where it is of another log."""
     # The copy may end before what the pod showed: its bytes tell, not its size.
-    piece = Piece(mark.begin, read_local(path, mark.begin), mark.offset)
+    piece = Chunk(mark.begin, read_local(path, mark.begin), mark.offset)
     return mark.past(piece)[1] if mark.is_in(piece) else ANEW + read_local(path)
 
 
-def _still(agent: AgentClient, run: str, mark: Mark) -> Mark:
+def _still(agent: AgentClient, run: str, mark: LogPosition) -> LogPosition:
     """`mark` where it is of this log; else where this log begins."""
     if not mark.offset or mark.is_in(agent.log(run, mark.begin, len(mark.tail))):
         return mark
-    return Mark()
+    return LogPosition()
 
 
-def _beyond(agent: AgentClient, run: str, mark: Mark) -> Iterator[tuple[Mark, bytes]]:
+def _beyond(agent: AgentClient, run: str, mark: LogPosition) -> Iterator[tuple[LogPosition, bytes]]:
     """`rest`; all of it, and a word before, where another log is in the place of this one."""
     found = _still(agent, run, mark)
     if found != mark:
@@ -208,7 +212,7 @@ def _beyond(agent: AgentClient, run: str, mark: Mark) -> Iterator[tuple[Mark, by
     yield from rest(agent, run, found)
 
 
-def rest(agent: AgentClient, run: str, mark: Mark) -> Iterator[tuple[Mark, bytes]]:
+def rest(agent: AgentClient, run: str, mark: LogPosition) -> Iterator[tuple[LogPosition, bytes]]:
     """What is there beyond `mark`, each piece with the mark after it.
 
     Ends at the size that the first answer tells; of more than `MOST` the newest is read.

@@ -20,9 +20,9 @@ from remote.contract import number
 if TYPE_CHECKING:
     import sqlite3
 
-    from controller.planner.lease_state import Rental
+    from controller.planner.lease_state import LeaseState
     from state.journal import Run
-    from state.last_seen import Sighting
+    from state.last_seen import LastSeenRecord
 
 FRESH_SECONDS = 60.0  # for which what an agent or provider said still stands
 EARLY_SECONDS = 5.0  # by which a clock that was set back makes it come from the future
@@ -98,7 +98,7 @@ def read_overview(
     `silent` has the subjects ("run:…", "pod:…") that were asked for just now without an answer.
     """
     from state.journal import Journal
-    from state.last_seen import Sightings
+    from state.last_seen import LastSeen
     from state.ledger import Ledger
     from state.locks import Locks
     from state.project_lock import holder
@@ -110,7 +110,7 @@ def read_overview(
         rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
     runs = journal.newest_runs()
     locked = {lock.run: lock.at for lock in Locks(connection).all()}
-    known = Sightings(connection).of(_subjects(runs, rentals.values(), rates))
+    known = LastSeen(connection).of(_subjects(runs, rentals.values(), rates))
     seen = {subject: _view(one, now, silent) for subject, one in known.items()}
     lines = tuple(
         _with_steps(_run_line(run, rentals.get(run.lease), seen, locked), known) for run in runs
@@ -165,7 +165,7 @@ def with_stages(overview: Overview, project: Project) -> Overview:
 
 
 def _subjects(
-    runs: Iterable[Run], rentals: Iterable[Rental], billing: Iterable[str]
+    runs: Iterable[Run], rentals: Iterable[LeaseState], billing: Iterable[str]
 ) -> Iterator[str]:
     """What sightings can say something new about."""
     yield from (f"run:{run.id}" for run in runs)
@@ -187,7 +187,7 @@ def _stages(project: Project, runs: Iterable[RunLine]) -> tuple[StageLine, ...]:
 
 def _run_line(
     run: Run,
-    rental: Rental | None,
+    rental: LeaseState | None,
     seen: Mapping[str, Line],
     locked: Mapping[str | None, float],
 ) -> RunLine:
@@ -203,7 +203,7 @@ def _run_line(
     return RunLine(run.id, run.stage, pod, True, fact)
 
 
-def _with_steps(line: RunLine, known: Mapping[str, Sighting]) -> RunLine:
+def _with_steps(line: RunLine, known: Mapping[str, LastSeenRecord]) -> RunLine:
     """With what its agent said of a job that is not over."""
     sighting = known.get(f"run:{line.run}") if line.open else None
     if sighting is None or sighting.data.get("state") == _ENDED:
@@ -216,7 +216,7 @@ def _with_steps(line: RunLine, known: Mapping[str, Sighting]) -> RunLine:
     )
 
 
-def _before(rental: Rental | None, run: Run) -> str:
+def _before(rental: LeaseState | None, run: Run) -> str:
     """How far a run is of which no agent ever said anything."""
     if rental is None:
         return UNKNOWN
@@ -228,7 +228,7 @@ def _before(rental: Rental | None, run: Run) -> str:
     return "pod reached" if rental.reached else "pod starts"
 
 
-def _view(sighting: Sighting, now: float, silent: frozenset[str]) -> Line:
+def _view(sighting: LastSeenRecord, now: float, silent: frozenset[str]) -> Line:
     """What was said; `unknown` when it may have changed: it is old, or nothing is said now."""
     data, (kind, _, _) = sighting.data, sighting.subject.partition(":")
     if kind == "run":
@@ -264,7 +264,7 @@ def progress_text(data: Mapping[str, Any]) -> str:
 
 
 def _pod_lines(
-    rentals: Iterable[Rental],
+    rentals: Iterable[LeaseState],
     rates: Mapping[str, float],
     seen: Mapping[str, Line],
 ) -> tuple[PodLine, ...]:

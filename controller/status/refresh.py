@@ -11,7 +11,7 @@ from controller.errors import ConnectionLost, PodctlError
 from controller.providers.base import Provider
 from controller.status.target import agent_of, connect, find_target, pod_of
 from state.journal import Journal
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +23,7 @@ SSH_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
-class Silence:
+class Unreachable:
     """What was asked without an answer: the subjects of sightings, and why, in words."""
 
     subjects: frozenset[str] = frozenset()
@@ -35,7 +35,7 @@ def ask(
     open_provider: Callable[[], Provider],
     connection: sqlite3.Connection,
     known: Overview,
-) -> Silence:
+) -> Unreachable:
     """Ask about every pod and unfinished run of `known`; returns what did not answer."""
     working = [run for run in known.runs if run.open and run.pod]
     try:
@@ -43,8 +43,8 @@ def ask(
         pods = {pod.id: pod for pod in provider.list()}
     except PodctlError as error:
         names = [f"pod:{line.pod}" for line in known.pods] + [f"run:{run.run}" for run in working]
-        return Silence(frozenset(names), (f"{error.what} {error.cause}".strip(),))
-    seen = Sightings(connection)
+        return Unreachable(frozenset(names), (f"{error.what} {error.cause}".strip(),))
+    seen = LastSeen(connection)
     for line in known.pods:
         seen.see(f"pod:{line.pod}", "provider", pod_sighting(pods.get(line.pod)))
     failures: dict[str, str] = {}
@@ -53,7 +53,7 @@ def ask(
             _ask_agent(project, provider, connection, run.run)
         except PodctlError as error:
             failures[f"run:{run.run}"] = f"{run.run}: {error.what}"
-    return Silence(frozenset(failures), tuple(failures.values()))
+    return Unreachable(frozenset(failures), tuple(failures.values()))
 
 
 def _ask_agent(
@@ -67,4 +67,4 @@ def _ask_agent(
         raise ConnectionLost(f"the pod is {pod.status} and not ready")
     with connect(project, provider, pod, SSH_SECONDS) as session:
         status = agent_of(session, target).status(run)
-    Sightings(connection).see(f"run:{run}", "agent", run_sighting(status))
+    LastSeen(connection).see(f"run:{run}", "agent", run_sighting(status))

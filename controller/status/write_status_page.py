@@ -18,10 +18,10 @@ from controller.status.status_page import Page, rows
 from jobs.catalog import built_in
 from state.journal import Journal
 from state.ledger import Ledger
-from state.project_lock import Owner
+from state.project_lock import ProjectLock
 
 
-def refresh_if_possible(project: Project, owner: Owner, warn: Callable[[str], None]) -> None:
+def refresh_if_possible(project: Project, owner: ProjectLock, warn: Callable[[str], None]) -> None:
     """The same for who owns the state and has no office."""
     refresh(project, Journal(owner.connection, owner.epoch), Ledger(owner.connection), warn)
 

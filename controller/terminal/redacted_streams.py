@@ -18,7 +18,7 @@ from controller.terminal.sanitize import clean
 from state.redaction import PROCESS
 
 
-class Veiled:
+class RedactedStream:
     """A text stream that shows nothing unclean and no secret; everything else is the stream's."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -38,7 +38,7 @@ class Veiled:
         return getattr(self.stream, name)
 
 
-class VeiledRecord(logging.LogRecord):
+class RedactedRecord(logging.LogRecord):
     """A log record that no handler, whoever installed it, can make say a secret."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -54,9 +54,9 @@ class VeiledRecord(logging.LogRecord):
 def veiled() -> Iterator[None]:
     """Within, whatever is printed, logged or raised in a thread is shown without secrets."""
     before = sys.stdout, sys.stderr, logging.getLogRecordFactory()
-    ours = [None if one is None else cast(TextIO, Veiled(one)) for one in before[:2]]
+    ours = [None if one is None else cast(TextIO, RedactedStream(one)) for one in before[:2]]
     sys.stdout, sys.stderr = ours
-    logging.setLogRecordFactory(VeiledRecord)
+    logging.setLogRecordFactory(RedactedRecord)
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from controller.billing_pods import Bills
+from controller.billing_pods import BillingPods
 from controller.errors import PodctlError, UsageError
 from controller.terminal.sanitize import clean, clean_line
 from state.redaction import PROCESS, Redactor, hidden
@@ -51,7 +51,7 @@ class Terminal:
     err: IO[str] | None = field(default_factory=lambda: sys.stderr)
     source: IO[str] | None = field(default_factory=lambda: sys.stdin)
     redact: Redactor = PROCESS
-    bills: Bills = field(default_factory=Bills)
+    bills: BillingPods = field(default_factory=BillingPods)
     _transient: bool = False
 
     # data ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from controller.errors import ConnectionLost
 from controller.ssh.host_keys import HostKeyMismatch
 from controller.ssh.stream import AuthRefused, SessionRefused, Stream
 from controller.transfer.range_download import Source
-from controller.transfer.staging_area import Inbox
+from controller.transfer.staging_area import StagingArea
 from controller.transfer.throttle import Throttle
 from remote.contract import FileEntry
 from remote.names import encode
@@ -31,11 +31,11 @@ SYNC_SECONDS = 600.0  # for a disk to take one small file
 MAX_OPEN = 64  # files written and not yet synced; a laptop may allow only 256 open ones
 
 
-class _Garbled(ConnectionLost):
+class _CorruptStream(ConnectionLost):
     """The stream is not what was agreed; a new one may be."""
 
 
-class SmallFiles:
+class BatchDownload:
     """Fetches `entries` in order over `session`, or over a new connection when that is cut."""
 
     def __init__(
@@ -43,7 +43,7 @@ class SmallFiles:
         entries: Sequence[FileEntry],
         source: Source,
         session: Session,
-        inbox: Inbox,
+        inbox: StagingArea,
         throttle: Throttle,
     ) -> None:
         self._left = deque(entries)
@@ -84,7 +84,7 @@ class SmallFiles:
     def _judge(self, error: ConnectionLost) -> None:
         """Raise what trying again will not mend."""
         silent = time.monotonic() - self._last_progress
-        self._garbled += isinstance(error, _Garbled)
+        self._garbled += isinstance(error, _CorruptStream)
         hopeless = isinstance(error, HostKeyMismatch | AuthRefused | SessionRefused)
         if hopeless or self._garbled > 2 or silent > self._source.patience_seconds:
             raise error
@@ -148,7 +148,7 @@ class SmallFiles:
 class _Written:
     """Files whose bytes are complete; each gets its name once it is synced."""
 
-    def __init__(self, inbox: Inbox, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, inbox: StagingArea, pool: ThreadPoolExecutor) -> None:
         self._inbox = inbox
         self._pool = pool
         self._waiting: deque[tuple[FileEntry, int, Future[None]]] = deque()
@@ -178,20 +178,22 @@ class _Written:
 def _unpacked(stream: Stream, codec: bytes, entry: FileEntry) -> Iterator[bytes]:
     """One content as remote.files describes it; never more than the entry's size and one byte."""
     if codec not in (b"r", b"z"):
-        raise _Garbled("the pod's stream of files is garbled")
+        raise _CorruptStream("the pod's stream of files is garbled")
     unpack = zlib.decompressobj() if codec == b"z" else None
     left = entry.size
     while length := struct.unpack(">I", stream.exactly(4))[0]:
         if length > MAX_CHUNK:
-            raise _Garbled("the pod's stream of files is garbled")
+            raise _CorruptStream("the pod's stream of files is garbled")
         data = stream.exactly(length)
         try:
             plain = unpack.decompress(data, left + 1) if unpack else data
         except zlib.error as error:
-            raise _Garbled("the pod's stream of files is garbled", cause=str(error)) from error
+            raise _CorruptStream(
+                "the pod's stream of files is garbled", cause=str(error)
+            ) from error
         left -= len(plain)
         if left < 0:
-            raise _Garbled(f"the pod sends more of {entry.path!a} than it listed")
+            raise _CorruptStream(f"the pod sends more of {entry.path!a} than it listed")
         yield plain
 
 

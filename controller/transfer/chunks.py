@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from controller.errors import PodctlError
-from controller.transfer.staging_area import Inbox
+from controller.transfer.staging_area import StagingArea
 from remote.contract import FileEntry
 
 PIECE = 2 * 1024 * 1024  # bytes: what a cut can cost on each connection
@@ -37,7 +37,7 @@ class Target:
     installed: bool = False
 
     @classmethod
-    def open(cls, inbox: Inbox, entry: FileEntry) -> Target:
+    def open(cls, inbox: StagingArea, entry: FileEntry) -> Target:
         """With what an earlier pull left, as far as it is still right."""
         fd, journal = inbox.restage(entry, ""), inbox.restage(entry, ".ranges")
         target = cls(entry, fd, journal)
@@ -82,12 +82,12 @@ def _read_journal(fd: int) -> dict[int, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Chunk:
     target: Target
     index: int
 
 
-class Pieces:
+class Chunks:
     """The list of what is to fetch, shared by the connections and the one that hashes."""
 
     def __init__(self, targets: Sequence[Target]) -> None:
@@ -95,7 +95,7 @@ class Pieces:
         self.failure: PodctlError | None = None
         self.last_progress = time.monotonic()
         self._queue = deque(
-            Piece(one, index)
+            Chunk(one, index)
             for one in targets
             for index in range(one.count)
             if index not in one.have
@@ -117,7 +117,7 @@ class Pieces:
             wanted = [one for one in self.targets if not one.changed and not one.installed]
             return sum(max(0, one.entry.size - len(one.have) * PIECE) for one in wanted)
 
-    def take(self, *, wait: bool) -> Piece | None:
+    def take(self, *, wait: bool) -> Chunk | None:
         """The next piece; None when there is none now, or with `wait` when all is over."""
         with self._news:
             while not self.over():
@@ -130,7 +130,7 @@ class Pieces:
                 self._news.wait(1.0)
         return None
 
-    def done(self, piece: Piece, checksum: int) -> None:
+    def done(self, piece: Chunk, checksum: int) -> None:
         os.write(piece.target.journal, b"%d %d\n" % (piece.index, checksum))
         with self._news:
             piece.target.have.add(piece.index)
@@ -138,7 +138,7 @@ class Pieces:
             self.last_progress = time.monotonic()
             self._news.notify_all()
 
-    def give_back(self, pieces: Sequence[Piece]) -> None:
+    def give_back(self, pieces: Sequence[Chunk]) -> None:
         with self._news:
             self._queue.extendleft(reversed(pieces))
             self._news.notify_all()
@@ -147,7 +147,7 @@ class Pieces:
         """Fetch all of it once more: as a whole it was not what the manifest says."""
         with self._news:
             target.forget()
-            self._queue.extend(Piece(target, index) for index in range(target.count))
+            self._queue.extend(Chunk(target, index) for index in range(target.count))
             self._news.notify_all()
 
     def give_up(self, target: Target) -> None:

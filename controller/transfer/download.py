@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from controller.errors import ArtifactsNotSafe, ConnectionLost
 from controller.resource_limits import naming_limits
-from controller.transfer.batch_download import SmallFiles
-from controller.transfer.chunks import Pieces, Target
+from controller.transfer.batch_download import BatchDownload
+from controller.transfer.chunks import Chunks, Target
 from controller.transfer.disk import writing
 from controller.transfer.manifest_check import Caps, UnsafeManifest, check_files
 from controller.transfer.progress import TransferProgress
 from controller.transfer.range_download import Checker, Fetcher, Source
-from controller.transfer.staging_area import Inbox
+from controller.transfer.staging_area import StagingArea
 from controller.transfer.throttle import Throttle
 from controller.transfer.upload import files_argv, upload_code
 from remote.contract import FileEntry, Layout, Manifest
@@ -77,7 +77,7 @@ def pull(
     if manifest.run != run:
         raise UnsafeManifest(f"the manifest is of {manifest.run[:100]!a}, not of {run}")
     check_files(manifest, caps)
-    with writing(into), Inbox(into, manifest.here) as inbox:
+    with writing(into), StagingArea(into, manifest.here) as inbox:
         inbox.keep_only(manifest.files)
         wanted = sorted((one for one in manifest.files if not inbox.has(one)), key=_rank)
         inbox.check_space(wanted)
@@ -104,7 +104,7 @@ def pull(
 
 
 def _copied(
-    inbox: Inbox, wanted: Sequence[FileEntry], first: Mapping[tuple[str, int], FileEntry]
+    inbox: StagingArea, wanted: Sequence[FileEntry], first: Mapping[tuple[str, int], FileEntry]
 ) -> list[FileEntry]:
     """Copies what came under another name; returns the files for which it did not come."""
     twins = [one for one in wanted if first[one.sha256, one.size] is not one]
@@ -140,7 +140,7 @@ class _Pull:
         layout: Layout,
         run: str,
         code: str,
-        inbox: Inbox,
+        inbox: StagingArea,
         patience_seconds: float,
         throttle: Throttle,
     ) -> None:
@@ -164,7 +164,7 @@ class _Pull:
         if sum(one.size for one in large) <= WORTH_CONNECTING:
             large = []
         chosen = {one.path for one in large}
-        small = SmallFiles(
+        small = BatchDownload(
             [one for one in wanted if one.path not in chosen],
             self._source(self._send),
             self._session,
@@ -181,7 +181,7 @@ class _Pull:
         self,
         some: Sequence[FileEntry],
         every: Sequence[FileEntry],
-        small: SmallFiles,
+        small: BatchDownload,
         connections: int,
     ) -> set[str]:
         """Fetch some of the large files and all the small ones that are left."""
@@ -190,7 +190,7 @@ class _Pull:
             with self._inbox.room(lambda: sum(one.size for one in every)):
                 for one in some:
                     targets.append(Target.open(self._inbox, one))
-            self._together(Pieces(targets), small, connections)
+            self._together(Chunks(targets), small, connections)
             here = [one.entry.size for one in targets if one.installed]
             self._before = (self._before[0] + len(here), self._before[1] + sum(here))
         finally:
@@ -201,7 +201,7 @@ class _Pull:
                     target.close()
         return {one.entry.path for one in targets if one.changed}
 
-    def _together(self, pieces: Pieces, small: SmallFiles, connections: int) -> None:
+    def _together(self, pieces: Chunks, small: BatchDownload, connections: int) -> None:
         source = self._source(self._range)
         crew = [
             Fetcher(source, pieces, self._inbox, self._throttle)
@@ -234,7 +234,7 @@ class _Pull:
             raise failures[0] if failures else ConnectionLost("the transfer stopped by itself")
         self._tell(pieces, small, last=True)
 
-    def _tell(self, pieces: Pieces, small: SmallFiles, *, last: bool = False) -> None:
+    def _tell(self, pieces: Chunks, small: BatchDownload, *, last: bool = False) -> None:
         now = time.monotonic()
         if self.report is None or (now < self._next_report and not last):
             return

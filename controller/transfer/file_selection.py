@@ -18,7 +18,7 @@ from controller.errors import NotFound, PodctlError, UsageError
 from controller.transfer.declared_paths import expand, is_plain
 from controller.transfer.ignore import GIT, OURS, Ignores
 from controller.transfer.symlinks import FILE, FOLDER, LOOP, NOTHING, ODD, OUTSIDE, REASONS, follow
-from controller.transfer.tracked_files import KEPT, Belonging, Member, belonging, walk
+from controller.transfer.tracked_files import KEPT, Member, TrackedFiles, belonging, walk
 from remote.globs import NOT, excluded, literal, normal
 from remote.reserved_names import reserved
 
@@ -27,7 +27,7 @@ REMEDY = "list it in .podctlignore if no job needs it"
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Omitted:
     """A file that stays here although it is where the upload looks, and why."""
 
     path: str
@@ -40,7 +40,7 @@ class Selection:
     """Path to file of everything that is sent, and what is not."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    left_out: dict[str, LeftOut] = field(default_factory=dict)
+    left_out: dict[str, Omitted] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)  # declared, and nothing is there
     problems: list[PodctlError] = field(default_factory=list)
     told: str = ""  # what a person should know of how it was found out
@@ -56,7 +56,7 @@ def select(
     inputs: Sequence[str],
     include: Sequence[str] = (),
     made: Collection[str] = (),
-    who: Belonging | None = None,
+    who: TrackedFiles | None = None,
 ) -> Selection:
     """Look at the folder; nothing is read. What stands in the way is in the answer.
 
@@ -81,7 +81,7 @@ class _List:
     def __init__(
         self,
         project: Path,
-        who: Belonging,
+        who: TrackedFiles,
         whole: Selection,
         *,
         by_glob: bool,
@@ -263,7 +263,7 @@ class _List:
             self._leave(path, why, notable=True)
 
     def _leave(self, path: str, why: str, *, notable: bool = False) -> None:
-        self._whole.left_out[path] = LeftOut(path, why, notable)
+        self._whole.left_out[path] = Omitted(path, why, notable)
 
 
 def _kept_here(path: str) -> bool:

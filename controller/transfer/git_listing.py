@@ -24,7 +24,7 @@ SAFE = (
 SUBMODULE = "160000"  # git's mode of a folder that is a repository of its own
 
 
-class GitSilent(Exception):
+class GitUnavailable(Exception):
     """Git does not say; the text is why."""
 
 
@@ -46,7 +46,7 @@ def repository_of(folder: Path) -> Path | None:
 def list_files(folder: Path) -> Listing:
     """What git has below `folder`, by every rule that it knows. Raises GitSilent."""
     if _is_foreign(folder):
-        raise GitSilent("")
+        raise GitUnavailable("")
     repositories: set[str] = set()
     tracked: set[str] = set()
     untracked: set[str] = set()
@@ -100,14 +100,14 @@ def _ask(
             check=False,
         )
     except FileNotFoundError as error:
-        raise GitSilent("git is not installed") from error
+        raise GitUnavailable("git is not installed") from error
     except subprocess.TimeoutExpired as error:
-        raise GitSilent(f"git did not answer within {SECONDS:.0f} s") from error
+        raise GitUnavailable(f"git did not answer within {SECONDS:.0f} s") from error
     except OSError as error:
-        raise GitSilent(f"git cannot be started: {error.strerror}") from error
+        raise GitUnavailable(f"git cannot be started: {error.strerror}") from error
     told = done.stderr.decode(errors="replace").strip()
     if done.returncode not in codes or "could not open directory" in told:
-        raise GitSilent(told.splitlines()[0] if told else f"git ended with {done.returncode}")
+        raise GitUnavailable(told.splitlines()[0] if told else f"git ended with {done.returncode}")
     return done.stdout
 
 

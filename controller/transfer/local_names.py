@@ -36,7 +36,7 @@ SPECIAL = re.compile(
 
 
 @dataclass(frozen=True)
-class Ground:
+class FileSystem:
     """What a file system holds. `longest` counts the bytes below the folder that receives."""
 
     longest: int = 4096
@@ -62,9 +62,9 @@ class Ground:
             part = unicodedata.normalize("NFC", part) if self.normalises else part
         return part
 
-    def and_also(self, other: Ground) -> Ground:
+    def and_also(self, other: FileSystem) -> FileSystem:
         """What both hold."""
-        return Ground(
+        return FileSystem(
             min(self.longest, other.longest),
             min(self.part, other.part),
             self.folds_case or other.folds_case,
@@ -74,9 +74,9 @@ class Ground:
         )
 
 
-def grounds(folders: Iterable[Path], also: Iterable[Path] = ()) -> Ground:
+def grounds(folders: Iterable[Path], also: Iterable[Path] = ()) -> FileSystem:
     """What can stand below every one of `folders`, and on the file systems of `also`."""
-    found, known = Ground(), dict[int, Ground]()
+    found, known = FileSystem(), dict[int, FileSystem]()
     for folder in folders:
         ground = _ground_of(folder, known)
         longest = ground.longest - len(os.fsencode(folder.absolute())) - MARGIN
@@ -86,7 +86,7 @@ def grounds(folders: Iterable[Path], also: Iterable[Path] = ()) -> Ground:
     return found
 
 
-def _ground_of(folder: Path, known: dict[int, Ground]) -> Ground:
+def _ground_of(folder: Path, known: dict[int, FileSystem]) -> FileSystem:
     there = next(one for one in (folder, *folder.parents) if one.is_dir())
     device = there.stat().st_dev
     if device not in known:
@@ -95,13 +95,13 @@ def _ground_of(folder: Path, known: dict[int, Ground]) -> Ground:
 
 
 @functools.cache
-def probe(folder: Path, _device: int) -> Ground:
+def probe(folder: Path, _device: int) -> FileSystem:
     """Ask the file system of `folder` by making files; where it takes none, hope for the best."""
     try:
         part, longest = os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
     except (OSError, ValueError):
         part, longest = 255, 1024
-    ground = Ground(longest, part)
+    ground = FileSystem(longest, part)
     try:
         place = tempfile.mkdtemp(prefix=".podctl-names-", dir=folder)
     except OSError:
@@ -114,7 +114,7 @@ def probe(folder: Path, _device: int) -> Ground:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _tried(place: bytes, ground: Ground) -> Ground:
+def _tried(place: bytes, ground: FileSystem) -> FileSystem:
     def made(name: bytes) -> bool:
         try:
             with open(place + b"/" + name, "xb"):
@@ -134,7 +134,7 @@ def _tried(place: bytes, ground: Ground) -> Ground:
     )
 
 
-def local_names(paths: Iterable[str], ground: Ground) -> dict[str, str]:
+def local_names(paths: Iterable[str], ground: FileSystem) -> dict[str, str]:
     """Path to the path under which it stands here, for those that cannot have their own. Pure."""
     given = _Given(ground)
     found = {path: given.place(path) for path in sorted(paths)}
@@ -144,7 +144,7 @@ def local_names(paths: Iterable[str], ground: Ground) -> dict[str, str]:
 class _Given:
     """Names that were given so far, folder by folder."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: FileSystem) -> None:
         self._ground = ground
         self._owner: dict[tuple[str, str], str] = {("", STAGING): "/"}  # the receiver's own
         self._part: dict[tuple[str, str], str] = {}

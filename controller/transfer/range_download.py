@@ -23,9 +23,9 @@ from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError
 from controller.resource_limits import naming_limits
 from controller.ssh.host_keys import HostKeyMismatch
 from controller.ssh.stream import AuthRefused, SessionRefused, Stream
-from controller.transfer.chunks import Piece, Pieces, Target
+from controller.transfer.chunks import Chunk, Chunks, Target
 from controller.transfer.disk import disk_trouble
-from controller.transfer.staging_area import Inbox
+from controller.transfer.staging_area import StagingArea
 from controller.transfer.throttle import Throttle
 from remote.names import encode
 
@@ -50,13 +50,15 @@ class Source:
 class Fetcher(threading.Thread):
     """One connection's worth of fetching; comes back after cuts until all is here."""
 
-    def __init__(self, source: Source, pieces: Pieces, inbox: Inbox, throttle: Throttle) -> None:
+    def __init__(
+        self, source: Source, pieces: Chunks, inbox: StagingArea, throttle: Throttle
+    ) -> None:
         super().__init__(name="podctl-fetch", daemon=True)
         self._source = source
         self._pieces = pieces
         self._inbox = inbox
         self._throttle = throttle
-        self._asked: deque[Piece] = deque()
+        self._asked: deque[Chunk] = deque()
         self._session: Session | None = None
         self.failure: PodctlError | None = None
 
@@ -112,12 +114,12 @@ class Fetcher(threading.Thread):
             self._receive(stream, self._asked[0])
             self._asked.popleft()
 
-    def _ask(self, stream: Stream, piece: Piece) -> None:
+    def _ask(self, stream: Stream, piece: Chunk) -> None:
         self._asked.append(piece)
         offset, length = piece.target.span(piece.index)
         stream.send(json.dumps([encode(piece.target.entry.path), offset, length]).encode() + b"\n")
 
-    def _receive(self, stream: Stream, piece: Piece) -> None:
+    def _receive(self, stream: Stream, piece: Chunk) -> None:
         offset, length = piece.target.span(piece.index)
         (promised,) = struct.unpack(">Q", stream.exactly(8))
         if promised != length:
@@ -151,7 +153,7 @@ class Fetcher(threading.Thread):
 class Checker(threading.Thread):
     """Hashes the files in order as their pieces come, makes them durable, gives them names."""
 
-    def __init__(self, pieces: Pieces, inbox: Inbox) -> None:
+    def __init__(self, pieces: Chunks, inbox: StagingArea) -> None:
         super().__init__(name="podctl-hash", daemon=True)
         self._pieces = pieces
         self._inbox = inbox

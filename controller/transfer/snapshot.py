@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import UsageError
-from controller.transfer.file_selection import LeftOut, Selection, select
+from controller.transfer.file_selection import Omitted, Selection, select
 from controller.transfer.progress import TransferProgress
 from controller.transfer.secret_scan import MOST, Suspicion, by_content, by_name
 from controller.transfer.tracked_files import walk
@@ -54,7 +54,7 @@ class Snapshot:
 
     files: tuple[SnapshotFile, ...]
     tree: str
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[Omitted, ...] = ()
     told: str = ""  # how it was found out what belongs, where that is worth telling
 
     @property

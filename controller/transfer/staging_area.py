@@ -33,7 +33,7 @@ EARLIER = "earlier"  # what stood where something else stands now
 _BAD_NAME = (errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG)
 
 
-class Inbox:
+class StagingArea:
     """The folder `into` and its staging folder, open. Use as a context manager."""
 
     def __init__(self, into: Path, here: Mapping[str, str] | None = None) -> None:
@@ -52,7 +52,7 @@ class Inbox:
         self._dirty: set[str] = {""}  # folders whose names are not durable yet
         self._verified = self._read_sidecar()
 
-    def __enter__(self) -> Inbox:
+    def __enter__(self) -> StagingArea:
         return self
 
     def __exit__(self, *_: object) -> None:

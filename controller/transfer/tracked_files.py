@@ -15,7 +15,7 @@ from typing import Protocol
 
 from controller.errors import UsageError
 from controller.transfer.git_listing import (
-    GitSilent,
+    GitUnavailable,
     Listing,
     ignored,
     ignored_entries,
@@ -36,7 +36,7 @@ class Member:
     tracked: bool = False  # under version control
 
 
-class Belonging(Protocol):
+class TrackedFiles(Protocol):
     """`told` is what a person should know about how it was found out."""
 
     told: str
@@ -54,28 +54,28 @@ class Belonging(Protocol):
         ...
 
 
-def belonging(project: Path) -> Belonging:
+def belonging(project: Path) -> TrackedFiles:
     """Who says what belongs to the folder `project`. Raises UsageError for a .gitignore that
     cannot be read."""
     if STATE in project.resolve().parts:  # a rehearsal's: what is there was selected
-        return ByIgnoreFiles(project, git=False)
+        return TrackedByIgnoreFiles(project, git=False)
     home = repository_of(project)
     if home is None:
-        return ByIgnoreFiles(project)
+        return TrackedByIgnoreFiles(project)
     try:
-        found = ByGit(project, list_files(project))
-    except GitSilent as silent:
+        found = TrackedByGit(project, list_files(project))
+    except GitUnavailable as silent:
         here = project.resolve()
         above = tuple(one for one in here.parents if one.is_relative_to(home))
         if not str(silent):
-            return ByIgnoreFiles(project)
+            return TrackedByIgnoreFiles(project)
         told = f"git was not asked what it ignores: {silent}; the .gitignore files were read"
-        return ByIgnoreFiles(here, (here, *above) if here != home else (here,), told)
+        return TrackedByIgnoreFiles(here, (here, *above) if here != home else (here,), told)
     found.check_ignore_files(home)
     return found
 
 
-class ByGit:
+class TrackedByGit:
     """Git's own word."""
 
     told = ""
@@ -130,23 +130,23 @@ class ByGit:
             every -= within
         try:
             return found | ignored(self._project, sorted(every))
-        except GitSilent:  # such as a path behind a link
+        except GitUnavailable:  # such as a path behind a link
             return found | {one for one in every if self._alone(one)}
 
     def _alone(self, path: str) -> bool:
         try:
             return bool(ignored(self._project, [path]))
-        except GitSilent:
+        except GitUnavailable:
             return False
 
     def left_out(self) -> Iterator[tuple[str, str]]:
         try:
             yield from ((path, "git ignores it") for path in ignored_entries(self._project))
-        except GitSilent:
+        except GitUnavailable:
             return
 
 
-class ByIgnoreFiles:
+class TrackedByIgnoreFiles:
     """The .gitignore files, read here."""
 
     def __init__(

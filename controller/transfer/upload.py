@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import remote.contract
 from controller.transfer.progress import TransferProgress
 from controller.transfer.snapshot import Snapshot
-from controller.transfer.upload_batch import UNWANTED, Parcel, PodDiskFull, UploadFailed
+from controller.transfer.upload_batch import UNWANTED, PodDiskFull, UploadBatch, UploadFailed
 from remote.contract import FileEntry, Layout
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def upload_work(
     Raises UploadFailed (disk full, another tree was started already), FileGone, and UsageError for
     an extra that is an input too.
     """
-    parcel = Parcel(run, snapshot, extra or {})
+    parcel = UploadBatch(run, snapshot, extra or {})
     code = code or upload_code(session, layout.root)
     for _ in range(ROUNDS):
         answer = _offer(session, layout, code, parcel, progress)
@@ -159,7 +159,7 @@ def _offer(
     session: Session,
     layout: Layout,
     code: str,
-    parcel: Parcel,
+    parcel: UploadBatch,
     progress: Callable[[TransferProgress], None] | None,
 ) -> dict[str, Any]:
     """One exchange; returns the pod's last word."""
@@ -255,7 +255,7 @@ def _send_content(stream: Stream, pieces: Iterator[bytes], went: Callable[[int],
     return total
 
 
-def _refusal(answer: Mapping[str, Any], parcel: Parcel, where: str) -> UploadFailed:
+def _refusal(answer: Mapping[str, Any], parcel: UploadBatch, where: str) -> UploadFailed:
     why = answer["refused"]
     name = parcel.paths().get(str(answer.get("sha256"))) or next(iter(parcel.changed), "a file")
     what, hint = {

@@ -37,24 +37,24 @@ class FileGone(UploadFailed):
 
 
 @dataclass(frozen=True)
-class Piece:
+class FilePart:
     size: int
     sha256: str
     mode: int
     source: Path | bytes
 
 
-class Parcel:
+class UploadBatch:
     """All files of one work folder, and where the bytes of each hash are."""
 
     def __init__(self, run: str, snapshot: Snapshot, extra: Mapping[str, bytes]) -> None:
         self.run = run
-        self.pieces = {f.path: Piece(f.size, f.sha256, f.mode, f.source) for f in snapshot.files}
+        self.pieces = {f.path: FilePart(f.size, f.sha256, f.mode, f.source) for f in snapshot.files}
         if both := self.pieces.keys() & extra.keys():
             raise UsageError(f"{min(both)} is an input and a file that podctl writes")
         for path, data in extra.items():
             sha256 = hashlib.sha256(data).hexdigest()
-            self.pieces[path] = Piece(len(data), sha256, 0o644, data)
+            self.pieces[path] = FilePart(len(data), sha256, 0o644, data)
         self.sent: dict[str, int] = {}  # hash: bytes on the wire
         self.changed: dict[str, FileEntry] = {}  # as they were sent, not as they were listed
 

@@ -21,7 +21,7 @@ import sys
 
 from ..contract import MAX_DOCUMENT, ContractError, JobSpec, Status, dump, load
 from ..pod import log_file as logfile
-from ..pod.paths import BadName, Place
+from ..pod.paths import BadName, PodPaths
 from . import status as report
 
 BAD_CALL, BAD_DOCUMENT, VOLUME_FAILED = 64, 65, 74
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     os.umask(0o077)
     try:
-        place = Place.at(asked.root)
+        place = PodPaths.at(asked.root)
         if not getattr(asked, "unattended", False):
             place.touch_beat()
         return int(asked.verb(place, asked))
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(VOLUME_FAILED, error)
 
 
-def _start(place: Place, asked: argparse.Namespace) -> int:
+def _start(place: PodPaths, asked: argparse.Namespace) -> int:
     from . import launch  # the other verbs are called often and need none of it
 
     spec = load(JobSpec, sys.stdin.buffer.read(MAX_DOCUMENT + 1))
@@ -60,11 +60,11 @@ def _start(place: Place, asked: argparse.Namespace) -> int:
         return _fail(refusal.code, refusal)
 
 
-def _status(place: Place, asked: argparse.Namespace) -> int:
+def _status(place: PodPaths, asked: argparse.Namespace) -> int:
     return _answer(report.status(place, asked.run))
 
 
-def _log(place: Place, asked: argparse.Namespace) -> int:
+def _log(place: PodPaths, asked: argparse.Namespace) -> int:
     limit = max(0, min(asked.limit, LOG_LIMIT))
     path = place.run(asked.run) / "job.log"
     offset, size, base, data = logfile.slice_at(path, max(0, asked.offset), limit)
@@ -74,20 +74,20 @@ def _log(place: Place, asked: argparse.Namespace) -> int:
     return 0
 
 
-def _stop(place: Place, asked: argparse.Namespace) -> int:
+def _stop(place: PodPaths, asked: argparse.Namespace) -> int:
     from . import stop as halt
 
     return _answer(halt.stop(place, asked.run, asked.reason, asked.wait))
 
 
-def _secrets(place: Place, asked: argparse.Namespace) -> int:
+def _secrets(place: PodPaths, asked: argparse.Namespace) -> int:
     from ..pod import job_secrets as entrusted
 
     entrusted.keep(place, asked.run, sys.stdin.buffer.read(MAX_DOCUMENT))
     return 0
 
 
-def _settings(place: Place, asked: argparse.Namespace) -> int:
+def _settings(place: PodPaths, asked: argparse.Namespace) -> int:
     from ..pod import installer_settings as settings
 
     settings.keep(place, asked.run, sys.stdin.buffer.read(MAX_DOCUMENT))

@@ -14,10 +14,10 @@ from ..pod import handover
 from ..pod import installer_settings as settings
 from ..pod import job_lock as lock
 from ..pod import job_secrets as entrusted
-from ..pod.disk_reserve import Reserve
+from ..pod.disk_reserve import DiskReserve
 from ..pod.job_lock import Holder
 from ..pod.outcome import Outcome
-from ..pod.paths import Place, boot, document, record, write_record
+from ..pod.paths import PodPaths, boot, document, record, write_record
 from . import status as report
 
 PATIENCE_SECONDS = 10.0  # for another starter to get on with it
@@ -37,7 +37,7 @@ class Refusal(Exception):
 BUSY, OTHER_SPEC, NO_SECRET = 75, 66, 77
 
 
-def start(place: Place, spec: JobSpec, *, again: bool) -> Status:
+def start(place: PodPaths, spec: JobSpec, *, again: bool) -> Status:
     """Make sure that `spec` runs or has run. Returns once it owns the pod's lock, or never will.
 
     An ended run stays ended unless `again`, which begins a new attempt. A lost one goes on from
@@ -60,7 +60,7 @@ def start(place: Place, spec: JobSpec, *, again: bool) -> Status:
         time.sleep(0.02)
 
 
-def _occupant(place: Place, spec: JobSpec, own: Status, begun: float) -> Status | None:
+def _occupant(place: PodPaths, spec: JobSpec, own: Status, begun: float) -> Status | None:
     """The lock is held: by this run, by another, or by what an ended one left behind."""
     holder, waited = lock.holder(place.lock), time.monotonic() - begun
     signed = holder == Holder(spec.run, own.attempt)  # else the starter is about to write it down
@@ -77,15 +77,15 @@ def _occupant(place: Place, spec: JobSpec, own: Status, begun: float) -> Status 
     return None
 
 
-def _ended(place: Place, holder: Holder) -> bool:
+def _ended(place: PodPaths, holder: Holder) -> bool:
     return report.status(place, holder.run).state == "ended"
 
 
-def _begin(place: Place, spec: JobSpec, fd: int, again: bool) -> Status:
+def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
     """Holding the lock: decide once more, write the attempt down, let the supervisor loose."""
     folder = place.run(spec.run)
     folder.mkdir(parents=True, exist_ok=True)
-    Reserve(folder / "reserve").release()  # nobody did it in a death that was not announced
+    DiskReserve(folder / "reserve").release()  # nobody did it in a death that was not announced
     last = document(Attempt, folder / "attempt.json")
     end = report.ending(folder, last)
     if end is not None and not again:
@@ -113,7 +113,7 @@ def _begin(place: Place, spec: JobSpec, fd: int, again: bool) -> Status:
     return report.status(place, spec.run)
 
 
-def _keep_spec(place: Place, spec: JobSpec, folder: Path, again: bool) -> None:
+def _keep_spec(place: PodPaths, spec: JobSpec, folder: Path, again: bool) -> None:
     """Written once; only a new attempt after an end may change it."""
     data = dump(spec)
     before = document(JobSpec, folder / "spec.json")
@@ -151,13 +151,13 @@ def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
         Outcome(1, "lost", f"{text}; attempt {number - 1} was the last").save(folder)
 
 
-def spawn(place: Place, run: str, attempt: int, fd: int) -> None:
+def spawn(place: PodPaths, run: str, attempt: int, fd: int) -> None:
     """A supervisor that inherits nothing of ours but the lock."""
     detach(place, run, "remote.supervisor", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
 
 
 def detach(
-    place: Place, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
+    place: PodPaths, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
 ) -> None:
     """Start one of our modules on a run, in a session of its own."""
     argv = [sys.executable, "-S", "-m", module, "--root", str(place.root)]

@@ -24,7 +24,7 @@ from ..pod import atomic_files as durable
 from ..pod import job_lock as lock
 from ..pod import log_file as logfile
 from ..pod import progress_file
-from ..pod.paths import Boot, Place, boot, document, json_object, record
+from ..pod.paths import Boot, PodPaths, boot, document, json_object, record
 
 TAIL = 16 * 1024  # bytes of a growing file that are looked at
 MAX_SAID = 400  # characters of what is told: a job may write anything, of any length
@@ -32,7 +32,7 @@ MAX_DETAIL = 2000  # of how it ended
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
-def status(place: Place, run: str) -> Status:
+def status(place: PodPaths, run: str) -> Status:
     """The run as its files and the lock tell it now."""
     folder, now = place.run(run), boot(place.local)
     attempt = document(Attempt, folder / "attempt.json")
@@ -70,7 +70,9 @@ def ending(folder: Path, attempt: Attempt | None) -> Exit | None:
     return replace(found, reason=found.reason[:MAX_SAID], detail=found.detail[:MAX_DETAIL])
 
 
-def _state(place: Place, run: str, attempt: Attempt | None, end: Exit | None, beating: bool) -> str:
+def _state(
+    place: PodPaths, run: str, attempt: Attempt | None, end: Exit | None, beating: bool
+) -> str:
     if end is not None:
         return "ended"
     holder = lock.holder(place.lock)
@@ -80,7 +82,7 @@ def _state(place: Place, run: str, attempt: Attempt | None, end: Exit | None, be
     return "absent" if attempt is None else "lost"
 
 
-def guard(place: Place, now: Boot) -> GuardReport | None:
+def guard(place: PodPaths, now: Boot) -> GuardReport | None:
     """What the guard last said in this life of the container; silence disarms it."""
     data = durable.read(place.guard)
     if data is None:

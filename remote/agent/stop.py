@@ -16,9 +16,9 @@ from ..contract import Attempt, JobSpec, Json, Status, dump
 from ..pod import atomic_files as durable
 from ..pod import handover
 from ..pod import job_lock as lock
-from ..pod.disk_reserve import Reserve
+from ..pod.disk_reserve import DiskReserve
 from ..pod.outcome import Outcome
-from ..pod.paths import Place, boot, document, write_record
+from ..pod.paths import PodPaths, boot, document, write_record
 from ..pod.process_tree import JobTree
 from ..pod.termination import Termination
 from . import launch
@@ -30,7 +30,7 @@ TICK_SECONDS = 0.05
 SUPERVISORS = ("remote.supervisor", "remote.shim", "remote.agent start")
 
 
-def stop(place: Place, run: str, reason: str, wait: float) -> Status:
+def stop(place: PodPaths, run: str, reason: str, wait: float) -> Status:
     """Ask for the end; returns after at most `wait` seconds, the job may still write then.
 
     exit.json says "stopped" in every case, even when the supervisor had died before.
@@ -48,7 +48,7 @@ def stop(place: Place, run: str, reason: str, wait: float) -> Status:
     return _await_end(place, run, wait)
 
 
-def _ask(place: Place, run: str, note: Json) -> None:
+def _ask(place: PodPaths, run: str, note: Json) -> None:
     """Leave word for the supervisor. On the volume it outlives the container, unless it is full."""
     try:
         write_record(place.run(run) / "stop.json", note)
@@ -56,13 +56,13 @@ def _ask(place: Place, run: str, note: Json) -> None:
         write_record(place.stop, note)
 
 
-def _supervised(place: Place) -> bool:
+def _supervised(place: PodPaths) -> bool:
     """A supervisor, or the agent that is starting one, is among those who hold the lock."""
     commands = lock.processes(place.lock).values()
     return any(word in text for text in commands for word in SUPERVISORS)
 
 
-def _by_hand(place: Place, run: str, reason: str) -> None:
+def _by_hand(place: PodPaths, run: str, reason: str) -> None:
     """No supervisor, but a job: end it with all that is its own, then have the end recorded."""
     spec, holder = document(JobSpec, place.run(run) / "spec.json"), lock.holder(place.lock)
     if spec is None or holder is None or holder.run != run:
@@ -75,13 +75,13 @@ def _by_hand(place: Place, run: str, reason: str) -> None:
     _record(place, run, reason)
 
 
-def _record(place: Place, run: str, reason: str) -> None:
+def _record(place: PodPaths, run: str, reason: str) -> None:
     """Nobody has the lock: let a new supervisor end what is left, hash and commit."""
     last = document(Attempt, place.run(run) / "attempt.json")
     if last is None or (fd := lock.take(place.lock)) is None:  # or started again meanwhile
         return
     try:
-        Reserve(place.run(run) / "reserve").release()
+        DiskReserve(place.run(run) / "reserve").release()
         lock.sign(fd, lock.Holder(run, last.number + 1))
         if Outcome.saved(place.run(run)) is None:
             Outcome(143, "stopped", reason[:500]).save(place.run(run))
@@ -93,7 +93,7 @@ def _record(place: Place, run: str, reason: str) -> None:
         os.close(fd)
 
 
-def _await_end(place: Place, run: str, wait: float) -> Status:
+def _await_end(place: PodPaths, run: str, wait: float) -> Status:
     deadline = time.monotonic() + wait
     while True:
         seen = report.status(place, run)
@@ -110,7 +110,7 @@ def main() -> int:
         parser.add_argument(name, required=True)
     asked = parser.parse_args()
     os.umask(0o077)
-    place = Place.at(asked.root)
+    place = PodPaths.at(asked.root)
     with (place.local / "halt.lock").open("w") as once:
         try:
             fcntl.flock(once, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,7 +23,7 @@ from .. import names
 from ..contract import MAX_FILES
 from ..pod import atomic_files as durable
 from ..pod import tree
-from ..pod.paths import RUN_NAME, Place, boot, record
+from ..pod.paths import RUN_NAME, PodPaths, boot, record
 
 HASH = re.compile(r"[0-9a-f]{64}")
 SLACK = 16 * 1024 * 1024  # bytes that stay free
@@ -78,7 +78,7 @@ class Order:
 class Worktree:
     """One order on one pod. `beat` is called again and again while bytes move."""
 
-    def __init__(self, place: Place, order: Order, beat: Callable[[], None]) -> None:
+    def __init__(self, place: PodPaths, order: Order, beat: Callable[[], None]) -> None:
         self._root = place.root
         self._pod = boot(place.local).pod
         self._beat = beat

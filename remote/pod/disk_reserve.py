@@ -11,7 +11,7 @@ SHARE = 50  # at most a fiftieth of what is free
 PROBE = 64 * 1024  # bytes that a volume with room takes
 
 
-class Reserve:
+class DiskReserve:
     """A file of real blocks, given back before the last records are written."""
 
     def __init__(self, path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..contract import ContractError
 from . import atomic_files as durable
-from .paths import Place, json_object, record, write_record
+from .paths import PodPaths, json_object, record, write_record
 
 NAME = re.compile(r"(?!RUNPOD_|PODCTL_|PATH$|HOME$|LD_|PYTHON)[A-Za-z_][A-Za-z0-9_]{0,127}")
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
@@ -24,7 +24,7 @@ CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CE
 HANDED, READY = "settings.json", "environment.json"
 
 
-def keep(place: Place, run: str, data: bytes) -> None:
+def keep(place: PodPaths, run: str, data: bytes) -> None:
     """Take {"variables": {name: text}, "certificates": text}. Raises ContractError."""
     value = json_object(data) or {}
     variables, certificates = value.get("variables"), value.get("certificates")
@@ -43,24 +43,24 @@ def keep(place: Place, run: str, data: bytes) -> None:
     write_record(place.run(run) / HANDED, {"handed": True})
 
 
-def forget(place: Place, run: str) -> None:
+def forget(place: PodPaths, run: str) -> None:
     shutil.rmtree(place.settings(run), ignore_errors=True)
 
 
-def lacking(place: Place, run: str) -> bool:
+def lacking(place: PodPaths, run: str) -> bool:
     """Whether the run is to be installed with settings that this life of the container lacks."""
     folder = place.run(run)
     asked = record(folder / HANDED) is not None and record(folder / READY) is None
     return asked and not (place.settings(run) / "variables.json").is_file()
 
 
-def installed(place: Place, run: str, python: Path) -> None:
+def installed(place: PodPaths, run: str, python: Path) -> None:
     """The run has its environment: nobody needs the settings any more."""
     write_record(place.run(run) / READY, {"python": str(python)})
     forget(place, run)
 
 
-def variables(place: Place, run: str, env: Mapping[str, str]) -> dict[str, str]:
+def variables(place: PodPaths, run: str, env: Mapping[str, str]) -> dict[str, str]:
     """For what installs alone. The pod's own file of authorities is trusted besides."""
     folder = place.settings(run)
     found = json_object(durable.read(folder / "variables.json") or b"{}") or {}

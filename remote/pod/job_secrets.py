@@ -12,12 +12,12 @@ import shutil
 
 from ..contract import SECRET_NAME, ContractError, JobSpec
 from . import atomic_files as durable
-from .paths import Place
+from .paths import PodPaths
 
 HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
 
 
-def keep(place: Place, run: str, data: bytes) -> None:
+def keep(place: PodPaths, run: str, data: bytes) -> None:
     """Take a JSON object of strings. Raises ContractError."""
     value = json.loads(data)
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
@@ -31,17 +31,17 @@ def keep(place: Place, run: str, data: bytes) -> None:
         durable.write(folder / name, text.encode(), sync=False)
 
 
-def forget(place: Place, run: str) -> None:
+def forget(place: PodPaths, run: str) -> None:
     """After the job they are of no use to anybody."""
     shutil.rmtree(place.secrets(run), ignore_errors=True)
 
 
-def lacking(place: Place, spec: JobSpec) -> list[str]:
+def lacking(place: PodPaths, spec: JobSpec) -> list[str]:
     """What the job must know and nobody said in this life of the container."""
     return [name for name in spec.secrets if not (place.secrets(spec.run) / name).is_file()]
 
 
-def variables(place: Place, run: str) -> dict[str, str]:
+def variables(place: PodPaths, run: str) -> dict[str, str]:
     """For the job alone: what checks and furnishes the pod before it does not need them."""
     folder = place.secrets(run)
     # Also without a token: a login of the job's own must not leave one on the volume.

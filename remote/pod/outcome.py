@@ -64,13 +64,13 @@ def ended(returncode: int, kills_before: int | None, kills_after: int | None) ->
     return Outcome(128 + number, "signal", text)
 
 
-def halted(halt: Halt, returncode: int | None) -> Outcome:
+def halted(halt: StopJob, returncode: int | None) -> Outcome:
     """We ended it. Whatever the job returned, this is no success."""
     rc = 143 if returncode is None else returncode if returncode >= 0 else 128 - returncode
     return Outcome(rc or RC_OF.get(halt.reason, 1), halt.reason, halt.detail)
 
 
-class Halt(Exception):
+class StopJob(Exception):
     """The job is to end. `reason` is one of `Exit.reason`, or "evicted" or "superseded"."""
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -35,7 +35,7 @@ class Boot:
 
 
 @dataclass(frozen=True)
-class Place:
+class PodPaths:
     """Paths of one pod. `root` is on the volume; the others go away with the container.
 
     `memory` is on no disk, where the container has such a place.
@@ -46,7 +46,7 @@ class Place:
     memory: Path
 
     @classmethod
-    def at(cls, root: str) -> Place:
+    def at(cls, root: str) -> PodPaths:
         """`root` as the controller names it; the emulator's prefix is added when it is missing."""
         prefix = os.environ.get(ENV_ROOT, "")
         if prefix and not root.startswith(prefix.rstrip("/") + "/"):

@@ -21,32 +21,32 @@ from ..contract import JobSpec
 from ..pod import handover, processes
 from ..pod import installer_settings as settings
 from ..pod import job_secrets as entrusted
-from ..pod.disk_reserve import Reserve
-from ..pod.outcome import Halt, Outcome, halted
-from ..pod.paths import Place, document, write_record
+from ..pod.disk_reserve import DiskReserve
+from ..pod.outcome import Outcome, StopJob, halted
+from ..pod.paths import PodPaths, document, write_record
 from . import background
 from . import job_environment as jobenv
 from . import metrics_sampler as samples
-from .attempt import Supervision
+from .attempt import AttemptContext
 from .commit import Commit
 from .follower import Follower
-from .guard_deadline import Lease
+from .guard_deadline import GuardDeadline
 from .job import Job
 from .prepare import Preparation
 
 HANDOVER_SECONDS = 30.0  # beyond its job's grace, for another pod to let go of a run
 
 
-class Shim:
+class Supervisor:
     """One attempt at one run."""
 
-    def __init__(self, place: Place, spec: JobSpec, attempt: int, lock: int) -> None:
-        self.base = base = Supervision(place, spec, attempt)
+    def __init__(self, place: PodPaths, spec: JobSpec, attempt: int, lock: int) -> None:
+        self.base = base = AttemptContext(place, spec, attempt)
         self.lock, self.started = lock, time.time()
         self.env = jobenv.build(spec, place, base.boot)
-        self.lease = Lease.of(place, spec, base.boot.id, attempt)
+        self.lease = GuardDeadline.of(place, spec, base.boot.id, attempt)
         self.ready = background.Ready(base.run, spec, attempt, base.watch, base.pace)
-        self.reserve = Reserve(base.run / "reserve")
+        self.reserve = DiskReserve(base.run / "reserve")
 
     def live(self) -> None:
         """From the lock to exit.json, or to a note that this attempt was interrupted."""
@@ -55,13 +55,13 @@ class Shim:
         base, pace = self.base, self.base.pace
         beat = background.heartbeat(base.run, base.spec, base.attempt, base.boot.id, base.pulse)
         heart = background.Repeated("heartbeat", pace.heartbeat, beat)
-        meter = samples.Meter(base.place.root, self.env["PATH"])
+        meter = samples.MetricsSampler(base.place.root, self.env["PATH"])
         take = background.sampler(base.run, meter, base.boot.id, base.watch)
         background.Repeated("samples", pace.sample, take)
         try:
             Job(base, self.env, self.lock).clear()
             self._finish(Outcome.saved(base.run) or self._attempt())
-        except Halt as halt:
+        except StopJob as halt:
             self._interrupted(halt)
         heart.end()
         meter.close()
@@ -85,7 +85,7 @@ class Shim:
             if not self._alone():
                 return Outcome(1, "lost", "the pod that had this run goes on with it")
             python = preparation.python()
-        except Halt as halt:
+        except StopJob as halt:
             if halt.resumable:
                 raise
             return halted(halt, None)
@@ -123,7 +123,7 @@ class Shim:
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         Commit(self.base, self.ready.hashes, self.lease).write(outcome)
 
-    def _interrupted(self, halt: Halt) -> None:
+    def _interrupted(self, halt: StopJob) -> None:
         """Not an end: there is no exit.json, and the next start goes on."""
         if halt.reason == "superseded":  # the files are another pod's now
             return
@@ -141,13 +141,13 @@ def main() -> int:
     parser.add_argument("--attempt", required=True, type=int)
     parser.add_argument("--lock", required=True, type=int, help="descriptor that holds the lock")
     asked = parser.parse_args()
-    place = Place.at(asked.root)
+    place = PodPaths.at(asked.root)
     spec = document(JobSpec, place.run(asked.run) / "spec.json")
     if spec is None:
         sys.stderr.write(f"no spec of run {asked.run}\n")
         return 1
     os.umask(0o077)
-    Shim(place, spec, asked.attempt, asked.lock).live()
+    Supervisor(place, spec, asked.attempt, asked.lock).live()
     return 0
 
 

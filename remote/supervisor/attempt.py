@@ -6,22 +6,22 @@ import contextlib
 import time
 
 from ..contract import JobSpec
-from ..pod.paths import Place, boot
+from ..pod.paths import PodPaths, boot
 from .background import Pulse
-from .intervals import Pace
-from .stop_conditions import Watch
+from .intervals import Intervals
+from .stop_conditions import StopConditions
 
 
-class Supervision:
+class AttemptContext:
     """One attempt at one run, as long as its supervisor lives."""
 
-    def __init__(self, place: Place, spec: JobSpec, attempt: int) -> None:
+    def __init__(self, place: PodPaths, spec: JobSpec, attempt: int) -> None:
         self.place, self.spec, self.attempt = place, spec, attempt
         self.run, self.work = place.run(spec.run), place.work(spec.run)
         self.log = self.run / "job.log"
-        self.boot, self.pace = boot(place.local), Pace.from_environment()
+        self.boot, self.pace = boot(place.local), Intervals.from_environment()
         self.pulse = Pulse()
-        self.watch = Watch(spec, place, self.boot, attempt, self.pace)
+        self.watch = StopConditions(spec, place, self.boot, attempt, self.pace)
 
     def enter(self, phase: str, text: str) -> None:
         self.pulse.phase, self.pulse.text = phase, text

@@ -17,8 +17,8 @@ from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
 from . import manifest
 from . import metrics_sampler as samples
-from .intervals import Pace
-from .stop_conditions import Watch
+from .intervals import Intervals
+from .stop_conditions import StopConditions
 
 STUCK_SECONDS = 30.0  # without a tick of the main thread there is no sign of life
 SAMPLES_CAP = 64 * 1024 * 1024  # bytes
@@ -85,7 +85,9 @@ def heartbeat(
     return beat
 
 
-def sampler(run: Path, meter: samples.Meter, boot_id: str, watch: Watch) -> Callable[[], None]:
+def sampler(
+    run: Path, meter: samples.MetricsSampler, boot_id: str, watch: StopConditions
+) -> Callable[[], None]:
     """Appends to samples.jsonl."""
 
     def take() -> None:
@@ -100,7 +102,9 @@ def sampler(run: Path, meter: samples.Meter, boot_id: str, watch: Watch) -> Call
 class Ready:
     """Publishes ready.json: the outputs that are finished while the job still runs."""
 
-    def __init__(self, run: Path, spec: JobSpec, attempt: int, watch: Watch, pace: Pace) -> None:
+    def __init__(
+        self, run: Path, spec: JobSpec, attempt: int, watch: StopConditions, pace: Intervals
+    ) -> None:
         self._run, self._spec, self._attempt, self._watch = run, spec, attempt, watch
         self.hashes = manifest.Hashes(run / "work")
         self._settled = manifest.Settled(pace.settle)

@@ -11,10 +11,10 @@ from .. import outputs
 from ..contract import Exit, Left, Manifest, digest, dump
 from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
-from ..pod.outcome import Halt, Outcome
+from ..pod.outcome import Outcome, StopJob
 from . import manifest
-from .attempt import Supervision
-from .guard_deadline import Lease
+from .attempt import AttemptContext
+from .guard_deadline import GuardDeadline
 from .job import EVICTION_SECONDS
 from .manifest import Final, Hashes
 
@@ -26,7 +26,7 @@ MOVING_SETTLES = 10  # at least, for outputs that somebody writes to: the budget
 class Commit:
     """The end of one attempt, from its outcome to its exit record."""
 
-    def __init__(self, base: Supervision, hashes: Hashes, lease: Lease) -> None:
+    def __init__(self, base: AttemptContext, hashes: Hashes, lease: GuardDeadline) -> None:
         self._base, self._hashes, self._lease = base, hashes, lease
         self._evicted_at: float | None = None
 
@@ -116,7 +116,7 @@ class Commit:
         """Whether the budget, or a word of the user's, ended it. Raises a resumable `Halt`."""
         try:
             self._base.watch.poll()
-        except Halt as halt:
+        except StopJob as halt:
             if halt.resumable:
                 raise
             return time.monotonic() - began > MOVING_SETTLES * self._base.pace.settle
@@ -129,7 +129,7 @@ class Commit:
         if self._base.watch.evicted():
             self._evicted_at = self._evicted_at or time.monotonic()
             if time.monotonic() - self._evicted_at > EVICTION_SECONDS:
-                raise Halt("evicted", "the container stopped while its outputs were hashed")
+                raise StopJob("evicted", "the container stopped while its outputs were hashed")
 
     def _keep_trying(self, write: Callable[[], None]) -> None:
         deadline = time.monotonic() + TRYING_SECONDS

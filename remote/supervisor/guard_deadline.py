@@ -10,14 +10,14 @@ import time
 from dataclasses import asdict, dataclass, replace
 
 from ..contract import JobSpec
-from ..pod.paths import Place, write_record
+from ..pod.paths import PodPaths, write_record
 
 HASHING_SECONDS = 900.0  # after the job's end, and after each byte hashed, for its manifest
 RENEW_SECONDS = 60.0  # between two writes of the lease while bytes are hashed
 
 
 @dataclass(frozen=True)
-class Terms:
+class DeadlineRecord:
     """Times by the monotonic clock of this boot."""
 
     boot_id: str
@@ -29,19 +29,20 @@ class Terms:
 
 
 @dataclass
-class Lease:
+class GuardDeadline:
     """The lease file of this container."""
 
-    place: Place
-    terms: Terms
+    place: PodPaths
+    terms: DeadlineRecord
 
     @classmethod
-    def of(cls, place: Place, spec: JobSpec, boot_id: str, attempt: int) -> Lease:
+    def of(cls, place: PodPaths, spec: JobSpec, boot_id: str, attempt: int) -> GuardDeadline:
         """Grant the declared budget from now on, and what ending the job politely may take."""
         slack = min(600.0, max(1.0, spec.max_seconds / 10))
         deadline = time.monotonic() + spec.max_seconds + spec.term_grace_seconds + slack
         lease = cls(
-            place, Terms(boot_id, spec.run, attempt, deadline, None, spec.grace_done_seconds)
+            place,
+            DeadlineRecord(boot_id, spec.run, attempt, deadline, None, spec.grace_done_seconds),
         )
         lease._write()
         return lease

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
-class Pace:
+class Intervals:
     """`PODCTL_PACE_TICK=0.05` and so on; anything unreadable leaves the default."""
 
     tick: float = 0.1  # signals, the job's end, an eviction
@@ -17,7 +17,7 @@ class Pace:
     scan: float = 2.0  # looking for finished outputs
 
     @classmethod
-    def from_environment(cls) -> Pace:
+    def from_environment(cls) -> Intervals:
         found = {}
         for entry in fields(cls):
             try:

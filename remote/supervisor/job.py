@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ..pod import job_secrets as entrusted
 from ..pod import process_tree as jobtree
-from ..pod.outcome import Halt, Outcome, ended, halted
+from ..pod.outcome import Outcome, StopJob, ended, halted
 from ..pod.process_tree import JobTree
 from ..pod.termination import Termination
 from . import job_environment as jobenv
 from . import metrics_sampler as samples
-from .attempt import Supervision
+from .attempt import AttemptContext
 from .stop_conditions import Progress
 
 EVICTION_SECONDS = 4.0  # a container gets about five between SIGTERM and SIGKILL
@@ -26,7 +26,7 @@ REAP_SECONDS = 10.0  # for the first process, once all of it was killed
 class Job:
     """One job. It has the pod's lock, writes its log by itself, and can outlive its supervisor."""
 
-    def __init__(self, base: Supervision, env: Mapping[str, str], lock: int) -> None:
+    def __init__(self, base: AttemptContext, env: Mapping[str, str], lock: int) -> None:
         self._base, self._env, self._lock = base, env, lock
         self._tree = JobTree(base.boot.id)
 
@@ -39,7 +39,7 @@ class Job:
         self._base.enter("preflight", text)
         self._end_all()
         if self._base.watch.evicted():
-            raise Halt("evicted", "the container is being stopped")
+            raise StopJob("evicted", "the container is being stopped")
 
     def run(self, python: Path) -> Outcome:
         """Start the job and wait for its end, or end it. Raises a resumable `Halt`."""
@@ -55,7 +55,7 @@ class Job:
             self._last_look(process.returncode)
             outcome = ended(process.returncode, kills, samples.oom_kills())
             self._await_rest(process, outcome)
-        except Halt as halt:
+        except StopJob as halt:
             self._base.say(f"{halt.reason}: {halt.detail}")
             left = None if process.poll() is None else self._tree.members()
             self._base.pulse.text = halt.detail
@@ -104,7 +104,7 @@ class Job:
         while not self._base.watch.evicted() and time.monotonic() < deadline:
             self._base.breathe()
         if self._base.watch.evicted():
-            raise Halt("evicted", "the container is being stopped")
+            raise StopJob("evicted", "the container is being stopped")
 
     def _await_rest(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
         """A job is over when nothing of it runs any more. Raises `Halt`.
@@ -118,7 +118,7 @@ class Job:
             self._base.pulse.text = "ending what the job left running"
             self._end_all()
             if self._base.watch.evicted():
-                raise Halt("evicted", "the container is being stopped")
+                raise StopJob("evicted", "the container is being stopped")
             return
         self._base.say(f"the first process ended with 0 and left others: {jobtree.names(left)}")
         pause = tick = self._base.pace.tick

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..contract import ENV_METRICS, ENV_PARAMETERS, ENV_RUN, ENV_RUN_DIR, ENV_STAGE, JobSpec
-from ..pod.paths import Boot, Place
+from ..pod.paths import Boot, PodPaths
 
 NAMES = frozenset(
     [
@@ -47,7 +47,7 @@ def allowed(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def build(spec: JobSpec, place: Place, boot: Boot) -> dict[str, str]:
+def build(spec: JobSpec, place: PodPaths, boot: Boot) -> dict[str, str]:
     """Everything but the interpreter's own part; the spec's values win over the container's."""
     run, cache = place.run(spec.run), place.root / "cache"
     env = {"PATH": DEFAULT_PATH, "HOME": str(Path.home()), "LANG": "C.UTF-8"}
@@ -74,7 +74,7 @@ def build(spec: JobSpec, place: Place, boot: Boot) -> dict[str, str]:
     return {name: value for name, value in env.items() if name not in FORBIDDEN}
 
 
-def site(spec: JobSpec, place: Place) -> Path:
+def site(spec: JobSpec, place: PodPaths) -> Path:
     """Where the run's own project is installed."""
     return place.run(spec.run) / "site"
 

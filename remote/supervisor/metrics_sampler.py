@@ -24,7 +24,7 @@ GB = 1e9
 
 
 @dataclass
-class Meter:
+class MetricsSampler:
     """Remembers the last reading, since CPU use is a difference."""
 
     root: Path  # on the volume

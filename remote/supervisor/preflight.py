@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..contract import JobSpec, Preflight
 from ..pod.command import Command, Result, wait_all
-from ..pod.paths import Place
+from ..pod.paths import PodPaths
 
 PROBE = Path(__file__).with_name("probe.py")
 MIB, GB = 1024 * 1024, 1e9
@@ -33,7 +33,7 @@ class Check:
 
 def finding(
     spec: JobSpec,
-    place: Place,
+    place: PodPaths,
     python: Path,
     env: Mapping[str, str],
     tick: Callable[[], None],
@@ -66,7 +66,7 @@ def finding(
     return None
 
 
-def plan(spec: JobSpec, place: Place, python: Path, imports: tuple[str, ...]) -> list[Check]:
+def plan(spec: JobSpec, place: PodPaths, python: Path, imports: tuple[str, ...]) -> list[Check]:
     """The checks that `spec` asks for."""
     need = spec.preflight
     probe = [str(python), str(PROBE)]
@@ -84,7 +84,7 @@ def plan(spec: JobSpec, place: Place, python: Path, imports: tuple[str, ...]) ->
 
 
 def _start(
-    check: Check, env: Mapping[str, str], place: Place, output: Path, seconds: float
+    check: Check, env: Mapping[str, str], place: PodPaths, output: Path, seconds: float
 ) -> Command:
     return Command(check.argv, env=env, cwd=place.root, output=output, seconds=seconds)
 
@@ -144,6 +144,6 @@ def _words(name: str) -> set[str]:
     return {word for word in found if any(letter.isdigit() for letter in word)}
 
 
-def _passed(place: Place, check: Check) -> Path:
+def _passed(place: PodPaths, check: Check) -> Path:
     key = hashlib.sha256("\0".join([*check.argv, check.need]).encode()).hexdigest()[:16]
     return place.local / "checks" / f"passed-{check.name}-{key}"

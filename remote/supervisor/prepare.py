@@ -10,7 +10,7 @@ from pathlib import Path
 from ..contract import JobSpec
 from ..pod import installer_settings as settings
 from ..pod.outcome import Outcome
-from ..pod.paths import Place, boot, record
+from ..pod.paths import PodPaths, boot, record
 from . import environment, preflight
 from . import job_environment as jobenv
 from .environment import Making
@@ -23,7 +23,7 @@ PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
 class Preparation:
     """`enter(phase, text)` says what is being done; `tick` waits a little and may raise `Halt`."""
 
-    place: Place
+    place: PodPaths
     spec: JobSpec
     env: Mapping[str, str]
     log: Path

@@ -11,10 +11,10 @@ from ..contract import JobSpec
 from ..pod import atomic_files as durable
 from ..pod import handover
 from ..pod import log_file as logfile
-from ..pod.outcome import Halt
-from ..pod.paths import Boot, Place, record
+from ..pod.outcome import StopJob
+from ..pod.paths import Boot, PodPaths, record
 from ..pod.walk import Found
-from .intervals import Pace
+from .intervals import Intervals
 
 
 @dataclass
@@ -31,10 +31,12 @@ class Progress:
         self._signs = signs
 
 
-class Watch:
+class StopConditions:
     """Raises `Halt` from `poll` when it is time to end."""
 
-    def __init__(self, spec: JobSpec, place: Place, boot: Boot, attempt: int, pace: Pace) -> None:
+    def __init__(
+        self, spec: JobSpec, place: PodPaths, boot: Boot, attempt: int, pace: Intervals
+    ) -> None:
         self._spec, self._place, self._boot = spec, place, boot
         self._attempt, self._pace = attempt, pace
         self._run = place.run(spec.run)
@@ -55,10 +57,12 @@ class Watch:
     def poll(self) -> None:
         """Look at what is cheap now, at what lies on the volume once a heartbeat."""
         if self.evicted():
-            raise Halt("evicted", "the container is being stopped")
+            raise StopJob("evicted", "the container is being stopped")
         now = time.monotonic()
         if now - self.started >= self._spec.max_seconds:
-            raise Halt("budget", f"the declared budget of {self._spec.max_seconds:g} s is used up")
+            raise StopJob(
+                "budget", f"the declared budget of {self._spec.max_seconds:g} s is used up"
+            )
         if now >= self._next_slow:
             self._next_slow = now + self._pace.heartbeat
             with contextlib.suppress(OSError):  # a volume that is full or away for a moment
@@ -66,21 +70,23 @@ class Watch:
 
     def _poll_volume(self, now: float) -> None:
         if pod := handover.superseded(self._run, self._boot):
-            raise Halt("superseded", f"pod {pod} took this run over")
+            raise StopJob("superseded", f"pod {pod} took this run over")
         for path in (self._run / "stop.json", self._place.stop):
             asked = record(path) or {}
             if (asked.get("run"), asked.get("attempt")) == (self._spec.run, self._attempt):
-                raise Halt("stopped", str(asked.get("reason") or "stopped on request"))
+                raise StopJob("stopped", str(asked.get("reason") or "stopped on request"))
         log = self._run / "job.log"
         if self.progress is not None:
             self.progress.note(self._signs(log), self.gpu_busy, now)
             if now - self.progress.at >= self._spec.stall_seconds:
                 stall = self._spec.stall_seconds
-                raise Halt("stalled", f"no log, metric, output or GPU activity for {stall:g} s")
+                raise StopJob("stalled", f"no log, metric, output or GPU activity for {stall:g} s")
         # Last: it writes, and a full volume must not keep a job that hangs.
         if not logfile.trim(log, self._spec.log_cap_bytes):
             cap = self._spec.log_cap_bytes
-            raise Halt("disk-full", f"the log is over its cap of {cap} bytes and cannot be trimmed")
+            raise StopJob(
+                "disk-full", f"the log is over its cap of {cap} bytes and cannot be trimmed"
+            )
 
     def _signs(self, log: Path) -> tuple[int, ...]:
         newest = max((one.identity[3] for one in self.outputs.values()), default=0)

@@ -67,10 +67,10 @@ class _Raises:
         self.blow, self.count = blow, 0
 
     def install(self) -> None:
-        from controller.engine.executor import Hands
+        from controller.engine.executor import ActionExecutor
 
         name = "_perform" if self.blow.place == "act" else "look"
-        original = getattr(Hands, name)
+        original = getattr(ActionExecutor, name)
 
         def struck(hands: Any, *words: Any) -> Any:
             self.count += 1
@@ -79,7 +79,7 @@ class _Raises:
                 raise Unforeseen(f"{self.blow.place} {self.count}")
             return original(hands, *words)
 
-        setattr(Hands, name, struck)
+        setattr(ActionExecutor, name, struck)
 
 
 class _Boundaries:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli.signals import ENDING, Ended, heard
+from controller.cli.signals import ENDING, Interrupted, heard
 from controller.terminal.terminal import OutputClosed, Terminal
 from tests.support.emulated_cloud import until
 from tests.support.laptop import Laptop
@@ -33,7 +33,7 @@ def test_row_38_an_ending_signal_unwinds_once(number: signal.Signals) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
             order.append("in order")
 
-    with pytest.raises(Ended) as ended, heard():
+    with pytest.raises(Interrupted) as ended, heard():
         work()
 
     assert order == ["in order"]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from controller.locks import artifacts as safekeeping
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price, canonical
 from controller.project import move_file as relocate
-from controller.project.output_paths import Ways
+from controller.project.output_paths import OutputPaths
 from controller.ssh.session import Session
 from controller.transfer import snapshot
 from controller.transfer.download import pull
@@ -136,8 +136,8 @@ def check(folder: Path, found: Manifest, there: Mapping[bytes, bytes], tree: Byt
     """What came is installed, certified, and what was there; the rest is named as it should be."""
     for one in found.files:
         here = found.local(one.path)
-        with Ways.of(folder / "project").opened(here, lambda *_: None) as (fd, name):
-            relocate.place(folder / "inbox" / here, relocate.Spot(fd, name))
+        with OutputPaths.of(folder / "project").opened(here, lambda *_: None) as (fd, name):
+            relocate.place(folder / "inbox" / here, relocate.Destination(fd, name))
     lock = certified(folder / "project", found)
     own = {one.path: raw(one.written_as or one.path) for one in lock.artifacts}
     kinds = {b"out/" + path: kind for path, kind in tree.links.items()}

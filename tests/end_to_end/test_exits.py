@@ -11,11 +11,11 @@ import pytest
 
 from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
-from controller.orphans.force_terminate import Marks
+from controller.orphans.force_terminate import Nonces
 from controller.planner import actions
 from controller.planner.decide import decide
 from controller.planner.lease_state import fold
-from controller.planner.observation import Observed, Repeated
+from controller.planner.observation import Observation, Repeated
 from controller.planner.policy import Policy
 from controller.planner.unexpected_error import bounded, name_of
 from controller.providers.base import PodStatus
@@ -40,7 +40,7 @@ def broken(action: actions.Action, times: int = POLICY.incidents) -> dict[str, A
     return {"incidents": {name_of(action): Repeated(times, "OSError: no (x.py:1 in f)")}}
 
 
-def next_of(look: Observed, policy: Policy = POLICY) -> actions.Action:
+def next_of(look: Observation, policy: Policy = POLICY) -> actions.Action:
     return bounded(look, policy, decide(look, policy))
 
 
@@ -110,7 +110,7 @@ class TestWhatIsDecided:
         left = next_of(seen(parked, pod(PodStatus.EXITED), **broken(action)))
 
         assert told == actions.StopPod("p1", "parked")
-        assert isinstance(left, actions.Leave)
+        assert isinstance(left, actions.NeedsOperator)
         assert left.code == "failed"
         assert "OSError" in left.what
         assert "stage1c --terminate --abandon" in left.hint
@@ -146,7 +146,7 @@ class TestWhatIsDecided:
         look = seen(rental(running()), pod(), contact=agent("ended"))
         action = next_of(dataclasses.replace(look, **broken(actions.Pull("stage1c-0001"))))
 
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
         assert action.code == "artifacts-not-safe"
 
     def test_a_create_that_raises_ends_the_run(self) -> None:
@@ -186,7 +186,7 @@ class TestTheJournal:
 
         assert found.nonces == ("n",)
         assert "create done: KeyError" in (found.unreadable or "")
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
         assert "--abandon" in action.hint
 
     def test_a_lock_that_raised_is_tried_by_the_next_command(self) -> None:
@@ -255,7 +255,7 @@ def test_the_last_way_out_knows_pods_by_what_was_written_down() -> None:
     world = world_with("after Create")
     world.hub.process(lambda: world.laptop.podctl(world._process(), Office.run))
     world.hub.run(20 * 3600.0, world.watchman.look)
-    marks = Marks.of(Journal(world.laptop.database), "l0001")
+    marks = Nonces.of(Journal(world.laptop.database), "l0001")
 
     assert len(marks.nonces) == 1
     assert marks.unclear

@@ -9,7 +9,7 @@ from typing import Any
 from controller.leases.fetch import Unfetched
 from controller.planner import actions
 from controller.planner.decide import decide
-from controller.planner.lease_state import Rental, Step, resume
+from controller.planner.lease_state import LeaseState, Step, resume
 from controller.planner.observation import Failure
 from controller.providers.base import PodStatus
 from state.journal import Lease
@@ -19,7 +19,7 @@ from tests.support.laptop import Laptop
 RUN = "stage1c-0001"
 
 
-def fetching(**changes: Any) -> Rental:
+def fetching(**changes: Any) -> LeaseState:
     """A parked lease with a run that was never pulled, and which is wanted now."""
     over = rental(running(outcome="unpulled", why="x"), stop="park", parked=True, pod_starts=4)
     note = SimpleNamespace(step=Step.FETCH, phase="note", run=None, data={"runs": [RUN]})

@@ -13,7 +13,7 @@ from controller.diagnostics.drill_results import newest
 from controller.engine.lease_context import rental_of
 from controller.errors import NotFound
 from controller.orphans.reconciliation import unclear_creates
-from controller.orphans.sweep import Whose, sweep
+from controller.orphans.sweep import Ownership, sweep
 from controller.orphans.warnings import RECENT
 from controller.planner.lease_state import Step
 from controller.project.project import Project
@@ -23,7 +23,7 @@ from controller.status.target import find_target
 from state.database import open_database
 from state.journal import Journal
 from state.ledger import Ledger
-from state.project_lock import Owner, acquire
+from state.project_lock import ProjectLock, acquire
 from state.schema import MIGRATIONS
 
 NOW = 2_000_000_000.0
@@ -33,7 +33,9 @@ def nonce_of(number: int) -> str:
     return f"{number:016x}"
 
 
-def write_lease(owner: Owner, number: int, *, answer: str = "done", closed: bool = True) -> str:
+def write_lease(
+    owner: ProjectLock, number: int, *, answer: str = "done", closed: bool = True
+) -> str:
     """A lease with one run and one pod, as a drive leaves it; `answer` is of its create."""
     journal = Journal(owner.connection, owner.epoch)
     lease = journal.open_lease({}, [("hello", {"stage": {"name": "hello"}})])
@@ -56,7 +58,7 @@ def write_lease(owner: Owner, number: int, *, answer: str = "done", closed: bool
 
 
 @pytest.fixture
-def owner(tmp_path: Path) -> Iterator[Owner]:
+def owner(tmp_path: Path) -> Iterator[ProjectLock]:
     (tmp_path / "podctl.toml").write_text("")
     project = Project(tmp_path)
     project.prepare()
@@ -79,7 +81,7 @@ def listed(number: int) -> Pod:
     return Pod(f"pod{number}", f"podctl-hello-{nonce}", PodStatus.RUNNING, env=env)
 
 
-QUESTIONS: dict[str, Callable[[Owner], object]] = {
+QUESTIONS: dict[str, Callable[[ProjectLock], object]] = {
     "gc": lambda owner: sweep(owner.connection, [listed(1), listed(99)]),
     "unclear": lambda owner: unclear_creates(Journal(owner.connection), NOW, NOW - RECENT),
     "status": lambda owner: read_overview(Project(owner.folder.parent), owner.connection, NOW),
@@ -89,7 +91,7 @@ QUESTIONS: dict[str, Callable[[Owner], object]] = {
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_what_is_asked_does_not_grow_with_what_is_over(owner: Owner, question: str) -> None:
+def test_what_is_asked_does_not_grow_with_what_is_over(owner: ProjectLock, question: str) -> None:
     """As many statements with forty leases as with five: none that is closed is folded."""
     counts = []
     for first, last in ((1, 6), (6, 41)):
@@ -102,7 +104,7 @@ def test_what_is_asked_does_not_grow_with_what_is_over(owner: Owner, question: s
     assert counts[0] == counts[1]
 
 
-def test_what_is_asked_has_an_index(owner: Owner) -> None:
+def test_what_is_asked_has_an_index(owner: ProjectLock) -> None:
     """No question reads a table of records from one end to the other."""
     for number in range(1, 6):
         write_lease(owner, number)
@@ -126,7 +128,7 @@ def test_what_is_asked_has_an_index(owner: Owner) -> None:
     assert [one for one in whole if any(name in one[0] for name in ("op", "run", "interval"))] == []
 
 
-def test_a_pods_nonce_says_whose_it_is_however_old(owner: Owner) -> None:
+def test_a_pods_nonce_says_whose_it_is_however_old(owner: ProjectLock) -> None:
     """The index has what folding every lease would give."""
     leases = [write_lease(owner, number, closed=number != 3) for number in range(1, 6)]
     journal = Journal(owner.connection)
@@ -134,10 +136,10 @@ def test_a_pods_nonce_says_whose_it_is_however_old(owner: Owner) -> None:
     whose = {one.pod: one.whose for one in sweep(owner.connection, [listed(3), listed(4)])}
 
     assert journal.nonces() == folded
-    assert whose == {"pod3": Whose.LIVE, "pod4": Whose.STALE}
+    assert whose == {"pod3": Ownership.LIVE, "pod4": Ownership.STALE}
 
 
-def test_creates_without_an_answer_are_found_among_all(owner: Owner) -> None:
+def test_creates_without_an_answer_are_found_among_all(owner: ProjectLock) -> None:
     """Only an answer that says yes or no settles one, whatever words a refusal has."""
     for number, answer in enumerate(("done", "refused", "ambiguous", "", "capacity"), 1):
         write_lease(owner, number, answer=answer)
@@ -149,7 +151,9 @@ def test_creates_without_an_answer_are_found_among_all(owner: Owner) -> None:
     assert later == ()
 
 
-def test_the_newest_runs_are_the_newest_of_each_stage_and_all_that_are_open(owner: Owner) -> None:
+def test_the_newest_runs_are_the_newest_of_each_stage_and_all_that_are_open(
+    owner: ProjectLock,
+) -> None:
     """With how many there were of each."""
     write_lease(owner, 1, closed=False)
     write_lease(owner, 2)
@@ -161,7 +165,7 @@ def test_the_newest_runs_are_the_newest_of_each_stage_and_all_that_are_open(owne
     assert journal.newest_run("other") is None
 
 
-def test_a_pod_is_found_by_its_name_among_old_runs(owner: Owner) -> None:
+def test_a_pod_is_found_by_its_name_among_old_runs(owner: ProjectLock) -> None:
     """The ledger knows whose it was."""
     for number in range(1, 5):
         write_lease(owner, number)

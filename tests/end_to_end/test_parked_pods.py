@@ -12,8 +12,8 @@ from controller.engine.lease_context import pinned, terms
 from controller.leases.renewal import parked
 from controller.planner.actions import Terminate
 from controller.planner.decide import decide
-from controller.planner.lease_state import Rental, Step, fold
-from controller.planner.observation import Listing, Observed
+from controller.planner.lease_state import LeaseState, Step, fold
+from controller.planner.observation import Listing, Observation
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.planner.provisioning import rent
@@ -104,11 +104,11 @@ def journal(tmp_path: Path) -> Any:
         yield found
 
 
-def folded(journal: Journal) -> Rental:
+def folded(journal: Journal) -> LeaseState:
     return fold("l0001", [("hello-0001", "hello")], journal.ops("l0001"))
 
 
-def renew(journal: Journal, **terms: Any) -> Rental:
+def renew(journal: Journal, **terms: Any) -> LeaseState:
     journal.extend_lease("l0001", Step.RENEW, terms, [("hello", pinned(STAGE, SHAPE))])
     return folded(journal)
 
@@ -143,7 +143,7 @@ def test_the_past_of_a_lease_does_not_decide_what_becomes_of_its_pod(journal: Jo
     pulled = journal.intent("l0001", Step.PULL, {}, "hello-0002")
     journal.done(pulled, {"rc": 0, "reason": "exited"})
     journal.note("l0001", Step.FINISH, {"outcome": "passed"}, "hello-0002")
-    seen = Observed(folded(journal), 0.0, Listing(0.0, ()))
+    seen = Observation(folded(journal), 0.0, Listing(0.0, ()))
 
     assert "Terminate" in type(close(seen, Policy())).__name__
 
@@ -151,7 +151,7 @@ def test_the_past_of_a_lease_does_not_decide_what_becomes_of_its_pod(journal: Jo
 def test_a_renewed_lease_may_rent_as_often_as_a_new_one(journal: Journal) -> None:
     """Four pods of before are not counted against the present run."""
     past = dataclasses.replace(renew(journal), pod=None, generation=4, past_generations=3)
-    seen = Observed(past, 0.0, Listing(0.0, ()))
+    seen = Observation(past, 0.0, Listing(0.0, ()))
 
     assert type(rent(seen, Policy())).__name__ == "OpenGeneration"
 
@@ -191,7 +191,7 @@ def test_a_disk_that_an_earlier_run_filled_is_given_up_for_an_empty_one(journal:
     full = {"why": "the pod's disk is too small", "fatal": True, "disk_full": True}
     journal.fail(meant, full)
     crowded = dataclasses.replace(folded(journal), parked=False, reached=True)
-    action = decide(Observed(crowded, 0.0, Listing(0.0, ())), Policy())
+    action = decide(Observation(crowded, 0.0, Listing(0.0, ())), Policy())
     journal.note("l0001", Step.GENERATION, {"number": 2, "nonce": "n2"})
     fresh = folded(journal).current
 

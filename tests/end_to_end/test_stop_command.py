@@ -7,7 +7,7 @@ import pytest
 from controller.engine.lease_context import pinned
 from controller.errors import Detached, UsageError
 from controller.leases.commands import _each
-from controller.leases.controller import Desk, Office
+from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.options import RunOptions
 from controller.planner.decide import glance
 from controller.planner.lease_state import Step
@@ -22,9 +22,9 @@ def rented_elsewhere(shell: Shell) -> str:
     """A lease of another provider that is still open; returns it."""
     project = shell.project
     project.prepare()
-    desk = Desk.of(project, Terminal())
+    desk = CommandContext.of(project, Terminal())
     with acquire(project.state_dir, "test") as owner:
-        journal: Journal = Office.of(desk, owner).journal
+        journal: Journal = LeaseController.of(desk, owner).journal
         spec = pinned(project.stage("hello"), desk.shape)
         return journal.open_lease({"provider": "runpod"}, [("old", spec)])
 
@@ -72,9 +72,9 @@ def test_who_detaches_from_one_lease_is_led_to_no_other() -> None:
 def test_a_lease_of_another_provider_is_not_even_looked_at(laptop: Laptop, shell: Shell) -> None:
     """Its pod is in no listing of this one, and would be taken for gone."""
     rented = rented_elsewhere(shell)
-    desk = Desk.of(shell.project, Terminal())
+    desk = CommandContext.of(shell.project, Terminal())
     with acquire(shell.project.state_dir, "test") as owner:
-        office = Office.of(desk, owner)
+        office = LeaseController.of(desk, owner)
         (lease,) = office.journal.open_leases()
         with pytest.raises(UsageError, match=f"lease {rented} was rented from runpod"):
             office.drive(lease, RunOptions(Terminal()), ending=True, plan=glance)

@@ -16,7 +16,7 @@ import pytest
 from controller.leases.stop_requests import Handover, ended, take_up, taken_up
 from controller.planner.lease_state import Step
 from state.journal import Journal
-from state.project_lock import Owner, acquire
+from state.project_lock import ProjectLock, acquire
 from state.stop_requests import StopRequest, StopRequests
 from tests.support.emulated_cloud import until
 from tests.support.laptop import Laptop
@@ -124,7 +124,7 @@ class Desk:
     """The state of one project, and who owns it."""
 
     folder: Path
-    owner: Owner = field(init=False)
+    owner: ProjectLock = field(init=False)
 
     def __post_init__(self) -> None:
         self.own()

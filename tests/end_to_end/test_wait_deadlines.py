@@ -10,8 +10,8 @@ from controller.leases.progress_line import job_line
 from controller.planner import actions
 from controller.planner.decide import decide
 from controller.planner.job_progress import JobProgress
-from controller.planner.lease_state import Debt
-from controller.planner.observation import Contact, Observed
+from controller.planner.lease_state import PendingTermination
+from controller.planner.observation import Contact, Observation
 from controller.planner.policy import Policy
 from controller.providers.base import PodStatus
 from remote.contract import Progress
@@ -44,7 +44,7 @@ BOOTING = pod(PodStatus.STARTING)
         ),
         (
             seen(
-                rental(pod=None, debts=(Debt("p0"),)),
+                rental(pod=None, debts=(PendingTermination("p0"),)),
                 asked={"p0": 900.0},
                 owing_since=900.0,
             ),
@@ -59,7 +59,7 @@ BOOTING = pod(PodStatus.STARTING)
     ],
     ids=["boot", "silence", "first-ssh", "guard", "missing", "unclear", "settle", "job"],
 )
-def test_a_wait_knows_when_it_ends(look: Observed, until: float) -> None:
+def test_a_wait_knows_when_it_ends(look: Observation, until: float) -> None:
     """The deadline is that by which the planner itself acts."""
     action = decide(look, POLICY)
 

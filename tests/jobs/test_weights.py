@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jobs import weights
 from jobs.criteria import Verdict, evaluate
 from jobs.file_formats import opens
-from jobs.format_check import Unopenable
+from jobs.format_check import InvalidFile
 from jobs.inspection import warnings
 from jobs.stage import Criterion
 from tests.support.weight_files import adapter, f32, write_safetensors
@@ -134,7 +134,7 @@ def test_a_large_tensor_is_read_in_blocks(tmp_path: Path) -> None:
     write_safetensors(path, {"w": ("F32", [count], zeros + struct.pack("<f", 1.0))})
     assert weights.check([path]).startswith("1 tensors")
     write_safetensors(path, {"w": ("F32", [count], zeros + struct.pack("<f", math.nan))})
-    with pytest.raises(Unopenable, match="NaN"):
+    with pytest.raises(InvalidFile, match="NaN"):
         weights.check([path])
 
 

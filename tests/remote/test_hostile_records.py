@@ -22,7 +22,7 @@ from remote.pod import job_lock as lock
 from remote.pod import job_secrets as entrusted
 from remote.pod import log_file as logfile
 from remote.pod.outcome import Outcome
-from remote.pod.paths import Place, boot
+from remote.pod.paths import PodPaths, boot
 from remote.supervisor import manifest
 from tests.support.pod_side import PodSide
 
@@ -83,16 +83,16 @@ LOCALS = ("guard.json", "lease.json", "evict", "lock", "stop.json")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> PodPaths:
     """A pod whose run's supervisor and job are gone: only what they wrote is there."""
-    place = Place(tmp_path / "podctl", tmp_path / "local", tmp_path / "local")
+    place = PodPaths(tmp_path / "podctl", tmp_path / "local", tmp_path / "local")
     place.local.mkdir()
     place.run("r1").mkdir(parents=True)
     durable.write(place.run("r1") / "attempt.json", ATTEMPT)
     return place
 
 
-def look(place: Place) -> None:
+def look(place: PodPaths) -> None:
     """As the agent does for `status`, `log` and the beginning of `start` and `stop`."""
     seen = report.status(place, "r1")
     contract.load(Status, contract.dump(seen))
@@ -107,7 +107,7 @@ def look(place: Place) -> None:
 
 
 @pytest.mark.parametrize("where", [*NAMES, *OTHERS, *LOCALS])
-def test_no_file_that_a_job_can_write_ends_a_call_of_the_agent(place: Place, where: str) -> None:
+def test_no_file_that_a_job_can_write_ends_a_call_of_the_agent(place: PodPaths, where: str) -> None:
     """Deep, endless, binary, of another type, or no file at all: a status and a log come back."""
     path = (place.local if where in LOCALS else place.run("r1")) / where
     for text in TEXTS.values():

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.locks.certificate import Artifact, canonical
-from controller.transfer.local_names import Ground, grounds, local_names, probe
+from controller.transfer.local_names import FileSystem, grounds, local_names, probe
 from remote import contract
 from remote.contract import FileEntry, Left, Manifest
 from remote.names import decode, encode, raw, text, wrong
 from tests.support.byte_trees import PATHS
 
-NARROW = Ground(200, 100, folds_case=True, normalises=True, utf8_only=True, plain_only=True)
+NARROW = FileSystem(200, 100, folds_case=True, normalises=True, utf8_only=True, plain_only=True)
 
 
 @given(st.binary(max_size=60))
@@ -90,25 +90,27 @@ def test_no_two_files_get_one_place(paths: list[bytes]) -> None:
         assert all(NARROW.holds(part) for part in place.split("/"))
         assert len(raw(place)) <= NARROW.longest
         assert place.split("/")[0].casefold() != ".partial"
-    assert all(path.startswith(".partial") for path in local_names(named, Ground(longest=10**6)))
+    assert all(
+        path.startswith(".partial") for path in local_names(named, FileSystem(longest=10**6))
+    )
 
 
 @pytest.mark.parametrize(
     ("ground", "paths", "here"),
     [
-        (Ground(folds_case=True), ["out/Sample.txt", "out/sample.txt"], ["out/sample~0fb6"]),
-        (Ground(folds_case=True), ["A/x", "a/y"], ["a~ca97"]),
-        (Ground(normalises=True), ["e\u0301", "\u00e9"], ["_~4a99"]),
-        (Ground(utf8_only=True), ["out/caf\udce9.txt", "b"], ["out/caf_~c9ca"]),
-        (Ground(plain_only=True), ["aux.json", "a?", "ok"], ["aux~d1eb", "a_~"]),
-        (Ground(part=143), ["n" * 144 + ".bin", "n" * 143], ["n" * 60 + "~"]),
-        (Ground(longest=99), ["out/" + "d" * 50 + "/" + "e" * 50 + "/f.bin"], ["out_"]),
-        (Ground(), ["/".join(["a"] * 201), "/".join(["a"] * 200)], ["a/a/"]),
-        (Ground(), [".partial/x", "x/.partial"], ["partial~"]),
+        (FileSystem(folds_case=True), ["out/Sample.txt", "out/sample.txt"], ["out/sample~0fb6"]),
+        (FileSystem(folds_case=True), ["A/x", "a/y"], ["a~ca97"]),
+        (FileSystem(normalises=True), ["e\u0301", "\u00e9"], ["_~4a99"]),
+        (FileSystem(utf8_only=True), ["out/caf\udce9.txt", "b"], ["out/caf_~c9ca"]),
+        (FileSystem(plain_only=True), ["aux.json", "a?", "ok"], ["aux~d1eb", "a_~"]),
+        (FileSystem(part=143), ["n" * 144 + ".bin", "n" * 143], ["n" * 60 + "~"]),
+        (FileSystem(longest=99), ["out/" + "d" * 50 + "/" + "e" * 50 + "/f.bin"], ["out_"]),
+        (FileSystem(), ["/".join(["a"] * 201), "/".join(["a"] * 200)], ["a/a/"]),
+        (FileSystem(), [".partial/x", "x/.partial"], ["partial~"]),
     ],
 )
 def test_what_cannot_be_held_gets_an_escaped_name(
-    ground: Ground, paths: list[str], here: list[str]
+    ground: FileSystem, paths: list[str], here: list[str]
 ) -> None:
     """Of two that are one here the later gets it; the rest keep their names."""
     found = sorted(local_names(paths, ground).values())

@@ -20,12 +20,12 @@ from remote import contract, files
 from remote.agent import status as report
 from remote.contract import Attempt, Exit, JobSpec
 from remote.pod import atomic_files as durable
-from remote.pod.outcome import Halt
-from remote.pod.paths import Boot, Place, boot
+from remote.pod.outcome import StopJob
+from remote.pod.paths import Boot, PodPaths, boot
 from remote.pod.walk import Found, identity
 from remote.supervisor import background, manifest
-from remote.supervisor.intervals import Pace
-from remote.supervisor.stop_conditions import Progress, Watch
+from remote.supervisor.intervals import Intervals
+from remote.supervisor.stop_conditions import Progress, StopConditions
 from tests.support.pod_side import until
 
 SPEC = JobSpec("r1", "s", ("true",), ("out/**",), "c" * 64)
@@ -33,8 +33,8 @@ END = Exit("r1", 1, 0, "exited", "", "0" * 64, 0, 0.0, 1.0)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    found = Place(tmp_path / "podctl", tmp_path / "local", tmp_path / "memory")
+def place(tmp_path: Path) -> PodPaths:
+    found = PodPaths(tmp_path / "podctl", tmp_path / "local", tmp_path / "memory")
     for folder in (found.run("r1"), found.local, found.memory):
         folder.mkdir(parents=True)
     return found
@@ -83,10 +83,10 @@ def test_side_work_goes_on_after_an_error_of_the_disk() -> None:
     repeated.end()
 
 
-def test_samples_are_bounded(tmp_path: Path, place: Place) -> None:
+def test_samples_are_bounded(tmp_path: Path, place: PodPaths) -> None:
     """What is measured every few seconds, for weeks, never fills the volume."""
-    watch = background.Watch(SPEC, place, Boot("b"), 1, background.Pace())
-    meter = background.samples.Meter(tmp_path, "")
+    watch = background.StopConditions(SPEC, place, Boot("b"), 1, background.Intervals())
+    meter = background.samples.MetricsSampler(tmp_path, "")
     take = background.sampler(tmp_path, meter, "b", watch)
     take()
     first = (tmp_path / "samples.jsonl").stat().st_size
@@ -126,14 +126,14 @@ def test_a_file_that_changes_under_the_hash_has_none(tmp_path: Path) -> None:
 
 
 def test_a_job_of_very_many_outputs_is_told_while_it_runs(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: PodPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From 80 % of what can be listed on, the number of its outputs is published."""
     run = place.run("r1")
     (run / "work" / "out").mkdir(parents=True)
     monkeypatch.setattr(background, "MAX_FILES", 10)
-    watch = background.Watch(SPEC, place, Boot("b"), 1, background.Pace())
-    ready = background.Ready(run, SPEC, 1, watch, background.Pace(settle=0.0))
+    watch = background.StopConditions(SPEC, place, Boot("b"), 1, background.Intervals())
+    ready = background.Ready(run, SPEC, 1, watch, background.Intervals(settle=0.0))
     told = []
     for number in range(9):
         (run / "work" / "out" / str(number)).touch()
@@ -145,7 +145,7 @@ def test_a_job_of_very_many_outputs_is_told_while_it_runs(
 
 
 def test_a_job_that_hangs_on_a_full_volume_is_stalled(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: PodPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its log is over the cap and cannot be trimmed, as nothing can be written: it ends anyway."""
 
@@ -154,18 +154,18 @@ def test_a_job_that_hangs_on_a_full_volume_is_stalled(
 
     (place.run("r1") / "job.log").write_bytes(bytes(50_000))
     spec = replace(SPEC, log_cap_bytes=8192, stall_seconds=60.0)
-    watch = Watch(spec, place, Boot("boot", "pod1"), 1, Pace(heartbeat=0.0))
+    watch = StopConditions(spec, place, Boot("boot", "pod1"), 1, Intervals(heartbeat=0.0))
     watch.progress = Progress(time.monotonic())
     monkeypatch.setattr(durable, "write", full)
     watch.poll()
     watch.progress.at -= 61
 
-    with pytest.raises(Halt, match="no log") as found:
+    with pytest.raises(StopJob, match="no log") as found:
         watch.poll()
     assert found.value.reason == "stalled"
 
 
-def test_an_exit_record_of_an_earlier_attempt_says_nothing(place: Place) -> None:
+def test_an_exit_record_of_an_earlier_attempt_says_nothing(place: PodPaths) -> None:
     """Only the end of the attempt that was begun last is the run's end."""
     folder = place.run("r1")
     (folder / "attempt.json").write_bytes(contract.dump(Attempt("r1", 2, "b", 0.0)))
@@ -178,7 +178,7 @@ def test_an_exit_record_of_an_earlier_attempt_says_nothing(place: Place) -> None
     assert (own.state, own.exit) == ("ended", END)
 
 
-def test_what_was_measured_in_an_earlier_boot_says_nothing_of_now(place: Place) -> None:
+def test_what_was_measured_in_an_earlier_boot_says_nothing_of_now(place: PodPaths) -> None:
     """Samples, and the boot's own name, belong to one life of the container."""
     now = boot(place.local)
     sample = {"monotonic": time.monotonic(), "gpus": [{"percent": 90}], "cpu_percent": 50}
@@ -195,7 +195,7 @@ def test_what_was_measured_in_an_earlier_boot_says_nothing_of_now(place: Place) 
     assert boot(place.local).id != now.id
 
 
-def test_records_are_for_the_pods_user_alone(place: Place) -> None:
+def test_records_are_for_the_pods_user_alone(place: PodPaths) -> None:
     """What a job may be told in secret, and what is said of it, nobody else reads."""
     durable.write(place.secrets("r1"), b"{}")
     durable.append(place.run("r1") / "samples.jsonl", b"{}\n")
@@ -246,9 +246,9 @@ def test_what_has_not_begun_is_not_hashed_after_a_halt(tmp_path: Path) -> None:
 
     def pause() -> None:
         begun.append(1)
-        raise Halt("evicted", "the container stops")
+        raise StopJob("evicted", "the container stops")
 
-    with pytest.raises(Halt):
+    with pytest.raises(StopJob):
         manifest.final(manifest.Hashes(tmp_path), ("out/**",), pause)
 
     assert len(begun) < 1000

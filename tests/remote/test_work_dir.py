@@ -13,7 +13,7 @@ import pytest
 
 from remote import files
 from remote.contract import digest
-from remote.pod.paths import Place, boot
+from remote.pod.paths import PodPaths, boot
 
 CONTENT = os.urandom(3000)
 SHA256 = digest(CONTENT)
@@ -21,9 +21,9 @@ BLOB = f"blobs/{SHA256[:2]}"
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PodPaths:
     monkeypatch.setenv("RUNPOD_POD_ID", "pod1")
-    found = Place(tmp_path / "podctl", tmp_path / "local", tmp_path / "memory")
+    found = PodPaths(tmp_path / "podctl", tmp_path / "local", tmp_path / "memory")
     found.local.mkdir()
     (found.root / BLOB).mkdir(parents=True)
     return found
@@ -54,7 +54,7 @@ class Slow(io.BytesIO):
 
 
 def test_a_long_upload_is_a_visit_again_and_again(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: PodPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each piece that arrives, and each that is copied, tells the guard that somebody is there."""
     monkeypatch.setattr(files, "BEAT_SECONDS", 0.0)
@@ -72,7 +72,7 @@ def test_a_long_upload_is_a_visit_again_and_again(
     assert source.visits == arriving + 1
 
 
-def test_an_upload_sweeps_what_was_cut_off_with_its_process(place: Place) -> None:
+def test_an_upload_sweeps_what_was_cut_off_with_its_process(place: PodPaths) -> None:
     """A pod that was stopped in the middle left half a blob; another pod's is in progress."""
     folder, hour = place.root / BLOB, 3600.0
     pod = boot(place.local).pod

@@ -7,22 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from controller.engine.lease_context import Scene, pinned, unpinned
+from controller.engine.lease_context import LeaseContext, pinned, unpinned
 from controller.engine.loop import drive
-from controller.engine.observer import Eyes
+from controller.engine.observer import Observer
 from controller.errors import PodctlError
 from controller.leases.renewal import parked
 from controller.leases.stop_requests import Attentive
-from controller.orphans.force_terminate import ForcedEnd
-from controller.planner.actions import Done, Leave
-from controller.planner.lease_state import Rental, Step, fold, resume
+from controller.orphans.force_terminate import ForcedTermination
+from controller.planner.actions import Done, NeedsOperator
+from controller.planner.lease_state import LeaseState, Step, fold, resume
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.providers.retry import Patience, Retrying
 from jobs.stage import Stage
 from state.database import unfenced
 from state.journal import Lease
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.locks import Locks
 from state.schema import MIGRATIONS
 from tests.simulation.cloud import Cloud
@@ -38,7 +38,7 @@ NAMES = ("stage1a", "stage1b")
 HEARD = ("connection-lost", "refused")  # as `controller.leases.commands` has them
 
 
-class Unseen(Sightings):
+class Unseen(LastSeen):
     """Nobody asks `podctl status` here."""
 
     def see(self, subject: str, source: str, data: Mapping[str, object]) -> None:
@@ -95,10 +95,12 @@ class Laptop:
     respects_locks: bool = True
     verifies: bool = True
     at_most_once: bool = True
-    folded: dict[str, tuple[Rental, int]] = field(default_factory=dict)  # lease -> up to which op
+    folded: dict[str, tuple[LeaseState, int]] = field(
+        default_factory=dict
+    )  # lease -> up to which op
     driven: Driven | None = None
-    on_closed: Callable[[Rental], None] = lambda _: None
-    on_parked: Callable[[Rental], None] = lambda _: None
+    on_closed: Callable[[LeaseState], None] = lambda _: None
+    on_parked: Callable[[LeaseState], None] = lambda _: None
     on_forced: Callable[[str], None] = lambda _: None
     surprise: Surprise = field(default_factory=Surprise)
     requests: KeptRequests = field(default_factory=KeptRequests)
@@ -215,7 +217,7 @@ class Office:
     def force_end(self, lease: Lease) -> None:
         """What `podctl stop --terminate --abandon` does when the plan does not end it."""
         policy = self.laptop.policy
-        ForcedEnd(
+        ForcedTermination(
             lease.id,
             self.journal,
             self.ledger,
@@ -238,7 +240,7 @@ class Office:
 
     # -- one lease ---------------------------------------------------------------------------
 
-    def rental(self, lease: Lease) -> Rental:
+    def rental(self, lease: Lease) -> LeaseState:
         """Folded from where the last command's look at it ended: many look, and little is new."""
         rental, seq = self.laptop.folded.get(lease.id) or (self._unfolded(lease.id), 0)
         if found := self.journal.ops(lease.id, after=seq):
@@ -246,7 +248,7 @@ class Office:
         self.laptop.folded[lease.id] = rental, seq
         return rental
 
-    def _unfolded(self, lease: str) -> Rental:
+    def _unfolded(self, lease: str) -> LeaseState:
         return fold(lease, [(one.id, one.stage) for one in self.journal.runs(lease=lease)], ())
 
     def drive(self, lease: Lease) -> str:
@@ -254,7 +256,7 @@ class Office:
         scene = self._scene(lease)
         site = self._site(scene)
         surprise = self.laptop.surprise
-        hands = SurprisedHands(scene, site, Eyes(scene, site), surprise)
+        hands = SurprisedHands(scene, site, Observer(scene, site), surprise)
         books = SurprisedBooks(lease.id, self.journal, self.ledger, self.clock, surprise=surprise)
         self.laptop.driven = Driven(lease.id, self.process, self.process.hub.now)
         try:
@@ -266,18 +268,18 @@ class Office:
         rental = scene.rental()
         if isinstance(end, Done) and end.outcome == "parked":
             self.laptop.on_parked(rental)
-        if isinstance(end, Leave):
+        if isinstance(end, NeedsOperator):
             return end.code
         if rental.closed:
             self.laptop.on_closed(rental)
         bad = (one.outcome or "open" for one in rental.wanted if one.outcome != "passed")
         return next(bad, "passed")
 
-    def _scene(self, lease: Lease) -> Scene:
+    def _scene(self, lease: Lease) -> LeaseContext:
         laptop, fate = self.laptop, self.laptop.cloud.fate
         runs = self.journal.runs(lease=lease.id)
         specs = {run.id: unpinned(run.spec) for run in runs}
-        return Scene(
+        return LeaseContext(
             lease=lease.id,
             stages={run: stage for run, (stage, _) in specs.items()},
             shape=next(iter(specs.values()))[1],
@@ -299,7 +301,7 @@ class Office:
         jitter = self.laptop.cloud.fate.random.random
         return Retrying(account, Patience(), sleep=self.clock.wait, jitter=jitter)
 
-    def _site(self, scene: Scene) -> Ground:
+    def _site(self, scene: LeaseContext) -> Ground:
         laptop = self.laptop
         return Ground(
             self.process,

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 
 from controller.orphans.reconciliation import UNSEEN, unclear_creates, unknown
-from controller.orphans.sweep import Whose, sweep
-from controller.planner.lease_state import Rental, Step
+from controller.orphans.sweep import Ownership, sweep
+from controller.planner.lease_state import LeaseState, Step
 from controller.providers.base import PodStatus
 from remote.contract import ENV_GUARD
 from state.journal import Journal
@@ -30,7 +30,7 @@ class Watchman:
 
     cloud: Cloud
     laptop: Laptop
-    closed: list[Rental] = field(default_factory=list)
+    closed: list[LeaseState] = field(default_factory=list)
     _leases: dict[str, str] = field(default_factory=dict)  # nonce → lease
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class Watchman:
             if output == "spoiled":
                 raise Violation(f"I2: a spoiled file of {run} was accepted")
 
-    def lease_closes(self, rental: Rental) -> None:
+    def lease_closes(self, rental: LeaseState) -> None:
         """I1 and I3: nothing of it is left, and the ledger is the bill."""
         self.closed.append(rental)
         self.files_are_true()
@@ -171,9 +171,9 @@ class Watchman:
         """
         hidden = self.cloud.hub.now < machine.hidden_until + MOMENT and machine.hidden_by_id
         told = sweep(self.laptop.database, [self.cloud.view(machine)])
-        return machine.forgot_order and hidden and [one.whose for one in told] == [Whose.STALE]
+        return machine.forgot_order and hidden and [one.whose for one in told] == [Ownership.STALE]
 
-    def lease_parks(self, rental: Rental) -> None:
+    def lease_parks(self, rental: LeaseState) -> None:
         """I1: what podctl calls parked does not run."""
         machine = self.cloud.pods.get(rental.pod or "")
         if machine is not None and machine.billing:

@@ -12,19 +12,19 @@ from typing import Any
 from unittest.mock import patch
 
 from controller.engine import loop
-from controller.engine.billed_time import Reckoning
-from controller.engine.executor import _METHODS, Hands
-from controller.engine.loop import Outcome
-from controller.engine.observer import Eyes
-from controller.engine.pod_actions import POD_ORDERS, PodOrders
-from controller.engine.recorder import LeaseBooks
+from controller.engine.billed_time import BilledTime
+from controller.engine.executor import _METHODS, ActionExecutor
+from controller.engine.loop import LeaseOutcome
+from controller.engine.observer import Observer
+from controller.engine.pod_actions import POD_ORDERS, PodActions
+from controller.engine.recorder import LeaseRecorder
 from controller.leases import stop_requests
 from controller.planner import actions
 from controller.planner import decide as plan
 from controller.planner import job as serving
 from controller.planner import provisioning as renting
 from controller.planner import teardown as closing
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.planner.replacement import replace
 from controller.providers.base import PodStatus
@@ -55,7 +55,7 @@ def _policy(**changes: Any) -> Policy:
 def no_probe() -> Iterator[None]:
     """An unclear create is simply repeated."""
 
-    def again(seen: Observed, _: Policy) -> actions.Action:
+    def again(seen: Observation, _: Policy) -> actions.Action:
         return renting._next_offer(seen, _, seen.rental.current)
 
     with patch.object(renting, "_probe", again):
@@ -65,27 +65,27 @@ def no_probe() -> Iterator[None]:
 @contextmanager
 def no_intent() -> Iterator[None]:
     """Intent and outcome of a create are written together, after it."""
-    intent, outcome = LeaseBooks.intent, LeaseBooks.outcome
+    intent, outcome = LeaseRecorder.intent, LeaseRecorder.outcome
 
-    def later(self: LeaseBooks, action: actions.Action) -> None:
+    def later(self: LeaseRecorder, action: actions.Action) -> None:
         if not isinstance(action, actions.Create):
             intent(self, action)
 
-    def both(self: LeaseBooks, action: actions.Action, found: Outcome) -> None:
+    def both(self: LeaseRecorder, action: actions.Action, found: LeaseOutcome) -> None:
         if isinstance(action, actions.Create):
             intent(self, action)
         outcome(self, action, found)
 
-    with patch.object(LeaseBooks, "intent", later), patch.object(LeaseBooks, "outcome", both):
+    with patch.object(LeaseRecorder, "intent", later), patch.object(LeaseRecorder, "outcome", both):
         yield
 
 
 @contextmanager
 def settle_from_intent() -> Iterator[None]:
     """The settle window counts from when the create was meant, not from entering the probe."""
-    look = Eyes.look
+    look = Observer.look
 
-    def back(self: Eyes) -> Observed:
+    def back(self: Observer) -> Observation:
         seen = look(self)
         ops = self.scene.journal.ops(self.scene.lease)
         meant = [op.at for op in ops if (op.step, op.phase) == ("create", "intent")]
@@ -94,16 +94,16 @@ def settle_from_intent() -> Iterator[None]:
         since = seen.now - (self.scene.clock.wall() - meant[-1])
         return dataclasses.replace(seen, probing_since=since)
 
-    with patch.object(Eyes, "look", back):
+    with patch.object(Observer, "look", back):
         yield
 
 
 @contextmanager
 def one_window_for_all() -> Iterator[None]:
     """A second unclear create is looked for in the window that the first one began."""
-    create = PodOrders.create
+    create = PodActions.create
 
-    def keep(self: PodOrders, action: actions.Create) -> Outcome:
+    def keep(self: PodActions, action: actions.Create) -> LeaseOutcome:
         since = self.scene.memory.since.get("probing")
         found = create(self, action)
         if since is not None:
@@ -118,7 +118,7 @@ def one_window_for_all() -> Iterator[None]:
 def early_stop() -> Iterator[None]:
     """A pod is given up as soon as its job ended."""
 
-    def give_up(seen: Observed, _: Policy, __: Any) -> actions.Action:
+    def give_up(seen: Observation, _: Policy, __: Any) -> actions.Action:
         assert seen.rental.pod is not None
         return actions.Terminate(seen.rental.pod, "the job ended")
 
@@ -130,7 +130,7 @@ def early_stop() -> Iterator[None]:
 def panic() -> Iterator[None]:
     """Silence of SSH is taken for the pod's death."""
 
-    def replace(seen: Observed, _: Policy, __: Any) -> actions.Action:
+    def replace(seen: Observation, _: Policy, __: Any) -> actions.Action:
         assert seen.rental.pod is not None
         return actions.Terminate(seen.rental.pod, "it does not answer")
 
@@ -141,11 +141,11 @@ def panic() -> Iterator[None]:
 @contextmanager
 def pull_trusted() -> Iterator[None]:
     """A pull that failed counts as done."""
-    pull = Hands.pull
+    pull = ActionExecutor.pull
 
-    def done(self: Hands, action: actions.Pull) -> Outcome:
+    def done(self: ActionExecutor, action: actions.Pull) -> LeaseOutcome:
         found = pull(self, action)
-        return Outcome(data={"manifest_sha256": "", "rc": 0, "reason": "exited"} | found.data)
+        return LeaseOutcome(data={"manifest_sha256": "", "rc": 0, "reason": "exited"} | found.data)
 
     with patch.dict(_METHODS, {actions.Pull: done}):
         yield
@@ -155,7 +155,7 @@ def pull_trusted() -> Iterator[None]:
 def delete_trusted() -> Iterator[None]:
     """A pod counts as gone once it was told to go."""
 
-    def gone(_: Observed, __: Policy, debt: Any) -> actions.Action:
+    def gone(_: Observation, __: Policy, debt: Any) -> actions.Action:
         return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
 
     with patch.object(plan, "_pay", gone):
@@ -166,13 +166,13 @@ def delete_trusted() -> Iterator[None]:
 def absence_trusted() -> Iterator[None]:
     """One listing without the pod proves that it is gone; nobody asks for it by its id."""
 
-    def shown(_: Eyes, __: Any, pods: Any) -> Any:
+    def shown(_: Observer, __: Any, pods: Any) -> Any:
         return pods
 
-    def missing(seen: Observed, _: Policy, run: Any) -> actions.Action:
-        return replace(seen, _, "gone") if not run.started else actions.Rework(run.run, "")
+    def missing(seen: Observation, _: Policy, run: Any) -> actions.Action:
+        return replace(seen, _, "gone") if not run.started else actions.RestartRun(run.run, "")
 
-    with patch.object(Eyes, "_with_hidden", shown), patch.object(plan, "_missing", missing):
+    with patch.object(Observer, "_with_hidden", shown), patch.object(plan, "_missing", missing):
         yield
 
 
@@ -180,7 +180,7 @@ def absence_trusted() -> Iterator[None]:
 def surplus_unbooked() -> Iterator[None]:
     """A stray pod is ended before it is in the books."""
 
-    def end(_: Observed, pod: str, why: str) -> actions.Action:
+    def end(_: Observation, pod: str, why: str) -> actions.Action:
         return actions.Terminate(pod, why)
 
     with patch.object(closing, "end_stray", end), patch.object(plan, "end_stray", end):
@@ -191,7 +191,7 @@ def surplus_unbooked() -> Iterator[None]:
 def no_sweep() -> Iterator[None]:
     """A lease is closed without a last clean listing."""
 
-    def close(seen: Observed, _: Policy) -> actions.Action:
+    def close(seen: Observation, _: Policy) -> actions.Action:
         return actions.Close(closing._outcome(seen))
 
     with patch.object(closing, "_sweep", close):
@@ -211,7 +211,7 @@ def no_reckoning() -> Iterator[None]:
 @contextmanager
 def bill_ignored() -> Iterator[None]:
     """What ended without our order counts as ended when it was noticed."""
-    with patch.object(Reckoning, "_billed_until", lambda *_: None):
+    with patch.object(BilledTime, "_billed_until", lambda *_: None):
         yield
 
 
@@ -219,7 +219,7 @@ def bill_ignored() -> Iterator[None]:
 def vanished_is_started_again() -> Iterator[None]:
     """A run with a living job counts as never started as soon as its pod stops."""
 
-    def forget(_: Observed, __: Policy, ___: Any, pod: Any) -> actions.Action:
+    def forget(_: Observation, __: Policy, ___: Any, pod: Any) -> actions.Action:
         assert pod.status is not PodStatus.RUNNING
         return actions.Terminate(pod.id, "it stopped")
 
@@ -230,29 +230,29 @@ def vanished_is_started_again() -> Iterator[None]:
 @contextmanager
 def console_unread() -> Iterator[None]:
     """A parked pod that somebody started elsewhere is not looked for on the bill."""
-    nowhere = patch.object(Observed, "unfollowed_start", None)
-    with nowhere, patch.object(Reckoning, "unfollowed", lambda *_, **__: None):
+    nowhere = patch.object(Observation, "unfollowed_start", None)
+    with nowhere, patch.object(BilledTime, "unfollowed", lambda *_, **__: None):
         yield
 
 
 @contextmanager
 def lives_are_one() -> Iterator[None]:
     """That a pod was stopped and started again between two looks goes unseen."""
-    with patch.object(Reckoning, "interrupted", lambda *_: False):
+    with patch.object(BilledTime, "interrupted", lambda *_: False):
         yield
 
 
 @contextmanager
 def late_start_is_ours_alone() -> Iterator[None]:
     """What somebody else did between the look and our start is not asked for."""
-    with patch.object(PodOrders, "_looked", lambda _: 0.0):
+    with patch.object(PodActions, "_looked", lambda _: 0.0):
         yield
 
 
 @contextmanager
 def half_booked() -> Iterator[None]:
     """A pod that came into the ledger and not into the journal is left there, for ever open."""
-    with patch.object(Eyes, "_unclosed", lambda *_: frozenset()):
+    with patch.object(Observer, "_unclosed", lambda *_: frozenset()):
         yield
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from zlib import crc32
 
-from controller.engine.lease_context import Scene
+from controller.engine.lease_context import LeaseContext
 from controller.errors import ArtifactsNotSafe, ConnectionLost
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import RunFacts
@@ -41,7 +41,7 @@ class Ground:
     cloud: Cloud
     files: Files
     stages: dict[str, Stage]  # run → stage
-    scene: Scene
+    scene: LeaseContext
     record_lock: Callable[[str, str], None]
     verifies: bool = True
     at_most_once: bool = True

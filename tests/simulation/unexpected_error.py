@@ -9,14 +9,14 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from controller.engine.executor import Hands
-from controller.engine.loop import Outcome
-from controller.engine.recorder import LeaseBooks
+from controller.engine.executor import ActionExecutor
+from controller.engine.loop import LeaseOutcome
+from controller.engine.recorder import LeaseRecorder
 from controller.planner import actions
 from controller.planner.actions import Action
 from controller.planner.decide import decide
 from controller.planner.lease_state import Step
-from controller.planner.observation import Observed
+from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 
 FORESEEN = frozenset({"foreseen"})  # the bias of a history without one
@@ -25,7 +25,7 @@ ALWAYS = 10**9
 ACTIONS = tuple(
     one.__name__
     for one in actions.Action.__subclasses__()
-    if one not in (actions.Wait, actions.Leave, actions.Done)
+    if one not in (actions.Wait, actions.NeedsOperator, actions.Done)
 )
 MOMENTS = ("intent", "before", "after", "outcome")  # of one action
 OFTEN = (actions.Judge, actions.Lock, actions.Pull, actions.Terminate, actions.Create)
@@ -75,7 +75,7 @@ class Surprise:
         if self.due(place):
             raise Unforeseen(f"nobody foresaw this {place}")
 
-    def decide(self, seen: Observed, policy: Policy) -> Action:
+    def decide(self, seen: Observation, policy: Policy) -> Action:
         self.strike("decide")
         return decide(seen, policy)
 
@@ -84,16 +84,16 @@ class Surprise:
 
 
 @dataclass
-class SurprisedHands(Hands):
+class SurprisedHands(ActionExecutor):
     """Eyes and hands of which any may fail."""
 
     surprise: Surprise | None = None
 
-    def look(self) -> Observed:
+    def look(self) -> Observation:
         _strike(self.surprise, "look")
         return super().look()
 
-    def _perform(self, action: Action) -> Outcome:
+    def _perform(self, action: Action) -> LeaseOutcome:
         name = type(action).__name__
         _strike(self.surprise, f"before {name}")
         outcome = super()._perform(action)
@@ -102,7 +102,7 @@ class SurprisedHands(Hands):
 
 
 @dataclass
-class SurprisedBooks(LeaseBooks):
+class SurprisedBooks(LeaseRecorder):
     """Books in which any entry may fail; what is in the ledger by then stays there."""
 
     surprise: Surprise | None = None

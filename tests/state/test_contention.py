@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.billing_pods import Bills
-from state.contention import Patience, be_patient, hurry
+from controller.billing_pods import BillingPods
+from state.contention import Contention, be_patient, hurry
 from state.database import open_database
 from state.errors import Unavailable
 from state.journal import Journal
@@ -30,8 +30,8 @@ class Hours:
         self.at += seconds
         self._meanwhile(self.at)
 
-    def patience(self, seconds: float = 1800.0) -> Patience:
-        return Patience(self.said.append, seconds, self.sleep, lambda: self.at)
+    def patience(self, seconds: float = 1800.0) -> Contention:
+        return Contention(self.said.append, seconds, self.sleep, lambda: self.at)
 
 
 def holder(path: Path) -> sqlite3.Connection:
@@ -102,7 +102,7 @@ def test_what_bills_is_told_past_the_lock(tmp_path: Path) -> None:
             **RENTED, lease="l0001", kind="compute", started_at=1.0
         )
         other = holder(folder / "state.db")
-        bills = Bills(folder / "state.db")
+        bills = BillingPods(folder / "state.db")
         assert bills.words() == "billing goes on: pod p1 $0.6900/h"
         bills.unwritten["p2"] = 1.0
         assert bills.words() == "billing goes on: pod p1 $0.6900/h, pod p2 $1.0000/h"
@@ -111,11 +111,11 @@ def test_what_bills_is_told_past_the_lock(tmp_path: Path) -> None:
         del bills.unwritten["p2"]
         assert bills.untold() == ""
         other.rollback()
-    assert Bills(tmp_path / "none").words() == ""
+    assert BillingPods(tmp_path / "none").words() == ""
     (tmp_path / "rubbish").write_text("rubbish" * 1000)
-    assert "what runs on pods goes on" in Bills(tmp_path / "rubbish").words()
+    assert "what runs on pods goes on" in BillingPods(tmp_path / "rubbish").words()
     open_database(tmp_path / "new" / "state.db").close()
-    assert Bills(tmp_path / "new" / "state.db").words() == ""
+    assert BillingPods(tmp_path / "new" / "state.db").words() == ""
 
 
 def test_every_way_out_says_what_bills(laptop: Laptop) -> None:

@@ -17,21 +17,21 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from state.database import open_database
 from state.errors import Fenced, StateError
 from state.journal import Journal
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.locks import Locks
-from state.project_lock import Owner, acquire
+from state.project_lock import ProjectLock, acquire
 
 KEY = "rpa_" + "A1b2" * 10
 
 
 @pytest.fixture
-def owner(tmp_path: Path) -> Iterator[Owner]:
+def owner(tmp_path: Path) -> Iterator[ProjectLock]:
     with acquire(tmp_path / ".podctl", "test") as found:
         yield found
 
 
 @pytest.fixture
-def journal(owner: Owner) -> Journal:
+def journal(owner: ProjectLock) -> Journal:
     return Journal(owner.connection, owner.epoch, clock=iter(range(1000, 9999)).__next__)
 
 
@@ -131,7 +131,7 @@ def test_finished_is_finished(journal: Journal) -> None:
         "DELETE FROM interval",
     ],
 )
-def test_history_cannot_be_rewritten(owner: Owner, journal: Journal, statement: str) -> None:
+def test_history_cannot_be_rewritten(owner: ProjectLock, journal: Journal, statement: str) -> None:
     """Not even with SQL: the database itself refuses."""
     lease = journal.open_lease({"a": 1})
     journal.open_run(lease, "stage1c", {"a": 1})
@@ -148,7 +148,7 @@ def test_history_cannot_be_rewritten(owner: Owner, journal: Journal, statement: 
 
 
 @pytest.mark.parametrize("secret", [KEY, "hf_" + "x" * 34, "Authorization: Bearer abcdef123456xyz"])
-def test_secrets_do_not_reach_the_disk(owner: Owner, journal: Journal, secret: str) -> None:
+def test_secrets_do_not_reach_the_disk(owner: ProjectLock, journal: Journal, secret: str) -> None:
     """What we plan with a key in it is refused; what others said is masked."""
     lease = journal.open_lease({})
     intent = journal.intent(lease, "create")
@@ -162,7 +162,7 @@ def test_secrets_do_not_reach_the_disk(owner: Owner, journal: Journal, secret: s
         assert secret not in str(caught.value)
     journal.fail(intent, {"why": f"refused: {secret} is not valid"})
     journal.note(lease, "said", {"text": f"key={secret}"})
-    Sightings(owner.connection).see("pod:a", "provider", {"env": {"K": secret}})
+    LastSeen(owner.connection).see("pod:a", "provider", {"env": {"K": secret}})
 
     raw = b"".join(path.read_bytes() for path in owner.folder.iterdir() if path.is_file())
     assert secret.encode() not in raw
@@ -185,7 +185,7 @@ def test_unknown_lease_and_run_are_refused(journal: Journal) -> None:
         journal.note(journal.open_lease({}), "x", run="stage1c-0001")
 
 
-def test_lock_and_unlock_take_turns(owner: Owner) -> None:
+def test_lock_and_unlock_take_turns(owner: ProjectLock) -> None:
     """A locked stage cannot be locked again, nor an unlocked one unlocked; history stays."""
     locks = Locks(owner.connection, owner.epoch)
     with pytest.raises(StateError, match="not locked"):
@@ -204,10 +204,10 @@ def test_lock_and_unlock_take_turns(owner: Owner) -> None:
     ]
 
 
-def test_sighting_is_the_last_one(owner: Owner) -> None:
+def test_sighting_is_the_last_one(owner: ProjectLock) -> None:
     """Only the newest observation of a subject is kept, with its source and time."""
     times = iter([10.0, 5.0, 7.0])
-    sightings = Sightings(owner.connection, clock=times.__next__)
+    sightings = LastSeen(owner.connection, clock=times.__next__)
     sightings.see("pod:a", "provider", {"status": "RUNNING"})
     sightings.see("pod:a", "agent", {"status": "EXITED"})  # a clock set back does not freeze it
     sightings.see("run:r", "agent", {})

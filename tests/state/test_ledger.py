@@ -23,17 +23,17 @@ from state.database import open_database
 from state.errors import Fenced, StateError
 from state.interval import SCALE, Interval, Total
 from state.ledger import Ledger
-from state.project_lock import DATABASE, Owner, acquire
+from state.project_lock import DATABASE, ProjectLock, acquire
 
 
 @pytest.fixture
-def owner(tmp_path: Path) -> Iterator[Owner]:
+def owner(tmp_path: Path) -> Iterator[ProjectLock]:
     with acquire(tmp_path / ".podctl", "test") as found:
         yield found
 
 
 @pytest.fixture
-def ledger(owner: Owner) -> Ledger:
+def ledger(owner: ProjectLock) -> Ledger:
     return Ledger(owner.connection, owner.epoch)
 
 
@@ -135,7 +135,7 @@ def test_nonsense_is_refused(ledger: Ledger, changes: dict[str, object]) -> None
     assert ledger.intervals() == ()
 
 
-def test_reader_cannot_write(owner: Owner, ledger: Ledger) -> None:
+def test_reader_cannot_write(owner: ProjectLock, ledger: Ledger) -> None:
     """A ledger without the owner's epoch reads and does not write."""
     begin(ledger)
     reader = Ledger(open_database(owner.folder / DATABASE, readonly=True))
@@ -171,7 +171,7 @@ def test_pods_that_bill_come_first(ledger: Ledger) -> None:
     assert ledger.recent_pods(1) == ("p1", "p2")
 
 
-def test_closed_interval_is_never_changed(owner: Owner, ledger: Ledger) -> None:
+def test_closed_interval_is_never_changed(owner: ProjectLock, ledger: Ledger) -> None:
     """Neither its end nor its rate, not even with SQL."""
     begin(ledger)
     ledger.close_all("p1", 2000.0, "provider")
@@ -188,7 +188,7 @@ def test_closed_interval_is_never_changed(owner: Owner, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("query", [module._SUMS_OF_ALL, module._SUMS_OF_ONE])
-def test_sums_do_not_scan_the_ledger(owner: Owner, query: str) -> None:
+def test_sums_do_not_scan_the_ledger(owner: ProjectLock, query: str) -> None:
     """Reading sums touches the totals by their key and the open intervals, never closed rows."""
     values = {"scope": "stage", "now": 0, "subject": "stage1c"}
     plan = owner.connection.execute("EXPLAIN QUERY PLAN " + query, values).fetchall()

@@ -17,7 +17,7 @@ from controller.project import project as of_project
 from state.database import open_database
 from state.errors import StateError
 from state.journal import Journal
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.ledger import Ledger
 from state.project_lock import acquire
 from state.read_only import read_into_memory
@@ -125,7 +125,7 @@ def test_a_transaction_that_was_cut_off_is_no_part_of_it(tmp_path: Path) -> None
 
     found = read_into_memory(copy / "state.db")
     assert [one.data for one in Journal(found).leases()] == [{"text": "whole"}]
-    assert Sightings(found).all("pod:") == ()
+    assert LastSeen(found).all("pod:") == ()
     assert files(copy) == before
 
 

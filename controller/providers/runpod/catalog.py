@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.providers.base import Hardware, HardwareType, Offer
-from controller.providers.runpod.models import CpuType, GpuType, Place
+from controller.providers.runpod.models import CpuType, GpuType, PlacementModel
 
 UNKNOWN = "UNKNOWN"
 _LEVELS = ("NONE", "LOW", "MEDIUM", "HIGH")
@@ -123,7 +123,7 @@ def cpu_type(document: Any, cloud: str) -> HardwareType | None:
     )
 
 
-def _stock(level: str | None, places: list[Place] | None, wanted: tuple[str, ...]) -> str:
+def _stock(level: str | None, places: list[PlacementModel] | None, wanted: tuple[str, ...]) -> str:
     """The stock in the wanted data centers; overall where none is asked or none is listed."""
     if not wanted or places is None:
         return level if level in _LEVELS else UNKNOWN

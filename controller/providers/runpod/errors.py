@@ -40,7 +40,7 @@ _LIMIT = re.compile(r'"[^"]*"\s*;\s*r=0\s*;\s*t=(\d{1,6})')  # a used-up window 
 
 
 @dataclass(frozen=True)
-class Ask:
+class RequestKind:
     """One request as an error message needs it."""
 
     what: str  # "create a pod"
@@ -54,7 +54,7 @@ class Ask:
         return f"{self.method} {self.path}"
 
 
-def pod_ask(what: str, method: str, pod_id: str, rest: str = "") -> Ask:
+def pod_ask(what: str, method: str, pod_id: str, rest: str = "") -> RequestKind:
     """A request about one pod. An empty or crooked id would address something else.
 
     Raises: ProviderError (REFUSED, not sent).
@@ -63,7 +63,7 @@ def pod_ask(what: str, method: str, pod_id: str, rest: str = "") -> Ask:
         raise ProviderError(
             f"could not {what}: {pod_id!r} is not a pod id", kind=Kind.REFUSED, sent=False
         )
-    return Ask(what, method, f"/v2/pods/{pod_id}{rest}")
+    return RequestKind(what, method, f"/v2/pods/{pod_id}{rest}")
 
 
 def is_missing(error: ProviderError) -> bool:
@@ -75,7 +75,7 @@ OUTAGE_HINT = "nothing was done; the same command again later (https://uptime.ru
 NETWORK_HINT = "podctl doctor checks the network, the key and the provider"
 
 
-def unreached(ask: Ask, why: str, *, sent: bool, hint: str = NETWORK_HINT) -> ProviderError:
+def unreached(ask: RequestKind, why: str, *, sent: bool, hint: str = NETWORK_HINT) -> ProviderError:
     """No whole answer came; `sent` says whether the request may have arrived."""
     state = "it may have happened" if sent else "nothing was sent"
     return ProviderError(
@@ -88,7 +88,7 @@ def unreached(ask: Ask, why: str, *, sent: bool, hint: str = NETWORK_HINT) -> Pr
     )
 
 
-def unusable(ask: Ask, answer: Answer | None, why: str) -> ProviderError:
+def unusable(ask: RequestKind, answer: Answer | None, why: str) -> ProviderError:
     """Something answered, and it was not the API."""
     blocked = answer is not None and answer.status == 403
     return ProviderError(
@@ -109,7 +109,7 @@ _BLOCKED_HINT = (
 )
 
 
-def refused(ask: Ask, answer: Answer) -> ProviderError:
+def refused(ask: RequestKind, answer: Answer) -> ProviderError:
     """The error for an answer with a status of 400 or more."""
     problem = _problem(answer.raw)
     if problem is None and answer.status != 429:
@@ -127,7 +127,7 @@ def refused(ask: Ask, answer: Answer) -> ProviderError:
     )
 
 
-def _kind(ask: Ask, status: int, said: str) -> Kind:
+def _kind(ask: RequestKind, status: int, said: str) -> Kind:
     if status == 429:
         return Kind.THROTTLED
     if status >= 500 or status == 408:

@@ -62,52 +62,52 @@ Price = Annotated[float | None, BeforeValidator(prices.of_unit)]  # 0: it makes 
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
-class Wire(BaseModel):
+class ApiModel(BaseModel):
     """One object of an answer; fields we do not know are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class SshAccess(Wire):
+class SshAccess(ApiModel):
     host: str
     port: int
     username: Lenient[str] = None
 
 
-class Ssh(Wire):
+class Ssh(ApiModel):
     direct: Lenient[SshAccess] = None
 
 
-class PortMapping(Wire):
+class PortMapping(ApiModel):
     private: Lenient[int] = None
     public: Lenient[int] = None
     type: Lenient[str] = None
     ip: Lenient[str] = None
 
 
-class Runtime(Wire):
+class Runtime(ApiModel):
     ports: Lenient[list[Lenient[PortMapping]]] = None
 
 
-class PersistentMount(Wire):
+class PersistentMount(ApiModel):
     size: Count
 
 
-class NetworkMount(Wire):
+class NetworkMount(ApiModel):
     volume_id: str = Field(alias="volumeId")
 
 
-class Mounts(Wire):
+class Mounts(ApiModel):
     persistent: Lenient[PersistentMount] = None
     network: Lenient[list[NetworkMount]] = None
 
 
-class Gpu(Wire):
+class Gpu(ApiModel):
     id: str
     count: Lenient[Count] = None
 
 
-class WirePod(Wire):
+class PodModel(ApiModel):
     id: Annotated[str, StringConstraints(pattern=POD_ID)]
     name: Lenient[str] = None
     status: Lenient[str] = None
@@ -122,7 +122,7 @@ class WirePod(Wire):
     started_at: Lenient[datetime] = Field(default=None, alias="startedAt")
 
 
-class Pagination(Wire):
+class Pagination(ApiModel):
     has_next_page: bool = Field(alias="hasNextPage")
     next_cursor: str | None = Field(default=None, alias="nextCursor")
 
@@ -133,11 +133,11 @@ class Pagination(Wire):
         return self
 
 
-class Page(Wire):
+class Page(ApiModel):
     pagination: Pagination | None = None  # older servers send everything at once
 
 
-class Problem(Wire):
+class Problem(ApiModel):
     """An error's body, `application/problem+json`."""
 
     title: Lenient[str] = None
@@ -145,30 +145,30 @@ class Problem(Wire):
     errors: Lenient[list[str]] = None
 
 
-class SshKeys(Wire):
+class SshKeys(ApiModel):
     keys: list[str]
 
 
-class GpuPrices(Wire):
+class GpuPrices(ApiModel):
     secure: Price = None
     community: Price = None
 
 
-class GpuLimits(Wire):
+class GpuLimits(ApiModel):
     secure: Lenient[Count] = None
     community: Lenient[Count] = None
 
 
-class Place(Wire):
+class PlacementModel(ApiModel):
     id: str
     availability: Lenient[str] = None
 
 
-class CudaVersion(Wire):
+class CudaVersion(ApiModel):
     version: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,3})?$")]
 
 
-class GpuType(Wire):
+class GpuType(ApiModel):
     id: str
     name: Lenient[str] = None
     memory: Count
@@ -177,35 +177,35 @@ class GpuType(Wire):
     price: GpuPrices
     max_count: Lenient[GpuLimits] = Field(default=None, alias="maxCount")
     availability: Lenient[str] = None
-    data_centers: Lenient[list[Place]] = Field(default=None, alias="dataCenters")
+    data_centers: Lenient[list[PlacementModel]] = Field(default=None, alias="dataCenters")
     cuda: Lenient[list[CudaVersion]] = Field(default=None, alias="cudaVersions")
 
 
-class VcpuRange(Wire):
+class VcpuRange(ApiModel):
     min: Annotated[int, Field(ge=1)]
     max: Annotated[int, Field(ge=1)]
 
 
-class CpuPrices(Wire):
+class CpuPrices(ApiModel):
     secure_per_vcpu: Price = Field(default=None, alias="securePerVcpu")
 
 
-class CpuType(Wire):
+class CpuType(ApiModel):
     id: str
     name: Lenient[str] = None
     vcpu: VcpuRange
     ram_gb_per_vcpu: Money = Field(alias="ramGbPerVcpu")
     price: CpuPrices
     availability: Lenient[str] = None
-    data_centers: Lenient[list[Place]] = Field(default=None, alias="dataCenters")
+    data_centers: Lenient[list[PlacementModel]] = Field(default=None, alias="dataCenters")
 
 
-class Center(Wire):
+class DataCenterModel(ApiModel):
     id: str
     name: Lenient[str] = None
 
 
-class WireVolume(Wire):
+class VolumeModel(ApiModel):
     id: Annotated[str, StringConstraints(pattern=POD_ID)]
     name: Lenient[str] = None
     size: Count
@@ -213,7 +213,7 @@ class WireVolume(Wire):
     type: Lenient[str] = None
 
 
-class WireBill(Wire):
+class BillModel(ApiModel):
     pod_id: str = Field(alias="podId")
     start: datetime = Field(alias="startTime")
     end: datetime = Field(alias="endTime")
@@ -223,27 +223,27 @@ class WireBill(Wire):
     disk: Lenient[Money] = Field(default=None, alias="diskAmount")
 
 
-class Me(Wire):
+class Me(ApiModel):
     balance: Annotated[Sum, Field(alias="clientBalance")]
 
 
-class MeData(Wire):
+class MeData(ApiModel):
     myself: Me
 
 
-class BalanceReply(Wire):
+class BalanceReply(ApiModel):
     data: MeData
 
 
-class Change(Wire):
+class Change(ApiModel):
     last_change: str = Field(default="", alias="lastStatusChange", max_length=500)
 
 
-class PodData(Wire):
+class PodData(ApiModel):
     pod: Change | None = None
 
 
-class ChangeReply(Wire):
+class ChangeReply(ApiModel):
     data: PodData
 
 
@@ -255,7 +255,7 @@ def next_cursor(document: Any) -> str | None:
 
 def pod(document: Any) -> Pod:
     """One pod. Raises ValidationError when it has no usable id."""
-    wire = WirePod.model_validate(document)
+    wire = PodModel.model_validate(document)
     mounts = wire.mounts or Mounts()
     status = _status(wire.status)
     return Pod(
@@ -278,7 +278,7 @@ def pod(document: Any) -> Pod:
 
 def volume(document: Any) -> NetworkVolume:
     """One network volume. Raises ValidationError when it has no usable id or size."""
-    wire = WireVolume.model_validate(document)
+    wire = VolumeModel.model_validate(document)
     return NetworkVolume(
         wire.id, wire.name or "", wire.size, wire.data_center or "", wire.type or ""
     )
@@ -286,13 +286,13 @@ def volume(document: Any) -> NetworkVolume:
 
 def center(document: Any) -> DataCenter:
     """One data center. Raises ValidationError when it has no id."""
-    wire = Center.model_validate(document)
+    wire = DataCenterModel.model_validate(document)
     return DataCenter(wire.id, wire.name or wire.id)
 
 
 def bill(document: Any) -> BillingRecord:
     """One billing bucket. Raises ValidationError."""
-    wire = WireBill.model_validate(document)
+    wire = BillModel.model_validate(document)
     return BillingRecord(
         pod_id=wire.pod_id,
         start=_seconds(wire.start) or 0.0,
@@ -316,7 +316,7 @@ def _seconds(moment: datetime | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _endpoint(wire: WirePod) -> Endpoint | None:
+def _endpoint(wire: PodModel) -> Endpoint | None:
     """Where sshd can be reached: the direct access as stated, else the mapping of port 22."""
     direct = wire.ssh.direct if wire.ssh else None
     if direct and (found := _checked(direct.host, direct.port, direct.username or "root")):

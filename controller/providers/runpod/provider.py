@@ -39,7 +39,7 @@ from controller.providers.runpod import models as wire
 from controller.providers.runpod.container_log import EventBody
 from controller.providers.runpod.errors import (
     NETWORK_HINT,
-    Ask,
+    RequestKind,
     is_missing,
     pod_ask,
     refused,
@@ -48,7 +48,7 @@ from controller.providers.runpod.errors import (
     unusable,
 )
 from controller.providers.runpod.requests import create_body, rfc3339, same_key
-from controller.providers.runpod.transport import Answer, Body, Exchange, JsonBody, UnusableAnswer
+from controller.providers.runpod.transport import Answer, Body, JsonBody, Transport, UnusableAnswer
 
 BASE_URL = "https://api.runpod.io"
 CALL_SECONDS = 30.0
@@ -100,7 +100,7 @@ class RunPod:
     def inventory(self, need: Hardware) -> Inventory:
         """Every GPU type, or CPU flavor, and every data center, with what `need.cloud` has."""
         kind = "cpus" if need.cpu is not None else "gpus"
-        ask = Ask("read the catalog", "GET", f"/v2/catalog/{kind}", missing=Kind.REFUSED)
+        ask = RequestKind("read the catalog", "GET", f"/v2/catalog/{kind}", missing=Kind.REFUSED)
         parse = wire_catalog.cpu_type if need.cpu is not None else wire_catalog.gpu_type
         query = wire_catalog.cpu_query(0)
         if need.cpu is None:
@@ -113,18 +113,18 @@ class RunPod:
         if not need.data_centers:
             return ()
         path = "/v2/catalog/datacenters"
-        ask = Ask("read the list of data centers", "GET", path, missing=Kind.REFUSED)
+        ask = RequestKind("read the list of data centers", "GET", path, missing=Kind.REFUSED)
         return self._collection(ask, "dataCenters", wire.center)
 
     def create(self, spec: PodSpec) -> Pod:
         """Rent. Never repeated, neither here nor below."""
-        ask = Ask("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED, creates=True)
+        ask = RequestKind("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED, creates=True)
         document, answer = self._call(ask, json=create_body(spec), seconds=CREATE_SECONDS)
         return _read(ask, answer, wire.pod, document)
 
     def list(self) -> tuple[Pod, ...]:
         """Every pod of the account, all pages."""
-        ask = Ask("list the pods", "GET", "/v2/pods", missing=Kind.REFUSED)
+        ask = RequestKind("list the pods", "GET", "/v2/pods", missing=Kind.REFUSED)
         pods = {pod.id: pod for pod in self._collection(ask, "pods", wire.pod)}
         return tuple(pods.values())  # a pod may move to the next page between two requests
 
@@ -159,12 +159,12 @@ class RunPod:
 
     def volumes(self) -> tuple[NetworkVolume, ...]:
         """Every network volume of the account."""
-        ask = Ask("list the volumes", "GET", "/v2/network-volumes", missing=Kind.REFUSED)
+        ask = RequestKind("list the volumes", "GET", "/v2/network-volumes", missing=Kind.REFUSED)
         return self._collection(ask, "networkVolumes", wire.volume)
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         """The hourly records that touch [since, until]."""
-        ask = Ask("read the bill", "GET", "/v2/billing/pods", missing=Kind.REFUSED)
+        ask = RequestKind("read the bill", "GET", "/v2/billing/pods", missing=Kind.REFUSED)
         window = {"startTime": rfc3339(since), "endTime": rfc3339(until), "bucketSize": "hour"}
         records = self._collection(ask, "records", wire.bill, window)
         return tuple(one for one in records if one.end > since and one.start < until)
@@ -188,7 +188,7 @@ class RunPod:
 
     def last_change(self, pod_id: str) -> str:
         """`lastStatusChange`, which only GraphQL tells; its silence is not an error."""
-        ask = Ask("read a pod's history", "POST", "/graphql", missing=Kind.REFUSED)
+        ask = RequestKind("read a pod's history", "POST", "/graphql", missing=Kind.REFUSED)
         question = {"query": _CHANGE, "variables": {"pod": pod_id}}
         try:
             document, answer = self._call(ask, json=question)
@@ -215,17 +215,19 @@ class RunPod:
         keys, _ = self._keys()
         if any(same_key(one, public_key) for one in keys):
             return
-        ask = Ask("register an SSH key", "PUT", "/v2/account/ssh-keys", missing=Kind.REFUSED)
+        ask = RequestKind(
+            "register an SSH key", "PUT", "/v2/account/ssh-keys", missing=Kind.REFUSED
+        )
         self._call(ask, json={"keys": [*keys, public_key.strip()]})
 
     def _keys(self) -> tuple[tuple[str, ...], Answer]:
-        ask = Ask("read the account", "GET", "/v2/account/ssh-keys", missing=Kind.REFUSED)
+        ask = RequestKind("read the account", "GET", "/v2/account/ssh-keys", missing=Kind.REFUSED)
         document, answer = self._call(ask)
         return tuple(_read(ask, answer, wire.SshKeys.model_validate, document).keys), answer
 
     def _balance(self) -> float | None:
         """Only GraphQL tells it, and GraphQL is about to go: its silence is not an error."""
-        ask = Ask("read the balance", "POST", "/graphql", missing=Kind.REFUSED)
+        ask = RequestKind("read the balance", "POST", "/graphql", missing=Kind.REFUSED)
         try:
             document, answer = self._call(ask, json={"query": _BALANCE})
             reply = _read(ask, answer, wire.BalanceReply.model_validate, document)
@@ -234,14 +236,14 @@ class RunPod:
         return reply.data.myself.balance
 
     def _gpus(self, need: Hardware) -> tuple[Offer, ...]:
-        ask = Ask("read the GPU catalog", "GET", "/v2/catalog/gpus", missing=Kind.REFUSED)
+        ask = RequestKind("read the GPU catalog", "GET", "/v2/catalog/gpus", missing=Kind.REFUSED)
         query = wire_catalog.gpu_query(need)
         found = self._collection(ask, "gpus", lambda one: wire_catalog.gpu_offer(one, need), query)
         return tuple(offer for offer in found if offer is not None)
 
     def _cpus(self, vcpus: int, places: tuple[str, ...] = ()) -> tuple[Offer, ...]:
         """Offers of `vcpus` vCPUs; 0 means the smallest size of each flavor."""
-        ask = Ask("read the CPU catalog", "GET", "/v2/catalog/cpus", missing=Kind.REFUSED)
+        ask = RequestKind("read the CPU catalog", "GET", "/v2/catalog/cpus", missing=Kind.REFUSED)
         query = wire_catalog.cpu_query(vcpus)
         found = self._collection(
             ask, "cpus", lambda one: wire_catalog.cpu_offer(one, vcpus, places), query
@@ -253,7 +255,7 @@ class RunPod:
 
     def _collection(
         self,
-        ask: Ask,
+        ask: RequestKind,
         key: str,
         parse: Callable[[Any], T],
         query: Mapping[str, str] | None = None,
@@ -280,7 +282,7 @@ class RunPod:
 
     def _call(
         self,
-        ask: Ask,
+        ask: RequestKind,
         *,
         query: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
@@ -291,7 +293,7 @@ class RunPod:
 
         Causes are told in words and not chained: the SDK's exceptions carry the key's header.
         """
-        exchange = Exchange(self._base_url + ask.path, body or JsonBody(), self._clock)
+        exchange = Transport(self._base_url + ask.path, body or JsonBody(), self._clock)
         try:
             document = asyncio.run(
                 self._send(ask, exchange, query, json, seconds or self._call_seconds)
@@ -312,8 +314,8 @@ class RunPod:
 
     async def _send(
         self,
-        ask: Ask,
-        exchange: Exchange,
+        ask: RequestKind,
+        exchange: Transport,
         query: Mapping[str, str] | None,
         json: Mapping[str, Any] | None,
         seconds: float,
@@ -330,7 +332,7 @@ class RunPod:
             )
 
 
-def _read(ask: Ask, answer: Answer, parse: Callable[[Any], T], document: Any) -> T:
+def _read(ask: RequestKind, answer: Answer, parse: Callable[[Any], T], document: Any) -> T:
     try:
         return parse(document)
     except ValidationError as error:

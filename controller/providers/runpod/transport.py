@@ -82,7 +82,7 @@ class Answer:
 
 
 @dataclass
-class Exchange:
+class Transport:
     """A session for one request to `url`; afterwards it knows what happened."""
 
     url: str

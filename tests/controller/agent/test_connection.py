@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.agent.connection import Link, refused
+from controller.agent.connection import PodConnection, refused
 from controller.agent.guard_bootstrap import bootstrap
 from controller.credentials.secret import Secret
 from controller.diagnostics.doctor import public_key
@@ -70,7 +70,7 @@ def place(cloud: RunPod, pod: str, unlike: Endpoint | None = None) -> Endpoint:
     return until(look, 60)
 
 
-def reached(link: Link, pod: str, endpoint: Endpoint) -> None:
+def reached(link: PodConnection, pod: str, endpoint: Endpoint) -> None:
     """Connect, as patiently as the loop does."""
 
     def look() -> bool:
@@ -90,7 +90,7 @@ def test_row_49_a_reboot_moves_the_pod_and_changes_its_key(
 ) -> None:
     """The new port is read from the API and the new host key from the log: both are followed."""
     api = provider(network, cloud)
-    link = Link(project, api, "hello")
+    link = PodConnection(project, api, "hello")
     pod = rented(cloud, project, NONCE)
     old = place(api, pod)
     reached(link, pod, old)
@@ -116,7 +116,7 @@ def test_row_50_another_sshd_at_the_pods_address_gets_nothing(
     api = provider(network, cloud)
     pod = rented(cloud, project, NONCE)
     endpoint = place(api, pod)
-    link = Link(project, api, "hello")
+    link = PodConnection(project, api, "hello")
     reached(link, pod, endpoint)
     link.drop()
     with sshd(tmp_path / "spoof") as spoof:
@@ -143,7 +143,7 @@ def test_row_51_an_address_that_serves_another_pod_now(
     api = provider(network, cloud, SilentLog)
     pods = [rented(cloud, project, nonce) for nonce in (NONCE, OTHER)]
     ours, others = (place(api, pod) for pod in pods)
-    link = Link(project, api, "hello")
+    link = PodConnection(project, api, "hello")
     reached(link, pods[1], others)
     with pytest.raises(WrongPod, match="another pod") as told:
         link.reach(pods[0], others)
@@ -190,7 +190,7 @@ def test_row_48_without_the_api_a_known_pod_is_reached_by_its_pin(
     api = provider(network, cloud)
     pod = rented(cloud, project, NONCE)
     endpoint = place(api, pod)
-    link = Link(project, api, "hello")
+    link = PodConnection(project, api, "hello")
     reached(link, pod, endpoint)
     link.drop()
     network.api_cut = True

@@ -10,7 +10,7 @@ import pytest
 
 from controller.agent.client import AgentClient
 from controller.agent.job_log import MOST_ASIDE, append_log, append_rest, follow_log
-from controller.agent.log_position import Mark
+from controller.agent.log_position import LogPosition
 from controller.credentials.secret import Secret
 from controller.ssh.session import Session
 from controller.status import log_reader
@@ -135,7 +135,7 @@ def test_a_log_that_grows_faster_than_it_is_read_is_shown_to_where_it_was(pod: P
     """Each answer tells of more: it is read to the size of the first one."""
     pod.lies(ENDLESS.replace("SIZE", "offset + 8"))
 
-    parts = list(log_reader.rest(pod.agent, "r", Mark()))
+    parts = list(log_reader.rest(pod.agent, "r", LogPosition()))
 
     assert [(mark.offset, part) for mark, part in parts] == [(5, b"hello"), (10, b"hello")]
 
@@ -147,7 +147,7 @@ def test_of_a_log_of_any_size_a_bounded_number_of_looks_is_shown(
     monkeypatch.setattr(log_reader, "MOST_LOOKS", 4)
     pod.lies(ENDLESS.replace("SIZE", "2**62"))
 
-    dropped, *parts = [part for _, part in log_reader.rest(pod.agent, "r", Mark())]
+    dropped, *parts = [part for _, part in log_reader.rest(pod.agent, "r", LogPosition())]
 
     assert b"bytes of the log were dropped" in dropped
     assert parts == [b"hello"] * 4

@@ -18,7 +18,7 @@ from controller.status.overview import progress_text
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import installation, open_database
 from state.journal import Journal
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.ledger import Ledger
 from state.project_lock import acquire
 from tests.support.emulated_cloud import EmulatedCloud, until
@@ -162,7 +162,7 @@ def sighted(shell: Shell, age: float, clock: Callable[[], float]) -> str:
             rate_source="offer",
             started_at=clock() - 1000.0,
         )
-        seen = Sightings(owner.connection, lambda: clock() - age)
+        seen = LastSeen(owner.connection, lambda: clock() - age)
         seen.see(f"run:{name}", "agent", {"state": "running", "step": 250, "max_steps": 1000})
         seen.see("pod:podone", "provider", {"status": "RUNNING"})
     return name

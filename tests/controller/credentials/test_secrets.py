@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from controller.agent.client import AgentClient
 from controller.agent.job_log import AGAIN, append_log
-from controller.agent.log_position import Piece
+from controller.agent.log_position import Chunk
 from controller.credentials.job_secrets import absent, secrets_of
 from controller.credentials.secret import Secret, for_children, hide_environment
 from controller.errors import PodctlError
@@ -45,8 +45,8 @@ class Growing(AgentClient):
     def __init__(self, log: bytes) -> None:
         self.whole, self.size = log, 0
 
-    def log(self, run: str, offset: int, limit: int = AGAIN**2) -> Piece:
-        return Piece(offset, self.whole[offset : self.size][:limit], self.size)
+    def log(self, run: str, offset: int, limit: int = AGAIN**2) -> Chunk:
+        return Chunk(offset, self.whole[offset : self.size][:limit], self.size)
 
 
 def copied(log: bytes, looks: list[int], path: Path, secret: str) -> bytes:

@@ -13,8 +13,8 @@ from controller.diagnostics import drill
 from controller.diagnostics.drill import Evidence
 from controller.diagnostics.drill_results import PASSED, REFUTED, STAGE, UNCLEAR
 from controller.planner import actions
-from controller.planner.lease_state import Debt, Rental, RunFacts
-from controller.planner.observation import Contact, Listing, Observed
+from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts
+from controller.planner.observation import Contact, Listing, Observation
 from controller.planner.policy import Policy
 from controller.providers.base import Endpoint, Offer, Pod, PodStatus
 from remote.contract import GuardLimits, GuardReport
@@ -136,11 +136,11 @@ POD = Pod(
     endpoint=Endpoint("127.0.0.1", 2222, "root"),
     ready=True,
 )
-RENTAL = Rental(
+RENTAL = LeaseState(
     "l1", (RunFacts(RUN, STAGE),), generation=1, nonces=(NONCE,), pod="p1", had_pod=True,
     pods=("p1",), quoted_usd_per_hour=0.06, keeps_disk=False,
 )  # fmt: skip
-SEEN = Observed(
+SEEN = Observation(
     RENTAL, now=1000.0, listing=Listing(999.0, (POD,)), pod_since=990.0, booked=frozenset({"p1"})
 )
 ARMED = Evidence(armed=True)
@@ -200,12 +200,12 @@ def test_what_bills_comes_before_the_drill() -> None:
     """Debts, a surplus pod and the user's stop are the plan's; one pod is rented at most."""
     other = dataclasses.replace(POD, id="p2")
     both = Listing(999.0, (POD, other))
-    owing = dataclasses.replace(RENTAL, pod=None, debts=(Debt("p1"),))
+    owing = dataclasses.replace(RENTAL, pod=None, debts=(PendingTermination("p1"),))
     paid = dataclasses.replace(RENTAL, pod=None)
     stopped = dataclasses.replace(RENTAL, stop="terminate")
 
     assert isinstance(decide(rental=owing), actions.Terminate)
-    assert decide(listing=both) == actions.Account("p2")
+    assert decide(listing=both) == actions.RecordPod("p2")
     assert outcome(decide(rental=stopped)) == "stopped"
     assert outcome(decide(rental=paid, pod=None)) == "bad-hosts"
 

@@ -9,24 +9,26 @@ from typing import Any
 import pytest
 
 from controller.clock import SystemClock
-from controller.engine.billed_time import BILL_TRIES, Reckoning, Unfollowed
-from controller.engine.loop import Outcome
-from controller.engine.recorder import LeaseBooks
-from controller.planner.actions import Reckon
-from controller.planner.lease_state import Debt, Rental, RunFacts
+from controller.engine.billed_time import BILL_TRIES, BilledTime, Unattributed
+from controller.engine.loop import LeaseOutcome
+from controller.engine.recorder import LeaseRecorder
+from controller.planner.actions import ReconcileBilling
+from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts
 from controller.providers.base import BillingRecord, Pod, PodStatus, ProviderError
 from state.journal import Journal
 from state.ledger import Ledger
 from tests.simulation.host import fresh_database
 
 NOW = 100_000.0
-RENTAL = Rental("l0001", (RunFacts("hello-0001", "hello"),), pod="p1", pods=("p1",))
+RENTAL = LeaseState("l0001", (RunFacts("hello-0001", "hello"),), pod="p1", pods=("p1",))
 POD = Pod("p1", "podctl-hello-0", PodStatus.RUNNING, usd_per_hour=1.0)
 
 
 def reckoning(
-    *lives: tuple[float, float | None], rental: Rental = RENTAL, billed_hours: float | None = None
-) -> Reckoning:
+    *lives: tuple[float, float | None],
+    rental: LeaseState = RENTAL,
+    billed_hours: float | None = None,
+) -> BilledTime:
     """With a ledger of a pod at $1.00/h that ran so, and the provider's bill for it."""
     database = fresh_database()
     ledger = Ledger(database, database.execute("SELECT epoch FROM owner").fetchone()[0])
@@ -53,12 +55,12 @@ def reckoning(
         provider=SimpleNamespace(billing=lambda *_: bill),
         memory=SimpleNamespace(bill_silences=0, ended={}, alive_before={}, stopped_at={}),
     )
-    return Reckoning(scene)
+    return BilledTime(scene)
 
 
 def unfollowed(
-    books: Reckoning, ended_at: float = NOW, *, meddled: bool = False
-) -> Unfollowed | None:
+    books: BilledTime, ended_at: float = NOW, *, meddled: bool = False
+) -> Unattributed | None:
     return books.unfollowed("p1", ended_at, meddled=meddled)
 
 
@@ -173,7 +175,7 @@ def test_an_end_that_nobody_saw_is_the_bills_and_never_a_gift() -> None:
 
 def test_a_bill_without_lag_is_better_than_any_order() -> None:
     """A host may die in the seconds between the last look and the order that was taken."""
-    debts = (Debt("p1", clean=True, ended_at=NOW, sure=True),)
+    debts = (PendingTermination("p1", clean=True, ended_at=NOW, sure=True),)
     ordered = reckoning((1000.0, None), billed_hours=2.0, rental=replace(RENTAL, debts=debts))
     parked = reckoning((1000.0, None), billed_hours=2.0)
     parked.scene.memory.ended["p1"] = NOW
@@ -200,16 +202,16 @@ def test_a_life_that_is_found_on_the_bill_is_booked_whole_or_not_at_all() -> Non
     epoch = database.execute("SELECT epoch FROM owner").fetchone()[0]
     ledger, journal = Ledger(database, epoch), Journal(database, epoch)
     lease = journal.open_lease({}, [("hello", {})])
-    books = LeaseBooks(lease, journal, ledger, clock=SystemClock())
+    books = LeaseRecorder(lease, journal, ledger, clock=SystemClock())
     open_rows = []
     database.set_trace_callback(
         lambda text: (
             text.startswith("COMMIT") and open_rows.append(len(ledger.intervals(open_only=True)))
         )
     )
-    action = Reckon("p1", 1000.0)
+    action = ReconcileBilling("p1", 1000.0)
     found = {"since": 1000.0, "until": 4600.0, "usd_per_hour": 2.0, "stage": "hello"}
-    books.outcome(action, Outcome(data=found))
+    books.outcome(action, LeaseOutcome(data=found))
     database.set_trace_callback(None)
 
     assert ledger.spent(NOW) == pytest.approx(2.0)

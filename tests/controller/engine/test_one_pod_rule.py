@@ -12,7 +12,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from controller.planner.lease_state import Rental, Step, fold
+from controller.planner.lease_state import LeaseState, Step, fold
 from state.database import open_database
 from state.errors import Fenced
 from state.journal import Journal
@@ -59,7 +59,7 @@ class OnePod(RuleBasedStateMachine):
         self.owner.close()
         shutil.rmtree(self.folder)
 
-    def rental(self) -> Rental:
+    def rental(self) -> LeaseState:
         return fold(self.lease, [(self.run, "stage1c")], self.journal.ops(self.lease))
 
     @rule(seconds=st.sampled_from([1.0, 60.0, SLOWEST, SETTLE, 40_000.0]))
@@ -91,7 +91,7 @@ class OnePod(RuleBasedStateMachine):
         elif rental.pod is None:
             self._create(rental, answer, slow, dies)
 
-    def _search(self, rental: Rental, answer: str, slow: float, dies: str) -> None:
+    def _search(self, rental: LeaseState, answer: str, slow: float, dies: str) -> None:
         if self.searching_since is None:
             self.searching_since = self.now
         found = [one for one in self.pods if one.shown_at <= self.now]
@@ -107,7 +107,7 @@ class OnePod(RuleBasedStateMachine):
             return max(intents)
         return self.searching_since
 
-    def _create(self, rental: Rental, answer: str, slow: float, dies: str) -> None:
+    def _create(self, rental: LeaseState, answer: str, slow: float, dies: str) -> None:
         assert rental.nonce is not None
         intent = self.journal.intent(self.lease, Step.CREATE, OFFER)
         self.searching_since = None

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from controller.costs.network_volumes import priced
-from controller.orphans.reconciliation import UNSEEN, Unclear, intervals, unknown
-from controller.orphans.sweep import Stray, Whose
+from controller.orphans.reconciliation import UNSEEN, UnconfirmedCreate, intervals, unknown
+from controller.orphans.sweep import OrphanPod, Ownership
 from controller.providers.base import BillingRecord, NetworkVolume
 from remote.contract import ENV_NONCE, ENV_OWNER
 from state.database import installation, open_database
@@ -18,7 +18,7 @@ from tests.support.laptop import Laptop, with_volume
 
 VOLUME = {"name": "my-dataset", "size": 100, "dataCenter": "EU-RO-1"}
 PARKED = {"persistent": {"size": 60, "path": "/workspace"}}
-WINDOW = Unclear("l0001", "hello-0001", "hello", 10_000.0, 10_300.0, 0.69)
+WINDOW = UnconfirmedCreate("l0001", "hello-0001", "hello", 10_000.0, 10_300.0, 0.69)
 
 
 @pytest.fixture
@@ -74,17 +74,18 @@ def test_row_25_a_billed_pod_that_no_list_ever_showed_is_found_on_the_bill(
         (bill("x", first=0.0), {}, "foreign"),  # its first hour was over before we asked
         (bill("x", first=10_800.0), {}, "foreign"),  # it began after the lease was closed
         (bill("x", gpu=9.0), {}, "foreign"),  # more than what was asked for can cost
-        (bill("x"), {"x": Whose.FOREIGN}, "foreign"),
-        (bill("x"), {"x": Whose.OTHER}, "other-podctl"),
-        (bill("x"), {"x": Whose.STALE}, "stale-own"),
+        (bill("x"), {"x": Ownership.FOREIGN}, "foreign"),
+        (bill("x"), {"x": Ownership.OTHER}, "other-podctl"),
+        (bill("x"), {"x": Ownership.STALE}, "stale-own"),
     ],
 )
 def test_row_25_only_what_can_be_nothing_else_is_taken_for_ours(
-    record: BillingRecord, marks: dict[str, Whose], whose: str
+    record: BillingRecord, marks: dict[str, Ownership], whose: str
 ) -> None:
     """A record has no name: time, amount and the present listing decide."""
     listed = [
-        Stray(pod, "", mark, "RUNNING", "", 0.69, 0.0, "", "", None) for pod, mark in marks.items()
+        OrphanPod(pod, "", mark, "RUNNING", "", 0.69, 0.0, "", "", None)
+        for pod, mark in marks.items()
     ]
 
     (found,) = unknown([record, bill("known")], {"known": 1.0}, listed, [WINDOW])

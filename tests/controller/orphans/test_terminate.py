@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.orphans.backfill import post
-from controller.orphans.sweep import Stray, Whose
+from controller.orphans.sweep import OrphanPod, Ownership
 from controller.providers.base import BillingRecord, Pod, PodStatus
 from remote.contract import ENV_OWNER
 from state.database import kept_name, open_database
@@ -24,7 +24,7 @@ from tests.support.shell import Shell
 
 HOUR = 3600.0
 NOW = 50 * HOUR
-STRAY = Stray("p1", "", Whose.STALE, "", "", 0.0, 0.0, "l0001", "hello", NOW)
+STRAY = OrphanPod("p1", "", Ownership.STALE, "", "", 0.0, 0.0, "l0001", "hello", NOW)
 
 
 @pytest.fixture

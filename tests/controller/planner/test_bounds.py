@@ -114,7 +114,7 @@ class TestBeyondEveryGrace:
 
         assert isinstance(action, actions.Finish)
         assert action.outcome == "overdue"
-        assert isinstance(decide(bare, POLICY), actions.Leave)
+        assert isinstance(decide(bare, POLICY), actions.NeedsOperator)
 
     def test_no_other_job_begins_on_such_a_pod(self) -> None:
         """Its GPU may still be in use."""

@@ -11,10 +11,10 @@ import pytest
 from controller.planner import actions
 from controller.planner.boot_log import BootFault
 from controller.planner.decide import decide, glance
-from controller.planner.lease_state import Debt, Rental, RunFacts, fold
-from controller.planner.observation import ALIVE, Contact, Failure, Listing, Observed
+from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts, fold
+from controller.planner.observation import ALIVE, Contact, Failure, Listing, Observation
 from controller.planner.policy import Policy
-from controller.planner.unpulled_files import Held
+from controller.planner.unpulled_files import UnpulledFiles
 from controller.providers.base import Endpoint, Offer, Pod, PodStatus
 from remote.contract import Exit, GuardReport, Status
 
@@ -40,8 +40,8 @@ def pod(status: PodStatus = PodStatus.RUNNING, pod_id: str = "p1", **changes: An
     return dataclasses.replace(found, **changes)
 
 
-def rental(run: RunFacts | None = None, **changes: Any) -> Rental:
-    found = Rental(
+def rental(run: RunFacts | None = None, **changes: Any) -> LeaseState:
+    found = LeaseState(
         "l0001",
         (run or RunFacts("stage1c-0001", "stage1c"),),
         generation=1,
@@ -59,9 +59,9 @@ def running(**changes: Any) -> RunFacts:
     return dataclasses.replace(found, **changes)
 
 
-def seen(found: Rental, *pods: Pod, **changes: Any) -> Observed:
+def seen(found: LeaseState, *pods: Pod, **changes: Any) -> Observation:
     booked = frozenset(one.id for one in pods if one.status in ALIVE)
-    look = Observed(found, now=1000.0, listing=Listing(999.0, pods), booked=booked)
+    look = Observation(found, now=1000.0, listing=Listing(999.0, pods), booked=booked)
     return dataclasses.replace(look, **changes)
 
 
@@ -79,7 +79,7 @@ class TestRenting:
 
     def test_a_fresh_lease_writes_its_nonce_down_before_it_creates(self) -> None:
         """The first action is to open a generation."""
-        fresh = Rental("l0001", (RunFacts("r", "stage1c"),))
+        fresh = LeaseState("l0001", (RunFacts("r", "stage1c"),))
 
         assert decide(seen(fresh, offers=(OFFER,)), POLICY) == actions.OpenGeneration(1)
 
@@ -134,14 +134,14 @@ class TestRenting:
 
     def test_nothing_is_rented_while_a_given_up_pod_is_not_confirmed_gone(self) -> None:
         """A debt comes before everything else."""
-        owing = rental(pod=None, debts=(Debt("p1", clean=True),))
+        owing = rental(pod=None, debts=(PendingTermination("p1", clean=True),))
         look = seen(owing, pod(), asked={"p1": 998.0}, offers=(OFFER,))
 
         assert isinstance(decide(look, POLICY), actions.Wait)
 
     def test_absence_confirms_only_what_was_listed_and_acknowledged(self) -> None:
         """A pod that no listing ever showed needs a settle window to count as gone."""
-        owing = rental(pod=None, debts=(Debt("p1", clean=True),))
+        owing = rental(pod=None, debts=(PendingTermination("p1", clean=True),))
         known = seen(owing, asked={"p1": 998.0}, listed=frozenset({"p1"}))
         unknown = seen(owing, asked={"p1": 998.0})
         later = seen(owing, asked={"p1": 600.0})
@@ -238,11 +238,11 @@ class TestBooting:
         doubtful = decide(dataclasses.replace(old, rental=unclear), POLICY)
 
         assert decide(young, POLICY) == actions.Create(OFFER)
-        assert isinstance(left, actions.Leave)
+        assert isinstance(left, actions.NeedsOperator)
         assert left.code == "connection-lost"
         assert "objectMounts" in left.what
         assert "nothing was rented" in left.hint
-        assert isinstance(doubtful, actions.Leave)
+        assert isinstance(doubtful, actions.NeedsOperator)
         assert "nothing was rented" not in doubtful.hint
 
     def test_a_catalog_that_does_not_come_is_waited_for_as_long_as_a_listing(self) -> None:
@@ -252,7 +252,7 @@ class TestBooting:
         old = dataclasses.replace(look, unquoted_since=1000.0 - POLICY.blind - 1)
 
         assert isinstance(decide(look, POLICY), actions.Wait)
-        assert isinstance(decide(old, POLICY), actions.Leave)
+        assert isinstance(decide(old, POLICY), actions.NeedsOperator)
 
     def test_after_the_last_generation_the_run_ends_instead_of_renting_on(self) -> None:
         """Bad hosts cost a bounded number of pods."""
@@ -271,7 +271,7 @@ class TestBooting:
 
         assert isinstance(decide(short, POLICY), actions.Wait)
         action = decide(long, POLICY)
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
         assert action.code == "connection-lost"
 
     def test_a_foreign_host_key_is_no_reason_to_wait(self) -> None:
@@ -279,7 +279,7 @@ class TestBooting:
         spoofed = Contact(False, error="another key", refused=True)
         action = decide(seen(rental(running()), pod(), contact=spoofed), POLICY)
 
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
 
     def test_no_job_starts_on_a_pod_whose_guard_is_not_armed_unless_accepted(self) -> None:
         """Without the dead-man switch the worst case has no bound."""
@@ -301,7 +301,7 @@ class TestBooting:
         next_host = running(started=False, unfit_host="p0")
         elsewhere = decide(seen(rental(next_host), pod(), contact=contact), POLICY)
 
-        assert isinstance(started, actions.Disqualify)
+        assert isinstance(started, actions.RejectHost)
         assert isinstance(after, actions.Terminate)
         assert elsewhere == actions.StartJob("stage1c-0001", again=True)  # one volume, two hosts
 
@@ -361,7 +361,7 @@ class TestJob:
         assert isinstance(decide(pause, POLICY), actions.Wait)
         assert isinstance(ends, actions.Finish)
         assert ends.outcome == "overdue"
-        assert isinstance(left, actions.Leave)
+        assert isinstance(left, actions.NeedsOperator)
         assert "bills on: it cannot write" in left.what
 
     def test_an_ended_job_is_pulled_whatever_its_exit_code(self) -> None:
@@ -381,29 +381,31 @@ class TestJob:
 
         action = decide(stuck, POLICY)
 
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
         assert action.code == "artifacts-not-safe"
 
     def test_an_output_that_cannot_travel_keeps_the_pod_until_a_person_decides(self) -> None:
         """With its price and the command; a stop parks it, an abandon ends it."""
         guard = dataclasses.replace(GUARD, phase="done", stops_in_seconds=21600.0)
         contact = dataclasses.replace(agent("ended", exit=ended()), guard=guard)
-        held = Held("only on the pod: out/x (a link)", "podctl exec … | tar …")
+        held = UnpulledFiles("only on the pod: out/x (a link)", "podctl exec … | tar …")
         bare = rental(running(), keeps_disk=False, quoted_usd_per_hour=0.5)
         stuck = seen(bare, pod(), contact=contact, pull_failures=1, held=held)
         parked, given_up = rental(running(), stop="park"), rental(running(), abandon="enough")
         left = decide(stuck, POLICY)
-        many = decide(dataclasses.replace(stuck, held=Held("many", "tar", by_word=True)), POLICY)
+        many = decide(
+            dataclasses.replace(stuck, held=UnpulledFiles("many", "tar", by_word=True)), POLICY
+        )
         stopped = decide(dataclasses.replace(stuck, rental=parked), POLICY)
         ending = decide(dataclasses.replace(stuck, rental=given_up), POLICY)
 
-        assert isinstance(left, actions.Leave)
+        assert isinstance(left, actions.NeedsOperator)
         assert left.code == "artifacts-not-safe"
         assert (
             "$0.50 an hour ($12.00 a day). Its guard stops it in 6.0 h, and it has no" in left.what
         )
         assert "podctl exec … | tar …, then podctl sync; or podctl stop stage1c" in left.hint
-        assert isinstance(many, actions.Leave)
+        assert isinstance(many, actions.NeedsOperator)
         assert many.hint.endswith("--terminate --abandon 'fetched by hand'")
         assert stopped == actions.Finish("stage1c-0001", "unpulled", stopped.why)
         assert ending == actions.Finish("stage1c-0001", "abandoned", "enough")
@@ -414,8 +416,8 @@ class TestJob:
         declined = seen(rental(running(given_up="not asked")), missing_since=600.0)
         retry = dataclasses.replace(POLICY, on_vanished="retry")
 
-        assert isinstance(decide(gone, POLICY), actions.AskRework)
-        assert isinstance(decide(gone, retry), actions.Rework)
+        assert isinstance(decide(gone, POLICY), actions.ConfirmRestart)
+        assert isinstance(decide(gone, retry), actions.RestartRun)
         assert decide(declined, retry) == actions.Finish("stage1c-0001", "pod-lost", "not asked")
 
     def test_row_23_a_pod_that_somebody_else_stopped_is_not_fought_over(self) -> None:
@@ -425,7 +427,7 @@ class TestJob:
         here = decide(seen(parked, stopped, stopped_elsewhere=frozenset({"p1"})), POLICY)
         later = decide(seen(parked, stopped), POLICY)
 
-        assert isinstance(here, actions.Leave)
+        assert isinstance(here, actions.NeedsOperator)
         assert "not by podctl" in here.what
         assert isinstance(later, actions.StartPod)
 
@@ -436,7 +438,7 @@ class TestJob:
         tired = rental(running(reworks=POLICY.reworks))
         last = decide(seen(tired, pod(), contact=forgot), POLICY)
 
-        assert isinstance(first, actions.Rework)
+        assert isinstance(first, actions.RestartRun)
         assert isinstance(last, actions.Finish)
         assert last.outcome == "pod-lost"
 
@@ -449,7 +451,7 @@ class TestJob:
         own = decide(seen(parked, stopped, **tried), POLICY)
 
         assert isinstance(shared, actions.Terminate)
-        assert isinstance(own, actions.Leave)
+        assert isinstance(own, actions.NeedsOperator)
 
     def test_row_62_a_job_that_stalled_is_started_again_once(self) -> None:
         """With why. The second stall is an end like any other: its files are pulled."""
@@ -482,7 +484,7 @@ class TestJob:
 
         action = decide(seen(stuck, pod(PodStatus.EXITED), **refused), POLICY)
 
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
         assert action.code == "artifacts-not-safe"
 
 
@@ -565,7 +567,7 @@ class TestEnding:
         """Nothing can be done with it; the guard bounds the cost."""
         action = decide(seen(rental(running()), pod(), refused="Unauthorized"), POLICY)
 
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
         assert action.code == "refused"
 
 
@@ -600,7 +602,7 @@ class TestNeverForEver:
         long = dataclasses.replace(mute, mute_since=10.0)
 
         assert isinstance(decide(mute, POLICY), actions.Wait)
-        assert isinstance(decide(long, POLICY), actions.Leave)
+        assert isinstance(decide(long, POLICY), actions.NeedsOperator)
 
     def test_abandoning_does_not_wait_for_a_mute_agent(self) -> None:
         """The decision is made; the pod goes."""
@@ -652,7 +654,7 @@ class TestNeverForEver:
         found = seen(rental(), pod(), pod(pod_id="p2"))
         known = seen(rental(pods=("p1", "p2")), pod(), pod(pod_id="p2"))
 
-        assert decide(found, POLICY) == actions.Account("p2")
+        assert decide(found, POLICY) == actions.RecordPod("p2")
         assert isinstance(decide(known, POLICY), actions.Terminate)
 
     def test_an_adopted_pod_is_never_replaced(self) -> None:
@@ -662,7 +664,7 @@ class TestNeverForEver:
         silent = seen(young, pod(), contact=Contact(False), silent_since=600.0)
         gone = seen(rental(pod=None), offers=(OFFER,))
 
-        assert isinstance(decide(silent, policy), actions.Leave)
+        assert isinstance(decide(silent, policy), actions.NeedsOperator)
         action = decide(gone, policy)
         assert isinstance(action, actions.Finish)
         assert action.outcome == "pod-lost"
@@ -675,7 +677,7 @@ class TestBooks:
         """A start whose answer was lost bills from its beginning."""
         look = seen(rental(running(), parked=True), pod(), booked=frozenset())
 
-        assert decide(look, POLICY) == actions.Resumed("p1")
+        assert decide(look, POLICY) == actions.RecordRestart("p1")
 
     def test_a_pod_that_its_guard_stopped_is_closed_in_the_books_before_anything_else(self) -> None:
         """Also when all that is left to do is to terminate it."""
@@ -690,7 +692,9 @@ class TestBooks:
         """The pod may have run and stopped again while nobody looked."""
         unclear = rental(running(), parked=True, start_unclear=900.0)
 
-        assert decide(seen(unclear, pod(PodStatus.EXITED)), POLICY) == actions.Reckon("p1", 900.0)
+        assert decide(seen(unclear, pod(PodStatus.EXITED)), POLICY) == actions.ReconcileBilling(
+            "p1", 900.0
+        )
 
     def test_a_start_long_after_the_look_leaves_room_for_somebody_else(self) -> None:
         """A lid was closed between look and order, or order and answer: the bill is asked once."""
@@ -733,8 +737,8 @@ class TestBooks:
         gone = fold("l0001", [], (*order, *again))
         still = fold("l0001", [], (*order, *ignored))
 
-        assert gone.debts == (Debt("p1", True, 5.0, orders=1),)
-        assert still.debts == (Debt("p1", True, 90.0, orders=2),)
+        assert gone.debts == (PendingTermination("p1", True, 5.0, orders=1),)
+        assert still.debts == (PendingTermination("p1", True, 90.0, orders=2),)
 
     def test_row_17_an_order_that_was_answered_404_proves_no_end(self) -> None:
         """The pod stays a debt until a settle window has passed, though it was listed before."""
@@ -788,7 +792,7 @@ class TestNothingRepeatsForEver:
 
         assert isinstance(decide(look, POLICY), actions.Upload | actions.StartJob)
         assert isinstance(decide(pause, POLICY), actions.Wait)
-        assert isinstance(left, actions.Leave)
+        assert isinstance(left, actions.NeedsOperator)
         assert "no secret" in left.what
 
     def test_row_09_a_provider_that_asks_to_wait_for_ever_is_left(self) -> None:
@@ -802,7 +806,7 @@ class TestNothingRepeatsForEver:
             5.0, "because the provider asked us to slow down"
         )
         assert decide(again, POLICY) == actions.Create(OFFER)
-        assert isinstance(left, actions.Leave)
+        assert isinstance(left, actions.NeedsOperator)
         assert "nothing was rented" in left.hint
 
     def test_row_20_an_error_that_may_bill_on_is_asked_of_the_bill(self) -> None:
@@ -834,7 +838,7 @@ class TestNothingRepeatsForEver:
 
         assert decide(look, POLICY) == actions.Pull("stage1c-0001")
         assert isinstance(decide(dataclasses.replace(look, retry_at=1005.0), POLICY), actions.Wait)
-        assert isinstance(decide(tired, POLICY), actions.Leave)
+        assert isinstance(decide(tired, POLICY), actions.NeedsOperator)
 
     def test_row_48_a_pod_with_a_job_that_is_not_ready_for_a_while_is_no_dead_pod(self) -> None:
         """Restarted by its host, or shown without its runtime: waited for, and never replaced."""
@@ -845,24 +849,24 @@ class TestNothingRepeatsForEver:
         long = decide(seen(shared, unready, booting_since=1000.0 - POLICY.boot, **old), POLICY)
 
         assert isinstance(short, actions.Wait)
-        assert isinstance(long, actions.Leave)
+        assert isinstance(long, actions.NeedsOperator)
         assert long.code == "connection-lost"
 
     def test_row_10_an_order_that_is_refused_ends_the_command(self) -> None:
         """A key that may list and not delete: said at once, and not repeated for ever."""
-        owing = rental(pod=None, debts=(Debt("p1"),))
+        owing = rental(pod=None, debts=(PendingTermination("p1"),))
         refused = seen(owing, pod(), asked={"p1": 998.0}, order_refused="terminate: 403")
         action = decide(refused, POLICY)
 
-        assert isinstance(action, actions.Leave)
+        assert isinstance(action, actions.NeedsOperator)
         assert action.code == "refused"
 
     def test_row_16_a_pod_that_never_goes_is_left_to_a_person(self) -> None:
         """After a quarter of an hour of orders that were taken."""
-        owing = rental(pod=None, debts=(Debt("p1", clean=True),))
+        owing = rental(pod=None, debts=(PendingTermination("p1", clean=True),))
         look = seen(owing, pod(), asked={"p1": 900.0}, owing_since=10.0)
 
-        assert isinstance(decide(look, POLICY), actions.Leave)
+        assert isinstance(decide(look, POLICY), actions.NeedsOperator)
 
     def test_a_pod_that_cannot_be_parked_is_not_stopped_for_ever(self) -> None:
         """Gone by itself, in error, or deaf to every order."""
@@ -874,7 +878,7 @@ class TestNothingRepeatsForEver:
 
         assert decide(gone, POLICY) == actions.ConfirmGone("p1")
         assert isinstance(decide(broken, POLICY), actions.Terminate)
-        assert isinstance(decide(deaf, POLICY), actions.Leave)
+        assert isinstance(decide(deaf, POLICY), actions.NeedsOperator)
 
     def test_a_pod_is_not_called_parked_while_it_runs_or_is_gone(self) -> None:
         """Whatever the journal says: the books follow, and what is gone costs no more."""
@@ -882,7 +886,7 @@ class TestNothingRepeatsForEver:
         runs = seen(parked, pod())
         gone = seen(parked, missing_since=10.0)
 
-        assert decide(runs, POLICY) == actions.Resumed("p1")
+        assert decide(runs, POLICY) == actions.RecordRestart("p1")
         assert decide(gone, POLICY) == actions.ConfirmGone("p1")
 
     def test_a_kept_pod_that_is_gone_is_kept_no_longer(self) -> None:
@@ -905,7 +909,7 @@ class TestNothingRepeatsForEver:
         assert glance(gone, POLICY) == decide(gone, POLICY) == actions.ConfirmGone("p1")
         assert isinstance(decide(later, POLICY), actions.Wait)
         assert glance(later, POLICY) == actions.Done("kept")
-        assert decide(seen(parked, pod()), POLICY) == actions.Resumed("p1")
+        assert decide(seen(parked, pod()), POLICY) == actions.RecordRestart("p1")
         assert glance(seen(parked, pod()), POLICY) == actions.Done("kept")
 
     def test_a_parked_lease_that_owes_another_pod_is_not_at_rest(self) -> None:
@@ -913,7 +917,7 @@ class TestNothingRepeatsForEver:
         over = rental(running(outcome="failed", pulled=True), parked=True)
 
         assert over.rests()
-        assert not dataclasses.replace(over, debts=(Debt("p2"),)).rests()
+        assert not dataclasses.replace(over, debts=(PendingTermination("p2"),)).rests()
 
     def test_what_was_stopped_and_is_parked_is_at_rest(self) -> None:
         """A next run is no carrying on; what is to be terminated yet is."""

@@ -72,7 +72,7 @@ def test_a_start_that_might_break_the_sum_is_left_to_a_person() -> None:
     over = decide(seen(stopped, pod(PodStatus.EXITED), spent_usd=1.5), policy)
 
     assert within == actions.StartPod("p1", 0.0)
-    assert isinstance(over, actions.Leave)
+    assert isinstance(over, actions.NeedsOperator)
     assert over.code == "artifacts-not-safe"
     assert "podctl run stage1c --budget" in over.hint
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.locks.certificate import Certificate, Price
-from controller.preflight.hub_commit import HubSilent, commit_of
+from controller.preflight.hub_commit import HubUnavailable, commit_of
 from controller.preflight.pins import hub_model, pinned_models, unhashed
 from controller.project.project import Project
 from remote.supervisor import uv_pin
@@ -122,7 +122,7 @@ def test_a_silent_hub_is_said_and_stops_nothing(
     assert "HF_HUB_OFFLINE" in offline[1][0]
     for address in ("file:///etc", "nonsense", "http://127.0.0.1:9"):
         monkeypatch.setenv("HF_ENDPOINT", address)
-        with pytest.raises(HubSilent):
+        with pytest.raises(HubUnavailable):
             commit_of("some/model")
 
 

@@ -17,7 +17,7 @@ from controller.project.project import Project
 from remote import contract
 from remote.contract import Environment
 from remote.pod import installer_settings as settings
-from remote.pod.paths import Place
+from remote.pod.paths import PodPaths
 from tests.controller.project.test_environment_files import TOML
 from tests.controller.transfer.test_snapshot import lay
 from tests.remote.test_environment import PATH, wheel
@@ -246,7 +246,7 @@ def test_they_hold_for_the_installation_alone(pod: PodSide, tmp_path: Path) -> N
 
 def test_a_container_that_lost_them_waits_for_them(pod: PodSide) -> None:
     """Where the environment is still to be made; what is installed goes on without."""
-    place = Place(pod.root, pod.folder / "run", pod.folder / "run")
+    place = PodPaths(pod.root, pod.folder / "run", pod.folder / "run")
     place.memory.mkdir(exist_ok=True)
     settings.keep(place, "r1", b'{"variables": {}, "certificates": ""}')
     assert not settings.lacking(place, "r1")

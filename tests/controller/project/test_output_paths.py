@@ -14,8 +14,8 @@ import pytest
 from controller.locks.artifacts import protect, release, set_aside, strangers
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.project import move_file as relocate
-from controller.project.move_file import Spot
-from controller.project.output_paths import LinkLeadsOut, Ways, allow, allowed_file
+from controller.project.move_file import Destination
+from controller.project.output_paths import LinkOutOfProject, OutputPaths, allow, allowed_file
 from tests.support.laptop import Laptop
 
 
@@ -55,10 +55,10 @@ def put(root: Path, path: str, moved: list[str]) -> None:
 
     def aside(fd: int, name: str, there: str) -> None:
         moved.append(there)
-        relocate.move(Spot(fd, name), relocate.free_name(root / ".podctl" / "aside" / there))
+        relocate.move(Destination(fd, name), relocate.free_name(root / ".podctl" / "aside" / there))
 
-    with Ways.of(root).opened(path, aside) as (fd, name):
-        relocate.place(source, Spot(fd, name))
+    with OutputPaths.of(root).opened(path, aside) as (fd, name):
+        relocate.place(source, Destination(fd, name))
 
 
 @pytest.mark.parametrize(
@@ -78,23 +78,23 @@ def test_a_link_that_leads_out_is_refused_until_it_is_allowed(
     """To another folder, to nothing, to podctl's own; the word holds for that target alone."""
     (root / link).parent.mkdir(exist_ok=True)
     (root / link).symlink_to(target)
-    with pytest.raises(LinkLeadsOut, match="leads out"):
-        Ways.of(root).check([glob])
+    with pytest.raises(LinkOutOfProject, match="leads out"):
+        OutputPaths.of(root).check([glob])
     if target == ".podctl":
         return
     allow(root, link)
-    Ways.of(root).check([glob])
+    OutputPaths.of(root).check([glob])
     (root / link).unlink()
     (root / link).symlink_to(root.parent / "home")
-    with pytest.raises(LinkLeadsOut):
-        Ways.of(root).check([glob])
+    with pytest.raises(LinkOutOfProject):
+        OutputPaths.of(root).check([glob])
 
 
 def test_a_link_inside_the_project_needs_no_word(root: Path) -> None:
     """It is the project's own affair, and files go where it leads."""
     (root / "out").symlink_to("big")
     moved: list[str] = []
-    Ways.of(root).check(["out/**"])
+    OutputPaths.of(root).check(["out/**"])
     put(root, "out/sub/x", moved)
 
     assert (root / "big/sub/x").read_text() == "the pod's"
@@ -107,14 +107,14 @@ def test_a_clone_brings_no_allowance(root: Path) -> None:
     allow(root, "out")
     shutil.copytree(allowed_file().parent, root / ".podctl" / "podctl")
     allowed_file().chmod(0o666)
-    with pytest.raises(LinkLeadsOut):
-        Ways.of(root).check(["out/**"])
+    with pytest.raises(LinkOutOfProject):
+        OutputPaths.of(root).check(["out/**"])
     allowed_file().chmod(0o600)
     clone = root.with_name("clone")
     shutil.copytree(root, clone, symlinks=True)
-    with pytest.raises(LinkLeadsOut):
-        Ways.of(clone).check(["out/**"])
-    Ways.of(root).check(["out/**"])
+    with pytest.raises(LinkOutOfProject):
+        OutputPaths.of(clone).check(["out/**"])
+    OutputPaths.of(root).check(["out/**"])
 
 
 @pytest.mark.parametrize("link", ["out", "out/sub", "out/sub/authorized_keys"])

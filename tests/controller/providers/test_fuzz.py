@@ -20,7 +20,7 @@ from controller.providers.base import Hardware, Kind, ProviderError
 from controller.providers.runpod import models as wire
 from controller.providers.runpod.catalog import cpu_offer, gpu_offer
 from controller.providers.runpod.container_log import EventBody
-from controller.providers.runpod.errors import Ask, refused
+from controller.providers.runpod.errors import RequestKind, refused
 from controller.providers.runpod.provider import RunPod
 from controller.providers.runpod.transport import Answer, JsonBody
 from tests.support.hostile_api import Request, reply, serve
@@ -128,7 +128,7 @@ def test_any_refusal(status: int, raw: bytes, told: dict[str, str]) -> None:
     """Any error answer has one kind; a server's own failure is never a definite no."""
     answer = Answer(status, CIMultiDict(told), raw, JsonBody(), 0.0, 0.0)
 
-    error = refused(Ask("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED), answer)
+    error = refused(RequestKind("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED), answer)
 
     assert error.cause
     assert "\x1b" not in error.cause

@@ -13,7 +13,7 @@ import pytest
 from controller.cli.main import run
 from controller.project.project import Project
 from state.journal import Journal
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.project_lock import acquire
 
 SEEN = {
@@ -45,7 +45,7 @@ def agent_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Say:
     def say(data: dict[str, Any], age: float = 1.0) -> None:
         with acquire(project.state_dir, "test") as owner:
             at = time.time() - age
-            Sightings(owner.connection, lambda: at).see(f"run:{name}", "agent", data)
+            LastSeen(owner.connection, lambda: at).see(f"run:{name}", "agent", data)
 
     return say
 

@@ -13,7 +13,7 @@ from controller.cli.main import run
 from controller.project.project import Project
 from controller.status.overview import FRESH_SECONDS, read_overview
 from state.journal import Journal
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.project_lock import acquire
 from tests.support.emulated_cloud import until
 from tests.support.laptop import Laptop
@@ -134,7 +134,7 @@ def test_only_a_fresh_sign_of_life_from_who_still_answers_counts(
     with acquire(project.state_dir, "test") as owner:
         journal = Journal(owner.connection, owner.epoch)
         name = journal.open_run(journal.open_lease({}), "hello", {})
-        Sightings(owner.connection, lambda: 1e9 - age).see(f"run:{name}", "agent", RUNNING)
+        LastSeen(owner.connection, lambda: 1e9 - age).see(f"run:{name}", "agent", RUNNING)
         asked = frozenset({f"run:{name}"} if silent else ())
         seen = read_overview(project, owner.connection, 1e9, asked)
 
@@ -151,7 +151,7 @@ def test_what_has_ended_stays_ended(tmp_path: Path) -> None:
     with acquire(project.state_dir, "test") as owner:
         journal = Journal(owner.connection, owner.epoch)
         name = journal.open_run(journal.open_lease({}), "hello", {})
-        Sightings(owner.connection, lambda: 0.0).see(f"run:{name}", "agent", {"state": "ended"})
+        LastSeen(owner.connection, lambda: 0.0).see(f"run:{name}", "agent", {"state": "ended"})
         seen = read_overview(project, owner.connection, 1e9)
 
     assert seen.runs[0].fact.state == "ended"

@@ -13,7 +13,7 @@ from controller.errors import ConnectionLost
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Contact
 from controller.providers.base import Endpoint
-from controller.runtime.ssh_runtime import Fieldwork
+from controller.runtime.ssh_runtime import SshJobRuntime
 from controller.ssh.session import Session
 from remote.contract import Layout
 from tests.support.sshd_server import needs_sshd
@@ -104,7 +104,7 @@ def test_row_75_a_log_of_any_size_that_brings_nothing_is_left(
 def test_row_75_what_no_check_knew_is_said_and_ends_nothing(error: Exception) -> None:
     """A number or a depth that upsets us is the pod's error: it answers, and is not understood."""
 
-    class Upset(Fieldwork):
+    class Upset(SshJobRuntime):
         def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
             raise error
 

@@ -18,7 +18,7 @@ from controller.project.project import Project
 from controller.terminal.sanitize import CleanStream
 from controller.terminal.terminal import LONGEST, Terminal
 from state.journal import Journal
-from state.last_seen import Sightings
+from state.last_seen import LastSeen
 from state.ledger import Ledger
 from state.project_lock import acquire
 
@@ -150,7 +150,7 @@ def haunted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
             rate_source="offer",
             started_at=1e9,
         )
-        seen = Sightings(owner.connection)
+        seen = LastSeen(owner.connection)
         seen.see(f"run:{name}", "agent", {"state": evil, "phase": evil, "step": evil})
         seen.see("pod:podone", "provider", {"status": evil, "gpu": evil})
     for one in (ended, name):

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.transfer.chunks import PIECE, Pieces, Target
+from controller.transfer.chunks import PIECE, Chunks, Target
 from controller.transfer.local_names import grounds, local_names
 from controller.transfer.manifest_check import UnsafeManifest, check_files
 from controller.transfer.range_download import Checker
-from controller.transfer.staging_area import Inbox
+from controller.transfer.staging_area import StagingArea
 from remote.contract import FileEntry, Manifest
 
 SMALL_PIECE = 64  # bytes, so that a file has many
@@ -28,7 +28,7 @@ def entry_of(data: bytes, path: str = "a/b.bin") -> FileEntry:
     return FileEntry(path, len(data), hashlib.sha256(data).hexdigest())
 
 
-def fetch(target: Target, pieces: Pieces, data: bytes, most: int) -> int:
+def fetch(target: Target, pieces: Chunks, data: bytes, most: int) -> int:
     """What a connection does, up to `most` pieces; how many it was."""
     for count in range(most):
         piece = pieces.take(wait=False)
@@ -57,15 +57,15 @@ def test_row_44_any_interruption_resumes_to_the_same_bytes(
         patch.setattr("controller.transfer.chunks.PIECE", SMALL_PIECE)
         entry = entry_of(data)
         for most in cuts:
-            with Inbox(Path(folder)) as inbox:
+            with StagingArea(Path(folder)) as inbox:
                 target = Target.open(inbox, entry)
-                fetch(target, Pieces([target]), data, most)
+                fetch(target, Chunks([target]), data, most)
                 _harm(target, spoilt, torn, junk)
                 target.close()
-        with Inbox(Path(folder)) as inbox:
+        with StagingArea(Path(folder)) as inbox:
             target = Target.open(inbox, entry)
             assert all(target.read(one) == _piece(target, data, one) for one in target.have)
-            pieces = Pieces([target])
+            pieces = Chunks([target])
             checker = Checker(pieces, inbox)
             checker.start()
             while not pieces.over():
@@ -95,14 +95,14 @@ def _harm(target: Target, spoilt: list[tuple[int, int]], torn: int, junk: bytes)
 def test_row_44_a_forged_piece_costs_a_second_fetch_and_no_more() -> None:
     """A piece whose checksum agrees and whose bytes are wrong is found by the file's hash."""
     data = os.urandom(3 * PIECE // 2)
-    with tempfile.TemporaryDirectory() as folder, Inbox(Path(folder)) as inbox:
+    with tempfile.TemporaryDirectory() as folder, StagingArea(Path(folder)) as inbox:
         target = Target.open(inbox, entry_of(data))
         os.pwrite(target.fd, bytes(PIECE), 0)
         os.write(target.journal, b"0 %d\n" % zlib.crc32(bytes(PIECE)))
         target.close()
         target = Target.open(inbox, entry_of(data))
         assert target.have == {0}
-        pieces = Pieces([target])
+        pieces = Chunks([target])
         checker = Checker(pieces, inbox)
         checker.start()
         fetched = 0
@@ -141,7 +141,7 @@ def test_row_70_whatever_the_names_nothing_is_written_outside(names: list[str]) 
             placed = Manifest("r", 1, True, listed, here=here)
             check_files(placed)
             entries = [replace(one, path=placed.local(one.path)) for one in listed]
-        with Inbox(top) as inbox:
+        with StagingArea(top) as inbox:
             for one in entries:
                 fd = inbox.stage(one)
                 inbox.install(one, fd)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller.agent.job_log import follow_log
-from controller.agent.log_position import Piece
+from controller.agent.log_position import Chunk
 from controller.errors import ArtifactsNotSafe
 from controller.resource_limits import LocalLimit
 from controller.ssh.session import Session
@@ -159,8 +159,8 @@ def test_row_35_a_read_only_disk_is_said(
 class OneLine:
     """An agent whose log is one line."""
 
-    def log(self, run: str, offset: int) -> Piece:
-        return Piece(offset, b"hello\n"[offset:], 6)
+    def log(self, run: str, offset: int) -> Chunk:
+        return Chunk(offset, b"hello\n"[offset:], 6)
 
 
 def test_row_34_a_full_disk_does_not_end_the_watching(small_disk: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from controller.errors import ArtifactsNotSafe
 from controller.transfer.manifest_check import Caps, UnsafeManifest, check_files
-from controller.transfer.staging_area import Inbox
+from controller.transfer.staging_area import StagingArea
 from remote.contract import FileEntry, Manifest
 from remote.names import raw, text, wrong
 
@@ -163,7 +163,7 @@ def test_row_71_links_in_the_way_are_not_followed(tmp_path: Path, linked: str) -
         (into / ".partial").symlink_to(outside)
 
     try:
-        with Inbox(into) as inbox:
+        with StagingArea(into) as inbox:
             assert not inbox.has(entry)
             fd = inbox.stage(entry)
             inbox.install(entry, fd)
@@ -184,7 +184,7 @@ def test_what_an_earlier_manifest_left_in_the_way_moves_aside(tmp_path: Path, wa
     (into / was).write_text("earlier")
     entry = entry_of("a" if was == "a/old" else "a/new")
 
-    with Inbox(into) as inbox:
+    with StagingArea(into) as inbox:
         fd = inbox.stage(entry)
         assert inbox.try_install(entry, fd)
         os.close(fd)
@@ -195,7 +195,7 @@ def test_what_an_earlier_manifest_left_in_the_way_moves_aside(tmp_path: Path, wa
 
 def test_the_staging_folder_is_private(tmp_path: Path) -> None:
     """Nobody else on this machine reads what is arriving."""
-    with Inbox(tmp_path / "into") as inbox:
+    with StagingArea(tmp_path / "into") as inbox:
         fd = inbox.stage(entry_of("a"))
         mode = os.fstat(fd).st_mode & 0o777
         os.close(fd)
