@@ -34,7 +34,7 @@ def local_limit(error: BaseException) -> LocalLimit | None:
 
 
 @contextlib.contextmanager
-def naming_limits() -> Iterator[None]:
+def translate_os_limits() -> Iterator[None]:
     """Raises LocalLimit for what is one; everything else passes as it is."""
     try:
         yield

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from controller.errors import UsageError
-from state.atomic_files import private_folder, write_atomically
+from state.atomic_files import private_directory, write_atomically
 from state.errors import StateError
 
 NAME = "podctl"
@@ -39,7 +39,7 @@ def _base(environ: Mapping[str, str], variable: str, *otherwise: str) -> Path:
 def save(path: Path, data: bytes) -> None:
     """Write a file of `folder` that only this user may read. Raises UsageError."""
     try:
-        private_folder(path.parent)
+        private_directory(path.parent)
         write_atomically(path, data)
     except (OSError, StateError) as error:
         raise UsageError(

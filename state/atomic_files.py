@@ -39,7 +39,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def private_folder(folder: Path) -> None:
+def private_directory(folder: Path) -> None:
     """Create `folder` as 0700, or check that only we can write there. Raises StateError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     refuse_foreign(folder)

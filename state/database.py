@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from state.atomic_files import private_folder, refuse_foreign, sync_folder, write_atomically
+from state.atomic_files import private_directory, refuse_foreign, sync_folder, write_atomically
 from state.contention import Connection
 from state.errors import Damaged, Fenced, Newer, StateError, Unavailable
 from state.read_only import read_into_memory, unwritable
@@ -58,7 +58,7 @@ def open_database(
             _migrate(found, path, migrations, secrets.token_hex(8))
             return found
     with translated(path):
-        private_folder(path.parent)
+        private_directory(path.parent)
         # Asked first: another process that is creating it right now writes these only afterwards.
         lived = bool(kept_name(path.parent) or backups(path.parent / BACKUPS))
         connection = _opened(path, hurried=readonly)
@@ -295,7 +295,7 @@ def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
 
 
 def _backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Path:
-    private_folder(folder)
+    private_directory(folder)
     earlier = backups(folder)
     number = int(earlier[-1].stem.removeprefix("state-")) + 1 if earlier else 1
     target = folder / f"state-{number:06}.db"

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from state.atomic_files import private_folder, write_atomically
+from state.atomic_files import private_directory, write_atomically
 from state.database import open_database, translated, unfenced
 from state.errors import Holder, OwnedElsewhere
 from state.last_seen import LastSeen
@@ -74,7 +74,7 @@ def acquire(
     StateError when the folder or its database cannot be used.
     """
     with translated(folder):
-        private_folder(folder)
+        private_directory(folder)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(folder / LOCK, flags, 0o600)
     try:

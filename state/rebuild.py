@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from state.atomic_files import private_folder, sync_folder
+from state.atomic_files import private_directory, sync_folder
 from state.database import (
     BACKUPS,
     backups,
@@ -101,7 +101,7 @@ def _keep(folder: Path) -> Path | None:
     old, journal = folder / DATABASE, folder / f"{DATABASE}-journal"
     kept = None
     if old.exists() and old.stat().st_size:
-        private_folder(folder / DAMAGED)
+        private_directory(folder / DAMAGED)
         number = 1 + sum(1 for _ in (folder / DAMAGED).glob("state-*.db"))
         kept = folder / DAMAGED / f"state-{number}.db"
         os.link(old, kept)

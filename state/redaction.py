@@ -44,7 +44,7 @@ class Redactor:
             text = text.replace(form, REDACTED)
         return secret_kinds.hide(text, REDACTED)
 
-    def blot(self, data: bytes) -> bytes:
+    def redact(self, data: bytes) -> bytes:
         """`data` with as many asterisks in the place of each secret: offsets stay."""
         for one in self._tailed:
             if one.core.encode() in data:
@@ -52,7 +52,7 @@ class Redactor:
         for form in self._forms:
             shown = raw(form)
             data = data.replace(shown, BLOT * len(shown))
-        return secret_kinds.blot(data, BLOT)
+        return secret_kinds.redact(data, BLOT)
 
 
 # Whoever makes a `Secret` registers it here, and whatever leaves the process goes through here:

@@ -95,7 +95,7 @@ def _hide(kind: Kind, text: str, word: str) -> str:
     return _expression(kind).sub(replaced, text)
 
 
-def blot(data: bytes, mark: bytes) -> bytes:
+def redact(data: bytes, mark: bytes) -> bytes:
     """`data` with as many marks in the place of what looks like a key."""
     for kind in KINDS:
         if kind.start.encode() in data:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from state.atomic_files import private_folder, write_atomically
+from state.atomic_files import private_directory, write_atomically
 from state.database import translated
 
 FOLDER = "stop-requests"
@@ -48,7 +48,7 @@ class StopRequests:
     def put(self, request: StopRequest) -> None:
         """Once more does no harm. Raises StateError where the disk takes nothing."""
         with translated(self.folder):
-            private_folder(self.folder)
+            private_directory(self.folder)
             content = json.dumps(asdict(request), sort_keys=True).encode() + b"\n"
             write_atomically(self.folder / request.name, content)
 

@@ -45,7 +45,7 @@ def append_log(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secre
     Raises OSError when the disk here takes nothing, and ConnectionLost.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    again = written_again()
+    again = rewritten()
     mark = _mark(path, 2 * again)
     piece = agent.log(run, mark.begin)
     if not mark.is_in(piece):
@@ -78,7 +78,7 @@ def set_aside(path: Path) -> None:
     path.replace(next((place for place in places if not place.exists()), places[-1]))
 
 
-def written_again() -> int:
+def rewritten() -> int:
     """Bytes before the copy's end in which a secret may begin that the end cut in two.
 
     Twice as many are fetched: one that begins before those, and is cut in two by that, ends
@@ -100,4 +100,4 @@ def masked(data: bytes, secrets: Iterable[Secret]) -> bytes:
     """`data` with every secret and everything that looks like a key blotted out, same length."""
     for secret in secrets:
         PROCESS.add(secret.reveal())
-    return PROCESS.blot(data)
+    return PROCESS.redact(data)

@@ -29,31 +29,31 @@ def end_owned(
     if not owned:
         return chosen
     leases = list(dict.fromkeys(one.lease for one in owned))
-    with CommandContext.of(project, terminal).owned("gc") as office:
+    with CommandContext.of(project, terminal).owned("gc") as lease_controller:
         for lease in leases:
-            for line in losses(office, lease):
+            for line in losses(lease_controller, lease):
                 terminal.warn(line)
         pods = ", ".join(f"{one.pod} ${one.usd_per_hour:.4f}/h" for one in owned)
         if not yes and not terminal.confirm(f"Give all of that up and terminate {pods}?", "-y"):
             raise Refused("nothing was terminated", hint="podctl stop --terminate pulls first")
         for name in leases:
-            found = office.journal.lease(name)
+            found = lease_controller.journal.lease(name)
             if found is not None and found.open:
-                office.force_end(found, REASON)
+                lease_controller.force_end(found, REASON)
     return tuple(one for one in chosen if one not in owned)
 
 
-def losses(office: LeaseController, lease: str) -> tuple[str, ...]:
+def losses(lease_controller: LeaseController, lease: str) -> tuple[str, ...]:
     """What is given up with `lease`, one line a run, as far as it is known here."""
-    from controller.engine.lease_context import rental_of
+    from controller.engine.lease_context import lease_state_of
 
-    rental = rental_of(office.journal, lease)
+    lease_state = lease_state_of(lease_controller.journal, lease)
     lines = [f"lease {lease} is given up, with every pod of it"]
-    if rental.unreadable:
-        lines.append(f"what its pods hold is not known: {rental.unreadable}")
-    for run in rental.runs:
-        if run.outcome is None or run.run in rental.unpulled:
-            told = _of_run(office, run.run)
+    if lease_state.unreadable:
+        lines.append(f"what its pods hold is not known: {lease_state.unreadable}")
+    for run in lease_state.runs:
+        if run.outcome is None or run.run in lease_state.unpulled:
+            told = _of_run(lease_controller, run.run)
             if not run.started:
                 lines.append(f"{run.run}: its job was not started; nothing of it is lost")
             elif run.pulled:
@@ -63,8 +63,8 @@ def losses(office: LeaseController, lease: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _of_run(office: LeaseController, run: str) -> str:
-    folder = office.desk.project.run_dir(run) / "files"
+def _of_run(lease_controller: LeaseController, run: str) -> str:
+    folder = lease_controller.context.project.run_dir(run) / "files"
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     size = words.size(sum(path.stat().st_size for path in files))
     return f"{len(files)} files, {size}, in {folder}"

@@ -46,7 +46,7 @@ def command(
     """
     from controller.leases.commands import run_stages
     from controller.leases.options import RunOptions
-    from controller.orphans.warnings import strays_told
+    from controller.orphans.warnings import with_orphan_warnings
     from controller.project.consent import introduce
     from controller.project.stages import select
 
@@ -69,5 +69,5 @@ def command(
         unguarded=unguarded,
         give_secrets=give_secrets,
     )
-    with strays_told(project, terminal):
+    with with_orphan_warnings(project, terminal):
         run_stages(project, names, options)

@@ -31,7 +31,7 @@ def command(
     """
     from controller.leases.commands import sync
     from controller.leases.options import RunOptions
-    from controller.orphans.warnings import strays_told
+    from controller.orphans.warnings import with_orphan_warnings
 
     project = project_driven(terminal)
     project.prepare()
@@ -44,5 +44,5 @@ def command(
         give_secrets=give_secrets,
         stages=stages,
     )
-    with strays_told(project, terminal):
+    with with_orphan_warnings(project, terminal):
         sync(project, options)

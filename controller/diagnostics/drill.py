@@ -20,7 +20,7 @@ from controller.planner.actions import Action, ConfirmParked, Create, Finish, Wa
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
-from controller.planner.provisioning import blind_wait
+from controller.planner.provisioning import wait_for_provider
 from controller.planner.teardown import bill_wait, reckon
 from controller.providers import prices
 from controller.providers.base import Offer, Pod, PodStatus, Provider, ProviderError
@@ -104,13 +104,20 @@ def order_seconds(limits: GuardLimits) -> float:
 
 def decide(seen: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence) -> Action:
     """The next action of a drill."""
-    rental, run = seen.rental, seen.rental.current
+    lease_state, run = seen.lease_state, seen.lease_state.current
     once = replace(policy, generations=1)
-    others = any(pod.id != rental.pod for pod in seen.ours())
-    if run is None or rental.pod is None or rental.stop or rental.debts or others or seen.refused:
+    others = any(pod.id != lease_state.pod for pod in seen.ours())
+    if (
+        run is None
+        or lease_state.pod is None
+        or lease_state.stop
+        or lease_state.debts
+        or others
+        or seen.refused
+    ):
         return plan.decide(seen, once)
     if seen.listing is None:
-        return blind_wait(seen, policy, "for the provider")
+        return wait_for_provider(seen, policy, "for the provider")
     if seen.pod is None:
         return plan.decide(seen, once)
     return _watch(seen, policy, limits, evidence, run, seen.pod)
@@ -124,7 +131,7 @@ def _watch(
     run: RunFacts,
     pod: Pod,
 ) -> Action:
-    quoted = seen.rental.quoted_usd_per_hour
+    quoted = seen.lease_state.quoted_usd_per_hour
     if reckoned := reckon(seen, pod.id):
         return reckoned
     if pod.status is PodStatus.EXITED:
@@ -145,7 +152,7 @@ def _watch(
 
 
 def _stopped(seen: Observation, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
-    if not seen.rental.parked:
+    if not seen.lease_state.parked:
         return bill_wait(seen) or ConfirmParked(pod.id)  # it ends here that the pod bills
     if not evidence.armed and not evidence.ordered:
         text = "the pod stopped, and its log does not say that the guard did it"

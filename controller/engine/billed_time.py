@@ -29,19 +29,19 @@ class Unattributed:
 class BilledTime:
     """Reads the ledger and the provider's bill; writes nothing."""
 
-    scene: LeaseContext
+    context: LeaseContext
 
     def ask_later(self) -> None:
         """The bill did not come: it is asked for again, so many times."""
-        self.scene.memory.bill_silences += 1
-        self.scene.memory.bill_retry_at = self.scene.clock.now() + BILL_PAUSE
+        self.context.memory.bill_silences += 1
+        self.context.memory.bill_retry_at = self.context.clock.now() + BILL_PAUSE
 
     def start_of(self, pod: Pod) -> float:
         """The provider's word for it, unless that is about a life that was paid already.
 
         Where a row is open, of a start whose answer no journal has, that life and this are one row.
         """
-        now = self.scene.clock.wall()
+        now = self.context.clock.wall()
         told = max(pod.started_at or now, self.paid_until(pod.id))
         return min(now, told, self.open_since(pod.id) or now)
 
@@ -52,13 +52,13 @@ class BilledTime:
 
         Raises ProviderError when the bill is needed and does not come.
         """
-        wall = self.scene.clock.wall()
-        debt = next((one for one in self.scene.rental().debts if one.pod == pod), None)
-        if self.scene.policy.bill_lag and (known := self._known_end(pod, debt, wall)) is not None:
+        wall = self.context.clock.wall()
+        debt = next((one for one in self.context.lease_state().debts if one.pod == pod), None)
+        if self.context.policy.bill_lag and (known := self._known_end(pod, debt, wall)) is not None:
             return known
         ordered = debt.ended_at if debt and debt.ended_at else wall
         if interrupted or (debt is not None and debt.interrupted):
-            noticed = self.scene.memory.stopped_at.setdefault(pod, ordered)
+            noticed = self.context.memory.stopped_at.setdefault(pod, ordered)
             self._want_bill(until=noticed, asked=wall)
         # Not the earlier of the two: an order that was taken may have been forgotten.
         return self._billed_until(pod) or ordered
@@ -68,14 +68,14 @@ class BilledTime:
         if debt is not None:
             told = debt.ended_at or wall
             return told if debt.sure and wall - told < SURE_FOR else None
-        if pod in self.scene.memory.ended:
-            return self.scene.memory.ended[pod]
-        return wall if wall - self.scene.memory.alive_before.get(pod, 0.0) < FRESH else None
+        if pod in self.context.memory.ended:
+            return self.context.memory.ended[pod]
+        return wall if wall - self.context.memory.alive_before.get(pod, 0.0) < FRESH else None
 
     def _want_bill(self, until: float, asked: float) -> None:
         """Raises ProviderError while a bill of the time `asked` may still grow before `until`."""
-        late = until > asked - self.scene.policy.bill_lag
-        if late and self.scene.memory.bill_silences < BILL_TRIES:
+        late = until > asked - self.context.policy.bill_lag
+        if late and self.context.memory.bill_silences < BILL_TRIES:
             raise ProviderError("the provider's bill may still grow", kind=Kind.TRANSIENT)
 
     def _billed_until(self, pod: str) -> float | None:
@@ -86,7 +86,7 @@ class BilledTime:
         hours = self.unbooked_hours(pod, last.started_at)
         if hours is None:
             return None
-        return min(self.scene.clock.wall(), last.started_at + hours * 3600.0)
+        return min(self.context.clock.wall(), last.started_at + hours * 3600.0)
 
     def unfollowed(self, pod: str, ended_at: float, *, meddled: bool) -> Unattributed | None:
         """Lives of a pod that we had parked and that somebody else started, by the bill.
@@ -99,7 +99,7 @@ class BilledTime:
             return None
         if meddled:
             hours = self._hours_before(pod, ended_at if last is not None else since, last)
-        elif self.scene.clock.wall() - since < self.scene.policy.bill_lag:
+        elif self.context.clock.wall() - since < self.context.policy.bill_lag:
             return None  # parked a moment ago
         else:
             hours = self.unbooked_hours(pod, since) or 0.0
@@ -114,9 +114,9 @@ class BilledTime:
 
         Raises ProviderError while the bill may still grow before `until`.
         """
-        self._want_bill(until=until, asked=self.scene.clock.wall())
+        self._want_bill(until=until, asked=self.context.clock.wall())
         hours = self._unbooked(pod) or 0.0
-        self.scene.memory.bill_silences = 0
+        self.context.memory.bill_silences = 0
         return hours - (max(0.0, until - last) / 3600.0 if last is not None else 0.0)
 
     def runs_whole(self, pod: Pod) -> bool:
@@ -129,9 +129,9 @@ class BilledTime:
         """
         if pod.started_at is None:
             return True
-        life = self.scene.rental().life
+        life = self.context.lease_state().life
         answered = life is not None and life[0] == pod.id
-        late = self.scene.clock.wall() - pod.started_at > self.scene.policy.boot
+        late = self.context.clock.wall() - pod.started_at > self.context.policy.boot
         if pod.status is PodStatus.STARTING and (answered or late):
             return False
         unpaid = pod.started_at > self._life_end(pod.id) - SAME_LIFE
@@ -144,11 +144,11 @@ class BilledTime:
 
     def began(self, pod: Pod) -> float | None:
         """When the first life of the pod's present row began, Unix seconds."""
-        life = self.scene.rental().life
+        life = self.context.lease_state().life
         if life is not None and life[0] == pod.id:
             return life[1]
         booked, told = self.open_since(pod.id), pod.started_at
-        slow = booked and told and told - booked > self.scene.policy.boot
+        slow = booked and told and told - booked > self.context.policy.boot
         return booked if slow else told  # no image takes that long
 
     def open_since(self, pod: str) -> float | None:
@@ -170,7 +170,7 @@ class BilledTime:
 
     def _compute(self, pod: str) -> list[Interval]:
         """The pod's compute intervals, oldest first."""
-        return [one for one in self.scene.ledger.intervals(pod_id=pod) if one.kind == "compute"]
+        return [one for one in self.context.ledger.intervals(pod_id=pod) if one.kind == "compute"]
 
     def missed_hours(self, pod: str, since: float) -> float:
         """Of a life that no interval has: none is missed where one is open, for it is that life."""
@@ -185,20 +185,20 @@ class BilledTime:
         still grow, and is asked again. None when it does not know the pod, which is no gift, or
         was asked in vain for too long. Raises ProviderError until then.
         """
-        asked = self.scene.clock.wall()
+        asked = self.context.clock.wall()
         hours = self._unbooked(pod)
         if hours is not None:
             self._want_bill(until=since + hours * 3600.0, asked=asked)
-            self.scene.memory.bill_silences = 0
+            self.context.memory.bill_silences = 0
         return hours
 
     def _unbooked(self, pod: str) -> float | None:
         """The same, as the bill is now, which may still grow."""
         compute = [one for one in self._compute(pod) if one.usd_per_hour > 0]
-        if not compute or self.scene.memory.bill_silences >= BILL_TRIES:
+        if not compute or self.context.memory.bill_silences >= BILL_TRIES:
             return None
-        wall = self.scene.clock.wall()
-        records = self.scene.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
+        wall = self.context.clock.wall()
+        records = self.context.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)
         if not (mine := [one for one in records if one.pod_id == pod]):
             return None
         billed = sum(one.compute_usd for one in mine)

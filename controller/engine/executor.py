@@ -27,16 +27,16 @@ RETRY_PAUSE = 5.0  # seconds before a failed upload, start or pull is tried agai
 class ActionExecutor:
     """The World of the loop: its eyes, what it does with runs, and its orders to pods."""
 
-    scene: LeaseContext
+    context: LeaseContext
     site: JobRuntime
-    eyes: Observer
+    observer: Observer
     pods: PodActions = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pods = PodActions(self.scene, self.site)
+        self.pods = PodActions(self.context, self.site)
 
     def look(self) -> Observation:
-        self.pods.seen = self.eyes.look()
+        self.pods.seen = self.observer.look()
         return self.pods.seen
 
     def perform(self, action: Action) -> LeaseOutcome:
@@ -48,7 +48,7 @@ class ActionExecutor:
         finally:
             # It may show for a whole window from now on, also where its outcome is not written.
             if isinstance(action, actions.Create) and not refused:
-                self.scene.memory.since.pop("probing", None)
+                self.context.memory.since.pop("probing", None)
 
     def _perform(self, action: Action) -> LeaseOutcome:
         if (order := POD_ORDERS.get(type(action))) is not None:
@@ -67,7 +67,7 @@ class ActionExecutor:
         try:
             found = self.site.upload(action.run) | {"pod": pod}
         except Paused as error:  # the next look decides whether it goes on
-            self.scene.tell(f"the upload is interrupted: {error.what}")
+            self.context.tell(f"the upload is interrupted: {error.what}")
             return LeaseOutcome("fail", {"why": error.what, "fatal": False})
         except ConnectionLost as error:
             self._again("upload", error)
@@ -78,48 +78,48 @@ class ActionExecutor:
             return LeaseOutcome(
                 "fail", {"why": _explained(error), "fatal": True, "disk_full": full}
             )
-        self.scene.memory.failures.pop("upload", None)
+        self.context.memory.failures.pop("upload", None)
         return LeaseOutcome(data=found)
 
     def start_job(self, action: actions.StartJob) -> LeaseOutcome:
-        stage, pod, at = self.scene.stages[action.run], self._present(), self.scene.clock.wall()
+        stage, pod, at = self.context.stages[action.run], self._present(), self.context.clock.wall()
         try:
             attempt = self.site.start(action.run, again=action.again)
         except PodctlError as error:
             self._again("start", error)
             return LeaseOutcome("fail", {"why": _explained(error)})
-        self.scene.memory.failures.pop("start", None)
+        self.context.memory.failures.pop("start", None)
         found = {"pod": pod, "stage": stage.name, "attempt": attempt, "at": at}
         # Of a pod that was stopped and started meanwhile only the bill of all of it is known.
         return LeaseOutcome(data=found | {"interrupted": self.pods.interrupted(pod)})
 
     def _again(self, what: str, error: PodctlError) -> None:
         """Not at once: what failed a moment ago fails again."""
-        why, now = _explained(error), self.scene.clock.now()
-        self.scene.memory.fail(what, why, now + RETRY_PAUSE)
-        self.scene.tell(f"the {what} failed: {why}")
+        why, now = _explained(error), self.context.clock.now()
+        self.context.memory.fail(what, why, now + RETRY_PAUSE)
+        self.context.tell(f"the {what} failed: {why}")
 
     def disqualify(self, _: actions.RejectHost) -> LeaseOutcome:
         return LeaseOutcome()
 
     def rework(self, action: actions.RestartRun) -> LeaseOutcome:
         cost = self._rework(action.run)
-        self.scene.tell(f"{action.run}: {_rework_in_words(**cost)}")
+        self.context.tell(f"{action.run}: {_rework_in_words(**cost)}")
         return LeaseOutcome(data={"accepted": True} | cost)
 
     def ask_rework(self, action: actions.ConfirmRestart) -> LeaseOutcome:
         cost = self._rework(action.run)
         question = f"{action.why}; going on elsewhere: {_rework_in_words(**cost)}"
-        return LeaseOutcome(data={"accepted": self.scene.accept_rework(question)} | cost)
+        return LeaseOutcome(data={"accepted": self.context.accept_rework(question)} | cost)
 
     def _rework(self, run: str) -> dict[str, float]:
         """What was done since the newest file that is here, and has to be done again."""
-        rental, memory = self.scene.rental(), self.scene.memory
-        facts = next(one for one in rental.runs if one.run == run)
-        until = memory.alive_at or self.scene.clock.wall()
+        lease_state, memory = self.context.lease_state(), self.context.memory
+        facts = next(one for one in lease_state.runs if one.run == run)
+        until = memory.alive_at or self.context.clock.wall()
         since = max(facts.started_at or until, self.site.kept_until(run) or 0.0)
         hours = max(0.0, until - since) / 3600.0
-        return {"hours": round(hours, 4), "usd": round(hours * rental.quoted_usd_per_hour, 4)}
+        return {"hours": round(hours, 4), "usd": round(hours * lease_state.quoted_usd_per_hour, 4)}
 
     def stop_job(self, action: actions.StopJob) -> LeaseOutcome:
         try:
@@ -127,7 +127,7 @@ class ActionExecutor:
         except PodctlError as error:
             self._again("stop", error)
             return LeaseOutcome("fail", {"why": _explained(error)})
-        self.scene.memory.failures.pop("stop", None)
+        self.context.memory.failures.pop("stop", None)
         return LeaseOutcome()
 
     def pull_ready(self, action: actions.PullReady) -> LeaseOutcome:
@@ -137,44 +137,50 @@ class ActionExecutor:
         sha256 = self._seen.contact.status.ready_sha256
         pulled = attempt(partial(self.site.pull_ready, action.run))
         if isinstance(pulled, Incident):
-            self.scene.tell(f"could not pull yet: {pulled.text}")
+            self.context.tell(f"could not pull yet: {pulled.text}")
             if isinstance(pulled.error, Paused):
                 return LeaseOutcome()  # the next look decides whether it goes on
-        self.scene.memory.ready_pulled = sha256
+        self.context.memory.ready_pulled = sha256
         return LeaseOutcome()
 
     def pull(self, action: actions.Pull) -> LeaseOutcome:
         assert self._seen.contact is not None
         try:
             found = self.site.pull(action.run, self._seen.contact)
-            self.scene.memory.held = None
+            self.context.memory.held = None
             return LeaseOutcome(data=found)
         except Paused as error:
-            self.scene.tell(f"the pull goes on: {error.what}")
+            self.context.tell(f"the pull goes on: {error.what}")
             return LeaseOutcome("fail", {"why": error.what, "paused": True})
         except LeftOnPod as error:  # trying again does not mend that
-            self.scene.memory.pull_failures += 1
-            self.scene.memory.held = error.held
+            self.context.memory.pull_failures += 1
+            self.context.memory.held = error.held
             return LeaseOutcome("fail", {"why": _explained(error)})
         except PodctlError as error:
             if self._waits_for_room(error):
                 return LeaseOutcome("fail", {"why": _explained(error)})
-            self.scene.memory.pull_failures += 1
-            self.scene.memory.retry_at = self.scene.clock.now() + RETRY_PAUSE
-            self.scene.tell(f"the pull is not complete: {_explained(error)}")
+            self.context.memory.pull_failures += 1
+            self.context.memory.retry_at = self.context.clock.now() + RETRY_PAUSE
+            self.context.tell(f"the pull is not complete: {_explained(error)}")
             return LeaseOutcome("fail", {"why": _explained(error)})
 
     def _waits_for_room(self, error: PodctlError) -> bool:
         """Whether a full disk here is waited for: said with what that costs, and not for ever."""
-        memory, now = self.scene.memory, self.scene.clock.now()
+        memory, now = self.context.memory, self.context.clock.now()
         full = error.code == "local-disk-full"
         since = memory.hold("full", full, now)
-        if since is None or self.scene.rental().stop or now - since > self.scene.policy.room:
+        if (
+            since is None
+            or self.context.lease_state().stop
+            or now - since > self.context.policy.room
+        ):
             return False
         memory.retry_at = now + ROOM_PAUSE
-        bills = in_words(rates_of(self.scene.ledger.intervals(open_only=True)))
-        minutes = self.scene.policy.room / 60
-        self.scene.tell(f"{error.what}: waiting for room, for up to {minutes:.0f} minutes; {bills}")
+        bills = in_words(rates_of(self.context.ledger.intervals(open_only=True)))
+        minutes = self.context.policy.room / 60
+        self.context.tell(
+            f"{error.what}: waiting for room, for up to {minutes:.0f} minutes; {bills}"
+        )
         return True
 
     def judge(self, action: actions.Judge) -> LeaseOutcome:
@@ -185,9 +191,9 @@ class ActionExecutor:
         return LeaseOutcome(data=self.site.lock(action.run))
 
     def finish(self, _: actions.Finish) -> LeaseOutcome:
-        self.scene.memory.ready_pulled = None
-        self.scene.memory.pull_failures = 0
-        self.scene.memory.held = None
+        self.context.memory.ready_pulled = None
+        self.context.memory.pull_failures = 0
+        self.context.memory.held = None
         return LeaseOutcome()
 
     def close(self, _: actions.Close) -> LeaseOutcome:
@@ -195,7 +201,7 @@ class ActionExecutor:
         return LeaseOutcome()
 
     def _present(self) -> str:
-        pod = self.scene.rental().pod
+        pod = self.context.lease_state().pod
         assert pod is not None
         return pod
 

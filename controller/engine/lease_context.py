@@ -56,7 +56,7 @@ class ProcessState:
     bill_silences: int = 0  # times in a row that the bill did not come
     bill_retry_at: float = 0.0
     alive_at: float | None = None  # Unix time at which a job was last seen running
-    rental: LeaseState | None = None  # the journal up to `folded`
+    lease_state: LeaseState | None = None  # the journal up to `folded`
     folded: int = 0
 
     def fail(self, what: str, why: str, retry_at: float) -> None:
@@ -99,21 +99,21 @@ class LeaseContext:
     moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
     memory: ProcessState = field(default_factory=ProcessState)
 
-    def rental(self) -> LeaseState:
+    def lease_state(self) -> LeaseState:
         """The lease's facts, folded from the journal."""
         memory = self.memory
-        if memory.rental is None:
+        if memory.lease_state is None:
             runs = ((run, stage.name) for run, stage in self.stages.items())
-            memory.rental = fold(self.lease, runs, ())
+            memory.lease_state = fold(self.lease, runs, ())
         if found := self.journal.ops(self.lease, after=memory.folded):
-            memory.rental = resume(memory.rental, found)
+            memory.lease_state = resume(memory.lease_state, found)
             memory.folded = found[-1].seq
-        return memory.rental
+        return memory.lease_state
 
     @property
     def stage_list(self) -> tuple[Stage, ...]:
         """Of the runs that are wanted now: what a pod for them needs, and may cost."""
-        return tuple(self.stages[run.run] for run in self.rental().wanted)
+        return tuple(self.stages[run.run] for run in self.lease_state().wanted)
 
 
 def pinned(stage: Stage, shape: Shape) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
         ) from error
 
 
-def rental_of(journal: Journal, lease: str) -> LeaseState:
+def lease_state_of(journal: Journal, lease: str) -> LeaseState:
     """The lease's facts, folded from the journal."""
     from controller.planner.lease_state import fold
 

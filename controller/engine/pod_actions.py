@@ -28,39 +28,39 @@ BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 class PodActions:
     """Rents, starts, stops and ends pods, and finds out what the ledger has to know of it."""
 
-    scene: LeaseContext
+    context: LeaseContext
     site: JobRuntime
     seen: Observation | None = None  # the look on which is acted
 
     @property
     def reckoning(self) -> BilledTime:
-        return BilledTime(self.scene)
+        return BilledTime(self.context)
 
     def open_generation(self, _: actions.OpenGeneration) -> LeaseOutcome:
-        return LeaseOutcome(data={"nonce": self.scene.draw_nonce()})
+        return LeaseOutcome(data={"nonce": self.context.draw_nonce()})
 
     def create(self, action: actions.Create) -> LeaseOutcome:
         spec = self._pod_spec(action.offer)
         try:
-            pod = self.scene.provider.create(spec)
+            pod = self.context.provider.create(spec)
         except ProviderError as error:
             return self._no_pod(error)
-        self.scene.memory.throttled_since = None
+        self.context.memory.throttled_since = None
         return LeaseOutcome(data=self._bill(pod))
 
     def _pod_spec(self, offer: Offer) -> Any:
-        scene, nonce = self.scene, self.scene.rental().nonce
+        context, nonce = self.context, self.context.lease_state().nonce
         assert nonce is not None
-        usual = order.guard_limits(scene.stage_list, scene.shape, scene.policy.boot + 900.0)
+        usual = order.guard_limits(context.stage_list, context.shape, context.policy.boot + 900.0)
         return order.pod_spec(
-            scene.stage_list,
+            context.stage_list,
             offer,
-            scene.shape,
+            context.shape,
             nonce=nonce,
-            owner=scene.owner,
-            public_key=scene.public_key,
-            args=scene.bootstrap,
-            limits=scene.limits or usual,
+            owner=context.owner,
+            public_key=context.public_key,
+            args=context.bootstrap,
+            limits=context.limits or usual,
         )
 
     def _no_pod(self, error: ProviderError) -> LeaseOutcome:
@@ -73,15 +73,15 @@ class PodActions:
         elif kind == "later":
             kind = "ambiguous"
             # The window in which it may still show begins now, whatever was looked for before.
-            self.scene.memory.since.pop("probing", None)
+            self.context.memory.since.pop("probing", None)
             self._create_later(why, 0.0)
         else:
-            self.scene.memory.throttled_since = None
+            self.context.memory.throttled_since = None
         return LeaseOutcome("fail", {"kind": kind, "why": why})
 
     def _create_later(self, why: str, pause: float) -> None:
         """Not at once, and not for ever: how long no create was taken is remembered."""
-        memory, now = self.scene.memory, self.scene.clock.now()
+        memory, now = self.context.memory, self.context.clock.now()
         memory.create_trouble = why
         memory.throttled_until = now + pause
         if memory.throttled_since is None:
@@ -98,25 +98,25 @@ class PodActions:
         run, stage = self._serving()
         rate = pod.usd_per_hour
         if not rate:  # billed as quoted, not as free
-            rate = self.scene.rental().quoted_usd_per_hour
+            rate = self.context.lease_state().quoted_usd_per_hour
             booked = f"it is booked at the quoted ${rate:.4f}/h" if rate else "its bill will tell"
             if pod.status is not PodStatus.EXITED:
-                self.scene.tell(f"no price that makes sense is stated for pod {pod.id}: {booked}")
+                self.context.tell(f"no price that makes sense is stated for pod {pod.id}: {booked}")
         return {
             "pod": pod.id,
             "usd_per_hour": rate,
             "disk_gb": pod.disk_gb,
             "volume_gb": pod.volume_gb,
             "network_volume": pod.network_volume_id,
-            "started_at": pod.created_at or self.scene.clock.wall(),
+            "started_at": pod.created_at or self.context.clock.wall(),
             "for_run": run,
             "stage": stage,
         }
 
     def _serving(self) -> tuple[str, str]:
         """The run and stage that the pod's time is for: the current one, or the last."""
-        rental = self.scene.rental()
-        run = rental.current or rental.runs[-1]
+        lease_state = self.context.lease_state()
+        run = lease_state.current or lease_state.runs[-1]
         return run.run, run.stage
 
     def _listed(self, pod_id: str) -> Pod:
@@ -125,19 +125,19 @@ class PodActions:
         return pod
 
     def terminate(self, action: actions.Terminate) -> LeaseOutcome:
-        outcome = self._ask(action.pod, self.scene.provider.terminate)
+        outcome = self._ask(action.pod, self.context.provider.terminate)
         if outcome.phase == "fail":
             return outcome
         self.site.drop()
         alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
         interrupted = self.interrupted(action.pod) or self._looked() > STALE
-        found = {"at": self.scene.clock.wall(), "seen_alive": alive, "interrupted": interrupted}
+        found = {"at": self.context.clock.wall(), "seen_alive": alive, "interrupted": interrupted}
         return LeaseOutcome(data=outcome.data | found)
 
     def stop_pod(self, action: actions.StopPod) -> LeaseOutcome:
-        outcome = self._ask(action.pod, self.scene.provider.stop)
+        outcome = self._ask(action.pod, self.context.provider.stop)
         if outcome.phase == "done" and self._seen_alive(action.pod):
-            self.scene.memory.ended[action.pod] = self.scene.clock.wall()
+            self.context.memory.ended[action.pod] = self.context.clock.wall()
         self.site.drop()
         return outcome
 
@@ -146,7 +146,7 @@ class PodActions:
 
         Asked after the order: our clock may have slept in the middle of it.
         """
-        return self.scene.clock.wall() - self.scene.memory.alive.get(pod, 0.0) < UNSEEN
+        return self.context.clock.wall() - self.context.memory.alive.get(pod, 0.0) < UNSEEN
 
     def interrupted(self, pod_id: str) -> bool:
         """Whether somebody else stopped and started the pod since it first answered."""
@@ -154,30 +154,30 @@ class PodActions:
         return pod is not None and self.reckoning.interrupted(pod)
 
     def start_pod(self, action: actions.StartPod) -> LeaseOutcome:
-        self.scene.memory.stopped_at.pop(action.pod, None)
-        outcome = self._ask(action.pod, self.scene.provider.start)
+        self.context.memory.stopped_at.pop(action.pod, None)
+        outcome = self._ask(action.pod, self.context.provider.start)
         late = {"late": action.late or self._looked() > STALE}
         if outcome.phase == "fail":
-            failures = self.scene.memory.start_failures
+            failures = self.context.memory.start_failures
             failures[action.pod] = failures.get(action.pod, 0) + 1
             return LeaseOutcome("fail", outcome.data | late)
-        self.scene.memory.start_failures.pop(action.pod, None)
-        self.scene.memory.resumed.add(action.pod)
+        self.context.memory.start_failures.pop(action.pod, None)
+        self.context.memory.resumed.add(action.pod)
         self.site.drop()
         pod = self._fresh(action.pod)
         # By the provider where it tells; our own clock may have slept since the order.
-        started_at = min(max(action.at, pod.started_at or 0.0), self.scene.clock.wall())
+        started_at = min(max(action.at, pod.started_at or 0.0), self.context.clock.wall())
         return LeaseOutcome(data=self._bill(pod) | {"started_at": started_at} | late)
 
     def _looked(self) -> float:
         """Seconds since the listing on which is acted: a lid may have been closed since then."""
         listing = self.seen.listing if self.seen is not None else None
-        return self.scene.clock.now() - listing.started if listing is not None else 0.0
+        return self.context.clock.now() - listing.started if listing is not None else 0.0
 
     def _fresh(self, pod_id: str) -> Pod:
         """The pod as it is now; as the listing had it where the provider does not answer."""
         try:
-            return self.scene.provider.get(pod_id) or self._listed(pod_id)
+            return self.context.provider.get(pod_id) or self._listed(pod_id)
         except ProviderError:
             return self._listed(pod_id)
 
@@ -189,19 +189,19 @@ class PodActions:
         """Terminate, stop or start; a refusal of the account itself ends the drive."""
         try:
             outcome = LeaseOutcome(data={"unknown": verb(pod) is False})  # 404, to a terminate
-            self.scene.memory.order_refused = None
+            self.context.memory.order_refused = None
         except ProviderError as error:
             if error.kind is Kind.REFUSED:
-                self.scene.memory.order_refused = f"{error.what} {error.cause}".strip()
+                self.context.memory.order_refused = f"{error.what} {error.cause}".strip()
             outcome = LeaseOutcome("fail", {"why": error.what, "kind": str(error.kind)})
-        self.scene.memory.asked[pod] = self.scene.clock.now()
+        self.context.memory.asked[pod] = self.context.clock.now()
         return outcome
 
     def confirm_gone(self, action: actions.ConfirmGone) -> LeaseOutcome:
         run, stage = self._serving()
         try:
             ended_at = self.reckoning.end_of(action.pod)
-            meddled = self.scene.rental().meddled
+            meddled = self.context.lease_state().meddled
             missed = self.reckoning.unfollowed(action.pod, ended_at, meddled=meddled)
         except ProviderError as error:
             return self._bill_is_silent(error)
@@ -215,7 +215,7 @@ class PodActions:
         except ProviderError as error:
             return self._bill_is_silent(error)
         if self._stopped_elsewhere(action.pod):
-            self.scene.memory.stopped_elsewhere.add(action.pod)
+            self.context.memory.stopped_elsewhere.add(action.pod)
         found = {"ended_at": ended_at, "for_run": run, "stage": stage}
         return LeaseOutcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
 
@@ -225,7 +225,7 @@ class PodActions:
             hours = self.reckoning.missed_hours(action.pod, action.since)
         except ProviderError as error:
             return self._bill_is_silent(error)
-        rate = self.scene.rental().quoted_usd_per_hour
+        rate = self.context.lease_state().quoted_usd_per_hour
         found = {"since": action.since, "until": action.since + hours * 3600.0}
         return LeaseOutcome(data=found | {"for_run": run, "stage": stage, "usd_per_hour": rate})
 
@@ -239,19 +239,19 @@ class PodActions:
 
         What was stopped before this command began is what the command is to carry on.
         """
-        memory = self.scene.memory
+        memory = self.context.memory
         if pod in memory.asked or pod not in memory.ran:
             return False
         try:
-            log = self.scene.provider.container_log(pod)
+            log = self.context.provider.container_log(pod)
             by_guard = any(GUARD_STOPS in line for line in log[-GUARD_LINES:])
-            return not by_guard and BY_USER in self.scene.provider.last_change(pod).lower()
+            return not by_guard and BY_USER in self.context.provider.last_change(pod).lower()
         except ProviderError:
             return False
 
     def mark_reached(self, action: actions.MarkReached) -> LeaseOutcome:
         pod = self._in_listing(action.pod)
-        digest = self.scene.memory.image_digests.get(action.pod, "")
+        digest = self.context.memory.image_digests.get(action.pod, "")
         told = {"image_digest": digest} if digest else {}
         if pod is None or pod.started_at is None:
             return LeaseOutcome(data=told)
@@ -262,7 +262,7 @@ class PodActions:
         return listing.get(pod_id) if listing is not None else None
 
     def ask_unguarded(self, action: actions.AskUnguarded) -> LeaseOutcome:
-        accepted = self.scene.accept_unguarded(action.detail)
+        accepted = self.context.accept_unguarded(action.detail)
         why = f"the guard is not armed, so the worst case has no bound: {action.detail}"
         return LeaseOutcome(data={"accepted": accepted, "why": why})
 

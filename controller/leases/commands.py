@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
-from controller.engine.lease_context import rental_of
+from controller.engine.lease_context import lease_state_of
 from controller.errors import (
     Busy,
     ConnectionLost,
@@ -28,7 +28,7 @@ from controller.leases.stop_handover import Handed, hand_over, named
 from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
 from controller.planner import pod_spec as order
-from controller.planner.decide import glance
+from controller.planner.decide import plan_passive
 from controller.planner.lease_state import Step
 from controller.preflight import hardware as hardware_check
 from controller.preflight.stage_definition import check_definitions
@@ -55,80 +55,85 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
     """
     chosen = select(project, names)
     consent.introduce(project, chosen, options.terminal)
-    desk = CommandContext.of(project, options.terminal)
+    context = CommandContext.of(project, options.terminal)
     if line := other_api(project):
         options.terminal.say(line)
-    with desk.owned(f"run {' '.join(names)}") as office:
+    with context.owned(f"run {' '.join(names)}") as lease_controller:
         # First what was begun: it may be locked by now and its pod still be there.
         begun = [
             lease
-            for lease in office.unfinished()
-            if any(stage.name in office.stages_of(lease) for stage in chosen)
+            for lease in lease_controller.unfinished()
+            if any(stage.name in lease_controller.stages_of(lease) for stage in chosen)
         ]
-        carried = {name for lease in begun for name in office.stages_of(lease)}
+        carried = {name for lease in begun for name in lease_controller.stages_of(lease)}
         for lease in begun:
-            _told(partial(_carry_on, office, lease, options))
+            _told(partial(_carry_on, lease_controller, lease, options))
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if options.resume is not None:
             names_of_rest = [stage.name for stage in rest]
-            check_resume(project, office.journal, options.resume, names_of_rest)
+            check_resume(project, lease_controller.journal, options.resume, names_of_rest)
         if rest or not begun:
-            rest = unlocked(project, rest, office.locks(), every=ALL in names)
-        _look_at_resting(office, options)
-        attempt(office.tell_resting)
+            rest = unlocked(project, rest, lease_controller.locks(), every=ALL in names)
+        _look_at_resting(lease_controller, options)
+        attempt(lease_controller.tell_resting)
         check_definitions(project, rest)
-        rest = judge_first(office, rest, options)
+        rest = judge_first(lease_controller, rest, options)
         check_ready(project, rest, options.terminal.warn)
-        _check_hardware(desk, rest)
+        _check_hardware(context, rest)
         consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
-            lease = open_lease(office, group, options)
-            _told(partial(office.drive, lease, options))
+            lease = open_lease(lease_controller, group, options)
+            _told(partial(lease_controller.drive, lease, options))
 
 
-def _check_hardware(desk: CommandContext, stages: Sequence[Stage]) -> None:
+def _check_hardware(context: CommandContext, stages: Sequence[Stage]) -> None:
     """Every pod's, before the first is rented. Raises UsageError, NoCapacity."""
     for group in order.groups(stages):
-        for line in hardware_check.check(desk.project, desk.provider, group, desk.shape):
-            desk.terminal.say(line)
+        for line in hardware_check.check(context.project, context.provider, group, context.shape):
+            context.terminal.say(line)
 
 
 def sync(project: Project, options: RunOptions) -> None:
     """Carry every unfinished lease on: pull, verify, lock, shut down."""
-    desk = CommandContext.of(project, options.terminal)
-    with desk.owned("sync") as office:
+    context = CommandContext.of(project, options.terminal)
+    with context.owned("sync") as lease_controller:
         leases = [
             lease
-            for lease in office.unfinished()
-            if not options.stages or set(options.stages) & office.names_of(lease)
+            for lease in lease_controller.unfinished()
+            if not options.stages or set(options.stages) & lease_controller.names_of(lease)
         ]
-        if not leases and not unfetched(office, options.stages):
+        if not leases and not unfetched(lease_controller, options.stages):
             options.terminal.say("nothing is unfinished")
-        failed = _each(leases, options.terminal, lambda lease: _carry_on(office, lease, options))
-        failed = fetch(office, options) or failed
-        _look_at_resting(office, options)
-        attempt(office.tell_resting)
-        refresh(project, office.journal, office.ledger, options.terminal.warn)
+        failed = _each(
+            leases, options.terminal, lambda lease: _carry_on(lease_controller, lease, options)
+        )
+        failed = fetch(lease_controller, options) or failed
+        _look_at_resting(lease_controller, options)
+        attempt(lease_controller.tell_resting)
+        refresh(project, lease_controller.journal, lease_controller.ledger, options.terminal.warn)
         if failed:
             raise failed
 
 
-def _look_at_resting(office: LeaseController, options: RunOptions) -> None:
+def _look_at_resting(lease_controller: LeaseController, options: RunOptions) -> None:
     """What became of pods that wait for the user: for the books, and in nobody's way."""
-    look = partial(office.drive, options=options, ending=True, plan=glance)
-    _each(office.resting(), options.terminal, look)
+    look = partial(lease_controller.drive, options=options, ending=True, plan=plan_passive)
+    _each(lease_controller.resting(), options.terminal, look)
 
 
-def _carry_on(office: LeaseController, lease: Lease, options: RunOptions) -> None:
+def _carry_on(lease_controller: LeaseController, lease: Lease, options: RunOptions) -> None:
     """Drive what was begun as it was begun; what was edited since is told."""
-    found = attempt(partial(edits, office.desk.project, office.journal, lease))
+    found = attempt(
+        partial(edits, lease_controller.context.project, lease_controller.journal, lease)
+    )
     for line in () if isinstance(found, Incident) else found:
         options.terminal.warn(line)
     if options.give_secrets:
         consent.allow(
-            office.desk.project, consent.withheld(office.desk.project, office.begun(lease))
+            lease_controller.context.project,
+            consent.withheld(lease_controller.context.project, lease_controller.begun(lease)),
         )
-    office.drive(lease, options)
+    lease_controller.drive(lease, options)
 
 
 def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[StoppedLease, ...]:
@@ -136,69 +141,76 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
 
     Where another process drives the project, that one is asked and waited for.
     """
-    desk = CommandContext.of(project, options.terminal)
+    context = CommandContext.of(project, options.terminal)
     disposal = _disposal(project, options)
     with ExitStack() as stack:
         try:
-            office = stack.enter_context(desk.owned("stop", wait_seconds=0.0))
+            lease_controller = stack.enter_context(context.owned("stop", wait_seconds=0.0))
         except Busy as busy:
-            handed = hand_over(desk, stack, stage, disposal, options, busy)
-            return _after(desk, handed, options, disposal)
-        leases = named(office.journal, stage)
+            handed = hand_over(context, stack, stage, disposal, options, busy)
+            return _after(context, handed, options, disposal)
+        leases = named(lease_controller.journal, stage)
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
         wish = {"disposal": disposal, "abandon": options.abandon}
         for lease in leases:  # before any is waited for: a later command ends what this one cannot
-            office.journal.note(lease, Step.STOP, wish)
-        _end_all(office, leases, options, disposal)
-        return report(office.journal, office.ledger, leases, "podctl stop")
+            lease_controller.journal.note(lease, Step.STOP, wish)
+        _end_all(lease_controller, leases, options, disposal)
+        return report(lease_controller.journal, lease_controller.ledger, leases, "podctl stop")
 
 
 def _after(
-    desk: CommandContext, handed: Handed, options: StopOptions, disposal: str
+    context: CommandContext, handed: Handed, options: StopOptions, disposal: str
 ) -> tuple[StoppedLease, ...]:
     """What the other process did not carry out is carried out here; then how all of it ended."""
     leases = [one.lease for one in handed.asked]
-    if (office := handed.office) is not None:
-        left = [one for one in handed.asked if not ended(office.journal, one)]
+    if (lease_controller := handed.lease_controller) is not None:
+        left = [one for one in handed.asked if not ended(lease_controller.journal, one)]
         for one in left:
-            if not taken_up(office.journal, one):
-                office.journal.note(one.lease, Step.STOP, record(one))
+            if not taken_up(lease_controller.journal, one):
+                lease_controller.journal.note(one.lease, Step.STOP, record(one))
         if left:
             options.terminal.say(f"{handed.driver} has ended: going on here")
-            _end_all(office, [one.lease for one in left], options, disposal)
-    with closing(open_database(desk.project.database, readonly=True)) as connection:
+            _end_all(lease_controller, [one.lease for one in left], options, disposal)
+    with closing(open_database(context.project.database, readonly=True)) as connection:
         found = report(Journal(connection), Ledger(connection), leases, handed.driver)
         for lease in leases:
-            check_ended(rental_of(Journal(connection), lease), disposal)
+            check_ended(lease_state_of(Journal(connection), lease), disposal)
     return found
 
 
 def _end_all(
-    office: LeaseController, leases: Sequence[str], options: StopOptions, disposal: str
+    lease_controller: LeaseController, leases: Sequence[str], options: StopOptions, disposal: str
 ) -> None:
     """Drive every lease to its end; raises the first error after the last."""
-    end = partial(_end, office, options=options, disposal=disposal)
-    found = [lease for one in leases if (lease := office.journal.lease(one)) is not None]
+    end = partial(_end, lease_controller, options=options, disposal=disposal)
+    found = [lease for one in leases if (lease := lease_controller.journal.lease(one)) is not None]
     failed = _each(found, options.terminal, end)
-    refresh(office.desk.project, office.journal, office.ledger, options.terminal.warn)
+    refresh(
+        lease_controller.context.project,
+        lease_controller.journal,
+        lease_controller.ledger,
+        options.terminal.warn,
+    )
     if failed:
         raise failed
 
 
-def _end(office: LeaseController, lease: Lease, options: StopOptions, disposal: str) -> None:
+def _end(
+    lease_controller: LeaseController, lease: Lease, options: StopOptions, disposal: str
+) -> None:
     wish = RunOptions(options.terminal, yes=options.yes)
-    drive = partial(office.drive, lease, wish, ending=True)
+    drive = partial(lease_controller.drive, lease, wish, ending=True)
     if options.abandon is None:
         drive()
-        office.check_ended(lease, disposal)
+        lease_controller.check_ended(lease, disposal)
         return
     tried = attempt(drive, let_pass=(*NOT_OURS, *HEARD))
-    found = office.journal.lease(lease.id)
+    found = lease_controller.journal.lease(lease.id)
     if found is not None and found.open:  # whatever its plan could not do: it is given up
         if isinstance(tried, Incident):
             options.terminal.warn(f"{lease.id} is ended without its plan: {tried.text}")
-        office.force_end(lease, options.abandon)
+        lease_controller.force_end(lease, options.abandon)
 
 
 def _told(work: Callable[[], None]) -> None:

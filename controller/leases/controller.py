@@ -112,15 +112,17 @@ class CommandContext:
 class LeaseController:
     """What a command works with while it owns the project."""
 
-    desk: CommandContext
+    context: CommandContext
     owner: ProjectLock
     journal: Journal
     ledger: Ledger
 
     @classmethod
-    def of(cls, desk: CommandContext, owner: ProjectLock) -> LeaseController:
+    def of(cls, context: CommandContext, owner: ProjectLock) -> LeaseController:
         connection = owner.connection
-        return cls(desk, owner, Journal(connection, owner.epoch), Ledger(connection, owner.epoch))
+        return cls(
+            context, owner, Journal(connection, owner.epoch), Ledger(connection, owner.epoch)
+        )
 
     def stages_of(self, lease: Lease) -> tuple[str, ...]:
         return tuple(run.stage for run in self.journal.runs(lease=lease.id))
@@ -140,20 +142,31 @@ class LeaseController:
     def tell_resting(self) -> None:
         """Pods that wait for the user, and what they or their disks cost."""
         for lease in self.journal.open_leases():
-            rental = self._rental(lease)
-            if not self._rests(lease, rental) or rental.pod is None or not rental.runs:
+            lease_state = self._rental(lease)
+            if (
+                not self._rests(lease, lease_state)
+                or lease_state.pod is None
+                or not lease_state.runs
+            ):
                 continue
             rate = sum(
-                one.usd_per_hour for one in self.ledger.intervals(pod_id=rental.pod, open_only=True)
+                one.usd_per_hour
+                for one in self.ledger.intervals(pod_id=lease_state.pod, open_only=True)
             )
-            bills = f"parked: ${24 * rate:.2f} a day" if rental.parked else f"kept: ${rate:.2f}/h"
-            run, end = rental.wanted[0].run, "--terminate"
-            if rental.unpulled:
-                bills += f"; what {', '.join(rental.unpulled)} wrote is not all here"
-                bills += f" (podctl sync {rental.unpulled[0]} fetches it)" if rental.parked else ""
+            bills = (
+                f"parked: ${24 * rate:.2f} a day" if lease_state.parked else f"kept: ${rate:.2f}/h"
+            )
+            run, end = lease_state.wanted[0].run, "--terminate"
+            if lease_state.unpulled:
+                bills += f"; what {', '.join(lease_state.unpulled)} wrote is not all here"
+                bills += (
+                    f" (podctl sync {lease_state.unpulled[0]} fetches it)"
+                    if lease_state.parked
+                    else ""
+                )
                 end += " --abandon REASON"
-            self.desk.terminal.say(
-                f"pod {rental.pod} of {run} is {bills}; podctl stop {run} {end} ends it"
+            self.context.terminal.say(
+                f"pod {lease_state.pod} of {run} is {bills}; podctl stop {run} {end} ends it"
             )
 
     def _rental(self, lease: Lease) -> LeaseState:
@@ -170,8 +183,8 @@ class LeaseController:
         open_leases = self.journal.open_leases()
         return tuple(lease for lease in open_leases if self._rests(lease, self._rental(lease)))
 
-    def _rests(self, lease: Lease, rental: LeaseState) -> bool:
-        return rental.rests(kept=terms(self.journal, lease).get("on_success") == "keep")
+    def _rests(self, lease: Lease, lease_state: LeaseState) -> bool:
+        return lease_state.rests(kept=terms(self.journal, lease).get("on_success") == "keep")
 
     def drive(
         self, lease: Lease, options: RunOptions, *, ending: bool = False, plan: Plan = decide
@@ -181,36 +194,36 @@ class LeaseController:
         With `ending` the end itself is what was asked for, whatever became of the runs. Raises
         UsageError for a lease of another provider.
         """
-        check_provider(lease, self.desk.provider.name)
+        check_provider(lease, self.context.provider.name)
         terminal = options.terminal
-        clock = provider_clock(self.desk.provider, options.terminal.warn)
+        clock = provider_clock(self.context.provider, options.terminal.warn)
         view = View(options.terminal, clock)
-        shop = self._workshop(lease, options, clock, view)
-        site = SshJobRuntime(shop)
+        context = self._workshop(lease, options, clock, view)
+        site = SshJobRuntime(context)
         rented = options.terminal.bills.unwritten
         books = LeaseRecorder(lease.id, self.journal, self.ledger, clock, rented)
-        watch = _watch(self.desk.project, self.journal, self.ledger, view, options)
-        requests = StopRequests(self.desk.project.state_dir)
-        world: World = ActionExecutor(shop, site, Observer(shop, site))
+        watch = _watch(self.context.project, self.journal, self.ledger, view, options)
+        requests = StopRequests(self.context.project.state_dir)
+        world: World = ActionExecutor(context, site, Observer(context, site))
         world = Attentive(world, requests, self.journal, lease.id, view.tell)
-        if shop.limits is not None:  # a drill
-            world = witness = RecordingWorld(world, shop.provider, clock, shop.limits)
+        if context.limits is not None:  # a drill
+            world = witness = RecordingWorld(world, context.provider, clock, context.limits)
             plan = witness.decide
         try:
-            end = drive(world, books, shop.policy, clock, watch, plan)
+            end = drive(world, books, context.policy, clock, watch, plan)
         except KeyboardInterrupt:
             hurry(self.owner.connection)
-            raise left(shop) from None
+            raise left(context) from None
         except BaseException:
             hurry(self.owner.connection)
             raise
         finally:
             attempt(site.drop)
-            refresh(self.desk.project, self.journal, self.ledger, terminal.warn)
+            refresh(self.context.project, self.journal, self.ledger, terminal.warn)
         if isinstance(end, NeedsOperator):
-            raise report(shop, end)
+            raise report(context, end)
         if not ending:
-            raise_unless_passed(shop)
+            raise_unless_passed(context)
 
     def force_end(self, lease: Lease, reason: str) -> None:
         """Close `lease` without its plan: its pods go, and the books follow.
@@ -218,8 +231,8 @@ class LeaseController:
         For a lease that its plan cannot end, whatever went wrong. Raises ProviderError, and
         ConnectionLost for a pod that does not go.
         """
-        check_provider(lease, self.desk.provider.name)
-        terminal, provider = self.desk.terminal, self.desk.provider
+        check_provider(lease, self.context.provider.name)
+        terminal, provider = self.context.terminal, self.context.provider
         policy = self.policy(terms(self.journal, lease))
         work = ForcedTermination(
             lease.id,
@@ -237,7 +250,7 @@ class LeaseController:
         try:
             work.carry_out(reason)
         finally:
-            refresh(self.desk.project, self.journal, self.ledger, terminal.warn)
+            refresh(self.context.project, self.journal, self.ledger, terminal.warn)
 
     def check_ended(self, lease: Lease, wish: str) -> None:
         """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
@@ -246,27 +259,29 @@ class LeaseController:
     def _workshop(self, lease: Lease, options: RunOptions, clock: Clock, view: View) -> RunContext:
         runs = self.journal.runs(lease=lease.id)
         specs = {run.id: unpinned(run.spec) for run in runs}
-        desk = self.desk
-        shape = replace(next(iter(specs.values()))[1], api_base=desk.shape.api_base)
+        context = self.context
+        shape = replace(next(iter(specs.values()))[1], api_base=context.shape.api_base)
         stages = {run: stage for run, (stage, _) in specs.items()}
         agreed = terms(self.journal, lease)
         policy, image = self.policy(agreed, options.budget_usd), shape.image
         connection = self.owner.connection
         return RunContext(
-            project=desk.project,
+            project=context.project,
             lease=lease.id,
             stages=stages,
             shape=shape,
-            policy=proven(with_stages(policy, stages.values()), desk.project, self.journal, image),
-            provider=desk.provider,
-            link=PodConnection(desk.project, desk.provider, runs[0].stage),
+            policy=proven(
+                with_stages(policy, stages.values()), context.project, self.journal, image
+            ),
+            provider=context.provider,
+            link=PodConnection(context.project, context.provider, runs[0].stage),
             journal=self.journal,
             ledger=self.ledger,
             locks=Locks(connection, self.owner.epoch),
             sightings=LastSeen(connection),
             clock=clock,
             owner=installation(connection),
-            public_key=ensure_key(desk.project.state_dir).public,
+            public_key=ensure_key(context.project.state_dir).public,
             bootstrap=bootstrap(),
             draw_nonce=partial(secrets.token_hex, 8),
             limits=_limits(lease),
@@ -275,12 +290,12 @@ class LeaseController:
             accept_rework=_rework(options),
             tell=view.tell,
             brought=view.brought,
-            stop_asked=lambda: bool(StopRequests(desk.project.state_dir).of(lease.id)),
+            stop_asked=lambda: bool(StopRequests(context.project.state_dir).of(lease.id)),
             moved=view.moved,
         )
 
     def policy(self, data: dict[str, Any], budget_usd: float | None = None) -> Policy:
-        return lease_policy(self.desk.project, self.desk.provider.name, data, budget_usd)
+        return lease_policy(self.context.project, self.context.provider.name, data, budget_usd)
 
 
 def _cap(opened_with: float | None, now: float | None) -> float | None:

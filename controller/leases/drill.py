@@ -27,12 +27,12 @@ def prove(project: Project, options: RunOptions) -> None:
     One that was left is carried on. Raises what renting raises; a pod that did not stop itself is
     a finding and no error.
     """
-    desk = CommandContext.of(project, options.terminal)
-    with desk.owned("doctor --drill") as office:
-        begun = [lease for lease in office.unfinished() if "drill" in lease.data]
-        lease = begun[0] if begun else _open(office, options)
-        office.drive(lease, options, ending=True)
-        run = office.journal.runs(lease=lease.id)[0]
+    context = CommandContext.of(project, options.terminal)
+    with context.owned("doctor --drill") as lease_controller:
+        begun = [lease for lease in lease_controller.unfinished() if "drill" in lease.data]
+        lease = begun[0] if begun else _open(lease_controller, options)
+        lease_controller.drive(lease, options, ending=True)
+        run = lease_controller.journal.runs(lease=lease.id)[0]
         if run.outcome == "no-capacity":
             raise NoCapacity(
                 "no pod could be had for the drill",
@@ -41,33 +41,35 @@ def prove(project: Project, options: RunOptions) -> None:
             )
 
 
-def _open(office: LeaseController, options: RunOptions) -> Lease:
+def _open(lease_controller: LeaseController, options: RunOptions) -> Lease:
     """Price it, ask, and write the lease down."""
-    desk = office.desk
-    offer = drill.cheapest(desk.provider.catalog())
+    context = lease_controller.context
+    offer = drill.cheapest(context.provider.catalog())
     if offer is None:
         raise NoCapacity("nothing is to be had for the drill", hint=f"{DRILL} again later")
-    near = desk.provider.name == "emulator"
+    near = context.provider.name == "emulator"
     limits = drill.NEAR_LIMITS if near else drill.LIMITS
-    boot = desk.project.config.pod.boot_minutes * 60.0
+    boot = context.project.config.pod.boot_minutes * 60.0
     worst = _worst(offer, limits, boot)
-    _agree(office, options, offer, worst)
-    shape = Shape(image=desk.shape.image, api_base=desk.shape.api_base, mount=desk.shape.mount)
-    lease = office.journal.open_lease(
+    _agree(lease_controller, options, offer, worst)
+    shape = Shape(
+        image=context.shape.image, api_base=context.shape.api_base, mount=context.shape.mount
+    )
+    lease = lease_controller.journal.open_lease(
         {
-            "drill": {"account": proof.account_name(desk.project), "limits": asdict(limits)},
+            "drill": {"account": proof.account_name(context.project), "limits": asdict(limits)},
             "worst_usd": worst.usd,
             "most_usd": worst.usd,  # one pod, once
             "dearest": offer.usd_per_hour,
             "on_success": "terminate",
             "on_failure": "terminate",
-            "settle": desk.project.config.pod.settle_seconds,
+            "settle": context.project.config.pod.settle_seconds,
             "boot": boot,
-            "provider": desk.provider.name,
+            "provider": context.provider.name,
         },
         [(proof.STAGE, pinned(drill.stage(offer), shape))],
     )
-    found = office.journal.lease(lease)
+    found = lease_controller.journal.lease(lease)
     assert found is not None
     return found
 
@@ -82,15 +84,17 @@ def _worst(offer: Offer, limits: GuardLimits, boot: float) -> WorstCase:
     )
 
 
-def _agree(office: LeaseController, options: RunOptions, offer: Offer, worst: WorstCase) -> None:
+def _agree(
+    lease_controller: LeaseController, options: RunOptions, offer: Offer, worst: WorstCase
+) -> None:
     """Say what it costs, refuse what the budget does not bear, ask."""
-    desk, terminal = office.desk, options.terminal
+    context, terminal = lease_controller.context, options.terminal
     likely = expected_usd(0.1, offer.usd_per_hour, drill.DISK_GB)
-    budgets = desk.project.budgets()
+    budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
-    spent = office.ledger.spent(time.time())
+    spent = lease_controller.ledger.spent(time.time())
     quoted = Quote((offer,), 0.1, likely, worst, worst.usd)
-    check_budget(desk.project, desk.provider, quoted, budget, spent)
+    check_budget(context.project, context.provider, quoted, budget, spent)
     terminal.say(
         f"a drill rents 1 x {offer.name} at ${offer.usd_per_hour:.2f}/h and waits for it to stop "
         f"itself: about ${likely:.2f}, at worst ${worst.usd:.2f}"

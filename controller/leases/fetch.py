@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from controller.engine.lease_context import rental_of, terms
+from controller.engine.lease_context import lease_state_of, terms
 from controller.errors import ArtifactsNotSafe, PodctlError
 from controller.incident import NOT_OURS, Incident, attempt
 from controller.leases.controller import LeaseController
@@ -20,46 +20,53 @@ class Unfetched:
     """A resting lease of which something is only on its parked pod."""
 
     lease: Lease
-    rental: LeaseState
+    lease_state: LeaseState
 
     @property
     def runs(self) -> str:
-        return ", ".join(self.rental.unpulled)
+        return ", ".join(self.lease_state.unpulled)
 
     def question(self) -> str:
         """What it is for, and what it costs."""
-        rental = self.rental
-        then = "ended" if rental.stop == "terminate" else "parked again"
-        rate = rental.quoted_usd_per_hour
+        lease_state = self.lease_state
+        then = "ended" if lease_state.stop == "terminate" else "parked again"
+        rate = lease_state.quoted_usd_per_hour
         price = f"at ${rate:.2f}/h" if rate else "at its price"
         return (
-            f"Start pod {rental.pod} only to fetch what {self.runs} wrote, {price} until that is "
+            f"Start pod {lease_state.pod} only to fetch what {self.runs} wrote, {price} until that is "
             f"here, then it is {then}?"
         )
 
 
-def unfetched(office: LeaseController, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
+def unfetched(lease_controller: LeaseController, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
     """Every one, or those that `names` name: by stage, run, lease or pod."""
-    found = (Unfetched(one, rental_of(office.journal, one.id)) for one in office.resting())
+    found = (
+        Unfetched(one, lease_state_of(lease_controller.journal, one.id))
+        for one in lease_controller.resting()
+    )
     return tuple(
         one
         for one in found
-        if one.rental.parked and one.rental.unpulled and (not names or one.rental.names & {*names})
+        if one.lease_state.parked
+        and one.lease_state.unpulled
+        and (not names or one.lease_state.names & {*names})
     )
 
 
-def fetch(office: LeaseController, options: RunOptions) -> PodctlError | None:
+def fetch(lease_controller: LeaseController, options: RunOptions) -> PodctlError | None:
     """Ask about each, and fetch; returns the first error.
 
     Nobody is asked where nobody answers: unless it was named, it is only told what fetches it.
     """
     failed: PodctlError | None = None
-    for one in unfetched(office, options.stages):
+    for one in unfetched(lease_controller, options.stages):
         if not _agreed(one, options):
-            run = one.rental.unpulled[0]
+            run = one.lease_state.unpulled[0]
             options.terminal.say(f"podctl sync {run} -y fetches what {one.runs} wrote")
             continue
-        done = attempt(partial(_fetch, office, one, options), let_pass=(*NOT_OURS, PodctlError))
+        done = attempt(
+            partial(_fetch, lease_controller, one, options), let_pass=(*NOT_OURS, PodctlError)
+        )
         if isinstance(done, Incident):
             done = done.as_error()
         failed = failed or done
@@ -75,15 +82,17 @@ def _agreed(one: Unfetched, options: RunOptions) -> bool:
     return options.terminal.confirm(one.question(), "-y")
 
 
-def _fetch(office: LeaseController, one: Unfetched, options: RunOptions) -> PodctlError | None:
-    journal, lease = office.journal, one.lease.id
+def _fetch(
+    lease_controller: LeaseController, one: Unfetched, options: RunOptions
+) -> PodctlError | None:
+    journal, lease = lease_controller.journal, one.lease.id
     now, agreed = time.time(), terms(journal, one.lease)
-    spent = sum(office.ledger.spent(now, run=run.run) for run in one.rental.runs)
+    spent = sum(lease_controller.ledger.spent(now, run=run.run) for run in one.lease_state.runs)
     worst = float(agreed.get("worst_usd") or 0.0)
     more = {"most_usd": spent + 2 * worst} if worst else {}
-    journal.note(lease, Step.FETCH, {"runs": list(one.rental.unpulled), **more})
-    office.drive(one.lease, options, ending=True)
-    left = rental_of(journal, lease)
+    journal.note(lease, Step.FETCH, {"runs": list(one.lease_state.unpulled), **more})
+    lease_controller.drive(one.lease, options, ending=True)
+    left = lease_state_of(journal, lease)
     if not left.unpulled or left.pod is None:
         return None
     return ArtifactsNotSafe(

@@ -76,9 +76,9 @@ class FinishedRun:
 
     @property
     def facts(self) -> RunFacts:
-        return next(one for one in self.rental().runs if one.run == self.row.id)
+        return next(one for one in self.lease_state().runs if one.run == self.row.id)
 
-    def rental(self) -> LeaseState:
+    def lease_state(self) -> LeaseState:
         runs = [(run.id, run.stage) for run in self.journal.runs(lease=self.row.lease)]
         return fold(self.row.lease, runs, self.journal.ops(self.row.lease))
 

@@ -27,7 +27,7 @@ def lease_policy(
         on_vanished=pod.on_vanished,
         rents=not data.get("adopted", False),
         dearest_usd_per_hour=data.get("dearest"),
-        spare_usd=most - data["worst_usd"] if "worst_usd" in data else None,
+        replacement_budget_usd=most - data["worst_usd"] if "worst_usd" in data else None,
     )
     return _nearer(policy) if provider == "emulator" else policy
 

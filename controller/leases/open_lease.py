@@ -21,24 +21,31 @@ from jobs.stage import Stage
 from state.journal import Lease
 
 
-def open_lease(office: LeaseController, stages: Sequence[Stage], options: RunOptions) -> Lease:
+def open_lease(
+    lease_controller: LeaseController, stages: Sequence[Stage], options: RunOptions
+) -> Lease:
     """Price it, check it against budget and balance, ask, and write the lease down."""
-    desk = office.desk
-    budgets = desk.project.budgets()
+    context = lease_controller.context
+    budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
-    spent = office.ledger.spent(time.time())
-    found = _parked(office, stages)
-    held = (found.rental.offer, found.rental.offer_count) if found is not None else None
-    offered = quote(desk.provider, stages, desk.shape, office.policy({}), budget, spent, held)
-    check_budget(desk.project, desk.provider, offered, budget, spent)
-    models, remarks = pins.pinned_models(
-        desk.project, stages, certificate.read_all(desk.project.root), office.journal
+    spent = lease_controller.ledger.spent(time.time())
+    found = _parked(lease_controller, stages)
+    held = (found.lease_state.offer, found.lease_state.offer_count) if found is not None else None
+    offered = quote(
+        context.provider, stages, context.shape, lease_controller.policy({}), budget, spent, held
     )
-    for line in (*remarks, *pins.unhashed(desk.project, stages)):
-        desk.terminal.warn(line)
-    _agree(office, stages, offered, options, found)
-    pod = desk.project.config.pod
-    before = _spent(office, found)  # the lease's own figures count from its first run
+    check_budget(context.project, context.provider, offered, budget, spent)
+    models, remarks = pins.pinned_models(
+        context.project,
+        stages,
+        certificate.read_all(context.project.root),
+        lease_controller.journal,
+    )
+    for line in (*remarks, *pins.unhashed(context.project, stages)):
+        context.terminal.warn(line)
+    _agree(lease_controller, stages, offered, options, found)
+    pod = context.project.config.pod
+    before = _spent(lease_controller, found)  # the lease's own figures count from its first run
     terms = {
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
         "worst_usd": offered.worst.usd,
@@ -48,65 +55,67 @@ def open_lease(office: LeaseController, stages: Sequence[Stage], options: RunOpt
         "on_failure": pod.on_failure,
         "settle": pod.settle_seconds,
         "boot": pod.boot_minutes * 60.0,
-        "provider": desk.provider.name,
+        "provider": context.provider.name,
         "fresh": options.fresh,
         "resume": options.resume,
     }
-    runs = [(stage.name, pinned(stage, desk.shape) | {pins.MODELS: models}) for stage in stages]
+    runs = [(stage.name, pinned(stage, context.shape) | {pins.MODELS: models}) for stage in stages]
     if found is None:
-        name = office.journal.open_lease(terms, runs)
+        name = lease_controller.journal.open_lease(terms, runs)
     else:
         name = found.lease.id
-        office.journal.extend_lease(name, Step.RENEW, terms, runs)
-    opened = office.journal.lease(name)
+        lease_controller.journal.extend_lease(name, Step.RENEW, terms, runs)
+    opened = lease_controller.journal.lease(name)
     assert opened is not None
     return opened
 
 
-def _parked(office: LeaseController, stages: Sequence[Stage]) -> Parked | None:
+def _parked(lease_controller: LeaseController, stages: Sequence[Stage]) -> Parked | None:
     """The parked pod that is started again; what is said of one that is not."""
-    desk = office.desk
-    resting = office.resting()
-    found = parked(office.journal, resting, stages, desk.shape, desk.provider.name)
+    context = lease_controller.context
+    resting = lease_controller.resting()
+    found = parked(lease_controller.journal, resting, stages, context.shape, context.provider.name)
     if found is None or not found.why_not:
         return found
-    run, pod = found.rental.wanted[0].run, found.rental.pod
-    fetch = f"podctl sync {run} fetches that, " if found.rental.unpulled else ""
-    desk.terminal.say(
+    run, pod = found.lease_state.wanted[0].run, found.lease_state.pod
+    fetch = f"podctl sync {run} fetches that, " if found.lease_state.unpulled else ""
+    context.terminal.say(
         f"parked pod {pod} is not started again: {found.why_not}; its disk bills on: {fetch}"
         f"podctl stop {run} --terminate ends it"
     )
     return None
 
 
-def _spent(office: LeaseController, found: Parked | None) -> float:
+def _spent(lease_controller: LeaseController, found: Parked | None) -> float:
     if found is None:
         return 0.0
     now = time.time()
-    return sum(office.ledger.spent(now, run=run.run) for run in found.rental.runs)
+    return sum(lease_controller.ledger.spent(now, run=run.run) for run in found.lease_state.runs)
 
 
 def _agree(
-    office: LeaseController,
+    lease_controller: LeaseController,
     stages: Sequence[Stage],
     offered: Quote,
     options: RunOptions,
     found: Parked | None,
 ) -> None:
-    desk, terminal = office.desk, office.desk.terminal
+    context, terminal = lease_controller.context, lease_controller.context.terminal
     for line in offered.lines(stages):
         terminal.say(line)
     if found is not None:
         terminal.say(
-            f"  parked pod {found.rental.pod} of {found.rental.wanted[0].run} is started again for "
+            f"  parked pod {found.lease_state.pod} of {found.lease_state.wanted[0].run} is started again for "
             "it; where its host has no room, it is ended, since all of it is here, and another "
             "is rented"
         )
     if names := consent.given(stages):
         terminal.say(f"  secrets that its jobs get: {names}")
-    proven = proof.nearest(office.journal, proof.account_name(desk.project), desk.shape.image)
-    if proven is not None or desk.provider.name != "emulator":
-        proof.agree(proven, desk.shape.image, terminal, unguarded=options.unguarded)
+    proven = proof.nearest(
+        lease_controller.journal, proof.account_name(context.project), context.shape.image
+    )
+    if proven is not None or context.provider.name != "emulator":
+        proof.agree(proven, context.shape.image, terminal, unguarded=options.unguarded)
     if options.yes:
         return
     if not terminal.confirm("Rent it?", "-y"):

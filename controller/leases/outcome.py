@@ -39,51 +39,51 @@ _KINDS: dict[str, type[PodctlError]] = {
 OF_THE_JOB = ("failed", "stopped", "criteria")  # endings that the job's log may explain
 
 
-def report(shop: RunContext, end: NeedsOperator) -> PodctlError:
+def report(context: RunContext, end: NeedsOperator) -> PodctlError:
     """A person must decide: what happened, what bills on, what to type."""
     kind = _KINDS.get(end.code, PodctlError)
-    return kind(end.what, where=f"lease {shop.lease}", cause=billing(shop), hint=end.hint)
+    return kind(end.what, where=f"lease {context.lease}", cause=billing(context), hint=end.hint)
 
 
-def left(shop: RunContext) -> Detached:
+def left(context: RunContext) -> Detached:
     """The user left: what goes on without us, and what it costs."""
-    rental = shop.rental()
-    running = rental.current
+    lease_state = context.lease_state()
+    running = lease_state.current
     what = "detached"
-    if rental.pod is not None and running is not None:
-        what = f"detached; {running.run} goes on on pod {rental.pod}"
-    elif rental.unsettled:
+    if lease_state.pod is not None and running is not None:
+        what = f"detached; {running.run} goes on on pod {lease_state.pod}"
+    elif lease_state.unsettled:
         what = "detached while a create had no answer: a pod may exist"
     name = running.stage if running else ""
-    again = f"podctl run {name} or podctl sync" if name in shop.project.stages else "podctl sync"
+    again = f"podctl run {name} or podctl sync" if name in context.project.stages else "podctl sync"
     return Detached(
         what,
-        where=f"lease {shop.lease}",
-        cause=billing(shop),
+        where=f"lease {context.lease}",
+        cause=billing(context),
         hint=f"{again} carries on; podctl stop {name} ends it".strip(),
     )
 
 
-def billing(shop: RunContext) -> str:
+def billing(context: RunContext) -> str:
     """What bills now, by the ledger."""
-    found = shop.ledger.intervals(open_only=True)
-    rates = rates_of(one for one in found if one.lease == shop.lease)
+    found = context.ledger.intervals(open_only=True)
+    rates = rates_of(one for one in found if one.lease == context.lease)
     return in_words(rates) or "nothing of it bills, as far as is known"
 
 
-def raise_unless_passed(shop: RunContext) -> None:
+def raise_unless_passed(context: RunContext) -> None:
     """Raise for the first run that did not pass."""
-    for run in shop.rental().wanted:
+    for run in context.lease_state().wanted:
         if run.outcome != "passed":
-            raise _failure(shop, run.run, run.outcome or "open", run.why)
+            raise _failure(context, run.run, run.outcome or "open", run.why)
 
 
-def _failure(shop: RunContext, run: str, outcome: str, why: str) -> PodctlError:
+def _failure(context: RunContext, run: str, outcome: str, why: str) -> PodctlError:
     """The error of a run that did not pass, with the next command."""
-    stage = shop.stages[run].name
-    folder = str(RunFolder(shop.project.run_dir(run)).files)
+    stage = context.stages[run].name
+    folder = str(RunFolder(context.project.run_dir(run)).files)
     if outcome in ("bad-image", "no-sshd"):
-        folder = f"{shop.project.file}: pod.image = {shop.shape.image}"
+        folder = f"{context.project.file}: pod.image = {context.shape.image}"
     kinds: dict[str, tuple[type[PodctlError], str]] = {
         "criteria": (
             VerificationFailed,
@@ -112,7 +112,7 @@ def _failure(shop: RunContext, run: str, outcome: str, why: str) -> PodctlError:
         REFUTED: (PodctlError, "podctl doctor says what that means"),
         UNCLEAR: (PodctlError, DRILL),
     }
-    files = RunFolder(shop.project.run_dir(run)).files
+    files = RunFolder(context.project.run_dir(run)).files
     more = ""
     if received(files):
         step = newest_step(files)
@@ -128,22 +128,22 @@ def _failure(shop: RunContext, run: str, outcome: str, why: str) -> PodctlError:
     if "guard" in why and outcome == "refused":
         drill = f"{DRILL} finds out, once; " if DRILL in why else ""
         hint = f"{drill}podctl run {stage} --unguarded accepts it"
-    last = "" if environment_failure.MARK in why else _last(shop, run, outcome)
-    what, cause = f"{run}: {_told(shop, run, outcome)}", why + last
+    last = "" if environment_failure.MARK in why else _last(context, run, outcome)
+    what, cause = f"{run}: {_told(context, run, outcome)}", why + last
     return kind(what, where=folder, cause=cause, hint=hint)
 
 
-def _told(shop: RunContext, run: str, outcome: str) -> str:
+def _told(context: RunContext, run: str, outcome: str) -> str:
     """The outcome in words: of a job whose time is up, with the step that can be gone on from."""
     if outcome != "time-up":
         return outcome
-    step = newest_step(RunFolder(shop.project.run_dir(run)).files)
+    step = newest_step(RunFolder(context.project.run_dir(run)).files)
     return "time is up" if step is None else f"time is up at step {step}"
 
 
-def _last(shop: RunContext, run: str, outcome: str) -> str:
+def _last(context: RunContext, run: str, outcome: str) -> str:
     """What the job wrote last, where it is the job that failed."""
     if outcome not in OF_THE_JOB:
         return ""
-    words = last_words(tail_of(shop.project.job_log(run)))
+    words = last_words(tail_of(context.project.job_log(run)))
     return f"\nthe job's last line: {words}" if words else ""

@@ -63,7 +63,7 @@ class View:
 
     def _wait(self, seen: Observation, action: actions.Wait) -> None:
         status = seen.contact.status if seen.contact else None
-        run = seen.rental.current
+        run = seen.lease_state.current
         if status is None or run is None or not run.started:
             self._idle(seen.now, action)
             return
@@ -87,7 +87,7 @@ class View:
 
 def _sentence(seen: Observation, action: Action) -> str:
     """An action in words; empty for what only the journal needs to know."""
-    rental = seen.rental
+    lease_state = seen.lease_state
     match action:
         case actions.Create(offer):
             where = f"{offer.count} x {offer.name}" if offer.kind == "gpu" else offer.name
@@ -129,6 +129,6 @@ def _sentence(seen: Observation, action: Action) -> str:
         case actions.Finish(run, outcome, why):
             return f"{run}: {outcome}" + (f" ({why})" if why else "")
         case actions.Close(outcome):
-            return f"lease {rental.lease} is closed: {outcome}"
+            return f"lease {lease_state.lease} is closed: {outcome}"
         case _:
             return ""

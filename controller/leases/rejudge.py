@@ -65,7 +65,7 @@ def _check_unlocked(project: Project, owner: ProjectLock, stage: str, run: str) 
 
 
 def judge_first(
-    office: LeaseController, stages: Sequence[Stage], options: RunOptions
+    lease_controller: LeaseController, stages: Sequence[Stage], options: RunOptions
 ) -> tuple[Stage, ...]:
     """Lock what a finished run's files pass already; returns the stages that are to be run.
 
@@ -74,12 +74,12 @@ def judge_first(
     """
     if options.fresh or options.resume:
         return tuple(stages)
-    return tuple(stage for stage in stages if not _judged(office, stage, options))
+    return tuple(stage for stage in stages if not _judged(lease_controller, stage, options))
 
 
-def _judged(office: LeaseController, stage: Stage, options: RunOptions) -> bool:
+def _judged(lease_controller: LeaseController, stage: Stage, options: RunOptions) -> bool:
     tell = options.terminal.say
-    found = _candidate(office, stage, options)
+    found = _candidate(lease_controller, stage, options)
     if found is None:
         return False
     if others := found.differs(stage):
@@ -97,15 +97,17 @@ def _judged(office: LeaseController, stage: Stage, options: RunOptions) -> bool:
         return False
     found.lock(judgement)
     tell(f"{stage.name} is locked by {found.run}; podctl run {stage.name} {FRESH} trains anew")
-    _end_lease(office, found, options)
+    _end_lease(lease_controller, found, options)
     return True
 
 
-def _candidate(office: LeaseController, stage: Stage, options: RunOptions) -> FinishedRun | None:
-    rows = office.journal.runs(stage.name)
+def _candidate(
+    lease_controller: LeaseController, stage: Stage, options: RunOptions
+) -> FinishedRun | None:
+    rows = lease_controller.journal.runs(stage.name)
     if not rows or rows[-1].outcome != "criteria":
         return None
-    project, owner = office.desk.project, office.owner
+    project, owner = lease_controller.context.project, lease_controller.owner
     try:
         found = finished_run.newest(project, owner, rows[-1].id, options.terminal.say)
     except (NotFound, VerificationFailed) as error:
@@ -121,21 +123,21 @@ def _end_rest(project: Project, owner: ProjectLock, found: FinishedRun, terminal
         return
     try:
         open_provider(project, PATIENCE_SECONDS).list()  # else its end would be waited for
-        office = LeaseController.of(CommandContext.of(project, terminal), owner)
-        _end_lease(office, found, RunOptions(terminal, yes=True))
+        lease_controller = LeaseController.of(CommandContext.of(project, terminal), owner)
+        _end_lease(lease_controller, found, RunOptions(terminal, yes=True))
     except PodctlError as error:
         terminal.warn(f"its pod is still there: {error.what}")
         terminal.say(f"next: podctl stop {found.run} --terminate")
 
 
-def _end_lease(office: LeaseController, found: FinishedRun, options: RunOptions) -> None:
-    lease = office.journal.lease(found.row.lease)
-    if lease is None or lease.id not in {one.id for one in office.resting()}:
+def _end_lease(lease_controller: LeaseController, found: FinishedRun, options: RunOptions) -> None:
+    lease = lease_controller.journal.lease(found.row.lease)
+    if lease is None or lease.id not in {one.id for one in lease_controller.resting()}:
         return
     if terms(found.journal, lease).get("on_success", "terminate") != "terminate":
         return
-    if any(run.outcome != "passed" for run in found.rental().wanted):
+    if any(run.outcome != "passed" for run in found.lease_state().wanted):
         return
     options.terminal.say(f"the pod of {found.run} has nothing that is not here: it is ended")
-    office.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
-    office.drive(lease, options, ending=True)
+    lease_controller.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
+    lease_controller.drive(lease, options, ending=True)

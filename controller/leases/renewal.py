@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from controller.engine.lease_context import rental_of, unpinned
+from controller.engine.lease_context import lease_state_of, unpinned
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
@@ -24,7 +24,7 @@ class Parked:
     """A resting lease with its pod, and why that is not started again; empty: it can be."""
 
     lease: Lease
-    rental: LeaseState
+    lease_state: LeaseState
     why_not: str = ""
 
 
@@ -34,18 +34,23 @@ def parked(
     """The newest resting lease that ran one of `stages` and whose pod is parked."""
     names = {stage.name for stage in stages}
     for lease in reversed(resting):
-        rental = rental_of(journal, lease.id)
-        ran = names & {run.stage for run in rental.runs}
-        if ran and rental.parked and rental.pod is not None and not rental.unreadable:
-            why = _unlike(journal, lease, rental, stages, shape, provider)
-            return Parked(lease, rental, why)
+        lease_state = lease_state_of(journal, lease.id)
+        ran = names & {run.stage for run in lease_state.runs}
+        if (
+            ran
+            and lease_state.parked
+            and lease_state.pod is not None
+            and not lease_state.unreadable
+        ):
+            why = _unlike(journal, lease, lease_state, stages, shape, provider)
+            return Parked(lease, lease_state, why)
     return None
 
 
 def _unlike(
     journal: Journal,
     lease: Lease,
-    rental: LeaseState,
+    lease_state: LeaseState,
     stages: Sequence[Stage],
     shape: Shape,
     provider: str,
@@ -55,10 +60,10 @@ def _unlike(
         return "it was rented from another provider"
     if any(lease.data.get(name) for name in OTHERS):
         return "it was not rented by podctl run"
-    if rental.unpulled:
-        return f"what {', '.join(rental.unpulled)} wrote is only there"
+    if lease_state.unpulled:
+        return f"what {', '.join(lease_state.unpulled)} wrote is only there"
     rows = {run.id: run for run in journal.runs(lease=lease.id)}
-    before = [unpinned(rows[run.run].spec) for run in rental.wanted]
+    before = [unpinned(rows[run.run].spec) for run in lease_state.wanted]
     was = [stage for stage, _ in before]
     if any(replace(pod, api_base=shape.api_base) != shape for _, pod in before):
         return "the project's [pod] is another one now"

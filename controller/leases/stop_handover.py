@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from controller.clock import SystemClock
-from controller.engine.lease_context import rental_of
+from controller.engine.lease_context import lease_state_of
 from controller.errors import Busy
 from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.options import StopOptions
@@ -30,11 +30,11 @@ class Handed:
 
     driver: str
     asked: tuple[StopRequest, ...]
-    office: LeaseController | None
+    lease_controller: LeaseController | None
 
 
 def hand_over(
-    desk: CommandContext,
+    context: CommandContext,
     stack: ExitStack,
     name: str | None,
     disposal: str,
@@ -46,9 +46,9 @@ def hand_over(
     Where that process ends first, its place is taken: the office is entered into `stack`. Raises
     `busy` when it drives none of them yet, and Busy when time is up.
     """
-    state, terminal = desk.project.state_dir, desk.terminal
-    driver = _driver(desk)
-    with closing(open_database(desk.project.database, readonly=True)) as connection:
+    state, terminal = context.project.state_dir, context.terminal
+    driver = _driver(context)
+    with closing(open_database(context.project.database, readonly=True)) as connection:
         journal = Journal(connection)
         leases = named(journal, name)
         if not leases:
@@ -59,7 +59,7 @@ def hand_over(
             journal,
             partial(epoch_of, connection),
             SystemClock(),
-            partial(_enter, desk, stack),
+            partial(_enter, context, stack),
             _Shown(terminal, driver),
             options.wait_seconds,
         )
@@ -68,16 +68,16 @@ def hand_over(
             f"for up to {options.wait_seconds / 60:g} min; what it has not taken up when you leave "
             "is withdrawn"
         )
-        office = handover.wait(asked)
-        if office is None and (left := handover.unended(asked)):
+        lease_controller = handover.wait(asked)
+        if lease_controller is None and (left := handover.unended(asked)):
             raise _late(handover, left, driver, options)
-    return Handed(driver, asked, office)
+    return Handed(driver, asked, lease_controller)
 
 
 def named(journal: Journal, name: str | None) -> tuple[str, ...]:
     """Open leases that a user may mean by `name`: a stage, run, lease or pod; None: every one."""
     found = (lease.id for lease in journal.open_leases())
-    return tuple(one for one in found if name is None or name in rental_of(journal, one).names)
+    return tuple(one for one in found if name is None or name in lease_state_of(journal, one).names)
 
 
 def _request(lease: str, disposal: str, options: StopOptions) -> StopRequest:
@@ -85,15 +85,15 @@ def _request(lease: str, disposal: str, options: StopOptions) -> StopRequest:
     return StopRequest(secrets.token_hex(8), lease, 0, disposal, options.abandon, me, time.time())
 
 
-def _enter(desk: CommandContext, stack: ExitStack) -> LeaseController | None:
+def _enter(context: CommandContext, stack: ExitStack) -> LeaseController | None:
     try:
-        return stack.enter_context(desk.owned("stop"))
+        return stack.enter_context(context.owned("stop"))
     except Busy:
         return None
 
 
-def _driver(desk: CommandContext) -> str:
-    found = holder(desk.project.state_dir)
+def _driver(context: CommandContext) -> str:
+    found = holder(context.project.state_dir)
     return f"pid {found.pid} on {found.host} (podctl {found.what})" if found else "another podctl"
 
 

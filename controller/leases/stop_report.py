@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.engine.lease_context import rental_of
+from controller.engine.lease_context import lease_state_of
 from controller.errors import ArtifactsNotSafe
 from controller.planner.lease_state import LeaseState
 from state.journal import Journal
@@ -54,30 +54,31 @@ def report(
 
 
 def _lease(journal: Journal, ledger: Ledger, name: str, by: str) -> StoppedLease:
-    lease, rental = journal.lease(name), rental_of(journal, name)
-    held = rental.pod if lease is not None and lease.open else None
+    lease, lease_state = journal.lease(name), lease_state_of(journal, name)
+    held = lease_state.pod if lease is not None and lease.open else None
     rates = ledger.intervals(pod_id=held, open_only=True) if held else ()
-    waits = "parked" if rental.parked else "kept"
+    waits = "parked" if lease_state.parked else "kept"
     return StoppedLease(
         name,
         (lease.outcome if lease is not None else None) or waits,
         tuple(
-            StoppedRun(one.run, one.stage, one.outcome or "open", one.why) for one in rental.runs
+            StoppedRun(one.run, one.stage, one.outcome or "open", one.why)
+            for one in lease_state.runs
         ),
         held,
         sum(one.usd_per_hour for one in rates),
         by,
-        rental.unpulled if held else (),
+        lease_state.unpulled if held else (),
     )
 
 
-def check_ended(rental: LeaseState, disposal: str) -> None:
+def check_ended(lease_state: LeaseState, disposal: str) -> None:
     """Raise ArtifactsNotSafe when a pod that was to be terminated is kept after all."""
-    if disposal != "terminate" or rental.pod is None or rental.closed:
+    if disposal != "terminate" or lease_state.pod is None or lease_state.closed:
         return
     raise ArtifactsNotSafe(
-        f"pod {rental.pod} is kept: what {', '.join(rental.unpulled)} wrote is only there",
-        where=f"lease {rental.lease}",
+        f"pod {lease_state.pod} is kept: what {', '.join(lease_state.unpulled)} wrote is only there",
+        where=f"lease {lease_state.lease}",
         cause="not every artifact could be brought here and verified",
         hint="podctl sync tries again; podctl stop --terminate --abandon REASON gives it up",
     )

@@ -146,8 +146,8 @@ def ended(journal: Journal, request: StopRequest) -> bool:
     lease = journal.lease(request.lease)
     if lease is None or not lease.open:
         return True
-    rental = _rental(journal, request.lease)
-    return rental.rests() and (request.disposal == "park" or taken_up(journal, request))
+    lease_state = _rental(journal, request.lease)
+    return lease_state.rests() and (request.disposal == "park" or taken_up(journal, request))
 
 
 def _rental(journal: Journal, lease: str) -> LeaseState:

@@ -80,7 +80,7 @@ def verify_artifacts(root: Path, certificate: Certificate) -> tuple[Problem, ...
             problems.append(Problem(encode(artifact.path), what))
     problems += [
         Problem(encode(path), "it is not in the certificate")
-        for path in strangers(root, certificate)
+        for path in unexpected_files(root, certificate)
     ]
     return tuple(sorted(problems, key=lambda problem: problem.path))
 
@@ -97,7 +97,7 @@ def _difference(path: Path, artifact: Artifact) -> str:
     return "" if sha256 == artifact.sha256 else "its content changed"
 
 
-def strangers(root: Path, certificate: Certificate) -> tuple[str, ...]:
+def unexpected_files(root: Path, certificate: Certificate) -> tuple[str, ...]:
     """Files in the stage's own folders that are not its artifacts, such as an earlier run's.
 
     What it was given and what its outputs exclude is somebody else's, and may be there.
@@ -119,7 +119,7 @@ def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, .
     For the moment before a stage is locked: what an earlier run or a person left there would
     count as a change of the locked artifacts.
     """
-    moved = strangers(root, certificate)
+    moved = unexpected_files(root, certificate)
     for path in moved:
         relocate.move_path(root / path, relocate.free_name(_place_aside(aside, path)))
     return moved

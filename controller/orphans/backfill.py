@@ -82,7 +82,7 @@ def billing_since(pod: Pod, now: float) -> float:
     return min(begin, now)
 
 
-def post_before(
+def backfill_previous(
     ledger: Ledger, pod: Pod, served: Attribution, bill: Iterable[BillingRecord], now: float
 ) -> None:
     """Earlier lives of a living pod: what was billed beyond its present one. Once."""
@@ -93,7 +93,7 @@ def post_before(
     ledger.record(_spread(pod.id, served, _before(pod, (), bill, now - since), (begin, since)))
 
 
-def post_gone(
+def backfill_terminated(
     ledger: Ledger, known: Mapping[str, Attribution], bill: Iterable[BillingRecord]
 ) -> tuple[str, ...]:
     """Pods of ours that are gone and that the ledger does not have; returns them."""
@@ -107,7 +107,7 @@ def post_gone(
     return tuple(rows)
 
 
-def close_gone(ledger: Ledger, gone: str, bill: Iterable[BillingRecord], now: float) -> None:
+def close_terminated(ledger: Ledger, gone: str, bill: Iterable[BillingRecord], now: float) -> None:
     """End what an old copy still has open of a pod that is gone: when its bill ended."""
     compute = [one for one in ledger.intervals(pod_id=gone) if one.kind == "compute"]
     last = next((one for one in compute if one.open), None)

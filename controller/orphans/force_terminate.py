@@ -14,7 +14,7 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import ConnectionLost
 from controller.incident import attempt
-from controller.orphans.backfill import close_gone
+from controller.orphans.backfill import close_terminated
 from controller.orphans.sweep import sweep
 from controller.orphans.terminate import end_all
 from controller.planner.lease_state import Step
@@ -172,7 +172,7 @@ class ForcedTermination:
         since = min((one.started_at for one in found), default=now)
         bill = attempt(partial(self.provider.billing, since - HOUR, now + HOUR))
         if isinstance(bill, tuple):
-            close_gone(self.ledger, pod, bill, now)
+            close_terminated(self.ledger, pod, bill, now)
 
     def _close_journal(self, reason: str) -> None:
         for run in self.journal.runs(lease=self.lease, open_only=True):

@@ -52,18 +52,18 @@ def banner(found: Iterable[OrphanPod]) -> str:
 
 
 @contextmanager
-def strays_told(project: Project, terminal: Terminal) -> Iterator[None]:
+def with_orphan_warnings(project: Project, terminal: Terminal) -> Iterator[None]:
     """Around a drive: before it pods that bill for nobody, after it pods that only the bill has."""
     attempt(partial(warn_of_strays, project, terminal), let_pass=())
     try:
         yield
     except PodctlError:
-        attempt(partial(warn_of_unseen, project, terminal), let_pass=())
+        attempt(partial(warn_unlisted_charges, project, terminal), let_pass=())
         raise
-    attempt(partial(warn_of_unseen, project, terminal), let_pass=())
+    attempt(partial(warn_unlisted_charges, project, terminal), let_pass=())
 
 
-def warn_of_unseen(project: Project, terminal: Terminal) -> None:
+def warn_unlisted_charges(project: Project, terminal: Terminal) -> None:
     """Look on the bill for a pod that a create without an answer may have made. Never fails.
 
     Asks the provider only when there was such a create lately, and none of its pods was found.

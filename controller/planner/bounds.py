@@ -18,15 +18,15 @@ OVER_BUDGET, OVER_TIME = "budget:", "its max_hours are over"
 
 def due(seen: Observation, policy: Policy) -> str | None:
     """Why the present run's job is to end now, by what is known here."""
-    if seen.rental.stop:
+    if seen.lease_state.stop:
         return "ended by the user"
-    if seen.rental.ending:
+    if seen.lease_state.ending:
         return "only what it wrote is wanted"
     if seen.over_cap:
         return f"{OVER_BUDGET} ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
     if seen.max_seconds is not None and seen.worked_seconds > seen.max_seconds + policy.overtime:
         return f"{OVER_TIME}: it works for {seen.worked_seconds / 3600:.2f} h"
-    return seen.rental.refused
+    return seen.lease_state.refused
 
 
 def asked(seen: Observation, run: RunFacts) -> bool:
@@ -43,7 +43,7 @@ def stop_job(seen: Observation, run: RunFacts, reason: str) -> StopJob:
 
 def outlasted(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """The end of a run whose pod goes on beyond every grace; None: it is not so far."""
-    if seen.rental.pod is None or not (run.started or run.stopping_at):
+    if seen.lease_state.pod is None or not (run.started or run.stopping_at):
         return None  # there is no job of ours, and none was told to end
     status = seen.contact.status if seen.contact is not None else None
     if status is not None and status.state == "ended":
@@ -54,7 +54,7 @@ def outlasted(seen: Observation, policy: Policy, run: RunFacts) -> Action | None
     ready = status.ready_sha256 if status is not None else None
     if ready and ready != seen.ready_pulled and not _late(seen, policy, run):
         return PullReady(run.run)
-    if abandon := seen.rental.abandon:
+    if abandon := seen.lease_state.abandon:
         return Finish(run.run, "abandoned", abandon)
     return Finish(run.run, OVERDUE, f"{told}; what could not be brought here stays on its disk")
 
@@ -63,9 +63,14 @@ def _beyond(seen: Observation, policy: Policy, run: RunFacts, *, answers: bool) 
     why = run.stopping or due(seen, policy)
     if why is None:
         return None
-    grace = policy.stop_grace if seen.rental.keeps_disk else policy.bare_grace
+    grace = policy.stop_grace if seen.lease_state.keeps_disk else policy.bare_grace
     refused = seen.failures.get("stop")
-    if answers and refused is not None and refused.times >= policy.tries and seen.rental.keeps_disk:
+    if (
+        answers
+        and refused is not None
+        and refused.times >= policy.tries
+        and seen.lease_state.keeps_disk
+    ):
         return f"{why}; it does not take the word ({refused.why})"
     if answers and asked(seen, run):
         late = seen.wall - run.stopping_at
@@ -74,7 +79,7 @@ def _beyond(seen: Observation, policy: Policy, run: RunFacts, *, answers: bool) 
     if answers:
         return None  # it is told first
     silent = seen.unreachable_for
-    if seen.rental.keeps_disk and silent > policy.lost and due(seen, policy):
+    if seen.lease_state.keeps_disk and silent > policy.lost and due(seen, policy):
         return f"{why}; its pod cannot be asked, for {_minutes(silent)}"
     most = (seen.max_seconds or 0.0) + policy.overtime + grace
     if seen.max_seconds is not None and silent > policy.lost and seen.worked_seconds > most:
@@ -84,7 +89,7 @@ def _beyond(seen: Observation, policy: Policy, run: RunFacts, *, answers: bool) 
 
 def _late(seen: Observation, policy: Policy, run: RunFacts) -> bool:
     """Whether there was time enough for a last pull of what is ready."""
-    grace = policy.stop_grace if seen.rental.keeps_disk else policy.bare_grace
+    grace = policy.stop_grace if seen.lease_state.keeps_disk else policy.bare_grace
     return seen.wall - run.stopping_at > grace + policy.last_pull
 
 

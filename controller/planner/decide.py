@@ -29,10 +29,10 @@ from controller.planner.policy import Policy
 from controller.planner.provisioning import (
     TOO_DEAR,
     affordable,
-    blind_wait,
-    end_stray,
-    misfit,
     rent,
+    spec_mismatch,
+    terminate_orphan,
+    wait_for_provider,
 )
 from controller.planner.replacement import replace, vanished
 from controller.planner.teardown import bill_wait, close, reckon
@@ -43,27 +43,27 @@ _BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the
 
 def decide(seen: Observation, policy: Policy) -> Action:
     """The next action for this lease."""
-    rental = seen.rental
-    if rental.closed:
-        return Done(rental.closed)
-    if rental.unreadable:
+    lease_state = seen.lease_state
+    if lease_state.closed:
+        return Done(lease_state.closed)
+    if lease_state.unreadable:
         return NeedsOperator(
             "artifacts-not-safe",
-            f"The journal of lease {rental.lease} cannot be followed: {rental.unreadable}.",
+            f"The journal of lease {lease_state.lease} cannot be followed: {lease_state.unreadable}.",
             "podctl stop --terminate --abandon REASON ends its pods by the provider's listing",
         )
     if refused := seen.refused or seen.order_refused:
         return NeedsOperator("refused", refused, _BY_HAND)
     if owed := _pay_debts(seen, policy):
         return owed
-    if rental.current is None:
+    if lease_state.current is None:
         return close(seen, policy)
-    if rental.pod is None and not rental.current.pulled:
+    if lease_state.pod is None and not lease_state.current.pulled:
         return rent(seen, policy)
-    return _drive(seen, policy, rental.current)
+    return _drive(seen, policy, lease_state.current)
 
 
-def glance(seen: Observation, policy: Policy) -> Action:
+def plan_passive(seen: Observation, policy: Policy) -> Action:
     """The same for a look in passing at a pod that waits for the user.
 
     The books follow what became of it. What only a later bill tells is left to a later look, and
@@ -81,12 +81,14 @@ def glance(seen: Observation, policy: Policy) -> Action:
 
 def _pay_debts(seen: Observation, policy: Policy) -> Action | None:
     """Given-up pods are asked to go until the provider confirms it; nothing is rented before."""
-    if seen.rental.debts:
-        return _pay(seen, policy, seen.rental.debts[0])
-    if seen.rental.pod is not None:
+    if seen.lease_state.debts:
+        return _pay(seen, policy, seen.lease_state.debts[0])
+    if seen.lease_state.pod is not None:
         for pod in seen.ours():
-            if pod.id != seen.rental.pod:
-                return end_stray(seen, pod.id, "surplus: a second pod of this lease appeared")
+            if pod.id != seen.lease_state.pod:
+                return terminate_orphan(
+                    seen, pod.id, "surplus: a second pod of this lease appeared"
+                )
     return None
 
 
@@ -97,7 +99,9 @@ def _pay(seen: Observation, policy: Policy, debt: PendingTermination) -> Action:
         there = listed is not None and debt.ended_at is not None
         return Terminate(debt.pod, "given up before", still_there=there)
     if seen.listing is None or seen.listing.started <= asked:
-        return blind_wait(seen, policy, f"for the provider to confirm that {debt.pod} is gone")
+        return wait_for_provider(
+            seen, policy, f"for the provider to confirm that {debt.pod} is gone"
+        )
     pod = seen.listing.get(debt.pod)
     if pod is not None and pod.status is not PodStatus.TERMINATED:
         if overdue := _overdue(seen, policy, debt.pod):
@@ -129,8 +133,8 @@ def _overdue(seen: Observation, policy: Policy, pod: str) -> Action | None:
 
 def _last_word(seen: Observation, debt: PendingTermination) -> Action:
     """It is gone; what a start without an answer may have cost before is on the bill."""
-    if seen.rental.start_unclear is not None:
-        return ReconcileBilling(debt.pod, seen.rental.start_unclear)
+    if seen.lease_state.start_unclear is not None:
+        return ReconcileBilling(debt.pod, seen.lease_state.start_unclear)
     return ConfirmGone(debt.pod)
 
 
@@ -138,36 +142,36 @@ def _last_word(seen: Observation, debt: PendingTermination) -> Action:
 
 
 def _drive(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    rental, pod = seen.rental, seen.pod
+    lease_state, pod = seen.lease_state, seen.pod
     if pod is not None and (reckoned := reckon(seen, pod.id)):
         return reckoned
-    if pod is not None and not run.started and (wrong := misfit(rental, pod, policy)):
+    if pod is not None and not run.started and (wrong := spec_mismatch(lease_state, pod, policy)):
         return replace(seen, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
-        return conclude(run, rental.abandon)
-    if run.disk_full and not run.started and rental.used_before:
+        return conclude(run, lease_state.abandon)
+    if run.disk_full and not run.started and lease_state.used_before:
         return replace(seen, policy, f"with what an earlier run left there, {run.broken}")
     if run.broken and not run.started:
         return Finish(run.run, "not-sent", run.broken)
-    if rental.refused and not run.started:
-        return Finish(run.run, "refused", rental.refused)
+    if lease_state.refused and not run.started:
+        return Finish(run.run, "refused", lease_state.refused)
     if run.given_up:
         return Finish(run.run, "pod-lost", run.given_up)
     answers = seen.contact is not None and seen.contact.status is not None
     in_vain = seen.pull_failures or not answers or "stop" in seen.failures or seen.incidents
-    if rental.abandon and (in_vain or given_up(seen, policy)):
-        return Finish(run.run, "abandoned", rental.abandon)
-    if not run.started and any(one.outcome == OVERDUE for one in rental.runs):
+    if lease_state.abandon and (in_vain or given_up(seen, policy)):
+        return Finish(run.run, "abandoned", lease_state.abandon)
+    if not run.started and any(one.outcome == OVERDUE for one in lease_state.runs):
         return Finish(run.run, "not-begun", "the pod went on with another run beyond every grace")
     if late := outlasted(seen, policy, run):
         return late
     if seen.contact is not None and seen.contact.reached:
         return serve(seen, policy, run)
     if seen.listing is None:
-        return blind_wait(seen, policy, "for the provider")
+        return wait_for_provider(seen, policy, "for the provider")
     if pod is None:
         return _missing(seen, policy, run)
-    if rental.stop and not run.started:
+    if lease_state.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
     if ended := _unbootable(seen, policy, run):
         return ended
@@ -194,12 +198,14 @@ def _missing(seen: Observation, policy: Policy, run: RunFacts) -> Action:
 
 
 def _exited(seen: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Action:
-    rental = seen.rental
+    lease_state = seen.lease_state
     asked = seen.asked.get(pod.id)
     assert seen.listing is not None
     if asked is not None and (seen.listing.started <= asked or seen.now - asked < policy.ask_again):
         return Wait(policy.poll_boot, "for the pod to start again")
-    if not rental.parked:  # its bill says what an ERROR is: one that bills on is no stopped pod
+    if (
+        not lease_state.parked
+    ):  # its bill says what an ERROR is: one that bills on is no stopped pod
         return bill_wait(seen) or ConfirmParked(pod.id)
     if pod.id in seen.stopped_elsewhere:
         return NeedsOperator(
@@ -208,12 +214,15 @@ def _exited(seen: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Actio
             f"podctl run {run.stage} starts it again; podctl stop {run.stage} ends the run",
         )
     may_start = affordable(seen, policy)
-    if may_start and rental.pod_starts + seen.start_failures.get(pod.id, 0) < policy.pod_starts:
+    if (
+        may_start
+        and lease_state.pod_starts + seen.start_failures.get(pod.id, 0) < policy.pod_starts
+    ):
         return StartPod(pod.id, seen.wall, seen.now - seen.listing.started > STALE)
     if run.fetching:  # it goes on waiting for the user
         why = "it does not start" if may_start else TOO_DEAR
         return Finish(run.run, "unpulled", f"its pod is stopped: {why}")
-    if not run.started or (rental.shared_disk and may_start):
+    if not run.started or (lease_state.shared_disk and may_start):
         return replace(seen, policy, "it is stopped and does not start again")
     why = "cannot be started" if may_start else f"is not started again: {TOO_DEAR}"
     again = "podctl sync to try again" if may_start else f"podctl run {run.stage} --budget USD"
@@ -227,7 +236,7 @@ def _exited(seen: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Actio
 def _unbootable(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """Its host says that the container cannot start: nothing comes of waiting any longer."""
     fault = seen.boot_fault
-    if fault is None or run.started or seen.rental.reached:
+    if fault is None or run.started or seen.lease_state.reached:
         return None
     if fault.image:
         return Finish(run.run, "bad-image", f"the host cannot start the image: {fault.line}")
@@ -241,7 +250,7 @@ def _booting(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     if run.started:  # a job may be on it, and go on: that it does not show is no death
         return NeedsOperator(
             "connection-lost",
-            f"Pod {seen.rental.pod} is not ready, for {waited / 60:.0f} minutes, and bills on; "
+            f"Pod {seen.lease_state.pod} is not ready, for {waited / 60:.0f} minutes, and bills on; "
             "the job's state is unknown.",
             "podctl sync looks again; podctl stop ends it",
         )
@@ -253,24 +262,24 @@ def _booting(seen: Observation, policy: Policy, run: RunFacts) -> Action:
 def _boot_seconds(seen: Observation, run: RunFacts) -> float:
     """How long the pod boots: of one that was never reached, the whole way to SSH."""
     since = [at for at in (seen.booting_since,) if at is not None]
-    if not run.started and not seen.rental.reached and seen.pod_since is not None:
+    if not run.started and not seen.lease_state.reached and seen.pod_since is not None:
         since.append(seen.pod_since)
     return seen.now - min(since, default=seen.now)
 
 
 def _silent(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     """SSH does not answer. That never proves that the pod is dead."""
-    contact, rental = seen.contact, seen.rental
-    if contact is not None and contact.refused and rental.reached:
+    contact, lease_state = seen.contact, seen.lease_state
+    if contact is not None and contact.refused and lease_state.reached:
         return NeedsOperator("connection-lost", contact.error, "podctl status; podctl sync")
     since = seen.silent_since if seen.silent_since is not None else seen.now
     silent = seen.now - since
-    if not rental.reached and not run.started:
+    if not lease_state.reached and not run.started:
         return _never_answered(seen, policy, run, silent)
     if silent > policy.lost:
         return NeedsOperator(
             "connection-lost",
-            f"Pod {rental.pod} has not answered for {silent / 60:.0f} minutes; "
+            f"Pod {lease_state.pod} has not answered for {silent / 60:.0f} minutes; "
             "the job's state is unknown and the pod bills on.",
             "podctl sync, when the network is back; podctl stop to end it",
         )

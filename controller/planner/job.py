@@ -28,26 +28,26 @@ OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
 
 
 def serve(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    rental, contact = seen.rental, seen.contact
-    assert rental.pod is not None
+    lease_state, contact = seen.lease_state, seen.contact
+    assert lease_state.pod is not None
     assert contact is not None
-    if not rental.reached:
-        return MarkReached(rental.pod)
-    if rental.stop and not run.started:
+    if not lease_state.reached:
+        return MarkReached(lease_state.pod)
+    if lease_state.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
     if contact.forgotten and run.started:
         return rework(seen, policy, run, "the pod's disk no longer has the run")
     if _unguarded(seen, policy) and not run.started:
         return _await_guard(seen, policy)
-    if run.uploaded_to != rental.pod:
+    if run.uploaded_to != lease_state.pod:
         upload = Upload(run.run)
-        return _unbegun(seen, policy, run) or _patiently(seen, policy, upload, "upload")
+        return _not_started(seen, policy, run) or _with_backoff(seen, policy, upload, "upload")
     if contact.status is None:
-        return _mute(seen, policy)
+        return _agent_unresponsive(seen, policy)
     return _with_job(seen, policy, run)
 
 
-def _mute(seen: Observation, policy: Policy) -> Action:
+def _agent_unresponsive(seen: Observation, policy: Policy) -> Action:
     """sshd answers and the agent does not."""
     assert seen.contact is not None
     since = seen.mute_since if seen.mute_since is not None else seen.now
@@ -55,7 +55,7 @@ def _mute(seen: Observation, policy: Policy) -> Action:
         return Wait(policy.poll, "for the agent to answer", since + policy.lost)
     return NeedsOperator(
         "connection-lost",
-        f"The agent on pod {seen.rental.pod} gives no answer that makes sense: "
+        f"The agent on pod {seen.lease_state.pod} gives no answer that makes sense: "
         f"{seen.contact.error}",
         "podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
     )
@@ -64,7 +64,7 @@ def _mute(seen: Observation, policy: Policy) -> Action:
 def _unguarded(seen: Observation, policy: Policy) -> bool:
     """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
     guard = seen.contact.guard if seen.contact else None
-    asked = seen.rental.unguarded or seen.rental.refused
+    asked = seen.lease_state.unguarded or seen.lease_state.refused
     return not asked and not policy.trusts(guard)
 
 
@@ -89,16 +89,16 @@ def _with_job(seen: Observation, policy: Policy, run: RunFacts) -> Action:
         if run.started and run.starts > policy.restarts:  # it is told, and told, and denies it
             return _bring(seen, policy, run)
         start = StartJob(run.run, at=seen.wall)
-        return _unbegun(seen, policy, run) or _patiently(seen, policy, start, "start")
+        return _not_started(seen, policy, run) or _with_backoff(seen, policy, start, "start")
     if status.state == "lost":
         ends = run.stopping or _must_stop(seen, policy, run)
         again = run.starts <= policy.restarts and not ends
         start = StartJob(run.run, again=True, at=seen.wall)
-        return _patiently(seen, policy, start, "start") if again else _bring(seen, policy, run)
+        return _with_backoff(seen, policy, start, "start") if again else _bring(seen, policy, run)
     if status.state == "ended":
         return _ended(seen, policy, run)
     if reason := _must_stop(seen, policy, run):
-        return _patiently(seen, policy, stop_job(seen, run, reason), "stop")
+        return _with_backoff(seen, policy, stop_job(seen, run, reason), "stop")
     if _unguarded(seen, policy) and seen.unguarded_for > policy.guard:  # it armed, and died since
         return _await_guard(seen, policy)
     if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
@@ -123,17 +123,21 @@ def _ended(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     assert seen.contact.status is not None
     ended = seen.contact.status.exit
     bad_host = ended is not None and ended.reason == "preflight"
-    if bad_host and seen.rental.pods_tried < policy.generations and not seen.rental.ending:
+    if (
+        bad_host
+        and seen.lease_state.pods_tried < policy.generations
+        and not seen.lease_state.ending
+    ):
         assert ended is not None
         if run.started:
             return RejectHost(run.run, ended.detail)
-        if run.unfit_host == seen.rental.pod:
+        if run.unfit_host == seen.lease_state.pod:
             return replace(seen, policy, f"preflight: {ended.detail}")
         return StartJob(
             run.run, again=True, at=seen.wall
         )  # an earlier host's word, on a disk that both had
     stalled = ended is not None and ended.reason == "stalled"
-    if stalled and run.starts <= policy.stalls and not seen.rental.ending and not run.stopping:
+    if stalled and run.starts <= policy.stalls and not seen.lease_state.ending and not run.stopping:
         assert ended is not None
         return StartJob(run.run, again=True, at=seen.wall, why=f"it stalled: {ended.detail}")
     return _bring(seen, policy, run)
@@ -143,7 +147,7 @@ def _bring(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     if seen.now < seen.retry_at:
         return Wait(seen.retry_at - seen.now, "before pulling again", seen.retry_at)
     in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
-    if in_vain and seen.rental.ending:
+    if in_vain and seen.lease_state.ending:
         stays = "what could not be brought here stays on its disk"
         return Finish(run.run, "unpulled", f"{seen.held.what}; {stays}" if seen.held else stays)
     if seen.held is not None:
@@ -152,7 +156,7 @@ def _bring(seen: Observation, policy: Policy, run: RunFacts) -> Action:
         return NeedsOperator(
             "artifacts-not-safe",
             f"Not every artifact of {run.stage} could be brought here and verified; "
-            f"pod {seen.rental.pod} is kept.",
+            f"pod {seen.lease_state.pod} is kept.",
             "podctl sync to try again, podctl stop to park it, "
             "or podctl stop --terminate --abandon REASON",
         )
@@ -161,11 +165,11 @@ def _bring(seen: Observation, policy: Policy, run: RunFacts) -> Action:
 
 def _leave_held(seen: Observation, held: UnpulledFiles, run: RunFacts) -> Action:
     """What does not travel by itself is fetched or given up by a person."""
-    rate, pod = seen.rental.quoted_usd_per_hour, seen.rental.pod
+    rate, pod = seen.lease_state.quoted_usd_per_hour, seen.lease_state.pod
     guard = seen.contact.guard if seen.contact else None
     until = ""
     if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
-        loses = "" if seen.rental.keeps_disk else ", and it has no volume that would keep it"
+        loses = "" if seen.lease_state.keeps_disk else ", and it has no volume that would keep it"
         until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
     then, end = "then podctl sync; or", "REASON"
     if held.by_word:
@@ -178,13 +182,13 @@ def _leave_held(seen: Observation, held: UnpulledFiles, run: RunFacts) -> Action
     )
 
 
-def _unbegun(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
+def _not_started(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """The end of a run whose job has not written anything here, where it is not to go on."""
-    why = seen.rental.abandon or _must_stop(seen, policy, run)
+    why = seen.lease_state.abandon or _must_stop(seen, policy, run)
     return Finish(run.run, "not-begun", why) if why else None
 
 
-def _patiently(seen: Observation, policy: Policy, action: Action, what: str) -> Action:
+def _with_backoff(seen: Observation, policy: Policy, action: Action, what: str) -> Action:
     """What failed is tried again after a pause, a few times; then it is a person's turn."""
     if seen.now < seen.retry_at:
         return Wait(seen.retry_at - seen.now, f"before the next {what}", seen.retry_at)
@@ -193,7 +197,7 @@ def _patiently(seen: Observation, policy: Policy, action: Action, what: str) -> 
         return action
     return NeedsOperator(
         "failed",
-        f"The {what} failed {failed.times} times on pod {seen.rental.pod}, which bills on: "
+        f"The {what} failed {failed.times} times on pod {seen.lease_state.pod}, which bills on: "
         f"{failed.why}",
         "mend that and podctl sync; podctl stop --terminate --abandon REASON gives it up",
     )

@@ -147,37 +147,39 @@ def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record])
     return resume(LeaseState(lease, tuple(RunFacts(run, stage) for run, stage in runs)), records)
 
 
-def resume(rental: LeaseState, records: Iterable[Record]) -> LeaseState:
+def resume(lease_state: LeaseState, records: Iterable[Record]) -> LeaseState:
     """Go on folding where an earlier fold ended."""
     for record in records:
-        applied = attempt(partial(_apply, rental, record))
+        applied = attempt(partial(_apply, lease_state, record))
         if isinstance(applied, Incident):
             told = f"{record.step} {record.phase}: {applied.text}"
-            applied = dataclasses.replace(rental, unreadable=rental.unreadable or told)
-        rental = applied
-    return rental
+            applied = dataclasses.replace(lease_state, unreadable=lease_state.unreadable or told)
+        lease_state = applied
+    return lease_state
 
 
-def _apply(rental: LeaseState, record: Record) -> LeaseState:
+def _apply(lease_state: LeaseState, record: Record) -> LeaseState:
     step, phase, data = record.step, record.phase, record.data
     if record.run is not None:
         changed = tuple(
             apply_run(run, step, phase, data) if run.run == record.run else run
-            for run in rental.runs
+            for run in lease_state.runs
         )
-        return dataclasses.replace(rental, runs=changed)
+        return dataclasses.replace(lease_state, runs=changed)
     handler = _LEASE_STEPS.get((step, phase))
-    return dataclasses.replace(rental, **handler(rental, data)) if handler else rental
+    return (
+        dataclasses.replace(lease_state, **handler(lease_state, data)) if handler else lease_state
+    )
 
 
-def _generation(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _generation(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "runs": tuple(
             dataclasses.replace(run, broken=None, disk_full=False) if run.disk_full else run
-            for run in rental.runs
+            for run in lease_state.runs
         ),
         "generation": data["number"],
-        "nonces": (*rental.nonces, data["nonce"]),
+        "nonces": (*lease_state.nonces, data["nonce"]),
         "tried": (),
         "unsettled": False,
         "pod": None,
@@ -190,16 +192,16 @@ def _generation(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _renewed(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _renewed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     """The user wants more runs: what was wished and refused before is over."""
-    known = {run.run for run in rental.runs}
+    known = {run.run for run in lease_state.runs}
     begun = [RunFacts(str(run), str(stage)) for run, stage in data["runs"]]
-    runs = (*rental.runs, *(run for run in begun if run.run not in known))
+    runs = (*lease_state.runs, *(run for run in begun if run.run not in known))
     places = [place for place, run in enumerate(runs) if run.run == begun[0].run]
     return {
         "runs": runs,
         "first": places[0],
-        "past_generations": max(0, rental.generation - 1),
+        "past_generations": max(0, lease_state.generation - 1),
         "pod_starts": 0,
         "stop": None,
         "refused": None,
@@ -207,64 +209,65 @@ def _renewed(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fetched(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _fetched(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     """Runs that are over have their end before them again, of which only the pull is left."""
     names = {str(run) for run in data["runs"]}
     runs = (
         dataclasses.replace(run, outcome=None, why="", fetching=True) if run.run in names else run
-        for run in rental.runs
+        for run in lease_state.runs
     )
     return {"runs": tuple(runs), "pod_starts": 0}
 
 
-def _create_intent(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _create_intent(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     # A second create while the first was never answered: the first may still commit late.
     return {
         "unsettled": True,
         "offer": data["offer"],
         "offer_count": data.get("count", 0),
         "quoted_usd_per_hour": data["usd_per_hour"],
-        "ambiguous": rental.ambiguous or rental.unsettled,
+        "ambiguous": lease_state.ambiguous or lease_state.unsettled,
     }
 
 
-def _create_fail(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _create_fail(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     kind, why = data["kind"], data["why"]
     # Without a definite no the create stays unsettled: only a clean listing may end that.
     if kind == "ambiguous":
         return {"ambiguous": True}
-    settled: dict[str, Any] = {"unsettled": rental.ambiguous and rental.unsettled}
+    settled: dict[str, Any] = {"unsettled": lease_state.ambiguous and lease_state.unsettled}
     if kind == "capacity":
-        settled["tried"] = (*rental.tried, (data["offer"], why))
+        settled["tried"] = (*lease_state.tried, (data["offer"], why))
     if kind == "refused":
         settled["refused"] = why
     return settled
 
 
-def _have_pod(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _have_pod(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     pod = data["pod"]
-    pods = rental.pods if pod in rental.pods else (*rental.pods, pod)
+    pods = lease_state.pods if pod in lease_state.pods else (*lease_state.pods, pod)
     network = bool(data.get("network_volume"))
     keeps = data.get("volume_gb", 1) > 0 or network
     found = {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
     return found | {"keeps_disk": keeps, "shared_disk": network}
 
 
-def _adopted(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    return _have_pod(rental, data) | {"ambiguous": True}
+def _adopted(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+    return _have_pod(lease_state, data) | {"ambiguous": True}
 
 
-def _owe(rental: LeaseState, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
-    others = tuple(debt for debt in rental.debts if debt.pod != data["pod"])
+def _owe(lease_state: LeaseState, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
+    others = tuple(debt for debt in lease_state.debts if debt.pod != data["pod"])
     known = next(
-        (debt for debt in rental.debts if debt.pod == data["pod"]), PendingTermination(data["pod"])
+        (debt for debt in lease_state.debts if debt.pod == data["pod"]),
+        PendingTermination(data["pod"]),
     )
     if data.get("still_there"):  # else a later order ends nothing: an earlier one did
         known = dataclasses.replace(known, ended_at=None, sure=False)
     debt = _ordered(known, data if clean else None)
-    pods = rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
+    pods = lease_state.pods if data["pod"] in lease_state.pods else (*lease_state.pods, data["pod"])
     changed: dict[str, Any] = {"debts": (*others, debt), "pods": pods}
-    if rental.pod == data["pod"]:
+    if lease_state.pod == data["pod"]:
         changed |= {"pod": None, "reached": False, "parked": False}
     return changed
 
@@ -286,11 +289,11 @@ def _ordered(debt: PendingTermination, taken: Mapping[str, Any] | None) -> Pendi
     )
 
 
-def _gone(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _gone(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {
-        "debts": tuple(debt for debt in rental.debts if debt.pod != data["pod"])
+        "debts": tuple(debt for debt in lease_state.debts if debt.pod != data["pod"])
     }
-    if rental.pod == data["pod"]:
+    if lease_state.pod == data["pod"]:
         changed |= {"pod": None, "reached": False, "parked": False}
     return changed
 
@@ -298,20 +301,20 @@ def _gone(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
 _RUNNING = {"parked": False, "reached": False, "life": None, "start_unclear": None}
 
 
-def _started_pod(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    meddled = rental.meddled or bool(data.get("late"))
-    return _RUNNING | {"pod_starts": rental.pod_starts + 1, "meddled": meddled}
+def _started_pod(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+    meddled = lease_state.meddled or bool(data.get("late"))
+    return _RUNNING | {"pod_starts": lease_state.pod_starts + 1, "meddled": meddled}
 
 
-def _start_failed(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+def _start_failed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     settled = {} if data.get("kind") == "transient" else {"start_unclear": None}
-    return settled | {"meddled": rental.meddled or bool(data.get("late"))}
+    return settled | {"meddled": lease_state.meddled or bool(data.get("late"))}
 
 
-def _resumed(rental: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    asked = rental.start_unclear  # else this is our own start, whose answer was lost
+def _resumed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+    asked = lease_state.start_unclear  # else this is our own start, whose answer was lost
     ours = asked is not None and data["started_at"] - asked < OWN_START
-    return _RUNNING | {"meddled": rental.meddled or not ours}
+    return _RUNNING | {"meddled": lease_state.meddled or not ours}
 
 
 def _reached(_: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,20 +329,22 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.CREATE, "done"): _have_pod,
     (Step.CREATE, "fail"): _create_fail,
     (Step.ADOPT, "note"): _adopted,
-    (Step.SURPLUS, "note"): lambda rental, data: {
-        "pods": rental.pods if data["pod"] in rental.pods else (*rental.pods, data["pod"])
+    (Step.SURPLUS, "note"): lambda lease_state, data: {
+        "pods": lease_state.pods
+        if data["pod"] in lease_state.pods
+        else (*lease_state.pods, data["pod"])
     },
     (Step.REACHED, "note"): _reached,
-    (Step.TERMINATE, "intent"): lambda rental, data: {
-        **_owe(rental, data, clean=False),
+    (Step.TERMINATE, "intent"): lambda lease_state, data: {
+        **_owe(lease_state, data, clean=False),
         "given_back": str(data.get("reason", "")),
     },
-    (Step.TERMINATE, "done"): lambda rental, data: _owe(rental, data, clean=True),
+    (Step.TERMINATE, "done"): lambda lease_state, data: _owe(lease_state, data, clean=True),
     (Step.GONE, "note"): _gone,
     (Step.START_POD, "done"): _started_pod,
-    (Step.START_POD, "intent"): lambda rental, data: {
-        "start_unclear": rental.start_unclear or data.get("at"),
-        "meddled": rental.meddled or bool(data.get("late")),
+    (Step.START_POD, "intent"): lambda lease_state, data: {
+        "start_unclear": lease_state.start_unclear or data.get("at"),
+        "meddled": lease_state.meddled or bool(data.get("late")),
     },
     (Step.START_POD, "fail"): _start_failed,
     (Step.RESUMED, "note"): _resumed,
@@ -348,9 +353,9 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.UNGUARDED, "note"): lambda _, data: (
         {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
     ),
-    (Step.STOP, "note"): lambda rental, data: {
+    (Step.STOP, "note"): lambda lease_state, data: {
         "stop": data["disposal"],
-        "abandon": data.get("abandon") or rental.abandon,
+        "abandon": data.get("abandon") or lease_state.abandon,
     },
     (Step.RENEW, "note"): _renewed,
     (Step.FETCH, "note"): _fetched,

@@ -51,7 +51,7 @@ class Policy:
     price_tolerance: float = PRICE_TOLERANCE
     dearest_usd_per_hour: float | None = None  # an offer over this is not tried; None: any is
     # What may have been spent when another pod, or a start of a stopped one, begins; None: any sum.
-    spare_usd: float | None = None
+    replacement_budget_usd: float | None = None
     stops_itself: bool = False  # a drill of this account and image has shown that its pods do
 
     def trusts(self, guard: GuardReport | None) -> bool:

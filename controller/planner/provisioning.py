@@ -23,7 +23,7 @@ from controller.providers.base import Pod
 TOO_DEAR = "one more could cost more than the most that was printed before renting"
 
 
-def blind_wait(seen: Observation, policy: Policy, why: str) -> Action:
+def wait_for_provider(seen: Observation, policy: Policy, why: str) -> Action:
     if seen.blind_since is not None and seen.now - seen.blind_since > policy.blind:
         return NeedsOperator(
             "connection-lost",
@@ -35,80 +35,84 @@ def blind_wait(seen: Observation, policy: Policy, why: str) -> Action:
 
 
 def rent(seen: Observation, policy: Policy) -> Action:
-    rental = seen.rental
-    current = rental.current
+    lease_state = seen.lease_state
+    current = lease_state.current
     assert current is not None
-    if rental.stop:
+    if lease_state.stop:
         return Finish(current.run, "stopped", "ended by the user")
-    if current.started and not current.pulled and not rental.shared_disk:
+    if current.started and not current.pulled and not lease_state.shared_disk:
         return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
     if current.fetching and not current.pulled:
         return Finish(current.run, "unpulled", "its pod is gone; its network volume has the files")
-    if not policy.rents and not (rental.unsettled and not rental.had_pod):
+    if not policy.rents and not (lease_state.unsettled and not lease_state.had_pod):
         return Finish(current.run, "pod-lost", "the adopted pod is gone; nothing else is rented")
-    if rental.refused:
-        return Finish(current.run, "refused", rental.refused)
+    if lease_state.refused:
+        return Finish(current.run, "refused", lease_state.refused)
     if seen.over_cap:
         return Finish(current.run, "time-up", f"budget: ${seen.spent_usd:.2f} spent")
-    if rental.had_pod and rental.pods_tried >= policy.generations:
-        return Finish(current.run, "bad-hosts", f"{_tried(rental)}, none would do{_last(rental)}")
-    if rental.had_pod and not affordable(seen, policy):
-        return Finish(current.run, "bad-hosts", f"{_tried(rental)}, and {TOO_DEAR}{_last(rental)}")
-    if rental.nonce is None or rental.had_pod:
-        return OpenGeneration(rental.generation + 1)
-    if rental.unsettled:
+    if lease_state.had_pod and lease_state.pods_tried >= policy.generations:
+        return Finish(
+            current.run, "bad-hosts", f"{_tried(lease_state)}, none would do{_last(lease_state)}"
+        )
+    if lease_state.had_pod and not affordable(seen, policy):
+        return Finish(
+            current.run, "bad-hosts", f"{_tried(lease_state)}, and {TOO_DEAR}{_last(lease_state)}"
+        )
+    if lease_state.nonce is None or lease_state.had_pod:
+        return OpenGeneration(lease_state.generation + 1)
+    if lease_state.unsettled:
         return _probe(seen, policy)
     return _next_offer(seen, policy, current)
 
 
-def _tried(rental: LeaseState) -> str:
-    return "one pod" if rental.pods_tried == 1 else f"{rental.pods_tried} pods"
+def _tried(lease_state: LeaseState) -> str:
+    return "one pod" if lease_state.pods_tried == 1 else f"{lease_state.pods_tried} pods"
 
 
-def _last(rental: LeaseState) -> str:
-    return f"; of the last: {rental.given_back}" if rental.given_back else ""
+def _last(lease_state: LeaseState) -> str:
+    return f"; of the last: {lease_state.given_back}" if lease_state.given_back else ""
 
 
 def affordable(seen: Observation, policy: Policy) -> bool:
     """Whether one more pod, or one more start, stays within what was printed before renting."""
-    return policy.spare_usd is None or seen.spent_usd <= policy.spare_usd
+    return policy.replacement_budget_usd is None or seen.spent_usd <= policy.replacement_budget_usd
 
 
-def misfit(rental: LeaseState, pod: Pod, policy: Policy) -> str:
+def spec_mismatch(lease_state: LeaseState, pod: Pod, policy: Policy) -> str:
     """What is wrong with a pod by the provider's own words: its price or its hardware."""
-    quoted = min(rental.quoted_usd_per_hour, policy.dearest_usd_per_hour or math.inf)
+    quoted = min(lease_state.quoted_usd_per_hour, policy.dearest_usd_per_hour or math.inf)
     limit = policy.max_usd_per_hour or quoted * policy.price_tolerance
     if limit and pod.usd_per_hour > limit:
         return f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h"
-    if pod.gpu is None or rental.offer is None:
+    if pod.gpu is None or lease_state.offer is None:
         return ""  # a CPU pod, or the provider does not say
-    count = rental.offer_count or pod.gpu_count
-    if (pod.gpu.casefold(), pod.gpu_count) == (rental.offer.casefold(), count):
+    count = lease_state.offer_count or pod.gpu_count
+    if (pod.gpu.casefold(), pod.gpu_count) == (lease_state.offer.casefold(), count):
         return ""
-    return f"it has {pod.gpu_count} x {pod.gpu}; {count} x {rental.offer} was asked for"
+    return f"it has {pod.gpu_count} x {pod.gpu}; {count} x {lease_state.offer} was asked for"
 
 
-def end_stray(seen: Observation, pod: str, why: str) -> Action:
+def terminate_orphan(seen: Observation, pod: str, why: str) -> Action:
     """End a pod of ours that was never the lease's own; what it cost is written down first."""
-    return Terminate(pod, why) if pod in seen.rental.pods else RecordPod(pod)
+    return Terminate(pod, why) if pod in seen.lease_state.pods else RecordPod(pod)
 
 
 def _probe(seen: Observation, policy: Policy) -> Action:
     """A create without an answer: look for its nonce during a whole settle window."""
     assert seen.probing_since is not None
-    mine = [pod for pod in seen.ours() if pod.nonce == seen.rental.nonce]
+    mine = [pod for pod in seen.ours() if pod.nonce == seen.lease_state.nonce]
     if mine:
         return Adopt(mine[0].id)
     if seen.listing is None:
-        return blind_wait(seen, policy, "to see whether the create went through")
+        return wait_for_provider(seen, policy, "to see whether the create went through")
     if seen.listing.started - seen.probing_since < policy.settle:
         until = seen.probing_since + policy.settle
         return Wait(policy.poll_boot, "to see whether the create went through", until)
-    return _next_offer(seen, policy, seen.rental.current)
+    return _next_offer(seen, policy, seen.lease_state.current)
 
 
 def _next_offer(seen: Observation, policy: Policy, current: RunFacts | None) -> Action:
-    rental = seen.rental
+    lease_state = seen.lease_state
     assert current is not None
     if not policy.rents:
         return Finish(current.run, "pod-lost", "the adopted pod is not to be found")
@@ -119,13 +123,13 @@ def _next_offer(seen: Observation, policy: Policy, current: RunFacts | None) -> 
         return Wait(until - seen.now, why, until)
     if seen.offers is None:
         return _unquoted(seen, policy)
-    refused = {offer for offer, _ in rental.tried}
+    refused = {offer for offer, _ in lease_state.tried}
     most = policy.dearest_usd_per_hour or math.inf
     for offer in seen.offers:
         fits = offer.usd_per_hour <= most * policy.price_tolerance
         if offer.id not in refused and offer.availability != "NONE" and fits:
             return Create(offer)
-    tried = "; ".join(f"{offer}: {why}" for offer, why in rental.tried)
+    tried = "; ".join(f"{offer}: {why}" for offer, why in lease_state.tried)
     return Finish(current.run, "no-capacity", tried or "no accepted type is available")
 
 
@@ -133,7 +137,7 @@ def _not_taken(seen: Observation, current: RunFacts) -> Action:
     """No create was taken for as long as we bear it: an outage, and no refusal."""
     minutes = (seen.now - (seen.throttled_since or seen.now)) / 60
     why = seen.create_trouble or "it asks to wait, again and again"
-    unclear = seen.rental.ambiguous or seen.rental.unsettled
+    unclear = seen.lease_state.ambiguous or seen.lease_state.unsettled
     rented = "podctl sync looks for what may have been rented" if unclear else "nothing was rented"
     return NeedsOperator(
         "connection-lost",
@@ -151,4 +155,4 @@ def _unquoted(seen: Observation, policy: Policy) -> Action:
             "The provider does not say what it offers.",
             "podctl sync, later; nothing is rented meanwhile",
         )
-    return blind_wait(seen, policy, "for the provider's offers")
+    return wait_for_provider(seen, policy, "for the provider's offers")

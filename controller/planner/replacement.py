@@ -17,7 +17,7 @@ from controller.planner.policy import Policy
 
 def vanished(seen: Observation, policy: Policy, run: RunFacts, how: str) -> Action:
     """Not by our order: a person may have ended it in the console, so nothing is rented unasked."""
-    why = f"pod {seen.rental.pod} disappeared: {how}"
+    why = f"pod {seen.lease_state.pod} disappeared: {how}"
     if policy.on_vanished == "ask" and _may_rework(seen, policy, run):
         return ConfirmRestart(run.run, why)
     return rework(seen, policy, run, why)
@@ -31,18 +31,18 @@ def rework(seen: Observation, policy: Policy, run: RunFacts, why: str) -> Action
 
 
 def _may_rework(seen: Observation, policy: Policy, run: RunFacts) -> bool:
-    wanted = policy.rents and not seen.rental.ending and not seen.over_cap
+    wanted = policy.rents and not seen.lease_state.ending and not seen.over_cap
     return wanted and run.reworks < policy.reworks
 
 
 def replace(seen: Observation, policy: Policy, why: str) -> Action:
     """Another pod, if nothing of value can be on this one."""
-    rental = seen.rental
-    assert rental.pod is not None
-    if (rental.unpulled and not rental.shared_disk) or not policy.rents:
+    lease_state = seen.lease_state
+    assert lease_state.pod is not None
+    if (lease_state.unpulled and not lease_state.shared_disk) or not policy.rents:
         return NeedsOperator(
             "artifacts-not-safe",
-            f"Pod {rental.pod}: {why}; what the job wrote may be only there.",
+            f"Pod {lease_state.pod}: {why}; what the job wrote may be only there.",
             "podctl sync to try again, or podctl stop --terminate --abandon REASON",
         )
-    return Terminate(rental.pod, why)
+    return Terminate(lease_state.pod, why)

@@ -18,41 +18,41 @@ from controller.planner.actions import (
 from controller.planner.lease_state import NOTHING_LEFT, OVERDUE, RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
-from controller.planner.provisioning import blind_wait, end_stray
+from controller.planner.provisioning import terminate_orphan, wait_for_provider
 from controller.providers.base import PodStatus
 
 
 def close(seen: Observation, policy: Policy) -> Action:
     """Every run has its outcome: the pod goes as the policy says, then a clean listing ends it."""
-    rental = seen.rental
-    if rental.pod is not None:
-        if reckoned := reckon(seen, rental.pod):
+    lease_state = seen.lease_state
+    if lease_state.pod is not None:
+        if reckoned := reckon(seen, lease_state.pod):
             return reckoned
         disposal = _disposal(seen, policy)
         if disposal == "terminate":
-            return Terminate(rental.pod, "the lease is over")
+            return Terminate(lease_state.pod, "the lease is over")
         if disposal == "keep":
-            return _gone(seen, policy, rental.pod) or Done("kept")
-        if rental.parked:
-            return _gone(seen, policy, rental.pod) or Done("parked")
-        return park(seen, policy, rental.pod)
-    if not rental.nonces:
+            return _gone(seen, policy, lease_state.pod) or Done("kept")
+        if lease_state.parked:
+            return _gone(seen, policy, lease_state.pod) or Done("parked")
+        return park(seen, policy, lease_state.pod)
+    if not lease_state.nonces:
         return Close(_outcome(seen))
     return _sweep(seen, policy)
 
 
 def reckon(seen: Observation, pod: str) -> Action | None:
     """Where the books and the provider differ on whether the pod runs, the books follow."""
-    rental = seen.rental
-    if seen.runs_unbooked or (rental.parked and seen.runs):
+    lease_state = seen.lease_state
+    if seen.runs_unbooked or (lease_state.parked and seen.runs):
         return RecordRestart(pod)
     if seen.stopped_unbooked:
         return bill_wait(seen) or ConfirmParked(pod)
-    if rental.parked and seen.unfollowed_start is not None:
+    if lease_state.parked and seen.unfollowed_start is not None:
         return bill_wait(seen) or ReconcileBilling(pod, seen.unfollowed_start)
     stopped = seen.pod is not None and seen.pod.status is PodStatus.EXITED
-    if stopped and rental.parked and rental.start_unclear is not None:
-        return bill_wait(seen) or ReconcileBilling(pod, rental.start_unclear)
+    if stopped and lease_state.parked and lease_state.start_unclear is not None:
+        return bill_wait(seen) or ReconcileBilling(pod, lease_state.start_unclear)
     return None
 
 
@@ -65,20 +65,22 @@ def bill_wait(seen: Observation) -> Wait | None:
 
 
 def _disposal(seen: Observation, policy: Policy) -> str:
-    rental = seen.rental
-    if rental.abandon or not any(_left_something(run) for run in rental.runs):
+    lease_state = seen.lease_state
+    if lease_state.abandon or not any(_left_something(run) for run in lease_state.runs):
         return "terminate"
-    if rental.unpulled:  # never give up what is only there
-        overdue = any(run.outcome == OVERDUE for run in rental.runs)  # but money has its bounds
-        return "park" if rental.keeps_disk else "terminate" if overdue else "keep"
-    if rental.stop == "park" and not rental.keeps_disk:
+    if lease_state.unpulled:  # never give up what is only there
+        overdue = any(
+            run.outcome == OVERDUE for run in lease_state.runs
+        )  # but money has its bounds
+        return "park" if lease_state.keeps_disk else "terminate" if overdue else "keep"
+    if lease_state.stop == "park" and not lease_state.keeps_disk:
         return "terminate"
-    if rental.stop:
-        return rental.stop
-    passed = all(run.outcome == "passed" for run in rental.wanted)
+    if lease_state.stop:
+        return lease_state.stop
+    passed = all(run.outcome == "passed" for run in lease_state.wanted)
     wish = policy.on_success if passed else policy.on_failure
     # Without a volume there is nothing that parking would keep.
-    return "terminate" if wish == "park" and not rental.keeps_disk else wish
+    return "terminate" if wish == "park" and not lease_state.keeps_disk else wish
 
 
 def _left_something(run: RunFacts) -> bool:
@@ -107,13 +109,13 @@ def park(seen: Observation, policy: Policy, pod_id: str) -> Action:
     if asked is None:
         return StopPod(pod_id, "parked")
     if seen.listing is None or seen.listing.started <= asked:
-        return blind_wait(seen, policy, "for the provider to confirm that the pod is parked")
+        return wait_for_provider(seen, policy, "for the provider to confirm that the pod is parked")
     pod = seen.listing.get(pod_id)
     if pod is not None and pod.status is PodStatus.EXITED:
         return ConfirmParked(pod_id)
     if pod is None or pod.status is PodStatus.TERMINATED:
         return _missing(seen, policy, pod_id)
-    if pod.status is PodStatus.ERROR and not seen.rental.unpulled:
+    if pod.status is PodStatus.ERROR and not seen.lease_state.unpulled:
         return Terminate(pod_id, "it cannot be parked: the provider reports ERROR")
     since = seen.parking_since if seen.parking_since is not None else seen.now
     if seen.now - since > policy.lost:
@@ -130,10 +132,10 @@ def park(seen: Observation, policy: Policy, pod_id: str) -> Action:
 def _sweep(seen: Observation, policy: Policy) -> Action:
     """No pod of any of our nonces may be left; an unclear create costs a whole settle window."""
     if seen.listing is None:
-        return blind_wait(seen, policy, "for a last clean listing")
+        return wait_for_provider(seen, policy, "for a last clean listing")
     for pod in seen.ours():
-        return end_stray(seen, pod.id, "left over")
-    if seen.rental.ambiguous or seen.rental.unsettled:
+        return terminate_orphan(seen, pod.id, "left over")
+    if seen.lease_state.ambiguous or seen.lease_state.unsettled:
         since = seen.probing_since if seen.probing_since is not None else seen.now
         if seen.listing.started - since < policy.settle:
             why = "for a last clean listing after an unclear create"
@@ -145,7 +147,7 @@ def _sweep(seen: Observation, policy: Policy) -> Action:
 
 def _outcome(seen: Observation) -> str:
     """The lease's outcome is that of its first run that did not pass."""
-    for run in seen.rental.wanted:
+    for run in seen.lease_state.wanted:
         if run.outcome != "passed":
             return run.outcome or "open"
     return "passed"

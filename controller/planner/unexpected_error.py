@@ -70,7 +70,7 @@ def bounded(seen: Observation, policy: Policy, action: Action) -> Action:
 
 
 def _ending(seen: Observation, policy: Policy, action: Action, found: Repeated) -> Action:
-    rental, run = seen.rental, seen.rental.current
+    lease_state, run = seen.lease_state, seen.lease_state.current
     what = _WORDS.get(type(action), type(action).__name__).format(action)
     why = f"podctl could not {what}, {found.times} times: {found.why}"
     instead: Action | None = None
@@ -78,9 +78,9 @@ def _ending(seen: Observation, policy: Policy, action: Action, found: Repeated) 
         rents = isinstance(action, actions.Create | actions.OpenGeneration)
         nothing_there = isinstance(action, actions.Upload) and not run.started
         judged = isinstance(action, actions.Judge | actions.Lock)
-        if rents or nothing_there or (judged and rental.stop):
+        if rents or nothing_there or (judged and lease_state.stop):
             instead = Finish(run.run, "failed", why)
-        elif isinstance(action, actions.Pull) and rental.stop:
+        elif isinstance(action, actions.Pull) and lease_state.stop:
             instead = Finish(run.run, "unpulled", why)
         elif judged:
             instead = _rest(seen, policy)
@@ -89,22 +89,22 @@ def _ending(seen: Observation, policy: Policy, action: Action, found: Repeated) 
 
 def _rest(seen: Observation, policy: Policy) -> Action | None:
     """Everything is here, and only podctl cannot go on: meanwhile no pod works for nobody."""
-    rental = seen.rental
-    if rental.pod is None or rental.parked:
+    lease_state = seen.lease_state
+    if lease_state.pod is None or lease_state.parked:
         return None
-    if rental.keeps_disk:
-        resting = park(seen, policy, rental.pod)
+    if lease_state.keeps_disk:
+        resting = park(seen, policy, lease_state.pod)
         return None if isinstance(resting, NeedsOperator) else resting
-    return None if rental.unpulled else Terminate(rental.pod, "all of it is here")
+    return None if lease_state.unpulled else Terminate(lease_state.pod, "all of it is here")
 
 
 def _leave(seen: Observation, why: str) -> NeedsOperator:
-    rental = seen.rental
-    run = rental.current or (rental.runs[-1] if rental.runs else None)
+    lease_state = seen.lease_state
+    run = lease_state.current or (lease_state.runs[-1] if lease_state.runs else None)
     end = f"podctl stop {run.stage if run else ''} --terminate --abandon REASON"
     here = f"what is here stays in .podctl/runs/{run.run}" if run else "what is here stays here"
     return NeedsOperator(
-        "artifacts-not-safe" if rental.unpulled else "failed",
+        "artifacts-not-safe" if lease_state.unpulled else "failed",
         why,
         f"podctl sync tries again; {end.replace('  ', ' ')} ends it, and {here}",
     )

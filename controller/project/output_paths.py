@@ -20,7 +20,7 @@ from controller.errors import UsageError
 from remote.names import encode
 from remote.reserved_names import FOLDERS as RESERVED_FOLDERS
 from remote.tool_files import is_repository
-from state.atomic_files import private_folder, write_atomically
+from state.atomic_files import private_directory, write_atomically
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 Aside = Callable[[int, str, str], None]  # what stands in the way: open folder, name, path
@@ -156,7 +156,7 @@ def allow(root: Path, link: str) -> str:
     home, every = os.path.realpath(root), _read()
     target = os.path.realpath(root / link)
     every.setdefault(home, {})[link] = target
-    private_folder(allowed_file().parent)
+    private_directory(allowed_file().parent)
     write_atomically(allowed_file(), json.dumps(every, indent=1, sort_keys=True).encode() + b"\n")
     return target
 

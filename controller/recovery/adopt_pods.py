@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from controller.agent.connection import PodConnection
 from controller.agent.run_records import RunOnPod, runs_on
-from controller.engine.lease_context import pinned, rental_of
+from controller.engine.lease_context import lease_state_of, pinned
 from controller.engine.loop import LeaseOutcome
 from controller.engine.observer import endpoint_of
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.locks.artifacts import hash_file
-from controller.orphans.backfill import Attribution, billing_since, post_before
+from controller.orphans.backfill import Attribution, backfill_previous, billing_since
 from controller.orphans.sweep import OrphanPod, Ownership, claim, found_lease, sweep
 from controller.planner import actions
 from controller.planner.lease_state import Step
@@ -132,7 +132,7 @@ def _take(work: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, Orde
     for run, order in orders.items():
         if work.journal.run(run) is None:
             work.journal.restore_run(lease, run, order.spec, order.at)
-    claim(work.journal, lease, rental_of(work.journal, lease).generation + 1, pod)
+    claim(work.journal, lease, lease_state_of(work.journal, lease).generation + 1, pod)
     _book(work, lease, pod, orders)
     for run, order in orders.items():
         _replay(work, lease, pod, run, order)
@@ -144,7 +144,7 @@ def _book(work: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order]) -> 
     now = work.clock.wall()
     first, *others = orders
     served = {"for_run": first, "stage": stage_of(first)}
-    post_before(
+    backfill_previous(
         work.ledger, pod, Attribution(stage_of(first), first, lease), work.remains.bill, now
     )
     bill = {
@@ -171,7 +171,7 @@ def _replay(work: Recovery, lease: str, pod: Pod, run: str, order: Order) -> Non
         )
         return
     journal = work.journal
-    facts = next(one for one in rental_of(journal, lease).runs if one.run == run)
+    facts = next(one for one in lease_state_of(journal, lease).runs if one.run == run)
     if facts.uploaded_to != pod.id:
         sent = {"pod": pod.id, "code": order.code, "bytes": 0}
         journal.done(journal.intent(lease, Step.UPLOAD, run=run), sent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.engine.loop import LeaseOutcome
 from controller.locks import artifacts as safekeeping
 from controller.locks.certificate import Certificate
-from controller.orphans.backfill import close_gone, post_gone
+from controller.orphans.backfill import backfill_terminated, close_terminated
 from controller.orphans.sweep import sweep
 from controller.planner import actions
 from controller.project.run_folder import RunFolder
@@ -76,9 +76,9 @@ def book(work: Recovery) -> None:
     now = work.clock.wall()
     for pod in {one.pod_id for one in work.ledger.intervals(open_only=True)}:
         if pod in work.remains.gone:
-            close_gone(work.ledger, pod, work.remains.bill, now)
+            close_terminated(work.ledger, pod, work.remains.bill, now)
     known = {pod: one for pod, one in served(work).items() if pod in work.remains.gone}
-    work.found.billed += post_gone(work.ledger, known, work.remains.bill)
+    work.found.billed += backfill_terminated(work.ledger, known, work.remains.bill)
 
 
 def lock(work: Recovery) -> None:

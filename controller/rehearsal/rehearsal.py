@@ -12,7 +12,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from controller.credentials.job_secrets import absent
-from controller.engine.lease_context import rental_of
+from controller.engine.lease_context import lease_state_of
 from controller.errors import Busy, NotFound, PodctlError, UsageError
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import LeaseState
@@ -114,7 +114,7 @@ class Rehearsal:
             made = [
                 f"{path} by {by}"
                 for path in declared_inputs(self.project, self.stage)
-                if path not in own and (by := earlier.stand_in(self.stage, path))
+                if path not in own and (by := earlier.provide_upstream(self.stage, path))
             ]
         except (NotFound, NoUpstream, UsageError) as error:
             return FindingLine("inputs", FAIL, _whole(error), error.hint)
@@ -186,15 +186,15 @@ class Rehearsal:
             ended = drive.finish(process)
         finally:
             end(process)
-        rental = _rental(scratch.project)
-        if rental is None:
+        lease_state = _rental(scratch.project)
+        if lease_state is None:
             text = ": ".join(filter(None, (ended.error.get("what"), ended.error.get("cause"))))
             yield FindingLine(
                 "rent", FAIL, text or "podctl run ended at once", ended.error.get("hint", "")
             )
             return
         small = scratch.project.stages[self.stage.name]
-        story = RehearsalReport(scratch, small, rental, kill, ended)
+        story = RehearsalReport(scratch, small, lease_state, kill, ended)
         yield from story.lines(drive, sky)
 
 
@@ -208,7 +208,7 @@ def _rental(project: Project) -> LeaseState | None:
     try:
         journal = Journal(connection)
         leases = journal.leases()
-        return rental_of(journal, leases[-1].id) if leases else None
+        return lease_state_of(journal, leases[-1].id) if leases else None
     finally:
         connection.close()
 

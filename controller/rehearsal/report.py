@@ -26,7 +26,7 @@ AGAIN = "begin by looking for what is there already (docs/stages.md)"
 LOG_LINES = 3
 
 
-def went_on(kill: Kill, after: Sequence[int]) -> FindingLine:
+def resumed(kill: Kill, after: Sequence[int]) -> FindingLine:
     """Whether the steps that were reported `after` the kill are those of a job that resumed."""
     if not kill.steps or not after:
         text = "the second attempt went to its end; no steps were seen, so it may have begun at 0"
@@ -50,13 +50,13 @@ class RehearsalReport:
 
     scratch: Scratch
     stage: Stage
-    rental: LeaseState
+    lease_state: LeaseState
     kill: Kill | None
     end: End
 
     @property
     def facts(self) -> RunFacts:
-        return self.rental.runs[0]
+        return self.lease_state.runs[0]
 
     @property
     def folder(self) -> RunFolder:
@@ -139,7 +139,7 @@ class RehearsalReport:
         if ended.rc and not self._stopped() and not self._only_outputs(ended):
             text = f"the second attempt ended with {ended.rc}: {self._tail() or ended.detail}"
             return FindingLine("resume", FAIL, text, AGAIN)
-        return went_on(kill, self.end.steps[len(kill.steps) :])
+        return resumed(kill, self.end.steps[len(kill.steps) :])
 
     def _ended(self) -> FindingLine:
         ended = self.exit

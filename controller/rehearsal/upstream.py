@@ -55,7 +55,7 @@ class Upstream:
         maker = maker_of(self.project, path)
         return maker is None or program(self.project.stages[maker]) is None
 
-    def stand_in(self, stage: Stage, path: str) -> str:
+    def provide_upstream(self, stage: Stage, path: str) -> str:
         """Make `path` in the scratch project; returns by what. Raises NotStoodIn."""
         if path.startswith(NOT) or is_there(self.scratch.project.root, path):
             return ""
@@ -69,7 +69,7 @@ class Upstream:
                 hint=f"podctl run {name} makes it" if name else "put it there",
             )
         for needed in maker.inputs:
-            self.stand_in(maker, needed)
+            self.provide_upstream(maker, needed)
         self._run(maker)
         if not is_there(self.scratch.project.root, path):
             raise NoUpstream(f"a small {maker.name} did not make {path}", hint="put one there")

@@ -33,41 +33,41 @@ SLICE = 600.0  # seconds of one pull
 LOST_RC = -1  # of a job that left no exit record
 
 
-def bring_ready(shop: RunContext, agent: AgentClient, run: str) -> None:
+def bring_ready(context: RunContext, agent: AgentClient, run: str) -> None:
     """Pull what the agent calls finished; a file that changed meanwhile is left for later.
 
     Raises: ConnectionLost; ArtifactsNotSafe for a manifest that makes no sense.
     """
     raw = agent.document(run, READY)
     if raw:
-        manifest = _manifest(shop, raw, run, final=False)
-        _warn_of_many(shop, run, manifest.seen)
-        report = _pull(shop, run, manifest)
-        RunFolder(shop.project.run_dir(run)).keep(READY, contract.dump(manifest))
+        manifest = _manifest(context, raw, run, final=False)
+        _warn_of_many(context, run, manifest.seen)
+        report = _pull(context, run, manifest)
+        RunFolder(context.project.run_dir(run)).keep(READY, contract.dump(manifest))
         if report.files:
-            shop.brought(report.files, report.bytes)
+            context.brought(report.files, report.bytes)
 
 
-def bring(shop: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+def bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     """Pull everything that the ended run declared, and its documents.
 
     Returns what the journal keeps. Raises ConnectionLost, and ArtifactsNotSafe when not every
     file of the manifest is here with its hash.
     """
-    with writing(shop.project.run_dir(run)):
-        return _bring(shop, agent, run, contact)
+    with writing(context.project.run_dir(run)):
+        return _bring(context, agent, run, contact)
 
 
-def _bring(shop: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
     status = contact.status
     assert status is not None
-    append_rest(agent, run, shop.project.job_log(run), shop.secrets(run))
-    folder = RunFolder(shop.project.run_dir(run))
+    append_rest(agent, run, context.project.job_log(run), context.secrets(run))
+    folder = RunFolder(context.project.run_dir(run))
     folder.keep("status.json", _without_secrets(status))
     if samples := agent.document(run, SAMPLES):
-        folder.keep(SAMPLES, PROCESS.blot(samples))
+        folder.keep(SAMPLES, PROCESS.redact(samples))
     if status.exit is None:
-        return _bring_lost(shop, agent, run)
+        return _bring_lost(context, agent, run)
     raw = agent.document(run, MANIFEST)
     if contract.digest(raw) != status.exit.manifest_sha256:
         raise ArtifactsNotSafe(
@@ -76,16 +76,16 @@ def _bring(shop: RunContext, agent: AgentClient, run: str, contact: Contact) -> 
             cause="it was changed after the job's end, or the volume lost a write",
             hint="podctl sync",
         )
-    manifest = _with_fetched(shop, run, _manifest(shop, raw, run, final=True))
-    report = _pull(shop, run, manifest)
+    manifest = _with_fetched(context, run, _manifest(context, raw, run, final=True))
+    report = _pull(context, run, manifest)
     folder.keep(MANIFEST, contract.dump(manifest))
     folder.keep("exit.json", _without_secrets(status.exit))
     for one in manifest.notes[:NOTES]:
-        shop.tell(f"{run}: left out: {clean_line(f'{encode(one.path)}: {one.why}')}")
+        context.tell(f"{run}: left out: {clean_line(f'{encode(one.path)}: {one.why}')}")
     if (more := len(manifest.notes) - NOTES) > 0:
-        shop.tell(f"{run}: left out: {more} more of that kind, which the manifest names")
+        context.tell(f"{run}: left out: {more} more of that kind, which the manifest names")
     if manifest.left or manifest.unfit or manifest.beyond:
-        stage = shop.stages[run]
+        stage = context.stages[run]
         raise LeftOnPod(held(manifest, stage.name, folder.files, stage.outputs))
     return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
 
@@ -95,9 +95,9 @@ def _without_secrets(document: Exit | Status) -> bytes:
     return masked(asdict(document)).encode() + b"\n"
 
 
-def _bring_lost(shop: RunContext, agent: AgentClient, run: str) -> dict[str, Any]:
+def _bring_lost(context: RunContext, agent: AgentClient, run: str) -> dict[str, Any]:
     """No exit record and no more attempts: what was published is what there is."""
-    bring_ready(shop, agent, run)
+    bring_ready(context, agent, run)
     return {"rc": LOST_RC, "reason": "lost", "manifest_sha256": "", "files": 0, "bytes": 0}
 
 
@@ -113,7 +113,7 @@ def _summary(ended: Exit, report: PullReport, sha256: str, files: int) -> dict[s
     }
 
 
-def _manifest(shop: RunContext, raw: bytes, run: str, *, final: bool) -> Manifest:
+def _manifest(context: RunContext, raw: bytes, run: str, *, final: bool) -> Manifest:
     try:
         manifest = contract.load(Manifest, raw)
     except ContractError as error:
@@ -122,68 +122,68 @@ def _manifest(shop: RunContext, raw: bytes, run: str, *, final: bool) -> Manifes
         ) from error
     if manifest.run != run or manifest.final is not final:
         raise ArtifactsNotSafe(f"the manifest is not that of {run}", where=MANIFEST)
-    return _placed(shop, run, RunFolder(shop.project.run_dir(run)).own(manifest))
+    return _placed(context, run, RunFolder(context.project.run_dir(run)).own(manifest))
 
 
-def _pull(shop: RunContext, run: str, manifest: Manifest) -> PullReport:
+def _pull(context: RunContext, run: str, manifest: Manifest) -> PullReport:
     """With what is seen of it, and for so long as one pull may take."""
-    folder = RunFolder(shop.project.run_dir(run))
+    folder = RunFolder(context.project.run_dir(run))
     with writing(folder.files):
         folder.make()
-    session = shop.link.session
-    layout, code = session.layout(shop.shape.mount), _code(shop, run)
+    session = context.link.session
+    layout, code = session.layout(context.shape.mount), _code(context, run)
     what = "the artifacts" if manifest.final else "what is finished"
-    over = _slice(shop, f"{run}: pulling {what}")
+    over = _slice(context, f"{run}: pulling {what}")
     return pull(session, layout, run, manifest, folder.files, code=code, progress=over)
 
 
-def _code(shop: RunContext, run: str) -> str:
-    return next(one.code for one in shop.rental().runs if one.run == run)
+def _code(context: RunContext, run: str) -> str:
+    return next(one.code for one in context.lease_state().runs if one.run == run)
 
 
-def _with_fetched(shop: RunContext, run: str, manifest: Manifest) -> Manifest:
+def _with_fetched(context: RunContext, run: str, manifest: Manifest) -> Manifest:
     """With what the user fetched by hand of what does not travel by itself."""
-    session, files = shop.link.session, RunFolder(shop.project.run_dir(run)).files
-    layout = session.layout(shop.shape.mount)
-    found = fetched(session, layout, _code(shop, run), manifest, files)
-    return _placed(shop, run, found)
+    session, files = context.link.session, RunFolder(context.project.run_dir(run)).files
+    layout = session.layout(context.shape.mount)
+    found = fetched(session, layout, _code(context, run), manifest, files)
+    return _placed(context, run, found)
 
 
-def _placed(shop: RunContext, run: str, manifest: Manifest) -> Manifest:
+def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
     """What of it may come, with the names that it gets here; the pod's word on these is dropped.
 
     Raises ArtifactsNotSafe for a file that the stage does not declare.
     """
-    root, folder = shop.project.root, RunFolder(shop.project.run_dir(run))
-    outputs = shop.stages[run].outputs
+    root, folder = context.project.root, RunFolder(context.project.run_dir(run))
+    outputs = context.stages[run].outputs
     manifest = without_programs(manifest, outputs, (folder.files, root))
     check_declared((entry.path for entry in manifest.files), outputs)
     fixed, ways = (glob.split("*")[0].rpartition("/")[0] for glob in outputs), OutputPaths.of(root)
     starts = [root / start for start in fixed if not ways.leads_out(start)]
-    below = (folder.files, root, shop.project.state_dir / "aside" / run)
+    below = (folder.files, root, context.project.state_dir / "aside" / run)
     names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
     return replace(manifest, here=names)
 
 
-def _warn_of_many(shop: RunContext, run: str, seen: int) -> None:
-    if not seen or run in shop.memory.told:
+def _warn_of_many(context: RunContext, run: str, seen: int) -> None:
+    if not seen or run in context.memory.told:
         return
-    shop.memory.told.add(run)
-    shop.tell(
+    context.memory.told.add(run)
+    context.tell(
         f"{run}: {seen:,} outputs so far; beyond {contract.MAX_FILES:,} they do not travel and "
         "keep the pod. Pack small files (tar, zip, one JSON Lines file) while the job runs."
     )
 
 
-def _slice(shop: RunContext, what: str) -> Callable[[TransferProgress], None]:
+def _slice(context: RunContext, what: str) -> Callable[[TransferProgress], None]:
     """Interrupts a pull that takes long: a pod that sends for ever must not keep the clock from
     being looked at. What came stays, and the next pull goes on from there."""
-    until = shop.clock.now() + SLICE
+    until = context.clock.now() + SLICE
 
     def over(progress: TransferProgress) -> None:
-        shop.moved(what, progress)
-        if progress.bytes_done < progress.bytes_total and shop.clock.now() > until:
+        context.moved(what, progress)
+        if progress.bytes_done < progress.bytes_total and context.clock.now() > until:
             raise Paused(f"{progress.bytes_done / 1e6:.0f} of {progress.bytes_total / 1e6:.0f} MB")
-        shop.heed()
+        context.heed()
 
     return over

@@ -28,14 +28,14 @@ from controller.runtime.verify_run import judge, lock
 class SshJobRuntime:
     """Implements `Site`."""
 
-    shop: RunContext
+    context: RunContext
 
     def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
         try:
             return self._ask(pod, endpoint, run)
         except ConnectionLost as error:
             self.drop()
-            hopeless = self.shop.link.no_sshd
+            hopeless = self.context.link.no_sshd
             return Contact(
                 False,
                 error=f"{error.what}: {error.cause}",
@@ -51,10 +51,12 @@ class SshJobRuntime:
             return Contact(True, error=f"what the pod said makes no sense: {why}")
 
     def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
-        session = self.shop.link.reach(pod, endpoint)
-        layout = session.layout(self.shop.shape.mount)
-        if not self.shop.rental().stop:  # what the user ends is ended, whoever else drives it
-            self.shop.link.claim.hold(session, layout, pod)
+        session = self.context.link.reach(pod, endpoint)
+        layout = session.layout(self.context.shape.mount)
+        if (
+            not self.context.lease_state().stop
+        ):  # what the user ends is ended, whoever else drives it
+            self.context.link.claim.hold(session, layout, pod)
         if run.uploaded_to != pod:
             return Contact(True, guard=guard_report(session))
         agent = AgentClient(session, layout, run.code)
@@ -64,24 +66,24 @@ class SshJobRuntime:
             if agent.present():
                 raise
             return Contact(True, forgotten=True, error="our code is not on the pod any more")
-        self.shop.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
-        path = self.shop.project.job_log(run.run)
-        follow_log(agent, run.run, path, status.log_size, self.shop.secrets(run.run))
+        self.context.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
+        path = self.context.project.job_log(run.run)
+        follow_log(agent, run.run, path, status.log_size, self.context.secrets(run.run))
         return Contact(True, status=status, guard=status.guard)
 
     def upload(self, run: str) -> dict[str, Any]:
-        return deliver(self.shop, run)
+        return deliver(self.context, run)
 
     def start(self, run: str, *, again: bool) -> int:
-        stage = self.shop.stages[run]
-        emulated = order.is_emulated(self.shop.shape.api_base)
-        grace = order.grace_done(self.shop.stage_list, self.shop.shape)
+        stage = self.context.stages[run]
+        emulated = order.is_emulated(self.context.shape.api_base)
+        grace = order.grace_done(self.context.stage_list, self.context.shape)
         code = self._code(run)
         spec = order.job_spec(stage, run, code, emulated=emulated, grace_done=grace)
         agent = self._agent(run)
-        settings = settings_of(self.shop.project.root, [stage], emulated=emulated)
+        settings = settings_of(self.context.project.root, [stage], emulated=emulated)
         if stage.secrets or settings.secrets:
-            consent.check(self.shop.project, stage)
+            consent.check(self.context.project, stage)
         if stage.secrets:
             agent.secrets(run, secrets_of(stage))
         if applies(stage.environment):
@@ -92,26 +94,26 @@ class SshJobRuntime:
         self._agent(run).stop(run, reason)
 
     def pull_ready(self, run: str) -> None:
-        bring_ready(self.shop, self._agent(run), run)
+        bring_ready(self.context, self._agent(run), run)
 
     def pull(self, run: str, contact: Contact) -> dict[str, Any]:
-        return bring(self.shop, self._agent(run), run, contact)
+        return bring(self.context, self._agent(run), run, contact)
 
     def kept_until(self, run: str) -> float | None:
-        return RunFolder(self.shop.project.run_dir(run)).whole_at()
+        return RunFolder(self.context.project.run_dir(run)).whole_at()
 
     def judge(self, run: str) -> dict[str, Any]:
-        return judge(self.shop, run)
+        return judge(self.context, run)
 
     def lock(self, run: str) -> dict[str, Any]:
-        return lock(self.shop, run)
+        return lock(self.context, run)
 
     def drop(self) -> None:
-        self.shop.link.drop()
+        self.context.link.drop()
 
     def _code(self, run: str) -> str:
-        return next(one.code for one in self.shop.rental().runs if one.run == run)
+        return next(one.code for one in self.context.lease_state().runs if one.run == run)
 
     def _agent(self, run: str) -> AgentClient:
-        session = self.shop.link.session
-        return AgentClient(session, session.layout(self.shop.shape.mount), self._code(run))
+        session = self.context.link.session
+        return AgentClient(session, session.layout(self.context.shape.mount), self._code(run))

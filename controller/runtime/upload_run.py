@@ -31,24 +31,24 @@ TRIES = 4  # of an upload whose files go away meanwhile
 EARLIER = snapshot.Caps(files=MAX_FILES, total_bytes=4 * 10**12)
 
 
-def deliver(shop: RunContext, run: str) -> dict[str, Any]:
+def deliver(context: RunContext, run: str) -> dict[str, Any]:
     """Bring code and work folder to the pod; what is there already does not travel.
 
     Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
     """
-    stage = shop.stages[run]
-    session = shop.link.session
-    layout = session.layout(shop.shape.mount)
+    stage = context.stages[run]
+    session = context.link.session
+    layout = session.layout(context.shape.mount)
     code = upload_code(session, layout.root)
-    folder = RunFolder(shop.project.run_dir(run))
-    _keep_order(shop, run, code, folder)
-    row = shop.journal.run(run)
+    folder = RunFolder(context.project.run_dir(run))
+    _keep_order(context, run, code, folder)
+    row = context.journal.run(run)
     models = row.spec.get(MODELS) if row is not None else None
-    written = extras(stage, models or {}) | {plan_so_far.PATH: _so_far(shop, run, folder)}
-    begun = next(one.tree for one in shop.rental().runs if one.run == run)
+    written = extras(stage, models or {}) | {plan_so_far.PATH: _so_far(context, run, folder)}
+    begun = next(one.tree for one in context.lease_state().runs if one.run == run)
     for tries in range(TRIES, 0, -1):
-        inputs = inputs_of(shop, stage, partial(shop.moved, f"{run}: reading the inputs"))
-        sent = _with_earlier(inputs, shop, run)
+        inputs = inputs_of(context, stage, partial(context.moved, f"{run}: reading the inputs"))
+        sent = _with_earlier(inputs, context, run)
         try:
             report = upload_work(
                 session,
@@ -58,23 +58,23 @@ def deliver(shop: RunContext, run: str) -> dict[str, Any]:
                 written,
                 code=code,
                 begun=begun,
-                progress=partial(_tell_sent, shop, run),
+                progress=partial(_tell_sent, context, run),
             )
             break
         except FileGone as error:
             if tries == 1:
                 raise
-            shop.tell(f"{run}: {error.what}: looking again at what is there")
+            context.tell(f"{run}: {error.what}: looking again at what is there")
     folder.keep_inputs(_as_sent(inputs, report))
-    _tell_changed(shop, run, report)
-    shop.tell(f"{run}: {_in_words(report)}")
+    _tell_changed(context, run, report)
+    context.tell(f"{run}: {_in_words(report)}")
     return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
 
 
-def _tell_sent(shop: RunContext, run: str, progress: TransferProgress) -> None:
-    shop.heed()
+def _tell_sent(context: RunContext, run: str, progress: TransferProgress) -> None:
+    context.heed()
     what = "the pod puts the files in place" if progress.whole else "uploading"
-    shop.moved(f"{run}: {what}", progress)
+    context.moved(f"{run}: {what}", progress)
 
 
 def _in_words(report: UploadReport) -> str:
@@ -92,32 +92,32 @@ def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
         yield changed.get(one.path, FileEntry(one.path, one.size, one.sha256))
 
 
-def _tell_changed(shop: RunContext, run: str, report: UploadReport) -> None:
+def _tell_changed(context: RunContext, run: str, report: UploadReport) -> None:
     """A log that is written all the time keeps nobody from training; that it was torn is said."""
     if report.changed:
         names = ", ".join(one.path for one in report.changed[:5])
-        shop.tell(
+        context.tell(
             f"{run}: {len(report.changed)} files changed while they were sent, and are on the pod "
             f"as they were read: {names}; list in .podctlignore what the job does not need"
         )
 
 
-def _keep_order(shop: RunContext, run: str, code: str, folder: RunFolder) -> None:
+def _keep_order(context: RunContext, run: str, code: str, folder: RunFolder) -> None:
     """Before the job can exist: without the database, `podctl import` finds it by this."""
-    row, pod = shop.journal.run(run), shop.rental().pod
+    row, pod = context.journal.run(run), context.lease_state().pod
     assert row is not None
     assert pod is not None
     folder.keep_order(Order(row.lease, pod, code, row.at, row.spec))
 
 
 def inputs_of(
-    shop: RunContext, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
+    context: RunContext, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
 ) -> Snapshot:
     """The stage's inputs and the user's own code, read and hashed now."""
-    upload = shop.project.config.upload
-    root = shop.project.root
+    upload = context.project.config.upload
+    root = context.project.root
     made = made_before(root, stage.name)
-    declared = declared_inputs(shop.project, stage)
+    declared = declared_inputs(context.project, stage)
     taken = snapshot.take(
         root, declared, upload.include, made=made, allow=upload.allowed, progress=progress
     )
@@ -145,20 +145,20 @@ def extras(stage: Stage, models: Mapping[str, str]) -> dict[str, bytes]:
     return found
 
 
-def _so_far(shop: RunContext, run: str, folder: RunFolder) -> bytes:
+def _so_far(context: RunContext, run: str, folder: RunFolder) -> bytes:
     """The plan's summary for this run: written once, so that a second upload sends the same."""
     kept = folder.root / "plan_so_far.json"
     if not kept.is_file():
-        now = shop.clock.wall()
-        stages = shop.project.stages
-        pod = shop.rental().pod
-        rates = shop.ledger.by_pod(now, pod) if pod else ()
+        now = context.clock.wall()
+        stages = context.project.stages
+        pod = context.lease_state().pod
+        rates = context.ledger.by_pod(now, pod) if pod else ()
         content = plan_so_far.document(
             stages,
-            shop.stages[run].name,
+            context.stages[run].name,
             run,
-            shop.ledger.by_stage(now),
-            {name: _usage(shop, name) for name in stages},
+            context.ledger.by_stage(now),
+            {name: _usage(context, name) for name in stages},
             usd_per_hour=sum(total.usd_per_hour_now for total in rates),
             at=now,
         )
@@ -166,23 +166,23 @@ def _so_far(shop: RunContext, run: str, folder: RunFolder) -> bytes:
     return kept.read_bytes()
 
 
-def _usage(shop: RunContext, stage: str) -> dict[str, Any] | None:
+def _usage(context: RunContext, stage: str) -> dict[str, Any] | None:
     """What the stage's newest run with samples used of its machine."""
-    for row in reversed(shop.journal.runs(stage)):
-        path = shop.project.run_dir(row.id) / SAMPLES
+    for row in reversed(context.journal.runs(stage)):
+        path = context.project.run_dir(row.id) / SAMPLES
         if path.is_file():
             return summarise(path.read_bytes())
     return None
 
 
-def _with_earlier(inputs: Snapshot, shop: RunContext, run: str) -> Snapshot:
+def _with_earlier(inputs: Snapshot, context: RunContext, run: str) -> Snapshot:
     """Add what an interrupted attempt left here, so that a new pod goes on from its checkpoint."""
-    source = leftovers(shop.project, shop.journal, run, inputs, shop.tell)
+    source = leftovers(context.project, context.journal, run, inputs, context.tell)
     if source is None:
         return inputs
     known = {one.path for one in inputs.files}
     own = RunFolder(source.parent).own_names()
-    reading = partial(shop.moved, f"{run}: reading what was done before")
+    reading = partial(context.moved, f"{run}: reading what was done before")
     # It is the pod's own work: whatever its names and number, it goes back to a pod.
     there = (
         dataclasses.replace(one, path=own.get(one.path, one.path))

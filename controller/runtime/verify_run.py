@@ -34,20 +34,20 @@ from state.database import backup
 from state.redaction import PROCESS, hidden
 
 
-def judge(shop: JudgeContext, run: str) -> dict[str, Any]:
+def judge(context: JudgeContext, run: str) -> dict[str, Any]:
     """Evaluate the stage's criteria on the pulled files."""
-    return look(shop, run).told(shop.tell)
+    return look(context, run).told(context.tell)
 
 
-def look(shop: JudgeContext, run: str) -> Judgement:
+def look(context: JudgeContext, run: str) -> Judgement:
     """The stage's own criteria, what was left behind, and what looks broken beside them."""
-    folder = RunFolder(shop.project.run_dir(run))
+    folder = RunFolder(context.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
     local = [manifest.local(path) for path in every] if manifest else []
     there = [*every, *manifest.untouched] if manifest else []
-    stage, files = shop.stages[run], folder.files
-    found = criteria.evaluate(stage.criteria, files, answer_key(stage, shop.project.root))
+    stage, files = context.stages[run], folder.files
+    found = criteria.evaluate(stage.criteria, files, answer_key(stage, context.project.root))
     weighing = [one for one in stage.criteria if one.kind == "weights"]
     warnings = inspection.warnings(
         files,
@@ -83,81 +83,83 @@ def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
     return Finding(title, Verdict.PASS, 0, "none was left behind")
 
 
-def lock(shop: JudgeContext, run: str, judgement: Judgement | None = None) -> dict[str, Any]:
+def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) -> dict[str, Any]:
     """Put the artifacts into the project, write the certificate, make both read-only.
 
     May be called again after a crash at any point: each step does nothing when it is done.
     """
-    stage = shop.stages[run]
-    folder = RunFolder(shop.project.run_dir(run))
+    stage = context.stages[run]
+    folder = RunFolder(context.project.run_dir(run))
     manifest = folder.manifest()
     if manifest is None or not manifest.final:
         raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
-    found = certificate.read(shop.project.root, stage.name)
+    found = certificate.read(context.project.root, stage.name)
     if found is None or found.run != run:
-        found = certify(shop, run, judgement or look(shop, run))
-    safekeeping.release(shop.project.root, found)  # an earlier try may have come as far as that
-    ways = OutputPaths.of(shop.project.root)
-    with writing(shop.project.root):
+        found = certify(context, run, judgement or look(context, run))
+    safekeeping.release(context.project.root, found)  # an earlier try may have come as far as that
+    ways = OutputPaths.of(context.project.root)
+    with writing(context.project.root):
         for entry in manifest.files:
             path, content = manifest.local(entry.path), (entry.size, entry.sha256)
-            install(shop.project, run, ways, path, content, shop.tell)
-    safekeeping.set_aside(shop.project.root, found, shop.project.state_dir / "aside" / run)
-    problems = safekeeping.verify_artifacts(shop.project.root, found)
+            install(context.project, run, ways, path, content, context.tell)
+    safekeeping.set_aside(context.project.root, found, context.project.state_dir / "aside" / run)
+    problems = safekeeping.verify_artifacts(context.project.root, found)
     if problems:
         raise ArtifactsNotSafe(
             f"{problems[0].path}: {problems[0].what}",
-            where=str(shop.project.root),
+            where=str(context.project.root),
             hint="podctl sync",
         )
-    certificate.write(shop.project.root, found)
-    safekeeping.protect(shop.project.root, found, _others(shop, stage))
-    if shop.locks.current(stage.name) is None:
-        shop.locks.lock(stage.name, run, found.sha256)
-    _render(shop, run, found)
-    for plan, names in statement.plans(shop.project.stages).items():
+    certificate.write(context.project.root, found)
+    safekeeping.protect(context.project.root, found, _others(context, stage))
+    if context.locks.current(stage.name) is None:
+        context.locks.lock(stage.name, run, found.sha256)
+    _render(context, run, found)
+    for plan, names in statement.plans(context.project.stages).items():
         if stage.name in names:
-            for line in attest(shop.project, plan):
-                shop.tell(line)
-    copied = attempt(partial(backup, shop.journal.connection, shop.project.state_dir / "backups"))
+            for line in attest(context.project, plan):
+                context.tell(line)
+    copied = attempt(
+        partial(backup, context.journal.connection, context.project.state_dir / "backups")
+    )
     if isinstance(copied, Incident):  # the stage is locked all the same
-        shop.tell(f"the state was not copied to .podctl/backups: {copied.text}")
+        context.tell(f"the state was not copied to .podctl/backups: {copied.text}")
     return {"certificate_sha256": found.sha256}
 
 
-def _render(shop: JudgeContext, run: str, lock: Certificate) -> None:
+def _render(context: JudgeContext, run: str, lock: Certificate) -> None:
     """The pages of the stage, made here; and which artifacts are pages that the pod made."""
-    project = shop.project
+    project = context.project
 
     def aside(path: str, page: bytes) -> None:
         content = (len(page), hashlib.sha256(page).hexdigest())
-        keep_aside(project, run, path, content, shop.tell)
+        keep_aside(project, run, path, content, context.tell)
 
     names = [one.path for one in lock.artifacts]
     for line in publication.publish(project.root, publication.locked(lock), names, aside):
-        shop.tell(line)
+        context.tell(line)
     if line := publication.told(lock.rendered):
-        shop.tell(line)
+        context.tell(line)
 
 
-def _others(shop: JudgeContext, stage: Stage) -> tuple[str, ...]:
+def _others(context: JudgeContext, stage: Stage) -> tuple[str, ...]:
     """Output globs of the other stages: folders that must stay writable for them."""
     return tuple(
         glob
-        for other in shop.project.stages.values()
+        for other in context.project.stages.values()
         if other.name != stage.name
         for glob in other.outputs
     )
 
 
-def certify(shop: JudgeContext, run: str, judgement: Judgement) -> Certificate:
+def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificate:
     """What the run's lock would say. The run has a final manifest here."""
-    stage, rental = shop.stages[run], shop.rental()
-    facts = next(one for one in rental.runs if one.run == run)
-    row = shop.journal.run(run)
+    stage, lease_state = context.stages[run], context.lease_state()
+    facts = next(one for one in lease_state.runs if one.run == run)
+    row = context.journal.run(run)
     assert row is not None
-    folder = RunFolder(shop.project.run_dir(run))
-    locks = certificate.read_all(shop.project.root)
+    folder = RunFolder(context.project.run_dir(run))
+    locks = certificate.read_all(context.project.root)
     manifest = folder.manifest()
     assert manifest is not None
     findings = [hidden(one.as_dict(), PROCESS) for one in judgement.findings]
@@ -181,12 +183,12 @@ def certify(shop: JudgeContext, run: str, judgement: Judgement) -> Certificate:
         parameters=stage.parameters,
         code=facts.code,
         environment=hidden(surroundings(folder.files, manifest), PROCESS)
-        | _image(shop.shape.image, rental.image_digest)
+        | _image(context.shape.image, lease_state.image_digest)
         | _models(row.spec),
-        cost=_price(shop, run, rental.offer or "", rental.pods),
+        cost=_price(context, run, lease_state.offer or "", lease_state.pods),
         started_at=row.at,
-        ended_at=row.finished_at or shop.clock.wall(),
-        locked_at=shop.clock.wall(),
+        ended_at=row.finished_at or context.clock.wall(),
+        locked_at=context.clock.wall(),
     )
 
 
@@ -201,8 +203,8 @@ def _models(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {MODELS: models} if isinstance(models, dict) and models else {}
 
 
-def _price(shop: JudgeContext, run: str, offer: str, pods: tuple[str, ...]) -> Price:
-    spent = spending(shop.ledger.by_run(shop.clock.wall(), run), run)
+def _price(context: JudgeContext, run: str, offer: str, pods: tuple[str, ...]) -> Price:
+    spent = spending(context.ledger.by_run(context.clock.wall(), run), run)
     return Price(
         usd=spent.usd,
         hours=spent.hours,

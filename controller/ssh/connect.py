@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 
 from controller.errors import PodctlError, UsageError
 from controller.providers.base import Endpoint
-from controller.resource_limits import local_limit, naming_limits
+from controller.resource_limits import local_limit, translate_os_limits
 from controller.ssh.host_keys import HostKey, PinnedKeys
 from controller.ssh.keepalive import KeepaliveThread, WatchedSocket
 from controller.ssh.stream import WINDOW, AuthRefused, Unreachable
@@ -103,7 +103,7 @@ def connect(
     while True:
         left = deadline - clock()
         try:
-            with naming_limits():
+            with translate_os_limits():
                 return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)), control)
         except Unreachable:
             left = deadline - clock()

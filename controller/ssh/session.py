@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from controller.providers.base import Endpoint
-from controller.resource_limits import naming_limits
+from controller.resource_limits import translate_os_limits
 from controller.ssh.connect import (
     FAILURES,
     Authenticated,
@@ -184,7 +184,7 @@ class Session:
             ) from error
         except FAILURES as error:
             raise self.unreachable(error) from error
-        with naming_limits():
+        with translate_os_limits():
             return Stream(self, channel, deadline, idle_seconds)
 
     def _execute(self, channel: paramiko.Channel, line: str, seconds: float) -> None:
@@ -202,7 +202,7 @@ class Session:
 
         limit = _timer(seconds, leave)
         harder = _timer(5.0, self._transport.close)  # wakes who cannot even send
-        with naming_limits():
+        with translate_os_limits():
             limit.start()
         try:
             channel.exec_command(line)

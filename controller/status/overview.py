@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from controller.engine.lease_context import rental_of
+from controller.engine.lease_context import lease_state_of
 from controller.errors import NotFound
 from controller.planner.job_progress import Steps, figures_told, steps_told
 from controller.project.project import Project
@@ -104,7 +104,7 @@ def read_overview(
     from state.project_lock import holder
 
     journal, ledger = Journal(connection), Ledger(connection)
-    rentals = {lease.id: rental_of(journal, lease.id) for lease in journal.open_leases()}
+    rentals = {lease.id: lease_state_of(journal, lease.id) for lease in journal.open_leases()}
     rates: dict[str, float] = {}
     for interval in ledger.intervals(open_only=True):
         rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
@@ -170,8 +170,8 @@ def _subjects(
     """What sightings can say something new about."""
     yield from (f"run:{run.id}" for run in runs)
     yield from (f"pod:{pod}" for pod in billing)
-    for rental in rentals:
-        yield from (f"pod:{pod}" for pod in rental.pods)
+    for lease_state in rentals:
+        yield from (f"pod:{pod}" for pod in lease_state.pods)
 
 
 def _stages(project: Project, runs: Iterable[RunLine]) -> tuple[StageLine, ...]:
@@ -187,11 +187,11 @@ def _stages(project: Project, runs: Iterable[RunLine]) -> tuple[StageLine, ...]:
 
 def _run_line(
     run: Run,
-    rental: LeaseState | None,
+    lease_state: LeaseState | None,
     seen: Mapping[str, Line],
     locked: Mapping[str | None, float],
 ) -> RunLine:
-    pod = (rental.pod or "") if rental else ""
+    pod = (lease_state.pod or "") if lease_state else ""
     if not run.open and run.outcome != "passed" and run.id in locked:
         fact = Line("passed", "lock", locked[run.id], "its files were judged again")
         return RunLine(run.id, run.stage, "", False, fact)
@@ -199,7 +199,7 @@ def _run_line(
         why = str(run.result.get("why", ""))
         fact = Line(run.outcome or UNKNOWN, "journal", run.finished_at, why)
         return RunLine(run.id, run.stage, "", False, fact)
-    fact = seen.get(f"run:{run.id}") or Line(_before(rental, run), "journal", run.at)
+    fact = seen.get(f"run:{run.id}") or Line(_before(lease_state, run), "journal", run.at)
     return RunLine(run.id, run.stage, pod, True, fact)
 
 
@@ -216,16 +216,16 @@ def _with_steps(line: RunLine, known: Mapping[str, LastSeenRecord]) -> RunLine:
     )
 
 
-def _before(rental: LeaseState | None, run: Run) -> str:
+def _before(lease_state: LeaseState | None, run: Run) -> str:
     """How far a run is of which no agent ever said anything."""
-    if rental is None:
+    if lease_state is None:
         return UNKNOWN
-    facts = next((one for one in rental.runs if one.run == run.id), None)
+    facts = next((one for one in lease_state.runs if one.run == run.id), None)
     if facts is not None and facts.started:
         return UNKNOWN  # a start was sent and never answered
-    if rental.pod is None:
+    if lease_state.pod is None:
         return "no pod yet"
-    return "pod reached" if rental.reached else "pod starts"
+    return "pod reached" if lease_state.reached else "pod starts"
 
 
 def _view(sighting: LastSeenRecord, now: float, silent: frozenset[str]) -> Line:
@@ -270,9 +270,12 @@ def _pod_lines(
 ) -> tuple[PodLine, ...]:
     """Pods that we hold, owe the end of, or pay for."""
     owners: dict[str, str] = dict.fromkeys(rates, "")
-    for rental in rentals:
-        run = rental.current.run if rental.current else ""
-        for pod in (*(debt.pod for debt in rental.debts), *([rental.pod] if rental.pod else [])):
+    for lease_state in rentals:
+        run = lease_state.current.run if lease_state.current else ""
+        for pod in (
+            *(debt.pod for debt in lease_state.debts),
+            *([lease_state.pod] if lease_state.pod else []),
+        ):
             owners[pod] = run
     never = Line(UNKNOWN, "journal", None, "the provider was not asked")
     return tuple(

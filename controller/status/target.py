@@ -76,9 +76,11 @@ def target_of(journal: Journal, run: Run) -> Target:
     from controller.planner.lease_state import fold
 
     siblings = [(one.id, one.stage) for one in journal.runs(lease=run.lease)]
-    rental = fold(run.lease, siblings, journal.ops(run.lease))
-    facts = next(one for one in rental.runs if one.run == run.id)
-    pod = (rental.pod or facts.uploaded_to) if run.open else facts.uploaded_to or rental.pod
+    lease_state = fold(run.lease, siblings, journal.ops(run.lease))
+    facts = next(one for one in lease_state.runs if one.run == run.id)
+    pod = (
+        (lease_state.pod or facts.uploaded_to) if run.open else facts.uploaded_to or lease_state.pod
+    )
     return Target(
         run=run.id,
         stage=run.stage,

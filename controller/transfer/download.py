@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.errors import ArtifactsNotSafe, ConnectionLost
-from controller.resource_limits import naming_limits
+from controller.resource_limits import translate_os_limits
 from controller.transfer.batch_download import BatchDownload
 from controller.transfer.chunks import Chunks, Target
 from controller.transfer.disk import writing
@@ -211,7 +211,7 @@ class _Pull:
         threads = [*crew, checker] if pieces.targets else []
         self._quiet = not threads
         try:
-            with naming_limits():
+            with translate_os_limits():
                 for one in threads:
                     one.start()
             small.fetch(lambda: self._tell(pieces, small))

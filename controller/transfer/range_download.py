@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError
-from controller.resource_limits import naming_limits
+from controller.resource_limits import translate_os_limits
 from controller.ssh.host_keys import HostKeyMismatch
 from controller.ssh.stream import AuthRefused, SessionRefused, Stream
 from controller.transfer.chunks import Chunk, Chunks, Target
@@ -64,7 +64,7 @@ class Fetcher(threading.Thread):
 
     def run(self) -> None:
         try:
-            with naming_limits():
+            with translate_os_limits():
                 while not self._pieces.over():
                     self._fetch_until_cut()
         except ArtifactsNotSafe as error:  # our own disk: no other connection can do better
@@ -160,7 +160,7 @@ class Checker(threading.Thread):
 
     def run(self) -> None:
         try:
-            with naming_limits():
+            with translate_os_limits():
                 for target in self._pieces.targets:
                     self._check(target)
         except PodctlError as error:

@@ -30,24 +30,24 @@ def interpreters(env: Mapping[str, str], own: str) -> list[Path]:
     return list(dict.fromkeys(Path(name) for name in (*names, own) if name))
 
 
-def choose(need: Environment, candidates: list[Path], shop: Workshop) -> tuple[Path, bool]:
+def choose(need: Environment, candidates: list[Path], context: Workshop) -> tuple[Path, bool]:
     """(interpreter, whether it has everything that is needed already)."""
     for python in candidates:
-        if present(python, need.provides, shop) == set(need.provides) and need.provides:
+        if present(python, need.provides, context) == set(need.provides) and need.provides:
             return python, True
     if need.lock is None and not need.provides:
         return candidates[0], True
-    working = [p for p in candidates if shop.ask([str(p), str(PROBE), "describe"]) is not None]
+    working = [p for p in candidates if context.ask([str(p), str(PROBE), "describe"]) is not None]
     if not working:
         raise EnvironmentFailed("no working Python on this pod")
     return working[0], need.lock is None
 
 
-def present(python: Path, modules: tuple[str, ...], shop: Workshop) -> set[str]:
+def present(python: Path, modules: tuple[str, ...], context: Workshop) -> set[str]:
     """Those of `modules` that `python` finds."""
     if not modules:
         return set()
-    answer = shop.ask([str(python), str(PROBE), "has", *modules]) or ""
+    answer = context.ask([str(python), str(PROBE), "has", *modules]) or ""
     return {line[4:] for line in answer.splitlines() if line.startswith("has ")}
 
 
@@ -58,7 +58,7 @@ class Making:
     need: Environment
     work: Path
     run: str
-    shop: Workshop
+    context: Workshop
 
     def prepare(self, base: Path) -> Path:
         """The interpreter of a complete environment made from the lock, built when absent."""
@@ -67,12 +67,12 @@ class Making:
             content = lock.key()
         except NoLock as error:
             raise EnvironmentFailed(str(error)) from None
-        about = self.shop.ask([str(base), str(PROBE), "describe"])
+        about = self.context.ask([str(base), str(PROBE), "describe"])
         if about is None:
             raise EnvironmentFailed(f"{base} does not run")
-        keep_torch = bool(present(base, ("torch",), self.shop))
+        keep_torch = bool(present(base, ("torch",), self.context))
         key = digest(b"\0".join([content, about.encode(), str(base).encode(), b"%d" % keep_torch]))
-        venv = self.shop.root / "venvs" / key
+        venv = self.context.root / "venvs" / key
         if not self._kept(venv):
             self._make(venv, lambda half: self._build(lock, base, about, keep_torch, half))
         return venv / "bin" / "python"
@@ -94,10 +94,10 @@ class Making:
         words += ["--python", str(python)]
 
         def build(half: Path) -> None:
-            uv = find_uv(python, self.shop)
+            uv = find_uv(python, self.context)
             with tidied(self.work):
                 place = ["--target", str(half), "."]
-                self.shop.run([*uv, *words, *place], self.need.deadline_seconds)
+                self.context.run([*uv, *words, *place], self.need.deadline_seconds)
 
         shutil.rmtree(into, ignore_errors=True)
         self._make(into, build, made_of=made_of)
@@ -113,25 +113,25 @@ class Making:
         by = (
             f", made by {made['run']} at {made['at']} UTC" if "run" in made and "at" in made else ""
         )
-        self.shop.say(f"environment: kept from {folder}{by}")
+        self.context.say(f"environment: kept from {folder}{by}")
         return True
 
     def _make(self, folder: Path, build: Callable[[Path], None], **more: str) -> None:
         """Beside, and with its name only when it is complete."""
         sweep(folder.parent)
         began = time.monotonic()
-        with beside(folder, self.shop.boot) as half:
+        with beside(folder, self.context.boot) as half:
             build(half)
             seconds = time.monotonic() - began
             at = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
             made = {"run": self.run, "at": at, "seconds": round(seconds, 1), **more}
             write_record(half / COMPLETE, made)
-        self.shop.say(f"environment: made in {seconds:.1f} s: {folder}")
+        self.context.say(f"environment: made in {seconds:.1f} s: {folder}")
 
     def _build(self, lock: Lockfile, base: Path, about: str, keep_torch: bool, half: Path) -> None:
-        uv, shop, seconds = find_uv(base, self.shop), self.shop, self.need.deadline_seconds
+        uv, context, seconds = find_uv(base, self.context), self.context, self.need.deadline_seconds
         make = ["venv", "--quiet", "--relocatable", "--system-site-packages", "--python", str(base)]
-        shop.run([*uv, *make, str(half)], seconds)
+        context.run([*uv, *make, str(half)], seconds)
         _inherit(half, about)
         # The settings of the user's project hold for it: its indexes, its [tool.uv].
         there = ["--directory", str(lock.source.parent)]
@@ -140,7 +140,7 @@ class Making:
         if lock.source.name == UV_LOCK:
             wanted = half / "exported.txt"
             export = ["export", "--quiet", "--frozen", "--no-emit-project", "--no-default-groups"]
-            shop.run([*uv, *there, *export, "-o", str(wanted)], seconds)
+            context.run([*uv, *there, *export, "-o", str(wanted)], seconds)
             exported = Lockfile.read(half, wanted.name)
             wanted, hashed = exported.copy(half, keep_torch=keep_torch), exported.hashed
         elif lock.source.name == PYPROJECT:
@@ -154,7 +154,7 @@ class Making:
             never.write_text("torch ; sys_platform == 'never'\n")
             install += ["--override", str(never)]
         with tidied(self.work):
-            shop.run([*uv, *install, "-r", str(wanted)], seconds)
+            context.run([*uv, *install, "-r", str(wanted)], seconds)
 
 
 def sweep(folder: Path) -> None:

@@ -92,22 +92,22 @@ def reason(output: str) -> str:
     return "; ".join(told)
 
 
-def find_uv(base: Path, shop: Workshop) -> list[str]:
+def find_uv(base: Path, context: Workshop) -> list[str]:
     """argv of uv: the pod's, else the pinned one, fetched into the volume.
 
     It is fetched beside and renamed: pods may share the volume. Raises `EnvironmentFailed`.
     """
-    tools = shop.root / "tools" / f"uv-{uv_pin.VERSION}"
-    for path in (shutil.which("uv", path=shop.env["PATH"]), str(tools / "bin" / "uv")):
-        if path and shop.ask([path, "--version"]):
+    tools = context.root / "tools" / f"uv-{uv_pin.VERSION}"
+    for path in (shutil.which("uv", path=context.env["PATH"]), str(tools / "bin" / "uv")):
+        if path and context.ask([path, "--version"]):
             return [path]
-    if shop.ask([str(base), "-m", "uv", "--version"]):
+    if context.ask([str(base), "-m", "uv", "--version"]):
         return [str(base), "-m", "uv"]
-    with beside(tools, shop.boot) as half:
-        pin = shop.scratch / "uv.txt"
+    with beside(tools, context.boot) as half:
+        pin = context.scratch / "uv.txt"
         pin.write_text(uv_pin.requirement())
         fetch = [str(base), "-m", "pip", "install", "--quiet", "--target", str(half)]
-        shop.run([*fetch, "--no-deps", "--require-hashes", "-r", str(pin)], QUICK_SECONDS * 5)
+        context.run([*fetch, "--no-deps", "--require-hashes", "-r", str(pin)], QUICK_SECONDS * 5)
     return [str(tools / "bin" / "uv")]
 
 

@@ -39,20 +39,20 @@ class Preparation:
 
     def _prepare(self) -> Path | Outcome:
         need, asked = self.spec.environment, self.spec.preflight.imports
-        shop = self._shop()
+        context = self._shop()
         self.enter("preflight", "looking at the host")
         own = environment.interpreters(self.env, sys.executable)
-        base, complete = environment.choose(need, own, shop)
+        base, complete = environment.choose(need, own, context)
         # What is still to be installed is imported after that; the rest tells now of a bad host.
         whole = complete and need.install is None
-        now = asked if whole else tuple(sorted(environment.present(base, asked, shop)))
+        now = asked if whole else tuple(sorted(environment.present(base, asked, context)))
         if found := self._check(base, now):
             return found
         if whole:
             settings.installed(self.place, self.spec.run, base)
             return base
         self.enter("environment", "installing what the job needs")
-        making, python = Making(need, self.place.work(self.spec.run), self.spec.run, shop), base
+        making, python = Making(need, self.place.work(self.spec.run), self.spec.run, context), base
         if not complete:
             python = making.prepare(base)
         if need.install is not None:

@@ -72,12 +72,12 @@ class _Raises:
         name = "_perform" if self.blow.place == "act" else "look"
         original = getattr(ActionExecutor, name)
 
-        def struck(hands: Any, *words: Any) -> Any:
+        def struck(executor: Any, *words: Any) -> Any:
             self.count += 1
             late = self.count >= self.blow.number if self.blow.on else False
             if late or self.count == self.blow.number:
                 raise Unforeseen(f"{self.blow.place} {self.count}")
-            return original(hands, *words)
+            return original(executor, *words)
 
         setattr(ActionExecutor, name, struck)
 

@@ -53,97 +53,97 @@ class Scene:
             return connection.execute(query).fetchall()
 
 
-def violations(scene: Scene) -> list[str]:
+def violations(context: Scene) -> list[str]:
     """Every invariant that does not hold, in words."""
     checks = (_no_pod_left, _one_bills, _files, _once, _books, _one_job, _closed)
-    return [told for check in checks for told in check(scene)]
+    return [told for check in checks for told in check(context)]
 
 
-def given_up(scene: Scene) -> list[str]:
+def given_up(context: Scene) -> list[str]:
     """I10: no pod is left, no lease, run or interval is open, and the database is whole."""
-    found = [*_no_pod_left(scene), *_one_bills(scene)]
-    for lease, outcome in scene.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
+    found = [*_no_pod_left(context), *_one_bills(context)]
+    for lease, outcome in context.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
         found.append(f"I10 lease {lease} is open ({outcome})")
-    for (run,) in scene.rows("SELECT id FROM run WHERE finished_at IS NULL"):
+    for (run,) in context.rows("SELECT id FROM run WHERE finished_at IS NULL"):
         found.append(f"I10 run {run} is open")
-    for pod, kind, _, _, ended in scene.ledger():
+    for pod, kind, _, _, ended in context.ledger():
         if ended is None:
             found.append(f"I10 {kind} of pod {pod} is still open in the ledger")
-    if scene.rows("PRAGMA integrity_check") != [("ok",)]:
+    if context.rows("PRAGMA integrity_check") != [("ok",)]:
         found.append("I10 the database is damaged")
     return found
 
 
-def _no_pod_left(scene: Scene) -> Iterator[str]:
-    for pod in scene.pods:
+def _no_pod_left(context: Scene) -> Iterator[str]:
+    for pod in context.pods:
         if pod["status"] != "TERMINATED":
             yield f"I1 pod {pod['id']} is left, {pod['status']}"
 
 
-def _one_bills(scene: Scene) -> Iterator[str]:
-    compute = [one for one in scene.cloud["intervals"] if one["kind"] in ("gpu", "cpu")]
+def _one_bills(context: Scene) -> Iterator[str]:
+    compute = [one for one in context.cloud["intervals"] if one["kind"] in ("gpu", "cpu")]
     for a, b in combinations(compute, 2):
-        end = min(one["end"] or scene.cloud["now"] for one in (a, b))
+        end = min(one["end"] or context.cloud["now"] for one in (a, b))
         both = end - max(a["start"], b["start"])
         if a["owner"] != b["owner"] and both > 0:
             yield f"I1b pods {a['owner']} and {b['owner']} billed together for {both:.2f} s"
 
 
-def _files(scene: Scene) -> Iterator[str]:
-    root = scene.homework.folder
+def _files(context: Scene) -> Iterator[str]:
+    root = context.homework.folder
     here = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted((root / "out").rglob("*"))
         if path.is_file()
     }
-    promised = scene.homework.promised
+    promised = context.homework.promised
     for path in sorted(here.keys() | promised.keys()):
         if here.get(path) != promised.get(path):
             yield f"I2 {path} is not what the job wrote"
-    yield from _certificate(scene, promised)
+    yield from _certificate(context, promised)
 
 
-def _certificate(scene: Scene, promised: dict[str, bytes]) -> Iterator[str]:
+def _certificate(context: Scene, promised: dict[str, bytes]) -> Iterator[str]:
     """The lock names every file with its hash."""
-    if not scene.homework.lock.exists():
+    if not context.homework.lock.exists():
         yield "I2 the stage is not locked"
         return
-    text = json.dumps(json.loads(scene.homework.lock.read_bytes()))
+    text = json.dumps(json.loads(context.homework.lock.read_bytes()))
     for path, data in promised.items():
         if path not in text or hashlib.sha256(data).hexdigest() not in text:
             yield f"I2 the lock does not vouch for {path}"
 
 
-def _once(scene: Scene) -> Iterator[str]:
+def _once(context: Scene) -> Iterator[str]:
     """Without harm to the pod, one pod and one job are all that a history takes."""
-    if scene.disturbed:
+    if context.disturbed:
         return
-    if len(scene.pods) != 1:
-        yield f"I1b {len(scene.pods)} pods were rented"
-    if len(scene.seen.starts) != 1:
-        yield f"I2 the job was started {len(scene.seen.starts)} times"
+    if len(context.pods) != 1:
+        yield f"I1b {len(context.pods)} pods were rented"
+    if len(context.seen.starts) != 1:
+        yield f"I2 the job was started {len(context.seen.starts)} times"
 
 
-def _books(scene: Scene) -> Iterator[str]:
-    for pod, dollars, booked, rate in differences(scene):
+def _books(context: Scene) -> Iterator[str]:
+    for pod, dollars, booked, rate in differences(context):
         if booked is None:
             yield f"I3 pod {pod} was billed ${dollars:.4f} and is not in the ledger"
         elif abs(dollars - booked) > CLOSE * rate / HOUR:
             yield f"I3 pod {pod} was billed ${dollars:.6f}, the ledger has ${booked:.6f}"
-    for pod, kind, _, _, ended in scene.ledger():
+    for pod, kind, _, _, ended in context.ledger():
         if ended is None:
             yield f"I3 {kind} of pod {pod} is still open in the ledger"
 
 
-def differences(scene: Scene) -> Iterator[tuple[str, float, float | None, float]]:
+def differences(context: Scene) -> Iterator[tuple[str, float, float | None, float]]:
     """Of every billed pod: its bill, what the ledger has of it, and its dollars an hour."""
-    now = scene.cloud["now"]
+    now = context.cloud["now"]
     booked: dict[str, float] = {}
-    for pod, _, nano, started, ended in scene.ledger():
+    for pod, _, nano, started, ended in context.ledger():
         milliseconds = (ended if ended is not None else now * 1000) - started
         booked[pod] = booked.get(pod, 0.0) + nano / 1e9 * milliseconds / 1000 / HOUR
-    for pod in scene.pods:
-        mine = [one for one in scene.cloud["intervals"] if one["owner"] == pod["id"]]
+    for pod in context.pods:
+        mine = [one for one in context.cloud["intervals"] if one["owner"] == pod["id"]]
         billed = sum(
             ((one["end"] or now) - one["start"]) * one["usd_per_hour"] / HOUR for one in mine
         )
@@ -151,22 +151,22 @@ def differences(scene: Scene) -> Iterator[tuple[str, float, float | None, float]
             yield pod["id"], billed, booked.get(pod["id"]), pod["usd_per_hour"]
 
 
-def _one_job(scene: Scene) -> Iterator[str]:
-    if scene.seen.overlaps:
-        yield f"I5 {scene.seen.overlaps} times a job began while another ran"
-    if scene.homework.lock.exists():
-        locked_at = scene.homework.lock.stat().st_mtime
-        late = [at for at in scene.seen.starts if at > locked_at]
+def _one_job(context: Scene) -> Iterator[str]:
+    if context.seen.overlaps:
+        yield f"I5 {context.seen.overlaps} times a job began while another ran"
+    if context.homework.lock.exists():
+        locked_at = context.homework.lock.stat().st_mtime
+        late = [at for at in context.seen.starts if at > locked_at]
         if late:
             yield f"I4 {len(late)} jobs began after the stage was locked"
 
 
-def _closed(scene: Scene) -> Iterator[str]:
-    for lease, outcome in scene.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
+def _closed(context: Scene) -> Iterator[str]:
+    for lease, outcome in context.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
         yield f"I9 lease {lease} is open ({outcome})"
-    for (run,) in scene.rows("SELECT id FROM run WHERE finished_at IS NULL"):
+    for (run,) in context.rows("SELECT id FROM run WHERE finished_at IS NULL"):
         yield f"I9 run {run} is open"
-    if not scene.rows(f"SELECT 1 FROM stage_lock WHERE stage = '{STAGE}' AND kind = 'locked'"):
+    if not context.rows(f"SELECT 1 FROM stage_lock WHERE stage = '{STAGE}' AND kind = 'locked'"):
         yield "I4 the database has no lock of the stage"
-    if scene.rows("PRAGMA integrity_check") != [("ok",)]:
+    if context.rows("PRAGMA integrity_check") != [("ok",)]:
         yield "I4 the database is damaged"

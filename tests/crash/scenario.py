@@ -218,17 +218,17 @@ class _Play:
         code = self._command("run", STAGE, "-y")
         if code != 4:
             self._violation(f"I4 a locked stage answered with {code}")
-        scene = self._scene()
-        if (len(scene.pods), len(self._seen.starts)) != (pods, starts):
+        context = self._scene()
+        if (len(context.pods), len(self._seen.starts)) != (pods, starts):
             self._violation("I4 a locked stage was rented for again")
-        for told in oracle.violations(scene):
+        for told in oracle.violations(context):
             self._violation(told)
-        self._measure(scene)
+        self._measure(context)
 
-    def _measure(self, scene: oracle.Scene) -> None:
+    def _measure(self, context: oracle.Scene) -> None:
         result = self.result
-        result.pods, result.starts = len(scene.pods), len(scene.seen.starts)
-        for _, billed, booked, rate in oracle.differences(scene):
+        result.pods, result.starts = len(context.pods), len(context.seen.starts)
+        for _, billed, booked, rate in oracle.differences(context):
             off = abs(billed - (booked or 0.0))
             result.off_usd = max(result.off_usd, off)
             result.off_seconds = max(result.off_seconds, off / rate * oracle.HOUR)

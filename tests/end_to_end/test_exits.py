@@ -21,7 +21,7 @@ from controller.planner.unexpected_error import bounded, name_of
 from controller.providers.base import PodStatus
 from state.errors import Fenced
 from state.journal import Journal
-from tests.controller.planner.test_decide import POLICY, agent, pod, rental, running, seen
+from tests.controller.planner.test_decide import POLICY, agent, lease_state, pod, running, seen
 from tests.simulation.history import World
 from tests.simulation.host import Office
 from tests.simulation.unexpected_error import ACTIONS, ALWAYS, FORESEEN, MOMENTS, STEPS, Surprise
@@ -88,7 +88,7 @@ class TestWhatIsDecided:
 
     def test_a_few_times_with_a_pause(self) -> None:
         """Not at once, and not for ever."""
-        passed = rental(running(pulled=True, rc=0, verdict="PASS"))
+        passed = lease_state(running(pulled=True, rc=0, verdict="PASS"))
         lock = actions.Lock("stage1c-0001")
         early = seen(passed, pod(), incidents={name_of(lock): Repeated(1, "no", 1003.0)})
         late = seen(passed, pod(), incidents={name_of(lock): Repeated(2, "no", 999.0)})
@@ -104,7 +104,7 @@ class TestWhatIsDecided:
         self, verdict: str | None, action: actions.Action
     ) -> None:
         """While judging or locking raises, the pod is stopped; the run stays open for a retry."""
-        stuck = rental(running(pulled=True, rc=0, verdict=verdict))
+        stuck = lease_state(running(pulled=True, rc=0, verdict=verdict))
         told = next_of(seen(stuck, pod(), **broken(action)))
         parked = dataclasses.replace(stuck, parked=True)
         left = next_of(seen(parked, pod(PodStatus.EXITED), **broken(action)))
@@ -117,7 +117,7 @@ class TestWhatIsDecided:
 
     def test_a_stop_ends_what_cannot_be_judged(self) -> None:
         """The user's word is enough: everything is here."""
-        stuck = rental(running(pulled=True, rc=0), stop="terminate")
+        stuck = lease_state(running(pulled=True, rc=0), stop="terminate")
         action = next_of(seen(stuck, pod(), **broken(actions.Judge("stage1c-0001"))))
 
         assert isinstance(action, actions.Finish)
@@ -126,7 +126,7 @@ class TestWhatIsDecided:
     @pytest.mark.parametrize("verdict", [None, "PASS"])
     def test_what_is_abandoned_is_neither_judged_nor_locked(self, verdict: str | None) -> None:
         """Abandoning is decided before: both may be what cannot be done."""
-        given_up = rental(running(pulled=True, rc=0, verdict=verdict), abandon="enough")
+        given_up = lease_state(running(pulled=True, rc=0, verdict=verdict), abandon="enough")
 
         assert next_of(seen(given_up, pod())) == actions.Finish(
             "stage1c-0001", "abandoned", "enough"
@@ -134,7 +134,7 @@ class TestWhatIsDecided:
 
     def test_any_exception_on_the_way_is_reason_enough_to_give_up(self) -> None:
         """The agent answers, and what is asked of it raises: the pod goes."""
-        given_up = rental(running(), stop="terminate", abandon="enough")
+        given_up = lease_state(running(), stop="terminate", abandon="enough")
         look = seen(given_up, pod(), contact=agent("running"))
         raised = dataclasses.replace(look, **broken(actions.StopJob("stage1c-0001", ""), 1))
 
@@ -143,7 +143,7 @@ class TestWhatIsDecided:
 
     def test_work_that_is_only_there_is_told_with_exit_code_7(self) -> None:
         """A pull that raises keeps the pod; nothing is given up by itself."""
-        look = seen(rental(running()), pod(), contact=agent("ended"))
+        look = seen(lease_state(running()), pod(), contact=agent("ended"))
         action = next_of(dataclasses.replace(look, **broken(actions.Pull("stage1c-0001"))))
 
         assert isinstance(action, actions.NeedsOperator)
@@ -151,7 +151,7 @@ class TestWhatIsDecided:
 
     def test_a_create_that_raises_ends_the_run(self) -> None:
         """Nothing is rented, and the last listing says whether that is so."""
-        empty = rental(pod=None, had_pod=False, reached=False, pods=())
+        empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
         looked = seen(empty, offers=(), **broken(actions.OpenGeneration(1)))
         action = bounded(looked, POLICY, actions.OpenGeneration(1))
 
@@ -160,7 +160,7 @@ class TestWhatIsDecided:
 
     def test_a_run_that_is_here_needs_no_new_pod(self) -> None:
         """Its pod went while it could not be locked: it is locked without one."""
-        alone = rental(running(pulled=True, rc=0, verdict="PASS"), pod=None)
+        alone = lease_state(running(pulled=True, rc=0, verdict="PASS"), pod=None)
 
         assert decide(seen(alone), POLICY) == actions.Lock("stage1c-0001")
 
@@ -209,8 +209,12 @@ def test_whatever_raises_for_ever_the_user_ends_the_lease(place: str) -> None:
         laptop, process = world.laptop, world._process
         for act in (Office.run, Office.sync):
             outcomes.append(laptop.podctl(process(), act))
-        outcomes.append(laptop.podctl(process(), lambda office: office.stop(abandon=False)))
-        outcomes.append(laptop.podctl(process(), lambda office: office.stop(abandon=True)))
+        outcomes.append(
+            laptop.podctl(process(), lambda lease_controller: lease_controller.stop(abandon=False))
+        )
+        outcomes.append(
+            laptop.podctl(process(), lambda lease_controller: lease_controller.stop(abandon=True))
+        )
         world.watchman.all_given_up()
 
     world.hub.process(user)

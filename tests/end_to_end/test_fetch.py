@@ -13,7 +13,7 @@ from controller.planner.lease_state import LeaseState, Step, resume
 from controller.planner.observation import Failure
 from controller.providers.base import PodStatus
 from state.journal import Lease
-from tests.controller.planner.test_decide import POLICY, agent, pod, rental, running, seen
+from tests.controller.planner.test_decide import POLICY, agent, lease_state, pod, running, seen
 from tests.support.laptop import Laptop
 
 RUN = "stage1c-0001"
@@ -21,7 +21,7 @@ RUN = "stage1c-0001"
 
 def fetching(**changes: Any) -> LeaseState:
     """A parked lease with a run that was never pulled, and which is wanted now."""
-    over = rental(running(outcome="unpulled", why="x"), stop="park", parked=True, pod_starts=4)
+    over = lease_state(running(outcome="unpulled", why="x"), stop="park", parked=True, pod_starts=4)
     note = SimpleNamespace(step=Step.FETCH, phase="note", run=None, data={"runs": [RUN]})
     return dataclasses.replace(resume(over, [note]), **changes)
 
@@ -98,7 +98,7 @@ def test_no_other_pod_is_rented_to_fetch() -> None:
 
 def test_the_question_says_what_it_costs_and_what_comes_after() -> None:
     """The price an hour, and whether the pod is parked again or ended."""
-    over = rental(running(outcome="unpulled"), parked=True, quoted_usd_per_hour=0.44)
+    over = lease_state(running(outcome="unpulled"), parked=True, quoted_usd_per_hour=0.44)
     lease = Lease("l0001", 0.0, {}, None, None)
     for stop, then in (("park", "parked again?"), ("terminate", "ended?")):
         asked = Unfetched(lease, dataclasses.replace(over, stop=stop)).question()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.diagnostics.drill_results import newest
-from controller.engine.lease_context import rental_of
+from controller.engine.lease_context import lease_state_of
 from controller.errors import NotFound
 from controller.orphans.reconciliation import unclear_creates
 from controller.orphans.sweep import Ownership, sweep
@@ -132,7 +132,7 @@ def test_a_pods_nonce_says_whose_it_is_however_old(owner: ProjectLock) -> None:
     """The index has what folding every lease would give."""
     leases = [write_lease(owner, number, closed=number != 3) for number in range(1, 6)]
     journal = Journal(owner.connection)
-    folded = {nonce: one for one in leases for nonce in rental_of(journal, one).nonces}
+    folded = {nonce: one for one in leases for nonce in lease_state_of(journal, one).nonces}
     whose = {one.pod: one.whose for one in sweep(owner.connection, [listed(3), listed(4)])}
 
     assert journal.nonces() == folded

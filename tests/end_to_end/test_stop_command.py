@@ -9,7 +9,7 @@ from controller.errors import Detached, UsageError
 from controller.leases.commands import _each
 from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.options import RunOptions
-from controller.planner.decide import glance
+from controller.planner.decide import plan_passive
 from controller.planner.lease_state import Step
 from controller.terminal.terminal import Terminal
 from state.journal import Journal, Lease
@@ -22,10 +22,10 @@ def rented_elsewhere(shell: Shell) -> str:
     """A lease of another provider that is still open; returns it."""
     project = shell.project
     project.prepare()
-    desk = CommandContext.of(project, Terminal())
+    context = CommandContext.of(project, Terminal())
     with acquire(project.state_dir, "test") as owner:
-        journal: Journal = LeaseController.of(desk, owner).journal
-        spec = pinned(project.stage("hello"), desk.shape)
+        journal: Journal = LeaseController.of(context, owner).journal
+        spec = pinned(project.stage("hello"), context.shape)
         return journal.open_lease({"provider": "runpod"}, [("old", spec)])
 
 
@@ -72,9 +72,9 @@ def test_who_detaches_from_one_lease_is_led_to_no_other() -> None:
 def test_a_lease_of_another_provider_is_not_even_looked_at(laptop: Laptop, shell: Shell) -> None:
     """Its pod is in no listing of this one, and would be taken for gone."""
     rented = rented_elsewhere(shell)
-    desk = CommandContext.of(shell.project, Terminal())
+    context = CommandContext.of(shell.project, Terminal())
     with acquire(shell.project.state_dir, "test") as owner:
-        office = LeaseController.of(desk, owner)
-        (lease,) = office.journal.open_leases()
+        lease_controller = LeaseController.of(context, owner)
+        (lease,) = lease_controller.journal.open_leases()
         with pytest.raises(UsageError, match=f"lease {rented} was rented from runpod"):
-            office.drive(lease, RunOptions(Terminal()), ending=True, plan=glance)
+            lease_controller.drive(lease, RunOptions(Terminal()), ending=True, plan=plan_passive)

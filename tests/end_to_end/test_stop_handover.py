@@ -165,86 +165,86 @@ class Turns:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def context(tmp_path: Path) -> Desk:
     return Desk(tmp_path / ".podctl")
 
 
-def test_what_a_crash_left_behind_stops_no_later_owner(desk: Desk) -> None:
+def test_what_a_crash_left_behind_stops_no_later_owner(context: Desk) -> None:
     """The request is for the owner of its time; the next one drops it unread."""
-    desk.requests.put(request(epoch=desk.owner.epoch))
-    desk.owner.close()
-    desk.own()
-    desk.hear()
+    context.requests.put(request(epoch=context.owner.epoch))
+    context.owner.close()
+    context.own()
+    context.hear()
 
-    assert stops(desk.journal) == []
-    assert desk.requests.of("l0001") == ()
+    assert stops(context.journal) == []
+    assert context.requests.of("l0001") == ()
 
 
-def test_a_request_that_is_found_twice_is_written_down_once(desk: Desk) -> None:
+def test_a_request_that_is_found_twice_is_written_down_once(context: Desk) -> None:
     """A crash between the journal's row and the end of the file does not stop anything twice."""
-    asked = request(epoch=desk.owner.epoch)
+    asked = request(epoch=context.owner.epoch)
     for _ in range(2):
-        desk.requests.put(asked)
-        desk.hear()
+        context.requests.put(asked)
+        context.hear()
 
-    assert stops(desk.journal) == ["park"]
-    assert taken_up(desk.journal, asked)
+    assert stops(context.journal) == ["park"]
+    assert taken_up(context.journal, asked)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": 1}', b"[" * 100_000, b"\xff"])
-def test_a_request_that_cannot_be_read_is_none(desk: Desk, content: bytes) -> None:
+def test_a_request_that_cannot_be_read_is_none(context: Desk, content: bytes) -> None:
     """Whatever lies in the folder ends no look."""
-    desk.requests.put(request())
-    (desk.requests.folder / "l0001.x.json").write_bytes(content)
+    context.requests.put(request())
+    (context.requests.folder / "l0001.x.json").write_bytes(content)
 
-    assert [one.id for one in desk.requests.of("l0001")] == ["a" * 16]
-
-
-def handover(desk: Desk, clock: Turns, enter: Callable[[], object] = lambda: None) -> Handover:  # type: ignore[type-arg]
-    epoch = lambda: desk.owner.epoch  # noqa: E731
-    return Handover(desk.requests, desk.journal, epoch, clock, enter, lambda *_: None, 60.0)
+    assert [one.id for one in context.requests.of("l0001")] == ["a" * 16]
 
 
-def closed(desk: Desk) -> None:
-    desk.journal.close_lease("l0001", "stopped")
+def handover(context: Desk, clock: Turns, enter: Callable[[], object] = lambda: None) -> Handover:  # type: ignore[type-arg]
+    epoch = lambda: context.owner.epoch  # noqa: E731
+    return Handover(context.requests, context.journal, epoch, clock, enter, lambda *_: None, 60.0)
 
 
-def test_a_new_driver_is_asked_again_and_hears_it_once(desk: Desk) -> None:
+def closed(context: Desk) -> None:
+    context.journal.close_lease("l0001", "stopped")
+
+
+def test_a_new_driver_is_asked_again_and_hears_it_once(context: Desk) -> None:
     """Who was asked first is gone, and a `podctl run` was quicker than the one that waits."""
 
     def change() -> None:
-        desk.owner.close()
-        desk.own()
-        hands.journal = desk.journal
-        desk.hear()  # drops what was for the other
+        context.owner.close()
+        context.own()
+        executor.journal = context.journal
+        context.hear()  # drops what was for the other
 
-    clock = Turns([change, desk.hear, desk.hear, lambda: closed(desk)])
-    hands = handover(desk, clock)
-    found = hands.wait([request()])
+    clock = Turns([change, context.hear, context.hear, lambda: closed(context)])
+    executor = handover(context, clock)
+    found = executor.wait([request()])
 
     assert found is None
-    assert stops(desk.journal) == ["park"]
-    assert ended(desk.journal, request())
-    assert desk.requests.of("l0001") == ()
+    assert stops(context.journal) == ["park"]
+    assert ended(context.journal, request())
+    assert context.requests.of("l0001") == ()
 
 
-def test_who_may_drive_itself_waits_no_longer(desk: Desk) -> None:
+def test_who_may_drive_itself_waits_no_longer(context: Desk) -> None:
     """The other process ended without having looked: the caller has the state, and no request is
     left for anybody."""
-    office = iter([None, "office"])
-    found = handover(desk, Turns([]), lambda: next(office)).wait([request()])
+    lease_controller = iter([None, "office"])
+    found = handover(context, Turns([]), lambda: next(lease_controller)).wait([request()])
 
     assert found == "office"
-    assert desk.requests.of("l0001") == ()
-    assert stops(desk.journal) == []
+    assert context.requests.of("l0001") == ()
+    assert stops(context.journal) == []
 
 
-def test_time_that_is_up_withdraws_what_was_not_heard(desk: Desk) -> None:
+def test_time_that_is_up_withdraws_what_was_not_heard(context: Desk) -> None:
     """A minute of looks, and then nobody stops for it any more."""
     clock = Turns([])
-    found = handover(desk, clock).wait([request()])
-    desk.hear()
+    found = handover(context, clock).wait([request()])
+    context.hear()
 
     assert found is None
     assert clock.at >= 60.0
-    assert stops(desk.journal) == []
+    assert stops(context.journal) == []

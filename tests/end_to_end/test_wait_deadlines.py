@@ -15,7 +15,7 @@ from controller.planner.observation import Contact, Observation
 from controller.planner.policy import Policy
 from controller.providers.base import PodStatus
 from remote.contract import Progress
-from tests.controller.planner.test_decide import agent, pod, rental, running, seen
+from tests.controller.planner.test_decide import agent, lease_state, pod, running, seen
 
 POLICY = Policy()
 BOOTING = pod(PodStatus.STARTING)
@@ -24,27 +24,27 @@ BOOTING = pod(PodStatus.STARTING)
 @pytest.mark.parametrize(
     ("look", "until"),
     [
-        (seen(rental(reached=False), BOOTING, booting_since=900.0), 900.0 + POLICY.boot),
+        (seen(lease_state(reached=False), BOOTING, booting_since=900.0), 900.0 + POLICY.boot),
         (
-            seen(rental(running()), pod(), contact=Contact(False), silent_since=990.0),
+            seen(lease_state(running()), pod(), contact=Contact(False), silent_since=990.0),
             990.0 + POLICY.lost,
         ),
         (
-            seen(rental(reached=False), pod(), contact=Contact(False), silent_since=990.0),
+            seen(lease_state(reached=False), pod(), contact=Contact(False), silent_since=990.0),
             990.0 + POLICY.ssh,
         ),
         (
-            seen(rental(), pod(), contact=Contact(True), guard_since=990.0),
+            seen(lease_state(), pod(), contact=Contact(True), guard_since=990.0),
             990.0 + POLICY.guard,
         ),
-        (seen(rental(), missing_since=990.0), 990.0 + POLICY.settle),
+        (seen(lease_state(), missing_since=990.0), 990.0 + POLICY.settle),
         (
-            seen(rental(pod=None, had_pod=False, unsettled=True), probing_since=990.0),
+            seen(lease_state(pod=None, had_pod=False, unsettled=True), probing_since=990.0),
             990.0 + POLICY.settle,
         ),
         (
             seen(
-                rental(pod=None, debts=(PendingTermination("p0"),)),
+                lease_state(pod=None, debts=(PendingTermination("p0"),)),
                 asked={"p0": 900.0},
                 owing_since=900.0,
             ),
@@ -52,7 +52,7 @@ BOOTING = pod(PodStatus.STARTING)
         ),
         (
             dataclasses.replace(
-                seen(rental(running()), pod(), contact=agent("running")), max_seconds=3600.0
+                seen(lease_state(running()), pod(), contact=agent("running")), max_seconds=3600.0
             ),
             1000.0 + 3600.0,
         ),
@@ -87,7 +87,7 @@ PROGRESS = Progress(
 def line(progress: Progress, width: int = 1000, until: float | None = None) -> str:
     look = agent("running", phase="running", progress=progress, gpu_util=97.0, cpu_util=40.0)
     assert look.status is not None
-    seen_now = dataclasses.replace(seen(rental(running()), pod(), contact=look), spent_usd=0.5)
+    seen_now = dataclasses.replace(seen(lease_state(running()), pod(), contact=look), spent_usd=0.5)
     return job_line(
         running(),
         look.status,

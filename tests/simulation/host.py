@@ -189,12 +189,12 @@ class Office:
         return self.drive(opened)
 
     def _resting(self) -> tuple[Lease, ...]:
-        return tuple(one for one in self.journal.open_leases() if self.rental(one).rests())
+        return tuple(one for one in self.journal.open_leases() if self.lease_state(one).rests())
 
     def sync(self) -> str:
         outcomes = [self.drive(lease) for lease in self.unfinished()]
         for lease in self._resting():
-            if names := self.rental(lease).unpulled:
+            if names := self.lease_state(lease).unpulled:
                 self.journal.note(lease.id, Step.FETCH, {"runs": list(names)})
                 outcomes.append(self.drive(lease))
         return next((one for one in outcomes if one != "passed"), "passed")
@@ -233,46 +233,46 @@ class Office:
         self.laptop.on_forced(lease.id)
 
     def unfinished(self) -> tuple[Lease, ...]:
-        return tuple(one for one in self.journal.open_leases() if not self.rental(one).rests())
+        return tuple(one for one in self.journal.open_leases() if not self.lease_state(one).rests())
 
     def _locked(self, stage: Stage) -> bool:
         return self.laptop.respects_locks and stage.name in self.laptop.files.certificates
 
     # -- one lease ---------------------------------------------------------------------------
 
-    def rental(self, lease: Lease) -> LeaseState:
+    def lease_state(self, lease: Lease) -> LeaseState:
         """Folded from where the last command's look at it ended: many look, and little is new."""
-        rental, seq = self.laptop.folded.get(lease.id) or (self._unfolded(lease.id), 0)
+        lease_state, seq = self.laptop.folded.get(lease.id) or (self._unfolded(lease.id), 0)
         if found := self.journal.ops(lease.id, after=seq):
-            rental, seq = resume(rental, found), found[-1].seq
-        self.laptop.folded[lease.id] = rental, seq
-        return rental
+            lease_state, seq = resume(lease_state, found), found[-1].seq
+        self.laptop.folded[lease.id] = lease_state, seq
+        return lease_state
 
     def _unfolded(self, lease: str) -> LeaseState:
         return fold(lease, [(one.id, one.stage) for one in self.journal.runs(lease=lease)], ())
 
     def drive(self, lease: Lease) -> str:
         """The real loop over a simulated world; the first run's outcome that is no pass."""
-        scene = self._scene(lease)
-        site = self._site(scene)
+        context = self._scene(lease)
+        site = self._site(context)
         surprise = self.laptop.surprise
-        hands = SurprisedHands(scene, site, Observer(scene, site), surprise)
+        executor = SurprisedHands(context, site, Observer(context, site), surprise)
         books = SurprisedBooks(lease.id, self.journal, self.ledger, self.clock, surprise=surprise)
         self.laptop.driven = Driven(lease.id, self.process, self.process.hub.now)
         try:
             requests = RequestsOf(self.laptop.requests, self.process)
-            world = Attentive(hands, requests, self.journal, lease.id, scene.tell)
-            end = drive(world, books, scene.policy, self.clock, surprise.watch, surprise.decide)
+            world = Attentive(executor, requests, self.journal, lease.id, context.tell)
+            end = drive(world, books, context.policy, self.clock, surprise.watch, surprise.decide)
         finally:
             self.laptop.driven = None
-        rental = scene.rental()
+        lease_state = context.lease_state()
         if isinstance(end, Done) and end.outcome == "parked":
-            self.laptop.on_parked(rental)
+            self.laptop.on_parked(lease_state)
         if isinstance(end, NeedsOperator):
             return end.code
-        if rental.closed:
-            self.laptop.on_closed(rental)
-        bad = (one.outcome or "open" for one in rental.wanted if one.outcome != "passed")
+        if lease_state.closed:
+            self.laptop.on_closed(lease_state)
+        bad = (one.outcome or "open" for one in lease_state.wanted if one.outcome != "passed")
         return next(bad, "passed")
 
     def _scene(self, lease: Lease) -> LeaseContext:
@@ -301,14 +301,14 @@ class Office:
         jitter = self.laptop.cloud.fate.random.random
         return Retrying(account, Patience(), sleep=self.clock.wait, jitter=jitter)
 
-    def _site(self, scene: LeaseContext) -> Ground:
+    def _site(self, context: LeaseContext) -> Ground:
         laptop = self.laptop
         return Ground(
             self.process,
             laptop.cloud,
             laptop.files,
-            dict(scene.stages),
-            scene,
+            dict(context.stages),
+            context,
             record_lock=self._record_lock,
             verifies=laptop.verifies,
             at_most_once=laptop.at_most_once,

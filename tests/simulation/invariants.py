@@ -135,16 +135,18 @@ class Watchman:
             if output == "spoiled":
                 raise Violation(f"I2: a spoiled file of {run} was accepted")
 
-    def lease_closes(self, rental: LeaseState) -> None:
+    def lease_closes(self, lease_state: LeaseState) -> None:
         """I1 and I3: nothing of it is left, and the ledger is the bill."""
-        self.closed.append(rental)
+        self.closed.append(lease_state)
         self.files_are_true()
-        mine = [one for one in self.cloud.pods.values() if one.nonce in rental.nonces]
+        mine = [one for one in self.cloud.pods.values() if one.nonce in lease_state.nonces]
         for machine in mine:
             if machine.status is PodStatus.TERMINATED:
-                self._paid(machine, forced=self._forced(rental.lease))
+                self._paid(machine, forced=self._forced(lease_state.lease))
             elif not self._denied(machine):
-                raise Violation(f"I1: {rental.lease} is closed and {machine.id} {machine.status}")
+                raise Violation(
+                    f"I1: {lease_state.lease} is closed and {machine.id} {machine.status}"
+                )
 
     def lease_is_forced(self, lease: str) -> None:
         """I10: whatever went wrong, it is closed, no pod of it is left, and no book is open."""
@@ -173,11 +175,11 @@ class Watchman:
         told = sweep(self.laptop.database, [self.cloud.view(machine)])
         return machine.forgot_order and hidden and [one.whose for one in told] == [Ownership.STALE]
 
-    def lease_parks(self, rental: LeaseState) -> None:
+    def lease_parks(self, lease_state: LeaseState) -> None:
         """I1: what podctl calls parked does not run."""
-        machine = self.cloud.pods.get(rental.pod or "")
+        machine = self.cloud.pods.get(lease_state.pod or "")
         if machine is not None and machine.billing:
-            raise Violation(f"I1: {rental.lease} is called parked and {machine.id} runs")
+            raise Violation(f"I1: {lease_state.lease} is called parked and {machine.id} runs")
 
     def _forced(self, lease: str) -> bool:
         """Whether it was ended without its plan, and is booked as far as the bill told then."""

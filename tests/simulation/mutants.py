@@ -56,7 +56,7 @@ def no_probe() -> Iterator[None]:
     """An unclear create is simply repeated."""
 
     def again(seen: Observation, _: Policy) -> actions.Action:
-        return renting._next_offer(seen, _, seen.rental.current)
+        return renting._next_offer(seen, _, seen.lease_state.current)
 
     with patch.object(renting, "_probe", again):
         yield
@@ -87,11 +87,11 @@ def settle_from_intent() -> Iterator[None]:
 
     def back(self: Observer) -> Observation:
         seen = look(self)
-        ops = self.scene.journal.ops(self.scene.lease)
+        ops = self.context.journal.ops(self.context.lease)
         meant = [op.at for op in ops if (op.step, op.phase) == ("create", "intent")]
         if seen.probing_since is None or not meant:
             return seen
-        since = seen.now - (self.scene.clock.wall() - meant[-1])
+        since = seen.now - (self.context.clock.wall() - meant[-1])
         return dataclasses.replace(seen, probing_since=since)
 
     with patch.object(Observer, "look", back):
@@ -104,10 +104,10 @@ def one_window_for_all() -> Iterator[None]:
     create = PodActions.create
 
     def keep(self: PodActions, action: actions.Create) -> LeaseOutcome:
-        since = self.scene.memory.since.get("probing")
+        since = self.context.memory.since.get("probing")
         found = create(self, action)
         if since is not None:
-            self.scene.memory.since["probing"] = since
+            self.context.memory.since["probing"] = since
         return found
 
     with patch.dict(POD_ORDERS, {actions.Create: keep}):
@@ -119,8 +119,8 @@ def early_stop() -> Iterator[None]:
     """A pod is given up as soon as its job ended."""
 
     def give_up(seen: Observation, _: Policy, __: Any) -> actions.Action:
-        assert seen.rental.pod is not None
-        return actions.Terminate(seen.rental.pod, "the job ended")
+        assert seen.lease_state.pod is not None
+        return actions.Terminate(seen.lease_state.pod, "the job ended")
 
     with patch.object(serving, "_ended", give_up):
         yield
@@ -131,8 +131,8 @@ def panic() -> Iterator[None]:
     """Silence of SSH is taken for the pod's death."""
 
     def replace(seen: Observation, _: Policy, __: Any) -> actions.Action:
-        assert seen.rental.pod is not None
-        return actions.Terminate(seen.rental.pod, "it does not answer")
+        assert seen.lease_state.pod is not None
+        return actions.Terminate(seen.lease_state.pod, "it does not answer")
 
     with patch.object(plan, "_silent", replace):
         yield

@@ -41,7 +41,7 @@ class Ground:
     cloud: Cloud
     files: Files
     stages: dict[str, Stage]  # run → stage
-    scene: LeaseContext
+    context: LeaseContext
     record_lock: Callable[[str, str], None]
     verifies: bool = True
     at_most_once: bool = True
@@ -118,7 +118,7 @@ class Ground:
         fates = ("fails", 30), ("criteria", 60), ("stalls", 100), ("hangs", 115)
         fate = next((name for name, below in fates if draw < below), "passes")
         need = 900.0 + (draw * 37 % 3600)
-        grace = order.grace_done(self.scene.stage_list, self.scene.shape)
+        grace = order.grace_done(self.context.stage_list, self.context.shape)
         return Work(run, need, stage.max_hours * 3600.0, grace, fate, machine.id)
 
     def start(self, run: str, *, again: bool) -> int:
@@ -197,7 +197,7 @@ class Ground:
             self.files.checkpoint_at[run] = EPOCH + self.cloud.hub.now
 
     def _pod(self) -> str:
-        pod = self.scene.rental().pod
+        pod = self.context.lease_state().pod
         if pod is None:
             raise ConnectionLost("there is no connection to the pod")
         return pod

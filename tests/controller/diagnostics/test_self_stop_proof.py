@@ -18,7 +18,7 @@ from remote.contract import GuardLimits, GuardReport
 from state.database import open_database
 from state.journal import Journal
 from tests.controller.diagnostics.test_drill import guarded
-from tests.controller.planner.test_decide import pod, rental, seen
+from tests.controller.planner.test_decide import lease_state, pod, seen
 from tests.support.emulated_cloud import EmulatedCloud, until
 from tests.support.guard_api import ACTION, LONG, POD, Api, Bench, serving
 from tests.support.laptop import Laptop
@@ -108,7 +108,7 @@ DENIED = GuardReport("b", False, "HTTP 403", "boot", 100.0, 100.0, denied=True)
 
 def look(guard: GuardReport | None, since: float = 10.0) -> Any:
     contact = dataclasses.replace(guarded(100.0), guard=guard)
-    return seen(rental(), pod(), contact=contact, guard_since=since)
+    return seen(lease_state(), pod(), contact=contact, guard_since=since)
 
 
 def test_a_drill_stands_in_for_a_read_that_is_denied_and_for_nothing_else() -> None:

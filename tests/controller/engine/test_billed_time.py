@@ -26,7 +26,7 @@ POD = Pod("p1", "podctl-hello-0", PodStatus.RUNNING, usd_per_hour=1.0)
 
 def reckoning(
     *lives: tuple[float, float | None],
-    rental: LeaseState = RENTAL,
+    lease_state: LeaseState = RENTAL,
     billed_hours: float | None = None,
 ) -> BilledTime:
     """With a ledger of a pod at $1.00/h that ran so, and the provider's bill for it."""
@@ -47,15 +47,15 @@ def reckoning(
             ledger.close_interval("p1", "compute", end, "parked")
     usd = billed_hours or 0.0
     bill = () if billed_hours is None else (BillingRecord("p1", 0.0, NOW, usd, usd, 0.0),)
-    scene: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         ledger=ledger,
-        rental=lambda: rental,
+        lease_state=lambda: lease_state,
         clock=SimpleNamespace(wall=lambda: NOW),
         policy=SimpleNamespace(bill_lag=600.0, boot=1500.0),
         provider=SimpleNamespace(billing=lambda *_: bill),
         memory=SimpleNamespace(bill_silences=0, ended={}, alive_before={}, stopped_at={}),
     )
-    return BilledTime(scene)
+    return BilledTime(context)
 
 
 def unfollowed(
@@ -81,8 +81,8 @@ def test_a_pod_that_began_anew_since_it_answered_did_not_run_whole() -> None:
     """Somebody stopped and started it while nobody looked."""
     answered = replace(RENTAL, life=("p1", 1000.0))
 
-    assert reckoning((1000.0, None), rental=answered).runs_whole(since(1000.0))
-    assert not reckoning((1000.0, None), rental=answered).runs_whole(since(3000.0))
+    assert reckoning((1000.0, None), lease_state=answered).runs_whole(since(1000.0))
+    assert not reckoning((1000.0, None), lease_state=answered).runs_whole(since(3000.0))
 
 
 def test_a_pod_that_began_anew_before_it_ever_answered_did_not_run_whole() -> None:
@@ -108,7 +108,7 @@ def test_a_pod_that_gets_up_after_it_had_answered_is_not_known_to_bill() -> None
     starting = replace(since(NOW - 100.0), status=PodStatus.STARTING)
 
     assert reckoning((NOW - 100.0, None)).runs_whole(starting)
-    assert not reckoning((NOW - 100.0, None), rental=answered).runs_whole(starting)
+    assert not reckoning((NOW - 100.0, None), lease_state=answered).runs_whole(starting)
 
 
 @pytest.mark.parametrize(("age", "known"), [(1400.0, True), (1600.0, False)])
@@ -176,12 +176,12 @@ def test_an_end_that_nobody_saw_is_the_bills_and_never_a_gift() -> None:
 def test_a_bill_without_lag_is_better_than_any_order() -> None:
     """A host may die in the seconds between the last look and the order that was taken."""
     debts = (PendingTermination("p1", clean=True, ended_at=NOW, sure=True),)
-    ordered = reckoning((1000.0, None), billed_hours=2.0, rental=replace(RENTAL, debts=debts))
+    ordered = reckoning((1000.0, None), billed_hours=2.0, lease_state=replace(RENTAL, debts=debts))
     parked = reckoning((1000.0, None), billed_hours=2.0)
-    parked.scene.memory.ended["p1"] = NOW
+    parked.context.memory.ended["p1"] = NOW
 
     assert (ordered.end_of("p1"), parked.end_of("p1")) == (NOW, NOW)
-    ordered.scene.policy.bill_lag = parked.scene.policy.bill_lag = 0.0
+    ordered.context.policy.bill_lag = parked.context.policy.bill_lag = 0.0
     assert ordered.end_of("p1") == pytest.approx(8200.0)
     assert parked.end_of("p1") == pytest.approx(8200.0)
 
@@ -191,7 +191,7 @@ def test_a_life_in_pieces_waits_until_its_bill_is_whole() -> None:
     pieces = reckoning((1000.0, None), billed_hours=2.0)
     with pytest.raises(ProviderError, match="may still grow"):
         pieces.end_of("p1", interrupted=True)
-    pieces.scene.memory.bill_silences = BILL_TRIES
+    pieces.context.memory.bill_silences = BILL_TRIES
 
     assert pieces.end_of("p1", interrupted=True) == NOW
 

@@ -59,7 +59,7 @@ class OnePod(RuleBasedStateMachine):
         self.owner.close()
         shutil.rmtree(self.folder)
 
-    def rental(self) -> LeaseState:
+    def lease_state(self) -> LeaseState:
         return fold(self.lease, [(self.run, "stage1c")], self.journal.ops(self.lease))
 
     @rule(seconds=st.sampled_from([1.0, 60.0, SLOWEST, SETTLE, 40_000.0]))
@@ -83,22 +83,22 @@ class OnePod(RuleBasedStateMachine):
     )
     def drive(self, answer: str, slow: float, dies: str) -> None:
         """One turn of the loop: look, decide, write the intent, do it, write what came of it."""
-        rental = self.rental()
-        if rental.nonce is None:
+        lease_state = self.lease_state()
+        if lease_state.nonce is None:
             self.journal.note(self.lease, Step.GENERATION, {"number": 1, "nonce": "0" * 16})
-        elif rental.pod is None and rental.unsettled and self.searches:
-            self._search(rental, answer, slow, dies)
-        elif rental.pod is None:
-            self._create(rental, answer, slow, dies)
+        elif lease_state.pod is None and lease_state.unsettled and self.searches:
+            self._search(lease_state, answer, slow, dies)
+        elif lease_state.pod is None:
+            self._create(lease_state, answer, slow, dies)
 
-    def _search(self, rental: LeaseState, answer: str, slow: float, dies: str) -> None:
+    def _search(self, lease_state: LeaseState, answer: str, slow: float, dies: str) -> None:
         if self.searching_since is None:
             self.searching_since = self.now
         found = [one for one in self.pods if one.shown_at <= self.now]
         if found:
             self.journal.note(self.lease, Step.ADOPT, {"pod": found[0].id})
         elif self.now - self._window_began() >= SETTLE:
-            self._create(rental, answer, slow, dies)
+            self._create(lease_state, answer, slow, dies)
 
     def _window_began(self) -> float:
         assert self.searching_since is not None
@@ -107,8 +107,8 @@ class OnePod(RuleBasedStateMachine):
             return max(intents)
         return self.searching_since
 
-    def _create(self, rental: LeaseState, answer: str, slow: float, dies: str) -> None:
-        assert rental.nonce is not None
+    def _create(self, lease_state: LeaseState, answer: str, slow: float, dies: str) -> None:
+        assert lease_state.nonce is not None
         intent = self.journal.intent(self.lease, Step.CREATE, OFFER)
         self.searching_since = None
         if dies == "before":
@@ -116,7 +116,7 @@ class OnePod(RuleBasedStateMachine):
         if dies == "asleep":  # the lid is closed between the intent and the call
             self.now += 40_000.0
         if answer in ("yes", "lost"):
-            self.pods.append(Rented(f"pod{len(self.pods)}", rental.nonce, self.now + slow))
+            self.pods.append(Rented(f"pod{len(self.pods)}", lease_state.nonce, self.now + slow))
         if dies:
             return self.die()
         if answer == "yes":
@@ -133,9 +133,9 @@ class OnePod(RuleBasedStateMachine):
     @invariant()
     def a_pod_is_ours_or_looked_for(self) -> None:
         """Whatever the journal says, no pod is there that it neither has nor still looks for."""
-        rental = self.rental()
+        lease_state = self.lease_state()
         for pod in self.pods:
-            assert rental.pod == pod.id or rental.unsettled
+            assert lease_state.pod == pod.id or lease_state.unsettled
 
 
 class WithoutSearch(OnePod):

@@ -13,7 +13,15 @@ from controller.planner.decide import decide
 from controller.planner.observation import Failure
 from controller.planner.teardown import close
 from remote.contract import Status, dump
-from tests.controller.planner.test_decide import POLICY, agent, ended, pod, rental, running, seen
+from tests.controller.planner.test_decide import (
+    POLICY,
+    agent,
+    ended,
+    lease_state,
+    pod,
+    running,
+    seen,
+)
 from tests.support.laptop import Laptop
 
 HOUR = 3600.0
@@ -25,7 +33,7 @@ def look(run: Any, *, contact: Any = None, lease: dict[str, Any] | None = None, 
     """A look at a pod that answers `running`, at NOW, of a stage with two hours at most."""
     facts: dict[str, Any] = {"wall": NOW, "max_seconds": 2 * HOUR} | more
     shown = contact if contact is not None else agent("running")
-    return seen(rental(run, **(lease or {})), pod(), contact=shown, **facts)
+    return seen(lease_state(run, **(lease or {})), pod(), contact=shown, **facts)
 
 
 def told(at: float, **more: Any) -> Any:
@@ -50,14 +58,16 @@ class TestMaxHours:
     def test_the_hours_count_from_the_pods_present_life(self) -> None:
         """A job that went on after a night in which its pod was parked has its hours."""
         old = running(started_at=NOW - 30 * HOUR)
-        fresh = dataclasses.replace(look(old), rental=rental(old, life=("p1", NOW - HOUR)))
+        fresh = dataclasses.replace(
+            look(old), lease_state=lease_state(old, life=("p1", NOW - HOUR))
+        )
 
         assert isinstance(decide(fresh, POLICY), actions.Wait)
 
     def test_a_word_of_an_earlier_life_is_said_again(self) -> None:
         """The pod was started since: the job is told anew, with a grace of its own."""
-        lease = rental(told(NOW - 20 * HOUR), life=("p1", NOW - HOUR))
-        action = decide(dataclasses.replace(look(running()), rental=lease), POLICY)
+        lease = lease_state(told(NOW - 20 * HOUR), life=("p1", NOW - HOUR))
+        action = decide(dataclasses.replace(look(running()), lease_state=lease), POLICY)
 
         assert action == actions.StopJob(RUN, "over", NOW)
 
@@ -83,8 +93,8 @@ class TestBeyondEveryGrace:
     def test_its_pod_is_stopped_and_without_a_volume_terminated(self) -> None:
         """The disk is kept where there is one; money has its bounds where there is none."""
         over = running(outcome="overdue", why="x")
-        kept = close(seen(rental(over), pod()), POLICY)
-        bare = close(seen(rental(over, keeps_disk=False), pod()), POLICY)
+        kept = close(seen(lease_state(over), pod()), POLICY)
+        bare = close(seen(lease_state(over, keeps_disk=False), pod()), POLICY)
 
         assert isinstance(kept, actions.StopPod)
         assert isinstance(bare, actions.Terminate)
@@ -109,7 +119,9 @@ class TestBeyondEveryGrace:
         """It cannot be told; its volume is kept. Before, it was left to bill on."""
         silent = look(running(started_at=NOW - HOUR), lease={"stop": "park"})
         mute = dataclasses.replace(silent, contact=None, silent_since=1000.0 - POLICY.lost - 1)
-        bare = dataclasses.replace(mute, rental=rental(running(), stop="park", keeps_disk=False))
+        bare = dataclasses.replace(
+            mute, lease_state=lease_state(running(), stop="park", keeps_disk=False)
+        )
         action = decide(mute, POLICY)
 
         assert isinstance(action, actions.Finish)
@@ -120,7 +132,7 @@ class TestBeyondEveryGrace:
         """Its GPU may still be in use."""
         one = dataclasses.replace(running(), outcome="overdue")
         two = dataclasses.replace(running(), run="stage1d-0001", started=False)
-        lease = dataclasses.replace(rental(one), runs=(one, two))
+        lease = dataclasses.replace(lease_state(one), runs=(one, two))
         action = decide(seen(lease, pod(), contact=agent("absent")), POLICY)
 
         assert isinstance(action, actions.Finish)
@@ -142,7 +154,7 @@ class TestAbandoned:
     def test_a_job_that_is_denied_is_not_started_for_ever(self) -> None:
         """Its agent takes every start, and says that there is no such job."""
         denied = running(starts=POLICY.restarts + 1)
-        found = seen(rental(denied), pod(), contact=agent("absent"))
+        found = seen(lease_state(denied), pod(), contact=agent("absent"))
 
         assert decide(found, POLICY) == actions.Pull(RUN)
 

@@ -10,7 +10,7 @@ import pytest
 
 from controller.planner import actions
 from controller.planner.boot_log import BootFault
-from controller.planner.decide import decide, glance
+from controller.planner.decide import decide, plan_passive
 from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts, fold
 from controller.planner.observation import ALIVE, Contact, Failure, Listing, Observation
 from controller.planner.policy import Policy
@@ -40,7 +40,7 @@ def pod(status: PodStatus = PodStatus.RUNNING, pod_id: str = "p1", **changes: An
     return dataclasses.replace(found, **changes)
 
 
-def rental(run: RunFacts | None = None, **changes: Any) -> LeaseState:
+def lease_state(run: RunFacts | None = None, **changes: Any) -> LeaseState:
     found = LeaseState(
         "l0001",
         (run or RunFacts("stage1c-0001", "stage1c"),),
@@ -85,7 +85,7 @@ class TestRenting:
 
     def test_the_cheapest_offer_is_tried_first_and_a_refused_one_not_again(self) -> None:
         """Offers are a ladder: the next create takes the first that did not fail."""
-        empty = rental(pod=None, had_pod=False, reached=False, pods=())
+        empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
         tried = dataclasses.replace(empty, tried=((OFFER.id, "no capacity"),))
 
         assert decide(seen(empty, offers=(OFFER, DEARER)), POLICY) == actions.Create(OFFER)
@@ -93,7 +93,7 @@ class TestRenting:
 
     def test_no_offer_left_ends_the_run_with_an_account_of_what_was_tried(self) -> None:
         """The reason names every type and why it was not had."""
-        tried = rental(pod=None, had_pod=False, tried=((OFFER.id, "no capacity"),))
+        tried = lease_state(pod=None, had_pod=False, tried=((OFFER.id, "no capacity"),))
         action = decide(seen(tried, offers=(OFFER,)), POLICY)
 
         assert isinstance(action, actions.Finish)
@@ -102,13 +102,13 @@ class TestRenting:
 
     def test_an_unanswered_create_is_looked_for_and_adopted(self) -> None:
         """A pod with the nonce in name and environment is ours."""
-        unclear = rental(pod=None, had_pod=False, unsettled=True)
+        unclear = lease_state(pod=None, had_pod=False, unsettled=True)
 
         assert decide(seen(unclear, pod(), probing_since=990.0), POLICY) == actions.Adopt("p1")
 
     def test_an_unanswered_create_is_not_repeated_within_the_settle_window(self) -> None:
         """An empty listing proves nothing until a whole window after entering the probe."""
-        unclear = rental(pod=None, had_pod=False, unsettled=True)
+        unclear = lease_state(pod=None, had_pod=False, unsettled=True)
         early = decide(seen(unclear, probing_since=800.0, offers=(OFFER,)), POLICY)
         late = decide(seen(unclear, probing_since=600.0, offers=(OFFER,)), POLICY)
 
@@ -117,7 +117,7 @@ class TestRenting:
 
     def test_a_pod_with_our_name_and_another_nonce_is_not_adopted(self) -> None:
         """Only name and environment together are identity."""
-        unclear = rental(pod=None, had_pod=False, unsettled=True)
+        unclear = lease_state(pod=None, had_pod=False, unsettled=True)
         stranger = pod(env={})
 
         action = decide(seen(unclear, stranger, probing_since=990.0, offers=(OFFER,)), POLICY)
@@ -126,7 +126,7 @@ class TestRenting:
 
     def test_a_surplus_pod_of_the_lease_is_terminated_first(self) -> None:
         """Two pods of one run never bill side by side for longer than one look."""
-        known = rental(pods=("p1", "p2"))
+        known = lease_state(pods=("p1", "p2"))
         action = decide(seen(known, pod(), pod(pod_id="p2")), POLICY)
 
         assert isinstance(action, actions.Terminate)
@@ -134,14 +134,14 @@ class TestRenting:
 
     def test_nothing_is_rented_while_a_given_up_pod_is_not_confirmed_gone(self) -> None:
         """A debt comes before everything else."""
-        owing = rental(pod=None, debts=(PendingTermination("p1", clean=True),))
+        owing = lease_state(pod=None, debts=(PendingTermination("p1", clean=True),))
         look = seen(owing, pod(), asked={"p1": 998.0}, offers=(OFFER,))
 
         assert isinstance(decide(look, POLICY), actions.Wait)
 
     def test_absence_confirms_only_what_was_listed_and_acknowledged(self) -> None:
         """A pod that no listing ever showed needs a settle window to count as gone."""
-        owing = rental(pod=None, debts=(PendingTermination("p1", clean=True),))
+        owing = lease_state(pod=None, debts=(PendingTermination("p1", clean=True),))
         known = seen(owing, asked={"p1": 998.0}, listed=frozenset({"p1"}))
         unknown = seen(owing, asked={"p1": 998.0})
         later = seen(owing, asked={"p1": 600.0})
@@ -152,7 +152,7 @@ class TestRenting:
 
     def test_a_pod_over_the_price_limit_is_given_back_before_anything_is_sent(self) -> None:
         """What the pod really costs decides, not what was quoted."""
-        fresh = rental(reached=False)
+        fresh = lease_state(reached=False)
         policy = dataclasses.replace(POLICY, max_usd_per_hour=0.5)
 
         assert isinstance(decide(seen(fresh, pod()), policy), actions.Terminate)
@@ -163,7 +163,7 @@ class TestBooting:
 
     def test_a_pod_that_never_boots_is_replaced(self) -> None:
         """The deadline counts from when the pod was first seen alive."""
-        young = rental(reached=False)
+        young = lease_state(reached=False)
         booting = pod(PodStatus.PROVISIONING)
 
         assert isinstance(decide(seen(young, booting, booting_since=990.0), POLICY), actions.Wait)
@@ -172,14 +172,14 @@ class TestBooting:
 
     def test_a_new_pod_whose_ssh_never_answers_is_replaced(self) -> None:
         """Nothing can be on it yet."""
-        young = rental(reached=False)
+        young = lease_state(reached=False)
         silent = seen(young, pod(), contact=Contact(False), silent_since=600.0)
 
         assert isinstance(decide(silent, POLICY), actions.Terminate)
 
     def test_boot_minutes_bound_the_whole_way_to_ssh(self) -> None:
         """A port that was mapped late leaves the less time for sshd to answer."""
-        young = rental(reached=False)
+        young = lease_state(reached=False)
         look = seen(young, pod(), contact=Contact(False), silent_since=990.0)
         late = dataclasses.replace(look, pod_since=1000.0 - POLICY.boot)
 
@@ -190,7 +190,7 @@ class TestBooting:
         """Another pod would be as deaf. While its start script may still come to it, it waits."""
         deaf = Contact(False, no_sshd="the image starts no sshd")
         over = dataclasses.replace(deaf, no_sshd_ever=True)
-        young = rental(reached=False)
+        young = lease_state(reached=False)
 
         def after(seconds: float, contact: Contact) -> actions.Action:
             since = 1000.0 - seconds
@@ -207,11 +207,13 @@ class TestBooting:
         """Its own log says so; of a run that was started, or a pod that answered, it says nothing
         that would be worth a disk."""
         fault = BootFault("requirement error: cuda>=12.9", image=False)
-        young = rental(reached=False)
+        young = lease_state(reached=False)
         booting = pod(PodStatus.STARTING)
         action = decide(seen(young, booting, boot_fault=fault), POLICY)
-        resumed = decide(seen(rental(running(), reached=False), booting, boot_fault=fault), POLICY)
-        known = decide(seen(rental(), booting, boot_fault=fault), POLICY)
+        resumed = decide(
+            seen(lease_state(running(), reached=False), booting, boot_fault=fault), POLICY
+        )
+        known = decide(seen(lease_state(), booting, boot_fault=fault), POLICY)
 
         assert isinstance(action, actions.Terminate)
         assert fault.line in action.reason
@@ -221,7 +223,7 @@ class TestBooting:
     def test_an_image_that_no_host_can_pull_ends_the_run(self) -> None:
         """Its name is wrong, or it is not public: no second pod is rented."""
         fault = BootFault("manifest unknown", image=True)
-        look = seen(rental(reached=False), pod(PodStatus.STARTING), boot_fault=fault)
+        look = seen(lease_state(reached=False), pod(PodStatus.STARTING), boot_fault=fault)
         action = decide(look, POLICY)
 
         assert isinstance(action, actions.Finish)
@@ -229,13 +231,13 @@ class TestBooting:
 
     def test_creates_that_nobody_takes_are_an_outage_after_a_while(self) -> None:
         """Exit code 8 with the provider's words; one without an answer may have been taken."""
-        empty = rental(pod=None, had_pod=False, reached=False, pods=())
+        empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
         look = seen(empty, offers=(OFFER,), create_trouble="objectMounts is not defined")
         young = dataclasses.replace(look, throttled_since=999.0)
         old = dataclasses.replace(look, throttled_since=1000.0 - POLICY.blind - 1)
         unclear = dataclasses.replace(empty, ambiguous=True)
         left = decide(old, POLICY)
-        doubtful = decide(dataclasses.replace(old, rental=unclear), POLICY)
+        doubtful = decide(dataclasses.replace(old, lease_state=unclear), POLICY)
 
         assert decide(young, POLICY) == actions.Create(OFFER)
         assert isinstance(left, actions.NeedsOperator)
@@ -247,7 +249,7 @@ class TestBooting:
 
     def test_a_catalog_that_does_not_come_is_waited_for_as_long_as_a_listing(self) -> None:
         """The list of pods answers all the while."""
-        empty = rental(pod=None, had_pod=False, reached=False, pods=())
+        empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
         look = seen(empty, unquoted_since=990.0)
         old = dataclasses.replace(look, unquoted_since=1000.0 - POLICY.blind - 1)
 
@@ -257,7 +259,7 @@ class TestBooting:
     def test_after_the_last_generation_the_run_ends_instead_of_renting_on(self) -> None:
         """Bad hosts cost a bounded number of pods."""
         why = "it did not boot in time"
-        spent = rental(pod=None, generation=POLICY.generations, given_back=why)
+        spent = lease_state(pod=None, generation=POLICY.generations, given_back=why)
         action = decide(seen(spent, offers=(OFFER,)), POLICY)
 
         assert isinstance(action, actions.Finish)
@@ -266,8 +268,8 @@ class TestBooting:
 
     def test_silence_of_a_pod_with_a_job_never_leads_to_another_pod(self) -> None:
         """SSH failure is not pod death: first wait, then leave it to a person."""
-        short = seen(rental(running()), pod(), contact=Contact(False), silent_since=500.0)
-        long = seen(rental(running()), pod(), contact=Contact(False), silent_since=50.0)
+        short = seen(lease_state(running()), pod(), contact=Contact(False), silent_since=500.0)
+        long = seen(lease_state(running()), pod(), contact=Contact(False), silent_since=50.0)
 
         assert isinstance(decide(short, POLICY), actions.Wait)
         action = decide(long, POLICY)
@@ -277,16 +279,16 @@ class TestBooting:
     def test_a_foreign_host_key_is_no_reason_to_wait(self) -> None:
         """Something else answers at the pod's address."""
         spoofed = Contact(False, error="another key", refused=True)
-        action = decide(seen(rental(running()), pod(), contact=spoofed), POLICY)
+        action = decide(seen(lease_state(running()), pod(), contact=spoofed), POLICY)
 
         assert isinstance(action, actions.NeedsOperator)
 
     def test_no_job_starts_on_a_pod_whose_guard_is_not_armed_unless_accepted(self) -> None:
         """Without the dead-man switch the worst case has no bound."""
         bare = Contact(True, guard=None)
-        waiting = seen(rental(), pod(), contact=bare, guard_since=990.0)
-        asking = seen(rental(), pod(), contact=bare, guard_since=10.0)
-        accepted = seen(rental(unguarded=True), pod(), contact=bare, guard_since=10.0)
+        waiting = seen(lease_state(), pod(), contact=bare, guard_since=990.0)
+        asking = seen(lease_state(), pod(), contact=bare, guard_since=10.0)
+        accepted = seen(lease_state(unguarded=True), pod(), contact=bare, guard_since=10.0)
 
         assert isinstance(decide(waiting, POLICY), actions.Wait)
         assert isinstance(decide(asking, POLICY), actions.AskUnguarded)
@@ -295,11 +297,11 @@ class TestBooting:
     def test_a_preflight_failure_gives_the_host_back(self) -> None:
         """First the run is as if never started, then the pod goes."""
         contact = agent("ended", exit=ended(1, "preflight"))
-        started = decide(seen(rental(running()), pod(), contact=contact), POLICY)
+        started = decide(seen(lease_state(running()), pod(), contact=contact), POLICY)
         fresh = running(started=False, unfit_host="p1")
-        after = decide(seen(rental(fresh), pod(), contact=contact), POLICY)
+        after = decide(seen(lease_state(fresh), pod(), contact=contact), POLICY)
         next_host = running(started=False, unfit_host="p0")
-        elsewhere = decide(seen(rental(next_host), pod(), contact=contact), POLICY)
+        elsewhere = decide(seen(lease_state(next_host), pod(), contact=contact), POLICY)
 
         assert isinstance(started, actions.RejectHost)
         assert isinstance(after, actions.Terminate)
@@ -320,12 +322,12 @@ class TestJob:
     )
     def test_the_agents_state_decides(self, state: str, action: actions.Action) -> None:
         """One state, one action."""
-        assert decide(seen(rental(running()), pod(), contact=agent(state)), POLICY) == action
+        assert decide(seen(lease_state(running()), pod(), contact=agent(state)), POLICY) == action
 
     def test_what_is_finished_comes_over_while_the_job_runs(self) -> None:
         """A new ready manifest is pulled once."""
         contact = agent("running", ready_sha256="a" * 64)
-        new = seen(rental(running()), pod(), contact=contact)
+        new = seen(lease_state(running()), pod(), contact=contact)
         old = dataclasses.replace(new, ready_pulled="a" * 64)
 
         assert decide(new, POLICY) == actions.PullReady("stage1c-0001")
@@ -334,8 +336,8 @@ class TestJob:
     def test_the_cap_stops_the_job_once(self) -> None:
         """At its budget the job is asked to checkpoint and end."""
         contact = agent("running")
-        over = seen(rental(running()), pod(), contact=contact, spent_usd=5.0, cap_usd=5.0)
-        stopping = dataclasses.replace(over, rental=rental(running(stopping="budget")))
+        over = seen(lease_state(running()), pod(), contact=contact, spent_usd=5.0, cap_usd=5.0)
+        stopping = dataclasses.replace(over, lease_state=lease_state(running(stopping="budget")))
 
         assert isinstance(decide(over, POLICY), actions.StopJob)
         assert isinstance(decide(stopping, POLICY), actions.Wait)
@@ -343,7 +345,7 @@ class TestJob:
     def test_the_cap_asks_nobody_first(self) -> None:
         """A guard that died is a question; what may not be spent is none."""
         bare = dataclasses.replace(agent("running"), guard=None)
-        look = seen(rental(running()), pod(), contact=bare, guard_since=10.0)
+        look = seen(lease_state(running()), pod(), contact=bare, guard_since=10.0)
         over = dataclasses.replace(look, spent_usd=5.0, cap_usd=5.0)
 
         assert isinstance(decide(look, POLICY), actions.AskUnguarded)
@@ -351,11 +353,13 @@ class TestJob:
 
     def test_a_stop_that_the_agent_refuses_is_repeated_after_a_pause_and_a_few_times(self) -> None:
         """Then its pod is stopped through the provider; without a volume a person decides."""
-        over = seen(rental(running()), pod(), contact=agent("running"), spent_usd=5.0, cap_usd=5.0)
+        over = seen(
+            lease_state(running()), pod(), contact=agent("running"), spent_usd=5.0, cap_usd=5.0
+        )
         pause = dataclasses.replace(over, retry_at=1005.0)
         failed = {"stop": Failure(POLICY.tries, "it cannot write")}
         ends = decide(dataclasses.replace(over, failures=failed), POLICY)
-        bare = dataclasses.replace(over, rental=rental(running(), keeps_disk=False))
+        bare = dataclasses.replace(over, lease_state=lease_state(running(), keeps_disk=False))
         left = decide(dataclasses.replace(bare, failures=failed), POLICY)
 
         assert isinstance(decide(pause, POLICY), actions.Wait)
@@ -369,7 +373,7 @@ class TestJob:
         for rc in (0, 1):
             contact = agent("ended", exit=ended(rc))
 
-            action = decide(seen(rental(running()), pod(), contact=contact), POLICY)
+            action = decide(seen(lease_state(running()), pod(), contact=contact), POLICY)
 
             assert action == actions.Pull("stage1c-0001")
 
@@ -377,7 +381,7 @@ class TestJob:
         """After the tries a person decides; the pod is left as it is."""
         contact = agent("ended", exit=ended())
         tries = POLICY.pull_tries
-        stuck = seen(rental(running()), pod(), contact=contact, pull_failures=tries)
+        stuck = seen(lease_state(running()), pod(), contact=contact, pull_failures=tries)
 
         action = decide(stuck, POLICY)
 
@@ -389,15 +393,18 @@ class TestJob:
         guard = dataclasses.replace(GUARD, phase="done", stops_in_seconds=21600.0)
         contact = dataclasses.replace(agent("ended", exit=ended()), guard=guard)
         held = UnpulledFiles("only on the pod: out/x (a link)", "podctl exec … | tar …")
-        bare = rental(running(), keeps_disk=False, quoted_usd_per_hour=0.5)
+        bare = lease_state(running(), keeps_disk=False, quoted_usd_per_hour=0.5)
         stuck = seen(bare, pod(), contact=contact, pull_failures=1, held=held)
-        parked, given_up = rental(running(), stop="park"), rental(running(), abandon="enough")
+        parked, given_up = (
+            lease_state(running(), stop="park"),
+            lease_state(running(), abandon="enough"),
+        )
         left = decide(stuck, POLICY)
         many = decide(
             dataclasses.replace(stuck, held=UnpulledFiles("many", "tar", by_word=True)), POLICY
         )
-        stopped = decide(dataclasses.replace(stuck, rental=parked), POLICY)
-        ending = decide(dataclasses.replace(stuck, rental=given_up), POLICY)
+        stopped = decide(dataclasses.replace(stuck, lease_state=parked), POLICY)
+        ending = decide(dataclasses.replace(stuck, lease_state=given_up), POLICY)
 
         assert isinstance(left, actions.NeedsOperator)
         assert left.code == "artifacts-not-safe"
@@ -412,8 +419,8 @@ class TestJob:
 
     def test_row_23_a_pod_that_vanished_with_a_job_is_not_blindly_rented_again(self) -> None:
         """Missing for a whole settle window: the user is asked, unless the policy answers."""
-        gone = seen(rental(running()), missing_since=600.0)
-        declined = seen(rental(running(given_up="not asked")), missing_since=600.0)
+        gone = seen(lease_state(running()), missing_since=600.0)
+        declined = seen(lease_state(running(given_up="not asked")), missing_since=600.0)
         retry = dataclasses.replace(POLICY, on_vanished="retry")
 
         assert isinstance(decide(gone, POLICY), actions.ConfirmRestart)
@@ -423,7 +430,7 @@ class TestJob:
     def test_row_23_a_pod_that_somebody_else_stopped_is_not_fought_over(self) -> None:
         """Stopped under this very process: left alone; the next command may start it again."""
         stopped = pod(PodStatus.EXITED)
-        parked = rental(running(), parked=True)
+        parked = lease_state(running(), parked=True)
         here = decide(seen(parked, stopped, stopped_elsewhere=frozenset({"p1"})), POLICY)
         later = decide(seen(parked, stopped), POLICY)
 
@@ -434,8 +441,8 @@ class TestJob:
     def test_row_57_a_run_whose_disk_is_gone_begins_again_a_bounded_number_of_times(self) -> None:
         """From what is here; then it ends as lost."""
         forgot = Contact(True, forgotten=True)
-        first = decide(seen(rental(running()), pod(), contact=forgot), POLICY)
-        tired = rental(running(reworks=POLICY.reworks))
+        first = decide(seen(lease_state(running()), pod(), contact=forgot), POLICY)
+        tired = lease_state(running(reworks=POLICY.reworks))
         last = decide(seen(tired, pod(), contact=forgot), POLICY)
 
         assert isinstance(first, actions.RestartRun)
@@ -445,7 +452,7 @@ class TestJob:
     def test_row_19_a_stuck_pod_on_a_network_volume_is_given_up_for_another(self) -> None:
         """The disk outlives it; a pod whose own volume has the work is kept and asked about."""
         tried = {"start_failures": {"p1": POLICY.pod_starts}}
-        stopped, parked = pod(PodStatus.EXITED), rental(running(), parked=True)
+        stopped, parked = pod(PodStatus.EXITED), lease_state(running(), parked=True)
         on_network = dataclasses.replace(parked, shared_disk=True)
         shared = decide(seen(on_network, stopped, **tried), POLICY)
         own = decide(seen(parked, stopped, **tried), POLICY)
@@ -456,8 +463,8 @@ class TestJob:
     def test_row_62_a_job_that_stalled_is_started_again_once(self) -> None:
         """With why. The second stall is an end like any other: its files are pulled."""
         stalled = agent("ended", exit=ended(1, "stalled"))
-        first = decide(seen(rental(running()), pod(), contact=stalled), POLICY)
-        second = decide(seen(rental(running(starts=2)), pod(), contact=stalled), POLICY)
+        first = decide(seen(lease_state(running()), pod(), contact=stalled), POLICY)
+        second = decide(seen(lease_state(running(starts=2)), pod(), contact=stalled), POLICY)
 
         assert first == actions.StartJob("stage1c-0001", again=True, why="it stalled: ")
         assert second == actions.Pull("stage1c-0001")
@@ -465,21 +472,21 @@ class TestJob:
     def test_one_empty_listing_is_no_evidence(self) -> None:
         """The provider's list may lag."""
         assert isinstance(
-            decide(seen(rental(running()), missing_since=990.0), POLICY), actions.Wait
+            decide(seen(lease_state(running()), missing_since=990.0), POLICY), actions.Wait
         )
 
     def test_a_stopped_pod_with_work_on_it_is_started_again(self) -> None:
         """First the books learn that it is parked, then it starts."""
         stopped = pod(PodStatus.EXITED)
-        first = decide(seen(rental(running()), stopped), POLICY)
-        then = decide(seen(rental(running(), parked=True), stopped), POLICY)
+        first = decide(seen(lease_state(running()), stopped), POLICY)
+        then = decide(seen(lease_state(running(), parked=True), stopped), POLICY)
 
         assert first == actions.ConfirmParked("p1")
         assert then == actions.StartPod("p1", 0.0)
 
     def test_a_stopped_pod_that_does_not_start_is_kept_for_a_person(self) -> None:
         """What it holds is only there."""
-        stuck = rental(running(), parked=True)
+        stuck = lease_state(running(), parked=True)
         refused = {"start_failures": {"p1": POLICY.pod_starts}}
 
         action = decide(seen(stuck, pod(PodStatus.EXITED), **refused), POLICY)
@@ -514,41 +521,43 @@ class TestEnding:
         self, facts: dict[str, Any], action: actions.Action
     ) -> None:
         """Nothing more is asked of the pod, not even that it answers."""
-        concluded = rental(running(pulled=True, **facts))
+        concluded = lease_state(running(pulled=True, **facts))
 
         assert decide(seen(concluded, pod()), POLICY) == action
 
     def test_a_passed_lease_terminates_and_a_failed_one_parks(self) -> None:
         """The default policy; the disk of a failed run is worth keeping."""
-        passed = rental(running(pulled=True, outcome="passed"))
-        failed = rental(running(pulled=True, outcome="failed"))
+        passed = lease_state(running(pulled=True, outcome="passed"))
+        failed = lease_state(running(pulled=True, outcome="failed"))
 
         assert isinstance(decide(seen(passed, pod()), POLICY), actions.Terminate)
         assert isinstance(decide(seen(failed, pod()), POLICY), actions.StopPod)
 
     def test_a_pod_with_unpulled_work_is_parked_even_when_told_to_terminate(self) -> None:
         """Only a reason to abandon lets it go."""
-        unpulled = rental(running(outcome="stopped"), stop="terminate")
-        abandoned = rental(running(outcome="abandoned"), stop="terminate", abandon="not needed")
+        unpulled = lease_state(running(outcome="stopped"), stop="terminate")
+        abandoned = lease_state(
+            running(outcome="abandoned"), stop="terminate", abandon="not needed"
+        )
 
         assert isinstance(decide(seen(unpulled, pod()), POLICY), actions.StopPod)
         assert isinstance(decide(seen(abandoned, pod()), POLICY), actions.Terminate)
 
     def test_a_run_that_never_started_leaves_no_parked_pod(self) -> None:
         """There is nothing to keep."""
-        unused = rental(RunFacts("stage1c-0001", "stage1c", outcome="refused"))
+        unused = lease_state(RunFacts("stage1c-0001", "stage1c", outcome="refused"))
 
         assert isinstance(decide(seen(unused, pod()), POLICY), actions.Terminate)
 
     def test_the_lease_closes_on_a_clean_listing(self) -> None:
         """With every create answered, one listing without our nonces is enough."""
-        done = rental(running(pulled=True, outcome="passed"), pod=None)
+        done = lease_state(running(pulled=True, outcome="passed"), pod=None)
 
         assert decide(seen(done), POLICY) == actions.Close("passed")
 
     def test_an_unclear_create_costs_a_settle_window_at_the_end(self) -> None:
         """A late commit would otherwise bill for ever."""
-        done = rental(running(pulled=True, outcome="passed"), pod=None, ambiguous=True)
+        done = lease_state(running(pulled=True, outcome="passed"), pod=None, ambiguous=True)
 
         assert isinstance(decide(seen(done, probing_since=900.0), POLICY), actions.Wait)
         assert decide(seen(done, probing_since=600.0), POLICY) == actions.Close("passed")
@@ -556,7 +565,7 @@ class TestEnding:
     def test_a_late_pod_is_found_by_the_last_sweep(self) -> None:
         """Every pod of any generation's nonce goes."""
         passed = running(pulled=True, outcome="passed")
-        done = rental(passed, pod=None, pods=("p1", "late"))
+        done = lease_state(passed, pod=None, pods=("p1", "late"))
 
         action = decide(seen(done, pod(pod_id="late")), POLICY)
 
@@ -565,7 +574,7 @@ class TestEnding:
 
     def test_a_revoked_key_stops_the_drive_at_once(self) -> None:
         """Nothing can be done with it; the guard bounds the cost."""
-        action = decide(seen(rental(running()), pod(), refused="Unauthorized"), POLICY)
+        action = decide(seen(lease_state(running()), pod(), refused="Unauthorized"), POLICY)
 
         assert isinstance(action, actions.NeedsOperator)
         assert action.code == "refused"
@@ -579,11 +588,11 @@ class TestNeverForEver:
     ) -> None:
         """Once; without a yes the job is told to save and end, and its files come home."""
         bare = dataclasses.replace(agent("running"), guard=None)
-        young = seen(rental(running()), pod(), contact=bare, guard_since=990.0)
-        old = seen(rental(running()), pod(), contact=bare, guard_since=10.0)
-        refused = rental(running(), refused="no guard")
+        young = seen(lease_state(running()), pod(), contact=bare, guard_since=990.0)
+        old = seen(lease_state(running()), pod(), contact=bare, guard_since=10.0)
+        refused = lease_state(running(), refused="no guard")
         no = seen(refused, pod(), contact=bare, guard_since=10.0)
-        yes = seen(rental(running(), unguarded=True), pod(), contact=bare, guard_since=10.0)
+        yes = seen(lease_state(running(), unguarded=True), pod(), contact=bare, guard_since=10.0)
 
         assert isinstance(decide(young, POLICY), actions.Wait)
         assert isinstance(decide(old, POLICY), actions.AskUnguarded)
@@ -592,13 +601,13 @@ class TestNeverForEver:
 
     def test_a_run_that_ended_as_lost_leaves_nothing_to_keep_its_pod_for(self) -> None:
         """The volume is new: nothing of the run can be on it, and the pod goes."""
-        over = rental(running(outcome="pod-lost"))
+        over = lease_state(running(outcome="pod-lost"))
 
         assert isinstance(decide(seen(over, pod()), POLICY), actions.Terminate)
 
     def test_a_mute_agent_is_left_to_a_person_in_the_end(self) -> None:
         """sshd answers, the agent makes no sense: first wait, then leave."""
-        mute = seen(rental(running()), pod(), contact=Contact(True, guard=GUARD))
+        mute = seen(lease_state(running()), pod(), contact=Contact(True, guard=GUARD))
         long = dataclasses.replace(mute, mute_since=10.0)
 
         assert isinstance(decide(mute, POLICY), actions.Wait)
@@ -606,7 +615,7 @@ class TestNeverForEver:
 
     def test_abandoning_does_not_wait_for_a_mute_agent(self) -> None:
         """The decision is made; the pod goes."""
-        given_up = rental(running(), stop="terminate", abandon="enough")
+        given_up = lease_state(running(), stop="terminate", abandon="enough")
         action = decide(seen(given_up, pod(), contact=Contact(True, guard=GUARD)), POLICY)
 
         assert isinstance(action, actions.Finish)
@@ -614,7 +623,7 @@ class TestNeverForEver:
 
     def test_abandoning_does_not_wait_for_a_job_that_cannot_be_stopped(self) -> None:
         """Its volume is full, say, and nothing can be written down there: the pod goes."""
-        given_up = rental(running(), stop="terminate", abandon="enough")
+        given_up = lease_state(running(), stop="terminate", abandon="enough")
         look = seen(given_up, pod(), contact=agent("running"))
         failed = dataclasses.replace(look, failures={"stop": Failure(1, "no space left")})
 
@@ -625,34 +634,34 @@ class TestNeverForEver:
         """After the tries the pod stops billing, and its disk is kept."""
         contact = agent("ended", exit=ended())
         stuck = seen(
-            rental(running(), stop="park"),
+            lease_state(running(), stop="park"),
             pod(),
             contact=contact,
             pull_failures=POLICY.pull_tries,
         )
-        finished = rental(running(outcome="unpulled"), stop="park")
+        finished = lease_state(running(outcome="unpulled"), stop="park")
 
         assert isinstance(decide(stuck, POLICY), actions.Finish)
         assert isinstance(decide(seen(finished, pod()), POLICY), actions.StopPod)
 
     def test_nothing_is_parked_where_parking_keeps_nothing(self) -> None:
         """A CPU pod has no volume: pulled, it goes; unpulled, it runs on."""
-        failed = rental(running(pulled=True, outcome="failed"), keeps_disk=False)
-        unpulled = rental(running(outcome="unpulled"), keeps_disk=False)
+        failed = lease_state(running(pulled=True, outcome="failed"), keeps_disk=False)
+        unpulled = lease_state(running(outcome="unpulled"), keeps_disk=False)
 
         assert isinstance(decide(seen(failed, pod()), POLICY), actions.Terminate)
         assert isinstance(decide(seen(unpulled, pod()), POLICY), actions.Done)
 
     def test_a_pod_that_listings_hide_is_ended_before_another_is_rented(self) -> None:
         """Its id is known: it is asked to go, and is a debt until that is certain."""
-        young = rental(reached=False)
+        young = lease_state(reached=False)
 
         assert isinstance(decide(seen(young, missing_since=600.0), POLICY), actions.Terminate)
 
     def test_a_surplus_pod_is_in_the_books_before_it_is_ended(self) -> None:
         """What it cost is written down first."""
-        found = seen(rental(), pod(), pod(pod_id="p2"))
-        known = seen(rental(pods=("p1", "p2")), pod(), pod(pod_id="p2"))
+        found = seen(lease_state(), pod(), pod(pod_id="p2"))
+        known = seen(lease_state(pods=("p1", "p2")), pod(), pod(pod_id="p2"))
 
         assert decide(found, POLICY) == actions.RecordPod("p2")
         assert isinstance(decide(known, POLICY), actions.Terminate)
@@ -660,9 +669,9 @@ class TestNeverForEver:
     def test_an_adopted_pod_is_never_replaced(self) -> None:
         """Older files may be on it: a person decides, and nothing else is rented."""
         policy = dataclasses.replace(POLICY, rents=False)
-        young = rental(reached=False)
+        young = lease_state(reached=False)
         silent = seen(young, pod(), contact=Contact(False), silent_since=600.0)
-        gone = seen(rental(pod=None), offers=(OFFER,))
+        gone = seen(lease_state(pod=None), offers=(OFFER,))
 
         assert isinstance(decide(silent, policy), actions.NeedsOperator)
         action = decide(gone, policy)
@@ -675,13 +684,13 @@ class TestBooks:
 
     def test_a_pod_that_runs_while_the_books_have_it_parked_is_booked_first(self) -> None:
         """A start whose answer was lost bills from its beginning."""
-        look = seen(rental(running(), parked=True), pod(), booked=frozenset())
+        look = seen(lease_state(running(), parked=True), pod(), booked=frozenset())
 
         assert decide(look, POLICY) == actions.RecordRestart("p1")
 
     def test_a_pod_that_its_guard_stopped_is_closed_in_the_books_before_anything_else(self) -> None:
         """Also when all that is left to do is to terminate it."""
-        over = rental(running(outcome="passed", pulled=True))
+        over = lease_state(running(outcome="passed", pulled=True))
         stopped = seen(over, pod(PodStatus.EXITED), booked=frozenset({"p1"}))
         silent = dataclasses.replace(stopped, bill_retry_at=1010.0)
 
@@ -690,7 +699,7 @@ class TestBooks:
 
     def test_a_start_without_an_answer_is_looked_up_on_the_bill(self) -> None:
         """The pod may have run and stopped again while nobody looked."""
-        unclear = rental(running(), parked=True, start_unclear=900.0)
+        unclear = lease_state(running(), parked=True, start_unclear=900.0)
 
         assert decide(seen(unclear, pod(PodStatus.EXITED)), POLICY) == actions.ReconcileBilling(
             "p1", 900.0
@@ -713,7 +722,7 @@ class TestBooks:
 
     def test_a_start_says_when_the_look_that_it_goes_by_is_old(self) -> None:
         """A lid was closed in the middle of that look."""
-        look = seen(rental(running(), parked=True), pod(PodStatus.EXITED))
+        look = seen(lease_state(running(), parked=True), pod(PodStatus.EXITED))
         assert look.listing is not None
         old = dataclasses.replace(look, listing=Listing(10.0, look.listing.pods))
 
@@ -765,7 +774,7 @@ class TestBooks:
         self, changes: dict[str, Any], word: str
     ) -> None:
         """By the provider's own words, and before anything is sent to it."""
-        ordered = rental(offer=OFFER.id, offer_count=1, quoted_usd_per_hour=OFFER.usd_per_hour)
+        ordered = lease_state(offer=OFFER.id, offer_count=1, quoted_usd_per_hour=OFFER.usd_per_hour)
         action = decide(seen(ordered, pod(**changes)), POLICY)
 
         assert isinstance(action, actions.Terminate) == bool(word)
@@ -785,7 +794,7 @@ class TestNothingRepeatsForEver:
     ) -> None:
         """Then the command leaves, saying how it failed and that the pod bills on."""
         run = running(started=False, uploaded_to="p1" if what == "start" else None)
-        look = seen(rental(run), pod(), contact=agent("absent"))
+        look = seen(lease_state(run), pod(), contact=agent("absent"))
         pause = dataclasses.replace(look, retry_at=1005.0, failures={what: Failure(1, "no")})
         tired = dataclasses.replace(look, failures={what: Failure(POLICY.tries, "no secret")})
         left = decide(tired, POLICY)
@@ -797,7 +806,7 @@ class TestNothingRepeatsForEver:
 
     def test_row_09_a_provider_that_asks_to_wait_for_ever_is_left(self) -> None:
         """Between two creates as it wishes, and after ten minutes not at all; nothing is rented."""
-        bare = seen(rental(pod=None, had_pod=False), offers=(OFFER,))
+        bare = seen(lease_state(pod=None, had_pod=False), offers=(OFFER,))
         asked = dataclasses.replace(bare, throttled_until=1005.0, throttled_since=990.0)
         again = dataclasses.replace(asked, throttled_until=999.0)
         left = decide(dataclasses.replace(asked, throttled_since=1000.0 - 601.0), POLICY)
@@ -813,8 +822,8 @@ class TestNothingRepeatsForEver:
         """A pod with a job that shows as ERROR is started again only once it is known to stand."""
         broken = pod(PodStatus.ERROR)
 
-        assert decide(seen(rental(running()), broken), POLICY) == actions.ConfirmParked("p1")
-        parked = rental(running(), parked=True)
+        assert decide(seen(lease_state(running()), broken), POLICY) == actions.ConfirmParked("p1")
+        parked = lease_state(running(), parked=True)
         assert isinstance(decide(seen(parked, broken), POLICY), actions.StartPod)
 
     @pytest.mark.parametrize(
@@ -822,9 +831,9 @@ class TestNothingRepeatsForEver:
     )
     def test_a_job_that_never_began_is_not_begun_to_be_ended(self, wish: dict[str, str]) -> None:
         """The run ends at once; its pod has nothing to be kept for."""
-        unanswered = rental(running(), **wish)
+        unanswered = lease_state(running(), **wish)
         action = decide(seen(unanswered, pod(), contact=agent("absent")), POLICY)
-        over = rental(running(outcome="not-begun"), **wish)
+        over = lease_state(running(outcome="not-begun"), **wish)
 
         assert isinstance(action, actions.Finish)
         assert action.outcome == "not-begun"
@@ -832,7 +841,7 @@ class TestNothingRepeatsForEver:
 
     def test_a_lost_job_is_pulled_with_the_patience_of_every_pull(self) -> None:
         """A pause, a few tries, then it is left to a person."""
-        lost = rental(running(starts=POLICY.restarts + 1))
+        lost = lease_state(running(starts=POLICY.restarts + 1))
         look = seen(lost, pod(), contact=agent("lost"))
         tired = dataclasses.replace(look, pull_failures=POLICY.pull_tries)
 
@@ -843,7 +852,7 @@ class TestNothingRepeatsForEver:
     def test_row_48_a_pod_with_a_job_that_is_not_ready_for_a_while_is_no_dead_pod(self) -> None:
         """Restarted by its host, or shown without its runtime: waited for, and never replaced."""
         unready = pod(PodStatus.STARTING)
-        shared = rental(running(), shared_disk=True)
+        shared = lease_state(running(), shared_disk=True)
         old = {"pod_since": -9e9}  # it has run for long; that counts for nothing here
         short = decide(seen(shared, unready, booting_since=990.0, **old), POLICY)
         long = decide(seen(shared, unready, booting_since=1000.0 - POLICY.boot, **old), POLICY)
@@ -854,7 +863,7 @@ class TestNothingRepeatsForEver:
 
     def test_row_10_an_order_that_is_refused_ends_the_command(self) -> None:
         """A key that may list and not delete: said at once, and not repeated for ever."""
-        owing = rental(pod=None, debts=(PendingTermination("p1"),))
+        owing = lease_state(pod=None, debts=(PendingTermination("p1"),))
         refused = seen(owing, pod(), asked={"p1": 998.0}, order_refused="terminate: 403")
         action = decide(refused, POLICY)
 
@@ -863,14 +872,14 @@ class TestNothingRepeatsForEver:
 
     def test_row_16_a_pod_that_never_goes_is_left_to_a_person(self) -> None:
         """After a quarter of an hour of orders that were taken."""
-        owing = rental(pod=None, debts=(PendingTermination("p1", clean=True),))
+        owing = lease_state(pod=None, debts=(PendingTermination("p1", clean=True),))
         look = seen(owing, pod(), asked={"p1": 900.0}, owing_since=10.0)
 
         assert isinstance(decide(look, POLICY), actions.NeedsOperator)
 
     def test_a_pod_that_cannot_be_parked_is_not_stopped_for_ever(self) -> None:
         """Gone by itself, in error, or deaf to every order."""
-        over = rental(running(outcome="failed", pulled=True))
+        over = lease_state(running(outcome="failed", pulled=True))
         asked = {"asked": {"p1": 900.0}}
         gone = seen(over, pod(PodStatus.TERMINATED), missing_since=10.0, **asked)
         broken = seen(over, pod(PodStatus.ERROR), **asked)
@@ -882,7 +891,7 @@ class TestNothingRepeatsForEver:
 
     def test_a_pod_is_not_called_parked_while_it_runs_or_is_gone(self) -> None:
         """Whatever the journal says: the books follow, and what is gone costs no more."""
-        parked = rental(running(outcome="failed", pulled=True), parked=True)
+        parked = lease_state(running(outcome="failed", pulled=True), parked=True)
         runs = seen(parked, pod())
         gone = seen(parked, missing_since=10.0)
 
@@ -892,8 +901,8 @@ class TestNothingRepeatsForEver:
     def test_a_kept_pod_that_is_gone_is_kept_no_longer(self) -> None:
         """One that passed, and one of which something is only there: neither bills for ever."""
         keeping = dataclasses.replace(POLICY, on_success="keep")
-        passed = rental(running(outcome="passed", pulled=True, locked=True))
-        unpulled = rental(running(outcome="failed"), keeps_disk=False)
+        passed = lease_state(running(outcome="passed", pulled=True, locked=True))
+        unpulled = lease_state(running(outcome="failed"), keeps_disk=False)
 
         for kept in (passed, unpulled):
             assert decide(seen(kept, pod()), keeping) == actions.Done("kept")
@@ -902,27 +911,27 @@ class TestNothingRepeatsForEver:
 
     def test_a_look_in_passing_waits_for_no_bill_and_orders_nothing(self) -> None:
         """What somebody started in the console is theirs; what is gone is booked as gone."""
-        parked = rental(running(outcome="failed", pulled=True), parked=True)
+        parked = lease_state(running(outcome="failed", pulled=True), parked=True)
         gone = seen(parked, missing_since=10.0)
         later = dataclasses.replace(gone, bill_retry_at=1100.0)
 
-        assert glance(gone, POLICY) == decide(gone, POLICY) == actions.ConfirmGone("p1")
+        assert plan_passive(gone, POLICY) == decide(gone, POLICY) == actions.ConfirmGone("p1")
         assert isinstance(decide(later, POLICY), actions.Wait)
-        assert glance(later, POLICY) == actions.Done("kept")
+        assert plan_passive(later, POLICY) == actions.Done("kept")
         assert decide(seen(parked, pod()), POLICY) == actions.RecordRestart("p1")
-        assert glance(seen(parked, pod()), POLICY) == actions.Done("kept")
+        assert plan_passive(seen(parked, pod()), POLICY) == actions.Done("kept")
 
     def test_a_parked_lease_that_owes_another_pod_is_not_at_rest(self) -> None:
         """The other one is ended first."""
-        over = rental(running(outcome="failed", pulled=True), parked=True)
+        over = lease_state(running(outcome="failed", pulled=True), parked=True)
 
         assert over.rests()
         assert not dataclasses.replace(over, debts=(PendingTermination("p2"),)).rests()
 
     def test_what_was_stopped_and_is_parked_is_at_rest(self) -> None:
         """A next run is no carrying on; what is to be terminated yet is."""
-        over = rental(running(outcome="stopped", pulled=True), stop="park", parked=True)
-        unpulled = rental(running(outcome="unpulled"), stop="terminate", parked=True)
+        over = lease_state(running(outcome="stopped", pulled=True), stop="park", parked=True)
+        unpulled = lease_state(running(outcome="unpulled"), stop="terminate", parked=True)
 
         assert over.rests()
         assert unpulled.rests()
@@ -932,8 +941,8 @@ class TestNothingRepeatsForEver:
 
     def test_only_a_pod_that_passed_is_kept(self) -> None:
         """After a failure, or without its pod, something is left to do: to park, to sweep."""
-        passed = rental(running(outcome="passed", pulled=True, locked=True))
-        failed = rental(running(outcome="failed", pulled=True))
+        passed = lease_state(running(outcome="passed", pulled=True, locked=True))
+        failed = lease_state(running(outcome="failed", pulled=True))
         gone = dataclasses.replace(passed, pod=None, ambiguous=True)
 
         assert passed.rests(kept=True)

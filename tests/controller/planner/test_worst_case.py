@@ -17,7 +17,7 @@ from controller.planner.decide import decide
 from controller.planner.policy import Policy
 from controller.providers.base import PodStatus
 from tests.controller.locks.test_staleness import stage
-from tests.controller.planner.test_decide import DEARER, OFFER, pod, rental, running, seen
+from tests.controller.planner.test_decide import DEARER, OFFER, lease_state, pod, running, seen
 from tests.support.laptop import Laptop
 
 WORST = WorstCase(5.0, 4.0, 0.0, 0.1)  # $4 for one pod
@@ -38,11 +38,11 @@ def test_whatever_the_pods_of_a_lease_cost_the_sum_holds(
 ) -> None:
     """Each pod costs up to its worst case, in any order: the planner stops renting in time."""
     most = Budget(None, run_usd).most(WORST, 0.0)
-    policy = dataclasses.replace(Policy(), spare_usd=most - WORST.usd, generations=100)
+    policy = dataclasses.replace(Policy(), replacement_budget_usd=most - WORST.usd, generations=100)
     spent = 0.0
     for share in shares:
         spent += share * WORST.usd
-        again = decide(seen(rental(pod=None), offers=(OFFER,), spent_usd=spent), policy)
+        again = decide(seen(lease_state(pod=None), offers=(OFFER,), spent_usd=spent), policy)
         if not isinstance(again, actions.OpenGeneration):
             break
 
@@ -52,8 +52,8 @@ def test_whatever_the_pods_of_a_lease_cost_the_sum_holds(
 
 def test_another_pod_that_might_break_the_sum_is_not_rented() -> None:
     """The run ends and says so; without a printed sum nothing is held back."""
-    policy = dataclasses.replace(Policy(), spare_usd=1.0)
-    empty = rental(pod=None)
+    policy = dataclasses.replace(Policy(), replacement_budget_usd=1.0)
+    empty = lease_state(pod=None)
     over = decide(seen(empty, offers=(OFFER,), spent_usd=1.01), policy)
 
     assert isinstance(over, actions.Finish)
@@ -66,8 +66,8 @@ def test_another_pod_that_might_break_the_sum_is_not_rented() -> None:
 
 def test_a_start_that_might_break_the_sum_is_left_to_a_person() -> None:
     """What the stopped pod holds is kept, and the command that allows more is named."""
-    policy = dataclasses.replace(Policy(), spare_usd=1.0)
-    stopped = rental(running(), parked=True)
+    policy = dataclasses.replace(Policy(), replacement_budget_usd=1.0)
+    stopped = lease_state(running(), parked=True)
     within = decide(seen(stopped, pod(PodStatus.EXITED), spent_usd=0.5), policy)
     over = decide(seen(stopped, pod(PodStatus.EXITED), spent_usd=1.5), policy)
 
@@ -91,7 +91,7 @@ def test_a_budget_given_now_raises_the_cap_of_what_was_begun(
 def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:
     """Types that come into stock later cannot make the worst case a lie."""
     policy = dataclasses.replace(Policy(), dearest_usd_per_hour=OFFER.usd_per_hour)
-    empty = rental(pod=None, had_pod=False, reached=False, pods=())
+    empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
     tried = dataclasses.replace(empty, tried=((OFFER.id, "no capacity"),))
 
     assert decide(seen(empty, offers=(OFFER, DEARER)), policy) == actions.Create(OFFER)

@@ -148,10 +148,10 @@ def test_a_pod_without_uv_gets_the_pinned_one(tmp_path: Path) -> None:
     )
     base.chmod(0o755)
     (tmp_path / "scratch").mkdir()
-    shop = Workshop(
+    context = Workshop(
         tmp_path, {"PATH": "/usr/bin:/bin"}, tmp_path / "log", tmp_path / "scratch", lambda: None
     )
-    found = find_uv(base, shop)
+    found = find_uv(base, context)
 
     assert found == [str(tmp_path / "tools" / f"uv-{uv_pin.VERSION}" / "bin" / "uv")]
     assert "--no-deps --require-hashes -r" in asked.read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.locks.artifacts import protect, release, set_aside, strangers
+from controller.locks.artifacts import protect, release, set_aside, unexpected_files
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.project import move_file as relocate
 from controller.project.move_file import Destination
@@ -143,7 +143,7 @@ def test_protecting_and_setting_aside_touch_nothing_behind_a_link(root: Path) ->
     protect(root, made)
     release(root, made)
 
-    assert strangers(root, made) == ()
+    assert unexpected_files(root, made) == ()
     assert set_aside(root, made, root / ".podctl/aside") == ()
     assert stat.S_IMODE((ssh / "authorized_keys").stat().st_mode) == 0o600
     assert stat.S_IMODE(ssh.stat().st_mode) == before

@@ -23,7 +23,7 @@ from controller.rehearsal import findings, toml_text
 from controller.rehearsal import overrides as sizes
 from controller.rehearsal.emulated_cloud import JobFiles
 from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP
-from controller.rehearsal.report import went_on
+from controller.rehearsal.report import resumed
 from controller.rehearsal.run import Kill
 from controller.rehearsal.scratch_project import config
 from jobs.catalog import load_stages
@@ -203,7 +203,7 @@ def test_a_job_that_begins_again_is_told_from_one_that_goes_on(
     """By the steps after the kill, of which the first may still be the dying job's."""
     kill = Kill(1.0, "out/step", tuple(range(1, 15)))
 
-    assert went_on(kill, after).status == status
+    assert resumed(kill, after).status == status
 
 
 @pytest.mark.parametrize(("begun", "status"), [(1001, PASS), (2, FAIL), (900, FAIL)])
@@ -211,7 +211,7 @@ def test_a_job_with_checkpoints_goes_on_behind_the_oldest_of_them(begun: int, st
     """Steps of a progress bar are seen now and then only: the first is not the first that was."""
     kill = Kill(1.0, "out/checkpoint-1000/a", (1, 400, 1000, 1200), None, 1000)
 
-    assert went_on(kill, (begun, 1300)).status == status
+    assert resumed(kill, (begun, 1300)).status == status
 
 
 def test_a_job_of_which_no_step_is_seen_is_not_said_to_go_on(tmp_path: Path) -> None:
@@ -310,11 +310,11 @@ def test_stage1c_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
         '[stages.stage1c.environment]\nkind = "none"\n'  # each check of it imports torch: slow
     )
     phases = rehearse(tmp_path, "stage1c", expect=0)
-    killed, went_on = map(int, re.findall(r"at step (\d+)", phases["resume"]["detail"]))
+    killed, resumed = map(int, re.findall(r"at step (\d+)", phases["resume"]["detail"]))
 
     assert set(statuses(phases).values()) == {PASS}
     assert "checkpoints/stage1_sft/checkpoint-" in phases["save"]["detail"]
-    assert 1 < went_on <= killed + 2
+    assert 1 < resumed <= killed + 2
     assert "needs about" in phases["hardware"]["detail"]
 
 

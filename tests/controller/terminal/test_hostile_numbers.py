@@ -108,8 +108,8 @@ def test_row_75_what_no_check_knew_is_said_and_ends_nothing(error: Exception) ->
         def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
             raise error
 
-    shop, run = cast(Any, None), cast(Any, None)
-    found = Upset(shop).ask("pod", Endpoint("127.0.0.1", 1, "root"), run)
+    context, run = cast(Any, None), cast(Any, None)
+    found = Upset(context).ask("pod", Endpoint("127.0.0.1", 1, "root"), run)
 
     assert found.reached
     assert found.status is None

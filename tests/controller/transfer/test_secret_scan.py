@@ -70,8 +70,8 @@ def test_one_list_says_what_is_found_and_what_is_hidden(kind: secret_scan.Kind) 
 
     assert found == 2
     assert value not in Redactor()(text)
-    assert value.encode() not in Redactor().blot(text.encode())
-    assert len(Redactor().blot(text.encode())) == len(text)
+    assert value.encode() not in Redactor().redact(text.encode())
+    assert len(Redactor().redact(text.encode())) == len(text)
     if kind.start.isalpha():
         assert by_content("a", f"x{value}".encode()) == []
 
@@ -244,7 +244,7 @@ def test_the_last_group_of_base64_is_hidden(secret: str, before: str, follows: s
         start = -(-len(before) * 4 // 3) + (1 if len(before) % 3 else 0)
         end = -(-(len(before) + len(secret)) * 4 // 3)
         shown = Redactor(secret)(f"<{text}>")
-        blotted = Redactor(secret).blot(f"<{text}>".encode())
+        blotted = Redactor(secret).redact(f"<{text}>".encode())
 
         assert REDACTED in shown
         assert text[start:end][-4:] not in shown.replace(REDACTED, "")
