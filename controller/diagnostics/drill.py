@@ -102,58 +102,60 @@ def order_seconds(limits: GuardLimits) -> float:
     return max(LEAST_ORDER, limits.boot_grace)
 
 
-def decide(seen: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence) -> Action:
+def decide(
+    observation: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence
+) -> Action:
     """The next action of a drill."""
-    lease_state, run = seen.lease_state, seen.lease_state.current
+    lease_state, run = observation.lease, observation.lease.current
     once = replace(policy, generations=1)
-    others = any(pod.id != lease_state.pod for pod in seen.ours())
+    others = any(pod.id != lease_state.pod for pod in observation.ours())
     if (
         run is None
         or lease_state.pod is None
         or lease_state.stop
         or lease_state.debts
         or others
-        or seen.refused
+        or observation.refused
     ):
-        return plan.decide(seen, once)
-    if seen.listing is None:
-        return wait_for_provider(seen, policy, "for the provider")
-    if seen.pod is None:
-        return plan.decide(seen, once)
-    return _watch(seen, policy, limits, evidence, run, seen.pod)
+        return plan.decide(observation, once)
+    if observation.listing is None:
+        return wait_for_provider(observation, policy, "for the provider")
+    if observation.pod is None:
+        return plan.decide(observation, once)
+    return _watch(observation, policy, limits, evidence, run, observation.pod)
 
 
 def _watch(
-    seen: Observation,
+    observation: Observation,
     policy: Policy,
     limits: GuardLimits,
     evidence: Evidence,
     run: RunFacts,
     pod: Pod,
 ) -> Action:
-    quoted = seen.lease_state.quoted_usd_per_hour
-    if reckoned := reckon(seen, pod.id):
+    quoted = observation.lease.quoted_usd_per_hour
+    if reckoned := reckon(observation, pod.id):
         return reckoned
     if pod.status is PodStatus.EXITED:
-        return _stopped(seen, evidence, run, pod)
+        return _stopped(observation, evidence, run, pod)
     if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
         return Finish(run.run, UNCLEAR, f"the provider reports {pod.status}")
     if quoted and pod.usd_per_hour > quoted * policy.price_tolerance:
         text = f"it costs ${pod.usd_per_hour:.2f}/h and was quoted at ${quoted:.2f}/h"
         return Finish(run.run, UNCLEAR, text)
-    if why := _overdue(seen, policy, limits, evidence):
+    if why := _overdue(observation, policy, limits, evidence):
         return Finish(run.run, REFUTED, f"{why}; {evidence.measured}")
-    since = seen.pod_since if seen.pod_since is not None else seen.now
+    since = observation.pod_since if observation.pod_since is not None else observation.now
     patience = policy.boot + limits.boot_grace + order_seconds(limits)
-    if seen.now - since > patience:
-        text = f"it neither answered nor stopped in {(seen.now - since) / 60:.0f} minutes"
+    if observation.now - since > patience:
+        text = f"it neither answered nor stopped in {(observation.now - since) / 60:.0f} minutes"
         return Finish(run.run, UNCLEAR, f"{text}; {evidence.measured}")
     return Wait(policy.poll_boot, "for the pod to stop itself", since + patience)
 
 
-def _stopped(seen: Observation, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
-    if not seen.lease_state.parked:
-        return bill_wait(seen) or ConfirmParked(pod.id)  # it ends here that the pod bills
+def _stopped(observation: Observation, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
+    if not observation.lease.parked:
+        return bill_wait(observation) or ConfirmParked(pod.id)  # it ends here that the pod bills
     if not evidence.armed and not evidence.ordered:
         text = "the pod stopped, and its log does not say that the guard did it"
         return Finish(run.run, UNCLEAR, f"{text}; {evidence.measured}")
@@ -161,17 +163,17 @@ def _stopped(seen: Observation, evidence: Evidence, run: RunFacts, pod: Pod) -> 
 
 
 def _overdue(
-    seen: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence
+    observation: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence
 ) -> str | None:
     """Why the pod is known not to stop itself."""
-    guard = seen.contact.guard if seen.contact else None
+    guard = observation.contact.guard if observation.contact else None
     left = guard.stops_in_seconds if guard else None
     patience = order_seconds(limits)
     if left is not None and left < -patience:
         said = evidence.refusal or (guard.detail if guard else "")
         return f"its guard ordered the stop {-left:.0f} s ago without effect ({said})"
-    since = seen.guard_since if seen.guard_since is not None else seen.now
-    if guard is None and seen.now - since > policy.guard + limits.boot_grace + patience:
+    since = observation.guard_since if observation.guard_since is not None else observation.now
+    if guard is None and observation.now - since > policy.guard + limits.boot_grace + patience:
         return "nothing guards this pod: " + (evidence.refusal or "no guard ever reported")
     return None
 
@@ -188,13 +190,13 @@ class RecordingWorld:
     _asked: float | None = None  # when the create call was sent
 
     def look(self) -> Observation:
-        seen = self.world.look()
-        pod = seen.pod
+        observation = self.world.look()
+        pod = observation.pod
         if pod is not None and self._asked is not None and self.evidence.listed_seconds is None:
-            self.evidence = replace(self.evidence, listed_seconds=seen.now - self._asked)
+            self.evidence = replace(self.evidence, listed_seconds=observation.now - self._asked)
         if pod is not None and pod.status in (PodStatus.RUNNING, PodStatus.EXITED):
             self._read_log(pod.id)
-        return seen
+        return observation
 
     def _read_log(self, pod: str) -> None:
         try:
@@ -207,5 +209,5 @@ class RecordingWorld:
             self._asked = self.clock.now()
         return self.world.perform(action)
 
-    def decide(self, seen: Observation, policy: Policy) -> Action:
-        return decide(seen, policy, self.limits, self.evidence)
+    def decide(self, observation: Observation, policy: Policy) -> Action:
+        return decide(observation, policy, self.limits, self.evidence)

@@ -36,8 +36,8 @@ class ActionExecutor:
         self.pods = PodActions(self.context, self.site)
 
     def look(self) -> Observation:
-        self.pods.seen = self.observer.look()
-        return self.pods.seen
+        self.pods.observation = self.observer.look()
+        return self.pods.observation
 
     def perform(self, action: Action) -> LeaseOutcome:
         refused = False
@@ -57,8 +57,8 @@ class ActionExecutor:
 
     @property
     def _seen(self) -> Observation:
-        assert self.pods.seen is not None
-        return self.pods.seen
+        assert self.pods.observation is not None
+        return self.pods.observation
 
     # -- runs ------------------------------------------------------------------------------
 

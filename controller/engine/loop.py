@@ -102,9 +102,9 @@ def drive(
 def _next(
     world: World, policy: Policy, watch: Watch, plan: Plan, found: Mapping[str, Repeated]
 ) -> Action:
-    seen = replace(world.look(), incidents=dict(found))
-    action = bounded(seen, policy, plan(seen, policy))
-    attempt(partial(watch, seen, action))  # what is shown of it holds nothing up
+    observation = replace(world.look(), incidents=dict(found))
+    action = bounded(observation, policy, plan(observation, policy))
+    attempt(partial(watch, observation, action))  # what is shown of it holds nothing up
     return action
 
 

@@ -56,7 +56,7 @@ class Observer:
         offers = self._quote(lease_state, now)
         unquoted = offers is None and self._wants_quote(lease_state)
         return Observation(
-            lease_state=lease_state,
+            lease=lease_state,
             now=now,
             listing=self._listing,
             offers=offers,

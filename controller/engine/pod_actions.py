@@ -30,7 +30,7 @@ class PodActions:
 
     context: LeaseContext
     site: JobRuntime
-    seen: Observation | None = None  # the look on which is acted
+    observation: Observation | None = None  # the look on which is acted
 
     @property
     def reckoning(self) -> BilledTime:
@@ -171,7 +171,7 @@ class PodActions:
 
     def _looked(self) -> float:
         """Seconds since the listing on which is acted: a lid may have been closed since then."""
-        listing = self.seen.listing if self.seen is not None else None
+        listing = self.observation.listing if self.observation is not None else None
         return self.context.clock.now() - listing.started if listing is not None else 0.0
 
     def _fresh(self, pod_id: str) -> Pod:
@@ -258,7 +258,7 @@ class PodActions:
         return LeaseOutcome(data={"started_at": self.reckoning.began(pod)} | told)
 
     def _in_listing(self, pod_id: str) -> Pod | None:
-        listing = self.seen.listing if self.seen is not None else None
+        listing = self.observation.listing if self.observation is not None else None
         return listing.get(pod_id) if listing is not None else None
 
     def ask_unguarded(self, action: actions.AskUnguarded) -> LeaseOutcome:

@@ -33,8 +33,8 @@ class Unfetched:
         rate = lease_state.quoted_usd_per_hour
         price = f"at ${rate:.2f}/h" if rate else "at its price"
         return (
-            f"Start pod {lease_state.pod} only to fetch what {self.runs} wrote, {price} until that is "
-            f"here, then it is {then}?"
+            f"Start pod {lease_state.pod} only to fetch what {self.runs} wrote, {price} until "
+            f"that is here, then it is {then}?"
         )
 
 

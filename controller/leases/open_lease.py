@@ -105,9 +105,9 @@ def _agree(
         terminal.say(line)
     if found is not None:
         terminal.say(
-            f"  parked pod {found.lease_state.pod} of {found.lease_state.wanted[0].run} is started again for "
-            "it; where its host has no room, it is ended, since all of it is here, and another "
-            "is rented"
+            f"  parked pod {found.lease_state.pod} of {found.lease_state.wanted[0].run} is "
+            "started again for it; where its host has no room, it is ended, since all of it "
+            "is here, and another is rented"
         )
     if names := consent.given(stages):
         terminal.say(f"  secrets that its jobs get: {names}")

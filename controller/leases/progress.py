@@ -63,7 +63,7 @@ class View:
 
     def _wait(self, seen: Observation, action: actions.Wait) -> None:
         status = seen.contact.status if seen.contact else None
-        run = seen.lease_state.current
+        run = seen.lease.current
         if status is None or run is None or not run.started:
             self._idle(seen.now, action)
             return
@@ -87,7 +87,7 @@ class View:
 
 def _sentence(seen: Observation, action: Action) -> str:
     """An action in words; empty for what only the journal needs to know."""
-    lease_state = seen.lease_state
+    lease_state = seen.lease
     match action:
         case actions.Create(offer):
             where = f"{offer.count} x {offer.name}" if offer.kind == "gpu" else offer.name

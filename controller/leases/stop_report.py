@@ -77,7 +77,8 @@ def check_ended(lease_state: LeaseState, disposal: str) -> None:
     if disposal != "terminate" or lease_state.pod is None or lease_state.closed:
         return
     raise ArtifactsNotSafe(
-        f"pod {lease_state.pod} is kept: what {', '.join(lease_state.unpulled)} wrote is only there",
+        f"pod {lease_state.pod} is kept: "
+        f"what {', '.join(lease_state.unpulled)} wrote is only there",
         where=f"lease {lease_state.lease}",
         cause="not every artifact could be brought here and verified",
         hint="podctl sync tries again; podctl stop --terminate --abandon REASON gives it up",

@@ -16,87 +16,96 @@ from controller.planner.policy import Policy
 OVER_BUDGET, OVER_TIME = "budget:", "its max_hours are over"
 
 
-def due(seen: Observation, policy: Policy) -> str | None:
+def due(observation: Observation, policy: Policy) -> str | None:
     """Why the present run's job is to end now, by what is known here."""
-    if seen.lease_state.stop:
+    if observation.lease.stop:
         return "ended by the user"
-    if seen.lease_state.ending:
+    if observation.lease.ending:
         return "only what it wrote is wanted"
-    if seen.over_cap:
-        return f"{OVER_BUDGET} ${seen.spent_usd:.2f} of ${seen.cap_usd:.2f} spent"
-    if seen.max_seconds is not None and seen.worked_seconds > seen.max_seconds + policy.overtime:
-        return f"{OVER_TIME}: it works for {seen.worked_seconds / 3600:.2f} h"
-    return seen.lease_state.refused
+    if observation.over_cap:
+        return f"{OVER_BUDGET} ${observation.spent_usd:.2f} of ${observation.cap_usd:.2f} spent"
+    if (
+        observation.max_seconds is not None
+        and observation.worked_seconds > observation.max_seconds + policy.overtime
+    ):
+        return f"{OVER_TIME}: it works for {observation.worked_seconds / 3600:.2f} h"
+    return observation.lease.refused
 
 
-def asked(seen: Observation, run: RunFacts) -> bool:
+def asked(observation: Observation, run: RunFacts) -> bool:
     """Whether the job was told to end in the pod's present life, heard or not."""
     told = run.stopping is not None or run.stopping_at > 0
-    return told and run.stopping_at >= seen.life_began
+    return told and run.stopping_at >= observation.life_began
 
 
-def stop_job(seen: Observation, run: RunFacts, reason: str) -> StopJob:
+def stop_job(observation: Observation, run: RunFacts, reason: str) -> StopJob:
     """The order to save and end; its grace counts from the first one."""
-    first = run.stopping_at if run.stopping_at > 0 and asked(seen, run) else seen.wall
+    first = run.stopping_at if run.stopping_at > 0 and asked(observation, run) else observation.wall
     return StopJob(run.run, reason, first)
 
 
-def outlasted(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
+def outlasted(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """The end of a run whose pod goes on beyond every grace; None: it is not so far."""
-    if seen.lease_state.pod is None or not (run.started or run.stopping_at):
+    if observation.lease.pod is None or not (run.started or run.stopping_at):
         return None  # there is no job of ours, and none was told to end
-    status = seen.contact.status if seen.contact is not None else None
+    status = observation.contact.status if observation.contact is not None else None
     if status is not None and status.state == "ended":
         return None  # then what counts is whether its files come
-    told = _beyond(seen, policy, run, answers=status is not None)
+    told = _beyond(observation, policy, run, answers=status is not None)
     if told is None:
         return None
     ready = status.ready_sha256 if status is not None else None
-    if ready and ready != seen.ready_pulled and not _late(seen, policy, run):
+    if ready and ready != observation.ready_pulled and not _late(observation, policy, run):
         return PullReady(run.run)
-    if abandon := seen.lease_state.abandon:
+    if abandon := observation.lease.abandon:
         return Finish(run.run, "abandoned", abandon)
     return Finish(run.run, OVERDUE, f"{told}; what could not be brought here stays on its disk")
 
 
-def _beyond(seen: Observation, policy: Policy, run: RunFacts, *, answers: bool) -> str | None:
-    why = run.stopping or due(seen, policy)
+def _beyond(
+    observation: Observation, policy: Policy, run: RunFacts, *, answers: bool
+) -> str | None:
+    why = run.stopping or due(observation, policy)
     if why is None:
         return None
-    grace = policy.stop_grace if seen.lease_state.keeps_disk else policy.bare_grace
-    refused = seen.failures.get("stop")
+    grace = policy.stop_grace if observation.lease.keeps_disk else policy.bare_grace
+    refused = observation.failures.get("stop")
     if (
         answers
         and refused is not None
         and refused.times >= policy.tries
-        and seen.lease_state.keeps_disk
+        and observation.lease.keeps_disk
     ):
         return f"{why}; it does not take the word ({refused.why})"
-    if answers and asked(seen, run):
-        late = seen.wall - run.stopping_at
+    if answers and asked(observation, run):
+        late = observation.wall - run.stopping_at
         told = f"{why}; it goes on {_minutes(late)} after it was told to end"
         return told if late > grace else None
     if answers:
         return None  # it is told first
-    silent = seen.unreachable_for
-    if seen.lease_state.keeps_disk and silent > policy.lost and due(seen, policy):
+    silent = observation.unreachable_for
+    if observation.lease.keeps_disk and silent > policy.lost and due(observation, policy):
         return f"{why}; its pod cannot be asked, for {_minutes(silent)}"
-    most = (seen.max_seconds or 0.0) + policy.overtime + grace
-    if seen.max_seconds is not None and silent > policy.lost and seen.worked_seconds > most:
+    most = (observation.max_seconds or 0.0) + policy.overtime + grace
+    if (
+        observation.max_seconds is not None
+        and silent > policy.lost
+        and observation.worked_seconds > most
+    ):
         return f"{why}; its pod cannot be asked, for {_minutes(silent)}"
     return None
 
 
-def _late(seen: Observation, policy: Policy, run: RunFacts) -> bool:
+def _late(observation: Observation, policy: Policy, run: RunFacts) -> bool:
     """Whether there was time enough for a last pull of what is ready."""
-    grace = policy.stop_grace if seen.lease_state.keeps_disk else policy.bare_grace
-    return seen.wall - run.stopping_at > grace + policy.last_pull
+    grace = policy.stop_grace if observation.lease.keeps_disk else policy.bare_grace
+    return observation.wall - run.stopping_at > grace + policy.last_pull
 
 
-def given_up(seen: Observation, policy: Policy) -> bool:
+def given_up(observation: Observation, policy: Policy) -> bool:
     """Whether what the user abandons had its time to come home all the same."""
-    since = seen.abandoned_since
-    return since is not None and seen.now - since > policy.abandon_grace
+    since = observation.abandoned_since
+    return since is not None and observation.now - since > policy.abandon_grace
 
 
 def _minutes(seconds: float) -> str:

@@ -41,36 +41,37 @@ from controller.providers.base import Pod, PodStatus
 _BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the console"
 
 
-def decide(seen: Observation, policy: Policy) -> Action:
+def decide(observation: Observation, policy: Policy) -> Action:
     """The next action for this lease."""
-    lease_state = seen.lease_state
+    lease_state = observation.lease
     if lease_state.closed:
         return Done(lease_state.closed)
     if lease_state.unreadable:
         return NeedsOperator(
             "artifacts-not-safe",
-            f"The journal of lease {lease_state.lease} cannot be followed: {lease_state.unreadable}.",
+            f"The journal of lease {lease_state.lease} cannot be followed: "
+            f"{lease_state.unreadable}.",
             "podctl stop --terminate --abandon REASON ends its pods by the provider's listing",
         )
-    if refused := seen.refused or seen.order_refused:
+    if refused := observation.refused or observation.order_refused:
         return NeedsOperator("refused", refused, _BY_HAND)
-    if owed := _pay_debts(seen, policy):
+    if owed := _pay_debts(observation, policy):
         return owed
     if lease_state.current is None:
-        return close(seen, policy)
+        return close(observation, policy)
     if lease_state.pod is None and not lease_state.current.pulled:
-        return rent(seen, policy)
-    return _drive(seen, policy, lease_state.current)
+        return rent(observation, policy)
+    return _drive(observation, policy, lease_state.current)
 
 
-def plan_passive(seen: Observation, policy: Policy) -> Action:
+def plan_passive(observation: Observation, policy: Policy) -> Action:
     """The same for a look in passing at a pod that waits for the user.
 
     The books follow what became of it. What only a later bill tells is left to a later look, and
     what would act on a pod that somebody else started is not done in passing.
     """
-    action = decide(seen, policy)
-    waits_for_bill = isinstance(action, Wait) and seen.now < seen.bill_retry_at
+    action = decide(observation, policy)
+    waits_for_bill = isinstance(action, Wait) and observation.now < observation.bill_retry_at
     if waits_for_bill or isinstance(action, RecordRestart | StopPod):
         return Done("kept")
     return action
@@ -79,151 +80,162 @@ def plan_passive(seen: Observation, policy: Policy) -> Action:
 # -- pods that must go -----------------------------------------------------------------------
 
 
-def _pay_debts(seen: Observation, policy: Policy) -> Action | None:
+def _pay_debts(observation: Observation, policy: Policy) -> Action | None:
     """Given-up pods are asked to go until the provider confirms it; nothing is rented before."""
-    if seen.lease_state.debts:
-        return _pay(seen, policy, seen.lease_state.debts[0])
-    if seen.lease_state.pod is not None:
-        for pod in seen.ours():
-            if pod.id != seen.lease_state.pod:
+    if observation.lease.debts:
+        return _pay(observation, policy, observation.lease.debts[0])
+    if observation.lease.pod is not None:
+        for pod in observation.ours():
+            if pod.id != observation.lease.pod:
                 return terminate_orphan(
-                    seen, pod.id, "surplus: a second pod of this lease appeared"
+                    observation, pod.id, "surplus: a second pod of this lease appeared"
                 )
     return None
 
 
-def _pay(seen: Observation, policy: Policy, debt: PendingTermination) -> Action:
-    asked = seen.asked.get(debt.pod)
-    listed = seen.listing.get(debt.pod) if seen.listing is not None else None
+def _pay(observation: Observation, policy: Policy, debt: PendingTermination) -> Action:
+    asked = observation.asked.get(debt.pod)
+    listed = observation.listing.get(debt.pod) if observation.listing is not None else None
     if asked is None:  # by this process
         there = listed is not None and debt.ended_at is not None
         return Terminate(debt.pod, "given up before", still_there=there)
-    if seen.listing is None or seen.listing.started <= asked:
+    if observation.listing is None or observation.listing.started <= asked:
         return wait_for_provider(
-            seen, policy, f"for the provider to confirm that {debt.pod} is gone"
+            observation, policy, f"for the provider to confirm that {debt.pod} is gone"
         )
-    pod = seen.listing.get(debt.pod)
+    pod = observation.listing.get(debt.pod)
     if pod is not None and pod.status is not PodStatus.TERMINATED:
-        if overdue := _overdue(seen, policy, debt.pod):
+        if overdue := _overdue(observation, policy, debt.pod):
             return overdue
-        if seen.now - asked >= policy.ask_again:
+        if observation.now - asked >= policy.ask_again:
             return Terminate(debt.pod, "still listed", still_there=True)
-        until = (seen.now if seen.owing_since is None else seen.owing_since) + policy.lost
+        until = (
+            observation.now if observation.owing_since is None else observation.owing_since
+        ) + policy.lost
         return Wait(policy.poll_boot, f"for {debt.pod} to leave the listing", until)
     # Absence is proof only of a pod that was visible and whose end was acknowledged.
-    known = debt.clean and debt.pod in seen.listed
-    if known or seen.listing.started - asked >= policy.settle:
-        return bill_wait(seen) or _last_word(seen, debt)
+    known = debt.clean and debt.pod in observation.listed
+    if known or observation.listing.started - asked >= policy.settle:
+        return bill_wait(observation) or _last_word(observation, debt)
     why = f"for a settle window in which {debt.pod} stays away"
     return Wait(policy.poll_boot, why, asked + policy.settle)
 
 
-def _overdue(seen: Observation, policy: Policy, pod: str) -> Action | None:
+def _overdue(observation: Observation, policy: Policy, pod: str) -> Action | None:
     """A pod that does not go although it was told to, again and again, is a person's affair."""
-    since = seen.owing_since if seen.owing_since is not None else seen.now
-    if seen.now - since <= policy.lost:
+    since = observation.owing_since if observation.owing_since is not None else observation.now
+    if observation.now - since <= policy.lost:
         return None
     return NeedsOperator(
         "connection-lost",
-        f"Pod {pod} is still listed {(seen.now - since) / 60:.0f} minutes after it was told to go, "
-        "and may bill.",
+        f"Pod {pod} is still listed {(observation.now - since) / 60:.0f} minutes after it was "
+        "told to go, and may bill.",
         "podctl sync tells it again; the provider's console ends it by hand",
     )
 
 
-def _last_word(seen: Observation, debt: PendingTermination) -> Action:
+def _last_word(observation: Observation, debt: PendingTermination) -> Action:
     """It is gone; what a start without an answer may have cost before is on the bill."""
-    if seen.lease_state.start_unclear is not None:
-        return ReconcileBilling(debt.pod, seen.lease_state.start_unclear)
+    if observation.lease.start_unclear is not None:
+        return ReconcileBilling(debt.pod, observation.lease.start_unclear)
     return ConfirmGone(debt.pod)
 
 
 # -- driving the pod -------------------------------------------------------------------------
 
 
-def _drive(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    lease_state, pod = seen.lease_state, seen.pod
-    if pod is not None and (reckoned := reckon(seen, pod.id)):
+def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
+    lease_state, pod = observation.lease, observation.pod
+    if pod is not None and (reckoned := reckon(observation, pod.id)):
         return reckoned
     if pod is not None and not run.started and (wrong := spec_mismatch(lease_state, pod, policy)):
-        return replace(seen, policy, wrong)
+        return replace(observation, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
         return conclude(run, lease_state.abandon)
     if run.disk_full and not run.started and lease_state.used_before:
-        return replace(seen, policy, f"with what an earlier run left there, {run.broken}")
+        return replace(observation, policy, f"with what an earlier run left there, {run.broken}")
     if run.broken and not run.started:
         return Finish(run.run, "not-sent", run.broken)
     if lease_state.refused and not run.started:
         return Finish(run.run, "refused", lease_state.refused)
     if run.given_up:
         return Finish(run.run, "pod-lost", run.given_up)
-    answers = seen.contact is not None and seen.contact.status is not None
-    in_vain = seen.pull_failures or not answers or "stop" in seen.failures or seen.incidents
-    if lease_state.abandon and (in_vain or given_up(seen, policy)):
+    answers = observation.contact is not None and observation.contact.status is not None
+    in_vain = (
+        observation.pull_failures
+        or not answers
+        or "stop" in observation.failures
+        or observation.incidents
+    )
+    if lease_state.abandon and (in_vain or given_up(observation, policy)):
         return Finish(run.run, "abandoned", lease_state.abandon)
     if not run.started and any(one.outcome == OVERDUE for one in lease_state.runs):
         return Finish(run.run, "not-begun", "the pod went on with another run beyond every grace")
-    if late := outlasted(seen, policy, run):
+    if late := outlasted(observation, policy, run):
         return late
-    if seen.contact is not None and seen.contact.reached:
-        return serve(seen, policy, run)
-    if seen.listing is None:
-        return wait_for_provider(seen, policy, "for the provider")
+    if observation.contact is not None and observation.contact.reached:
+        return serve(observation, policy, run)
+    if observation.listing is None:
+        return wait_for_provider(observation, policy, "for the provider")
     if pod is None:
-        return _missing(seen, policy, run)
+        return _missing(observation, policy, run)
     if lease_state.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
-    if ended := _unbootable(seen, policy, run):
+    if ended := _unbootable(observation, policy, run):
         return ended
     if pod.status is PodStatus.EXITED or (pod.status is PodStatus.ERROR and run.started):
-        return _exited(seen, policy, run, pod)
+        return _exited(observation, policy, run, pod)
     if pod.status is PodStatus.TERMINATED and run.started:
-        return vanished(seen, policy, run, "the provider reports TERMINATED")
+        return vanished(observation, policy, run, "the provider reports TERMINATED")
     if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
-        return replace(seen, policy, f"the provider reports {pod.status}")
+        return replace(observation, policy, f"the provider reports {pod.status}")
     if not pod.ready or pod.endpoint is None:
-        return _booting(seen, policy, run)
-    return _silent(seen, policy, run)
+        return _booting(observation, policy, run)
+    return _silent(observation, policy, run)
 
 
-def _missing(seen: Observation, policy: Policy, run: RunFacts) -> Action:
+def _missing(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     """Not in the listing: weak evidence until a whole settle window agrees."""
-    since = seen.missing_since if seen.missing_since is not None else seen.now
-    if seen.now - since < policy.settle:
+    since = observation.missing_since if observation.missing_since is not None else observation.now
+    if observation.now - since < policy.settle:
         why = "because the pod is not in the provider's listing"
         return Wait(policy.poll_boot, why, since + policy.settle)
     if run.started:
-        return vanished(seen, policy, run, "the provider does not show it any more")
-    return replace(seen, policy, "the provider does not show it")
+        return vanished(observation, policy, run, "the provider does not show it any more")
+    return replace(observation, policy, "the provider does not show it")
 
 
-def _exited(seen: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Action:
-    lease_state = seen.lease_state
-    asked = seen.asked.get(pod.id)
-    assert seen.listing is not None
-    if asked is not None and (seen.listing.started <= asked or seen.now - asked < policy.ask_again):
+def _exited(observation: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Action:
+    lease_state = observation.lease
+    asked = observation.asked.get(pod.id)
+    assert observation.listing is not None
+    if asked is not None and (
+        observation.listing.started <= asked or observation.now - asked < policy.ask_again
+    ):
         return Wait(policy.poll_boot, "for the pod to start again")
     if (
         not lease_state.parked
     ):  # its bill says what an ERROR is: one that bills on is no stopped pod
-        return bill_wait(seen) or ConfirmParked(pod.id)
-    if pod.id in seen.stopped_elsewhere:
+        return bill_wait(observation) or ConfirmParked(pod.id)
+    if pod.id in observation.stopped_elsewhere:
         return NeedsOperator(
             "artifacts-not-safe",
             f"Pod {pod.id} was stopped, and not by podctl; its disk has what the job wrote.",
             f"podctl run {run.stage} starts it again; podctl stop {run.stage} ends the run",
         )
-    may_start = affordable(seen, policy)
+    may_start = affordable(observation, policy)
     if (
         may_start
-        and lease_state.pod_starts + seen.start_failures.get(pod.id, 0) < policy.pod_starts
+        and lease_state.pod_starts + observation.start_failures.get(pod.id, 0) < policy.pod_starts
     ):
-        return StartPod(pod.id, seen.wall, seen.now - seen.listing.started > STALE)
+        return StartPod(
+            pod.id, observation.wall, observation.now - observation.listing.started > STALE
+        )
     if run.fetching:  # it goes on waiting for the user
         why = "it does not start" if may_start else TOO_DEAR
         return Finish(run.run, "unpulled", f"its pod is stopped: {why}")
     if not run.started or (lease_state.shared_disk and may_start):
-        return replace(seen, policy, "it is stopped and does not start again")
+        return replace(observation, policy, "it is stopped and does not start again")
     why = "cannot be started" if may_start else f"is not started again: {TOO_DEAR}"
     again = "podctl sync to try again" if may_start else f"podctl run {run.stage} --budget USD"
     return NeedsOperator(
@@ -233,49 +245,49 @@ def _exited(seen: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Actio
     )
 
 
-def _unbootable(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
+def _unbootable(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """Its host says that the container cannot start: nothing comes of waiting any longer."""
-    fault = seen.boot_fault
-    if fault is None or run.started or seen.lease_state.reached:
+    fault = observation.boot_fault
+    if fault is None or run.started or observation.lease.reached:
         return None
     if fault.image:
         return Finish(run.run, "bad-image", f"the host cannot start the image: {fault.line}")
-    return replace(seen, policy, f"its host cannot start the container: {fault.line}")
+    return replace(observation, policy, f"its host cannot start the container: {fault.line}")
 
 
-def _booting(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    waited = _boot_seconds(seen, run)
+def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
+    waited = _boot_seconds(observation, run)
     if waited < policy.boot:
-        return Wait(policy.poll_boot, "for the pod to boot", seen.now + policy.boot - waited)
+        return Wait(policy.poll_boot, "for the pod to boot", observation.now + policy.boot - waited)
     if run.started:  # a job may be on it, and go on: that it does not show is no death
         return NeedsOperator(
             "connection-lost",
-            f"Pod {seen.lease_state.pod} is not ready, for {waited / 60:.0f} minutes, and bills on; "
-            "the job's state is unknown.",
+            f"Pod {observation.lease.pod} is not ready, for {waited / 60:.0f} minutes, and bills "
+            "on; the job's state is unknown.",
             "podctl sync looks again; podctl stop ends it",
         )
-    up = seen.pod is not None and seen.pod.status is PodStatus.RUNNING
+    up = observation.pod is not None and observation.pod.status is PodStatus.RUNNING
     why = "it runs, and no public port for SSH was mapped" if up else "it did not boot in time"
-    return replace(seen, policy, why)
+    return replace(observation, policy, why)
 
 
-def _boot_seconds(seen: Observation, run: RunFacts) -> float:
+def _boot_seconds(observation: Observation, run: RunFacts) -> float:
     """How long the pod boots: of one that was never reached, the whole way to SSH."""
-    since = [at for at in (seen.booting_since,) if at is not None]
-    if not run.started and not seen.lease_state.reached and seen.pod_since is not None:
-        since.append(seen.pod_since)
-    return seen.now - min(since, default=seen.now)
+    since = [at for at in (observation.booting_since,) if at is not None]
+    if not run.started and not observation.lease.reached and observation.pod_since is not None:
+        since.append(observation.pod_since)
+    return observation.now - min(since, default=observation.now)
 
 
-def _silent(seen: Observation, policy: Policy, run: RunFacts) -> Action:
+def _silent(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     """SSH does not answer. That never proves that the pod is dead."""
-    contact, lease_state = seen.contact, seen.lease_state
+    contact, lease_state = observation.contact, observation.lease
     if contact is not None and contact.refused and lease_state.reached:
         return NeedsOperator("connection-lost", contact.error, "podctl status; podctl sync")
-    since = seen.silent_since if seen.silent_since is not None else seen.now
-    silent = seen.now - since
+    since = observation.silent_since if observation.silent_since is not None else observation.now
+    silent = observation.now - since
     if not lease_state.reached and not run.started:
-        return _never_answered(seen, policy, run, silent)
+        return _never_answered(observation, policy, run, silent)
     if silent > policy.lost:
         return NeedsOperator(
             "connection-lost",
@@ -286,15 +298,17 @@ def _silent(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     return Wait(policy.poll_boot, "for SSH to answer", since + policy.lost)
 
 
-def _never_answered(seen: Observation, policy: Policy, run: RunFacts, silent: float) -> Action:
+def _never_answered(
+    observation: Observation, policy: Policy, run: RunFacts, silent: float
+) -> Action:
     """The port is mapped and sshd did not answer yet: a bad host, or an image without an sshd."""
-    contact = seen.contact
+    contact = observation.contact
     reason = contact.no_sshd if contact is not None else ""
     hopeless = contact is not None and contact.no_sshd_ever and silent > policy.no_sshd
-    left = min(policy.ssh - silent, policy.boot - _boot_seconds(seen, run))
-    if silent <= policy.ssh and _boot_seconds(seen, run) < policy.boot and not hopeless:
-        return Wait(policy.poll_boot, "for SSH to answer", seen.now + left)
+    left = min(policy.ssh - silent, policy.boot - _boot_seconds(observation, run))
+    if silent <= policy.ssh and _boot_seconds(observation, run) < policy.boot and not hopeless:
+        return Wait(policy.poll_boot, "for SSH to answer", observation.now + left)
     if reason:
         return Finish(run.run, "no-sshd", reason)
     why = f": {contact.error}" if contact is not None and contact.error else ""
-    return replace(seen, policy, f"its SSH never answered{why}")
+    return replace(observation, policy, f"its SSH never answered{why}")

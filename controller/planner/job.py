@@ -27,8 +27,8 @@ from controller.planner.unpulled_files import UnpulledFiles
 OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
 
 
-def serve(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    lease_state, contact = seen.lease_state, seen.contact
+def serve(observation: Observation, policy: Policy, run: RunFacts) -> Action:
+    lease_state, contact = observation.lease, observation.contact
     assert lease_state.pod is not None
     assert contact is not None
     if not lease_state.reached:
@@ -36,44 +36,46 @@ def serve(seen: Observation, policy: Policy, run: RunFacts) -> Action:
     if lease_state.stop and not run.started:
         return Finish(run.run, "stopped", "ended by the user")
     if contact.forgotten and run.started:
-        return rework(seen, policy, run, "the pod's disk no longer has the run")
-    if _unguarded(seen, policy) and not run.started:
-        return _await_guard(seen, policy)
+        return rework(observation, policy, run, "the pod's disk no longer has the run")
+    if _unguarded(observation, policy) and not run.started:
+        return _await_guard(observation, policy)
     if run.uploaded_to != lease_state.pod:
         upload = Upload(run.run)
-        return _not_started(seen, policy, run) or _with_backoff(seen, policy, upload, "upload")
+        return _not_started(observation, policy, run) or _with_backoff(
+            observation, policy, upload, "upload"
+        )
     if contact.status is None:
-        return _agent_unresponsive(seen, policy)
-    return _with_job(seen, policy, run)
+        return _agent_unresponsive(observation, policy)
+    return _with_job(observation, policy, run)
 
 
-def _agent_unresponsive(seen: Observation, policy: Policy) -> Action:
+def _agent_unresponsive(observation: Observation, policy: Policy) -> Action:
     """sshd answers and the agent does not."""
-    assert seen.contact is not None
-    since = seen.mute_since if seen.mute_since is not None else seen.now
-    if seen.now - since < policy.lost:
+    assert observation.contact is not None
+    since = observation.mute_since if observation.mute_since is not None else observation.now
+    if observation.now - since < policy.lost:
         return Wait(policy.poll, "for the agent to answer", since + policy.lost)
     return NeedsOperator(
         "connection-lost",
-        f"The agent on pod {seen.lease_state.pod} gives no answer that makes sense: "
-        f"{seen.contact.error}",
+        f"The agent on pod {observation.lease.pod} gives no answer that makes sense: "
+        f"{observation.contact.error}",
         "podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
     )
 
 
-def _unguarded(seen: Observation, policy: Policy) -> bool:
+def _unguarded(observation: Observation, policy: Policy) -> bool:
     """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
-    guard = seen.contact.guard if seen.contact else None
-    asked = seen.lease_state.unguarded or seen.lease_state.refused
+    guard = observation.contact.guard if observation.contact else None
+    asked = observation.lease.unguarded or observation.lease.refused
     return not asked and not policy.trusts(guard)
 
 
-def _await_guard(seen: Observation, policy: Policy) -> Action:
-    guard = seen.contact.guard if seen.contact else None
+def _await_guard(observation: Observation, policy: Policy) -> Action:
+    guard = observation.contact.guard if observation.contact else None
     denied = guard is not None and guard.denied
-    since = seen.guard_since if seen.guard_since is not None else seen.now
+    since = observation.guard_since if observation.guard_since is not None else observation.now
     patience = policy.denied if denied else policy.guard
-    if seen.now - since < patience:
+    if observation.now - since < patience:
         return Wait(min(policy.poll_boot, 1.0), "for the guard to arm", since + patience)
     why = guard.detail if guard else "the guard never reported"
     if denied:
@@ -81,95 +83,116 @@ def _await_guard(seen: Observation, policy: Policy) -> Action:
     return AskUnguarded(why)
 
 
-def _with_job(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    assert seen.contact is not None
-    status = seen.contact.status
+def _with_job(observation: Observation, policy: Policy, run: RunFacts) -> Action:
+    assert observation.contact is not None
+    status = observation.contact.status
     assert status is not None
     if status.state == "absent":
         if run.started and run.starts > policy.restarts:  # it is told, and told, and denies it
-            return _bring(seen, policy, run)
-        start = StartJob(run.run, at=seen.wall)
-        return _not_started(seen, policy, run) or _with_backoff(seen, policy, start, "start")
+            return _bring(observation, policy, run)
+        start = StartJob(run.run, at=observation.wall)
+        return _not_started(observation, policy, run) or _with_backoff(
+            observation, policy, start, "start"
+        )
     if status.state == "lost":
-        ends = run.stopping or _must_stop(seen, policy, run)
+        ends = run.stopping or _must_stop(observation, policy, run)
         again = run.starts <= policy.restarts and not ends
-        start = StartJob(run.run, again=True, at=seen.wall)
-        return _with_backoff(seen, policy, start, "start") if again else _bring(seen, policy, run)
+        start = StartJob(run.run, again=True, at=observation.wall)
+        return (
+            _with_backoff(observation, policy, start, "start")
+            if again
+            else _bring(observation, policy, run)
+        )
     if status.state == "ended":
-        return _ended(seen, policy, run)
-    if reason := _must_stop(seen, policy, run):
-        return _with_backoff(seen, policy, stop_job(seen, run, reason), "stop")
-    if _unguarded(seen, policy) and seen.unguarded_for > policy.guard:  # it armed, and died since
-        return _await_guard(seen, policy)
-    if status.ready_sha256 and status.ready_sha256 != seen.ready_pulled:
+        return _ended(observation, policy, run)
+    if reason := _must_stop(observation, policy, run):
+        return _with_backoff(observation, policy, stop_job(observation, run, reason), "stop")
+    if (
+        _unguarded(observation, policy) and observation.unguarded_for > policy.guard
+    ):  # it armed, and died since
+        return _await_guard(observation, policy)
+    if status.ready_sha256 and status.ready_sha256 != observation.ready_pulled:
         return PullReady(run.run)
-    return Wait(policy.poll, "for the job", _time_up(seen))
+    return Wait(policy.poll, "for the job", _time_up(observation))
 
 
-def _time_up(seen: Observation) -> float | None:
+def _time_up(observation: Observation) -> float | None:
     """When the job is ended for the time that it took."""
-    return None if seen.max_seconds is None else seen.now + seen.max_seconds - seen.worked_seconds
+    return (
+        None
+        if observation.max_seconds is None
+        else observation.now + observation.max_seconds - observation.worked_seconds
+    )
 
 
-def _must_stop(seen: Observation, policy: Policy, run: RunFacts) -> str | None:
+def _must_stop(observation: Observation, policy: Policy, run: RunFacts) -> str | None:
     """Why the job is to be told to end now; None once it was told in this life of its pod."""
     if run.stopping:
-        return None if asked(seen, run) else run.stopping
-    return due(seen, policy)
+        return None if asked(observation, run) else run.stopping
+    return due(observation, policy)
 
 
-def _ended(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    assert seen.contact is not None
-    assert seen.contact.status is not None
-    ended = seen.contact.status.exit
+def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
+    assert observation.contact is not None
+    assert observation.contact.status is not None
+    ended = observation.contact.status.exit
     bad_host = ended is not None and ended.reason == "preflight"
     if (
         bad_host
-        and seen.lease_state.pods_tried < policy.generations
-        and not seen.lease_state.ending
+        and observation.lease.pods_tried < policy.generations
+        and not observation.lease.ending
     ):
         assert ended is not None
         if run.started:
             return RejectHost(run.run, ended.detail)
-        if run.unfit_host == seen.lease_state.pod:
-            return replace(seen, policy, f"preflight: {ended.detail}")
+        if run.unfit_host == observation.lease.pod:
+            return replace(observation, policy, f"preflight: {ended.detail}")
         return StartJob(
-            run.run, again=True, at=seen.wall
+            run.run, again=True, at=observation.wall
         )  # an earlier host's word, on a disk that both had
     stalled = ended is not None and ended.reason == "stalled"
-    if stalled and run.starts <= policy.stalls and not seen.lease_state.ending and not run.stopping:
+    if (
+        stalled
+        and run.starts <= policy.stalls
+        and not observation.lease.ending
+        and not run.stopping
+    ):
         assert ended is not None
-        return StartJob(run.run, again=True, at=seen.wall, why=f"it stalled: {ended.detail}")
-    return _bring(seen, policy, run)
+        return StartJob(run.run, again=True, at=observation.wall, why=f"it stalled: {ended.detail}")
+    return _bring(observation, policy, run)
 
 
-def _bring(seen: Observation, policy: Policy, run: RunFacts) -> Action:
-    if seen.now < seen.retry_at:
-        return Wait(seen.retry_at - seen.now, "before pulling again", seen.retry_at)
-    in_vain = seen.held is not None or seen.pull_failures >= policy.pull_tries
-    if in_vain and seen.lease_state.ending:
+def _bring(observation: Observation, policy: Policy, run: RunFacts) -> Action:
+    if observation.now < observation.retry_at:
+        return Wait(
+            observation.retry_at - observation.now, "before pulling again", observation.retry_at
+        )
+    in_vain = observation.held is not None or observation.pull_failures >= policy.pull_tries
+    if in_vain and observation.lease.ending:
         stays = "what could not be brought here stays on its disk"
-        return Finish(run.run, "unpulled", f"{seen.held.what}; {stays}" if seen.held else stays)
-    if seen.held is not None:
-        return _leave_held(seen, seen.held, run)
+        return Finish(
+            run.run, "unpulled", f"{observation.held.what}; {stays}" if observation.held else stays
+        )
+    if observation.held is not None:
+        return _leave_held(observation, observation.held, run)
     if in_vain:
         return NeedsOperator(
             "artifacts-not-safe",
             f"Not every artifact of {run.stage} could be brought here and verified; "
-            f"pod {seen.lease_state.pod} is kept.",
+            f"pod {observation.lease.pod} is kept.",
             "podctl sync to try again, podctl stop to park it, "
             "or podctl stop --terminate --abandon REASON",
         )
     return Pull(run.run)
 
 
-def _leave_held(seen: Observation, held: UnpulledFiles, run: RunFacts) -> Action:
+def _leave_held(observation: Observation, held: UnpulledFiles, run: RunFacts) -> Action:
     """What does not travel by itself is fetched or given up by a person."""
-    rate, pod = seen.lease_state.quoted_usd_per_hour, seen.lease_state.pod
-    guard = seen.contact.guard if seen.contact else None
+    rate, pod = observation.lease.quoted_usd_per_hour, observation.lease.pod
+    guard = observation.contact.guard if observation.contact else None
     until = ""
     if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
-        loses = "" if seen.lease_state.keeps_disk else ", and it has no volume that would keep it"
+        loses = "" if observation.lease.keeps_disk else ", and it has no volume that would keep it"
         until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
     then, end = "then podctl sync; or", "REASON"
     if held.by_word:
@@ -182,22 +205,24 @@ def _leave_held(seen: Observation, held: UnpulledFiles, run: RunFacts) -> Action
     )
 
 
-def _not_started(seen: Observation, policy: Policy, run: RunFacts) -> Action | None:
+def _not_started(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """The end of a run whose job has not written anything here, where it is not to go on."""
-    why = seen.lease_state.abandon or _must_stop(seen, policy, run)
+    why = observation.lease.abandon or _must_stop(observation, policy, run)
     return Finish(run.run, "not-begun", why) if why else None
 
 
-def _with_backoff(seen: Observation, policy: Policy, action: Action, what: str) -> Action:
+def _with_backoff(observation: Observation, policy: Policy, action: Action, what: str) -> Action:
     """What failed is tried again after a pause, a few times; then it is a person's turn."""
-    if seen.now < seen.retry_at:
-        return Wait(seen.retry_at - seen.now, f"before the next {what}", seen.retry_at)
-    failed = seen.failures.get(what)
+    if observation.now < observation.retry_at:
+        return Wait(
+            observation.retry_at - observation.now, f"before the next {what}", observation.retry_at
+        )
+    failed = observation.failures.get(what)
     if failed is None or failed.times < policy.tries:
         return action
     return NeedsOperator(
         "failed",
-        f"The {what} failed {failed.times} times on pod {seen.lease_state.pod}, which bills on: "
+        f"The {what} failed {failed.times} times on pod {observation.lease.pod}, which bills on: "
         f"{failed.why}",
         "mend that and podctl sync; podctl stop --terminate --abandon REASON gives it up",
     )

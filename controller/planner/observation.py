@@ -62,7 +62,7 @@ class Repeated:
 class Observation:
     """One look at the world. Times but `wall` are seconds of a clock that counts sleep."""
 
-    lease_state: LeaseState
+    lease: LeaseState
     now: float
     listing: Listing | None = None  # None: the provider did not answer
     offers: tuple[Offer, ...] | None = None  # None: not asked, or not answered
@@ -110,9 +110,9 @@ class Observation:
     @property
     def pod(self) -> Pod | None:
         """The present pod as the newest listing shows it."""
-        if self.listing is None or self.lease_state.pod is None:
+        if self.listing is None or self.lease.pod is None:
             return None
-        return self.listing.get(self.lease_state.pod)
+        return self.listing.get(self.lease.pod)
 
     @property
     def runs(self) -> bool:
@@ -122,7 +122,7 @@ class Observation:
     @property
     def runs_unbooked(self) -> bool:
         """Whether it does, and the ledger does not know."""
-        return self.runs and self.lease_state.pod not in self.booked
+        return self.runs and self.lease.pod not in self.booked
 
     @property
     def stopped_unbooked(self) -> bool:
@@ -136,21 +136,21 @@ class Observation:
         pod = self.pod
         if pod is None or pod.status is not PodStatus.EXITED or pod.started_at is None:
             return None
-        known = max(self.paid_until, self.lease_state.reckoned) + SAME_LIFE
+        known = max(self.paid_until, self.lease.reckoned) + SAME_LIFE
         return pod.started_at if self.paid_until and pod.started_at > known else None
 
     @property
     def life_began(self) -> float:
         """Unix seconds at which the present pod was started last, by the provider's word."""
-        life = self.lease_state.life
-        known = life[1] if life is not None and life[0] == self.lease_state.pod else 0.0
+        life = self.lease.life
+        known = life[1] if life is not None and life[0] == self.lease.pod else 0.0
         told = self.pod.started_at if self.pod is not None else None
         return max(known, told or 0.0)
 
     @property
     def worked_seconds(self) -> float:
         """For how long the present run's job can have been at work in the pod's present life."""
-        run = self.lease_state.current
+        run = self.lease.current
         if run is None or not run.started_at:
             return 0.0
         return max(0.0, self.wall - max(run.started_at, self.life_began))
@@ -177,5 +177,5 @@ class Observation:
         return tuple(
             pod
             for pod in self.listing.pods
-            if pod.nonce in self.lease_state.nonces and pod.status is not PodStatus.TERMINATED
+            if pod.nonce in self.lease.nonces and pod.status is not PodStatus.TERMINATED
         )

@@ -23,19 +23,22 @@ from controller.providers.base import Pod
 TOO_DEAR = "one more could cost more than the most that was printed before renting"
 
 
-def wait_for_provider(seen: Observation, policy: Policy, why: str) -> Action:
-    if seen.blind_since is not None and seen.now - seen.blind_since > policy.blind:
+def wait_for_provider(observation: Observation, policy: Policy, why: str) -> Action:
+    if (
+        observation.blind_since is not None
+        and observation.now - observation.blind_since > policy.blind
+    ):
         return NeedsOperator(
             "connection-lost",
             f"The provider does not answer; waited {why}.",
             "podctl sync, when the network is back",
         )
-    until = None if seen.blind_since is None else seen.blind_since + policy.blind
+    until = None if observation.blind_since is None else observation.blind_since + policy.blind
     return Wait(policy.poll_boot, why, until)
 
 
-def rent(seen: Observation, policy: Policy) -> Action:
-    lease_state = seen.lease_state
+def rent(observation: Observation, policy: Policy) -> Action:
+    lease_state = observation.lease
     current = lease_state.current
     assert current is not None
     if lease_state.stop:
@@ -48,21 +51,21 @@ def rent(seen: Observation, policy: Policy) -> Action:
         return Finish(current.run, "pod-lost", "the adopted pod is gone; nothing else is rented")
     if lease_state.refused:
         return Finish(current.run, "refused", lease_state.refused)
-    if seen.over_cap:
-        return Finish(current.run, "time-up", f"budget: ${seen.spent_usd:.2f} spent")
+    if observation.over_cap:
+        return Finish(current.run, "time-up", f"budget: ${observation.spent_usd:.2f} spent")
     if lease_state.had_pod and lease_state.pods_tried >= policy.generations:
         return Finish(
             current.run, "bad-hosts", f"{_tried(lease_state)}, none would do{_last(lease_state)}"
         )
-    if lease_state.had_pod and not affordable(seen, policy):
+    if lease_state.had_pod and not affordable(observation, policy):
         return Finish(
             current.run, "bad-hosts", f"{_tried(lease_state)}, and {TOO_DEAR}{_last(lease_state)}"
         )
     if lease_state.nonce is None or lease_state.had_pod:
         return OpenGeneration(lease_state.generation + 1)
     if lease_state.unsettled:
-        return _probe(seen, policy)
-    return _next_offer(seen, policy, current)
+        return _probe(observation, policy)
+    return _next_offer(observation, policy, current)
 
 
 def _tried(lease_state: LeaseState) -> str:
@@ -73,9 +76,12 @@ def _last(lease_state: LeaseState) -> str:
     return f"; of the last: {lease_state.given_back}" if lease_state.given_back else ""
 
 
-def affordable(seen: Observation, policy: Policy) -> bool:
+def affordable(observation: Observation, policy: Policy) -> bool:
     """Whether one more pod, or one more start, stays within what was printed before renting."""
-    return policy.replacement_budget_usd is None or seen.spent_usd <= policy.replacement_budget_usd
+    return (
+        policy.replacement_budget_usd is None
+        or observation.spent_usd <= policy.replacement_budget_usd
+    )
 
 
 def spec_mismatch(lease_state: LeaseState, pod: Pod, policy: Policy) -> str:
@@ -92,40 +98,43 @@ def spec_mismatch(lease_state: LeaseState, pod: Pod, policy: Policy) -> str:
     return f"it has {pod.gpu_count} x {pod.gpu}; {count} x {lease_state.offer} was asked for"
 
 
-def terminate_orphan(seen: Observation, pod: str, why: str) -> Action:
+def terminate_orphan(observation: Observation, pod: str, why: str) -> Action:
     """End a pod of ours that was never the lease's own; what it cost is written down first."""
-    return Terminate(pod, why) if pod in seen.lease_state.pods else RecordPod(pod)
+    return Terminate(pod, why) if pod in observation.lease.pods else RecordPod(pod)
 
 
-def _probe(seen: Observation, policy: Policy) -> Action:
+def _probe(observation: Observation, policy: Policy) -> Action:
     """A create without an answer: look for its nonce during a whole settle window."""
-    assert seen.probing_since is not None
-    mine = [pod for pod in seen.ours() if pod.nonce == seen.lease_state.nonce]
+    assert observation.probing_since is not None
+    mine = [pod for pod in observation.ours() if pod.nonce == observation.lease.nonce]
     if mine:
         return Adopt(mine[0].id)
-    if seen.listing is None:
-        return wait_for_provider(seen, policy, "to see whether the create went through")
-    if seen.listing.started - seen.probing_since < policy.settle:
-        until = seen.probing_since + policy.settle
+    if observation.listing is None:
+        return wait_for_provider(observation, policy, "to see whether the create went through")
+    if observation.listing.started - observation.probing_since < policy.settle:
+        until = observation.probing_since + policy.settle
         return Wait(policy.poll_boot, "to see whether the create went through", until)
-    return _next_offer(seen, policy, seen.lease_state.current)
+    return _next_offer(observation, policy, observation.lease.current)
 
 
-def _next_offer(seen: Observation, policy: Policy, current: RunFacts | None) -> Action:
-    lease_state = seen.lease_state
+def _next_offer(observation: Observation, policy: Policy, current: RunFacts | None) -> Action:
+    lease_state = observation.lease
     assert current is not None
     if not policy.rents:
         return Finish(current.run, "pod-lost", "the adopted pod is not to be found")
-    if seen.throttled_since is not None and seen.now - seen.throttled_since > policy.blind:
-        return _not_taken(seen, current)
-    if seen.now < seen.throttled_until:
-        until, why = seen.throttled_until, "because the provider asked us to slow down"
-        return Wait(until - seen.now, why, until)
-    if seen.offers is None:
-        return _unquoted(seen, policy)
+    if (
+        observation.throttled_since is not None
+        and observation.now - observation.throttled_since > policy.blind
+    ):
+        return _not_taken(observation, current)
+    if observation.now < observation.throttled_until:
+        until, why = observation.throttled_until, "because the provider asked us to slow down"
+        return Wait(until - observation.now, why, until)
+    if observation.offers is None:
+        return _unquoted(observation, policy)
     refused = {offer for offer, _ in lease_state.tried}
     most = policy.dearest_usd_per_hour or math.inf
-    for offer in seen.offers:
+    for offer in observation.offers:
         fits = offer.usd_per_hour <= most * policy.price_tolerance
         if offer.id not in refused and offer.availability != "NONE" and fits:
             return Create(offer)
@@ -133,11 +142,11 @@ def _next_offer(seen: Observation, policy: Policy, current: RunFacts | None) -> 
     return Finish(current.run, "no-capacity", tried or "no accepted type is available")
 
 
-def _not_taken(seen: Observation, current: RunFacts) -> Action:
+def _not_taken(observation: Observation, current: RunFacts) -> Action:
     """No create was taken for as long as we bear it: an outage, and no refusal."""
-    minutes = (seen.now - (seen.throttled_since or seen.now)) / 60
-    why = seen.create_trouble or "it asks to wait, again and again"
-    unclear = seen.lease_state.ambiguous or seen.lease_state.unsettled
+    minutes = (observation.now - (observation.throttled_since or observation.now)) / 60
+    why = observation.create_trouble or "it asks to wait, again and again"
+    unclear = observation.lease.ambiguous or observation.lease.unsettled
     rented = "podctl sync looks for what may have been rented" if unclear else "nothing was rented"
     return NeedsOperator(
         "connection-lost",
@@ -146,13 +155,15 @@ def _not_taken(seen: Observation, current: RunFacts) -> Action:
     )
 
 
-def _unquoted(seen: Observation, policy: Policy) -> Action:
+def _unquoted(observation: Observation, policy: Policy) -> Action:
     """The listing comes and the catalog does not: it is waited for as a silent provider is."""
-    since = seen.unquoted_since if seen.unquoted_since is not None else seen.now
-    if seen.now - since > policy.blind:
+    since = (
+        observation.unquoted_since if observation.unquoted_since is not None else observation.now
+    )
+    if observation.now - since > policy.blind:
         return NeedsOperator(
             "connection-lost",
             "The provider does not say what it offers.",
             "podctl sync, later; nothing is rented meanwhile",
         )
-    return wait_for_provider(seen, policy, "for the provider's offers")
+    return wait_for_provider(observation, policy, "for the provider's offers")

@@ -15,29 +15,29 @@ from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 
 
-def vanished(seen: Observation, policy: Policy, run: RunFacts, how: str) -> Action:
+def vanished(observation: Observation, policy: Policy, run: RunFacts, how: str) -> Action:
     """Not by our order: a person may have ended it in the console, so nothing is rented unasked."""
-    why = f"pod {seen.lease_state.pod} disappeared: {how}"
-    if policy.on_vanished == "ask" and _may_rework(seen, policy, run):
+    why = f"pod {observation.lease.pod} disappeared: {how}"
+    if policy.on_vanished == "ask" and _may_rework(observation, policy, run):
         return ConfirmRestart(run.run, why)
-    return rework(seen, policy, run, why)
+    return rework(observation, policy, run, why)
 
 
-def rework(seen: Observation, policy: Policy, run: RunFacts, why: str) -> Action:
+def rework(observation: Observation, policy: Policy, run: RunFacts, why: str) -> Action:
     """Its disk is gone: the run begins again from what is here, a bounded number of times."""
-    if _may_rework(seen, policy, run):
+    if _may_rework(observation, policy, run):
         return RestartRun(run.run, why)
     return Finish(run.run, "pod-lost", why)
 
 
-def _may_rework(seen: Observation, policy: Policy, run: RunFacts) -> bool:
-    wanted = policy.rents and not seen.lease_state.ending and not seen.over_cap
+def _may_rework(observation: Observation, policy: Policy, run: RunFacts) -> bool:
+    wanted = policy.rents and not observation.lease.ending and not observation.over_cap
     return wanted and run.reworks < policy.reworks
 
 
-def replace(seen: Observation, policy: Policy, why: str) -> Action:
+def replace(observation: Observation, policy: Policy, why: str) -> Action:
     """Another pod, if nothing of value can be on this one."""
-    lease_state = seen.lease_state
+    lease_state = observation.lease
     assert lease_state.pod is not None
     if (lease_state.unpulled and not lease_state.shared_disk) or not policy.rents:
         return NeedsOperator(

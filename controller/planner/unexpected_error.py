@@ -57,20 +57,20 @@ def fail_data(action: Action, found: Incident) -> dict[str, object]:
     return data
 
 
-def bounded(seen: Observation, policy: Policy, action: Action) -> Action:
+def bounded(observation: Observation, policy: Policy, action: Action) -> Action:
     """`action`, unless it raised before: then later, or what ends it."""
-    found = seen.incidents.get(name_of(action))
+    found = observation.incidents.get(name_of(action))
     if found is None or isinstance(action, Wait | NeedsOperator | Done):
         return action
     if found.times >= policy.incidents:
-        return _ending(seen, policy, action, found)
-    if seen.now < found.retry_at:
-        return Wait(found.retry_at - seen.now, "before that is tried again", found.retry_at)
+        return _ending(observation, policy, action, found)
+    if observation.now < found.retry_at:
+        return Wait(found.retry_at - observation.now, "before that is tried again", found.retry_at)
     return action
 
 
-def _ending(seen: Observation, policy: Policy, action: Action, found: Repeated) -> Action:
-    lease_state, run = seen.lease_state, seen.lease_state.current
+def _ending(observation: Observation, policy: Policy, action: Action, found: Repeated) -> Action:
+    lease_state, run = observation.lease, observation.lease.current
     what = _WORDS.get(type(action), type(action).__name__).format(action)
     why = f"podctl could not {what}, {found.times} times: {found.why}"
     instead: Action | None = None
@@ -83,23 +83,25 @@ def _ending(seen: Observation, policy: Policy, action: Action, found: Repeated) 
         elif isinstance(action, actions.Pull) and lease_state.stop:
             instead = Finish(run.run, "unpulled", why)
         elif judged:
-            instead = _rest(seen, policy)
-    return bounded(seen, policy, instead) if instead is not None else _leave(seen, why)
+            instead = _rest(observation, policy)
+    return (
+        bounded(observation, policy, instead) if instead is not None else _leave(observation, why)
+    )
 
 
-def _rest(seen: Observation, policy: Policy) -> Action | None:
+def _rest(observation: Observation, policy: Policy) -> Action | None:
     """Everything is here, and only podctl cannot go on: meanwhile no pod works for nobody."""
-    lease_state = seen.lease_state
+    lease_state = observation.lease
     if lease_state.pod is None or lease_state.parked:
         return None
     if lease_state.keeps_disk:
-        resting = park(seen, policy, lease_state.pod)
+        resting = park(observation, policy, lease_state.pod)
         return None if isinstance(resting, NeedsOperator) else resting
     return None if lease_state.unpulled else Terminate(lease_state.pod, "all of it is here")
 
 
-def _leave(seen: Observation, why: str) -> NeedsOperator:
-    lease_state = seen.lease_state
+def _leave(observation: Observation, why: str) -> NeedsOperator:
+    lease_state = observation.lease
     run = lease_state.current or (lease_state.runs[-1] if lease_state.runs else None)
     end = f"podctl stop {run.stage if run else ''} --terminate --abandon REASON"
     here = f"what is here stays in .podctl/runs/{run.run}" if run else "what is here stays here"

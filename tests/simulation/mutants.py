@@ -56,7 +56,7 @@ def no_probe() -> Iterator[None]:
     """An unclear create is simply repeated."""
 
     def again(seen: Observation, _: Policy) -> actions.Action:
-        return renting._next_offer(seen, _, seen.lease_state.current)
+        return renting._next_offer(seen, _, seen.lease.current)
 
     with patch.object(renting, "_probe", again):
         yield
@@ -119,8 +119,8 @@ def early_stop() -> Iterator[None]:
     """A pod is given up as soon as its job ended."""
 
     def give_up(seen: Observation, _: Policy, __: Any) -> actions.Action:
-        assert seen.lease_state.pod is not None
-        return actions.Terminate(seen.lease_state.pod, "the job ended")
+        assert seen.lease.pod is not None
+        return actions.Terminate(seen.lease.pod, "the job ended")
 
     with patch.object(serving, "_ended", give_up):
         yield
@@ -131,8 +131,8 @@ def panic() -> Iterator[None]:
     """Silence of SSH is taken for the pod's death."""
 
     def replace(seen: Observation, _: Policy, __: Any) -> actions.Action:
-        assert seen.lease_state.pod is not None
-        return actions.Terminate(seen.lease_state.pod, "it does not answer")
+        assert seen.lease.pod is not None
+        return actions.Terminate(seen.lease.pod, "it does not answer")
 
     with patch.object(plan, "_silent", replace):
         yield

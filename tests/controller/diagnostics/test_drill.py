@@ -204,10 +204,10 @@ def test_what_bills_comes_before_the_drill() -> None:
     paid = dataclasses.replace(RENTAL, pod=None)
     stopped = dataclasses.replace(RENTAL, stop="terminate")
 
-    assert isinstance(decide(lease_state=owing), actions.Terminate)
+    assert isinstance(decide(lease=owing), actions.Terminate)
     assert decide(listing=both) == actions.RecordPod("p2")
-    assert outcome(decide(lease_state=stopped)) == "stopped"
-    assert outcome(decide(lease_state=paid, pod=None)) == "bad-hosts"
+    assert outcome(decide(lease=stopped)) == "stopped"
+    assert outcome(decide(lease=paid, pod=None)) == "bad-hosts"
 
 
 def test_a_pod_without_a_gpu_is_taken_first_and_an_absent_one_never() -> None:

@@ -58,16 +58,14 @@ class TestMaxHours:
     def test_the_hours_count_from_the_pods_present_life(self) -> None:
         """A job that went on after a night in which its pod was parked has its hours."""
         old = running(started_at=NOW - 30 * HOUR)
-        fresh = dataclasses.replace(
-            look(old), lease_state=lease_state(old, life=("p1", NOW - HOUR))
-        )
+        fresh = dataclasses.replace(look(old), lease=lease_state(old, life=("p1", NOW - HOUR)))
 
         assert isinstance(decide(fresh, POLICY), actions.Wait)
 
     def test_a_word_of_an_earlier_life_is_said_again(self) -> None:
         """The pod was started since: the job is told anew, with a grace of its own."""
         lease = lease_state(told(NOW - 20 * HOUR), life=("p1", NOW - HOUR))
-        action = decide(dataclasses.replace(look(running()), lease_state=lease), POLICY)
+        action = decide(dataclasses.replace(look(running()), lease=lease), POLICY)
 
         assert action == actions.StopJob(RUN, "over", NOW)
 
@@ -120,7 +118,7 @@ class TestBeyondEveryGrace:
         silent = look(running(started_at=NOW - HOUR), lease={"stop": "park"})
         mute = dataclasses.replace(silent, contact=None, silent_since=1000.0 - POLICY.lost - 1)
         bare = dataclasses.replace(
-            mute, lease_state=lease_state(running(), stop="park", keeps_disk=False)
+            mute, lease=lease_state(running(), stop="park", keeps_disk=False)
         )
         action = decide(mute, POLICY)
 

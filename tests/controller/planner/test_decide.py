@@ -237,7 +237,7 @@ class TestBooting:
         old = dataclasses.replace(look, throttled_since=1000.0 - POLICY.blind - 1)
         unclear = dataclasses.replace(empty, ambiguous=True)
         left = decide(old, POLICY)
-        doubtful = decide(dataclasses.replace(old, lease_state=unclear), POLICY)
+        doubtful = decide(dataclasses.replace(old, lease=unclear), POLICY)
 
         assert decide(young, POLICY) == actions.Create(OFFER)
         assert isinstance(left, actions.NeedsOperator)
@@ -337,7 +337,7 @@ class TestJob:
         """At its budget the job is asked to checkpoint and end."""
         contact = agent("running")
         over = seen(lease_state(running()), pod(), contact=contact, spent_usd=5.0, cap_usd=5.0)
-        stopping = dataclasses.replace(over, lease_state=lease_state(running(stopping="budget")))
+        stopping = dataclasses.replace(over, lease=lease_state(running(stopping="budget")))
 
         assert isinstance(decide(over, POLICY), actions.StopJob)
         assert isinstance(decide(stopping, POLICY), actions.Wait)
@@ -359,7 +359,7 @@ class TestJob:
         pause = dataclasses.replace(over, retry_at=1005.0)
         failed = {"stop": Failure(POLICY.tries, "it cannot write")}
         ends = decide(dataclasses.replace(over, failures=failed), POLICY)
-        bare = dataclasses.replace(over, lease_state=lease_state(running(), keeps_disk=False))
+        bare = dataclasses.replace(over, lease=lease_state(running(), keeps_disk=False))
         left = decide(dataclasses.replace(bare, failures=failed), POLICY)
 
         assert isinstance(decide(pause, POLICY), actions.Wait)
@@ -403,8 +403,8 @@ class TestJob:
         many = decide(
             dataclasses.replace(stuck, held=UnpulledFiles("many", "tar", by_word=True)), POLICY
         )
-        stopped = decide(dataclasses.replace(stuck, lease_state=parked), POLICY)
-        ending = decide(dataclasses.replace(stuck, lease_state=given_up), POLICY)
+        stopped = decide(dataclasses.replace(stuck, lease=parked), POLICY)
+        ending = decide(dataclasses.replace(stuck, lease=given_up), POLICY)
 
         assert isinstance(left, actions.NeedsOperator)
         assert left.code == "artifacts-not-safe"
