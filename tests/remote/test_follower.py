@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import time
 from pathlib import Path
 
@@ -172,10 +173,11 @@ def test_steps_that_count_epochs_are_none(tmp_path: Path) -> None:
             "trainer_log.jsonl",
             b'{"current_steps": NaN, "loss": Infinity}\n\x00\n[]\n1' + b"9" * 5000,
         ),
-        ("events.out.tfevents.1", os.urandom(5000)),
+        ("events.out.tfevents.1", random.Random(7).randbytes(5000)),
         ("events.out.tfevents.1", b"\xff" * 12),
         ("events.out.tfevents.1", event_file(("loss", 5, 1.0))[:-1]),
     ],
+    ids=range(8),
 )
 def test_whatever_a_job_writes_there_ends_nothing(
     tmp_path: Path, path: str, content: bytes
