@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .common import layout
 from .common.append_jsonl import Answers, write
 from .common.failure import StageError
 from .common.metrics import MetricsLog
@@ -62,7 +63,7 @@ def run(parameters: BaselineParameters) -> int:
     """The stage from its parameters to its outputs; the process's exit status."""
     began = time.time()
     out = Path(parameters.out)
-    log = MetricsLog(out / ".baseline_progress.jsonl")
+    log = MetricsLog(out / layout.BASELINE_PROGRESS.name)
     stop = StopRequest()
     stop.listen()
 
@@ -84,8 +85,8 @@ def run(parameters: BaselineParameters) -> int:
     )
 
     settings = settings_of(parameters, prompts)
-    records = Answers(out / "baseline_responses.jsonl", settings)
-    explained = Answers(out / "baseline_explanations.jsonl", settings)
+    records = Answers(out / layout.BASELINE_RESPONSES.name, settings)
+    explained = Answers(out / layout.BASELINE_EXPLANATIONS.name, settings)
     work = [*zip(asked, prompts, strict=True)]
     before = [*records.read(), *explained.read()]
     done = answer(model, tokenizer, work, parameters, records, before, log, stop)
@@ -107,7 +108,7 @@ def run(parameters: BaselineParameters) -> int:
     }
     if others:
         explained.finish(others)
-    write(out / "baseline_assessment.json", json.dumps(assessment, indent=1) + "\n")
+    write(out / layout.BASELINE_ASSESSMENT.name, json.dumps(assessment, indent=1) + "\n")
     records.finish(judged)
     log.say(summary(assessment))
     return 0

@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .common import layout
 from .common.append_jsonl import Answers, write
 from .common.failure import StageError
 from .common.metrics import MetricsLog
@@ -49,11 +50,6 @@ from .training import provenance
 from .training.preference_pairs import Candidate
 from .training.training import prepare, quieten, record, train, watching_memory, with_less_memory
 
-PAIRS = Path("artifacts/preference_pairs.jsonl")
-COMPARISON = Path("artifacts/dpo_comparison.json")
-RESPONSES = Path("artifacts/dpo_responses.jsonl")
-PROGRESS = Path("artifacts/.dpo_progress.jsonl")
-
 
 def main() -> int:
     prepare()
@@ -67,7 +63,7 @@ def main() -> int:
 def run(parameters: DpoParameters) -> int:
     """The stage from its inputs to its outputs; the process's exit status."""
     out, began = Path(parameters.out), time.time()
-    log = MetricsLog(out / "training_log.jsonl")
+    log = MetricsLog(out / layout.TRAINING_LOG)
 
     chosen = load(parameters.instructions, parameters.seed)
     data = Path(parameters.data)
@@ -85,7 +81,7 @@ def run(parameters: DpoParameters) -> int:
     pairs = make_pairs(parameters, base, adapter, asked, chosen, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
-    described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
+    described = {"adapter": adapter, "pairs_sha256": fingerprint(layout.PREFERENCE_PAIRS)}
     provenance.claim(
         out, provenance.made_of(parameters, adapter=adapter, pairs=described["pairs_sha256"]), log
     )
@@ -109,10 +105,10 @@ def make_pairs(
     stop: StopRequest,
 ) -> list[preferences.Pair] | None:
     """Sample until there are enough failures; the pairs, also in their file. None when stopped."""
-    progress = MetricsLog(PROGRESS)
+    progress = MetricsLog(layout.DPO_PROGRESS)
     bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
     kept = Answers(
-        Path(parameters.out, "samples.jsonl"),
+        Path(parameters.out, layout.SAMPLES),
         settings(parameters.model, parameters.quantize, adapter, vars(bounds)),
     )
     progress.say("loading the SFT model to sample its failures")
@@ -138,7 +134,7 @@ def make_pairs(
             break
     kept.finish(records)
     pairs = preferences.completed(pairs, asked, parameters)
-    write(PAIRS, "".join(f"{json.dumps(pair)}\n" for pair in pairs))
+    write(layout.PREFERENCE_PAIRS, "".join(f"{json.dumps(pair)}\n" for pair in pairs))
     return pairs
 
 
@@ -166,7 +162,9 @@ def fit(
     log.say("preparing the SFT adapter to be trained on")
     tokenizer = load_tokenizer(base.source)
     tokens = [
-        to_preference(pair, f"{PAIRS}, line {line}", tokenizer, parameters.max_length)
+        to_preference(
+            pair, f"{layout.PREFERENCE_PAIRS}, line {line}", tokenizer, parameters.max_length
+        )
         for line, pair in enumerate(pairs, 1)
     ]
     with watching_memory(parameters):
@@ -186,7 +184,7 @@ def compare(
     parameters: DpoParameters, base: Base, adapter: str, chosen: InstructionSet, stop: StopRequest
 ) -> bool:
     """Ask SFT and DPO the same instructions, and judge; false when asked to stop on the way."""
-    progress = MetricsLog(PROGRESS)
+    progress = MetricsLog(layout.DPO_PROGRESS)
     free()
     folders = dict(
         zip(dpo_comparison.SYSTEMS, map(Path, (parameters.adapter, parameters.out)), strict=True)
@@ -199,7 +197,7 @@ def compare(
     )
     bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
     named = settings(parameters.model, parameters.quantize, adapters, vars(bounds))
-    kept = Answers(RESPONSES, named)
+    kept = Answers(layout.DPO_RESPONSES, named)
     model, tokenizer = base.carrying(folders), load_tokenizer(base.source)
     found = answer(model, tokenizer, instructions, wanted, bounds, kept, progress, stop)
     if found is None:
@@ -212,7 +210,7 @@ def compare(
         "temperature": parameters.compare_temperature,
         "max_new_tokens": parameters.max_new_tokens,
     }
-    write(COMPARISON, json.dumps(document, indent=1) + "\n")
+    write(layout.DPO_COMPARISON, json.dumps(document, indent=1) + "\n")
     kept.finish([one for records in found.values() for one in records])
     return True
 

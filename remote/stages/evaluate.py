@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .common import layout
 from .common.append_jsonl import Answers, write
 from .common.failure import StageError
 from .common.metrics import MetricsLog
@@ -42,9 +43,7 @@ from .model.answering import Bounds, Way, answer, ways
 from .model.loading import load_tokenizer, resolve
 from .verification.scoring import Record
 
-DATA = Path("data/stage1/sft_training_data.jsonl")
-PREFERENCES = Path("artifacts/preference_pairs.jsonl")
-ADAPTERS = {"sft": Path("checkpoints/stage1_sft"), "dpo": Path("checkpoints/stage1_dpo")}
+ADAPTERS = {"sft": layout.SFT_ADAPTER, "dpo": layout.DPO_ADAPTER}
 
 
 def main() -> int:
@@ -59,7 +58,7 @@ def main() -> int:
 def run(parameters: EvaluateParameters) -> int:
     """The stage from its inputs to its outputs; the process's exit status."""
     began, out = time.time(), Path(parameters.out)
-    log = MetricsLog(out / ".evaluation_progress.jsonl")
+    log = MetricsLog(out / layout.EVALUATION_PROGRESS.name)
     stop = StopRequest()
     stop.listen()
 
@@ -69,7 +68,8 @@ def run(parameters: EvaluateParameters) -> int:
     )
     texts = [one.text for one in chosen.held_out]
     overlap = disjointness.check(
-        {DATA: "run stage1b", PREFERENCES: "run stage1d"}, {"held_out": texts}
+        {layout.TRAINING_DATA: "run stage1b", layout.PREFERENCE_PAIRS: "run stage1d"},
+        {"held_out": texts},
     ) | {"same_answers": same_answers(chosen)}
     source = resolve(parameters.model)
     adapters = {name: sha256_of(path, parameters.model) for name, path in ADAPTERS.items()}
@@ -81,7 +81,7 @@ def run(parameters: EvaluateParameters) -> int:
     model = load_adapters(source, parameters.quantize, ADAPTERS)
     wanted = ways(tuple(ADAPTERS), parameters.samples, parameters.temperature)
     bounds = Bounds(control.max_new_tokens, parameters.batch, parameters.seed)
-    kept = Answers(out / "stage1_responses.jsonl", settings_of(parameters, adapters, bounds))
+    kept = Answers(out / layout.STAGE1_RESPONSES.name, settings_of(parameters, adapters, bounds))
     found = answer(model, tokenizer, chosen.held_out, wanted, bounds, kept, log, stop)
     if found is None:
         return ENDED_BY_SIGTERM
@@ -137,7 +137,7 @@ def of_control(control: Control) -> list[Record]:
 
 def publish(out: Path, report: Mapping[str, Any]) -> None:
     """The report as figures; its pages are made of them where they are judged."""
-    write(out / "stage1_report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write(out / layout.STAGE1_REPORT.name, json.dumps(report, indent=1, allow_nan=False) + "\n")
 
 
 def environment() -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from .common import layout
 from .common.append_jsonl import write
 from .common.failure import StageError
 from .common.metrics import MetricsLog, announce
@@ -45,8 +46,6 @@ from .text.near_duplicates import overlaps
 from .text.prompts import solved
 from .verification.instruction import Instruction
 
-DATA, QUALITY = "sft_training_data.jsonl", "data_quality.json"
-JOURNAL = "generation.jsonl"
 MOST_REASONS = 3  # named when too little was kept
 
 
@@ -73,19 +72,19 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     Raises: StageError, after everything is written, when fewer than `at_least` pairs are kept.
     """
     out = Path(parameters.out)
-    log = MetricsLog(out / ".generation_progress.jsonl")
+    log = MetricsLog(out / layout.GENERATION_PROGRESS.name)
     if parameters.shots > len(chosen.pool):
         raise wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
     train, set_aside = separate(chosen)
     log.say(f"{len(train)} instructions of {chosen.name}; {len(set_aside)} are set aside")
     writer = Writer(parameters, resolve(parameters.model), train, chosen.pool, log)
 
-    journal = Journal(out / JOURNAL, settings_of(parameters, chosen.pool))
+    journal = Journal(out / layout.GENERATION_JOURNAL.name, settings_of(parameters, chosen.pool))
     if journal.aside is not None:
         log.say(f"responses of other settings were there: they are now in {journal.aside}")
     if journal.entries:
         log.say(f"going on from {len(journal.entries)} responses that were generated before")
-    announce(out / JOURNAL)
+    announce(out / layout.GENERATION_JOURNAL.name)
 
     selection = Selection(policy_of(parameters, chosen))
     collection = Collection(parameters, train, chosen.pool, writer, journal, selection, log)
@@ -93,7 +92,10 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     kept = in_order(selection.kept, train)
 
     records = [record(one, parameters) for one in kept]
-    write(out / DATA, "".join(json.dumps(one, allow_nan=False) + "\n" for one in records))
+    write(
+        out / layout.TRAINING_DATA.name,
+        "".join(json.dumps(one, allow_nan=False) + "\n" for one in records),
+    )
     report = {
         "schema": 1,
         "pairs": len(kept),
@@ -104,14 +106,14 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
         "counts": counts(chosen, set_aside, selection),
         "set_aside": set_aside[: quality.SAMPLES],
         **quality.of(selection.judged, kept, parameters.seed),
-        "disjointness": quality.apart(out / DATA, chosen) if kept else None,
+        "disjointness": quality.apart(out / layout.TRAINING_DATA.name, chosen) if kept else None,
         "cost": cost(journal),
         "settings": settings(parameters),
     }
-    write(out / QUALITY, json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write(out / layout.DATA_QUALITY.name, json.dumps(report, indent=1, allow_nan=False) + "\n")
     log.say(summary(report))
     if not report["enough"]:
-        raise too_few(report, out / QUALITY)
+        raise too_few(report, out / layout.DATA_QUALITY.name)
     return 0
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from .common.failure import StageError
+from .common.layout import ADAPTER_CONFIG
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import bare
 
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
 def ask(folder: Path, instruction: str) -> str:
     """One line: how many weights the adapter has, and its greedy answer. Raises StageError."""
     try:
-        config = json.loads((folder / "adapter_config.json").read_bytes())
+        config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
         base = str(config["base_model_name_or_path"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(

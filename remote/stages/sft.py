@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .common import layout
 from .common.append_jsonl import write
 from .common.failure import StageError
 from .common.metrics import MetricsLog
@@ -55,7 +56,7 @@ def main() -> int:
 def run(parameters: SftParameters) -> int:
     """The stage from its input to its outputs; the process's exit status."""
     out = Path(parameters.out)
-    log = MetricsLog(out / "training_log.jsonl")
+    log = MetricsLog(out / layout.TRAINING_LOG)
 
     pairs = read_pairs(Path(parameters.data))
     if text := told(converted(Path(parameters.data), MAKE)):
@@ -120,7 +121,7 @@ def fit(
     measured = measure(trainer.model, tokenizer, chosen.development, parameters, log, stop)
     if measured is None:
         return result | {"completed": False}
-    write(Path(parameters.out, "development.json"), json.dumps(measured, indent=1) + "\n")
+    write(Path(parameters.out, layout.DEVELOPMENT), json.dumps(measured, indent=1) + "\n")
     return result | {
         "best_eval_loss": trainer.state.best_metric,
         "best_checkpoint": Path(trainer.state.best_model_checkpoint or "").name or None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from ...contract import ENV_PARAMETERS, ENV_STAGE
+from . import layout
 from .failure import StageError
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ class TrainingParameters:
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
-    data: str = "data/stage1/sft_training_data.jsonl"
+    data: str = layout.TRAINING_DATA.as_posix()
     out: str = ""
     learning_rate: float = 2e-4
     epochs: float = 3.0
@@ -57,7 +58,7 @@ class TrainingParameters:
 class SftParameters(TrainingParameters):
     """What stage1c trains with."""
 
-    out: str = "checkpoints/stage1_sft"
+    out: str = layout.SFT_ADAPTER.as_posix()
     packing: str = "auto"  # several pairs in one row: auto (where there is CUDA) | always | never
     lora_rank: int = 16
     lora_alpha: int = 32
@@ -78,8 +79,8 @@ class SftParameters(TrainingParameters):
 class DpoParameters(TrainingParameters):
     """What stage1d samples, trains and compares with."""
 
-    out: str = "checkpoints/stage1_dpo"
-    adapter: str = "checkpoints/stage1_sft"
+    out: str = layout.DPO_ADAPTER.as_posix()
+    adapter: str = layout.SFT_ADAPTER.as_posix()
     learning_rate: float = 5e-5
     epochs: float = 2.0
     pairs: int = 700  # wanted; sampling ends when there are so many

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..common import layout
 from ..common.parameters import at_least, wrong
 
 
@@ -13,7 +14,7 @@ class GenerateParameters:
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
-    out: str = "data/stage1"
+    out: str = layout.DATA.as_posix()
     wanted: int = 1000  # pairs
     at_least: int = 800  # pairs, below which the stage fails
     max_attempts: int = 3000  # responses generated in all

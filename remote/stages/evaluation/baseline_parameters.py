@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..common.layout import ARTIFACTS
 from ..common.parameters import at_least, wrong
 from ..model import base_model_check as sentinels
 
@@ -14,7 +15,7 @@ class BaselineParameters:
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
-    out: str = "artifacts"
+    out: str = ARTIFACTS.as_posix()
     explicit: int = 100  # held-out instructions that the assessment reports on
     shots: int = 3  # solved examples in a few-shot prompt
     max_new_tokens: int = 128

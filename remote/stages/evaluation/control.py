@@ -10,12 +10,11 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.jsonl import read_records, text_of
+from ..common.layout import BASELINE_ASSESSMENT, BASELINE_RESPONSES
 from ..text.prompts import bare
 from ..verification.instruction import Instruction
 from ..verification.scoring import Record, score
 
-ASSESSMENT = Path("artifacts/baseline_assessment.json")
-RESPONSES = Path("artifacts/baseline_responses.jsonl")
 WAYS = {"base": "raw", "few_shot": "few_shot"}  # system → its name in the control
 _SAME = "give stage1e the model, instructions and quantize of stage1a, or run both again"
 
@@ -34,8 +33,8 @@ def read_control(
     instructions: str,
     quantize: str,
     *,
-    responses: Path = RESPONSES,
-    assessment: Path = ASSESSMENT,
+    responses: Path = BASELINE_RESPONSES,
+    assessment: Path = BASELINE_ASSESSMENT,
 ) -> Control:
     """What stage 1A left, as answers to `held_out`. Raises: StageError.
 

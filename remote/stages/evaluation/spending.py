@@ -15,8 +15,7 @@ from typing import Any
 from ...contract import ENV_RUN_DIR
 from ...usage import summarise
 from ..common.failure import StageError
-
-PLAN = Path(".podctl/plan_so_far.json")
+from ..common.layout import PLAN_SO_FAR
 
 
 def read_spending(began: float) -> dict[str, Any] | None:
@@ -24,19 +23,19 @@ def read_spending(began: float) -> dict[str, Any] | None:
 
     Raises: StageError for a file that is not what podctl writes.
     """
-    if not PLAN.is_file():
+    if not PLAN_SO_FAR.is_file():
         return None
     try:
-        found = json.loads(PLAN.read_bytes())
+        found = json.loads(PLAN_SO_FAR.read_bytes())
         rows, own = list(found["stages"]), str(found["stage"])
         rate = float(found["usd_per_hour"])
         known = all(isinstance(row, dict) and "name" in row for row in rows)
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
-            f"{PLAN}: not what podctl writes: {error}", remedy="podctl sync"
+            f"{PLAN_SO_FAR}: not what podctl writes: {error}", remedy="podctl sync"
         ) from error
     if not known:
-        raise StageError(f"{PLAN}: a stage without a name", remedy="podctl sync")
+        raise StageError(f"{PLAN_SO_FAR}: a stage without a name", remedy="podctl sync")
     hours = max(0.0, time.time() - began) / 3600
     for row in rows:
         if row["name"] == own:

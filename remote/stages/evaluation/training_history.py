@@ -10,8 +10,8 @@ from typing import Any
 from ...usage import thinned
 from ..common.failure import StageError
 from ..common.jsonl import read_records
+from ..common.layout import TRAINING_LOG
 
-LOG = "training_log.jsonl"
 POINTS = 400  # of one curve
 KEYS = (
     "loss",
@@ -28,7 +28,7 @@ def read_history(folders: Mapping[str, Path]) -> dict[str, Any]:
 
     Raises: StageError for a log that lacks, or a line that is none, with file and line.
     """
-    return {name: _curves(folder / LOG, folder) for name, folder in folders.items()}
+    return {name: _curves(folder / TRAINING_LOG, folder) for name, folder in folders.items()}
 
 
 def _curves(path: Path, folder: Path) -> dict[str, list[list[float]]]:

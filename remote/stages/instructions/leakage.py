@@ -17,6 +17,7 @@ from typing import Any
 from ..common.append_jsonl import write
 from ..common.failure import StageError
 from ..common.jsonl import line_of, text_of
+from ..common.layout import DISJOINTNESS
 from ..text.near_duplicates import THRESHOLD, normalised, overlaps
 from .instruction_set import InstructionSet
 from .pairs import MAKE
@@ -153,7 +154,7 @@ def gate(data: Path, chosen: InstructionSet, out: Path) -> bool:
         "instructions": chosen.name,
         "lines": [asdict(one) for one in found.overlaps],
     }
-    write(out / "disjointness.json", json.dumps(document, indent=1) + "\n")
+    write(out / DISJOINTNESS, json.dumps(document, indent=1) + "\n")
     if found.overlaps:
         sys.stderr.write(
             f"{data}, {lines}: held-out or development instructions of {chosen.name!r}\n"

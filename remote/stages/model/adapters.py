@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
+from ..common.layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ..instructions.pairs import fingerprint
 from .loading import load_model, resolve
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _AGAIN = "train it again on this base, or name the base that it was trained on"
 
 
@@ -23,11 +23,11 @@ def sha256_of(folder: Path, model: str) -> str:
     Raises: StageError for a missing or broken file, another base, or weights that are no numbers.
     """
     try:
-        config = json.loads((folder / CONFIG).read_bytes())
+        config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
         base = str(config["base_model_name_or_path"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
-            f"{folder / CONFIG}: no adapter's configuration: {error}",
+            f"{folder / ADAPTER_CONFIG}: no adapter's configuration: {error}",
             remedy=f"run the stage that trains {folder}",
         ) from error
     if base != model and resolve(base) != resolve(model):
@@ -37,10 +37,10 @@ def sha256_of(folder: Path, model: str) -> str:
     for name, tensor in _tensors(folder).items():
         if not bool(tensor.isfinite().all()):
             raise StageError(
-                f"{folder / WEIGHTS}: {name} holds values that are no numbers",
+                f"{folder / ADAPTER_WEIGHTS}: {name} holds values that are no numbers",
                 remedy="the training diverged: lower its learning rate and run it again",
             )
-    return fingerprint(folder / WEIGHTS)
+    return fingerprint(folder / ADAPTER_WEIGHTS)
 
 
 @dataclass
@@ -128,14 +128,15 @@ def _tensors(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     try:
-        found = load_file(str(folder / WEIGHTS))
+        found = load_file(str(folder / ADAPTER_WEIGHTS))
     except (OSError, SafetensorError) as error:
         raise StageError(
-            f"{folder / WEIGHTS}: cannot be opened: {error}",
+            f"{folder / ADAPTER_WEIGHTS}: cannot be opened: {error}",
             remedy=f"run the stage that trains {folder}",
         ) from error
     if not found:
         raise StageError(
-            f"{folder / WEIGHTS}: no weight in it", remedy=f"run the stage that trains {folder}"
+            f"{folder / ADAPTER_WEIGHTS}: no weight in it",
+            remedy=f"run the stage that trains {folder}",
         )
     return found

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from ..common.layout import ADAPTER_WEIGHTS
+
 _NAME = re.compile(r"checkpoint-(\d+)")
 _PICKLES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # zip archives, never opened here
 
@@ -44,9 +46,9 @@ def broken(checkpoint: Path) -> str | None:
         state = json.loads((checkpoint / "trainer_state.json").read_bytes())
         if state.get("global_step") != step_of(checkpoint):
             return "trainer_state.json is of another step"
-        with safe_open(checkpoint / "adapter_model.safetensors", framework="np") as tensors:
+        with safe_open(checkpoint / ADAPTER_WEIGHTS, framework="np") as tensors:
             if not list(tensors.keys()):
-                return "no tensor in adapter_model.safetensors"
+                return f"no tensor in {ADAPTER_WEIGHTS}"
     except (OSError, ValueError, AttributeError, SafetensorError) as error:
         return str(error)[:200]
     for name in _PICKLES:

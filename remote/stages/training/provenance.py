@@ -14,13 +14,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ..common import layout
 from ..common.append_jsonl import write
 from ..common.metrics import MetricsLog
 from ..common.parameters import TrainingParameters
 from .checkpoint import checkpoints
 
-NAME = "training_of.json"
-_LEFT = ("training_log.jsonl", "adapter_*", "hyperparameters.json", "development.json")
+_LEFT = (layout.TRAINING_LOG, "adapter_*", layout.HYPERPARAMETERS, layout.DEVELOPMENT)
 
 MadeOf = dict[str, Any]
 
@@ -48,17 +48,17 @@ def claim(out: Path, wanted: MadeOf, log: MetricsLog) -> None:
         aside.mkdir()
         for path in others:
             os.replace(path, aside / path.name)
-    write(out / NAME, json.dumps(wanted, indent=1) + "\n")
+    write(out / layout.PROVENANCE, json.dumps(wanted, indent=1) + "\n")
 
 
 def mark(checkpoint: Path) -> None:
     """Have a new checkpoint say what it is of, as the folder that it stands in does."""
-    shutil.copyfile(checkpoint.parent / NAME, checkpoint / NAME)
+    shutil.copyfile(checkpoint.parent / layout.PROVENANCE, checkpoint / layout.PROVENANCE)
 
 
 def _of(folder: Path) -> Any:
     try:
-        return json.loads((folder / NAME).read_bytes())
+        return json.loads((folder / layout.PROVENANCE).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
 

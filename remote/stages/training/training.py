@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..common import layout
 from ..common.append_jsonl import write
 from ..common.failure import StageError
 from ..common.metrics import MetricsLog
@@ -153,7 +154,7 @@ def restore(trainer: Any, last: Path) -> None:
     trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
     best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
     source = Path(best) if best and Path(best).is_dir() else last
-    weights = load_file(str(source / "adapter_model.safetensors"))
+    weights = load_file(str(source / layout.ADAPTER_WEIGHTS))
     set_peft_model_state_dict(trainer.model, weights, adapter_name="default")
 
 
@@ -170,7 +171,7 @@ def record(
         "environment": versions() | {"device": device()},
         "result": result,
     }
-    write(Path(parameters.out, "hyperparameters.json"), json.dumps(document, indent=1) + "\n")
+    write(Path(parameters.out, layout.HYPERPARAMETERS), json.dumps(document, indent=1) + "\n")
     return document
 
 
