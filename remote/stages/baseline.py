@@ -23,7 +23,8 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,16 +34,17 @@ from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.oom_retry import fitting
 from .common.parameters import read, wrong
+from .common.records import WAYS, BaselineRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
-from .evaluation.baseline_assessment import WAYS, assess, criticised, spread, summary
+from .evaluation.baseline_assessment import assess, criticised, spread, summary
 from .evaluation.baseline_parameters import BaselineParameters
 from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load
 from .model import base_model_check as sentinels
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import CompletionStylePrompts, bare
+from .verification import scoring
 from .verification.instruction import CRITIC, Instruction
-from .verification.scoring import Record, score
 
 if TYPE_CHECKING:  # torch is heavy
     from .model.sampling import Generated
@@ -88,28 +90,30 @@ def run(parameters: BaselineParameters) -> int:
     records = Answers(out / layout.BASELINE_RESPONSES.name, settings)
     explained = Answers(out / layout.BASELINE_EXPLANATIONS.name, settings)
     work = [*zip(asked, prompts, strict=True)]
-    before = [*records.read(), *explained.read()]
+    earlier = map(BaselineRecord.from_json, [*records.read(), *explained.read()])
+    before = [record for record in earlier if record is not None]
     done = answer(model, tokenizer, work, parameters, records, before, log, stop)
     if len(done) < len(work):
         return ENDED_BY_SIGTERM
 
     explicit = set(spread(chosen.held_out, parameters.explicit, parameters.seed))
-    rows = [done[one.text] | {"explicit": one.text in explicit} for one in asked]
-    judged = [row for row in rows if row["kind"] != CRITIC]
-    others = [row for row in rows if row["kind"] == CRITIC]
+    rows = [replace(done[one.text], explicit=one.text in explicit) for one in asked]
+    judged = [row for row in rows if row.kind != CRITIC]
+    others = [row for row in rows if row.kind == CRITIC]
+    explanations, others = criticised(
+        model, tokenizer, chosen.pool, others, parameters.batch, log.say
+    )
     assessment = assess(judged, parameters.tolerated, results) | {
         "settings": dataclasses.asdict(parameters) | {"fingerprint": settings},
         "tokens": tokens,
-        "explanations": criticised(
-            model, tokenizer, chosen.pool, others, parameters.batch, log.say
-        ),
+        "explanations": explanations,
         "environment": environment(),
         "seconds": round(time.time() - began, 1),
     }
     if others:
-        explained.finish(others)
+        explained.finish([row.to_json() for row in others])
     write(out / layout.BASELINE_ASSESSMENT.name, json.dumps(assessment, indent=1) + "\n")
-    records.finish(judged)
+    records.finish([row.to_json() for row in judged])
     log.say(summary(assessment))
     return 0
 
@@ -136,14 +140,17 @@ def answer(
     work: Sequence[Asked],
     parameters: BaselineParameters,
     records: Answers,
-    before: Sequence[Record],
+    before: Sequence[BaselineRecord],
     log: MetricsLog,
     stop: StopRequest,
-) -> dict[str, Record]:
+) -> dict[str, BaselineRecord]:
     """By instruction, both answers judged; those given `before` are kept. Less when stopped."""
     wanted = {one.text: one for one, _ in work}
-    whole = [one for one in before if one.get("instruction") in wanted and has_both(one)]
-    done = {one["instruction"]: again(wanted[one["instruction"]], one) for one in whole}
+    done = {
+        record.instruction: again(wanted[record.instruction], record)
+        for record in before
+        if record.instruction in wanted
+    }
     if done:
         log.say(f"{len(done)} instructions were answered before")
     open_ = [pair for pair in work if pair[0].text not in done]
@@ -159,8 +166,8 @@ def answer(
             judge(one, prompts, {way: said[way][n].text for way in WAYS})
             for n, (one, prompts) in enumerate(part)
         ]
-        records.append(new)
-        done |= {one["instruction"]: one for one in new}
+        records.append(record.to_json() for record in new)
+        done |= {record.instruction: record for record in new}
         log.add(
             {"step": len(done), "max_steps": len(work), "text": "answering"}
             | {"tokens_per_second": round(speed, 1)}
@@ -188,32 +195,21 @@ def complete(
     )
 
 
-def judge(instruction: Instruction, prompts: dict[str, str], said: dict[str, str]) -> Record:
-    """One line of the responses: the instruction, and for each way prompt, response, verdict."""
-    scored = {way: score([instruction], [said[way]])[0] for way in WAYS}
-    named = {key: scored["raw"][key] for key in ("instruction", "type", "kind")}
-    kept = ("response", "correct", "reasons")
-    return named | {
-        way: {"prompt": prompts[way]} | {key: scored[way][key] for key in kept} for way in WAYS
-    }
+def judge(
+    instruction: Instruction, prompts: Mapping[str, str], responses: Mapping[str, str]
+) -> BaselineRecord:
+    """Both responses to an instruction with their verdicts; prompts and responses are by way."""
+    raw, few_shot = (scoring.judge(instruction, responses[way], prompts[way]) for way in WAYS)
+    return BaselineRecord(raw, few_shot)
 
 
-def again(instruction: Instruction, row: Record) -> Record:
-    """A row of an earlier run, judged by today's verifier."""
+def again(instruction: Instruction, record: BaselineRecord) -> BaselineRecord:
+    """A record of an earlier run, judged by today's verifier."""
+    answers = {way: record.answer(way) for way in WAYS}
     return judge(
         instruction,
-        {way: row[way]["prompt"] for way in WAYS},
-        {way: row[way]["response"] for way in WAYS},
-    )
-
-
-def has_both(row: Record) -> bool:
-    """Whether `row` has prompt and response for each way, as this stage writes them."""
-    parts = [row.get(way) for way in WAYS]
-    return all(
-        isinstance(part, dict) and isinstance(part.get(key), str)
-        for part in parts
-        for key in ("prompt", "response")
+        {way: answer.prompt or "" for way, answer in answers.items()},
+        {way: answer.response for way, answer in answers.items()},
     )
 
 

@@ -24,7 +24,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.oom_retry import free
 from .common.parameters import DpoParameters, read
+from .common.records import PreferencePair, SystemResponse
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation import dpo_comparison
 from .instructions import leakage as disjointness
@@ -103,7 +104,7 @@ def make_pairs(
     asked: Sequence[Candidate],
     chosen: InstructionSet,
     stop: StopRequest,
-) -> list[preferences.Pair] | None:
+) -> list[PreferencePair] | None:
     """Sample until there are enough failures; the pairs, also in their file. None when stopped."""
     progress = MetricsLog(layout.DPO_PROGRESS)
     bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
@@ -117,9 +118,9 @@ def make_pairs(
     every = (*instructions, *chosen.development, *chosen.held_out)
     sentinels.check_tokens(tokenizer, [bare(one.text) for one in every])
     model = base.carrying({"sft": Path(parameters.adapter)})
-    records: list[dict[str, Any]] = []
-    usable: list[Mapping[str, Any]] = []
-    pairs: list[preferences.Pair] = []
+    records: list[SystemResponse] = []
+    usable: list[SystemResponse] = []
+    pairs: list[PreferencePair] = []
     for sample in range(parameters.rounds):
         way = Way("sft", parameters.temperature, sample)
         found = answer(model, tokenizer, instructions, [way], bounds, kept, progress, stop)
@@ -128,20 +129,20 @@ def make_pairs(
         records += found[way]
         usable += preferences.apart(found[way], chosen)
         pairs = preferences.failures(asked, usable, parameters)
-        wrong = sum(1 for one in found[way] if not one["correct"])
+        wrong = sum(1 for one in found[way] if not one.correct)
         progress.say(f"sample {sample + 1}: {wrong} of {len(asked)} wrong; {len(pairs)} pairs")
         if len(pairs) >= parameters.pairs:
             break
-    kept.finish(records)
+    kept.finish([record.to_json() for record in records])
     pairs = preferences.completed(pairs, asked, parameters)
-    write(layout.PREFERENCE_PAIRS, "".join(f"{json.dumps(pair)}\n" for pair in pairs))
+    write(layout.PREFERENCE_PAIRS, "".join(f"{json.dumps(pair.to_json())}\n" for pair in pairs))
     return pairs
 
 
 def fit(
     parameters: DpoParameters,
     base: Base,
-    pairs: Sequence[preferences.Pair],
+    pairs: Sequence[PreferencePair],
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any]:
@@ -211,7 +212,7 @@ def compare(
         "max_new_tokens": parameters.max_new_tokens,
     }
     write(layout.DPO_COMPARISON, json.dumps(document, indent=1) + "\n")
-    kept.finish([one for records in found.values() for one in records])
+    kept.finish([record.to_json() for records in found.values() for record in records])
     return True
 
 

@@ -29,9 +29,10 @@ from .common.append_jsonl import Answers, write
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.parameters import read
+from .common.records import ResponseRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation import comparison as evaluation
-from .evaluation.control import Control, read_control
+from .evaluation.control import read_control
 from .evaluation.parameters import EvaluateParameters
 from .evaluation.spending import read_spending
 from .evaluation.training_history import read_history
@@ -41,7 +42,6 @@ from .model.adapters import load as load_adapters
 from .model.adapters import sha256_of
 from .model.answering import Bounds, Way, answer, ways
 from .model.loading import load_tokenizer, resolve
-from .verification.scoring import Record
 
 ADAPTERS = {"sft": layout.SFT_ADAPTER, "dpo": layout.DPO_ADAPTER}
 
@@ -100,7 +100,8 @@ def run(parameters: EvaluateParameters) -> int:
         "seconds": round(time.time() - began, 1),
     }
     publish(out, report)
-    kept.finish([*of_control(control), *(row for rows in found.values() for row in rows)])
+    of_every = [*control.answers.values(), *found.values()]
+    kept.finish([record.to_json() for records in of_every for record in records])
     log.say(f"{report['verdict']}: {'; '.join(report['why'])}")
     return 0
 
@@ -112,27 +113,19 @@ def settings_of(parameters: EvaluateParameters, adapters: Mapping[str, str], bou
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def shares(found: Mapping[Way, Sequence[Record]]) -> dict[str, list[float]]:
+def shares(found: Mapping[Way, Sequence[ResponseRecord]]) -> dict[str, list[float]]:
     """By system, which share of each instruction's samples is correct."""
-    by_system: dict[str, list[Sequence[Record]]] = {}
+    by_system: dict[str, list[Sequence[ResponseRecord]]] = {}
     for way, records in found.items():
         if way.temperature:
             by_system.setdefault(way.system, []).append(records)
     return {
         system: [
-            sum(bool(one["correct"]) for one in of) / len(of) for of in zip(*rows, strict=True)
+            sum(bool(record.correct) for record in samples) / len(samples)
+            for samples in zip(*rows, strict=True)
         ]
         for system, rows in by_system.items()
     }
-
-
-def of_control(control: Control) -> list[Record]:
-    """The control's answers, as the file of all answers holds them."""
-    return [
-        {"system": system, "temperature": 0.0, "sample": 0, "source": "stage1a"} | record
-        for system, records in control.answers.items()
-        for record in records
-    ]
 
 
 def publish(out: Path, report: Mapping[str, Any]) -> None:

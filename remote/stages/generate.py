@@ -32,6 +32,7 @@ from .common.append_jsonl import write
 from .common.failure import StageError
 from .common.metrics import MetricsLog, announce
 from .common.parameters import read, wrong
+from .common.records import GeneratedRecord
 from .common.signals import ENDED_BY_SIGTERM
 from .datagen import quality
 from .datagen.collection import Collection
@@ -91,7 +92,7 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     ended = collection.run()
     kept = in_order(selection.kept, train)
 
-    records = [record(one, parameters) for one in kept]
+    records = [record(judged, parameters).to_json() for judged in kept]
     write(
         out / layout.TRAINING_DATA.name,
         "".join(json.dumps(one, allow_nan=False) + "\n" for one in records),
@@ -153,27 +154,28 @@ def in_order(kept: Sequence[Judged], train: Sequence[Instruction]) -> list[Judge
     return sorted(kept, key=lambda k: (place[k.candidate.instruction.text], k.candidate.attempt))
 
 
-def record(judged: Judged, parameters: GenerateParameters) -> dict[str, Any]:
-    """One line of the data: how the pair was made is in it."""
-    one = judged.candidate
-    found: dict[str, Any] = {
-        "instruction": one.instruction.text,
-        "response": one.response,
-        "prompt": one.prompt,
-        "type": one.instruction.type,
-        "kind": one.instruction.kind,
-        "seed": one.seed,
-        "attempt": one.attempt,
-        "model": parameters.model,
-        "temperature": parameters.temperature,
-        "finished": one.finished,
-        "tokens": one.tokens,
-        "filters": judged.verdicts,
-        "correct": not judged.reasons,
-        "reasons": list(judged.reasons),
-        "checks": [dict(check) for check in one.instruction.checks],
-    }
-    return found | ({} if one.margin is None else {"critic_margin": one.margin})
+def record(judged: Judged, parameters: GenerateParameters) -> GeneratedRecord:
+    """One line of the training data, with how the pair was made."""
+    candidate = judged.candidate
+    instruction = candidate.instruction
+    return GeneratedRecord(
+        instruction=instruction.text,
+        type=instruction.type,
+        kind=instruction.kind,
+        response=candidate.response,
+        correct=not judged.reasons,
+        reasons=judged.reasons,
+        prompt=candidate.prompt,
+        seed=candidate.seed,
+        attempt=candidate.attempt,
+        model=parameters.model,
+        temperature=parameters.temperature,
+        finished=candidate.finished,
+        tokens=candidate.tokens,
+        filters=judged.verdicts,
+        checks=instruction.checks,
+        critic_margin=candidate.margin,
+    )
 
 
 def counts(

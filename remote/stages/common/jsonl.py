@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def parsed(raw: bytes, where: str) -> dict[str, Any]:
     return value
 
 
-def text_of(record: dict[str, Any], name: str, where: str, *, empty: bool = False) -> str:
+def text_of(record: Mapping[str, Any], name: str, where: str, *, empty: bool = False) -> str:
     """The text at `name`. Raises: StageError when it is missing, no text, or blank."""
     value = record.get(name)
     if not isinstance(value, str) or not (empty or value.strip()):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..common.records import ResponseRecord
 from ..instructions import leakage as disjointness
 from ..instructions.instruction_set import InstructionSet
 from ..text.near_duplicates import THRESHOLD
@@ -71,11 +72,14 @@ def _sample(one: Judged) -> dict[str, Any]:
 def success(judged: Iterable[Judged]) -> dict[str, Any]:
     """How often the verifier says correct, by type, with Wilson's intervals."""
     return table(
-        {
-            "type": one.candidate.instruction.type,
-            "kind": one.candidate.instruction.kind,
-            "correct": not one.reasons,
-        }
+        ResponseRecord(
+            one.candidate.instruction.text,
+            one.candidate.instruction.type,
+            one.candidate.instruction.kind,
+            one.candidate.response,
+            correct=not one.reasons,
+            reasons=one.reasons,
+        )
         for one in judged
     )
 

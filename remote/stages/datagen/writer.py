@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ..common.metrics import MetricsLog
@@ -55,19 +56,19 @@ class Writer:
         """One entry a task, in order. Raises: StageError when memory does not hold one."""
         model, tokenizer = self._load()
         began = time.monotonic()
-        found = fitting(
+        entries = fitting(
             lambda rows: self._generate(model, tokenizer, tasks, seed, rows),
             len(tasks),
             self.log.say,
         )
         if self.parameters.critic:
-            found = fitting(
-                lambda rows: self._with_margins(model, tokenizer, found, rows),
+            entries = fitting(
+                partial(self._with_margins, model, tokenizer, entries),
                 len(tasks),
                 self.log.say,
             )
         share = (time.monotonic() - began) / len(tasks)
-        return [Entry(**one, seconds=round(share, 4)) for one in found]
+        return [replace(entry, seconds=round(share, 4)) for entry in entries]
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
@@ -88,10 +89,10 @@ class Writer:
 
     def _generate(
         self, model: Any, tokenizer: Any, tasks: Sequence[Task], seed: int, batch: int
-    ) -> list[dict[str, Any]]:
+    ) -> list[Entry]:
         from ..model.sampling import generate_finished
 
-        said = generate_finished(
+        responses = generate_finished(
             model,
             tokenizer,
             [one.prompt for one in tasks],
@@ -101,31 +102,33 @@ class Writer:
             seed=seed,
         )
         return [
-            {
-                "instruction": task.instruction.text,
-                "attempt": task.attempt,
-                "seed": task.seed,
-                "prompt": task.prompt,
-                "response": one.text,
-                "finished": one.finished,
-                "tokens": one.tokens,
-            }
-            for task, one in zip(tasks, said, strict=True)
+            Entry(
+                task.instruction.text,
+                task.attempt,
+                task.seed,
+                task.prompt,
+                response.text,
+                response.finished,
+                response.tokens,
+                seconds=0.0,  # known when the batch is over
+            )
+            for task, response in zip(tasks, responses, strict=True)
         ]
 
     def _with_margins(
-        self, model: Any, tokenizer: Any, found: Sequence[dict[str, Any]], batch: int
-    ) -> list[dict[str, Any]]:
+        self, model: Any, tokenizer: Any, entries: Sequence[Entry], batch: int
+    ) -> list[Entry]:
         from ..model.critic import margins
 
         judged = margins(
             model,
             tokenizer,
             self.pool,
-            [(one["instruction"], one["response"]) for one in found],
+            [(entry.instruction, entry.response) for entry in entries],
             batch,
             seed=self.parameters.seed,
         )
         return [
-            one | {"margin": round(two.mean, 6)} for one, two in zip(found, judged, strict=True)
+            replace(entry, margin=round(margin.mean, 6))
+            for entry, margin in zip(entries, judged, strict=True)
         ]

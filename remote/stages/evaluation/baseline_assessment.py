@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ..common.failure import StageError
 from ..common.oom_retry import fitting
+from ..common.records import WAYS, BaselineRecord
 from ..model import base_model_check as sentinels
 from ..verification.instruction import TYPES, Instruction
-from ..verification.scoring import Record, table
-
-WAYS = ("raw", "few_shot")
+from ..verification.scoring import table
 
 
 def spread(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
@@ -29,9 +29,11 @@ def spread(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
     return turns[:count]
 
 
-def assess(rows: Sequence[Record], tolerated: int, results: list[dict[str, Any]]) -> dict[str, Any]:
+def assess(
+    rows: Sequence[BaselineRecord], tolerated: int, results: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The assessment of judged rows and sentinel results, each verdict with its rule."""
-    explicit = [row for row in rows if row["explicit"]]
+    explicit = [row for row in rows if row.explicit]
     tables = {name: _tables(part) for name, part in (("explicit", explicit), ("held_out", rows))}
     counts = {name: tables["explicit"]["raw"]["types"][name]["n"] for name in TYPES}
     return {
@@ -46,41 +48,42 @@ def assess(rows: Sequence[Record], tolerated: int, results: list[dict[str, Any]]
     }
 
 
-def _tables(rows: Sequence[Record]) -> dict[str, Any]:
+def _tables(rows: Sequence[BaselineRecord]) -> dict[str, Any]:
     """For each way the table of success."""
-    return {
-        way: table({"type": row["type"], "kind": row["kind"]} | row[way] for row in rows)
-        for way in WAYS
-    }
+    return {way: table(row.answer(way) for row in rows) for way in WAYS}
 
 
 def criticised(
     model: Any,
     tokenizer: Any,
     pool: Sequence[Instruction],
-    rows: Sequence[Record],
+    rows: Sequence[BaselineRecord],
     batch: int,
     say: Callable[[str], None],
-) -> dict[str, Any]:
-    """What the critic makes of the rows that no rule can judge; counted in no success.
+) -> tuple[dict[str, Any], list[BaselineRecord]]:
+    """Ask the critic about the rows that no rule can judge; they are counted in no success.
 
-    Each row gets a `margin` for each way; {n, raw, few_shot} says how many the critic prefers.
+    Returns the summary {n, raw, few_shot}, which says how many answers the critic prefers, and
+    the rows with the critic's margins.
     """
     from ..model.critic import margins
 
     found: dict[str, Any] = {"n": len(rows), "counted_as_success": False}
+    judged = list(rows)
     if not rows:
-        return found
+        return found, judged
     for way in WAYS:
-        pairs = [(row["instruction"], row[way]["response"]) for row in rows]
+        pairs = [(row.instruction, row.answer(way).response) for row in rows]
         try:
-            judged = fitting(partial(margins, model, tokenizer, pool, pairs), batch, say)
+            of_way = fitting(partial(margins, model, tokenizer, pool, pairs), batch, say)
         except StageError as error:  # no such letters, or memory for them: said, not fatal
-            return found | {"critic": error.what}
-        for row, margin in zip(rows, judged, strict=True):
-            row[way]["margin"] = margin.mean
-        found[way] = {"preferred": sum(one.mean > 0 for one in judged)}
-    return found
+            return found | {"critic": error.what}, judged
+        judged = [
+            replace(row, margins={**row.margins, way: margin.mean})
+            for row, margin in zip(judged, of_way, strict=True)
+        ]
+        found[way] = {"preferred": sum(margin.mean > 0 for margin in of_way)}
+    return found, judged
 
 
 def summary(assessment: dict[str, Any]) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..common.records import ResponseRecord
 from ..verification import statistics
 from ..verification.instruction import TYPES
-from ..verification.scoring import Record, table
+from ..verification.scoring import table
 from ..verification.statistics import FAIL, INCONCLUSIVE, PASS
 
 SYSTEMS = ("base", "few_shot", "sft", "dpo")
@@ -24,7 +25,7 @@ BY_TYPE = (*GAINS, ("sft", "dpo"))
 LONG = 50  # characters that look like an answer
 SHOWN = 6  # samples of each sort in the report
 
-Answers = Mapping[str, Sequence[Record]]  # by system, in the same order of instructions
+Answers = Mapping[str, Sequence[ResponseRecord]]  # by system, in the same order of instructions
 Sampled = Mapping[str, Sequence[float]]  # by system: share of correct samples an instruction
 
 
@@ -92,9 +93,9 @@ def name_of(before: str, after: str) -> str:
 def pairs(answers: Answers, before: str, after: str, kind: str = "") -> list[tuple[bool, bool]]:
     """(before, after) of each instruction that a rule can check, of one type or of all."""
     return [
-        (bool(one["correct"]), bool(two["correct"]))
-        for one, two in zip(answers[before], answers[after], strict=True)
-        if one["correct"] is not None and kind in ("", one["type"])
+        (bool(first.correct), bool(second.correct))
+        for first, second in zip(answers[before], answers[after], strict=True)
+        if first.correct is not None and kind in ("", first.type)
     ]
 
 
@@ -182,10 +183,10 @@ def _finding(comparisons: Mapping[str, Any]) -> str:
     )
 
 
-def _system(records: Sequence[Record]) -> dict[str, Any]:
+def _system(records: Sequence[ResponseRecord]) -> dict[str, Any]:
     """Success by type, and what a rule of length and punctuation would have said."""
-    lengths = [len(one["response"]) for one in records]
-    fluent = sum(1 for one in records if looks_fluent(one["response"]))
+    lengths = [len(record.response) for record in records]
+    fluent = sum(1 for record in records if looks_fluent(record.response))
     return table(records) | {
         "mean_characters": sum(lengths) / len(lengths) if lengths else None,
         "looks_fluent": fluent / len(records) if records else None,
@@ -214,15 +215,14 @@ def samples(answers: Answers, count: int = SHOWN) -> dict[str, list[dict[str, An
     """`best`: the base was wrong and DPO is right. `worst`: DPO is wrong, lost ones first."""
     rows = [
         {
-            "instruction": every[0]["instruction"],
-            "type": every[0]["type"],
+            "instruction": records[0].instruction,
+            "type": records[0].type,
             "answers": {
-                name: {key: one[key] for key in ("response", "correct", "reasons")}
-                for name, one in zip(SYSTEMS, every, strict=True)
+                name: record.verdict_json() for name, record in zip(SYSTEMS, records, strict=True)
             },
         }
-        for every in zip(*(answers[name] for name in SYSTEMS), strict=True)
-        if every[0]["correct"] is not None
+        for records in zip(*(answers[name] for name in SYSTEMS), strict=True)
+        if records[0].correct is not None
     ]
     right = {name: [row["answers"][name]["correct"] for row in rows] for name in SYSTEMS}
     best = [n for n in range(len(rows)) if right["dpo"][n] and not right["base"][n]]

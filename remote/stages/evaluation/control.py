@@ -11,9 +11,10 @@ from typing import Any
 from ..common.failure import StageError
 from ..common.jsonl import read_records, text_of
 from ..common.layout import BASELINE_ASSESSMENT, BASELINE_RESPONSES
+from ..common.records import SystemResponse
 from ..text.prompts import bare
 from ..verification.instruction import Instruction
-from ..verification.scoring import Record, score
+from ..verification.scoring import judge
 
 WAYS = {"base": "raw", "few_shot": "few_shot"}  # system → its name in the control
 _SAME = "give stage1e the model, instructions and quantize of stage1a, or run both again"
@@ -23,7 +24,7 @@ _SAME = "give stage1e the model, instructions and quantize of stage1a, or run bo
 class Control:
     """The base model's answers to each held-out instruction, in their order, by system."""
 
-    answers: Mapping[str, tuple[Record, ...]]
+    answers: Mapping[str, tuple[SystemResponse, ...]]
     max_new_tokens: int  # that bounded them, and must bound what is compared
 
 
@@ -57,8 +58,8 @@ def read_control(
     _check_same(held_out, found, responses)
     return Control(
         {
-            system: tuple(_answer(one, *found[one.text], way) for one in held_out)
-            for system, way in WAYS.items()
+            system: tuple(_answer(one, *found[one.text], system) for one in held_out)
+            for system in WAYS
         },
         _bound(settings, assessment),
     )
@@ -108,7 +109,10 @@ def _check_same(held_out: Sequence[Instruction], found: Mapping[str, Any], path:
         )
 
 
-def _answer(instruction: Instruction, where: str, record: dict[str, Any], way: str) -> Record:
+def _answer(
+    instruction: Instruction, where: str, record: dict[str, Any], system: str
+) -> SystemResponse:
+    way = WAYS[system]
     part = record.get(way)
     if not isinstance(part, dict):
         raise StageError(f"{where}: {way} is missing or no object", remedy="run stage1a")
@@ -119,11 +123,11 @@ def _answer(instruction: Instruction, where: str, record: dict[str, Any], way: s
             f"{where}: the raw prompt is not the bare instruction: {prompt!r:.120}",
             remedy="run stage1a: its answers and those compared with them need equal prompts",
         )
-    scored = score([instruction], [response])[0]
-    if part.get("correct") is not scored["correct"]:
+    judged = judge(instruction, response)
+    if part.get("correct") is not judged.correct:
         raise StageError(
             f"{where}: {way} was recorded as correct = {part.get('correct')!r}, and is judged "
-            f"{scored['correct']!r} now",
+            f"{judged.correct!r} now",
             remedy="the record or the instruction's checks changed: run stage1a again",
         )
-    return scored | {"prompt": prompt}
+    return SystemResponse.of(judged, prompt, system=system, source="stage1a")

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..common.records import ResponseRecord
 from ..instructions.instruction_set import InstructionSet
 from ..model.answering import Way
 from ..verification import statistics
-from ..verification.scoring import Record, table
+from ..verification.scoring import table
 
 SYSTEMS = ("sft", "dpo")
 PARTS = ("development", "held_out")
 ROOM = 0.10  # what sampling costs SFT from which on DPO has to be better, not just no worse
 
-Found = Mapping[Way, Sequence[Record]]
+Found = Mapping[Way, Sequence[ResponseRecord]]
 
 
 def assess(found: Found, chosen: InstructionSet, margin: float, seed: int) -> dict[str, Any]:
@@ -44,11 +45,11 @@ def assess(found: Found, chosen: InstructionSet, margin: float, seed: int) -> di
 
 def _part(found: Found, texts: set[str], margin: float, seed: int) -> dict[str, Any]:
     rows = {
-        way: [one for one in records if one["instruction"] in texts and one["correct"] is not None]
+        way: [one for one in records if one.instruction in texts and one.correct is not None]
         for way, records in found.items()
     }
     greedy = {one.system: rows[one] for one in rows if not one.temperature}
-    verdicts = {name: [bool(one["correct"]) for one in greedy[name]] for name in SYSTEMS}
+    verdicts = {name: [bool(record.correct) for record in greedy[name]] for name in SYSTEMS}
     pairs = list(zip(verdicts["sft"], verdicts["dpo"], strict=True))
     shares = {
         name: _shares([rows[one] for one in rows if one.system == name and one.temperature])
@@ -64,10 +65,10 @@ def _part(found: Found, texts: set[str], margin: float, seed: int) -> dict[str, 
     }
 
 
-def _shares(passes: Sequence[Sequence[Record]]) -> list[float]:
+def _shares(passes: Sequence[Sequence[ResponseRecord]]) -> list[float]:
     """Of each instruction, the share of its samples that is correct."""
     return [
-        sum(1 for one in samples if one["correct"]) / len(samples)
+        sum(1 for record in samples if record.correct) / len(samples)
         for samples in zip(*passes, strict=True)
     ]
 

@@ -16,15 +16,14 @@ from typing import Any
 
 from ..common.append_jsonl import write
 from ..common.failure import StageError
-from ..common.jsonl import line_of, text_of
 from ..common.layout import DISJOINTNESS
+from ..common.records import TrainingRecord
 from ..text.near_duplicates import THRESHOLD, normalised, overlaps
 from .instruction_set import InstructionSet
 from .pairs import MAKE
 from .training_records import read_training
 
 PARTS = ("held_out", "development")
-FIELDS = ("instruction", "prompt", "response", "completion", "chosen", "rejected")
 EXAMPLES = 5  # of overlaps that are shown
 NAMED = 20  # lines in a summary
 RULE = (
@@ -66,26 +65,23 @@ def look(path: Path, remedy: str, against: Measured) -> Found:
     """The overlaps in the JSONL file at `path`. Raises: StageError naming file and line, with
     `remedy` where the file lacks."""
     records, texts = 0, list[tuple[int, str]]()
-    for where, record in read_training(path, remedy):
+    for record in read_training(path, remedy):
         records += 1
-        texts += [(line_of(where), text) for text in _texts(record, where)]
+        texts += [(record.line, text) for text in _texts(record)]
     found = [one for part in against for one in _overlaps(texts, part, against[part])]
     return Found(path, records, tuple(sorted(found, key=lambda one: one.line)))
 
 
-def _texts(record: dict[str, Any], where: str) -> list[str]:
-    """The lines first: what is on one is shown as that line."""
-    given, prompt = record.get("instruction"), record.get("prompt")
-    if given is None and not isinstance(prompt, str):
+def _texts(record: TrainingRecord) -> list[str]:
+    """The distinct lines and texts of a record; lines first, so that they are shown as lines."""
+    texts = record.texts
+    if record.instruction is None and "prompt" not in texts:
         raise StageError(
-            f"{where}: neither instruction nor prompt",
+            f"{record.where}: neither instruction nor prompt",
             remedy="each record needs the instruction that was learned from",
         )
-    if given is not None:
-        text_of(record, "instruction", where)
-    texts = [text for name in FIELDS if isinstance(text := record.get(name), str)]
-    found = [line for text in texts for line in text.splitlines()]
-    return list(dict.fromkeys(text for text in (*found, *texts) if text.strip()))
+    lines = [line for text in texts.values() for line in text.splitlines()]
+    return list(dict.fromkeys(text for text in (*lines, *texts.values()) if text.strip()))
 
 
 def _overlaps(texts: Sequence[tuple[int, str]], part: str, against: Sequence[str]) -> list[Overlap]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
-from ..common.jsonl import text_of
+from ..common.records import TrainingRecord
 from ..text.chat_template import template_text
 from ..text.prompts import bare, completion
 from .training_records import read_training
@@ -43,15 +43,14 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
     a `prompt` beside it says how the response was made and is only used where there is no
     instruction. Raises: StageError naming file and line.
     """
-    return tuple(_pair(record, where) for where, record in read_training(path, MAKE))
+    return tuple(map(_pair, read_training(path, MAKE)))
 
 
-def _pair(record: dict[str, Any], where: str) -> Pair:
-    name = "response" if "response" in record or "completion" not in record else "completion"
-    response = completion(text_of(record, name, where))
-    if record.get("instruction") is None:
-        return Pair(text_of(record, "prompt", where), response, where)
-    return Pair(bare(text_of(record, "instruction", where)), response, where)
+def _pair(record: TrainingRecord) -> Pair:
+    response = completion(record.response)
+    instruction = record.instruction
+    prompt = record.prompt if instruction is None else bare(instruction)
+    return Pair(prompt, response, record.where)
 
 
 def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:

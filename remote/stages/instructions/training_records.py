@@ -20,6 +20,7 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.jsonl import MAX_LINE, parsed, text_of
+from ..common.records import TrainingRecord
 
 OWN = "instruction and response"  # what needs no conversion, like the next
 PLAIN = "prompt and completion"
@@ -38,19 +39,19 @@ _FORMS = (
 _USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt", "model", "chatgpt", "bot")
 
 
-def read_training(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """("<file>, line <n>", record) of each, converted where it is of another form.
+def read_training(path: Path, remedy: str) -> Iterator[TrainingRecord]:
+    """Each record of the file at `path`, converted where it is of another form.
 
     Raises: StageError for a missing file or one without a record (with `remedy`), and for whatever
     is no record of a form that is known.
     """
-    for where, record, _ in _read(path, remedy):
-        yield where, record
+    for record, _ in _read(path, remedy):
+        yield record
 
 
 def converted(path: Path, remedy: str) -> dict[str, int]:
     """How many records of `path` are of each form that is converted. Raises: StageError."""
-    forms = Counter(form for _, _, form in _read(path, remedy))
+    forms = Counter(form for _, form in _read(path, remedy))
     return {form: count for form, count in forms.items() if form not in (OWN, PLAIN)}
 
 
@@ -59,14 +60,14 @@ def told(forms: dict[str, int]) -> str:
     return ", ".join(f"{count} records converted from {form}" for form, count in forms.items())
 
 
-def _read(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+def _read(path: Path, remedy: str) -> Iterator[tuple[TrainingRecord, str]]:
     if not path.is_file():
         raise StageError(f"{path}: no such file", remedy=remedy)
     empty = True
     for where, record in _array(path) if _is_array(path) else _lines(path):
         empty = False
         form = _form(record, where)
-        yield where, _as_own(record, form, where), form
+        yield TrainingRecord(where, _as_own(record, form, where)), form
     if empty:
         raise StageError(f"{path}: no record in it", remedy=remedy)
 

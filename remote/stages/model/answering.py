@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from ..common.append_jsonl import Answers
 from ..common.metrics import MetricsLog
 from ..common.oom_retry import fitting
+from ..common.records import SystemResponse
 from ..common.signals import StopRequest
 from ..text.prompts import bare
 from ..verification.instruction import Instruction
-from ..verification.scoring import Record, score
+from ..verification.scoring import judge
 from .adapters import using
 
 if TYPE_CHECKING:  # torch is heavy
@@ -55,13 +57,14 @@ def answer(
     kept: Answers,
     log: MetricsLog,
     stop: StopRequest,
-) -> dict[Way, list[Record]] | None:
+) -> dict[Way, list[SystemResponse]] | None:
     """One record an instruction for each way, in the order of `held_out`; None when stopped.
 
     What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
     Raises: StageError when memory does not hold one prompt.
     """
-    done = {_key(record): record for record in kept.read()}
+    earlier = [SystemResponse.from_json(value) for value in kept.read()]
+    done = {_key(record): record for record in earlier if record is not None}
     passes = [(way, chunk) for way in wanted for chunk in _chunks(held_out, bounds.batch)]
     for step, (way, chunk) in enumerate(passes, 1):
         if all((way, one.text) in done for one in chunk):
@@ -71,12 +74,12 @@ def answer(
         began = time.monotonic()
         prompts = [bare(one.text) for one in chunk]
         with using(model, way.system):
-            said = fitting(
+            responses = fitting(
                 partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.say
             )
-        speed = sum(one.tokens for one in said) / (time.monotonic() - began)
-        fresh = _records(chunk, said, way)
-        kept.append(fresh)
+        speed = sum(response.tokens for response in responses) / (time.monotonic() - began)
+        fresh = _records(chunk, responses, way)
+        kept.append(record.to_json() for record in fresh)
         done |= {_key(record): record for record in fresh}
         words = f"{way.system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
         log.add(
@@ -86,9 +89,8 @@ def answer(
     return {way: [done[way, one.text] for one in held_out] for way in wanted}
 
 
-def _key(record: Record) -> tuple[Way, Any]:
-    way = Way(str(record.get("system")), record.get("temperature", 0), record.get("sample", 0))
-    return way, record.get("instruction")
+def _key(record: SystemResponse) -> tuple[Way, str]:
+    return Way(record.system, record.temperature, record.sample), record.instruction
 
 
 def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruction]]:
@@ -114,11 +116,14 @@ def _generate(
     )
 
 
-def _records(chunk: Sequence[Instruction], said: Sequence[Generated], way: Way) -> list[Record]:
-    of = {"system": way.system, "temperature": way.temperature, "sample": way.sample}
-    scored = score(chunk, [one.text for one in said])
+def _records(
+    chunk: Sequence[Instruction], responses: Sequence[Generated], way: Way
+) -> list[SystemResponse]:
     return [
-        of | record | {"prompt": bare(one.text)} for one, record in zip(chunk, scored, strict=True)
+        SystemResponse.of(
+            judge(instruction, response.text), bare(instruction.text), **dataclasses.asdict(way)
+        )
+        for instruction, response in zip(chunk, responses, strict=True)
     ]
 
 

@@ -50,5 +50,5 @@ def measure(
             "max_new_tokens": parameters.max_new_tokens,
         },
         **table(records),
-        "responses": records,
+        "responses": [record.to_json() for record in records],
     }

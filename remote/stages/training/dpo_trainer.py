@@ -18,7 +18,9 @@ from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # exported 
 
 from ..common.failure import StageError
 from ..common.parameters import DpoParameters
+from ..common.records import PreferencePair
 from ..instructions.pairs import Pair, to_row
+from ..text.prompts import completion
 from .training import arguments
 
 TRAINED, REFERENCE = "default", "ref"  # adapter names that TRL prescribes
@@ -35,16 +37,16 @@ class Preference:
     rejected: tuple[int, ...]
 
 
-def to_preference(pair: dict[str, Any], where: str, tokenizer: Any, longest: int) -> Preference:
+def to_preference(pair: PreferencePair, where: str, tokenizer: Any, longest: int) -> Preference:
     """The tokens of prompt and completions, each tokenised apart as in supervised training.
 
     `where` names the pair in errors. Raises: StageError for a pair of over `longest` tokens, or in
     whose text a special token or a chat template is.
     """
-    prompt = str(pair["prompt"])
+    prompt = pair.prompt
     sides = [
-        to_row(Pair(prompt, f" {str(pair[side]).strip()}", where), tokenizer, longest)
-        for side in ("chosen", "rejected")
+        to_row(Pair(prompt, completion(response), where), tokenizer, longest)
+        for response in (pair.chosen, pair.rejected)
     ]
     length = next(place for place, one in enumerate(sides[0].labels) if one >= 0)
     return Preference(sides[0].tokens[:length], sides[0].tokens[length:], sides[1].tokens[length:])

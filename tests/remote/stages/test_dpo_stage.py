@@ -13,6 +13,7 @@ import pytest
 
 from remote.stages.common.failure import StageError
 from remote.stages.common.parameters import DpoParameters
+from remote.stages.common.records import PreferencePair
 from tests.support import own_instructions, training_stack
 from tests.support.small_training import (
     COMPARISON,
@@ -179,7 +180,8 @@ def test_reference_has_the_log_probabilities_of_the_sft_adapter(
     quieten()
     source = resolve("small")
     tokenizer = load_tokenizer(source)
-    tokens = [to_preference(pair, "line 1", tokenizer, 256) for pair in lines(trained / PAIRS)[:4]]
+    pairs = [PreferencePair(**pair) for pair in lines(trained / PAIRS)[:4]]
+    tokens = [to_preference(pair, "line 1", tokenizer, 256) for pair in pairs]
     base = adapters.Base(source, "none")
     model = base.carrying({TRAINED: tuned / SFT}, trainable=True)
     parameters = DpoParameters(**(DPO_PARAMETERS | {"accumulation": 1}))
@@ -208,7 +210,7 @@ def test_completions_are_compared_to_their_end(trained: Path) -> None:
 
     tokenizer = load_tokenizer(resolve("small"))
     pair = lines(trained / PAIRS)[0]
-    tokens = to_preference(pair, "line 1", tokenizer, 256)
+    tokens = to_preference(PreferencePair(**pair), "line 1", tokenizer, 256)
 
     assert tokenizer.decode(tokens.prompt) == pair["prompt"]
     assert tokenizer.decode(tokens.chosen) == f" {pair['chosen']}{tokenizer.eos_token}"

@@ -337,9 +337,8 @@ def test_short_memory_is_tried_again_with_half_the_batch(
         return answer(Short(model, rows), tokenizer, asked, [Way("sft")], bounds, kept, log, stop)
 
     halved = ask(4, 19)[Way("sft")]
-    assert [one["response"] for one in halved] == [
-        one["response"] for one in ask(20, 20)[Way("sft")]
-    ]
+    whole = ask(20, 20)[Way("sft")]
+    assert [record.response for record in halved] == [record.response for record in whole]
     assert "with 19 prompts at once: trying 10" in capsys.readouterr().out
     with pytest.raises(StageError, match="does not hold a single prompt") as caught:
         ask(0, 18)  # settings of its own: nothing is kept

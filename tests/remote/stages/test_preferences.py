@@ -12,10 +12,10 @@ import pytest
 
 from remote.stages.common.failure import StageError
 from remote.stages.common.parameters import DpoParameters
+from remote.stages.common.records import CANONICAL, SystemResponse
 from remote.stages.instructions.instruction_set import InstructionSet
 from remote.stages.instructions.sets import load
 from remote.stages.training.preference_pairs import (
-    CANONICAL,
     CORRUPTED,
     GENERATED,
     SAMPLED,
@@ -28,6 +28,7 @@ from remote.stages.training.preference_pairs import (
     summary,
 )
 from remote.stages.verification.instruction import Instruction
+from remote.stages.verification.scoring import judge
 
 SMALL = load("small")
 PARAMETERS = DpoParameters(model="small", pairs=40, least_pairs=10, per_instruction=2)
@@ -48,15 +49,9 @@ def canonical(count: int) -> list[Candidate]:
     return [Candidate(one, one.answer, CANONICAL) for one in SMALL.train[:count]]
 
 
-def sampled(one: Candidate, *responses: str) -> list[dict[str, Any]]:
+def sampled(candidate: Candidate, *responses: str) -> list[SystemResponse]:
     return [
-        {
-            "instruction": one.instruction.text,
-            "response": text,
-            "correct": not one.instruction.reasons(text),
-            "reasons": list(one.instruction.reasons(text)),
-            "sample": number,
-        }
+        SystemResponse.of(judge(candidate.instruction, text), None, sample=number)
         for number, text in enumerate(responses)
     ]
 
@@ -122,13 +117,13 @@ def test_pairs_are_the_models_own_failures() -> None:
     ]
     found = failures([first, second, third], records, PARAMETERS)
 
-    assert sorted(pair["rejected"] for pair in found) == ["four", "one", "two"]
-    assert {pair["instruction"] for pair in found[:2]} == {
+    assert sorted(pair.rejected for pair in found) == ["four", "one", "two"]
+    assert {pair.instruction for pair in found[:2]} == {
         first.instruction.text,
         third.instruction.text,
     }
-    assert all(pair["source"] == SAMPLED and pair["reasons"] for pair in found)
-    assert all(pair["prompt"] == pair["instruction"] + "\n" for pair in found)
+    assert all(pair.source == SAMPLED and pair.reasons for pair in found)
+    assert all(pair.prompt == pair.instruction + "\n" for pair in found)
     assert len(failures([first, third], records, replace(PARAMETERS, pairs=2, least_pairs=2))) == 2
 
 
@@ -137,7 +132,7 @@ def test_a_sample_that_holds_what_is_measured_on_makes_no_pair() -> None:
     one, measured = canonical(1)[0], SMALL.held_out[0].text
     records = sampled(one, "Something else.", f"It is so.\n{measured}", f"{measured} is so.")
 
-    assert [found["response"] for found in apart(records, SMALL)] == ["Something else."]
+    assert [record.response for record in apart(records, SMALL)] == ["Something else."]
 
 
 def test_enough_failures_are_not_filled_up() -> None:
@@ -153,16 +148,16 @@ def test_gap_is_filled_with_marked_corruptions() -> None:
     asked = canonical(200)
     pairs = failures(asked, sampled(asked[0], "wrong"), PARAMETERS)
     found = completed(pairs, asked, replace(PARAMETERS, least_pairs=40))
-    made = [pair for pair in found if pair["source"] == CORRUPTED]
+    made = [pair for pair in found if pair.source == CORRUPTED]
     by_text = {one.instruction.text: one.instruction for one in asked}
 
     assert len(found) == 40
     assert len(made) == 39
     assert found[0] == pairs[0]
     for pair in made:
-        assert by_text[pair["instruction"]].reasons(pair["rejected"])
-        assert not by_text[pair["instruction"]].reasons(pair["chosen"])
-        assert pair["temperature"] is None
+        assert by_text[pair.instruction].reasons(pair.rejected)
+        assert not by_text[pair.instruction].reasons(pair.chosen)
+        assert pair.temperature is None
     assert summary(found)["source"] == {CORRUPTED: 39, SAMPLED: 1}
 
 
@@ -197,6 +192,6 @@ def test_seed_decides_and_nothing_else() -> None:
 
     assert failures(asked, records, few) == failures(asked, records, few)
     other = failures(asked, records, replace(few, seed=1))
-    assert [one["instruction"] for one in other] != [
-        one["instruction"] for one in failures(asked, records, few)
+    assert [pair.instruction for pair in other] != [
+        pair.instruction for pair in failures(asked, records, few)
     ]

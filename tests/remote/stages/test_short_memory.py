@@ -12,6 +12,7 @@ import pytest
 from remote.stages.common.failure import StageError
 from remote.stages.common.metrics import MetricsLog
 from remote.stages.common.parameters import SftParameters
+from remote.stages.common.records import BaselineRecord
 from remote.stages.common.signals import StopRequest
 from remote.stages.datagen.parameters import GenerateParameters
 from remote.stages.datagen.writer import Writer, make_task
@@ -19,6 +20,7 @@ from remote.stages.evaluation.baseline_assessment import criticised
 from remote.stages.instructions.sets import load
 from remote.stages.model.loading import load_model, load_tokenizer, resolve
 from remote.stages.training.dev_eval import measure
+from remote.stages.verification.scoring import judge
 from tests.support import training_stack
 from tests.support.short_memory import Short
 
@@ -88,15 +90,18 @@ def test_critic_of_the_baseline_goes_on_in_smaller_bites(
 ) -> None:
     """1A: what no rule can judge is judged all the same; where nothing fits, that is said."""
     rows = [
-        {"instruction": one.text, "raw": {"response": "a"}, "few_shot": {"response": one.answer}}
+        BaselineRecord(judge(one, "a"), judge(one, one.answer), explicit=False)
         for one in CHOSEN.train[:6]
     ]
 
-    found = criticised(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.say)
-    assert found["few_shot"] == criticised(*small, CHOSEN.pool, rows, 6, log.say)["few_shot"]
+    found, judged = criticised(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.say)
+    at_once, _ = criticised(*small, CHOSEN.pool, rows, 6, log.say)
+    assert found["few_shot"] == at_once["few_shot"]
+    assert all(set(record.margins) == {"raw", "few_shot"} for record in judged)
     assert said(log) == ["trying 3", "trying 3"]
-    none = criticised(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.say)
+    none, unjudged = criticised(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.say)
     assert "memory" in none["critic"]
+    assert unjudged == rows
 
 
 def test_development_is_measured_in_smaller_bites(small: tuple[Any, Any], log: MetricsLog) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from remote.stages.common.failure import StageError
+from remote.stages.common.records import TrainingRecord
 from remote.stages.instructions.pairs import Pair, read_pairs
 from remote.stages.instructions.training_records import converted, read_training, told
 
@@ -86,9 +87,9 @@ def test_the_input_of_alpaca_follows_its_instruction(tmp_path: Path) -> None:
     record = {"instruction": "Add.", "input": "1, 2", "output": "3", "id": 7}
     path = write(tmp_path, json.dumps(record))
 
-    assert list(read_training(path, "")) == [
-        (f"{path}, line 1", {"instruction": "Add.\n\n1, 2", "response": "3", "id": 7})
-    ]
+    fields = {"instruction": "Add.\n\n1, 2", "response": "3", "id": 7}
+
+    assert list(read_training(path, "")) == [TrainingRecord(f"{path}, line 1", fields)]
     assert told(converted(path, "")) == "1 records converted from instruction, input and output"
 
 
