@@ -10,6 +10,7 @@ from itertools import combinations
 from ...verification.instruction import Instruction
 from . import vocabulary as words
 from .checks import at_most, concludes, has, lacks, number, only, says
+from .word_lists import word_list
 
 make = partial(Instruction, type="completion")
 
@@ -55,17 +56,7 @@ def number_sequences(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
-_ORDERS = {
-    "month": "January February March April May June July August September October November "
-    "December",
-    "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-    "planet": "Mercury Venus Earth Mars Jupiter Saturn Uranus Neptune",
-    "ordinal": "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth",
-    "number word": "one two three four five six seven eight nine ten eleven twelve thirteen "
-    "fourteen fifteen sixteen seventeen eighteen nineteen twenty",
-    "letter of the Greek alphabet": "alpha beta gamma delta epsilon zeta eta theta iota kappa",
-    "note": "do re mi fa sol la ti",
-}
+_ORDERS: dict[str, list[str]] = word_list("sequences")
 
 
 def ordered_names(draw: random.Random) -> Iterator[Instruction]:
@@ -74,8 +65,7 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
         "Continue with one more {what}: {shown}",
         "{shown} ... Name the {what} that follows.",
     )
-    for what, joined in _ORDERS.items():
-        names = joined.split()
+    for what, names in _ORDERS.items():
         circle = names * 2 if what in ("month", "day") else names
         for step, count, start in (
             (step, count, start)
@@ -124,18 +114,7 @@ def analogies(draw: random.Random) -> Iterator[Instruction]:
             )
 
 
-_FRAMES = (
-    "Yesterday they ___ more.",
-    "Last week he ___ again.",
-    "In May nobody ___ here.",
-    "The children ___ together an hour ago.",
-    "We ___ as usual last night.",
-    "Long ago people ___ too.",
-    "My uncle ___ before lunch.",
-    "Once upon a time she ___.",
-    "On Monday both ___ alone.",
-    "This morning I ___.",
-)
+_FRAMES: list[str] = word_list("frames")
 
 
 def verb_forms(draw: random.Random) -> Iterator[Instruction]:

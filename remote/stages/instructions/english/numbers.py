@@ -10,6 +10,7 @@ from ...verification.instruction import Instruction
 from ...verification.verifier import Check
 from .checks import at_most, lacks, number, only, says
 from .topics import LONG_WORDS, PEOPLE
+from .word_lists import word_list
 
 make = partial(Instruction, type="qa")
 
@@ -66,22 +67,7 @@ def stories(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
-_UNITS = (
-    ("centimetres", "metres", 100),
-    ("metres", "kilometres", 1000),
-    ("millimetres", "centimetres", 10),
-    ("grams", "kilograms", 1000),
-    ("kilograms", "tonnes", 1000),
-    ("millilitres", "litres", 1000),
-    ("minutes", "hours", 60),
-    ("seconds", "minutes", 60),
-    ("hours", "days", 24),
-    ("days", "weeks", 7),
-    ("months", "years", 12),
-    ("inches", "feet", 12),
-    ("feet", "yards", 3),
-    ("cents", "dollars", 100),
-)
+_UNITS = word_list("units")
 
 
 def conversions(draw: random.Random) -> Iterator[Instruction]:
@@ -91,7 +77,8 @@ def conversions(draw: random.Random) -> Iterator[Instruction]:
         "{count} {large}: how many {small} is that?",
         "Express {count} {large} in {small}.",
     )
-    for small, large, factor in _UNITS:
+    for unit in _UNITS:
+        small, large, factor = unit["small"], unit["large"], unit["factor"]
         for count in draw.sample(range(2, 30), 9):
             result = count * factor
             yield make(

@@ -10,8 +10,8 @@ from ...verification.instruction import Instruction
 from ...verification.verifier import Check
 from . import vocabulary as words
 from .checks import at_most, concludes, lacks, number, only, says
-from .claims import CLAIMS
 from .geography import CAPITALS, CONTINENT_NAMES, CONTINENTS, EVERY_CONTINENT
+from .word_lists import word_list
 
 make = partial(Instruction, type="qa")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -62,7 +62,7 @@ def continents(draw: random.Random) -> Iterator[Instruction]:
 
 def claims(draw: random.Random) -> Iterator[Instruction]:
     phrasings = ("{} Answer yes or no.", "Yes or no: {}", "Answer only with yes or no. {}")
-    for right, questions in CLAIMS.items():
+    for right, questions in word_list("claims").items():
         for question in questions:
             text = draw.choice(phrasings).format(question)
             yield make(

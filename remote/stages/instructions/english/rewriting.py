@@ -8,8 +8,8 @@ from functools import partial
 
 from ...verification.instruction import Instruction
 from .checks import at_most, lacks, number, only, says
-from .reviews import REVIEWS
 from .topics import CITIES, LONG_WORDS, PEOPLE, SENTENCES, SIMPLE_WORDS, THINGS
+from .word_lists import word_list
 
 make = partial(Instruction, type="response")
 
@@ -195,7 +195,7 @@ def moods(draw: random.Random) -> Iterator[Instruction]:
         "Is this review positive or negative? Answer with one word. {}",
         "Classify as positive or negative, in one word: {}",
     )
-    for right, reviews in REVIEWS.items():
+    for right, reviews in word_list("reviews").items():
         for review in reviews:
             yield make(
                 text=draw.choice(phrasings).format(review),
