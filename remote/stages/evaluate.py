@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .common import layout
-from .common.append_jsonl import Answers, write
+from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.parameters import read
@@ -36,11 +36,11 @@ from .evaluation.control import read_control
 from .evaluation.parameters import EvaluateParameters
 from .evaluation.spending import read_spending
 from .evaluation.training_history import read_history
-from .instructions import leakage as disjointness
+from .instructions import leakage
 from .instructions.sets import load, same_answers
 from .model.adapters import load as load_adapters
-from .model.adapters import sha256_of
-from .model.answering import Bounds, Way, answer, ways
+from .model.adapters import verified_sha256
+from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
 from .model.loading import load_tokenizer, resolve
 
 ADAPTERS = {"sft": layout.SFT_ADAPTER, "dpo": layout.DPO_ADAPTER}
@@ -66,30 +66,32 @@ def run(parameters: EvaluateParameters) -> int:
     control = read_control(
         chosen.held_out, parameters.model, parameters.instructions, parameters.quantize
     )
-    texts = [one.text for one in chosen.held_out]
-    overlap = disjointness.check(
+    texts = [instruction.text for instruction in chosen.held_out]
+    overlap = leakage.check_files(
         {layout.TRAINING_DATA: "run stage1b", layout.PREFERENCE_PAIRS: "run stage1d"},
         {"held_out": texts},
     ) | {"same_answers": same_answers(chosen)}
     source = resolve(parameters.model)
-    adapters = {name: sha256_of(path, parameters.model) for name, path in ADAPTERS.items()}
+    adapters = {name: verified_sha256(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)
 
-    log.say(f"{len(texts)} held-out instructions of {chosen.name}; loading {parameters.model}")
+    log.message(f"{len(texts)} held-out instructions of {chosen.name}; loading {parameters.model}")
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     tokenizer = load_tokenizer(source)
     model = load_adapters(source, parameters.quantize, ADAPTERS)
-    wanted = ways(tuple(ADAPTERS), parameters.samples, parameters.temperature)
-    bounds = Bounds(control.max_new_tokens, parameters.batch, parameters.seed)
-    kept = Answers(out / layout.STAGE1_RESPONSES.name, settings_of(parameters, adapters, bounds))
-    found = answer(model, tokenizer, chosen.held_out, wanted, bounds, kept, log, stop)
-    if found is None:
+    wanted = decoding_passes(tuple(ADAPTERS), parameters.samples, parameters.temperature)
+    bounds = GenerationLimits(control.max_new_tokens, parameters.batch, parameters.seed)
+    stored = ResumableRecords(
+        out / layout.STAGE1_RESPONSES.name, settings_of(parameters, adapters, bounds)
+    )
+    responses = answer(model, tokenizer, chosen.held_out, wanted, bounds, stored, log, stop)
+    if responses is None:
         return ENDED_BY_SIGTERM
 
-    log.say("comparing")
-    answers = {**control.answers, **{way.system: found[way] for way in wanted[: len(ADAPTERS)]}}
+    log.message("comparing")
+    answers = {**control.answers, **{way.system: responses[way] for way in wanted[: len(ADAPTERS)]}}
     rule = evaluation.Rule(parameters.minimum_lift, parameters.margin, parameters.seed)
-    report = evaluation.assess(answers, shares(found), overlap, rule) | {
+    report = evaluation.assess(answers, shares(responses), overlap, rule) | {
         "schema": 1,
         "settings": dataclasses.asdict(parameters) | {"max_new_tokens": control.max_new_tokens},
         "adapters": adapters,
@@ -100,23 +102,25 @@ def run(parameters: EvaluateParameters) -> int:
         "seconds": round(time.time() - began, 1),
     }
     publish(out, report)
-    of_every = [*control.answers.values(), *found.values()]
-    kept.finish([record.to_json() for records in of_every for record in records])
-    log.say(f"{report['verdict']}: {'; '.join(report['why'])}")
+    of_every = [*control.answers.values(), *responses.values()]
+    stored.finish([record.to_json() for records in of_every for record in records])
+    log.message(f"{report['verdict']}: {'; '.join(report['why'])}")
     return 0
 
 
-def settings_of(parameters: EvaluateParameters, adapters: Mapping[str, str], bounds: Bounds) -> str:
+def settings_of(
+    parameters: EvaluateParameters, adapters: Mapping[str, str], bounds: GenerationLimits
+) -> str:
     """Identifies the answers: everything that decides one."""
     named = [parameters.model, parameters.instructions, parameters.quantize, dict(adapters)]
     text = json.dumps([*named, dataclasses.asdict(bounds)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def shares(found: Mapping[Way, Sequence[ResponseRecord]]) -> dict[str, list[float]]:
+def shares(responses: Mapping[DecodingPass, Sequence[ResponseRecord]]) -> dict[str, list[float]]:
     """By system, which share of each instruction's samples is correct."""
     by_system: dict[str, list[Sequence[ResponseRecord]]] = {}
-    for way, records in found.items():
+    for way, records in responses.items():
         if way.temperature:
             by_system.setdefault(way.system, []).append(records)
     return {
@@ -130,7 +134,9 @@ def shares(found: Mapping[Way, Sequence[ResponseRecord]]) -> dict[str, list[floa
 
 def publish(out: Path, report: Mapping[str, Any]) -> None:
     """The report as figures; its pages are made of them where they are judged."""
-    write(out / layout.STAGE1_REPORT.name, json.dumps(report, indent=1, allow_nan=False) + "\n")
+    write_atomically(
+        out / layout.STAGE1_REPORT.name, json.dumps(report, indent=1, allow_nan=False) + "\n"
+    )
 
 
 def environment() -> dict[str, Any]:

@@ -28,10 +28,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from .common import layout
-from .common.append_jsonl import write
+from .common.append_jsonl import write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog, announce
-from .common.parameters import read, wrong
+from .common.parameters import invalid_parameter, read
 from .common.records import GeneratedRecord
 from .common.signals import ENDED_BY_SIGTERM
 from .datagen import quality
@@ -75,16 +75,16 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     out = Path(parameters.out)
     log = MetricsLog(out / layout.GENERATION_PROGRESS.name)
     if parameters.shots > len(chosen.pool):
-        raise wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
+        raise invalid_parameter("shots", f"is above the {len(chosen.pool)} examples of the pool")
     train, set_aside = separate(chosen)
-    log.say(f"{len(train)} instructions of {chosen.name}; {len(set_aside)} are set aside")
+    log.message(f"{len(train)} instructions of {chosen.name}; {len(set_aside)} are set aside")
     writer = Writer(parameters, resolve(parameters.model), train, chosen.pool, log)
 
     journal = Journal(out / layout.GENERATION_JOURNAL.name, settings_of(parameters, chosen.pool))
     if journal.aside is not None:
-        log.say(f"responses of other settings were there: they are now in {journal.aside}")
+        log.message(f"responses of other settings were there: they are now in {journal.aside}")
     if journal.entries:
-        log.say(f"going on from {len(journal.entries)} responses that were generated before")
+        log.message(f"going on from {len(journal.entries)} responses that were generated before")
     announce(out / layout.GENERATION_JOURNAL.name)
 
     selection = Selection(policy_of(parameters, chosen))
@@ -93,9 +93,9 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     kept = in_order(selection.kept, train)
 
     records = [record(judged, parameters).to_json() for judged in kept]
-    write(
+    write_atomically(
         out / layout.TRAINING_DATA.name,
-        "".join(json.dumps(one, allow_nan=False) + "\n" for one in records),
+        "".join(json.dumps(record, allow_nan=False) + "\n" for record in records),
     )
     report = {
         "schema": 1,
@@ -106,13 +106,17 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
         "ended": ended,
         "counts": counts(chosen, set_aside, selection),
         "set_aside": set_aside[: quality.SAMPLES],
-        **quality.of(selection.judged, kept, parameters.seed),
-        "disjointness": quality.apart(out / layout.TRAINING_DATA.name, chosen) if kept else None,
+        **quality.assess(selection.judged, kept, parameters.seed),
+        "disjointness": quality.disjointness(out / layout.TRAINING_DATA.name, chosen)
+        if kept
+        else None,
         "cost": cost(journal),
         "settings": settings(parameters),
     }
-    write(out / layout.DATA_QUALITY.name, json.dumps(report, indent=1, allow_nan=False) + "\n")
-    log.say(summary(report))
+    write_atomically(
+        out / layout.DATA_QUALITY.name, json.dumps(report, indent=1, allow_nan=False) + "\n"
+    )
+    log.message(summary(report))
     if not report["enough"]:
         raise too_few(report, out / layout.DATA_QUALITY.name)
     return 0
@@ -121,18 +125,23 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
 def separate(chosen: InstructionSet) -> tuple[list[Instruction], list[dict[str, Any]]]:
     """(instructions to generate for, those that are near to what is measured on)."""
     measured = [*chosen.held_out, *chosen.development]
-    found = overlaps([one.text for one in chosen.train], [one.text for one in measured])
+    overlapping = overlaps(
+        [instruction.text for instruction in chosen.train],
+        [instruction.text for instruction in measured],
+    )
     aside = [
         {
-            "instruction": chosen.train[one.candidate].text,
-            "measured": measured[one.other].text,
-            "part": "held_out" if one.other < len(chosen.held_out) else "development",
-            "similarity": round(one.similarity, 3),
+            "instruction": chosen.train[instruction.candidate].text,
+            "measured": measured[instruction.other].text,
+            "part": "held_out" if instruction.other < len(chosen.held_out) else "development",
+            "similarity": round(instruction.similarity, 3),
         }
-        for one in found
+        for instruction in overlapping
     ]
-    near = {one.candidate for one in found}
-    return [one for place, one in enumerate(chosen.train) if place not in near], aside
+    near = {instruction.candidate for instruction in overlapping}
+    return [
+        instruction for place, instruction in enumerate(chosen.train) if place not in near
+    ], aside
 
 
 def policy_of(parameters: GenerateParameters, chosen: InstructionSet) -> Policy:
@@ -142,7 +151,7 @@ def policy_of(parameters: GenerateParameters, chosen: InstructionSet) -> Policy:
 
 def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> dict[str, Any]:
     """What decides a response: with other settings, none of the journal is used."""
-    sheets = "".join(solved(one) for one in pool)
+    sheets = "".join(solved(instruction) for instruction in pool)
     names = ("model", "quantize", "shots", "temperature", "max_new_tokens", "critic", "seed")
     digest = hashlib.sha256(sheets.encode()).hexdigest()
     return {name: getattr(parameters, name) for name in names} | {"pool": digest}
@@ -150,7 +159,7 @@ def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> 
 
 def in_order(kept: Sequence[Judged], train: Sequence[Instruction]) -> list[Judged]:
     """By instruction as in `train`, then by attempt."""
-    place = {one.text: n for n, one in enumerate(train)}
+    place = {instruction.text: n for n, instruction in enumerate(train)}
     return sorted(kept, key=lambda k: (place[k.candidate.instruction.text], k.candidate.attempt))
 
 
@@ -181,8 +190,8 @@ def record(judged: Judged, parameters: GenerateParameters) -> GeneratedRecord:
 def counts(
     chosen: InstructionSet, set_aside: Sequence[dict[str, Any]], selection: Selection
 ) -> dict[str, Any]:
-    tried = {one.candidate.instruction.text for one in selection.judged}
-    kept = {one.candidate.instruction.text for one in selection.kept}
+    tried = {judged.candidate.instruction.text for judged in selection.judged}
+    kept = {judged.candidate.instruction.text for judged in selection.kept}
     return {
         "instructions": len(chosen.train),
         "set_aside": len(set_aside),
@@ -196,7 +205,7 @@ def counts(
 
 def cost(journal: Journal) -> dict[str, Any]:
     """Time and tokens of all generating, earlier starts included."""
-    tokens = sum(one.tokens for one in journal.entries.values())
+    tokens = sum(entry.tokens for entry in journal.entries.values())
     seconds = journal.seconds
     speed = tokens / seconds if seconds else 0.0
     return {
@@ -225,7 +234,11 @@ def summary(report: dict[str, Any]) -> str:
 
 def too_few(report: dict[str, Any], samples: Path) -> StageError:
     """What to do about it depends on what removed most."""
-    gone = {name: one["removed"] for name, one in report["filters"].items() if one["removed"]}
+    gone = {
+        name: figures["removed"]
+        for name, figures in report["filters"].items()
+        if figures["removed"]
+    }
     most = sorted(gone, key=lambda name: -gone[name])[:MOST_REASONS]
     why = ", ".join(f"{name} {gone[name]}" for name in most) or "nothing was removed"
     return StageError(

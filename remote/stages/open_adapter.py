@@ -49,7 +49,7 @@ def ask(folder: Path, instruction: str) -> str:
             f"{folder} does not fit its base {base!r}: {str(error)[:300]}",
             remedy="train it again on this base, or name the base that it was trained on",
         ) from error
-    weights = sum(one.numel() for name, one in model.named_parameters() if "lora_" in name)
+    weights = sum(weight.numel() for name, weight in model.named_parameters() if "lora_" in name)
     (answer,) = generate(model, load_tokenizer(source), [bare(instruction)])
     return f"{weights:,} adapter weights on {base}; {instruction!r} -> {answer!r}"
 

@@ -11,7 +11,7 @@ from typing import Any
 Record = dict[str, Any]
 
 
-class Answers:
+class ResumableRecords:
     """What is done so far of a piece of work that `settings` (a fingerprint) identifies.
 
     Records of other settings are left out when read and dropped by `finish`: a changed parameter
@@ -27,13 +27,15 @@ class Answers:
         both = (self.path, self._part)
         raw = (line for path in both if path.is_file() for line in path.read_bytes().splitlines())
         records = (_record(line) for line in raw)
-        return [one for one in records if one and one.get("settings") == self.settings]
+        return [record for record in records if record and record.get("settings") == self.settings]
 
     def append(self, records: Iterable[Record]) -> None:
         """On disk when this returns."""
         self._part.parent.mkdir(parents=True, exist_ok=True)
         whole = not self._part.is_file() or self._part.read_bytes()[-1:] in (b"", b"\n")
-        lines = [json.dumps(one | {"settings": self.settings}, allow_nan=False) for one in records]
+        lines = [
+            json.dumps(record | {"settings": self.settings}, allow_nan=False) for record in records
+        ]
         with self._part.open("a", encoding="utf-8") as stream:
             stream.write("".join(f"{line}\n" for line in ([] if whole else [""]) + lines))
             stream.flush()
@@ -41,8 +43,10 @@ class Answers:
 
     def finish(self, records: Sequence[Record]) -> None:
         """`records` become the file, in this order; what was appended is done with."""
-        lines = (json.dumps(one | {"settings": self.settings}, allow_nan=False) for one in records)
-        write(self.path, "".join(f"{line}\n" for line in lines))
+        lines = (
+            json.dumps(record | {"settings": self.settings}, allow_nan=False) for record in records
+        )
+        write_atomically(self.path, "".join(f"{line}\n" for line in lines))
         self._part.unlink(missing_ok=True)
 
 
@@ -54,7 +58,7 @@ def _record(line: bytes) -> Record | None:
     return value if isinstance(value, dict) else None
 
 
-def write(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """`text` becomes the file at once: written beside, synced, renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")

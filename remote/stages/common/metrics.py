@@ -19,7 +19,7 @@ class MetricsLog:
         shared = os.environ.get(ENV_METRICS)
         self._shared = Path(shared) if shared else None
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Where the job is, for phases without steps."""
         print(text, flush=True)
         self._append(self._shared, {"text": text, "time": time.time()})
@@ -29,14 +29,14 @@ class MetricsLog:
         self._append(self._shared, record)
         self._append(self.own, record)
 
-    def keep_until(self, step: int) -> None:
+    def truncate_after(self, step: int) -> None:
         """Drop from the stage's own log what was recorded after `step`, and half lines."""
         if not self.own.is_file():
             return
-        kept = [line for line in self.own.read_bytes().splitlines() if _until(line, step)]
+        lines = [line for line in self.own.read_bytes().splitlines() if _until(line, step)]
         beside = self.own.with_name(f".{self.own.name}.new")
         with beside.open("wb") as stream:
-            stream.writelines(line + b"\n" for line in kept)
+            stream.writelines(line + b"\n" for line in lines)
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(self.own)

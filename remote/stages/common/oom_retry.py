@@ -11,7 +11,7 @@ from .failure import StageError
 T = TypeVar("T")
 
 
-def fitting(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> T:
+def with_halved_batches(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> T:
     """`ask(batch)`, and again with half as many prompts at once for as long as memory is short.
 
     Raises: StageError when it does not hold a single one.
@@ -23,7 +23,7 @@ def fitting(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> 
             return ask(batch)
         except torch.OutOfMemoryError:
             pass  # the error would keep the batch in memory until it is left
-        free()
+        free_gpu_memory()
         if batch == 1:
             raise StageError(
                 "the GPU's memory does not hold a single prompt",
@@ -34,7 +34,7 @@ def fitting(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> 
         batch = half
 
 
-def free() -> None:
+def free_gpu_memory() -> None:
     """Give back the GPU memory of what is no longer used."""
     import torch
 

@@ -49,9 +49,9 @@ class TrainingParameters:
             at_least(name, getattr(self, name), 0)
         below_one("warmup_share", self.warmup_share)
         if self.quantize not in ("auto", "nf4", "none"):
-            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
+            raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
         if self.epochs == 0 and self.max_steps == 0:
-            raise wrong("epochs", "must be above 0 unless max_steps is")
+            raise invalid_parameter("epochs", "must be above 0 unless max_steps is")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SftParameters(TrainingParameters):
         below_one("lora_dropout", self.lora_dropout)
         below_one("eval_share", self.eval_share)
         if self.packing not in ("auto", "always", "never"):
-            raise wrong("packing", 'must be "auto", "always" or "never"')
+            raise invalid_parameter("packing", 'must be "auto", "always" or "never"')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ class DpoParameters(TrainingParameters):
         at_least("pairs", self.pairs, self.least_pairs)
         for name in ("temperature", "compare_temperature", "beta"):
             if getattr(self, name) <= 0:
-                raise wrong(name, "must be above 0")
+                raise invalid_parameter(name, "must be above 0")
         below_one("margin", self.margin)
 
 
@@ -119,14 +119,16 @@ def parse(kind: type[T], raw: bytes) -> T:
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise wrong("the file", f"is not JSON: {error}") from error
+        raise invalid_parameter("the file", f"is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise wrong("the file", "is not a JSON object")
+        raise invalid_parameter("the file", "is not a JSON object")
     hints = get_type_hints(kind)
     for name, value in values.items():
         if name not in hints:
             near = difflib.get_close_matches(name, hints, n=1)
-            raise wrong(name, f"is unknown; {'did you mean ' + near[0] if near else 'remove it'}")
+            raise invalid_parameter(
+                name, f"is unknown; {'did you mean ' + near[0] if near else 'remove it'}"
+            )
         values[name] = _typed(name, hints[name], value)
     return kind(**values)
 
@@ -135,25 +137,25 @@ def _typed(name: str, kind: type, value: Any) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
-        raise wrong(name, f"must be of type {kind.__name__}, is {value!r:.80}")
+        raise invalid_parameter(name, f"must be of type {kind.__name__}, is {value!r:.80}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise wrong(name, "must be a finite number")
+        raise invalid_parameter(name, "must be a finite number")
     return value
 
 
 def at_least(name: str, value: float, least: float) -> None:
     """Raises: StageError when parameter `name` is less."""
     if value < least:
-        raise wrong(name, f"is {value}, must be {least} or more")
+        raise invalid_parameter(name, f"is {value}, must be {least} or more")
 
 
 def below_one(name: str, value: float) -> None:
     """Raises: StageError when parameter `name` is no share."""
     if not 0 <= value < 1:
-        raise wrong(name, "must be from 0 to below 1")
+        raise invalid_parameter(name, "must be from 0 to below 1")
 
 
-def wrong(name: str, problem: str) -> StageError:
+def invalid_parameter(name: str, problem: str) -> StageError:
     """The error about parameter `name`."""
     stage = os.environ.get(ENV_STAGE, "<stage>")
     return StageError(

@@ -295,5 +295,5 @@ class TrainingRecord:
     @property
     def texts(self) -> dict[str, str]:
         """By name, those of `TEXT_FIELDS` that are texts."""
-        found = {name: self.fields.get(name) for name in TEXT_FIELDS}
-        return {name: text for name, text in found.items() if isinstance(text, str)}
+        texts = {name: self.fields.get(name) for name in TEXT_FIELDS}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}

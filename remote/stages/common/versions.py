@@ -21,13 +21,13 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Name to version; what is not installed is left out."""
-    found = {"python": platform.python_version(), "system": platform.platform()}
+    by_name = {"python": platform.python_version(), "system": platform.platform()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return by_name
 
 
 def device() -> dict[str, Any]:

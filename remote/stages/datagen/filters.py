@@ -58,8 +58,9 @@ _REFUSALS = tuple(
 def refusal(candidate: Candidate) -> str | None:
     """It begins by declining. Declining words of somebody in a story are none."""
     start = candidate.response.lstrip().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    found = next((match for one in _REFUSALS if (match := one.match(start))), None)
-    return f"declines: {found[0][:60]!r}" if found else None
+    matches = (pattern.match(start) for pattern in _REFUSALS)
+    refused = next((match for match in matches if match), None)
+    return f"declines: {refused[0][:60]!r}" if refused else None
 
 
 def cut_off(candidate: Candidate) -> str | None:
@@ -77,8 +78,8 @@ def malformed(candidate: Candidate) -> str | None:
     text = candidate.response.strip()
     if not text:
         return "blank"
-    if found := template_text(text):
-        return f"template text {found!r}"
+    if markup := template_text(text):
+        return f"template text {markup!r}"
     if _BROKEN.search(text):
         return "broken characters"
     role = _ROLE.match(text)
@@ -126,7 +127,7 @@ def may_be_short(instruction: Instruction) -> bool:
         return len(instruction.answer.strip()) <= MIN_CHARACTERS
     if instruction.type in _SHORT_TYPES:
         return True
-    return any(_leaves_no_room(one) for one in instruction.checks)
+    return any(_leaves_no_room(check) for check in instruction.checks)
 
 
 def _leaves_no_room(check: Mapping[str, object]) -> bool:

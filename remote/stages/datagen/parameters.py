@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..common import layout
-from ..common.parameters import at_least, wrong
+from ..common.parameters import at_least, invalid_parameter
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class GenerateParameters:
         for name in ("max_minutes", "temperature", "seed"):
             at_least(name, getattr(self, name), 0)
         if self.at_least > self.wanted:
-            raise wrong("at_least", f"is above wanted, {self.wanted}")
+            raise invalid_parameter("at_least", f"is above wanted, {self.wanted}")
         if self.wanted > self.max_attempts:
-            raise wrong("max_attempts", f"is below wanted, {self.wanted}")
+            raise invalid_parameter("max_attempts", f"is below wanted, {self.wanted}")
         if self.quantize not in ("auto", "nf4", "none"):
-            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
+            raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')

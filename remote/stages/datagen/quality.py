@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.records import ResponseRecord
-from ..instructions import leakage as disjointness
+from ..instructions import leakage
 from ..instructions.instruction_set import InstructionSet
 from ..text.near_duplicates import THRESHOLD
 from ..verification.instruction import TYPES
@@ -20,7 +20,7 @@ SAMPLES = 5  # of each reason, and of what was kept of each type
 SHOWN = 600  # characters of a sampled text
 
 
-def of(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[str, Any]:
+def assess(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[str, Any]:
     """Everything that follows from the verdicts."""
     return {
         "filters": removed(judged, seed),
@@ -33,25 +33,27 @@ def of(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[str,
 def removed(judged: Sequence[Judged], seed: int = 0) -> dict[str, Any]:
     """For each filter that ran: its rule, how many it `removed` as the first that objected, how
     many it `objected` to at all, and a sample of those that it removed."""
-    ran = {name for one in judged for name in one.verdicts}
-    found = {}
+    ran = {name for response in judged for name in response.verdicts}
+    by_filter = {}
     for name in (name for name in RULES if name in ran):
-        gone = [one for one in judged if one.removed_by == name]
-        found[name] = {
+        gone = [response for response in judged if response.removed_by == name]
+        by_filter[name] = {
             "rule": RULES[name],
             "removed": len(gone),
-            "objected": sum(one.verdicts.get(name, PASSED) != PASSED for one in judged),
+            "objected": sum(response.verdicts.get(name, PASSED) != PASSED for response in judged),
             "samples": [
-                _sample(one) | {"why": one.verdicts[name]} for one in _drawn(gone, name, seed)
+                _sample(response) | {"why": response.verdicts[name]}
+                for response in _drawn(gone, name, seed)
             ],
         }
-    return found
+    return by_filter
 
 
 def kept_samples(kept: Sequence[Judged], seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     """Some of what was kept, by type."""
     return {
-        name: [_sample(one) for one in _drawn(_of_type(kept, name), name, seed)] for name in TYPES
+        name: [_sample(response) for response in _drawn(_of_type(kept, name), name, seed)]
+        for name in TYPES
     }
 
 
@@ -60,12 +62,12 @@ def _drawn(some: Sequence[Judged], name: str, seed: int) -> list[Judged]:
     return draw.sample(list(some), min(SAMPLES, len(some)))
 
 
-def _sample(one: Judged) -> dict[str, Any]:
+def _sample(judged: Judged) -> dict[str, Any]:
     return {
-        "instruction": one.candidate.instruction.text[:SHOWN],
-        "type": one.candidate.instruction.type,
-        "response": one.candidate.response[:SHOWN],
-        "correct": not one.reasons,
+        "instruction": judged.candidate.instruction.text[:SHOWN],
+        "type": judged.candidate.instruction.type,
+        "response": judged.candidate.response[:SHOWN],
+        "correct": not judged.reasons,
     }
 
 
@@ -73,14 +75,14 @@ def success(judged: Iterable[Judged]) -> dict[str, Any]:
     """How often the verifier says correct, by type, with Wilson's intervals."""
     return table(
         ResponseRecord(
-            one.candidate.instruction.text,
-            one.candidate.instruction.type,
-            one.candidate.instruction.kind,
-            one.candidate.response,
-            correct=not one.reasons,
-            reasons=one.reasons,
+            response.candidate.instruction.text,
+            response.candidate.instruction.type,
+            response.candidate.instruction.kind,
+            response.candidate.response,
+            correct=not response.reasons,
+            reasons=response.reasons,
         )
-        for one in judged
+        for response in judged
     )
 
 
@@ -93,7 +95,7 @@ def lengths(kept: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _of_type(kept: Sequence[Judged], name: str) -> list[Judged]:
-    return [one for one in kept if one.candidate.instruction.type == name]
+    return [judged for judged in kept if judged.candidate.instruction.type == name]
 
 
 def _spread(values: Sequence[int]) -> dict[str, float | int | None]:
@@ -102,27 +104,29 @@ def _spread(values: Sequence[int]) -> dict[str, float | int | None]:
         return {"n": 0} | dict.fromkeys(names)
     ordered = sorted(values)
 
-    def share(of: float) -> int:
-        return ordered[min(len(ordered) - 1, int(of * len(ordered)))]
+    def share(quantile: float) -> int:
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
     mean = round(averages.fmean(ordered), 1)
-    found = (ordered[0], share(0.05), share(0.5), mean, share(0.95), ordered[-1])
-    return {"n": len(ordered)} | dict(zip(names, found, strict=True))
+    values_at = (ordered[0], share(0.05), share(0.5), mean, share(0.95), ordered[-1])
+    return {"n": len(ordered)} | dict(zip(names, values_at, strict=True))
 
 
-def apart(data: Path, chosen: InstructionSet) -> dict[str, Any]:
+def disjointness(data: Path, chosen: InstructionSet) -> dict[str, Any]:
     """Overlaps of the written file with what is measured on, counted by reading it again.
 
     `exact` and `near` are the sums over both parts; every text of a record counts.
     """
-    found: dict[str, Any] = {}
-    for name, texts in disjointness.measured(chosen).items():
-        look = disjointness.look(data, "run stage1b again", {name: texts})
-        cell = disjointness.report(look)
-        found[name] = {"n": len(texts)} | {key: cell[key] for key in ("exact", "near", "examples")}
+    by_part: dict[str, Any] = {}
+    for name, texts in leakage.measured_texts(chosen).items():
+        look = leakage.find_leakage(data, "run stage1b again", {name: texts})
+        cell = leakage.report(look)
+        by_part[name] = {"n": len(texts)} | {
+            key: cell[key] for key in ("exact", "near", "examples")
+        }
     return {
-        "exact": sum(one["exact"] for one in found.values()),
-        "near": sum(one["near"] for one in found.values()),
+        "exact": sum(part["exact"] for part in by_part.values()),
+        "near": sum(part["near"] for part in by_part.values()),
         "threshold": THRESHOLD,
         "rule": (
             "measured instructions that stand in an instruction, a prompt or a response of the "
@@ -130,4 +134,4 @@ def apart(data: Path, chosen: InstructionSet) -> dict[str, Any]:
             "word among others, or with a share of common character 5-grams of the threshold or "
             "more (near; all are among them)"
         ),
-    } | found
+    } | by_part

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import fitting
+from ..common.oom_retry import with_halved_batches
 from ..text.prompts import CompletionStylePrompts, solved
 from ..verification.instruction import Instruction
 from .journal import Entry
@@ -56,30 +56,33 @@ class Writer:
         """One entry a task, in order. Raises: StageError when memory does not hold one."""
         model, tokenizer = self._load()
         began = time.monotonic()
-        entries = fitting(
+        entries = with_halved_batches(
             lambda rows: self._generate(model, tokenizer, tasks, seed, rows),
             len(tasks),
-            self.log.say,
+            self.log.message,
         )
         if self.parameters.critic:
-            entries = fitting(
+            entries = with_halved_batches(
                 partial(self._with_margins, model, tokenizer, entries),
                 len(tasks),
-                self.log.say,
+                self.log.message,
             )
         share = (time.monotonic() - began) / len(tasks)
         return [replace(entry, seconds=round(share, 4)) for entry in entries]
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            self.log.say(f"loading {self.parameters.model}")
-            from ..model import base_model_check as sentinels
+            self.log.message(f"loading {self.parameters.model}")
+            from ..model import base_model_check
             from ..model.loading import load_model, load_tokenizer
 
             warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
             tokenizer = load_tokenizer(self.source)
-            asked = [make_task(one, 0, self.parameters, self.pool).prompt for one in self.train]
-            sentinels.check_tokens(tokenizer, [*asked, *map(solved, self.pool)])
+            prompts = [
+                make_task(instruction, 0, self.parameters, self.pool).prompt
+                for instruction in self.train
+            ]
+            base_model_check.check_tokens(tokenizer, [*prompts, *map(solved, self.pool)])
             if self.parameters.critic:
                 from ..model.critic import letter_tokens
 
@@ -95,7 +98,7 @@ class Writer:
         responses = generate_finished(
             model,
             tokenizer,
-            [one.prompt for one in tasks],
+            [task.prompt for task in tasks],
             max_new_tokens=self.parameters.max_new_tokens,
             batch=batch,
             temperature=self.parameters.temperature,

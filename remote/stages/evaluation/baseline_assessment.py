@@ -9,17 +9,20 @@ from functools import partial
 from typing import Any
 
 from ..common.failure import StageError
-from ..common.oom_retry import fitting
+from ..common.oom_retry import with_halved_batches
 from ..common.records import WAYS, BaselineRecord
-from ..model import base_model_check as sentinels
+from ..model import base_model_check
 from ..verification.instruction import TYPES, Instruction
 from ..verification.scoring import table
 
 
-def spread(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
+def select_explicit(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
     """The texts of `count` held-out instructions, the types taking turns."""
     draw = random.Random(seed)  # noqa: S311 - not a secret
-    by_type = {name: [one.text for one in held_out if one.type == name] for name in TYPES}
+    by_type = {
+        name: [instruction.text for instruction in held_out if instruction.type == name]
+        for name in TYPES
+    }
     for texts in by_type.values():
         draw.shuffle(texts)
     longest = max(map(len, by_type.values()))
@@ -44,7 +47,7 @@ def assess(
             "rule": "each of the four types has at least one explicit instruction",
             "instructions": counts,
         },
-        "sentinels": sentinels.behaves(results, tolerated) | {"results": results},
+        "sentinels": base_model_check.assess_sentinels(results, tolerated) | {"results": results},
     }
 
 
@@ -53,7 +56,7 @@ def _tables(rows: Sequence[BaselineRecord]) -> dict[str, Any]:
     return {way: table(row.answer(way) for row in rows) for way in WAYS}
 
 
-def criticised(
+def ask_critic(
     model: Any,
     tokenizer: Any,
     pool: Sequence[Instruction],
@@ -68,22 +71,24 @@ def criticised(
     """
     from ..model.critic import margins
 
-    found: dict[str, Any] = {"n": len(rows), "counted_as_success": False}
+    summarised: dict[str, Any] = {"n": len(rows), "counted_as_success": False}
     judged = list(rows)
     if not rows:
-        return found, judged
+        return summarised, judged
     for way in WAYS:
         pairs = [(row.instruction, row.answer(way).response) for row in rows]
         try:
-            of_way = fitting(partial(margins, model, tokenizer, pool, pairs), batch, say)
+            of_way = with_halved_batches(
+                partial(margins, model, tokenizer, pool, pairs), batch, say
+            )
         except StageError as error:  # no such letters, or memory for them: said, not fatal
-            return found | {"critic": error.what}, judged
+            return summarised | {"critic": error.what}, judged
         judged = [
             replace(row, margins={**row.margins, way: margin.mean})
             for row, margin in zip(judged, of_way, strict=True)
         ]
-        found[way] = {"preferred": sum(margin.mean > 0 for margin in of_way)}
-    return found, judged
+        summarised[way] = {"preferred": sum(margin.mean > 0 for margin in of_way)}
+    return summarised, judged
 
 
 def summary(assessment: dict[str, Any]) -> str:

@@ -100,13 +100,13 @@ def pairs(answers: Answers, before: str, after: str, kind: str = "") -> list[tup
 
 
 def _comparisons(answers: Answers, rule: Rule) -> dict[str, Any]:
-    found = {
+    gains = {
         name_of(before, after): statistics.improvement(
             pairs(answers, before, after), rule.minimum_lift, rule.seed
         )
         for before, after in GAINS
     }
-    return found | {
+    return gains | {
         name_of(before, after): statistics.noninferior(
             pairs(answers, before, after), rule.margin, rule.seed
         )
@@ -129,16 +129,18 @@ def _gates(
     clean = "no held-out item is in the data" if disjoint else "held-out items are in the data"
     gates = [_gate("disjoint", PASS if disjoint else FAIL, clean)]
     for before, after in GAINS:
-        found = comparisons[name_of(before, after)]
-        text = f"{TITLES[after]} over {TITLES[before]}: {_words(found)}"
-        gates.append(_gate(name_of(before, after), found["verdict"], text, found["n_to_settle"]))
+        figures = comparisons[name_of(before, after)]
+        text = f"{TITLES[after]} over {TITLES[before]}: {_words(figures)}"
+        gates.append(
+            _gate(name_of(before, after), figures["verdict"], text, figures["n_to_settle"])
+        )
     harms = [(f"{b}/{a}", TITLES[a], TITLES[b], comparisons[name_of(b, a)]) for b, a in HARMS]
     if sampling is not None:
         harms.append(("sft/dpo sampled", "DPO sampled", "SFT sampled", sampling["dpo_vs_sft"]))
-    for name, after, before, found in harms:
-        worse = found["verdict"] == FAIL and found["p"] < statistics.ALPHA
+    for name, after, before, figures in harms:
+        worse = figures["verdict"] == FAIL and figures["p"] < statistics.ALPHA
         judged = "shown to be worse" if worse else "not shown to be worse"
-        text = f"{after} is {judged} than {before} by {rule.margin:g}: {_words(found)}"
+        text = f"{after} is {judged} than {before} by {rule.margin:g}: {_words(figures)}"
         gates.append(_gate(f"not worse {name}", FAIL if worse else PASS, text))
     return gates
 
@@ -147,12 +149,13 @@ def _gate(name: str, verdict: str, text: str, need: int | None = None) -> dict[s
     return {"name": name, "verdict": verdict, "text": text, "n_to_settle": need}
 
 
-def _words(found: Mapping[str, Any]) -> str:
-    if found["lift"] is None:
+def _words(figures: Mapping[str, Any]) -> str:
+    if figures["lift"] is None:
         return "nothing measured"
     return (
-        f"{found['before']:.1%} → {found['after']:.1%}, lift {found['lift']:+.1%} "
-        f"[{found['low']:+.1%}, {found['high']:+.1%}], n = {found['n']}, p = {found['p']:.2g}"
+        f"{figures['before']:.1%} → {figures['after']:.1%}, lift {figures['lift']:+.1%} "
+        f"[{figures['low']:+.1%}, {figures['high']:+.1%}], "
+        f"n = {figures['n']}, p = {figures['p']:.2g}"
     )
 
 
@@ -164,12 +167,12 @@ def _need(gates: Sequence[Mapping[str, Any]]) -> int | None:
 
 def _finding(comparisons: Mapping[str, Any]) -> str:
     """What the second control makes of the gain, in one sentence."""
-    found = comparisons["dpo_vs_few_shot"]
-    if found["lift"] is None:
+    figures = comparisons["dpo_vs_few_shot"]
+    if figures["lift"] is None:
         return "Nothing was measured."
-    if found["low"] > 0:
+    if figures["low"] > 0:
         meaning = "training gave more than solved examples in the prompt give"
-    elif found["high"] < 0:
+    elif figures["high"] < 0:
         meaning = "training gave less than solved examples in the prompt give"
     else:
         meaning = (
@@ -179,7 +182,7 @@ def _finding(comparisons: Mapping[str, Any]) -> str:
     gain = comparisons["dpo_vs_base"]
     return (
         f"On bare prompts success went from {gain['before']:.1%} to {gain['after']:.1%}. With "
-        f"solved examples in its prompt the untrained base has {found['before']:.1%}: {meaning}."
+        f"solved examples in its prompt the untrained base has {figures['before']:.1%}: {meaning}."
     )
 
 
@@ -203,10 +206,10 @@ def _by_type(answers: Answers, rule: Rule) -> list[dict[str, Any]]:
     rows = []
     for before, after in BY_TYPE:
         for kind in TYPES:
-            found = statistics.compare(pairs(answers, before, after, kind), 0.0, rule.seed)
-            kept = ("n", "before", "after", "lost", "won", "lift", "low", "high", "p")
+            figures = statistics.compare(pairs(answers, before, after, kind), 0.0, rule.seed)
+            names = ("n", "before", "after", "lost", "won", "lift", "low", "high", "p")
             row = {"type": kind, "comparison": name_of(before, after)}
-            rows.append(row | {key: found[key] for key in kept})
+            rows.append(row | {key: figures[key] for key in names})
     adjusted = statistics.benjamini_hochberg([row["p"] for row in rows])
     return [row | {"p_adjusted": p} for row, p in zip(rows, adjusted, strict=True)]
 

@@ -43,22 +43,24 @@ def read_control(
     verifiers is none.
     """
     settings = _settings(assessment)
-    for name, mine in (
+    for name, wanted in (
         ("model", model),
         ("instructions", instructions),
         ("quantize", quantize),
     ):
-        if settings.get(name) != mine:
+        if settings.get(name) != wanted:
             raise StageError(
                 f"{assessment}: the control was measured with {name} {settings.get(name)!r}, "
-                f"this stage has {mine!r}",
+                f"this stage has {wanted!r}",
                 remedy=_SAME,
             )
-    found = _by_instruction(responses)
-    _check_same(held_out, found, responses)
+    records = _by_instruction(responses)
+    _check_same(held_out, records, responses)
     return Control(
         {
-            system: tuple(_answer(one, *found[one.text], system) for one in held_out)
+            system: tuple(
+                _answer(instruction, *records[instruction.text], system) for instruction in held_out
+            )
             for system in WAYS
         },
         _bound(settings, assessment),
@@ -67,14 +69,14 @@ def read_control(
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())["settings"]
+        settings = json.loads(path.read_bytes())["settings"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
             f"{path}: no settings of the control can be read: {error}", remedy="run stage1a"
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise StageError(f"{path}: settings is no object", remedy="run stage1a")
-    return found
+    return settings
 
 
 def _bound(settings: Mapping[str, Any], path: Path) -> int:
@@ -86,20 +88,20 @@ def _bound(settings: Mapping[str, Any], path: Path) -> int:
 
 def _by_instruction(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """(where, record) of each instruction."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    records: dict[str, tuple[str, dict[str, Any]]] = {}
     for where, record in read_records(path, "run stage1a"):
         text = text_of(record, "instruction", where)
-        if text in found:
+        if text in records:
             raise StageError(
-                f"{where}: the same instruction as {found[text][0]}", remedy="remove one of them"
+                f"{where}: the same instruction as {records[text][0]}", remedy="remove one of them"
             )
-        found[text] = (where, record)
-    return found
+        records[text] = (where, record)
+    return records
 
 
-def _check_same(held_out: Sequence[Instruction], found: Mapping[str, Any], path: Path) -> None:
-    wanted = {one.text for one in held_out}
-    lacking, strange = sorted(wanted - set(found)), sorted(set(found) - wanted)
+def _check_same(held_out: Sequence[Instruction], records: Mapping[str, Any], path: Path) -> None:
+    wanted = {instruction.text for instruction in held_out}
+    lacking, strange = sorted(wanted - set(records)), sorted(set(records) - wanted)
     if lacking or strange:
         example = (lacking or strange)[0]
         raise StageError(

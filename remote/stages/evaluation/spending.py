@@ -26,9 +26,9 @@ def read_spending(began: float) -> dict[str, Any] | None:
     if not PLAN_SO_FAR.is_file():
         return None
     try:
-        found = json.loads(PLAN_SO_FAR.read_bytes())
-        rows, own = list(found["stages"]), str(found["stage"])
-        rate = float(found["usd_per_hour"])
+        plan = json.loads(PLAN_SO_FAR.read_bytes())
+        rows, own = list(plan["stages"]), str(plan["stage"])
+        rate = float(plan["usd_per_hour"])
         known = all(isinstance(row, dict) and "name" in row for row in rows)
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
@@ -43,7 +43,7 @@ def read_spending(began: float) -> dict[str, Any] | None:
             row["usd"] = round(float(row.get("usd") or 0) + hours * rate, 4)
             row["usage"] = _own_usage()
             row["unfinished"] = True
-    return {**found, "stages": rows}
+    return {**plan, "stages": rows}
 
 
 def _own_usage() -> dict[str, Any] | None:

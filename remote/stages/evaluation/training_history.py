@@ -32,15 +32,15 @@ def read_history(folders: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def _curves(path: Path, folder: Path) -> dict[str, list[list[float]]]:
-    found: dict[str, list[list[float]]] = {key: [] for key in KEYS}
+    curves: dict[str, list[list[float]]] = {key: [] for key in KEYS}
     for where, record in read_records(path, f"run the stage that trains {folder}"):
         step = record.get("step")
         if type(step) is not int or step < 0:
             raise StageError(f"{where}: step is {step!r}", remedy="run the training again")
-        for key, points in found.items():
+        for key, points in curves.items():
             if record.get(key) is not None:
                 points.append([step, _number(record[key], key, where)])
-    return {key: thinned(points, POINTS) for key, points in found.items() if points}
+    return {key: thinned(points, POINTS) for key, points in curves.items() if points}
 
 
 def _number(value: Any, key: str, where: str) -> float:

@@ -43,7 +43,7 @@ def read_folder(folder: Path) -> InstructionSet:
         for earlier in PARTS[:later]:
             _check_apart(parts[name], parts[earlier])
     return InstructionSet(
-        folder.as_posix(), *(tuple(one.instruction for one in parts[name]) for name in PARTS)
+        folder.as_posix(), *(tuple(record.instruction for record in parts[name]) for name in PARTS)
     )
 
 
@@ -51,7 +51,7 @@ def _read(path: Path, answered: bool) -> list[_Record]:
     if not path.is_file():
         raise StageError(
             f"{path}: no such file",
-            remedy=f"a folder of instructions holds {', '.join(f'{one}.jsonl' for one in PARTS)}",
+            remedy=f"a folder of instructions holds {', '.join(f'{part}.jsonl' for part in PARTS)}",
         )
     records = []
     with path.open("rb") as stream:
@@ -125,7 +125,9 @@ def _text(record: dict[str, Any], name: str, where: str) -> str:
 
 
 def _check_types(path: Path, pool: Sequence[_Record]) -> None:
-    if missing := [one for one in TYPES if all(two.instruction.type != one for two in pool)]:
+    if missing := [
+        name for name in TYPES if all(record.instruction.type != name for record in pool)
+    ]:
         raise StageError(
             f"{path}: no example of type {missing[0]}",
             remedy="few-shot prompts need answered examples of all four types",
@@ -134,24 +136,25 @@ def _check_types(path: Path, pool: Sequence[_Record]) -> None:
 
 def _check_distinct(records: Sequence[_Record]) -> None:
     seen: dict[str, str] = {}
-    for one in records:
-        text = normalised(one.instruction.text)
+    for record in records:
+        text = normalised(record.instruction.text)
         if text in seen:
             raise StageError(
-                f"{one.where}: the same instruction as {seen[text]}", remedy="remove one of them"
+                f"{record.where}: the same instruction as {seen[text]}", remedy="remove one of them"
             )
-        seen[text] = one.where
+        seen[text] = record.where
 
 
 def _check_apart(records: Sequence[_Record], others: Sequence[_Record]) -> None:
     """No record is, exactly or nearly, or holds one of another part."""
-    found = overlaps(
-        [one.instruction.text for one in records], [one.instruction.text for one in others]
+    duplicates = overlaps(
+        [record.instruction.text for record in records],
+        [record.instruction.text for record in others],
     )
-    if found:
-        first = found[0]
+    if duplicates:
+        first = duplicates[0]
         raise StageError(
             f"{records[first.candidate].where}: {first.similarity:.0%} the same as, or holds, "
-            f"{others[first.other].where}, and {len(found)} in all are near that file",
+            f"{others[first.other].where}, and {len(duplicates)} in all are near that file",
             remedy="remove or reword one of each two: what is measured on must not be learned from",
         )

@@ -81,9 +81,9 @@ def to_row(pair: Pair, tokenizer: Any, max_length: int) -> Row:
 
 def _plain(text: str, tokenizer: Any, where: str) -> list[int]:
     """The tokens of `text`, none of them special. Raises: StageError."""
-    tokens = [int(one) for one in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    tokens = [int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    leaked = tokenizer.decode([one for one in tokens if one in special][:1])
+    leaked = tokenizer.decode([token for token in tokens if token in special][:1])
     if leaked or (leaked := template_text(text)):
         raise StageError(
             f"{where}: the text holds {leaked!r} of a chat template or tokenizer",

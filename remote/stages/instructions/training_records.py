@@ -49,13 +49,13 @@ def read_training(path: Path, remedy: str) -> Iterator[TrainingRecord]:
         yield record
 
 
-def converted(path: Path, remedy: str) -> dict[str, int]:
+def count_conversions(path: Path, remedy: str) -> dict[str, int]:
     """How many records of `path` are of each form that is converted. Raises: StageError."""
     forms = Counter(form for _, form in _read(path, remedy))
     return {form: count for form, count in forms.items() if form not in (OWN, PLAIN)}
 
 
-def told(forms: dict[str, int]) -> str:
+def describe_conversions(forms: dict[str, int]) -> str:
     """In words; empty where nothing was converted."""
     return ", ".join(f"{count} records converted from {form}" for form, count in forms.items())
 
@@ -151,8 +151,8 @@ def _text(path: Path) -> str:
 
 
 def _skip(text: str, place: int) -> int:
-    found = _SPACE.match(text, place)
-    return found.end() if found else place
+    space = _SPACE.match(text, place)
+    return space.end() if space else place
 
 
 # -- the record ------------------------------------------------------------------------------
@@ -178,28 +178,28 @@ def _form(record: dict[str, Any], where: str) -> str:
 def _as_own(record: dict[str, Any], form: str, where: str) -> dict[str, Any]:
     """The record with `instruction` and `response`; what it has besides stays."""
     if form == ALPACA:
-        given = text_of(record, "instruction", where).strip()
+        question = text_of(record, "instruction", where).strip()
         more = record.get("input")
         if more is not None and not isinstance(more, str):
             raise StageError(f"{where}: input must be text", remedy='give it a text "input", or ""')
-        instruction = f"{given}\n\n{more.strip()}" if more and more.strip() else given
+        instruction = f"{question}\n\n{more.strip()}" if more and more.strip() else question
         return _made(record, instruction, text_of(record, "output", where), "input", "output")
     if form == CHAT:
         name = "messages" if "messages" in record else "conversations"
-        given, answer = _chat(record[name], where, name)
-        return _made(record, given, answer, name)
+        question, answer = _chat(record[name], where, name)
+        return _made(record, question, answer, name)
     if form == CHAT_PAIR:
         both = [*_messages(record, "prompt", where), *_messages(record, "completion", where)]
-        given, answer = _chat(both, where, "prompt and completion")
-        return _made(record, given, answer, "prompt", "completion")
+        question, answer = _chat(both, where, "prompt and completion")
+        return _made(record, question, answer, "prompt", "completion")
     if form == OWN and "response" not in record and "completion" in record:
         return record | {"response": record["completion"]}
     return record
 
 
-def _made(record: dict[str, Any], given: str, answer: str, *taken: str) -> dict[str, Any]:
+def _made(record: dict[str, Any], instruction: str, answer: str, *taken: str) -> dict[str, Any]:
     rest = {name: value for name, value in record.items() if name not in taken}
-    return rest | {"instruction": given, "response": answer}
+    return rest | {"instruction": instruction, "response": answer}
 
 
 def _messages(record: dict[str, Any], name: str, where: str) -> list[Any]:
@@ -214,24 +214,24 @@ def _messages(record: dict[str, Any], name: str, where: str) -> list[Any]:
 
 def _chat(messages: Any, where: str, name: str) -> tuple[str, str]:
     """What the user says and what the assistant answers."""
-    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise StageError(f"{where}: {name} must be a list of messages", remedy=_FORMS)
-    roles = [str(one.get("role", one.get("from"))) for one in messages]
+    roles = [str(message.get("role", message.get("from"))) for message in messages]
     if len(roles) != 2 or roles[0] not in _USER or roles[1] not in _ASSISTANT:
         raise StageError(
             f"{where}: {name} are of {', '.join(roles[:6]) or 'nobody'}: wanted are one of the "
             "user and one of the assistant",
             remedy="a base model has no roles: shorten the chat to one question and its answer",
         )
-    given, answer = (_content(one, where) for one in messages)
-    return given, answer
+    question, answer = (_content(message, where) for message in messages)
+    return question, answer
 
 
 def _content(message: dict[str, Any], where: str) -> str:
     value = message.get("content", message.get("value"))
     if isinstance(value, list) and all(
-        isinstance(one, dict) and isinstance(one.get("text"), str) for one in value
+        isinstance(part, dict) and isinstance(part.get("text"), str) for part in value
     ):
-        value = "".join(one["text"] for one in value)
+        value = "".join(part["text"] for part in value)
     role = str(message.get("role", message.get("from")))
     return text_of({f"content of the {role}": value}, f"content of the {role}", where)

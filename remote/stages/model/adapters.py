@@ -17,7 +17,7 @@ from .loading import load_model, resolve
 _AGAIN = "train it again on this base, or name the base that it was trained on"
 
 
-def sha256_of(folder: Path, model: str) -> str:
+def verified_sha256(folder: Path, model: str) -> str:
     """The adapter's fingerprint, once its files open and say that `model` is its base.
 
     Raises: StageError for a missing or broken file, another base, or weights that are no numbers.
@@ -44,7 +44,7 @@ def sha256_of(folder: Path, model: str) -> str:
 
 
 @dataclass
-class Base:
+class BaseModel:
     """The base model at `source`: loaded once, which may take minutes, to carry one set of adapters
     after the other."""
 
@@ -52,7 +52,7 @@ class Base:
     quantize: str
     _model: Any = field(default=None, repr=False)
 
-    def carrying(self, folders: Mapping[str, Path], *, trainable: bool = False) -> Any:
+    def with_adapters(self, folders: Mapping[str, Path], *, trainable: bool = False) -> Any:
         """The model with just these adapters, by name; the first one may be trained on.
 
         What it carried before is gone: save it first. Raises: StageError.
@@ -75,7 +75,7 @@ class Base:
 
 def load(source: str, quantize: str, folders: Mapping[str, Path]) -> Any:
     """The base at `source` with every adapter by its name. Raises: StageError."""
-    return Base(source, quantize).carrying(folders)
+    return BaseModel(source, quantize).with_adapters(folders)
 
 
 def _with_adapter(model: Any, name: str, folder: Path, trainable: bool) -> Any:
@@ -96,11 +96,11 @@ def _with_adapter(model: Any, name: str, folder: Path, trainable: bool) -> Any:
     return model
 
 
-def using(model: Any, name: str | None) -> AbstractContextManager[Any]:
+def active_adapter(model: Any, name: str | None) -> AbstractContextManager[Any]:
     """A context in which `model` answers with adapter `name`; with None as the bare base."""
     if name is None:
-        found: AbstractContextManager[Any] = model.disable_adapter()
-        return found
+        context: AbstractContextManager[Any] = model.disable_adapter()
+        return context
     model.set_adapter(name)
     return nullcontext()
 
@@ -113,8 +113,10 @@ def _check_fit(model: Any, name: str, folder: Path) -> None:
     from peft import get_peft_model_state_dict
 
     state = get_peft_model_state_dict(model, adapter_name=name)
-    places = {key: tuple(one.shape) for key, one in state.items() if "lora_" in key}
-    stored = {key: tuple(one.shape) for key, one in _tensors(folder).items() if "lora_" in key}
+    places = {key: tuple(tensor.shape) for key, tensor in state.items() if "lora_" in key}
+    stored = {
+        key: tuple(tensor.shape) for key, tensor in _tensors(folder).items() if "lora_" in key
+    }
     if stray := sorted(set(places.items()) ^ set(stored.items())):
         raise StageError(
             f"{folder} does not fit its base: {len(stray)} weights have no place, such as "
@@ -128,15 +130,15 @@ def _tensors(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     try:
-        found = load_file(str(folder / ADAPTER_WEIGHTS))
+        tensors = load_file(str(folder / ADAPTER_WEIGHTS))
     except (OSError, SafetensorError) as error:
         raise StageError(
             f"{folder / ADAPTER_WEIGHTS}: cannot be opened: {error}",
             remedy=f"run the stage that trains {folder}",
         ) from error
-    if not found:
+    if not tensors:
         raise StageError(
             f"{folder / ADAPTER_WEIGHTS}: no weight in it",
             remedy=f"run the stage that trains {folder}",
         )
-    return found
+    return tensors

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..common.append_jsonl import Answers
+from ..common.append_jsonl import ResumableRecords
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import fitting
+from ..common.oom_retry import with_halved_batches
 from ..common.records import SystemResponse
 from ..common.signals import StopRequest
 from ..text.prompts import bare
 from ..verification.instruction import Instruction
 from ..verification.scoring import judge
-from .adapters import using
+from .adapters import active_adapter
 
 if TYPE_CHECKING:  # torch is heavy
     from .sampling import Generated
 
 
 @dataclass(frozen=True)
-class Way:
+class DecodingPass:
     """How one pass over the held-out set is answered; temperature 0 is greedy."""
 
     system: str  # the adapter's name
@@ -34,17 +34,17 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class GenerationLimits:
     max_new_tokens: int
     batch: int
     seed: int
 
 
-def ways(systems: Sequence[str], samples: int, temperature: float) -> list[Way]:
+def decoding_passes(systems: Sequence[str], samples: int, temperature: float) -> list[DecodingPass]:
     """Greedy first, then `samples` passes at `temperature`, each of every system."""
-    found = [Way(system) for system in systems]
-    return found + [
-        Way(system, temperature, sample) for sample in range(samples) for system in systems
+    greedy = [DecodingPass(system) for system in systems]
+    return greedy + [
+        DecodingPass(system, temperature, sample) for sample in range(samples) for system in systems
     ]
 
 
@@ -52,56 +52,61 @@ def answer(
     model: Any,
     tokenizer: Any,
     held_out: Sequence[Instruction],
-    wanted: Sequence[Way],
-    bounds: Bounds,
-    kept: Answers,
+    wanted: Sequence[DecodingPass],
+    bounds: GenerationLimits,
+    stored: ResumableRecords,
     log: MetricsLog,
     stop: StopRequest,
-) -> dict[Way, list[SystemResponse]] | None:
+) -> dict[DecodingPass, list[SystemResponse]] | None:
     """One record an instruction for each way, in the order of `held_out`; None when stopped.
 
     What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
     Raises: StageError when memory does not hold one prompt.
     """
-    earlier = [SystemResponse.from_json(value) for value in kept.read()]
+    earlier = [SystemResponse.from_json(value) for value in stored.read()]
     done = {_key(record): record for record in earlier if record is not None}
     passes = [(way, chunk) for way in wanted for chunk in _chunks(held_out, bounds.batch)]
     for step, (way, chunk) in enumerate(passes, 1):
-        if all((way, one.text) in done for one in chunk):
+        if all((way, instruction.text) in done for instruction in chunk):
             continue
         if stop.asked:
             return None
         began = time.monotonic()
-        prompts = [bare(one.text) for one in chunk]
-        with using(model, way.system):
-            responses = fitting(
-                partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.say
+        prompts = [bare(instruction.text) for instruction in chunk]
+        with active_adapter(model, way.system):
+            responses = with_halved_batches(
+                partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.message
             )
         speed = sum(response.tokens for response in responses) / (time.monotonic() - began)
         fresh = _records(chunk, responses, way)
-        kept.append(record.to_json() for record in fresh)
+        stored.append(record.to_json() for record in fresh)
         done |= {_key(record): record for record in fresh}
         words = f"{way.system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
         log.add(
             {"step": step, "max_steps": len(passes), "text": words}
             | {"tokens_per_second": round(speed, 1)}
         )
-    return {way: [done[way, one.text] for one in held_out] for way in wanted}
+    return {way: [done[way, instruction.text] for instruction in held_out] for way in wanted}
 
 
-def _key(record: SystemResponse) -> tuple[Way, str]:
-    return Way(record.system, record.temperature, record.sample), record.instruction
+def _key(record: SystemResponse) -> tuple[DecodingPass, str]:
+    return DecodingPass(record.system, record.temperature, record.sample), record.instruction
 
 
 def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruction]]:
     """Instructions of like length together, always cut in the same places."""
-    ordered = sorted(held_out, key=lambda one: (len(one.text), one.text))
+    ordered = sorted(held_out, key=lambda instruction: (len(instruction.text), instruction.text))
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompts: Sequence[str], way: Way, bounds: Bounds, batch: int
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    way: DecodingPass,
+    bounds: GenerationLimits,
+    batch: int,
 ) -> list[Generated]:
     from .sampling import generate_finished
 
@@ -117,7 +122,7 @@ def _generate(
 
 
 def _records(
-    chunk: Sequence[Instruction], responses: Sequence[Generated], way: Way
+    chunk: Sequence[Instruction], responses: Sequence[Generated], way: DecodingPass
 ) -> list[SystemResponse]:
     return [
         SystemResponse.of(

@@ -98,20 +98,20 @@ SMALL = (
 )
 
 
-def of(instructions: str) -> tuple[Sentinel, ...]:
+def sentinels_for(instructions: str) -> tuple[Sentinel, ...]:
     """The sentinels that fit the instruction set of this name."""
     return SMALL if instructions == "small" else ENGLISH
 
 
-def check(
+def run_sentinels(
     model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH, batch: int = 50
 ) -> list[dict[str, Any]]:
     """{name, prompt, response, expected, measured, as_expected} of each, greedy."""
     from .sampling import generate
 
-    prompts = [one.prompt for one in sentinels]
+    prompts = [sentinel.prompt for sentinel in sentinels]
     responses = generate(model, tokenizer, prompts, max_new_tokens=96, batch=batch)
-    return [_result(one, text) for one, text in zip(sentinels, responses, strict=True)]
+    return [_result(sentinel, text) for sentinel, text in zip(sentinels, responses, strict=True)]
 
 
 def _result(sentinel: Sentinel, response: str) -> dict[str, Any]:
@@ -128,11 +128,17 @@ def _result(sentinel: Sentinel, response: str) -> dict[str, Any]:
     }
 
 
-def behaves(results: Sequence[dict[str, Any]], tolerated: int = TOLERATED) -> dict[str, Any]:
+def assess_sentinels(
+    results: Sequence[dict[str, Any]], tolerated: int = TOLERATED
+) -> dict[str, Any]:
     """The verdict with its numbers: every continuation right, at most `tolerated` obeyed."""
-    continued = [one for one in results if one["expected"] == "right"]
-    obeyed = [one for one in results if one["expected"] == "not right" and not one["as_expected"]]
-    right = sum(bool(one["as_expected"]) for one in continued)
+    continued = [result for result in results if result["expected"] == "right"]
+    obeyed = [
+        result
+        for result in results
+        if result["expected"] == "not right" and not result["as_expected"]
+    ]
+    right = sum(bool(result["as_expected"]) for result in continued)
     return {
         "as_base_model": right == len(continued) and len(obeyed) <= tolerated,
         "rule": f"every continuation right, and at most {tolerated} instruction obeyed",
@@ -156,7 +162,7 @@ def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:
         plain = list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
         if list(tokenizer(prompt)["input_ids"]) != plain:
             raise _leak(f"the tokenizer adds tokens of its own to {prompt[-60:]!r}")
-        if leaked := [one for one in plain if one in special]:
+        if leaked := [token for token in plain if token in special]:
             raise _leak(f"special token {tokenizer.decode(leaked[:1])!r} in {prompt[-60:]!r}")
         if marker := template_text(prompt):
             raise _leak(f"text of a chat template, {marker!r}, in {prompt[-60:]!r}")

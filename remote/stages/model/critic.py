@@ -36,7 +36,7 @@ class Margin:
 
 def letter_tokens(tokenizer: Any) -> tuple[int, int]:
     """The token of each letter after a space. Raises: StageError when one is no single token."""
-    found = []
+    token_ids = []
     for letter in LETTERS:
         tokens = tokenizer(f" {letter}", add_special_tokens=False)["input_ids"]
         if len(tokens) != 1:
@@ -44,8 +44,8 @@ def letter_tokens(tokenizer: Any) -> tuple[int, int]:
                 f"the tokenizer has no single token for {f' {letter}'!r}",
                 remedy="set critic = false in the stage's parameters: this critic needs one token",
             )
-        found.append(int(tokens[0]))
-    return found[0], found[1]
+        token_ids.append(int(tokens[0]))
+    return token_ids[0], token_ids[1]
 
 
 def render(
@@ -57,15 +57,15 @@ def render(
     order = [place % 2 == 0 for place in range(len(shown))]
     draw.shuffle(order)
     text = ""
-    for one, right in zip(shown, order, strict=True):
-        others = [two.answer for two in pool if two.answer != one.answer]
-        said = one.answer if right or not others else draw.choice(others)
+    for example, right in zip(shown, order, strict=True):
+        others = [other.answer for other in pool if other.answer != example.answer]
+        shown_answer = example.answer if right or not others else draw.choice(others)
         letter = LETTERS[0] if right == good_first else LETTERS[1]
-        text += _asked(one.text, said, good_first) + f" {letter}{DELIMITER}"
-    return text + _asked(instruction, response, good_first)
+        text += _question(example.text, shown_answer, good_first) + f" {letter}{DELIMITER}"
+    return text + _question(instruction, response, good_first)
 
 
-def _asked(instruction: str, response: str, good_first: bool) -> str:
+def _question(instruction: str, response: str, good_first: bool) -> str:
     first, second = (_GOOD, _BAD) if good_first else (_BAD, _GOOD)
     return (
         f"{instruction.strip()}\n {response.strip()}\n"
@@ -89,8 +89,8 @@ def margins(
         for instruction, response in pairs
         for good_first in (True, False)
     ]
-    found = _differences(model, tokenizer, prompts, letters, batch)
-    return [Margin(found[n], -found[n + 1]) for n in range(0, len(found), 2)]
+    margins_of_a = _differences(model, tokenizer, prompts, letters, batch)
+    return [Margin(margins_of_a[n], -margins_of_a[n + 1]) for n in range(0, len(margins_of_a), 2)]
 
 
 def _differences(
@@ -102,7 +102,7 @@ def _differences(
     tokenizer.padding_side = "left"
     model.eval()
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    found = [0.0] * len(prompts)
+    margins_of_a = [0.0] * len(prompts)
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
         inputs = tokenizer(
@@ -118,5 +118,5 @@ def _differences(
         logs = torch.log_softmax(scores[:, -1].float(), dim=-1)
         differences = (logs[:, letters[0]] - logs[:, letters[1]]).tolist()
         for place, difference in zip(places, differences, strict=True):
-            found[place] = float(difference)
-    return found
+            margins_of_a[place] = float(difference)
+    return margins_of_a

@@ -128,8 +128,8 @@ def fit(model: Any, tokenizer: Any, library: Library, steps: int) -> Iterator[fl
         torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.98), weight_decay=0.0),
     ]
     schedules = [
-        torch.optim.lr_scheduler.LambdaLR(one, lambda step: _share(step, steps))
-        for one in optimizers
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, steps))
+        for optimizer in optimizers
     ]
     rows = _rows(tokenizer, library)
     model.train()
@@ -167,12 +167,15 @@ def measure(model: Any, tokenizer: Any, train: list[Any], held: list[Any]) -> di
     sheets = CompletionStylePrompts(train, shots=3)
     quality: dict[str, Any] = {}
     for name, prompt in (("bare", bare), ("few_shot", sheets.render)):
-        answers = generate(model, tokenizer, [prompt(one.text) for one in held])
-        right = [not one.reasons(answer) for one, answer in zip(held, answers, strict=True)]
+        answers = generate(model, tokenizer, [prompt(instruction.text) for instruction in held])
+        right = [
+            not instruction.reasons(answer)
+            for instruction, answer in zip(held, answers, strict=True)
+        ]
         quality[name] = sum(right) / len(right)
         kinds: dict[str, list[bool]] = {}
-        for one, good in zip(held, right, strict=True):
-            kinds.setdefault(one.kind, []).append(good)
+        for instruction, good in zip(held, right, strict=True):
+            kinds.setdefault(instruction.kind, []).append(good)
         quality[f"{name}_by_kind"] = {k: f"{sum(v)}/{len(v)}" for k, v in kinds.items()}
     return quality
 

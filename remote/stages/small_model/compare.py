@@ -26,12 +26,12 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: alike DIR\n")
         return 2
     rebuilt = Path(arguments[0])
-    found = [*differences(rebuilt), *misbehaviour(_read(rebuilt / "quality.json"))]
-    for one in found:
-        print(one)
-    if not found:
+    problems = [*differences(rebuilt), *misbehaviour(_read(rebuilt / "quality.json"))]
+    for problem in problems:
+        print(problem)
+    if not problems:
         print(f"{rebuilt} behaves as the shipped model")
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 def differences(rebuilt: Path) -> Iterator[str]:
@@ -41,11 +41,11 @@ def differences(rebuilt: Path) -> Iterator[str]:
             yield f"{name} differs"
     if shapes(rebuilt) != shapes(SHIPPED):
         yield "the weights have other names or shapes"
-    mine, shipped = _read(rebuilt / "quality.json"), _read(SHIPPED / "quality.json")
+    built, shipped = _read(rebuilt / "quality.json"), _read(SHIPPED / "quality.json")
     yield from (
-        f"{key}: {mine[key]}, not {shipped[key]}" for key in _SAME if mine[key] != shipped[key]
+        f"{key}: {built[key]}, not {shipped[key]}" for key in _SAME if built[key] != shipped[key]
     )
-    yield from beginning(mine["first_losses"], shipped)
+    yield from beginning(built["first_losses"], shipped)
 
 
 def beginning(losses: Sequence[float], shipped: Mapping[str, Any]) -> Iterator[str]:

@@ -14,5 +14,5 @@ _TEMPLATE = re.compile(
 
 def template_text(text: str) -> str | None:
     """What in `text` is markup of a chat template, whether or not the tokenizer knows it."""
-    found = _TEMPLATE.search(text)
-    return found[0] if found else None
+    match = _TEMPLATE.search(text)
+    return match[0] if match else None

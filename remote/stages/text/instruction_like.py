@@ -24,10 +24,10 @@ _CLAUSE = re.compile(r"(?:^|[.,:;?!)]\s+)[\"'“(]*(?:please |now |then )?([A-Za
 def reads_as_instruction(line: str) -> bool:
     """It asks, or one of its clauses begins with an imperative."""
     text = line.strip()
-    firsts = [one.lower() for one in _CLAUSE.findall(text)]
-    if any(one in _OPENINGS for one in firsts):
+    firsts = [word.lower() for word in _CLAUSE.findall(text)]
+    if any(word in _OPENINGS for word in firsts):
         return True
-    return "?" in text and (text.endswith("?") or any(one in _ASKING for one in firsts))
+    return "?" in text and (text.endswith("?") or any(word in _ASKING for word in firsts))
 
 
 def is_list_item(line: str) -> bool:

@@ -56,5 +56,7 @@ class CompletionStylePrompts:
     def render(self, instruction: str) -> str:
         """The prompt for `instruction`; the instruction itself is never among its examples."""
         draw = random.Random(f"{self.seed}/{instruction}")  # noqa: S311 - not a secret
-        others = [one for one in self.pool if one.text != instruction]
-        return "".join(solved(one) for one in draw.sample(others, self.shots)) + bare(instruction)
+        others = [example for example in self.pool if example.text != instruction]
+        return "".join(solved(example) for example in draw.sample(others, self.shots)) + bare(
+            instruction
+        )

@@ -14,14 +14,14 @@ from ..common.failure import StageError
 from ..common.metrics import MetricsLog, announce
 from ..common.signals import StopRequest
 from . import provenance
-from .checkpoint import settle
+from .checkpoint import sync_to_disk
 
 _OF_PREFERENCES = ("rewards/", "logps/")  # figures that only DPO has
 
 # ruff: noqa: ARG002 - the methods of a TrainerCallback have the arguments that the trainer passes
 
 
-class Reporting(TrainerCallback):
+class MetricsCallback(TrainerCallback):
     """Appends the trainer's figures to the metrics, and refuses to go on without a finite loss."""
 
     def __init__(self, log: MetricsLog) -> None:
@@ -71,23 +71,23 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class Saving(TrainerCallback):
+class CheckpointCallback(TrainerCallback):
     """A checkpoint counts as finished when its weights are finite and its bytes are on disk."""
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        weights = (one for one in more["model"].parameters() if one.requires_grad)
+        weights = (weight for weight in more["model"].parameters() if weight.requires_grad)
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if not all(bool(torch.isfinite(one).all()) for one in weights):
+        if not all(bool(torch.isfinite(weight).all()) for weight in weights):
             raise StageError(
                 f"weights that are no numbers at step {state.global_step}",
                 remedy=f"lower learning_rate; remove {checkpoint} before going on",
             )
-        provenance.mark(checkpoint)
-        settle(checkpoint)
+        provenance.mark_checkpoint(checkpoint)
+        sync_to_disk(checkpoint)
         announce(checkpoint)
 
 
-class Interruption(TrainerCallback):
+class StopCallback(TrainerCallback):
     """SIGTERM means: finish this step, save a checkpoint, and end."""
 
     def __init__(self, stop: StopRequest) -> None:

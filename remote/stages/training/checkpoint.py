@@ -19,17 +19,17 @@ _PICKLES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # zip archives, ne
 
 def step_of(checkpoint: Path) -> int:
     """The step at which `checkpoint-<step>` was saved."""
-    found = _NAME.fullmatch(checkpoint.name)
-    return int(found[1]) if found else -1
+    match = _NAME.fullmatch(checkpoint.name)
+    return int(match[1]) if match else -1
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
-    found = [one for one in folder.glob("checkpoint-*") if step_of(one) >= 0 and one.is_dir()]
-    return sorted(found, key=step_of)
+    by_name = [path for path in folder.glob("checkpoint-*") if step_of(path) >= 0 and path.is_dir()]
+    return sorted(by_name, key=step_of)
 
 
-def newest_whole(folder: Path) -> Path | None:
+def newest_complete(folder: Path) -> Path | None:
     """The newest checkpoint that opens; broken ones that are newer are removed, and said so."""
     for checkpoint in reversed(checkpoints(folder)):
         reason = broken(checkpoint)
@@ -57,13 +57,13 @@ def broken(checkpoint: Path) -> str | None:
     return None
 
 
-def over(checkpoint: Path) -> bool:
+def is_finished(checkpoint: Path) -> bool:
     """Whether its training had no step left to make."""
     state = json.loads((checkpoint / "trainer_state.json").read_bytes())
     return bool(state["global_step"] >= state["max_steps"])
 
 
-def settle(checkpoint: Path) -> None:
+def sync_to_disk(checkpoint: Path) -> None:
     """Have every file of `checkpoint` on disk before it counts as finished."""
     for path in (*checkpoint.rglob("*"), checkpoint):
         handle = os.open(path, os.O_RDONLY)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import fitting
+from ..common.oom_retry import with_halved_batches
 from ..common.parameters import TrainingParameters
 from ..common.signals import StopRequest
 from ..text.prompts import bare
@@ -37,8 +37,11 @@ def measure(
     for start in range(0, len(instructions), parameters.ask_batch):
         if stop.asked:
             return None
-        prompts = [bare(one.text) for one in instructions[start : start + parameters.ask_batch]]
-        answers += fitting(partial(ask, prompts), len(prompts), log.say)
+        prompts = [
+            bare(instruction.text)
+            for instruction in instructions[start : start + parameters.ask_batch]
+        ]
+        answers += with_halved_batches(partial(ask, prompts), len(prompts), log.message)
     records = score(instructions, answers)
     return {
         "schema": 1,

@@ -48,7 +48,7 @@ def to_preference(pair: PreferencePair, where: str, tokenizer: Any, longest: int
         to_row(Pair(prompt, completion(response), where), tokenizer, longest)
         for response in (pair.chosen, pair.rejected)
     ]
-    length = next(place for place, one in enumerate(sides[0].labels) if one >= 0)
+    length = next(place for place, label in enumerate(sides[0].labels) if label >= 0)
     return Preference(sides[0].tokens[:length], sides[0].tokens[length:], sides[1].tokens[length:])
 
 
@@ -97,11 +97,11 @@ def _dataset(pairs: Sequence[Preference]) -> Dataset:
     return Dataset.from_list(
         [
             {
-                "prompt_ids": list(one.prompt),
-                "chosen_ids": list(one.chosen),
-                "rejected_ids": list(one.rejected),
+                "prompt_ids": list(pair.prompt),
+                "chosen_ids": list(pair.chosen),
+                "rejected_ids": list(pair.rejected),
             }
-            for one in pairs
+            for pair in pairs
         ]
     )
 
@@ -114,8 +114,8 @@ def check_reference(model: Any) -> int:
     """
     count, trained = 0, False
     for name, reference in _weights(model, REFERENCE):
-        mine = _parameter(model, name.replace(f".{REFERENCE}.", f".{TRAINED}."))
-        if reference.requires_grad or not torch.equal(mine, reference):
+        trained_weight = _parameter(model, name.replace(f".{REFERENCE}.", f".{TRAINED}."))
+        if reference.requires_grad or not torch.equal(trained_weight, reference):
             raise _defect(f"the reference's {name} is not the adapter's, or would be trained")
         count += reference.numel()
         trained = trained or ("lora_B" in name and bool(reference.any()))
@@ -152,12 +152,12 @@ def save(trainer: DPOTrainer, tokenizer: Any, folder: Path) -> None:
 
 
 def _weights(model: Any, adapter: str) -> list[tuple[str, torch.nn.Parameter]]:
-    return [(name, one) for name, one in model.named_parameters() if f".{adapter}." in name]
+    return [(name, weight) for name, weight in model.named_parameters() if f".{adapter}." in name]
 
 
 def _parameter(model: Any, name: str) -> torch.nn.Parameter:
-    found: torch.nn.Parameter = model.get_parameter(name)
-    return found
+    parameter: torch.nn.Parameter = model.get_parameter(name)
+    return parameter
 
 
 def _defect(what: str) -> StageError:

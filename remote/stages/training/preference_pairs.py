@@ -45,24 +45,26 @@ def candidates(data: Path, chosen: InstructionSet) -> tuple[Candidate, ...]:
     Instructions of `data` that are not of the set count when they bring their own checks. Raises:
     StageError naming file and line.
     """
-    known = {one.text: one for one in chosen.train if one.kind != CRITIC}
-    found: dict[str, Candidate] = {}
+    known = {
+        instruction.text: instruction for instruction in chosen.train if instruction.kind != CRITIC
+    }
+    by_text: dict[str, Candidate] = {}
     for record in read_training(data, "run stage1b"):
         instruction = _instruction(record, known)
-        if instruction is not None and instruction.text not in found:
+        if instruction is not None and instruction.text not in by_text:
             response = record.response.strip()
             if not instruction.reasons(response):
-                found[instruction.text] = Candidate(instruction, response, GENERATED)
+                by_text[instruction.text] = Candidate(instruction, response, GENERATED)
     for text, instruction in known.items():
         answer = instruction.answer
-        if text not in found and answer and not instruction.reasons(answer):
-            found[text] = Candidate(instruction, answer, CANONICAL)
-    if not found:
+        if text not in by_text and answer and not instruction.reasons(answer):
+            by_text[text] = Candidate(instruction, answer, CANONICAL)
+    if not by_text:
         raise StageError(
             f"{data}: no record whose response its verifier accepts",
             remedy="run stage1b again, or give the records checks and right responses",
         )
-    return tuple(found.values())
+    return tuple(by_text.values())
 
 
 def _instruction(record: TrainingRecord, known: Mapping[str, Instruction]) -> Instruction | None:
@@ -93,23 +95,27 @@ def _checks(record: TrainingRecord) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def apart(records: Sequence[SystemResponse], chosen: InstructionSet) -> list[SystemResponse]:
+def usable_samples(
+    records: Sequence[SystemResponse], chosen: InstructionSet
+) -> list[SystemResponse]:
     """The samples that a pair may be made of: nothing of what is measured on is in them, and no
     markup."""
-    measured = [one.text for one in (*chosen.held_out, *chosen.development)]
+    measured = [instruction.text for instruction in (*chosen.held_out, *chosen.development)]
     texts = [
         (place, text)
-        for place, one in enumerate(records)
-        for text in (one.response, *one.response.splitlines())
+        for place, record in enumerate(records)
+        for text in (record.response, *record.response.splitlines())
         if text.strip()
     ]
-    found = {texts[one.candidate][0] for one in overlaps([text for _, text in texts], measured)}
-    found |= {place for place, one in enumerate(records) if template_text(one.response)}
-    return [one for place, one in enumerate(records) if place not in found]
+    unusable = {
+        texts[overlap.candidate][0] for overlap in overlaps([text for _, text in texts], measured)
+    }
+    unusable |= {place for place, record in enumerate(records) if template_text(record.response)}
+    return [record for place, record in enumerate(records) if place not in unusable]
 
 
-def failures(
-    asked: Sequence[Candidate], records: Iterable[SystemResponse], parameters: DpoParameters
+def sampled_pairs(
+    candidates: Sequence[Candidate], records: Iterable[SystemResponse], parameters: DpoParameters
 ) -> list[PreferencePair]:
     """Pairs whose rejected answer is a sampled one that is wrong, at most `pairs`.
 
@@ -121,18 +127,18 @@ def failures(
         if record.correct is False:
             wrong.setdefault(record.instruction, {}).setdefault(record.response, record)
     draw = random.Random(parameters.seed)  # noqa: S311 - not a secret
-    shuffled = draw.sample(asked, len(asked))
+    shuffled = draw.sample(candidates, len(candidates))
     turns = [
-        _sampled(one, record, parameters)
+        _sampled(candidate, record, parameters)
         for turn in range(parameters.per_instruction)
-        for one in shuffled
-        for record in [*wrong.get(one.instruction.text, {}).values()][turn : turn + 1]
+        for candidate in shuffled
+        for record in [*wrong.get(candidate.instruction.text, {}).values()][turn : turn + 1]
     ]
     return turns[: parameters.pairs]
 
 
-def completed(
-    pairs: Sequence[PreferencePair], asked: Sequence[Candidate], parameters: DpoParameters
+def fill_with_corruptions(
+    pairs: Sequence[PreferencePair], candidates: Sequence[Candidate], parameters: DpoParameters
 ) -> list[PreferencePair]:
     """`pairs`, filled up to `least_pairs` with made-up ones where allowed. Raises: StageError."""
     lacking = parameters.least_pairs - len(pairs)
@@ -140,12 +146,12 @@ def completed(
         return list(pairs)
     made: list[PreferencePair] = []
     if parameters.corruption:
-        made = _made_up(pairs, asked, parameters, lacking)
+        made = _made_up(pairs, candidates, parameters, lacking)
     if len(made) < lacking:
         also = f" and {len(made)} could be made up" if parameters.corruption else ""
         raise StageError(
             f"{len(pairs)} failures of the SFT model in {parameters.rounds} samples of "
-            f"{len(asked)} instructions{also}, {parameters.least_pairs} pairs are needed",
+            f"{len(candidates)} instructions{also}, {parameters.least_pairs} pairs are needed",
             remedy="raise temperature, rounds or per_instruction; set corruption = true to fill "
             "the gap with made-up failures; or lower least_pairs",
         )
@@ -154,7 +160,7 @@ def completed(
 
 def _made_up(
     pairs: Sequence[PreferencePair],
-    asked: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     parameters: DpoParameters,
     count: int,
 ) -> list[PreferencePair]:
@@ -164,30 +170,34 @@ def _made_up(
         taken[pair.instruction] = taken.get(pair.instruction, 0) + 1
     made: list[PreferencePair] = []
     for _ in range(parameters.per_instruction):
-        for one in draw.sample(asked, len(asked)):
+        for candidate in draw.sample(candidates, len(candidates)):
             if len(made) == count:
                 return made
-            if taken.get(one.instruction.text, 0) >= parameters.per_instruction:
+            if taken.get(candidate.instruction.text, 0) >= parameters.per_instruction:
                 continue
             seen = {pair.rejected for pair in made}
-            wrong = next((w for w in corruptions(one, asked, draw) if w not in seen), None)
+            wrong = next(
+                (w for w in corruptions(candidate, candidates, draw) if w not in seen), None
+            )
             if wrong is not None:
-                taken[one.instruction.text] = taken.get(one.instruction.text, 0) + 1
-                made.append(_corrupted(one, wrong, parameters))
+                taken[candidate.instruction.text] = taken.get(candidate.instruction.text, 0) + 1
+                made.append(_corrupted(candidate, wrong, parameters))
     return made
 
 
-def corruptions(one: Candidate, asked: Sequence[Candidate], draw: random.Random) -> Iterator[str]:
+def corruptions(
+    candidate: Candidate, candidates: Sequence[Candidate], draw: random.Random
+) -> Iterator[str]:
     """Wrong answers to `one`, the hardest first; each is wrong by its verifier."""
     others = [
         other.chosen
-        for other in asked
-        if other.instruction.kind == one.instruction.kind and other.chosen != one.chosen
+        for other in candidates
+        if other.instruction.kind == candidate.instruction.kind and other.chosen != candidate.chosen
     ]
-    words = one.chosen.split()
+    words = candidate.chosen.split()
     shortened = [" ".join(words[:length]) for length in range(len(words) - 1, 0, -1)]
     for text in (*draw.sample(others, min(_TRIES, len(others))), *shortened):
-        if one.instruction.reasons(text):
+        if candidate.instruction.reasons(text):
             yield text
 
 

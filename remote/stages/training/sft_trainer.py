@@ -47,7 +47,7 @@ def make_trainer(
     # TRL casts adapters of a quantised base to bf16, where a step of 2e-4 mostly rounds away, and
     # a resumed one comes back as fp32: full precision from the start is better and the same.
     adapted: Any = trainer.model
-    for weight in (one for one in adapted.parameters() if one.requires_grad):
+    for weight in (weight for weight in adapted.parameters() if weight.requires_grad):
         weight.data = weight.data.float()
     trainer.remove_callback(PrinterCallback)  # `Reporting` says the same, shorter
     return trainer
@@ -87,9 +87,9 @@ def check_first_batch(trainer: SFTTrainer, tokenizer: Any) -> str:
     batch = next(iter(trainer.get_train_dataloader()))
     learned = ""
     for tokens, labels in _pairs_of(batch):
-        kept = labels != IGNORED
-        trained = labels[kept].tolist()
-        whole = trained == tokens[kept].tolist() and not bool(kept[0])
+        learned_mask = labels != IGNORED
+        trained = labels[learned_mask].tolist()
+        whole = trained == tokens[learned_mask].tolist() and not bool(learned_mask[0])
         if not trained or trained[-1] != tokenizer.eos_token_id or not whole:
             raise StageError(
                 "the labels of the first batch are not just completion and end of text",

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..common import layout
-from ..common.append_jsonl import write
+from ..common.append_jsonl import write_atomically
 from ..common.failure import StageError
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import free
+from ..common.oom_retry import free_gpu_memory
 from ..common.parameters import TrainingParameters
 from ..instructions.pairs import fingerprint
-from .checkpoint import newest_whole, over, step_of
+from .checkpoint import is_finished, newest_complete, step_of
 
 P = TypeVar("P", bound=TrainingParameters)
 T = TypeVar("T")
@@ -29,13 +29,13 @@ class MemoryShortage(StageError):
     """The GPU's memory did not hold a step."""
 
 
-def prepare() -> None:
+def set_environment() -> None:
     """Set what must be set before torch is imported."""
     os.environ.setdefault("OMP_NUM_THREADS", "1" if not _has_cuda_driver() else "8")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def quieten() -> None:
+def silence_libraries() -> None:
     """No progress bars and no known warnings: a job's log is no terminal."""
     from datasets import disable_progress_bars  # type: ignore[import-untyped]  # ships no types
 
@@ -44,16 +44,16 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
 
 
-def with_less_memory(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> tuple[P, T]:
+def retry_with_half_batch(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> tuple[P, T]:
     """`fit`, and once more in smaller bites when memory was short; what it was done with."""
     shortage = ""
     try:
         return parameters, fit(parameters)
     except MemoryShortage as error:
         shortage = error.what  # the error itself would keep the model in memory
-    log.say(f"{shortage}: once more with half the batch and twice the accumulation")
+    log.message(f"{shortage}: once more with half the batch and twice the accumulation")
     parameters = halved(parameters)
-    free()
+    free_gpu_memory()
     return parameters, fit(parameters)
 
 
@@ -70,7 +70,7 @@ def halved(parameters: P) -> P:
 
 
 @contextmanager
-def watching_memory(parameters: TrainingParameters) -> Iterator[None]:
+def translate_out_of_memory(parameters: TrainingParameters) -> Iterator[None]:
     """Turns running out of GPU memory into MemoryShortage, which says what to lower."""
     import torch
 
@@ -121,13 +121,13 @@ def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict
     training was interrupted."""
     from transformers import set_seed
 
-    last = newest_whole(Path(parameters.out))
+    last = newest_complete(Path(parameters.out))
     start = step_of(last) if last else 0
-    log.keep_until(start)
-    log.say(f"training from {last.name}" if last else "training")
+    log.truncate_after(start)
+    log.message(f"training from {last.name}" if last else "training")
     set_seed(parameters.seed)
     began = time.time()
-    if last and over(last):  # the trainer would make one step more
+    if last and is_finished(last):  # the trainer would make one step more
         restore(trainer, last)
         loss = None
     else:
@@ -140,7 +140,7 @@ def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict
         "train_loss": loss if trainer.state.global_step > start else None,
         "training_seconds": round(time.time() - began, 1),
         "parameters_trained": sum(
-            int(one.numel()) for one in trainer.model.parameters() if one.requires_grad
+            int(weight.numel()) for weight in trainer.model.parameters() if weight.requires_grad
         ),
     }
 
@@ -158,7 +158,7 @@ def restore(trainer: Any, last: Path) -> None:
     set_peft_model_state_dict(trainer.model, weights, adapter_name="default")
 
 
-def record(
+def write_hyperparameters(
     parameters: TrainingParameters, data: dict[str, Any], result: dict[str, Any]
 ) -> dict[str, Any]:
     """What the run was, written beside what it left: parameters, data, environment, result."""
@@ -171,7 +171,9 @@ def record(
         "environment": versions() | {"device": device()},
         "result": result,
     }
-    write(Path(parameters.out, layout.HYPERPARAMETERS), json.dumps(document, indent=1) + "\n")
+    write_atomically(
+        Path(parameters.out, layout.HYPERPARAMETERS), json.dumps(document, indent=1) + "\n"
+    )
     return document
 
 

@@ -15,7 +15,7 @@ _AROUND = " \t\n\"'`*\u201c\u201d\u2018\u2019.,;:!?"  # with curly quotes
 _MARKER = re.compile(r"\s*(?:[-*\u2022\u2013]|(\d{1,3})[.)])\s+(.+)")
 
 
-def found(value: str, text: str, case: bool = False) -> int:
+def count_occurrences(value: str, text: str, case: bool = False) -> int:
     """How often `value` occurs in `text` as whole words."""
     if value not in text and (case or value.casefold() not in text.casefold()):
         return 0  # most do not occur at all: spares the search

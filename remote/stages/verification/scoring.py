@@ -43,8 +43,12 @@ def table(records: Iterable[ResponseRecord]) -> dict[str, Any]:
     kinds = sorted({record.kind for record in judged})
     return {
         "overall": _cell(judged),
-        "types": {name: _cell(one for one in judged if one.type == name) for name in TYPES},
-        "kinds": {name: _cell(one for one in judged if one.kind == name) for name in kinds},
+        "types": {
+            name: _cell(record for record in judged if record.type == name) for name in TYPES
+        },
+        "kinds": {
+            name: _cell(record for record in judged if record.kind == name) for name in kinds
+        },
     }
 
 

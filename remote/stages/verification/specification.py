@@ -17,7 +17,7 @@ def _text(value: Any) -> bool:
 
 
 def _texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(_text(one) for one in value)
+    return isinstance(value, list | tuple) and bool(value) and all(_text(text) for text in value)
 
 
 def _count(value: Any) -> bool:
@@ -29,7 +29,7 @@ def _number(value: Any) -> bool:
 
 
 def _numbers(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(_number(one) for one in value)
+    return isinstance(value, list | tuple) and all(_number(number) for number in value)
 
 
 def _truth(value: Any) -> bool:
@@ -84,7 +84,7 @@ _IN_ANY_TEXT = STOP_WORDS - {"yes", "no", "may"}  # which are answers; so is the
 def check_specification(checks: Any) -> None:
     """Raises: VerifierError unless `checks` can judge a response by more than its form."""
     _check(checks, 0)
-    if not any(_names_content(one) for one in checks):
+    if not any(_names_content(check) for check in checks):
         raise VerifierError("only form is checked: any fluent text of the right length would pass")
 
 
@@ -132,9 +132,9 @@ def _names_content(check: Mapping[str, Any]) -> bool:
         case "any":
             return all(any(map(_names_content, way)) for way in check["of"])
         case "contains":
-            return any(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+            return any(_has_meaning(value, bool(check.get("case"))) for value in check["values"])
         case "accepts":
-            return all(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+            return all(_has_meaning(value, bool(check.get("case"))) for value in check["values"])
         case "number":
             return all(map(_has_meaning, check.get("also", ())))
         case "occurs":

@@ -29,8 +29,8 @@ def wilson(successes: int, n: int, alpha: float = ALPHA) -> Interval:
 
     if n == 0:
         return 0.0, 1.0
-    found = binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
-    return _clipped(found.low), _clipped(found.high)
+    interval = binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
+    return _clipped(interval.low), _clipped(interval.high)
 
 
 def _clipped(value: float) -> float:
@@ -73,7 +73,7 @@ def bootstrap_lift(pairs: Rates, seed: int = 0, alpha: float = ALPHA) -> Interva
     differences = numpy.array([float(after) - float(before) for before, after in pairs])
     if len(differences) < 2:
         return -1.0, 1.0
-    found = bootstrap(
+    interval = bootstrap(
         (differences,),
         numpy.mean,
         n_resamples=RESAMPLES,
@@ -82,7 +82,7 @@ def bootstrap_lift(pairs: Rates, seed: int = 0, alpha: float = ALPHA) -> Interva
         method="percentile",
         rng=numpy.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def newcombe_lift(lost: int, won: int, n: int, alpha: float = ALPHA) -> Interval:
@@ -148,26 +148,26 @@ def sample_size_to_settle(lost: int, won: int, n: int, threshold: float) -> int 
 
 def improvement(pairs: Pairs, minimum: float, seed: int = 0) -> dict[str, Any]:
     """Is `after` better than `before` by more than `minimum`? As `compare`; p counts too."""
-    found = compare(pairs, minimum, seed)
-    if found["verdict"] == PASS and found["p"] >= ALPHA:
-        need = sample_size_to_settle(found["lost"], found["won"], len(pairs), 0.0)
-        found |= {"verdict": INCONCLUSIVE, "n_to_settle": need}
-    found["rule"] = (
+    figures = compare(pairs, minimum, seed)
+    if figures["verdict"] == PASS and figures["p"] >= ALPHA:
+        need = sample_size_to_settle(figures["lost"], figures["won"], len(pairs), 0.0)
+        figures |= {"verdict": INCONCLUSIVE, "n_to_settle": need}
+    figures["rule"] = (
         f"PASS when the interval of the lift lies above {minimum:+g} and McNemar's exact p is "
         f"below {ALPHA:g}; FAIL when it lies below {minimum:+g}; else INCONCLUSIVE"
     )
-    return found
+    return figures
 
 
 def noninferior(pairs: Pairs, margin: float, seed: int = 0) -> dict[str, Any]:
     """Is `after` worse than `before` by less than `margin`? As `compare`."""
-    found = compare(pairs, -margin, seed)
-    found["margin"] = margin
-    found["rule"] = (
+    figures = compare(pairs, -margin, seed)
+    figures["margin"] = margin
+    figures["rule"] = (
         f"PASS when the interval of the lift lies above {-margin:+g} (above 0 where no more than "
         f"{margin:g} could be lost); FAIL when it lies below {-margin:+g}; else INCONCLUSIVE"
     )
-    return found
+    return figures
 
 
 def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
@@ -218,8 +218,8 @@ def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, An
         "n": n,
         "before": means[0],
         "after": means[1],
-        "worse": sum(1 for one in moved if one < 0),
-        "better": sum(1 for one in moved if one > 0),
+        "worse": sum(1 for difference in moved if difference < 0),
+        "better": sum(1 for difference in moved if difference > 0),
         "lift": sum(moved) / n if n else None,
         "low": low,
         "high": high,

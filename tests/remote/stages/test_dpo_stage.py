@@ -122,29 +122,29 @@ def test_one_base_carries_adapters_in_turn(trained: Path, tuned: Path) -> None:
     was trained on a base in between leaves nothing there."""
     import torch
 
-    from remote.stages.model.adapters import Base, load, using
+    from remote.stages.model.adapters import BaseModel, active_adapter, load
     from remote.stages.model.loading import resolve
 
     source, tokens = resolve("small"), torch.arange(2, 60)[None]
     sft, dpo = {"sft": tuned / SFT}, {"dpo": trained / DPO}
-    base = Base(source, "none")
+    base = BaseModel(source, "none")
     with torch.inference_mode():
         alone = load(source, "none", sft)(tokens).logits
-        bare = base.carrying(dpo)
-        with using(bare, None):
+        bare = base.with_adapters(dpo)
+        with active_adapter(bare, None):
             before = bare(tokens).logits
-    changed = base.carrying(dpo, trainable=True)
+    changed = base.with_adapters(dpo, trainable=True)
     for name, weight in changed.named_parameters():
         assert weight.requires_grad == ("lora_" in name)
         if weight.requires_grad:
             weight.data += 1.0
-    both = base.carrying(sft | dpo)
+    both = base.with_adapters(sft | dpo)
     with torch.inference_mode():
-        with using(both, "sft"):
+        with active_adapter(both, "sft"):
             assert torch.equal(both(tokens).logits, alone)
-        with using(both, "dpo"):
+        with active_adapter(both, "dpo"):
             assert not torch.equal(both(tokens).logits, alone)
-        with using(both, None):
+        with active_adapter(both, None):
             assert torch.equal(both(tokens).logits, before)
 
 
@@ -174,16 +174,16 @@ def test_reference_has_the_log_probabilities_of_the_sft_adapter(
         make_trainer,
         to_preference,
     )
-    from remote.stages.training.training import quieten
+    from remote.stages.training.training import silence_libraries
 
     monkeypatch.chdir(tmp_path)
-    quieten()
+    silence_libraries()
     source = resolve("small")
     tokenizer = load_tokenizer(source)
     pairs = [PreferencePair(**pair) for pair in lines(trained / PAIRS)[:4]]
     tokens = [to_preference(pair, "line 1", tokenizer, 256) for pair in pairs]
-    base = adapters.Base(source, "none")
-    model = base.carrying({TRAINED: tuned / SFT}, trainable=True)
+    base = adapters.BaseModel(source, "none")
+    model = base.with_adapters({TRAINED: tuned / SFT}, trainable=True)
     parameters = DpoParameters(**(DPO_PARAMETERS | {"accumulation": 1}))
     trainer: Any = make_trainer(model, tokenizer, tokens, parameters, [])
     assert check_reference(trainer.model) == 81_920

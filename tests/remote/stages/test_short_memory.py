@@ -16,7 +16,7 @@ from remote.stages.common.records import BaselineRecord
 from remote.stages.common.signals import StopRequest
 from remote.stages.datagen.parameters import GenerateParameters
 from remote.stages.datagen.writer import Writer, make_task
-from remote.stages.evaluation.baseline_assessment import criticised
+from remote.stages.evaluation.baseline_assessment import ask_critic
 from remote.stages.instructions.sets import load
 from remote.stages.model.loading import load_model, load_tokenizer, resolve
 from remote.stages.training.dev_eval import measure
@@ -52,7 +52,7 @@ def said(log: MetricsLog) -> list[str]:
 def test_memory_is_halved_as_often_as_it_takes(log: MetricsLog) -> None:
     """Ten at once do not fit, nor five: three do. Where one does not, the error has a remedy."""
     torch = pytest.importorskip("torch")
-    from remote.stages.common.oom_retry import fitting
+    from remote.stages.common.oom_retry import with_halved_batches
 
     def ask(batch: int) -> int:
         if batch > enough:
@@ -60,11 +60,11 @@ def test_memory_is_halved_as_often_as_it_takes(log: MetricsLog) -> None:
         return batch
 
     enough = 4
-    assert fitting(ask, 10, log.say) == 3
+    assert with_halved_batches(ask, 10, log.say) == 3
     assert said(log) == ["trying 5", "trying 3"]
     enough = 0
     with pytest.raises(StageError, match="does not hold a single prompt") as caught:
-        fitting(ask, 10, log.say)
+        with_halved_batches(ask, 10, log.say)
     assert "max_new_tokens" in caught.value.remedy
 
 
@@ -94,12 +94,12 @@ def test_critic_of_the_baseline_goes_on_in_smaller_bites(
         for one in CHOSEN.train[:6]
     ]
 
-    found, judged = criticised(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.say)
-    at_once, _ = criticised(*small, CHOSEN.pool, rows, 6, log.say)
+    found, judged = ask_critic(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.say)
+    at_once, _ = ask_critic(*small, CHOSEN.pool, rows, 6, log.say)
     assert found["few_shot"] == at_once["few_shot"]
     assert all(set(record.margins) == {"raw", "few_shot"} for record in judged)
     assert said(log) == ["trying 3", "trying 3"]
-    none, unjudged = criticised(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.say)
+    none, unjudged = ask_critic(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.say)
     assert "memory" in none["critic"]
     assert unjudged == rows
 

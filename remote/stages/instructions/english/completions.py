@@ -24,8 +24,8 @@ def sayings(draw: random.Random) -> Iterator[Instruction]:
     )
     for start, end in words.SAYINGS.items():
         text = draw.choice(phrasings).format(f"{start} ...")
-        told = has(f"{start.split()[-1]} {end}")  # the end alone may be a very common word
-        checks = ({"check": "any", "of": [[only(end)], [told]]}, at_most(20))
+        stated = has(f"{start.split()[-1]} {end}")  # the end alone may be a very common word
+        checks = ({"check": "any", "of": [[only(end)], [stated]]}, at_most(20))
         yield make(text=text, kind="saying", answer=f"{start} {end}.", checks=checks)
 
 
@@ -78,7 +78,7 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
             *shown, answer = chosen
             text = draw.choice(phrasings).format(what=what, shown=", ".join(shown))
             others = [name for name in names if name not in (answer, shown[-1])]
-            told = [says(answer), lacks(others), concludes(answer, shown[-1])]
+            stated = [says(answer), lacks(others), concludes(answer, shown[-1])]
             repeated = [
                 has(", ".join(chosen)),
                 lacks([name for name in names if name not in chosen]),
@@ -87,7 +87,7 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
                 text=text,
                 kind="ordered names",
                 answer=f"After {shown[-1]} comes {answer}.",
-                checks=({"check": "any", "of": [told, repeated]}, at_most()),
+                checks=({"check": "any", "of": [stated, repeated]}, at_most()),
             )
 
 
@@ -104,13 +104,13 @@ def analogies(draw: random.Random) -> Iterator[Instruction]:
             if answer in (first, second, third):
                 continue
             rest = f"{third} is to {answer}"
-            told = (answer, rest, f"{first} is to {second} as {rest}")
+            answers = (answer, rest, f"{first} is to {second} as {rest}")
             also = (f"is to {answer}", f"to {answer}", f"{first} is to {second} what {rest}")
             yield make(
                 text=draw.choice(phrasings).format(first, second, third),
                 kind="analogy",
                 answer=f"{first} is to {second} as {third} is to {answer}.",
-                checks=(only(*told, *also),),
+                checks=(only(*answers, *also),),
             )
 
 
@@ -141,7 +141,7 @@ def symbols(draw: random.Random) -> Iterator[Instruction]:
         "Complete: the element {} has the symbol",
     )
     for element, symbol in words.ELEMENTS.items():
-        others = [one for one in words.ELEMENTS.values() if one != symbol]
+        others = [other for other in words.ELEMENTS.values() if other != symbol]
         yield make(
             text=draw.choice(phrasings).format(element),
             kind="chemical symbol",

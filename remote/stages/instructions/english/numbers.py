@@ -110,7 +110,7 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
         'Count the letter {letter} in the word "{word}"; answer in digits.',
     )
     for word in LONG_WORDS:
-        several = sorted({one for one in word if word.count(one) > 1})
+        several = sorted({char for char in word if word.count(char) > 1})
         letter = draw.choice(several or sorted(word))
         yield make(
             text=draw.choice(phrasings).format(letter=letter, word=word),
@@ -120,9 +120,9 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
-def _tells(result: int, given: list[int]) -> Check:
+def _states_result(result: int, given: list[int]) -> Check:
     """Where the others are said too, that this is the one: a list of all is no answer."""
-    others = [str(one) for one in given if one != result]
+    others = [str(value) for value in given if value != result]
     return {"check": "any", "of": [[lacks(others)], [says(f"is {result}", f"{result} is")]]}
 
 
@@ -140,7 +140,7 @@ def extremes(draw: random.Random) -> Iterator[Instruction]:
             text=draw.choice(phrasings[which]).format(", ".join(map(str, given))),
             kind="largest and smallest",
             answer=f"The {word} number is {result}.",
-            checks=(number(result, *given), _tells(result, given), at_most(15)),
+            checks=(number(result, *given), _states_result(result, given), at_most(15)),
         )
 
 
@@ -163,7 +163,7 @@ def clocks(draw: random.Random) -> Iterator[Instruction]:
             answer=f"The time is then {end}.",
             checks=(
                 says(end, f"0{end}"),
-                lacks([one for one in others if one != start]),
+                lacks([other for other in others if other != start]),
                 at_most(20),
             ),
         )

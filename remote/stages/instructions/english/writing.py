@@ -135,12 +135,12 @@ def lists_by_letter(draw: random.Random) -> Iterator[Instruction]:
         "Which {count} {what} start with {letter}? Answer with the words and commas only.",
     )
     for what, members in CATEGORIES.items():
-        for letter in sorted({one[0] for one in members}):
-            right = [one for one in members if one.startswith(letter)]
+        for letter in sorted({member[0] for member in members}):
+            right = [member for member in members if member.startswith(letter)]
             if len(right) < 4 or what in ("oceans", "planets"):
                 continue
             count = draw.choice((2, 3))
-            every = [one for one in accepted(what) if one.startswith(letter)]
+            every = [member for member in accepted(what) if member.startswith(letter)]
             yield make(
                 text=draw.choice(phrasings).format(
                     count=NUMBER_WORDS[count], what=what, letter=letter.upper()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ...common.records import CANONICAL, ResponseRecord
 from ...text.prompts import bare
-from .splits import division
+from .splits import make_splits
 
 PAIRS = 960
 
@@ -40,9 +40,15 @@ def text(pairs: int = PAIRS, seed: int = 0) -> str:
 
 def records(pairs: int, seed: int) -> Iterator[ResponseRecord]:
     """`pairs` training instructions with their canonical answers, drawn by `seed`."""
-    train, *_ = division()
-    for one in random.Random(seed).sample(train, pairs):  # noqa: S311 - not a secret
-        yield ResponseRecord(one.text, one.type, one.kind, one.answer, prompt=bare(one.text))
+    train, *_ = make_splits()
+    for instruction in random.Random(seed).sample(train, pairs):  # noqa: S311 - not a secret
+        yield ResponseRecord(
+            instruction.text,
+            instruction.type,
+            instruction.kind,
+            instruction.answer,
+            prompt=bare(instruction.text),
+        )
 
 
 if __name__ == "__main__":
