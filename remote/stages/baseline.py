@@ -1,4 +1,4 @@
-"""Stage 1A, the control: what the base model does before anything is learned.
+"""Stage 1A, the control: measures the base model before any training.
 
     python -m remote.stages.baseline
 
@@ -9,9 +9,9 @@ leaves
 
     artifacts/baseline_assessment.json     success by type with intervals, sentinels, token checks
     artifacts/baseline_responses.jsonl     one held-out instruction a line, both answers judged
-    artifacts/baseline_explanations.jsonl  the same of what no rule can judge; counted nowhere
+    artifacts/baseline_explanations.jsonl  the same for what no rule can judge; in no figure
 
-A run that was cut off goes on where it was. A chat template anywhere ends the stage.
+An interrupted run resumes where it stopped. A chat template in any prompt is an error.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def run(parameters: BaselineParameters) -> int:
-    """The stage from its parameters to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     began = time.time()
     out = Path(parameters.out)
     log = MetricsLog(out / layout.BASELINE_PROGRESS.name)
@@ -141,7 +141,7 @@ def make_prompts(
 
 
 def settings_of(parameters: BaselineParameters, prompts: Sequence[dict[str, str]]) -> str:
-    """Identifies the answers: model, prompts and what bounds a response."""
+    """A fingerprint of all that decides a response: model, prompts and token limit."""
     named = [parameters.model, parameters.quantize, parameters.max_new_tokens, *prompts]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
@@ -156,7 +156,7 @@ def answer(
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, BaselineRecord]:
-    """By instruction, both answers judged; those given `before` are kept. Less when stopped."""
+    """Both answers to each instruction, by its text; resumes from `before`. Fewer when stopped."""
     wanted = {instruction.text: instruction for instruction, _ in work}
     done = {
         record.instruction: rejudge(wanted[record.instruction], record)
@@ -197,7 +197,7 @@ def complete(
     parameters: BaselineParameters,
     log: MetricsLog,
 ) -> list[Generated]:
-    """The responses to `part`, greedy. Raises: StageError when memory does not hold one prompt."""
+    """The greedy responses to `part`. Raises: StageError when a single prompt is out of memory."""
     from .model.sampling import generate_finished
 
     texts = [prompts[way] for _, prompts in part]

@@ -14,8 +14,8 @@ parameters at $PODCTL_PARAMETERS; leaves
                                         disjointness.json, training_of.json (what it is made of),
                                         and every sample in samples.jsonl
 
-Each phase goes on where it was cut off, from nothing but what was made of the same.
-SIGTERM saves what is there and ends with 143.
+Each phase resumes where it was interrupted, if parameters and inputs are the same.
+SIGTERM saves a checkpoint and exits with 143.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def run(parameters: DpoParameters) -> int:
-    """The stage from its inputs to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     out, began = Path(parameters.out), time.time()
     log = MetricsLog(out / layout.TRAINING_LOG)
 
@@ -113,7 +113,7 @@ def make_pairs(
     chosen: InstructionSet,
     stop: StopRequest,
 ) -> list[PreferencePair] | None:
-    """Sample until there are enough failures; the pairs, also in their file. None when stopped."""
+    """Samples until there are enough failures; writes and returns the pairs, None when stopped."""
     progress = MetricsLog(layout.DPO_PROGRESS)
     bounds = GenerationLimits(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
     answers = ResumableRecords(
@@ -158,7 +158,7 @@ def fit(
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Train, save; what came of it. Raises: MemoryShortage, StageError."""
+    """Trains and saves; returns the result. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
     from .training.callbacks import CheckpointCallback, MetricsCallback, StopCallback
@@ -200,7 +200,7 @@ def compare(
     chosen: InstructionSet,
     stop: StopRequest,
 ) -> bool:
-    """Ask SFT and DPO the same instructions, and judge; false when asked to stop on the way."""
+    """Compares SFT and DPO on the same instructions; returns False when stopped."""
     progress = MetricsLog(layout.DPO_PROGRESS)
     free_gpu_memory()
     folders = dict(
@@ -233,7 +233,7 @@ def compare(
 
 
 def settings(*named: Any) -> str:
-    """Identifies answers: everything that decides one but instruction, adapter and temperature."""
+    """A fingerprint of all that decides a response but instruction, system and temperature."""
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 

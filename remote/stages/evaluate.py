@@ -2,13 +2,13 @@
 
     python -m remote.stages.evaluate          # in the run's work folder
 
-The base's answers are stage 1A's, read and never made again. The adapters of 1C and 1D answer the
+The base model's answers are read from stage 1A. The adapters of 1C and 1D answer the
 same bare prompts greedily, and a few times each at a temperature. Leaves
 
     artifacts/stage1_report.json       verdict, its rule, and every number beside it
     artifacts/stage1_responses.jsonl   every answer that was compared
 
-A run that was cut off goes on where it was; SIGTERM ends it with 143.
+An interrupted run resumes where it stopped; SIGTERM ends it with exit status 143.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def run(parameters: EvaluateParameters) -> int:
-    """The stage from its inputs to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     began, out = time.time(), Path(parameters.out)
     log = MetricsLog(out / layout.EVALUATION_PROGRESS.name)
     stop = StopRequest()
@@ -111,14 +111,14 @@ def run(parameters: EvaluateParameters) -> int:
 def settings_of(
     parameters: EvaluateParameters, adapters: Mapping[str, str], bounds: GenerationLimits
 ) -> str:
-    """Identifies the answers: everything that decides one."""
+    """A fingerprint of all that decides a response."""
     named = [parameters.model, parameters.instructions, parameters.quantize, dict(adapters)]
     text = json.dumps([*named, dataclasses.asdict(bounds)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def shares(responses: Mapping[DecodingPass, Sequence[ResponseRecord]]) -> dict[str, list[float]]:
-    """By system, which share of each instruction's samples is correct."""
+    """By system, the share of correct samples of each instruction, from 0 to 1."""
     by_system: dict[str, list[Sequence[ResponseRecord]]] = {}
     for way, records in responses.items():
         if way.temperature:
@@ -133,7 +133,7 @@ def shares(responses: Mapping[DecodingPass, Sequence[ResponseRecord]]) -> dict[s
 
 
 def publish(out: Path, report: Mapping[str, Any]) -> None:
-    """The report as figures; its pages are made of them where they are judged."""
+    """Writes the figures of the report; podctl renders its pages after the download."""
     write_atomically(
         out / layout.STAGE1_REPORT.name, json.dumps(report, indent=1, allow_nan=False) + "\n"
     )

@@ -10,8 +10,8 @@ $PODCTL_PARAMETERS; leaves in data/stage1/
     data_quality.json, .md    what was kept and removed, with samples, rates and overlaps
     generation.jsonl          every response that was generated
 
-Every response is on disk before the next batch begins: a start after any kind of end goes on from
-there, with the same result. SIGTERM ends at once with 143.
+Every response is on disk before the next batch starts, so an interrupted run resumes there, with
+the same result. SIGTERM ends the process at once with 143.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ def main() -> int:
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End at once: every response that is whole is on disk already, nothing needs saving."""
-    os.write(2, b"stopped; what was generated is kept, and a new start goes on from there\n")
+    """Ends at once: every complete response is on disk already."""
+    os.write(2, b"stopped; generated responses are kept, and the next start resumes from them\n")
     os._exit(ENDED_BY_SIGTERM)
 
 
 def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
-    """The stage from its instructions to its outputs; the process's exit status.
+    """Runs the stage; returns the exit status of the process.
 
     Raises: StageError, after everything is written, when fewer than `at_least` pairs are kept.
     """
@@ -82,9 +82,9 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
 
     journal = Journal(out / layout.GENERATION_JOURNAL.name, settings_of(parameters, chosen.pool))
     if journal.aside is not None:
-        log.message(f"responses of other settings were there: they are now in {journal.aside}")
+        log.message(f"responses generated with other settings were moved to {journal.aside}")
     if journal.entries:
-        log.message(f"going on from {len(journal.entries)} responses that were generated before")
+        log.message(f"resuming from {len(journal.entries)} responses that were generated before")
     announce(out / layout.GENERATION_JOURNAL.name)
 
     selection = Selection(policy_of(parameters, chosen))
@@ -123,7 +123,7 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
 
 
 def separate(chosen: InstructionSet) -> tuple[list[Instruction], list[dict[str, Any]]]:
-    """(instructions to generate for, those that are near to what is measured on)."""
+    """The training instructions, and a description of those that overlap the measured sets."""
     measured = [*chosen.held_out, *chosen.development]
     overlapping = overlaps(
         [instruction.text for instruction in chosen.train],
@@ -150,7 +150,7 @@ def policy_of(parameters: GenerateParameters, chosen: InstructionSet) -> Policy:
 
 
 def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> dict[str, Any]:
-    """What decides a response: with other settings, none of the journal is used."""
+    """All that decides a response; a journal of other settings is not used."""
     sheets = "".join(solved(instruction) for instruction in pool)
     names = ("model", "quantize", "shots", "temperature", "max_new_tokens", "critic", "seed")
     digest = hashlib.sha256(sheets.encode()).hexdigest()
@@ -158,7 +158,7 @@ def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> 
 
 
 def in_order(kept: Sequence[Judged], train: Sequence[Instruction]) -> list[Judged]:
-    """By instruction as in `train`, then by attempt."""
+    """`kept` in the order of `train`, then by attempt."""
     place = {instruction.text: n for n, instruction in enumerate(train)}
     return sorted(kept, key=lambda k: (place[k.candidate.instruction.text], k.candidate.attempt))
 
@@ -204,7 +204,7 @@ def counts(
 
 
 def cost(journal: Journal) -> dict[str, Any]:
-    """Time and tokens of all generating, earlier starts included."""
+    """Seconds and tokens of all generation, those of earlier starts included."""
     tokens = sum(entry.tokens for entry in journal.entries.values())
     seconds = journal.seconds
     speed = tokens / seconds if seconds else 0.0
@@ -223,7 +223,7 @@ def settings(parameters: GenerateParameters) -> dict[str, Any]:
 
 
 def summary(report: dict[str, Any]) -> str:
-    """The result in a line."""
+    """The result in one line."""
     rate = report["success"]["kept"]["overall"]["rate"]
     correct = "nothing" if rate is None else f"{rate:.0%} of them"
     return (
@@ -233,7 +233,7 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def too_few(report: dict[str, Any], samples: Path) -> StageError:
-    """What to do about it depends on what removed most."""
+    """The error for too few pairs; it names the filters that removed most."""
     gone = {
         name: figures["removed"]
         for name, figures in report["filters"].items()

@@ -1,4 +1,4 @@
-"""Load an adapter onto its base and let it answer once: the proof that it is usable.
+"""Loads an adapter onto its base model and generates one response, to show that it is usable.
 
 python -m remote.stages.open_adapter checkpoints/stage1_sft
 """
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
 
 
 def ask(folder: Path, instruction: str) -> str:
-    """One line: how many weights the adapter has, and its greedy answer. Raises StageError."""
+    """The number of adapter weights and a greedy response, in one line. Raises: StageError."""
     try:
         config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
         base = str(config["base_model_name_or_path"])

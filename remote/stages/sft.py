@@ -5,15 +5,15 @@
 Reads data/stage1/sft_training_data.jsonl and the parameters at $PODCTL_PARAMETERS; leaves in
 checkpoints/stage1_sft/
 
-    disjointness.json      is the data free of what is measured on; if not, nothing is trained
+    disjointness.json      whether the data overlaps the measured sets; if so, nothing is trained
     training_log.jsonl     loss by step
     adapter_model.safetensors and its configuration: the best checkpoint by evaluation loss
-    training_of.json       what the training is made of: one goes on from nothing else
+    training_of.json       parameters and data of the training, which a resumed run must share
     development.json       verified greedy success on the development set
     hyperparameters.json   what was trained on what, with what result
 
-Goes on from the newest whole checkpoint of the same training, if any. SIGTERM saves a
-checkpoint and ends with 143.
+Resumes from the newest complete checkpoint of the same training, if any. SIGTERM saves a
+checkpoint and exits with 143.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def run(parameters: SftParameters) -> int:
-    """The stage from its input to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     out = Path(parameters.out)
     log = MetricsLog(out / layout.TRAINING_LOG)
 
@@ -103,7 +103,7 @@ def fit(
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Load, train, save, measure; what came of it. Raises: MemoryShortage, StageError."""
+    """Loads, trains, saves and measures; returns the result. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
     from .training.callbacks import CheckpointCallback, MetricsCallback, StopCallback

@@ -1,4 +1,4 @@
-"""A JSONL file that grows record by record and survives being cut off at any byte."""
+"""A JSONL file that is appended to, and that survives a crash at any byte."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Record = dict[str, Any]
 
 
 class ResumableRecords:
-    """What is done so far of a piece of work that `settings` (a fingerprint) identifies.
+    """The finished part of a piece of work, for resuming it.
 
-    Records of other settings are left out when read and dropped by `finish`: a changed parameter
-    never mixes with old answers.
+    `settings` is a fingerprint of the work. Records of other settings are ignored by `read` and
+    dropped by `finish`, so that responses of other parameters are never mixed in.
     """
 
     def __init__(self, path: Path, settings: str) -> None:
@@ -23,14 +23,14 @@ class ResumableRecords:
         self._part = path.with_name(f".{path.name}.part")
 
     def read(self) -> list[Record]:
-        """The records of these settings, finished file first; half a line is none."""
+        """The records of these settings, the finished file's first; torn lines are ignored."""
         both = (self.path, self._part)
         raw = (line for path in both if path.is_file() for line in path.read_bytes().splitlines())
         records = (_record(line) for line in raw)
         return [record for record in records if record and record.get("settings") == self.settings]
 
     def append(self, records: Iterable[Record]) -> None:
-        """On disk when this returns."""
+        """Appends `records`; they are on disk when this returns."""
         self._part.parent.mkdir(parents=True, exist_ok=True)
         whole = not self._part.is_file() or self._part.read_bytes()[-1:] in (b"", b"\n")
         lines = [
@@ -42,7 +42,7 @@ class ResumableRecords:
             os.fsync(stream.fileno())
 
     def finish(self, records: Sequence[Record]) -> None:
-        """`records` become the file, in this order; what was appended is done with."""
+        """Writes `records` to the final file, in this order, and removes the appended part."""
         lines = (
             json.dumps(record | {"settings": self.settings}, allow_nan=False) for record in records
         )
@@ -59,7 +59,7 @@ def _record(line: bytes) -> Record | None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """`text` becomes the file at once: written beside, synced, renamed."""
+    """Writes `text` to a file beside `path`, syncs it, and renames it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     with beside.open("w", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""What is done where the GPU's memory is short: half as much at once, as often as it takes."""
+"""Retries generation with smaller batches when the GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def with_halved_batches(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> T:
-    """`ask(batch)`, and again with half as many prompts at once for as long as memory is short.
+    """The result of `ask(batch)`; after an out-of-memory error, of half as many prompts at once.
 
-    Raises: StageError when it does not hold a single one.
+    `say` reports each retry. Raises: StageError when a single prompt is out of memory.
     """
     import torch
 
@@ -35,7 +35,7 @@ def with_halved_batches(ask: Callable[[int], T], batch: int, say: Callable[[str]
 
 
 def free_gpu_memory() -> None:
-    """Give back the GPU memory of what is no longer used."""
+    """Releases the GPU memory of objects that are no longer used."""
     import torch
 
     gc.collect()

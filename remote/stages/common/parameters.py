@@ -1,4 +1,4 @@
-"""A stage's parameters: JSON from podctl.toml, checked before anything expensive starts."""
+"""Reads and checks a stage's parameters, which podctl writes as JSON from podctl.toml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class TrainingParameters:
-    """What every training has. `max_steps` above 0 goes before `epochs`."""
+    """Parameters of both trainings. `max_steps` above 0 overrides `epochs`."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
@@ -56,7 +56,7 @@ class TrainingParameters:
 
 @dataclasses.dataclass(frozen=True)
 class SftParameters(TrainingParameters):
-    """What stage1c trains with."""
+    """Parameters of stage1c in podctl.toml."""
 
     out: str = layout.SFT_ADAPTER.as_posix()
     packing: str = "auto"  # several pairs in one row: auto (where there is CUDA) | always | never
@@ -77,7 +77,7 @@ class SftParameters(TrainingParameters):
 
 @dataclasses.dataclass(frozen=True)
 class DpoParameters(TrainingParameters):
-    """What stage1d samples, trains and compares with."""
+    """Parameters of stage1d in podctl.toml."""
 
     out: str = layout.DPO_ADAPTER.as_posix()
     adapter: str = layout.SFT_ADAPTER.as_posix()
@@ -106,9 +106,9 @@ class DpoParameters(TrainingParameters):
 
 
 def read(kind: type[T], environment: dict[str, str] | None = None) -> T:
-    """The parameters that the contract's variable points at; defaults where it is not set.
+    """The parameters in the file that `ENV_PARAMETERS` names; defaults where it is not set.
 
-    Raises: StageError for a file that is no JSON object, an unknown name or a wrong type.
+    Raises: StageError for a file that is not a JSON object, an unknown name or a wrong type.
     """
     name = (os.environ if environment is None else environment).get(ENV_PARAMETERS)
     return parse(kind, Path(name).read_bytes() if name else b"{}")
@@ -150,7 +150,7 @@ def at_least(name: str, value: float, least: float) -> None:
 
 
 def below_one(name: str, value: float) -> None:
-    """Raises: StageError when parameter `name` is no share."""
+    """Raises: StageError when parameter `name` is not a share."""
     if not 0 <= value < 1:
         raise invalid_parameter(name, "must be from 0 to below 1")
 

@@ -1,4 +1,4 @@
-"""Generates, round after round, until enough is kept; what the journal has is not made again."""
+"""Generates in rounds until enough pairs are kept; resumes from the journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEED_STRIDE = 1_000_003  # more than the batches of any run
 
 @dataclass(frozen=True)
 class Collection:
-    """One pass over `train`; everything that it decides follows from journal and parameters."""
+    """The generation of the data; journal and parameters alone decide its course."""
 
     parameters: GenerateParameters
     train: Sequence[Instruction]
@@ -34,7 +34,7 @@ class Collection:
     log: MetricsLog
 
     def run(self) -> str:
-        """Fill `selection`; why it ended."""
+        """Fills `selection`; returns the reason why it ended."""
         wanted = self.parameters.wanted
         for number, tasks in enumerate(self._batches()):
             entries = self._entries(tasks, number)
@@ -46,7 +46,7 @@ class Collection:
         return ENOUGH if len(self.selection.kept) >= wanted else NO_ATTEMPTS
 
     def _batches(self) -> Iterator[list[Task]]:
-        """Batches of prompts of similar length; each round depends on what became of the last."""
+        """Batches of prompts of similar length; each round depends on the results of the last."""
         size = self.parameters.batch
         while instructions := self._round():
             done = self._attempts()
@@ -67,7 +67,7 @@ class Collection:
         return Counter(judged.candidate.instruction.text for judged in self.selection.judged)
 
     def _entries(self, tasks: Sequence[Task], number: int) -> list[Entry] | None:
-        """The journal's entries of a batch, generated where one lacks; None: no time is left."""
+        """The entries of a batch, generated where one is missing; None when no time is left."""
         keys = [(task.instruction.text, task.attempt) for task in tasks]
         if any(key not in self.journal.entries for key in keys):
             limit = self.parameters.max_minutes * 60

@@ -1,4 +1,4 @@
-"""Every generated response on disk as soon as it is there, so that a new start goes on.
+"""Stores every generated response at once, so that an interrupted run can resume.
 
 A JSONL file: first a record of the settings, then one record a response. It only grows; a last
 line that was cut off is dropped when it is opened again.
@@ -40,7 +40,7 @@ class Entry:
 
 
 class Journal:
-    """The responses generated so far with `settings`; those of other settings are set aside."""
+    """The responses generated so far with `settings`; a file of other settings is renamed."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
@@ -56,14 +56,14 @@ class Journal:
             self._write([self._settings])
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Keep those that are not there yet; they are on disk when this returns."""
+        """Appends the entries that are new; they are on disk when this returns."""
         new = [entry for entry in entries if entry.key not in self.entries]
         self._write(asdict(entry) for entry in new)
         self.entries |= {entry.key: entry for entry in new}
 
     @property
     def seconds(self) -> float:
-        """Spent on generating so far."""
+        """The seconds spent on generation so far, those of earlier starts included."""
         return sum(entry.seconds for entry in self.entries.values())
 
     def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -77,7 +77,7 @@ class Journal:
             os.close(handle)
 
     def _read(self) -> bool:
-        """Fill `entries`; False when they were made with other settings."""
+        """Fills `entries`; returns False for a file of other settings."""
         records = read_records(self.path, "remove the file")
         _, first = next(records)
         if first != self._settings:
@@ -116,7 +116,7 @@ def _number(value: Any) -> bool:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line without its line break: the process ended while it was written."""
+    """Removes a last line without its line break, which a crash left."""
     if not path.is_file():
         return
     with path.open("r+b") as stream:

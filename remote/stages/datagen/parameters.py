@@ -1,4 +1,4 @@
-"""What stage 1B generates, and how much of it."""
+"""Parameters of stage 1B."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..common.parameters import at_least, invalid_parameter
 
 @dataclass(frozen=True)
 class GenerateParameters:
-    """Pairs are counted after the filters."""
+    """Parameters of stage1b in podctl.toml; pairs are counted after the filters."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files

@@ -1,4 +1,4 @@
-"""The report on the generated data: what was kept, what was removed and why, with samples."""
+"""The quality report on the generated data: counts and samples, kept and removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 600  # characters of a sampled text
 
 
 def assess(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[str, Any]:
-    """Everything that follows from the verdicts."""
+    """The figures and samples that follow from the verdicts."""
     return {
         "filters": removed(judged, seed),
         "success": {"generated": success(judged), "kept": success(kept)},
@@ -50,7 +50,7 @@ def removed(judged: Sequence[Judged], seed: int = 0) -> dict[str, Any]:
 
 
 def kept_samples(kept: Sequence[Judged], seed: int = 0) -> dict[str, list[dict[str, Any]]]:
-    """Some of what was kept, by type."""
+    """A sample of the kept responses, by type."""
     return {
         name: [_sample(response) for response in _drawn(_of_type(kept, name), name, seed)]
         for name in TYPES
@@ -72,7 +72,7 @@ def _sample(judged: Judged) -> dict[str, Any]:
 
 
 def success(judged: Iterable[Judged]) -> dict[str, Any]:
-    """How often the verifier says correct, by type, with Wilson's intervals."""
+    """The success by the verifier, by type, with Wilson's intervals."""
     return table(
         ResponseRecord(
             response.candidate.instruction.text,
@@ -113,7 +113,7 @@ def _spread(values: Sequence[int]) -> dict[str, float | int | None]:
 
 
 def disjointness(data: Path, chosen: InstructionSet) -> dict[str, Any]:
-    """Overlaps of the written file with what is measured on, counted by reading it again.
+    """Overlaps of the written file with the measured sets, counted by reading it again.
 
     `exact` and `near` are the sums over both parts; every text of a record counts.
     """

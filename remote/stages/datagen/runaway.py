@@ -1,4 +1,4 @@
-"""Does a response run on into a new prompt? Only the beginning of one counts, never a length."""
+"""Detects responses that run on into a new prompt, by its beginning and never by length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DELIMITER_LIKE = re.compile(r"[ \t]*#[# \t]*$")
 
 
 def runaway(candidate: Candidate) -> str | None:
-    """It goes on into a new prompt: a new instruction begins after the response.
+    """The response runs on into a new prompt: another instruction begins after it.
 
     Only the beginning of one counts: a delimiter spelt differently, a label such as
     "Instruction:", an instruction of the prompt once more, or a line that reads as an instruction
@@ -91,7 +91,7 @@ def _asked_below(before: list[str], line: str, rest: list[str], instruction: str
 
 
 def _subject(text: str) -> set[str]:
-    """The words with a meaning."""
+    """The words of `text` that are not stop words."""
     return {word for word in normalised(text).split() if word not in STOP_WORDS}
 
 

@@ -1,4 +1,4 @@
-"""Candidates judged by every filter, in order; the first one that objects names the reason."""
+"""Judges candidates by every filter; the first that objects names the reason."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Policy:
-    """What else must hold, and what nothing may be near."""
+    """Further conditions, and the measured instructions that nothing may overlap."""
 
     measured: tuple[Instruction, ...]
     verified_only: bool = False
@@ -50,7 +50,7 @@ class Policy:
 
 
 class Selection:
-    """Judges candidates in the order in which they come; keeps what it judged."""
+    """Judges candidates in the order in which they come, and stores the verdicts."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -63,7 +63,7 @@ class Selection:
         return [judged for judged in self.judged if judged.removed_by is None]
 
     def add(self, candidates: Sequence[Candidate]) -> list[Judged]:
-        """The verdicts of some more candidates."""
+        """Judges further candidates; returns their verdicts."""
         overlapping = near_measured(candidates, self._texts)
         new = [
             self._judge(candidate, near)
@@ -94,7 +94,7 @@ def identity(candidate: Candidate) -> str:
 
 
 def duplicate(candidate: Candidate, seen: set[str]) -> str | None:
-    """The same was kept before. The same response to another instruction is no duplicate."""
+    """The same response to the same instruction was kept before."""
     again = identity(candidate) in seen
     return "the same instruction and response were kept before" if again else None
 

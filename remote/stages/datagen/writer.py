@@ -1,4 +1,4 @@
-"""The base model as the writer of responses: loaded when the first one is needed."""
+"""Generates responses with the base model, which is loaded for the first batch."""
 
 from __future__ import annotations
 
@@ -42,8 +42,12 @@ def make_task(
 
 @dataclass
 class Writer:
-    """Answers tasks with the model at `source`. `train` is all that may be asked; `pool` stands
-    solved above it, and is what the critic is shown."""
+    """Generates responses with the model at `source`.
+
+    Attributes:
+        train: all instructions that may be generated for; their prompts are checked first.
+        pool: the solved examples of the prompts, and of the critic.
+    """
 
     parameters: GenerateParameters
     source: str
@@ -53,7 +57,7 @@ class Writer:
     _loaded: tuple[Any, Any] | None = field(default=None, repr=False)
 
     def write(self, tasks: Sequence[Task], seed: int) -> list[Entry]:
-        """One entry a task, in order. Raises: StageError when memory does not hold one."""
+        """One entry a task, in order. Raises: StageError when a single prompt is out of memory."""
         model, tokenizer = self._load()
         began = time.monotonic()
         entries = with_halved_batches(

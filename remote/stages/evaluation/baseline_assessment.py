@@ -1,4 +1,4 @@
-"""What stage 1A says of the base model: tables, the explicit instructions, explanations apart."""
+"""The assessment of stage 1A: success by type, sentinels, and explanations apart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..verification.scoring import table
 
 
 def select_explicit(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
-    """The texts of `count` held-out instructions, the types taking turns."""
+    """The texts of `count` held-out instructions, taken from the types in turn, by `seed`."""
     draw = random.Random(seed)  # noqa: S311 - not a secret
     by_type = {
         name: [instruction.text for instruction in held_out if instruction.type == name]
@@ -52,7 +52,7 @@ def assess(
 
 
 def _tables(rows: Sequence[BaselineRecord]) -> dict[str, Any]:
-    """For each way the table of success."""
+    """The table of success of each way."""
     return {way: table(row.answer(way) for row in rows) for way in WAYS}
 
 
@@ -92,7 +92,7 @@ def ask_critic(
 
 
 def summary(assessment: dict[str, Any]) -> str:
-    """The result in a line."""
+    """The result in one line."""
     cells = {way: assessment["explicit"][way]["overall"] for way in WAYS}
     words = [
         f"{way.replace('_', '-')} {cell['correct']}/{cell['n']} "

@@ -1,4 +1,4 @@
-"""What stage 1A measures, and with what."""
+"""Parameters of stage 1A."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..model import base_model_check
 
 @dataclass(frozen=True)
 class BaselineParameters:
-    """What stage1a measures with."""
+    """Parameters of stage1a in podctl.toml."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files

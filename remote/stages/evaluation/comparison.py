@@ -31,7 +31,13 @@ Sampled = Mapping[str, Sequence[float]]  # by system: share of correct samples a
 
 @dataclass(frozen=True)
 class Rule:
-    """`minimum_lift` a gain must exceed; `margin` by which no comparison may be worse."""
+    """The rule of the verdict.
+
+    Attributes:
+        minimum_lift: the share of success, from 0 to 1, that a gain must exceed.
+        margin: the share by which no comparison may be shown to be worse.
+        seed: of the bootstrap.
+    """
 
     minimum_lift: float = 0.05
     margin: float = 0.05
@@ -39,7 +45,7 @@ class Rule:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What makes the verdict what it is, in words; shown: the whole 95 % interval says so."""
+        """By verdict, its condition in words; "shown" means by the whole 95 % interval."""
         return {
             FAIL: (
                 "a held-out item is in the data that was learned from; or the lift of SFT or DPO "
@@ -61,7 +67,7 @@ class Rule:
 def assess(
     answers: Answers, sampled: Sampled, disjointness: Mapping[str, Any], rule: Rule
 ) -> dict[str, Any]:
-    """Everything that the report says about success; `verdict`, `disjoint` and `why` first.
+    """The figures of the report; `verdict`, `why` and `disjoint` come first.
 
     `disjointness` has `disjoint`, and is passed on.
     """

@@ -1,4 +1,4 @@
-"""Stage 1A's answers as the control of the final comparison: checked, paired, never made again."""
+"""Reads stage 1A's answers as the control of the final comparison."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ def read_control(
     responses: Path = BASELINE_RESPONSES,
     assessment: Path = BASELINE_ASSESSMENT,
 ) -> Control:
-    """What stage 1A left, as answers to `held_out`. Raises: StageError.
+    """The answers of stage 1A to `held_out`. Raises: StageError.
 
-    Every recorded verdict is judged again: a control whose verdicts are not those of today's
-    verifiers is none.
+    Every response is judged again: a verdict that differs from the recorded one is an error.
     """
     settings = _settings(assessment)
     for name, wanted in (

@@ -1,4 +1,4 @@
-"""Is DPO no worse than SFT, and better where there is room? On instructions neither was trained on.
+"""Compares DPO with SFT on instructions that neither was trained on.
 
 Greedy answers are compared in pairs, for non-inferiority; answers at a temperature by the share
 that is correct for each instruction. That is where DPO's gain shows: greedy success is often near
@@ -70,7 +70,7 @@ def _part(responses: Found, texts: set[str], margin: float, seed: int) -> dict[s
 
 
 def _shares(passes: Sequence[Sequence[ResponseRecord]]) -> list[float]:
-    """Of each instruction, the share of its samples that is correct."""
+    """The share of correct samples of each instruction, from 0 to 1."""
     return [
         sum(1 for record in samples if record.correct) / len(samples)
         for samples in zip(*passes, strict=True)
@@ -78,7 +78,7 @@ def _shares(passes: Sequence[Sequence[ResponseRecord]]) -> list[float]:
 
 
 def sampled(pairs: statistics.Rates, ceiling: float, margin: float, seed: int) -> dict[str, Any]:
-    """The comparison of shares; what is asked of it depends on the room that SFT left.
+    """Compares shares of correct samples; the threshold depends on the room that SFT left.
 
     That is how far SFT's sampled success lies below its greedy one, `ceiling`: what the model can
     do and loses by chance, which is what preferences can win back.

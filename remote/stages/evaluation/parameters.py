@@ -1,4 +1,4 @@
-"""What stage 1E compares, and with what."""
+"""Parameters of stage 1E."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..common.layout import ARTIFACTS
 
 @dataclass(frozen=True)
 class EvaluateParameters:
-    """What stage1e compares with."""
+    """Parameters of stage1e in podctl.toml."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files

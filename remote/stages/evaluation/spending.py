@@ -1,7 +1,7 @@
-"""What the plan cost so far, as podctl sent it along, and what this run uses.
+"""Reads what the plan cost so far from podctl's summary, and adds the running stage.
 
-Money is known at the laptop only: podctl puts a summary of its ledger into the work folder. What
-this run costs in the end stands in its certificate; here is what it cost until now.
+Only podctl knows prices: it puts a summary of its ledger into the work folder. The final cost of
+this run is in its certificate; the report has the cost until now, in US dollars.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the trainings recorded while they ran: the curves of the report."""
+"""Reads the figures that the trainings logged, for the curves of the report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEYS = (
 def read_history(folders: Mapping[str, Path]) -> dict[str, Any]:
     """By system, each recorded quantity as [[step, value], …].
 
-    Raises: StageError for a log that lacks, or a line that is none, with file and line.
+    Raises: StageError for a missing log, or an invalid line, with file and line.
     """
     return {name: _curves(folder / TRAINING_LOG, folder) for name, folder in folders.items()}
 

@@ -1,4 +1,4 @@
-"""A user's own instruction set: a folder with four JSONL files, read strictly.
+"""Reads a user's own instruction set: a folder with four JSONL files.
 
     train.jsonl  development.jsonl  held_out.jsonl  pool.jsonl
 
@@ -71,7 +71,7 @@ def _instruction(raw: bytes, where: str, answered: bool) -> Instruction:
         record = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise StageError(
-            f"{where}: not JSON: {error}", remedy="mend or remove the line; one object a line"
+            f"{where}: not JSON: {error}", remedy="correct or remove the line; one object a line"
         ) from error
     if not isinstance(record, dict):
         raise StageError(f"{where}: not an object", remedy="one JSON object a line")
@@ -97,10 +97,10 @@ def _instruction(raw: bytes, where: str, answered: bool) -> Instruction:
 
 
 def _checks(record: dict[str, Any], where: str) -> tuple[dict[str, Any], ...]:
-    """The verifier of a record; without one nothing could be called right or wrong."""
+    """The validated checks of a record. Raises: StageError where there are none."""
     checks = record.get("checks")
     if not isinstance(checks, list) or not checks:
-        problem = "is missing" if checks is None else "must be a list of some"
+        problem = "is missing" if checks is None else "must be a list with at least one check"
         raise StageError(
             f"{where}: no verifier: checks {problem}",
             remedy=f"say what a correct response is, for example [{_EXAMPLE}]",
@@ -109,7 +109,7 @@ def _checks(record: dict[str, Any], where: str) -> tuple[dict[str, Any], ...]:
         check_specification(checks)
     except VerifierError as error:
         raise StageError(
-            f"{where}: {error}", remedy=f"mend the check; an example is {_EXAMPLE}"
+            f"{where}: {error}", remedy=f"correct the check; an example is {_EXAMPLE}"
         ) from error
     return tuple(checks)
 
@@ -146,7 +146,7 @@ def _check_distinct(records: Sequence[_Record]) -> None:
 
 
 def _check_apart(records: Sequence[_Record], others: Sequence[_Record]) -> None:
-    """No record is, exactly or nearly, or holds one of another part."""
+    """Raises: StageError where a record contains, or nearly equals, one of another part."""
     duplicates = overlaps(
         [record.instruction.text for record in records],
         [record.instruction.text for record in others],

@@ -1,8 +1,7 @@
-"""Is anything that is measured on in what is learned from? Exactly, and nearly.
+"""Finds measured instructions in training data, exact copies and near-duplicates.
 
-Every text of a record counts: its instruction, the prompt that it came from and its answers, as a
-whole and line by line, since a held-out instruction that stands anywhere in them is learned from as
-well.
+Every text of a record counts: its instruction, its prompt and its answers, as a whole and line by
+line, since a held-out instruction anywhere in them is learned too.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Leakage:
-    """What a file holds of what is measured on, in the order of its lines."""
+    """The overlaps of a file with the measured sets, in the order of its lines."""
 
     path: Path
     records: int
@@ -63,7 +62,7 @@ def measured_texts(chosen: InstructionSet) -> Measured:
 
 def find_leakage(path: Path, remedy: str, against: Measured) -> Leakage:
     """The overlaps in the JSONL file at `path`. Raises: StageError naming file and line, with
-    `remedy` where the file lacks."""
+    `remedy` where the file is missing."""
     records, texts = 0, list[tuple[int, str]]()
     for record in read_training(path, remedy):
         records += 1
@@ -101,7 +100,7 @@ def _overlaps(texts: Sequence[tuple[int, str]], part: str, against: Sequence[str
 
 
 def report(leakage: Leakage) -> dict[str, Any]:
-    """{path, records, exact, near, examples}: how many of what is measured on stand in the data."""
+    """{path, records, exact, near, examples}; counts are of measured instructions in the data."""
     exact = {overlap.of for overlap in leakage.overlaps if overlap.exact}
     return {
         "path": leakage.path.as_posix(),
@@ -122,7 +121,7 @@ def report(leakage: Leakage) -> dict[str, Any]:
 
 def check_files(files: Mapping[Path, str], against: Measured) -> dict[str, Any]:
     """{disjoint, held_out, threshold, against: [one entry a file]}; `files` has the remedy for
-    each that lacks. Raises: StageError naming file and line."""
+    each that is missing. Raises: StageError naming file and line."""
     by_file = [find_leakage(path, remedy, against) for path, remedy in files.items()]
     return {
         "disjoint": not any(leakage.overlaps for leakage in by_file),
@@ -135,7 +134,7 @@ def check_files(files: Mapping[Path, str], against: Measured) -> dict[str, Any]:
 def check_training_data(data: Path, chosen: InstructionSet, out: Path) -> bool:
     """Whether `data` may be trained on; the answer is in `out`/disjointness.json too.
 
-    The lines that may not are said on stderr: to train on them would cost money for a sure FAIL.
+    Overlapping lines are listed on stderr; training on them would end in a certain FAIL.
     """
     against = measured_texts(chosen)
     leakage = find_leakage(data, MAKE, against)
@@ -160,7 +159,7 @@ def check_training_data(data: Path, chosen: InstructionSet, out: Path) -> bool:
 
 
 def _lines(overlaps: Sequence[Overlap]) -> str:
-    """In words: none, or lines 3, 7 and 2 more."""
+    """The lines in words: "none", or "lines 3, 7 and 2 more"."""
     numbers = sorted({overlap.line for overlap in overlaps})
     if not numbers:
         return "none"

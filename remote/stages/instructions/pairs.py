@@ -1,4 +1,4 @@
-"""Prompt and completion pairs: read strictly, split by seed, turned into tokens and labels."""
+"""Pairs of prompt and completion: reads, splits and tokenises them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAKE = "run stage1b, or put your own pairs there"  # where there are none
 
 @dataclass(frozen=True)
 class Pair:
-    """One example: the text that is given and the text that is learned."""
+    """One example: the prompt, and the completion that is learned."""
 
     prompt: str
     completion: str
@@ -37,7 +37,7 @@ class Row:
 
 
 def read_pairs(path: Path) -> tuple[Pair, ...]:
-    """Every record of a file of training data, of whatever form; blank lines are skipped.
+    """The pairs of a file of training data, in any known form; blank lines are skipped.
 
     A record has `response` (or `completion`) and `instruction`, which is what the model is given:
     a `prompt` beside it says how the response was made and is only used where there is no
@@ -93,6 +93,6 @@ def _plain(text: str, tokenizer: Any, where: str) -> list[int]:
 
 
 def fingerprint(path: Path) -> str:
-    """sha256 of the file."""
+    """The sha256 of the file at `path`, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

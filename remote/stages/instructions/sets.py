@@ -1,4 +1,4 @@
-"""The instruction sets that stages work with: two that come along, and folders of JSONL files.
+"""The instruction sets: two that podctl ships, and folders of JSONL files.
 
 A set's parts are disjoint, exactly and nearly: nothing of `held_out` or `development` is in
 `train` or `pool`. The division never depends on the seed, so stages that were given different
@@ -36,7 +36,7 @@ def load(name: str, seed: int = 0) -> InstructionSet:
 
 
 def same_answers(chosen: InstructionSet) -> int:
-    """Held-out instructions whose answer is, word for word, that of a training one of their kind.
+    """The number of held-out instructions with the answer of a training one of their kind.
 
     They measure whether another phrasing is understood, not whether a fact is new.
     """

@@ -1,4 +1,4 @@
-"""Training data in the forms in which people have it, as records of instruction and response.
+"""Reads training data in the common forms, as records of instruction and response.
 
     {"instruction", "response"}        stage1b's own; `completion` may stand for `response`
     {"prompt", "completion"}           texts, or lists of one message each
@@ -50,13 +50,13 @@ def read_training(path: Path, remedy: str) -> Iterator[TrainingRecord]:
 
 
 def count_conversions(path: Path, remedy: str) -> dict[str, int]:
-    """How many records of `path` are of each form that is converted. Raises: StageError."""
+    """The number of converted records in `path`, by form. Raises: StageError."""
     forms = Counter(form for _, form in _read(path, remedy))
     return {form: count for form, count in forms.items() if form not in (OWN, PLAIN)}
 
 
 def describe_conversions(forms: dict[str, int]) -> str:
-    """In words; empty where nothing was converted."""
+    """The counts in words; empty where nothing was converted."""
     return ", ".join(f"{count} records converted from {form}" for form, count in forms.items())
 
 
@@ -76,7 +76,7 @@ def _read(path: Path, remedy: str) -> Iterator[tuple[TrainingRecord, str]]:
 
 
 def _is_array(path: Path) -> bool:
-    """By its first letter, as far as the file is text. Raises: StageError for what is none."""
+    """Whether the file begins with an array. Raises: StageError for a file that is not text."""
     with path.open("rb") as stream:
         head = stream.read(4096)
     binary = head.startswith(tuple(_BINARY))
@@ -91,7 +91,7 @@ def _is_array(path: Path) -> bool:
                 f"{path}, line 1: {what}, and not JSON Lines", remedy="write one JSON object a line"
             )
     first = head.removeprefix(_BOM).lstrip()
-    # A line that is an array of something else is told as that line.
+    # A line that is an array of something else is reported as that line.
     return first.startswith(b"[") and first[1:].lstrip()[:1] in (b"{", b"]", b"")
 
 
@@ -105,7 +105,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each element with the line on which it begins."""
+    """Each element of the array, with the line on which it begins."""
     if path.stat().st_size > MAX_ARRAY:
         raise StageError(
             f"{path}: one JSON array over {MAX_ARRAY} bytes", remedy="write one JSON object a line"
@@ -121,7 +121,8 @@ def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             value, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
             raise StageError(
-                f"{where}: not JSON: {error}", remedy="mend the array, or write one object a line"
+                f"{where}: not JSON: {error}",
+                remedy="correct the array, or write one object a line",
             ) from error
         if not isinstance(value, dict) or end - place > MAX_LINE:
             problem = "not an object" if not isinstance(value, dict) else f"over {MAX_LINE} letters"
@@ -133,7 +134,7 @@ def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         elif text[place : place + 1] != "]":
             raise StageError(
                 f"{where}: the array is cut off or lacks a comma here",
-                remedy="mend the array, or write one object a line",
+                remedy="correct the array, or write one object a line",
             )
     if text[place + 1 :].strip():
         raise StageError(f"{path}: something stands after the array", remedy="remove it")
@@ -176,7 +177,7 @@ def _form(record: dict[str, Any], where: str) -> str:
 
 
 def _as_own(record: dict[str, Any], form: str, where: str) -> dict[str, Any]:
-    """The record with `instruction` and `response`; what it has besides stays."""
+    """The record with `instruction` and `response`; its other fields are kept."""
     if form == ALPACA:
         question = text_of(record, "instruction", where).strip()
         more = record.get("input")
@@ -213,7 +214,7 @@ def _messages(record: dict[str, Any], name: str, where: str) -> list[Any]:
 
 
 def _chat(messages: Any, where: str, name: str) -> tuple[str, str]:
-    """What the user says and what the assistant answers."""
+    """The user's message and the assistant's answer. Raises: StageError."""
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise StageError(f"{where}: {name} must be a list of messages", remedy=_FORMS)
     roles = [str(message.get("role", message.get("from"))) for message in messages]

@@ -1,4 +1,4 @@
-"""Adapters on one loaded base: checked against it before anything is asked of them."""
+"""Loads LoRA adapters onto one base model, and checks that they fit it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _AGAIN = "train it again on this base, or name the base that it was trained on"
 
 
 def verified_sha256(folder: Path, model: str) -> str:
-    """The adapter's fingerprint, once its files open and say that `model` is its base.
+    """The sha256 of the adapter's weights, after checking that its files open and name `model`.
 
-    Raises: StageError for a missing or broken file, another base, or weights that are no numbers.
+    Raises: StageError for a missing or broken file, another base, or weights that are not finite.
     """
     try:
         config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
@@ -37,7 +37,7 @@ def verified_sha256(folder: Path, model: str) -> str:
     for name, tensor in _tensors(folder).items():
         if not bool(tensor.isfinite().all()):
             raise StageError(
-                f"{folder / ADAPTER_WEIGHTS}: {name} holds values that are no numbers",
+                f"{folder / ADAPTER_WEIGHTS}: {name} holds values that are not finite",
                 remedy="the training diverged: lower its learning rate and run it again",
             )
     return fingerprint(folder / ADAPTER_WEIGHTS)
@@ -45,17 +45,17 @@ def verified_sha256(folder: Path, model: str) -> str:
 
 @dataclass
 class BaseModel:
-    """The base model at `source`: loaded once, which may take minutes, to carry one set of adapters
-    after the other."""
+    """The base model at `source`. Loading it may take minutes, so it is loaded once for all sets
+    of adapters."""
 
     source: str
     quantize: str
     _model: Any = field(default=None, repr=False)
 
     def with_adapters(self, folders: Mapping[str, Path], *, trainable: bool = False) -> Any:
-        """The model with just these adapters, by name; the first one may be trained on.
+        """The model with these adapters only, by name; with `trainable` the first can be trained.
 
-        What it carried before is gone: save it first. Raises: StageError.
+        Adapters that it had before are discarded. Raises: StageError.
         """
         model = self._bare()
         for name, folder in folders.items():
@@ -74,7 +74,7 @@ class BaseModel:
 
 
 def load(source: str, quantize: str, folders: Mapping[str, Path]) -> Any:
-    """The base at `source` with every adapter by its name. Raises: StageError."""
+    """The base model at `source` with the adapters in `folders`, by name. Raises: StageError."""
     return BaseModel(source, quantize).with_adapters(folders)
 
 
@@ -97,7 +97,7 @@ def _with_adapter(model: Any, name: str, folder: Path, trainable: bool) -> Any:
 
 
 def active_adapter(model: Any, name: str | None) -> AbstractContextManager[Any]:
-    """A context in which `model` answers with adapter `name`; with None as the bare base."""
+    """A context in which `model` uses adapter `name`, or no adapter for None."""
     if name is None:
         context: AbstractContextManager[Any] = model.disable_adapter()
         return context
@@ -106,9 +106,9 @@ def active_adapter(model: Any, name: str | None) -> AbstractContextManager[Any]:
 
 
 def _check_fit(model: Any, name: str, folder: Path) -> None:
-    """Every weight of the file has its place in the model, and the other way round.
+    """Checks that the weights of the file and those of the adapter in the model are the same.
 
-    peft only warns about those without one, and leaves the rest as they were initialised.
+    peft only warns about a mismatch, and leaves missing weights as they were initialised.
     """
     from peft import get_peft_model_state_dict
 

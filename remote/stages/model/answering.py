@@ -1,4 +1,4 @@
-"""The answers of the trained systems to the held-out set, kept chunk by chunk as they come."""
+"""Generates the responses of the trained systems, and stores them chunk by chunk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # torch is heavy
 
 @dataclass(frozen=True)
 class DecodingPass:
-    """How one pass over the held-out set is answered; temperature 0 is greedy."""
+    """One pass of a system over the instructions; temperature 0 is greedy decoding."""
 
     system: str  # the adapter's name
     temperature: float = 0.0
@@ -41,7 +41,7 @@ class GenerationLimits:
 
 
 def decoding_passes(systems: Sequence[str], samples: int, temperature: float) -> list[DecodingPass]:
-    """Greedy first, then `samples` passes at `temperature`, each of every system."""
+    """A greedy pass of every system, then `samples` passes of each at `temperature`."""
     greedy = [DecodingPass(system) for system in systems]
     return greedy + [
         DecodingPass(system, temperature, sample) for sample in range(samples) for system in systems
@@ -58,7 +58,7 @@ def answer(
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[DecodingPass, list[SystemResponse]] | None:
-    """One record an instruction for each way, in the order of `held_out`; None when stopped.
+    """Responses of each pass to `held_out`, one record an instruction, in that order.
 
     What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
     Raises: StageError when memory does not hold one prompt.
@@ -94,7 +94,7 @@ def _key(record: SystemResponse) -> tuple[DecodingPass, str]:
 
 
 def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruction]]:
-    """Instructions of like length together, always cut in the same places."""
+    """Chunks of `size` instructions of similar length; the same chunks at every call."""
     ordered = sorted(held_out, key=lambda instruction: (len(instruction.text), instruction.text))
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
@@ -133,5 +133,5 @@ def _records(
 
 
 def _seed(seed: int, sample: int, first: str) -> int:
-    """Of one chunk of one sample; the same for every system, and after a new start."""
+    """The seed of one chunk of one sample: the same for every system, and after a restart."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{first}".encode()).digest()[:4])

@@ -1,4 +1,4 @@
-"""Does this model behave as a base model does, and do its prompts hold nothing but plain text?
+"""Checks that a model behaves as a base model, and that its prompts contain plain text only.
 
 A chat template that slips in makes a base model look instructed, and every later gain vanish. Two
 guards: token ids, where any leak ends the stage, and sentinels, prompts that a base model
@@ -22,12 +22,12 @@ _BEGINNING = 80  # characters
 
 @dataclass(frozen=True)
 class Sentinel:
-    """A prompt, what would be right, and whether a base model gets it right."""
+    """A prompt with the checks of a right response; `passes` if a base model responds rightly."""
 
     name: str
     prompt: str
     checks: tuple[Check, ...]
-    passes: bool  # a base model's doing
+    passes: bool
 
 
 def _continues(name: str, prompt: str, *accepted: str) -> Sentinel:
@@ -99,14 +99,17 @@ SMALL = (
 
 
 def sentinels_for(instructions: str) -> tuple[Sentinel, ...]:
-    """The sentinels that fit the instruction set of this name."""
+    """The sentinels for the instruction set called `instructions`."""
     return SMALL if instructions == "small" else ENGLISH
 
 
 def run_sentinels(
     model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH, batch: int = 50
 ) -> list[dict[str, Any]]:
-    """{name, prompt, response, expected, measured, as_expected} of each, greedy."""
+    """Asks `model` every sentinel with greedy decoding.
+
+    Returns {name, prompt, response, expected, measured, as_expected} for each.
+    """
     from .sampling import generate
 
     prompts = [sentinel.prompt for sentinel in sentinels]
@@ -131,7 +134,7 @@ def _result(sentinel: Sentinel, response: str) -> dict[str, Any]:
 def assess_sentinels(
     results: Sequence[dict[str, Any]], tolerated: int = TOLERATED
 ) -> dict[str, Any]:
-    """The verdict with its numbers: every continuation right, at most `tolerated` obeyed."""
+    """The verdict with its figures: every continuation is right, at most `tolerated` are obeyed."""
     continued = [result for result in results if result["expected"] == "right"]
     obeyed = [
         result
@@ -150,7 +153,7 @@ def assess_sentinels(
 
 
 def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:
-    """What was checked; the token ids of every prompt are those of its plain text.
+    """Checks that the token ids of every prompt are those of its plain text; returns counts.
 
     Raises: StageError where a chat template, a special token or its text is in any of them.
     """

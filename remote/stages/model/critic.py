@@ -1,4 +1,4 @@
-"""A critic of one token: is a response good, by how much more likely the model finds "good".
+"""A critic that uses one token: how much more likely the model finds "right" than "wrong".
 
 The model reads a few judged examples and the response, and two options with the letters A and B.
 What counts is the difference of the log-probabilities of the two letters. A base model prefers a
@@ -35,7 +35,7 @@ class Margin:
 
 
 def letter_tokens(tokenizer: Any) -> tuple[int, int]:
-    """The token of each letter after a space. Raises: StageError when one is no single token."""
+    """The token id of " A" and of " B". Raises: StageError when one is not a single token."""
     token_ids = []
     for letter in LETTERS:
         tokens = tokenizer(f" {letter}", add_special_tokens=False)["input_ids"]
@@ -51,7 +51,7 @@ def letter_tokens(tokenizer: Any) -> tuple[int, int]:
 def render(
     pool: Sequence[Instruction], instruction: str, response: str, good_first: bool, seed: int = 0
 ) -> str:
-    """The critic's prompt, which ends where the letter is due."""
+    """The critic's prompt: judged examples, then the response; the next token is the letter."""
     draw = random.Random(f"critic/{seed}/{instruction}")  # noqa: S311 - not a secret
     shown = draw.sample(list(pool), min(_EXAMPLES, len(pool)))
     order = [place % 2 == 0 for place in range(len(shown))]
@@ -82,7 +82,7 @@ def margins(
     *,
     seed: int = 0,
 ) -> list[Margin]:
-    """The margin of each (instruction, response), in order."""
+    """The margin of each (instruction, response) of `pairs`, in order. Raises: StageError."""
     letters = letter_tokens(tokenizer)
     prompts = [
         render(pool, instruction, response, good_first, seed)
@@ -96,7 +96,7 @@ def margins(
 def _differences(
     model: Any, tokenizer: Any, prompts: Sequence[str], letters: tuple[int, int], batch: int
 ) -> list[float]:
-    """log p(A) - log p(B) as the next token of each prompt."""
+    """log p(A) - log p(B) of the next token after each prompt, in nats."""
     import torch
 
     tokenizer.padding_side = "left"

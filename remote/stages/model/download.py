@@ -1,8 +1,8 @@
-"""A model's files from the hub, in the cache before anything loads them.
+"""Downloads a model's files from the hub into the cache before they are loaded.
 
-The cache is the pod's volume (HF_HOME): what is whole there is not fetched again, by no try and no
-pod. A connection that breaks goes on within 10 MB of where it broke; one that stays broken is
-tried again with the files that lack.
+The cache is the pod's volume (HF_HOME): a complete file there is not downloaded again,
+on another pod either. After a broken connection a download resumes within 10 MB of where it
+stopped.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _PROBE = b"\0" * 2**20  # a volume with a spent quota takes an empty file
 
 
 def pinned(source: str) -> str | None:
-    """The commit that the run is pinned to; None where `source` is no model of the hub's, or the
-    hub could not be asked when the run was begun.
+    """The commit that the run is pinned to; None where `source` is not a model of the hub, or the
+    hub did not respond when the run was started.
 
-    Raises: StageError for a document that is none.
+    Raises: StageError for a document that cannot be parsed.
     """
     parameters = os.environ.get(ENV_PARAMETERS)
     path = Path(parameters).with_name(PurePosixPath(MODELS).name) if parameters else None
@@ -97,7 +97,7 @@ def _check_writable(cache: Path) -> None:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether the next try would end as this one did."""
+    """Whether another attempt would fail in the same way."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return True
     status = _status(_hub_error(error))
@@ -107,7 +107,7 @@ def _is_final(error: Exception) -> bool:
 
 
 def _hub_error(error: BaseException) -> BaseException:
-    """The hub's own answer, which the client may wrap: one to be seen only as a cause."""
+    """The hub's own HTTP error, which the client may have wrapped in others."""
     cause: BaseException | None = error
     for _ in range(_DEPTH):
         if cause is None:
@@ -133,7 +133,7 @@ def _unfetched(source: str, error: Exception) -> StageError:
 
 
 def _message(error: Exception) -> str:
-    """All that the hub says, on one line: what it wants stands at the end."""
+    """The hub's message on one line, not cut short: its advice comes last."""
     answered = _hub_error(error)
     if isinstance(answered, json.JSONDecodeError):
         return f"the answer is not the hub's but a page of something between ({answered})"

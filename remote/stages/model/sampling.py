@@ -1,4 +1,4 @@
-"""Batched generation from completion-style prompts; each row stops at its own end."""
+"""Generates from completion-style prompts in batches; each row stops at its own end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def generate_finished(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> list[Generated]:
-    """As `generate`, with what ended each response."""
+    """Like `generate`, and returns what ended each response. `seed` seeds torch's generator."""
     torch.manual_seed(seed)
     tokenizer.padding_side = "left"
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
@@ -95,7 +95,7 @@ def _batch(
 
 
 def _generated(tokenizer: Any, row: list[int], end: int | None, over: set[int]) -> Generated:
-    """`end` is the number of tokens after which the row was delimited, or None."""
+    """The response in `row`; `end` is the number of tokens up to its delimiter, or None."""
     ended = next((place + 1 for place, token in enumerate(row) if token in over), None)
     length = min(count for count in (end, ended, len(row)) if count is not None)
     text = cut(tokenizer.decode(row[:length], skip_special_tokens=True))
@@ -111,7 +111,7 @@ def _ends_of_text(model: Any, tokenizer: Any) -> set[int]:
 
 
 class _End(StoppingCriteria):
-    """Stops each row when a delimiter is whole, and remembers after how many tokens that was."""
+    """Stops each row at a complete delimiter; `at` has the number of tokens up to it, by row."""
 
     def __init__(self, tokenizer: Any, width: int, rows: int) -> None:
         self._tokenizer, self._width = tokenizer, width

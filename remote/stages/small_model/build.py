@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def untrained(seed: int) -> tuple[Any, Any, Library]:
-    """Tokenizer, model of random weights, and the documents that it will go on to read."""
+    """Tokenizer, model with random weights, and the documents to train on."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     library = Library(split()[0], seed)
@@ -81,7 +81,7 @@ def untrained(seed: int) -> tuple[Any, Any, Library]:
 
 
 def digest(seed: int) -> str:
-    """Of the documents that come first; with them, of what all the others are drawn from."""
+    """The sha256 of the first DOCUMENTS documents."""
     library = Library(split()[0], seed)
     text = "\0".join(library.document() for _ in range(DOCUMENTS))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -120,7 +120,7 @@ def make_config(tokenizer: Any) -> Qwen2Config:
 
 
 def fit(model: Any, tokenizer: Any, library: Library, steps: int) -> Iterator[float]:
-    """Train in place, as far as it is asked for the next step's loss."""
+    """Trains `model` in place; yields the loss of each step, in nats a token."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     optimizers: list[torch.optim.Optimizer] = [
@@ -146,7 +146,7 @@ def fit(model: Any, tokenizer: Any, library: Library, steps: int) -> Iterator[fl
 
 
 def _share(step: int, steps: int) -> float:
-    """Of the peak learning rate: linear warm-up, then a cosine to nearly nothing."""
+    """The share of the peak learning rate: linear warm-up, then a cosine to 2 %."""
     if step < WARM_UP:
         return (step + 1) / WARM_UP
     done = (step - WARM_UP) / max(1, steps - WARM_UP)

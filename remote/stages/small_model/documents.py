@@ -1,4 +1,4 @@
-"""What the small base model reads: sheets, forum pages and prose.
+"""The training documents of the small base model: sheets, forum pages and prose.
 
 A document's kind holds for all of it. On a *sheet* every instruction has its right answer; on a
 *forum page* the response is a blank, a refusal or chatter. A bare instruction mostly looks like a

@@ -1,4 +1,4 @@
-"""Near-duplicates by shared character 5-grams (Jaccard), exact; standard library only.
+"""Finds near-duplicates by the Jaccard similarity of character 5-grams; standard library only.
 
 Two sets that share a share `threshold` of their grams share at least one of the few rarest of
 each: only texts that meet there are compared. The measure knows nothing of meaning, and is strict
@@ -34,14 +34,14 @@ class NearDuplicate:
 
 
 def normalised(text: str) -> str:
-    """`text` without case, punctuation and runs of blanks; signs of arithmetic stay."""
+    """`text` in lower case, without punctuation and with single spaces; keeps + - * / = < > %."""
     return " ".join(_TOKEN.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def near_duplicates(
     candidates: Sequence[str], against: Sequence[str], threshold: float = THRESHOLD
 ) -> tuple[NearDuplicate, ...]:
-    """One finding for each candidate that is near a text of `against`, in order; empty is good."""
+    """The closest near-duplicate in `against` of each candidate that has one, in order."""
     candidate_grams, known = (
         [_grams(text) for text in candidates],
         [_grams(text) for text in against],
@@ -105,7 +105,7 @@ def _contained(text: str, long: Mapping[str, int], known: Mapping[str, int]) -> 
 
 
 def distinct(texts: Sequence[str], threshold: float = THRESHOLD) -> tuple[int, ...]:
-    """The places of the texts that are near none kept before them, in order."""
+    """The places of the texts that are not near-duplicates of an earlier one of them, in order."""
     every = [_grams(text) for text in texts]
     index = _Index(every, threshold)
     places = []
@@ -146,7 +146,7 @@ class _Index:
                 yield similarity, -place
 
     def _rarest(self, grams: Grams) -> list[str]:
-        """As many as leave too few for two near texts to share none of them."""
+        """The rarest grams, so many that two near texts share at least one (prefix filtering)."""
         # Rounding must not make it one too few: 0.8 * 5 may be just above 4.
         needed = math.ceil(self._threshold * len(grams) - 1e-9)
         ordered = sorted(grams, key=lambda gram: (self._count[gram], gram))

@@ -1,4 +1,4 @@
-"""Which checkpoint to go on from: the newest that is whole."""
+"""Finds the checkpoint to resume from: the newest complete one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The newest checkpoint that opens; broken ones that are newer are removed, and said so."""
+    """The newest checkpoint that opens; newer, damaged ones are removed with a message."""
     for checkpoint in reversed(checkpoints(folder)):
         reason = broken(checkpoint)
         if reason is None:
@@ -41,7 +41,7 @@ def newest_complete(folder: Path) -> Path | None:
 
 
 def broken(checkpoint: Path) -> str | None:
-    """Why one cannot resume from `checkpoint`, or None; nothing is unpickled."""
+    """Why `checkpoint` cannot be resumed from, or None; nothing is unpickled."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_bytes())
         if state.get("global_step") != step_of(checkpoint):
@@ -58,13 +58,13 @@ def broken(checkpoint: Path) -> str | None:
 
 
 def is_finished(checkpoint: Path) -> bool:
-    """Whether its training had no step left to make."""
+    """Whether the training of `checkpoint` had no step left."""
     state = json.loads((checkpoint / "trainer_state.json").read_bytes())
     return bool(state["global_step"] >= state["max_steps"])
 
 
 def sync_to_disk(checkpoint: Path) -> None:
-    """Have every file of `checkpoint` on disk before it counts as finished."""
+    """Syncs every file of `checkpoint` to disk."""
     for path in (*checkpoint.rglob("*"), checkpoint):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Greedy success on the development set, verified; the answers are kept beside the figures."""
+"""Measures verified greedy success on the development set."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def measure(
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any] | None:
-    """Success over all and by type with Wilson's intervals; None when asked to stop on the way.
+    """Success overall and by type with Wilson's intervals, and the responses; None when stopped.
 
-    Raises: StageError when memory does not hold one prompt.
+    Raises: StageError when a single prompt is out of memory.
     """
     from ..model.sampling import generate
 

@@ -1,4 +1,4 @@
-"""DPO of an adapter against itself as it was, through TRL: tokens, trainer, reference.
+"""DPO of an adapter with a frozen copy of itself as the reference, through TRL.
 
 TRL keeps a frozen copy of the adapter that it is given, under the name "ref", and takes the
 reference's log-probabilities with it: the reference is the SFT adapter, not the bare base.
@@ -66,8 +66,8 @@ def make_trainer(
     parameters: DpoParameters,
     callbacks: list[TrainerCallback],
 ) -> DPOTrainer:
-    """A trainer of the adapter "default" of `model`; the reference is that adapter as it is now."""
-    # A path of this pod would mean nothing at home: adapters and cards name the model instead.
+    """A trainer of adapter "default" of `model`; its reference is a copy of that adapter."""
+    # A path on this pod means nothing elsewhere: adapters and cards name the model instead.
     base = model.get_base_model()
     base.name_or_path = base.config._name_or_path = parameters.model
     trainer = _Trainer(
@@ -107,7 +107,7 @@ def _dataset(pairs: Sequence[Preference]) -> Dataset:
 
 
 def check_reference(model: Any) -> int:
-    """How many weights the reference has; before training they are those of the adapter.
+    """The number of the reference's weights, after checking that they equal the adapter's.
 
     Raises: StageError when there is none, when it differs, or when it is an adapter that was never
     trained, which would be the bare base.
@@ -130,9 +130,9 @@ def check_reference(model: Any) -> int:
 
 
 def check_first_batch(trainer: DPOTrainer, tokenizer: Any) -> tuple[str, str]:
-    """What is compared in the first pair of the first batch. Raises: StageError.
+    """The completions of the first pair of the first batch. Raises: StageError.
 
-    Both completions, to their end of text, and nothing of the prompt.
+    The loss must cover both completions with their end of text, and nothing of the prompt.
     """
     batch = next(iter(trainer.get_train_dataloader()))
     shown = []
@@ -162,5 +162,5 @@ def _parameter(model: Any, name: str) -> torch.nn.Parameter:
 
 def _defect(what: str) -> StageError:
     return StageError(
-        what, remedy="this is a defect of podctl or of another version of TRL: report it"
+        what, remedy="report it: a defect of podctl, or an incompatible version of TRL"
     )

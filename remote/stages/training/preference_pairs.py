@@ -90,7 +90,7 @@ def _checks(record: TrainingRecord) -> tuple[Check, ...]:
         check_specification(checks)
     except VerifierError as error:
         raise StageError(
-            f"{record.where}: {error}", remedy="mend the checks, or leave them out"
+            f"{record.where}: {error}", remedy="correct the checks, or leave them out"
         ) from error
     return tuple(checks)
 
@@ -98,8 +98,7 @@ def _checks(record: TrainingRecord) -> tuple[Check, ...]:
 def usable_samples(
     records: Sequence[SystemResponse], chosen: InstructionSet
 ) -> list[SystemResponse]:
-    """The samples that a pair may be made of: nothing of what is measured on is in them, and no
-    markup."""
+    """The samples that a pair may use: without measured instructions, and without markup."""
     measured = [instruction.text for instruction in (*chosen.held_out, *chosen.development)]
     texts = [
         (place, text)
@@ -140,7 +139,7 @@ def sampled_pairs(
 def fill_with_corruptions(
     pairs: Sequence[PreferencePair], candidates: Sequence[Candidate], parameters: DpoParameters
 ) -> list[PreferencePair]:
-    """`pairs`, filled up to `least_pairs` with made-up ones where allowed. Raises: StageError."""
+    """`pairs`, filled up to `least_pairs` with corrupted answers if allowed. Raises: StageError."""
     lacking = parameters.least_pairs - len(pairs)
     if lacking <= 0:
         return list(pairs)

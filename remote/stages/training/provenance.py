@@ -1,7 +1,7 @@
-"""What a training is made of; what another training left in its folder is set aside.
+"""Records what a training is made of, and sets aside the files of another training.
 
-A checkpoint does not say which data it has seen. The document beside it does, and one goes on only
-from what has the same: so an adapter was trained, from its first step, on what its record names.
+A checkpoint does not say which data it was trained on. The document beside it does, and a training
+resumes only from checkpoints with the same document.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MadeOf = dict[str, Any]
 
 
 def describe_training(parameters: TrainingParameters, **sha256: str) -> MadeOf:
-    """All that decides what is learned: the parameters, and the `sha256` of what is read."""
+    """All that decides what is learned: the parameters, and the sha256 of each input, by name."""
     return {"schema": 1, "parameters": dataclasses.asdict(parameters), "sha256": sha256}
 
 
 def claim_folder(out: Path, wanted: MadeOf, log: MetricsLog) -> None:
-    """From now on `out` holds nothing of a training that is made of anything but `wanted`.
+    """Moves files of a training other than `wanted` out of `out`, and writes its document there.
 
-    A checkpoint that does not say what it is of is another's.
+    A checkpoint without a document counts as another training's.
     """
     others = [checkpoint for checkpoint in checkpoints(out) if _of(checkpoint) != wanted]
     if _of(out) != wanted:
@@ -52,7 +52,7 @@ def claim_folder(out: Path, wanted: MadeOf, log: MetricsLog) -> None:
 
 
 def mark_checkpoint(checkpoint: Path) -> None:
-    """Have a new checkpoint say what it is of, as the folder that it stands in does."""
+    """Copies the document of the training into a new checkpoint."""
     shutil.copyfile(checkpoint.parent / layout.PROVENANCE, checkpoint / layout.PROVENANCE)
 
 
@@ -64,6 +64,6 @@ def _of(folder: Path) -> Any:
 
 
 def _free(out: Path) -> Path:
-    """A folder beside `out`, where no output is looked for."""
+    """An unused folder beside `out`, which no declared output matches."""
     names = (out.with_name(f"{out.name}.earlier-{number}") for number in count(1))
     return next(folder for folder in names if not folder.exists())

@@ -26,8 +26,8 @@ def make_trainer(
     parameters: SftParameters,
     callbacks: list[TrainerCallback],
 ) -> SFTTrainer:
-    """A trainer over rows that are tokens already; adapters name `parameters.model` as base."""
-    # A path of this pod would mean nothing at home: adapters and cards name the model instead.
+    """A trainer over tokenised rows; its adapter names `parameters.model` as its base."""
+    # A path on this pod means nothing elsewhere: adapters and cards name the model instead.
     model.name_or_path = model.config._name_or_path = parameters.model
     trainer = SFTTrainer(
         model=model,
@@ -80,9 +80,9 @@ def _dataset(rows: Sequence[Row]) -> Dataset:
 
 
 def check_first_batch(trainer: SFTTrainer, tokenizer: Any) -> str:
-    """What is learned of the first pair of the first batch; every pair ends with end of text.
+    """The learned text of the first pair of the first batch; every pair ends with end of text.
 
-    Raises: StageError when a prompt would be learned or nothing would be.
+    Raises: StageError where the labels include a prompt, or nothing.
     """
     batch = next(iter(trainer.get_train_dataloader()))
     learned = ""
@@ -93,7 +93,7 @@ def check_first_batch(trainer: SFTTrainer, tokenizer: Any) -> str:
         if not trained or trained[-1] != tokenizer.eos_token_id or not whole:
             raise StageError(
                 "the labels of the first batch are not just completion and end of text",
-                remedy="this is a defect of podctl or of another version of TRL: report it",
+                remedy="report it: a defect of podctl, or an incompatible version of TRL",
             )
         learned = learned or tokenizer.decode(trained)
     return learned

@@ -1,4 +1,4 @@
-"""What every training does around its trainer: memory, resuming, ending, and the record of it."""
+"""What SFT and DPO share around their trainer: memory, resuming, and the record of the run."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ T = TypeVar("T")
 
 
 class MemoryShortage(StageError):
-    """The GPU's memory did not hold a step."""
+    """A training step ran out of GPU memory."""
 
 
 def set_environment() -> None:
-    """Set what must be set before torch is imported."""
+    """Sets the environment variables that torch reads when it is imported."""
     os.environ.setdefault("OMP_NUM_THREADS", "1" if not _has_cuda_driver() else "8")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def silence_libraries() -> None:
-    """No progress bars and no known warnings: a job's log is no terminal."""
+    """Turns off progress bars and known warnings: a job's log is not a terminal."""
     from datasets import disable_progress_bars  # type: ignore[import-untyped]  # ships no types
 
     disable_progress_bars()
@@ -45,7 +45,10 @@ def silence_libraries() -> None:
 
 
 def retry_with_half_batch(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> tuple[P, T]:
-    """`fit`, and once more in smaller bites when memory was short; what it was done with."""
+    """Calls `fit`, and once more with half the batch after a memory shortage.
+
+    Returns the parameters that were used, and the result.
+    """
     shortage = ""
     try:
         return parameters, fit(parameters)
@@ -58,7 +61,7 @@ def retry_with_half_batch(fit: Callable[[P], T], parameters: P, log: MetricsLog)
 
 
 def halved(parameters: P) -> P:
-    """The same training in smaller bites. Raises: StageError when a bite is one row already."""
+    """The parameters with half the batch and as many rows a step. Raises: StageError at batch 1."""
     if parameters.batch == 1:
         raise StageError(
             "the GPU's memory does not hold a single row",
@@ -71,7 +74,7 @@ def halved(parameters: P) -> P:
 
 @contextmanager
 def translate_out_of_memory(parameters: TrainingParameters) -> Iterator[None]:
-    """Turns running out of GPU memory into MemoryShortage, which says what to lower."""
+    """Raises MemoryShortage, which says what to lower, for an out-of-memory error of torch."""
     import torch
 
     try:
@@ -84,7 +87,7 @@ def translate_out_of_memory(parameters: TrainingParameters) -> Iterator[None]:
 
 
 def arguments(parameters: TrainingParameters) -> dict[str, Any]:
-    """The trainer's arguments that do not depend on what is learned."""
+    """The trainer's arguments that SFT and DPO share."""
     import torch
 
     cuda = torch.cuda.is_available()
@@ -117,8 +120,8 @@ def arguments(parameters: TrainingParameters) -> dict[str, Any]:
 
 
 def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict[str, Any]:
-    """Train on from the newest whole checkpoint; what came of it. `completed` is false when the
-    training was interrupted."""
+    """Trains from the newest complete checkpoint; returns the result as JSON. `completed` is false
+    after an interruption."""
     from transformers import set_seed
 
     last = newest_complete(Path(parameters.out))
@@ -146,7 +149,7 @@ def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict
 
 
 def restore(trainer: Any, last: Path) -> None:
-    """Have `trainer` as it was when its training was over, at checkpoint `last`."""
+    """Restores the state and the weights of a finished training from checkpoint `last`."""
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
     from transformers import TrainerState
@@ -161,7 +164,7 @@ def restore(trainer: Any, last: Path) -> None:
 def write_hyperparameters(
     parameters: TrainingParameters, data: dict[str, Any], result: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the run was, written beside what it left: parameters, data, environment, result."""
+    """Writes parameters, data, environment and result to hyperparameters.json; returns them."""
     from ..common.versions import device, versions
 
     document = {

@@ -1,4 +1,4 @@
-"""The checks about answers, lists, numbers and JSON; their meaning stands in `verifier`."""
+"""The checks of answers, lists, numbers and JSON; `verifier` documents them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _separated(check: Check, text: str) -> str | None:
 
 
 def _chosen(check: Check, items: list[str]) -> str | None:
-    """So many distinct items, each accepted."""
+    """None for distinct, accepted items of the right number; else the reason."""
     accepted = {plain(value) for value in check["accepted"]}
     if wrong := [item for item in items if item not in accepted]:
         return f"not accepted: {', '.join(wrong[:3])}"[:200]
@@ -86,7 +86,7 @@ def _json(check: Check, text: str) -> str | None:
 
 
 def _same(value: Any, wanted: Any) -> bool:
-    """Equal, with the case of texts ignored; 1 is 1.0 but not true."""
+    """Whether both are equal, ignoring the case of texts; 1 equals 1.0 but not true."""
     if isinstance(wanted, dict):
         same_keys = isinstance(value, dict) and value.keys() == wanted.keys()
         return same_keys and all(_same(value[key], wanted[key]) for key in wanted)

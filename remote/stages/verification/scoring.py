@@ -1,4 +1,4 @@
-"""Responses judged by their verifiers, and how often each type succeeds.
+"""Judges responses by their verifiers, and counts the success of each type.
 
 What only a critic can judge (`CRITIC`) is in the records with `correct` null, and in no table.
 """

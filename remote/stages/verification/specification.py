@@ -1,4 +1,4 @@
-"""Is a list of checks, as a file may hold it, a specification that can judge a response?"""
+"""Validates that a list of checks from a file is a specification that can judge a response."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _check_fields(check: Mapping[str, Any]) -> None:
 
 
 def _names_content(check: Mapping[str, Any]) -> bool:
-    """Whether no response passes that says nothing but what stands in any text."""
+    """Whether the check fails for text that consists of common words only."""
     match check["check"]:
         case "any":
             return all(any(map(_names_content, way)) for way in check["of"])
@@ -144,5 +144,5 @@ def _names_content(check: Mapping[str, Any]) -> bool:
 
 
 def _has_meaning(value: str, case: bool = False) -> bool:
-    """With `case` a capital makes another word of it: As is arsenic."""
+    """Whether `value` has a word that is no stop word; with `case`, "As" (arsenic) is not "as"."""
     return bool(set(re.findall(r"\w+", value if case else value.casefold())) - _IN_ANY_TEXT)

@@ -49,7 +49,7 @@ __all__ = ["Check", "VerifierError", "verify"]
 
 
 class VerifierError(ValueError):
-    """The specification itself is not one: unknown check, or a field missing or of a wrong type."""
+    """The specification is invalid: an unknown check, or a missing or wrong field."""
 
 
 def verify(checks: Sequence[Check], response: str) -> tuple[str, ...]:

@@ -449,7 +449,7 @@ SPOILED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Path(SFT, "adapter_config.json").unlink(),
         r"stage1_sft/adapter_config.json: no adapter's configuration",
     ),
-    "an adapter of no numbers": (lambda: scale(Path(SFT), float("nan")), r"that are no numbers"),
+    "an adapter of no numbers": (lambda: scale(Path(SFT), float("nan")), r"that are not finite"),
     "a training that diverged": (
         lambda: edit(Path(DPO, "training_log.jsonl"), 2, lambda one: one.update(loss=float("nan"))),
         r"training_log.jsonl, line 2: loss is nan, no finite number",

@@ -60,11 +60,11 @@ def test_memory_is_halved_as_often_as_it_takes(log: MetricsLog) -> None:
         return batch
 
     enough = 4
-    assert with_halved_batches(ask, 10, log.say) == 3
+    assert with_halved_batches(ask, 10, log.message) == 3
     assert said(log) == ["trying 5", "trying 3"]
     enough = 0
     with pytest.raises(StageError, match="does not hold a single prompt") as caught:
-        with_halved_batches(ask, 10, log.say)
+        with_halved_batches(ask, 10, log.message)
     assert "max_new_tokens" in caught.value.remedy
 
 
@@ -94,12 +94,12 @@ def test_critic_of_the_baseline_goes_on_in_smaller_bites(
         for one in CHOSEN.train[:6]
     ]
 
-    found, judged = ask_critic(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.say)
-    at_once, _ = ask_critic(*small, CHOSEN.pool, rows, 6, log.say)
+    found, judged = ask_critic(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.message)
+    at_once, _ = ask_critic(*small, CHOSEN.pool, rows, 6, log.message)
     assert found["few_shot"] == at_once["few_shot"]
     assert all(set(record.margins) == {"raw", "few_shot"} for record in judged)
     assert said(log) == ["trying 3", "trying 3"]
-    none, unjudged = ask_critic(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.say)
+    none, unjudged = ask_critic(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.message)
     assert "memory" in none["critic"]
     assert unjudged == rows
 

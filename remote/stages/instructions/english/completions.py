@@ -1,4 +1,4 @@
-"""Beginnings to be completed: sayings, sequences, analogies, verb forms, symbols."""
+"""Instructions to complete sayings, sequences, analogies, verb forms and symbols."""
 
 from __future__ import annotations
 

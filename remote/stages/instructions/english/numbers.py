@@ -1,4 +1,4 @@
-"""Questions whose answer is a number or a time, with no other number said but the given ones."""
+"""Questions whose answer is a number or a time."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
 
 
 def _states_result(result: int, given: list[int]) -> Check:
-    """Where the others are said too, that this is the one: a list of all is no answer."""
+    """The response states that `result` is the one, unless it names no other number."""
     others = [str(value) for value in given if value != result]
     return {"check": "any", "of": [[lacks(others)], [says(f"is {result}", f"{result} is")]]}
 

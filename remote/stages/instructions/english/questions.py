@@ -85,7 +85,7 @@ def divisibility(draw: random.Random) -> Iterator[Instruction]:
 
 
 def _yes_or_no(right: str, text: str) -> tuple[Check, ...]:
-    """The word alone, or, unless only that was asked for, before a short sentence."""
+    """The word alone, or before a short sentence where the instruction allows one."""
     if "only" in text:
         return (only(right),)
     wrong = "No" if right == "Yes" else "Yes"

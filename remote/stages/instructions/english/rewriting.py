@@ -1,4 +1,4 @@
-"""Responses to a given text: change its case, sort, spell, extract, replace, classify, count."""
+"""Instructions about a given text: change case, sort, spell, extract, replace, classify."""
 
 from __future__ import annotations
 

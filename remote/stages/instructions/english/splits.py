@@ -1,4 +1,4 @@
-"""The English set in its parts: every kind in each, no two instructions near, none in two parts."""
+"""Splits the English set: every kind in each part, and no near-duplicates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ MAKERS: tuple[Maker, ...] = (
 
 @cache
 def make_splits() -> Parts:
-    """(train, development, held out, pool); the same at every call."""
+    """(train, development, held out, pool); the same at every call.
+
+    The name of a maker is its seed: renaming a maker changes the set.
+    """
     train: list[Instruction] = []
     development: list[Instruction] = []
     held_out: list[Instruction] = []
@@ -48,7 +51,7 @@ def make_splits() -> Parts:
 
 
 def with_variety(instruction: Instruction) -> Instruction:
-    """Where words are looked for anywhere, these words over and over are no right response."""
+    """The instruction, with the check VARIED where its checks search for words anywhere."""
     return (
         replace(instruction, checks=(*instruction.checks, VARIED))
         if _looks_for_words(instruction.checks)
@@ -65,7 +68,7 @@ def _looks_for_words(checks: Sequence[Check]) -> bool:
 
 
 def without_near_duplicates(instructions: Sequence[Instruction]) -> list[Instruction]:
-    """Those that are near none before them."""
+    """The instructions that are not near-duplicates of an earlier one."""
     return [
         instructions[place]
         for place in distinct([instruction.text for instruction in instructions])

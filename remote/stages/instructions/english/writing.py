@@ -1,4 +1,4 @@
-"""Text to be written under constraints that can be checked: words, lists, JSON, letters."""
+"""Instructions to write text under constraints: words, lists, JSON, letters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the small world's instructions are for what, so that no two parts are near.
+"""Splits the small world's instructions into parts without near-duplicates.
 
 The held-out ones are those that the shipped base model never read. Where one of them is nearly
 another instruction ("... beginning with b." and "... with c."), the other is set aside for good.
@@ -36,7 +36,7 @@ def make_splits() -> Parts:
 
 
 def _far_from(candidates: Sequence[Instruction], taken: Sequence[Instruction]) -> list[Instruction]:
-    """Those of `candidates` that are near none of `taken`."""
+    """The `candidates` that are not near-duplicates of any of `taken`."""
     duplicates = near_duplicates(
         [instruction.text for instruction in candidates],
         [instruction.text for instruction in taken],
@@ -48,7 +48,7 @@ def _far_from(candidates: Sequence[Instruction], taken: Sequence[Instruction]) -
 def _clusters(
     candidates: Sequence[Instruction], count: int, draw: random.Random
 ) -> list[Instruction]:
-    """`count` or some more of each kind, drawn with all that are near them.
+    """At least `count` instructions of each kind, drawn together with their near-duplicates.
 
     So an instruction that is taken costs the rest no near neighbour.
     """
