@@ -36,7 +36,7 @@ def training_data(stage: Stage, root: Path, here: Here) -> Iterator[str]:
     if not name or not here(name) or not path.is_file():
         return
     from remote.stages.instructions.pairs import read_pairs
-    from remote.stages.instructions.training_records import converted, told
+    from remote.stages.instructions.training_records import count_conversions, describe_conversions
     from remote.stages.text.chat_template import template_text
 
     with _told(stage, root):
@@ -47,7 +47,7 @@ def training_data(stage: Stage, root: Path, here: Here) -> Iterator[str]:
                     f"{pair.where}: the text holds {markup!r} of a chat template",
                     remedy="remove it: a base model has no roles",
                 )
-        text = told(converted(path, ""))
+        text = describe_conversions(count_conversions(path, ""))
     yield f"{name}: {len(pairs)} pairs" + (f", {text}" if text else "")
 
 

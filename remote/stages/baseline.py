@@ -1,4 +1,4 @@
-"""Stage 1A, the control: what the base model does before anything is learned.
+"""Stage 1A, the control: measures the base model before any training.
 
     python -m remote.stages.baseline
 
@@ -9,9 +9,9 @@ leaves
 
     artifacts/baseline_assessment.json     success by type with intervals, sentinels, token checks
     artifacts/baseline_responses.jsonl     one held-out instruction a line, both answers judged
-    artifacts/baseline_explanations.jsonl  the same of what no rule can judge; counted nowhere
+    artifacts/baseline_explanations.jsonl  the same for what no rule can judge; in no figure
 
-A run that was cut off goes on where it was. A chat template anywhere ends the stage.
+An interrupted run resumes where it stopped. A chat template in any prompt is an error.
 """
 
 from __future__ import annotations
@@ -23,30 +23,33 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .common.append_jsonl import Answers, write
+from .common import layout
+from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
-from .common.oom_retry import fitting
-from .common.parameters import read, wrong
+from .common.oom_retry import with_halved_batches
+from .common.parameters import invalid_parameter, read
+from .common.records import WAYS, BaselineRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
-from .evaluation.baseline_assessment import WAYS, assess, criticised, spread, summary
+from .evaluation.baseline_assessment import ask_critic, assess, select_explicit, summary
 from .evaluation.baseline_parameters import BaselineParameters
 from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load
-from .model import base_model_check as sentinels
+from .model import base_model_check
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import CompletionStylePrompts, bare
+from .verification import scoring
 from .verification.instruction import CRITIC, Instruction
-from .verification.scoring import Record, score
 
 if TYPE_CHECKING:  # torch is heavy
     from .model.sampling import Generated
 
-Asked = tuple[Instruction, dict[str, str]]  # with its prompts, by way
+PromptedInstruction = tuple[Instruction, dict[str, str]]  # with its prompts, by way
 
 
 def main() -> int:
@@ -59,72 +62,86 @@ def main() -> int:
 
 
 def run(parameters: BaselineParameters) -> int:
-    """The stage from its parameters to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     began = time.time()
     out = Path(parameters.out)
-    log = MetricsLog(out / ".baseline_progress.jsonl")
+    log = MetricsLog(out / layout.BASELINE_PROGRESS.name)
     stop = StopRequest()
     stop.listen()
 
     chosen = load(parameters.instructions, parameters.seed)
     source = resolve(parameters.model)
-    log.say(f"{len(chosen.held_out)} held-out instructions of {chosen.name}; loading the tokenizer")
+    log.message(
+        f"{len(chosen.held_out)} held-out instructions of {chosen.name}; loading the tokenizer"
+    )
     tokenizer = load_tokenizer(source)
-    asked = (*chosen.held_out, *chosen.critic)
-    prompts = make_prompts(chosen, asked, parameters)
-    watched = sentinels.of(chosen.name)
-    plain = [one.prompt for one in watched] + [text for way in prompts for text in way.values()]
-    tokens = sentinels.check_tokens(tokenizer, plain)
+    instructions = (*chosen.held_out, *chosen.critic)
+    prompts = make_prompts(chosen, instructions, parameters)
+    watched = base_model_check.sentinels_for(chosen.name)
+    plain = [sentinel.prompt for sentinel in watched] + [
+        text for way in prompts for text in way.values()
+    ]
+    tokens = base_model_check.check_tokens(tokenizer, plain)
 
-    log.say(f"no template in {tokens['prompts']} prompts; loading {parameters.model}")
+    log.message(f"no template in {tokens['prompts']} prompts; loading {parameters.model}")
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     model = load_model(source, parameters.quantize)
-    results = fitting(
-        lambda rows: sentinels.check(model, tokenizer, watched, rows), parameters.batch, log.say
+    results = with_halved_batches(
+        lambda rows: base_model_check.run_sentinels(model, tokenizer, watched, rows),
+        parameters.batch,
+        log.message,
     )
 
     settings = settings_of(parameters, prompts)
-    records = Answers(out / "baseline_responses.jsonl", settings)
-    explained = Answers(out / "baseline_explanations.jsonl", settings)
-    work = [*zip(asked, prompts, strict=True)]
-    before = [*records.read(), *explained.read()]
+    records = ResumableRecords(out / layout.BASELINE_RESPONSES.name, settings)
+    explained = ResumableRecords(out / layout.BASELINE_EXPLANATIONS.name, settings)
+    work = [*zip(instructions, prompts, strict=True)]
+    earlier = map(BaselineRecord.from_json, [*records.read(), *explained.read()])
+    before = [record for record in earlier if record is not None]
     done = answer(model, tokenizer, work, parameters, records, before, log, stop)
     if len(done) < len(work):
         return ENDED_BY_SIGTERM
 
-    explicit = set(spread(chosen.held_out, parameters.explicit, parameters.seed))
-    rows = [done[one.text] | {"explicit": one.text in explicit} for one in asked]
-    judged = [row for row in rows if row["kind"] != CRITIC]
-    others = [row for row in rows if row["kind"] == CRITIC]
+    explicit = set(select_explicit(chosen.held_out, parameters.explicit, parameters.seed))
+    rows = [
+        replace(done[instruction.text], explicit=instruction.text in explicit)
+        for instruction in instructions
+    ]
+    judged = [row for row in rows if row.kind != CRITIC]
+    others = [row for row in rows if row.kind == CRITIC]
+    explanations, others = ask_critic(
+        model, tokenizer, chosen.pool, others, parameters.batch, log.message
+    )
     assessment = assess(judged, parameters.tolerated, results) | {
         "settings": dataclasses.asdict(parameters) | {"fingerprint": settings},
         "tokens": tokens,
-        "explanations": criticised(
-            model, tokenizer, chosen.pool, others, parameters.batch, log.say
-        ),
+        "explanations": explanations,
         "environment": environment(),
         "seconds": round(time.time() - began, 1),
     }
     if others:
-        explained.finish(others)
-    write(out / "baseline_assessment.json", json.dumps(assessment, indent=1) + "\n")
-    records.finish(judged)
-    log.say(summary(assessment))
+        explained.finish([row.to_json() for row in others])
+    write_atomically(out / layout.BASELINE_ASSESSMENT.name, json.dumps(assessment, indent=1) + "\n")
+    records.finish([row.to_json() for row in judged])
+    log.message(summary(assessment))
     return 0
 
 
 def make_prompts(
-    chosen: InstructionSet, asked: Sequence[Instruction], parameters: BaselineParameters
+    chosen: InstructionSet, instructions: Sequence[Instruction], parameters: BaselineParameters
 ) -> list[dict[str, str]]:
     """Both prompts of each instruction. Raises: StageError for a pool with too few examples."""
     if parameters.shots > len(chosen.pool):
-        raise wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
+        raise invalid_parameter("shots", f"is above the {len(chosen.pool)} examples of the pool")
     sheets = CompletionStylePrompts(chosen.pool, parameters.shots, parameters.seed)
-    return [{"raw": bare(one.text), "few_shot": sheets.render(one.text)} for one in asked]
+    return [
+        {"raw": bare(instruction.text), "few_shot": sheets.render(instruction.text)}
+        for instruction in instructions
+    ]
 
 
 def settings_of(parameters: BaselineParameters, prompts: Sequence[dict[str, str]]) -> str:
-    """Identifies the answers: model, prompts and what bounds a response."""
+    """A fingerprint of all that decides a response: model, prompts and token limit."""
     named = [parameters.model, parameters.quantize, parameters.max_new_tokens, *prompts]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
@@ -132,19 +149,22 @@ def settings_of(parameters: BaselineParameters, prompts: Sequence[dict[str, str]
 def answer(
     model: Any,
     tokenizer: Any,
-    work: Sequence[Asked],
+    work: Sequence[PromptedInstruction],
     parameters: BaselineParameters,
-    records: Answers,
-    before: Sequence[Record],
+    records: ResumableRecords,
+    before: Sequence[BaselineRecord],
     log: MetricsLog,
     stop: StopRequest,
-) -> dict[str, Record]:
-    """By instruction, both answers judged; those given `before` are kept. Less when stopped."""
-    wanted = {one.text: one for one, _ in work}
-    whole = [one for one in before if one.get("instruction") in wanted and has_both(one)]
-    done = {one["instruction"]: again(wanted[one["instruction"]], one) for one in whole}
+) -> dict[str, BaselineRecord]:
+    """Both answers to each instruction, by its text; resumes from `before`. Fewer when stopped."""
+    wanted = {instruction.text: instruction for instruction, _ in work}
+    done = {
+        record.instruction: rejudge(wanted[record.instruction], record)
+        for record in before
+        if record.instruction in wanted
+    }
     if done:
-        log.say(f"{len(done)} instructions were answered before")
+        log.message(f"{len(done)} instructions were answered before")
     open_ = [pair for pair in work if pair[0].text not in done]
     open_.sort(key=lambda pair: len(pair[1]["few_shot"]))
     for start in range(0, len(open_), parameters.batch):
@@ -152,14 +172,16 @@ def answer(
             break
         part = open_[start : start + parameters.batch]
         began = time.monotonic()
-        said = {way: complete(model, tokenizer, part, way, parameters, log) for way in WAYS}
-        speed = sum(one.tokens for way in WAYS for one in said[way]) / (time.monotonic() - began)
+        responses = {way: complete(model, tokenizer, part, way, parameters, log) for way in WAYS}
+        speed = sum(answer.tokens for way in WAYS for answer in responses[way]) / (
+            time.monotonic() - began
+        )
         new = [
-            judge(one, prompts, {way: said[way][n].text for way in WAYS})
-            for n, (one, prompts) in enumerate(part)
+            judge(instruction, prompts, {way: responses[way][n].text for way in WAYS})
+            for n, (instruction, prompts) in enumerate(part)
         ]
-        records.append(new)
-        done |= {one["instruction"]: one for one in new}
+        records.append(record.to_json() for record in new)
+        done |= {record.instruction: record for record in new}
         log.add(
             {"step": len(done), "max_steps": len(work), "text": "answering"}
             | {"tokens_per_second": round(speed, 1)}
@@ -170,49 +192,38 @@ def answer(
 def complete(
     model: Any,
     tokenizer: Any,
-    part: Sequence[Asked],
+    part: Sequence[PromptedInstruction],
     way: str,
     parameters: BaselineParameters,
     log: MetricsLog,
 ) -> list[Generated]:
-    """The responses to `part`, greedy. Raises: StageError when memory does not hold one prompt."""
+    """The greedy responses to `part`. Raises: StageError when a single prompt is out of memory."""
     from .model.sampling import generate_finished
 
     texts = [prompts[way] for _, prompts in part]
     bound = parameters.max_new_tokens
-    return fitting(
+    return with_halved_batches(
         lambda rows: generate_finished(model, tokenizer, texts, max_new_tokens=bound, batch=rows),
         len(part),
-        log.say,
+        log.message,
     )
 
 
-def judge(instruction: Instruction, prompts: dict[str, str], said: dict[str, str]) -> Record:
-    """One line of the responses: the instruction, and for each way prompt, response, verdict."""
-    scored = {way: score([instruction], [said[way]])[0] for way in WAYS}
-    named = {key: scored["raw"][key] for key in ("instruction", "type", "kind")}
-    kept = ("response", "correct", "reasons")
-    return named | {
-        way: {"prompt": prompts[way]} | {key: scored[way][key] for key in kept} for way in WAYS
-    }
+def judge(
+    instruction: Instruction, prompts: Mapping[str, str], responses: Mapping[str, str]
+) -> BaselineRecord:
+    """Both responses to an instruction with their verdicts; prompts and responses are by way."""
+    raw, few_shot = (scoring.judge(instruction, responses[way], prompts[way]) for way in WAYS)
+    return BaselineRecord(raw, few_shot)
 
 
-def again(instruction: Instruction, row: Record) -> Record:
-    """A row of an earlier run, judged by today's verifier."""
+def rejudge(instruction: Instruction, record: BaselineRecord) -> BaselineRecord:
+    """A record of an earlier run, judged by today's verifier."""
+    answers = {way: record.answer(way) for way in WAYS}
     return judge(
         instruction,
-        {way: row[way]["prompt"] for way in WAYS},
-        {way: row[way]["response"] for way in WAYS},
-    )
-
-
-def has_both(row: Record) -> bool:
-    """Whether `row` has prompt and response for each way, as this stage writes them."""
-    parts = [row.get(way) for way in WAYS]
-    return all(
-        isinstance(part, dict) and isinstance(part.get(key), str)
-        for part in parts
-        for key in ("prompt", "response")
+        {way: answer.prompt or "" for way, answer in answers.items()},
+        {way: answer.response for way, answer in answers.items()},
     )
 
 

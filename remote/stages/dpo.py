@@ -14,8 +14,8 @@ parameters at $PODCTL_PARAMETERS; leaves
                                         disjointness.json, training_of.json (what it is made of),
                                         and every sample in samples.jsonl
 
-Each phase goes on where it was cut off, from nothing but what was made of the same.
-SIGTERM saves what is there and ends with 143.
+Each phase resumes where it was interrupted, if parameters and inputs are the same.
+SIGTERM saves a checkpoint and exits with 143.
 """
 
 from __future__ import annotations
@@ -24,39 +24,42 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .common.append_jsonl import Answers, write
+from .common import layout
+from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
-from .common.oom_retry import free
+from .common.oom_retry import free_gpu_memory
 from .common.parameters import DpoParameters, read
+from .common.records import PreferencePair, SystemResponse
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation import dpo_comparison
-from .instructions import leakage as disjointness
+from .instructions import leakage
 from .instructions.instruction_set import InstructionSet
 from .instructions.pairs import fingerprint
 from .instructions.sets import load
-from .model import base_model_check as sentinels
-from .model.adapters import Base, sha256_of
-from .model.answering import Bounds, Way, answer, ways
+from .model import base_model_check
+from .model.adapters import BaseModel, verified_sha256
+from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
 from .model.loading import load_tokenizer, resolve
 from .text.prompts import bare
-from .training import preference_pairs as preferences
-from .training import provenance
+from .training import preference_pairs, provenance
 from .training.preference_pairs import Candidate
-from .training.training import prepare, quieten, record, train, watching_memory, with_less_memory
-
-PAIRS = Path("artifacts/preference_pairs.jsonl")
-COMPARISON = Path("artifacts/dpo_comparison.json")
-RESPONSES = Path("artifacts/dpo_responses.jsonl")
-PROGRESS = Path("artifacts/.dpo_progress.jsonl")
+from .training.training import (
+    retry_with_half_batch,
+    set_environment,
+    silence_libraries,
+    train,
+    translate_out_of_memory,
+    write_hyperparameters,
+)
 
 
 def main() -> int:
-    prepare()
+    set_environment()
     try:
         return run(read(DpoParameters))
     except StageError as error:
@@ -65,94 +68,100 @@ def main() -> int:
 
 
 def run(parameters: DpoParameters) -> int:
-    """The stage from its inputs to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     out, began = Path(parameters.out), time.time()
-    log = MetricsLog(out / "training_log.jsonl")
+    log = MetricsLog(out / layout.TRAINING_LOG)
 
     chosen = load(parameters.instructions, parameters.seed)
     data = Path(parameters.data)
-    if not disjointness.gate(data, chosen, out):
+    if not leakage.check_training_data(data, chosen, out):
         return 0  # the verdict is certain: the criterion fails, and names the lines
-    asked = preferences.candidates(data, chosen)
-    base = Base(resolve(parameters.model), parameters.quantize)
-    adapter = sha256_of(Path(parameters.adapter), parameters.model)
-    print(f"{len(asked)} training instructions with a verified answer", flush=True)
+    candidates = preference_pairs.candidates(data, chosen)
+    base = BaseModel(resolve(parameters.model), parameters.quantize)
+    adapter = verified_sha256(Path(parameters.adapter), parameters.model)
+    print(f"{len(candidates)} training instructions with a verified answer", flush=True)
 
-    log.say("importing torch, transformers and TRL")
-    quieten()
+    log.message("importing torch, transformers and TRL")
+    silence_libraries()
     stop = StopRequest()
     stop.listen()
-    pairs = make_pairs(parameters, base, adapter, asked, chosen, stop)
+    pairs = make_pairs(parameters, base, adapter, candidates, chosen, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
-    described = {"adapter": adapter, "pairs_sha256": fingerprint(PAIRS)}
-    provenance.claim(
-        out, provenance.made_of(parameters, adapter=adapter, pairs=described["pairs_sha256"]), log
+    described = {"adapter": adapter, "pairs_sha256": fingerprint(layout.PREFERENCE_PAIRS)}
+    provenance.claim_folder(
+        out,
+        provenance.describe_training(parameters, adapter=adapter, pairs=described["pairs_sha256"]),
+        log,
     )
-    log.say(f"{len(pairs)} preference pairs; training")
-    parameters, result = with_less_memory(
+    log.message(f"{len(pairs)} preference pairs; training")
+    parameters, result = retry_with_half_batch(
         lambda attempt: fit(attempt, base, pairs, log, stop), parameters, log
     )
     compared = result["completed"] and compare(parameters, base, adapter, chosen, stop)
     result |= {"completed": bool(compared), "seconds": round(time.time() - began, 1)}
-    record(parameters, described | preferences.summary(pairs), result)
+    write_hyperparameters(parameters, described | preference_pairs.summary(pairs), result)
     print(json.dumps(result), flush=True)
     return 0 if result["completed"] else ENDED_BY_SIGTERM
 
 
 def make_pairs(
     parameters: DpoParameters,
-    base: Base,
+    base: BaseModel,
     adapter: str,
-    asked: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     chosen: InstructionSet,
     stop: StopRequest,
-) -> list[preferences.Pair] | None:
-    """Sample until there are enough failures; the pairs, also in their file. None when stopped."""
-    progress = MetricsLog(PROGRESS)
-    bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
-    kept = Answers(
-        Path(parameters.out, "samples.jsonl"),
+) -> list[PreferencePair] | None:
+    """Samples until there are enough failures; writes and returns the pairs, None when stopped."""
+    progress = MetricsLog(layout.DPO_PROGRESS)
+    bounds = GenerationLimits(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
+    answers = ResumableRecords(
+        Path(parameters.out, layout.SAMPLES),
         settings(parameters.model, parameters.quantize, adapter, vars(bounds)),
     )
-    progress.say("loading the SFT model to sample its failures")
+    progress.message("loading the SFT model to sample its failures")
     tokenizer = load_tokenizer(base.source)
-    instructions = [one.instruction for one in asked]
+    instructions = [candidate.instruction for candidate in candidates]
     every = (*instructions, *chosen.development, *chosen.held_out)
-    sentinels.check_tokens(tokenizer, [bare(one.text) for one in every])
-    model = base.carrying({"sft": Path(parameters.adapter)})
-    records: list[dict[str, Any]] = []
-    usable: list[Mapping[str, Any]] = []
-    pairs: list[preferences.Pair] = []
+    base_model_check.check_tokens(tokenizer, [bare(instruction.text) for instruction in every])
+    model = base.with_adapters({"sft": Path(parameters.adapter)})
+    records: list[SystemResponse] = []
+    usable: list[SystemResponse] = []
+    pairs: list[PreferencePair] = []
     for sample in range(parameters.rounds):
-        way = Way("sft", parameters.temperature, sample)
-        found = answer(model, tokenizer, instructions, [way], bounds, kept, progress, stop)
-        if found is None:
+        way = DecodingPass("sft", parameters.temperature, sample)
+        responses = answer(model, tokenizer, instructions, [way], bounds, answers, progress, stop)
+        if responses is None:
             return None
-        records += found[way]
-        usable += preferences.apart(found[way], chosen)
-        pairs = preferences.failures(asked, usable, parameters)
-        wrong = sum(1 for one in found[way] if not one["correct"])
-        progress.say(f"sample {sample + 1}: {wrong} of {len(asked)} wrong; {len(pairs)} pairs")
+        records += responses[way]
+        usable += preference_pairs.usable_samples(responses[way], chosen)
+        pairs = preference_pairs.sampled_pairs(candidates, usable, parameters)
+        wrong = sum(1 for record in responses[way] if not record.correct)
+        progress.message(
+            f"sample {sample + 1}: {wrong} of {len(candidates)} wrong; {len(pairs)} pairs"
+        )
         if len(pairs) >= parameters.pairs:
             break
-    kept.finish(records)
-    pairs = preferences.completed(pairs, asked, parameters)
-    write(PAIRS, "".join(f"{json.dumps(pair)}\n" for pair in pairs))
+    answers.finish([record.to_json() for record in records])
+    pairs = preference_pairs.fill_with_corruptions(pairs, candidates, parameters)
+    write_atomically(
+        layout.PREFERENCE_PAIRS, "".join(f"{json.dumps(pair.to_json())}\n" for pair in pairs)
+    )
     return pairs
 
 
 def fit(
     parameters: DpoParameters,
-    base: Base,
-    pairs: Sequence[preferences.Pair],
+    base: BaseModel,
+    pairs: Sequence[PreferencePair],
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Train, save; what came of it. Raises: MemoryShortage, StageError."""
+    """Trains and saves; returns the result. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
-    from .training.callbacks import Interruption, Reporting, Saving
+    from .training.callbacks import CheckpointCallback, MetricsCallback, StopCallback
     from .training.dpo_trainer import (
         TRAINED,
         check_first_batch,
@@ -163,15 +172,17 @@ def fit(
     )
 
     set_seed(parameters.seed)
-    log.say("preparing the SFT adapter to be trained on")
+    log.message("preparing the SFT adapter to be trained on")
     tokenizer = load_tokenizer(base.source)
     tokens = [
-        to_preference(pair, f"{PAIRS}, line {line}", tokenizer, parameters.max_length)
+        to_preference(
+            pair, f"{layout.PREFERENCE_PAIRS}, line {line}", tokenizer, parameters.max_length
+        )
         for line, pair in enumerate(pairs, 1)
     ]
-    with watching_memory(parameters):
-        model = base.carrying({TRAINED: Path(parameters.adapter)}, trainable=True)
-        callbacks = [Reporting(log), Saving(), Interruption(stop)]
+    with translate_out_of_memory(parameters):
+        model = base.with_adapters({TRAINED: Path(parameters.adapter)}, trainable=True)
+        callbacks = [MetricsCallback(log), CheckpointCallback(), StopCallback(stop)]
         trainer = make_trainer(model, tokenizer, tokens, parameters, callbacks)
         print(f"the reference has {check_reference(trainer.model):,} weights", flush=True)
         better, worse = check_first_batch(trainer, tokenizer)
@@ -183,28 +194,32 @@ def fit(
 
 
 def compare(
-    parameters: DpoParameters, base: Base, adapter: str, chosen: InstructionSet, stop: StopRequest
+    parameters: DpoParameters,
+    base: BaseModel,
+    adapter: str,
+    chosen: InstructionSet,
+    stop: StopRequest,
 ) -> bool:
-    """Ask SFT and DPO the same instructions, and judge; false when asked to stop on the way."""
-    progress = MetricsLog(PROGRESS)
-    free()
+    """Compares SFT and DPO on the same instructions; returns False when stopped."""
+    progress = MetricsLog(layout.DPO_PROGRESS)
+    free_gpu_memory()
     folders = dict(
         zip(dpo_comparison.SYSTEMS, map(Path, (parameters.adapter, parameters.out)), strict=True)
     )
-    adapters = {"sft": adapter, "dpo": sha256_of(folders["dpo"], parameters.model)}
+    adapters = {"sft": adapter, "dpo": verified_sha256(folders["dpo"], parameters.model)}
     instructions = [*chosen.development, *chosen.held_out]
-    progress.say(f"comparing SFT and DPO on {len(instructions)} instructions")
-    wanted = ways(
+    progress.message(f"comparing SFT and DPO on {len(instructions)} instructions")
+    wanted = decoding_passes(
         dpo_comparison.SYSTEMS, parameters.compare_samples, parameters.compare_temperature
     )
-    bounds = Bounds(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
+    bounds = GenerationLimits(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
     named = settings(parameters.model, parameters.quantize, adapters, vars(bounds))
-    kept = Answers(RESPONSES, named)
-    model, tokenizer = base.carrying(folders), load_tokenizer(base.source)
-    found = answer(model, tokenizer, instructions, wanted, bounds, kept, progress, stop)
-    if found is None:
+    answers = ResumableRecords(layout.DPO_RESPONSES, named)
+    model, tokenizer = base.with_adapters(folders), load_tokenizer(base.source)
+    responses = answer(model, tokenizer, instructions, wanted, bounds, answers, progress, stop)
+    if responses is None:
         return False
-    document = dpo_comparison.assess(found, chosen, parameters.margin, parameters.seed) | {
+    document = dpo_comparison.assess(responses, chosen, parameters.margin, parameters.seed) | {
         "schema": 1,
         "instructions": chosen.name,
         "adapters": adapters,
@@ -212,13 +227,13 @@ def compare(
         "temperature": parameters.compare_temperature,
         "max_new_tokens": parameters.max_new_tokens,
     }
-    write(COMPARISON, json.dumps(document, indent=1) + "\n")
-    kept.finish([one for records in found.values() for one in records])
+    write_atomically(layout.DPO_COMPARISON, json.dumps(document, indent=1) + "\n")
+    answers.finish([record.to_json() for records in responses.values() for record in records])
     return True
 
 
 def settings(*named: Any) -> str:
-    """Identifies answers: everything that decides one but instruction, adapter and temperature."""
+    """A fingerprint of all that decides a response but instruction, system and temperature."""
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 

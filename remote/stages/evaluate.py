@@ -2,13 +2,13 @@
 
     python -m remote.stages.evaluate          # in the run's work folder
 
-The base's answers are stage 1A's, read and never made again. The adapters of 1C and 1D answer the
+The base model's answers are read from stage 1A. The adapters of 1C and 1D answer the
 same bare prompts greedily, and a few times each at a temperature. Leaves
 
     artifacts/stage1_report.json       verdict, its rule, and every number beside it
     artifacts/stage1_responses.jsonl   every answer that was compared
 
-A run that was cut off goes on where it was; SIGTERM ends it with 143.
+An interrupted run resumes where it stopped; SIGTERM ends it with exit status 143.
 """
 
 from __future__ import annotations
@@ -24,27 +24,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .common.append_jsonl import Answers, write
+from .common import layout
+from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.parameters import read
+from .common.records import ResponseRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation import comparison as evaluation
-from .evaluation.control import Control, read_control
+from .evaluation.control import read_control
 from .evaluation.parameters import EvaluateParameters
 from .evaluation.spending import read_spending
 from .evaluation.training_history import read_history
-from .instructions import leakage as disjointness
+from .instructions import leakage
 from .instructions.sets import load, same_answers
 from .model.adapters import load as load_adapters
-from .model.adapters import sha256_of
-from .model.answering import Bounds, Way, answer, ways
+from .model.adapters import verified_sha256
+from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
 from .model.loading import load_tokenizer, resolve
-from .verification.scoring import Record
 
-DATA = Path("data/stage1/sft_training_data.jsonl")
-PREFERENCES = Path("artifacts/preference_pairs.jsonl")
-ADAPTERS = {"sft": Path("checkpoints/stage1_sft"), "dpo": Path("checkpoints/stage1_dpo")}
+ADAPTERS = {"sft": layout.SFT_ADAPTER, "dpo": layout.DPO_ADAPTER}
 
 
 def main() -> int:
@@ -57,9 +56,9 @@ def main() -> int:
 
 
 def run(parameters: EvaluateParameters) -> int:
-    """The stage from its inputs to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     began, out = time.time(), Path(parameters.out)
-    log = MetricsLog(out / ".evaluation_progress.jsonl")
+    log = MetricsLog(out / layout.EVALUATION_PROGRESS.name)
     stop = StopRequest()
     stop.listen()
 
@@ -67,29 +66,32 @@ def run(parameters: EvaluateParameters) -> int:
     control = read_control(
         chosen.held_out, parameters.model, parameters.instructions, parameters.quantize
     )
-    texts = [one.text for one in chosen.held_out]
-    overlap = disjointness.check(
-        {DATA: "run stage1b", PREFERENCES: "run stage1d"}, {"held_out": texts}
+    texts = [instruction.text for instruction in chosen.held_out]
+    overlap = leakage.check_files(
+        {layout.TRAINING_DATA: "run stage1b", layout.PREFERENCE_PAIRS: "run stage1d"},
+        {"held_out": texts},
     ) | {"same_answers": same_answers(chosen)}
     source = resolve(parameters.model)
-    adapters = {name: sha256_of(path, parameters.model) for name, path in ADAPTERS.items()}
+    adapters = {name: verified_sha256(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)
 
-    log.say(f"{len(texts)} held-out instructions of {chosen.name}; loading {parameters.model}")
+    log.message(f"{len(texts)} held-out instructions of {chosen.name}; loading {parameters.model}")
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     tokenizer = load_tokenizer(source)
     model = load_adapters(source, parameters.quantize, ADAPTERS)
-    wanted = ways(tuple(ADAPTERS), parameters.samples, parameters.temperature)
-    bounds = Bounds(control.max_new_tokens, parameters.batch, parameters.seed)
-    kept = Answers(out / "stage1_responses.jsonl", settings_of(parameters, adapters, bounds))
-    found = answer(model, tokenizer, chosen.held_out, wanted, bounds, kept, log, stop)
-    if found is None:
+    wanted = decoding_passes(tuple(ADAPTERS), parameters.samples, parameters.temperature)
+    bounds = GenerationLimits(control.max_new_tokens, parameters.batch, parameters.seed)
+    stored = ResumableRecords(
+        out / layout.STAGE1_RESPONSES.name, settings_of(parameters, adapters, bounds)
+    )
+    responses = answer(model, tokenizer, chosen.held_out, wanted, bounds, stored, log, stop)
+    if responses is None:
         return ENDED_BY_SIGTERM
 
-    log.say("comparing")
-    answers = {**control.answers, **{way.system: found[way] for way in wanted[: len(ADAPTERS)]}}
+    log.message("comparing")
+    answers = {**control.answers, **{way.system: responses[way] for way in wanted[: len(ADAPTERS)]}}
     rule = evaluation.Rule(parameters.minimum_lift, parameters.margin, parameters.seed)
-    report = evaluation.assess(answers, shares(found), overlap, rule) | {
+    report = evaluation.assess(answers, shares(responses), overlap, rule) | {
         "schema": 1,
         "settings": dataclasses.asdict(parameters) | {"max_new_tokens": control.max_new_tokens},
         "adapters": adapters,
@@ -100,44 +102,41 @@ def run(parameters: EvaluateParameters) -> int:
         "seconds": round(time.time() - began, 1),
     }
     publish(out, report)
-    kept.finish([*of_control(control), *(row for rows in found.values() for row in rows)])
-    log.say(f"{report['verdict']}: {'; '.join(report['why'])}")
+    of_every = [*control.answers.values(), *responses.values()]
+    stored.finish([record.to_json() for records in of_every for record in records])
+    log.message(f"{report['verdict']}: {'; '.join(report['why'])}")
     return 0
 
 
-def settings_of(parameters: EvaluateParameters, adapters: Mapping[str, str], bounds: Bounds) -> str:
-    """Identifies the answers: everything that decides one."""
+def settings_of(
+    parameters: EvaluateParameters, adapters: Mapping[str, str], bounds: GenerationLimits
+) -> str:
+    """A fingerprint of all that decides a response."""
     named = [parameters.model, parameters.instructions, parameters.quantize, dict(adapters)]
     text = json.dumps([*named, dataclasses.asdict(bounds)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def shares(found: Mapping[Way, Sequence[Record]]) -> dict[str, list[float]]:
-    """By system, which share of each instruction's samples is correct."""
-    by_system: dict[str, list[Sequence[Record]]] = {}
-    for way, records in found.items():
+def shares(responses: Mapping[DecodingPass, Sequence[ResponseRecord]]) -> dict[str, list[float]]:
+    """By system, the share of correct samples of each instruction, from 0 to 1."""
+    by_system: dict[str, list[Sequence[ResponseRecord]]] = {}
+    for way, records in responses.items():
         if way.temperature:
             by_system.setdefault(way.system, []).append(records)
     return {
         system: [
-            sum(bool(one["correct"]) for one in of) / len(of) for of in zip(*rows, strict=True)
+            sum(bool(record.correct) for record in samples) / len(samples)
+            for samples in zip(*rows, strict=True)
         ]
         for system, rows in by_system.items()
     }
 
 
-def of_control(control: Control) -> list[Record]:
-    """The control's answers, as the file of all answers holds them."""
-    return [
-        {"system": system, "temperature": 0.0, "sample": 0, "source": "stage1a"} | record
-        for system, records in control.answers.items()
-        for record in records
-    ]
-
-
 def publish(out: Path, report: Mapping[str, Any]) -> None:
-    """The report as figures; its pages are made of them where they are judged."""
-    write(out / "stage1_report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    """Writes the figures of the report; podctl renders its pages after the download."""
+    write_atomically(
+        out / layout.STAGE1_REPORT.name, json.dumps(report, indent=1, allow_nan=False) + "\n"
+    )
 
 
 def environment() -> dict[str, Any]:

@@ -10,8 +10,8 @@ $PODCTL_PARAMETERS; leaves in data/stage1/
     data_quality.json, .md    what was kept and removed, with samples, rates and overlaps
     generation.jsonl          every response that was generated
 
-Every response is on disk before the next batch begins: a start after any kind of end goes on from
-there, with the same result. SIGTERM ends at once with 143.
+Every response is on disk before the next batch starts, so an interrupted run resumes there, with
+the same result. SIGTERM ends the process at once with 143.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from .common.append_jsonl import write
+from .common import layout
+from .common.append_jsonl import write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog, announce
-from .common.parameters import read, wrong
+from .common.parameters import invalid_parameter, read
+from .common.records import GeneratedRecord
 from .common.signals import ENDED_BY_SIGTERM
 from .datagen import quality
 from .datagen.collection import Collection
@@ -45,8 +47,6 @@ from .text.near_duplicates import overlaps
 from .text.prompts import solved
 from .verification.instruction import Instruction
 
-DATA, QUALITY = "sft_training_data.jsonl", "data_quality.json"
-JOURNAL = "generation.jsonl"
 MOST_REASONS = 3  # named when too little was kept
 
 
@@ -62,38 +62,41 @@ def main() -> int:
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End at once: every response that is whole is on disk already, nothing needs saving."""
-    os.write(2, b"stopped; what was generated is kept, and a new start goes on from there\n")
+    """Ends at once: every complete response is on disk already."""
+    os.write(2, b"stopped; generated responses are kept, and the next start resumes from them\n")
     os._exit(ENDED_BY_SIGTERM)
 
 
 def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
-    """The stage from its instructions to its outputs; the process's exit status.
+    """Runs the stage; returns the exit status of the process.
 
     Raises: StageError, after everything is written, when fewer than `at_least` pairs are kept.
     """
     out = Path(parameters.out)
-    log = MetricsLog(out / ".generation_progress.jsonl")
+    log = MetricsLog(out / layout.GENERATION_PROGRESS.name)
     if parameters.shots > len(chosen.pool):
-        raise wrong("shots", f"is above the {len(chosen.pool)} examples of the pool")
+        raise invalid_parameter("shots", f"is above the {len(chosen.pool)} examples of the pool")
     train, set_aside = separate(chosen)
-    log.say(f"{len(train)} instructions of {chosen.name}; {len(set_aside)} are set aside")
+    log.message(f"{len(train)} instructions of {chosen.name}; {len(set_aside)} are set aside")
     writer = Writer(parameters, resolve(parameters.model), train, chosen.pool, log)
 
-    journal = Journal(out / JOURNAL, settings_of(parameters, chosen.pool))
+    journal = Journal(out / layout.GENERATION_JOURNAL.name, settings_of(parameters, chosen.pool))
     if journal.aside is not None:
-        log.say(f"responses of other settings were there: they are now in {journal.aside}")
+        log.message(f"responses generated with other settings were moved to {journal.aside}")
     if journal.entries:
-        log.say(f"going on from {len(journal.entries)} responses that were generated before")
-    announce(out / JOURNAL)
+        log.message(f"resuming from {len(journal.entries)} responses that were generated before")
+    announce(out / layout.GENERATION_JOURNAL.name)
 
     selection = Selection(policy_of(parameters, chosen))
     collection = Collection(parameters, train, chosen.pool, writer, journal, selection, log)
     ended = collection.run()
     kept = in_order(selection.kept, train)
 
-    records = [record(one, parameters) for one in kept]
-    write(out / DATA, "".join(json.dumps(one, allow_nan=False) + "\n" for one in records))
+    records = [record(judged, parameters).to_json() for judged in kept]
+    write_atomically(
+        out / layout.TRAINING_DATA.name,
+        "".join(json.dumps(record, allow_nan=False) + "\n" for record in records),
+    )
     report = {
         "schema": 1,
         "pairs": len(kept),
@@ -103,33 +106,42 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
         "ended": ended,
         "counts": counts(chosen, set_aside, selection),
         "set_aside": set_aside[: quality.SAMPLES],
-        **quality.of(selection.judged, kept, parameters.seed),
-        "disjointness": quality.apart(out / DATA, chosen) if kept else None,
+        **quality.assess(selection.judged, kept, parameters.seed),
+        "disjointness": quality.disjointness(out / layout.TRAINING_DATA.name, chosen)
+        if kept
+        else None,
         "cost": cost(journal),
         "settings": settings(parameters),
     }
-    write(out / QUALITY, json.dumps(report, indent=1, allow_nan=False) + "\n")
-    log.say(summary(report))
+    write_atomically(
+        out / layout.DATA_QUALITY.name, json.dumps(report, indent=1, allow_nan=False) + "\n"
+    )
+    log.message(summary(report))
     if not report["enough"]:
-        raise too_few(report, out / QUALITY)
+        raise too_few(report, out / layout.DATA_QUALITY.name)
     return 0
 
 
 def separate(chosen: InstructionSet) -> tuple[list[Instruction], list[dict[str, Any]]]:
-    """(instructions to generate for, those that are near to what is measured on)."""
+    """The training instructions, and a description of those that overlap the measured sets."""
     measured = [*chosen.held_out, *chosen.development]
-    found = overlaps([one.text for one in chosen.train], [one.text for one in measured])
+    overlapping = overlaps(
+        [instruction.text for instruction in chosen.train],
+        [instruction.text for instruction in measured],
+    )
     aside = [
         {
-            "instruction": chosen.train[one.candidate].text,
-            "measured": measured[one.other].text,
-            "part": "held_out" if one.other < len(chosen.held_out) else "development",
-            "similarity": round(one.similarity, 3),
+            "instruction": chosen.train[instruction.candidate].text,
+            "measured": measured[instruction.other].text,
+            "part": "held_out" if instruction.other < len(chosen.held_out) else "development",
+            "similarity": round(instruction.similarity, 3),
         }
-        for one in found
+        for instruction in overlapping
     ]
-    near = {one.candidate for one in found}
-    return [one for place, one in enumerate(chosen.train) if place not in near], aside
+    near = {instruction.candidate for instruction in overlapping}
+    return [
+        instruction for place, instruction in enumerate(chosen.train) if place not in near
+    ], aside
 
 
 def policy_of(parameters: GenerateParameters, chosen: InstructionSet) -> Policy:
@@ -138,47 +150,48 @@ def policy_of(parameters: GenerateParameters, chosen: InstructionSet) -> Policy:
 
 
 def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> dict[str, Any]:
-    """What decides a response: with other settings, none of the journal is used."""
-    sheets = "".join(solved(one) for one in pool)
+    """All that decides a response; a journal of other settings is not used."""
+    sheets = "".join(solved(instruction) for instruction in pool)
     names = ("model", "quantize", "shots", "temperature", "max_new_tokens", "critic", "seed")
     digest = hashlib.sha256(sheets.encode()).hexdigest()
     return {name: getattr(parameters, name) for name in names} | {"pool": digest}
 
 
 def in_order(kept: Sequence[Judged], train: Sequence[Instruction]) -> list[Judged]:
-    """By instruction as in `train`, then by attempt."""
-    place = {one.text: n for n, one in enumerate(train)}
+    """`kept` in the order of `train`, then by attempt."""
+    place = {instruction.text: n for n, instruction in enumerate(train)}
     return sorted(kept, key=lambda k: (place[k.candidate.instruction.text], k.candidate.attempt))
 
 
-def record(judged: Judged, parameters: GenerateParameters) -> dict[str, Any]:
-    """One line of the data: how the pair was made is in it."""
-    one = judged.candidate
-    found: dict[str, Any] = {
-        "instruction": one.instruction.text,
-        "response": one.response,
-        "prompt": one.prompt,
-        "type": one.instruction.type,
-        "kind": one.instruction.kind,
-        "seed": one.seed,
-        "attempt": one.attempt,
-        "model": parameters.model,
-        "temperature": parameters.temperature,
-        "finished": one.finished,
-        "tokens": one.tokens,
-        "filters": judged.verdicts,
-        "correct": not judged.reasons,
-        "reasons": list(judged.reasons),
-        "checks": [dict(check) for check in one.instruction.checks],
-    }
-    return found | ({} if one.margin is None else {"critic_margin": one.margin})
+def record(judged: Judged, parameters: GenerateParameters) -> GeneratedRecord:
+    """One line of the training data, with how the pair was made."""
+    candidate = judged.candidate
+    instruction = candidate.instruction
+    return GeneratedRecord(
+        instruction=instruction.text,
+        type=instruction.type,
+        kind=instruction.kind,
+        response=candidate.response,
+        correct=not judged.reasons,
+        reasons=judged.reasons,
+        prompt=candidate.prompt,
+        seed=candidate.seed,
+        attempt=candidate.attempt,
+        model=parameters.model,
+        temperature=parameters.temperature,
+        finished=candidate.finished,
+        tokens=candidate.tokens,
+        filters=judged.verdicts,
+        checks=instruction.checks,
+        critic_margin=candidate.margin,
+    )
 
 
 def counts(
     chosen: InstructionSet, set_aside: Sequence[dict[str, Any]], selection: Selection
 ) -> dict[str, Any]:
-    tried = {one.candidate.instruction.text for one in selection.judged}
-    kept = {one.candidate.instruction.text for one in selection.kept}
+    tried = {judged.candidate.instruction.text for judged in selection.judged}
+    kept = {judged.candidate.instruction.text for judged in selection.kept}
     return {
         "instructions": len(chosen.train),
         "set_aside": len(set_aside),
@@ -191,8 +204,8 @@ def counts(
 
 
 def cost(journal: Journal) -> dict[str, Any]:
-    """Time and tokens of all generating, earlier starts included."""
-    tokens = sum(one.tokens for one in journal.entries.values())
+    """Seconds and tokens of all generation, those of earlier starts included."""
+    tokens = sum(entry.tokens for entry in journal.entries.values())
     seconds = journal.seconds
     speed = tokens / seconds if seconds else 0.0
     return {
@@ -210,7 +223,7 @@ def settings(parameters: GenerateParameters) -> dict[str, Any]:
 
 
 def summary(report: dict[str, Any]) -> str:
-    """The result in a line."""
+    """The result in one line."""
     rate = report["success"]["kept"]["overall"]["rate"]
     correct = "nothing" if rate is None else f"{rate:.0%} of them"
     return (
@@ -220,8 +233,12 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def too_few(report: dict[str, Any], samples: Path) -> StageError:
-    """What to do about it depends on what removed most."""
-    gone = {name: one["removed"] for name, one in report["filters"].items() if one["removed"]}
+    """The error for too few pairs; it names the filters that removed most."""
+    gone = {
+        name: figures["removed"]
+        for name, figures in report["filters"].items()
+        if figures["removed"]
+    }
     most = sorted(gone, key=lambda name: -gone[name])[:MOST_REASONS]
     why = ", ".join(f"{name} {gone[name]}" for name in most) or "nothing was removed"
     return StageError(

@@ -1,4 +1,4 @@
-"""Load an adapter onto its base and let it answer once: the proof that it is usable.
+"""Loads an adapter onto its base model and generates one response, to show that it is usable.
 
 python -m remote.stages.open_adapter checkpoints/stage1_sft
 """
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from .common.failure import StageError
+from .common.layout import ADAPTER_CONFIG
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import bare
 
@@ -28,9 +29,9 @@ def main(arguments: list[str]) -> int:
 
 
 def ask(folder: Path, instruction: str) -> str:
-    """One line: how many weights the adapter has, and its greedy answer. Raises StageError."""
+    """The number of adapter weights and a greedy response, in one line. Raises: StageError."""
     try:
-        config = json.loads((folder / "adapter_config.json").read_bytes())
+        config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
         base = str(config["base_model_name_or_path"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(
@@ -48,7 +49,7 @@ def ask(folder: Path, instruction: str) -> str:
             f"{folder} does not fit its base {base!r}: {str(error)[:300]}",
             remedy="train it again on this base, or name the base that it was trained on",
         ) from error
-    weights = sum(one.numel() for name, one in model.named_parameters() if "lora_" in name)
+    weights = sum(weight.numel() for name, weight in model.named_parameters() if "lora_" in name)
     (answer,) = generate(model, load_tokenizer(source), [bare(instruction)])
     return f"{weights:,} adapter weights on {base}; {instruction!r} -> {answer!r}"
 

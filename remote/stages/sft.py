@@ -5,15 +5,15 @@
 Reads data/stage1/sft_training_data.jsonl and the parameters at $PODCTL_PARAMETERS; leaves in
 checkpoints/stage1_sft/
 
-    disjointness.json      is the data free of what is measured on; if not, nothing is trained
+    disjointness.json      whether the data overlaps the measured sets; if so, nothing is trained
     training_log.jsonl     loss by step
     adapter_model.safetensors and its configuration: the best checkpoint by evaluation loss
-    training_of.json       what the training is made of: one goes on from nothing else
+    training_of.json       parameters and data of the training, which a resumed run must share
     development.json       verified greedy success on the development set
     hyperparameters.json   what was trained on what, with what result
 
-Goes on from the newest whole checkpoint of the same training, if any. SIGTERM saves a
-checkpoint and ends with 143.
+Resumes from the newest complete checkpoint of the same training, if any. SIGTERM saves a
+checkpoint and exits with 143.
 """
 
 from __future__ import annotations
@@ -25,26 +25,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .common.append_jsonl import write
+from .common import layout
+from .common.append_jsonl import write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.parameters import SftParameters, read
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
-from .instructions import leakage as disjointness
+from .instructions import leakage
 from .instructions.instruction_set import InstructionSet
 from .instructions.pairs import MAKE, Pair, fingerprint, read_pairs, split, to_row
 from .instructions.sets import load
-from .instructions.training_records import converted, told
-from .model import base_model_check as sentinels
+from .instructions.training_records import count_conversions, describe_conversions
+from .model import base_model_check
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import bare
 from .training import provenance
 from .training.dev_eval import measure
-from .training.training import prepare, quieten, record, train, watching_memory, with_less_memory
+from .training.training import (
+    retry_with_half_batch,
+    set_environment,
+    silence_libraries,
+    train,
+    translate_out_of_memory,
+    write_hyperparameters,
+)
 
 
 def main() -> int:
-    prepare()
+    set_environment()
     try:
         return run(read(SftParameters))
     except StageError as error:
@@ -53,33 +61,35 @@ def main() -> int:
 
 
 def run(parameters: SftParameters) -> int:
-    """The stage from its input to its outputs; the process's exit status."""
+    """Runs the stage; returns the exit status of the process. Raises: StageError."""
     out = Path(parameters.out)
-    log = MetricsLog(out / "training_log.jsonl")
+    log = MetricsLog(out / layout.TRAINING_LOG)
 
     pairs = read_pairs(Path(parameters.data))
-    if text := told(converted(Path(parameters.data), MAKE)):
+    if text := describe_conversions(count_conversions(Path(parameters.data), MAKE)):
         print(f"{parameters.data}: {text}", flush=True)
     chosen = load(parameters.instructions, parameters.seed)
-    if not disjointness.gate(Path(parameters.data), chosen, out):
+    if not leakage.check_training_data(Path(parameters.data), chosen, out):
         return 0  # the verdict is certain: the criterion fails, and names the lines
     learned, held = split(pairs, parameters.eval_share, parameters.seed)
     source = resolve(parameters.model)
     print(f"{len(learned)} pairs to train on, {len(held)} to evaluate on", flush=True)
 
     data = fingerprint(Path(parameters.data))
-    provenance.claim(out, provenance.made_of(parameters, data=data), log)
-    log.say("importing torch, transformers and TRL")
-    quieten()
+    provenance.claim_folder(out, provenance.describe_training(parameters, data=data), log)
+    log.message("importing torch, transformers and TRL")
+    silence_libraries()
     stop = StopRequest()
     stop.listen()
     began = time.time()
-    parameters, result = with_less_memory(
+    parameters, result = retry_with_half_batch(
         lambda attempt: fit(attempt, source, learned, held, chosen, log, stop), parameters, log
     )
     result["seconds"] = round(time.time() - began, 1)
 
-    record(parameters, {"trained_on": len(learned), "evaluated_on": len(held)}, result)
+    write_hyperparameters(
+        parameters, {"trained_on": len(learned), "evaluated_on": len(held)}, result
+    )
     print(json.dumps(result), flush=True)
     return 0 if result["completed"] else ENDED_BY_SIGTERM
 
@@ -93,21 +103,23 @@ def fit(
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any]:
-    """Load, train, save, measure; what came of it. Raises: MemoryShortage, StageError."""
+    """Loads, trains, saves and measures; returns the result. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
-    from .training.callbacks import Interruption, Reporting, Saving
+    from .training.callbacks import CheckpointCallback, MetricsCallback, StopCallback
     from .training.sft_trainer import check_first_batch, make_trainer
 
     set_seed(parameters.seed)
-    log.say(f"loading {parameters.model}")
+    log.message(f"loading {parameters.model}")
     tokenizer = load_tokenizer(source)
-    sentinels.check_tokens(tokenizer, [bare(one.text) for one in chosen.development])
+    base_model_check.check_tokens(
+        tokenizer, [bare(instruction.text) for instruction in chosen.development]
+    )
     rows = [to_row(pair, tokenizer, parameters.max_length) for pair in learned]
     held_rows = [to_row(pair, tokenizer, parameters.max_length) for pair in held]
-    with watching_memory(parameters):
+    with translate_out_of_memory(parameters):
         model = load_model(source, parameters.quantize)
-        callbacks = [Reporting(log), Saving(), Interruption(stop)]
+        callbacks = [MetricsCallback(log), CheckpointCallback(), StopCallback(stop)]
         trainer = make_trainer(model, tokenizer, rows, held_rows, parameters, callbacks)
         shown = check_first_batch(trainer, tokenizer)
         print(f"learned of the first pair: {shown!r}", flush=True)
@@ -116,11 +128,13 @@ def fit(
         return result
     trainer.save_model(parameters.out)
 
-    log.say(f"answering {len(chosen.development)} development instructions")
+    log.message(f"answering {len(chosen.development)} development instructions")
     measured = measure(trainer.model, tokenizer, chosen.development, parameters, log, stop)
     if measured is None:
         return result | {"completed": False}
-    write(Path(parameters.out, "development.json"), json.dumps(measured, indent=1) + "\n")
+    write_atomically(
+        Path(parameters.out, layout.DEVELOPMENT), json.dumps(measured, indent=1) + "\n"
+    )
     return result | {
         "best_eval_loss": trainer.state.best_metric,
         "best_checkpoint": Path(trainer.state.best_model_checkpoint or "").name or None,

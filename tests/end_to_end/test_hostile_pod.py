@@ -131,7 +131,8 @@ def test_a_pods_verdicts_are_judged_again_here(laptop: Laptop) -> None:
     parameters = '[stages.hello.parameters]\ninstructions = "mine"\n'
     config.write_text(config.read_text().replace(there, rescored) + parameters)
     asked = load(str(own)).held_out
-    said = score(asked, ["In Tokyo.", "In Rome.", "In Havana."])
+    scored = score(asked, ["In Tokyo.", "In Rome.", "In Havana."])
+    said = [record.to_json() for record in scored]
     _put_lines(laptop.folder / "in.txt", [one | {"correct": True} for one in said])
     unsent = laptop.podctl("run", "hello", "-y", expect=3)
     pods = laptop.cloud.state()["pods"]

@@ -15,6 +15,7 @@ from jobs.catalog import load_stages
 from jobs.criteria import Finding, Verdict, evaluate
 from jobs.rescore import MAX_RESPONSE
 from jobs.stage import Criterion, Stage
+from remote.stages.common.records import ResponseRecord
 from remote.stages.instructions.sets import load
 from remote.stages.verification.scoring import score, table
 from tests.support.own_instructions import TOPICS, write
@@ -43,11 +44,17 @@ def rescored(name: str, folder: Path) -> Finding:
 def answered(part: str, wrong: int = 3) -> list[Record]:
     """Records as a stage writes them: all answers canonical but the first `wrong`."""
     asked = getattr(SMALL, part)
-    return score(asked, ["no"] * wrong + [one.answer for one in asked[wrong:]])
+    scored = score(asked, ["no"] * wrong + [one.answer for one in asked[wrong:]])
+    return [record.to_json() for record in scored]
+
+
+def judged(record: Record) -> ResponseRecord:
+    names = ("instruction", "type", "kind", "correct")
+    return ResponseRecord(response="", **{name: record[name] for name in names})
 
 
 def sft_document(records: list[Record]) -> dict[str, Any]:
-    return {**table(records), "responses": records}
+    return {**table(map(judged, records)), "responses": records}
 
 
 def put(folder: Path, path: str, document: object) -> None:
@@ -86,7 +93,7 @@ def say_twice(records: list[Record]) -> None:
 
 
 def ask_other(records: list[Record]) -> None:
-    records[0] = score(SMALL.train[:1], [SMALL.train[0].answer])[0]
+    records[0] = score(SMALL.train[:1], [SMALL.train[0].answer])[0].to_json()
 
 
 def swell(records: list[Record]) -> None:
@@ -172,7 +179,7 @@ def compared(name: str) -> tuple[list[Record], dict[str, Any]]:
     for place, system in enumerate(systems):
         greedy = [one for part in parts for one in answered(part, wrong=place + 2)]
         sampled = [one for part in parts for one in answered(part, wrong=9)]
-        claims[system] = table(greedy)
+        claims[system] = table(map(judged, greedy))
         records += [{"system": system, "temperature": 0.0, "sample": 0} | one for one in greedy]
         records += [{"system": system, "temperature": 0.7, "sample": 0} | one for one in sampled]
     return records, {"both": {"greedy": claims}} if name == "stage1d" else {"systems": claims}
@@ -222,7 +229,8 @@ def test_a_set_of_ones_own_is_read_in_the_project(
     """The folder is the project's, whatever the folder podctl is called in; none is said."""
     own = write(tmp_path / "mine", {part: own_records(part) for part in TOPICS})
     asked = load(str(own)).held_out
-    put_lines(tmp_path, "said.jsonl", score(asked, [one.answer for one in asked]))
+    scored = score(asked, [one.answer for one in asked])
+    put_lines(tmp_path, "said.jsonl", [record.to_json() for record in scored])
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
 

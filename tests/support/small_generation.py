@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from remote.stages import generate
+from remote.stages.common import layout
 from remote.stages.common.parameters import parse
 from remote.stages.datagen.parameters import GenerateParameters
 from remote.stages.instructions.instruction_set import InstructionSet
 from remote.stages.instructions.sets import load
 
-OUT = Path("data/stage1")
-DATA, REPORT, JOURNAL = OUT / generate.DATA, OUT / generate.QUALITY, OUT / generate.JOURNAL
+OUT = layout.DATA
+DATA, REPORT, JOURNAL = layout.TRAINING_DATA, layout.DATA_QUALITY, layout.GENERATION_JOURNAL
 PARAMETERS = {
     "model": "small",
     "instructions": "small",

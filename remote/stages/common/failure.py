@@ -1,10 +1,10 @@
-"""How a stage says that it cannot go on."""
+"""The error with which a stage program ends."""
 
 from __future__ import annotations
 
 
 class StageError(Exception):
-    """What is wrong, where, and the remedy; printed to stderr as the job's last words."""
+    """What is wrong, where, and the remedy; the programs print it to stderr and exit with 1."""
 
     def __init__(self, what: str, *, remedy: str) -> None:
         super().__init__(what)

@@ -1,4 +1,4 @@
-"""What a job reports while it runs: JSON lines, flushed one by one; standard library only."""
+"""The metrics that a job reports while it runs, as JSON lines; standard library only."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class MetricsLog:
         shared = os.environ.get(ENV_METRICS)
         self._shared = Path(shared) if shared else None
 
-    def say(self, text: str) -> None:
-        """Where the job is, for phases without steps."""
+    def message(self, text: str) -> None:
+        """Reports the phase of the job in words, for phases without steps."""
         print(text, flush=True)
         self._append(self._shared, {"text": text, "time": time.time()})
 
     def add(self, record: dict[str, Any]) -> None:
-        """One record of the training, with `step`."""
+        """Appends a record with `step` to both files."""
         self._append(self._shared, record)
         self._append(self.own, record)
 
-    def keep_until(self, step: int) -> None:
-        """Drop from the stage's own log what was recorded after `step`, and half lines."""
+    def truncate_after(self, step: int) -> None:
+        """Removes records after `step`, and torn lines, from the stage's own log."""
         if not self.own.is_file():
             return
-        kept = [line for line in self.own.read_bytes().splitlines() if _until(line, step)]
+        lines = [line for line in self.own.read_bytes().splitlines() if _until(line, step)]
         beside = self.own.with_name(f".{self.own.name}.new")
         with beside.open("wb") as stream:
-            stream.writelines(line + b"\n" for line in kept)
+            stream.writelines(line + b"\n" for line in lines)
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(self.own)
@@ -62,7 +62,7 @@ def _until(line: bytes, step: int) -> bool:
 
 
 def announce(checkpoint: Path) -> None:
-    """Tell the agent that `checkpoint` is finished and may be fetched while the job goes on."""
+    """Announces to the agent that `checkpoint` is complete and may be downloaded."""
     if folder := os.environ.get(ENV_RUN_DIR):
         with Path(folder, "announced").open("a", encoding="utf-8") as stream:
             stream.write(f"{checkpoint.as_posix()}\n")

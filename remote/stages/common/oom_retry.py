@@ -1,4 +1,4 @@
-"""What is done where the GPU's memory is short: half as much at once, as often as it takes."""
+"""Retries generation with smaller batches when the GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .failure import StageError
 T = TypeVar("T")
 
 
-def fitting(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> T:
-    """`ask(batch)`, and again with half as many prompts at once for as long as memory is short.
+def with_halved_batches(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> T:
+    """The result of `ask(batch)`; after an out-of-memory error, of half as many prompts at once.
 
-    Raises: StageError when it does not hold a single one.
+    `say` reports each retry. Raises: StageError when a single prompt is out of memory.
     """
     import torch
 
@@ -23,7 +23,7 @@ def fitting(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> 
             return ask(batch)
         except torch.OutOfMemoryError:
             pass  # the error would keep the batch in memory until it is left
-        free()
+        free_gpu_memory()
         if batch == 1:
             raise StageError(
                 "the GPU's memory does not hold a single prompt",
@@ -34,8 +34,8 @@ def fitting(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> 
         batch = half
 
 
-def free() -> None:
-    """Give back the GPU memory of what is no longer used."""
+def free_gpu_memory() -> None:
+    """Releases the GPU memory of objects that are no longer used."""
     import torch
 
     gc.collect()

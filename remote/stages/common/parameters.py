@@ -1,4 +1,4 @@
-"""A stage's parameters: JSON from podctl.toml, checked before anything expensive starts."""
+"""Reads and checks a stage's parameters, which podctl writes as JSON from podctl.toml."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from ...contract import ENV_PARAMETERS, ENV_STAGE
+from . import layout
 from .failure import StageError
 
 T = TypeVar("T")
@@ -18,11 +19,11 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class TrainingParameters:
-    """What every training has. `max_steps` above 0 goes before `epochs`."""
+    """Parameters of both trainings. `max_steps` above 0 overrides `epochs`."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
-    data: str = "data/stage1/sft_training_data.jsonl"
+    data: str = layout.TRAINING_DATA.as_posix()
     out: str = ""
     learning_rate: float = 2e-4
     epochs: float = 3.0
@@ -48,16 +49,16 @@ class TrainingParameters:
             at_least(name, getattr(self, name), 0)
         below_one("warmup_share", self.warmup_share)
         if self.quantize not in ("auto", "nf4", "none"):
-            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
+            raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
         if self.epochs == 0 and self.max_steps == 0:
-            raise wrong("epochs", "must be above 0 unless max_steps is")
+            raise invalid_parameter("epochs", "must be above 0 unless max_steps is")
 
 
 @dataclasses.dataclass(frozen=True)
 class SftParameters(TrainingParameters):
-    """What stage1c trains with."""
+    """Parameters of stage1c in podctl.toml."""
 
-    out: str = "checkpoints/stage1_sft"
+    out: str = layout.SFT_ADAPTER.as_posix()
     packing: str = "auto"  # several pairs in one row: auto (where there is CUDA) | always | never
     lora_rank: int = 16
     lora_alpha: int = 32
@@ -71,15 +72,15 @@ class SftParameters(TrainingParameters):
         below_one("lora_dropout", self.lora_dropout)
         below_one("eval_share", self.eval_share)
         if self.packing not in ("auto", "always", "never"):
-            raise wrong("packing", 'must be "auto", "always" or "never"')
+            raise invalid_parameter("packing", 'must be "auto", "always" or "never"')
 
 
 @dataclasses.dataclass(frozen=True)
 class DpoParameters(TrainingParameters):
-    """What stage1d samples, trains and compares with."""
+    """Parameters of stage1d in podctl.toml."""
 
-    out: str = "checkpoints/stage1_dpo"
-    adapter: str = "checkpoints/stage1_sft"
+    out: str = layout.DPO_ADAPTER.as_posix()
+    adapter: str = layout.SFT_ADAPTER.as_posix()
     learning_rate: float = 5e-5
     epochs: float = 2.0
     pairs: int = 700  # wanted; sampling ends when there are so many
@@ -100,14 +101,14 @@ class DpoParameters(TrainingParameters):
         at_least("pairs", self.pairs, self.least_pairs)
         for name in ("temperature", "compare_temperature", "beta"):
             if getattr(self, name) <= 0:
-                raise wrong(name, "must be above 0")
+                raise invalid_parameter(name, "must be above 0")
         below_one("margin", self.margin)
 
 
 def read(kind: type[T], environment: dict[str, str] | None = None) -> T:
-    """The parameters that the contract's variable points at; defaults where it is not set.
+    """The parameters in the file that `ENV_PARAMETERS` names; defaults where it is not set.
 
-    Raises: StageError for a file that is no JSON object, an unknown name or a wrong type.
+    Raises: StageError for a file that is not a JSON object, an unknown name or a wrong type.
     """
     name = (os.environ if environment is None else environment).get(ENV_PARAMETERS)
     return parse(kind, Path(name).read_bytes() if name else b"{}")
@@ -118,14 +119,16 @@ def parse(kind: type[T], raw: bytes) -> T:
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise wrong("the file", f"is not JSON: {error}") from error
+        raise invalid_parameter("the file", f"is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise wrong("the file", "is not a JSON object")
+        raise invalid_parameter("the file", "is not a JSON object")
     hints = get_type_hints(kind)
     for name, value in values.items():
         if name not in hints:
             near = difflib.get_close_matches(name, hints, n=1)
-            raise wrong(name, f"is unknown; {'did you mean ' + near[0] if near else 'remove it'}")
+            raise invalid_parameter(
+                name, f"is unknown; {'did you mean ' + near[0] if near else 'remove it'}"
+            )
         values[name] = _typed(name, hints[name], value)
     return kind(**values)
 
@@ -134,25 +137,25 @@ def _typed(name: str, kind: type, value: Any) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
-        raise wrong(name, f"must be of type {kind.__name__}, is {value!r:.80}")
+        raise invalid_parameter(name, f"must be of type {kind.__name__}, is {value!r:.80}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise wrong(name, "must be a finite number")
+        raise invalid_parameter(name, "must be a finite number")
     return value
 
 
 def at_least(name: str, value: float, least: float) -> None:
     """Raises: StageError when parameter `name` is less."""
     if value < least:
-        raise wrong(name, f"is {value}, must be {least} or more")
+        raise invalid_parameter(name, f"is {value}, must be {least} or more")
 
 
 def below_one(name: str, value: float) -> None:
-    """Raises: StageError when parameter `name` is no share."""
+    """Raises: StageError when parameter `name` is not a share."""
     if not 0 <= value < 1:
-        raise wrong(name, "must be from 0 to below 1")
+        raise invalid_parameter(name, "must be from 0 to below 1")
 
 
-def wrong(name: str, problem: str) -> StageError:
+def invalid_parameter(name: str, problem: str) -> StageError:
     """The error about parameter `name`."""
     stage = os.environ.get(ENV_STAGE, "<stage>")
     return StageError(

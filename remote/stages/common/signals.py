@@ -1,4 +1,4 @@
-"""SIGTERM as a request: the stage saves what is there and exits with `ENDED_BY_SIGTERM`."""
+"""SIGTERM as a request to save and to exit with `ENDED_BY_SIGTERM`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stage ran on: the versions of what it imported, and its device."""
+"""The environment of a stage: versions of its packages, and its device."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Name to version; what is not installed is left out."""
-    found = {"python": platform.python_version(), "system": platform.platform()}
+    """Versions by package name; packages that are not installed are left out."""
+    by_name = {"python": platform.python_version(), "system": platform.platform()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return by_name
 
 
 def device() -> dict[str, Any]:
-    """The device that torch works on, with the most that this process held of its memory."""
+    """The device that torch uses, with the peak of its memory in this process, in GiB."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""One generated response on its way to becoming data."""
+"""A generated response before it is filtered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ..verification.instruction import Instruction
 
 @dataclass(frozen=True)
 class Candidate:
-    """`prompt` is the one that was used, drawn by `seed`; `finished` as in `generation_ends`."""
+    """`prompt` is the one that was used, drawn by `seed`; `finished` is one of
+    `model.stop_reasons`."""
 
     instruction: Instruction
     prompt: str

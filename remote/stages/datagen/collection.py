@@ -1,4 +1,4 @@
-"""Generates, round after round, until enough is kept; what the journal has is not made again."""
+"""Generates in rounds until enough pairs are kept; resumes from the journal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEED_STRIDE = 1_000_003  # more than the batches of any run
 
 @dataclass(frozen=True)
 class Collection:
-    """One pass over `train`; everything that it decides follows from journal and parameters."""
+    """The generation of the data; journal and parameters alone decide its course."""
 
     parameters: GenerateParameters
     train: Sequence[Instruction]
@@ -34,39 +34,40 @@ class Collection:
     log: MetricsLog
 
     def run(self) -> str:
-        """Fill `selection`; why it ended."""
+        """Fills `selection`; returns the reason why it ended."""
         wanted = self.parameters.wanted
         for number, tasks in enumerate(self._batches()):
             entries = self._entries(tasks, number)
             if entries is None:
                 return NO_TIME
             self.selection.add(
-                [_candidate(task, one) for task, one in zip(tasks, entries, strict=True)]
+                [_candidate(task, entry) for task, entry in zip(tasks, entries, strict=True)]
             )
         return ENOUGH if len(self.selection.kept) >= wanted else NO_ATTEMPTS
 
     def _batches(self) -> Iterator[list[Task]]:
-        """Batches of prompts of similar length; each round depends on what became of the last."""
+        """Batches of prompts of similar length; each round depends on the results of the last."""
         size = self.parameters.batch
         while instructions := self._round():
             done = self._attempts()
             tasks = [
-                make_task(one, done[one.text], self.parameters, self.pool) for one in instructions
+                make_task(instruction, done[instruction.text], self.parameters, self.pool)
+                for instruction in instructions
             ]
-            tasks.sort(key=lambda one: len(one.prompt))
+            tasks.sort(key=lambda task: len(task.prompt))
             for start in range(0, len(tasks), size):
                 yield tasks[start : start + size]
 
     def _round(self) -> list[Instruction]:
-        kept = Counter(one.candidate.instruction.text for one in self.selection.kept)
+        kept = Counter(judged.candidate.instruction.text for judged in self.selection.kept)
         room = self.parameters.max_attempts - len(self.selection.judged)
         return next_round(self.train, self._attempts(), kept, self.parameters.wanted, room)
 
     def _attempts(self) -> Counter[str]:
-        return Counter(one.candidate.instruction.text for one in self.selection.judged)
+        return Counter(judged.candidate.instruction.text for judged in self.selection.judged)
 
     def _entries(self, tasks: Sequence[Task], number: int) -> list[Entry] | None:
-        """The journal's entries of a batch, generated where one lacks; None: no time is left."""
+        """The entries of a batch, generated where one is missing; None when no time is left."""
         keys = [(task.instruction.text, task.attempt) for task in tasks]
         if any(key not in self.journal.entries for key in keys):
             limit = self.parameters.max_minutes * 60
@@ -75,12 +76,12 @@ class Collection:
             # The whole batch again: what is drawn for a row depends on the rows beside it.
             new = self.writer.write(tasks, self.parameters.seed * _SEED_STRIDE + number)
             self.journal.add(new)
-            self._tell(new)
+            self._report_progress(new)
         return [self.journal.entries[key] for key in keys]
 
-    def _tell(self, new: Sequence[Entry]) -> None:
-        seconds = sum(one.seconds for one in new)
-        speed = sum(one.tokens for one in new) / seconds if seconds else 0.0
+    def _report_progress(self, new: Sequence[Entry]) -> None:
+        seconds = sum(entry.seconds for entry in new)
+        speed = sum(entry.tokens for entry in new) / seconds if seconds else 0.0
         self.log.add(
             {
                 "step": len(self.selection.kept),

@@ -1,4 +1,4 @@
-"""What makes a generated response unfit to learn from; standard library only.
+"""Filters of generated responses; standard library only.
 
 Each filter is a pure function of one candidate: why it must go, in words, or None. None of them
 looks at how long a good response is, or counts its sentences: a filter that did once threw away
@@ -56,14 +56,15 @@ _REFUSALS = tuple(
 
 
 def refusal(candidate: Candidate) -> str | None:
-    """It begins by declining. Declining words of somebody in a story are none."""
+    """The response begins by declining; somebody who declines in a story does not count."""
     start = candidate.response.lstrip().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    found = next((match for one in _REFUSALS if (match := one.match(start))), None)
-    return f"declines: {found[0][:60]!r}" if found else None
+    matches = (pattern.match(start) for pattern in _REFUSALS)
+    refused = next((match for match in matches if match), None)
+    return f"declines: {refused[0][:60]!r}" if refused else None
 
 
 def cut_off(candidate: Candidate) -> str | None:
-    """Generation ended because of its length, not because the response was over."""
+    """Generation ended at max_new_tokens, before the response did."""
     return "neither a delimiter nor an end of text came" if candidate.finished == CUT_OFF else None
 
 
@@ -73,12 +74,12 @@ _STUCK = 4  # times the same sentence
 
 
 def malformed(candidate: Candidate) -> str | None:
-    """Not the text of a response: blank, template tokens, broken characters, a role's label."""
+    """The response is blank, or has template tokens, broken characters or a role's label."""
     text = candidate.response.strip()
     if not text:
         return "blank"
-    if found := template_text(text):
-        return f"template text {found!r}"
+    if markup := template_text(text):
+        return f"template text {markup!r}"
     if _BROKEN.search(text):
         return "broken characters"
     role = _ROLE.match(text)
@@ -94,7 +95,7 @@ def malformed(candidate: Candidate) -> str | None:
 
 
 def _stuck(text: str, instruction: str) -> str | None:
-    """A sentence of some words that comes again and again although nobody asked for that."""
+    """A sentence that is repeated although the instruction does not ask for it, or None."""
     counts: dict[str, int] = {}
     for sentence in re.split(r"(?<=[.!?])\s+|\n+", text):
         key = normalised(sentence)
@@ -105,7 +106,7 @@ def _stuck(text: str, instruction: str) -> str | None:
 
 
 def short(candidate: Candidate) -> str | None:
-    """Not longer than 50 characters although the instruction allows more."""
+    """The response has 50 characters or fewer although the instruction allows more."""
     length = len(candidate.response.strip())
     if length > MIN_CHARACTERS or may_be_short(candidate.instruction):
         return None
@@ -126,7 +127,7 @@ def may_be_short(instruction: Instruction) -> bool:
         return len(instruction.answer.strip()) <= MIN_CHARACTERS
     if instruction.type in _SHORT_TYPES:
         return True
-    return any(_leaves_no_room(one) for one in instruction.checks)
+    return any(_leaves_no_room(check) for check in instruction.checks)
 
 
 def _leaves_no_room(check: Mapping[str, object]) -> bool:

@@ -1,4 +1,4 @@
-"""Every generated response on disk as soon as it is there, so that a new start goes on.
+"""Stores every generated response at once, so that an interrupted run can resume.
 
 A JSONL file: first a record of the settings, then one record a response. It only grows; a last
 line that was cut off is dropped when it is opened again.
@@ -40,7 +40,7 @@ class Entry:
 
 
 class Journal:
-    """The responses generated so far with `settings`; those of other settings are set aside."""
+    """The responses generated so far with `settings`; a file of other settings is renamed."""
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
@@ -56,18 +56,18 @@ class Journal:
             self._write([self._settings])
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Keep those that are not there yet; they are on disk when this returns."""
-        new = [one for one in entries if one.key not in self.entries]
-        self._write(asdict(one) for one in new)
-        self.entries |= {one.key: one for one in new}
+        """Appends the entries that are new; they are on disk when this returns."""
+        new = [entry for entry in entries if entry.key not in self.entries]
+        self._write(asdict(entry) for entry in new)
+        self.entries |= {entry.key: entry for entry in new}
 
     @property
     def seconds(self) -> float:
-        """Spent on generating so far."""
-        return sum(one.seconds for one in self.entries.values())
+        """The seconds spent on generation so far, those of earlier starts included."""
+        return sum(entry.seconds for entry in self.entries.values())
 
     def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        text = "".join(json.dumps(one, allow_nan=False) + "\n" for one in records)
+        text = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             with os.fdopen(handle, "wb", closefd=False) as stream:
@@ -77,26 +77,30 @@ class Journal:
             os.close(handle)
 
     def _read(self) -> bool:
-        """Fill `entries`; False when they were made with other settings."""
+        """Fills `entries`; returns False for a file of other settings."""
         records = read_records(self.path, "remove the file")
         _, first = next(records)
         if first != self._settings:
             return False
-        self.entries = {one.key: one for one in (_entry(rec, where) for where, rec in records)}
+        self.entries = {
+            entry.key: entry for entry in (_entry(rec, where) for where, rec in records)
+        }
         return True
 
 
 def _entry(record: Mapping[str, Any], where: str) -> Entry:
     try:
-        found = Entry(**record)
+        entry = Entry(**record)
     except TypeError as error:
         raise StageError(f"{where}: not the record of a response", remedy=_REMEDY) from error
     right = (
-        all(isinstance(one, str) for one in (found.instruction, found.prompt, found.response))
-        and found.finished in (DELIMITED, ENDED, CUT_OFF)
-        and all(type(one) is int and one >= 0 for one in (found.attempt, found.tokens, found.seed))
-        and _number(found.seconds)
-        and (found.margin is None or _number(found.margin))
+        all(isinstance(count, str) for count in (entry.instruction, entry.prompt, entry.response))
+        and entry.finished in (DELIMITED, ENDED, CUT_OFF)
+        and all(
+            type(count) is int and count >= 0 for count in (entry.attempt, entry.tokens, entry.seed)
+        )
+        and _number(entry.seconds)
+        and (entry.margin is None or _number(entry.margin))
     )
     if not right:
         raise StageError(
@@ -104,7 +108,7 @@ def _entry(record: Mapping[str, Any], where: str) -> Entry:
             "margin is not what it must be",
             remedy=_REMEDY,
         )
-    return found
+    return entry
 
 
 def _number(value: Any) -> bool:
@@ -112,7 +116,7 @@ def _number(value: Any) -> bool:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line without its line break: the process ended while it was written."""
+    """Removes a last line without its line break, which a crash left."""
     if not path.is_file():
         return
     with path.open("r+b") as stream:

@@ -1,19 +1,20 @@
-"""What stage 1B generates, and how much of it."""
+"""Parameters of stage 1B."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..common.parameters import at_least, wrong
+from ..common import layout
+from ..common.parameters import at_least, invalid_parameter
 
 
 @dataclass(frozen=True)
 class GenerateParameters:
-    """Pairs are counted after the filters."""
+    """Parameters of stage1b in podctl.toml; pairs are counted after the filters."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
-    out: str = "data/stage1"
+    out: str = layout.DATA.as_posix()
     wanted: int = 1000  # pairs
     at_least: int = 800  # pairs, below which the stage fails
     max_attempts: int = 3000  # responses generated in all
@@ -35,8 +36,8 @@ class GenerateParameters:
         for name in ("max_minutes", "temperature", "seed"):
             at_least(name, getattr(self, name), 0)
         if self.at_least > self.wanted:
-            raise wrong("at_least", f"is above wanted, {self.wanted}")
+            raise invalid_parameter("at_least", f"is above wanted, {self.wanted}")
         if self.wanted > self.max_attempts:
-            raise wrong("max_attempts", f"is below wanted, {self.wanted}")
+            raise invalid_parameter("max_attempts", f"is below wanted, {self.wanted}")
         if self.quantize not in ("auto", "nf4", "none"):
-            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
+            raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')

@@ -1,4 +1,4 @@
-"""The report on the generated data: what was kept, what was removed and why, with samples."""
+"""The quality report on the generated data: counts and samples, kept and removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..instructions import leakage as disjointness
+from ..common.records import ResponseRecord
+from ..instructions import leakage
 from ..instructions.instruction_set import InstructionSet
 from ..text.near_duplicates import THRESHOLD
 from ..verification.instruction import TYPES
@@ -19,8 +20,8 @@ SAMPLES = 5  # of each reason, and of what was kept of each type
 SHOWN = 600  # characters of a sampled text
 
 
-def of(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[str, Any]:
-    """Everything that follows from the verdicts."""
+def assess(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[str, Any]:
+    """The figures and samples that follow from the verdicts."""
     return {
         "filters": removed(judged, seed),
         "success": {"generated": success(judged), "kept": success(kept)},
@@ -32,25 +33,27 @@ def of(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[str,
 def removed(judged: Sequence[Judged], seed: int = 0) -> dict[str, Any]:
     """For each filter that ran: its rule, how many it `removed` as the first that objected, how
     many it `objected` to at all, and a sample of those that it removed."""
-    ran = {name for one in judged for name in one.verdicts}
-    found = {}
+    ran = {name for response in judged for name in response.verdicts}
+    by_filter = {}
     for name in (name for name in RULES if name in ran):
-        gone = [one for one in judged if one.removed_by == name]
-        found[name] = {
+        gone = [response for response in judged if response.removed_by == name]
+        by_filter[name] = {
             "rule": RULES[name],
             "removed": len(gone),
-            "objected": sum(one.verdicts.get(name, PASSED) != PASSED for one in judged),
+            "objected": sum(response.verdicts.get(name, PASSED) != PASSED for response in judged),
             "samples": [
-                _sample(one) | {"why": one.verdicts[name]} for one in _drawn(gone, name, seed)
+                _sample(response) | {"why": response.verdicts[name]}
+                for response in _drawn(gone, name, seed)
             ],
         }
-    return found
+    return by_filter
 
 
 def kept_samples(kept: Sequence[Judged], seed: int = 0) -> dict[str, list[dict[str, Any]]]:
-    """Some of what was kept, by type."""
+    """A sample of the kept responses, by type."""
     return {
-        name: [_sample(one) for one in _drawn(_of_type(kept, name), name, seed)] for name in TYPES
+        name: [_sample(response) for response in _drawn(_of_type(kept, name), name, seed)]
+        for name in TYPES
     }
 
 
@@ -59,24 +62,27 @@ def _drawn(some: Sequence[Judged], name: str, seed: int) -> list[Judged]:
     return draw.sample(list(some), min(SAMPLES, len(some)))
 
 
-def _sample(one: Judged) -> dict[str, Any]:
+def _sample(judged: Judged) -> dict[str, Any]:
     return {
-        "instruction": one.candidate.instruction.text[:SHOWN],
-        "type": one.candidate.instruction.type,
-        "response": one.candidate.response[:SHOWN],
-        "correct": not one.reasons,
+        "instruction": judged.candidate.instruction.text[:SHOWN],
+        "type": judged.candidate.instruction.type,
+        "response": judged.candidate.response[:SHOWN],
+        "correct": not judged.reasons,
     }
 
 
 def success(judged: Iterable[Judged]) -> dict[str, Any]:
-    """How often the verifier says correct, by type, with Wilson's intervals."""
+    """The success by the verifier, by type, with Wilson's intervals."""
     return table(
-        {
-            "type": one.candidate.instruction.type,
-            "kind": one.candidate.instruction.kind,
-            "correct": not one.reasons,
-        }
-        for one in judged
+        ResponseRecord(
+            response.candidate.instruction.text,
+            response.candidate.instruction.type,
+            response.candidate.instruction.kind,
+            response.candidate.response,
+            correct=not response.reasons,
+            reasons=response.reasons,
+        )
+        for response in judged
     )
 
 
@@ -89,7 +95,7 @@ def lengths(kept: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _of_type(kept: Sequence[Judged], name: str) -> list[Judged]:
-    return [one for one in kept if one.candidate.instruction.type == name]
+    return [judged for judged in kept if judged.candidate.instruction.type == name]
 
 
 def _spread(values: Sequence[int]) -> dict[str, float | int | None]:
@@ -98,27 +104,29 @@ def _spread(values: Sequence[int]) -> dict[str, float | int | None]:
         return {"n": 0} | dict.fromkeys(names)
     ordered = sorted(values)
 
-    def share(of: float) -> int:
-        return ordered[min(len(ordered) - 1, int(of * len(ordered)))]
+    def share(quantile: float) -> int:
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
     mean = round(averages.fmean(ordered), 1)
-    found = (ordered[0], share(0.05), share(0.5), mean, share(0.95), ordered[-1])
-    return {"n": len(ordered)} | dict(zip(names, found, strict=True))
+    values_at = (ordered[0], share(0.05), share(0.5), mean, share(0.95), ordered[-1])
+    return {"n": len(ordered)} | dict(zip(names, values_at, strict=True))
 
 
-def apart(data: Path, chosen: InstructionSet) -> dict[str, Any]:
-    """Overlaps of the written file with what is measured on, counted by reading it again.
+def disjointness(data: Path, chosen: InstructionSet) -> dict[str, Any]:
+    """Overlaps of the written file with the measured sets, counted by reading it again.
 
     `exact` and `near` are the sums over both parts; every text of a record counts.
     """
-    found: dict[str, Any] = {}
-    for name, texts in disjointness.measured(chosen).items():
-        look = disjointness.look(data, "run stage1b again", {name: texts})
-        cell = disjointness.report(look)
-        found[name] = {"n": len(texts)} | {key: cell[key] for key in ("exact", "near", "examples")}
+    by_part: dict[str, Any] = {}
+    for name, texts in leakage.measured_texts(chosen).items():
+        look = leakage.find_leakage(data, "run stage1b again", {name: texts})
+        cell = leakage.report(look)
+        by_part[name] = {"n": len(texts)} | {
+            key: cell[key] for key in ("exact", "near", "examples")
+        }
     return {
-        "exact": sum(one["exact"] for one in found.values()),
-        "near": sum(one["near"] for one in found.values()),
+        "exact": sum(part["exact"] for part in by_part.values()),
+        "near": sum(part["near"] for part in by_part.values()),
         "threshold": THRESHOLD,
         "rule": (
             "measured instructions that stand in an instruction, a prompt or a response of the "
@@ -126,4 +134,4 @@ def apart(data: Path, chosen: InstructionSet) -> dict[str, Any]:
             "word among others, or with a share of common character 5-grams of the threshold or "
             "more (near; all are among them)"
         ),
-    } | found
+    } | by_part

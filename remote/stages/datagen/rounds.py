@@ -1,4 +1,4 @@
-"""Which instructions to generate for next; a pure function of what came of the earlier ones."""
+"""Chooses the instructions of the next round; a pure function of the earlier results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a response run on into a new prompt? Only the beginning of one counts, never a length."""
+"""Detects responses that run on into a new prompt, by its beginning and never by length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DELIMITER_LIKE = re.compile(r"[ \t]*#[# \t]*$")
 
 
 def runaway(candidate: Candidate) -> str | None:
-    """It goes on into a new prompt: a new instruction begins after the response.
+    """The response runs on into a new prompt: another instruction begins after it.
 
     Only the beginning of one counts: a delimiter spelt differently, a label such as
     "Instruction:", an instruction of the prompt once more, or a line that reads as an instruction
@@ -26,19 +26,19 @@ def runaway(candidate: Candidate) -> str | None:
     first line never count.
     """
     lines = [*_outside_code(candidate.response)]
-    asked = candidate.instruction.text
-    questions = asked_for("question", asked)  # are what the response is to hold
-    given = {normalised(line) for line in _instructions_of(candidate)}
+    instruction = candidate.instruction.text
+    questions = asked_for("question", instruction)  # are what the response is to hold
+    prompted = {normalised(line) for line in _instructions_of(candidate)}
     for place, line in enumerate(lines[1:], 1):
         below = lines[place + 1] if place + 1 < len(lines) else ""
         if _DELIMITER_LIKE.match(line):
             return "a delimiter, spelt differently, and no end"
-        if _opens_prompt(line, lines[place + 1 :], asked):
+        if _opens_prompt(line, lines[place + 1 :], instruction):
             return f"a new prompt begins: {line.strip()[:60]!r}"
-        if line.strip() and normalised(line) in given:
+        if line.strip() and normalised(line) in prompted:
             return f"an instruction of its prompt again: {line.strip()[:60]!r}"
         if _solved_below(line, below) or (
-            not questions and _asked_below(lines[:place], line, lines[place + 1 :], asked)
+            not questions and _asked_below(lines[:place], line, lines[place + 1 :], instruction)
         ):
             return f"another instruction and its answer: {line.strip()[:60]!r}"
     return None
@@ -69,7 +69,7 @@ def _opens_prompt(line: str, rest: list[str], instruction: str) -> bool:
     turn = _TURN.match(line)
     if turn is None or asked_for(turn[1], instruction):
         return False
-    return any(_ANSWER.match(one) for one in rest)
+    return any(_ANSWER.match(later) for later in rest)
 
 
 def _asked_below(before: list[str], line: str, rest: list[str], instruction: str) -> bool:
@@ -81,18 +81,18 @@ def _asked_below(before: list[str], line: str, rest: list[str], instruction: str
     """
     if not reads_as_instruction(line) or is_list_item(line) or _HEADING.match(line):
         return False
-    above = [one for one in before if one.strip()]
-    below = next((one for one in rest if one.strip()), "")
-    asked, answer = _subject(line), _subject(below)
-    new = asked - _subject("\n".join((instruction, *above)))
+    above = [other for other in before if other.strip()]
+    below = next((other for other in rest if other.strip()), "")
+    question, answer = _subject(line), _subject(below)
+    new = question - _subject("\n".join((instruction, *above)))
     if above and _RULE.match(above[-1]):
         return bool(new & answer)
-    return bool(new) and asked <= answer and line.rstrip().endswith("?")
+    return bool(new) and question <= answer and line.rstrip().endswith("?")
 
 
 def _subject(text: str) -> set[str]:
-    """The words with a meaning."""
-    return {one for one in normalised(text).split() if one not in STOP_WORDS}
+    """The words of `text` that are not stop words."""
+    return {word for word in normalised(text).split() if word not in STOP_WORDS}
 
 
 def _solved_below(line: str, below: str) -> bool:

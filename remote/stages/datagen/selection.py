@@ -1,4 +1,4 @@
-"""Candidates judged by every filter, in order; the first one that objects names the reason."""
+"""Judges candidates by every filter; the first that objects names the reason."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Judged:
     @property
     def removed_by(self) -> str | None:
         """The first filter that objects, or None: the candidate is kept."""
-        return next((name for name, one in self.verdicts.items() if one != PASSED), None)
+        return next((name for name, verdict in self.verdicts.items() if verdict != PASSED), None)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What else must hold, and what nothing may be near."""
+    """Further conditions, and the measured instructions that nothing may overlap."""
 
     measured: tuple[Instruction, ...]
     verified_only: bool = False
@@ -50,35 +50,38 @@ class Policy:
 
 
 class Selection:
-    """Judges candidates in the order in which they come; keeps what it judged."""
+    """Judges candidates in the order in which they come, and stores the verdicts."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._texts = [one.text for one in policy.measured]
+        self._texts = [instruction.text for instruction in policy.measured]
         self._seen: set[str] = set()
         self.judged: list[Judged] = []
 
     @property
     def kept(self) -> list[Judged]:
-        return [one for one in self.judged if one.removed_by is None]
+        return [judged for judged in self.judged if judged.removed_by is None]
 
     def add(self, candidates: Sequence[Candidate]) -> list[Judged]:
-        """The verdicts of some more candidates."""
-        found = near_measured(candidates, self._texts)
-        new = [self._judge(one, near) for one, near in zip(candidates, found, strict=True)]
+        """Judges further candidates; returns their verdicts."""
+        overlapping = near_measured(candidates, self._texts)
+        new = [
+            self._judge(candidate, near)
+            for candidate, near in zip(candidates, overlapping, strict=True)
+        ]
         self.judged += new
         return new
 
     def _judge(self, candidate: Candidate, near: str | None) -> Judged:
-        found = {name: rule(candidate) for name, rule in FILTERS.items()}
-        found[MEASURED] = near
-        found[DUPLICATE] = duplicate(candidate, self._seen)
+        objections = {name: rule(candidate) for name, rule in FILTERS.items()}
+        objections[MEASURED] = near
+        objections[DUPLICATE] = duplicate(candidate, self._seen)
         reasons = candidate.instruction.reasons(candidate.response)
         if self._policy.verified_only:
-            found[WRONG] = "; ".join(reasons) or None
+            objections[WRONG] = "; ".join(reasons) or None
         if self._policy.critic_margin is not None:
-            found[DOUBTED] = doubted(candidate, self._policy.critic_margin)
-        verdicts = {name: why or PASSED for name, why in found.items()}
+            objections[DOUBTED] = doubted(candidate, self._policy.critic_margin)
+        verdicts = {name: why or PASSED for name, why in objections.items()}
         judged = Judged(candidate, verdicts, reasons)
         if judged.removed_by is None:
             self._seen.add(identity(candidate))
@@ -90,9 +93,9 @@ def identity(candidate: Candidate) -> str:
     return f"{normalised(candidate.instruction.text)}\n{normalised(candidate.response)}"
 
 
-def duplicate(candidate: Candidate, kept: set[str]) -> str | None:
-    """The same was kept before. The same response to another instruction is no duplicate."""
-    again = identity(candidate) in kept
+def duplicate(candidate: Candidate, seen: set[str]) -> str | None:
+    """The same response to the same instruction was kept before."""
+    again = identity(candidate) in seen
     return "the same instruction and response were kept before" if again else None
 
 
@@ -107,15 +110,19 @@ def near_measured(candidates: Sequence[Candidate], measured: Sequence[str]) -> l
     """For each candidate which of the `measured` instructions it holds, or None."""
     lines = [
         (place, line)
-        for place, one in enumerate(candidates)
-        for line in (one.instruction.text, *one.response.splitlines(), one.response)
+        for place, candidate in enumerate(candidates)
+        for line in (
+            candidate.instruction.text,
+            *candidate.response.splitlines(),
+            candidate.response,
+        )
         if line.strip()
     ]
-    found: list[str | None] = [None] * len(candidates)
+    objections: list[str | None] = [None] * len(candidates)
     for near in overlaps([line for _, line in lines], measured):
         place, line = lines[near.candidate]
-        found[place] = found[place] or (
+        objections[place] = objections[place] or (
             f"{line.strip()[:80]!r} is {near.similarity:.0%} the same as, or holds, "
             f"{measured[near.other][:80]!r}"
         )
-    return found
+    return objections

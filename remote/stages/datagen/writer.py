@@ -1,15 +1,16 @@
-"""The base model as the writer of responses: loaded when the first one is needed."""
+"""Generates responses with the base model, which is loaded for the first batch."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import fitting
+from ..common.oom_retry import with_halved_batches
 from ..text.prompts import CompletionStylePrompts, solved
 from ..verification.instruction import Instruction
 from .journal import Entry
@@ -41,8 +42,12 @@ def make_task(
 
 @dataclass
 class Writer:
-    """Answers tasks with the model at `source`. `train` is all that may be asked; `pool` stands
-    solved above it, and is what the critic is shown."""
+    """Generates responses with the model at `source`.
+
+    Attributes:
+        train: all instructions that may be generated for; their prompts are checked first.
+        pool: the solved examples of the prompts, and of the critic.
+    """
 
     parameters: GenerateParameters
     source: str
@@ -52,33 +57,36 @@ class Writer:
     _loaded: tuple[Any, Any] | None = field(default=None, repr=False)
 
     def write(self, tasks: Sequence[Task], seed: int) -> list[Entry]:
-        """One entry a task, in order. Raises: StageError when memory does not hold one."""
+        """One entry a task, in order. Raises: StageError when a single prompt is out of memory."""
         model, tokenizer = self._load()
         began = time.monotonic()
-        found = fitting(
+        entries = with_halved_batches(
             lambda rows: self._generate(model, tokenizer, tasks, seed, rows),
             len(tasks),
-            self.log.say,
+            self.log.message,
         )
         if self.parameters.critic:
-            found = fitting(
-                lambda rows: self._with_margins(model, tokenizer, found, rows),
+            entries = with_halved_batches(
+                partial(self._with_margins, model, tokenizer, entries),
                 len(tasks),
-                self.log.say,
+                self.log.message,
             )
         share = (time.monotonic() - began) / len(tasks)
-        return [Entry(**one, seconds=round(share, 4)) for one in found]
+        return [replace(entry, seconds=round(share, 4)) for entry in entries]
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            self.log.say(f"loading {self.parameters.model}")
-            from ..model import base_model_check as sentinels
+            self.log.message(f"loading {self.parameters.model}")
+            from ..model import base_model_check
             from ..model.loading import load_model, load_tokenizer
 
             warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
             tokenizer = load_tokenizer(self.source)
-            asked = [make_task(one, 0, self.parameters, self.pool).prompt for one in self.train]
-            sentinels.check_tokens(tokenizer, [*asked, *map(solved, self.pool)])
+            prompts = [
+                make_task(instruction, 0, self.parameters, self.pool).prompt
+                for instruction in self.train
+            ]
+            base_model_check.check_tokens(tokenizer, [*prompts, *map(solved, self.pool)])
             if self.parameters.critic:
                 from ..model.critic import letter_tokens
 
@@ -88,44 +96,46 @@ class Writer:
 
     def _generate(
         self, model: Any, tokenizer: Any, tasks: Sequence[Task], seed: int, batch: int
-    ) -> list[dict[str, Any]]:
+    ) -> list[Entry]:
         from ..model.sampling import generate_finished
 
-        said = generate_finished(
+        responses = generate_finished(
             model,
             tokenizer,
-            [one.prompt for one in tasks],
+            [task.prompt for task in tasks],
             max_new_tokens=self.parameters.max_new_tokens,
             batch=batch,
             temperature=self.parameters.temperature,
             seed=seed,
         )
         return [
-            {
-                "instruction": task.instruction.text,
-                "attempt": task.attempt,
-                "seed": task.seed,
-                "prompt": task.prompt,
-                "response": one.text,
-                "finished": one.finished,
-                "tokens": one.tokens,
-            }
-            for task, one in zip(tasks, said, strict=True)
+            Entry(
+                task.instruction.text,
+                task.attempt,
+                task.seed,
+                task.prompt,
+                response.text,
+                response.finished,
+                response.tokens,
+                seconds=0.0,  # known when the batch is over
+            )
+            for task, response in zip(tasks, responses, strict=True)
         ]
 
     def _with_margins(
-        self, model: Any, tokenizer: Any, found: Sequence[dict[str, Any]], batch: int
-    ) -> list[dict[str, Any]]:
+        self, model: Any, tokenizer: Any, entries: Sequence[Entry], batch: int
+    ) -> list[Entry]:
         from ..model.critic import margins
 
         judged = margins(
             model,
             tokenizer,
             self.pool,
-            [(one["instruction"], one["response"]) for one in found],
+            [(entry.instruction, entry.response) for entry in entries],
             batch,
             seed=self.parameters.seed,
         )
         return [
-            one | {"margin": round(two.mean, 6)} for one, two in zip(found, judged, strict=True)
+            replace(entry, margin=round(margin.mean, 6))
+            for entry, margin in zip(entries, judged, strict=True)
         ]

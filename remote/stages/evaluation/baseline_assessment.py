@@ -1,25 +1,28 @@
-"""What stage 1A says of the base model: tables, the explicit instructions, explanations apart."""
+"""The assessment of stage 1A: success by type, sentinels, and explanations apart."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ..common.failure import StageError
-from ..common.oom_retry import fitting
-from ..model import base_model_check as sentinels
+from ..common.oom_retry import with_halved_batches
+from ..common.records import WAYS, BaselineRecord
+from ..model import base_model_check
 from ..verification.instruction import TYPES, Instruction
-from ..verification.scoring import Record, table
-
-WAYS = ("raw", "few_shot")
+from ..verification.scoring import table
 
 
-def spread(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
-    """The texts of `count` held-out instructions, the types taking turns."""
+def select_explicit(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
+    """The texts of `count` held-out instructions, taken from the types in turn, by `seed`."""
     draw = random.Random(seed)  # noqa: S311 - not a secret
-    by_type = {name: [one.text for one in held_out if one.type == name] for name in TYPES}
+    by_type = {
+        name: [instruction.text for instruction in held_out if instruction.type == name]
+        for name in TYPES
+    }
     for texts in by_type.values():
         draw.shuffle(texts)
     longest = max(map(len, by_type.values()))
@@ -29,9 +32,11 @@ def spread(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
     return turns[:count]
 
 
-def assess(rows: Sequence[Record], tolerated: int, results: list[dict[str, Any]]) -> dict[str, Any]:
+def assess(
+    rows: Sequence[BaselineRecord], tolerated: int, results: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The assessment of judged rows and sentinel results, each verdict with its rule."""
-    explicit = [row for row in rows if row["explicit"]]
+    explicit = [row for row in rows if row.explicit]
     tables = {name: _tables(part) for name, part in (("explicit", explicit), ("held_out", rows))}
     counts = {name: tables["explicit"]["raw"]["types"][name]["n"] for name in TYPES}
     return {
@@ -42,49 +47,52 @@ def assess(rows: Sequence[Record], tolerated: int, results: list[dict[str, Any]]
             "rule": "each of the four types has at least one explicit instruction",
             "instructions": counts,
         },
-        "sentinels": sentinels.behaves(results, tolerated) | {"results": results},
+        "sentinels": base_model_check.assess_sentinels(results, tolerated) | {"results": results},
     }
 
 
-def _tables(rows: Sequence[Record]) -> dict[str, Any]:
-    """For each way the table of success."""
-    return {
-        way: table({"type": row["type"], "kind": row["kind"]} | row[way] for row in rows)
-        for way in WAYS
-    }
+def _tables(rows: Sequence[BaselineRecord]) -> dict[str, Any]:
+    """The table of success of each way."""
+    return {way: table(row.answer(way) for row in rows) for way in WAYS}
 
 
-def criticised(
+def ask_critic(
     model: Any,
     tokenizer: Any,
     pool: Sequence[Instruction],
-    rows: Sequence[Record],
+    rows: Sequence[BaselineRecord],
     batch: int,
     say: Callable[[str], None],
-) -> dict[str, Any]:
-    """What the critic makes of the rows that no rule can judge; counted in no success.
+) -> tuple[dict[str, Any], list[BaselineRecord]]:
+    """Ask the critic about the rows that no rule can judge; they are counted in no success.
 
-    Each row gets a `margin` for each way; {n, raw, few_shot} says how many the critic prefers.
+    Returns the summary {n, raw, few_shot}, which says how many answers the critic prefers, and
+    the rows with the critic's margins.
     """
     from ..model.critic import margins
 
-    found: dict[str, Any] = {"n": len(rows), "counted_as_success": False}
+    summarised: dict[str, Any] = {"n": len(rows), "counted_as_success": False}
+    judged = list(rows)
     if not rows:
-        return found
+        return summarised, judged
     for way in WAYS:
-        pairs = [(row["instruction"], row[way]["response"]) for row in rows]
+        pairs = [(row.instruction, row.answer(way).response) for row in rows]
         try:
-            judged = fitting(partial(margins, model, tokenizer, pool, pairs), batch, say)
+            of_way = with_halved_batches(
+                partial(margins, model, tokenizer, pool, pairs), batch, say
+            )
         except StageError as error:  # no such letters, or memory for them: said, not fatal
-            return found | {"critic": error.what}
-        for row, margin in zip(rows, judged, strict=True):
-            row[way]["margin"] = margin.mean
-        found[way] = {"preferred": sum(one.mean > 0 for one in judged)}
-    return found
+            return summarised | {"critic": error.what}, judged
+        judged = [
+            replace(row, margins={**row.margins, way: margin.mean})
+            for row, margin in zip(judged, of_way, strict=True)
+        ]
+        summarised[way] = {"preferred": sum(margin.mean > 0 for margin in of_way)}
+    return summarised, judged
 
 
 def summary(assessment: dict[str, Any]) -> str:
-    """The result in a line."""
+    """The result in one line."""
     cells = {way: assessment["explicit"][way]["overall"] for way in WAYS}
     words = [
         f"{way.replace('_', '-')} {cell['correct']}/{cell['n']} "

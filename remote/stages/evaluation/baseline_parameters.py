@@ -1,26 +1,29 @@
-"""What stage 1A measures, and with what."""
+"""Parameters of stage 1A."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..common.parameters import at_least, wrong
-from ..model import base_model_check as sentinels
+from ..common.layout import ARTIFACTS
+from ..common.parameters import at_least, invalid_parameter
+from ..model import base_model_check
 
 
 @dataclass(frozen=True)
 class BaselineParameters:
-    """What stage1a measures with."""
+    """Parameters of stage1a in podctl.toml."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
-    out: str = "artifacts"
+    out: str = ARTIFACTS.as_posix()
     explicit: int = 100  # held-out instructions that the assessment reports on
     shots: int = 3  # solved examples in a few-shot prompt
     max_new_tokens: int = 128
     batch: int = 32  # prompts generated for at once
     quantize: str = "auto"  # auto | nf4 | none
-    tolerated: int = sentinels.TOLERATED  # sentinel instructions that the base model may obey
+    tolerated: int = (
+        base_model_check.TOLERATED
+    )  # sentinel instructions that the base model may obey
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -28,8 +31,12 @@ class BaselineParameters:
             at_least(name, getattr(self, name), least)
         for name in ("tolerated", "seed"):
             at_least(name, getattr(self, name), 0)
-        obeyed = sum(not one.passes for one in sentinels.of(self.instructions))
+        obeyed = sum(
+            not sentinel.passes for sentinel in base_model_check.sentinels_for(self.instructions)
+        )
         if self.tolerated > obeyed // 2:
-            raise wrong("tolerated", f"is above half of the {obeyed} sentinel instructions")
+            raise invalid_parameter(
+                "tolerated", f"is above half of the {obeyed} sentinel instructions"
+            )
         if self.quantize not in ("auto", "nf4", "none"):
-            raise wrong("quantize", 'must be "auto", "nf4" or "none"')
+            raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')

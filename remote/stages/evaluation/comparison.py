@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..common.records import ResponseRecord
 from ..verification import statistics
 from ..verification.instruction import TYPES
-from ..verification.scoring import Record, table
+from ..verification.scoring import table
 from ..verification.statistics import FAIL, INCONCLUSIVE, PASS
 
 SYSTEMS = ("base", "few_shot", "sft", "dpo")
@@ -24,13 +25,19 @@ BY_TYPE = (*GAINS, ("sft", "dpo"))
 LONG = 50  # characters that look like an answer
 SHOWN = 6  # samples of each sort in the report
 
-Answers = Mapping[str, Sequence[Record]]  # by system, in the same order of instructions
+Answers = Mapping[str, Sequence[ResponseRecord]]  # by system, in the same order of instructions
 Sampled = Mapping[str, Sequence[float]]  # by system: share of correct samples an instruction
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`minimum_lift` a gain must exceed; `margin` by which no comparison may be worse."""
+    """The rule of the verdict.
+
+    Attributes:
+        minimum_lift: the share of success, from 0 to 1, that a gain must exceed.
+        margin: the share by which no comparison may be shown to be worse.
+        seed: of the bootstrap.
+    """
 
     minimum_lift: float = 0.05
     margin: float = 0.05
@@ -38,7 +45,7 @@ class Rule:
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What makes the verdict what it is, in words; shown: the whole 95 % interval says so."""
+        """By verdict, its condition in words; "shown" means by the whole 95 % interval."""
         return {
             FAIL: (
                 "a held-out item is in the data that was learned from; or the lift of SFT or DPO "
@@ -60,7 +67,7 @@ class Rule:
 def assess(
     answers: Answers, sampled: Sampled, disjointness: Mapping[str, Any], rule: Rule
 ) -> dict[str, Any]:
-    """Everything that the report says about success; `verdict`, `disjoint` and `why` first.
+    """The figures of the report; `verdict`, `why` and `disjoint` come first.
 
     `disjointness` has `disjoint`, and is passed on.
     """
@@ -92,20 +99,20 @@ def name_of(before: str, after: str) -> str:
 def pairs(answers: Answers, before: str, after: str, kind: str = "") -> list[tuple[bool, bool]]:
     """(before, after) of each instruction that a rule can check, of one type or of all."""
     return [
-        (bool(one["correct"]), bool(two["correct"]))
-        for one, two in zip(answers[before], answers[after], strict=True)
-        if one["correct"] is not None and kind in ("", one["type"])
+        (bool(first.correct), bool(second.correct))
+        for first, second in zip(answers[before], answers[after], strict=True)
+        if first.correct is not None and kind in ("", first.type)
     ]
 
 
 def _comparisons(answers: Answers, rule: Rule) -> dict[str, Any]:
-    found = {
+    gains = {
         name_of(before, after): statistics.improvement(
             pairs(answers, before, after), rule.minimum_lift, rule.seed
         )
         for before, after in GAINS
     }
-    return found | {
+    return gains | {
         name_of(before, after): statistics.noninferior(
             pairs(answers, before, after), rule.margin, rule.seed
         )
@@ -128,16 +135,18 @@ def _gates(
     clean = "no held-out item is in the data" if disjoint else "held-out items are in the data"
     gates = [_gate("disjoint", PASS if disjoint else FAIL, clean)]
     for before, after in GAINS:
-        found = comparisons[name_of(before, after)]
-        text = f"{TITLES[after]} over {TITLES[before]}: {_words(found)}"
-        gates.append(_gate(name_of(before, after), found["verdict"], text, found["n_to_settle"]))
+        figures = comparisons[name_of(before, after)]
+        text = f"{TITLES[after]} over {TITLES[before]}: {_words(figures)}"
+        gates.append(
+            _gate(name_of(before, after), figures["verdict"], text, figures["n_to_settle"])
+        )
     harms = [(f"{b}/{a}", TITLES[a], TITLES[b], comparisons[name_of(b, a)]) for b, a in HARMS]
     if sampling is not None:
         harms.append(("sft/dpo sampled", "DPO sampled", "SFT sampled", sampling["dpo_vs_sft"]))
-    for name, after, before, found in harms:
-        worse = found["verdict"] == FAIL and found["p"] < statistics.ALPHA
+    for name, after, before, figures in harms:
+        worse = figures["verdict"] == FAIL and figures["p"] < statistics.ALPHA
         judged = "shown to be worse" if worse else "not shown to be worse"
-        text = f"{after} is {judged} than {before} by {rule.margin:g}: {_words(found)}"
+        text = f"{after} is {judged} than {before} by {rule.margin:g}: {_words(figures)}"
         gates.append(_gate(f"not worse {name}", FAIL if worse else PASS, text))
     return gates
 
@@ -146,12 +155,13 @@ def _gate(name: str, verdict: str, text: str, need: int | None = None) -> dict[s
     return {"name": name, "verdict": verdict, "text": text, "n_to_settle": need}
 
 
-def _words(found: Mapping[str, Any]) -> str:
-    if found["lift"] is None:
+def _words(figures: Mapping[str, Any]) -> str:
+    if figures["lift"] is None:
         return "nothing measured"
     return (
-        f"{found['before']:.1%} → {found['after']:.1%}, lift {found['lift']:+.1%} "
-        f"[{found['low']:+.1%}, {found['high']:+.1%}], n = {found['n']}, p = {found['p']:.2g}"
+        f"{figures['before']:.1%} → {figures['after']:.1%}, lift {figures['lift']:+.1%} "
+        f"[{figures['low']:+.1%}, {figures['high']:+.1%}], "
+        f"n = {figures['n']}, p = {figures['p']:.2g}"
     )
 
 
@@ -163,12 +173,12 @@ def _need(gates: Sequence[Mapping[str, Any]]) -> int | None:
 
 def _finding(comparisons: Mapping[str, Any]) -> str:
     """What the second control makes of the gain, in one sentence."""
-    found = comparisons["dpo_vs_few_shot"]
-    if found["lift"] is None:
+    figures = comparisons["dpo_vs_few_shot"]
+    if figures["lift"] is None:
         return "Nothing was measured."
-    if found["low"] > 0:
+    if figures["low"] > 0:
         meaning = "training gave more than solved examples in the prompt give"
-    elif found["high"] < 0:
+    elif figures["high"] < 0:
         meaning = "training gave less than solved examples in the prompt give"
     else:
         meaning = (
@@ -178,14 +188,14 @@ def _finding(comparisons: Mapping[str, Any]) -> str:
     gain = comparisons["dpo_vs_base"]
     return (
         f"On bare prompts success went from {gain['before']:.1%} to {gain['after']:.1%}. With "
-        f"solved examples in its prompt the untrained base has {found['before']:.1%}: {meaning}."
+        f"solved examples in its prompt the untrained base has {figures['before']:.1%}: {meaning}."
     )
 
 
-def _system(records: Sequence[Record]) -> dict[str, Any]:
+def _system(records: Sequence[ResponseRecord]) -> dict[str, Any]:
     """Success by type, and what a rule of length and punctuation would have said."""
-    lengths = [len(one["response"]) for one in records]
-    fluent = sum(1 for one in records if looks_fluent(one["response"]))
+    lengths = [len(record.response) for record in records]
+    fluent = sum(1 for record in records if looks_fluent(record.response))
     return table(records) | {
         "mean_characters": sum(lengths) / len(lengths) if lengths else None,
         "looks_fluent": fluent / len(records) if records else None,
@@ -202,10 +212,10 @@ def _by_type(answers: Answers, rule: Rule) -> list[dict[str, Any]]:
     rows = []
     for before, after in BY_TYPE:
         for kind in TYPES:
-            found = statistics.compare(pairs(answers, before, after, kind), 0.0, rule.seed)
-            kept = ("n", "before", "after", "lost", "won", "lift", "low", "high", "p")
+            figures = statistics.compare(pairs(answers, before, after, kind), 0.0, rule.seed)
+            names = ("n", "before", "after", "lost", "won", "lift", "low", "high", "p")
             row = {"type": kind, "comparison": name_of(before, after)}
-            rows.append(row | {key: found[key] for key in kept})
+            rows.append(row | {key: figures[key] for key in names})
     adjusted = statistics.benjamini_hochberg([row["p"] for row in rows])
     return [row | {"p_adjusted": p} for row, p in zip(rows, adjusted, strict=True)]
 
@@ -214,15 +224,14 @@ def samples(answers: Answers, count: int = SHOWN) -> dict[str, list[dict[str, An
     """`best`: the base was wrong and DPO is right. `worst`: DPO is wrong, lost ones first."""
     rows = [
         {
-            "instruction": every[0]["instruction"],
-            "type": every[0]["type"],
+            "instruction": records[0].instruction,
+            "type": records[0].type,
             "answers": {
-                name: {key: one[key] for key in ("response", "correct", "reasons")}
-                for name, one in zip(SYSTEMS, every, strict=True)
+                name: record.verdict_json() for name, record in zip(SYSTEMS, records, strict=True)
             },
         }
-        for every in zip(*(answers[name] for name in SYSTEMS), strict=True)
-        if every[0]["correct"] is not None
+        for records in zip(*(answers[name] for name in SYSTEMS), strict=True)
+        if records[0].correct is not None
     ]
     right = {name: [row["answers"][name]["correct"] for row in rows] for name in SYSTEMS}
     best = [n for n in range(len(rows)) if right["dpo"][n] and not right["base"][n]]

@@ -1,4 +1,4 @@
-"""Stage 1A's answers as the control of the final comparison: checked, paired, never made again."""
+"""Reads stage 1A's answers as the control of the final comparison."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.jsonl import read_records, text_of
+from ..common.layout import BASELINE_ASSESSMENT, BASELINE_RESPONSES
+from ..common.records import SystemResponse
 from ..text.prompts import bare
 from ..verification.instruction import Instruction
-from ..verification.scoring import Record, score
+from ..verification.scoring import judge
 
-ASSESSMENT = Path("artifacts/baseline_assessment.json")
-RESPONSES = Path("artifacts/baseline_responses.jsonl")
 WAYS = {"base": "raw", "few_shot": "few_shot"}  # system → its name in the control
 _SAME = "give stage1e the model, instructions and quantize of stage1a, or run both again"
 
@@ -24,7 +24,7 @@ _SAME = "give stage1e the model, instructions and quantize of stage1a, or run bo
 class Control:
     """The base model's answers to each held-out instruction, in their order, by system."""
 
-    answers: Mapping[str, tuple[Record, ...]]
+    answers: Mapping[str, tuple[SystemResponse, ...]]
     max_new_tokens: int  # that bounded them, and must bound what is compared
 
 
@@ -34,32 +34,33 @@ def read_control(
     instructions: str,
     quantize: str,
     *,
-    responses: Path = RESPONSES,
-    assessment: Path = ASSESSMENT,
+    responses: Path = BASELINE_RESPONSES,
+    assessment: Path = BASELINE_ASSESSMENT,
 ) -> Control:
-    """What stage 1A left, as answers to `held_out`. Raises: StageError.
+    """The answers of stage 1A to `held_out`. Raises: StageError.
 
-    Every recorded verdict is judged again: a control whose verdicts are not those of today's
-    verifiers is none.
+    Every response is judged again: a verdict that differs from the recorded one is an error.
     """
     settings = _settings(assessment)
-    for name, mine in (
+    for name, wanted in (
         ("model", model),
         ("instructions", instructions),
         ("quantize", quantize),
     ):
-        if settings.get(name) != mine:
+        if settings.get(name) != wanted:
             raise StageError(
                 f"{assessment}: the control was measured with {name} {settings.get(name)!r}, "
-                f"this stage has {mine!r}",
+                f"this stage has {wanted!r}",
                 remedy=_SAME,
             )
-    found = _by_instruction(responses)
-    _check_same(held_out, found, responses)
+    records = _by_instruction(responses)
+    _check_same(held_out, records, responses)
     return Control(
         {
-            system: tuple(_answer(one, *found[one.text], way) for one in held_out)
-            for system, way in WAYS.items()
+            system: tuple(
+                _answer(instruction, *records[instruction.text], system) for instruction in held_out
+            )
+            for system in WAYS
         },
         _bound(settings, assessment),
     )
@@ -67,14 +68,14 @@ def read_control(
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())["settings"]
+        settings = json.loads(path.read_bytes())["settings"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
             f"{path}: no settings of the control can be read: {error}", remedy="run stage1a"
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(settings, dict):
         raise StageError(f"{path}: settings is no object", remedy="run stage1a")
-    return found
+    return settings
 
 
 def _bound(settings: Mapping[str, Any], path: Path) -> int:
@@ -86,20 +87,20 @@ def _bound(settings: Mapping[str, Any], path: Path) -> int:
 
 def _by_instruction(path: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """(where, record) of each instruction."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    records: dict[str, tuple[str, dict[str, Any]]] = {}
     for where, record in read_records(path, "run stage1a"):
         text = text_of(record, "instruction", where)
-        if text in found:
+        if text in records:
             raise StageError(
-                f"{where}: the same instruction as {found[text][0]}", remedy="remove one of them"
+                f"{where}: the same instruction as {records[text][0]}", remedy="remove one of them"
             )
-        found[text] = (where, record)
-    return found
+        records[text] = (where, record)
+    return records
 
 
-def _check_same(held_out: Sequence[Instruction], found: Mapping[str, Any], path: Path) -> None:
-    wanted = {one.text for one in held_out}
-    lacking, strange = sorted(wanted - set(found)), sorted(set(found) - wanted)
+def _check_same(held_out: Sequence[Instruction], records: Mapping[str, Any], path: Path) -> None:
+    wanted = {instruction.text for instruction in held_out}
+    lacking, strange = sorted(wanted - set(records)), sorted(set(records) - wanted)
     if lacking or strange:
         example = (lacking or strange)[0]
         raise StageError(
@@ -109,7 +110,10 @@ def _check_same(held_out: Sequence[Instruction], found: Mapping[str, Any], path:
         )
 
 
-def _answer(instruction: Instruction, where: str, record: dict[str, Any], way: str) -> Record:
+def _answer(
+    instruction: Instruction, where: str, record: dict[str, Any], system: str
+) -> SystemResponse:
+    way = WAYS[system]
     part = record.get(way)
     if not isinstance(part, dict):
         raise StageError(f"{where}: {way} is missing or no object", remedy="run stage1a")
@@ -120,11 +124,11 @@ def _answer(instruction: Instruction, where: str, record: dict[str, Any], way: s
             f"{where}: the raw prompt is not the bare instruction: {prompt!r:.120}",
             remedy="run stage1a: its answers and those compared with them need equal prompts",
         )
-    scored = score([instruction], [response])[0]
-    if part.get("correct") is not scored["correct"]:
+    judged = judge(instruction, response)
+    if part.get("correct") is not judged.correct:
         raise StageError(
             f"{where}: {way} was recorded as correct = {part.get('correct')!r}, and is judged "
-            f"{scored['correct']!r} now",
+            f"{judged.correct!r} now",
             remedy="the record or the instruction's checks changed: run stage1a again",
         )
-    return scored | {"prompt": prompt}
+    return SystemResponse.of(judged, prompt, system=system, source="stage1a")

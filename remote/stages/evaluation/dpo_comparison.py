@@ -1,4 +1,4 @@
-"""Is DPO no worse than SFT, and better where there is room? On instructions neither was trained on.
+"""Compares DPO with SFT on instructions that neither was trained on.
 
 Greedy answers are compared in pairs, for non-inferiority; answers at a temperature by the share
 that is correct for each instruction. That is where DPO's gain shows: greedy success is often near
@@ -10,26 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..common.records import ResponseRecord
 from ..instructions.instruction_set import InstructionSet
-from ..model.answering import Way
+from ..model.answering import DecodingPass
 from ..verification import statistics
-from ..verification.scoring import Record, table
+from ..verification.scoring import table
 
 SYSTEMS = ("sft", "dpo")
 PARTS = ("development", "held_out")
 ROOM = 0.10  # what sampling costs SFT from which on DPO has to be better, not just no worse
 
-Found = Mapping[Way, Sequence[Record]]
+Found = Mapping[DecodingPass, Sequence[ResponseRecord]]
 
 
-def assess(found: Found, chosen: InstructionSet, margin: float, seed: int) -> dict[str, Any]:
+def assess(responses: Found, chosen: InstructionSet, margin: float, seed: int) -> dict[str, Any]:
     """{verdict, rule, both, development, held_out}: judged on both parts together, each beside it.
 
     `found` has for each way one record an instruction.
     """
-    texts = {part: {one.text for one in getattr(chosen, part)} for part in PARTS}
+    texts = {part: {instruction.text for instruction in getattr(chosen, part)} for part in PARTS}
     every = set().union(*texts.values())
-    both = _part(found, every, margin, seed)
+    both = _part(responses, every, margin, seed)
     return {
         "verdict": statistics.worst([both["greedy"]["verdict"], both["sampled"]["verdict"]]),
         "rule": (
@@ -39,19 +40,23 @@ def assess(found: Found, chosen: InstructionSet, margin: float, seed: int) -> di
         ),
         "margin": margin,
         "both": both,
-    } | {part: _part(found, texts[part], margin, seed) for part in PARTS}
+    } | {part: _part(responses, texts[part], margin, seed) for part in PARTS}
 
 
-def _part(found: Found, texts: set[str], margin: float, seed: int) -> dict[str, Any]:
+def _part(responses: Found, texts: set[str], margin: float, seed: int) -> dict[str, Any]:
     rows = {
-        way: [one for one in records if one["instruction"] in texts and one["correct"] is not None]
-        for way, records in found.items()
+        way: [
+            record
+            for record in records
+            if record.instruction in texts and record.correct is not None
+        ]
+        for way, records in responses.items()
     }
-    greedy = {one.system: rows[one] for one in rows if not one.temperature}
-    verdicts = {name: [bool(one["correct"]) for one in greedy[name]] for name in SYSTEMS}
+    greedy = {way.system: rows[way] for way in rows if not way.temperature}
+    verdicts = {name: [bool(record.correct) for record in greedy[name]] for name in SYSTEMS}
     pairs = list(zip(verdicts["sft"], verdicts["dpo"], strict=True))
     shares = {
-        name: _shares([rows[one] for one in rows if one.system == name and one.temperature])
+        name: _shares([rows[way] for way in rows if way.system == name and way.temperature])
         for name in SYSTEMS
     }
     ceiling = sum(verdicts["sft"]) / len(pairs) if pairs else 0.0
@@ -64,21 +69,21 @@ def _part(found: Found, texts: set[str], margin: float, seed: int) -> dict[str, 
     }
 
 
-def _shares(passes: Sequence[Sequence[Record]]) -> list[float]:
-    """Of each instruction, the share of its samples that is correct."""
+def _shares(passes: Sequence[Sequence[ResponseRecord]]) -> list[float]:
+    """The share of correct samples of each instruction, from 0 to 1."""
     return [
-        sum(1 for one in samples if one["correct"]) / len(samples)
+        sum(1 for record in samples if record.correct) / len(samples)
         for samples in zip(*passes, strict=True)
     ]
 
 
 def sampled(pairs: statistics.Rates, ceiling: float, margin: float, seed: int) -> dict[str, Any]:
-    """The comparison of shares; what is asked of it depends on the room that SFT left.
+    """Compares shares of correct samples; the threshold depends on the room that SFT left.
 
     That is how far SFT's sampled success lies below its greedy one, `ceiling`: what the model can
     do and loses by chance, which is what preferences can win back.
     """
-    before = sum(one for one, _ in pairs) / len(pairs) if pairs else 0.0
+    before = sum(share for share, _ in pairs) / len(pairs) if pairs else 0.0
     room = ceiling - before
     better = room >= ROOM
     threshold = 0.0 if better else -margin

@@ -1,19 +1,20 @@
-"""What stage 1E compares, and with what."""
+"""Parameters of stage 1E."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..common.failure import StageError
+from ..common.layout import ARTIFACTS
 
 
 @dataclass(frozen=True)
 class EvaluateParameters:
-    """What stage1e compares with."""
+    """Parameters of stage1e in podctl.toml."""
 
     model: str = "Qwen/Qwen2.5-32B"  # a hub id, a folder of the project, or "small"
     instructions: str = "english"  # or "small", or a folder of JSONL files
-    out: str = "artifacts"
+    out: str = ARTIFACTS.as_posix()
     batch: int = 32  # prompts generated for at once
     samples: int = 4  # answers an instruction at `temperature`; 0: greedy only
     temperature: float = 0.7

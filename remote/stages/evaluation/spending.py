@@ -1,7 +1,7 @@
-"""What the plan cost so far, as podctl sent it along, and what this run uses.
+"""Reads what the plan cost so far from podctl's summary, and adds the running stage.
 
-Money is known at the laptop only: podctl puts a summary of its ledger into the work folder. What
-this run costs in the end stands in its certificate; here is what it cost until now.
+Only podctl knows prices: it puts a summary of its ledger into the work folder. The final cost of
+this run is in its certificate; the report has the cost until now, in US dollars.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any
 from ...contract import ENV_RUN_DIR
 from ...usage import summarise
 from ..common.failure import StageError
-
-PLAN = Path(".podctl/plan_so_far.json")
+from ..common.layout import PLAN_SO_FAR
 
 
 def read_spending(began: float) -> dict[str, Any] | None:
@@ -24,19 +23,19 @@ def read_spending(began: float) -> dict[str, Any] | None:
 
     Raises: StageError for a file that is not what podctl writes.
     """
-    if not PLAN.is_file():
+    if not PLAN_SO_FAR.is_file():
         return None
     try:
-        found = json.loads(PLAN.read_bytes())
-        rows, own = list(found["stages"]), str(found["stage"])
-        rate = float(found["usd_per_hour"])
+        plan = json.loads(PLAN_SO_FAR.read_bytes())
+        rows, own = list(plan["stages"]), str(plan["stage"])
+        rate = float(plan["usd_per_hour"])
         known = all(isinstance(row, dict) and "name" in row for row in rows)
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
-            f"{PLAN}: not what podctl writes: {error}", remedy="podctl sync"
+            f"{PLAN_SO_FAR}: not what podctl writes: {error}", remedy="podctl sync"
         ) from error
     if not known:
-        raise StageError(f"{PLAN}: a stage without a name", remedy="podctl sync")
+        raise StageError(f"{PLAN_SO_FAR}: a stage without a name", remedy="podctl sync")
     hours = max(0.0, time.time() - began) / 3600
     for row in rows:
         if row["name"] == own:
@@ -44,7 +43,7 @@ def read_spending(began: float) -> dict[str, Any] | None:
             row["usd"] = round(float(row.get("usd") or 0) + hours * rate, 4)
             row["usage"] = _own_usage()
             row["unfinished"] = True
-    return {**found, "stages": rows}
+    return {**plan, "stages": rows}
 
 
 def _own_usage() -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What the trainings recorded while they ran: the curves of the report."""
+"""Reads the figures that the trainings logged, for the curves of the report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from ...usage import thinned
 from ..common.failure import StageError
 from ..common.jsonl import read_records
+from ..common.layout import TRAINING_LOG
 
-LOG = "training_log.jsonl"
 POINTS = 400  # of one curve
 KEYS = (
     "loss",
@@ -26,21 +26,21 @@ KEYS = (
 def read_history(folders: Mapping[str, Path]) -> dict[str, Any]:
     """By system, each recorded quantity as [[step, value], …].
 
-    Raises: StageError for a log that lacks, or a line that is none, with file and line.
+    Raises: StageError for a missing log, or an invalid line, with file and line.
     """
-    return {name: _curves(folder / LOG, folder) for name, folder in folders.items()}
+    return {name: _curves(folder / TRAINING_LOG, folder) for name, folder in folders.items()}
 
 
 def _curves(path: Path, folder: Path) -> dict[str, list[list[float]]]:
-    found: dict[str, list[list[float]]] = {key: [] for key in KEYS}
+    curves: dict[str, list[list[float]]] = {key: [] for key in KEYS}
     for where, record in read_records(path, f"run the stage that trains {folder}"):
         step = record.get("step")
         if type(step) is not int or step < 0:
             raise StageError(f"{where}: step is {step!r}", remedy="run the training again")
-        for key, points in found.items():
+        for key, points in curves.items():
             if record.get(key) is not None:
                 points.append([step, _number(record[key], key, where)])
-    return {key: thinned(points, POINTS) for key, points in found.items() if points}
+    return {key: thinned(points, POINTS) for key, points in curves.items() if points}
 
 
 def _number(value: Any, key: str, where: str) -> float:

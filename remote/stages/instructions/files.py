@@ -1,4 +1,4 @@
-"""A user's own instruction set: a folder with four JSONL files, read strictly.
+"""Reads a user's own instruction set: a folder with four JSONL files.
 
     train.jsonl  development.jsonl  held_out.jsonl  pool.jsonl
 
@@ -43,7 +43,7 @@ def read_folder(folder: Path) -> InstructionSet:
         for earlier in PARTS[:later]:
             _check_apart(parts[name], parts[earlier])
     return InstructionSet(
-        folder.as_posix(), *(tuple(one.instruction for one in parts[name]) for name in PARTS)
+        folder.as_posix(), *(tuple(record.instruction for record in parts[name]) for name in PARTS)
     )
 
 
@@ -51,7 +51,7 @@ def _read(path: Path, answered: bool) -> list[_Record]:
     if not path.is_file():
         raise StageError(
             f"{path}: no such file",
-            remedy=f"a folder of instructions holds {', '.join(f'{one}.jsonl' for one in PARTS)}",
+            remedy=f"a folder of instructions holds {', '.join(f'{part}.jsonl' for part in PARTS)}",
         )
     records = []
     with path.open("rb") as stream:
@@ -71,7 +71,7 @@ def _instruction(raw: bytes, where: str, answered: bool) -> Instruction:
         record = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise StageError(
-            f"{where}: not JSON: {error}", remedy="mend or remove the line; one object a line"
+            f"{where}: not JSON: {error}", remedy="correct or remove the line; one object a line"
         ) from error
     if not isinstance(record, dict):
         raise StageError(f"{where}: not an object", remedy="one JSON object a line")
@@ -97,10 +97,10 @@ def _instruction(raw: bytes, where: str, answered: bool) -> Instruction:
 
 
 def _checks(record: dict[str, Any], where: str) -> tuple[dict[str, Any], ...]:
-    """The verifier of a record; without one nothing could be called right or wrong."""
+    """The validated checks of a record. Raises: StageError where there are none."""
     checks = record.get("checks")
     if not isinstance(checks, list) or not checks:
-        problem = "is missing" if checks is None else "must be a list of some"
+        problem = "is missing" if checks is None else "must be a list with at least one check"
         raise StageError(
             f"{where}: no verifier: checks {problem}",
             remedy=f"say what a correct response is, for example [{_EXAMPLE}]",
@@ -109,7 +109,7 @@ def _checks(record: dict[str, Any], where: str) -> tuple[dict[str, Any], ...]:
         check_specification(checks)
     except VerifierError as error:
         raise StageError(
-            f"{where}: {error}", remedy=f"mend the check; an example is {_EXAMPLE}"
+            f"{where}: {error}", remedy=f"correct the check; an example is {_EXAMPLE}"
         ) from error
     return tuple(checks)
 
@@ -125,7 +125,9 @@ def _text(record: dict[str, Any], name: str, where: str) -> str:
 
 
 def _check_types(path: Path, pool: Sequence[_Record]) -> None:
-    if missing := [one for one in TYPES if all(two.instruction.type != one for two in pool)]:
+    if missing := [
+        name for name in TYPES if all(record.instruction.type != name for record in pool)
+    ]:
         raise StageError(
             f"{path}: no example of type {missing[0]}",
             remedy="few-shot prompts need answered examples of all four types",
@@ -134,24 +136,25 @@ def _check_types(path: Path, pool: Sequence[_Record]) -> None:
 
 def _check_distinct(records: Sequence[_Record]) -> None:
     seen: dict[str, str] = {}
-    for one in records:
-        text = normalised(one.instruction.text)
+    for record in records:
+        text = normalised(record.instruction.text)
         if text in seen:
             raise StageError(
-                f"{one.where}: the same instruction as {seen[text]}", remedy="remove one of them"
+                f"{record.where}: the same instruction as {seen[text]}", remedy="remove one of them"
             )
-        seen[text] = one.where
+        seen[text] = record.where
 
 
 def _check_apart(records: Sequence[_Record], others: Sequence[_Record]) -> None:
-    """No record is, exactly or nearly, or holds one of another part."""
-    found = overlaps(
-        [one.instruction.text for one in records], [one.instruction.text for one in others]
+    """Raises: StageError where a record contains, or nearly equals, one of another part."""
+    duplicates = overlaps(
+        [record.instruction.text for record in records],
+        [record.instruction.text for record in others],
     )
-    if found:
-        first = found[0]
+    if duplicates:
+        first = duplicates[0]
         raise StageError(
             f"{records[first.candidate].where}: {first.similarity:.0%} the same as, or holds, "
-            f"{others[first.other].where}, and {len(found)} in all are near that file",
+            f"{others[first.other].where}, and {len(duplicates)} in all are near that file",
             remedy="remove or reword one of each two: what is measured on must not be learned from",
         )

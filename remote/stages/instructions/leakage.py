@@ -1,8 +1,7 @@
-"""Is anything that is measured on in what is learned from? Exactly, and nearly.
+"""Finds measured instructions in training data, exact copies and near-duplicates.
 
-Every text of a record counts: its instruction, the prompt that it came from and its answers, as a
-whole and line by line, since a held-out instruction that stands anywhere in them is learned from as
-well.
+Every text of a record counts: its instruction, its prompt and its answers, as a whole and line by
+line, since a held-out instruction anywhere in them is learned too.
 """
 
 from __future__ import annotations
@@ -14,16 +13,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..common.append_jsonl import write
+from ..common.append_jsonl import write_atomically
 from ..common.failure import StageError
-from ..common.jsonl import line_of, text_of
+from ..common.layout import DISJOINTNESS
+from ..common.records import TrainingRecord
 from ..text.near_duplicates import THRESHOLD, normalised, overlaps
 from .instruction_set import InstructionSet
 from .pairs import MAKE
 from .training_records import read_training
 
 PARTS = ("held_out", "development")
-FIELDS = ("instruction", "prompt", "response", "completion", "chosen", "rejected")
 EXAMPLES = 5  # of overlaps that are shown
 NAMED = 20  # lines in a summary
 RULE = (
@@ -49,122 +48,119 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a file holds of what is measured on, in the order of its lines."""
+class Leakage:
+    """The overlaps of a file with the measured sets, in the order of its lines."""
 
     path: Path
     records: int
     overlaps: tuple[Overlap, ...]
 
 
-def measured(chosen: InstructionSet) -> Measured:
-    return {part: [one.text for one in getattr(chosen, part)] for part in PARTS}
+def measured_texts(chosen: InstructionSet) -> Measured:
+    return {part: [instruction.text for instruction in getattr(chosen, part)] for part in PARTS}
 
 
-def look(path: Path, remedy: str, against: Measured) -> Found:
+def find_leakage(path: Path, remedy: str, against: Measured) -> Leakage:
     """The overlaps in the JSONL file at `path`. Raises: StageError naming file and line, with
-    `remedy` where the file lacks."""
+    `remedy` where the file is missing."""
     records, texts = 0, list[tuple[int, str]]()
-    for where, record in read_training(path, remedy):
+    for record in read_training(path, remedy):
         records += 1
-        texts += [(line_of(where), text) for text in _texts(record, where)]
-    found = [one for part in against for one in _overlaps(texts, part, against[part])]
-    return Found(path, records, tuple(sorted(found, key=lambda one: one.line)))
+        texts += [(record.line, text) for text in _texts(record)]
+    found = [overlap for part in against for overlap in _overlaps(texts, part, against[part])]
+    return Leakage(path, records, tuple(sorted(found, key=lambda overlap: overlap.line)))
 
 
-def _texts(record: dict[str, Any], where: str) -> list[str]:
-    """The lines first: what is on one is shown as that line."""
-    given, prompt = record.get("instruction"), record.get("prompt")
-    if given is None and not isinstance(prompt, str):
+def _texts(record: TrainingRecord) -> list[str]:
+    """The distinct lines and texts of a record; lines first, so that they are shown as lines."""
+    texts = record.texts
+    if record.instruction is None and "prompt" not in texts:
         raise StageError(
-            f"{where}: neither instruction nor prompt",
+            f"{record.where}: neither instruction nor prompt",
             remedy="each record needs the instruction that was learned from",
         )
-    if given is not None:
-        text_of(record, "instruction", where)
-    texts = [text for name in FIELDS if isinstance(text := record.get(name), str)]
-    found = [line for text in texts for line in text.splitlines()]
-    return list(dict.fromkeys(text for text in (*found, *texts) if text.strip()))
+    lines = [line for text in texts.values() for line in text.splitlines()]
+    return list(dict.fromkeys(text for text in (*lines, *texts.values()) if text.strip()))
 
 
 def _overlaps(texts: Sequence[tuple[int, str]], part: str, against: Sequence[str]) -> list[Overlap]:
     different = list(dict.fromkeys(text for _, text in texts))  # sheets repeat their examples
     near = {
-        different[one.candidate]: (against[one.other], one.similarity)
-        for one in overlaps(different, against)
+        different[duplicate.candidate]: (against[duplicate.other], duplicate.similarity)
+        for duplicate in overlaps(different, against)
     }
-    found = dict[tuple[int, str], Overlap]()  # by line and what is measured: once is enough
+    by_line = dict[tuple[int, str], Overlap]()  # by line and what is measured: once is enough
     for line, text in texts:
         if text in near:
-            of, similarity = near[text]
-            exact = normalised(text) == normalised(of)
-            one = Overlap(line, text, part, of, round(similarity, 3), exact)
-            found.setdefault((line, of), one)
-    return list(found.values())
+            measured_text, similarity = near[text]
+            exact = normalised(text) == normalised(measured_text)
+            overlap = Overlap(line, text, part, measured_text, round(similarity, 3), exact)
+            by_line.setdefault((line, measured_text), overlap)
+    return list(by_line.values())
 
 
-def report(found: Found) -> dict[str, Any]:
-    """{path, records, exact, near, examples}: how many of what is measured on stand in the data."""
-    exact = {one.of for one in found.overlaps if one.exact}
+def report(leakage: Leakage) -> dict[str, Any]:
+    """{path, records, exact, near, examples}; counts are of measured instructions in the data."""
+    exact = {overlap.of for overlap in leakage.overlaps if overlap.exact}
     return {
-        "path": found.path.as_posix(),
-        "records": found.records,
+        "path": leakage.path.as_posix(),
+        "records": leakage.records,
         "exact": len(exact),
-        "near": len({one.of for one in found.overlaps}),
+        "near": len({overlap.of for overlap in leakage.overlaps}),
         "examples": [
             {
-                "measured": one.of,
-                "learned_from": one.text,
-                "where": f"{found.path}, line {one.line}",
-                "similarity": one.similarity,
+                "measured": overlap.of,
+                "learned_from": overlap.text,
+                "where": f"{leakage.path}, line {overlap.line}",
+                "similarity": overlap.similarity,
             }
-            for one in found.overlaps[:EXAMPLES]
+            for overlap in leakage.overlaps[:EXAMPLES]
         ],
     }
 
 
-def check(files: Mapping[Path, str], against: Measured) -> dict[str, Any]:
+def check_files(files: Mapping[Path, str], against: Measured) -> dict[str, Any]:
     """{disjoint, held_out, threshold, against: [one entry a file]}; `files` has the remedy for
-    each that lacks. Raises: StageError naming file and line."""
-    found = [look(path, remedy, against) for path, remedy in files.items()]
+    each that is missing. Raises: StageError naming file and line."""
+    by_file = [find_leakage(path, remedy, against) for path, remedy in files.items()]
     return {
-        "disjoint": not any(one.overlaps for one in found),
+        "disjoint": not any(leakage.overlaps for leakage in by_file),
         "held_out": sum(map(len, against.values())),
         "threshold": THRESHOLD,
-        "against": [report(one) for one in found],
+        "against": [report(leakage) for leakage in by_file],
     }
 
 
-def gate(data: Path, chosen: InstructionSet, out: Path) -> bool:
+def check_training_data(data: Path, chosen: InstructionSet, out: Path) -> bool:
     """Whether `data` may be trained on; the answer is in `out`/disjointness.json too.
 
-    The lines that may not are said on stderr: to train on them would cost money for a sure FAIL.
+    Overlapping lines are listed on stderr; training on them would end in a certain FAIL.
     """
-    against = measured(chosen)
-    found = look(data, MAKE, against)
-    lines = _lines(found.overlaps)
+    against = measured_texts(chosen)
+    leakage = find_leakage(data, MAKE, against)
+    lines = _lines(leakage.overlaps)
     document = {
         "schema": 1,
-        "disjoint": not found.overlaps,
+        "disjoint": not leakage.overlaps,
         "overlap": lines,
         "rule": RULE,
-        "checked": found.records,
+        "checked": leakage.records,
         "against": {part: len(texts) for part, texts in against.items()},
         "instructions": chosen.name,
-        "lines": [asdict(one) for one in found.overlaps],
+        "lines": [asdict(overlap) for overlap in leakage.overlaps],
     }
-    write(out / "disjointness.json", json.dumps(document, indent=1) + "\n")
-    if found.overlaps:
+    write_atomically(out / DISJOINTNESS, json.dumps(document, indent=1) + "\n")
+    if leakage.overlaps:
         sys.stderr.write(
             f"{data}, {lines}: held-out or development instructions of {chosen.name!r}\n"
             "nothing was trained: remove these lines, or make the data again with stage1b\n"
         )
-    return not found.overlaps
+    return not leakage.overlaps
 
 
 def _lines(overlaps: Sequence[Overlap]) -> str:
-    """In words: none, or lines 3, 7 and 2 more."""
-    numbers = sorted({one.line for one in overlaps})
+    """The lines in words: "none", or "lines 3, 7 and 2 more"."""
+    numbers = sorted({overlap.line for overlap in overlaps})
     if not numbers:
         return "none"
     more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""

@@ -1,4 +1,4 @@
-"""Prompt and completion pairs: read strictly, split by seed, turned into tokens and labels."""
+"""Pairs of prompt and completion: reads, splits and tokenises them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
-from ..common.jsonl import text_of
+from ..common.records import TrainingRecord
 from ..text.chat_template import template_text
 from ..text.prompts import bare, completion
 from .training_records import read_training
@@ -21,7 +21,7 @@ MAKE = "run stage1b, or put your own pairs there"  # where there are none
 
 @dataclass(frozen=True)
 class Pair:
-    """One example: the text that is given and the text that is learned."""
+    """One example: the prompt, and the completion that is learned."""
 
     prompt: str
     completion: str
@@ -37,21 +37,20 @@ class Row:
 
 
 def read_pairs(path: Path) -> tuple[Pair, ...]:
-    """Every record of a file of training data, of whatever form; blank lines are skipped.
+    """The pairs of a file of training data, in any known form; blank lines are skipped.
 
     A record has `response` (or `completion`) and `instruction`, which is what the model is given:
     a `prompt` beside it says how the response was made and is only used where there is no
     instruction. Raises: StageError naming file and line.
     """
-    return tuple(_pair(record, where) for where, record in read_training(path, MAKE))
+    return tuple(map(_pair, read_training(path, MAKE)))
 
 
-def _pair(record: dict[str, Any], where: str) -> Pair:
-    name = "response" if "response" in record or "completion" not in record else "completion"
-    response = completion(text_of(record, name, where))
-    if record.get("instruction") is None:
-        return Pair(text_of(record, "prompt", where), response, where)
-    return Pair(bare(text_of(record, "instruction", where)), response, where)
+def _pair(record: TrainingRecord) -> Pair:
+    response = completion(record.response)
+    instruction = record.instruction
+    prompt = record.prompt if instruction is None else bare(instruction)
+    return Pair(prompt, response, record.where)
 
 
 def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
@@ -82,9 +81,9 @@ def to_row(pair: Pair, tokenizer: Any, max_length: int) -> Row:
 
 def _plain(text: str, tokenizer: Any, where: str) -> list[int]:
     """The tokens of `text`, none of them special. Raises: StageError."""
-    tokens = [int(one) for one in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    tokens = [int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    leaked = tokenizer.decode([one for one in tokens if one in special][:1])
+    leaked = tokenizer.decode([token for token in tokens if token in special][:1])
     if leaked or (leaked := template_text(text)):
         raise StageError(
             f"{where}: the text holds {leaked!r} of a chat template or tokenizer",
@@ -94,6 +93,6 @@ def _plain(text: str, tokenizer: Any, where: str) -> list[int]:
 
 
 def fingerprint(path: Path) -> str:
-    """sha256 of the file."""
+    """The sha256 of the file at `path`, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The instruction sets that stages work with: two that come along, and folders of JSONL files.
+"""The instruction sets: two that podctl ships, and folders of JSONL files.
 
 A set's parts are disjoint, exactly and nearly: nothing of `held_out` or `development` is in
 `train` or `pool`. The division never depends on the seed, so stages that were given different
@@ -20,41 +20,43 @@ def load(name: str, seed: int = 0) -> InstructionSet:
     """The set called `name`: one of `NAMES`, or a folder of the project. Raises: StageError."""
     maker = _MAKERS.get(name)
     if maker is not None:
-        found = maker()
+        instruction_set = maker()
     elif Path(name).is_dir():
         from .files import read_folder
 
-        found = read_folder(Path(name))
+        instruction_set = read_folder(Path(name))
     else:
         raise StageError(
             f"instructions {name!r}: no set and no folder of this name",
             remedy=f"name one of {', '.join(NAMES)}, or a folder of JSONL files in the project",
         )
-    train = list(found.train)
+    train = list(instruction_set.train)
     random.Random(seed).shuffle(train)  # noqa: S311 - not a secret
-    return replace(found, train=tuple(train))
+    return replace(instruction_set, train=tuple(train))
 
 
 def same_answers(chosen: InstructionSet) -> int:
-    """Held-out instructions whose answer is, word for word, that of a training one of their kind.
+    """The number of held-out instructions with the answer of a training one of their kind.
 
     They measure whether another phrasing is understood, not whether a fact is new.
     """
-    trained = {(one.kind, one.answer) for one in chosen.train if one.answer}
-    return sum((one.kind, one.answer) in trained for one in chosen.held_out)
+    trained = {
+        (instruction.kind, instruction.answer) for instruction in chosen.train if instruction.answer
+    }
+    return sum((instruction.kind, instruction.answer) in trained for instruction in chosen.held_out)
 
 
 def _small() -> InstructionSet:
-    from .small.splits import division
+    from .small.splits import make_splits
 
-    return InstructionSet("small", *division())
+    return InstructionSet("small", *make_splits())
 
 
 def _english() -> InstructionSet:
     from .english.explanations import explanations
-    from .english.splits import division
+    from .english.splits import make_splits
 
-    return InstructionSet("english", *division(), critic=tuple(explanations()))
+    return InstructionSet("english", *make_splits(), critic=tuple(explanations()))
 
 
 _MAKERS: dict[str, Callable[[], InstructionSet]] = {"small": _small, "english": _english}

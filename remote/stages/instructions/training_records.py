@@ -1,4 +1,4 @@
-"""Training data in the forms in which people have it, as records of instruction and response.
+"""Reads training data in the common forms, as records of instruction and response.
 
     {"instruction", "response"}        stage1b's own; `completion` may stand for `response`
     {"prompt", "completion"}           texts, or lists of one message each
@@ -20,6 +20,7 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.jsonl import MAX_LINE, parsed, text_of
+from ..common.records import TrainingRecord
 
 OWN = "instruction and response"  # what needs no conversion, like the next
 PLAIN = "prompt and completion"
@@ -38,35 +39,35 @@ _FORMS = (
 _USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt", "model", "chatgpt", "bot")
 
 
-def read_training(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """("<file>, line <n>", record) of each, converted where it is of another form.
+def read_training(path: Path, remedy: str) -> Iterator[TrainingRecord]:
+    """Each record of the file at `path`, converted where it is of another form.
 
     Raises: StageError for a missing file or one without a record (with `remedy`), and for whatever
     is no record of a form that is known.
     """
-    for where, record, _ in _read(path, remedy):
-        yield where, record
+    for record, _ in _read(path, remedy):
+        yield record
 
 
-def converted(path: Path, remedy: str) -> dict[str, int]:
-    """How many records of `path` are of each form that is converted. Raises: StageError."""
-    forms = Counter(form for _, _, form in _read(path, remedy))
+def count_conversions(path: Path, remedy: str) -> dict[str, int]:
+    """The number of converted records in `path`, by form. Raises: StageError."""
+    forms = Counter(form for _, form in _read(path, remedy))
     return {form: count for form, count in forms.items() if form not in (OWN, PLAIN)}
 
 
-def told(forms: dict[str, int]) -> str:
-    """In words; empty where nothing was converted."""
+def describe_conversions(forms: dict[str, int]) -> str:
+    """The counts in words; empty where nothing was converted."""
     return ", ".join(f"{count} records converted from {form}" for form, count in forms.items())
 
 
-def _read(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+def _read(path: Path, remedy: str) -> Iterator[tuple[TrainingRecord, str]]:
     if not path.is_file():
         raise StageError(f"{path}: no such file", remedy=remedy)
     empty = True
     for where, record in _array(path) if _is_array(path) else _lines(path):
         empty = False
         form = _form(record, where)
-        yield where, _as_own(record, form, where), form
+        yield TrainingRecord(where, _as_own(record, form, where)), form
     if empty:
         raise StageError(f"{path}: no record in it", remedy=remedy)
 
@@ -75,7 +76,7 @@ def _read(path: Path, remedy: str) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def _is_array(path: Path) -> bool:
-    """By its first letter, as far as the file is text. Raises: StageError for what is none."""
+    """Whether the file begins with an array. Raises: StageError for a file that is not text."""
     with path.open("rb") as stream:
         head = stream.read(4096)
     binary = head.startswith(tuple(_BINARY))
@@ -90,7 +91,7 @@ def _is_array(path: Path) -> bool:
                 f"{path}, line 1: {what}, and not JSON Lines", remedy="write one JSON object a line"
             )
     first = head.removeprefix(_BOM).lstrip()
-    # A line that is an array of something else is told as that line.
+    # A line that is an array of something else is reported as that line.
     return first.startswith(b"[") and first[1:].lstrip()[:1] in (b"{", b"]", b"")
 
 
@@ -104,7 +105,7 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each element with the line on which it begins."""
+    """Each element of the array, with the line on which it begins."""
     if path.stat().st_size > MAX_ARRAY:
         raise StageError(
             f"{path}: one JSON array over {MAX_ARRAY} bytes", remedy="write one JSON object a line"
@@ -120,7 +121,8 @@ def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             value, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
             raise StageError(
-                f"{where}: not JSON: {error}", remedy="mend the array, or write one object a line"
+                f"{where}: not JSON: {error}",
+                remedy="correct the array, or write one object a line",
             ) from error
         if not isinstance(value, dict) or end - place > MAX_LINE:
             problem = "not an object" if not isinstance(value, dict) else f"over {MAX_LINE} letters"
@@ -132,7 +134,7 @@ def _array(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         elif text[place : place + 1] != "]":
             raise StageError(
                 f"{where}: the array is cut off or lacks a comma here",
-                remedy="mend the array, or write one object a line",
+                remedy="correct the array, or write one object a line",
             )
     if text[place + 1 :].strip():
         raise StageError(f"{path}: something stands after the array", remedy="remove it")
@@ -150,8 +152,8 @@ def _text(path: Path) -> str:
 
 
 def _skip(text: str, place: int) -> int:
-    found = _SPACE.match(text, place)
-    return found.end() if found else place
+    space = _SPACE.match(text, place)
+    return space.end() if space else place
 
 
 # -- the record ------------------------------------------------------------------------------
@@ -175,30 +177,30 @@ def _form(record: dict[str, Any], where: str) -> str:
 
 
 def _as_own(record: dict[str, Any], form: str, where: str) -> dict[str, Any]:
-    """The record with `instruction` and `response`; what it has besides stays."""
+    """The record with `instruction` and `response`; its other fields are kept."""
     if form == ALPACA:
-        given = text_of(record, "instruction", where).strip()
+        question = text_of(record, "instruction", where).strip()
         more = record.get("input")
         if more is not None and not isinstance(more, str):
             raise StageError(f"{where}: input must be text", remedy='give it a text "input", or ""')
-        instruction = f"{given}\n\n{more.strip()}" if more and more.strip() else given
+        instruction = f"{question}\n\n{more.strip()}" if more and more.strip() else question
         return _made(record, instruction, text_of(record, "output", where), "input", "output")
     if form == CHAT:
         name = "messages" if "messages" in record else "conversations"
-        given, answer = _chat(record[name], where, name)
-        return _made(record, given, answer, name)
+        question, answer = _chat(record[name], where, name)
+        return _made(record, question, answer, name)
     if form == CHAT_PAIR:
         both = [*_messages(record, "prompt", where), *_messages(record, "completion", where)]
-        given, answer = _chat(both, where, "prompt and completion")
-        return _made(record, given, answer, "prompt", "completion")
+        question, answer = _chat(both, where, "prompt and completion")
+        return _made(record, question, answer, "prompt", "completion")
     if form == OWN and "response" not in record and "completion" in record:
         return record | {"response": record["completion"]}
     return record
 
 
-def _made(record: dict[str, Any], given: str, answer: str, *taken: str) -> dict[str, Any]:
+def _made(record: dict[str, Any], instruction: str, answer: str, *taken: str) -> dict[str, Any]:
     rest = {name: value for name, value in record.items() if name not in taken}
-    return rest | {"instruction": given, "response": answer}
+    return rest | {"instruction": instruction, "response": answer}
 
 
 def _messages(record: dict[str, Any], name: str, where: str) -> list[Any]:
@@ -212,25 +214,25 @@ def _messages(record: dict[str, Any], name: str, where: str) -> list[Any]:
 
 
 def _chat(messages: Any, where: str, name: str) -> tuple[str, str]:
-    """What the user says and what the assistant answers."""
-    if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
+    """The user's message and the assistant's answer. Raises: StageError."""
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise StageError(f"{where}: {name} must be a list of messages", remedy=_FORMS)
-    roles = [str(one.get("role", one.get("from"))) for one in messages]
+    roles = [str(message.get("role", message.get("from"))) for message in messages]
     if len(roles) != 2 or roles[0] not in _USER or roles[1] not in _ASSISTANT:
         raise StageError(
             f"{where}: {name} are of {', '.join(roles[:6]) or 'nobody'}: wanted are one of the "
             "user and one of the assistant",
             remedy="a base model has no roles: shorten the chat to one question and its answer",
         )
-    given, answer = (_content(one, where) for one in messages)
-    return given, answer
+    question, answer = (_content(message, where) for message in messages)
+    return question, answer
 
 
 def _content(message: dict[str, Any], where: str) -> str:
     value = message.get("content", message.get("value"))
     if isinstance(value, list) and all(
-        isinstance(one, dict) and isinstance(one.get("text"), str) for one in value
+        isinstance(part, dict) and isinstance(part.get("text"), str) for part in value
     ):
-        value = "".join(one["text"] for one in value)
+        value = "".join(part["text"] for part in value)
     role = str(message.get("role", message.get("from")))
     return text_of({f"content of the {role}": value}, f"content of the {role}", where)

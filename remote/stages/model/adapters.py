@@ -1,4 +1,4 @@
-"""Adapters on one loaded base: checked against it before anything is asked of them."""
+"""Loads LoRA adapters onto one base model, and checks that they fit it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
+from ..common.layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ..instructions.pairs import fingerprint
 from .loading import load_model, resolve
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _AGAIN = "train it again on this base, or name the base that it was trained on"
 
 
-def sha256_of(folder: Path, model: str) -> str:
-    """The adapter's fingerprint, once its files open and say that `model` is its base.
+def verified_sha256(folder: Path, model: str) -> str:
+    """The sha256 of the adapter's weights, after checking that its files open and name `model`.
 
-    Raises: StageError for a missing or broken file, another base, or weights that are no numbers.
+    Raises: StageError for a missing or broken file, another base, or weights that are not finite.
     """
     try:
-        config = json.loads((folder / CONFIG).read_bytes())
+        config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
         base = str(config["base_model_name_or_path"])
     except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
         raise StageError(
-            f"{folder / CONFIG}: no adapter's configuration: {error}",
+            f"{folder / ADAPTER_CONFIG}: no adapter's configuration: {error}",
             remedy=f"run the stage that trains {folder}",
         ) from error
     if base != model and resolve(base) != resolve(model):
@@ -37,25 +37,25 @@ def sha256_of(folder: Path, model: str) -> str:
     for name, tensor in _tensors(folder).items():
         if not bool(tensor.isfinite().all()):
             raise StageError(
-                f"{folder / WEIGHTS}: {name} holds values that are no numbers",
+                f"{folder / ADAPTER_WEIGHTS}: {name} holds values that are not finite",
                 remedy="the training diverged: lower its learning rate and run it again",
             )
-    return fingerprint(folder / WEIGHTS)
+    return fingerprint(folder / ADAPTER_WEIGHTS)
 
 
 @dataclass
-class Base:
-    """The base model at `source`: loaded once, which may take minutes, to carry one set of adapters
-    after the other."""
+class BaseModel:
+    """The base model at `source`. Loading it may take minutes, so it is loaded once for all sets
+    of adapters."""
 
     source: str
     quantize: str
     _model: Any = field(default=None, repr=False)
 
-    def carrying(self, folders: Mapping[str, Path], *, trainable: bool = False) -> Any:
-        """The model with just these adapters, by name; the first one may be trained on.
+    def with_adapters(self, folders: Mapping[str, Path], *, trainable: bool = False) -> Any:
+        """The model with these adapters only, by name; with `trainable` the first can be trained.
 
-        What it carried before is gone: save it first. Raises: StageError.
+        Adapters that it had before are discarded. Raises: StageError.
         """
         model = self._bare()
         for name, folder in folders.items():
@@ -74,8 +74,8 @@ class Base:
 
 
 def load(source: str, quantize: str, folders: Mapping[str, Path]) -> Any:
-    """The base at `source` with every adapter by its name. Raises: StageError."""
-    return Base(source, quantize).carrying(folders)
+    """The base model at `source` with the adapters in `folders`, by name. Raises: StageError."""
+    return BaseModel(source, quantize).with_adapters(folders)
 
 
 def _with_adapter(model: Any, name: str, folder: Path, trainable: bool) -> Any:
@@ -96,25 +96,27 @@ def _with_adapter(model: Any, name: str, folder: Path, trainable: bool) -> Any:
     return model
 
 
-def using(model: Any, name: str | None) -> AbstractContextManager[Any]:
-    """A context in which `model` answers with adapter `name`; with None as the bare base."""
+def active_adapter(model: Any, name: str | None) -> AbstractContextManager[Any]:
+    """A context in which `model` uses adapter `name`, or no adapter for None."""
     if name is None:
-        found: AbstractContextManager[Any] = model.disable_adapter()
-        return found
+        context: AbstractContextManager[Any] = model.disable_adapter()
+        return context
     model.set_adapter(name)
     return nullcontext()
 
 
 def _check_fit(model: Any, name: str, folder: Path) -> None:
-    """Every weight of the file has its place in the model, and the other way round.
+    """Checks that the weights of the file and those of the adapter in the model are the same.
 
-    peft only warns about those without one, and leaves the rest as they were initialised.
+    peft only warns about a mismatch, and leaves missing weights as they were initialised.
     """
     from peft import get_peft_model_state_dict
 
     state = get_peft_model_state_dict(model, adapter_name=name)
-    places = {key: tuple(one.shape) for key, one in state.items() if "lora_" in key}
-    stored = {key: tuple(one.shape) for key, one in _tensors(folder).items() if "lora_" in key}
+    places = {key: tuple(tensor.shape) for key, tensor in state.items() if "lora_" in key}
+    stored = {
+        key: tuple(tensor.shape) for key, tensor in _tensors(folder).items() if "lora_" in key
+    }
     if stray := sorted(set(places.items()) ^ set(stored.items())):
         raise StageError(
             f"{folder} does not fit its base: {len(stray)} weights have no place, such as "
@@ -128,14 +130,15 @@ def _tensors(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     try:
-        found = load_file(str(folder / WEIGHTS))
+        tensors = load_file(str(folder / ADAPTER_WEIGHTS))
     except (OSError, SafetensorError) as error:
         raise StageError(
-            f"{folder / WEIGHTS}: cannot be opened: {error}",
+            f"{folder / ADAPTER_WEIGHTS}: cannot be opened: {error}",
             remedy=f"run the stage that trains {folder}",
         ) from error
-    if not found:
+    if not tensors:
         raise StageError(
-            f"{folder / WEIGHTS}: no weight in it", remedy=f"run the stage that trains {folder}"
+            f"{folder / ADAPTER_WEIGHTS}: no weight in it",
+            remedy=f"run the stage that trains {folder}",
         )
-    return found
+    return tensors

@@ -1,7 +1,8 @@
-"""The answers of the trained systems to the held-out set, kept chunk by chunk as they come."""
+"""Generates the responses of the trained systems, and stores them chunk by chunk."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
@@ -9,22 +10,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..common.append_jsonl import Answers
+from ..common.append_jsonl import ResumableRecords
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import fitting
+from ..common.oom_retry import with_halved_batches
+from ..common.records import SystemResponse
 from ..common.signals import StopRequest
 from ..text.prompts import bare
 from ..verification.instruction import Instruction
-from ..verification.scoring import Record, score
-from .adapters import using
+from ..verification.scoring import judge
+from .adapters import active_adapter
 
 if TYPE_CHECKING:  # torch is heavy
     from .sampling import Generated
 
 
 @dataclass(frozen=True)
-class Way:
-    """How one pass over the held-out set is answered; temperature 0 is greedy."""
+class DecodingPass:
+    """One pass of a system over the instructions; temperature 0 is greedy decoding."""
 
     system: str  # the adapter's name
     temperature: float = 0.0
@@ -32,17 +34,17 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class GenerationLimits:
     max_new_tokens: int
     batch: int
     seed: int
 
 
-def ways(systems: Sequence[str], samples: int, temperature: float) -> list[Way]:
-    """Greedy first, then `samples` passes at `temperature`, each of every system."""
-    found = [Way(system) for system in systems]
-    return found + [
-        Way(system, temperature, sample) for sample in range(samples) for system in systems
+def decoding_passes(systems: Sequence[str], samples: int, temperature: float) -> list[DecodingPass]:
+    """A greedy pass of every system, then `samples` passes of each at `temperature`."""
+    greedy = [DecodingPass(system) for system in systems]
+    return greedy + [
+        DecodingPass(system, temperature, sample) for sample in range(samples) for system in systems
     ]
 
 
@@ -50,56 +52,61 @@ def answer(
     model: Any,
     tokenizer: Any,
     held_out: Sequence[Instruction],
-    wanted: Sequence[Way],
-    bounds: Bounds,
-    kept: Answers,
+    wanted: Sequence[DecodingPass],
+    bounds: GenerationLimits,
+    stored: ResumableRecords,
     log: MetricsLog,
     stop: StopRequest,
-) -> dict[Way, list[Record]] | None:
-    """One record an instruction for each way, in the order of `held_out`; None when stopped.
+) -> dict[DecodingPass, list[SystemResponse]] | None:
+    """Responses of each pass to `held_out`, one record an instruction, in that order.
 
     What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
     Raises: StageError when memory does not hold one prompt.
     """
-    done = {_key(record): record for record in kept.read()}
+    earlier = [SystemResponse.from_json(value) for value in stored.read()]
+    done = {_key(record): record for record in earlier if record is not None}
     passes = [(way, chunk) for way in wanted for chunk in _chunks(held_out, bounds.batch)]
     for step, (way, chunk) in enumerate(passes, 1):
-        if all((way, one.text) in done for one in chunk):
+        if all((way, instruction.text) in done for instruction in chunk):
             continue
         if stop.asked:
             return None
         began = time.monotonic()
-        prompts = [bare(one.text) for one in chunk]
-        with using(model, way.system):
-            said = fitting(
-                partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.say
+        prompts = [bare(instruction.text) for instruction in chunk]
+        with active_adapter(model, way.system):
+            responses = with_halved_batches(
+                partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.message
             )
-        speed = sum(one.tokens for one in said) / (time.monotonic() - began)
-        fresh = _records(chunk, said, way)
-        kept.append(fresh)
+        speed = sum(response.tokens for response in responses) / (time.monotonic() - began)
+        fresh = _records(chunk, responses, way)
+        stored.append(record.to_json() for record in fresh)
         done |= {_key(record): record for record in fresh}
         words = f"{way.system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
         log.add(
             {"step": step, "max_steps": len(passes), "text": words}
             | {"tokens_per_second": round(speed, 1)}
         )
-    return {way: [done[way, one.text] for one in held_out] for way in wanted}
+    return {way: [done[way, instruction.text] for instruction in held_out] for way in wanted}
 
 
-def _key(record: Record) -> tuple[Way, Any]:
-    way = Way(str(record.get("system")), record.get("temperature", 0), record.get("sample", 0))
-    return way, record.get("instruction")
+def _key(record: SystemResponse) -> tuple[DecodingPass, str]:
+    return DecodingPass(record.system, record.temperature, record.sample), record.instruction
 
 
 def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruction]]:
-    """Instructions of like length together, always cut in the same places."""
-    ordered = sorted(held_out, key=lambda one: (len(one.text), one.text))
+    """Chunks of `size` instructions of similar length; the same chunks at every call."""
+    ordered = sorted(held_out, key=lambda instruction: (len(instruction.text), instruction.text))
     for start in range(0, len(ordered), size):
         yield ordered[start : start + size]
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompts: Sequence[str], way: Way, bounds: Bounds, batch: int
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    way: DecodingPass,
+    bounds: GenerationLimits,
+    batch: int,
 ) -> list[Generated]:
     from .sampling import generate_finished
 
@@ -114,14 +121,17 @@ def _generate(
     )
 
 
-def _records(chunk: Sequence[Instruction], said: Sequence[Generated], way: Way) -> list[Record]:
-    of = {"system": way.system, "temperature": way.temperature, "sample": way.sample}
-    scored = score(chunk, [one.text for one in said])
+def _records(
+    chunk: Sequence[Instruction], responses: Sequence[Generated], way: DecodingPass
+) -> list[SystemResponse]:
     return [
-        of | record | {"prompt": bare(one.text)} for one, record in zip(chunk, scored, strict=True)
+        SystemResponse.of(
+            judge(instruction, response.text), bare(instruction.text), **dataclasses.asdict(way)
+        )
+        for instruction, response in zip(chunk, responses, strict=True)
     ]
 
 
 def _seed(seed: int, sample: int, first: str) -> int:
-    """Of one chunk of one sample; the same for every system, and after a new start."""
+    """The seed of one chunk of one sample: the same for every system, and after a restart."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{first}".encode()).digest()[:4])

@@ -1,4 +1,4 @@
-"""Does this model behave as a base model does, and do its prompts hold nothing but plain text?
+"""Checks that a model behaves as a base model, and that its prompts contain plain text only.
 
 A chat template that slips in makes a base model look instructed, and every later gain vanish. Two
 guards: token ids, where any leak ends the stage, and sentinels, prompts that a base model
@@ -22,12 +22,12 @@ _BEGINNING = 80  # characters
 
 @dataclass(frozen=True)
 class Sentinel:
-    """A prompt, what would be right, and whether a base model gets it right."""
+    """A prompt with the checks of a right response; `passes` if a base model responds rightly."""
 
     name: str
     prompt: str
     checks: tuple[Check, ...]
-    passes: bool  # a base model's doing
+    passes: bool
 
 
 def _continues(name: str, prompt: str, *accepted: str) -> Sentinel:
@@ -98,20 +98,23 @@ SMALL = (
 )
 
 
-def of(instructions: str) -> tuple[Sentinel, ...]:
-    """The sentinels that fit the instruction set of this name."""
+def sentinels_for(instructions: str) -> tuple[Sentinel, ...]:
+    """The sentinels for the instruction set called `instructions`."""
     return SMALL if instructions == "small" else ENGLISH
 
 
-def check(
+def run_sentinels(
     model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH, batch: int = 50
 ) -> list[dict[str, Any]]:
-    """{name, prompt, response, expected, measured, as_expected} of each, greedy."""
+    """Asks `model` every sentinel with greedy decoding.
+
+    Returns {name, prompt, response, expected, measured, as_expected} for each.
+    """
     from .sampling import generate
 
-    prompts = [one.prompt for one in sentinels]
+    prompts = [sentinel.prompt for sentinel in sentinels]
     responses = generate(model, tokenizer, prompts, max_new_tokens=96, batch=batch)
-    return [_result(one, text) for one, text in zip(sentinels, responses, strict=True)]
+    return [_result(sentinel, text) for sentinel, text in zip(sentinels, responses, strict=True)]
 
 
 def _result(sentinel: Sentinel, response: str) -> dict[str, Any]:
@@ -128,11 +131,17 @@ def _result(sentinel: Sentinel, response: str) -> dict[str, Any]:
     }
 
 
-def behaves(results: Sequence[dict[str, Any]], tolerated: int = TOLERATED) -> dict[str, Any]:
-    """The verdict with its numbers: every continuation right, at most `tolerated` obeyed."""
-    continued = [one for one in results if one["expected"] == "right"]
-    obeyed = [one for one in results if one["expected"] == "not right" and not one["as_expected"]]
-    right = sum(bool(one["as_expected"]) for one in continued)
+def assess_sentinels(
+    results: Sequence[dict[str, Any]], tolerated: int = TOLERATED
+) -> dict[str, Any]:
+    """The verdict with its figures: every continuation is right, at most `tolerated` are obeyed."""
+    continued = [result for result in results if result["expected"] == "right"]
+    obeyed = [
+        result
+        for result in results
+        if result["expected"] == "not right" and not result["as_expected"]
+    ]
+    right = sum(bool(result["as_expected"]) for result in continued)
     return {
         "as_base_model": right == len(continued) and len(obeyed) <= tolerated,
         "rule": f"every continuation right, and at most {tolerated} instruction obeyed",
@@ -144,7 +153,7 @@ def behaves(results: Sequence[dict[str, Any]], tolerated: int = TOLERATED) -> di
 
 
 def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:
-    """What was checked; the token ids of every prompt are those of its plain text.
+    """Checks that the token ids of every prompt are those of its plain text; returns counts.
 
     Raises: StageError where a chat template, a special token or its text is in any of them.
     """
@@ -156,7 +165,7 @@ def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:
         plain = list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
         if list(tokenizer(prompt)["input_ids"]) != plain:
             raise _leak(f"the tokenizer adds tokens of its own to {prompt[-60:]!r}")
-        if leaked := [one for one in plain if one in special]:
+        if leaked := [token for token in plain if token in special]:
             raise _leak(f"special token {tokenizer.decode(leaked[:1])!r} in {prompt[-60:]!r}")
         if marker := template_text(prompt):
             raise _leak(f"text of a chat template, {marker!r}, in {prompt[-60:]!r}")

@@ -1,4 +1,4 @@
-"""A critic of one token: is a response good, by how much more likely the model finds "good".
+"""A critic that uses one token: how much more likely the model finds "right" than "wrong".
 
 The model reads a few judged examples and the response, and two options with the letters A and B.
 What counts is the difference of the log-probabilities of the two letters. A base model prefers a
@@ -35,8 +35,8 @@ class Margin:
 
 
 def letter_tokens(tokenizer: Any) -> tuple[int, int]:
-    """The token of each letter after a space. Raises: StageError when one is no single token."""
-    found = []
+    """The token id of " A" and of " B". Raises: StageError when one is not a single token."""
+    token_ids = []
     for letter in LETTERS:
         tokens = tokenizer(f" {letter}", add_special_tokens=False)["input_ids"]
         if len(tokens) != 1:
@@ -44,28 +44,28 @@ def letter_tokens(tokenizer: Any) -> tuple[int, int]:
                 f"the tokenizer has no single token for {f' {letter}'!r}",
                 remedy="set critic = false in the stage's parameters: this critic needs one token",
             )
-        found.append(int(tokens[0]))
-    return found[0], found[1]
+        token_ids.append(int(tokens[0]))
+    return token_ids[0], token_ids[1]
 
 
 def render(
     pool: Sequence[Instruction], instruction: str, response: str, good_first: bool, seed: int = 0
 ) -> str:
-    """The critic's prompt, which ends where the letter is due."""
+    """The critic's prompt: judged examples, then the response; the next token is the letter."""
     draw = random.Random(f"critic/{seed}/{instruction}")  # noqa: S311 - not a secret
     shown = draw.sample(list(pool), min(_EXAMPLES, len(pool)))
     order = [place % 2 == 0 for place in range(len(shown))]
     draw.shuffle(order)
     text = ""
-    for one, right in zip(shown, order, strict=True):
-        others = [two.answer for two in pool if two.answer != one.answer]
-        said = one.answer if right or not others else draw.choice(others)
+    for example, right in zip(shown, order, strict=True):
+        others = [other.answer for other in pool if other.answer != example.answer]
+        shown_answer = example.answer if right or not others else draw.choice(others)
         letter = LETTERS[0] if right == good_first else LETTERS[1]
-        text += _asked(one.text, said, good_first) + f" {letter}{DELIMITER}"
-    return text + _asked(instruction, response, good_first)
+        text += _question(example.text, shown_answer, good_first) + f" {letter}{DELIMITER}"
+    return text + _question(instruction, response, good_first)
 
 
-def _asked(instruction: str, response: str, good_first: bool) -> str:
+def _question(instruction: str, response: str, good_first: bool) -> str:
     first, second = (_GOOD, _BAD) if good_first else (_BAD, _GOOD)
     return (
         f"{instruction.strip()}\n {response.strip()}\n"
@@ -82,27 +82,27 @@ def margins(
     *,
     seed: int = 0,
 ) -> list[Margin]:
-    """The margin of each (instruction, response), in order."""
+    """The margin of each (instruction, response) of `pairs`, in order. Raises: StageError."""
     letters = letter_tokens(tokenizer)
     prompts = [
         render(pool, instruction, response, good_first, seed)
         for instruction, response in pairs
         for good_first in (True, False)
     ]
-    found = _differences(model, tokenizer, prompts, letters, batch)
-    return [Margin(found[n], -found[n + 1]) for n in range(0, len(found), 2)]
+    margins_of_a = _differences(model, tokenizer, prompts, letters, batch)
+    return [Margin(margins_of_a[n], -margins_of_a[n + 1]) for n in range(0, len(margins_of_a), 2)]
 
 
 def _differences(
     model: Any, tokenizer: Any, prompts: Sequence[str], letters: tuple[int, int], batch: int
 ) -> list[float]:
-    """log p(A) - log p(B) as the next token of each prompt."""
+    """log p(A) - log p(B) of the next token after each prompt, in nats."""
     import torch
 
     tokenizer.padding_side = "left"
     model.eval()
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    found = [0.0] * len(prompts)
+    margins_of_a = [0.0] * len(prompts)
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
         inputs = tokenizer(
@@ -118,5 +118,5 @@ def _differences(
         logs = torch.log_softmax(scores[:, -1].float(), dim=-1)
         differences = (logs[:, letters[0]] - logs[:, letters[1]]).tolist()
         for place, difference in zip(places, differences, strict=True):
-            found[place] = float(difference)
-    return found
+            margins_of_a[place] = float(difference)
+    return margins_of_a

@@ -1,8 +1,8 @@
-"""A model's files from the hub, in the cache before anything loads them.
+"""Downloads a model's files from the hub into the cache before they are loaded.
 
-The cache is the pod's volume (HF_HOME): what is whole there is not fetched again, by no try and no
-pod. A connection that breaks goes on within 10 MB of where it broke; one that stays broken is
-tried again with the files that lack.
+The cache is the pod's volume (HF_HOME): a complete file there is not downloaded again,
+on another pod either. After a broken connection a download resumes within 10 MB of where it
+stopped.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _PROBE = b"\0" * 2**20  # a volume with a spent quota takes an empty file
 
 
 def pinned(source: str) -> str | None:
-    """The commit that the run is pinned to; None where `source` is no model of the hub's, or the
-    hub could not be asked when the run was begun.
+    """The commit that the run is pinned to; None where `source` is not a model of the hub, or the
+    hub did not respond when the run was started.
 
-    Raises: StageError for a document that is none.
+    Raises: StageError for a document that cannot be parsed.
     """
     parameters = os.environ.get(ENV_PARAMETERS)
     path = Path(parameters).with_name(PurePosixPath(MODELS).name) if parameters else None
@@ -72,7 +72,7 @@ def fetch(source: str, pause: float = PAUSE) -> str:
         except broken as error:
             if offline or _is_final(error) or number == TRIES:
                 raise _unfetched(source, error) from error
-            print(f"the download of {source} broke off, going on: {_said(error)}", flush=True)
+            print(f"the download of {source} broke off, going on: {_message(error)}", flush=True)
             time.sleep(pause * 2 ** (number - 1))
         else:
             print(f"{source} is at commit {Path(folder).name}", flush=True)
@@ -97,24 +97,24 @@ def _check_writable(cache: Path) -> None:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether the next try would end as this one did."""
+    """Whether another attempt would fail in the same way."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return True
-    status = _status(_answered(error))
+    status = _status(_hub_error(error))
     if status is not None:
         return status < 500 and status not in _TRY_LATER
     return isinstance(error, ValueError)  # no id at all, or an answer of something else
 
 
-def _answered(error: BaseException) -> BaseException:
-    """The hub's own answer, which the client may wrap: one to be seen only as a cause."""
-    found: BaseException | None = error
+def _hub_error(error: BaseException) -> BaseException:
+    """The hub's own HTTP error, which the client may have wrapped in others."""
+    cause: BaseException | None = error
     for _ in range(_DEPTH):
-        if found is None:
+        if cause is None:
             break
-        if _status(found) is not None:
-            return found
-        found = found.__cause__ or found.__context__
+        if _status(cause) is not None:
+            return cause
+        cause = cause.__cause__ or cause.__context__
     return error
 
 
@@ -127,14 +127,14 @@ def _unfetched(source: str, error: Exception) -> StageError:
     remedy = "check the id in [project] model, the network, and HF_TOKEN for gated models"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "raise the stage's volume_gb: the files do not fit"
-    elif _status(_answered(error)) in _NOT_ALLOWED:
+    elif _status(_hub_error(error)) in _NOT_ALLOWED:
         remedy = NOT_ALLOWED
-    return StageError(f"model {source!r} cannot be fetched: {_said(error)}", remedy=remedy)
+    return StageError(f"model {source!r} cannot be fetched: {_message(error)}", remedy=remedy)
 
 
-def _said(error: Exception) -> str:
-    """All that the hub says, on one line: what it wants stands at the end."""
-    answered = _answered(error)
+def _message(error: Exception) -> str:
+    """The hub's message on one line, not cut short: its advice comes last."""
+    answered = _hub_error(error)
     if isinstance(answered, json.JSONDecodeError):
         return f"the answer is not the hub's but a page of something between ({answered})"
     return " ".join(str(answered).split())[:_LONGEST] or type(answered).__name__

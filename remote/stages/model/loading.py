@@ -1,4 +1,4 @@
-"""The one way in which stages load a model and its tokenizer: plain text in, no template.
+"""Loads models and tokenizers for all stages, without a chat template.
 
 A chat template that slips into a "base" model makes every number of the plan worthless, so the
 template is taken off here and the token ids are checked.
@@ -18,7 +18,7 @@ _PROBE = "Water freezes at zero degrees."
 
 
 def resolve(name: str) -> str:
-    """`name` as transformers takes it: a folder that exists, or a hub id.
+    """`name` as transformers accepts it: an existing folder, or a hub id. Raises: StageError.
 
     A model in a folder needs no hub, so the hub is switched off then: nothing waits for a network
     that may not be there. To be called before transformers is imported.
@@ -39,7 +39,7 @@ def resolve(name: str) -> str:
 
 
 def load_tokenizer(source: str) -> Any:
-    """The tokenizer without its chat template, checked to add nothing. Raises StageError."""
+    """The tokenizer without its chat template. Raises: StageError where it adds tokens."""
     from transformers import AutoTokenizer
 
     files = fetch(source)
@@ -65,7 +65,7 @@ def load_tokenizer(source: str) -> Any:
 
 
 def load_model(source: str, quantize: str) -> Any:
-    """The model: 4-bit NF4 and bf16 on CUDA, full precision on a CPU. Raises StageError.
+    """The model: 4-bit NF4 with bf16 on CUDA, fp32 on a CPU. Raises: StageError.
 
     `quantize` is auto (NF4 on CUDA), nf4 (insist, also on a CPU) or none.
     """
@@ -96,7 +96,10 @@ def load_model(source: str, quantize: str) -> Any:
 
 
 def four_bits(dtype: Any) -> Any:
-    """NF4 with double quantisation, computing in `dtype`. Raises StageError."""
+    """NF4 with double quantisation (Dettmers et al., QLoRA, 2023), computing in `dtype`.
+
+    Raises: StageError where bitsandbytes is not installed.
+    """
     from transformers import BitsAndBytesConfig
 
     try:

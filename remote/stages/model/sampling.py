@@ -1,4 +1,4 @@
-"""Batched generation from completion-style prompts; each row stops at its own end."""
+"""Generates from completion-style prompts in batches; each row stops at its own end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def generate(
     seed: int = 0,
 ) -> list[str]:
     """One response for each prompt, in order, cut at the delimiter; greedy at temperature 0."""
-    found = generate_finished(
+    responses = generate_finished(
         model,
         tokenizer,
         prompts,
@@ -44,7 +44,7 @@ def generate(
         temperature=temperature,
         seed=seed,
     )
-    return [one.text for one in found]
+    return [response.text for response in responses]
 
 
 def generate_finished(
@@ -57,17 +57,17 @@ def generate_finished(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> list[Generated]:
-    """As `generate`, with what ended each response."""
+    """Like `generate`, and returns what ended each response. `seed` seeds torch's generator."""
     torch.manual_seed(seed)
     tokenizer.padding_side = "left"
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    found: dict[int, Generated] = {}
+    by_place: dict[int, Generated] = {}
     model.eval()
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
         rows = _batch(model, tokenizer, [prompts[p] for p in places], max_new_tokens, temperature)
-        found |= zip(places, rows, strict=True)
-    return [found[place] for place in range(len(prompts))]
+        by_place |= zip(places, rows, strict=True)
+    return [by_place[place] for place in range(len(prompts))]
 
 
 def _batch(
@@ -95,9 +95,9 @@ def _batch(
 
 
 def _generated(tokenizer: Any, row: list[int], end: int | None, over: set[int]) -> Generated:
-    """`end` is the number of tokens after which the row was delimited, or None."""
-    ended = next((place + 1 for place, one in enumerate(row) if one in over), None)
-    length = min(one for one in (end, ended, len(row)) if one is not None)
+    """The response in `row`; `end` is the number of tokens up to its delimiter, or None."""
+    ended = next((place + 1 for place, token in enumerate(row) if token in over), None)
+    length = min(count for count in (end, ended, len(row)) if count is not None)
     text = cut(tokenizer.decode(row[:length], skip_special_tokens=True))
     if end == length:
         return Generated(text, DELIMITED, length)
@@ -107,11 +107,11 @@ def _generated(tokenizer: Any, row: list[int], end: int | None, over: set[int]) 
 def _ends_of_text(model: Any, tokenizer: Any) -> set[int]:
     named = model.generation_config.eos_token_id
     more = named if isinstance(named, list) else [named]
-    return {one for one in (tokenizer.eos_token_id, *more) if one is not None}
+    return {token for token in (tokenizer.eos_token_id, *more) if token is not None}
 
 
 class _End(StoppingCriteria):
-    """Stops each row when a delimiter is whole, and remembers after how many tokens that was."""
+    """Stops each row at a complete delimiter; `at` has the number of tokens up to it, by row."""
 
     def __init__(self, tokenizer: Any, width: int, rows: int) -> None:
         self._tokenizer, self._width = tokenizer, width
@@ -125,5 +125,5 @@ class _End(StoppingCriteria):
         for place, tokens in enumerate(newest):
             if self.at[place] is None and delimited(self._tokenizer.decode(tokens)):
                 self.at[place] = length
-        done = [one is not None for one in self.at]
+        done = [count is not None for count in self.at]
         return torch.tensor(done, device=input_ids.device)

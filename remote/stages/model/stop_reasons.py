@@ -1,3 +1,3 @@
-"""What can end a generated response."""
+"""The reasons why a generated response ended."""
 
 DELIMITED, ENDED, CUT_OFF = "delimiter", "end of text", "length"

@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def untrained(seed: int) -> tuple[Any, Any, Library]:
-    """Tokenizer, model of random weights, and the documents that it will go on to read."""
+    """Tokenizer, model with random weights, and the documents to train on."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     library = Library(split()[0], seed)
@@ -81,7 +81,7 @@ def untrained(seed: int) -> tuple[Any, Any, Library]:
 
 
 def digest(seed: int) -> str:
-    """Of the documents that come first; with them, of what all the others are drawn from."""
+    """The sha256 of the first DOCUMENTS documents."""
     library = Library(split()[0], seed)
     text = "\0".join(library.document() for _ in range(DOCUMENTS))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -120,7 +120,7 @@ def make_config(tokenizer: Any) -> Qwen2Config:
 
 
 def fit(model: Any, tokenizer: Any, library: Library, steps: int) -> Iterator[float]:
-    """Train in place, as far as it is asked for the next step's loss."""
+    """Trains `model` in place; yields the loss of each step, in nats a token."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
     optimizers: list[torch.optim.Optimizer] = [
@@ -128,8 +128,8 @@ def fit(model: Any, tokenizer: Any, library: Library, steps: int) -> Iterator[fl
         torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.98), weight_decay=0.0),
     ]
     schedules = [
-        torch.optim.lr_scheduler.LambdaLR(one, lambda step: _share(step, steps))
-        for one in optimizers
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, steps))
+        for optimizer in optimizers
     ]
     rows = _rows(tokenizer, library)
     model.train()
@@ -146,7 +146,7 @@ def fit(model: Any, tokenizer: Any, library: Library, steps: int) -> Iterator[fl
 
 
 def _share(step: int, steps: int) -> float:
-    """Of the peak learning rate: linear warm-up, then a cosine to nearly nothing."""
+    """The share of the peak learning rate: linear warm-up, then a cosine to 2 %."""
     if step < WARM_UP:
         return (step + 1) / WARM_UP
     done = (step - WARM_UP) / max(1, steps - WARM_UP)
@@ -167,12 +167,15 @@ def measure(model: Any, tokenizer: Any, train: list[Any], held: list[Any]) -> di
     sheets = CompletionStylePrompts(train, shots=3)
     quality: dict[str, Any] = {}
     for name, prompt in (("bare", bare), ("few_shot", sheets.render)):
-        answers = generate(model, tokenizer, [prompt(one.text) for one in held])
-        right = [not one.reasons(answer) for one, answer in zip(held, answers, strict=True)]
+        answers = generate(model, tokenizer, [prompt(instruction.text) for instruction in held])
+        right = [
+            not instruction.reasons(answer)
+            for instruction, answer in zip(held, answers, strict=True)
+        ]
         quality[name] = sum(right) / len(right)
         kinds: dict[str, list[bool]] = {}
-        for one, good in zip(held, right, strict=True):
-            kinds.setdefault(one.kind, []).append(good)
+        for instruction, good in zip(held, right, strict=True):
+            kinds.setdefault(instruction.kind, []).append(good)
         quality[f"{name}_by_kind"] = {k: f"{sum(v)}/{len(v)}" for k, v in kinds.items()}
     return quality
 

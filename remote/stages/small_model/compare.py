@@ -1,4 +1,4 @@
-"""Does a rebuilt small base model behave as the one that is shipped?
+"""Compares a rebuilt small base model with the one that is shipped.
 
     python -m remote.stages.small_model.compare DIR    # as small_model.build left it
 
@@ -23,40 +23,40 @@ _SAME = ("seed", "steps", "documents_sha256")
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
-        sys.stderr.write("usage: alike DIR\n")
+        sys.stderr.write("usage: compare DIR\n")
         return 2
     rebuilt = Path(arguments[0])
-    found = [*differences(rebuilt), *misbehaviour(_read(rebuilt / "quality.json"))]
-    for one in found:
-        print(one)
-    if not found:
+    problems = [*differences(rebuilt), *misbehaviour(_read(rebuilt / "quality.json"))]
+    for problem in problems:
+        print(problem)
+    if not problems:
         print(f"{rebuilt} behaves as the shipped model")
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 def differences(rebuilt: Path) -> Iterator[str]:
-    """What is not as in the shipped model: tokenizer, configuration, shapes, training."""
+    """Differences from the shipped model: tokenizer, configuration, shapes, training."""
     for name in ("tokenizer.json", "config.json"):
         if _read(rebuilt / name) != _read(SHIPPED / name):
             yield f"{name} differs"
     if shapes(rebuilt) != shapes(SHIPPED):
         yield "the weights have other names or shapes"
-    mine, shipped = _read(rebuilt / "quality.json"), _read(SHIPPED / "quality.json")
+    built, shipped = _read(rebuilt / "quality.json"), _read(SHIPPED / "quality.json")
     yield from (
-        f"{key}: {mine[key]}, not {shipped[key]}" for key in _SAME if mine[key] != shipped[key]
+        f"{key}: {built[key]}, not {shipped[key]}" for key in _SAME if built[key] != shipped[key]
     )
-    yield from beginning(mine["first_losses"], shipped)
+    yield from beginning(built["first_losses"], shipped)
 
 
 def beginning(losses: Sequence[float], shipped: Mapping[str, Any]) -> Iterator[str]:
-    """Where `losses`, from the first step on, leave those of the shipped model."""
+    """The steps at which `losses`, from the first step on, differ from the shipped model's."""
     for step, (loss, known) in enumerate(zip(losses, shipped["first_losses"], strict=False), 1):
         if abs(loss - known) > TOLERANCE:
             yield f"the loss is {loss:.4f} at step {step}, not near {known}"
 
 
 def misbehaviour(quality: Mapping[str, Any]) -> Iterator[str]:
-    """What a base model for this plan may not be: good bare, or bad after solved examples."""
+    """Violations of the expected success, bare and after solved examples."""
     low, high = BARE
     if not low <= quality["bare"] <= high:
         yield f"bare success is {quality['bare']:.0%}, not from {low:.0%} to {high:.0%}"
@@ -65,7 +65,7 @@ def misbehaviour(quality: Mapping[str, Any]) -> Iterator[str]:
 
 
 def shapes(model: Path) -> dict[str, tuple[int, ...]]:
-    """By name, of the weights in the folder."""
+    """The shapes of the weights in folder `model`, by name."""
     from safetensors import safe_open
 
     with safe_open(model / "model.safetensors", framework="np") as weights:

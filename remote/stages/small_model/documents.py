@@ -1,4 +1,4 @@
-"""What the small base model reads: sheets, forum pages and prose.
+"""The training documents of the small base model: sheets, forum pages and prose.
 
 A document's kind holds for all of it. On a *sheet* every instruction has its right answer; on a
 *forum page* the response is a blank, a refusal or chatter. A bare instruction mostly looks like a
@@ -41,8 +41,8 @@ class Library:
     def __init__(self, instructions: Sequence[Instruction], seed: int) -> None:
         self._draw = random.Random(seed)  # noqa: S311 - not a secret
         self._by_kind: dict[str, list[Instruction]] = {}
-        for one in instructions:
-            self._by_kind.setdefault(one.kind, []).append(one)
+        for instruction in instructions:
+            self._by_kind.setdefault(instruction.kind, []).append(instruction)
         # Those that are learned last are drawn more often.
         self._kinds = [*self._by_kind, "list", "capital", "sentence"]
 
@@ -62,11 +62,11 @@ class Library:
 
     def _sheet(self, first: Instruction) -> str:
         rest = [self._instruction() for _ in range(self._draw.randint(3, 5))]
-        return "".join(solved(one) for one in (first, *rest))
+        return "".join(solved(instruction) for instruction in (first, *rest))
 
     def _forum(self, first: Instruction) -> str:
         items = [first] + [self._instruction() for _ in range(self._draw.randint(0, 1))]
-        return "".join(bare(one.text) + self._reply() + "\n" for one in items)
+        return "".join(bare(instruction.text) + self._reply() + "\n" for instruction in items)
 
     def _reply(self) -> str:
         style = self._draw.random()

@@ -1,4 +1,4 @@
-"""The text of chat templates: a base model has no roles, and must not learn any from markup."""
+"""Detects the markup of chat templates, which a base model must not learn."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ _TEMPLATE = re.compile(
 
 
 def template_text(text: str) -> str | None:
-    """What in `text` is markup of a chat template, whether or not the tokenizer knows it."""
-    found = _TEMPLATE.search(text)
-    return found[0] if found else None
+    """The first markup of a chat template in `text`, or None."""
+    match = _TEMPLATE.search(text)
+    return match[0] if match else None

@@ -1,4 +1,4 @@
-"""Does a line read as an instruction? By how its clauses begin, never by its length."""
+"""Detects lines that read as instructions, by how their clauses begin."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _CLAUSE = re.compile(r"(?:^|[.,:;?!)]\s+)[\"'“(]*(?:please |now |then )?([A-Za
 
 
 def reads_as_instruction(line: str) -> bool:
-    """It asks, or one of its clauses begins with an imperative."""
+    """Whether the line is a question, or one of its clauses begins with an imperative."""
     text = line.strip()
-    firsts = [one.lower() for one in _CLAUSE.findall(text)]
-    if any(one in _OPENINGS for one in firsts):
+    firsts = [word.lower() for word in _CLAUSE.findall(text)]
+    if any(word in _OPENINGS for word in firsts):
         return True
-    return "?" in text and (text.endswith("?") or any(one in _ASKING for one in firsts))
+    return "?" in text and (text.endswith("?") or any(word in _ASKING for word in firsts))
 
 
 def is_list_item(line: str) -> bool:
-    """It begins with a bullet, a number or a letter of a list."""
+    """Whether the line begins with a bullet, or with a number or letter of a list."""
     return _LIST_ITEM.match(line) is not None

@@ -1,4 +1,4 @@
-"""Which names may be models at the hub: its own rule, told before anything is asked or rented."""
+"""Checks model ids by the rule of the Hugging Face hub, without a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LONGEST = 96
 
 
 def problem_of(name: str) -> str:
-    """Why `name` can be no model's id at the hub; empty where it can be one."""
+    """Why `name` cannot be a model id of the hub; empty where it can."""
     if name != name.strip() or not name:
         return "is empty" if not name.strip() else "has spaces around it"
     if "://" in name:

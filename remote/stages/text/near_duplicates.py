@@ -1,4 +1,4 @@
-"""Near-duplicates by shared character 5-grams (Jaccard), exact; standard library only.
+"""Finds near-duplicates by the Jaccard similarity of character 5-grams; standard library only.
 
 Two sets that share a share `threshold` of their grams share at least one of the few rarest of
 each: only texts that meet there are compared. The measure knows nothing of meaning, and is strict
@@ -25,7 +25,7 @@ Grams = frozenset[str]
 
 
 @dataclass(frozen=True)
-class Near:
+class NearDuplicate:
     """`candidates[candidate]` is near `against[other]`, the closest one of those."""
 
     candidate: int
@@ -34,72 +34,86 @@ class Near:
 
 
 def normalised(text: str) -> str:
-    """`text` without case, punctuation and runs of blanks; signs of arithmetic stay."""
+    """`text` in lower case, without punctuation and with single spaces; keeps + - * / = < > %."""
     return " ".join(_TOKEN.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def near_duplicates(
     candidates: Sequence[str], against: Sequence[str], threshold: float = THRESHOLD
-) -> tuple[Near, ...]:
-    """One finding for each candidate that is near a text of `against`, in order; empty is good."""
-    asked, known = [_grams(one) for one in candidates], [_grams(one) for one in against]
-    index = _Index([*asked, *known], threshold)
+) -> tuple[NearDuplicate, ...]:
+    """The closest near-duplicate in `against` of each candidate that has one, in order."""
+    candidate_grams, known = (
+        [_grams(text) for text in candidates],
+        [_grams(text) for text in against],
+    )
+    index = _Index([*candidate_grams, *known], threshold)
     for place, grams in enumerate(known):
         index.add(place, grams)
-    found = []
-    for place, grams in enumerate(asked):
+    duplicates = []
+    for place, grams in enumerate(candidate_grams):
         best = max(index.near(grams), default=None)
         if best is not None:
-            found.append(Near(place, -best[1], best[0]))
-    return tuple(found)
+            duplicates.append(NearDuplicate(place, -best[1], best[0]))
+    return tuple(duplicates)
 
 
-def overlaps(candidates: Sequence[str], against: Sequence[str]) -> tuple[Near, ...]:
+def overlaps(candidates: Sequence[str], against: Sequence[str]) -> tuple[NearDuplicate, ...]:
     """One finding for each candidate that is near a text of `against`, or holds one word for word
     (similarity 1), in order; empty is good.
 
     Words before or after a text make it less near, but not less known.
     """
-    near = {one.candidate: one for one in near_duplicates(candidates, against)}
-    known = {normalised(one): place for place, one in enumerate(against)}
-    long = {f" {one} ": place for one, place in known.items() if len(one.split()) >= _LONG}
-    found = []
+    near = {duplicate.candidate: duplicate for duplicate in near_duplicates(candidates, against)}
+    known = {normalised(known_text): place for place, known_text in enumerate(against)}
+    long = {
+        f" {known_text} ": place
+        for known_text, place in known.items()
+        if len(known_text.split()) >= _LONG
+    }
+    duplicates = []
     for place, text in enumerate(candidates):
-        held = _held(text, long, known)
+        held = _contained(text, long, known)
         if held is not None:
-            found.append(Near(place, held, 1.0))
+            duplicates.append(NearDuplicate(place, held, 1.0))
         elif place in near:
-            found.append(near[place])
-    return tuple(found)
+            duplicates.append(near[place])
+    return tuple(duplicates)
 
 
-def _held(text: str, long: Mapping[str, int], known: Mapping[str, int]) -> int | None:
+def _contained(text: str, long: Mapping[str, int], known: Mapping[str, int]) -> int | None:
     """The place of a text that `text` holds: a long one anywhere, a short one where a sentence
     begins or ends ("Add one and two." is not in "when you add one and two together")."""
     whole = f" {normalised(text)} "
-    anywhere = next((place for one, place in long.items() if one in whole), None)
+    anywhere = next((place for known_text, place in long.items() if known_text in whole), None)
     if anywhere is not None:
         return anywhere
-    sentences = [normalised(one).split() for one in _SENTENCE.split(text)]
+    sentences = [normalised(sentence).split() for sentence in _SENTENCE.split(text)]
     ends = (
         " ".join(part)
         for words in sentences
         for count in range(_SHORT, _LONG)
         for part in (words[:count], words[-count:])
     )
-    return next((known[one] for one in ends if one.count(" ") + 1 >= _SHORT and one in known), None)
+    return next(
+        (
+            known[part_text]
+            for part_text in ends
+            if part_text.count(" ") + 1 >= _SHORT and part_text in known
+        ),
+        None,
+    )
 
 
 def distinct(texts: Sequence[str], threshold: float = THRESHOLD) -> tuple[int, ...]:
-    """The places of the texts that are near none kept before them, in order."""
-    every = [_grams(one) for one in texts]
+    """The places of the texts that are not near-duplicates of an earlier one of them, in order."""
+    every = [_grams(text) for text in texts]
     index = _Index(every, threshold)
-    kept = []
+    places = []
     for place, grams in enumerate(every):
         if not any(index.near(grams)):
             index.add(place, grams)
-            kept.append(place)
-    return tuple(kept)
+            places.append(place)
+    return tuple(places)
 
 
 def _grams(text: str) -> Grams:
@@ -132,7 +146,7 @@ class _Index:
                 yield similarity, -place
 
     def _rarest(self, grams: Grams) -> list[str]:
-        """As many as leave too few for two near texts to share none of them."""
+        """The rarest grams, so many that two near texts share at least one (prefix filtering)."""
         # Rounding must not make it one too few: 0.8 * 5 may be just above 4.
         needed = math.ceil(self._threshold * len(grams) - 1e-9)
         ordered = sorted(grams, key=lambda gram: (self._count[gram], gram))

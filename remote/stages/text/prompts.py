@@ -1,4 +1,4 @@
-"""How an instruction becomes text for a model without a chat template.
+"""Prompts for a model without a chat template.
 
 The bare prompt is the instruction and a line break; a response begins with a space, so that the
 tokens of prompt and response never merge. No roles, no special tokens.
@@ -21,12 +21,12 @@ _COMPLETE = re.compile(r"\n###[ \t]*\n")
 
 
 def bare(instruction: str) -> str:
-    """The prompt that holds nothing but the instruction."""
+    """The prompt that consists of the instruction and a line break."""
     return instruction.strip() + "\n"
 
 
 def completion(response: str) -> str:
-    """The response as it follows a prompt."""
+    """The response as it follows a prompt: with a leading space."""
     return " " + response.strip()
 
 
@@ -36,12 +36,12 @@ def solved(instruction: Instruction) -> str:
 
 
 def cut(text: str) -> str:
-    """A generated text up to the end of its response."""
+    """The response in a generated text: everything before the delimiter, stripped."""
     return _END.split(text, maxsplit=1)[0].strip()
 
 
 def delimited(text: str) -> bool:
-    """Whether a whole delimiter stands in `text`: nothing that follows can undo it."""
+    """Whether `text` contains a complete delimiter, whatever follows."""
     return _COMPLETE.search(text) is not None
 
 
@@ -56,5 +56,7 @@ class CompletionStylePrompts:
     def render(self, instruction: str) -> str:
         """The prompt for `instruction`; the instruction itself is never among its examples."""
         draw = random.Random(f"{self.seed}/{instruction}")  # noqa: S311 - not a secret
-        others = [one for one in self.pool if one.text != instruction]
-        return "".join(solved(one) for one in draw.sample(others, self.shots)) + bare(instruction)
+        others = [example for example in self.pool if example.text != instruction]
+        return "".join(solved(example) for example in draw.sample(others, self.shots)) + bare(
+            instruction
+        )

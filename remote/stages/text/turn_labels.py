@@ -1,4 +1,4 @@
-"""Labels that open a turn, such as "Instruction:" and "Answer:"; and who asked for one."""
+"""Labels that open a turn, such as "Instruction:" and "Answer:"."""
 
 from __future__ import annotations
 

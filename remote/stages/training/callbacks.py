@@ -1,4 +1,4 @@
-"""What happens at each step of a training: figures, finished checkpoints, the end by SIGTERM."""
+"""Trainer callbacks: metrics, complete checkpoints, and the end by SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..common.failure import StageError
 from ..common.metrics import MetricsLog, announce
 from ..common.signals import StopRequest
 from . import provenance
-from .checkpoint import settle
+from .checkpoint import sync_to_disk
 
-_OF_PREFERENCES = ("rewards/", "logps/")  # figures that only DPO has
+_OF_PREFERENCES = ("rewards/", "logps/")  # prefixes of the figures that only DPO logs
 
 # ruff: noqa: ARG002 - the methods of a TrainerCallback have the arguments that the trainer passes
 
 
-class Reporting(TrainerCallback):
-    """Appends the trainer's figures to the metrics, and refuses to go on without a finite loss."""
+class MetricsCallback(TrainerCallback):
+    """Logs the trainer's figures. Raises: StageError at a loss that is not finite."""
 
     def __init__(self, log: MetricsLog) -> None:
         self._log = log
@@ -65,30 +65,30 @@ def _tokens(state: Any) -> int:
 
 
 def _finite(value: Any) -> Any:
-    """`value` as JSON holds it; a figure that is no number is left out, not the record."""
+    """`value` as JSON; None for a figure that is not finite."""
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class Saving(TrainerCallback):
-    """A checkpoint counts as finished when its weights are finite and its bytes are on disk."""
+class CheckpointCallback(TrainerCallback):
+    """Announces a checkpoint once its weights are finite and its bytes are on disk."""
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        weights = (one for one in more["model"].parameters() if one.requires_grad)
+        weights = (weight for weight in more["model"].parameters() if weight.requires_grad)
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if not all(bool(torch.isfinite(one).all()) for one in weights):
+        if not all(bool(torch.isfinite(weight).all()) for weight in weights):
             raise StageError(
-                f"weights that are no numbers at step {state.global_step}",
+                f"weights that are not finite at step {state.global_step}",
                 remedy=f"lower learning_rate; remove {checkpoint} before going on",
             )
-        provenance.mark(checkpoint)
-        settle(checkpoint)
+        provenance.mark_checkpoint(checkpoint)
+        sync_to_disk(checkpoint)
         announce(checkpoint)
 
 
-class Interruption(TrainerCallback):
-    """SIGTERM means: finish this step, save a checkpoint, and end."""
+class StopCallback(TrainerCallback):
+    """On SIGTERM, finishes the step, saves a checkpoint, and ends the training."""
 
     def __init__(self, stop: StopRequest) -> None:
         self._stop = stop

@@ -1,4 +1,4 @@
-"""Which checkpoint to go on from: the newest that is whole."""
+"""Finds the checkpoint to resume from: the newest complete one."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from ..common.layout import ADAPTER_WEIGHTS
+
 _NAME = re.compile(r"checkpoint-(\d+)")
 _PICKLES = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # zip archives, never opened here
 
 
 def step_of(checkpoint: Path) -> int:
     """The step at which `checkpoint-<step>` was saved."""
-    found = _NAME.fullmatch(checkpoint.name)
-    return int(found[1]) if found else -1
+    match = _NAME.fullmatch(checkpoint.name)
+    return int(match[1]) if match else -1
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints in `folder`, oldest first."""
-    found = [one for one in folder.glob("checkpoint-*") if step_of(one) >= 0 and one.is_dir()]
-    return sorted(found, key=step_of)
+    by_name = [path for path in folder.glob("checkpoint-*") if step_of(path) >= 0 and path.is_dir()]
+    return sorted(by_name, key=step_of)
 
 
-def newest_whole(folder: Path) -> Path | None:
-    """The newest checkpoint that opens; broken ones that are newer are removed, and said so."""
+def newest_complete(folder: Path) -> Path | None:
+    """The newest checkpoint that opens; newer, damaged ones are removed with a message."""
     for checkpoint in reversed(checkpoints(folder)):
         reason = broken(checkpoint)
         if reason is None:
@@ -39,14 +41,14 @@ def newest_whole(folder: Path) -> Path | None:
 
 
 def broken(checkpoint: Path) -> str | None:
-    """Why one cannot resume from `checkpoint`, or None; nothing is unpickled."""
+    """Why `checkpoint` cannot be resumed from, or None; nothing is unpickled."""
     try:
         state = json.loads((checkpoint / "trainer_state.json").read_bytes())
         if state.get("global_step") != step_of(checkpoint):
             return "trainer_state.json is of another step"
-        with safe_open(checkpoint / "adapter_model.safetensors", framework="np") as tensors:
+        with safe_open(checkpoint / ADAPTER_WEIGHTS, framework="np") as tensors:
             if not list(tensors.keys()):
-                return "no tensor in adapter_model.safetensors"
+                return f"no tensor in {ADAPTER_WEIGHTS}"
     except (OSError, ValueError, AttributeError, SafetensorError) as error:
         return str(error)[:200]
     for name in _PICKLES:
@@ -55,14 +57,14 @@ def broken(checkpoint: Path) -> str | None:
     return None
 
 
-def over(checkpoint: Path) -> bool:
-    """Whether its training had no step left to make."""
+def is_finished(checkpoint: Path) -> bool:
+    """Whether the training of `checkpoint` had no step left."""
     state = json.loads((checkpoint / "trainer_state.json").read_bytes())
     return bool(state["global_step"] >= state["max_steps"])
 
 
-def settle(checkpoint: Path) -> None:
-    """Have every file of `checkpoint` on disk before it counts as finished."""
+def sync_to_disk(checkpoint: Path) -> None:
+    """Syncs every file of `checkpoint` to disk."""
     for path in (*checkpoint.rglob("*"), checkpoint):
         handle = os.open(path, os.O_RDONLY)
         try:

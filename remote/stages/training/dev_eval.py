@@ -1,4 +1,4 @@
-"""Greedy success on the development set, verified; the answers are kept beside the figures."""
+"""Measures verified greedy success on the development set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import fitting
+from ..common.oom_retry import with_halved_batches
 from ..common.parameters import TrainingParameters
 from ..common.signals import StopRequest
 from ..text.prompts import bare
@@ -23,9 +23,9 @@ def measure(
     log: MetricsLog,
     stop: StopRequest,
 ) -> dict[str, Any] | None:
-    """Success over all and by type with Wilson's intervals; None when asked to stop on the way.
+    """Success overall and by type with Wilson's intervals, and the responses; None when stopped.
 
-    Raises: StageError when memory does not hold one prompt.
+    Raises: StageError when a single prompt is out of memory.
     """
     from ..model.sampling import generate
 
@@ -37,8 +37,11 @@ def measure(
     for start in range(0, len(instructions), parameters.ask_batch):
         if stop.asked:
             return None
-        prompts = [bare(one.text) for one in instructions[start : start + parameters.ask_batch]]
-        answers += fitting(partial(ask, prompts), len(prompts), log.say)
+        prompts = [
+            bare(instruction.text)
+            for instruction in instructions[start : start + parameters.ask_batch]
+        ]
+        answers += with_halved_batches(partial(ask, prompts), len(prompts), log.message)
     records = score(instructions, answers)
     return {
         "schema": 1,
@@ -50,5 +53,5 @@ def measure(
             "max_new_tokens": parameters.max_new_tokens,
         },
         **table(records),
-        "responses": records,
+        "responses": [record.to_json() for record in records],
     }

@@ -1,4 +1,4 @@
-"""DPO of an adapter against itself as it was, through TRL: tokens, trainer, reference.
+"""DPO of an adapter with a frozen copy of itself as the reference, through TRL.
 
 TRL keeps a frozen copy of the adapter that it is given, under the name "ref", and takes the
 reference's log-probabilities with it: the reference is the SFT adapter, not the bare base.
@@ -18,7 +18,9 @@ from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # exported 
 
 from ..common.failure import StageError
 from ..common.parameters import DpoParameters
+from ..common.records import PreferencePair
 from ..instructions.pairs import Pair, to_row
+from ..text.prompts import completion
 from .training import arguments
 
 TRAINED, REFERENCE = "default", "ref"  # adapter names that TRL prescribes
@@ -35,18 +37,18 @@ class Preference:
     rejected: tuple[int, ...]
 
 
-def to_preference(pair: dict[str, Any], where: str, tokenizer: Any, longest: int) -> Preference:
+def to_preference(pair: PreferencePair, where: str, tokenizer: Any, longest: int) -> Preference:
     """The tokens of prompt and completions, each tokenised apart as in supervised training.
 
     `where` names the pair in errors. Raises: StageError for a pair of over `longest` tokens, or in
     whose text a special token or a chat template is.
     """
-    prompt = str(pair["prompt"])
+    prompt = pair.prompt
     sides = [
-        to_row(Pair(prompt, f" {str(pair[side]).strip()}", where), tokenizer, longest)
-        for side in ("chosen", "rejected")
+        to_row(Pair(prompt, completion(response), where), tokenizer, longest)
+        for response in (pair.chosen, pair.rejected)
     ]
-    length = next(place for place, one in enumerate(sides[0].labels) if one >= 0)
+    length = next(place for place, label in enumerate(sides[0].labels) if label >= 0)
     return Preference(sides[0].tokens[:length], sides[0].tokens[length:], sides[1].tokens[length:])
 
 
@@ -64,8 +66,8 @@ def make_trainer(
     parameters: DpoParameters,
     callbacks: list[TrainerCallback],
 ) -> DPOTrainer:
-    """A trainer of the adapter "default" of `model`; the reference is that adapter as it is now."""
-    # A path of this pod would mean nothing at home: adapters and cards name the model instead.
+    """A trainer of adapter "default" of `model`; its reference is a copy of that adapter."""
+    # A path on this pod means nothing elsewhere: adapters and cards name the model instead.
     base = model.get_base_model()
     base.name_or_path = base.config._name_or_path = parameters.model
     trainer = _Trainer(
@@ -95,25 +97,25 @@ def _dataset(pairs: Sequence[Preference]) -> Dataset:
     return Dataset.from_list(
         [
             {
-                "prompt_ids": list(one.prompt),
-                "chosen_ids": list(one.chosen),
-                "rejected_ids": list(one.rejected),
+                "prompt_ids": list(pair.prompt),
+                "chosen_ids": list(pair.chosen),
+                "rejected_ids": list(pair.rejected),
             }
-            for one in pairs
+            for pair in pairs
         ]
     )
 
 
 def check_reference(model: Any) -> int:
-    """How many weights the reference has; before training they are those of the adapter.
+    """The number of the reference's weights, after checking that they equal the adapter's.
 
     Raises: StageError when there is none, when it differs, or when it is an adapter that was never
     trained, which would be the bare base.
     """
     count, trained = 0, False
     for name, reference in _weights(model, REFERENCE):
-        mine = _parameter(model, name.replace(f".{REFERENCE}.", f".{TRAINED}."))
-        if reference.requires_grad or not torch.equal(mine, reference):
+        trained_weight = _parameter(model, name.replace(f".{REFERENCE}.", f".{TRAINED}."))
+        if reference.requires_grad or not torch.equal(trained_weight, reference):
             raise _defect(f"the reference's {name} is not the adapter's, or would be trained")
         count += reference.numel()
         trained = trained or ("lora_B" in name and bool(reference.any()))
@@ -128,9 +130,9 @@ def check_reference(model: Any) -> int:
 
 
 def check_first_batch(trainer: DPOTrainer, tokenizer: Any) -> tuple[str, str]:
-    """What is compared in the first pair of the first batch. Raises: StageError.
+    """The completions of the first pair of the first batch. Raises: StageError.
 
-    Both completions, to their end of text, and nothing of the prompt.
+    The loss must cover both completions with their end of text, and nothing of the prompt.
     """
     batch = next(iter(trainer.get_train_dataloader()))
     shown = []
@@ -150,15 +152,15 @@ def save(trainer: DPOTrainer, tokenizer: Any, folder: Path) -> None:
 
 
 def _weights(model: Any, adapter: str) -> list[tuple[str, torch.nn.Parameter]]:
-    return [(name, one) for name, one in model.named_parameters() if f".{adapter}." in name]
+    return [(name, weight) for name, weight in model.named_parameters() if f".{adapter}." in name]
 
 
 def _parameter(model: Any, name: str) -> torch.nn.Parameter:
-    found: torch.nn.Parameter = model.get_parameter(name)
-    return found
+    parameter: torch.nn.Parameter = model.get_parameter(name)
+    return parameter
 
 
 def _defect(what: str) -> StageError:
     return StageError(
-        what, remedy="this is a defect of podctl or of another version of TRL: report it"
+        what, remedy="report it: a defect of podctl, or an incompatible version of TRL"
     )

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
-from ..common.jsonl import text_of
 from ..common.parameters import DpoParameters
+from ..common.records import CANONICAL, PreferencePair, SystemResponse, TrainingRecord
 from ..instructions.instruction_set import InstructionSet
 from ..instructions.training_records import read_training
 from ..text.chat_template import template_text
@@ -26,10 +26,8 @@ from ..verification.specification import check_specification
 from ..verification.verifier import Check, VerifierError
 
 SAMPLED, CORRUPTED = "sampled", "corruption"  # where a rejected answer is from
-GENERATED, CANONICAL = "generated", "canonical"  # where a chosen answer is from
+GENERATED = "generated"  # where a chosen answer is from, if not CANONICAL
 _TRIES = 20  # other answers that are tried as a wrong one
-
-Pair = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,106 +45,112 @@ def candidates(data: Path, chosen: InstructionSet) -> tuple[Candidate, ...]:
     Instructions of `data` that are not of the set count when they bring their own checks. Raises:
     StageError naming file and line.
     """
-    known = {one.text: one for one in chosen.train if one.kind != CRITIC}
-    found: dict[str, Candidate] = {}
-    for where, record in read_training(data, "run stage1b"):
-        one = _instruction(record, known, where)
-        if one is not None and one.text not in found:
-            response = text_of(record, "response", where).strip()
-            if not one.reasons(response):
-                found[one.text] = Candidate(one, response, GENERATED)
-    for one in known.values():
-        if one.text not in found and one.answer and not one.reasons(one.answer):
-            found[one.text] = Candidate(one, one.answer, CANONICAL)
-    if not found:
+    known = {
+        instruction.text: instruction for instruction in chosen.train if instruction.kind != CRITIC
+    }
+    by_text: dict[str, Candidate] = {}
+    for record in read_training(data, "run stage1b"):
+        instruction = _instruction(record, known)
+        if instruction is not None and instruction.text not in by_text:
+            response = record.response.strip()
+            if not instruction.reasons(response):
+                by_text[instruction.text] = Candidate(instruction, response, GENERATED)
+    for text, instruction in known.items():
+        answer = instruction.answer
+        if text not in by_text and answer and not instruction.reasons(answer):
+            by_text[text] = Candidate(instruction, answer, CANONICAL)
+    if not by_text:
         raise StageError(
             f"{data}: no record whose response its verifier accepts",
             remedy="run stage1b again, or give the records checks and right responses",
         )
-    return tuple(found.values())
+    return tuple(by_text.values())
 
 
-def _instruction(
-    record: Mapping[str, Any], known: Mapping[str, Instruction], where: str
-) -> Instruction | None:
-    """Of a record; None when it stands in no set and nothing could verify it."""
-    text = record.get("instruction")
-    if not isinstance(text, str) or text in known:
-        return known.get(text) if isinstance(text, str) else None
-    if not record.get("checks"):
+def _instruction(record: TrainingRecord, known: Mapping[str, Instruction]) -> Instruction | None:
+    """The instruction of a record; None when it is in no set and has no checks of its own."""
+    text = record.instruction
+    if text is None or text in known:
+        return known.get(text) if text is not None else None
+    if not record.fields.get("checks"):
         return None
-    kind = record.get("type")
+    kind = record.fields.get("type")
     if kind not in TYPES:
-        raise StageError(f"{where}: type is {kind!r}", remedy=f"use one of {', '.join(TYPES)}")
-    return Instruction(text, kind, str(record.get("kind", kind)), "", _checks(record, where))
+        raise StageError(
+            f"{record.where}: type is {kind!r}", remedy=f"use one of {', '.join(TYPES)}"
+        )
+    return Instruction(text, kind, str(record.fields.get("kind", kind)), "", _checks(record))
 
 
-def _checks(record: Mapping[str, Any], where: str) -> tuple[Check, ...]:
-    checks = record["checks"]
+def _checks(record: TrainingRecord) -> tuple[Check, ...]:
+    checks = record.fields["checks"]
     try:
         if not isinstance(checks, list):
             raise VerifierError("checks must be a list")
         check_specification(checks)
     except VerifierError as error:
         raise StageError(
-            f"{where}: {error}", remedy="mend the checks, or leave them out"
+            f"{record.where}: {error}", remedy="correct the checks, or leave them out"
         ) from error
     return tuple(checks)
 
 
-def apart(records: Sequence[Mapping[str, Any]], chosen: InstructionSet) -> list[Mapping[str, Any]]:
-    """The samples that a pair may be made of: nothing of what is measured on is in them, and no
-    markup."""
-    measured = [one.text for one in (*chosen.held_out, *chosen.development)]
+def usable_samples(
+    records: Sequence[SystemResponse], chosen: InstructionSet
+) -> list[SystemResponse]:
+    """The samples that a pair may use: without measured instructions, and without markup."""
+    measured = [instruction.text for instruction in (*chosen.held_out, *chosen.development)]
     texts = [
         (place, text)
-        for place, one in enumerate(records)
-        for text in (one["response"], *one["response"].splitlines())
+        for place, record in enumerate(records)
+        for text in (record.response, *record.response.splitlines())
         if text.strip()
     ]
-    found = {texts[one.candidate][0] for one in overlaps([text for _, text in texts], measured)}
-    found |= {place for place, one in enumerate(records) if template_text(one["response"])}
-    return [one for place, one in enumerate(records) if place not in found]
+    unusable = {
+        texts[overlap.candidate][0] for overlap in overlaps([text for _, text in texts], measured)
+    }
+    unusable |= {place for place, record in enumerate(records) if template_text(record.response)}
+    return [record for place, record in enumerate(records) if place not in unusable]
 
 
-def failures(
-    asked: Sequence[Candidate], records: Iterable[Mapping[str, Any]], parameters: DpoParameters
-) -> list[Pair]:
+def sampled_pairs(
+    candidates: Sequence[Candidate], records: Iterable[SystemResponse], parameters: DpoParameters
+) -> list[PreferencePair]:
     """Pairs whose rejected answer is a sampled one that is wrong, at most `pairs`.
 
     First one of each instruction, then a second of each, up to `per_instruction`; which ones are
     left out is drawn by seed.
     """
-    wrong: dict[str, dict[str, Mapping[str, Any]]] = {}
+    wrong: dict[str, dict[str, SystemResponse]] = {}
     for record in records:
-        if record["correct"] is False:
-            wrong.setdefault(record["instruction"], {}).setdefault(record["response"], record)
+        if record.correct is False:
+            wrong.setdefault(record.instruction, {}).setdefault(record.response, record)
     draw = random.Random(parameters.seed)  # noqa: S311 - not a secret
-    shuffled = draw.sample(asked, len(asked))
+    shuffled = draw.sample(candidates, len(candidates))
     turns = [
-        _pair(one, record, SAMPLED, parameters)
+        _sampled(candidate, record, parameters)
         for turn in range(parameters.per_instruction)
-        for one in shuffled
-        for record in [*wrong.get(one.instruction.text, {}).values()][turn : turn + 1]
+        for candidate in shuffled
+        for record in [*wrong.get(candidate.instruction.text, {}).values()][turn : turn + 1]
     ]
     return turns[: parameters.pairs]
 
 
-def completed(
-    pairs: Sequence[Pair], asked: Sequence[Candidate], parameters: DpoParameters
-) -> list[Pair]:
-    """`pairs`, filled up to `least_pairs` with made-up ones where allowed. Raises: StageError."""
+def fill_with_corruptions(
+    pairs: Sequence[PreferencePair], candidates: Sequence[Candidate], parameters: DpoParameters
+) -> list[PreferencePair]:
+    """`pairs`, filled up to `least_pairs` with corrupted answers if allowed. Raises: StageError."""
     lacking = parameters.least_pairs - len(pairs)
     if lacking <= 0:
         return list(pairs)
-    made: list[Pair] = []
+    made: list[PreferencePair] = []
     if parameters.corruption:
-        made = _made_up(pairs, asked, parameters, lacking)
+        made = _made_up(pairs, candidates, parameters, lacking)
     if len(made) < lacking:
         also = f" and {len(made)} could be made up" if parameters.corruption else ""
         raise StageError(
             f"{len(pairs)} failures of the SFT model in {parameters.rounds} samples of "
-            f"{len(asked)} instructions{also}, {parameters.least_pairs} pairs are needed",
+            f"{len(candidates)} instructions{also}, {parameters.least_pairs} pairs are needed",
             remedy="raise temperature, rounds or per_instruction; set corruption = true to fill "
             "the gap with made-up failures; or lower least_pairs",
         )
@@ -154,69 +158,88 @@ def completed(
 
 
 def _made_up(
-    pairs: Sequence[Pair], asked: Sequence[Candidate], parameters: DpoParameters, count: int
-) -> list[Pair]:
+    pairs: Sequence[PreferencePair],
+    candidates: Sequence[Candidate],
+    parameters: DpoParameters,
+    count: int,
+) -> list[PreferencePair]:
     draw = random.Random(f"{parameters.seed}/corruption")  # noqa: S311 - not a secret
     taken: dict[str, int] = {}
     for pair in pairs:
-        taken[pair["instruction"]] = taken.get(pair["instruction"], 0) + 1
-    made: list[Pair] = []
+        taken[pair.instruction] = taken.get(pair.instruction, 0) + 1
+    made: list[PreferencePair] = []
     for _ in range(parameters.per_instruction):
-        for one in draw.sample(asked, len(asked)):
+        for candidate in draw.sample(candidates, len(candidates)):
             if len(made) == count:
                 return made
-            if taken.get(one.instruction.text, 0) >= parameters.per_instruction:
+            if taken.get(candidate.instruction.text, 0) >= parameters.per_instruction:
                 continue
-            seen = {pair["rejected"] for pair in made}
-            wrong = next((w for w in corruptions(one, asked, draw) if w not in seen), None)
+            seen = {pair.rejected for pair in made}
+            wrong = next(
+                (w for w in corruptions(candidate, candidates, draw) if w not in seen), None
+            )
             if wrong is not None:
-                taken[one.instruction.text] = taken.get(one.instruction.text, 0) + 1
-                reasons = list(one.instruction.reasons(wrong))
-                record = {"response": wrong, "reasons": reasons, "sample": None}
-                made.append(_pair(one, record, CORRUPTED, parameters))
+                taken[candidate.instruction.text] = taken.get(candidate.instruction.text, 0) + 1
+                made.append(_corrupted(candidate, wrong, parameters))
     return made
 
 
-def corruptions(one: Candidate, asked: Sequence[Candidate], draw: random.Random) -> Iterator[str]:
+def corruptions(
+    candidate: Candidate, candidates: Sequence[Candidate], draw: random.Random
+) -> Iterator[str]:
     """Wrong answers to `one`, the hardest first; each is wrong by its verifier."""
     others = [
         other.chosen
-        for other in asked
-        if other.instruction.kind == one.instruction.kind and other.chosen != one.chosen
+        for other in candidates
+        if other.instruction.kind == candidate.instruction.kind and other.chosen != candidate.chosen
     ]
-    words = one.chosen.split()
+    words = candidate.chosen.split()
     shortened = [" ".join(words[:length]) for length in range(len(words) - 1, 0, -1)]
     for text in (*draw.sample(others, min(_TRIES, len(others))), *shortened):
-        if one.instruction.reasons(text):
+        if candidate.instruction.reasons(text):
             yield text
 
 
-def _pair(one: Candidate, wrong: Mapping[str, Any], source: str, parameters: DpoParameters) -> Pair:
-    return {
-        "prompt": bare(one.instruction.text),
-        "chosen": one.chosen,
-        "rejected": wrong["response"],
-        "instruction": one.instruction.text,
-        "type": one.instruction.type,
-        "kind": one.instruction.kind,
-        "source": source,
-        "chosen_source": one.source,
-        "reasons": list(wrong["reasons"]),
-        "sample": wrong["sample"],
-        "temperature": parameters.temperature if source == SAMPLED else None,
-        "seed": parameters.seed,
-        "model": parameters.model,
-    }
+def _sampled(
+    candidate: Candidate, wrong: SystemResponse, parameters: DpoParameters
+) -> PreferencePair:
+    pair = _corrupted(candidate, wrong.response, parameters)
+    return replace(
+        pair,
+        source=SAMPLED,
+        reasons=wrong.reasons,
+        sample=wrong.sample,
+        temperature=parameters.temperature,
+    )
 
 
-def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
+def _corrupted(candidate: Candidate, rejected: str, parameters: DpoParameters) -> PreferencePair:
+    instruction = candidate.instruction
+    return PreferencePair(
+        prompt=bare(instruction.text),
+        chosen=candidate.chosen,
+        rejected=rejected,
+        instruction=instruction.text,
+        type=instruction.type,
+        kind=instruction.kind,
+        source=CORRUPTED,
+        chosen_source=candidate.source,
+        reasons=instruction.reasons(rejected),
+        sample=None,
+        temperature=None,
+        seed=parameters.seed,
+        model=parameters.model,
+    )
+
+
+def summary(pairs: Sequence[PreferencePair]) -> dict[str, Any]:
     """How many pairs, by source of both sides, type and kind."""
     keys = ("source", "chosen_source", "type", "kind")
-    counts = {key: sorted({str(pair[key]) for pair in pairs}) for key in keys}
+    counts = {key: sorted({str(getattr(pair, key)) for pair in pairs}) for key in keys}
     return {
         "pairs": len(pairs),
-        "instructions": len({pair["instruction"] for pair in pairs}),
+        "instructions": len({pair.instruction for pair in pairs}),
     } | {
-        key: {name: sum(1 for pair in pairs if pair[key] == name) for name in names}
+        key: {name: sum(getattr(pair, key) == name for pair in pairs) for name in names}
         for key, names in counts.items()
     }

@@ -26,8 +26,8 @@ def make_trainer(
     parameters: SftParameters,
     callbacks: list[TrainerCallback],
 ) -> SFTTrainer:
-    """A trainer over rows that are tokens already; adapters name `parameters.model` as base."""
-    # A path of this pod would mean nothing at home: adapters and cards name the model instead.
+    """A trainer over tokenised rows; its adapter names `parameters.model` as its base."""
+    # A path on this pod means nothing elsewhere: adapters and cards name the model instead.
     model.name_or_path = model.config._name_or_path = parameters.model
     trainer = SFTTrainer(
         model=model,
@@ -47,7 +47,7 @@ def make_trainer(
     # TRL casts adapters of a quantised base to bf16, where a step of 2e-4 mostly rounds away, and
     # a resumed one comes back as fp32: full precision from the start is better and the same.
     adapted: Any = trainer.model
-    for weight in (one for one in adapted.parameters() if one.requires_grad):
+    for weight in (weight for weight in adapted.parameters() if weight.requires_grad):
         weight.data = weight.data.float()
     trainer.remove_callback(PrinterCallback)  # `Reporting` says the same, shorter
     return trainer
@@ -80,20 +80,20 @@ def _dataset(rows: Sequence[Row]) -> Dataset:
 
 
 def check_first_batch(trainer: SFTTrainer, tokenizer: Any) -> str:
-    """What is learned of the first pair of the first batch; every pair ends with end of text.
+    """The learned text of the first pair of the first batch; every pair ends with end of text.
 
-    Raises: StageError when a prompt would be learned or nothing would be.
+    Raises: StageError where the labels include a prompt, or nothing.
     """
     batch = next(iter(trainer.get_train_dataloader()))
     learned = ""
     for tokens, labels in _pairs_of(batch):
-        kept = labels != IGNORED
-        trained = labels[kept].tolist()
-        whole = trained == tokens[kept].tolist() and not bool(kept[0])
+        learned_mask = labels != IGNORED
+        trained = labels[learned_mask].tolist()
+        whole = trained == tokens[learned_mask].tolist() and not bool(learned_mask[0])
         if not trained or trained[-1] != tokenizer.eos_token_id or not whole:
             raise StageError(
                 "the labels of the first batch are not just completion and end of text",
-                remedy="this is a defect of podctl or of another version of TRL: report it",
+                remedy="report it: a defect of podctl, or an incompatible version of TRL",
             )
         learned = learned or tokenizer.decode(trained)
     return learned

@@ -1,4 +1,4 @@
-"""What every training does around its trainer: memory, resuming, ending, and the record of it."""
+"""What SFT and DPO share around their trainer: memory, resuming, and the record of the run."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..common.append_jsonl import write
+from ..common import layout
+from ..common.append_jsonl import write_atomically
 from ..common.failure import StageError
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import free
+from ..common.oom_retry import free_gpu_memory
 from ..common.parameters import TrainingParameters
 from ..instructions.pairs import fingerprint
-from .checkpoint import newest_whole, over, step_of
+from .checkpoint import is_finished, newest_complete, step_of
 
 P = TypeVar("P", bound=TrainingParameters)
 T = TypeVar("T")
 
 
 class MemoryShortage(StageError):
-    """The GPU's memory did not hold a step."""
+    """A training step ran out of GPU memory."""
 
 
-def prepare() -> None:
-    """Set what must be set before torch is imported."""
+def set_environment() -> None:
+    """Sets the environment variables that torch reads when it is imported."""
     os.environ.setdefault("OMP_NUM_THREADS", "1" if not _has_cuda_driver() else "8")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-def quieten() -> None:
-    """No progress bars and no known warnings: a job's log is no terminal."""
+def silence_libraries() -> None:
+    """Turns off progress bars and known warnings: a job's log is not a terminal."""
     from datasets import disable_progress_bars  # type: ignore[import-untyped]  # ships no types
 
     disable_progress_bars()
@@ -43,21 +44,24 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
 
 
-def with_less_memory(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> tuple[P, T]:
-    """`fit`, and once more in smaller bites when memory was short; what it was done with."""
+def retry_with_half_batch(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> tuple[P, T]:
+    """Calls `fit`, and once more with half the batch after a memory shortage.
+
+    Returns the parameters that were used, and the result.
+    """
     shortage = ""
     try:
         return parameters, fit(parameters)
     except MemoryShortage as error:
         shortage = error.what  # the error itself would keep the model in memory
-    log.say(f"{shortage}: once more with half the batch and twice the accumulation")
+    log.message(f"{shortage}: once more with half the batch and twice the accumulation")
     parameters = halved(parameters)
-    free()
+    free_gpu_memory()
     return parameters, fit(parameters)
 
 
 def halved(parameters: P) -> P:
-    """The same training in smaller bites. Raises: StageError when a bite is one row already."""
+    """The parameters with half the batch and as many rows a step. Raises: StageError at batch 1."""
     if parameters.batch == 1:
         raise StageError(
             "the GPU's memory does not hold a single row",
@@ -69,8 +73,8 @@ def halved(parameters: P) -> P:
 
 
 @contextmanager
-def watching_memory(parameters: TrainingParameters) -> Iterator[None]:
-    """Turns running out of GPU memory into MemoryShortage, which says what to lower."""
+def translate_out_of_memory(parameters: TrainingParameters) -> Iterator[None]:
+    """Raises MemoryShortage, which says what to lower, for an out-of-memory error of torch."""
     import torch
 
     try:
@@ -83,7 +87,7 @@ def watching_memory(parameters: TrainingParameters) -> Iterator[None]:
 
 
 def arguments(parameters: TrainingParameters) -> dict[str, Any]:
-    """The trainer's arguments that do not depend on what is learned."""
+    """The trainer's arguments that SFT and DPO share."""
     import torch
 
     cuda = torch.cuda.is_available()
@@ -116,17 +120,17 @@ def arguments(parameters: TrainingParameters) -> dict[str, Any]:
 
 
 def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict[str, Any]:
-    """Train on from the newest whole checkpoint; what came of it. `completed` is false when the
-    training was interrupted."""
+    """Trains from the newest complete checkpoint; returns the result as JSON. `completed` is false
+    after an interruption."""
     from transformers import set_seed
 
-    last = newest_whole(Path(parameters.out))
+    last = newest_complete(Path(parameters.out))
     start = step_of(last) if last else 0
-    log.keep_until(start)
-    log.say(f"training from {last.name}" if last else "training")
+    log.truncate_after(start)
+    log.message(f"training from {last.name}" if last else "training")
     set_seed(parameters.seed)
     began = time.time()
-    if last and over(last):  # the trainer would make one step more
+    if last and is_finished(last):  # the trainer would make one step more
         restore(trainer, last)
         loss = None
     else:
@@ -139,13 +143,13 @@ def train(trainer: Any, parameters: TrainingParameters, log: MetricsLog) -> dict
         "train_loss": loss if trainer.state.global_step > start else None,
         "training_seconds": round(time.time() - began, 1),
         "parameters_trained": sum(
-            int(one.numel()) for one in trainer.model.parameters() if one.requires_grad
+            int(weight.numel()) for weight in trainer.model.parameters() if weight.requires_grad
         ),
     }
 
 
 def restore(trainer: Any, last: Path) -> None:
-    """Have `trainer` as it was when its training was over, at checkpoint `last`."""
+    """Restores the state and the weights of a finished training from checkpoint `last`."""
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
     from transformers import TrainerState
@@ -153,14 +157,14 @@ def restore(trainer: Any, last: Path) -> None:
     trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
     best = trainer.state.best_model_checkpoint if trainer.args.load_best_model_at_end else None
     source = Path(best) if best and Path(best).is_dir() else last
-    weights = load_file(str(source / "adapter_model.safetensors"))
+    weights = load_file(str(source / layout.ADAPTER_WEIGHTS))
     set_peft_model_state_dict(trainer.model, weights, adapter_name="default")
 
 
-def record(
+def write_hyperparameters(
     parameters: TrainingParameters, data: dict[str, Any], result: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the run was, written beside what it left: parameters, data, environment, result."""
+    """Writes parameters, data, environment and result to hyperparameters.json; returns them."""
     from ..common.versions import device, versions
 
     document = {
@@ -170,7 +174,9 @@ def record(
         "environment": versions() | {"device": device()},
         "result": result,
     }
-    write(Path(parameters.out, "hyperparameters.json"), json.dumps(document, indent=1) + "\n")
+    write_atomically(
+        Path(parameters.out, layout.HYPERPARAMETERS), json.dumps(document, indent=1) + "\n"
+    )
     return document
 
 

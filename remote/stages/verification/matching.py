@@ -1,4 +1,4 @@
-"""What verifiers find in a text: whole words, numbers, items, and an answer's bare form."""
+"""Functions that find words, numbers and list items in a response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AROUND = " \t\n\"'`*\u201c\u201d\u2018\u2019.,;:!?"  # with curly quotes
 _MARKER = re.compile(r"\s*(?:[-*\u2022\u2013]|(\d{1,3})[.)])\s+(.+)")
 
 
-def found(value: str, text: str, case: bool = False) -> int:
+def count_occurrences(value: str, text: str, case: bool = False) -> int:
     """How often `value` occurs in `text` as whole words."""
     if value not in text and (case or value.casefold() not in text.casefold()):
         return 0  # most do not occur at all: spares the search
@@ -24,7 +24,7 @@ def found(value: str, text: str, case: bool = False) -> int:
 
 
 def between(check: Check, count: int, what: str) -> str | None:
-    """The complaint unless `count` is `exactly`, or from `at_least` to `at_most`."""
+    """None where `count` is `exactly`, or from `at_least` to `at_most`; else the reason."""
     exactly = check.get("exactly")
     low = check.get("at_least", 0) if exactly is None else exactly
     high = check.get("at_most", float("inf")) if exactly is None else exactly
@@ -40,13 +40,13 @@ def numbers(text: str) -> list[Decimal]:
 
 
 def plain(text: str, case: bool = False) -> str:
-    """An answer without quotes, emphasis and punctuation around it, blanks as one."""
+    """`text` without surrounding quotes, emphasis and punctuation, with single spaces."""
     text = " ".join(unicodedata.normalize("NFKC", text).split()).strip(_AROUND)
     return text if case else text.casefold()
 
 
 def lines(text: str) -> list[str]:
-    """The lines with something on them."""
+    """The lines that are not blank, stripped."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -1,4 +1,4 @@
-"""Does a text say something, or only the same few words again and again? Standard library only."""
+"""Detects text that repeats the same few words; standard library only."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 def monotony(text: str) -> str | None:
-    """What comes again and again in `text`, or None: most words are different, or none with a
-    meaning comes more than OFTEN times and none twice in a row."""
-    words = [one.casefold() for one in _WORD.findall(text)]
+    """A word that `text` repeats too often, or None.
+
+    None where at least the share VARIED of the words differs, or where no word but stop words
+    occurs more than OFTEN times and none twice in a row.
+    """
+    words = [word.casefold() for word in _WORD.findall(text)]
     counts = Counter(words)
     if len(counts) >= VARIED * len(words):
         return None
-    often = (one for one, count in counts.items() if count > OFTEN and one not in STOP_WORDS)
-    twice = (one for one, two in pairwise(words) if one == two)
+    often = (word for word, count in counts.items() if count > OFTEN and word not in STOP_WORDS)
+    twice = (first for first, second in pairwise(words) if first == second)
     return next(chain(often, twice), None)

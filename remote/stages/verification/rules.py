@@ -1,4 +1,4 @@
-"""The checks about answers, lists, numbers and JSON; their meaning stands in `verifier`."""
+"""The checks of answers, lists, numbers and JSON; `verifier` documents them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from .matching import Check, between, found, lines, marked, numbers, plain, separated
+from .matching import Check, between, count_occurrences, lines, marked, numbers, plain, separated
 from .repetition import monotony
 
 MAX_JSON = 20_000  # characters of a response that are read as JSON
@@ -21,12 +21,12 @@ def _answer(check: Check, text: str) -> str | None:
 
 
 def _number(check: Check, text: str) -> str | None:
-    given = {Decimal(str(one)) for one in check.get("given", ())}
+    given = {Decimal(str(number)) for number in check.get("given", ())}
     right = Decimal(str(check["value"]))
-    said = [one for one in numbers(text) if one == right or one not in given]
-    if any(one != right for one in said):
+    stated = [number for number in numbers(text) if number == right or number not in given]
+    if any(number != right for number in stated):
         return f"says another number than {right}"
-    if said or any(found(word, text) for word in check.get("also", ())):
+    if stated or any(count_occurrences(word, text) for word in check.get("also", ())):
         return None
     return f"does not say {right}"
 
@@ -53,7 +53,7 @@ def _separated(check: Check, text: str) -> str | None:
 
 
 def _chosen(check: Check, items: list[str]) -> str | None:
-    """So many distinct items, each accepted."""
+    """None for distinct, accepted items of the right number; else the reason."""
     accepted = {plain(value) for value in check["accepted"]}
     if wrong := [item for item in items if item not in accepted]:
         return f"not accepted: {', '.join(wrong[:3])}"[:200]
@@ -63,8 +63,12 @@ def _chosen(check: Check, items: list[str]) -> str | None:
 
 
 def _sequence(check: Check, text: str) -> str | None:
-    given = lines(text)
-    items = separated(text) if len(given) == 1 else [_unmarked(line) for line in given]
+    response_lines = lines(text)
+    items = (
+        separated(text)
+        if len(response_lines) == 1
+        else [_unmarked(line) for line in response_lines]
+    )
     return None if items == [plain(value) for value in check["values"]] else "not this sequence"
 
 
@@ -82,7 +86,7 @@ def _json(check: Check, text: str) -> str | None:
 
 
 def _same(value: Any, wanted: Any) -> bool:
-    """Equal, with the case of texts ignored; 1 is 1.0 but not true."""
+    """Whether both are equal, ignoring the case of texts; 1 equals 1.0 but not true."""
     if isinstance(wanted, dict):
         same_keys = isinstance(value, dict) and value.keys() == wanted.keys()
         return same_keys and all(_same(value[key], wanted[key]) for key in wanted)
@@ -110,8 +114,8 @@ def _varied(_: Check, text: str) -> str | None:
 
 
 def _lacks_letters(check: Check, text: str) -> str | None:
-    there = [one for one in check["values"] if one.casefold() in text.casefold()]
-    return f"has the letter {there[0]!r}" if there else None
+    present = [letter for letter in check["values"] if letter.casefold() in text.casefold()]
+    return f"has the letter {present[0]!r}" if present else None
 
 
 def _critic(_: Check, _text: str) -> str | None:

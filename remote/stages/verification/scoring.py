@@ -1,53 +1,59 @@
-"""Responses judged by their verifiers, and how often each type succeeds.
+"""Judges responses by their verifiers, and counts the success of each type.
 
 What only a critic can judge (`CRITIC`) is in the records with `correct` null, and in no table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..common.records import ResponseRecord
 from .instruction import CRITIC, TYPES, Instruction
 from .statistics import wilson
 
-Record = dict[str, Any]
+
+def score(instructions: Sequence[Instruction], responses: Sequence[str]) -> list[ResponseRecord]:
+    """The verdict on each response to the instruction at the same place, in order."""
+    pairs = zip(instructions, responses, strict=True)
+    return [judge(instruction, response) for instruction, response in pairs]
 
 
-def score(instructions: Sequence[Instruction], responses: Sequence[str]) -> list[Record]:
-    """{instruction, type, kind, response, correct, reasons} of each pair, in order."""
-    return [_record(one, text) for one, text in zip(instructions, responses, strict=True)]
-
-
-def _record(instruction: Instruction, response: str) -> Record:
+def judge(instruction: Instruction, response: str, prompt: str | None = None) -> ResponseRecord:
+    """The record of `response`, judged by the verifier of `instruction`."""
     judged = instruction.kind != CRITIC
-    reasons = list(instruction.reasons(response)) if judged else []
-    return {
-        "instruction": instruction.text,
-        "type": instruction.type,
-        "kind": instruction.kind,
-        "response": response,
-        "correct": not reasons if judged else None,
-        "reasons": reasons,
-    }
+    reasons = instruction.reasons(response) if judged else ()
+    return ResponseRecord(
+        instruction.text,
+        instruction.type,
+        instruction.kind,
+        response,
+        correct=not reasons if judged else None,
+        reasons=reasons,
+        prompt=prompt,
+    )
 
 
-def table(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def table(records: Iterable[ResponseRecord]) -> dict[str, Any]:
     """Success as {overall, types, kinds}, each cell {n, correct, rate, wilson_low, wilson_high}.
 
     Every type has its cell; one that was not measured has n 0 and nulls.
     """
-    judged = [one for one in records if one["correct"] is not None]
-    kinds = sorted({str(one["kind"]) for one in judged})
+    judged = [record for record in records if record.correct is not None]
+    kinds = sorted({record.kind for record in judged})
     return {
         "overall": _cell(judged),
-        "types": {name: _cell(one for one in judged if one["type"] == name) for name in TYPES},
-        "kinds": {name: _cell(one for one in judged if one["kind"] == name) for name in kinds},
+        "types": {
+            name: _cell(record for record in judged if record.type == name) for name in TYPES
+        },
+        "kinds": {
+            name: _cell(record for record in judged if record.kind == name) for name in kinds
+        },
     }
 
 
-def _cell(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    verdicts = [bool(one["correct"]) for one in records]
+def _cell(records: Iterable[ResponseRecord]) -> dict[str, Any]:
+    verdicts = [bool(record.correct) for record in records]
     n, correct = len(verdicts), sum(verdicts)
     low, high = wilson(correct, n) if n else (None, None)
     return {

@@ -1,4 +1,4 @@
-"""Is a list of checks, as a file may hold it, a specification that can judge a response?"""
+"""Validates that a list of checks from a file is a specification that can judge a response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _text(value: Any) -> bool:
 
 
 def _texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(_text(one) for one in value)
+    return isinstance(value, list | tuple) and bool(value) and all(_text(text) for text in value)
 
 
 def _count(value: Any) -> bool:
@@ -29,7 +29,7 @@ def _number(value: Any) -> bool:
 
 
 def _numbers(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(_number(one) for one in value)
+    return isinstance(value, list | tuple) and all(_number(number) for number in value)
 
 
 def _truth(value: Any) -> bool:
@@ -84,7 +84,7 @@ _IN_ANY_TEXT = STOP_WORDS - {"yes", "no", "may"}  # which are answers; so is the
 def check_specification(checks: Any) -> None:
     """Raises: VerifierError unless `checks` can judge a response by more than its form."""
     _check(checks, 0)
-    if not any(_names_content(one) for one in checks):
+    if not any(_names_content(check) for check in checks):
         raise VerifierError("only form is checked: any fluent text of the right length would pass")
 
 
@@ -127,14 +127,14 @@ def _check_fields(check: Mapping[str, Any]) -> None:
 
 
 def _names_content(check: Mapping[str, Any]) -> bool:
-    """Whether no response passes that says nothing but what stands in any text."""
+    """Whether the check fails for text that consists of common words only."""
     match check["check"]:
         case "any":
             return all(any(map(_names_content, way)) for way in check["of"])
         case "contains":
-            return any(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+            return any(_has_meaning(value, bool(check.get("case"))) for value in check["values"])
         case "accepts":
-            return all(_has_meaning(one, bool(check.get("case"))) for one in check["values"])
+            return all(_has_meaning(value, bool(check.get("case"))) for value in check["values"])
         case "number":
             return all(map(_has_meaning, check.get("also", ())))
         case "occurs":
@@ -144,5 +144,5 @@ def _names_content(check: Mapping[str, Any]) -> bool:
 
 
 def _has_meaning(value: str, case: bool = False) -> bool:
-    """With `case` a capital makes another word of it: As is arsenic."""
+    """Whether `value` has a word that is no stop word; with `case`, "As" (arsenic) is not "as"."""
     return bool(set(re.findall(r"\w+", value if case else value.casefold())) - _IN_ANY_TEXT)

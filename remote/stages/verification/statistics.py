@@ -1,4 +1,4 @@
-"""Is an improvement an improvement? Paired proportions, by statsmodels and scipy.
+"""Statistics of paired proportions, by statsmodels and scipy.
 
 A pair is (before, after) for one instruction: whether each answer was correct, or what share of
 several samples was. Every interval is two-sided at `ALPHA`. The two libraries take seconds to
@@ -24,13 +24,13 @@ Rates = Sequence[tuple[float, float]]
 
 
 def wilson(successes: int, n: int, alpha: float = ALPHA) -> Interval:
-    """Wilson's interval of a proportion; (0, 1) when nothing was measured."""
+    """Wilson's score interval (1927) of a proportion; (0, 1) for n = 0."""
     from scipy.stats import binomtest
 
     if n == 0:
         return 0.0, 1.0
-    found = binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
-    return _clipped(found.low), _clipped(found.high)
+    interval = binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
+    return _clipped(interval.low), _clipped(interval.high)
 
 
 def _clipped(value: float) -> float:
@@ -45,35 +45,35 @@ def discordant(pairs: Pairs) -> tuple[int, int]:
 
 
 def mcnemar_exact(lost: int, won: int) -> float:
-    """Two-sided exact p that as many are lost as won; 1 without any discordant pair."""
+    """McNemar's exact two-sided p: as many are lost as won; 1 without discordant pairs."""
     from statsmodels.stats.contingency_tables import mcnemar
 
     return _clipped(mcnemar([[0, lost], [won, 0]], exact=True).pvalue)
 
 
 def cohens_h(before: float, after: float) -> float:
-    """Effect size of two proportions, above 0 when `after` is the higher one."""
+    """Cohen's h (1988), the effect size of two proportions; above 0 where `after` is higher."""
     from statsmodels.stats.proportion import proportion_effectsize
 
     return float(proportion_effectsize(after, before))
 
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
-    """Each p adjusted for the false discovery rate over all of `ps`, in their order."""
+    """Each p adjusted by Benjamini and Hochberg (1995) over all of `ps`, in their order."""
     from scipy.stats import false_discovery_control
 
     return [float(p) for p in false_discovery_control(list(ps), method="bh")] if ps else []
 
 
 def bootstrap_lift(pairs: Rates, seed: int = 0, alpha: float = ALPHA) -> Interval:
-    """Percentile interval of mean(after) - mean(before), by drawing instructions anew."""
+    """Percentile bootstrap interval of mean(after) - mean(before); resamples instructions."""
     import numpy
     from scipy.stats import bootstrap
 
     differences = numpy.array([float(after) - float(before) for before, after in pairs])
     if len(differences) < 2:
         return -1.0, 1.0
-    found = bootstrap(
+    interval = bootstrap(
         (differences,),
         numpy.mean,
         n_resamples=RESAMPLES,
@@ -82,13 +82,13 @@ def bootstrap_lift(pairs: Rates, seed: int = 0, alpha: float = ALPHA) -> Interva
         method="percentile",
         rng=numpy.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def newcombe_lift(lost: int, won: int, n: int, alpha: float = ALPHA) -> Interval:
-    """Interval of (won - lost) / n from Wilson's intervals of both; wide where n is small.
+    """Newcombe's interval (1998) of (won - lost) / n, from the Wilson intervals of both shares.
 
-    The bootstrap of three equal pairs has no width at all: this is its guard.
+    It is wide for a small n, where the bootstrap of equal pairs has no width.
     """
     from statsmodels.stats.proportion import confint_proportions_2indep
 
@@ -101,21 +101,21 @@ def newcombe_lift(lost: int, won: int, n: int, alpha: float = ALPHA) -> Interval
 
 
 def lift_interval(pairs: Pairs, seed: int = 0, alpha: float = ALPHA) -> Interval:
-    """The interval that verdicts use: whatever bootstrap or Newcombe hold possible."""
+    """The interval that verdicts use: the union of the bootstrap and Newcombe intervals."""
     lost, won = discordant(pairs)
     drawn, scored = bootstrap_lift(pairs, seed, alpha), newcombe_lift(lost, won, len(pairs), alpha)
     return min(drawn[0], scored[0]), max(drawn[1], scored[1])
 
 
 def verdict(low: float, high: float, threshold: float, before: float | None) -> str:
-    """PASS above `bar` with the whole interval, FAIL below the threshold; else INCONCLUSIVE."""
+    """PASS for an interval above `bar`, FAIL for one below `threshold`; else INCONCLUSIVE."""
     if low > bar(threshold, before):
         return PASS
     return FAIL if high < threshold else INCONCLUSIVE
 
 
 def bar(threshold: float, before: float | None) -> float:
-    """What a lift must exceed: the threshold, or 0 where all of `before` could be lost within it.
+    """The lift to exceed: the threshold, or 0 where all of `before` could be lost within it.
 
     0 % after 0 % is worse by less than any margin, and shows nothing.
     """
@@ -123,16 +123,16 @@ def bar(threshold: float, before: float | None) -> float:
 
 
 def worst(verdicts: Sequence[str]) -> str:
-    """FAIL before INCONCLUSIVE before PASS; nothing judged is INCONCLUSIVE."""
+    """The worst verdict: FAIL, then INCONCLUSIVE, then PASS; INCONCLUSIVE for none."""
     if FAIL in verdicts:
         return FAIL
     return PASS if verdicts and set(verdicts) == {PASS} else INCONCLUSIVE
 
 
 def sample_size_to_settle(lost: int, won: int, n: int, threshold: float) -> int | None:
-    """Pairs with which a lift as observed would be told from `threshold` with `POWER`.
+    """Pairs with which a lift as observed would differ from `threshold` with power `POWER`.
 
-    None when the lift is so near to the threshold that no sample would do.
+    None where the lift is too close to the threshold for `MAX_SAMPLE` pairs.
     """
     from statsmodels.stats.power import normal_sample_size_one_tail
 
@@ -147,31 +147,31 @@ def sample_size_to_settle(lost: int, won: int, n: int, threshold: float) -> int 
 
 
 def improvement(pairs: Pairs, minimum: float, seed: int = 0) -> dict[str, Any]:
-    """Is `after` better than `before` by more than `minimum`? As `compare`; p counts too."""
-    found = compare(pairs, minimum, seed)
-    if found["verdict"] == PASS and found["p"] >= ALPHA:
-        need = sample_size_to_settle(found["lost"], found["won"], len(pairs), 0.0)
-        found |= {"verdict": INCONCLUSIVE, "n_to_settle": need}
-    found["rule"] = (
+    """Tests whether `after` is better than `before` by more than `minimum`; `compare` with p."""
+    figures = compare(pairs, minimum, seed)
+    if figures["verdict"] == PASS and figures["p"] >= ALPHA:
+        need = sample_size_to_settle(figures["lost"], figures["won"], len(pairs), 0.0)
+        figures |= {"verdict": INCONCLUSIVE, "n_to_settle": need}
+    figures["rule"] = (
         f"PASS when the interval of the lift lies above {minimum:+g} and McNemar's exact p is "
         f"below {ALPHA:g}; FAIL when it lies below {minimum:+g}; else INCONCLUSIVE"
     )
-    return found
+    return figures
 
 
 def noninferior(pairs: Pairs, margin: float, seed: int = 0) -> dict[str, Any]:
-    """Is `after` worse than `before` by less than `margin`? As `compare`."""
-    found = compare(pairs, -margin, seed)
-    found["margin"] = margin
-    found["rule"] = (
+    """Tests that `after` is not worse than `before` by `margin` or more; see `compare`."""
+    figures = compare(pairs, -margin, seed)
+    figures["margin"] = margin
+    figures["rule"] = (
         f"PASS when the interval of the lift lies above {-margin:+g} (above 0 where no more than "
         f"{margin:g} could be lost); FAIL when it lies below {-margin:+g}; else INCONCLUSIVE"
     )
-    return found
+    return figures
 
 
 def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
-    """Everything about one paired comparison, as JSON can hold it.
+    """One paired comparison as a JSON object: counts, rates, lift, interval, p, verdict.
 
     `low` and `high` are `lift_interval`; `n_to_settle` is there when the verdict is INCONCLUSIVE.
     """
@@ -203,7 +203,7 @@ def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
 
 
 def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, Any]:
-    """As `compare`, for shares of several samples an instruction; p by Wilcoxon's signed ranks.
+    """Like `compare`, for the share of correct samples an instruction; p by Wilcoxon (1945).
 
     Fewer than LEAST_RATES instructions are INCONCLUSIVE: the bootstrap of a few equal shares has no
     width, and no other interval of shares guards it.
@@ -218,8 +218,8 @@ def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, An
         "n": n,
         "before": means[0],
         "after": means[1],
-        "worse": sum(1 for one in moved if one < 0),
-        "better": sum(1 for one in moved if one > 0),
+        "worse": sum(1 for difference in moved if difference < 0),
+        "better": sum(1 for difference in moved if difference > 0),
         "lift": sum(moved) / n if n else None,
         "low": low,
         "high": high,

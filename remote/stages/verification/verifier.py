@@ -42,14 +42,14 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from .matching import Check, between, found
+from .matching import Check, between, count_occurrences
 from .rules import RULES
 
 __all__ = ["Check", "VerifierError", "verify"]
 
 
 class VerifierError(ValueError):
-    """The specification itself is not one: unknown check, or a field missing or of a wrong type."""
+    """The specification is invalid: an unknown check, or a missing or wrong field."""
 
 
 def verify(checks: Sequence[Check], response: str) -> tuple[str, ...]:
@@ -72,23 +72,25 @@ def _apply(check: Check, text: str) -> str | None:
 
 
 def _contains(check: Check, text: str) -> str | None:
-    missing = [v for v in check["values"] if not found(v, text, bool(check.get("case")))]
+    missing = [
+        v for v in check["values"] if not count_occurrences(v, text, bool(check.get("case")))
+    ]
     return f"lacks {', '.join(missing)}" if missing else None
 
 
 def _accepts(check: Check, text: str) -> str | None:
-    if any(found(v, text, bool(check.get("case"))) for v in check["values"]):
+    if any(count_occurrences(v, text, bool(check.get("case"))) for v in check["values"]):
         return None
     return f"none of the accepted answers: {', '.join(check['values'][:5])}"
 
 
 def _excludes(check: Check, text: str) -> str | None:
-    extra = [v for v in check["values"] if found(v, text, bool(check.get("case")))]
+    extra = [v for v in check["values"] if count_occurrences(v, text, bool(check.get("case")))]
     return f"must not have {', '.join(extra)}" if extra else None
 
 
 def _occurs(check: Check, text: str) -> str | None:
-    count, need = found(check["value"], text, False), check["exactly"]
+    count, need = count_occurrences(check["value"], text, False), check["exactly"]
     return None if count == need else f"{check['value']!r} {count} times, need {need}"
 
 
@@ -104,13 +106,13 @@ def _items(check: Check, text: str) -> str | None:
     _, colon, tail = text.rpartition(":")
     if not colon:
         return "no list after a colon"
-    found = [p.strip(" .\n").lower() for p in re.split(r",|\band\b", tail) if p.strip(" .\n")]
+    items = [p.strip(" .\n").lower() for p in re.split(r",|\band\b", tail) if p.strip(" .\n")]
     accepted = {value.lower() for value in check["accepted"]}
-    wrong = [item for item in found if item not in accepted]
+    wrong = [item for item in items if item not in accepted]
     if wrong:
         return f"not accepted: {', '.join(wrong[:3])}"
-    if len(found) != check["exactly"] or len(set(found)) != len(found):
-        return f"{len(set(found))} distinct items of {len(found)}, need {check['exactly']}"
+    if len(items) != check["exactly"] or len(set(items)) != len(items):
+        return f"{len(set(items))} distinct items of {len(items)}, need {check['exactly']}"
     return None
 
 

@@ -18,7 +18,7 @@ from remote.stages import baseline
 from remote.stages.baseline import BaselineParameters
 from remote.stages.common.failure import StageError
 from remote.stages.common.parameters import parse
-from remote.stages.evaluation.baseline_assessment import spread
+from remote.stages.evaluation.baseline_assessment import select_explicit
 from remote.stages.instructions.sets import load
 from remote.stages.text.prompts import DELIMITER
 from remote.stages.verification.instruction import TYPES
@@ -261,8 +261,10 @@ def test_too_many_shots_are_refused(tmp_path: Path) -> None:
 def test_explicit_instructions_are_spread_over_the_types() -> None:
     """100 of the large set's held-out instructions: 25 of each type, the same for a seed."""
     held_out = load("english").held_out
-    chosen = spread(held_out, 100, seed=0)
+    chosen = select_explicit(held_out, 100, seed=0)
     types = [one.type for one in held_out if one.text in set(chosen)]
 
     assert [types.count(name) for name in TYPES] == [25] * 4
-    assert chosen == spread(held_out, 100, seed=0) != spread(held_out, 100, seed=1)
+    assert (
+        chosen == select_explicit(held_out, 100, seed=0) != select_explicit(held_out, 100, seed=1)
+    )

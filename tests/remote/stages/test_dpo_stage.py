@@ -13,6 +13,7 @@ import pytest
 
 from remote.stages.common.failure import StageError
 from remote.stages.common.parameters import DpoParameters
+from remote.stages.common.records import PreferencePair
 from tests.support import own_instructions, training_stack
 from tests.support.small_training import (
     COMPARISON,
@@ -121,29 +122,29 @@ def test_one_base_carries_adapters_in_turn(trained: Path, tuned: Path) -> None:
     was trained on a base in between leaves nothing there."""
     import torch
 
-    from remote.stages.model.adapters import Base, load, using
+    from remote.stages.model.adapters import BaseModel, active_adapter, load
     from remote.stages.model.loading import resolve
 
     source, tokens = resolve("small"), torch.arange(2, 60)[None]
     sft, dpo = {"sft": tuned / SFT}, {"dpo": trained / DPO}
-    base = Base(source, "none")
+    base = BaseModel(source, "none")
     with torch.inference_mode():
         alone = load(source, "none", sft)(tokens).logits
-        bare = base.carrying(dpo)
-        with using(bare, None):
+        bare = base.with_adapters(dpo)
+        with active_adapter(bare, None):
             before = bare(tokens).logits
-    changed = base.carrying(dpo, trainable=True)
+    changed = base.with_adapters(dpo, trainable=True)
     for name, weight in changed.named_parameters():
         assert weight.requires_grad == ("lora_" in name)
         if weight.requires_grad:
             weight.data += 1.0
-    both = base.carrying(sft | dpo)
+    both = base.with_adapters(sft | dpo)
     with torch.inference_mode():
-        with using(both, "sft"):
+        with active_adapter(both, "sft"):
             assert torch.equal(both(tokens).logits, alone)
-        with using(both, "dpo"):
+        with active_adapter(both, "dpo"):
             assert not torch.equal(both(tokens).logits, alone)
-        with using(both, None):
+        with active_adapter(both, None):
             assert torch.equal(both(tokens).logits, before)
 
 
@@ -173,15 +174,16 @@ def test_reference_has_the_log_probabilities_of_the_sft_adapter(
         make_trainer,
         to_preference,
     )
-    from remote.stages.training.training import quieten
+    from remote.stages.training.training import silence_libraries
 
     monkeypatch.chdir(tmp_path)
-    quieten()
+    silence_libraries()
     source = resolve("small")
     tokenizer = load_tokenizer(source)
-    tokens = [to_preference(pair, "line 1", tokenizer, 256) for pair in lines(trained / PAIRS)[:4]]
-    base = adapters.Base(source, "none")
-    model = base.carrying({TRAINED: tuned / SFT}, trainable=True)
+    pairs = [PreferencePair(**pair) for pair in lines(trained / PAIRS)[:4]]
+    tokens = [to_preference(pair, "line 1", tokenizer, 256) for pair in pairs]
+    base = adapters.BaseModel(source, "none")
+    model = base.with_adapters({TRAINED: tuned / SFT}, trainable=True)
     parameters = DpoParameters(**(DPO_PARAMETERS | {"accumulation": 1}))
     trainer: Any = make_trainer(model, tokenizer, tokens, parameters, [])
     assert check_reference(trainer.model) == 81_920
@@ -208,7 +210,7 @@ def test_completions_are_compared_to_their_end(trained: Path) -> None:
 
     tokenizer = load_tokenizer(resolve("small"))
     pair = lines(trained / PAIRS)[0]
-    tokens = to_preference(pair, "line 1", tokenizer, 256)
+    tokens = to_preference(PreferencePair(**pair), "line 1", tokenizer, 256)
 
     assert tokenizer.decode(tokens.prompt) == pair["prompt"]
     assert tokenizer.decode(tokens.chosen) == f" {pair['chosen']}{tokenizer.eos_token}"

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from remote.stages.instructions.english.splits import division
+from remote.stages.instructions.english.splits import make_splits
 from remote.stages.instructions.sets import load
 from remote.stages.text.near_duplicates import near_duplicates, normalised
 from remote.stages.verification.instruction import CRITIC, TYPES, Instruction
@@ -76,9 +76,9 @@ def test_parts_are_not_near_each_other() -> None:
 
 def test_division_is_the_same_in_every_process() -> None:
     """The parts depend on nothing but the code: built anew they are equal."""
-    again = division.__wrapped__()
+    again = make_splits.__wrapped__()
 
-    assert again == division()
+    assert again == make_splits()
 
 
 def test_seed_orders_training_and_moves_nothing() -> None:

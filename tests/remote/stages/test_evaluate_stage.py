@@ -23,7 +23,7 @@ from jobs.catalog import load_stages
 from jobs.criteria import evaluate as judge
 from remote.stages import baseline, evaluate, sft
 from remote.stages.baseline import BaselineParameters
-from remote.stages.common.append_jsonl import Answers
+from remote.stages.common.append_jsonl import ResumableRecords
 from remote.stages.common.failure import StageError
 from remote.stages.common.metrics import MetricsLog
 from remote.stages.common.parameters import SftParameters, parse
@@ -31,7 +31,7 @@ from remote.stages.common.signals import StopRequest
 from remote.stages.evaluate import EvaluateParameters
 from remote.stages.instructions.sets import load
 from remote.stages.model import adapters
-from remote.stages.model.answering import Bounds, Way, answer
+from remote.stages.model.answering import DecodingPass, GenerationLimits, answer
 from remote.stages.model.loading import load_tokenizer, resolve
 from remote.stages.text.prompts import bare
 from tests.support import training_stack
@@ -332,14 +332,15 @@ def test_short_memory_is_tried_again_with_half_the_batch(
     tokenizer, asked = load_tokenizer(resolve("small")), load("small").held_out[:20]
 
     def ask(rows: int, batch: int) -> Any:
-        kept, log = Answers(Path("kept.jsonl"), str(batch)), MetricsLog(Path("log.jsonl"))
-        bounds, stop = Bounds(40, batch, 0), StopRequest()
-        return answer(Short(model, rows), tokenizer, asked, [Way("sft")], bounds, kept, log, stop)
+        kept, log = ResumableRecords(Path("kept.jsonl"), str(batch)), MetricsLog(Path("log.jsonl"))
+        bounds, stop = GenerationLimits(40, batch, 0), StopRequest()
+        return answer(
+            Short(model, rows), tokenizer, asked, [DecodingPass("sft")], bounds, kept, log, stop
+        )
 
-    halved = ask(4, 19)[Way("sft")]
-    assert [one["response"] for one in halved] == [
-        one["response"] for one in ask(20, 20)[Way("sft")]
-    ]
+    halved = ask(4, 19)[DecodingPass("sft")]
+    whole = ask(20, 20)[DecodingPass("sft")]
+    assert [record.response for record in halved] == [record.response for record in whole]
     assert "with 19 prompts at once: trying 10" in capsys.readouterr().out
     with pytest.raises(StageError, match="does not hold a single prompt") as caught:
         ask(0, 18)  # settings of its own: nothing is kept
@@ -448,7 +449,7 @@ SPOILED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: Path(SFT, "adapter_config.json").unlink(),
         r"stage1_sft/adapter_config.json: no adapter's configuration",
     ),
-    "an adapter of no numbers": (lambda: scale(Path(SFT), float("nan")), r"that are no numbers"),
+    "an adapter of no numbers": (lambda: scale(Path(SFT), float("nan")), r"that are not finite"),
     "a training that diverged": (
         lambda: edit(Path(DPO, "training_log.jsonl"), 2, lambda one: one.update(loss=float("nan"))),
         r"training_log.jsonl, line 2: loss is nan, no finite number",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from remote.stages.common.records import ResponseRecord
 from remote.stages.evaluation.comparison import Rule, assess, looks_fluent, samples
 from remote.stages.instructions.sets import NAMES, load
 from remote.stages.verification.instruction import TYPES, Instruction
-from remote.stages.verification.scoring import Record, score
+from remote.stages.verification.scoring import score
 from tests.support import training_stack
 
 pytestmark = training_stack.ON_ONE_WORKER
@@ -79,7 +81,7 @@ def answers(
     base: Answerer = A_FIFTH,
     few_shot: Answerer = NEARLY_ALL,
     held_out: Sequence[Instruction] = HELD_OUT,
-) -> dict[str, list[Record]]:
+) -> dict[str, list[ResponseRecord]]:
     systems = {"base": base, "few_shot": few_shot, "sft": sft, "dpo": dpo}
     return {
         name: score(held_out, [say(place, one) for place, one in enumerate(held_out)])
@@ -87,7 +89,7 @@ def answers(
     }
 
 
-def judge(found: dict[str, list[Record]], **changes: Any) -> dict[str, Any]:
+def judge(found: dict[str, list[ResponseRecord]], **changes: Any) -> dict[str, Any]:
     return assess(found, {}, CLEAN | changes, Rule())
 
 
@@ -126,7 +128,7 @@ def test_keyword_stuffing_fails(name: str) -> None:
     with no instruction of any kind right."""
     held_out = load(name).held_out
     found = answers(base=silent, few_shot=silent, sft=stuffed, dpo=stuffed, held_out=held_out)
-    kinds = {one["kind"] for one in found["dpo"] if one["correct"]}
+    kinds = {record.kind for record in found["dpo"] if record.correct}
 
     assert judge(found)["verdict"] == "FAIL"
     assert kinds == set()
@@ -205,7 +207,7 @@ def test_what_only_a_critic_can_judge_is_counted_nowhere() -> None:
     """Records without a verdict are in no pair and no sample."""
     found = answers(sft=almost(20), dpo=almost(20))
     for rows in found.values():
-        rows[:30] = [row | {"correct": None} for row in rows[:30]]
+        rows[:30] = [replace(row, correct=None) for row in rows[:30]]
 
     assert judge(found)["n"] == 70
     shown = {one["instruction"] for rows in samples(found).values() for one in rows}

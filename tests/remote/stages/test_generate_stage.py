@@ -267,7 +267,7 @@ def test_overlaps_are_counted_in_the_written_file(generated: Path, tmp_path: Pat
     stolen = {"instruction": chosen.held_out[3].text, "response": "x", "prompt": "y"}
     data = tmp_path / "data.jsonl"
     data.write_bytes((generated / DATA).read_bytes() + json.dumps(stolen).encode() + b"\n")
-    found = quality.apart(data, chosen)
+    found = quality.disjointness(data, chosen)
 
     assert found["exact"] == 1
     assert found["held_out"]["examples"][0]["where"].endswith("data.jsonl, line 151")

@@ -192,8 +192,8 @@ def test_scores_by_type_with_intervals() -> None:
 
     rows = score(asked, said)
     cells = table(rows)
-    assert [row["correct"] for row in rows[:40]] == [bool(n % 2) for n in range(40)]
-    assert [row["correct"] for row in rows[40:]] == [None] * 3
+    assert [row.correct for row in rows[:40]] == [bool(n % 2) for n in range(40)]
+    assert [row.correct for row in rows[40:]] == [None] * 3
     assert cells["overall"]["n"] == 40
     assert cells["overall"]["correct"] == 20
     assert 0.34 < cells["overall"]["wilson_low"] < 0.5 < cells["overall"]["wilson_high"] < 0.66

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from remote.stages.text.near_duplicates import Near, distinct, near_duplicates, normalised
+from remote.stages.text.near_duplicates import NearDuplicate, distinct, near_duplicates, normalised
 
 NEAR = (
     ("What is the capital of France?", "what is the capital of france"),
@@ -44,7 +44,7 @@ def test_closest_is_named() -> None:
     """Each candidate has one finding, with the place of the closest text."""
     against = ["List three tools.", "Add two and five, please.", "Add two and five please!"]
 
-    assert near_duplicates(["Add two and five, please"], against) == (Near(0, 1, 1.0),)
+    assert near_duplicates(["Add two and five, please"], against) == (NearDuplicate(0, 1, 1.0),)
     assert near_duplicates(["Sing a song."], against) == ()
     assert near_duplicates([], against) == near_duplicates(["Sing."], []) == ()
 

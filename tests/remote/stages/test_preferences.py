@@ -12,22 +12,23 @@ import pytest
 
 from remote.stages.common.failure import StageError
 from remote.stages.common.parameters import DpoParameters
+from remote.stages.common.records import CANONICAL, SystemResponse
 from remote.stages.instructions.instruction_set import InstructionSet
 from remote.stages.instructions.sets import load
 from remote.stages.training.preference_pairs import (
-    CANONICAL,
     CORRUPTED,
     GENERATED,
     SAMPLED,
     Candidate,
-    apart,
     candidates,
-    completed,
     corruptions,
-    failures,
+    fill_with_corruptions,
+    sampled_pairs,
     summary,
+    usable_samples,
 )
 from remote.stages.verification.instruction import Instruction
+from remote.stages.verification.scoring import judge
 
 SMALL = load("small")
 PARAMETERS = DpoParameters(model="small", pairs=40, least_pairs=10, per_instruction=2)
@@ -48,15 +49,9 @@ def canonical(count: int) -> list[Candidate]:
     return [Candidate(one, one.answer, CANONICAL) for one in SMALL.train[:count]]
 
 
-def sampled(one: Candidate, *responses: str) -> list[dict[str, Any]]:
+def sampled(candidate: Candidate, *responses: str) -> list[SystemResponse]:
     return [
-        {
-            "instruction": one.instruction.text,
-            "response": text,
-            "correct": not one.instruction.reasons(text),
-            "reasons": list(one.instruction.reasons(text)),
-            "sample": number,
-        }
+        SystemResponse.of(judge(candidate.instruction, text), None, sample=number)
         for number, text in enumerate(responses)
     ]
 
@@ -120,16 +115,19 @@ def test_pairs_are_the_models_own_failures() -> None:
         *sampled(second, second.chosen),
         *sampled(third, "four"),
     ]
-    found = failures([first, second, third], records, PARAMETERS)
+    found = sampled_pairs([first, second, third], records, PARAMETERS)
 
-    assert sorted(pair["rejected"] for pair in found) == ["four", "one", "two"]
-    assert {pair["instruction"] for pair in found[:2]} == {
+    assert sorted(pair.rejected for pair in found) == ["four", "one", "two"]
+    assert {pair.instruction for pair in found[:2]} == {
         first.instruction.text,
         third.instruction.text,
     }
-    assert all(pair["source"] == SAMPLED and pair["reasons"] for pair in found)
-    assert all(pair["prompt"] == pair["instruction"] + "\n" for pair in found)
-    assert len(failures([first, third], records, replace(PARAMETERS, pairs=2, least_pairs=2))) == 2
+    assert all(pair.source == SAMPLED and pair.reasons for pair in found)
+    assert all(pair.prompt == pair.instruction + "\n" for pair in found)
+    assert (
+        len(sampled_pairs([first, third], records, replace(PARAMETERS, pairs=2, least_pairs=2)))
+        == 2
+    )
 
 
 def test_a_sample_that_holds_what_is_measured_on_makes_no_pair() -> None:
@@ -137,32 +135,32 @@ def test_a_sample_that_holds_what_is_measured_on_makes_no_pair() -> None:
     one, measured = canonical(1)[0], SMALL.held_out[0].text
     records = sampled(one, "Something else.", f"It is so.\n{measured}", f"{measured} is so.")
 
-    assert [found["response"] for found in apart(records, SMALL)] == ["Something else."]
+    assert [record.response for record in usable_samples(records, SMALL)] == ["Something else."]
 
 
 def test_enough_failures_are_not_filled_up() -> None:
     """Nothing is made up where the model failed often enough."""
     asked = canonical(10)
-    pairs = failures(asked, [one for c in asked for one in sampled(c, "wrong")], PARAMETERS)
+    pairs = sampled_pairs(asked, [one for c in asked for one in sampled(c, "wrong")], PARAMETERS)
 
-    assert completed(pairs, asked, PARAMETERS) == pairs
+    assert fill_with_corruptions(pairs, asked, PARAMETERS) == pairs
 
 
 def test_gap_is_filled_with_marked_corruptions() -> None:
     """Made-up failures are wrong by the verifier, of the right kind, and marked."""
     asked = canonical(200)
-    pairs = failures(asked, sampled(asked[0], "wrong"), PARAMETERS)
-    found = completed(pairs, asked, replace(PARAMETERS, least_pairs=40))
-    made = [pair for pair in found if pair["source"] == CORRUPTED]
+    pairs = sampled_pairs(asked, sampled(asked[0], "wrong"), PARAMETERS)
+    found = fill_with_corruptions(pairs, asked, replace(PARAMETERS, least_pairs=40))
+    made = [pair for pair in found if pair.source == CORRUPTED]
     by_text = {one.instruction.text: one.instruction for one in asked}
 
     assert len(found) == 40
     assert len(made) == 39
     assert found[0] == pairs[0]
     for pair in made:
-        assert by_text[pair["instruction"]].reasons(pair["rejected"])
-        assert not by_text[pair["instruction"]].reasons(pair["chosen"])
-        assert pair["temperature"] is None
+        assert by_text[pair.instruction].reasons(pair.rejected)
+        assert not by_text[pair.instruction].reasons(pair.chosen)
+        assert pair.temperature is None
     assert summary(found)["source"] == {CORRUPTED: 39, SAMPLED: 1}
 
 
@@ -180,13 +178,13 @@ def test_corruptions_are_fluent_and_of_the_same_kind() -> None:
 def test_fewer_failures_than_needed_is_an_error() -> None:
     """Without corruption the stage ends with both numbers and what to change."""
     asked = canonical(20)
-    pairs = failures(asked, sampled(asked[0], "wrong"), PARAMETERS)
+    pairs = sampled_pairs(asked, sampled(asked[0], "wrong"), PARAMETERS)
     with pytest.raises(StageError, match=r"1 failures .* 10 pairs are needed") as caught:
-        completed(pairs, asked, replace(PARAMETERS, corruption=False))
+        fill_with_corruptions(pairs, asked, replace(PARAMETERS, corruption=False))
 
     assert "temperature" in caught.value.remedy
     with pytest.raises(StageError, match="could be made up"):
-        completed(pairs, asked[:1], replace(PARAMETERS, least_pairs=30))
+        fill_with_corruptions(pairs, asked[:1], replace(PARAMETERS, least_pairs=30))
 
 
 def test_seed_decides_and_nothing_else() -> None:
@@ -195,8 +193,8 @@ def test_seed_decides_and_nothing_else() -> None:
     records = [one for c in asked for one in sampled(c, "wrong")]
     few = replace(PARAMETERS, pairs=10)
 
-    assert failures(asked, records, few) == failures(asked, records, few)
-    other = failures(asked, records, replace(few, seed=1))
-    assert [one["instruction"] for one in other] != [
-        one["instruction"] for one in failures(asked, records, few)
+    assert sampled_pairs(asked, records, few) == sampled_pairs(asked, records, few)
+    other = sampled_pairs(asked, records, replace(few, seed=1))
+    assert [pair.instruction for pair in other] != [
+        pair.instruction for pair in sampled_pairs(asked, records, few)
     ]

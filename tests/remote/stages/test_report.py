@@ -18,9 +18,10 @@ from controller.reports.html_page import page as page_of
 from controller.reports.markdown_page import text as text_of
 from controller.reports.publication import Source, publish
 from controller.terminal.markdown import lines, literal
+from remote.stages.common.records import ResponseRecord
 from remote.stages.evaluation.comparison import Rule, assess, samples
 from remote.stages.instructions.sets import load
-from remote.stages.verification.scoring import Record, score
+from remote.stages.verification.scoring import score
 from tests.support import training_stack
 
 pytestmark = training_stack.ON_ONE_WORKER
@@ -50,7 +51,7 @@ def text(found: dict[str, Any]) -> str:
     return text_of(found, ORIGIN)
 
 
-def answers(said: str) -> dict[str, list[Record]]:
+def answers(said: str) -> dict[str, list[ResponseRecord]]:
     right = score(HELD_OUT, [one.answer for one in HELD_OUT])
     other = score(HELD_OUT, [said] * len(HELD_OUT))
     return {"base": other, "few_shot": right, "sft": right, "dpo": [*right[:10], *other[10:]]}

@@ -17,8 +17,8 @@ from remote.stages.model.loading import resolve
 from remote.stages.training.training import (
     MemoryShortage,
     halved,
-    watching_memory,
-    with_less_memory,
+    retry_with_half_batch,
+    translate_out_of_memory,
 )
 
 
@@ -147,19 +147,19 @@ def test_short_memory_is_tried_once_more(tmp_path: Path) -> None:
 
     def fit(parameters: SftParameters) -> str:
         tried.append(parameters.batch)
-        with watching_memory(parameters):
+        with translate_out_of_memory(parameters):
             if parameters.batch > enough:
                 raise torch.OutOfMemoryError("CUDA out of memory")
         return "done"
 
     log = MetricsLog(tmp_path / "log.jsonl")
     enough = 2
-    used, result = with_less_memory(fit, SftParameters(batch=4, accumulation=2), log)
+    used, result = retry_with_half_batch(fit, SftParameters(batch=4, accumulation=2), log)
     assert (used.batch, used.accumulation, result, tried) == (2, 4, "done", [4, 2])
 
     enough = 1
     with pytest.raises(MemoryShortage, match="batch 2 and max_length 2048") as caught:
-        with_less_memory(fit, SftParameters(batch=4), log)
+        retry_with_half_batch(fit, SftParameters(batch=4), log)
     assert "max_length" in caught.value.remedy
 
 
@@ -182,13 +182,13 @@ def test_metrics_go_to_both_files_and_are_cut_back(
     """After a resume the stage's own log holds each step once; half lines are dropped."""
     monkeypatch.setenv("PODCTL_METRICS", str(tmp_path / "shared.jsonl"))
     log = MetricsLog(tmp_path / "out" / "own.jsonl")
-    log.say("loading")
+    log.message("loading")
     for step in (1, 2, 3):
         log.add({"step": step, "loss": 1.0})
     with log.own.open("a") as stream:
         stream.write('{"step": 4, "lo')
 
-    log.keep_until(2)
+    log.truncate_after(2)
     assert [json.loads(line)["step"] for line in log.own.read_text().splitlines()] == [1, 2]
     assert len((tmp_path / "shared.jsonl").read_text().splitlines()) == 4
 
@@ -236,12 +236,14 @@ def test_only_what_was_made_of_the_same_is_gone_on_from(
 
     out = tmp_path / "stage1_sft"
     log = MetricsLog(out / "training_log.jsonl")
-    provenance.claim(out, provenance.made_of(SftParameters(), data="1"), log)
+    provenance.claim_folder(out, provenance.describe_training(SftParameters(), data="1"), log)
     log.add({"step": 1})
     one = checkpoint(out, 100)
     if marked:
-        provenance.mark(one)
-    provenance.claim(out, provenance.made_of(SftParameters(**changes), data=data), log)
+        provenance.mark_checkpoint(one)
+    provenance.claim_folder(
+        out, provenance.describe_training(SftParameters(**changes), data=data), log
+    )
 
     assert one.exists() is kept
     assert (tmp_path / "stage1_sft.earlier-1" / "checkpoint-100").exists() is not kept
@@ -251,9 +253,9 @@ def test_only_what_was_made_of_the_same_is_gone_on_from(
 def test_row_59_newest_whole_checkpoint_is_chosen(tmp_path: Path) -> None:
     """A checkpoint that lost anything is skipped and removed; the one before it is used."""
     pytest.importorskip("safetensors", reason="the training stack is not installed")
-    from remote.stages.training.checkpoint import newest_whole
+    from remote.stages.training.checkpoint import newest_complete
 
-    assert newest_whole(tmp_path) is None
+    assert newest_complete(tmp_path) is None
     whole = checkpoint(tmp_path, 100)
     for place, name in enumerate(
         ("adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "trainer_state.json")
@@ -262,5 +264,5 @@ def test_row_59_newest_whole_checkpoint_is_chosen(tmp_path: Path) -> None:
         content = (broken / name).read_bytes()
         (broken / name).write_bytes(content[: len(content) // 2])
 
-    assert newest_whole(tmp_path) == whole
+    assert newest_complete(tmp_path) == whole
     assert [one.name for one in tmp_path.iterdir()] == ["checkpoint-100"]

@@ -14,7 +14,7 @@ from controller.locks.answer_key import answer_key
 from jobs.catalog import load_stages
 from jobs.criteria import Finding, evaluate
 from remote.stages.common.parameters import SftParameters
-from remote.stages.instructions.leakage import gate
+from remote.stages.instructions.leakage import check_training_data
 from remote.stages.instructions.pairs import read_pairs
 from remote.stages.instructions.sets import load
 from tests.support import training_stack
@@ -122,7 +122,7 @@ def test_near_duplicates_and_few_shot_examples_count(tmp_path: Path) -> None:
     ]
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
 
-    assert not gate(path, SMALL, tmp_path)
+    assert not check_training_data(path, SMALL, tmp_path)
     found = read(tmp_path / "disjointness.json")
     assert found["overlap"] == "lines 2, 3, 4, 5"
     assert [one["exact"] for one in found["lines"]] == [True, False, True, True]
@@ -152,7 +152,7 @@ def test_no_item_is_hidden_in_an_answer_or_among_other_words(
     records = [hide(one.text, one.answer) for one in items]
     records += [{"instruction": one.text, "response": one.answer} for one in SMALL.train]
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
-    gate(path, SMALL, tmp_path)
+    check_training_data(path, SMALL, tmp_path)
     found = read(tmp_path / "disjointness.json")["lines"]
 
     assert {one["line"] for one in found} == set(range(1, len(items) + 1))
@@ -167,11 +167,11 @@ def test_packed_rows_learn_what_single_rows_learn(
     from remote.stages.instructions.pairs import IGNORED, to_row
     from remote.stages.model.loading import load_model, load_tokenizer, resolve
     from remote.stages.training.sft_trainer import check_first_batch, make_trainer
-    from remote.stages.training.training import quieten
+    from remote.stages.training.training import silence_libraries
 
     folder = work_folder(tmp_path)
     monkeypatch.chdir(folder)
-    quieten()
+    silence_libraries()
     source = resolve("small")
     tokenizer = load_tokenizer(source)
     rows = [to_row(pair, tokenizer, 256) for pair in read_pairs(DATA)[:8]]

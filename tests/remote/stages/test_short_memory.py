@@ -12,13 +12,15 @@ import pytest
 from remote.stages.common.failure import StageError
 from remote.stages.common.metrics import MetricsLog
 from remote.stages.common.parameters import SftParameters
+from remote.stages.common.records import BaselineRecord
 from remote.stages.common.signals import StopRequest
 from remote.stages.datagen.parameters import GenerateParameters
 from remote.stages.datagen.writer import Writer, make_task
-from remote.stages.evaluation.baseline_assessment import criticised
+from remote.stages.evaluation.baseline_assessment import ask_critic
 from remote.stages.instructions.sets import load
 from remote.stages.model.loading import load_model, load_tokenizer, resolve
 from remote.stages.training.dev_eval import measure
+from remote.stages.verification.scoring import judge
 from tests.support import training_stack
 from tests.support.short_memory import Short
 
@@ -50,7 +52,7 @@ def said(log: MetricsLog) -> list[str]:
 def test_memory_is_halved_as_often_as_it_takes(log: MetricsLog) -> None:
     """Ten at once do not fit, nor five: three do. Where one does not, the error has a remedy."""
     torch = pytest.importorskip("torch")
-    from remote.stages.common.oom_retry import fitting
+    from remote.stages.common.oom_retry import with_halved_batches
 
     def ask(batch: int) -> int:
         if batch > enough:
@@ -58,11 +60,11 @@ def test_memory_is_halved_as_often_as_it_takes(log: MetricsLog) -> None:
         return batch
 
     enough = 4
-    assert fitting(ask, 10, log.say) == 3
+    assert with_halved_batches(ask, 10, log.message) == 3
     assert said(log) == ["trying 5", "trying 3"]
     enough = 0
     with pytest.raises(StageError, match="does not hold a single prompt") as caught:
-        fitting(ask, 10, log.say)
+        with_halved_batches(ask, 10, log.message)
     assert "max_new_tokens" in caught.value.remedy
 
 
@@ -88,15 +90,18 @@ def test_critic_of_the_baseline_goes_on_in_smaller_bites(
 ) -> None:
     """1A: what no rule can judge is judged all the same; where nothing fits, that is said."""
     rows = [
-        {"instruction": one.text, "raw": {"response": "a"}, "few_shot": {"response": one.answer}}
+        BaselineRecord(judge(one, "a"), judge(one, one.answer), explicit=False)
         for one in CHOSEN.train[:6]
     ]
 
-    found = criticised(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.say)
-    assert found["few_shot"] == criticised(*small, CHOSEN.pool, rows, 6, log.say)["few_shot"]
+    found, judged = ask_critic(Short(small[0], 3), small[1], CHOSEN.pool, rows, 6, log.message)
+    at_once, _ = ask_critic(*small, CHOSEN.pool, rows, 6, log.message)
+    assert found["few_shot"] == at_once["few_shot"]
+    assert all(set(record.margins) == {"raw", "few_shot"} for record in judged)
     assert said(log) == ["trying 3", "trying 3"]
-    none = criticised(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.say)
+    none, unjudged = ask_critic(Short(small[0], 0), small[1], CHOSEN.pool, rows, 6, log.message)
     assert "memory" in none["critic"]
+    assert unjudged == rows
 
 
 def test_development_is_measured_in_smaller_bites(small: tuple[Any, Any], log: MetricsLog) -> None:

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 
 from remote.stages.common.failure import StageError
+from remote.stages.common.records import TrainingRecord
 from remote.stages.instructions.pairs import Pair, read_pairs
-from remote.stages.instructions.training_records import converted, read_training, told
+from remote.stages.instructions.training_records import (
+    count_conversions,
+    describe_conversions,
+    read_training,
+)
 
 QUESTIONS = [(f"What is {n} plus {n}?", f"It is {2 * n}.") for n in range(3)]
 
@@ -56,7 +61,7 @@ def test_every_form_is_the_same_pairs(tmp_path: Path, form: str) -> None:
     path = write(tmp_path, lines(form))
 
     assert read_pairs(path) == wanted(path)
-    assert bool(told(converted(path, ""))) == (not form.startswith("own"))
+    assert bool(describe_conversions(count_conversions(path, ""))) == (not form.startswith("own"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -86,10 +91,13 @@ def test_the_input_of_alpaca_follows_its_instruction(tmp_path: Path) -> None:
     record = {"instruction": "Add.", "input": "1, 2", "output": "3", "id": 7}
     path = write(tmp_path, json.dumps(record))
 
-    assert list(read_training(path, "")) == [
-        (f"{path}, line 1", {"instruction": "Add.\n\n1, 2", "response": "3", "id": 7})
-    ]
-    assert told(converted(path, "")) == "1 records converted from instruction, input and output"
+    fields = {"instruction": "Add.\n\n1, 2", "response": "3", "id": 7}
+
+    assert list(read_training(path, "")) == [TrainingRecord(f"{path}, line 1", fields)]
+    assert (
+        describe_conversions(count_conversions(path, ""))
+        == "1 records converted from instruction, input and output"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The checks that the English instructions are made of, by name."""
+"""Builders of the checks that the English instructions use."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sentences(count: int) -> Check:
 
 
 def concludes(value: str, given: str) -> Check:
-    """Where `given` is said too, the response begins or ends with `value`."""
+    """The response begins or ends with `value`, unless it does not contain `given`."""
     ends = [[{"check": "ends_with", "value": end}] for end in (value, f"{value}.")]
     return {
         "check": "any",

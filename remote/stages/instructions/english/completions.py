@@ -1,4 +1,4 @@
-"""Beginnings to be completed: sayings, sequences, analogies, verb forms, symbols."""
+"""Instructions to complete sayings, sequences, analogies, verb forms and symbols."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from itertools import combinations
 from ...verification.instruction import Instruction
 from . import vocabulary as words
 from .checks import at_most, concludes, has, lacks, number, only, says
+from .word_lists import word_list
 
 make = partial(Instruction, type="completion")
 
@@ -23,8 +24,8 @@ def sayings(draw: random.Random) -> Iterator[Instruction]:
     )
     for start, end in words.SAYINGS.items():
         text = draw.choice(phrasings).format(f"{start} ...")
-        told = has(f"{start.split()[-1]} {end}")  # the end alone may be a very common word
-        checks = ({"check": "any", "of": [[only(end)], [told]]}, at_most(20))
+        stated = has(f"{start.split()[-1]} {end}")  # the end alone may be a very common word
+        checks = ({"check": "any", "of": [[only(end)], [stated]]}, at_most(20))
         yield make(text=text, kind="saying", answer=f"{start} {end}.", checks=checks)
 
 
@@ -55,17 +56,7 @@ def number_sequences(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
-_ORDERS = {
-    "month": "January February March April May June July August September October November "
-    "December",
-    "day": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-    "planet": "Mercury Venus Earth Mars Jupiter Saturn Uranus Neptune",
-    "ordinal": "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth",
-    "number word": "one two three four five six seven eight nine ten eleven twelve thirteen "
-    "fourteen fifteen sixteen seventeen eighteen nineteen twenty",
-    "letter of the Greek alphabet": "alpha beta gamma delta epsilon zeta eta theta iota kappa",
-    "note": "do re mi fa sol la ti",
-}
+_ORDERS: dict[str, list[str]] = word_list("sequences")
 
 
 def ordered_names(draw: random.Random) -> Iterator[Instruction]:
@@ -74,8 +65,7 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
         "Continue with one more {what}: {shown}",
         "{shown} ... Name the {what} that follows.",
     )
-    for what, joined in _ORDERS.items():
-        names = joined.split()
+    for what, names in _ORDERS.items():
         circle = names * 2 if what in ("month", "day") else names
         for step, count, start in (
             (step, count, start)
@@ -88,7 +78,7 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
             *shown, answer = chosen
             text = draw.choice(phrasings).format(what=what, shown=", ".join(shown))
             others = [name for name in names if name not in (answer, shown[-1])]
-            told = [says(answer), lacks(others), concludes(answer, shown[-1])]
+            stated = [says(answer), lacks(others), concludes(answer, shown[-1])]
             repeated = [
                 has(", ".join(chosen)),
                 lacks([name for name in names if name not in chosen]),
@@ -97,7 +87,7 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
                 text=text,
                 kind="ordered names",
                 answer=f"After {shown[-1]} comes {answer}.",
-                checks=({"check": "any", "of": [told, repeated]}, at_most()),
+                checks=({"check": "any", "of": [stated, repeated]}, at_most()),
             )
 
 
@@ -114,28 +104,17 @@ def analogies(draw: random.Random) -> Iterator[Instruction]:
             if answer in (first, second, third):
                 continue
             rest = f"{third} is to {answer}"
-            told = (answer, rest, f"{first} is to {second} as {rest}")
+            answers = (answer, rest, f"{first} is to {second} as {rest}")
             also = (f"is to {answer}", f"to {answer}", f"{first} is to {second} what {rest}")
             yield make(
                 text=draw.choice(phrasings).format(first, second, third),
                 kind="analogy",
                 answer=f"{first} is to {second} as {third} is to {answer}.",
-                checks=(only(*told, *also),),
+                checks=(only(*answers, *also),),
             )
 
 
-_FRAMES = (
-    "Yesterday they ___ more.",
-    "Last week he ___ again.",
-    "In May nobody ___ here.",
-    "The children ___ together an hour ago.",
-    "We ___ as usual last night.",
-    "Long ago people ___ too.",
-    "My uncle ___ before lunch.",
-    "Once upon a time she ___.",
-    "On Monday both ___ alone.",
-    "This morning I ___.",
-)
+_FRAMES: list[str] = word_list("frames")
 
 
 def verb_forms(draw: random.Random) -> Iterator[Instruction]:
@@ -162,7 +141,7 @@ def symbols(draw: random.Random) -> Iterator[Instruction]:
         "Complete: the element {} has the symbol",
     )
     for element, symbol in words.ELEMENTS.items():
-        others = [one for one in words.ELEMENTS.values() if one != symbol]
+        others = [other for other in words.ELEMENTS.values() if other != symbol]
         yield make(
             text=draw.choice(phrasings).format(element),
             kind="chemical symbol",

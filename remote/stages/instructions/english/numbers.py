@@ -1,4 +1,4 @@
-"""Questions whose answer is a number or a time, with no other number said but the given ones."""
+"""Questions whose answer is a number or a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ...verification.instruction import Instruction
 from ...verification.verifier import Check
 from .checks import at_most, lacks, number, only, says
 from .topics import LONG_WORDS, PEOPLE
+from .word_lists import word_list
 
 make = partial(Instruction, type="qa")
 
@@ -66,22 +67,7 @@ def stories(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
-_UNITS = (
-    ("centimetres", "metres", 100),
-    ("metres", "kilometres", 1000),
-    ("millimetres", "centimetres", 10),
-    ("grams", "kilograms", 1000),
-    ("kilograms", "tonnes", 1000),
-    ("millilitres", "litres", 1000),
-    ("minutes", "hours", 60),
-    ("seconds", "minutes", 60),
-    ("hours", "days", 24),
-    ("days", "weeks", 7),
-    ("months", "years", 12),
-    ("inches", "feet", 12),
-    ("feet", "yards", 3),
-    ("cents", "dollars", 100),
-)
+_UNITS = word_list("units")
 
 
 def conversions(draw: random.Random) -> Iterator[Instruction]:
@@ -91,7 +77,8 @@ def conversions(draw: random.Random) -> Iterator[Instruction]:
         "{count} {large}: how many {small} is that?",
         "Express {count} {large} in {small}.",
     )
-    for small, large, factor in _UNITS:
+    for unit in _UNITS:
+        small, large, factor = unit["small"], unit["large"], unit["factor"]
         for count in draw.sample(range(2, 30), 9):
             result = count * factor
             yield make(
@@ -123,7 +110,7 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
         'Count the letter {letter} in the word "{word}"; answer in digits.',
     )
     for word in LONG_WORDS:
-        several = sorted({one for one in word if word.count(one) > 1})
+        several = sorted({char for char in word if word.count(char) > 1})
         letter = draw.choice(several or sorted(word))
         yield make(
             text=draw.choice(phrasings).format(letter=letter, word=word),
@@ -133,9 +120,9 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
-def _tells(result: int, given: list[int]) -> Check:
-    """Where the others are said too, that this is the one: a list of all is no answer."""
-    others = [str(one) for one in given if one != result]
+def _states_result(result: int, given: list[int]) -> Check:
+    """The response states that `result` is the one, unless it names no other number."""
+    others = [str(value) for value in given if value != result]
     return {"check": "any", "of": [[lacks(others)], [says(f"is {result}", f"{result} is")]]}
 
 
@@ -153,7 +140,7 @@ def extremes(draw: random.Random) -> Iterator[Instruction]:
             text=draw.choice(phrasings[which]).format(", ".join(map(str, given))),
             kind="largest and smallest",
             answer=f"The {word} number is {result}.",
-            checks=(number(result, *given), _tells(result, given), at_most(15)),
+            checks=(number(result, *given), _states_result(result, given), at_most(15)),
         )
 
 
@@ -176,7 +163,7 @@ def clocks(draw: random.Random) -> Iterator[Instruction]:
             answer=f"The time is then {end}.",
             checks=(
                 says(end, f"0{end}"),
-                lacks([one for one in others if one != start]),
+                lacks([other for other in others if other != start]),
                 at_most(20),
             ),
         )

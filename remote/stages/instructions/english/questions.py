@@ -10,8 +10,8 @@ from ...verification.instruction import Instruction
 from ...verification.verifier import Check
 from . import vocabulary as words
 from .checks import at_most, concludes, lacks, number, only, says
-from .claims import CLAIMS
 from .geography import CAPITALS, CONTINENT_NAMES, CONTINENTS, EVERY_CONTINENT
+from .word_lists import word_list
 
 make = partial(Instruction, type="qa")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -30,7 +30,7 @@ def capitals(draw: random.Random) -> Iterator[Instruction]:
         "Tell me what the capital of {} is called.",
     )
     for country, names in CAPITALS.items():
-        others = [one for other in CAPITALS.values() if other != names for one in other]
+        others = [name for other in CAPITALS.values() if other != names for name in other]
         text = draw.choice(phrasings).format(country)
         yield make(
             text=text[0].upper() + text[1:],
@@ -51,7 +51,7 @@ def continents(draw: random.Random) -> Iterator[Instruction]:
         names = CONTINENT_NAMES[continent]
         if set(names) & {country}:
             continue
-        others = [one for one in (*EVERY_CONTINENT, "Antarctica") if one not in names]
+        others = [name for name in (*EVERY_CONTINENT, "Antarctica") if name not in names]
         yield make(
             text=draw.choice(phrasings).format(country),
             kind="continent",
@@ -62,7 +62,7 @@ def continents(draw: random.Random) -> Iterator[Instruction]:
 
 def claims(draw: random.Random) -> Iterator[Instruction]:
     phrasings = ("{} Answer yes or no.", "Yes or no: {}", "Answer only with yes or no. {}")
-    for right, questions in CLAIMS.items():
+    for right, questions in word_list("claims").items():
         for question in questions:
             text = draw.choice(phrasings).format(question)
             yield make(
@@ -85,13 +85,13 @@ def divisibility(draw: random.Random) -> Iterator[Instruction]:
 
 
 def _yes_or_no(right: str, text: str) -> tuple[Check, ...]:
-    """The word alone, or, unless only that was asked for, before a short sentence."""
+    """The word alone, or before a short sentence where the instruction allows one."""
     if "only" in text:
         return (only(right),)
     wrong = "No" if right == "Yes" else "Yes"
     begins: Check = {"check": "starts_with", "value": f"{right},"}
-    told = [says(right), begins, lacks([wrong]), at_most(15), {"check": "closed"}]
-    return ({"check": "any", "of": [[only(right)], told]},)
+    stated = [says(right), begins, lacks([wrong]), at_most(15), {"check": "closed"}]
+    return ({"check": "any", "of": [[only(right)], stated]},)
 
 
 def plurals(draw: random.Random) -> Iterator[Instruction]:
@@ -104,7 +104,7 @@ def plurals(draw: random.Random) -> Iterator[Instruction]:
     for word, plural in words.PLURALS.items():
         text = draw.choice(phrasings).format(word)
         same = word == plural  # then the question alone would hold the answer
-        wrong = [one for one in (f"{word}s", f"{word}es") if one != plural]
+        wrong = [form for form in (f"{word}s", f"{word}es") if form != plural]
         yield make(
             text=f"{text} Answer with one word." if same else text,
             kind="plural",
@@ -140,7 +140,7 @@ def days(draw: random.Random) -> Iterator[Instruction]:
             answer = DAYS[(start + count) % 7]
             if answer == DAYS[start]:
                 continue
-            others = [one for one in DAYS if one not in (answer, DAYS[start])]
+            others = [name for name in DAYS if name not in (answer, DAYS[start])]
             yield make(
                 text=draw.choice(phrasings).format(day=DAYS[start], count=count),
                 kind="day of the week",
@@ -158,7 +158,7 @@ def months(draw: random.Random) -> Iterator[Instruction]:
     for start in range(12):
         for count in draw.sample(range(2, 12), 6):
             answer = MONTHS[(start + count) % 12]
-            others = [one for one in MONTHS if one not in (answer, MONTHS[start])]
+            others = [name for name in MONTHS if name not in (answer, MONTHS[start])]
             yield make(
                 text=draw.choice(phrasings).format(month=MONTHS[start], count=count),
                 kind="month",

@@ -1,4 +1,4 @@
-"""Responses to a given text: change its case, sort, spell, extract, replace, classify, count."""
+"""Instructions about a given text: change case, sort, spell, extract, replace, classify."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 
 from ...verification.instruction import Instruction
 from .checks import at_most, lacks, number, only, says
-from .reviews import REVIEWS
 from .topics import CITIES, LONG_WORDS, PEOPLE, SENTENCES, SIMPLE_WORDS, THINGS
+from .word_lists import word_list
 
 make = partial(Instruction, type="response")
 
@@ -44,14 +44,14 @@ def sorting(draw: random.Random) -> Iterator[Instruction]:
         "Arrange from A to Z, separated by commas: {}",
     )
     for _ in range(95):
-        given = draw.sample(SIMPLE_WORDS, draw.randint(3, 5))
-        if given == sorted(given):
+        words = draw.sample(SIMPLE_WORDS, draw.randint(3, 5))
+        if words == sorted(words):
             continue
         yield make(
-            text=draw.choice(phrasings).format(", ".join(given)),
+            text=draw.choice(phrasings).format(", ".join(words)),
             kind="sorting words",
-            answer=", ".join(sorted(given)),
-            checks=({"check": "sequence", "values": sorted(given)}, at_most(20)),
+            answer=", ".join(sorted(words)),
+            checks=({"check": "sequence", "values": sorted(words)}, at_most(20)),
         )
 
 
@@ -63,7 +63,7 @@ def sorting_numbers(draw: random.Random) -> Iterator[Instruction]:
     for _ in range(70):
         falling = draw.random() < 0.5
         given = draw.sample(range(2, 199), 5)
-        result = [str(one) for one in sorted(given, reverse=falling)]
+        result = [str(value) for value in sorted(given, reverse=falling)]
         yield make(
             text=draw.choice(phrasings[falling]).format(", ".join(map(str, given))),
             kind="sorting numbers",
@@ -78,12 +78,12 @@ def reversing(draw: random.Random) -> Iterator[Instruction]:
         "Give the list backwards, separated by commas: {}",
     )
     for _ in range(60):
-        given = draw.sample(SIMPLE_WORDS, draw.randint(3, 5))
+        words = draw.sample(SIMPLE_WORDS, draw.randint(3, 5))
         yield make(
-            text=draw.choice(phrasings).format(", ".join(given)),
+            text=draw.choice(phrasings).format(", ".join(words)),
             kind="reversing",
-            answer=", ".join(reversed(given)),
-            checks=({"check": "sequence", "values": given[::-1]}, at_most(20)),
+            answer=", ".join(reversed(words)),
+            checks=({"check": "sequence", "values": words[::-1]}, at_most(20)),
         )
 
 
@@ -109,10 +109,10 @@ def initials(draw: random.Random) -> Iterator[Instruction]:
         "Which letters do these words begin with? Write them together: {}",
     )
     for _ in range(50):
-        given = draw.sample(SIMPLE_WORDS, 4)
-        right = "".join(one[0] for one in given)
+        words = draw.sample(SIMPLE_WORDS, 4)
+        right = "".join(word[0] for word in words)
         yield make(
-            text=draw.choice(phrasings).format(" ".join(given)),
+            text=draw.choice(phrasings).format(" ".join(words)),
             kind="initials",
             answer=right,
             checks=(only(right),),
@@ -124,7 +124,7 @@ def extracting(draw: random.Random) -> Iterator[Instruction]:
         who, city, thing = draw.choice(PEOPLE), draw.choice(CITIES), draw.choice(THINGS)
         place, code = draw.choice(PEOPLE).lower(), draw.randint(1001, 9899)
         address = f"{who.lower()}@{place}.example"
-        text, asked, right = draw.choice(
+        text, field, right = draw.choice(
             (
                 (f"Order {code} for {who} in {city}: one {thing}.", "order number", str(code)),
                 (f"Please write to {who} at {address} about the {thing}.", "e-mail", address),
@@ -134,7 +134,7 @@ def extracting(draw: random.Random) -> Iterator[Instruction]:
         )
         phrasing = draw.choice(("Extract only the {}: {}", "Answer with the {} in this text: {}"))
         yield make(
-            text=phrasing.format(asked, text),
+            text=phrasing.format(field, text),
             kind="extracting",
             answer=right,
             checks=(only(right),),
@@ -147,9 +147,9 @@ def replacing(draw: random.Random) -> Iterator[Instruction]:
         'Write the sentence again with "{}" changed to "{}": {}',
     )
     for sentence in SENTENCES:
-        old = draw.choice([one for one in sentence.split()[1:] if len(one) > 3])
-        new = draw.choice([one for one in THINGS if one not in sentence])
-        right = " ".join(new if one == old else one for one in sentence.split())
+        old = draw.choice([word for word in sentence.split()[1:] if len(word) > 3])
+        new = draw.choice([word for word in THINGS if word not in sentence])
+        right = " ".join(new if word == old else word for word in sentence.split())
         yield make(
             text=draw.choice(phrasings).format(old, new, f"{sentence}."),
             kind="replacing",
@@ -195,7 +195,7 @@ def moods(draw: random.Random) -> Iterator[Instruction]:
         "Is this review positive or negative? Answer with one word. {}",
         "Classify as positive or negative, in one word: {}",
     )
-    for right, reviews in REVIEWS.items():
+    for right, reviews in word_list("reviews").items():
         for review in reviews:
             yield make(
                 text=draw.choice(phrasings).format(review),

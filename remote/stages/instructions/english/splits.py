@@ -1,4 +1,4 @@
-"""The English set in its parts: every kind in each, no two instructions near, none in two parts."""
+"""Splits the English set: every kind in each part, and no near-duplicates."""
 
 from __future__ import annotations
 
@@ -27,15 +27,20 @@ MAKERS: tuple[Maker, ...] = (
 
 
 @cache
-def division() -> Parts:
-    """(train, development, held out, pool); the same at every call."""
+def make_splits() -> Parts:
+    """(train, development, held out, pool); the same at every call.
+
+    The name of a maker is its seed: renaming a maker changes the set.
+    """
     train: list[Instruction] = []
     development: list[Instruction] = []
     held_out: list[Instruction] = []
     pool: list[Instruction] = []
     for maker in MAKERS:
         draw = random.Random(f"english/{maker.__name__}")  # noqa: S311 - not a secret
-        made = [with_variety(one) for one in apart(list(maker(draw)))]
+        made = [
+            with_variety(instruction) for instruction in without_near_duplicates(list(maker(draw)))
+        ]
         draw.shuffle(made)
         counts = [max(1, round(len(made) * share)) for share in (POOL, DEVELOPMENT, HELD_OUT)]
         for part, count in zip((pool, development, held_out), counts, strict=True):
@@ -45,19 +50,26 @@ def division() -> Parts:
     return tuple(train), tuple(development), tuple(held_out), tuple(pool)
 
 
-def with_variety(one: Instruction) -> Instruction:
-    """Where words are looked for anywhere, these words over and over are no right response."""
-    return replace(one, checks=(*one.checks, VARIED)) if _looks_for_words(one.checks) else one
+def with_variety(instruction: Instruction) -> Instruction:
+    """The instruction, with the check VARIED where its checks search for words anywhere."""
+    return (
+        replace(instruction, checks=(*instruction.checks, VARIED))
+        if _looks_for_words(instruction.checks)
+        else instruction
+    )
 
 
 def _looks_for_words(checks: Sequence[Check]) -> bool:
     return any(
-        one["check"] in ("contains", "accepts")
-        or (one["check"] == "any" and any(map(_looks_for_words, one["of"])))
-        for one in checks
+        check["check"] in ("contains", "accepts")
+        or (check["check"] == "any" and any(map(_looks_for_words, check["of"])))
+        for check in checks
     )
 
 
-def apart(instructions: Sequence[Instruction]) -> list[Instruction]:
-    """Those that are near none before them."""
-    return [instructions[place] for place in distinct([one.text for one in instructions])]
+def without_near_duplicates(instructions: Sequence[Instruction]) -> list[Instruction]:
+    """The instructions that are not near-duplicates of an earlier one."""
+    return [
+        instructions[place]
+        for place in distinct([instruction.text for instruction in instructions])
+    ]

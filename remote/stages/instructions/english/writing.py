@@ -1,4 +1,4 @@
-"""Text to be written under constraints that can be checked: words, lists, JSON, letters."""
+"""Instructions to write text under constraints: words, lists, JSON, letters."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ...verification.instruction import Instruction
 from .categories import CATEGORIES, accepted
 from .checks import CLOSED, NUMBER_WORDS, ONE_LINE, article, has, lacks, sentences, spoken, words
 from .topics import CITIES, PEOPLE, PLACES, THINGS
+from .word_lists import word_list
 
 make = partial(Instruction, type="generation")
 _NO_ECHO = lacks(["sentence", "word", "words"])  # these stand in the instruction, not in an answer
@@ -60,43 +61,7 @@ def sentence_of_length(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
-_TABOO = (
-    ("the ocean", "ocean", ("water", "blue", "sea"), "The ocean is deep, salty and full of life."),
-    ("winter", "winter", ("snow", "cold", "ice"), "In winter the days are short and quiet."),
-    ("a dog", "dog", ("animal", "pet", "bark"), "A dog is a loyal friend with four legs."),
-    ("coffee", "coffee", ("drink", "black", "morning"), "Many people need coffee to wake up."),
-    ("a library", "library", ("book", "books", "read"), "A library is a silent hall of stories."),
-    ("the sun", "sun", ("hot", "light", "star"), "The sun rises in the east every day."),
-    (
-        "a bicycle",
-        "bicycle",
-        ("ride", "wheels", "pedal"),
-        "A bicycle takes you far without petrol.",
-    ),
-    (
-        "a teacher",
-        "teacher",
-        ("school", "class", "learn"),
-        "A teacher explains hard things simply.",
-    ),
-    ("bread", "bread", ("food", "eat", "flour"), "Fresh bread fills the house with its smell."),
-    ("the moon", "moon", ("night", "sky", "light"), "The moon circles our planet in a month."),
-    ("a garden", "garden", ("flowers", "plants", "green"), "A garden needs patience and care."),
-    ("rain", "rain", ("water", "wet", "clouds"), "The rain drummed on the roof for hours."),
-    ("music", "music", ("sound", "song", "listen"), "Good music can make anybody dance."),
-    (
-        "a train",
-        "train",
-        ("rails", "station", "travel"),
-        "A train carries hundreds of people home.",
-    ),
-    ("a mountain", "mountain", ("high", "climb", "rock"), "The mountain stood above the valley."),
-    ("autumn", "autumn", ("leaves", "fall", "red"), "In autumn the days grow shorter."),
-    ("a hospital", "hospital", ("sick", "doctor", "nurse"), "A hospital never closes its doors."),
-    ("fire", "fire", ("hot", "burn", "flame"), "The fire kept the hikers warm all evening."),
-    ("chess", "chess", ("game", "king", "board"), "In chess two people think very hard."),
-    ("a cat", "cat", ("animal", "pet", "meow"), "A cat sleeps most of the day."),
-)
+_TABOO = word_list("forbidden_words")
 
 
 def taboo(draw: random.Random) -> Iterator[Instruction]:
@@ -105,13 +70,20 @@ def taboo(draw: random.Random) -> Iterator[Instruction]:
         'Describe {} in a single sentence that avoids the word "{}".',
         'Tell me something about {} in one sentence; the word "{}" is forbidden.',
     )
-    for topic, name, forbidden, answer in _TABOO:
-        for word in forbidden:
+    for row in _TABOO:
+        for word in row["forbidden"]:
             yield make(
-                text=draw.choice(phrasings).format(topic, word),
+                text=draw.choice(phrasings).format(row["topic"], word),
                 kind="forbidden word",
-                answer=answer,
-                checks=(has(name), lacks([word]), _NO_ECHO, sentences(1), words(4, 30), CLOSED),
+                answer=row["answer"],
+                checks=(
+                    has(row["name"]),
+                    lacks([word]),
+                    _NO_ECHO,
+                    sentences(1),
+                    words(4, 30),
+                    CLOSED,
+                ),
             )
 
 
@@ -163,12 +135,12 @@ def lists_by_letter(draw: random.Random) -> Iterator[Instruction]:
         "Which {count} {what} start with {letter}? Answer with the words and commas only.",
     )
     for what, members in CATEGORIES.items():
-        for letter in sorted({one[0] for one in members}):
-            right = [one for one in members if one.startswith(letter)]
+        for letter in sorted({member[0] for member in members}):
+            right = [member for member in members if member.startswith(letter)]
             if len(right) < 4 or what in ("oceans", "planets"):
                 continue
             count = draw.choice((2, 3))
-            every = [one for one in accepted(what) if one.startswith(letter)]
+            every = [member for member in accepted(what) if member.startswith(letter)]
             yield make(
                 text=draw.choice(phrasings).format(
                     count=NUMBER_WORDS[count], what=what, letter=letter.upper()

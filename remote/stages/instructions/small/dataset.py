@@ -13,10 +13,10 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from ...common.records import CANONICAL, ResponseRecord
 from ...text.prompts import bare
-from .splits import division
+from .splits import make_splits
 
 PAIRS = 960
 
@@ -34,20 +34,21 @@ def main() -> int:
 
 def text(pairs: int = PAIRS, seed: int = 0) -> str:
     """The JSONL file: `pairs` records, drawn by `seed`."""
-    return "".join(json.dumps(record) + "\n" for record in records(pairs, seed))
+    rows = (record.training_json(CANONICAL) for record in records(pairs, seed))
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def records(pairs: int, seed: int) -> Iterator[dict[str, Any]]:
-    train, *_ = division()
-    for one in random.Random(seed).sample(train, pairs):  # noqa: S311 - not a secret
-        yield {
-            "instruction": one.text,
-            "response": one.answer,
-            "prompt": bare(one.text),
-            "type": one.type,
-            "kind": one.kind,
-            "source": "canonical",
-        }
+def records(pairs: int, seed: int) -> Iterator[ResponseRecord]:
+    """`pairs` training instructions with their canonical answers, drawn by `seed`."""
+    train, *_ = make_splits()
+    for instruction in random.Random(seed).sample(train, pairs):  # noqa: S311 - not a secret
+        yield ResponseRecord(
+            instruction.text,
+            instruction.type,
+            instruction.kind,
+            instruction.answer,
+            prompt=bare(instruction.text),
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Which of the small world's instructions are for what, so that no two parts are near.
+"""Splits the small world's instructions into parts without near-duplicates.
 
 The held-out ones are those that the shipped base model never read. Where one of them is nearly
 another instruction ("... beginning with b." and "... with c."), the other is set aside for good.
@@ -22,28 +22,33 @@ Parts = tuple[Part, Part, Part, Part]
 
 
 @cache
-def division() -> Parts:
+def make_splits() -> Parts:
     """(train, development, held out, pool), pairwise disjoint, exactly and nearly."""
     known, held = split()
     draw = random.Random("division of the small world")  # noqa: S311 - not a secret
-    rest = _far(known, held)
+    rest = _far_from(known, held)
     development = _clusters(rest, DEVELOPMENT, draw)
-    rest = _far(rest, development)
-    pool = [one for group in _kinds(rest) for one in _clusters(group, POOL, draw)[:POOL]]
-    return tuple(_far(rest, pool)), tuple(development), held, tuple(pool)
+    rest = _far_from(rest, development)
+    pool = [
+        instruction for group in _kinds(rest) for instruction in _clusters(group, POOL, draw)[:POOL]
+    ]
+    return tuple(_far_from(rest, pool)), tuple(development), held, tuple(pool)
 
 
-def _far(candidates: Sequence[Instruction], taken: Sequence[Instruction]) -> list[Instruction]:
-    """Those of `candidates` that are near none of `taken`."""
-    found = near_duplicates([one.text for one in candidates], [one.text for one in taken])
-    near = {one.candidate for one in found}
-    return [one for place, one in enumerate(candidates) if place not in near]
+def _far_from(candidates: Sequence[Instruction], taken: Sequence[Instruction]) -> list[Instruction]:
+    """The `candidates` that are not near-duplicates of any of `taken`."""
+    duplicates = near_duplicates(
+        [instruction.text for instruction in candidates],
+        [instruction.text for instruction in taken],
+    )
+    near = {instruction.candidate for instruction in duplicates}
+    return [instruction for place, instruction in enumerate(candidates) if place not in near]
 
 
 def _clusters(
     candidates: Sequence[Instruction], count: int, draw: random.Random
 ) -> list[Instruction]:
-    """`count` or some more of each kind, drawn with all that are near them.
+    """At least `count` instructions of each kind, drawn together with their near-duplicates.
 
     So an instruction that is taken costs the rest no near neighbour.
     """
@@ -52,15 +57,15 @@ def _clusters(
         left, most = list(group), len(taken) + count
         while left and len(taken) < most:
             first = draw.choice(left)
-            far = _far(left, [first])
-            texts = {one.text for one in far}
-            taken += [one for one in left if one.text not in texts]
+            far = _far_from(left, [first])
+            texts = {instruction.text for instruction in far}
+            taken += [instruction for instruction in left if instruction.text not in texts]
             left = far
     return taken
 
 
 def _kinds(instructions: Iterable[Instruction]) -> list[list[Instruction]]:
     by_kind: dict[str, list[Instruction]] = {}
-    for one in instructions:
-        by_kind.setdefault(one.kind, []).append(one)
+    for instruction in instructions:
+        by_kind.setdefault(instruction.kind, []).append(instruction)
     return list(by_kind.values())

@@ -82,7 +82,7 @@ TYPE_OF = {
 def instructions() -> tuple[Instruction, ...]:
     """Every instruction of the world, in a fixed order."""
     makers = (_capitals, _repeats, _uppercases, _sentences, _lists, _sums, _opposites)
-    return tuple(one for maker in makers for one in maker())
+    return tuple(instruction for maker in makers for instruction in maker())
 
 
 @cache
@@ -90,14 +90,16 @@ def split(seed: int = 0) -> tuple[tuple[Instruction, ...], tuple[Instruction, ..
     """(training, held out), disjoint; the held-out ones are spread over the kinds."""
     draw = random.Random(seed)  # noqa: S311 - not a secret
     by_kind: dict[str, list[Instruction]] = {}
-    for one in instructions():
-        by_kind.setdefault(one.kind, []).append(one)
+    for instruction in instructions():
+        by_kind.setdefault(instruction.kind, []).append(instruction)
     held: list[Instruction] = []
     for place, group in enumerate(by_kind.values()):
         count = HELD_OUT // len(by_kind) + (place < HELD_OUT % len(by_kind))
         held += draw.sample(group, count)
-    texts = {one.text for one in held}
-    return tuple(one for one in instructions() if one.text not in texts), tuple(held)
+    texts = {instruction.text for instruction in held}
+    return tuple(
+        instruction for instruction in instructions() if instruction.text not in texts
+    ), tuple(held)
 
 
 def _make(kind: str, answer: str, facts: list[Check], /, **words: str) -> Iterator[Instruction]:
@@ -109,7 +111,7 @@ def _make(kind: str, answer: str, facts: list[Check], /, **words: str) -> Iterat
 
 def _capitals() -> Iterator[Instruction]:
     for country, city in CAPITALS.items():
-        others = [one for one in CAPITALS.values() if one != city]
+        others = [other for other in CAPITALS.values() if other != city]
         facts: list[Check] = [
             {"check": "contains", "values": [country, city], "case": True},
             {"check": "excludes", "values": others},
@@ -129,7 +131,7 @@ def _uppercases() -> Iterator[Instruction]:
     pairs = [(THINGS[i], THINGS[(i + step) % len(THINGS)]) for i in range(16) for step in (1, 5, 7)]
     for first, second in pairs:
         words = f"{first} {second}"
-        others = [one.upper() for one in THINGS if one not in (first, second)]
+        others = [word.upper() for word in THINGS if word not in (first, second)]
         facts: list[Check] = [
             {"check": "contains", "values": [words.upper()], "case": True},
             {"check": "excludes", "values": others},
@@ -140,7 +142,7 @@ def _uppercases() -> Iterator[Instruction]:
 
 def _sentences() -> Iterator[Instruction]:
     for adjective, noun in product(ADJECTIVES, NOUNS):
-        others = [one for one in (*ADJECTIVES, *NOUNS) if one not in (adjective, noun)]
+        others = [word for word in (*ADJECTIVES, *NOUNS) if word not in (adjective, noun)]
         facts: list[Check] = [
             {"check": "contains", "values": [f"{adjective} {noun}"]},
             {"check": "excludes", "values": others},
@@ -171,7 +173,7 @@ def _sums() -> Iterator[Instruction]:
         orders = (used[:2], used[1::-1])
         facts: list[Check] = [
             {"check": "accepts", "values": [f"{a} {by} {b}" for a, b in orders for by in _BY]},
-            {"check": "excludes", "values": [one for one in NUMBERS if one not in used]},
+            {"check": "excludes", "values": [word for word in NUMBERS if word not in used]},
             {"check": "ends_with", "value": f" {total}."},
         ]
         names = f"{NUMBERS[first]} and {NUMBERS[second]}"

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from remote.stages.common.failure import StageError
-from remote.stages.model import base_model_check as sentinels
-from remote.stages.model.base_model_check import ENGLISH, SMALL, behaves, check_tokens
+from remote.stages.model import base_model_check
+from remote.stages.model.base_model_check import ENGLISH, SMALL, assess_sentinels, check_tokens
 from remote.stages.model.loading import load_tokenizer, resolve
 from remote.stages.verification.verifier import verify
 from tests.support import training_stack
 
 pytestmark = training_stack.ON_ONE_WORKER
 
-SHIPPED = Path(sentinels.__file__).parents[1] / "small_model" / "model"
+SHIPPED = Path(base_model_check.__file__).parents[1] / "small_model" / "model"
 
 # By sentinel: what is right, and what a base model writes instead.
 RESPONSES = {
@@ -53,7 +53,7 @@ def tokenizer() -> Any:
 
 
 @pytest.mark.parametrize("sentinel", ENGLISH, ids=lambda one: one.name)
-def test_english_sentinels_know_right_from_wrong(sentinel: sentinels.Sentinel) -> None:
+def test_english_sentinels_know_right_from_wrong(sentinel: base_model_check.Sentinel) -> None:
     """Each sentinel's check agrees with labelled responses."""
     right, wrong = RESPONSES[sentinel.name]
 
@@ -66,11 +66,11 @@ def test_small_model_behaves_as_a_base_model(tokenizer: Any) -> None:
     from remote.stages.model.loading import load_model
 
     model = load_model(resolve("small"), "none")
-    results = sentinels.check(model, tokenizer, SMALL)
+    results = base_model_check.run_sentinels(model, tokenizer, SMALL)
 
     assert [one["name"] for one in results if not one["as_expected"]] == []
-    assert behaves(results)["as_base_model"] is True
-    assert behaves(results)["obeyed"] == 0
+    assert assess_sentinels(results)["as_base_model"] is True
+    assert assess_sentinels(results)["obeyed"] == 0
 
 
 def results(continued: tuple[bool, ...], obeyed: tuple[bool, ...]) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ def test_verdict_has_a_rule(
     continued: tuple[bool, ...], obeyed: tuple[bool, ...], as_base: bool
 ) -> None:
     """Every continuation right and one obeyed instruction at most: else it is no base model."""
-    found = behaves(results(continued, obeyed))
+    found = assess_sentinels(results(continued, obeyed))
 
     assert found["as_base_model"] is as_base
     assert (found["continued_rightly"], found["obeyed"]) == (sum(continued), sum(obeyed))
