@@ -356,4 +356,4 @@ BIASES: dict[str, frozenset[str]] = {
     "request_heard_twice": frozenset({"handover", "kill"}),
 }
 # The first seed to try, of what shows in one of some thousand histories.
-FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400}
+FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400, "delete_trusted": 73}
