@@ -34,6 +34,12 @@ class PodctlError(Exception):
         }
 
 
+class InternalError(PodctlError):
+    """A bug of podctl's own: an exception that no code expected."""
+
+    code = "internal"
+
+
 class UsageError(PodctlError):
     """The command line or podctl.toml is not what podctl understands."""
 

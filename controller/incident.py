@@ -28,7 +28,7 @@ class Incident:
     kind: str
     message: str
     where: str
-    error: Exception = field(compare=False, repr=False)
+    error: BaseException = field(compare=False, repr=False)
 
     @property
     def text(self) -> str:
@@ -62,7 +62,7 @@ def attempt(act: Callable[[], T], let_pass: tuple[type[Exception], ...] = NOT_OU
         return incident(error)
 
 
-def incident(error: Exception) -> Incident:
+def incident(error: BaseException) -> Incident:
     """`error` as data."""
     message = " ".join(_message(error).split())
     if len(message) > LONGEST:
@@ -70,13 +70,13 @@ def incident(error: Exception) -> Incident:
     return Incident(type(error).__name__, message, _where(error), error)
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, PodctlError):
         return ": ".join(part for part in (error.what, error.where, error.cause) if part)
     return str(error) or "no message"
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """The innermost line of our own code: `controller/runtime/verify_run.py:12 in lock`."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # without `attempt` itself
     for frame in reversed(frames):

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
-from controller.errors import Busy, ConnectionLost, NoCapacity, PodctlError, Refused
+from controller.errors import (
+    Busy,
+    ConnectionLost,
+    InternalError,
+    NoCapacity,
+    PodctlError,
+    Refused,
+)
+from controller.incident import Incident
 from state.errors import Fenced, OwnedElsewhere, StateError
 
 # What a disk says, and what to do about it.
@@ -16,7 +25,7 @@ _DISK = {
 }
 
 
-def reaction(error: PodctlError | StateError) -> PodctlError:
+def user_error(error: PodctlError | StateError) -> PodctlError:
     """`error`, or the one with the fitting exit code and next command."""
     if isinstance(error, StateError):
         kind = Busy if isinstance(error, OwnedElsewhere | Fenced) else PodctlError
@@ -42,6 +51,18 @@ def shortage(error: Exception) -> PodctlError | None:
             hint=f"{mend}, then repeat the command: what runs on pods goes on",
         )
     return local_limit(error)
+
+
+def internal_error(found: Incident, log: Path | None) -> InternalError:
+    """A bug of podctl's own as an error of three lines; `log` is the file with its traceback."""
+    where = f" ({found.where})" if found.where else ""
+    return InternalError(
+        f"internal error (please report it): {found.kind}: {found.message}{where}",
+        cause="this is a bug in podctl; running pods are not affected",
+        hint=f"report it with the file {log}, which has the traceback"
+        if log is not None
+        else "repeat the command with PODCTL_DEBUG=1 and report it with the traceback",
+    )
 
 
 def _provider(error: PodctlError) -> PodctlError:

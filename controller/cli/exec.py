@@ -8,10 +8,30 @@ from controller.cli.options import project_here, provider_of
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal, is_tty
 
-SIGNALLED = 128  # what we end with when a signal ended the command there
+SIGNALLED = 128  # our exit code when a signal ended the command on the pod
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True})
+class ExecCommand(click.Command):
+    """What follows NAME and the first word of COMMAND belongs to COMMAND, also without a `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, separated(args))
+
+
+def separated(args: list[str]) -> list[str]:
+    """`args` with a `--` before the second word that is neither an option nor its value."""
+    positional = 0
+    for place, word in enumerate(args):
+        if word == "--":
+            break
+        value = place > 0 and args[place - 1] == "--timeout"
+        positional += not (value or word.startswith("-"))
+        if positional == 2:
+            return [*args[:place], "--", *args[place:]]
+    return args
+
+
+@click.command("exec", cls=ExecCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("name", metavar="STAGE|RUN|POD")
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import click
 
+from controller.cli.verbose import verbose_option, with_verbose
+
 # name → one line of help; the command is `command` in controller/cli/<name>.py, with a `_` after
 # what is a word of Python, and for a `-`.
 COMMANDS = {
@@ -71,7 +73,7 @@ class Podctl(click.Group):
         module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = importlib.import_module(f"controller.cli.{module}").command
         assert isinstance(command, click.Command)
-        return command
+        return with_verbose(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -99,6 +101,7 @@ class Podctl(click.Group):
                     ),
                     ("RUNPOD_API_BASE_URL", "another API, such as `podctl emulator`"),
                     ("NO_COLOR", "no colour"),
+                    ("PODCTL_DEBUG", "1: show the traceback of an error"),
                 ]
             )
 
@@ -115,6 +118,7 @@ def _definitions(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="podctl", prog_name="podctl")
+@verbose_option
 def podctl() -> None:
     """Rent a GPU pod, run a training stage on it, bring the artifacts home verified, and never
     pay for an idle one.

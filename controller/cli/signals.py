@@ -25,7 +25,7 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def heard() -> Iterator[None]:
+def signal_handlers() -> Iterator[None]:
     """Make the signals unwind the stack; one that was ignored stays so, as `nohup` wants it."""
     before: dict[signal.Signals, Callable[..., object] | int | None] = {}
     try:
@@ -48,7 +48,7 @@ def _end(number: int, _: types.FrameType | None) -> None:
     raise Interrupted(number)
 
 
-def tell_pods(terminal: Terminal) -> None:
+def warn_of_billing(terminal: Terminal) -> None:
     """What bills on, by the ledger here, unless the error said it; nothing is asked of anybody."""
     bills = terminal.bills
     with contextlib.suppress(PodctlError, OSError):

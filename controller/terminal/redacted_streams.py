@@ -51,7 +51,7 @@ class RedactedRecord(logging.LogRecord):
 
 
 @contextmanager
-def veiled() -> Iterator[None]:
+def redacted_output() -> Iterator[None]:
     """Within, whatever is printed, logged or raised in a thread is shown without secrets."""
     before = sys.stdout, sys.stderr, logging.getLogRecordFactory()
     ours = [None if one is None else cast(TextIO, RedactedStream(one)) for one in before[:2]]

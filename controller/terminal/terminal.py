@@ -47,6 +47,7 @@ class Terminal:
 
     json: bool = False
     quiet: bool = False
+    verbose: bool = False  # show the lines of the event log on stderr
     out: IO[str] | None = field(default_factory=lambda: sys.stdout)
     err: IO[str] | None = field(default_factory=lambda: sys.stderr)
     source: IO[str] | None = field(default_factory=lambda: sys.stdin)
@@ -112,6 +113,10 @@ class Terminal:
     def warn(self, text: str) -> None:
         """A message that `--quiet` does not hide."""
         self._talk(f"warning: {text}", "yellow")
+
+    def detail(self, text: str) -> None:
+        """A line of `--verbose` or a traceback; `quiet` does not hide it."""
+        self._talk(text, "dim")
 
     @property
     def moving(self) -> bool:
