@@ -96,7 +96,7 @@ def test_row_38_closing_the_terminal_leaves_the_pod_in_order(
     laptop.podctl("sync")
 
     assert code == 128 + signal.SIGHUP
-    assert "billing goes on: pod" in told
+    assert "still billing: pod" in told
     assert "Traceback" not in told
     assert len(laptop.cloud.state()["pods"]) == 1
     assert laptop.living_pods() == []
