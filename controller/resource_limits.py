@@ -53,5 +53,5 @@ def _limit(what: str, limit: str, error: BaseException) -> LocalLimit:
     return LocalLimit(
         f"{what} limit reached ({limit})",
         cause=str(error) or type(error).__name__,
-        hint=f"raise the limit or close other programs, {_AGAIN}",
+        hint=f"raise the limit ({limit}) or close other programs, {_AGAIN}",
     )
