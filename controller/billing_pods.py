@@ -1,6 +1,6 @@
-"""What bills on when a command waits or ends: pods with their price, by the ledger here.
+"""Pods that keep billing when a command waits or ends, with their price, by the local ledger.
 
-Asks nobody, never fails, and reads past whoever holds the database: it is told, not worked with.
+It makes no request, never fails, and reads the database without a lock.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ Rates = Mapping[str, float]  # by pod, USD per hour
 
 
 def rates_of(intervals: Iterable[Interval]) -> dict[str, float]:
-    """Of open intervals: what each pod costs an hour now."""
-    found: dict[str, float] = {}
-    for one in intervals:
-        found[one.pod_id] = found.get(one.pod_id, 0.0) + one.usd_per_hour
-    return found
+    """USD per hour of each pod, from open intervals."""
+    rates: dict[str, float] = {}
+    for interval in intervals:
+        rates[interval.pod_id] = rates.get(interval.pod_id, 0.0) + interval.usd_per_hour
+    return rates
 
 
 def in_words(rates: Rates) -> str:
-    """Empty where nothing bills."""
+    """The pods with their rates in one line; empty if nothing bills."""
     pods = ", ".join(f"pod {pod} ${rate:.4f}/h" for pod, rate in sorted(rates.items()))
-    return f"billing goes on: {pods}" if pods else ""
+    return f"still billing: {pods}" if pods else ""
 
 
 @dataclass
 class BillingPods:
-    """Of the command that goes on here. `driven`: it may leave pods behind that bill."""
+    """Of the present command. `driven`: it may leave pods behind that bill."""
 
     database: Path | None = None
     driven: bool = False
-    unwritten: dict[str, float] = field(default_factory=dict)  # rented, and not in the ledger yet
-    told: str = ""  # by the error that the command ends with
+    unwritten: dict[str, float] = field(default_factory=dict)  # rented but not yet in the ledger
+    reported: str = ""  # text of the error that the command ends with
 
     def drive(self, database: Path) -> None:
         self.database, self.driven = database, True
 
     def rates(self) -> dict[str, float] | None:
-        """By pod, USD per hour; None where it cannot be known."""
+        """USD per hour by pod; None if unknown."""
         known = self._ledger()
         return None if known is None and not self.unwritten else (known or {}) | self.unwritten
 
@@ -63,16 +63,18 @@ class BillingPods:
         except StateError:
             return None
 
-    def untold(self) -> str:
-        """What bills, where the error did not say it."""
+    def unreported(self) -> str:
+        """What bills, unless the error reported it."""
         rates = self.rates()
-        if rates and all(pod in self.told and f"${rates[pod]:.4f}/h" in self.told for pod in rates):
+        if rates and all(
+            pod in self.reported and f"${rates[pod]:.4f}/h" in self.reported for pod in rates
+        ):
             return ""
         return self.words()
 
     def words(self) -> str:
-        """What bills; that it is not known; or nothing."""
+        """What bills, or that it is unknown; empty if nothing bills."""
         rates = self.rates()
         if rates is None:
-            return "what runs on pods goes on, and bills"
+            return "running pods keep running and billing"
         return in_words(rates)

@@ -1,7 +1,7 @@
-"""One tree of errors. An error is data: what happened, where, the likely cause, the next command.
+"""Errors as data: what happened, where, the likely cause, the next command.
 
-One class per different *reaction*; the exit code belongs to the class and is documented in the
-README and in `podctl --help`.
+There is one class for each different reaction of the user. The exit code belongs to the class; the
+README and `podctl --help` document it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class PodctlError(Exception):
-    """Something podctl can explain. `exit_code` is what the process ends with."""
+    """An error that podctl can explain. The process ends with `exit_code`."""
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "failed"
@@ -34,57 +34,63 @@ class PodctlError(Exception):
         }
 
 
+class InternalError(PodctlError):
+    """A bug in podctl: an exception that no code expected."""
+
+    code = "internal"
+
+
 class UsageError(PodctlError):
-    """The command line or podctl.toml is not what podctl understands."""
+    """The command line or podctl.toml is invalid."""
 
     exit_code = 2
     code = "usage"
 
 
 class NotFound(PodctlError):
-    """No such stage, run, pod, file or input."""
+    """There is no such stage, run, pod, file or input."""
 
     exit_code = 3
     code = "not-found"
 
 
 class Locked(PodctlError):
-    """The stage is locked: it passed once and is not run again by accident."""
+    """The stage has passed and is locked, so that it is not run again by accident."""
 
     exit_code = 4
     code = "locked"
 
 
 class VerificationFailed(PodctlError):
-    """The artifacts are here and are not what they should be, or a criterion is not met."""
+    """Local artifacts do not match their hashes, or a criterion failed."""
 
     exit_code = 5
     code = "verification-failed"
 
 
 class BudgetRefused(PodctlError):
-    """The worst case does not fit the budget or the balance; nothing was rented."""
+    """The worst case exceeds the budget or the balance; nothing was rented."""
 
     exit_code = 6
     code = "budget-refused"
 
 
 class ArtifactsNotSafe(PodctlError):
-    """Something is only on the pod: it is not given up."""
+    """Some files are only on the pod, so podctl does not terminate it."""
 
     exit_code = 7
     code = "artifacts-not-safe"
 
 
 class ConnectionLost(PodctlError):
-    """The pod does not answer; the job's state is unknown, never assumed."""
+    """The pod or the provider does not respond; the state of the job is unknown, never assumed."""
 
     exit_code = 8
     code = "connection-lost"
 
 
 class Paused(ConnectionLost):
-    """A long transfer was interrupted to look at the world; it goes on where it stopped."""
+    """A long transfer was interrupted to observe pod and provider; it resumes where it stopped."""
 
     code = "paused"
 
@@ -97,28 +103,28 @@ class NoCapacity(PodctlError):
 
 
 class Refused(PodctlError):
-    """The provider says no for good: bad key, bad request, balance."""
+    """The provider rejected the request permanently: key, request or balance."""
 
     exit_code = 10
     code = "refused"
 
 
 class TimeUp(PodctlError):
-    """A job used up its `max_hours` or its run's budget: what it saved is here, to go on from."""
+    """A job used up its `max_hours` or its run's budget; its saved files were downloaded."""
 
     exit_code = 11
     code = "time-up"
 
 
 class Busy(PodctlError):
-    """Another podctl drives this project; the message says which (EX_TEMPFAIL)."""
+    """Another podctl process controls this project (EX_TEMPFAIL); the message names it."""
 
     exit_code = 75
     code = "busy"
 
 
 class Detached(PodctlError):
-    """The user left the view; the run goes on (128 + SIGINT)."""
+    """The user detached; job and pod keep running (128 + SIGINT)."""
 
     exit_code = 130
     code = "detached"

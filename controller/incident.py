@@ -1,7 +1,7 @@
-"""What nobody foresaw, as data: the one place where whatever an action raises is caught.
+"""Unexpected exceptions as data: the one place that catches everything an action may raise.
 
-A lease is a debt: no exception of podctl's own may keep it from being ended. So what the loop does
-is attempted here, and what comes out instead of a result is told, counted and written down.
+A pod bills until it is terminated, so no bug in podctl may prevent that. The loop performs its
+actions through `attempt`; an exception is reported, counted and recorded.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from controller.errors import PodctlError
 from state.errors import Damaged, Fenced, Newer, OwnedElsewhere
 
 T = TypeVar("T")
-LONGEST = 400  # characters of a message that are kept
+LONGEST = 400  # characters of a recorded message
 PACKAGES = ("controller", "jobs", "remote", "state")
-# Not this process's to bear: somebody else owns the state, or it cannot be read at all.
+# Not to be retried: another process owns the state, or it cannot be read.
 NOT_OURS: tuple[type[Exception], ...] = (Fenced, OwnedElsewhere, Damaged, Newer)
 
 
@@ -28,11 +28,11 @@ class Incident:
     kind: str
     message: str
     where: str
-    error: Exception = field(compare=False, repr=False)
+    error: BaseException = field(compare=False, repr=False)
 
     @property
     def text(self) -> str:
-        """All of it in one line; an error of our own explains itself."""
+        """Type, message and place in one line; a PodctlError has its own explanation."""
         if isinstance(self.error, PodctlError):
             return self.message
         return f"{self.kind}: {self.message} ({self.where})"
@@ -41,19 +41,19 @@ class Incident:
         return {"type": self.kind, "message": self.message, "where": self.where}
 
     def as_error(self) -> PodctlError:
-        """The error that a user reacts to: its own where it is one of ours."""
+        """The error shown to the user; a PodctlError is returned unchanged."""
         if isinstance(self.error, PodctlError):
             return self.error
         return PodctlError(
-            f"podctl could not go on: {self.kind}: {self.message}",
+            f"podctl could not continue: {self.kind}: {self.message}",
             where=self.where,
-            cause="a mistake of podctl's own, or something here that it did not expect",
-            hint="podctl sync tries again; podctl stop --terminate --abandon REASON ends it",
+            cause="a bug in podctl, or an unexpected condition on this machine",
+            hint="podctl sync retries; podctl stop --terminate --abandon REASON terminates the pod",
         )
 
 
 def attempt(act: Callable[[], T], let_pass: tuple[type[Exception], ...] = NOT_OURS) -> T | Incident:
-    """What `act` returns, or what it raised; signals and `let_pass` go on up."""
+    """The result of `act`, or its exception as an Incident; signals and `let_pass` propagate."""
     try:
         return act()
     except let_pass:
@@ -62,7 +62,7 @@ def attempt(act: Callable[[], T], let_pass: tuple[type[Exception], ...] = NOT_OU
         return incident(error)
 
 
-def incident(error: Exception) -> Incident:
+def incident(error: BaseException) -> Incident:
     """`error` as data."""
     message = " ".join(_message(error).split())
     if len(message) > LONGEST:
@@ -70,18 +70,18 @@ def incident(error: Exception) -> Incident:
     return Incident(type(error).__name__, message, _where(error), error)
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     if isinstance(error, PodctlError):
         return ": ".join(part for part in (error.what, error.where, error.cause) if part)
     return str(error) or "no message"
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """The innermost line of our own code: `controller/runtime/verify_run.py:12 in lock`."""
     frames = traceback.extract_tb(error.__traceback__)[1:]  # without `attempt` itself
     for frame in reversed(frames):
         parts = frame.filename.replace("\\", "/").split("/")
-        packages = [at for at, part in enumerate(parts) if part in PACKAGES]
+        packages = [index for index, part in enumerate(parts) if part in PACKAGES]
         if packages:
             return f"{'/'.join(parts[packages[-1] :])}:{frame.lineno} in {frame.name}"
     return frames[-1].name if frames else ""

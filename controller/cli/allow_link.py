@@ -1,4 +1,4 @@
-"""`podctl allow-link`: a link of the user's own that outputs may be written through."""
+"""`podctl allow-link`: allows outputs to be written through a link of the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from controller.cli.options import project_here
+from controller.cli.options import current_project
 from controller.errors import NotFound, UsageError
 from controller.terminal.terminal import Terminal
 
@@ -16,22 +16,23 @@ from controller.terminal.terminal import Terminal
 @click.argument("path")
 @click.pass_obj
 def command(terminal: Terminal, path: str) -> None:
-    """Let outputs be written through the link PATH, such as checkpoints on a larger disk.
+    """Allow outputs to be written through the link PATH, such as checkpoints on a larger disk.
 
-    Remembered in your own configuration, outside of the project, for where the link leads now.
+    The permission is stored in your user configuration, outside the project. It is valid for the
+    link's present target only.
     """
     from controller.project.output_paths import allow
 
-    project = project_here()
-    here = Path(os.path.abspath(path))
+    project = current_project()
+    chosen = Path(os.path.abspath(path))
     root = Path(os.path.realpath(project.root))
-    above = Path(os.path.realpath(here.parent))
+    above = Path(os.path.realpath(chosen.parent))
     if not above.is_relative_to(root):
         raise UsageError(f"{path} is not inside the project", where=str(root))
-    link = (above / here.name).relative_to(root).as_posix()
+    link = (above / chosen.name).relative_to(root).as_posix()
     if not (root / link).is_symlink():
         raise NotFound(
-            f"{path} is no link", where=str(root), hint="only a link needs to be allowed"
+            f"{path} is not a link", where=str(root), hint="only a link needs permission"
         )
     target = allow(root, link)
-    terminal.say(f"outputs below {link} may be written to {target}")
+    terminal.say(f"outputs below {link} will be written to {target}")

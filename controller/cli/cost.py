@@ -1,4 +1,4 @@
-"""`podctl cost`: what was spent, what it will be, and whether the provider agrees."""
+"""`podctl cost`: spending so far, the estimate, and the comparison with the provider's bill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here
+from controller.cli.options import current_project, json_option
 from controller.errors import UsageError
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 @click.command("cost")
-@click.option("--csv", "csv_", is_flag=True, help="Comma-separated values.")
+@click.option("--csv", "csv_", is_flag=True, help="Print comma-separated values.")
 @click.option("--reconcile", is_flag=True, help="Compare with the provider's billing records.")
-@click.option("--book", metavar="POD", help="Enter an unseen POD of the bill in the ledger.")
+@click.option("--book", metavar="POD", help="Add a billed POD that was never listed to the ledger.")
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -> int:
-    """Show hours, rate now, spent and estimate by stage and pod, and the budget left."""
+    """Show hours, current rate, spending and estimate by stage and pod, and the budget left."""
     from controller.costs.spending import read_account
     from state.database import open_database
 
     if csv_ and terminal.json:
-        raise UsageError("--csv and --json exclude one another")
-    project = project_here()
+        raise UsageError("--csv and --json cannot be combined")
+    project = current_project()
     project.prepare(reading=True)
     connection = open_database(project.database, readonly=True)
     try:
@@ -72,11 +72,11 @@ def _show(terminal: Terminal, account: Account) -> None:
     if account.total.parked_usd_per_day:
         day = words.usd(account.total.parked_usd_per_day)
         terminal.data(f"disks of parked pods: {day} a day until they are terminated: podctl gc")
-    for one in account.volumes:
+    for seen in account.volumes:
         terminal.data(
-            f"network volume {one.volume.id} ({one.volume.size_gb} GB): "
-            f"{words.usd(one.volume.usd_per_day)} a day, with or without a pod and in no sum "
-            f"above; seen {words.age(account.at - one.at)} ago"
+            f"network volume {seen.volume.id} ({seen.volume.size_gb} GB): "
+            f"{words.usd(seen.volume.usd_per_day)} a day, with or without a pod, not included "
+            f"above; seen {words.age(account.at - seen.at)} ago"
         )
 
 

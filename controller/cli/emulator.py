@@ -1,4 +1,4 @@
-"""`podctl emulator`: the embedded cloud, for any RunPod client."""
+"""`podctl emulator`: serves RunPod's API on this machine, for podctl and other clients."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ PORT = 8642
 
 
 @click.group("emulator", invoke_without_command=True)
-@click.option("--port", default=PORT, show_default=True, help="0: any free one.")
+@click.option("--port", default=PORT, show_default=True, help="0: any free port.")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where its account, pods and volumes are kept.",
+    help="Folder for its account, pods and volumes.",
 )
 @click.option(
-    "--balance", type=float, default=100.0, show_default=True, help="US dollars at first."
+    "--balance", type=float, default=100.0, show_default=True, help="Initial balance in US dollars."
 )
-@click.option("--boot", type=float, default=3.0, show_default=True, help="Seconds a pod boots.")
-@click.option("--keep-pods", is_flag=True, help="Leave pods running when it ends.")
-@click.option("--key", help="Take this API key, for tests, instead of drawing one.")
+@click.option(
+    "--boot", type=float, default=3.0, show_default=True, help="Seconds that a pod takes to boot."
+)
+@click.option("--keep-pods", is_flag=True, help="Leave pods running when the emulator ends.")
+@click.option("--key", help="Use this API key, for tests, instead of a random one.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -42,11 +44,11 @@ def command(
     keep_pods: bool,
     key: str | None,
 ) -> None:
-    """Serve RunPod's API on this machine until Ctrl-C. Costs nothing; its pods are real.
+    """Serve RunPod's API on this machine until Ctrl-C. Its pods run locally and cost nothing.
 
-    Within a project the other commands find it by themselves; any other client needs the two
-    environment variables that are printed, and that `podctl emulator env` prints again. The key
-    is drawn anew at every start: whoever has it can run programs on this machine as you.
+    In a project, the other commands find the emulator by themselves. Any other client needs the
+    two environment variables that it prints, and that `podctl emulator env` prints again. Each
+    start generates a new key, which allows its holder to run programs on this machine as you.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -70,13 +72,13 @@ def command(
         try:
             notes.append(emulator_keys.note(document, base_url, os.environ))
         except UsageError as error:
-            terminal.warn(f"{error.what}: podctl emulator env --state {folder} finds the key")
+            terminal.warn(f"{error.what}; podctl emulator env --state {folder} prints the key")
         _export(terminal, base_url, api_key)
         terminal.say(f"serving RunPod's API at {base_url}; state in {folder}; Ctrl-C ends it")
         if key is not None:
             terminal.warn(
-                "the key was given on the command line: every program and user of this machine "
-                "that knows it can run programs as you while this runs"
+                "the key is on the command line: every user of this machine can read it, and run "
+                "programs as you while the emulator runs"
             )
 
     try:
@@ -87,31 +89,31 @@ def command(
 
 
 @command.command("env")
-@click.option("--port", type=int, help="Of the one that listens there.")
+@click.option("--port", type=int, help="The emulator that listens on this port.")
 @click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Of the one that keeps its account there.",
+    help="The emulator with this state folder.",
 )
 @click.pass_obj
 def env(terminal: Terminal, port: int | None, state: Path | None) -> None:
     """Print the export lines for a running emulator: eval "$(podctl emulator env)".
 
-    Without an option it is this project's, else the only one of yours that runs.
+    The default is this project's emulator, else your only running one.
     """
-    found = _running(port, state)
-    _export(terminal, found.base_url, found.api_key)
+    emulator = _running(port, state)
+    _export(terminal, emulator.base_url, emulator.api_key)
 
 
 def _running(port: int | None, state: Path | None) -> EmulatorFile:
-    """The emulator that is meant. Raises NotFound, and UsageError where there are several."""
+    """The selected emulator. Raises NotFound, and UsageError if several match."""
     from controller.providers import emulator_keys
 
     if state is not None:
         found = emulator_keys.read(state / emulator_keys.FILE)
         if found is None or not found.alive:
             raise NotFound(
-                "no emulator serves this folder",
+                "no emulator is running with this state folder",
                 where=str(state),
                 hint=f"podctl emulator --state {shlex.quote(str(state))}",
             )
@@ -119,17 +121,17 @@ def _running(port: int | None, state: Path | None) -> EmulatorFile:
     every = emulator_keys.noted(os.environ)
     if port is None and (own := _of_project()) is not None:
         return own
-    mine = [one for one in every if port is None or one.base_url.endswith(f":{port}")]
-    if not mine:
+    matching = [file for file in every if port is None or file.base_url.endswith(f":{port}")]
+    if not matching:
         where = "" if port is None else f"port {port}"
-        raise NotFound("no emulator of yours runs", where=where, hint="podctl emulator")
-    if len(mine) > 1:
+        raise NotFound("none of your emulators is running", where=where, hint="podctl emulator")
+    if len(matching) > 1:
         raise UsageError(
-            f"{len(mine)} emulators of yours run",
-            cause=", ".join(one.base_url for one in mine),
-            hint=f"podctl emulator env --port {mine[0].base_url.rpartition(':')[2]}",
+            f"{len(matching)} of your emulators are running",
+            cause=", ".join(file.base_url for file in matching),
+            hint=f"podctl emulator env --port {matching[0].base_url.rpartition(':')[2]}",
         )
-    return mine[0]
+    return matching[0]
 
 
 def _of_project() -> EmulatorFile | None:
@@ -148,7 +150,7 @@ def _export(terminal: Terminal, base_url: str, key: str) -> None:
 
 
 def _checked(key: str | None) -> str | None:
-    """One printable word: it travels in a header. Raises UsageError."""
+    """`key`, which must fit into a header. Raises UsageError."""
     if key is not None and not (key.isascii() and key.isprintable() and key and " " not in key):
         raise UsageError("--key must be one word of printable ASCII", hint="--key rpa_emulator")
     return key
@@ -164,14 +166,14 @@ def _project() -> Project | None:
 
 
 def _state_of(project: Project | None) -> Path:
-    """The project's own cloud, or the user's."""
+    """The project's emulator folder, or the user's outside of a project."""
     from controller.user_state import folder
 
     return project.state_dir / "emulator" if project is not None else folder() / "emulator"
 
 
 def _forget(path: Path) -> None:
-    """Remove what this process wrote; another emulator may have taken the port since."""
+    """Remove a file that this process wrote, unless another emulator has replaced it."""
     from controller.providers import emulator_keys
 
     try:
@@ -183,7 +185,7 @@ def _forget(path: Path) -> None:
 
 
 def _announce(project: Project, document: bytes) -> Path:
-    """How this project's commands find it."""
+    """Write the file by which this project's commands find the emulator."""
     from controller.providers.emulator_keys import FILE
     from state.atomic_files import write_atomically
 

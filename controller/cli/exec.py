@@ -1,49 +1,71 @@
-"""`podctl exec`: one command on the pod of a run, its streams and its status as they are."""
+"""`podctl exec`: runs one command on the pod of a run, with its streams and exit status."""
 
 from __future__ import annotations
 
 import click
 
-from controller.cli.options import project_here, provider_of
+from controller.cli.options import current_project, provider_of
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal, is_tty
 
-SIGNALLED = 128  # what we end with when a signal ended the command there
+SIGNALLED = 128  # our exit code when a signal ended the command on the pod
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": True})
+class ExecCommand(click.Command):
+    """What follows NAME and the first word of COMMAND belongs to COMMAND, also without a `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, separated(args))
+
+
+def separated(args: list[str]) -> list[str]:
+    """`args` with a `--` before the second word that is neither an option nor its value."""
+    positional = 0
+    for place, word in enumerate(args):
+        if word == "--":
+            break
+        value = place > 0 and args[place - 1] == "--timeout"
+        positional += not (value or word.startswith("-"))
+        if positional == 2:
+            return [*args[:place], "--", *args[place:]]
+    return args
+
+
+@click.command("exec", cls=ExecCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("name", metavar="STAGE|RUN|POD")
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "-t", "--tty", is_flag=True, help="Give COMMAND this terminal (a pty), as ssh -t does."
 )
-@click.option("--timeout", default=3600.0, show_default=True, help="Seconds at most.")
+@click.option("--timeout", default=3600.0, show_default=True, help="Time limit in seconds.")
 @click.pass_obj
 def command(
     terminal: Terminal, name: str, words: tuple[str, ...], tty: bool, timeout: float
 ) -> int:
-    """Run COMMAND on the pod of a stage's newest run; exits with its status.
+    """Run COMMAND on the pod of a stage's newest run, and exit with its status.
 
-    The words are passed as they are, without a shell: for one, say `-- sh -c '…'`. With -t the
-    command has this terminal, for as long as it runs: `-t -- python -i`, `-t -- htop`.
+    COMMAND is not interpreted by a shell; use `-- sh -c '…'` for one. With -t, COMMAND is connected
+    to this terminal until it ends: `-t -- python -i`, `-t -- htop`.
     """
     from controller.project.journal import open_journal
     from controller.status.target import connect, find_target, pod_of
 
     if tty:
         check_terminal(terminal)
-    project = project_here()
+    project = current_project()
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
     pod = pod_of(provider, target)
     with connect(project, provider, pod) as session:
         work = session.layout().work(target.run)
-        there = session.run(["test", "-d", str(work)]).status == 0
+        exists = session.run(["test", "-d", str(work)]).status == 0
         if tty:
             from controller.ssh.console import interact
 
-            return interact(session, words, str(work) if there else None)
-        with session.stream(words, cwd=work if there else None, deadline_seconds=timeout) as stream:
+            return interact(session, words, str(work) if exists else None)
+        with session.stream(
+            words, cwd=work if exists else None, deadline_seconds=timeout
+        ) as stream:
             stream.end()
             while part := stream.recv():
                 terminal.raw(bytes(part))
@@ -54,10 +76,10 @@ def command(
 
 
 def check_terminal(terminal: Terminal) -> None:
-    """Raises UsageError where there is no terminal to give."""
+    """Raise UsageError unless stdin and stdout are a terminal."""
     if not (is_tty(terminal.source) and is_tty(terminal.out)):
         raise UsageError(
-            "there is no terminal here to give to the command",
+            "-t needs a terminal",
             cause="standard input or output is a file or a pipe",
             hint="podctl exec STAGE -- sh -c '…' runs a command without one",
         )

@@ -1,4 +1,4 @@
-"""`podctl gc --terminate --force`: the end of leases whose own way out is of no use."""
+"""`podctl gc --terminate --force`: ends leases that cannot be ended in an ordinary way."""
 
 from __future__ import annotations
 
@@ -19,51 +19,57 @@ REASON = "podctl gc --terminate --force"
 def end_owned(
     terminal: Terminal, project: Project, chosen: tuple[OrphanPod, ...], *, yes: bool
 ) -> tuple[OrphanPod, ...]:
-    """End the leases of those pods that unfinished runs own; returns the pods that none does.
+    """End the leases of the pods that unfinished runs own; return the pods without a run.
 
-    Says what is lost, as far as it is known here, and asks. Raises Refused without a yes.
+    It reports what will be lost, by local records, and asks. Raises Refused if the user declines.
     """
     from controller.leases.controller import CommandContext
 
-    owned = tuple(one for one in chosen if one.whose == "live")
+    owned = tuple(pod for pod in chosen if pod.whose == "live")
     if not owned:
         return chosen
-    leases = list(dict.fromkeys(one.lease for one in owned))
+    leases = list(dict.fromkeys(pod.lease for pod in owned))
     with CommandContext.of(project, terminal).owned("gc") as lease_controller:
-        for lease in leases:
-            for line in losses(lease_controller, lease):
-                terminal.warn(line)
-        pods = ", ".join(f"{one.pod} ${one.usd_per_hour:.4f}/h" for one in owned)
-        if not yes and not terminal.confirm(f"Give all of that up and terminate {pods}?", "-y"):
-            raise Refused("nothing was terminated", hint="podctl stop --terminate pulls first")
         for name in leases:
-            found = lease_controller.journal.lease(name)
-            if found is not None and found.open:
-                lease_controller.force_end(found, REASON)
-    return tuple(one for one in chosen if one not in owned)
+            for line in losses(lease_controller, name):
+                terminal.warn(line)
+        pods = ", ".join(f"{pod.pod} ${pod.usd_per_hour:.4f}/h" for pod in owned)
+        if not yes and not terminal.confirm(f"Give up these files and terminate {pods}?", "-y"):
+            raise Refused(
+                "nothing was terminated", hint="podctl stop --terminate downloads the files first"
+            )
+        for name in leases:
+            lease = lease_controller.journal.lease(name)
+            if lease is not None and lease.open:
+                lease_controller.force_end(lease, REASON)
+    return tuple(pod for pod in chosen if pod not in owned)
 
 
 def losses(lease_controller: LeaseController, lease: str) -> tuple[str, ...]:
-    """What is given up with `lease`, one line a run, as far as it is known here."""
+    """What is lost with `lease` by local records, one line for each run."""
     from controller.engine.lease_context import lease_state_of
 
     lease_state = lease_state_of(lease_controller.journal, lease)
-    lines = [f"lease {lease} is given up, with every pod of it"]
+    lines = [f"lease {lease} ends, and all of its pods are terminated"]
     if lease_state.unreadable:
-        lines.append(f"what its pods hold is not known: {lease_state.unreadable}")
+        lines.append(f"the contents of its pods are unknown: {lease_state.unreadable}")
     for run in lease_state.runs:
         if run.outcome is None or run.run in lease_state.unpulled:
-            told = _of_run(lease_controller, run.run)
+            local = _local_files(lease_controller, run.run)
             if not run.started:
-                lines.append(f"{run.run}: its job was not started; nothing of it is lost")
+                lines.append(f"{run.run}: its job was not started; nothing is lost")
             elif run.pulled:
-                lines.append(f"{run.run}: every artifact is here ({told}), and is not locked")
+                lines.append(
+                    f"{run.run}: every artifact was downloaded ({local}), but is not locked"
+                )
             else:
-                lines.append(f"{run.run}: only what was pulled stays ({told}); the rest is lost")
+                lines.append(
+                    f"{run.run}: only the downloaded files remain ({local}); the rest is lost"
+                )
     return tuple(lines)
 
 
-def _of_run(lease_controller: LeaseController, run: str) -> str:
+def _local_files(lease_controller: LeaseController, run: str) -> str:
     folder = lease_controller.context.project.run_dir(run) / "files"
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     size = words.size(sum(path.stat().st_size for path in files))

@@ -1,4 +1,4 @@
-"""`podctl forward`: ports of this machine that lead to ports of a run's pod."""
+"""`podctl forward`: forwards local ports to ports of a run's pod."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import project_here, provider_of
+from controller.cli.options import current_project, provider_of
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
 
@@ -24,18 +24,17 @@ PORTS = range(65536)
 @click.argument("ports", metavar="[LOCAL:]PORT…", nargs=-1, required=True)
 @click.pass_obj
 def command(terminal: Terminal, name: str, ports: tuple[str, ...]) -> None:
-    """Forward ports of this machine to PORT on the pod of a run, until Ctrl-C.
+    """Forward local ports to PORT on the pod of a run, until Ctrl-C.
 
     `podctl forward stage1c 6006` shows the pod's TensorBoard at http://127.0.0.1:6006;
-    `podctl forward stage1c 8889:8888` does so for a notebook under another port here. Only this
-    machine can connect, and on the pod only services that listen on 127.0.0.1 or on all addresses
-    are reached.
+    `podctl forward stage1c 8889:8888` shows its notebook on local port 8889. Only this machine can
+    connect. On the pod, the service must listen on 127.0.0.1 or on all addresses.
     """
     from controller.project.journal import open_journal
     from controller.status.target import connect, find_target, pod_of
 
     wanted = [_pair(text) for text in ports]
-    project = project_here()
+    project = current_project()
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
     with connect(project, provider, pod_of(provider, target)) as session:
@@ -49,12 +48,12 @@ def _serve(session: Session, terminal: Terminal, wanted: list[tuple[int, int]]) 
         for local, remote in wanted:
 
             def refused(why: str, port: int = remote) -> None:
-                terminal.warn(f"port {port} of the pod takes no connection: {why}")
+                terminal.warn(f"port {port} of the pod refused a connection: {why}")
 
             transport = session.control().transport
             forward = stack.enter_context(Forward(transport, local, remote, refused))
             terminal.data(f"127.0.0.1:{forward.port} -> {remote}")
-        terminal.say("forwarding until Ctrl-C; the job does not depend on it")
+        terminal.say("forwarding until Ctrl-C; this does not affect the job")
         while session.alive:
             time.sleep(LOOK_SECONDS)
     raise session.unreachable(None)
@@ -69,6 +68,7 @@ def _pair(text: str) -> tuple[int, int]:
         pair = (-1, -1)
     if pair[0] not in PORTS or pair[1] not in PORTS or not pair[1]:
         raise UsageError(
-            f"{text!r} is no port", hint="a number below 65536, or LOCAL:PORT, as 8889:8888"
+            f"{text!r} is not a port",
+            hint="give a number below 65536, or LOCAL:PORT such as 8889:8888",
         )
     return pair

@@ -1,4 +1,4 @@
-"""`podctl gc`: what the account pays for: pods by whose they are, parked disks, network volumes."""
+"""`podctl gc`: what the account pays for: pods by owner, parked disks, network volumes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here, provider_of, yes_option
+from controller.cli.options import current_project, json_option, provider_of, yes_option
 from controller.errors import NotFound, Refused, UsageError
 from controller.project.project import Project
 from controller.terminal import formatting as words
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 @click.command("gc")
 @click.argument("pods", nargs=-1)
-@click.option("--adopt", is_flag=True, help="Give PODS a new run of the stage in their name.")
-@click.option("--terminate", is_flag=True, help="End PODS, or every stale one of this project.")
-@click.option("--force", is_flag=True, help="With --terminate: also PODS that a run still owns.")
+@click.option("--adopt", is_flag=True, help="Create a run on PODS, of the stage in their name.")
+@click.option(
+    "--terminate", is_flag=True, help="Terminate PODS, or every stale pod of this project."
+)
+@click.option("--force", is_flag=True, help="With --terminate: also PODS that a run owns.")
 @yes_option("Terminate without asking.")
 @json_option
 @click.pass_obj
@@ -35,16 +37,16 @@ def command(
     force: bool,
     yes: bool,
 ) -> None:
-    """List the account's pods by whose they are; end or adopt what no run owns.
+    """List the account's pods by owner; terminate or adopt orphaned ones.
 
-    --terminate --force POD is the last way out: it ends the whole lease of a pod that an unfinished
-    run of this project owns, says before what is lost, and closes the lease as abandoned.
+    --terminate --force POD is the last resort for a pod that an unfinished run of this project
+    owns: it reports what will be lost, terminates the pod, and records the run as abandoned.
 
-    $/MONTH is what the disk of a parked pod costs; network volumes, with theirs, come below.
+    $/MONTH is the price of a parked pod's disk. Network volumes follow with their own price.
 
     \b
     live          an unfinished run of this project owns it: podctl stop
-    stale-own     rented by this project, and no run owns it any more
+    stale-own     rented by this project, but no run owns it any more
     other-podctl  rented by podctl from another folder or machine
     foreign       not rented by podctl: never touched
     """
@@ -52,32 +54,32 @@ def command(
     from state.database import open_database
 
     if adopt and terminate:
-        raise UsageError("--adopt and --terminate exclude one another")
+        raise UsageError("--adopt and --terminate cannot be combined")
     if force and not (terminate and pods):
-        raise UsageError("--force wants --terminate and the pods", hint="podctl gc lists them")
+        raise UsageError("--force needs --terminate and the pods", hint="podctl gc lists them")
     if adopt and not pods:
         raise UsageError("name the pods to adopt", hint="podctl gc lists them")
-    project = project_here()
+    project = current_project()
     project.prepare()
     provider = provider_of(project, terminal)
     connection = open_database(project.database, readonly=True)
-    found = sweep(connection, provider.list())
+    listed = sweep(connection, provider.list())
     connection.close()
     if adopt or terminate:
-        chosen = _chosen(found, pods)
+        chosen = _chosen(listed, pods)
         if force:
             from controller.cli.force_terminate import end_owned
 
-            _refuse(tuple(one for one in chosen if one.whose != "live"))
+            _refuse(tuple(pod for pod in chosen if pod.whose != "live"))
             ended, chosen = chosen, end_owned(terminal, project, chosen, yes=yes)
             if not chosen:
                 if terminal.json:
-                    told = {"terminated": ended, "still_listed": []}
-                    terminal.emit_json("podctl/gc/1", told)
+                    document = {"terminated": ended, "still_listed": []}
+                    terminal.emit_json("podctl/gc/1", document)
                 return
         (_adopt if adopt else _terminate)(terminal, project, provider, chosen, yes)
         return
-    _show(terminal, _chosen(found, pods) if pods else found, _volumes(terminal, provider))
+    _show(terminal, _chosen(listed, pods) if pods else listed, _volumes(terminal, provider))
 
 
 def _volumes(terminal: Terminal, provider: Provider) -> tuple[Volume, ...] | None:
@@ -86,87 +88,87 @@ def _volumes(terminal: Terminal, provider: Provider) -> tuple[Volume, ...] | Non
     from controller.providers.base import ProviderError
 
     try:
-        return tuple(priced(one) for one in provider.volumes())
+        return tuple(priced(volume) for volume in provider.volumes())
     except ProviderError as error:
-        terminal.warn(f"network volumes are not listed: {error.what}: {error.cause}")
+        terminal.warn(f"network volumes could not be listed: {error.what}: {error.cause}")
         return None
 
 
 def _show(
-    terminal: Terminal, found: tuple[OrphanPod, ...], volumes: tuple[Volume, ...] | None
+    terminal: Terminal, pods: tuple[OrphanPod, ...], volumes: tuple[Volume, ...] | None
 ) -> None:
-    rate = sum(one.usd_per_hour for one in found)
+    rate = sum(pod.usd_per_hour for pod in pods)
     if terminal.json:
-        document = {"pods": found, "volumes": volumes, "usd_per_hour": rate}
+        document = {"pods": pods, "volumes": volumes, "usd_per_hour": rate}
         terminal.emit_json("podctl/gc/1", document)
         return
-    _show_pods(terminal, found)
+    _show_pods(terminal, pods)
     _show_volumes(terminal, volumes or ())
-    owned = sum(one.whose == "live" for one in found)
+    owned = sum(pod.whose == "live" for pod in pods)
     terminal.say(
-        f"{len(found)} pods, ${rate:.4f} an hour, {len(found) - owned} of them not owned by a run"
+        f"{len(pods)} pods, ${rate:.4f} an hour; {len(pods) - owned} of them are not owned by a run"
     )
-    if any(one.whose == "stale-own" for one in found):
-        terminal.say("next: podctl gc --terminate ends the stale ones")
+    if any(pod.whose == "stale-own" for pod in pods):
+        terminal.say("next: podctl gc --terminate terminates the stale ones")
 
 
-def _show_pods(terminal: Terminal, found: tuple[OrphanPod, ...]) -> None:
+def _show_pods(terminal: Terminal, pods: tuple[OrphanPod, ...]) -> None:
     now = time.time()
     columns = ("POD", "WHOSE", "STATUS", "AGE", "$/H", "$/MONTH", "GPU", "LEASE", "NAME")
     rows = [
         (
-            one.pod,
-            one.whose,
-            one.status,
-            words.age(now - one.created_at) if one.created_at else "",
-            f"{one.usd_per_hour:.4f}",
-            words.usd(one.usd_per_month_parked) if one.usd_per_month_parked else "",
-            one.gpu,
-            one.lease,
-            one.name,
+            pod.pod,
+            pod.whose,
+            pod.status,
+            words.age(now - pod.created_at) if pod.created_at else "",
+            f"{pod.usd_per_hour:.4f}",
+            words.usd(pod.usd_per_month_parked) if pod.usd_per_month_parked else "",
+            pod.gpu,
+            pod.lease,
+            pod.name,
         )
-        for one in found
+        for pod in pods
     ]
     if rows:
         terminal.table(columns, rows)
 
 
 def _show_volumes(terminal: Terminal, volumes: tuple[Volume, ...]) -> None:
-    """The user's own: podctl never ends one."""
+    """The user's network volumes; podctl never deletes one."""
     columns = ("VOLUME", "GB", "TIER", "$/MONTH", "DATA CENTER", "NAME")
     rows = [
-        (one.id, one.size_gb, one.tier, words.usd(one.usd_per_month), one.data_center, one.name)
-        for one in volumes
+        (v.id, v.size_gb, v.tier, words.usd(v.usd_per_month), v.data_center, v.name)
+        for v in volumes
     ]
     if rows:
         terminal.data("")
         terminal.table(columns, rows)
 
 
-def _chosen(found: tuple[OrphanPod, ...], pods: tuple[str, ...]) -> tuple[OrphanPod, ...]:
-    """The named ones; without names every stale one of ours. Never a live or foreign one."""
+def _chosen(listed: tuple[OrphanPod, ...], pods: tuple[str, ...]) -> tuple[OrphanPod, ...]:
+    """The named pods; without names, every stale pod of this project."""
     if not pods:
-        return tuple(one for one in found if one.whose == "stale-own")
-    by_id = {one.pod: one for one in found}
-    for pod in pods:
-        if pod not in by_id:
-            raise NotFound(f"the account has no pod {pod!r}", hint="podctl gc")
-    return tuple(by_id[pod] for pod in dict.fromkeys(pods))
+        return tuple(pod for pod in listed if pod.whose == "stale-own")
+    by_id = {pod.pod: pod for pod in listed}
+    for name in pods:
+        if name not in by_id:
+            raise NotFound(f"the account has no pod {name!r}", hint="podctl gc")
+    return tuple(by_id[name] for name in dict.fromkeys(pods))
 
 
 def _refuse(chosen: tuple[OrphanPod, ...]) -> None:
-    for one in chosen:
-        if one.whose == "live":
+    for pod in chosen:
+        if pod.whose == "live":
             raise Refused(
-                f"{one.pod} works for an unfinished run",
-                hint=f"podctl stop {one.stage}".rstrip()
-                + f"; podctl gc --terminate --force {one.pod} is the last way out",
+                f"{pod.pod} belongs to an unfinished run",
+                hint=f"podctl stop {pod.stage}".rstrip()
+                + f"; podctl gc --terminate --force {pod.pod} is the last resort",
             )
-        if one.whose == "foreign":
+        if pod.whose == "foreign":
             raise Refused(
-                f"{one.pod} was not rented by podctl",
-                cause="podctl never touches what it did not rent",
-                hint="end it where it was rented, or in the provider's console",
+                f"{pod.pod} was not rented by podctl",
+                cause="podctl never changes a pod that it did not rent",
+                hint="terminate it where it was rented, or in the provider's console",
             )
 
 
@@ -184,9 +186,9 @@ def _terminate(
 
     _refuse(chosen)
     if not chosen:
-        terminal.say("no stale pod of this project")
+        terminal.say("this project has no stale pod")
         return
-    names = ", ".join(one.pod for one in chosen)
+    names = ", ".join(pod.pod for pod in chosen)
     if not yes and not terminal.confirm(f"Terminate {names}, with everything on them?", "-y"):
         raise Refused("nothing was terminated", hint="podctl gc")
     with acquire(project.state_dir, "gc") as owner:
@@ -195,9 +197,9 @@ def _terminate(
             end_all(provider, ledger, chosen, terminal.say, terminal.warn)
         finally:
             refresh_if_possible(project, owner, terminal.warn)
-    left = {pod.id for pod in provider.list()} & {one.pod for one in chosen}
+    left = {pod.id for pod in provider.list()} & {pod.pod for pod in chosen}
     if left:
-        terminal.warn(f"still listed: {', '.join(sorted(left))}; repeat podctl gc in a minute")
+        terminal.warn(f"still listed: {', '.join(sorted(left))}; run podctl gc again in a minute")
     if terminal.json:
         terminal.emit_json("podctl/gc/1", {"terminated": chosen, "still_listed": sorted(left)})
 
@@ -216,20 +218,20 @@ def _adopt(
     from state.project_lock import acquire
 
     _refuse(chosen)
-    for one in chosen:
-        if not one.stage:
-            raise Refused(f"{one.pod}: its name tells no stage", where=one.name)
+    for orphan in chosen:
+        if not orphan.stage:
+            raise Refused(f"the name of {orphan.pod} contains no stage", where=orphan.name)
     with acquire(project.state_dir, "gc") as owner:
         journal = Journal(owner.connection, owner.epoch)
         runs = []
-        for one in chosen:
-            stage = project.stage(one.stage)
-            pod = provider.get(one.pod)
+        for orphan in chosen:
+            stage = project.stage(orphan.stage)
+            pod = provider.get(orphan.pod)
             if pod is None:
-                raise NotFound(f"{one.pod} is gone", hint="podctl gc")
+                raise NotFound(f"{orphan.pod} is gone", hint="podctl gc")
             runs.append(adopt(journal, project, stage, pod, base_url(project)))
             terminal.say(
-                f"{one.pod} works for {runs[-1]} now; what an earlier run left stays on it"
+                f"{orphan.pod} belongs to {runs[-1]} now; files of an earlier run stay on it"
             )
         refresh_if_possible(project, owner, terminal.warn)
     if terminal.json:

@@ -1,4 +1,4 @@
-"""`podctl gpus`: what the provider has, and at what price."""
+"""`podctl gpus`: the provider's hardware and its prices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here, provider_of
+from controller.cli.options import current_project, json_option, provider_of
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 @click.command("gpus")
-@click.option("--available", is_flag=True, help="Only what has stock now.")
-@click.option("--cpu", is_flag=True, help="CPU flavors too.")
+@click.option("--available", is_flag=True, help="Show only types that are in stock.")
+@click.option("--cpu", is_flag=True, help="Show CPU types too.")
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, available: bool, cpu: bool) -> None:
     """List GPU types with memory, price per hour and availability, cheapest first."""
     from controller.orphans.warnings import warn_of_strays
 
-    project = project_here()
+    project = current_project()
     offers = provider_of(project, terminal).catalog()
     warn_of_strays(project, terminal)
     shown = [
@@ -39,11 +39,11 @@ def command(terminal: Terminal, available: bool, cpu: bool) -> None:
         [(o.name, o.memory_gb, _price(o), o.availability, o.cloud, o.id) for o in shown],
     )
     if not shown:
-        terminal.say("nothing is available now")
+        terminal.say("no matching type is available now")
 
 
 def _price(offer: Offer) -> str:
     from controller.providers import prices
 
-    doubt = prices.obstacle(offer.kind, offer.usd_per_hour, offer.count)
-    return "not plausible" if doubt else f"{offer.usd_per_hour:.3f}"
+    problem = prices.obstacle(offer.kind, offer.usd_per_hour, offer.count)
+    return "not plausible" if problem else f"{offer.usd_per_hour:.3f}"

@@ -1,4 +1,4 @@
-"""The `podctl` group: help from a light table, commands imported on demand."""
+"""The `podctl` group: its help comes from a table; a command is imported when it is called."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ from collections.abc import Sequence
 
 import click
 
-# name → one line of help; the command is `command` in controller/cli/<name>.py, with a `_` after
-# what is a word of Python, and for a `-`.
+from controller.cli.verbose import verbose_option, with_verbose
+
+# name → one line of help; the command is `command` in controller/cli/<name>.py, where a `-` is a
+# `_`, and a Python keyword has a `_` at its end.
 COMMANDS = {
-    "init": "Write a commented podctl.toml here.",
-    "doctor": "Check key, balance, ssh key, clock, disk: PASS or FAIL; --drill proves self-stop.",
+    "init": "Write a commented podctl.toml to the current folder.",
+    "doctor": "Check key, balance, ssh key, clock and disk; --drill tests that a pod stops itself.",
     "plan": "Show what a run would do and cost, without doing it.",
-    "rehearse": "Run a stage small on the embedded cloud: what would fail on the paid GPU.",
-    "run": "Rent a pod, run stages on it, pull, verify, lock, shut down.",
-    "judge": "Judge a finished run's files by the criteria as they are now, for $0, and lock.",
+    "rehearse": "Run a stage in small on the emulator, to find what would fail on a paid GPU.",
+    "run": "Rent a pod, run stages on it, download, verify, lock, shut down.",
+    "judge": "Check a finished run against the current criteria, without a pod, and lock it.",
     "take": "Copy the files of a run that did not pass into the project.",
     "status": "Show runs, pods and stages, each with its source and age.",
     "logs": "Show a job's log; -f follows it.",
-    "cost": "Show what was spent, by stage and pod, and what is left.",
-    "sync": "Carry every unfinished run on: pull, verify, lock, shut down.",
-    "stop": "End a run early, pulling first; also one that another terminal drives.",
+    "cost": "Show what was spent, by stage and pod, and what is left of the budget.",
+    "sync": "Resume every unfinished run: download, verify, lock, shut down.",
+    "stop": "Stop a run early, downloading first; also one driven from another terminal.",
     "ssh": "Open a shell on the pod of a run.",
     "exec": "Run one command on the pod of a run; -t with this terminal.",
     "forward": "Forward local ports to the pod of a run: TensorBoard, notebooks.",
-    "gc": "List pods that no run owns; adopt or terminate them.",
+    "gc": "List the account's pods by owner; terminate or adopt orphaned ones.",
     "import": "Rebuild a lost or damaged state.db from pods, bill, run folders and locks.",
     "gpus": "List GPU types: memory, price, availability.",
     "locks": "List the certificates of passed stages.",
-    "verify": "Re-hash local artifacts against their certificates.",
-    "why": "Say what differs from a stage's lock, and what a re-run would cost.",
-    "unlock": "Archive a stage's lock so that it may run again.",
-    "allow-link": "Let outputs be written through a link out of the project.",
-    "emulator": "Serve the embedded cloud in the foreground; emulator env prints its key.",
+    "verify": "Compare the hashes of local artifacts with their certificates.",
+    "why": "Explain why a stage's lock is stale, and what a re-run would cost.",
+    "unlock": "Archive a stage's lock so that the stage can run again.",
+    "allow-link": "Allow outputs to be written through a link that leaves the project.",
+    "emulator": "Serve the emulator in the foreground; emulator env prints its key.",
 }
 
 EXIT_CODES = (
@@ -43,19 +45,19 @@ EXIT_CODES = (
     ("1", "failed"),
     ("2", "usage: the command line or podctl.toml is wrong"),
     ("3", "not found: no such project, stage, run, pod or input"),
-    ("4", "locked: the stage passed and is not run again by accident"),
-    ("5", "verification failed: artifacts or criteria are not as they must be"),
-    ("6", "budget refused: the worst case does not fit; nothing was rented"),
-    ("7", "artifacts not safe: something is only on the pod, which is kept"),
-    ("8", "unknown: who could tell the state of a job or a pod does not answer"),
-    ("9", "no capacity: no accepted type could be rented"),
-    ("10", "refused: the provider, or the model hub, says no for good (key, balance, request)"),
-    ("11", "time is up: max_hours or the budget is used up; what was saved is here"),
-    ("75", "busy: another podctl drives this project"),
-    ("129", "the terminal was closed: what runs goes on running"),
-    ("130", "detached or interrupted: what runs goes on running"),
-    ("141", "the reader of standard output went away"),
-    ("143", "terminated"),
+    ("4", "locked: the stage has passed; unlock it to run it again"),
+    ("5", "verification failed: an artifact does not match its certificate, or a criterion failed"),
+    ("6", "budget refused: the worst case exceeds the budget or balance; nothing was rented"),
+    ("7", "artifacts not safe: some files are only on the pod, which is kept"),
+    ("8", "unknown: the provider or the pod did not respond"),
+    ("9", "no capacity: no accepted GPU type could be rented"),
+    ("10", "rejected by the provider or the model hub (key, balance or request)"),
+    ("11", "time is up: max_hours or the budget is used up; saved files were downloaded"),
+    ("75", "busy: another podctl process controls this project"),
+    ("129", "the terminal was closed; jobs and pods keep running"),
+    ("130", "detached or interrupted; jobs and pods keep running"),
+    ("141", "the reader of standard output closed it"),
+    ("143", "terminated by SIGTERM; jobs and pods keep running"),
 )
 
 
@@ -71,7 +73,7 @@ class Podctl(click.Group):
         module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = importlib.import_module(f"controller.cli.{module}").command
         assert isinstance(command, click.Command)
-        return command
+        return with_verbose(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -95,10 +97,11 @@ class Podctl(click.Group):
                     ("RUNPOD_API_KEY", "the account key"),
                     (
                         "RUNPOD_API_KEY_FILE",
-                        "else a private file with it (else ~/.runpod/config.toml)",
+                        "a private file with the key (default: ~/.runpod/config.toml)",
                     ),
-                    ("RUNPOD_API_BASE_URL", "another API, such as `podctl emulator`"),
+                    ("RUNPOD_API_BASE_URL", "another API endpoint, such as `podctl emulator`"),
                     ("NO_COLOR", "no colour"),
+                    ("PODCTL_DEBUG", "1: show the traceback of an error"),
                 ]
             )
 
@@ -115,10 +118,11 @@ def _definitions(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="podctl", prog_name="podctl")
+@verbose_option
 def podctl() -> None:
-    """Rent a GPU pod, run a training stage on it, bring the artifacts home verified, and never
-    pay for an idle one.
+    """Rent a GPU pod, run a training stage on it, download verified artifacts, and never pay for
+    an idle pod.
 
-    Results go to stdout, talk to stderr; commands that read take --json. A question is never
-    asked when stdin is no terminal: the error names the flag that answers it.
+    Results go to stdout, messages to stderr; commands that read take --json. podctl never prompts
+    when stdin is not a terminal: the error names the flag that answers the question.
     """

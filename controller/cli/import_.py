@@ -1,4 +1,4 @@
-"""`podctl import`: the database again, from what exists without it."""
+"""`podctl import`: rebuilds the database from the provider, the pods and local files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here, provider_of
+from controller.cli.options import current_project, json_option, provider_of
 from controller.errors import ConnectionLost, NotFound, UsageError
 from controller.project.project import Project
 from controller.terminal.terminal import Terminal
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.option("--from-backup", "source", flag_value="copy", help="Begin with the newest copy.")
-@click.option("--anew", "source", flag_value="anew", help="Begin with an empty database.")
+@click.option("--from-backup", "source", flag_value="copy", help="Start from the newest backup.")
+@click.option("--anew", "source", flag_value="anew", help="Start from an empty database.")
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, source: str | None) -> int:
     """Rebuild runs, ledger and locks when .podctl/state.db is lost, damaged or an old copy.
 
-    Asked are the provider (pods with our marks, its bill), .podctl/runs, the pods themselves, and
-    locks/. Nothing is rented or ended; podctl sync then carries on. A sound database is kept, and
-    gets what it lacks. Without .podctl/id_ed25519 no pod can be read: podctl gc ends it.
+    The sources are the provider (this project's pods, the bill), the pods themselves, .podctl/runs
+    and locks/. No pod is rented or terminated; run podctl sync afterwards. An intact database is
+    kept and completed. Without .podctl/id_ed25519 no pod can be read; podctl gc terminates it.
     """
     from controller.providers.clock import provider_clock
     from controller.recovery.context import Recovery
@@ -37,29 +37,29 @@ def command(terminal: Terminal, source: str | None) -> int:
     from state import rebuild as rescue
     from state.project_lock import acquire
 
-    project = project_here()
+    project = current_project()
     project.prepare()
     prepare = _successor(terminal, project, source)
     provider = provider_of(project, terminal)
     clock = provider_clock(provider, terminal.warn)
-    remains = look(project, provider, clock.wall())
+    inventory = look(project, provider, clock.wall())
     with acquire(project.state_dir, "import", prepare=prepare) as owner:
-        found = recover(Recovery(project, provider, owner, remains, clock))
+        recovered = recover(Recovery(project, provider, owner, inventory, clock))
         refresh_if_possible(project, owner, terminal.warn)
         if prepare is not None:
             owner.connection.close()
-            kept = rescue.succeed(project.state_dir)
-            if kept is not None:
-                terminal.say(f"the damaged database is kept: {kept.relative_to(project.root)}")
+            damaged = rescue.succeed(project.state_dir)
+            if damaged is not None:
+                terminal.say(f"kept the damaged database: {damaged.relative_to(project.root)}")
     if terminal.json:
-        terminal.emit_json("podctl/import/1", found)
-        return ConnectionLost.exit_code if found.unread else 0
-    _tell(terminal, found)
-    if found.unread:
+        terminal.emit_json("podctl/import/1", recovered)
+        return ConnectionLost.exit_code if recovered.unread else 0
+    _show(terminal, recovered)
+    if recovered.unread:
         raise ConnectionLost(
-            f"{', '.join(found.unread)} could not be read: what runs there is not known yet",
-            cause="; ".join(found.unread.values()),
-            hint="podctl import, once it answers; or podctl gc to end it",
+            f"{', '.join(recovered.unread)} could not be read, so the state of its runs is unknown",
+            cause="; ".join(recovered.unread.values()),
+            hint="podctl import when the pod responds; or podctl gc to terminate it",
         )
     return 0
 
@@ -67,54 +67,56 @@ def command(terminal: Terminal, source: str | None) -> int:
 def _successor(
     terminal: Terminal, project: Project, source: str | None
 ) -> Callable[[], Path] | None:
-    """Where the database is to come from; None: the present one is sound and stays."""
+    """How to make the new database; None if the present one is intact and stays."""
     from state import rebuild as rescue
     from state.database import BACKUPS, backups
 
     folder = project.state_dir
-    found = rescue.damage(folder)
-    if found is None:
+    damage = rescue.damage(folder)
+    if damage is None:
         if source is not None:
-            raise UsageError("the database is sound: it is not replaced", hint="podctl import")
+            raise UsageError("the database is intact and is not replaced", hint="podctl import")
         return None
-    terminal.say(found.what)
+    terminal.say(damage.what)
     if source is None and backups(folder / BACKUPS):
-        raise UsageError("there are copies, which know more than can be found out", hint=found.hint)
+        raise UsageError("there are backups, which hold more than can be rebuilt", hint=damage.hint)
     if source != "copy":
         return lambda: rescue.anew(folder)
 
     def newest() -> Path:
-        begun = rescue.from_copy(folder)
-        if begun is None:
-            raise NotFound("no copy is sound", where=BACKUPS, hint="podctl import --anew")
-        terminal.say(f"begun with {begun[1].relative_to(project.root)}")
-        return begun[0]
+        copied = rescue.from_copy(folder)
+        if copied is None:
+            raise NotFound("no backup is intact", where=BACKUPS, hint="podctl import --anew")
+        terminal.say(f"started from {copied[1].relative_to(project.root)}")
+        return copied[0]
 
     return newest
 
 
-def _tell(terminal: Terminal, found: Recovered) -> None:
-    for pod, runs in found.pods.items():
-        terminal.say(f"{pod} works for {', '.join(runs)}")
-    for run, outcome in found.runs.items():
-        terminal.say(f"{run} is over: {outcome}")
-    for stage in found.locks:
-        terminal.say(f"{stage} is locked: its certificate is here and its artifacts agree with it")
-    if found.billed:
-        terminal.say(f"booked by the provider's bill: {', '.join(found.billed)}")
-    for pod in found.empty:
-        terminal.warn(f"{pod} is ours and has no unfinished run: podctl gc {pod} --terminate")
-    for pod, runs in found.returned.items():
+def _show(terminal: Terminal, recovered: Recovered) -> None:
+    for pod, runs in recovered.pods.items():
+        terminal.say(f"{pod} belongs to {', '.join(runs)}")
+    for run, outcome in recovered.runs.items():
+        terminal.say(f"{run} has ended: {outcome}")
+    for stage in recovered.locks:
+        terminal.say(f"{stage} is locked: its artifacts match its certificate")
+    if recovered.billed:
+        terminal.say(f"recorded from the provider's bill: {', '.join(recovered.billed)}")
+    for pod in recovered.empty:
         terminal.warn(
-            f"{pod} is there although {', '.join(runs)} ended as lost with it: what they wrote may "
-            f"be only there: podctl gc {pod} --adopt keeps it for a new run"
+            f"{pod} belongs to this project but has no unfinished run: podctl gc {pod} --terminate"
         )
-    for pod in found.others:
+    for pod, runs in recovered.returned.items():
         terminal.warn(
-            f"{pod} was rented with another SSH key, which alone opens it: "
-            f"podctl gc {pod} --terminate ends it, with everything on it"
+            f"{pod} exists although {', '.join(runs)} ended as lost with it; their files may be "
+            f"only on this pod: podctl gc {pod} --adopt keeps it for a new run"
         )
-    for remark in found.remarks:
+    for pod in recovered.others:
+        terminal.warn(
+            f"{pod} was rented with another SSH key and cannot be read without it: "
+            f"podctl gc {pod} --terminate terminates it with all of its files"
+        )
+    for remark in recovered.remarks:
         terminal.warn(remark)
-    if found.pods:
+    if recovered.pods:
         terminal.say("next: podctl sync")

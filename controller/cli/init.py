@@ -1,4 +1,4 @@
-"""`podctl init`: a commented podctl.toml and what git must not see."""
+"""`podctl init`: writes a commented podctl.toml and a .gitignore."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ from controller.project.project import FILE, Project
 from controller.terminal.terminal import Terminal, is_tty
 from remote.reserved_names import STATE
 
-# Not in git: the local state, and what is too large for it. locks/ and STATUS.md are.
+# Not for git: the local state, and files that are too large. locks/ and STATUS.md are for git.
 IGNORED = (f"{STATE}/", "artifacts/", "checkpoints/")
 
 
 @click.command("init")
 @click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--name", help="The project's name; the folder's by default.")
-@click.option("--provider", type=click.Choice(["runpod", "emulator"]), help="Which cloud.")
-@click.option("--demo", is_flag=True, help="The small model and world of `make demo`.")
-@click.option("--force", is_flag=True, help=f"Replace a {FILE} that is here.")
-@click.option("--print", "print_", is_flag=True, help="Only print the commented example.")
+@click.option("--name", help="Name of the project (default: the folder's name).")
+@click.option(
+    "--provider", type=click.Choice(["runpod", "emulator"]), help="Provider that rents the pods."
+)
+@click.option("--demo", is_flag=True, help="Use the small model and sample data of `make demo`.")
+@click.option("--force", is_flag=True, help=f"Replace an existing {FILE}.")
+@click.option(
+    "--print", "print_", is_flag=True, help="Print the commented example and write nothing."
+)
 @click.pass_obj
 def command(
     terminal: Terminal,
@@ -35,7 +39,7 @@ def command(
     force: bool,
     print_: bool,
 ) -> None:
-    """Write a commented podctl.toml and a .gitignore into FOLDER (default: here)."""
+    """Write a commented podctl.toml and a .gitignore into FOLDER (default: the current folder)."""
     from controller.demo import sample_project as sample
     from controller.project.config import example, parse
 
@@ -45,15 +49,15 @@ def command(
     if print_:
         terminal.data(text, end="")
         return
-    parse(text, where=str(root / FILE))  # a --name that does not fit is said before anything is
+    parse(text, where=str(root / FILE))  # rejects an invalid --name before anything is written
     project = Project(root)
     if project.file.exists() and not force:
         question = f"{project.file} exists. Replace it?"
         if not is_tty(terminal.source) or not terminal.confirm(question, "--force"):
             raise UsageError(
-                f"{FILE} exists and is left as it is",
+                f"{FILE} exists and was not changed",
                 where=str(project.file),
-                hint="podctl init --force replaces it; podctl init --print only shows one",
+                hint="podctl init --force replaces it; podctl init --print prints an example",
             )
     _write(root, project, text)
     terminal.say(f"wrote {project.file}")
@@ -66,7 +70,9 @@ def _write(root: Path, project: Project, text: str) -> None:
         _replace(project.file, text)
         _ignore(root / ".gitignore")
     except OSError as error:
-        raise UsageError("cannot write here", where=str(root), cause=str(error)) from error
+        raise UsageError(
+            "cannot write the project's files", where=str(root), cause=str(error)
+        ) from error
     project.prepare()
     note_use(project)
 
@@ -78,7 +84,7 @@ def _name_of(root: Path) -> str:
 
 
 def _ignore(path: Path) -> None:
-    """Add what is missing to .gitignore, keeping what is there."""
+    """Add the missing lines to .gitignore and keep the others."""
     present = path.read_text(encoding="utf-8") if path.exists() else ""
     have = {line.strip() for line in present.splitlines()}
     missing = [line for line in IGNORED if line not in have]
@@ -88,7 +94,7 @@ def _ignore(path: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside, sync, rename: a crash leaves the old file or the new one."""
+    """Write a temporary file, sync, rename: a crash leaves the old file or the new one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with beside.open("w", encoding="utf-8") as file:

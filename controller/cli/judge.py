@@ -1,10 +1,10 @@
-"""`podctl judge`: the files of a finished run against the criteria as they are now, for $0."""
+"""`podctl judge`: checks the files of a finished run against the current criteria."""
 
 from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here
+from controller.cli.options import current_project, json_option
 from controller.terminal.terminal import Terminal
 
 
@@ -14,27 +14,27 @@ from controller.terminal.terminal import Terminal
     "--accept",
     default="",
     metavar="REASON",
-    help="Lock although a statistical criterion is INCONCLUSIVE or the job ended with an error.",
+    help="Lock even if a statistical criterion is INCONCLUSIVE or the job ended with an error.",
 )
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str, accept: str) -> None:
-    """Judge the files of the newest finished run of STAGE (or of that run) again, and lock it.
+    """Check the files of STAGE's newest finished run (or of the named run) again, and lock it.
 
-    By the criteria as podctl.toml has them now. Without a pod, without a provider, for $0: the
-    lock has the command, inputs and cost of that run.
+    podctl uses the criteria that are in podctl.toml now. It contacts neither pod nor provider, and
+    costs nothing. The lock records the command, inputs and cost of that run.
     """
     from controller.leases.rejudge import judge
 
-    project = project_here()
+    project = current_project()
     project.prepare()
-    found, judgement = judge(project, stage, accept.strip(), terminal)
+    judged, judgement = judge(project, stage, accept.strip(), terminal)
     if terminal.json:
         document = {
-            "stage": found.stage.name,
-            "run": found.run,
+            "stage": judged.stage.name,
+            "run": judged.run,
             "verdict": judgement.verdict,
-            "findings": [one.as_dict() for one in judgement.findings],
+            "findings": [finding.as_dict() for finding in judgement.findings],
             "warnings": judgement.warnings,
         }
         terminal.emit_json("podctl/judge/1", document)

@@ -1,10 +1,10 @@
-"""`podctl locks`: the certificates of the stages that passed."""
+"""`podctl locks`: lists the certificates of the stages that passed."""
 
 from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here
+from controller.cli.options import current_project, json_option
 from controller.project.project import Project
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -15,26 +15,27 @@ from controller.terminal.terminal import Terminal
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str | None) -> None:
-    """List locked stages with what they cost; with STAGE, the criteria it passed by."""
+    """List locked stages with their cost; with STAGE, also the criteria that it met."""
     from controller.errors import NotFound
     from controller.locks.certificate import read, read_all
 
-    project = project_here()
+    project = current_project()
     if stage is None:
-        found = read_all(project.root)
+        certificates = read_all(project.root)
     else:
-        one = read(project.root, stage)
-        if one is None:
+        certificate = read(project.root, stage)
+        if certificate is None:
             raise NotFound(f"{stage} is not locked", hint=f"podctl plan {stage}")
-        found = {stage: one}
-    states = _states(project, list(found))
+        certificates = {stage: certificate}
+    states = _states(project, list(certificates))
     if terminal.json:
         rows = [
-            c.document() | {"sha256": c.sha256, "state": states[c.stage]} for c in found.values()
+            c.document() | {"sha256": c.sha256, "state": states[c.stage]}
+            for c in certificates.values()
         ]
         terminal.emit_json("podctl/locks/1", {"locks": rows})
         return
-    if not found:
+    if not certificates:
         terminal.say("no stage is locked")
         return
     terminal.table(
@@ -51,22 +52,24 @@ def command(terminal: Terminal, stage: str | None) -> None:
                 words.usd(c.cost.usd),
                 c.sha256[:12],
             )
-            for c in found.values()
+            for c in certificates.values()
         ],
     )
     if stage is not None:
-        for met in found[stage].criteria:
-            accepted = f" (accepted: {met.accepted})" if met.accepted else ""
-            terminal.data(f"{met.status}  {met.criterion}  {met.detail}".rstrip() + accepted)
-        for text in found[stage].warnings:
+        for result in certificates[stage].criteria:
+            accepted = f" (accepted: {result.accepted})" if result.accepted else ""
+            terminal.data(
+                f"{result.status}  {result.criterion}  {result.detail}".rstrip() + accepted
+            )
+        for text in certificates[stage].warnings:
             terminal.data(f"WARN  {text}")
-        for path in found[stage].rendered:
+        for path in certificates[stage].rendered:
             terminal.data(f"rendered by the pod, not by podctl: {path}")
 
 
 def _states(project: Project, names: list[str]) -> dict[str, str]:
-    """`current` or `stale` for each locked stage; `podctl why` tells what differs."""
+    """`current` or `stale` for each locked stage; `podctl why` explains the difference."""
     from controller.locks.stale_locks import stale
 
-    differing = stale(project) if names else {}
-    return {name: "stale" if differing.get(name) else "current" for name in names}
+    differences = stale(project) if names else {}
+    return {name: "stale" if differences.get(name) else "current" for name in names}

@@ -1,4 +1,4 @@
-"""`podctl logs`: a job's output, by byte offset; what was kept here when the pod is gone."""
+"""`podctl logs`: shows a job's output, or the local copy when the pod is gone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here, provider_of
+from controller.cli.options import current_project, json_option, provider_of
 from controller.errors import ConnectionLost, NotFound, UsageError
 from controller.terminal import formatting as words
 from controller.terminal.sanitize import CleanStream
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from controller.status.log_reader import Log
     from controller.status.target import Target
 
-PATIENCE_SECONDS = 5.0  # then the copy here is shown; following, it is asked again
+PATIENCE_SECONDS = 5.0  # then podctl shows the local copy; with --follow it asks again
 
 
 @click.command("logs")
 @click.argument("name", metavar="[STAGE|RUN]", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job ends.")
-@click.option("-n", "--tail", type=click.IntRange(min=0), help="Only the last lines.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until the job ends.")
+@click.option("-n", "--tail", type=click.IntRange(min=0), help="Show only the last lines.")
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None) -> int:
-    """Show the log of a run, or of a stage's newest run; the newest unfinished one by default.
+    """Show the log of a run, or of a stage's newest run (default: the newest unfinished run).
 
-    Of a run that went on with a new disk, this is that disk's log; an earlier one's is kept as
-    .podctl/runs/RUN/job.log.1, and so on.
+    If a run was resumed on a new disk, this is the log on that disk; the log of the disk before it
+    is .podctl/runs/RUN/job.log.1, and so on.
 
-    Ends with 8 when an unfinished run's pod does not answer: then there may be more than is shown.
+    Exits with 8 if the pod of an unfinished run does not respond: the log may be incomplete.
     """
     from controller.project.journal import open_journal
     from controller.status.log_reader import Follower, last_lines, local_log
     from controller.status.target import find_target
 
     if follow and terminal.json:
-        raise UsageError("-f and --json exclude one another")
-    project = project_here()
+        raise UsageError("-f and --json cannot be combined")
+    project = current_project()
     target = find_target(open_journal(project), name)
     path = project.job_log(target.run)
     follower = Follower(
@@ -54,8 +54,10 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
         log = follower.whole(log)
     if not log.data and not follow and not path.exists():
         if log.silent:
-            raise ConnectionLost(log.why, cause="no part of the log is here", hint="podctl status")
-        raise NotFound(f"nothing of the log of {target.run} is here", hint="podctl status")
+            raise ConnectionLost(
+                log.why, cause="there is no local copy of the log", hint="podctl status"
+            )
+        raise NotFound(f"there is no local copy of the log of {target.run}", hint="podctl status")
     shown = last_lines(log.data, tail)
     if terminal.json:
         _emit(terminal, target, log, shown)
@@ -69,7 +71,7 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
     if rest:
         terminal.data(rest)
     if not target.open:
-        terminal.say(f"{target.run} ended: {target.outcome} (the copy kept here)")
+        terminal.say(f"{target.run} ended: {target.outcome} (local copy)")
     elif not follow:
         terminal.say(_source(target, log))
     return ConnectionLost.exit_code if log.silent else 0
@@ -99,7 +101,7 @@ def _emit(terminal: Terminal, target: Target, log: Log, shown: bytes) -> None:
 
 
 def _source(target: Target, log: Log) -> str:
-    """Where this is from and how old it is; nothing of whether the job still runs."""
+    """Source and age of the log; it does not say whether the job still runs."""
     age = "" if log.at is None else f", {words.age(time.time() - log.at)} old"
     why = f"; {log.why}" if log.why else ""
     return f"{target.run}: {log.source}{age}{why}"

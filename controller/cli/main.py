@@ -1,27 +1,38 @@
-"""From arguments to an exit code: the one place where errors end and signals are heard."""
+"""From arguments to an exit code: the one place where errors are shown and signals end it."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
+import time
 import types
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 import click
 
 from controller.cli.group import podctl
-from controller.cli.signals import Interrupted, heard, tell_pods
+from controller.cli.signals import Interrupted, signal_handlers, warn_of_billing
 from controller.credentials.secret import hide_environment
 from controller.errors import PodctlError, UsageError
+from controller.incident import Incident, attempt, incident
+from controller.project.project import find
 from controller.providers.certificates import forget_key_log
-from controller.terminal.redacted_streams import no_core_dumps, veiled
+from controller.terminal.event_log import BoundedFile, recording
+from controller.terminal.redacted_streams import no_core_dumps, redacted_output
 from controller.terminal.terminal import OutputClosed, Terminal
 from state.errors import StateError
 
 Hook = Callable[[type[BaseException], BaseException, types.TracebackType | None], None]
 
 INTERRUPTED = 130  # 128 + SIGINT
+DEBUG = "PODCTL_DEBUG"  # shows the traceback of any error
+PRIVATE_OPTIONS = ("--key",)  # whose values are not written to the log
+
+_LOG = logging.getLogger("podctl.cli")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -31,21 +42,54 @@ def run(arguments: Sequence[str]) -> int:
     hide_environment(os.environ)
     forget_key_log(os.environ)
     no_core_dumps()
-    sys.excepthook = _report_of(terminal)
+    sys.excepthook = _hook(terminal)
+    with redacted_output(), recording(terminal, _state_dir()) as log:
+        began = time.monotonic()
+        _LOG.info("begin podctl %s", " ".join(_loggable(own)))
+        code = _exit_code(terminal, arguments, log)
+        _LOG.info("end exit code %d, %.0f ms", code, 1000 * (time.monotonic() - began))
+    return code
+
+
+def _state_dir() -> Path | None:
+    """Where the log is: in the project of the current folder, else nowhere."""
+    with contextlib.suppress(PodctlError, OSError):
+        return find().state_dir
+    return None
+
+
+def _loggable(arguments: Sequence[str]) -> list[str]:
+    """The arguments without the values of options that take a secret."""
+    shown = []
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        name, equals, _ = word.partition("=")
+        private = name in PRIVATE_OPTIONS and equals
+        shown.append("…" if before in PRIVATE_OPTIONS else f"{name}=…" if private else word)
+    return shown
+
+
+def _exit_code(terminal: Terminal, arguments: Sequence[str], log: BoundedFile | None) -> int:
+    """Run the command; an exception that nothing expects becomes an exit code too."""
+    code = attempt(partial(_signalled, terminal, arguments), let_pass=())
+    return _crash(terminal, code, log) if isinstance(code, Incident) else code
+
+
+def _signalled(terminal: Terminal, arguments: Sequence[str]) -> int:
+    """Run the command; a signal that ends it becomes an exit code."""
     try:
-        with heard(), veiled():
+        with signal_handlers():
             code = _invoke(terminal, arguments)
-        if terminal.bills.driven:  # whatever it ended with: who drove may have left pods
-            tell_pods(terminal)
-        return code
-    except Interrupted as ended:
-        terminal.warn(f"ended by {ended.name}")
-        tell_pods(terminal)
-        return ended.exit_code
+        if terminal.bills.driven:  # however it ended, it may leave pods that bill
+            warn_of_billing(terminal)
+    except Interrupted as signalled:
+        terminal.warn(f"terminated by {signalled.name}")
+        warn_of_billing(terminal)
+        return signalled.exit_code
     except KeyboardInterrupt:
         terminal.warn("interrupted")
-        tell_pods(terminal)
+        warn_of_billing(terminal)
         return INTERRUPTED
+    return code
 
 
 def _invoke(terminal: Terminal, arguments: Sequence[str]) -> int:
@@ -55,54 +99,76 @@ def _invoke(terminal: Terminal, arguments: Sequence[str]) -> int:
         )
     except OutputClosed as error:
         return error.exit_code
-    except click.Abort as error:  # click's word for Ctrl-C
+    except click.Abort as error:  # what click raises for Ctrl-C
         raise KeyboardInterrupt from error
     except click.ClickException as error:
         return _fail(terminal, _usage(error))
     except (PodctlError, StateError) as error:
         return _fail(terminal, error)
     except (OSError, MemoryError, RuntimeError) as error:
-        return _fail(terminal, _shortage(error))
+        return _fail(terminal, _shortage(error), error)
     return outcome if isinstance(outcome, int) else 0
 
 
-def _fail(terminal: Terminal, error: PodctlError | StateError) -> int:
-    from controller.cli.error_mapping import reaction
+def _fail(
+    terminal: Terminal, error: PodctlError | StateError, origin: Exception | None = None
+) -> int:
+    from controller.cli.error_mapping import user_error
 
-    told = reaction(error)
-    with contextlib.suppress(OutputClosed):  # the code still says what happened
-        terminal.error(told)
-    return told.exit_code
+    shown = user_error(error)
+    parts = (shown.what, shown.where, shown.cause)
+    _LOG.info("error %s: %s", shown.code, ": ".join(part for part in parts if part))
+    _show_traceback(terminal, origin or error)
+    with contextlib.suppress(OutputClosed):  # the exit code still reports the error
+        terminal.error(shown)
+    return shown.exit_code
 
 
 def _shortage(error: Exception) -> PodctlError:
-    """What this machine lacks; anything else is a mistake of podctl's own and goes on up."""
+    """The exhausted local resource that `error` reports. Raises any other `error` again."""
     from controller.cli.error_mapping import shortage
 
-    told = shortage(error)
-    if told is None:
+    found = shortage(error)
+    if found is None:
         raise error
-    return told
+    return found
 
 
 def _usage(error: click.ClickException) -> UsageError:
-    """Click's complaint in our words: what is wrong, and how to see what is right."""
+    """Click's message as our error, with the command whose help explains the correct usage."""
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "podctl"
     return UsageError(error.format_message(), hint=f"{path} --help")
 
 
-def _report_of(terminal: Terminal) -> Hook:
-    """An excepthook for mistakes of podctl's own: said without secrets, exit code 1."""
+def _crash(terminal: Terminal, found: Incident, log: BoundedFile | None) -> int:
+    """Report a bug of podctl's own in three lines; the traceback goes to the log."""
+    from controller.cli.error_mapping import internal_error
 
-    def report(
-        kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
-    ) -> None:
+    _LOG.error("crash", exc_info=found.error)
+    _show_traceback(terminal, found.error)
+    shown = internal_error(found, log.path if log is not None and log.written else None)
+    with contextlib.suppress(OutputClosed):
+        terminal.error(shown)
+    if terminal.bills.driven:
+        warn_of_billing(terminal)
+    return shown.exit_code
+
+
+def _show_traceback(terminal: Terminal, error: BaseException) -> None:
+    """With PODCTL_DEBUG=1 only."""
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
         import traceback
 
-        lines = "".join(traceback.format_exception(kind, error, trace))
-        terminal.warn(f"podctl made a mistake of its own; what runs on pods goes on\n{lines}")
-        if terminal.bills.driven:
-            tell_pods(terminal)
+        terminal.detail("".join(traceback.format_exception(error)).rstrip("\n"))
+
+
+def _hook(terminal: Terminal) -> Hook:
+    """An excepthook for what is raised before or after the command: shown without secrets."""
+
+    def report(
+        _kind: type[BaseException], error: BaseException, _trace: types.TracebackType | None
+    ) -> None:
+        _crash(terminal, incident(error), None)
 
     return report

@@ -1,4 +1,4 @@
-"""What several commands share: `--json`, the project, and the provider."""
+"""Options and set-up that several commands share: `--json`, the project, the provider."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from controller.terminal.terminal import Terminal
 if TYPE_CHECKING:
     from controller.providers.base import Provider
 
-PATIENCE_SECONDS = 20.0  # somebody waits at the terminal
+PATIENCE_SECONDS = 20.0  # a user waits at the terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ def json_option(function: F) -> F:
         is_flag=True,
         expose_value=False,
         callback=_turn_json_on,
-        help="One JSON object with a schema field instead of text.",
+        help="Print one JSON object with a schema field instead of text.",
     )(function)
 
 
@@ -41,16 +41,18 @@ def yes_option(help_text: str) -> Callable[[F], F]:
 
 
 def give_secrets_option(function: F) -> F:
-    """Add `--give-secrets`, the yes that a project's jobs need once for what they ask for."""
+    """Add `--give-secrets`: consent, once per project, to pass the secrets that stages name."""
     return click.option(
-        "--give-secrets", is_flag=True, help="Let its jobs have the secrets that stages name."
+        "--give-secrets",
+        is_flag=True,
+        help="Allow this project's jobs to receive the secrets that its stages name.",
     )(function)
 
 
 def provider_of(
     project: Project, terminal: Terminal, patience_seconds: float | None = None
 ) -> Provider:
-    """The project's provider; the account's key and the jobs' secrets are hidden from now on."""
+    """The project's provider. The account key is redacted from all output from now on."""
     from controller.project.provider import access_of, open_provider
 
     terminal.redact.add(access_of(project).api_key.reveal())
@@ -58,12 +60,12 @@ def provider_of(
 
 
 def project_driven(terminal: Terminal) -> Project:
-    """The same for a command that may leave pods behind: however it ends, it says what bills."""
+    """The current project, for a command that may leave pods: at its end it reports what bills."""
     project = find()
     terminal.bills.drive(project.database)
     return project
 
 
-def project_here() -> Project:
+def current_project() -> Project:
     """The project of the current folder. Raises NotFound."""
     return find()

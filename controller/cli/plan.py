@@ -1,4 +1,4 @@
-"""`podctl plan`: what a run would do and cost, and what stands in its way."""
+"""`podctl plan`: what a run would do and cost, and what would prevent it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here, provider_of
+from controller.cli.options import current_project, json_option, provider_of
 from controller.errors import BudgetRefused, Locked, NoCapacity
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -26,14 +26,21 @@ MOST = 8  # rows of offers shown; --json has all of them
 
 @click.command("plan")
 @click.argument("stages", nargs=-1)
-@click.option("--offers", "all_", is_flag=True, help="Every offer, with why it is not accepted.")
-@click.option("--files", is_flag=True, help="Only the files that would be sent, with sizes.")
+@click.option(
+    "--offers",
+    "all_",
+    is_flag=True,
+    help="Show every offer, with the reason if it is not accepted.",
+)
+@click.option(
+    "--files", is_flag=True, help="Show only the files that would be uploaded, with sizes."
+)
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool) -> int:
-    """Show pods, offers with prices, hours, expected and worst-case cost of STAGES (default all).
+    """Show pods, offers, hours, expected and worst-case cost of STAGES (default: all).
 
-    Ends with the exit code that `podctl run` would refuse with, else 0.
+    Exits with the code with which `podctl run` would refuse, else with 0.
     """
     from controller.leases.preview import prospects
     from controller.locks.certificate import read_all
@@ -44,7 +51,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     from state.database import open_database
     from state.ledger import Ledger
 
-    project = project_here()
+    project = current_project()
     chosen = select(project, stages or (ALL,))
     introduce(project, chosen, terminal)
     locks = read_all(project.root)
@@ -60,25 +67,25 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     spent = Ledger(connection).spent(time.time())
     connection.close()
     provider = provider_of(project, terminal)
-    found = prospects(project, provider, chosen, locks, spent)
+    previews = prospects(project, provider, chosen, locks, spent)
     volume = _volume(terminal, project, provider)
     warn_of_strays(project, terminal)
     if terminal.json:
-        rows = [_document(one) for one in found]
+        rows = [_document(preview) for preview in previews]
         document = {"pods": rows, "spent_usd": spent, "network_volume": volume}
         terminal.emit_json("podctl/plan/1", document)
     else:
-        for one in found:
-            _show(terminal, one, all_)
+        for preview in previews:
+            _show(terminal, preview, all_)
         _show_volume(terminal, volume)
-        if not found:
+        if not previews:
             terminal.say("every stage is locked")
-    _tell_of_trust(project, terminal, chosen)
-    return next((code for one in found if (code := _code(one))), 0)
+    _show_trust(project, terminal, chosen)
+    return next((code for preview in previews if (code := _code(preview))), 0)
 
 
-def _tell_of_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:
-    """Where the key goes, what no drill has shown, and which secrets a run would ask about."""
+def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:
+    """Report where the key goes, what no drill has tested, and secrets that need consent."""
     from controller.diagnostics import drill_results as proof
     from controller.project import consent
     from controller.project.provider import other_api
@@ -90,114 +97,116 @@ def _tell_of_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]
     if line := other_api(project):
         terminal.say(line)
     if names := consent.withheld(project, chosen):
-        terminal.say(f"not given to this project's jobs so far, run asks: {', '.join(names)}")
+        terminal.say(f"podctl run asks before jobs receive these secrets: {', '.join(names)}")
 
 
 def _volume(terminal: Terminal, project: Project, provider: Provider) -> Volume | None:
-    """The project's network volume, for its price; a plan is one without it too."""
+    """The project's network volume, for its price; None if it cannot be read."""
     from controller.costs.network_volumes import look
     from controller.providers.base import ProviderError
 
     wanted = project.config.pod.network_volume_id
     try:
-        found = look(project, provider)
+        volume = look(project, provider)
     except ProviderError as error:
-        terminal.warn(f"the price of the network volume is not known: {error.what}")
+        terminal.warn(f"the price of the network volume is unknown: {error.what}")
         return None
-    if wanted and found is None:
-        terminal.warn(f"the account has no network volume {wanted}: a create would be refused")
-    return found
+    if wanted and volume is None:
+        terminal.warn(f"the account has no network volume {wanted}: pods cannot be created")
+    return volume
 
 
 def _show_volume(terminal: Terminal, volume: Volume | None) -> None:
     if volume is not None:
         terminal.data(
             f"network volume {volume.id} ({volume.size_gb} GB in {volume.data_center}): "
-            f"{words.usd(volume.usd_per_day)} a day, with or without a pod; in no sum above"
+            f"{words.usd(volume.usd_per_day)} a day, with or without a pod, not included above"
         )
 
 
-def _document(one: RunPreview) -> dict[str, object]:
-    """With what is derived from the rest."""
-    found: dict[str, object] = {**vars(one), "ready": one.ready}
-    del found["found"]
-    found["obstacles"] = [obstacle.as_dict() for obstacle in one.found.obstacles]
-    found["remarks"] = (*one.remarks, *one.found.remarks)
-    if one.quote is not None:
-        worst = {**vars(one.quote.worst), "usd": one.quote.worst.usd}
-        found["quote"] = {**vars(one.quote), "best": one.quote.best, "worst": worst}
-    return found
+def _document(preview: RunPreview) -> dict[str, object]:
+    """The preview with its derived values, for `--json`."""
+    document: dict[str, object] = {**vars(preview), "ready": preview.ready}
+    del document["found"]
+    document["obstacles"] = [obstacle.as_dict() for obstacle in preview.found.obstacles]
+    document["remarks"] = (*preview.remarks, *preview.found.remarks)
+    if preview.quote is not None:
+        worst = {**vars(preview.quote.worst), "usd": preview.quote.worst.usd}
+        document["quote"] = {**vars(preview.quote), "best": preview.quote.best, "worst": worst}
+    return document
 
 
-def _code(prospect: RunPreview) -> int:
-    """What `podctl run` would end with, were it to refuse."""
-    if prospect.locked:
+def _code(preview: RunPreview) -> int:
+    """The exit code with which `podctl run` would refuse; 0 if it would not."""
+    if preview.locked:
         return Locked.exit_code
-    if prospect.found.obstacles:
-        return prospect.found.obstacles[0].error.exit_code
-    if prospect.quote is None:
+    if preview.found.obstacles:
+        return preview.found.obstacles[0].error.exit_code
+    if preview.quote is None:
         return NoCapacity.exit_code
-    return BudgetRefused.exit_code if prospect.refusal else 0
+    return BudgetRefused.exit_code if preview.refusal else 0
 
 
-def _show(terminal: Terminal, one: RunPreview, all_: bool) -> None:
-    names = " ".join(one.stages)
-    terminal.data(f"{names}: one pod with {one.image}")
-    for text in one.commands:
+def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
+    names = " ".join(preview.stages)
+    terminal.data(f"{names}: one pod with {preview.image}")
+    for text in preview.commands:
         terminal.data("  runs: " + text.replace("\n", "\n    "))
     terminal.data(
-        f"  disk {one.disk_gb} GB, volume {one.volume_gb} GB; "
-        f"then {one.on_success}, on failure {one.on_failure}"
+        f"  disk {preview.disk_gb} GB, volume {preview.volume_gb} GB; "
+        f"then {preview.on_success}, on failure {preview.on_failure}"
     )
-    if one.gpu_memory_gb:
-        terminal.data(f"  needs a GPU with about {one.gpu_memory_gb} GB of memory")
-    if one.min_cuda:
-        terminal.data(f"  needs a host whose driver supports CUDA {one.min_cuda} or newer")
-    for line in one.understood:
+    if preview.gpu_memory_gb:
+        terminal.data(f"  needs a GPU with about {preview.gpu_memory_gb} GB of memory")
+    if preview.min_cuda:
+        terminal.data(f"  needs a host whose driver supports CUDA {preview.min_cuda} or newer")
+    for line in preview.understood:
         terminal.data(f"  {line}")
-    for model, commit in one.models.items():
+    for model, commit in preview.models.items():
         terminal.data(f"  {model} at commit {commit}")
-    for line in one.remarks:
+    for line in preview.remarks:
         terminal.data(f"  {line}")
-    if one.quote is not None:
-        best, worst = one.quote.best, one.quote.worst
+    if preview.quote is not None:
+        best, worst = preview.quote.best, preview.quote.worst
         terminal.data(
-            f"  {one.hours:.2f} h expected, {one.max_hours:.2f} h at most: about "
-            f"{words.usd(one.quote.expected_usd)} on {best.count} x {best.name} "
+            f"  {preview.hours:.2f} h expected, {preview.max_hours:.2f} h at most: about "
+            f"{words.usd(preview.quote.expected_usd)} on {best.count} x {best.name} "
             f"at ${best.usd_per_hour:.3f}/h"
         )
         terminal.data(
-            f"  at worst {words.usd(worst.usd)} in {worst.hours:.2f} h, with this machine "
-            f"switched off; {words.usd(one.quote.most_usd)} when a pod fails and another takes its "
-            f"place; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
+            f"  worst case {words.usd(worst.usd)} in {worst.hours:.2f} h (this machine stays "
+            f"offline; the guard stops the pod), {words.usd(preview.quote.most_usd)} with one "
+            f"replacement pod; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
         )
-        terminal.data(f"  guard: stops the pod from inside after {one.guard_hours:.1f} h at most")
-        for line in one.quote.caveats:
+        terminal.data(
+            f"  guard: stops the pod from inside after {preview.guard_hours:.1f} h at most"
+        )
+        for line in preview.quote.caveats:
             terminal.data(f"  {line}")
-    for sent in one.uploads:
-        there = f", of which {words.size(sent.bytes_there)} are there by earlier runs"
-        more = there if sent.bytes_there else ""
-        terminal.data(f"  {sent.stage} sends {sent.files} files, {words.size(sent.bytes)}{more}")
+    for sent in preview.uploads:
+        present = f", of which {words.size(sent.bytes_there)} are on the volume already"
+        more = present if sent.bytes_there else ""
+        terminal.data(f"  {sent.stage} uploads {sent.files} files, {words.size(sent.bytes)}{more}")
         if sent.environment_of:
             terminal.data(f"  environment: kept from {sent.environment_of} on the network volume")
-    if one.secrets:
-        terminal.data(f"  secrets that its jobs get: {one.secrets}")
-    if one.balance_usd is not None:
-        terminal.data(f"  balance {words.usd(one.balance_usd)}")
-    _offers(terminal, one, all_)
-    _obstacles(terminal, one)
+    if preview.secrets:
+        terminal.data(f"  secrets for its jobs: {preview.secrets}")
+    if preview.balance_usd is not None:
+        terminal.data(f"  balance {words.usd(preview.balance_usd)}")
+    _offers(terminal, preview, all_)
+    _obstacles(terminal, preview)
     terminal.data("")
 
 
-def _offers(terminal: Terminal, one: RunPreview, all_: bool) -> None:
-    accepted = one.quote.offers if one.quote else ()
+def _offers(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
+    accepted = preview.quote.offers if preview.quote else ()
     rows: list[Sequence[object]] = [
-        (f"  {place}", o.name, o.memory_gb, f"{o.usd_per_hour:.3f}", o.availability, "")
-        for place, o in enumerate(accepted, 1)
+        (f"  {rank}", o.name, o.memory_gb, f"{o.usd_per_hour:.3f}", o.availability, "")
+        for rank, o in enumerate(accepted, 1)
     ]
     refused: list[Sequence[object]] = [
         ("  -", r.offer.name, r.offer.memory_gb, f"{r.offer.usd_per_hour:.3f}", "", r.reason)
-        for r in one.rejected
+        for r in preview.rejected
     ]
     hidden = 0 if all_ else max(0, len(rows) - MOST) + max(0, len(refused) - 2)
     if not all_:
@@ -205,28 +214,28 @@ def _offers(terminal: Terminal, one: RunPreview, all_: bool) -> None:
     columns = ("  TRY", "TYPE", "GB", "$/H", "AVAILABLE", "NOT ACCEPTED")
     terminal.table(columns, [*rows, *refused])
     if hidden:
-        terminal.data(f"  and {hidden} more: podctl plan {' '.join(one.stages)} --offers")
+        terminal.data(f"  and {hidden} more: podctl plan {' '.join(preview.stages)} --offers")
 
 
-def _obstacles(terminal: Terminal, one: RunPreview) -> None:
-    for stage in one.locked:
-        terminal.data(f"  locked: {stage} passed already (podctl locks {stage})")
-    for need in one.needs:
+def _obstacles(terminal: Terminal, preview: RunPreview) -> None:
+    for stage in preview.locked:
+        terminal.data(f"  locked: {stage} has passed already (podctl locks {stage})")
+    for need in preview.needs:
         terminal.data(f"  missing: {need} is not locked yet (podctl run {need})")
-    for lack in one.missing:
-        maker = f"podctl run {lack.made_by} makes it" if lack.made_by else "no stage makes it"
-        terminal.data(f"  missing: {lack.path} ({maker})")
-    for obstacle in one.found.obstacles:
-        if obstacle.kind not in ("need", "input"):  # these have their lines already
+    for missing in preview.missing:
+        maker = f"podctl run {missing.made_by} makes it" if missing.made_by else "no stage makes it"
+        terminal.data(f"  missing: {missing.path} ({maker})")
+    for obstacle in preview.found.obstacles:
+        if obstacle.kind not in ("need", "input"):  # shown above
             _obstacle(terminal, obstacle.error)
-    for remark in one.found.remarks:
+    for remark in preview.found.remarks:
         terminal.data(f"  note: {remark}")
-    if one.quote is None:
-        terminal.data("  nothing in the catalog is accepted (podctl plan --offers shows more)")
-        for line in one.unfit.splitlines():
+    if preview.quote is None:
+        terminal.data("  no offer is accepted (podctl plan --offers lists all)")
+        for line in preview.unfit.splitlines():
             terminal.data(f"  not accepted: {line}")
-    if one.refusal:
-        terminal.data(f"  refused: {one.refusal}")
+    if preview.refusal:
+        terminal.data(f"  refused: {preview.refusal}")
 
 
 def _obstacle(terminal: Terminal, error: PodctlError) -> None:

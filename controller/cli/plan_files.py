@@ -1,4 +1,4 @@
-"""`podctl plan --files`: what a run would send from here, file by file. Nobody is asked."""
+"""`podctl plan --files`: lists the files that a run would upload. Makes no request."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ if TYPE_CHECKING:
 
 
 def show(terminal: Terminal, project: Project, stages: Sequence[Stage]) -> int:
-    """Print it; returns the exit code that `podctl run` would refuse with, else 0."""
-    found = [(stage, sending(project, stage)) for stage in stages]
-    errors = {stage.name: obstacle(project, stage, sent) for stage, sent in found}
+    """Print the list; return the code with which `podctl run` would refuse, else 0."""
+    previews = [(stage, sending(project, stage)) for stage in stages]
+    errors = {stage.name: obstacle(project, stage, sent) for stage, sent in previews}
     ignored = _ignored(project)
     if terminal.json:
-        documents = [_document(sent, errors[stage.name], ignored) for stage, sent in found]
+        documents = [_document(sent, errors[stage.name], ignored) for stage, sent in previews]
         terminal.emit_json("podctl/plan-files/1", {"stages": documents})
     else:
-        for stage, sent in found:
+        for stage, sent in previews:
             _show(terminal, sent, errors[stage.name], ignored)
-    coming = {stage.name for stage in stages}
-    lacks = [
-        lack
+    planned = {stage.name for stage in stages}
+    absent = [
+        missing
         for stage in stages
-        for lack in missing_inputs(project, stage)
-        if lack.made_by not in coming
+        for missing in missing_inputs(project, stage)
+        if missing.made_by not in planned
     ]
-    for lack in lacks:
-        terminal.warn(f"the input {lack.path} is missing")
+    for missing in absent:
+        terminal.warn(f"the input {missing.path} is missing")
     codes = [error.exit_code for error in errors.values() if error]
-    return codes[0] if codes else NotFound.exit_code if lacks else 0
+    return codes[0] if codes else NotFound.exit_code if absent else 0
 
 
 def _ignored(project: Project) -> dict[str, str]:
-    """Path to reason, of the whole project."""
+    """Path to reason, for all files of the project that are not uploaded."""
     try:
         return dict(belonging(project.root).left_out())
-    except PodctlError:  # the selection says so
+    except PodctlError:  # the upload preview reports the error
         return {}
 
 
 def _left_out(sent: UploadPreview, ignored: Mapping[str, str]) -> dict[str, str]:
-    """Path to reason; a folder that was named is sent although git ignores it."""
+    """Path to reason; a folder named in podctl.toml is uploaded even if git ignores it."""
     paths = tuple(sent.found.files)
     hidden = {
         path: why
         for path, why in ignored.items()
-        if not (path in sent.found.files or any(one.startswith(path) for one in paths))
+        if not (path in sent.found.files or any(sent_path.startswith(path) for sent_path in paths))
     }
-    return dict(sorted((hidden | {one.path: one.why for one in sent.left_out}).items()))
+    return dict(sorted((hidden | {file.path: file.why for file in sent.left_out}).items()))
 
 
 def _document(
@@ -81,7 +81,7 @@ def _show(
     for path, size in sent.files.items():
         terminal.data(f"  {words.size(size):>10}  {_shown(path)}")
     for path, why in _left_out(sent, ignored).items():
-        terminal.data(f"  {'stays here':>10}  {_shown(path)}: {why}")
+        terminal.data(f"  {'not sent':>10}  {_shown(path)}: {why}")
     if sent.found.told:
         terminal.data(f"  {sent.found.told}")
     if error:
@@ -90,5 +90,5 @@ def _show(
 
 
 def _shown(path: str) -> str:
-    """A name in one line, whatever bytes it has."""
+    """`path` on one line, with other bytes escaped."""
     return path if path.isprintable() else ascii(path)

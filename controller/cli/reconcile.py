@@ -1,4 +1,4 @@
-"""`podctl cost --reconcile`: the ledger against the provider's bill, and what only the bill has."""
+"""`podctl cost --reconcile`: compares the ledger with the provider's bill."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from controller.costs.spending import Account
     from controller.providers.base import BillingRecord, Provider
 
-BEFORE = 3600.0  # seconds: the bill's buckets are hours
+BEFORE = 3600.0  # seconds: the bill has hourly entries
 
 
 def compare(terminal: Terminal, project: Project, connection: sqlite3.Connection) -> int:
-    """Show both sides, pod by pod. Raises VerificationFailed when they differ."""
+    """Show both sums for each pod. Raises VerificationFailed if they differ."""
     provider = provider_of(project, terminal)
     account = _account(terminal, project, provider, connection)
     windows = unclear_creates(Journal(connection), account.at)
@@ -45,8 +45,8 @@ def compare(terminal: Terminal, project: Project, connection: sqlite3.Connection
     if not bill.agrees:
         raise VerificationFailed(
             "the ledger and the provider's bill differ by more than a cent",
-            cause="the bill comes in hourly buckets, and may be late by one",
-            hint=_way_out(bill),
+            cause="the bill has hourly entries and may be an hour late",
+            hint=_next_command(bill),
         )
     return 0
 
@@ -54,7 +54,7 @@ def compare(terminal: Terminal, project: Project, connection: sqlite3.Connection
 def _account(
     terminal: Terminal, project: Project, provider: Provider, connection: sqlite3.Connection
 ) -> Account:
-    """By the provider's time: a wrong clock here must not choose what is compared."""
+    """Read at the provider's time: a wrong local clock must not choose the period."""
     from controller.costs.spending import read_account
     from controller.providers.clock import provider_clock
 
@@ -75,33 +75,33 @@ def _show(terminal: Terminal, bill: Bill) -> None:
     columns = ("POD", "WHOSE", "LEDGER", "BILLED", "DIFFERENCE", "")
     ours = [
         (
-            one.pod_id,
-            one.whose,
-            f"${one.ledger_usd:.4f}",
-            f"${one.billed_usd:.4f}",
-            f"{one.usd:+.4f}",
-            "PASS" if one.agrees else "FAIL",
+            pod.pod_id,
+            pod.whose,
+            f"${pod.ledger_usd:.4f}",
+            f"${pod.billed_usd:.4f}",
+            f"{pod.usd:+.4f}",
+            "PASS" if pod.agrees else "FAIL",
         )
-        for one in bill.ours
+        for pod in bill.ours
     ]
-    others = [(one.pod_id, one.whose, "", f"${one.usd:.4f}", "", "") for one in bill.others]
+    others = [(pod.pod_id, pod.whose, "", f"${pod.usd:.4f}", "", "") for pod in bill.others]
     terminal.table(columns, [*ours, *others])
 
 
-def _way_out(bill: Bill) -> str:
-    unseen = next((one.pod_id for one in bill.ours if one.whose == "unseen"), None)
-    if unseen is not None:
+def _next_command(bill: Bill) -> str:
+    unlisted = next((pod.pod_id for pod in bill.ours if pod.whose == "unseen"), None)
+    if unlisted is not None:
         return (
-            f"{unseen} was billed while a create had no answer, and no list showed it: "
-            f"podctl cost --book {unseen} if nobody else rented it"
+            f"{unlisted} was billed while a create was unconfirmed, and was never listed: "
+            f"podctl cost --book {unlisted}, unless somebody else rented it"
         )
-    if any(one.whose != "ours" for one in bill.ours):
-        return "podctl gc shows pods of this project that no run owns"
-    return "repeat it in an hour; podctl status shows what still bills"
+    if any(pod.whose != "ours" for pod in bill.ours):
+        return "podctl gc lists pods of this project that no run owns"
+    return "repeat the command in an hour; podctl status shows what still bills"
 
 
 def book(terminal: Terminal, project: Project, connection: sqlite3.Connection, pod: str) -> int:
-    """Enter a pod that only the bill knows in the ledger: the user says that it was ours."""
+    """Add a pod that is only on the bill to the ledger; the user confirms that it was ours."""
     from state.ledger import Ledger
     from state.project_lock import acquire
 
@@ -112,24 +112,24 @@ def book(terminal: Terminal, project: Project, connection: sqlite3.Connection, p
     with acquire(project.state_dir, "cost") as owner:
         windows = unclear_creates(Journal(owner.connection), account.at)
         listed = sweep(owner.connection, provider.list())
-        found = _chosen(unknown(records, ledger, listed, windows), pod)
-        window = window_of(found, windows)
-        assert window is not None, "an unseen pod has one"
-        Ledger(owner.connection, owner.epoch).record(intervals(found, window))
-    terminal.say(f"entered {pod} with ${found.usd:.4f}, for {window.stage}")
+        charge = _chosen(unknown(records, ledger, listed, windows), pod)
+        window = window_of(charge, windows)
+        assert window is not None, "an unlisted pod has one"
+        Ledger(owner.connection, owner.epoch).record(intervals(charge, window))
+    terminal.say(f"added {pod} with ${charge.usd:.4f}, for {window.stage}")
     return 0
 
 
-def _chosen(found: Sequence[Billed], pod: str) -> Billed:
-    one = next((one for one in found if one.pod_id == pod), None)
-    if one is None:
+def _chosen(charges: Sequence[Billed], pod: str) -> Billed:
+    charge = next((charge for charge in charges if charge.pod_id == pod), None)
+    if charge is None:
         raise NotFound(
             f"the bill has no pod {pod!r} that the ledger lacks", hint="podctl cost --reconcile"
         )
-    if one.whose != "unseen":
+    if charge.whose != "unseen":
         raise Refused(
-            f"{pod} is not this project's by any record: {one.whose}",
-            cause="no create of this project was without an answer when it was billed",
-            hint="podctl gc, where it is still listed",
+            f"no record shows that {pod} belongs to this project: {charge.whose}",
+            cause="this project had no unconfirmed create when the pod was billed",
+            hint="podctl gc, if the pod is still listed",
         )
-    return one
+    return charge

@@ -1,4 +1,4 @@
-"""`podctl rehearse`: what would fail on the paid GPU, found out for nothing."""
+"""`podctl rehearse`: runs a stage on the emulator to find what would fail on a paid GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import closing
 
 import click
 
-from controller.cli.options import json_option, project_here
+from controller.cli.options import current_project, json_option
 from controller.terminal.terminal import Terminal
 
 MINUTES = 15.0
@@ -20,16 +20,16 @@ MINUTES = 15.0
     type=click.FloatRange(min=0, max=600, min_open=True),
     default=MINUTES,
     show_default=True,
-    help="How long the job may take; then it is told to save and stop.",
+    help="Time limit of the job; then it must save and stop.",
 )
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str, minutes: float) -> int:
-    """Run STAGE with your own podctl.toml, code and data on the embedded cloud.
+    """Run STAGE with your own podctl.toml, code and data on the emulator.
 
-    podctl's own stages take the small model and a few steps, yours run as they are. The pod's host
-    is killed once on the way. Nothing is rented, and nothing of the project is changed. Ends with 1
-    when a phase failed.
+    Built-in stages use the small model and a few steps; your own stages run unchanged. The pod's
+    host is killed once during the run. Nothing is rented, and the project is not changed. Exits
+    with 1 if a phase failed.
     """
     from controller.clock import SystemClock
     from controller.project.consent import introduce
@@ -41,31 +41,31 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     from controller.rehearsal.line import FAIL, OPEN, PASS
     from controller.rehearsal.rehearsal import Rehearsal
 
-    project = project_here()
+    project = current_project()
     introduce(project, [project.stage(stage)], terminal, here=True)
     started = time.monotonic()
     moving = MovingLine(terminal, SystemClock())
 
-    def show(said: str, left: float) -> None:
-        moving.tick(rehearsal_line(said, left, terminal.width))
+    def show(message: str, left: float) -> None:
+        moving.tick(rehearsal_line(message, left, terminal.width))
 
     rehearsal = Rehearsal(project, project.stage(stage), minutes, terminal.say, show, moving.moved)
-    found = []
+    phases = []
     with closing(rehearsal.lines()) as lines:
         for line in lines:
-            found.append(line)
+            phases.append(line)
             if not terminal.json:
-                mend = f"  -> {line.mend}" if line.mend and line.status != PASS else ""
-                terminal.verdict(line.status, f"{line.phase}: {line.detail}{mend}")
-    failed = [line.phase for line in found if line.status == FAIL]
+                fix = f"  -> {line.mend}" if line.mend and line.status != PASS else ""
+                terminal.verdict(line.status, f"{line.phase}: {line.detail}{fix}")
+    failed = [line.phase for line in phases if line.status == FAIL]
     seconds = round(time.monotonic() - started, 1)
     if terminal.json:
-        document = {"stage": stage, "ok": not failed, "seconds": seconds, "phases": found}
+        document = {"stage": stage, "ok": not failed, "seconds": seconds, "phases": phases}
         terminal.emit_json("podctl/rehearse/1", document)
     elif failed:
-        terminal.say(f"{stage} would fail on the paid GPU too: {', '.join(failed)}")
-    elif unclear := [line.phase for line in found if line.status == OPEN]:
-        terminal.say(f"nothing failed; not shown for {stage}: {', '.join(unclear)}")
+        terminal.say(f"these checks would also fail on a real GPU: {', '.join(failed)}")
+    elif unclear := [line.phase for line in phases if line.status == OPEN]:
+        terminal.say(f"{stage}: nothing failed; not tested: {', '.join(unclear)}")
     else:
-        terminal.say(f"nothing in the way of {stage}; it took {seconds:.0f} s and cost nothing")
+        terminal.say(f"{stage}: rehearsal passed in {seconds:.0f} s (no cost)")
     return 1 if failed else 0

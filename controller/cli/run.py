@@ -1,4 +1,4 @@
-"""`podctl run`: the main job."""
+"""`podctl run`: rents a pod, runs stages, downloads, verifies, locks, shuts down."""
 
 from __future__ import annotations
 
@@ -12,15 +12,27 @@ from controller.terminal.terminal import Terminal
 @click.command("run")
 @click.argument("stages", nargs=-1, required=True)
 @yes_option("Rent without asking.")
-@click.option("--budget", type=click.FloatRange(min=0, min_open=True), help="US dollars at most.")
-@click.option("--keep", "disposal", flag_value="keep", help="Leave the pod running at the end.")
-@click.option("--park", "disposal", flag_value="park", help="Stop the pod at the end; disk bills.")
-@click.option("--terminate", "disposal", flag_value="terminate", help="End the pod for good.")
-@click.option("--detach", is_flag=True, help="Come back as soon as the job runs.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Limit of this run's cost in US dollars.",
+)
+@click.option(
+    "--keep", "disposal", flag_value="keep", help="Leave the pod running at the end; it bills."
+)
+@click.option(
+    "--park", "disposal", flag_value="park", help="Stop the pod at the end; its disk bills."
+)
+@click.option(
+    "--terminate", "disposal", flag_value="terminate", help="Terminate the pod at the end."
+)
+@click.option("--detach", is_flag=True, help="Return once the job is running.")
 @click.option("--follow/--no-follow", default=True, help="Show the job's log.")
-@click.option("--fresh", is_flag=True, help="Begin at step 0, whatever an earlier run left here.")
-@click.option("--resume", metavar="RUN", help="Go on from what this attempt left, as it is.")
-@click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
+@click.option(
+    "--fresh", is_flag=True, help="Start at step 0, even if an earlier run left a checkpoint."
+)
+@click.option("--resume", metavar="RUN", help="Resume from the files of this run, unchanged.")
+@click.option("--unguarded", is_flag=True, help="Accept a pod whose guard is not armed.")
 @give_secrets_option
 @json_option
 @click.pass_obj
@@ -37,12 +49,12 @@ def command(
     unguarded: bool,
     give_secrets: bool,
 ) -> None:
-    """Rent a pod, run STAGES on it (or `all`), pull, verify, lock, shut down.
+    """Rent a pod, run STAGES on it (or `all`), download, verify, lock, shut down.
 
-    An unfinished run of the same stages is carried on; one that is over, was given the same and
-    failed nothing but its criteria is judged again first, for $0. A new run goes on from what an
-    earlier attempt left here when command, parameters and inputs are the same. Ctrl-C leaves; what
-    runs goes on running.
+    podctl resumes an unfinished run of the same stages. If a finished run with the same inputs
+    failed only its criteria, podctl first checks them again, without a pod. A new run resumes from
+    downloaded checkpoints if command, parameters and inputs are the same. Ctrl-C detaches; the job
+    and the pod keep running.
     """
     from controller.leases.commands import run_stages
     from controller.leases.options import RunOptions
@@ -51,10 +63,10 @@ def command(
     from controller.project.stages import select
 
     if fresh and resume:
-        raise UsageError("--fresh and --resume exclude each other")
+        raise UsageError("--fresh and --resume cannot be combined")
     project = project_driven(terminal)
     chosen = select(project, stages)
-    introduce(project, chosen, terminal)  # before anything of ours is in the folder
+    introduce(project, chosen, terminal)  # before podctl creates anything in the folder
     names = [stage.name for stage in chosen]
     project.prepare()
     options = RunOptions(

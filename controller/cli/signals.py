@@ -1,4 +1,4 @@
-"""The signals that end podctl, and what is said about the pods that go on without it."""
+"""Signals that end podctl, and the warning about pods that keep billing."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from controller.errors import PodctlError
 from controller.project.project import find
 from controller.terminal.terminal import Terminal
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)  # asked to go, and the terminal went
+ENDING = (signal.SIGTERM, signal.SIGHUP)  # asked to end; the terminal was closed
 
 
 class Interrupted(BaseException):
-    """Such a signal arrived; unwinds like Ctrl-C, so that `finally` and `with` do their work."""
+    """A terminating signal arrived. It unwinds the stack like Ctrl-C, so `finally` blocks run."""
 
     def __init__(self, number: int) -> None:
         self.name = signal.Signals(number).name
@@ -25,14 +25,14 @@ class Interrupted(BaseException):
 
 
 @contextmanager
-def heard() -> Iterator[None]:
-    """Make the signals unwind the stack; one that was ignored stays so, as `nohup` wants it."""
+def signal_handlers() -> Iterator[None]:
+    """Make the signals unwind the stack. An ignored signal stays ignored, as `nohup` requires."""
     before: dict[signal.Signals, Callable[..., object] | int | None] = {}
     try:
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, _end)
-    except ValueError:  # not the main thread: whoever runs that hears them
+    except ValueError:  # not the main thread, which alone can handle signals
         before = {}
     try:
         yield
@@ -42,16 +42,16 @@ def heard() -> Iterator[None]:
 
 
 def _end(number: int, _: types.FrameType | None) -> None:
-    # Once: what is put in order now is not to be torn by a second one.
-    for one in ENDING:
-        signal.signal(one, signal.SIG_IGN)
+    # Only once: a second signal must not interrupt the clean-up.
+    for ending in ENDING:
+        signal.signal(ending, signal.SIG_IGN)
     raise Interrupted(number)
 
 
-def tell_pods(terminal: Terminal) -> None:
-    """What bills on, by the ledger here, unless the error said it; nothing is asked of anybody."""
+def warn_of_billing(terminal: Terminal) -> None:
+    """Warn about pods that bill by the local ledger, unless the error named them. No requests."""
     bills = terminal.bills
     with contextlib.suppress(PodctlError, OSError):
         bills.database = bills.database or find().database
-    if told := bills.untold():
-        terminal.warn(f"{told}; podctl status, podctl sync")
+    if billing := bills.unreported():
+        terminal.warn(f"{billing}; podctl status, podctl sync")

@@ -1,4 +1,4 @@
-"""`podctl ssh`: a shell on the pod of a run, by OpenSSH where there is one, with the pinned key."""
+"""`podctl ssh`: opens a shell on the pod of a run, by OpenSSH if it is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import project_here, provider_of
+from controller.cli.options import current_project, provider_of
 from controller.credentials.secret import for_children
 from controller.project.project import Project
 from controller.terminal.terminal import Terminal
@@ -19,21 +19,23 @@ if TYPE_CHECKING:
     from controller.ssh.session import Session
     from controller.status.target import Target
 
+CLOSING = "closing this shell does not stop the job"
+
 
 @click.command("ssh")
 @click.argument("name", metavar="[STAGE|RUN|POD]", required=False)
-@click.option("--print", "print_", is_flag=True, help="Only print the ssh command.")
+@click.option("--print", "print_", is_flag=True, help="Print the ssh command and do not run it.")
 @click.pass_obj
 def command(terminal: Terminal, name: str | None, print_: bool) -> int | None:
-    """Open a shell on the pod of a run; the newest unfinished one by default.
+    """Open a shell on the pod of a run (default: the newest unfinished run).
 
-    Plain `ssh` works too: put `Include <project>/.podctl/ssh_config` on top of ~/.ssh/config,
-    then `ssh podctl-stage1c`.
+    Plain `ssh` works too: put `Include <project>/.podctl/ssh_config` at the top of ~/.ssh/config,
+    then type `ssh podctl-stage1c`.
     """
     from controller.project.journal import open_journal
     from controller.status.target import connect, find_target, pod_of
 
-    project = project_here()
+    project = current_project()
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
     pod = pod_of(provider, target)
@@ -49,22 +51,24 @@ def command(terminal: Terminal, name: str | None, print_: bool) -> int | None:
         terminal.data(shlex.join(argv))
         return None
     program = shutil.which("ssh") or "ssh"
-    terminal.say(f"{target.run} on {pod.id}; closing this shell does not stop the job")
+    terminal.say(f"connected to {pod.id} ({target.run}); {CLOSING}")
     return os.execve(program, argv, for_children())  # noqa: S606 - an argv list, no shell
 
 
 def _without_openssh(terminal: Terminal, session: Session, target: Target) -> int:
-    """A shell over podctl's own connection, on a machine that has no `ssh`."""
+    """Open a shell over podctl's own connection, for a machine without OpenSSH."""
     from controller.cli.exec import check_terminal
     from controller.ssh.console import interact
 
     check_terminal(terminal)
-    terminal.say(f"connected to the pod of {target.run}; closing this shell does not stop the job")
+    terminal.say(
+        f"connected to {target.pod} ({target.run}); closing this shell does not stop the job"
+    )
     return interact(session, None, None)
 
 
 def _write_config(project: Project, target: Target, endpoint: Endpoint) -> Path:
-    """An ssh_config of this one host: others may be in the shared one, and stay there."""
+    """Write an ssh_config for this host alone, beside the project's shared one."""
     from controller.ssh.host_keys import PinnedKeys, SshEntry, write_ssh_config
 
     path = project.run_dir(target.run) / "ssh_config"

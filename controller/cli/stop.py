@@ -1,4 +1,4 @@
-"""`podctl stop`: end a run early, and lose nothing by it."""
+"""`podctl stop`: stops a run early without losing its files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from controller.terminal.terminal import Terminal
 
 @click.command("stop")
 @click.argument("stage", required=False)
-@yes_option("Do it without asking.")
-@click.option("--terminate", is_flag=True, help="End the pod for good once all is here.")
+@yes_option("Stop without asking.")
+@click.option(
+    "--terminate", is_flag=True, help="Terminate the pod once all of its files are downloaded."
+)
 @click.option(
     "--abandon",
     metavar="REASON",
-    help="End the pod although artifacts are only there; REASON is kept.",
+    help="Terminate even if artifacts were not downloaded. REASON is recorded.",
 )
 @click.option(
     "--wait",
@@ -24,7 +26,7 @@ from controller.terminal.terminal import Terminal
     default=30.0,
     show_default=True,
     metavar="MINUTES",
-    help="For another podctl that drives the run: it is asked, and waited for.",
+    help="How long to wait for another podctl process that controls the run.",
 )
 @json_option
 @click.pass_obj
@@ -36,23 +38,24 @@ def command(
     abandon: str | None,
     wait: float,
 ) -> None:
-    """Let the job of STAGE (or every unfinished run) save, pull what it wrote, park its pod.
+    """Let the job of STAGE (or every unfinished run) save, download its files, park its pod.
 
-    Where podctl runs in another terminal, that one is asked, does it, and ends with "stopped".
+    If podctl controls the run in another terminal, that process does the work and ends with
+    "stopped".
     """
     from controller.leases.commands import stop
     from controller.leases.options import StopOptions
 
     if abandon is not None and not abandon.strip():
-        raise UsageError("--abandon wants a reason", hint='podctl stop --abandon "why"')
+        raise UsageError("--abandon needs a reason", hint='podctl stop --abandon "why"')
     project = project_driven(terminal)
     project.prepare()
     options = StopOptions(
         terminal=terminal, yes=yes, terminate=terminate, abandon=abandon, wait_seconds=60.0 * wait
     )
-    found = stop(project, stage, options)
+    leases = stop(project, stage, options)
     if terminal.json:
-        terminal.emit_json("podctl/stop/1", {"leases": found})
+        terminal.emit_json("podctl/stop/1", {"leases": leases})
         return
-    for one in found:
-        terminal.say(one.line)
+    for lease in leases:
+        terminal.say(lease.line)

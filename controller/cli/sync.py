@@ -1,4 +1,4 @@
-"""`podctl sync`: the same loop over everything that is unfinished."""
+"""`podctl sync`: resumes every unfinished run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from controller.terminal.terminal import Terminal
 
 @click.command("sync")
 @click.argument("stages", nargs=-1)
-@yes_option("Rent again where a pod was lost, or start one to fetch from it, without asking.")
-@click.option("--detach", is_flag=True, help="Do not wait for jobs that are running.")
-@click.option("--unguarded", is_flag=True, help="Accept a pod whose dead-man switch is not armed.")
+@yes_option("Rent a replacement pod, or start a parked one, without asking.")
+@click.option("--detach", is_flag=True, help="Do not wait for running jobs.")
+@click.option("--unguarded", is_flag=True, help="Accept a pod whose guard is not armed.")
 @give_secrets_option
 @json_option
 @click.pass_obj
@@ -24,10 +24,10 @@ def command(
     unguarded: bool,
     give_secrets: bool,
 ) -> None:
-    """Carry unfinished runs (of STAGES, or all) on: pull, verify, lock, shut down.
+    """Resume unfinished runs of STAGES (default: all).
 
-    A parked pod that alone has what its run wrote is started again to fetch it, after a yes.
-    STAGES may also be runs.
+    podctl downloads, verifies, locks and shuts down. It starts a parked pod again, after it asked,
+    if files of the run are only on that pod. STAGES may also be names of runs.
     """
     from controller.leases.commands import sync
     from controller.leases.options import RunOptions

@@ -1,10 +1,10 @@
-"""`podctl take`: the files of a run that did not pass, put into the project."""
+"""`podctl take`: copies the files of a run that did not pass into the project."""
 
 from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_here
+from controller.cli.options import current_project, json_option
 from controller.terminal.terminal import Terminal
 
 
@@ -13,14 +13,14 @@ from controller.terminal.terminal import Terminal
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, run: str) -> None:
-    """Copy the files that came here of RUN (or of a stage's newest run) into the project.
+    """Copy the downloaded files of RUN (or of a stage's newest run) into the project.
 
-    Nothing is locked and nothing overwritten: what stands there moves to .podctl/aside.
+    podctl locks nothing and overwrites nothing: it moves existing files to .podctl/aside.
     """
     from controller.leases.take import take
     from state.project_lock import acquire
 
-    project = project_here()
+    project = current_project()
     project.prepare()
     with acquire(project.state_dir, f"take {run}"):
         name, taken = take(project, run, terminal)
@@ -29,4 +29,4 @@ def command(terminal: Terminal, run: str) -> None:
         return
     for path in taken:
         terminal.data(path)
-    terminal.say(f"{len(taken)} files of {name} are in the project now, as copies; none is locked")
+    terminal.say(f"copied {len(taken)} files of {name} into the project; none of them is locked")

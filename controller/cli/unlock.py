@@ -1,4 +1,4 @@
-"""`podctl unlock`: put a lock aside, with the reason, so that the stage may run again."""
+"""`podctl unlock`: archives a stage's lock, so that the stage can run again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import time
 
 import click
 
-from controller.cli.options import project_here
+from controller.cli.options import current_project
 from controller.errors import NotFound, UsageError
 from controller.terminal.terminal import Terminal
 
 
 @click.command("unlock")
 @click.argument("stage")
-@click.option("--reason", required=True, help="Why; kept with the old certificate.")
+@click.option(
+    "--reason", required=True, help="The reason; it is recorded in the archived certificate."
+)
 @click.pass_obj
 def command(terminal: Terminal, stage: str, reason: str) -> None:
     """Archive the lock of STAGE and make its artifacts writable again."""
@@ -24,8 +26,8 @@ def command(terminal: Terminal, stage: str, reason: str) -> None:
     from state.project_lock import acquire
 
     if not reason.strip():
-        raise UsageError("a reason is wanted", hint=f'podctl unlock {stage} --reason "why"')
-    project = project_here()
+        raise UsageError("--reason is empty", hint=f'podctl unlock {stage} --reason "why"')
+    project = current_project()
     project.prepare()
     with acquire(project.state_dir, f"unlock {stage}") as owner:
         locks = Locks(owner.connection, owner.epoch)
@@ -33,14 +35,14 @@ def command(terminal: Terminal, stage: str, reason: str) -> None:
         certificate = read(project.root, stage)
         if certificate is None and recorded is None:
             raise NotFound(f"{stage} is not locked", hint="podctl locks")
-        # The file first: what is left by a crash in between is a row, which the same command ends.
+        # The file first: after a crash in between, the same command removes the row that is left.
         if certificate is not None:
             path = archive(project.root, stage, reason, time.time())
-            terminal.say(f"the old certificate is {path.relative_to(project.root)}")
+            terminal.say(f"archived the certificate as {path.relative_to(project.root)}")
         if recorded is not None:
             locks.unlock(stage, reason)
         refresh_if_possible(project, owner, terminal.warn)
-    standing = [n for n, c in read_all(project.root).items() if stage in c.needs]
-    if standing:
-        terminal.warn(f"{', '.join(standing)} stood on it and stays locked")
+    dependants = [n for n, c in read_all(project.root).items() if stage in c.needs]
+    for dependant in dependants:
+        terminal.warn(f"{dependant} depends on this lock and remains locked")
     terminal.say(f"next: podctl run {stage}")

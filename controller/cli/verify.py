@@ -1,4 +1,4 @@
-"""`podctl verify`: are the artifacts here still those that were certified?"""
+"""`podctl verify`: compares local artifacts with their certificates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import json_option, project_here
+from controller.cli.options import current_project, json_option
 from controller.errors import NotFound, UsageError, VerificationFailed
 from controller.project.project import Project
 from controller.terminal.terminal import Terminal
@@ -19,25 +19,30 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("stages", nargs=-1)
-@click.option("--all", "all_", is_flag=True, help="Every locked stage.")
+@click.option(
+    "--all",
+    "all_",
+    is_flag=True,
+    help="Verify every locked stage, their dependencies and plan statements.",
+)
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
-    """Re-hash the artifacts of STAGES (or --all) and compare with their certificates.
+    """Compare the hashes of the artifacts of STAGES (or --all) with their certificates.
 
-    With --all also: how the locks stand on one another, and the statement over each plan. A lock
-    that is only stale is no failure: what differs is told (podctl why).
+    With --all, podctl also verifies the dependencies between locks and each plan's statement. A
+    stale lock is not a failure; its differences are shown (podctl why).
     """
-    project = project_here()
+    project = current_project()
     chosen = _chosen(project, stages, all_)
-    found = {name: _problems(project, one) for name, one in chosen.items()}
+    results = {name: _problems(project, certificate) for name, certificate in chosen.items()}
     if all_ or not stages:
-        found |= _missing_certificates(project, chosen)
-        found |= _plan_problems(project, chosen)
-    if not found and not terminal.json:
+        results |= _missing_certificates(project, chosen)
+        results |= _plan_problems(project, chosen)
+    if not results and not terminal.json:
         terminal.say("no stage is locked")
     outdated = _outdated(project, chosen)
-    bad = {name: problems for name, problems in found.items() if problems}
+    bad = {name: problems for name, problems in results.items() if problems}
     if terminal.json:
         rows = [
             {
@@ -46,24 +51,24 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
                 "problems": problems,
                 "stale": outdated.get(name, ()),
             }
-            for name, problems in found.items()
+            for name, problems in results.items()
         ]
         terminal.emit_json("podctl/verify/1", {"stages": rows})
         return VerificationFailed.exit_code if bad else 0
-    for name, problems in found.items():
+    for name, problems in results.items():
         verdict = "FAIL" if name in bad else "PASS"
-        what = f"{len(chosen[name].artifacts)} files" if name in chosen else "as one piece"
-        terminal.data(f"{verdict}  {name}  {what}")
+        what = f"{len(chosen[name].artifacts)} files" if name in chosen else ""
+        terminal.data(f"{verdict}  {name}  {what}".rstrip())
         for problem in problems:
             terminal.data(f"      {problem.path}: {problem.what}")
         for text in outdated.get(name, ()):
             terminal.data(f"      stale: {text}")
     if bad:
         raise VerificationFailed(
-            f"{', '.join(bad)}: what is here is not what was certified",
+            f"{', '.join(bad)}: local files do not match the certificate",
             where=str(project.root),
-            cause="files were altered, added or lost since, or what it stands on is another one",
-            hint="restore them from a copy, or podctl unlock <stage> --reason … and run it again",
+            cause="files were changed, added or deleted, or a stage it depends on was locked again",
+            hint="restore the files from a backup, or podctl unlock STAGE --reason … and re-run",
         )
     return 0
 
@@ -73,7 +78,7 @@ def _chosen(project: Project, stages: tuple[str, ...], all_: bool) -> Mapping[st
 
     if all_ or not stages:
         if stages:
-            raise UsageError("--all and names of stages exclude one another")
+            raise UsageError("--all and stage names cannot be combined")
         return read_all(project.root)
     chosen = {}
     for name in stages:
@@ -85,7 +90,7 @@ def _chosen(project: Project, stages: tuple[str, ...], all_: bool) -> Mapping[st
 
 
 def _problems(project: Project, certificate: Certificate) -> tuple[Problem, ...]:
-    """What differs from the certificate, and the certificate from the database's record."""
+    """Differences of files from the certificate, and of the certificate from the database."""
     from controller.locks.artifacts import check_recorded, verify_artifacts
     from state.database import open_database
     from state.locks import Locks
@@ -107,13 +112,13 @@ def _problems(project: Project, certificate: Certificate) -> tuple[Problem, ...]
 def _plan_problems(
     project: Project, locks: Mapping[str, Certificate]
 ) -> dict[str, tuple[Problem, ...]]:
-    """Each plan's statement, and whether the locks stand on one another."""
+    """Problems of each plan's statement, and of the dependencies between locks."""
     from controller.locks import statement
     from controller.locks.stale_locks import in_order
 
     needs = {name: stage.needs for name, stage in in_order(project.stages).items()}
     plans = statement.plans(needs)
-    found = {
+    problems_of = {
         f"{plan} plan": statement.verify(project.root, plan, locks, needs)
         for plan, names in plans.items()
         if statement.statement_path(project.root, plan).exists() or locks.keys() & {*names}
@@ -121,22 +126,22 @@ def _plan_problems(
     of_plans = {name for names in plans.values() for name in names}
     for name, problems in statement.loose(needs, locks).items():
         if problems and name not in of_plans:
-            found[f"{name}'s needs"] = problems
-    return found
+            problems_of[f"{name}'s needs"] = problems
+    return problems_of
 
 
 def _outdated(project: Project, chosen: Mapping[str, Certificate]) -> dict[str, list[str]]:
-    """In words, what a run now would be given otherwise: the lock stays true, and is old."""
+    """For each stage, what a new run would receive differently. The lock is stale, not wrong."""
     from controller.locks.stale_locks import stale
 
     every = stale(project)
-    return {name: [one.text for one in every.get(name, ())] for name in chosen}
+    return {name: [difference.text for difference in every.get(name, ())] for name in chosen}
 
 
 def _missing_certificates(
     project: Project, locks: Mapping[str, Certificate]
 ) -> dict[str, tuple[Problem, ...]]:
-    """Stages that the database has as locked and whose certificate is not here."""
+    """Stages that are locked in the database but have no certificate."""
     from controller.locks.artifacts import Problem
     from state.database import open_database
     from state.locks import Locks
@@ -149,7 +154,7 @@ def _missing_certificates(
     finally:
         connection.close()
     return {
-        one.stage: (Problem(f"locks/{one.stage}.json", "the certificate is gone"),)
-        for one in recorded
-        if one.stage not in locks
+        lock.stage: (Problem(f"locks/{lock.stage}.json", "the certificate is missing"),)
+        for lock in recorded
+        if lock.stage not in locks
     }

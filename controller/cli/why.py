@@ -1,4 +1,4 @@
-"""`podctl why`: whether a lock is still current, in words, and what a re-run would cost."""
+"""`podctl why`: explains whether a lock is stale, and what a re-run would cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli.options import json_option, project_here
+from controller.cli.options import current_project, json_option
 from controller.project.project import Project
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str) -> None:
-    """Say what differs between the lock of STAGE and a run of it now, and what hangs on it."""
-    project = project_here()
-    found = explain(project, stage)
+    """Explain why STAGE's lock is stale and which stages depend on it."""
+    project = current_project()
+    explanation = explain(project, stage)
     if terminal.json:
-        terminal.emit_json("podctl/why/1", found)
+        terminal.emit_json("podctl/why/1", explanation)
         return
-    terminal.data(f"{stage} is {found['state']}")
-    for text in found["differences"]:
+    terminal.data(f"{stage} is {explanation['state']}")
+    for text in explanation["differences"]:
         terminal.data(f"  {text}")
-    for row in found["rerun"]:
-        cost = words.usd(row["usd"]) if row["usd"] is not None else "a price unknown yet"
-        terminal.data(f"  to run again: {row['stage']}, about {row['hours']:g} h, {cost}")
-    if found["rerun"]:
-        terminal.data(f"  in all about {words.usd(found['usd'])}")
-        terminal.say(f"next: {found['next']}")
+    for row in explanation["rerun"]:
+        cost = words.usd(row["usd"]) if row["usd"] is not None else "price not yet known"
+        terminal.data(f"  re-run: {row['stage']}, about {row['hours']:g} h, {cost}")
+    if explanation["rerun"]:
+        terminal.data(f"  total about {words.usd(explanation['usd'])}")
+        terminal.say(f"next: {explanation['next']}")
 
 
 def explain(project: Project, name: str) -> dict[str, Any]:
-    """The state of one stage's lock as plain data. Raises NotFound for an unknown stage."""
+    """The state of a stage's lock as plain data. Raises NotFound for an unknown stage."""
     from controller.locks import certificate
     from controller.locks.stale_locks import in_order, stale
     from controller.locks.staleness import downstream
@@ -46,18 +46,18 @@ def explain(project: Project, name: str) -> dict[str, Any]:
     stage = project.stage(name)
     locks = certificate.read_all(project.root)
     every = stale(project)
-    differing = every.get(name, ())
-    state = "not locked" if name not in locks else "stale" if differing else "current"
+    differences = every.get(name, ())
+    state = "not locked" if name not in locks else "stale" if differences else "current"
     again: list[str] = []
     if state != "current":
-        later = [one for one in downstream(in_order(project.stages), name) if one in locks]
+        later = [stage for stage in downstream(in_order(project.stages), name) if stage in locks]
         upstream = [need for need in stage.needs if every.get(need)]
         again = [*upstream, name, *later]
-    rows = [_rerun(project, one, locks.get(one)) for one in again]
+    rows = [_rerun(project, stage_name, locks.get(stage_name)) for stage_name in again]
     return {
         "stage": name,
         "state": state,
-        "differences": [one.text for one in differing],
+        "differences": [difference.text for difference in differences],
         "rerun": rows,
         "usd": sum(row["usd"] or 0.0 for row in rows),
         "next": _next(name, state),
@@ -65,7 +65,7 @@ def explain(project: Project, name: str) -> dict[str, Any]:
 
 
 def _rerun(project: Project, name: str, lock: Certificate | None) -> dict[str, Any]:
-    """Hours by the definition; the price at the rate that its last run really had."""
+    """Hours from the definition; the price at the rate of the last run."""
     stage = project.stage(name)
     usd = None
     if lock is not None and lock.cost.hours > 0:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from controller.clock import Clock
+from controller.engine.decision_log import log_decision, log_incident
 from controller.incident import Incident, attempt
 from controller.planner.actions import Action, Done, NeedsOperator, Wait
 from controller.planner.decide import decide
@@ -58,6 +59,7 @@ class _Incidents:
     def add(self, action: Action | None, raised: Incident, *, noted: bool = False) -> int:
         """Count it, and write it down unless its outcome was; the journal may be what fails."""
         name = name_of(action) if action is not None else LOOK
+        log_incident(raised.error, name)
         retry_at = self.clock.now() + self.policy.incident_pause
         self.found[name] = more(self.found.get(name), raised.text, retry_at)
         if not noted:
@@ -104,6 +106,7 @@ def _next(
 ) -> Action:
     observation = replace(world.look(), incidents=dict(found))
     action = bounded(observation, policy, plan(observation, policy))
+    attempt(partial(log_decision, observation, action))
     attempt(partial(watch, observation, action))  # what is shown of it holds nothing up
     return action
 

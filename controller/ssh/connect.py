@@ -41,6 +41,7 @@ NO_REKEY = 2**40  # bytes: a re-key in a long one-way transfer can stall it
 # Its thread logs a traceback for every lost connection; here that is an ordinary event, and it
 # reaches the caller as an exception.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+_LOG = logging.getLogger("podctl.ssh")
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,16 @@ def connect(
     deadline = clock() + deadline_seconds
     wait = timing.first_wait
     while True:
-        left = deadline - clock()
+        began = clock()
+        left = deadline - began
         try:
             with translate_os_limits():
-                return _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)), control)
-        except Unreachable:
+                made = _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)), control)
+            _LOG.info("%s: connected, %.0f ms", identity, 1000 * (clock() - began))
+            return made
+        except Unreachable as error:
+            ms = 1000 * (clock() - began)
+            _LOG.info("%s: not connected, %.0f ms: %s", identity, ms, error.cause)
             left = deadline - clock()
             if left <= 0 or not wanted():
                 raise

@@ -6,6 +6,7 @@ state are fabric's business.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fabric import Connection
 
 SHELL = ("sh", "-c", 'exec "${SHELL:-/bin/bash}" -l 2>/dev/null || exec sh -l')
+_LOG = logging.getLogger("podctl.ssh")
 SIGNALLED = 128  # the status when a signal ended the command there
 
 
@@ -27,12 +29,14 @@ def interact(session: Session, argv: Sequence[str] | None, cwd: str | None) -> i
     from invoke.exceptions import ThreadException
 
     line = command_line(SHELL if argv is None else argv, cwd)
+    _LOG.info("%s: started on a terminal: %s", session, line)
     try:
         status = _run(session.control(), line)
     except (*FAILURES, ThreadException) as error:
         raise session.unreachable(error) from error
     if session.lost():
         raise session.unreachable(None)
+    _LOG.info("%s: status %d: %s", session, status, line)
     return status if status >= 0 else SIGNALLED
 
 

@@ -6,6 +6,7 @@ What fails here says nothing about the pod or its job.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import shlex
 import threading
@@ -58,6 +59,7 @@ __all__ = [
     "remote_root",
 ]
 
+_LOG = logging.getLogger("podctl.ssh")
 EXEC_SECONDS = 60.0  # at most, for sshd to open a channel, and again to start a command on it
 
 
@@ -172,20 +174,30 @@ class Session:
         """
         line = command_line(argv, None if cwd is None else str(cwd), env)
         deadline = self.clock() + deadline_seconds
+        began = self.clock()
+
+        def log(status: str) -> None:
+            _LOG.info("%s: %s, %.0f ms: %s", self, status, 1000 * (self.clock() - began), line)
+
         try:
             channel = self._transport.open_session(timeout=min(EXEC_SECONDS, deadline_seconds))
             self._execute(channel, line, min(EXEC_SECONDS, deadline_seconds))
         except paramiko.ChannelException as error:
+            log("no session")
             raise SessionRefused(
                 "sshd on the pod opens no more sessions on this connection",
                 where=str(self),
                 cause=error.text,
                 hint="MaxSessions in its sshd_config, or end what hangs there: podctl ssh",
             ) from error
+        except CommandTimeout:
+            log("not started")
+            raise
         except FAILURES as error:
+            log("connection lost")
             raise self.unreachable(error) from error
         with translate_os_limits():
-            return Stream(self, channel, deadline, idle_seconds)
+            return Stream(self, channel, deadline, idle_seconds, log)
 
     def _execute(self, channel: paramiko.Channel, line: str, seconds: float) -> None:
         """Have sshd start `line`; CommandTimeout when it says neither yes nor no within `seconds`.

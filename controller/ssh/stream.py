@@ -94,12 +94,19 @@ class Stream:
     """The standard streams of one running command; one thread may send while another reads."""
 
     def __init__(
-        self, session: Connection, channel: Channel, deadline: float, idle_seconds: float
+        self,
+        session: Connection,
+        channel: Channel,
+        deadline: float,
+        idle_seconds: float,
+        log: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`log` is called once, when the stream is closed, with the command's status."""
         self._session = session
         self._channel = channel
         self._deadline = deadline  # by the session's clock
         self._idle = idle_seconds
+        self._log: Callable[[str], None] | None = log
         self._held = memoryview(b"")
         self._stderr = bytearray()
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
@@ -116,6 +123,10 @@ class Stream:
     ) -> None:
         with contextlib.suppress(*self._session.failures):  # the connection has gone before
             self._channel.close()
+        log, self._log = self._log, None
+        if log is not None:
+            status = self._channel.exit_status
+            log(f"status {status}" if status >= 0 else "no status")
 
     def _read_stderr(self) -> None:
         while True:

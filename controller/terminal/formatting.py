@@ -1,4 +1,4 @@
-"""Quantities as people read them."""
+"""Formats quantities for people: durations, dollars, sizes, dates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of anybody in a Markdown page: on one line, cleaned as a terminal's, without any meaning."""
+"""Escapes untrusted text for a Markdown page: one clean line without markup."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LINKS = re.compile(r"(?i)(?<=[a-z0-9])://|\bwww\.|@")
 
 
 def literal(text: str, longest: int = LONGEST) -> str:
-    """`text` as it is read: no markup, no HTML, no link, no control character, cut when long."""
-    cut = clean_line(text[: 8 * longest])  # what is not shown is not gone through
-    line = "".join(one if one.isprintable() else "�" for one in cut)
+    """`text` without effective markup, HTML, links or control characters, cut when long."""
+    cut = clean_line(text[: 8 * longest])  # the rest is not shown
+    line = "".join(char if char.isprintable() else "�" for char in cut)
     if len(line) > longest or len(text) > 8 * longest:
         line = line[: longest - 1] + "…"
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -23,14 +23,14 @@ def literal(text: str, longest: int = LONGEST) -> str:
     return _LINKS.sub(_entity, line)
 
 
-def _entity(found: re.Match[str]) -> str:
-    sign = found[0]
+def _entity(match: re.Match[str]) -> str:
+    sign = match[0]
     if sign == "@":
         return "&#64;"
     return "&#58;//" if sign == "://" else f"{sign[:-1]}&#46;"
 
 
 def lines(text: str, longest: int = LONGEST) -> str:
-    """The same, where the breaks between lines are shown as a sign."""
+    """`literal` of several lines; a sign marks each line break."""
     kept = text[: 8 * longest].splitlines()
-    return literal(" ⏎ ".join(one for one in kept if one.strip()), longest)
+    return literal(" ⏎ ".join(line for line in kept if line.strip()), longest)

@@ -1,8 +1,7 @@
-"""What leaves this process by other ways than the terminal: prints, log records, core dumps.
+"""Redaction of output that does not go through `Terminal`: prints, log records, core dumps.
 
-Libraries print and log what they like when they are told to (`http.client` its requests with every
-header, at a debug level), and Python shows the arguments of an exception. All of it is cleaned
-and redacted as podctl's own words are.
+Libraries may print and log secrets (`http.client` prints requests with all headers at a debug
+level), and Python shows the arguments of an exception. This output is cleaned and redacted too.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from state.redaction import PROCESS
 
 
 class RedactedStream:
-    """A text stream that shows nothing unclean and no secret; everything else is the stream's."""
+    """A text stream that cleans and redacts what is written; else it behaves like `stream`."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
         if not isinstance(text, str):
-            raise TypeError("a text stream")  # asked by whoever looks for a binary one
+            raise TypeError("a text stream")  # callers probe so for a binary stream
         self.stream.write(PROCESS(clean(text)))
         return len(text)
 
@@ -39,7 +38,7 @@ class RedactedStream:
 
 
 class RedactedRecord(logging.LogRecord):
-    """A log record that no handler, whoever installed it, can make say a secret."""
+    """A log record whose message and traceback are redacted for every handler."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -51,16 +50,16 @@ class RedactedRecord(logging.LogRecord):
 
 
 @contextmanager
-def veiled() -> Iterator[None]:
-    """Within, whatever is printed, logged or raised in a thread is shown without secrets."""
+def redacted_output() -> Iterator[None]:
+    """Within the block, prints, log records and thread tracebacks are redacted."""
     before = sys.stdout, sys.stderr, logging.getLogRecordFactory()
-    ours = [None if one is None else cast(TextIO, RedactedStream(one)) for one in before[:2]]
+    ours = [None if s is None else cast(TextIO, RedactedStream(s)) for s in before[:2]]
     sys.stdout, sys.stderr = ours
     logging.setLogRecordFactory(RedactedRecord)
     try:
         yield
     finally:
-        # Whoever found its stream broken has put another in its place: that one stays.
+        # A stream that was replaced meanwhile because it was broken stays.
         if sys.stdout is ours[0]:
             sys.stdout = before[0]
         if sys.stderr is ours[1]:
@@ -69,6 +68,6 @@ def veiled() -> Iterator[None]:
 
 
 def no_core_dumps() -> None:
-    """A crash must not write this process's memory to a disk; children inherit it."""
+    """Disable core dumps, which would write secrets to disk; children inherit this."""
     with suppress(OSError, ValueError):  # a lower limit is in force already
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

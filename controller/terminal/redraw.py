@@ -1,7 +1,7 @@
-"""What a terminal would show of text that moves back over itself: progress bars, mostly.
+"""The text that a terminal shows in the end of output that overwrites itself (progress bars).
 
-A carriage return begins the line again, a backspace goes back one letter, and "cursor up" (bars
-below one another) goes back a line. What stands there at the end is the one line that remains.
+A carriage return restarts the line, a backspace moves back one character, and "cursor up" (several
+bars) moves back a line. Only the final state of each line remains.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 
 _STEP = re.compile(r"(\r+|\x08+|\x1b\[\d{0,3}[AFGK])")
-HIGHEST = 50  # lines that a cursor goes up at most
+HIGHEST = 50  # lines that a cursor may move up
 
-Line = list[str]  # pieces, so that a line that is drawn a million times is not copied as often
+Line = list[str]  # pieces, so that a line drawn a million times is not copied each time
 
 
 def redrawn(text: str) -> str:
-    """`text` with each line in its last state. Its line ends are line feeds, or CR and LF."""
+    """`text` with each line in its final state. Lines end with LF or CR LF."""
     if "\r" not in text and "\x08" not in text and "\x1b[" not in text:
         return text
     lines: list[Line] = [[]]
@@ -31,9 +31,9 @@ def redrawn(text: str) -> str:
 
 
 def _draw(lines: list[Line], place: int, part: str) -> int:
-    """One line's worth of text into `lines` at `place`; where the cursor is afterwards."""
+    """Draw one line of text into `lines` at `place`; return the cursor's line afterwards."""
     pieces = _STEP.split(part)
-    begins = False  # the next text stands at the line's beginning
+    begins = False  # the next text starts at the beginning of the line
     for step, text in zip(["", *pieces[1::2]], pieces[0::2], strict=True):
         if step.startswith("\x08"):
             _back(lines[place], len(step))

@@ -1,4 +1,4 @@
-"""Text from elsewhere, made safe to show: no control sequences, no hidden order."""
+"""Makes untrusted text safe to show: no control sequences, no hidden characters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from controller.terminal.redraw import redrawn
 
-# Sequences are removed whole, so that their parameters do not stay behind as litter. Strings
-# (OSC, DCS, …) that never end are cut at the line's end: they must not swallow what follows.
+# Complete sequences are removed, including their parameters. Strings (OSC, DCS, …) without an end
+# are cut at the end of the line: they must not hide the lines below.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: cursor, colour, erase
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c\n\r]*(?:\x07|\x1b\\|\x9c)?"
@@ -23,8 +23,8 @@ _HIDDEN = re.compile(
 _NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-HOLD = 64 * 1024  # characters of one unfinished line that a stream holds back
-KEEP = 4096  # of these that stay when it is shown all the same: the head of a secret may be there
+HOLD = 64 * 1024  # characters of one unfinished line that a stream buffers
+KEEP = 4096  # of these stay buffered when it is shown anyway: a secret may begin there
 
 
 def clean(text: str | bytes) -> str:
@@ -40,9 +40,9 @@ def clean(text: str | bytes) -> str:
     return _SURROGATES.sub(_shown, text)
 
 
-def _shown(found: re.Match[str]) -> str:
-    """A byte of a file's name that is no UTF-8, as `remote.names` encodes it; else U+FFFD."""
-    code = ord(found[0])
+def _shown(match: re.Match[str]) -> str:
+    """A byte of a file name that is not UTF-8, as `remote.names` encodes it; else U+FFFD."""
+    code = ord(match[0])
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else "\ufffd"
 
 
@@ -52,10 +52,9 @@ def clean_line(text: str | bytes) -> str:
 
 
 class CleanStream:
-    """`clean` over bytes that arrive in pieces: a sequence cut in two is still one sequence.
+    """`clean` for bytes that arrive in pieces, which may cut sequences and secrets in two.
 
-    A line that is drawn again and again is one line, in its last state. `redact` hides secrets
-    from what is shown; one that is cut in two is still one.
+    Of a line that is redrawn, only the final state is shown. `redact` removes secrets.
     """
 
     def __init__(self, redact: Callable[[str], str] = str) -> None:
@@ -64,22 +63,22 @@ class CleanStream:
         self._held = ""
 
     def feed(self, data: bytes) -> str:
-        """Whole clean lines; the unfinished last one is held back, up to `HOLD` characters."""
+        """Complete clean lines; the unfinished last line is buffered, up to `HOLD` characters."""
         self._held += self._decoder.decode(data)
         cut = self._held.rfind("\n") + 1
         if not cut and len(self._held) > HOLD:
             again = "\r" if self._held.endswith("\r") else ""
             self._held = self._shown(self._held) + again
             cut = max(0, len(self._held) - KEEP)
-        whole, self._held = self._held[:cut], self._held[cut:]
-        return self._shown(whole)
+        complete, self._held = self._held[:cut], self._held[cut:]
+        return self._shown(complete)
 
     def pending(self) -> str:
-        """The unfinished line as it stands now, for who watches it being drawn."""
+        """The present state of the unfinished line."""
         return self._shown(self._held)
 
     def finish(self) -> str:
-        """What was held back, at the end of the stream."""
+        """The buffered rest, at the end of the stream."""
         rest, self._held = self._held + self._decoder.decode(b"", True), ""
         return self._shown(rest)
 

@@ -1,7 +1,7 @@
-"""The one door to the terminal: stdout is data, stderr is talk, and nothing unclean passes.
+"""All terminal output: data on stdout, messages on stderr.
 
-Everything a command shows goes through a `Terminal`: it strips control sequences, hides secrets,
-survives a closed pipe, and never asks a question that nobody can answer.
+Everything that a command shows goes through a `Terminal`. It removes control sequences, redacts
+secrets, survives a closed pipe, and never prompts without a terminal.
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ import errno
 import os
 import select
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from controller.billing_pods import BillingPods
 from controller.errors import PodctlError, UsageError
+from controller.terminal.json_values import Json, plain
 from controller.terminal.sanitize import clean, clean_line
+from controller.terminal.table import table
 from state.redaction import PROCESS, Redactor, hidden
 
-Json = Any  # what json.dumps takes
-
-LONGEST = 4000  # characters of one line of talk; data is never cut
+LONGEST = 4000  # characters of one line of a message; data is never cut
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _WORDS = {
@@ -35,7 +34,7 @@ _WORDS = {
 
 
 class OutputClosed(PodctlError):
-    """Whoever read our output has gone (128 + SIGPIPE): there is nobody to tell."""
+    """The reader of standard output closed it (128 + SIGPIPE)."""
 
     exit_code = 141
     code = "output-closed"
@@ -43,10 +42,11 @@ class OutputClosed(PodctlError):
 
 @dataclass
 class Terminal:
-    """One pair of streams and how to write to them. `json` turns talk about results off."""
+    """The standard streams and how to write to them. With `json`, results are JSON."""
 
     json: bool = False
     quiet: bool = False
+    verbose: bool = False  # show the lines of the event log on stderr
     out: IO[str] | None = field(default_factory=lambda: sys.stdout)
     err: IO[str] | None = field(default_factory=lambda: sys.stderr)
     source: IO[str] | None = field(default_factory=lambda: sys.stdin)
@@ -57,13 +57,13 @@ class Terminal:
     # data ------------------------------------------------------------------------------------
 
     def data(self, text: str, *, secret: bool = False, end: str = "\n") -> None:
-        """Clean text to stdout. `secret` lets a key through, for the one command that shows one."""
+        """Write clean text to stdout; `secret`: unredacted, for the command that prints a key."""
         shown = clean(text)
         self._erase()
         self._write_out((shown if secret else self.redact(shown)) + end)
 
     def raw(self, data: bytes) -> None:
-        """Bytes to stdout as they are: `podctl exec … | tar x`. To a terminal they go cleaned."""
+        """Write bytes to stdout unchanged (`podctl exec … | tar x`); on a terminal, cleaned."""
         binary = getattr(self.out, "buffer", None)
         if binary is None or is_tty(self.out):
             self._write_out(self.redact(clean(data)))
@@ -75,18 +75,18 @@ class Terminal:
             raise self._unwritten(error) from error
 
     def emit_json(self, schema: str, document: Json) -> None:
-        """One JSON object on stdout with a `schema` field such as "podctl/status/1"."""
+        """Write a JSON object to stdout with a `schema` field such as "podctl/status/1"."""
         import json
 
         body = plain(document)
         if not isinstance(body, dict):
             body = {"items": body}
-        whole = hidden({"schema": schema, **body}, self.redact)
+        redacted = hidden({"schema": schema, **body}, self.redact)
         # ASCII: no control or direction character of a value reaches a terminal unescaped.
-        self._write_out(json.dumps(whole, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+        self._write_out(json.dumps(redacted, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Aligned columns on stdout, the head bold and the verdicts coloured on a terminal."""
+        """Write aligned columns to stdout; on a terminal with a bold head and coloured verdicts."""
         lines = table(columns, rows)
         colour = self.colour(self.out)
         self._erase()
@@ -97,34 +97,38 @@ class Terminal:
             self._write_out(text + "\n")
 
     def verdict(self, verdict: str, text: str) -> None:
-        """One checked line on stdout: `PASS  what`, the first word coloured on a terminal."""
+        """Write the result of a check to stdout: `PASS  text`; on a terminal with colour."""
         line = self.redact(f"{verdict}  {clean_line(text)}")
         self._erase()
         self._write_out((_paint_words(line) if self.colour(self.out) else line) + "\n")
 
-    # talk ------------------------------------------------------------------------------------
+    # messages --------------------------------------------------------------------------------
 
     def say(self, text: str = "") -> None:
-        """One message to stderr; never fails, whoever listens or not."""
+        """Write a message to stderr; never fails."""
         if not self.quiet:
-            self._talk(text)
+            self._message(text)
 
     def warn(self, text: str) -> None:
-        """A message that `--quiet` does not hide."""
-        self._talk(f"warning: {text}", "yellow")
+        """Write a warning to stderr, also when `quiet`."""
+        self._message(f"warning: {text}", "yellow")
+
+    def detail(self, text: str) -> None:
+        """Write a line of `--verbose` or a traceback to stderr, also when `quiet`."""
+        self._message(text, "dim")
 
     @property
     def moving(self) -> bool:
-        """Whether a line that moves is seen by anybody."""
+        """Whether a progress line is visible: stderr is a terminal."""
         return not self.quiet and is_tty(self.err)
 
     @property
     def width(self) -> int:
-        """Columns that a line of talk may take: those of a screen, or as good as all."""
+        """Columns of the terminal, or no practical limit elsewhere."""
         return max(20, _columns() - 1) if is_tty(self.err) else LONGEST
 
     def progress(self, text: str) -> None:
-        """A line that the next output replaces; nothing where stderr is no terminal."""
+        """Show a line that the next output replaces; only if stderr is a terminal."""
         if not self.moving:
             return
         self._erase()
@@ -132,32 +136,32 @@ class Terminal:
         self._transient = True
 
     def error(self, error: PodctlError) -> None:
-        """The one rendering of an error: what, where, cause, hint; with `--json` as JSON too."""
-        self.bills.told = f"{error.what} {error.cause}"
+        """Show an error: what, where, cause, hint; with `json` also as an object on stdout."""
+        self.bills.reported = f"{error.what} {error.cause}"
         if self.json:
             self.emit_json("podctl/error/1", {"error": error.as_dict()})
-        self._talk(f"error: {error.what}", "red")
+        self._message(f"error: {error.what}", "red")
         for label, text in (("where", error.where), ("cause", error.cause), ("next", error.hint)):
             if text:
                 first, *more = clean(text).splitlines() or [""]
-                self._talk(f"  {label + ':':<7}{first}")
+                self._message(f"  {label + ':':<7}{first}")
                 for line in more:
-                    self._talk(f"         {line}")
+                    self._message(f"         {line}")
 
     @property
     def answers(self) -> bool:
-        """Whether somebody is there to be asked."""
+        """Whether a user can answer: stdin is a terminal."""
         return is_tty(self.source)
 
     def confirm(self, question: str, flag: str, seconds: float | None = None) -> bool:
-        """Ask on stderr, read from stdin. No answer within `seconds` is a no; None waits for one.
+        """Ask on stderr and read the answer from stdin; no answer within `seconds` means no.
 
-        Raises: UsageError naming `flag` when stdin is no terminal: nobody is there to answer.
+        Raises UsageError, which names `flag`, when stdin is not a terminal.
         """
         if not is_tty(self.source):
             raise UsageError(
-                f"this needs an answer: {question}",
-                cause="standard input is not a terminal, so nothing was asked and nothing done",
+                f"confirmation required: {question}",
+                cause="standard input is not a terminal; nothing was done",
                 hint=f"repeat the command with {flag}",
             )
         assert self.source is not None
@@ -172,11 +176,11 @@ class Terminal:
     # the streams -----------------------------------------------------------------------------
 
     def colour(self, stream: IO[str] | None) -> bool:
-        """Colour only on a terminal that can, and never under NO_COLOR."""
+        """Whether to use colour: a capable terminal, and NO_COLOR is not set."""
         dumb = os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
         return is_tty(stream) and not dumb
 
-    def _talk(self, text: str, style: str = "") -> None:
+    def _message(self, text: str, style: str = "") -> None:
         shown = "\n".join(map(_short, self.redact(clean(text)).split("\n")))
         if style and self.colour(self.err):
             shown = _paint(shown, style)
@@ -195,7 +199,7 @@ class Terminal:
             self.err.write(_encodable(text, self.err))
             self.err.flush()
         except (OSError, ValueError):
-            self.err = None  # talk to nobody is no reason to stop
+            self.err = None  # a closed stderr is no reason to stop
 
     def _write_out(self, text: str) -> None:
         if self.out is None:
@@ -207,7 +211,7 @@ class Terminal:
             raise self._unwritten(error) from error
 
     def _unwritten(self, error: OSError | ValueError) -> PodctlError:
-        """EIO is a terminal that was closed: nobody reads there any more than from a cut pipe."""
+        """The error for a failed write; EIO means a closed terminal and counts as a closed pipe."""
         if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EIO):
             self._discard()
             return PodctlError("cannot write to standard output", cause=str(error))
@@ -218,50 +222,10 @@ class Terminal:
         return OutputClosed("standard output is closed")
 
     def _discard(self) -> None:
-        """Point a broken stdout at nothing, or the interpreter's last flush complains again."""
+        """Replace a broken stdout, or the interpreter's last flush fails again."""
         if self.out is not None and self.out is getattr(sys.stdout, "stream", sys.stdout):
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
         self.out = None
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Lines of a table; cells are cleaned; a column of numbers is aligned to the right."""
-    body = [[clean_line("" if cell is None else str(cell)) for cell in row] for row in rows]
-    numeric = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(columns))]
-    widths = [
-        max([_width(head), *(_width(row[i]) for row in body)]) for i, head in enumerate(columns)
-    ]
-    lines = []
-    for cells in [list(columns), *body]:
-        padded = [
-            " " * (width - _width(cell)) + cell if right else cell + " " * (width - _width(cell))
-            for cell, width, right in zip(cells, widths, numeric, strict=True)
-        ]
-        lines.append("  ".join(padded).rstrip())
-    return lines
-
-
-def plain(value: Json) -> Json:
-    """Dataclasses, enums, paths, tuples and pydantic models as what JSON has."""
-    import dataclasses
-    import enum
-    import math
-
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, enum.Enum):
-        return plain(value.value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump())
-    if hasattr(value, "items"):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(one) for one in value]
-    return str(value)
 
 
 def is_tty(stream: IO[Any] | None) -> bool:
@@ -271,23 +235,8 @@ def is_tty(stream: IO[Any] | None) -> bool:
         return False
 
 
-def _is_number(cell: str) -> bool:
-    digits = cell.replace("$", "").replace(",", "").replace("%", "")
-    return cell in ("", "-") or digits.replace(".", "", 1).lstrip("-+").isdigit()
-
-
-def _width(text: str) -> int:
-    """Terminal cells: wide East Asian characters take two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
-
-
 def _short(line: str) -> str:
-    """No line of talk fills the screen for ever, whoever wrote it."""
+    """A message line, cut at `LONGEST` characters."""
     left = len(line) - LONGEST
     return line if left <= 0 else f"{line[:LONGEST]}… and {left} more characters"
 
@@ -300,7 +249,7 @@ def _columns() -> int:
 
 
 def _encodable(text: str, stream: IO[str]) -> str:
-    """`text` as the stream's encoding can have it: a C locale is no reason to crash."""
+    """`text` in the stream's encoding; a C locale must not cause an error."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "replace").decode(encoding, "replace")
 
@@ -313,4 +262,4 @@ def _paint_words(line: str) -> str:
     import re
 
     words = rf"\b({'|'.join(_WORDS)})\b"
-    return re.sub(words, lambda found: _paint(found[1], _WORDS[found[1]]), line)
+    return re.sub(words, lambda word: _paint(word[1], _WORDS[word[1]]), line)

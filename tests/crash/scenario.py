@@ -26,7 +26,7 @@ NAP = SETTLE + 1.0  # how long a lid is closed: longer than the settle window
 CHAIN = 25  # podctls that a "*" strikes before one is let through
 COMMANDS = {False: 1, True: 5}  # that must do to end it: without and with harm to the pod
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 130, 141, 143}
-_MISTAKE = re.compile(r"Traceback|a mistake of its own")
+_MISTAKE = re.compile(r"Traceback|internal error")
 
 
 @dataclass

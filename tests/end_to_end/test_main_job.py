@@ -183,7 +183,7 @@ def test_row_38_ctrl_c_detaches_and_sync_brings_it_home(laptop: Laptop) -> None:
         _, err = process.communicate(timeout=30)
 
     assert process.returncode == 130
-    assert "billing goes on" in err
+    assert "still billing" in err
     laptop.podctl("sync")
     assert (laptop.folder / "locks" / "hello.json").exists()
     assert len(laptop.cloud.state()["pods"]) == 1
@@ -295,7 +295,7 @@ def test_row_34_a_full_disk_here_keeps_the_pod_and_says_what_is_missing(
 
     assert process.returncode == 0, out + err
     assert "bytes" in told
-    assert f"billing goes on: pod {pod['id']} $0.69" in told
+    assert f"still billing: pod {pod['id']} $0.69" in told
     assert laptop.living_pods() == []
 
 

@@ -103,17 +103,17 @@ def test_what_bills_is_told_past_the_lock(tmp_path: Path) -> None:
         )
         other = holder(folder / "state.db")
         bills = BillingPods(folder / "state.db")
-        assert bills.words() == "billing goes on: pod p1 $0.6900/h"
+        assert bills.words() == "still billing: pod p1 $0.6900/h"
         bills.unwritten["p2"] = 1.0
-        assert bills.words() == "billing goes on: pod p1 $0.6900/h, pod p2 $1.0000/h"
-        bills.told = "the pod is kept: billing goes on: pod p1 $0.6900/h"
-        assert "p2" in bills.untold()
+        assert bills.words() == "still billing: pod p1 $0.6900/h, pod p2 $1.0000/h"
+        bills.reported = "the pod is kept: still billing: pod p1 $0.6900/h"
+        assert "p2" in bills.unreported()
         del bills.unwritten["p2"]
-        assert bills.untold() == ""
+        assert bills.unreported() == ""
         other.rollback()
     assert BillingPods(tmp_path / "none").words() == ""
     (tmp_path / "rubbish").write_text("rubbish" * 1000)
-    assert "what runs on pods goes on" in BillingPods(tmp_path / "rubbish").words()
+    assert "running pods keep running and billing" in BillingPods(tmp_path / "rubbish").words()
     open_database(tmp_path / "new" / "state.db").close()
     assert BillingPods(tmp_path / "new" / "state.db").words() == ""
 
@@ -125,7 +125,7 @@ def test_every_way_out_says_what_bills(laptop: Laptop) -> None:
     with laptop.held():
         left = laptop.podctl("run", "hello", "-y", "--detach", expect=130)
         (pod,) = (one["id"] for one in laptop.living_pods())
-        priced = f"billing goes on: pod {pod} $0.69"
+        priced = f"still billing: pod {pod} $0.69"
         assert priced in left.err
         with acquire(laptop.folder / ".podctl", "test"):
             assert priced in laptop.podctl("sync", expect=75).err
@@ -139,5 +139,5 @@ def test_every_way_out_says_what_bills(laptop: Laptop) -> None:
         other.rollback()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
-    assert "billing goes on" not in err  # nothing does
+    assert "still billing" not in err  # nothing does
     laptop.assert_done()

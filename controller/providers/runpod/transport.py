@@ -9,13 +9,15 @@ not followed, nothing is replayed, the body is bounded, and the answer's headers
 from __future__ import annotations
 
 import json as jsonlib
+import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -24,6 +26,9 @@ from controller.providers.proxies import proxy_for
 
 MAX_BODY = 10_000_000  # bytes; ten thousand pods are about 10 MB
 CHUNK = 64 * 1024
+REQUEST_IDS = ("x-request-id", "cf-ray")  # headers that a provider's support asks for
+
+_LOG = logging.getLogger("podctl.api")
 
 
 class UnusableAnswer(Exception):
@@ -104,6 +109,18 @@ class Transport:
         timeout: aiohttp.ClientTimeout,
     ) -> AsyncIterator[Answer]:
         """Called by the SDK's transport."""
+        with self._logged(method):
+            answer = await self._exchange(method, headers, params, json, timeout)
+        yield answer
+
+    async def _exchange(
+        self,
+        method: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, Any] | None,
+        json: Any,
+        timeout: aiohttp.ClientTimeout,
+    ) -> Answer:
         async with self._session() as session:
             session._retry_connection = self._retry_connection
             sent_at = self.clock()
@@ -117,7 +134,21 @@ class Transport:
                 allow_redirects=False,
             ) as response:
                 self.answer = await self._receive(response, sent_at)
-        yield self.answer
+        return self.answer
+
+    @contextmanager
+    def _logged(self, method: str) -> Iterator[None]:
+        """Record the request: method, path, status, milliseconds, request id."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            answer = self.answer
+            status = str(answer.status) if answer is not None else "no answer"
+            headers = answer.headers if answer is not None else {}
+            request_id = next((headers[name] for name in REQUEST_IDS if name in headers), "-")
+            path, ms = urlsplit(self.url).path, 1000 * (time.monotonic() - began)
+            _LOG.info("%s %s %s %.0f ms %s", method, path, status, ms, request_id)
 
     async def _receive(self, response: aiohttp.ClientResponse, sent_at: float) -> Answer:
         received_at = self.clock()

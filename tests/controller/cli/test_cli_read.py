@@ -377,7 +377,7 @@ def test_a_driven_project_is_busy(shell: Shell) -> None:
     with acquire(shell.project.state_dir, "run hello"):
         shell("unlock", "hello", "--reason", "x", expect=75)
         assert "run hello" in shell.err
-        assert "driven by" in (shell("status"), shell.err)[1]
+        assert "controlled by" in (shell("status"), shell.err)[1]
 
 
 def test_logs_of_the_past_are_cleaned(shell: Shell) -> None:

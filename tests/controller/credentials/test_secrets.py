@@ -308,7 +308,7 @@ def test_row_78_debug_output_and_tracebacks_show_no_key(
         "no number",
     ):
         assert told in said
-    assert ("podctl made a mistake of its own" in said) is fault
+    assert ("internal error (please report it)" in said) is fault
     assert said.count(REDACTED) >= (8 if fault else 6)
     assert key not in said
 

@@ -116,9 +116,9 @@ def test_inputs_and_environment_are_there_for_the_next_pod_on_a_network_volume(
     after = laptop.podctl("plan", "own")
     second = laptop.podctl("run", "own", "-y")
 
-    assert "own sends 3 files, 3.0 MB\n" in before.out
+    assert "own uploads 3 files, 3.0 MB\n" in before.out
     assert "sent 5 of 5 files, 3.00 MB\n" in first.err
-    assert "own sends 3 files, 3.0 MB, of which 3.0 MB are there by earlier runs" in after.out
+    assert "own uploads 3 files, 3.0 MB, of which 3.0 MB are on the volume already" in after.out
     assert "environment: kept from own-0001 on the network volume" in after.out
     assert "sent 1 of 5 files, 0.00 MB (3.00 MB were there)" in second.err
     log = (laptop.folder / ".podctl/runs/own-0002/job.log").read_text()

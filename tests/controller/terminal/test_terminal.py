@@ -19,8 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.errors import NotFound, UsageError
+from controller.terminal.json_values import plain
 from controller.terminal.sanitize import HOLD, KEEP, CleanStream, clean, clean_line
-from controller.terminal.terminal import OutputClosed, Terminal, plain, table
+from controller.terminal.table import table
+from controller.terminal.terminal import OutputClosed, Terminal
 from state.redaction import REDACTED, Redactor
 
 ROOT = Path(__file__).resolve().parents[3]
