@@ -11,6 +11,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -68,6 +69,15 @@ def command_line(
     words = ["env", *(f"{k}={v}" for k, v in env.items()), *argv] if env else list(argv)
     line = f"exec {shlex.join(words)}"
     return line if cwd is None else f"cd {shlex.quote(cwd)} && {line}"
+
+
+@dataclass(frozen=True)
+class Pty:
+    """A terminal for a command on the pod: the value of TERM, and the size in characters."""
+
+    term: str
+    columns: int
+    rows: int
 
 
 class Session:
@@ -168,29 +178,50 @@ class Session:
         """Start `argv` and talk with it; closing the stream abandons the command.
 
         CommandTimeout after `deadline_seconds` in all, `idle_seconds` of waiting for one byte, or
-        `EXEC_SECONDS` without sshd's word that it runs.
+        `EXEC_SECONDS` without sshd's confirmation that it runs.
         """
         line = command_line(argv, None if cwd is None else str(cwd), env)
         deadline = self.clock() + deadline_seconds
+        channel = self._start(line, min(EXEC_SECONDS, deadline_seconds))
+        with translate_os_limits():
+            return Stream(self, channel, deadline, idle_seconds)
+
+    def open_terminal(self, line: str, pty: Pty) -> paramiko.Channel:
+        """Start the shell command `line` with a terminal of its own on the pod.
+
+        Raises SessionRefused when sshd gives no terminal, CommandTimeout after `EXEC_SECONDS`,
+        Unreachable when the connection is lost.
+        """
+        return self._start(line, EXEC_SECONDS, pty)
+
+    def _start(self, line: str, seconds: float, pty: Pty | None = None) -> paramiko.Channel:
         try:
-            channel = self._transport.open_session(timeout=min(EXEC_SECONDS, deadline_seconds))
-            self._execute(channel, line, min(EXEC_SECONDS, deadline_seconds))
+            channel = self._transport.open_session(timeout=seconds)
+            self._execute(channel, line, seconds, pty)
         except paramiko.ChannelException as error:
             raise SessionRefused(
                 "sshd on the pod opens no more sessions on this connection",
                 where=str(self),
                 cause=error.text,
-                hint="MaxSessions in its sshd_config, or end what hangs there: podctl ssh",
+                hint="end other commands on the pod, or raise MaxSessions in its sshd_config",
             ) from error
         except FAILURES as error:
+            if pty is not None and not self.lost():
+                raise SessionRefused(
+                    "sshd on the pod gives no terminal",
+                    where=str(self),
+                    cause=str(error) or "PermitTTY may be off in its sshd_config",
+                    hint="podctl exec STAGE -- COMMAND runs a command without a terminal",
+                ) from error
             raise self.unreachable(error) from error
-        with translate_os_limits():
-            return Stream(self, channel, deadline, idle_seconds)
+        return channel
 
-    def _execute(self, channel: paramiko.Channel, line: str, seconds: float) -> None:
-        """Have sshd start `line`; CommandTimeout when it says neither yes nor no within `seconds`.
+    def _execute(
+        self, channel: paramiko.Channel, line: str, seconds: float, pty: Pty | None
+    ) -> None:
+        """Have sshd start `line`; CommandTimeout when it neither agrees nor refuses in `seconds`.
 
-        paramiko waits for that word without a limit, and a peer that keeps the connection alive
+        paramiko waits for that answer without a limit, and a peer that keeps the connection alive
         is not silent.
         """
         late = threading.Event()
@@ -198,13 +229,15 @@ class Session:
         def leave() -> None:
             late.set()
             harder.start()
-            channel.close()  # wakes who waits for the word
+            channel.close()  # ends the wait for the answer
 
         limit = _timer(seconds, leave)
-        harder = _timer(5.0, self._transport.close)  # wakes who cannot even send
+        harder = _timer(5.0, self._transport.close)  # ends a send that blocks
         with translate_os_limits():
             limit.start()
         try:
+            if pty is not None:
+                channel.get_pty(pty.term, pty.columns, pty.rows)
             channel.exec_command(line)
         except FAILURES as error:
             if late.is_set():
@@ -213,7 +246,7 @@ class Session:
         finally:
             limit.cancel()
             harder.cancel()
-        if late.is_set():  # the word came as its channel was being closed
+        if late.is_set():  # the answer came as the channel was being closed
             raise self._never_started()
 
     def _never_started(self) -> CommandTimeout:
