@@ -19,7 +19,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from controller.ssh.connect import FAILURES
-from controller.ssh.session import Pty, Session, command_line
+from controller.ssh.pseudo_terminal import Pty
+from controller.ssh.session import Session, command_line
 
 if TYPE_CHECKING:
     import paramiko

@@ -11,7 +11,6 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -29,6 +28,7 @@ from controller.ssh.connect import (
     connect,
 )
 from controller.ssh.host_keys import PinnedKeys
+from controller.ssh.pseudo_terminal import Pty
 from controller.ssh.stream import (
     CAP,
     AuthRefused,
@@ -69,15 +69,6 @@ def command_line(
     words = ["env", *(f"{k}={v}" for k, v in env.items()), *argv] if env else list(argv)
     line = f"exec {shlex.join(words)}"
     return line if cwd is None else f"cd {shlex.quote(cwd)} && {line}"
-
-
-@dataclass(frozen=True)
-class Pty:
-    """A terminal for a command on the pod: the value of TERM, and the size in characters."""
-
-    term: str
-    columns: int
-    rows: int
 
 
 class Session:
