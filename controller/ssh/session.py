@@ -1,6 +1,6 @@
-"""The one door to SSH: connections to a pod, commands on it, streams through it.
+"""Connections to a pod, and the commands and streams that run on them.
 
-What fails here says nothing about the pod or its job.
+An error here is about the connection: it proves nothing about the pod or its job.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ EXEC_SECONDS = 60.0  # at most, for sshd to open a channel, and again to start a
 def command_line(
     argv: Sequence[str], cwd: str | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """`argv` as the remote shell takes it: the only place that quotes. No secrets in `env`."""
+    """Quote `argv` for the remote shell; nothing else quotes. `env` must not hold secrets."""
     words = ["env", *(f"{k}={v}" for k, v in env.items()), *argv] if env else list(argv)
     line = f"exec {shlex.join(words)}"
     return line if cwd is None else f"cd {shlex.quote(cwd)} && {line}"
@@ -133,12 +133,12 @@ class Session:
 
     @property
     def failures(self) -> tuple[type[Exception], ...]:
-        """What the library raises when a connection ends under one's hands."""
+        """What the SSH library raises when a connection ends during a call."""
         return FAILURES
 
     @property
     def alive(self) -> bool:
-        """False once the connection is known to be gone; True proves nothing."""
+        """False once the connection is known to have ended; True proves nothing."""
         return self._transport.is_active()
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class Session:
     def lost(self) -> bool:
         """Whether the connection, not just a channel on it, has ended."""
         if self._transport.is_active():
-            # A dying transport closes its channels a moment before it says that it is dead.
+            # A failing transport closes its channels a moment before it reports itself inactive.
             self._transport.join(0.2)
         return not self._transport.is_active()
 
@@ -166,9 +166,9 @@ class Session:
         deadline_seconds: float = 3600.0,
         idle_seconds: float = math.inf,
     ) -> Stream:
-        """Start `argv` and talk with it; closing the stream abandons the command.
+        """Start `argv` and return its streams; closing the stream abandons the command.
 
-        CommandTimeout after `deadline_seconds` in all, `idle_seconds` of waiting for one byte, or
+        Raises CommandTimeout after `deadline_seconds` in all, `idle_seconds` without a byte, or
         `EXEC_SECONDS` without sshd's confirmation that it runs.
         """
         line = command_line(argv, None if cwd is None else str(cwd), env)
@@ -274,7 +274,7 @@ class Session:
         return shown.stdout.decode("utf-8", "replace").rstrip("/")
 
     def control(self) -> Connection:
-        """The fabric connection: terminals and forwarding. Not to be had from a sibling."""
+        """The fabric connection, for port forwarding. A sibling has none."""
         assert self._fabric is not None
         return self._fabric
 
@@ -284,7 +284,7 @@ class Session:
 
 
 def remote_root(session: Session) -> str:
-    """The prefix of absolute paths on this pod; asked once per connection."""
+    """The prefix of absolute paths on this pod; requested once per connection."""
     return session.root
 
 
