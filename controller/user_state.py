@@ -1,4 +1,4 @@
-"""What podctl remembers of this user outside of every project: `~/.local/state/podctl`."""
+"""podctl's files for this user, outside of every project: `~/.local/state/podctl`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "podctl"
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """XDG_STATE_HOME's, where that is an absolute path. Raises UsageError without a home."""
+    """The folder below XDG_STATE_HOME, if that is absolute. Raises UsageError without a home."""
     return _base(environ, "XDG_STATE_HOME", ".local", "state") / NAME
 
 

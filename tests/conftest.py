@@ -88,7 +88,7 @@ def bench(pod: PodSide) -> Iterator[Bench]:
 
 @pytest.fixture
 def laptop(tmp_path: Path, cloud: EmulatedCloud) -> Laptop:
-    """A project folder whose provider is the embedded cloud; `write` makes its one stage."""
+    """A project folder whose provider is the emulator; `write` makes its one stage."""
     return Laptop(tmp_path / "project", cloud)
 
 

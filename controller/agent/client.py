@@ -1,4 +1,4 @@
-"""The agent's verbs as the controller speaks them, and the guard's report."""
+"""Client of the agent on a pod: its verbs, and the guard's report."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _GUARD_LOOK = (
 
 
 class CommandRefused(PodctlError):
-    """The agent, or the shell that should start it, says no."""
+    """The agent, or the shell that starts it, refused the command."""
 
     code = "agent-refused"
 
 
 class AgentClient:
-    """Talks with the agent of one code package on one pod."""
+    """Calls the agent of one code package on one pod."""
 
     def __init__(self, session: Session, layout: Layout, code: str) -> None:
         self._session = session
@@ -44,11 +44,11 @@ class AgentClient:
         self._code = code
 
     def present(self) -> bool:
-        """Whether our code is on the pod's disk."""
+        """Whether podctl's code is on the pod's disk."""
         return self._session.run(["test", "-d", str(self._layout.code(self._code))]).status == 0
 
     def start(self, spec: JobSpec, *, again: bool = False) -> Status:
-        """Idempotent: a job that runs already is reported, never started twice."""
+        """Start the job. A job that runs already is reported and never started twice."""
         words = ["start", *(["--again"] if again else [])]
         return self._status(words, stdin=contract.dump(spec), seconds=START_SECONDS)
 
@@ -56,18 +56,18 @@ class AgentClient:
         return self._status(["status", "--run", run])
 
     def stop(self, run: str, reason: str) -> Status:
-        """Ask for a checkpoint and an end."""
+        """Request that the job saves a checkpoint and ends."""
         return self._status(["stop", "--run", run, "--reason", reason], seconds=START_SECONDS)
 
     def secrets(self, run: str, values: Mapping[str, Secret]) -> None:
-        """What the job may know, over stdin: off the volume, off every argv and environment."""
+        """Send the job's secrets over stdin, so that no disk, argv or environment holds them."""
         document = {name: value.reveal() for name, value in values.items()}
         self._run(["secrets", "--run", run], stdin=json.dumps(document).encode()).check(
             "handing the job its secrets"
         )
 
     def settings(self, run: str, document: Mapping[str, object]) -> None:
-        """What holds for installing the run's environment, in the same way."""
+        """Send the settings for installing the run's environment, over stdin too."""
         self._run(["settings", "--run", run], stdin=json.dumps(document).encode()).check(
             "handing over how to install"
         )
@@ -81,17 +81,17 @@ class AgentClient:
             said = json.loads(head)
             piece = Chunk(said["offset"], body, said["size"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ConnectionLost("the agent's log answer cannot be read") from error
+            raise ConnectionLost("could not parse the agent's response to a log request") from error
         if not _possible(piece, offset):
             raise ConnectionLost(
-                "the agent's log answer makes no sense",
+                "could not parse the agent's response to a log request",
                 where=run,
                 cause="it begins before what was asked for, or ends beyond the log's own size",
             )
         return piece
 
     def document(self, run: str, name: str) -> bytes:
-        """One of the run's documents, as bytes; empty when it is not there."""
+        """Return one of the run's documents as bytes; empty when it does not exist."""
         return read_file(self._session, str(self._layout.run(run) / name))
 
     def _status(
@@ -109,7 +109,7 @@ class AgentClient:
             return plain(contract.load(Status, result.stdout))
         except ContractError as error:
             raise PodctlError(
-                "the agent's answer makes no sense",
+                "could not parse the agent's response",
                 where=f"agent {words[0]}",
                 cause=f"{error}; {clean(result.stderr[-2000:])}",
                 hint="podctl logs, or podctl ssh to look at the pod",
@@ -135,7 +135,7 @@ class AgentClient:
 
 
 def plain(status: Status) -> Status:
-    """The same, its words on one line each and without control characters."""
+    """The same report, each value on one line and without control characters."""
     end, guard = status.exit, status.guard
     text = status.progress.text
     return replace(
@@ -173,5 +173,5 @@ def guard_report(session: Session) -> GuardReport | None:
 
 
 def read_file(session: Session, path: str, cap: int = contract.MAX_DOCUMENT) -> bytes:
-    """A file of the pod, at most `cap` + 1 bytes of it; empty when it cannot be read."""
+    """Return at most `cap` + 1 bytes of a file on the pod; empty when it cannot be read."""
     return session.run(["head", "-c", str(cap + 1), path], cap=cap + 1).stdout

@@ -1,4 +1,4 @@
-"""The SSH link to the pod of a lease: kept while it works, made anew when the pod moved."""
+"""The SSH connection to a lease's pod: reused while it works, replaced when the pod moved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from controller.ssh.host_keys import (
     log_fingerprints,
     write_ssh_config,
 )
-from controller.ssh.pod_identity import WrongPod, enter
+from controller.ssh.pod_identity import WrongPod, connect_verified
 from controller.ssh.stream import Unreachable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ LOG_LINES = 1000  # of the container's log: the host keys stand among the first
 
 
 class PodConnection:
-    """At most one control connection at a time."""
+    """Holds at most one control connection at a time."""
 
     def __init__(self, project: Project, provider: Provider, stage: str) -> None:
         self._project = project
@@ -44,8 +44,8 @@ class PodConnection:
         self._odd_since: dict[str, float] = {}  # pod: first mismatch since the last connection
         self._reached: tuple[str, Endpoint] | None = None
 
-    def reach(self, pod_id: str, endpoint: Endpoint) -> Session:
-        """A live connection to `endpoint`.
+    def connect(self, pod_id: str, endpoint: Endpoint) -> Session:
+        """Return a live connection to `endpoint`.
 
         Raises: ConnectionLost and its subclasses; HostKeyMismatch when the container log gives
         other keys than the ones that answered.
@@ -61,13 +61,13 @@ class PodConnection:
 
     @property
     def session(self) -> Session:
-        """The connection as it is. Raises ConnectionLost when there is none."""
+        """The present connection. Raises ConnectionLost when there is none."""
         if self._session is None or not self._session.alive:
             raise ConnectionLost("there is no connection to the pod", hint="podctl sync")
         return self._session
 
     def drop(self) -> None:
-        """Close; the next `reach` connects again."""
+        """Close; the next `connect` connects again."""
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -79,7 +79,9 @@ class PodConnection:
         vouched = bool(pins.fingerprints or pins.pinned())
         nonce = self._nonce(pod_id, vouched)
         try:
-            found = enter(endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS)
+            found = connect_verified(
+                endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS
+            )
         except HostKeyMismatch as error:
             raise self._mismatch(pod_id, log is not None, error) from error
         except Unreachable as error:
@@ -120,7 +122,7 @@ class PodConnection:
         return PinnedKeys(store, pod_id, log_fingerprints(log)), log
 
     def _nonce(self, pod_id: str, vouched: bool) -> str | None:
-        """What the pod was created with; None where the provider does not say and need not."""
+        """The nonce that the pod was created with; None if the provider does not return it."""
         if pod_id not in self._nonces:
             try:
                 pod = self._provider.get(pod_id)
@@ -128,13 +130,13 @@ class PodConnection:
                 if vouched:
                     return None
                 raise ConnectionLost(
-                    "the provider does not say what the pod is to know", cause=error.what
+                    "the provider did not return the pod's environment", cause=error.what
                 ) from error
             self._nonces[pod_id] = pod.nonce if pod else None
         return self._nonces[pod_id]
 
     def _write_config(self, pod_id: str, endpoint: Endpoint) -> None:
-        """So that plain `ssh podctl-<stage>` works while the pod lives."""
+        """Write the ssh_config with which plain `ssh podctl-<stage>` works while the pod exists."""
         pins = PinnedKeys(self._project.known_hosts, pod_id)
         entry = SshEntry(
             name=f"podctl-{self._stage}",
@@ -147,7 +149,7 @@ class PodConnection:
 
 
 def refused(error: ConnectionLost) -> bool:
-    """Whether something answered that is not the pod we know, or does not let us in."""
+    """Whether the machine that answered is not the known pod, or rejected podctl's key."""
     from controller.ssh.session import AuthRefused
 
     return isinstance(error, HostKeyMismatch | AuthRefused | WrongPod)

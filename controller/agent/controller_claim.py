@@ -1,4 +1,4 @@
-"""Which controller drives a pod: the last one that came to it.
+"""Which controller drives a pod: the one that connected last.
 
 The lock on .podctl holds for one machine. Whoever drives the same pod from a copy of that folder
 on another machine leaves a claim on the pod's volume; the earlier one finds it, and leaves. No
@@ -34,14 +34,14 @@ class PodClaim:
     _made: set[str] = field(default_factory=set)
 
     def hold(self, session: Session, layout: Layout, pod: str) -> None:
-        """Claim `pod`, or see that it is still ours. Raises Fenced, ConnectionLost."""
+        """Claim `pod`, or check that the claim is still ours. Raises Fenced, ConnectionLost."""
         if pod in self._made:
             told = _claim(read_file(session, str(layout.root / NAME)))
             if told is None or told["token"] == self.token:
                 return
             raise Fenced(
                 f"podctl on {clean_line(told['host'])[:100]} drives pod {pod} now",
-                hint="nothing is lost: let it; or take over here: podctl sync",
+                hint="no data was lost; let it finish, or run `podctl sync` to take over",
             )
         claim = json.dumps({"schema": 1, "token": self.token, "host": self.host}).encode()
         argv = ["sh", "-c", _WRITE, "sh", str(layout.root), NAME]
@@ -50,7 +50,7 @@ class PodClaim:
 
 
 def _claim(raw: bytes) -> dict[str, str] | None:
-    """What the pod has; None when it is no claim: that says nothing."""
+    """The claim on the pod; None if the file is missing or is not a claim."""
     try:
         found = json.loads(raw)
         return {"token": str(found["token"]), "host": str(found["host"])}

@@ -62,12 +62,12 @@ done
 
 
 def guard_source() -> bytes:
-    """remote/guard.py as it is installed here."""
+    """The source of the installed remote/guard.py."""
     return resources.files("remote").joinpath("guard.py").read_bytes()
 
 
 def bare(source: bytes) -> bytes:
-    """A program without its comments and docstrings: `args` has no room for them."""
+    """Return a program without comments and docstrings, because `args` is limited in size."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):

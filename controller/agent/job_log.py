@@ -1,4 +1,4 @@
-"""The copy of a job's log that is kept here; its byte offsets are those on the pod."""
+"""The local copy of a job's log; its byte offsets are those on the pod."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def follow_log(
 
 
 def append_rest(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secret] = ()) -> None:
-    """`append_log` until nothing more comes, however much the pod says that there is."""
+    """Call `append_log` until nothing more arrives, whatever size the pod reports."""
     for _ in range(MOST_LOOKS):
         if not append_log(agent, run, path, secrets):
             return
@@ -63,7 +63,7 @@ def _size(path: Path) -> int:
 
 
 def _mark(path: Path, length: int) -> LogPosition:
-    """The copy's end, by its last `length` bytes."""
+    """The position of the copy's end, with its last `length` bytes."""
     if not path.exists():
         return LogPosition()
     with path.open("rb") as file:
@@ -73,7 +73,7 @@ def _mark(path: Path, length: int) -> LogPosition:
 
 
 def set_aside(path: Path) -> None:
-    """The copy is kept as job.log.1, or the next number; the last one makes way for it."""
+    """Rename the copy to job.log.1, or the next number; the last number is replaced."""
     places = [path.with_name(f"{path.name}.{number}") for number in range(1, MOST_ASIDE + 1)]
     path.replace(next((place for place in places if not place.exists()), places[-1]))
 
@@ -88,7 +88,7 @@ def rewritten() -> int:
 
 
 def keep(path: Path, start: int, data: bytes, settled: int) -> None:
-    """Write `data` at `start`, but for what is there before the offset `settled`."""
+    """Write `data` at `start`, without changing bytes before the offset `settled`."""
     known = max(0, settled - start)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -97,7 +97,7 @@ def keep(path: Path, start: int, data: bytes, settled: int) -> None:
 
 
 def masked(data: bytes, secrets: Iterable[Secret]) -> bytes:
-    """`data` with every secret and everything that looks like a key blotted out, same length."""
+    """Return `data` with secrets, and what looks like a key, masked; the length is the same."""
     for secret in secrets:
         PROCESS.add(secret.reveal())
     return PROCESS.redact(data)

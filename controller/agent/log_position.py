@@ -1,4 +1,4 @@
-"""Where a log is known to, and whether what a pod sends is of that same log.
+"""How far a log is known, and whether bytes from a pod belong to the same log.
 
 A pod whose disk is new has another log under the same name: its offsets begin at 0 again.
 """
@@ -34,7 +34,7 @@ class LogPosition:
 
     @classmethod
     def after(cls, data: bytes) -> LogPosition:
-        """All of `data` is known."""
+        """The position after `data`, all of which is known."""
         return cls(len(data), data[-TAIL:])
 
     @property

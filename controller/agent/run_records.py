@@ -1,4 +1,4 @@
-"""Which runs a pod has on its volume, as the pod itself tells: for when nothing here knows."""
+"""Lists the runs on a pod's volume from the pod's own records, for recovery."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunOnPod:
-    """One run by its own records. The pod is not trusted: what it says chooses nothing here."""
+    """One run by the pod's records. They are not trusted: they decide nothing."""
 
     run: str
     stage: str
@@ -32,7 +32,7 @@ class RunOnPod:
 
 
 def runs_on(session: Session, layout: Layout) -> tuple[RunOnPod, ...]:
-    """Every run whose records make sense, the oldest start first. Raises ConnectionLost."""
+    """Return every run with valid records, the oldest start first. Raises ConnectionLost."""
     listed = session.run(["ls", "-1", str(layout.root / "runs")], cap=LISTING).stdout
     names = [name for name in listed.decode("utf-8", "replace").splitlines() if RUN.fullmatch(name)]
     found = (_run(session, layout, name) for name in names[:MOST_RUNS])

@@ -1,4 +1,4 @@
-"""A mapped port that refuses us: a bad host, or an image that starts no sshd? Pure.
+"""Tells a bad host from an image without sshd when a mapped port refuses connections. Pure.
 
 The container's own log tells them apart: podctl's start command writes to it once the container
 runs, and the official start script, as others do, says so when it starts sshd.
@@ -31,7 +31,7 @@ SYMPTOMS = {
 
 @dataclass(frozen=True)
 class NoSshd:
-    """Why nothing will answer; `ever`: the start script is over, so none comes any more."""
+    """Why sshd will not answer; `ever` is true when the start script has ended without it."""
 
     why: str
     ever: bool

@@ -1,4 +1,4 @@
-"""What a stage's job may know: values by the names that the stage lists in `secrets`.
+"""The secrets of a stage's job: values by the names that the stage lists in `secrets`.
 
 NAME         the value itself
 NAME_FILE    else a file with it, private as a key file is; NAME_PATH likewise, which is what
@@ -19,7 +19,7 @@ from state.secret_encodings import SHORTEST
 
 
 def secrets_of(stage: Stage) -> dict[str, Secret]:
-    """The values that are here of what the stage may have.
+    """Return the secrets of the stage that are set on this machine.
 
     Raises: UsageError where one is not set here; Refused where its file is not private.
     """
@@ -33,7 +33,7 @@ def secrets_of(stage: Stage) -> dict[str, Secret]:
 
 
 def too_short(stage: str, secrets: Mapping[str, Secret]) -> Iterator[str]:
-    """A line for each value that cannot be hidden: it would hide ordinary words too."""
+    """Return a warning for each value that is too short to redact without hiding other text."""
     for name, secret in secrets.items():
         if len(secret.reveal()) < SHORTEST:
             yield (
@@ -43,12 +43,12 @@ def too_short(stage: str, secrets: Mapping[str, Secret]) -> Iterator[str]:
 
 
 def absent(stage: Stage) -> tuple[str, ...]:
-    """The names of `secrets` that nothing is set for. Raises Refused for a file that is open."""
+    """Return the names in `secrets` that are not set. Raises Refused for a readable key file."""
     return tuple(name for name in stage.secrets if not _find(name, os.environ))
 
 
 def hide(stages: Iterable[Stage]) -> None:
-    """Whatever these stages' jobs may know is hidden from here on; what cannot be read is not."""
+    """Redact the secrets of these stages from all later output; unreadable ones are skipped."""
     for name in {name for stage in stages for name in stage.secrets}:
         try:
             _find(name, os.environ)

@@ -1,4 +1,4 @@
-"""A file that holds one key and nobody else may read."""
+"""Reads a private file that holds one key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_BYTES = 64 * 1024
 
 
 def read_key(path: Path) -> Secret:
-    """The file's only word. The file must be a regular one, ours, and closed to others.
+    """Return the file's only word. The file must be regular, ours, and private.
 
     Raises: Refused.
     """
@@ -23,7 +23,10 @@ def read_key(path: Path) -> Secret:
             raw = file.read(MAX_BYTES)
     except OSError as error:
         raise Refused(
-            "the key file cannot be read", where=str(path), cause=str(error), hint="mend the path"
+            "the key file cannot be read",
+            where=str(path),
+            cause=str(error),
+            hint="correct the path",
         ) from error
     if not stat.S_ISREG(info.st_mode) or info.st_mode & 0o077 or info.st_uid != os.geteuid():
         raise Refused(

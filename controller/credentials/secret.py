@@ -1,4 +1,4 @@
-"""A string that does not show itself, and where secrets stand in an environment."""
+"""A string that is never shown, and the names of secrets in an environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLACES = ("_PATH", "_FILE", "_DIR")  # such a variable says where a secret is, 
 class Secret:
     """Holds a key or token. Every way of turning it into text gives `***`, except `reveal()`.
 
-    What is a Secret once is hidden, from then on, in whatever this process says or keeps.
+    Once a value is a Secret, podctl redacts it in everything that this process prints or stores.
     """
 
     __slots__ = ("_value",)
@@ -29,7 +29,7 @@ class Secret:
         PROCESS.add(value)
 
     def reveal(self) -> str:
-        """The value itself: for the request that needs it, and for redacting it elsewhere."""
+        """The value, for the request that needs it and for redacting it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -56,20 +56,20 @@ class Secret:
 
 
 def secret_names(environ: Mapping[str, str]) -> frozenset[str]:
-    """The variables that hold a key, a token or a password, by what they are called."""
+    """Return the variables whose names suggest a key, a token or a password."""
     return frozenset(
         name for name in environ if _SOUNDS.search(name) and not name.upper().endswith(_PLACES)
     )
 
 
 def hide_environment(environ: Mapping[str, str]) -> None:
-    """Whatever is in the environment as a key is never shown."""
+    """Redact every key in the environment from all later output."""
     for name in secret_names(environ):
         if len(environ[name]) >= ORDINARY:
             Secret(environ[name])
 
 
 def for_children(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment for a program that we start: it has no use for any key."""
+    """The environment, without any key, for a program that podctl starts."""
     kept = environ.keys() - secret_names(environ)
     return {name: environ[name] for name in sorted(kept)}

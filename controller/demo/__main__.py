@@ -1,4 +1,4 @@
-"""`make demo`: the whole plan from an empty folder to five locked stages, on the embedded cloud.
+"""`make demo`: the whole plan from an empty folder to five locked stages, on the emulator.
 
     python -m controller.demo [FOLDER] [--seed N] [--stage stage1c]
 
@@ -14,11 +14,12 @@ import json
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controller.credentials.secret import for_children
-from controller.errors import PodctlError
+from controller.errors import PodctlError, UsageError
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PLAN = ("stage1a", "stage1b", "stage1c", "stage1d", "stage1e")
 REPORT = "artifacts/stage1_report"
 COMMAND_SECONDS = 3600.0  # deadline of any one command
+TRAINING_STACK = ("torch", "transformers", "trl", "peft", "safetensors")
 
 
 def main() -> int:
@@ -35,15 +37,22 @@ def main() -> int:
     folder = Path(asked.folder).absolute()
     terminal = Terminal()
     started = time.monotonic()
+    from controller.providers.emulator.requirements import check_installed
     from controller.providers.emulator.server import start_process
 
+    try:
+        check_installed()
+        check_training_stack()
+    except UsageError as error:
+        terminal.error(error)
+        return error.exit_code
     if folder.exists() and any(folder.iterdir()):
         terminal.say(f"{folder} holds an earlier demo: remove it for a fresh one")
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     cloud = start_process(folder.parent / f".{folder.name}-cloud")
     try:
-        terminal.say(f"the embedded cloud serves RunPod's API at {cloud.base_url}")
+        terminal.say(f"the emulator serves RunPod's API at {cloud.base_url}")
         Demo(folder, cloud, terminal, asked.stage, asked.seed).play()
     except PodctlError as error:
         terminal.error(error)
@@ -52,6 +61,17 @@ def main() -> int:
         cloud.stop()
     terminal.say(f"done in {time.monotonic() - started:.0f} s")
     return 0
+
+
+def check_training_stack() -> None:
+    """Raises UsageError with the command that installs what the stages need on this machine."""
+    missing = [name for name in TRAINING_STACK if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            "the demo trains on this machine, and the training stack is not installed",
+            cause=f"missing: {', '.join(missing)}",
+            hint="pip install 'podctl[demo]'",
+        )
 
 
 def _arguments() -> argparse.Namespace:

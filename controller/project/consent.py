@@ -72,12 +72,12 @@ def introduce(
 ) -> None:
     """At the first use of a folder say where it comes from, and what would run where.
 
-    `here`: its pods are of this machine, as those of the embedded cloud are.
+    `here`: its pods are of this machine, as those of the emulator are.
     """
     if known(project) is not None:
         return
     here = here or project.config.project.provider == "emulator"
-    place = "on THIS machine, in pods of the embedded cloud" if here else "on your pods"
+    place = "on THIS machine, in pods of the emulator" if here else "on your pods"
     terminal.say(f"first use of {project.root} on this machine, {_whose(project)}")
     own = [one for one in stages if not _ours(one) or one.env]
     for one in own[:MOST]:
@@ -152,10 +152,10 @@ def allow(project: Project, names: Iterable[str]) -> None:
 
 
 def check(project: Project, stage: Stage) -> None:
-    """The last look before secrets leave this machine. Raises Refused."""
+    """Raises Refused when `stage` would get secrets that the user has not allowed."""
     if names := withheld(project, [stage]):
         raise Refused(
-            f"{stage.name} asks for {', '.join(names)}, which this project was never allowed here",
+            f"{stage.name} asks for {', '.join(names)}, which you have not allowed this project",
             where=str(project.file),
             hint=f"podctl sync {stage.name} {FLAG}",
         )

@@ -54,7 +54,7 @@ def check(root: Path, folder: str) -> None:
             raise UsageError(
                 f"{posixpath.join(folder, PYPROJECT)} names {path}, which is not there",
                 where=str(place / path),
-                hint="the project cannot be built without it: put it there, or mend the key",
+                hint="the project cannot be built without it: create it, or correct the key",
             )
 
 
@@ -85,7 +85,7 @@ def read(root: Path, folder: str) -> Mapping[str, Any]:
             f"{posixpath.normpath(posixpath.join(folder, PYPROJECT))} cannot be read",
             where=str(path),
             cause=str(error),
-            hint="mend it; uv lock or python -m build shows more",
+            hint="correct it; uv lock or python -m build shows more",
         ) from error
 
 

@@ -30,7 +30,7 @@ def select(project: Project, names: Sequence[str]) -> tuple[Stage, ...]:
     """
     if ALL in names:
         if len(names) > 1:
-            raise UsageError("'all' stands alone", hint="podctl run all")
+            raise UsageError("'all' cannot be combined with stage names", hint="podctl run all")
         return tuple(project.stages.values())
     for name in names:
         if names.count(name) > 1:

@@ -42,7 +42,7 @@ class EmulatorFile(BaseModel):
 
 
 def read(path: Path) -> EmulatorFile | None:
-    """None where there is none. Raises Refused for one that makes no sense."""
+    """None where there is none. Raises Refused for one that is not valid."""
     try:
         return EmulatorFile.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -92,7 +92,7 @@ def _base_url(settings: Settings) -> str:
         f"podctl.toml asks for another API than RunPod's: {url}",
         where="podctl.toml: project.api_base_url",
         cause="your account's key would go there, and a project's file may come from anybody",
-        hint="take it out; if it is meant: export RUNPOD_API_BASE_URL=…, "
+        hint="remove it; if it is intended: export RUNPOD_API_BASE_URL=…, "
         f"or api_base_url = … in {path}",
     )
 
@@ -118,14 +118,14 @@ def _users_base_url(path: Path) -> str | None:
         raise Refused("your settings cannot be read", where=str(path), cause=str(error)) from error
     if info.st_uid != os.geteuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise Refused(
-            "your settings can be changed by others",
+            "other users can change your settings",
             where=str(path),
             cause=f"mode {stat.S_IMODE(info.st_mode):04o}, owner {info.st_uid}",
             hint=f"chmod 600 {path}",
         )
     url = document.get("api_base_url")
     if url is not None and not isinstance(url, str):
-        raise UsageError("api_base_url is no text", where=str(path))
+        raise UsageError("api_base_url is not text", where=str(path))
     return url
 
 

@@ -1,7 +1,7 @@
 """Which prices of a provider are believed: finite numbers within what such hardware can cost.
 
-A price that makes no sense is none: it is said to be not known, nothing is rented by it, and what
-a pod costs is booked as it was quoted. Pure.
+A price that is not valid counts as none: podctl reports it as unknown, rents nothing by it, and
+records a pod's cost at the quoted price. Pure.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _ask(work: Recovery, pod: Pod, stray: OrphanPod) -> tuple[RunOnPod, ...]:
         raise ConnectionLost(f"it is {pod.status} and cannot be asked")
     link = PodConnection(work.project, work.provider, stray.stage or "import")
     try:
-        session = link.reach(pod.id, endpoint)
+        session = link.connect(pod.id, endpoint)
         layout = session.layout(pod.env.get(contract.ENV_MOUNT) or "/workspace")
         return runs_on(session, layout)
     finally:

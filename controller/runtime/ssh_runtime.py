@@ -51,7 +51,7 @@ class SshJobRuntime:
             return Contact(True, error=f"what the pod said makes no sense: {why}")
 
     def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
-        session = self.context.link.reach(pod, endpoint)
+        session = self.context.link.connect(pod, endpoint)
         layout = session.layout(self.context.shape.mount)
         if (
             not self.context.lease_state().stop

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from fabric import Connection
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
-# A peer's bytes are read in paramiko's own thread, and what they upset there is raised here as it
-# is: a spoilt packet, a key that is none, a field that leads past the end.
+# paramiko reads a peer's bytes in its own thread and raises here whatever they cause there: errors
+# of corrupt packets, of invalid keys, of fields that point past the end.
 FAILURES = (
     *(OSError, EOFError, paramiko.SSHException, InvalidTag, InvalidSignature),
     *(ValueError, LookupError, ArithmeticError, struct.error),
@@ -46,7 +46,7 @@ _LOG = logging.getLogger("podctl.ssh")
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds. A black hole is noticed within `alive_seconds * alive_count`."""
+    """Limits in seconds. A silent connection is noticed within `alive_seconds * alive_count`."""
 
     attempt_seconds: float = 15.0  # one attempt: TCP, banner, key exchange, authentication
     alive_seconds: float = 15.0
@@ -57,7 +57,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Identity:
-    """All that a second connection to the same pod needs."""
+    """What a second connection to the same pod needs."""
 
     endpoint: Endpoint
     key_path: Path
@@ -83,7 +83,7 @@ def check_endpoint(endpoint: Endpoint) -> None:
     host = endpoint.host
     plain = host and not host.startswith("-") and all(c.isalnum() or c in ".:-_" for c in host)
     if not plain or not 0 < endpoint.port < 65536 or endpoint.user.startswith("-"):
-        raise UsageError("the provider's address for the pod makes no sense", where=repr(endpoint))
+        raise UsageError("the provider's address for the pod is not valid", where=repr(endpoint))
 
 
 def connect(
@@ -115,7 +115,7 @@ def connect(
             left = deadline - clock()
             if left <= 0 or not wanted():
                 raise
-        # Spread, so that four connections that were cut together do not come back together.
+        # The wait is random, so that connections that were cut together do not return together.
         identity.sleep(min(left, wait * random.uniform(0.7, 1.3)))  # noqa: S311 (not a secret)
         wait = min(wait * 1.6, timing.longest_wait)
 
@@ -156,7 +156,7 @@ def _own_key(identity: Identity) -> paramiko.PKey:
         return paramiko.Ed25519Key.from_private_key_file(str(identity.key_path))
     except (OSError, paramiko.SSHException) as error:
         raise local_limit(error) or AuthRefused(
-            "our own SSH key cannot be read", where=str(identity.key_path), cause=str(error)
+            "podctl's SSH key cannot be read", where=str(identity.key_path), cause=str(error)
         ) from error
 
 
@@ -178,11 +178,11 @@ def _unreached(identity: Identity, error: Exception, symptom: str) -> PodctlErro
 
 
 def _transport(sock: WatchedSocket, host_keys: PinnedKeys, seconds: float) -> paramiko.Transport:
-    """A transport with our ciphers and limits, which asks for the kinds of key that are pinned."""
+    """Build a transport with our ciphers and limits, which asks for the pinned types of key."""
     transport = paramiko.Transport(sock, default_window_size=WINDOW)
     options = transport.get_security_options()
     options.ciphers = [name for name in CIPHERS if name in options.ciphers]
-    if wanted := host_keys.kinds():
+    if wanted := host_keys.key_types():
         options.key_types = [k for k in options.key_types if k in wanted] or options.key_types
     transport.packetizer.REKEY_BYTES = NO_REKEY
     transport.packetizer.REKEY_PACKETS = 2**31
@@ -193,7 +193,7 @@ def _transport(sock: WatchedSocket, host_keys: PinnedKeys, seconds: float) -> pa
 def _by_paramiko(
     identity: Identity, transport: paramiko.Transport, key: paramiko.PKey, seconds: float
 ) -> None:
-    """Exchange keys, compare the server's with the pins before anything else is said, log in."""
+    """Exchange keys, compare the server's key with the pins before anything is sent, log in."""
     transport.start_client(timeout=seconds)
     remote = transport.get_remote_server_key()
     identity.host_keys.check(HostKey(remote.get_name(), remote.asbytes()))
@@ -202,7 +202,7 @@ def _by_paramiko(
 
 
 class _Pinned(paramiko.MissingHostKeyPolicy):
-    """Every host key is compared with the pins; raises HostKeyMismatch."""
+    """Compares every host key with the pins. Raises HostKeyMismatch."""
 
     def __init__(self, host_keys: PinnedKeys) -> None:
         self._host_keys = host_keys
@@ -220,7 +220,7 @@ def _by_fabric(
     seconds: float,
     transport: Callable[..., paramiko.Transport],
 ) -> Connection:
-    """The same by fabric, over our socket and transport; no file of fabric's or ssh's is read."""
+    """Do the same with fabric, over our socket and transport, without reading any config file."""
     from fabric import Config, Connection
 
     connection = Connection(
@@ -247,7 +247,7 @@ def _by_fabric(
 def _refusals(
     identity: Identity, transport: Callable[[], paramiko.Transport | None], seconds: float
 ) -> Iterator[None]:
-    """Raises AuthRefused only for sshd's own no: a cut or a silence here is the network's."""
+    """Raise AuthRefused only if sshd rejected the key; a cut or a silence is a network error."""
     began = time.monotonic()
     try:
         yield
@@ -255,4 +255,4 @@ def _refusals(
         used = transport()
         if used is None or not used.is_active() or time.monotonic() - began >= seconds:
             raise
-        raise AuthRefused("sshd on the pod refuses our key", where=str(identity)) from error
+        raise AuthRefused("sshd on the pod rejected podctl's key", where=str(identity)) from error

@@ -1,8 +1,7 @@
 """Local port forwarding: connections to a port of this machine reach a port of the pod.
 
-fabric's own `forward_local` ends as a whole at the first connection that the pod refuses, which is
-the ordinary case for a service that is not up yet; here such a connection is closed, and the next
-one is tried again.
+fabric's own `forward_local` ends at the first connection that the pod refuses, which happens
+whenever a service has not started yet. Here podctl closes such a connection and tries the next one.
 """
 
 from __future__ import annotations
@@ -19,17 +18,18 @@ from controller.errors import UsageError
 if TYPE_CHECKING:
     import paramiko
 
-HOST = "127.0.0.1"  # on both sides: nobody else's machine gets a way to the pod
+HOST = "127.0.0.1"  # on both sides: no other machine can connect
 CHUNK = 2**16  # bytes
+MOST = 128  # connections at once
 OPEN_SECONDS = 15.0  # for sshd to open a channel to the port
-ACCEPT_SECONDS = 0.5  # between two looks at whether it is over
+ACCEPT_SECONDS = 0.5  # between two checks of whether the forward has ended
 
 
 class Forward:
-    """One forwarded port, served until it is closed or the connection is lost.
+    """One forwarded port, served until the block or the connection ends.
 
-    `refused` is called with the reason when the pod's port takes no connection. Raises UsageError
-    when the local port is taken.
+    `refused` is called with the reason, in another thread, when the pod's port takes no connection.
+    Raises UsageError when the local port is taken.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class Forward:
         refused: Callable[[str], None],
     ) -> None:
         self._transport, self._remote, self._refused = transport, (HOST, remote_port), refused
-        self._over = threading.Event()
+        self._over, self._free = threading.Event(), threading.BoundedSemaphore(MOST)
         try:
             self._listener = socket.create_server((HOST, local_port))
         except OSError as error:
             raise UsageError(
-                f"port {local_port} of this machine cannot be used",
+                f"cannot listen on local port {local_port}",
                 cause=error.strerror or str(error),
-                hint=f"choose another: podctl forward STAGE {local_port + 1}:{remote_port}",
+                hint=f"podctl forward STAGE 0:{remote_port} takes a free port",
             ) from error
         self._listener.settimeout(ACCEPT_SECONDS)
         self._thread = threading.Thread(target=self._serve, name="podctl-forward", daemon=True)
@@ -77,29 +77,52 @@ class Forward:
                 accepted, origin = self._listener.accept()
             except TimeoutError:
                 continue
-            except OSError:  # closed
-                return
-            accepted.settimeout(None)
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:  # closed, or no file descriptor is left: then the next look tries again
+                self._over.wait(ACCEPT_SECONDS)
+                continue
+            self._start(accepted, origin)
+
+    def _start(self, accepted: socket.socket, origin: tuple[str, int]) -> None:
+        """Serve one connection in a thread of its own, unless there are too many already."""
+        accepted.settimeout(None)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._free.acquire(blocking=False):
+            accepted.close()
+            self._refused(f"more than {MOST} connections at once")
+            return
+        try:
             threading.Thread(target=self._join, args=(accepted, origin), daemon=True).start()
+        except RuntimeError as error:  # no thread is left
+            accepted.close()
+            self._free.release()
+            self._refused(str(error))
 
     def _join(self, accepted: socket.socket, origin: tuple[str, int]) -> None:
-        """Carry bytes both ways until both sides have ended."""
-        from paramiko import SSHException
+        """Open a channel to the pod's port and carry bytes until both sides have ended."""
+        from paramiko import ChannelException, SSHException
 
-        with accepted:
-            try:
+        try:
+            with accepted:
                 channel = self._transport.open_channel(
                     "direct-tcpip", self._remote, origin, timeout=OPEN_SECONDS
                 )
-            except (SSHException, EOFError, OSError) as error:
-                self._refused(str(error) or type(error).__name__)
-                return
-            with channel:
-                up = threading.Thread(target=_upward, args=(accepted, channel), daemon=True)
-                up.start()
-                _downward(channel, accepted)
-                up.join(OPEN_SECONDS)
+                with channel:
+                    _carry(accepted, channel)
+        except ChannelException as error:
+            self._refused(error.text)
+        except (SSHException, EOFError, OSError) as error:
+            self._refused(str(error) or type(error).__name__)
+        finally:
+            self._free.release()
+
+
+def _carry(accepted: socket.socket, channel: paramiko.Channel) -> None:
+    up = threading.Thread(target=_upward, args=(accepted, channel), daemon=True)
+    up.start()
+    _downward(channel, accepted)
+    # A service that has sent all of its answer may still read, as long as the channel is open.
+    while up.is_alive() and not channel.closed:
+        up.join(ACCEPT_SECONDS)
 
 
 def _upward(source: socket.socket, sink: paramiko.Channel) -> None:

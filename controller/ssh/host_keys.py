@@ -1,4 +1,4 @@
-"""Which host keys are right for which pod, and our own key pair.
+"""Pins the host keys of pods, and keeps podctl's own key pair.
 
 The store is a plain OpenSSH known_hosts file whose names are aliases of pods, never addresses:
 addresses are reused. A key is authenticated by fingerprints that the container printed to its log
@@ -54,7 +54,7 @@ class HostKey:
 def log_fingerprints(lines: Iterable[str]) -> tuple[str, ...]:
     """The fingerprints of the newest boot in a container's log; empty when it printed none.
 
-    A log can hold several boots; what stands before the last heading is of an older one.
+    A log can hold several boots; lines before the last heading belong to an older one.
     """
     found: list[str] = []
     inside = False
@@ -83,10 +83,10 @@ class PinnedKeys:
         self._lock = threading.Lock()
 
     def pinned(self) -> tuple[HostKey, ...]:
-        """What the store has for this pod."""
+        """The keys that the store has for this pod."""
         return tuple(key for alias, key in _read(self.store) if alias == self.alias)
 
-    def kinds(self) -> tuple[str, ...]:
+    def key_types(self) -> tuple[str, ...]:
         """Algorithm names to ask the server for, so that it shows a key that can be compared."""
         if self.fingerprints:
             return ()  # of the log's keys any will do
@@ -94,7 +94,7 @@ class PinnedKeys:
         return tuple(name for kind in kinds for name in ALGORITHMS.get(kind, (kind,)))
 
     def check(self, key: HostKey) -> None:
-        """Accept `key` and keep it, or raise HostKeyMismatch."""
+        """Accept and pin `key`, or raise HostKeyMismatch."""
         with self._lock:
             known = self.pinned()
             if self.fingerprints:
@@ -113,7 +113,7 @@ class PinnedKeys:
             f"the host key {key.fingerprint} is not the pod's",
             where=self.alias,
             cause=f"{source} gave {', '.join(wanted)}",
-            hint="the address may serve another pod now, or somebody is in between",
+            hint="the address may serve another pod now, or the connection is intercepted",
         )
 
     def _pin(self, key: HostKey) -> None:
@@ -121,12 +121,12 @@ class PinnedKeys:
         _write(self.store, [*others, (self.alias, key)])
 
     def forget(self) -> None:
-        """Drop the pins of a pod that is no more."""
+        """Remove the pins of a pod that was terminated."""
         _write(self.store, [(a, k) for a, k in _read(self.store) if a != self.alias])
 
 
 def pinned_pods(store: Path) -> tuple[str, ...]:
-    """Every pod whose host key is or was pinned: those that were reached from here."""
+    """Every pod whose host key is or was pinned: podctl connected to it from this project."""
     return tuple(dict.fromkeys(alias.removeprefix("podctl-") for alias, _ in _read(store)))
 
 
@@ -151,7 +151,7 @@ def _write(store: Path, entries: Sequence[tuple[str, HostKey]]) -> None:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write beside and rename; 0600."""
+    """Write the text to a new file of mode 0600 and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -168,7 +168,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class KeyPair:
-    """Our key: the private file, and the public line as authorized_keys has it."""
+    """podctl's key: the private file, and the public line in the form of authorized_keys."""
 
     path: Path
     public: str
@@ -210,7 +210,7 @@ def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
 
 
 def _refuse_known(path: Path) -> None:
-    """Whoever has the key can enter the pods, and `doctor --register` tells it to the account."""
+    """Refuse a private key that others may have read: it gives access to every pod."""
     found = path.lstat()
     private = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
     if private and found.st_uid == os.geteuid():
@@ -235,8 +235,8 @@ class SshEntry:
     known_hosts: Path
 
 
-# Said in full, as the first word on each counts in ssh_config: included on top of a user's own
-# file, nothing of that file leads elsewhere, runs a program here, or lends the pod anything.
+# Every option is listed, because ssh takes the first value that it reads: nothing in the file that
+# includes this one may redirect the connection, run a local program or forward anything.
 FIXED = {
     "GlobalKnownHostsFile": "/dev/null",
     "StrictHostKeyChecking": "yes",
@@ -288,5 +288,5 @@ def _quoted(path: Path) -> str:
 
 
 def key_words(line: str) -> tuple[str, ...]:
-    """Type and blob of a public key: its comment does not matter."""
+    """The type and blob of a public key, without its comment."""
     return tuple(line.split()[:2])

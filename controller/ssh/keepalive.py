@@ -1,4 +1,4 @@
-"""Notices that a connection has gone silent, whatever the kernel and the boxes between believe.
+"""Notices that a connection has gone silent, even while TCP still considers it open.
 
 A forwarder that acknowledges bytes and drops them keeps TCP content for ever, so the question is
 asked end to end: when nothing arrived for an interval the peer is asked for an answer, and when
@@ -14,7 +14,7 @@ from typing import Protocol
 
 
 class Peer(Protocol):
-    """The part of an SSH transport that is needed here."""
+    """The part of an SSH transport that the keepalive thread uses."""
 
     def global_request(self, kind: str, data: None = None, wait: bool = True) -> object: ...
     def is_active(self) -> bool: ...
@@ -67,7 +67,7 @@ class KeepaliveThread(threading.Thread):
                 self._ask()
 
     def _ask(self) -> None:
-        # In a thread of its own: with a full send buffer the question itself would block, and
+        # In a thread of its own: with a full send buffer sending the request would block, and
         # this loop is what ends that.
         if self._question is None or not self._question.is_alive():
             self._question = threading.Thread(target=self._question_peer, daemon=True)

@@ -1,4 +1,4 @@
-"""Which pod is it that answers? Asked after connecting and before anything is sent.
+"""Verifies which pod answers, after connecting and before anything is sent.
 
 Addresses are reused: where a pod was, another customer's may be. A host key that the container's
 log vouches for settles it. Where no log does, the pod has to know the nonce that went into its
@@ -35,12 +35,12 @@ _SAID = re.compile(rb'^ ?"?(\w+)"?[=:] ?"?([A-Za-z0-9_.-]{1,64})"?$', re.MULTILI
 
 
 class WrongPod(ConnectionLost):
-    """sshd let us in, and the machine behind it is not the pod that we rented."""
+    """sshd accepted podctl's key, but the machine is not the pod that podctl rented."""
 
     code = "wrong-pod"
 
 
-def enter(
+def connect_verified(
     endpoint: Endpoint, key: Path, pins: PinnedKeys, nonce: str | None, *, deadline_seconds: float
 ) -> Session:
     """A connection to the pod of `pins`, proved by its host key and by what it says of itself.
@@ -84,7 +84,7 @@ def _check(session: Session, pins: PinnedKeys, nonce: str | None) -> None:
 
 
 def _said(session: Session) -> dict[str, str]:
-    """What the machine says of itself; the first word on each name counts."""
+    """The values that the machine reports about itself; the first line of each name counts."""
     shown = session.run(["sh", "-c", _ASK], deadline_seconds=ASK_SECONDS, cap=MOST).stdout
     found: dict[str, str] = {}
     for name, value in _SAID.findall(shown):

@@ -1,6 +1,6 @@
-"""The one door to SSH: connections to a pod, commands on it, streams through it.
+"""Connections to a pod, and the commands and streams that run on them.
 
-What fails here says nothing about the pod or its job.
+An error here is about the connection: it proves nothing about the pod or its job.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from controller.ssh.connect import (
     connect,
 )
 from controller.ssh.host_keys import PinnedKeys
+from controller.ssh.pseudo_terminal import Pty
 from controller.ssh.stream import (
     CAP,
     AuthRefused,
@@ -66,7 +67,7 @@ EXEC_SECONDS = 60.0  # at most, for sshd to open a channel, and again to start a
 def command_line(
     argv: Sequence[str], cwd: str | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """`argv` as the remote shell takes it: the only place that quotes. No secrets in `env`."""
+    """Quote `argv` for the remote shell; nothing else quotes. `env` must not hold secrets."""
     words = ["env", *(f"{k}={v}" for k, v in env.items()), *argv] if env else list(argv)
     line = f"exec {shlex.join(words)}"
     return line if cwd is None else f"cd {shlex.quote(cwd)} && {line}"
@@ -134,12 +135,12 @@ class Session:
 
     @property
     def failures(self) -> tuple[type[Exception], ...]:
-        """What the library raises when a connection ends under one's hands."""
+        """What the SSH library raises when a connection ends during a call."""
         return FAILURES
 
     @property
     def alive(self) -> bool:
-        """False once the connection is known to be gone; True proves nothing."""
+        """False once the connection is known to have ended; True proves nothing."""
         return self._transport.is_active()
 
     def close(self) -> None:
@@ -149,7 +150,7 @@ class Session:
     def lost(self) -> bool:
         """Whether the connection, not just a channel on it, has ended."""
         if self._transport.is_active():
-            # A dying transport closes its channels a moment before it says that it is dead.
+            # A failing transport closes its channels a moment before it reports itself inactive.
             self._transport.join(0.2)
         return not self._transport.is_active()
 
@@ -167,42 +168,70 @@ class Session:
         deadline_seconds: float = 3600.0,
         idle_seconds: float = math.inf,
     ) -> Stream:
-        """Start `argv` and talk with it; closing the stream abandons the command.
+        """Start `argv` and return its streams; closing the stream abandons the command.
 
-        CommandTimeout after `deadline_seconds` in all, `idle_seconds` of waiting for one byte, or
-        `EXEC_SECONDS` without sshd's word that it runs.
+        Raises CommandTimeout after `deadline_seconds` in all, `idle_seconds` without a byte, or
+        `EXEC_SECONDS` without sshd's confirmation that it runs.
         """
         line = command_line(argv, None if cwd is None else str(cwd), env)
         deadline = self.clock() + deadline_seconds
+        log = self._log_of(line)
+        channel = self._start(line, min(EXEC_SECONDS, deadline_seconds), log)
+        with translate_os_limits():
+            return Stream(self, channel, deadline, idle_seconds, log)
+
+    def open_terminal(self, line: str, pty: Pty) -> paramiko.Channel:
+        """Start the shell command `line` with a terminal of its own on the pod.
+
+        Raises SessionRefused when sshd gives no terminal, CommandTimeout after `EXEC_SECONDS`,
+        Unreachable when the connection is lost.
+        """
+        return self._start(line, EXEC_SECONDS, self._log_of(line), pty)
+
+    def _log_of(self, line: str) -> Callable[[str], None]:
+        """Writes how the command `line` ended, and after how long, to the log."""
         began = self.clock()
 
         def log(status: str) -> None:
             _LOG.info("%s: %s, %.0f ms: %s", self, status, 1000 * (self.clock() - began), line)
 
+        return log
+
+    def _start(
+        self, line: str, seconds: float, log: Callable[[str], None], pty: Pty | None = None
+    ) -> paramiko.Channel:
         try:
-            channel = self._transport.open_session(timeout=min(EXEC_SECONDS, deadline_seconds))
-            self._execute(channel, line, min(EXEC_SECONDS, deadline_seconds))
+            channel = self._transport.open_session(timeout=seconds)
+            self._execute(channel, line, seconds, pty)
         except paramiko.ChannelException as error:
             log("no session")
             raise SessionRefused(
                 "sshd on the pod opens no more sessions on this connection",
                 where=str(self),
                 cause=error.text,
-                hint="MaxSessions in its sshd_config, or end what hangs there: podctl ssh",
+                hint="end other commands on the pod, or raise MaxSessions in its sshd_config",
             ) from error
         except CommandTimeout:
             log("not started")
             raise
         except FAILURES as error:
             log("connection lost")
+            if pty is not None and not self.lost():
+                raise SessionRefused(
+                    "sshd on the pod gives no terminal",
+                    where=str(self),
+                    cause=str(error) or "PermitTTY may be off in its sshd_config",
+                    hint="podctl exec STAGE -- COMMAND runs a command without a terminal",
+                ) from error
             raise self.unreachable(error) from error
-        with translate_os_limits():
-            return Stream(self, channel, deadline, idle_seconds, log)
+        return channel
 
-    def _execute(self, channel: paramiko.Channel, line: str, seconds: float) -> None:
-        """Have sshd start `line`; CommandTimeout when it says neither yes nor no within `seconds`.
+    def _execute(
+        self, channel: paramiko.Channel, line: str, seconds: float, pty: Pty | None
+    ) -> None:
+        """Have sshd start `line`; CommandTimeout when it neither agrees nor refuses in `seconds`.
 
-        paramiko waits for that word without a limit, and a peer that keeps the connection alive
+        paramiko waits for that answer without a limit, and a peer that keeps the connection alive
         is not silent.
         """
         late = threading.Event()
@@ -210,13 +239,15 @@ class Session:
         def leave() -> None:
             late.set()
             harder.start()
-            channel.close()  # wakes who waits for the word
+            channel.close()  # ends the wait for the answer
 
         limit = _timer(seconds, leave)
-        harder = _timer(5.0, self._transport.close)  # wakes who cannot even send
+        harder = _timer(5.0, self._transport.close)  # ends a send that blocks
         with translate_os_limits():
             limit.start()
         try:
+            if pty is not None:
+                channel.get_pty(pty.term, pty.columns, pty.rows)
             channel.exec_command(line)
         except FAILURES as error:
             if late.is_set():
@@ -225,7 +256,7 @@ class Session:
         finally:
             limit.cancel()
             harder.cancel()
-        if late.is_set():  # the word came as its channel was being closed
+        if late.is_set():  # the answer came as the channel was being closed
             raise self._never_started()
 
     def _never_started(self) -> CommandTimeout:
@@ -262,7 +293,7 @@ class Session:
         return shown.stdout.decode("utf-8", "replace").rstrip("/")
 
     def control(self) -> Connection:
-        """The fabric connection: terminals and forwarding. Not to be had from a sibling."""
+        """The fabric connection, for port forwarding. A sibling has none."""
         assert self._fabric is not None
         return self._fabric
 
@@ -272,7 +303,7 @@ class Session:
 
 
 def remote_root(session: Session) -> str:
-    """The prefix of absolute paths on this pod; asked once per connection."""
+    """The prefix of absolute paths on this pod; requested once per connection."""
     return session.root
 
 

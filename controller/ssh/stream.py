@@ -1,4 +1,4 @@
-"""One command on a pod as a pair of streams, and what can go wrong with it."""
+"""The streams of one command on a pod, and the errors that it can raise."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ CAP = 16 * 2**20  # bytes kept of one command's output
 
 
 class Unreachable(ConnectionLost):
-    """The network did not carry us to the pod's sshd; the pod and its job may be well."""
+    """The pod's sshd could not be reached; the pod and its job may be fine."""
 
     code = "unreachable"
     symptom = ""  # "refused": the port is closed; "no-banner": open, and no SSH server behind it
 
 
 class AuthRefused(ConnectionLost):
-    """sshd answers and does not accept our key."""
+    """sshd answers and rejects podctl's key."""
 
     code = "auth-refused"
 
 
 class SessionRefused(ConnectionLost):
-    """The connection stands and sshd starts no further command on it."""
+    """The connection works, but sshd starts no further command on it."""
 
     code = "session-refused"
 
 
 class CommandTimeout(ConnectionLost):
-    """The connection stands and the command did not answer in time; it may still run."""
+    """The connection works, but the command did not answer in time; it may still run."""
 
     code = "command-timeout"
 
 
 class CommandFailed(PodctlError):
-    """A command of ours ended with a status other than 0."""
+    """A command that podctl ran ended with a status other than 0."""
 
     code = "command-failed"
 
@@ -56,7 +56,7 @@ class Result:
     truncated: bool = False
 
     def check(self, what: str) -> Result:
-        """Itself, or CommandFailed with the end of stderr as the cause."""
+        """Return this result. Raises CommandFailed, with the end of stderr, if it failed."""
         if self.status == 0:
             return self
         tail = self.stderr[-2000:].decode("utf-8", "replace").strip()
@@ -64,7 +64,7 @@ class Result:
 
 
 class Channel(Protocol):
-    """The part of an SSH channel that is needed here."""
+    """The part of an SSH channel that a stream uses."""
 
     closed: bool
     eof_received: int  # or bool
@@ -80,7 +80,7 @@ class Channel(Protocol):
 
 
 class Connection(Protocol):
-    """What a stream asks of the connection under it."""
+    """What a stream needs from its connection."""
 
     @property
     def clock(self) -> Callable[[], float]: ...
@@ -174,7 +174,7 @@ class Stream:
                 raise self._session.unreachable(error) from error
 
     def recv(self, most: int = WINDOW) -> memoryview:
-        """1 to `most` bytes; none only at the end of stdout."""
+        """Return 1 to `most` bytes of stdout; empty only at its end."""
         if not self._held:
             self._held = memoryview(self._receive())
         data, self._held = self._held[:most], self._held[most:]
@@ -196,14 +196,14 @@ class Stream:
         """At the end of stdout: the status has come, or the channel or connection has ended."""
         if not self._channel.status_event.wait(self._wait()):
             raise self._late()
-        # sshd says that stdout has ended before it closes a channel; a connection that dies does
-        # not, and the channel may know of it long before the connection does.
+        # sshd signals the end of stdout before it closes a channel; a lost connection does not,
+        # and the channel may notice the loss long before the connection does.
         cut = not self._channel.eof_received
         if self._channel.exit_status < 0 and (cut or self._session.lost()):
             raise self._session.unreachable(None)
 
     def exactly(self, count: int) -> bytes:
-        """`count` bytes; CommandFailed when stdout ends before."""
+        """Return `count` bytes. Raises CommandFailed when stdout ends before."""
         parts = []
         while count:
             part = self.recv(count)
@@ -214,7 +214,7 @@ class Stream:
         return b"".join(parts)
 
     def line(self, most: int = CAP) -> bytes:
-        """One line without its end; CommandFailed when it is longer or stdout ends before."""
+        """Return one line without its newline; CommandFailed if it is longer or incomplete."""
         found = bytearray()
         while len(found) <= most:
             part = bytes(self.recv())
@@ -229,23 +229,27 @@ class Stream:
 
     def _ended_early(self) -> None:
         self.finish().check("a command on the pod ended early")
-        raise CommandFailed("a command on the pod said less than it should", where=str(self))
+        raise CommandFailed(
+            "a command on the pod ended before its output was complete", where=str(self)
+        )
 
     def finish(self, cap: int = CAP) -> Result:
-        """Read to the end and wait for the status; CommandFailed when there is no end in sight."""
+        """Read to the end and wait for the status. Raises CommandFailed for far too much output."""
         kept, seen = bytearray(), 0
         while part := self.recv():
             seen += len(part)
             kept += part[: cap - len(kept)]
             if seen > cap + WINDOW:
-                raise CommandFailed("a command on the pod says too much", where=str(self))
+                raise CommandFailed(
+                    "a command on the pod wrote more output than expected", where=str(self)
+                )
         self._drain.join(self._wait())
         stderr = bytes(self._stderr[:cap])
         return Result(self._channel.exit_status, bytes(kept), stderr, truncated=seen > cap)
 
 
 class Sender(threading.Thread):
-    """Feeds a command's stdin while its output is read, so that neither side waits for ever."""
+    """Feeds a command's stdin while its output is read, so that neither side blocks the other."""
 
     def __init__(self, stream: Stream, data: bytes) -> None:
         super().__init__(daemon=True)
@@ -257,7 +261,7 @@ class Sender(threading.Thread):
             self._stream.send(self._data)
             self._stream.end()
         except ConnectionLost:
-            return  # the reader meets the same and tells it
+            return  # the reader meets the same error and reports it
 
     def __enter__(self) -> Sender:
         self.start()

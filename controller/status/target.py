@@ -124,13 +124,13 @@ def connect(
 ) -> Session:
     """A connection whose host key and identity were checked. Raises ConnectionLost."""
     from controller.ssh.host_keys import PinnedKeys
-    from controller.ssh.pod_identity import enter
+    from controller.ssh.pod_identity import connect_verified
 
     if pod.endpoint is None:
         raise ConnectionLost("the pod has no address yet", where=pod.id, hint="podctl status")
     pins = PinnedKeys(project.known_hosts, pod.id, fingerprints(provider, pod))
     key, nonce = project.private_key, pod.nonce
-    return enter(pod.endpoint, key, pins, nonce, deadline_seconds=deadline_seconds)
+    return connect_verified(pod.endpoint, key, pins, nonce, deadline_seconds=deadline_seconds)
 
 
 def fingerprints(provider: Provider, pod: Pod) -> tuple[str, ...]:

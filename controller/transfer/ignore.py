@@ -139,7 +139,7 @@ def check_for_git(path: Path) -> None:
 
 def unreadable(path: Path, why: str) -> UsageError:
     return UsageError(
-        f"{path.name} cannot be read, so that nobody knows what is to stay here",
+        f"{path.name} cannot be read, so podctl cannot know which files must not be sent",
         where=str(path),
         cause=why,
         hint="save it as UTF-8",

@@ -233,7 +233,7 @@ def _read(
         with source.open("rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise UsageError(f"{path} is no regular file")
+                raise UsageError(f"{path} is not a regular file")
             small = about.st_size <= MOST
             size, end = 0, about.st_size if whole or small else 1
             while data := file.read(min(CHUNK, end - size)):

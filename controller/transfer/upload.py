@@ -102,7 +102,9 @@ def upload_code(session: Session, root: PurePosixPath | str) -> str:
             stream.send(zlib.compress(_package(), 6))
             stream.end()
             if stream.line(100) != b"done":
-                raise UploadFailed("the pod gave no receipt for the code", where=str(session))
+                raise UploadFailed(
+                    "the pod did not confirm the upload of the code", where=str(session)
+                )
         stream.end()
         stream.finish().check("bringing podctl's code to the pod")
     return sha256
@@ -186,9 +188,11 @@ def _offer(
 def _wanted(missing: list[Any], paths: Mapping[str, str]) -> list[str]:
     """The hashes that the pod asks for: each of them offered, none of them twice."""
     if any(type(one) is not str for one in missing) or len(set(missing)) != len(missing):
-        raise UploadFailed("the pod's answer makes no sense", cause="no hash, or one twice")
+        raise UploadFailed(
+            "could not parse the pod's response to an upload", cause="no hash, or one twice"
+        )
     if not paths.keys() >= set(missing):
-        raise UploadFailed("the pod asks for a file that nobody offered")
+        raise UploadFailed("the pod requested a file that was not offered")
     return missing
 
 
@@ -196,9 +200,11 @@ def _answer(stream: Stream) -> dict[str, Any]:
     try:
         value = json.loads(stream.line())
     except (ValueError, RecursionError) as error:
-        raise UploadFailed("the pod's answer makes no sense", cause=str(error)) from error
+        raise UploadFailed(
+            "could not parse the pod's response to an upload", cause=str(error)
+        ) from error
     if not isinstance(value, dict) or not isinstance(value.get("missing", []), list):
-        raise UploadFailed("the pod's answer makes no sense")
+        raise UploadFailed("could not parse the pod's response to an upload")
     return value
 
 

@@ -3,7 +3,7 @@
     python tests/bench/overhead.py --rtt 50 --rounds 3
 
 Cold is the first stage on a fresh pod whose environment is there already; warm is the next stage
-on the same pod. A CPU pod of the embedded cloud behind a delaying link, with the waits between two
+on the same pod. A CPU pod of the emulator behind a delaying link, with the waits between two
 looks that the real provider gets.
 """
 

@@ -1,4 +1,4 @@
-"""The embedded cloud as if it were far away: its API and its pods' SSH behind delaying links.
+"""The emulator as if it were far away: its API and its pods' SSH behind delaying links.
 
 Between podctl and the emulator stands a front that passes every request on and replaces, in what
 the API says of a pod, its SSH port by the near end of a link to it. podctl is told the front's

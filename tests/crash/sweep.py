@@ -1,4 +1,4 @@
-"""The crash sweep: real podctl processes, struck at every point, on the embedded cloud.
+"""The crash sweep: real podctl processes, struck at every point, on the emulator.
 
     python -m tests.crash.sweep                        every case of every row; hours
     python -m tests.crash.sweep --rows 26 29           these rows of the fault matrix

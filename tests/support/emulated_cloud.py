@@ -1,4 +1,4 @@
-"""The embedded cloud as tests hold it: a real process, real requests, real pods."""
+"""The emulator as tests hold it: a real process, real requests, real pods."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ HELD = "until [ -e go ]; do sleep 0.05; done\n"
 
 @dataclass
 class Laptop:
-    """One project of one person, with the embedded cloud as its provider."""
+    """One project of one person, with the emulator as its provider."""
 
     folder: Path
     cloud: EmulatedCloud

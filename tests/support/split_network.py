@@ -1,4 +1,4 @@
-"""The network between a laptop and the embedded cloud, with faults on either way to it.
+"""The network between a laptop and the emulator, with faults on either way to it.
 
 Every SSH port that the API mentions is reached through a forwarder of its own, and the API itself
 can be cut: what podctl sees is one cloud, whose halves fail apart from one another.

@@ -13,7 +13,7 @@ import pytest
 # Fastest at the small model's size, and more so beside another worker; torch reads it at import.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-STACK = ("torch", "transformers", "peft", "trl", "scipy", "statsmodels")
+STACK = ("torch", "transformers", "peft", "trl", "safetensors", "scipy", "statsmodels")
 MISSING = [name for name in STACK if find_spec(name) is None]
 
 needed = pytest.mark.skipif(

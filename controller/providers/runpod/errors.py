@@ -102,7 +102,7 @@ def unusable(ask: RequestKind, answer: Answer | None, why: str) -> ProviderError
     )
 
 
-_BETWEEN_HINT = "a proxy or a sign-in page may be in between; podctl doctor checks"
+_BETWEEN_HINT = "a proxy or captive portal may be intercepting the request; podctl doctor checks"
 _BLOCKED_HINT = (
     "a CDN or proxy before the API blocks this machine's requests, which says nothing about the "
     "key: wait, or try another network; podctl doctor checks"

@@ -1,4 +1,4 @@
-"""RunPod over REST v2, through its SDK; the embedded cloud too, by another base URL.
+"""RunPod over REST v2, through its SDK; the emulator too, by another base URL.
 
 The only module that imports `runpod`. It translates: `PodSpec` to a request body, documents to
 frozen dataclasses, failures to `ProviderError`. Nothing is retried here.
@@ -54,7 +54,7 @@ BASE_URL = "https://api.runpod.io"
 CALL_SECONDS = 30.0
 CREATE_SECONDS = 120.0  # renting a pod may take well over ten seconds
 LOG_SECONDS = 12.0
-EMULATOR_HINT = "podctl emulator starts the embedded cloud"
+EMULATOR_HINT = "podctl emulator starts it"
 
 _BALANCE = "query Balance { myself { clientBalance } }"
 _CHANGE = "query Change($pod: String!) { pod(input: {podId: $pod}) { lastStatusChange } }"

@@ -17,7 +17,7 @@ from controller.project.project import Project
 from controller.providers.base import Endpoint
 from controller.providers.runpod.provider import RunPod
 from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys
-from controller.ssh.pod_identity import WrongPod, enter
+from controller.ssh.pod_identity import WrongPod, connect_verified
 from remote.contract import ENV_NONCE
 from tests.support.emulated_cloud import EmulatedCloud, until
 from tests.support.laptop import Laptop
@@ -75,7 +75,7 @@ def reached(link: PodConnection, pod: str, endpoint: Endpoint) -> None:
 
     def look() -> bool:
         try:
-            link.reach(pod, endpoint)
+            link.connect(pod, endpoint)
         except ConnectionLost as error:
             if refused(error):
                 raise
@@ -124,10 +124,10 @@ def test_row_50_another_sshd_at_the_pods_address_gets_nothing(
         (way,) = [one for one in network.proxies.values() if one.port == endpoint.port]
         way.target = spoof.endpoint.port
         with pytest.raises(ConnectionLost) as early:  # it may have restarted a moment ago
-            link.reach(pod, endpoint)
+            link.connect(pod, endpoint)
         monkeypatch.setattr("controller.agent.connection.LOG_LAG", 0.0)
         with pytest.raises(HostKeyMismatch) as told:
-            link.reach(pod, endpoint)
+            link.connect(pod, endpoint)
         said = (spoof.folder / "sshd.log").read_text()
 
     assert not refused(early.value)
@@ -146,7 +146,7 @@ def test_row_51_an_address_that_serves_another_pod_now(
     link = PodConnection(project, api, "hello")
     reached(link, pods[1], others)
     with pytest.raises(WrongPod, match="another pod") as told:
-        link.reach(pods[0], others)
+        link.connect(pods[0], others)
     kept = PinnedKeys(project.known_hosts, pods[0]).pinned()
     reached(link, pods[0], ours)
 
@@ -174,7 +174,7 @@ def test_row_51_a_pod_knows_its_nonce(
     pins = PinnedKeys(tmp_path / "known_hosts", "pod1")
     got: ConnectionLost | None = None
     try:
-        enter(server.endpoint, server.key.path, pins, NONCE, deadline_seconds=20).close()
+        connect_verified(server.endpoint, server.key.path, pins, NONCE, deadline_seconds=20).close()
     except ConnectionLost as one:
         got = one
 
@@ -194,13 +194,13 @@ def test_row_48_without_the_api_a_known_pod_is_reached_by_its_pin(
     reached(link, pod, endpoint)
     link.drop()
     network.api_cut = True
-    again = link.reach(pod, endpoint)
+    again = link.connect(pod, endpoint)
     assert again.run(["true"]).status == 0
     link.drop()
     with sshd(tmp_path / "new") as other, pytest.raises(ConnectionLost) as told:
-        link.reach(pod, other.endpoint)
+        link.connect(pod, other.endpoint)
     with pytest.raises(ConnectionLost) as unknown:
-        link.reach("never-seen", endpoint)
+        link.connect("never-seen", endpoint)
 
     assert not refused(told.value)
     assert not refused(unknown.value)

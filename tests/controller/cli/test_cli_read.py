@@ -35,7 +35,7 @@ def shell(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Shell:
-    """A project with the one stage `hello`, whose provider is the embedded cloud."""
+    """A project with the one stage `hello`, whose provider is the emulator."""
     Laptop(tmp_path, cloud).write()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PODCTL_EMULATOR_URL", cloud.base_url)

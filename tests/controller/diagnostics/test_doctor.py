@@ -16,7 +16,7 @@ from tests.support.emulated_cloud import EmulatedCloud
 
 @pytest.fixture
 def folder(tmp_path: Path, cloud: EmulatedCloud, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project as `podctl init` leaves it, whose provider is the embedded cloud."""
+    """A project as `podctl init` leaves it, whose provider is the emulator."""
     assert run(["init", str(tmp_path), "--provider", "emulator"]) == 0
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PODCTL_EMULATOR_URL", cloud.base_url)

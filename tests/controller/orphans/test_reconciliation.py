@@ -28,7 +28,7 @@ def shell(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Shell:
-    """podctl in this process, in a project whose provider is the embedded cloud."""
+    """podctl in this process, in a project whose provider is the emulator."""
     Laptop(tmp_path, cloud).write()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PODCTL_EMULATOR_URL", cloud.base_url)

@@ -95,7 +95,7 @@ def test_of_an_address_no_login_is_shown(text: str, shown: str, secrets: tuple[s
     ],
 )
 def test_what_a_pod_does_not_reach_stays_here(text: str, rented: bool, emulated: bool) -> None:
-    """This machine and its network are reached from a pod of the embedded cloud only, and its
+    """This machine and its network are reached from a pod of the emulator only, and its
     paths from none."""
     assert (parse(text).stays(emulated=False) == "") == rented
     assert (parse(text).stays(emulated=True) == "") == emulated
@@ -145,7 +145,7 @@ def test_a_file_of_pips_that_cannot_be_read_is_pips_affair(tmp_path: Path) -> No
 
 
 def test_a_local_proxy_is_said_and_not_sent(tmp_path: Path) -> None:
-    """With it no NO_PROXY goes either; on the embedded cloud both do."""
+    """With it no NO_PROXY goes either; on the emulator both do."""
     environ = {"HTTPS_PROXY": "http://127.0.0.1:3128", "no_proxy": "a.example"}
     rented, here = found(tmp_path, environ), found(tmp_path, environ, emulated=True)
 

@@ -230,7 +230,7 @@ def test_row_15_a_sign_in_page_is_not_the_provider(
     error = failing(answer, call)
 
     assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
-    assert "sign-in page" in error.hint
+    assert "captive portal" in error.hint
 
 
 def test_nothing_is_replayed() -> None:

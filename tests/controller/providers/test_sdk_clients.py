@@ -1,4 +1,4 @@
-"""The `runpod` SDK, both generations, unmodified, rents from the embedded cloud."""
+"""The `runpod` SDK, both generations, unmodified, rents from the emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rehearsal: the user's own stage on the embedded cloud, and what would fail on the paid GPU."""
+"""A rehearsal: the user's own stage on the emulator, and what would fail on the paid GPU."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def test_an_unknown_stage_is_no_rehearsal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["stage1a", "stage1b", "stage1c", "stage1d", "stage1e"])
 def test_every_stage_of_the_plan_has_a_small_config(tmp_path: Path, name: str) -> None:
-    """What is written for it is a podctl.toml that holds, on the embedded cloud."""
+    """What is written for it is a podctl.toml that holds, on the emulator."""
     (tmp_path / "podctl.toml").write_text("")
     project = Project(tmp_path)
     project.__dict__["config"] = Config()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import sys
 from pathlib import Path
 
+from tests.support.screen import on_terminal
 from tests.support.sshd_server import Server, needs_sshd
 
 pytestmark = needs_sshd
 
+ROOT = Path(__file__).resolve().parents[3]
 # Connects as podctl does, and gives its own terminal to the command.
 PROGRAM = """
 import sys
@@ -26,37 +26,47 @@ with Session.connect(place, Path(key), pinned) as s:
 """
 
 
-def on_terminal(server: Server, words: list[str], typed: bytes) -> tuple[int, str]:
-    """(status, screen) of a command that was given a terminal on which `typed` was typed."""
+def interactive(server: Server, script: str, typed: bytes) -> tuple[int, str]:
+    """(status, screen) of a shell script on the server; `typed` answers its prompt "name? "."""
     endpoint = server.endpoint
     argv = [
         *(sys.executable, "-c", PROGRAM, endpoint.host, str(endpoint.port), endpoint.user),
-        *(str(server.key.path), str(server.folder / "client" / "known_hosts"), *words),
+        *(str(server.key.path), str(server.folder / "client" / "known_hosts")),
+        *("sh", "-c", script),
     ]
-    child, terminal = pty.fork()
-    if child == 0:
-        os.chdir(Path(__file__).resolve().parents[3])
-        os.execv(argv[0], argv)
-    screen = b""
-    asked = False
-    try:
-        while data := os.read(terminal, 65536):
-            screen += data
-            if not asked and b"name? " in screen:
-                os.write(terminal, typed)
-                asked = True
-    except OSError:  # the other side has closed it
-        pass
-    _, status = os.waitpid(child, 0)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(status), screen.decode()
+    return on_terminal(argv, b"name? ", typed, ROOT, {"TERM": "xterm-256color"})
 
 
 def test_a_command_has_a_terminal_and_what_is_typed_reaches_it(server: Server) -> None:
-    """Its answer and its exit status come back."""
+    """Its answer and its exit status are returned; letters of two bytes arrive at once."""
     script = 'test -t 0 && test -t 1 && printf "name? " && read name && echo "hello, $name"; exit 5'
 
-    status, screen = on_terminal(server, ["sh", "-c", script], b"Ada\n")
+    status, screen = interactive(server, script, "Adé\r".encode())
 
-    assert "hello, Ada" in screen
+    assert "hello, Adé" in screen
     assert status == 5
+
+
+def test_the_pod_gets_the_kind_of_this_terminal(server: Server) -> None:
+    """TERM is passed, so that colours and full-screen programs work."""
+    _, screen = interactive(server, "echo $TERM", b"")
+
+    assert "xterm-256color" in screen
+
+
+def test_ctrl_c_interrupts_the_command_and_not_podctl(server: Server) -> None:
+    """The key reaches the pod as a byte, and the command's own status is returned."""
+    script = "trap 'echo interrupted; exit 9' INT; printf 'name? '; read name"
+
+    status, screen = interactive(server, script, b"\x03")
+
+    assert "interrupted" in screen
+    assert status == 9
+
+
+def test_much_output_is_shown_in_time(server: Server) -> None:
+    """Twenty megabytes, of which nothing is kept in memory."""
+    status, screen = interactive(server, "head -c 20000000 /dev/zero | tr '\\0' x; echo end", b"")
+
+    assert screen.endswith("xend\r\n")
+    assert status == 0

@@ -70,7 +70,7 @@ def test_a_port_that_refuses_is_tried_again_for_the_next_connection(control: Ses
     assert second == b"cba"
 
 
-def test_a_taken_local_port_is_an_error_with_another_one_as_the_hint(control: Session) -> None:
+def test_a_taken_local_port_is_an_error_whose_hint_takes_a_free_one(control: Session) -> None:
     """Nothing is forwarded by half."""
     with control, socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -78,7 +78,7 @@ def test_a_taken_local_port_is_an_error_with_another_one_as_the_hint(control: Se
             Forward(control.control().transport, port, 8888, pytest.fail)
 
     assert str(port) in raised.value.what
-    assert f"{port + 1}:8888" in raised.value.hint
+    assert "0:8888" in raised.value.hint
 
 
 def test_only_this_machine_can_connect(control: Session) -> None:

@@ -79,7 +79,7 @@ def test_output_over_the_cap_is_cut_not_kept(session: Session) -> None:
 
 def test_output_without_an_end_in_sight_is_a_failure(session: Session) -> None:
     """A flood is not read for as long as the pod likes; the connection serves on."""
-    with pytest.raises(CommandFailed, match="says too much"):
+    with pytest.raises(CommandFailed, match="more output than expected"):
         session.run(["cat", "/dev/zero"], cap=1000)
 
     assert session.run(["true"]).status == 0
@@ -181,7 +181,7 @@ def test_an_unreadable_key_is_said(server: Server, tmp_path: Path) -> None:
     """A broken key of ours is not blamed on the network."""
     (broken := tmp_path / "id_ed25519").write_text("no key")
 
-    with pytest.raises(AuthRefused, match="our own SSH key"):
+    with pytest.raises(AuthRefused, match="podctl's SSH key"):
         Session.connect(server.endpoint, broken, server.pins())
 
 

@@ -1,4 +1,4 @@
-"""Guard, agent and supervisor in a real pod of the embedded cloud, with no controller at all."""
+"""Guard, agent and supervisor in a real pod of the emulator, with no controller at all."""
 
 from __future__ import annotations
 

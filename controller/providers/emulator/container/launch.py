@@ -119,7 +119,7 @@ def launch(spec: ContainerSpec) -> subprocess.Popen[bytes]:
     complaints = (spec.root / "supervisor.log").read_text(errors="replace").strip()
     raise ContainerError(
         f"pod {spec.pod_id}: the container could not be made",
-        cause=answer or complaints[-500:] or "its supervisor ended without a word",
+        cause=answer or complaints[-500:] or "its supervisor exited without writing an exit record",
         hint=f"a container mode other than {spec.mode!r}",
     )
 

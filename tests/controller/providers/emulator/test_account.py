@@ -1,4 +1,4 @@
-"""The embedded cloud's account: keys, templates, registries, volumes, and its catalog."""
+"""The emulator's account: keys, templates, registries, volumes, and its catalog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money in the embedded cloud: exact, by the second, and the same wherever one looks."""
+"""Money in the emulator: exact, by the second, and the same wherever one looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded cloud as clients that are not ours see it: what they rely on and no schema says."""
+"""The emulator as clients that are not ours see it: what they rely on and no schema says."""
 
 from __future__ import annotations
 

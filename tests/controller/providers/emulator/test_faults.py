@@ -1,4 +1,4 @@
-"""Every fault of the embedded cloud does what its name says, and only as often as told."""
+"""Every fault of the emulator does what its name says, and only as often as told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GraphQL of the embedded cloud: what shipped clients send, answered as they expect."""
+"""GraphQL of the emulator: what shipped clients send, answered as they expect."""
 
 from __future__ import annotations
 

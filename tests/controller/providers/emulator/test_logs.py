@@ -1,4 +1,4 @@
-"""The embedded cloud's log streams: server-sent events of what pods really print."""
+"""The emulator's log streams: server-sent events of what pods really print."""
 
 from __future__ import annotations
 

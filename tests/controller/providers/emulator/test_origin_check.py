@@ -1,4 +1,4 @@
-"""Who may speak to the embedded cloud: not a page, not a pod, not another user of the machine."""
+"""Who may speak to the emulator: not a page, not a pod, not another user of the machine."""
 
 from __future__ import annotations
 

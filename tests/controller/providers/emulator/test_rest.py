@@ -1,4 +1,4 @@
-"""REST v2 of the embedded cloud, as the published API has it."""
+"""REST v2 of the emulator, as the published API has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded cloud against the published OpenAPI document, and the judge itself on trial.
+"""The emulator against the published OpenAPI document, and the judge itself on trial.
 
 Every exchange of every other test is judged too: see `EmulatedCloud.check_traffic`.
 """
