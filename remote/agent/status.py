@@ -5,21 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from ..contract import (
-    Attempt,
-    ContractError,
-    Exit,
-    GuardReport,
-    Json,
-    Progress,
-    Status,
-    digest,
-    load,
-    number,
-)
+from ..contract.codec import ContractError, Json, digest, load, number
+from ..contract.guard import GuardReport
+from ..contract.status import Attempt, Exit, Progress, Status
+from ..light_dataclasses import replace
 from ..pod import atomic_files as durable
 from ..pod import job_lock as lock
 from ..pod import log_file as logfile
@@ -119,10 +110,10 @@ def _tails(folder: Path, text: str) -> Progress:
             limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
             said = value["text"] if isinstance(value.get("text"), str) else said
-    if step is None:
-        from .. import steps  # most looks do without
+    if step is None and (log := durable.tail(folder / "job.log", TAIL)):
+        from .. import steps  # compiles many patterns, and most looks do without
 
-        seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
+        seen = steps.newest(log.decode(errors="replace"))
         step, limit = seen.step, seen.max_steps if limit is None else limit
         loss = seen.loss if loss is None else loss
     return Progress(step, limit, number(loss), _one_line(text or said or "") or None)

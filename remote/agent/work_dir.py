@@ -16,11 +16,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from .. import names
 from ..contract import MAX_FILES
+from ..light_dataclasses import dataclass
 from ..pod import atomic_files as durable
 from ..pod import tree
 from ..pod.paths import RUN_NAME, PodPaths, boot, record

@@ -6,11 +6,13 @@ import contextlib
 import errno
 import os
 import stat
-import threading
 from pathlib import Path
-from typing import BinaryIO
 
 from ..contract import MAX_DOCUMENT
+
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 # Nothing is there, or a socket, a device without a driver, a link that leads to itself.
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG)
@@ -21,7 +23,9 @@ def write(path: Path, data: bytes, *, sync: bool = True) -> None:
 
     Raises OSError (ENOSPC, EDQUOT, EIO …); then the old file is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
+    from threading import get_native_id  # the agent's looks do without
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{get_native_id()}.tmp")
     try:
         _fill(temporary, data, sync)
         os.replace(temporary, path)

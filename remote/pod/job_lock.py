@@ -12,9 +12,9 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..light_dataclasses import dataclass
 from . import atomic_files as durable
 
 SMALL = 4096  # bytes

@@ -7,18 +7,21 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from ..contract import ENV_ROOT, LOCAL, ContractError, Json, Layout, load
+from ..light_dataclasses import dataclass, field
 from . import atomic_files as durable
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 CODE_NAME = re.compile(r"[0-9a-f]{64}")
 SMALL = 64 * 1024  # bytes; records of one line
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 
 class BadName(ValueError):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from ..contract import ContractError, Progress, number
-from ..document import build, plain
+from ..contract.codec import build, plain
+from ..light_dataclasses import replace
 from . import atomic_files as durable
 from .paths import record
 

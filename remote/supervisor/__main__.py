@@ -13,11 +13,11 @@ import os
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from ..contract import JobSpec
+from ..light_dataclasses import replace
 from ..pod import handover, processes
 from ..pod import installer_settings as settings
 from ..pod import job_secrets as entrusted

@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import outputs
 from ..contract import FileEntry, Manifest, dump
 from ..globs import normal
+from ..light_dataclasses import dataclass, field
 from ..names import raw, text
 from ..outputs import Survey
 from ..pod import atomic_files as durable

@@ -172,7 +172,7 @@ def test_steps_that_count_epochs_are_none(tmp_path: Path) -> None:
             "trainer_log.jsonl",
             b'{"current_steps": NaN, "loss": Infinity}\n\x00\n[]\n1' + b"9" * 5000,
         ),
-        ("events.out.tfevents.1", os.urandom(5000)),
+        pytest.param("events.out.tfevents.1", os.urandom(5000), id="random bytes"),
         ("events.out.tfevents.1", b"\xff" * 12),
         ("events.out.tfevents.1", event_file(("loss", 5, 1.0))[:-1]),
     ],
