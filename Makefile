@@ -11,7 +11,7 @@ JOBS   ?= 3
 ARGS   ?=
 SEEDS  ?= 2000
 CASES  ?= ../shared/cases
-BENCH  ?= start overhead tail transfer ledger many
+BENCH  ?= start look overhead tail transfer ledger many
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test long check secrets audit bench simulate chaos cases examples reliability \

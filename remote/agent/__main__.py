@@ -14,10 +14,10 @@ Exit codes: 0 done, 64 bad call, 65 bad document, 66 another spec, 74 the volume
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
+from .. import light_json
 from ..contract.codec import MAX_DOCUMENT, ContractError, dump, load
 from ..pod import log_file
 from ..pod.paths import BadName, PodPaths
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         return _VERBS[arguments.verb](paths, arguments)
     except BadName as error:
         return _fail(BAD_CALL, error)
-    except (ContractError, json.JSONDecodeError) as error:
+    except ContractError as error:
         return _fail(BAD_DOCUMENT, error)
     except OSError as error:
         return _fail(VOLUME_FAILED, error)
@@ -74,9 +74,9 @@ def _status(paths: PodPaths, arguments: Arguments) -> int:
 
 def _log(paths: PodPaths, arguments: Arguments) -> int:
     limit = max(0, min(arguments.limit, LOG_LIMIT))
-    path = paths.run(arguments.run) / "job.log"
+    path = f"{paths.run_name(arguments.run)}/job.log"
     offset, size, base, data = log_file.slice_at(path, max(0, arguments.offset), limit)
-    header = json.dumps({"offset": offset, "size": size, "base": base})
+    header = light_json.dumps({"offset": offset, "size": size, "base": base})
     sys.stdout.buffer.write(header.encode() + b"\n" + data)
     sys.stdout.buffer.flush()
     return 0

@@ -6,13 +6,12 @@ stands in a document as `names` encodes it.
 
 from __future__ import annotations
 
-import json
-
-from .. import names
+from .. import light_json, names
 from ..light_dataclasses import fields, is_light
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeVar
 
     Json = Any  # a decoded JSON value
@@ -30,6 +29,7 @@ MAX_DOCUMENT = 64 * 1024 * 1024  # bytes; a manifest of 100,000 files is about 1
 MAX_SMALL = 1024 * 1024  # bytes of every document that is no manifest
 MAX_FILES = 100_000  # files in one manifest; entries of any list
 MAX_PARTS = 10 * MAX_FILES  # objects and lists of a document: each takes twenty times its text
+OPENSSL_FROM = 1024 * 1024  # bytes to hash, from which on OpenSSL is worth its loading
 MAX_TEXT = 400  # characters of an error about a document
 
 _OPTIONAL = type(int | None)
@@ -48,7 +48,7 @@ class ContractError(ValueError):
 
 def dump(document: Json) -> bytes:
     """Return a dataclass of the contract as canonical JSON bytes with a final newline."""
-    text = json.dumps(plain(document), sort_keys=True, separators=(",", ":"))
+    text = light_json.dumps(plain(document), canonical=True)
     return text.encode() + b"\n"
 
 
@@ -64,7 +64,7 @@ def load(kind: type[T], data: bytes | str) -> T:
     if raw.count(b"{") + raw.count(b"[") > MAX_PARTS:
         raise ContractError(f"{name}: over {MAX_PARTS} objects and lists")
     try:
-        value = json.loads(raw, parse_constant=_refuse_constant)
+        value = light_json.loads(raw, constants=False)
     except (ValueError, RecursionError) as error:
         raise ContractError(f"{name}: not JSON: {error}") from None
     if not isinstance(value, dict):
@@ -84,9 +84,21 @@ def cap(kind: type) -> int:
 
 def digest(data: bytes) -> str:
     """Return the SHA-256 of `data` in hex digits."""
-    import hashlib  # loads OpenSSL; a look needs it only once outputs are ready
+    return str(_sha256(len(data))(data).hexdigest())
 
-    return hashlib.sha256(data).hexdigest()
+
+def _sha256(size: int) -> Callable[[bytes], Any]:
+    """Python's own implementation for small data: it loads at once, OpenSSL's hashes faster."""
+    modules = ("_sha2", "_sha256")  # since Python 3.12, and before
+    for module in modules if size < OPENSSL_FROM else ():
+        try:
+            found: Callable[[bytes], Any] = __import__(module).sha256
+        except (ImportError, AttributeError):
+            continue
+        return found
+    from hashlib import sha256
+
+    return sha256
 
 
 def number(value: Json) -> float | None:
@@ -163,7 +175,3 @@ def _build_scalar(kind: Json, value: Json, where: str) -> Json:
     if kind is int and abs(value) >= 2**63:
         raise ContractError(f"{where}: an integer of {value.bit_length()} bits")
     return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
