@@ -11,7 +11,7 @@ JOBS   ?= 3
 ARGS   ?=
 SEEDS  ?= 2000
 CASES  ?= ../shared/cases
-BENCH  ?= start weight overhead tail transfer ledger many
+BENCH  ?= start look weight overhead tail transfer ledger many
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test long check secrets audit bench simulate chaos cases examples reliability \

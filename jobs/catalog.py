@@ -85,14 +85,14 @@ def order(stages: Mapping[str, Stage]) -> tuple[str, ...]:
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`over` laid on `base`: tables key by key at any depth, everything else replaced."""
-    found = {key: merge(v, {}) if isinstance(v, Mapping) else v for key, v in base.items()}
+    merged = {key: merge(v, {}) if isinstance(v, Mapping) else v for key, v in base.items()}
     for key, value in over.items():
-        below = found.get(key)
+        below = merged.get(key)
         if isinstance(value, Mapping):
-            found[key] = merge(below if isinstance(below, Mapping) else {}, value)
+            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
         else:
-            found[key] = value
-    return found
+            merged[key] = value
+    return merged
 
 
 def _with_model(tables: dict[str, dict[str, Any]], model: str | None) -> dict[str, dict[str, Any]]:

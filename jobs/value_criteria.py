@@ -22,23 +22,23 @@ MAX_TEXT = 300  # characters of a measured value
 
 
 def value(path: Path, criterion: Criterion, _: Path) -> Outcome:
-    found = keypath.at(document(path), criterion.key or "")
+    measured = keypath.at(document(path), criterion.key or "")
     if criterion.equals is not None:
-        same = type(found) is type(criterion.equals) and found == criterion.equals
-        if is_number(found) and is_number(criterion.equals):
-            same = found == criterion.equals
-        return verdict(same), shown(found), f"{shown(found)!r}, need {criterion.equals!r}"
+        same = type(measured) is type(criterion.equals) and measured == criterion.equals
+        if is_number(measured) and is_number(criterion.equals):
+            same = measured == criterion.equals
+        return verdict(same), shown(measured), f"{shown(measured)!r}, need {criterion.equals!r}"
     if criterion.at_least is None and criterion.at_most is None:
-        return Verdict.PASS, shown(found), "present"
-    return _bounded(found, criterion, "")
+        return Verdict.PASS, shown(measured), "present"
+    return _bounded(measured, criterion, "")
 
 
-def _bounded(found: Any, criterion: Criterion, of: str) -> Outcome:
-    if not is_number(found):
-        return Verdict.FAIL, shown(found), f"{criterion.key}: not a finite number"
+def _bounded(measured: Any, criterion: Criterion, of: str) -> Outcome:
+    if not is_number(measured):
+        return Verdict.FAIL, shown(measured), f"{criterion.key}: not a finite number"
     low = -math.inf if criterion.at_least is None else criterion.at_least
     high = math.inf if criterion.at_most is None else criterion.at_most
-    return verdict(low <= found <= high), found, f"{found:g}{of}, need {low:g} to {high:g}"
+    return verdict(low <= measured <= high), measured, f"{measured:g}{of}, need {low:g} to {high:g}"
 
 
 def falls(path: Path, criterion: Criterion, _: Path) -> Outcome:
@@ -65,8 +65,8 @@ def last(path: Path, criterion: Criterion, _: Path) -> Outcome:
 def best(path: Path, criterion: Criterion, _: Path) -> Outcome:
     """The lowest where it may be at most so much, else the highest."""
     points = _some(path, criterion)
-    found = min(points) if criterion.at_most is not None else max(points)
-    return _bounded(found, criterion, f", the best of {len(points)}")
+    point = min(points) if criterion.at_most is not None else max(points)
+    return _bounded(point, criterion, f", the best of {len(points)}")
 
 
 def _some(path: Path, criterion: Criterion) -> list[float]:
@@ -81,70 +81,74 @@ def series(path: Path, key: str) -> list[float]:
 
     Raises Unopenable for one that is not a finite number; what lacks, or is null, is left out.
     """
-    found: list[float] = []
-    for number, one in _figures(path, key):
-        if one is None:
+    points: list[float] = []
+    for number, figure in _figures(path, key):
+        if figure is None:
             continue
-        if not is_number(one):
-            raise InvalidFile(f"line {number}: {key} is not a finite number: {shown(one)}")
-        found.append(float(one))
-        if len(found) > MAX_SERIES:
+        if not is_number(figure):
+            raise InvalidFile(f"line {number}: {key} is not a finite number: {shown(figure)}")
+        points.append(float(figure))
+        if len(points) > MAX_SERIES:
             raise InvalidFile(f"over {MAX_SERIES} points")
-    return found
+    return points
 
 
 def _figures(path: Path, key: str) -> Iterable[tuple[int, Any]]:
     kind = kind_of(path)
     if kind in JSON_LINES or kind in TABLES:
         for number, record in records(path):
-            for one in keypath.every(record, key):
-                yield number, one
+            for figure in keypath.every(record, key):
+                yield number, figure
         return
     yield from enumerate(keypath.every(document(path), key), 1)
 
 
 def rescored(path: Path, criterion: Criterion, root: Path, answers: AnswerKey) -> Outcome:
-    found = tally(_responses(path, criterion), answers, criterion.parts)
-    if not found.verdicts:
+    scores = tally(_responses(path, criterion), answers, criterion.parts)
+    if not scores.verdicts:
         return Verdict.INCONCLUSIVE, 0, "no response"
     for system, claim in criterion.claims.items():
         where, _, key = claim.partition(":")
-        said, here = keypath.at(document(file_at(where, root)), key), found.cell(system)
-        if not isinstance(said, dict) or any(said.get(name) != here[name] for name in here):
-            return Verdict.FAIL, None, f"{claim}: not what the responses have: {here}"
-    count = min(len(of) for of in found.verdicts.values())
+        claimed, counted = keypath.at(document(file_at(where, root)), key), scores.cell(system)
+        if not isinstance(claimed, dict) or any(
+            claimed.get(name) != counted[name] for name in counted
+        ):
+            return Verdict.FAIL, None, f"{claim}: not what the responses have: {counted}"
+    count = min(len(of) for of in scores.verdicts.values())
     need = criterion.at_least if criterion.at_least is not None else 1
-    total = sum(len(of) for of in found.verdicts.values())
+    total = sum(len(of) for of in scores.verdicts.values())
     detail = f"{total} verdicts are right; {count} instructions, need {need:g}"
     return verdict(count >= need), count, detail
 
 
 def _responses(path: Path, criterion: Criterion) -> Iterable[tuple[int, dict[str, Any]]]:
     if criterion.key is None:
-        for number, one in records(path):
-            if not isinstance(one, dict):
+        for number, response in records(path):
+            if not isinstance(response, dict):
                 raise InvalidFile(f"line {number}: not a JSON object")
-            yield number, one
+            yield number, response
         return
-    found = keypath.at(document(path), criterion.key)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    responses = keypath.at(document(path), criterion.key)
+    if not isinstance(responses, list) or not all(
+        isinstance(response, dict) for response in responses
+    ):
         raise InvalidFile(f"{criterion.key}: not a list of objects")
-    yield from enumerate(found, 1)
+    yield from enumerate(responses, 1)
 
 
-def is_number(one: Any) -> bool:
+def is_number(value: Any) -> bool:
     """A finite number of a size that floats hold; no bool."""
-    if isinstance(one, bool) or not isinstance(one, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return abs(one) < 1e300  # False for NaN; an int is compared exactly
+    return abs(value) < 1e300  # False for NaN; an int is compared exactly
 
 
-def shown(one: Any) -> Measured:
+def shown(value: Any) -> Measured:
     """A JSON value as a lock can hold it."""
-    if one is None or isinstance(one, bool) or is_number(one):
-        return one  # type: ignore[no-any-return]  # narrowed by the line above
-    if isinstance(one, int):
-        return f"an integer of {one.bit_length()} bits"
-    if isinstance(one, float):
-        return f"{one:g}"
-    return str(one)[:MAX_TEXT] if isinstance(one, str) else type(one).__name__
+    if value is None or isinstance(value, bool) or is_number(value):
+        return value  # type: ignore[no-any-return]  # narrowed by the line above
+    if isinstance(value, int):
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)[:MAX_TEXT] if isinstance(value, str) else type(value).__name__

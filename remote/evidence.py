@@ -7,10 +7,10 @@ a step, for as long as it goes on telling; another that gets on while it is sile
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .contract import Progress
+from .light_dataclasses import dataclass, field
 
 METRICS, LOG, EVENTS, STATE = "metrics", "log", "TensorBoard", "trainer_state.json"
 TRAINER_LOG = "trainer_log.jsonl"

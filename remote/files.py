@@ -39,7 +39,7 @@ from .agent.work_dir import Order, Refused, Worktree
 from .contract import MAX_DOCUMENT
 from .pod import tree
 from .pod.measure import measure
-from .pod.paths import RUN_NAME, PodPaths
+from .pod.paths import PodPaths, is_run_name
 
 CHUNK = 1024 * 1024  # bytes
 GONE = 2**64 - 1
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     if chosen.verb == "work":
         return receive_work(place, source, sink, beat)
-    if not RUN_NAME.fullmatch(chosen.run):
+    if not is_run_name(chosen.run):
         parser.error("--run is no run's name")
     work = PodPaths.at(chosen.root).work(chosen.run)
     if chosen.verb == "send":

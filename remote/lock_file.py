@@ -6,11 +6,11 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import requirements
 from .contract import digest
+from .light_dataclasses import dataclass
 from .requirements import Entry
 
 UV_LOCK, PYPROJECT = "uv.lock", "pyproject.toml"

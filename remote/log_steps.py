@@ -6,9 +6,8 @@ another loop (an evaluation) while the first one is not over, and for some time 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .evidence import Said
+from .light_dataclasses import dataclass
 from .steps import Report, figures, lines_of, report
 
 OTHER_SECONDS = 600.0  # without the loop that is followed, after which another one is

@@ -18,7 +18,9 @@ are their own encoding. `decode` leaves a backslash that begins none of these as
 
 from __future__ import annotations
 
-import re
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    import re
 
 MAX_PATH = 4096  # bytes
 OURS = ".podctl"  # what the controller itself puts into a work folder
@@ -29,10 +31,8 @@ HIDDEN = (
     "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U000e0000-\U000e0fff"
 )
-_ESCAPED = re.compile(f"[\\\\\ud800-\udfff{HIDDEN}]")
-_ESCAPE = re.compile(
-    r"\\(?:\\|x([89a-f][0-9a-f])|u([0-9a-f]{4})|U(000[0-9a-f]{5}|0010[0-9a-f]{4}))"
-)
+_ESCAPED = f"[\\\\\ud800-\udfff{HIDDEN}]"
+_ESCAPE = r"\\(?:\\|x([89a-f][0-9a-f])|u([0-9a-f]{4})|U(000[0-9a-f]{5}|0010[0-9a-f]{4}))"
 
 
 def text(raw: bytes) -> str:
@@ -50,7 +50,11 @@ def raw(path: str) -> bytes:
 
 def encode(path: str) -> str:
     """The path as it stands in documents and is shown. Any text has an encoding."""
-    return _ESCAPED.sub(_escape, path)
+    if path.isascii() and path.isprintable() and "\\" not in path:
+        return path
+    import re  # few names come here
+
+    return re.sub(_ESCAPED, _escape, path)
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -64,7 +68,11 @@ def _escape(found: re.Match[str]) -> str:
 
 def decode(shown: str) -> str:
     """The path that `encode` wrote."""
-    return _ESCAPE.sub(_unescape, shown) if "\\" in shown else shown
+    if "\\" not in shown:
+        return shown
+    import re
+
+    return re.sub(_ESCAPE, _unescape, shown)
 
 
 def _unescape(found: re.Match[str]) -> str:

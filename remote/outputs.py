@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .contract import MAX_DOCUMENT, MAX_FILES, Left
 from .globs import Globs, matcher
+from .light_dataclasses import dataclass, replace
 from .names import encode, text
 from .pod import tree
 from .pod.walk import Found, Walk, Without

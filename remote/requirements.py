@@ -8,7 +8,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from .light_dataclasses import dataclass, replace
 
 FILE, CONSTRAINT, LINKS, PATH = "-r", "-c", "--find-links", "path"
 _LONG = {

@@ -197,14 +197,14 @@ class Ledger:
             for name, stage, kind, ms, nano, rest, rate in rows
         )
 
-    def _turn(self, found: Interval | None, wanted: Interval, source: str) -> int:
+    def _turn(self, current: Interval | None, wanted: Interval, source: str) -> int:
         """Close `found` and open `wanted` at its start, unless they say the same."""
-        if found is not None:
-            same = dataclasses.replace(wanted, id=found.id, started_ms=found.started_ms)
-            if same == found:
-                return found.id
-            self._close(found, wanted.started_ms, source)
-            start = max(wanted.started_ms, found.started_ms)
+        if current is not None:
+            same = dataclasses.replace(wanted, id=current.id, started_ms=current.started_ms)
+            if same == current:
+                return current.id
+            self._close(current, wanted.started_ms, source)
+            start = max(wanted.started_ms, current.started_ms)
             wanted = dataclasses.replace(wanted, started_ms=start)
         return self._insert(wanted)
 
@@ -218,8 +218,8 @@ class Ledger:
         )
 
     def _open(self, pod_id: str, kind: str) -> Interval | None:
-        found = self._select("WHERE pod_id = ? AND kind = ? AND ended_ms IS NULL", pod_id, kind)
-        return found[0] if found else None
+        intervals = self._select("WHERE pod_id = ? AND kind = ? AND ended_ms IS NULL", pod_id, kind)
+        return intervals[0] if intervals else None
 
     def _select(self, where: str, *values: object) -> tuple[Interval, ...]:
         with translated():
@@ -230,22 +230,22 @@ class Ledger:
         return tuple(Interval(*row) for row in rows)
 
 
-def _values(one: Interval) -> tuple[str | int | None, ...]:
+def _values(interval: Interval) -> tuple[str | int | None, ...]:
     return (
-        one.pod_id,
-        one.lease,
-        one.run,
-        one.stage,
-        one.kind,
-        one.nano_per_hour,
-        one.rate_source,
-        one.started_ms,
-        one.ended_ms,
-        one.end_source,
+        interval.pod_id,
+        interval.lease,
+        interval.run,
+        interval.stage,
+        interval.kind,
+        interval.nano_per_hour,
+        interval.rate_source,
+        interval.started_ms,
+        interval.ended_ms,
+        interval.end_source,
     )
 
 
-def _closed(one: Interval) -> tuple[str | int | None, ...]:
-    if one.ended_ms is None:
+def _closed(interval: Interval) -> tuple[str | int | None, ...]:
+    if interval.ended_ms is None:
         raise StateError("only a closed interval can be recorded afterwards")
-    return _values(one)
+    return _values(interval)

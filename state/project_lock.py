@@ -162,12 +162,12 @@ def _held(folder: Path) -> bool:
     return False
 
 
-def _lives(one: Holder) -> bool:
+def _lives(holder: Holder) -> bool:
     """Whether it still can be; a killed one leaves its name behind. Elsewhere nobody can tell."""
     try:
-        os.kill(one.pid, 0)
+        os.kill(holder.pid, 0)
     except ProcessLookupError:
-        return one.host != socket.gethostname()
+        return holder.host != socket.gethostname()
     except PermissionError:
         return True
     return True

@@ -66,23 +66,23 @@ class StopRequests:
         except OSError:  # nobody ever asked for anything
             return
         for name in names:
-            found = _read(self.folder / name)
-            if found is not None and found.lease == lease and found.name == name:
-                yield found
+            request = _read(self.folder / name)
+            if request is not None and request.lease == lease and request.name == name:
+                yield request
 
 
 def _read(path: Path) -> StopRequest | None:
     try:
-        found = json.loads(path.read_bytes())
-        abandon = found["abandon"]
+        document = json.loads(path.read_bytes())
+        abandon = document["abandon"]
         return StopRequest(
-            id=str(found["id"]),
-            lease=str(found["lease"]),
-            epoch=int(found["epoch"]),
-            disposal="terminate" if found["disposal"] == "terminate" else "park",
+            id=str(document["id"]),
+            lease=str(document["lease"]),
+            epoch=int(document["epoch"]),
+            disposal="terminate" if document["disposal"] == "terminate" else "park",
             abandon=None if abandon is None else str(abandon),
-            who=str(found["who"]),
-            at=float(found["at"]),
+            who=str(document["who"]),
+            at=float(document["at"]),
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -1,4 +1,7 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use.
+
+Each imports what it needs when a test asks for it, so that a test of pure code starts quickly.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,21 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from controller.providers.emulator.settings import EmulatorSettings
-from controller.ssh.session import Session
-from remote.contract import Layout
-from tests.support.emulated_cloud import FAST, EmulatedCloud, start_cloud
-from tests.support.guard_api import Api, Bench, serving
-from tests.support.laptop import Laptop
-from tests.support.pod_side import PodSide
-from tests.support.shell import Shell
-from tests.support.sshd_server import Server, sshd
+if TYPE_CHECKING:
+    from controller.providers.emulator.settings import EmulatorSettings
+    from controller.ssh.session import Session
+    from remote.contract import Layout
+    from tests.support.emulated_cloud import EmulatedCloud
+    from tests.support.guard_api import Bench
+    from tests.support.laptop import Laptop
+    from tests.support.pod_side import PodSide
+    from tests.support.shell import Shell
+    from tests.support.sshd_server import Server
 
 # An installed podctl is compiled; without this every process of a test compiles it anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -40,6 +45,8 @@ settings.load_profile("suite")
 @pytest.fixture(scope="session")
 def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
     """One fast emulator for this worker; tests take `cloud`."""
+    from tests.support.emulated_cloud import start_cloud
+
     cloud = start_cloud(tmp_path_factory.mktemp("cloud"))
     yield cloud
     cloud.process.stop()
@@ -56,6 +63,8 @@ def cloud(shared_cloud: EmulatedCloud) -> Iterator[EmulatedCloud]:
 @pytest.fixture
 def new_cloud(tmp_path: Path) -> Iterator[Callable[..., EmulatedCloud]]:
     """Starts emulators of the test's own: `new_cloud(settings)`, again on the same state."""
+    from tests.support.emulated_cloud import FAST, start_cloud
+
     started: list[EmulatedCloud] = []
 
     def start(settings: EmulatorSettings = FAST, folder: str = "own-cloud") -> EmulatedCloud:
@@ -63,16 +72,18 @@ def new_cloud(tmp_path: Path) -> Iterator[Callable[..., EmulatedCloud]]:
         return started[-1]
 
     yield start
-    for one in started:
-        if one.process.popen.poll() is None:
-            one.reset()
-            one.process.stop()
-        one.check_traffic()
+    for cloud in started:
+        if cloud.process.popen.poll() is None:
+            cloud.reset()
+            cloud.process.stop()
+        cloud.check_traffic()
 
 
 @pytest.fixture
 def pod(tmp_path: Path) -> Iterator[PodSide]:
     """A pod's agent, supervisor and jobs in a folder of this machine; all ended afterwards."""
+    from tests.support.pod_side import PodSide
+
     pod = PodSide(tmp_path / "pod")
     yield pod
     pod.kill_all()
@@ -81,6 +92,8 @@ def pod(tmp_path: Path) -> Iterator[PodSide]:
 @pytest.fixture
 def bench(pod: PodSide) -> Iterator[Bench]:
     """A guard for `pod`, and the API that it speaks to."""
+    from tests.support.guard_api import Api, Bench, serving
+
     api = Api()
     with serving(api) as base:
         yield Bench(pod, api, base)
@@ -89,6 +102,8 @@ def bench(pod: PodSide) -> Iterator[Bench]:
 @pytest.fixture
 def laptop(tmp_path: Path, cloud: EmulatedCloud) -> Laptop:
     """A project folder whose provider is the emulator; `write` makes its one stage."""
+    from tests.support.laptop import Laptop
+
     return Laptop(tmp_path / "project", cloud)
 
 
@@ -97,6 +112,8 @@ def shell(
     laptop: Laptop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Shell:
     """The laptop's project with a job of 4 seconds, driven from this process."""
+    from tests.support.shell import Shell
+
     laptop.write(seconds=4)
     monkeypatch.chdir(laptop.folder)
     monkeypatch.setenv("PODCTL_EMULATOR_URL", laptop.cloud.base_url)
@@ -106,14 +123,17 @@ def shell(
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real sshd that stands for a pod's; `session` is connected to it."""
-    with sshd(tmp_path_factory.mktemp("sshd")) as one:
-        yield one
+    from tests.support.sshd_server import sshd
+
+    with sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def session(server: Server) -> Iterator[Session]:
-    with server.connect() as one:
-        yield one
+    """A connection to `server`."""
+    with server.connect() as session:
+        yield session
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ class UploadReport:
 @functools.cache
 def _package() -> bytes:
     """The `remote` package as canonical JSON {path: base64}."""
-    package = Path(remote.contract.__file__).parent
+    package = Path(remote.contract.__file__).parents[1]
     found = {}
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix not in CODE_SUFFIXES:

@@ -14,84 +14,102 @@ Exit codes: 0 done, 64 bad call, 65 bad document, 66 another spec, 74 the volume
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 
-from ..contract import MAX_DOCUMENT, ContractError, JobSpec, Status, dump, load
-from ..pod import log_file as logfile
+from .. import light_json
+from ..contract.codec import MAX_DOCUMENT, ContractError, dump, load
+from ..pod import log_file
 from ..pod.paths import BadName, PodPaths
-from . import status as report
+from .arguments import LOG_LIMIT, Arguments, parse
+
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from ..contract import Status
 
 BAD_CALL, BAD_DOCUMENT, VOLUME_FAILED = 64, 65, 74
-LOG_LIMIT = 4 * 1024 * 1024  # bytes in one answer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do one verb. A finding on stderr explains every exit code but 0."""
-    asked = _parser().parse_args(argv)
+    """Answer one request. A message on stderr explains every exit code but 0."""
+    arguments = parse(sys.argv[1:] if argv is None else argv, __doc__)
     os.umask(0o077)
     try:
-        place = PodPaths.at(asked.root)
-        if not getattr(asked, "unattended", False):
-            place.touch_beat()
-        return int(asked.verb(place, asked))
+        paths = PodPaths.at(arguments.root)
+        if not arguments.unattended:
+            paths.touch_beat()
+        return _VERBS[arguments.verb](paths, arguments)
     except BadName as error:
         return _fail(BAD_CALL, error)
-    except (ContractError, json.JSONDecodeError) as error:
+    except ContractError as error:
         return _fail(BAD_DOCUMENT, error)
     except OSError as error:
         return _fail(VOLUME_FAILED, error)
 
 
-def _start(place: PodPaths, asked: argparse.Namespace) -> int:
-    from . import launch  # the other verbs are called often and need none of it
+# Each verb imports what it alone needs: `status` and `log` are called every few seconds.
+
+
+def _start(paths: PodPaths, arguments: Arguments) -> int:
+    from ..contract.job import JobSpec
+    from . import launch
 
     spec = load(JobSpec, sys.stdin.buffer.read(MAX_DOCUMENT + 1))
-    place.run(spec.run)
-    place.code(spec.code)
+    paths.run(spec.run)
+    paths.code(spec.code)
     if not spec.argv or not spec.outputs:
         raise ContractError("JobSpec: argv and outputs must not be empty")
     try:
-        return _answer(launch.start(place, spec, again=asked.again))
+        return _answer(launch.start(paths, spec, again=arguments.again))
     except launch.Refusal as refusal:
         _answer(refusal.status)
         return _fail(refusal.code, refusal)
 
 
-def _status(place: PodPaths, asked: argparse.Namespace) -> int:
-    return _answer(report.status(place, asked.run))
+def _status(paths: PodPaths, arguments: Arguments) -> int:
+    from . import status
+
+    return _answer(status.status(paths, arguments.run))
 
 
-def _log(place: PodPaths, asked: argparse.Namespace) -> int:
-    limit = max(0, min(asked.limit, LOG_LIMIT))
-    path = place.run(asked.run) / "job.log"
-    offset, size, base, data = logfile.slice_at(path, max(0, asked.offset), limit)
-    header = json.dumps({"offset": offset, "size": size, "base": base})
+def _log(paths: PodPaths, arguments: Arguments) -> int:
+    limit = max(0, min(arguments.limit, LOG_LIMIT))
+    path = f"{paths.run_name(arguments.run)}/job.log"
+    offset, size, base, data = log_file.slice_at(path, max(0, arguments.offset), limit)
+    header = light_json.dumps({"offset": offset, "size": size, "base": base})
     sys.stdout.buffer.write(header.encode() + b"\n" + data)
     sys.stdout.buffer.flush()
     return 0
 
 
-def _stop(place: PodPaths, asked: argparse.Namespace) -> int:
-    from . import stop as halt
+def _stop(paths: PodPaths, arguments: Arguments) -> int:
+    from . import stop
 
-    return _answer(halt.stop(place, asked.run, asked.reason, asked.wait))
+    return _answer(stop.stop(paths, arguments.run, arguments.reason, arguments.wait))
 
 
-def _secrets(place: PodPaths, asked: argparse.Namespace) -> int:
-    from ..pod import job_secrets as entrusted
+def _secrets(paths: PodPaths, arguments: Arguments) -> int:
+    from ..pod import job_secrets
 
-    entrusted.keep(place, asked.run, sys.stdin.buffer.read(MAX_DOCUMENT))
+    job_secrets.keep(paths, arguments.run, sys.stdin.buffer.read(MAX_DOCUMENT))
     return 0
 
 
-def _settings(place: PodPaths, asked: argparse.Namespace) -> int:
-    from ..pod import installer_settings as settings
+def _settings(paths: PodPaths, arguments: Arguments) -> int:
+    from ..pod import installer_settings
 
-    settings.keep(place, asked.run, sys.stdin.buffer.read(MAX_DOCUMENT))
+    installer_settings.keep(paths, arguments.run, sys.stdin.buffer.read(MAX_DOCUMENT))
     return 0
+
+
+_VERBS = {
+    "start": _start,
+    "status": _status,
+    "log": _log,
+    "stop": _stop,
+    "secrets": _secrets,
+    "settings": _settings,
+}
 
 
 def _answer(status: Status) -> int:
@@ -103,36 +121,6 @@ def _answer(status: Status) -> int:
 def _fail(code: int, error: Exception) -> int:
     sys.stderr.write(f"remote.agent: {error}\n")
     return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="remote.agent", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--root", required=True, help="<mount>/podctl")
-    of_run = argparse.ArgumentParser(add_help=False, parents=[common])
-    of_run.add_argument("--run", required=True)
-
-    start = verbs.add_parser("start", parents=[common], help="start a JobSpec, once")
-    start.add_argument("--again", action="store_true", help="a new attempt even after an end")
-    start.add_argument("--unattended", action="store_true", help="not on a controller's behalf")
-    start.set_defaults(verb=_start)
-    verbs.add_parser("status", parents=[of_run], help="one Status").set_defaults(verb=_status)
-    log = verbs.add_parser("log", parents=[of_run], help="bytes of the job's log")
-    log.add_argument("--offset", type=int, default=0)
-    log.add_argument("--limit", type=int, default=LOG_LIMIT, help="bytes")
-    log.set_defaults(verb=_log)
-    stop = verbs.add_parser("stop", parents=[of_run], help="end a run early")
-    stop.add_argument("--reason", default="stopped on request")
-    stop.add_argument("--wait", type=float, default=0.0, help="seconds to wait for the end")
-    stop.set_defaults(verb=_stop)
-    secrets = verbs.add_parser("secrets", parents=[of_run], help="what the job may know")
-    secrets.set_defaults(verb=_secrets)
-    settings = verbs.add_parser("settings", parents=[of_run], help="how to install what it needs")
-    settings.set_defaults(verb=_settings)
-    return parser
 
 
 if __name__ == "__main__":

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import replace
-from pathlib import Path
 
-from ..contract import (
-    Attempt,
-    ContractError,
-    Exit,
-    GuardReport,
-    Json,
-    Progress,
-    Status,
-    digest,
-    load,
-    number,
-)
+from .. import light_json
+from ..contract.codec import ContractError, Json, digest, load, number
+from ..contract.guard import GuardReport
+from ..contract.status import Attempt, Exit, Progress, Status
+from ..light_dataclasses import replace
 from ..pod import atomic_files as durable
 from ..pod import job_lock as lock
 from ..pod import log_file as logfile
 from ..pod import progress_file
 from ..pod.paths import Boot, PodPaths, boot, document, json_object, record
+
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from ..pod.atomic_files import StrPath
 
 TAIL = 16 * 1024  # bytes of a growing file that are looked at
 MAX_SAID = 400  # characters of what is told: a job may write anything, of any length
@@ -34,15 +28,15 @@ FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 def status(place: PodPaths, run: str) -> Status:
     """The run as its files and the lock tell it now."""
-    folder, now = place.run(run), boot(place.local)
-    attempt = document(Attempt, folder / "attempt.json")
-    beat = record(folder / "heartbeat.json") or {}
+    folder, now = place.run_name(run), boot(place.local_name)
+    attempt = document(Attempt, f"{folder}/attempt.json")
+    beat = record(f"{folder}/heartbeat.json") or {}
     current = attempt is not None and beat.get("attempt") == attempt.number
-    sample = _last_sample(folder / "samples.jsonl", now)
+    sample = _last_sample(f"{folder}/samples.jsonl", now)
     said = sample.get("gpus")
     gpus = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
     exit_record = ending(folder, attempt)
-    ready = durable.read(folder / "ready.json")
+    ready = durable.read(f"{folder}/ready.json")
     return Status(
         run=run,
         state=_state(place, run, attempt, exit_record, current),
@@ -51,20 +45,20 @@ def status(place: PodPaths, run: str) -> Status:
         phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
         progress=_progress(folder, attempt, now, str(beat.get("text", "")) if current else ""),
-        log_size=logfile.size(folder / "job.log"),
+        log_size=logfile.size(f"{folder}/job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
         guard=guard(place, now),
-        free_bytes=_free(place.root),
+        free_bytes=_free(place.root_name),
         gpu_util=_mean([gpu.get("percent") for gpu in gpus]),
         gpu_memory_gb=_sum([gpu.get("memory_gb") for gpu in gpus]),
         cpu_util=number(sample.get("cpu_percent")),
     )
 
 
-def ending(folder: Path, attempt: Attempt | None) -> Exit | None:
+def ending(folder: StrPath, attempt: Attempt | None) -> Exit | None:
     """The commit record of the current attempt; an older attempt's says nothing."""
-    found = document(Exit, folder / "exit.json")
+    found = document(Exit, f"{folder}/exit.json")
     if found is None or attempt is None or found.attempt != attempt.number:
         return None
     return replace(found, reason=found.reason[:MAX_SAID], detail=found.detail[:MAX_DETAIL])
@@ -75,8 +69,8 @@ def _state(
 ) -> str:
     if end is not None:
         return "ended"
-    holder = lock.holder(place.lock)
-    if holder and holder.run == run and lock.held(place.lock):
+    holder = lock.holder(place.lock_name)
+    if holder and holder.run == run and lock.held(place.lock_name):
         alive = attempt is not None and holder.attempt == attempt.number and beating
         return "running" if alive else "starting"
     return "absent" if attempt is None else "lost"
@@ -84,12 +78,12 @@ def _state(
 
 def guard(place: PodPaths, now: Boot) -> GuardReport | None:
     """What the guard last said in this life of the container; silence disarms it."""
-    data = durable.read(place.guard)
+    data = durable.read(place.guard_name)
     if data is None:
         return None
     try:
         said = load(GuardReport, data)
-        spoken = number(json.loads(data).get("monotonic"))
+        spoken = number(light_json.loads(data).get("monotonic"))
     except (ContractError, ValueError):
         return None
     said = replace(said, detail=said.detail[:MAX_SAID], phase=said.phase[:MAX_SAID])
@@ -98,7 +92,7 @@ def guard(place: PodPaths, now: Boot) -> GuardReport | None:
     return said.heard(time.monotonic() - (spoken or 0.0))
 
 
-def _progress(folder: Path, attempt: Attempt | None, now: Boot, text: str) -> Progress:
+def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Progress:
     """As its supervisor follows it; where none does, what the metrics and the log say last."""
     followed = progress_file.read(folder, attempt.number, now.id) if attempt else None
     if followed is not None:
@@ -106,12 +100,12 @@ def _progress(folder: Path, attempt: Attempt | None, now: Boot, text: str) -> Pr
     return _tails(folder, text)
 
 
-def _tails(folder: Path, text: str) -> Progress:
+def _tails(folder: str, text: str) -> Progress:
     """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
     step = limit = loss = said = None
-    for line in durable.tail(folder / "metrics.jsonl", TAIL).splitlines():
+    for line in durable.tail(f"{folder}/metrics.jsonl", TAIL).splitlines():
         try:
-            value = json.loads(line)
+            value = light_json.loads(line)
         except (ValueError, RecursionError):  # the first line of the window, or being written
             continue
         if isinstance(value, dict):
@@ -119,10 +113,10 @@ def _tails(folder: Path, text: str) -> Progress:
             limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
             said = value["text"] if isinstance(value.get("text"), str) else said
-    if step is None:
-        from .. import steps  # most looks do without
+    if step is None and (log := durable.tail(f"{folder}/job.log", TAIL)):
+        from .. import steps  # compiles many patterns, and most looks do without
 
-        seen = steps.newest(durable.tail(folder / "job.log", TAIL).decode(errors="replace"))
+        seen = steps.newest(log.decode(errors="replace"))
         step, limit = seen.step, seen.max_steps if limit is None else limit
         loss = seen.loss if loss is None else loss
     return Progress(step, limit, number(loss), _one_line(text or said or "") or None)
@@ -133,7 +127,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:MAX_SAID]
 
 
-def _last_sample(path: Path, now: Boot) -> dict[str, Json]:
+def _last_sample(path: str, now: Boot) -> dict[str, Json]:
     for line in reversed(durable.tail(path, TAIL).splitlines()):
         if (value := json_object(line)) is None:
             continue
@@ -150,7 +144,7 @@ def _age(beat: dict[str, Json], now: Boot) -> float | None:
     return max(0.0, time.monotonic() - at)
 
 
-def _free(root: Path) -> int | None:
+def _free(root: str) -> int | None:
     try:
         info = os.statvfs(root)
     except OSError:

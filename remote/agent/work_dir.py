@@ -16,14 +16,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from .. import names
 from ..contract import MAX_FILES
+from ..light_dataclasses import dataclass
 from ..pod import atomic_files as durable
 from ..pod import tree
-from ..pod.paths import RUN_NAME, PodPaths, boot, record
+from ..pod.paths import PodPaths, boot, is_run_name, record
 
 HASH = re.compile(r"[0-9a-f]{64}")
 SLACK = 16 * 1024 * 1024  # bytes that stay free
@@ -67,7 +67,7 @@ class Order:
             order = cls(str(value["run"]), str(value["tree"]), files)
         except (ValueError, TypeError, KeyError) as error:
             raise Refused("garbled", detail=str(error)) from error
-        if not RUN_NAME.fullmatch(order.run) or len(files) > MAX_FILES:
+        if not is_run_name(order.run) or len(files) > MAX_FILES:
             raise Refused("garbled", detail="run or number of files")
         for one in files:
             if not HASH.fullmatch(one.sha256) or names.wrong(one.path):

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-import threading
-from pathlib import Path
-from typing import BinaryIO
 
-from ..contract import MAX_DOCUMENT
+from ..contract.codec import MAX_DOCUMENT
+
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    StrPath = str | Path
 
 # Nothing is there, or a socket, a device without a driver, a link that leads to itself.
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP, errno.ENAMETOOLONG)
 
 
-def write(path: Path, data: bytes, *, sync: bool = True) -> None:
+def write(path: StrPath, data: bytes, *, sync: bool = True) -> None:
     """Replace `path` by `data` in one step; with `sync` it survives a power cut too.
 
     Raises OSError (ENOSPC, EDQUOT, EIO …); then the old file is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
+    from threading import get_native_id  # the agent's looks do without
+
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.{get_native_id()}.tmp")
     try:
         _fill(temporary, data, sync)
         os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
         raise
     if sync:
-        sync_folder(path.parent)
+        sync_folder(folder or ".")
 
 
-def _fill(path: Path, data: bytes, sync: bool) -> None:
+def _fill(path: StrPath, data: bytes, sync: bool) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         view = memoryview(data)
@@ -44,7 +51,7 @@ def _fill(path: Path, data: bytes, sync: bool) -> None:
         os.close(fd)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: StrPath) -> None:
     """Make the names in a folder durable; file systems that cannot are left alone."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -56,7 +63,7 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def open_regular(path: Path) -> BinaryIO | None:
+def open_regular(path: StrPath) -> BinaryIO | None:
     """To be read; None when there is no regular file: a job may have put a pipe or a folder there.
 
     Never waits for whoever is to write into a pipe. Raises OSError (EIO, EACCES …).
@@ -73,7 +80,7 @@ def open_regular(path: Path) -> BinaryIO | None:
     return None
 
 
-def read(path: Path, cap: int = MAX_DOCUMENT) -> bytes | None:
+def read(path: StrPath, cap: int = MAX_DOCUMENT) -> bytes | None:
     """The file's bytes, at most `cap` + 1 of them; None when it is not there."""
     file = open_regular(path)
     if file is None:
@@ -82,7 +89,7 @@ def read(path: Path, cap: int = MAX_DOCUMENT) -> bytes | None:
         return file.read(cap + 1)
 
 
-def tail(path: Path, length: int) -> bytes:
+def tail(path: StrPath, length: int) -> bytes:
     """The last `length` bytes; empty when the file is not there."""
     file = open_regular(path)
     if file is None:
@@ -93,7 +100,7 @@ def tail(path: Path, length: int) -> bytes:
         return file.read(length)
 
 
-def append(path: Path, line: bytes) -> None:
+def append(path: StrPath, line: bytes) -> None:
     """Add one line with a single write."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
@@ -104,7 +111,9 @@ def append(path: Path, line: bytes) -> None:
 
 def sync_disk(folder: Path) -> None:
     """Have everything below `folder` on its disk, with whatever else is on its way there."""
-    with contextlib.suppress(OSError, AttributeError, ImportError):
+    from contextlib import suppress
+
+    with suppress(OSError, AttributeError, ImportError):
         import ctypes  # few have a use for it, and not every Python has it
 
         fd = os.open(folder, os.O_RDONLY)

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from ..light_dataclasses import dataclass
 
 REAP_SECONDS = 2.0  # a process stuck in the kernel is left behind after so long
 

@@ -8,14 +8,19 @@ two lookers never mistake each other for a job.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import signal
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
+from .. import light_json
+from ..light_dataclasses import dataclass
 from . import atomic_files as durable
+
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    import signal
+    from pathlib import Path
+
+    from .atomic_files import StrPath
 
 SMALL = 4096  # bytes
 TAKE_SECONDS = 2.0  # how long a looker may be in the way
@@ -29,7 +34,7 @@ class Holder:
     attempt: int
 
 
-def take(path: Path) -> int | None:
+def take(path: StrPath) -> int | None:
     """A descriptor that holds the lock, or None when a job or a starter has it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + TAKE_SECONDS
@@ -45,7 +50,7 @@ def take(path: Path) -> int | None:
             return fd
 
 
-def held(path: Path) -> bool:
+def held(path: StrPath) -> bool:
     """Whether some process holds it exclusively now."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -62,14 +67,17 @@ def held(path: Path) -> bool:
 
 def sign(fd: int, holder: Holder) -> None:
     """Say who holds it. In place: the file must stay the same inode."""
-    data = json.dumps({"run": holder.run, "attempt": holder.attempt}).encode().ljust(512)
+    data = light_json.dumps({"run": holder.run, "attempt": holder.attempt}).encode().ljust(512)
     os.pwrite(fd, data, 0)
 
 
-def holder(path: Path) -> Holder | None:
+def holder(path: StrPath) -> Holder | None:
     """Who signed last."""
     try:
-        value = json.loads(durable.read(path, SMALL) or b"")
+        data = durable.read(path, SMALL)
+        if not data:
+            return None
+        value = light_json.loads(data)
         return Holder(str(value["run"]), int(value["attempt"]))
     except (OSError, ArithmeticError, RecursionError, ValueError, KeyError, TypeError):
         return None
@@ -77,6 +85,8 @@ def holder(path: Path) -> Holder | None:
 
 def processes(path: Path) -> dict[int, str]:
     """Pid to command line of every process that has the lock file open, but this one."""
+    from pathlib import Path
+
     try:
         target = path.stat()
     except FileNotFoundError:
@@ -108,6 +118,8 @@ def _command(process: Path) -> str:
 
 def end_processes(path: Path, grace: float) -> None:
     """SIGTERM to the sessions of all holders, SIGKILL to what is left after `grace` seconds."""
+    import signal
+
     _signal(path, signal.SIGTERM)
     deadline = time.monotonic() + grace
     while held(path) and time.monotonic() < deadline:

@@ -19,7 +19,10 @@ HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
 
 def keep(place: PodPaths, run: str, data: bytes) -> None:
     """Take a JSON object of strings. Raises ContractError."""
-    value = json.loads(data)
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise ContractError(str(error)) from None
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
         raise ContractError("secrets must be a JSON object of strings")
     if not all(SECRET_NAME.fullmatch(name) for name in value):

@@ -7,35 +7,39 @@ says where the readable part begins.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from pathlib import Path
 
 from . import atomic_files as durable
+
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .atomic_files import StrPath
 
 BLOCK = 4096
 PUNCH_HOLE, KEEP_SIZE = 2, 1  # linux/falloc.h
 
 
-def base(log: Path) -> int:
+def base(log: StrPath) -> int:
     """The first offset that can still be read."""
-    data = durable.read(log.with_name("log.base"), 64)
+    data = durable.read(os.path.join(os.path.dirname(log), "log.base"), 64)
     try:
         return min(max(0, int(data or b"0")), size(log))
     except ValueError:
         return 0
 
 
-def size(log: Path) -> int:
+def size(log: StrPath) -> int:
     try:
-        return log.stat().st_size
+        return os.stat(log).st_size
     except OSError as error:
         if error.errno in durable.ABSENT:
             return 0
         raise
 
 
-def slice_at(log: Path, offset: int, limit: int) -> tuple[int, int, int, bytes]:
+def slice_at(log: StrPath, offset: int, limit: int) -> tuple[int, int, int, bytes]:
     """(offset, size, base, bytes) from `offset` on, at most `limit`; starts at the base at least.
 
     A hole punched while reading is noticed: the bytes are exact or not returned.
@@ -66,7 +70,9 @@ def trim(log: Path, cap: int) -> bool:
     durable.write(log.with_name("log.base"), b"%d\n" % cut, sync=False)
     if _punch(log, cut):
         return True
-    with contextlib.suppress(OSError):
+    from contextlib import suppress
+
+    with suppress(OSError):
         durable.write(log.with_name("log.base"), b"%d\n" % first, sync=False)
     return False
 

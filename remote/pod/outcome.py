@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from ..light_dataclasses import dataclass, field, replace
 from .paths import record, write_record
 
 RC_OF = {"budget": 124, "stalled": 124, "stopped": 143}  # when the job itself returned 0
@@ -24,7 +24,7 @@ class Outcome:
 
     def save(self, run: Path) -> None:
         """From now on a new attempt only hashes and commits."""
-        write_record(run / "outcome.json", asdict(self))
+        write_record(run / "outcome.json", vars(self))
 
     @classmethod
     def saved(cls, run: Path) -> Outcome | None:

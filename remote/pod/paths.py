@@ -1,28 +1,44 @@
-"""Where things are on this pod: the volume's folder, the container-local one, this boot."""
+"""Where things are on this pod: the volume's folder, the container-local one, this boot.
+
+A look at the status uses paths as text, because importing `pathlib` costs CPU; everything else uses
+`Path`.
+"""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import re
-import stat
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
-from ..contract import ENV_ROOT, LOCAL, ContractError, Json, Layout, load
+from .. import light_json
+from ..contract.codec import ContractError, Json, load
+from ..contract.variables import ENV_ROOT, LOCAL
+from ..light_dataclasses import dataclass, field
 from . import atomic_files as durable
 
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
-CODE_NAME = re.compile(r"[0-9a-f]{64}")
-SMALL = 64 * 1024  # bytes; records of one line
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import TypeVar
 
-T = TypeVar("T")
+    from .atomic_files import StrPath
+
+    T = TypeVar("T")
+
+SMALL = 64 * 1024  # bytes; records of one line
+MAX_RUN_NAME = 120  # characters
+_ALPHANUMERIC = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_RUN_CHARACTERS = _ALPHANUMERIC | frozenset("._-")
 
 
 class BadName(ValueError):
     """A run or code name that could lead out of its folder."""
+
+
+def is_run_name(name: str) -> bool:
+    """Whether `name` may be a run's: a folder of that name lies below the folder of runs."""
+    if not 0 < len(name) <= MAX_RUN_NAME or name[0] not in _ALPHANUMERIC:
+        return False
+    return _RUN_CHARACTERS.issuperset(name)
 
 
 @dataclass(frozen=True)
@@ -34,16 +50,16 @@ class Boot:
     env: dict[str, str] = field(default_factory=dict)  # of the container's first process
 
 
-@dataclass(frozen=True)
 class PodPaths:
     """Paths of one pod. `root` is on the volume; the others go away with the container.
 
-    `memory` is on no disk, where the container has such a place.
+    `memory` is on no disk, where the container has such a place. Properties that end in `_name` are
+    text, the others `Path`.
     """
 
-    root: Path
-    local: Path
-    memory: Path
+    def __init__(self, root: StrPath, local: StrPath, memory: StrPath | None = None) -> None:
+        self.root_name, self.local_name = os.fspath(root), os.fspath(local)
+        self._memory = memory
 
     @classmethod
     def at(cls, root: str) -> PodPaths:
@@ -51,29 +67,47 @@ class PodPaths:
         prefix = os.environ.get(ENV_ROOT, "")
         if prefix and not root.startswith(prefix.rstrip("/") + "/"):
             root = prefix.rstrip("/") + root
-        local = local_folder(prefix)
-        return cls(Path(root).absolute(), local, memory_folder(prefix) or local)
+        return cls(os.path.join(os.getcwd(), root), local_folder(prefix))
 
     @property
-    def layout(self) -> Layout:
-        return Layout(PurePosixPath(self.root))
+    def root(self) -> Path:
+        return _path(self.root_name)
+
+    @property
+    def local(self) -> Path:
+        return _path(self.local_name)
+
+    @property
+    def memory(self) -> Path:
+        if self._memory is None:
+            self._memory = memory_folder(os.environ.get(ENV_ROOT, "")) or self.local
+        return _path(self._memory)
+
+    def run_name(self, run: str) -> str:
+        """The run's folder. Raises BadName."""
+        if not is_run_name(run):
+            raise BadName(f"not a run's name: {run!r}")
+        return f"{self.root_name}/runs/{run}"
 
     def run(self, run: str) -> Path:
-        if not RUN_NAME.fullmatch(run):
-            raise BadName(f"not a run's name: {run!r}")
-        return self.root / "runs" / run
+        """The run's folder. Raises BadName."""
+        return _path(self.run_name(run))
 
     def work(self, run: str) -> Path:
         return self.run(run) / "work"
 
     def code(self, sha256: str) -> Path:
-        if not CODE_NAME.fullmatch(sha256):
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             raise BadName(f"not the name of a code folder: {sha256!r}")
         return self.root / "code" / sha256
 
     @property
+    def lock_name(self) -> str:
+        return f"{self.local_name}/lock"
+
+    @property
     def lock(self) -> Path:
-        return self.local / "lock"
+        return _path(self.lock_name)
 
     @property
     def lease(self) -> Path:
@@ -104,17 +138,27 @@ class PodPaths:
         return self.local / "beat"
 
     @property
-    def guard(self) -> Path:
+    def guard_name(self) -> str:
         """What the guard says of itself."""
-        return self.local / "guard.json"
+        return f"{self.local_name}/guard.json"
 
     def touch_beat(self) -> None:
         """Tell the guard that a controller came."""
-        self.beat.touch(mode=0o600)
-        os.utime(self.beat)
+        beat = f"{self.local_name}/beat"
+        try:
+            os.utime(beat)
+        except OSError:
+            os.close(os.open(beat, os.O_WRONLY | os.O_CREAT, 0o600))
+            os.utime(beat)
 
 
-def document(kind: type[T], path: Path) -> T | None:
+def _path(name: StrPath) -> Path:
+    from pathlib import Path
+
+    return Path(name)
+
+
+def document(kind: type[T], path: StrPath) -> T | None:
     """The document at `path`; None when absent or not what the contract says."""
     data = durable.read(path)
     if data is None:
@@ -125,7 +169,7 @@ def document(kind: type[T], path: Path) -> T | None:
         return None
 
 
-def record(path: Path) -> dict[str, Json] | None:
+def record(path: StrPath) -> dict[str, Json] | None:
     """A small JSON object that only the pod's own side reads; None when absent or broken."""
     data = durable.read(path, SMALL)
     return json_object(data or b"")
@@ -133,24 +177,26 @@ def record(path: Path) -> dict[str, Json] | None:
 
 def json_object(data: bytes) -> dict[str, Json] | None:
     """The JSON object in `data`; None for whatever else a job may have written there."""
+    if not data:
+        return None
     try:
-        value = json.loads(data)
+        value = light_json.loads(data)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def write_record(path: Path, value: Json, *, sync: bool = True) -> None:
-    durable.write(path, json.dumps(value).encode() + b"\n", sync=sync)
+def write_record(path: StrPath, value: Json, *, sync: bool = True) -> None:
+    durable.write(path, light_json.dumps(value).encode() + b"\n", sync=sync)
 
 
-def local_folder(prefix: str) -> Path:
+def local_folder(prefix: str) -> str:
     """A folder on the container's own disk: /run/podctl, or /tmp/podctl where /run is closed."""
     errors = []
     for one in LOCAL:
-        folder = Path(prefix + one)
+        folder = prefix + one
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.makedirs(folder, exist_ok=True, mode=0o700)
         except OSError as error:
             errors.append(str(error))
             continue
@@ -161,9 +207,11 @@ def local_folder(prefix: str) -> Path:
 
 def memory_folder(prefix: str) -> Path | None:
     """A folder of ours in the container's shared memory; None where that is no tmpfs."""
-    shared = Path(prefix + "/dev/shm")  # noqa: S108 - folder made 0700, and only used when ours
+    import stat
+
+    shared = _path(prefix + "/dev/shm")  # noqa: S108 - folder made 0700, and only used when ours
     try:
-        mounts = Path("/proc/self/mounts").read_text(errors="replace").splitlines()
+        mounts = _read("/proc/self/mounts").splitlines()
         if not any(line.split()[1:3] == [str(shared), "tmpfs"] for line in mounts):
             return None
         folder = shared / "podctl"
@@ -178,26 +226,32 @@ def memory_folder(prefix: str) -> Path | None:
 def anchor() -> str:
     """Differs between two lives of a container even where its disk is kept."""
     try:
-        kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        first = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+        kernel = _read("/proc/sys/kernel/random/boot_id").strip()
+        first = _read("/proc/1/stat").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
     return f"{kernel}/{first}"
 
 
-def boot(local: Path) -> Boot:
+def _read(path: str) -> str:
+    with open(path, errors="replace") as file:
+        return file.read()
+
+
+def boot(local: StrPath) -> Boot:
     """This boot's identity, made up once per container life."""
-    with (local / "boot.lock").open("w") as lock:
+    with open(os.path.join(local, "boot.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        found = record(local / "boot.json") or {}
-        if not found.get("boot_id") or found.get("anchor", anchor()) != anchor():
+        path, now = os.path.join(local, "boot.json"), anchor()
+        found = record(path) or {}
+        if not found.get("boot_id") or found.get("anchor", now) != now:
             found = {
                 "boot_id": os.urandom(16).hex(),
-                "anchor": anchor(),
+                "anchor": now,
                 "pod": _pod_id(),
                 "env": {},
             }
-            write_record(local / "boot.json", found, sync=False)
+            write_record(path, found, sync=False)
     env = found.get("env")
     return Boot(
         id=str(found["boot_id"]),
@@ -211,7 +265,8 @@ def _pod_id() -> str:
     if "RUNPOD_POD_ID" in os.environ:
         return os.environ["RUNPOD_POD_ID"]
     try:
-        pairs = Path("/proc/1/environ").read_bytes().split(b"\0")
+        with open("/proc/1/environ", "rb") as file:
+            pairs = file.read().split(b"\0")
     except OSError:
         return ""
     name = b"RUNPOD_POD_ID="

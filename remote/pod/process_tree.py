@@ -7,9 +7,9 @@ in its environment, by which it is found, with all of its session, when that sup
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 
 from ..contract import ENV_MARK, ENV_TOOL
+from ..light_dataclasses import dataclass, field
 from . import processes
 from .processes import Key, Process
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from ..light_dataclasses import dataclass
 
 PROC = Path("/proc")
 SET_CHILD_SUBREAPER = 36  # linux/prctl.h

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import replace
-from pathlib import Path
 
-from ..contract import ContractError, Progress, number
-from ..document import build, plain
+from .. import light_json
+from ..contract.codec import ContractError, build, number, plain
+from ..contract.status import Progress
+from ..light_dataclasses import replace
 from . import atomic_files as durable
 from .paths import record
+
+TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .atomic_files import StrPath
 
 NAME = "progress.json"
 FRESH_SECONDS = 60.0  # after which nobody follows the job any more
@@ -19,15 +24,15 @@ FRESH_SECONDS = 60.0  # after which nobody follows the job any more
 def write(folder: Path, attempt: int, boot_id: str, now: float, progress: Progress) -> None:
     """Small and without fsync: only the newest one matters. Raises OSError."""
     told = {"attempt": attempt, "boot_id": boot_id, "monotonic": now, "progress": plain(progress)}
-    durable.write(folder / NAME, json.dumps(told).encode() + b"\n", sync=False)
+    durable.write(folder / NAME, light_json.dumps(told).encode() + b"\n", sync=False)
 
 
-def read(folder: Path, attempt: int, boot_id: str) -> Progress | None:
+def read(folder: StrPath, attempt: int, boot_id: str) -> Progress | None:
     """What the supervisor of this attempt found last; None where none follows it now.
 
     Raises OSError, and nothing for whatever a job may have written there.
     """
-    value = record(folder / NAME) or {}
+    value = record(f"{folder}/{NAME}") or {}
     if (value.get("attempt"), value.get("boot_id")) != (attempt, boot_id):
         return None
     age = time.monotonic() - (number(value.get("monotonic")) or 0.0)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from ..light_dataclasses import dataclass, field
 from . import processes
 from .process_tree import JobTree, Member
 from .processes import Key

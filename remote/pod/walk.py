@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import MAX_FILES
+from ..light_dataclasses import dataclass
 from ..names import OURS, raw, text, wrong
 from . import tree
 

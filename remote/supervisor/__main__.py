@@ -7,17 +7,16 @@ on and keeps the lock; what was not recorded is then `lost`, never done.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from ..contract import JobSpec
+from ..light_dataclasses import replace
 from ..pod import handover, processes
 from ..pod import installer_settings as settings
 from ..pod import job_secrets as entrusted
@@ -135,19 +134,19 @@ class Supervisor:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="remote.supervisor", description="Supervise one attempt.")
-    parser.add_argument("--root", required=True)
-    parser.add_argument("--run", required=True)
-    parser.add_argument("--attempt", required=True, type=int)
-    parser.add_argument("--lock", required=True, type=int, help="descriptor that holds the lock")
-    asked = parser.parse_args()
-    place = PodPaths.at(asked.root)
-    spec = document(JobSpec, place.run(asked.run) / "spec.json")
+    """Supervise the attempt that the command line names: `--root R --run R --attempt N --lock FD`.
+
+    `--lock` is the descriptor that holds the pod's lock. Returns the exit status.
+    """
+    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    run, attempt, lock = options["--run"], int(options["--attempt"]), int(options["--lock"])
+    place = PodPaths.at(options["--root"])
+    spec = document(JobSpec, place.run(run) / "spec.json")
     if spec is None:
-        sys.stderr.write(f"no spec of run {asked.run}\n")
+        sys.stderr.write(f"no spec of run {run}\n")
         return 1
     os.umask(0o077)
-    Supervisor(place, spec, asked.attempt, asked.lock).live()
+    Supervisor(place, spec, attempt, lock).live()
     return 0
 
 

@@ -8,11 +8,11 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import outputs
-from ..contract import CROWDED, MAX_FILES, Heartbeat, JobSpec, Json, Manifest, digest, dump
+from ..contract import MAX_FILES, Heartbeat, JobSpec, Json, Manifest, digest, dump
+from ..light_dataclasses import dataclass, field
 from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
 from . import manifest
@@ -20,6 +20,7 @@ from . import metrics_sampler as samples
 from .intervals import Intervals
 from .stop_conditions import StopConditions
 
+CROWDED = 0.8  # of MAX_FILES: from there on the number of outputs is reported while the job runs
 STUCK_SECONDS = 30.0  # without a tick of the main thread there is no sign of life
 SAMPLES_CAP = 64 * 1024 * 1024  # bytes
 

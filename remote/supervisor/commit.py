@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from .. import outputs
 from ..contract import Exit, Left, Manifest, digest, dump
+from ..light_dataclasses import replace
 from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
 from ..pod.outcome import Outcome, StopJob

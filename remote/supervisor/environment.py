@@ -11,10 +11,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import Environment, digest
+from ..light_dataclasses import dataclass
 from ..lock_file import PYPROJECT, UV_LOCK, Lockfile, NoLock
 from ..pod.paths import record, write_record
 from .installer import EnvironmentFailed, Workshop, beside, find_uv

@@ -3,15 +3,15 @@ of its framework. A look at the status then reads one small file."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import threading
 import time
 from pathlib import Path
 
 from ..contract import Json, number
-from ..document import plain
+from ..contract.codec import plain
 from ..evidence import LOG, METRICS, Evidence, Said
+from ..light_dataclasses import dataclass, replace
 from ..log_steps import LogReader
 from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
@@ -27,7 +27,7 @@ _LINE_END = re.compile(rb"[\r\n\x08]")
 _OURS = "podctl: "
 
 
-@dataclasses.dataclass
+@dataclass
 class _Tail:
     """What is new in a file that grows."""
 
@@ -115,8 +115,8 @@ class Follower:
         return Said(step, most, loss, figures)
 
     def _write(self, now: float) -> None:
-        progress = dataclasses.replace(self._evidence.progress(now), text=self._text)
-        content = plain(dataclasses.replace(progress, step_age=None))
+        progress = replace(self._evidence.progress(now), text=self._text)
+        content = plain(replace(progress, step_age=None))
         same, at = self._written[0] == content, self._written[1]
         if same and now - at < WRITE_SECONDS:
             return

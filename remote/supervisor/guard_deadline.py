@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import asdict, dataclass, replace
 
 from ..contract import JobSpec
+from ..light_dataclasses import dataclass, replace
 from ..pod.paths import PodPaths, write_record
 
 HASHING_SECONDS = 900.0  # after the job's end, and after each byte hashed, for its manifest
@@ -63,4 +63,4 @@ class GuardDeadline:
     def _write(self) -> None:
         # Without a lease the guard only grows stricter; the job does not fail for it.
         with contextlib.suppress(OSError):
-            write_record(self.place.lease, asdict(self.terms), sync=False)
+            write_record(self.place.lease, vars(self.terms), sync=False)

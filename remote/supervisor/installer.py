@@ -7,9 +7,9 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..light_dataclasses import dataclass
 from ..pod import atomic_files as durable
 from ..pod.command import Command, Result, wait_all
 from . import uv_pin

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+
+from ..light_dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,11 @@ class Intervals:
     @classmethod
     def from_environment(cls) -> Intervals:
         found = {}
-        for entry in fields(cls):
+        for name in vars(cls()):
             try:
-                value = float(os.environ.get(f"PODCTL_PACE_{entry.name.upper()}", ""))
+                value = float(os.environ.get(f"PODCTL_PACE_{name.upper()}", ""))
             except ValueError:
                 continue
             if 0.001 <= value <= 3600:
-                found[entry.name] = value
+                found[name] = value
         return cls(**found)

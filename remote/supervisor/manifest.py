@@ -6,13 +6,12 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import outputs
 from ..contract import FileEntry, Manifest, dump
 from ..globs import normal
+from ..light_dataclasses import dataclass, field
 from ..names import raw, text
 from ..outputs import Survey
 from ..pod import atomic_files as durable
@@ -166,6 +165,8 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
 
 def _hash(hashes: Hashes, files: Iterable[Found], pause: Callable[[], None]) -> None:
     """Read files side by side. Raises what `pause` raises; what has not begun is given up then."""
+    from concurrent.futures import ThreadPoolExecutor, wait  # brings logging with it
+
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         begun = [pool.submit(hashes.of, one, pause) for one in files]
         try:

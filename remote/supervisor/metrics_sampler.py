@@ -11,10 +11,10 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import Json
+from ..light_dataclasses import dataclass
 
 SMI_SECONDS = 10.0
 BUSY_PERCENT = 5.0  # below this a GPU counts as idle

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import JobSpec, Preflight
+from ..light_dataclasses import dataclass
 from ..pod.command import Command, Result, wait_all
 from ..pod.paths import PodPaths
 

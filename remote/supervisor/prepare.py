@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import JobSpec
+from ..light_dataclasses import dataclass
 from ..pod import installer_settings as settings
 from ..pod.outcome import Outcome
 from ..pod.paths import PodPaths, boot, record

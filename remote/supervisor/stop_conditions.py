@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..contract import JobSpec
+from ..light_dataclasses import dataclass
 from ..pod import atomic_files as durable
 from ..pod import handover
 from ..pod import log_file as logfile

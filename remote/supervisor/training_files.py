@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..contract import Json, number
 from ..evidence import EVENTS, STATE, TRAINER_LOG, Said
+from ..light_dataclasses import dataclass, field
 from ..pod import atomic_files as durable
 from ..pod.paths import json_object
 from . import tensorboard

@@ -22,7 +22,7 @@ WAIT = "pathlib.Path('up').write_text('1')\ntime.sleep(60)\n"
 
 def test_a_bare_copy_answers_help_without_site_packages(tmp_path: Path) -> None:
     """The folder alone, with the standard library alone, is a working agent."""
-    shutil.copytree(Path(contract.__file__).parent, tmp_path / "remote")
+    shutil.copytree(Path(contract.__file__).parents[1], tmp_path / "remote")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "remote.agent", "--help"],
         cwd=tmp_path,

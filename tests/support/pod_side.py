@@ -54,7 +54,7 @@ class PodSide:
     def __post_init__(self) -> None:
         code = self.root / "code" / CODE
         code.mkdir(parents=True, exist_ok=True)  # another pod's, where two share a volume
-        package = Path(contract.__file__).parent
+        package = Path(contract.__file__).parents[1]
         skip = shutil.ignore_patterns("stages", "*.lock")
         shutil.copytree(package, code / "remote", ignore=skip, dirs_exist_ok=True)
         path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"

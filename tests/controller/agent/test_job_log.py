@@ -61,7 +61,7 @@ class Pod:
 
 @pytest.fixture
 def pod(session: Session, layout: Layout, tmp_path: Path) -> Pod:
-    package = Path(contract.__file__).parent
+    package = Path(contract.__file__).parents[1]
     skip = shutil.ignore_patterns("stages", "*.lock", "__pycache__")
     shutil.copytree(package, Path(layout.code(CODE)) / "remote", ignore=skip)
     return Pod(AgentClient(session, layout, CODE), layout, tmp_path / "here" / "job.log")

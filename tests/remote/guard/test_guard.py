@@ -233,7 +233,7 @@ def test_outputs_that_take_long_to_hash_are_not_cut_off(bench: Bench) -> None:
     The file has no bytes on the disk, and hashing all of it would take many minutes.
     """
     pod = bench.pod
-    lease = pod.root / "code" / CODE / "remote" / "lease.py"
+    lease = pod.root / "code" / CODE / "remote" / "supervisor" / "guard_deadline.py"
     text = lease.read_text().replace("HASHING_SECONDS = 900.0", "HASHING_SECONDS = 3.0")
     lease.write_text(text.replace("RENEW_SECONDS = 60.0", "RENEW_SECONDS = 0.1"))
     bench.start(GuardLimits(boot_grace=60.0, idle=5.0, hard_cap=120.0))

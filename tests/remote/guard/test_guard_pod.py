@@ -54,7 +54,7 @@ def test_row_55_56_a_job_survives_reboot_and_eviction(
     pod_id, root = rented
     spec = JobSpec("r1", "s", ("python", "-S", "-c", COUNT), ("out/**",), CODE)
     run = root / "runs" / "r1"
-    shutil.copytree(Path(contract.__file__).parent, root / "code" / CODE / "remote")
+    shutil.copytree(Path(contract.__file__).parents[1], root / "code" / CODE / "remote")
     run.mkdir(parents=True)
     (run / "spec.json").write_bytes(dump(spec))
     (run / "attempt.json").write_bytes(dump(Attempt("r1", 1, "a life before", 0.0)))
