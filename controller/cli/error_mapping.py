@@ -31,7 +31,7 @@ def shortage(error: Exception) -> PodctlError | None:
 
     Whatever was begun is in the journal: the same command goes on from there.
     """
-    from controller.resource_limits import local_limit
+    from controller.errors import local_limit
 
     if isinstance(error, OSError) and error.errno in _DISK:
         what, mend = _DISK[error.errno]

@@ -35,7 +35,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
 
     Ends with the exit code that `podctl run` would refuse with, else 0.
     """
-    from controller.leases.preview import prospects
+    from controller.leases.preview import previews
     from controller.locks.certificate import read_all
     from controller.orphans.warnings import warn_of_strays
     from controller.preflight.stage_definition import check_definitions
@@ -60,7 +60,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     spent = Ledger(connection).spent(time.time())
     connection.close()
     provider = provider_of(project, terminal)
-    found = prospects(project, provider, chosen, locks, spent)
+    found = previews(project, provider, chosen, locks, spent)
     volume = _volume(terminal, project, provider)
     warn_of_strays(project, terminal)
     if terminal.json:

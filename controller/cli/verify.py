@@ -109,7 +109,7 @@ def _plan_problems(
 ) -> dict[str, tuple[Problem, ...]]:
     """Each plan's statement, and whether the locks stand on one another."""
     from controller.locks import statement
-    from controller.locks.stale_locks import in_order
+    from controller.locks.staleness import in_order
 
     needs = {name: stage.needs for name, stage in in_order(project.stages).items()}
     plans = statement.plans(needs)
@@ -127,7 +127,7 @@ def _plan_problems(
 
 def _outdated(project: Project, chosen: Mapping[str, Certificate]) -> dict[str, list[str]]:
     """In words, what a run now would be given otherwise: the lock stays true, and is old."""
-    from controller.locks.stale_locks import stale
+    from controller.locks.staleness import stale
 
     every = stale(project)
     return {name: [one.text for one in every.get(name, ())] for name in chosen}

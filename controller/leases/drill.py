@@ -10,8 +10,9 @@ from controller.diagnostics import drill
 from controller.diagnostics import drill_results as proof
 from controller.engine.lease_context import pinned
 from controller.errors import NoCapacity, Refused
-from controller.leases.controller import CommandContext, LeaseController
+from controller.leases.drive import drive_lease
 from controller.leases.options import RunOptions
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.quote import Quote, check_budget
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import DRILL, PRICE_TOLERANCE
@@ -28,11 +29,11 @@ def prove(project: Project, options: RunOptions) -> None:
     a finding and no error.
     """
     context = CommandContext.of(project, options.terminal)
-    with context.owned("doctor --drill") as lease_controller:
-        begun = [lease for lease in lease_controller.unfinished() if "drill" in lease.data]
-        lease = begun[0] if begun else _open(lease_controller, options)
-        lease_controller.drive(lease, options, ending=True)
-        run = lease_controller.journal.runs(lease=lease.id)[0]
+    with context.owned("doctor --drill") as session:
+        begun = [lease for lease in session.unfinished() if "drill" in lease.data]
+        lease = begun[0] if begun else _open(session, options)
+        drive_lease(session, lease, options, ending=True)
+        run = session.journal.runs(lease=lease.id)[0]
         if run.outcome == "no-capacity":
             raise NoCapacity(
                 "no pod could be had for the drill",
@@ -41,9 +42,9 @@ def prove(project: Project, options: RunOptions) -> None:
             )
 
 
-def _open(lease_controller: LeaseController, options: RunOptions) -> Lease:
+def _open(session: ProjectSession, options: RunOptions) -> Lease:
     """Price it, ask, and write the lease down."""
-    context = lease_controller.context
+    context = session.context
     offer = drill.cheapest(context.provider.catalog())
     if offer is None:
         raise NoCapacity("nothing is to be had for the drill", hint=f"{DRILL} again later")
@@ -51,11 +52,11 @@ def _open(lease_controller: LeaseController, options: RunOptions) -> Lease:
     limits = drill.NEAR_LIMITS if near else drill.LIMITS
     boot = context.project.config.pod.boot_minutes * 60.0
     worst = _worst(offer, limits, boot)
-    _agree(lease_controller, options, offer, worst)
+    _agree(session, options, offer, worst)
     shape = Shape(
         image=context.shape.image, api_base=context.shape.api_base, mount=context.shape.mount
     )
-    lease = lease_controller.journal.open_lease(
+    lease = session.journal.open_lease(
         {
             "drill": {"account": proof.account_name(context.project), "limits": asdict(limits)},
             "worst_usd": worst.usd,
@@ -69,7 +70,7 @@ def _open(lease_controller: LeaseController, options: RunOptions) -> Lease:
         },
         [(proof.STAGE, pinned(drill.stage(offer), shape))],
     )
-    found = lease_controller.journal.lease(lease)
+    found = session.journal.lease(lease)
     assert found is not None
     return found
 
@@ -84,15 +85,13 @@ def _worst(offer: Offer, limits: GuardLimits, boot: float) -> WorstCase:
     )
 
 
-def _agree(
-    lease_controller: LeaseController, options: RunOptions, offer: Offer, worst: WorstCase
-) -> None:
+def _agree(session: ProjectSession, options: RunOptions, offer: Offer, worst: WorstCase) -> None:
     """Say what it costs, refuse what the budget does not bear, ask."""
-    context, terminal = lease_controller.context, options.terminal
+    context, terminal = session.context, options.terminal
     likely = expected_usd(0.1, offer.usd_per_hour, drill.DISK_GB)
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
-    spent = lease_controller.ledger.spent(time.time())
+    spent = session.ledger.spent(time.time())
     quoted = Quote((offer,), 0.1, likely, worst, worst.usd)
     check_budget(context.project, context.provider, quoted, budget, spent)
     terminal.say(

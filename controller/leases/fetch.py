@@ -9,8 +9,9 @@ from functools import partial
 from controller.engine.lease_context import lease_state_of, terms
 from controller.errors import ArtifactsNotSafe, PodctlError
 from controller.incident import NOT_OURS, Incident, attempt
-from controller.leases.controller import LeaseController
+from controller.leases.drive import drive_lease
 from controller.leases.options import RunOptions
+from controller.leases.project_session import ProjectSession
 from controller.planner.lease_state import LeaseState, Step
 from state.journal import Lease
 
@@ -38,12 +39,9 @@ class Unfetched:
         )
 
 
-def unfetched(lease_controller: LeaseController, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
+def unfetched(session: ProjectSession, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
     """Every one, or those that `names` name: by stage, run, lease or pod."""
-    found = (
-        Unfetched(one, lease_state_of(lease_controller.journal, one.id))
-        for one in lease_controller.resting()
-    )
+    found = (Unfetched(one, lease_state_of(session.journal, one.id)) for one in session.resting())
     return tuple(
         one
         for one in found
@@ -53,20 +51,18 @@ def unfetched(lease_controller: LeaseController, names: tuple[str, ...]) -> tupl
     )
 
 
-def fetch(lease_controller: LeaseController, options: RunOptions) -> PodctlError | None:
+def fetch(session: ProjectSession, options: RunOptions) -> PodctlError | None:
     """Ask about each, and fetch; returns the first error.
 
     Nobody is asked where nobody answers: unless it was named, it is only told what fetches it.
     """
     failed: PodctlError | None = None
-    for one in unfetched(lease_controller, options.stages):
+    for one in unfetched(session, options.stages):
         if not _agreed(one, options):
             run = one.lease_state.unpulled[0]
             options.terminal.say(f"podctl sync {run} -y fetches what {one.runs} wrote")
             continue
-        done = attempt(
-            partial(_fetch, lease_controller, one, options), let_pass=(*NOT_OURS, PodctlError)
-        )
+        done = attempt(partial(_fetch, session, one, options), let_pass=(*NOT_OURS, PodctlError))
         if isinstance(done, Incident):
             done = done.as_error()
         failed = failed or done
@@ -82,16 +78,14 @@ def _agreed(one: Unfetched, options: RunOptions) -> bool:
     return options.terminal.confirm(one.question(), "-y")
 
 
-def _fetch(
-    lease_controller: LeaseController, one: Unfetched, options: RunOptions
-) -> PodctlError | None:
-    journal, lease = lease_controller.journal, one.lease.id
+def _fetch(session: ProjectSession, one: Unfetched, options: RunOptions) -> PodctlError | None:
+    journal, lease = session.journal, one.lease.id
     now, agreed = time.time(), terms(journal, one.lease)
-    spent = sum(lease_controller.ledger.spent(now, run=run.run) for run in one.lease_state.runs)
+    spent = sum(session.ledger.spent(now, run=run.run) for run in one.lease_state.runs)
     worst = float(agreed.get("worst_usd") or 0.0)
     more = {"most_usd": spent + 2 * worst} if worst else {}
     journal.note(lease, Step.FETCH, {"runs": list(one.lease_state.unpulled), **more})
-    lease_controller.drive(one.lease, options, ending=True)
+    drive_lease(session, one.lease, options, ending=True)
     left = lease_state_of(journal, lease)
     if not left.unpulled or left.pod is None:
         return None

@@ -15,9 +15,8 @@ from controller.engine.lease_context import unpinned
 from controller.errors import NotFound, PodctlError, VerificationFailed
 from controller.locks import artifacts as safekeeping
 from controller.locks import certificate
-from controller.locks import stale_locks as lineage
 from controller.locks.certificate import Certificate
-from controller.locks.staleness import differences
+from controller.locks.staleness import differences, input_hashes
 from controller.planner.lease_state import LeaseState, RunFacts, Step, fold
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
@@ -117,7 +116,7 @@ class FinishedRun:
     def differs(self, now: Stage) -> list[str]:
         """In words, what a run of the stage now would be given otherwise; criteria aside."""
         would = conclude.certify(self, self.row.id, Judgement(()))
-        inputs = lineage.input_hashes(self.project, now, would)
+        inputs = input_hashes(self.project, now, would)
         locks = certificate.read_all(self.project.root)
         found = differences(now, would, inputs, locks, code_digest())
         texts = [one.text for one in found if one.kind != "criterion"]

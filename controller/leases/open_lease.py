@@ -9,8 +9,8 @@ from controller.costs.pricing import Budget
 from controller.diagnostics import drill_results as proof
 from controller.engine.lease_context import pinned
 from controller.errors import Refused
-from controller.leases.controller import LeaseController
 from controller.leases.options import RunOptions
+from controller.leases.project_session import ProjectSession
 from controller.leases.quote import Quote, check_budget, quote
 from controller.leases.renewal import Parked, parked
 from controller.locks import certificate
@@ -21,31 +21,29 @@ from jobs.stage import Stage
 from state.journal import Lease
 
 
-def open_lease(
-    lease_controller: LeaseController, stages: Sequence[Stage], options: RunOptions
-) -> Lease:
+def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOptions) -> Lease:
     """Price it, check it against budget and balance, ask, and write the lease down."""
-    context = lease_controller.context
+    context = session.context
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
-    spent = lease_controller.ledger.spent(time.time())
-    found = _parked(lease_controller, stages)
+    spent = session.ledger.spent(time.time())
+    found = _parked(session, stages)
     held = (found.lease_state.offer, found.lease_state.offer_count) if found is not None else None
     offered = quote(
-        context.provider, stages, context.shape, lease_controller.policy({}), budget, spent, held
+        context.provider, stages, context.shape, session.policy({}), budget, spent, held
     )
     check_budget(context.project, context.provider, offered, budget, spent)
     models, remarks = pins.pinned_models(
         context.project,
         stages,
         certificate.read_all(context.project.root),
-        lease_controller.journal,
+        session.journal,
     )
     for line in (*remarks, *pins.unhashed(context.project, stages)):
         context.terminal.warn(line)
-    _agree(lease_controller, stages, offered, options, found)
+    _agree(session, stages, offered, options, found)
     pod = context.project.config.pod
-    before = _spent(lease_controller, found)  # the lease's own figures count from its first run
+    before = _spent(session, found)  # the lease's own figures count from its first run
     terms = {
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
         "worst_usd": offered.worst.usd,
@@ -61,20 +59,20 @@ def open_lease(
     }
     runs = [(stage.name, pinned(stage, context.shape) | {pins.MODELS: models}) for stage in stages]
     if found is None:
-        name = lease_controller.journal.open_lease(terms, runs)
+        name = session.journal.open_lease(terms, runs)
     else:
         name = found.lease.id
-        lease_controller.journal.extend_lease(name, Step.RENEW, terms, runs)
-    opened = lease_controller.journal.lease(name)
+        session.journal.extend_lease(name, Step.RENEW, terms, runs)
+    opened = session.journal.lease(name)
     assert opened is not None
     return opened
 
 
-def _parked(lease_controller: LeaseController, stages: Sequence[Stage]) -> Parked | None:
+def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
     """The parked pod that is started again; what is said of one that is not."""
-    context = lease_controller.context
-    resting = lease_controller.resting()
-    found = parked(lease_controller.journal, resting, stages, context.shape, context.provider.name)
+    context = session.context
+    resting = session.resting()
+    found = parked(session.journal, resting, stages, context.shape, context.provider.name)
     if found is None or not found.why_not:
         return found
     run, pod = found.lease_state.wanted[0].run, found.lease_state.pod
@@ -86,21 +84,21 @@ def _parked(lease_controller: LeaseController, stages: Sequence[Stage]) -> Parke
     return None
 
 
-def _spent(lease_controller: LeaseController, found: Parked | None) -> float:
+def _spent(session: ProjectSession, found: Parked | None) -> float:
     if found is None:
         return 0.0
     now = time.time()
-    return sum(lease_controller.ledger.spent(now, run=run.run) for run in found.lease_state.runs)
+    return sum(session.ledger.spent(now, run=run.run) for run in found.lease_state.runs)
 
 
 def _agree(
-    lease_controller: LeaseController,
+    session: ProjectSession,
     stages: Sequence[Stage],
     offered: Quote,
     options: RunOptions,
     found: Parked | None,
 ) -> None:
-    context, terminal = lease_controller.context, lease_controller.context.terminal
+    context, terminal = session.context, session.context.terminal
     for line in offered.lines(stages):
         terminal.say(line)
     if found is not None:
@@ -112,7 +110,7 @@ def _agree(
     if names := consent.given(stages):
         terminal.say(f"  secrets that its jobs get: {names}")
     proven = proof.nearest(
-        lease_controller.journal, proof.account_name(context.project), context.shape.image
+        session.journal, proof.account_name(context.project), context.shape.image
     )
     if proven is not None or context.provider.name != "emulator":
         proof.agree(proven, context.shape.image, terminal, unguarded=options.unguarded)

@@ -44,8 +44,8 @@ class View:
         if text := _sentence(seen, action):
             self._say(text)
 
-    def tell(self, text: str) -> None:
-        """A remark of the hands."""
+    def message(self, text: str) -> None:
+        """Show a message, unless it was the last one shown."""
         self._say(text)
 
     def brought(self, files: int, size: int) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from controller.engine.lease_context import terms
 from controller.errors import Locked, NotFound, PodctlError, VerificationFailed
 from controller.leases import finished_run
-from controller.leases.controller import CommandContext, LeaseController
+from controller.leases.drive import drive_lease
 from controller.leases.finished_run import FinishedRun
 from controller.leases.options import RunOptions
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.locks import certificate
 from controller.planner.lease_state import Step
 from controller.preflight.stage_definition import check_criteria
@@ -65,7 +66,7 @@ def _check_unlocked(project: Project, owner: ProjectLock, stage: str, run: str) 
 
 
 def judge_first(
-    lease_controller: LeaseController, stages: Sequence[Stage], options: RunOptions
+    session: ProjectSession, stages: Sequence[Stage], options: RunOptions
 ) -> tuple[Stage, ...]:
     """Lock what a finished run's files pass already; returns the stages that are to be run.
 
@@ -74,12 +75,12 @@ def judge_first(
     """
     if options.fresh or options.resume:
         return tuple(stages)
-    return tuple(stage for stage in stages if not _judged(lease_controller, stage, options))
+    return tuple(stage for stage in stages if not _judged(session, stage, options))
 
 
-def _judged(lease_controller: LeaseController, stage: Stage, options: RunOptions) -> bool:
+def _judged(session: ProjectSession, stage: Stage, options: RunOptions) -> bool:
     tell = options.terminal.say
-    found = _candidate(lease_controller, stage, options)
+    found = _candidate(session, stage, options)
     if found is None:
         return False
     if others := found.differs(stage):
@@ -97,17 +98,15 @@ def _judged(lease_controller: LeaseController, stage: Stage, options: RunOptions
         return False
     found.lock(judgement)
     tell(f"{stage.name} is locked by {found.run}; podctl run {stage.name} {FRESH} trains anew")
-    _end_lease(lease_controller, found, options)
+    _end_lease(session, found, options)
     return True
 
 
-def _candidate(
-    lease_controller: LeaseController, stage: Stage, options: RunOptions
-) -> FinishedRun | None:
-    rows = lease_controller.journal.runs(stage.name)
+def _candidate(session: ProjectSession, stage: Stage, options: RunOptions) -> FinishedRun | None:
+    rows = session.journal.runs(stage.name)
     if not rows or rows[-1].outcome != "criteria":
         return None
-    project, owner = lease_controller.context.project, lease_controller.owner
+    project, owner = session.context.project, session.owner
     try:
         found = finished_run.newest(project, owner, rows[-1].id, options.terminal.say)
     except (NotFound, VerificationFailed) as error:
@@ -123,21 +122,21 @@ def _end_rest(project: Project, owner: ProjectLock, found: FinishedRun, terminal
         return
     try:
         open_provider(project, PATIENCE_SECONDS).list()  # else its end would be waited for
-        lease_controller = LeaseController.of(CommandContext.of(project, terminal), owner)
-        _end_lease(lease_controller, found, RunOptions(terminal, yes=True))
+        session = ProjectSession.of(CommandContext.of(project, terminal), owner)
+        _end_lease(session, found, RunOptions(terminal, yes=True))
     except PodctlError as error:
         terminal.warn(f"its pod is still there: {error.what}")
         terminal.say(f"next: podctl stop {found.run} --terminate")
 
 
-def _end_lease(lease_controller: LeaseController, found: FinishedRun, options: RunOptions) -> None:
-    lease = lease_controller.journal.lease(found.row.lease)
-    if lease is None or lease.id not in {one.id for one in lease_controller.resting()}:
+def _end_lease(session: ProjectSession, found: FinishedRun, options: RunOptions) -> None:
+    lease = session.journal.lease(found.row.lease)
+    if lease is None or lease.id not in {one.id for one in session.resting()}:
         return
     if terms(found.journal, lease).get("on_success", "terminate") != "terminate":
         return
     if any(run.outcome != "passed" for run in found.lease_state().wanted):
         return
     options.terminal.say(f"the pod of {found.run} has nothing that is not here: it is ended")
-    lease_controller.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
-    lease_controller.drive(lease, options, ending=True)
+    session.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
+    drive_lease(session, lease, options, ending=True)

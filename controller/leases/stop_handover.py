@@ -12,8 +12,8 @@ from functools import partial
 from controller.clock import SystemClock
 from controller.engine.lease_context import lease_state_of
 from controller.errors import Busy
-from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.options import StopOptions
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.stop_requests import Handover
 from controller.terminal.terminal import Terminal
 from state.database import open_database
@@ -30,7 +30,7 @@ class Handed:
 
     driver: str
     asked: tuple[StopRequest, ...]
-    lease_controller: LeaseController | None
+    session: ProjectSession | None
 
 
 def hand_over(
@@ -68,10 +68,10 @@ def hand_over(
             f"for up to {options.wait_seconds / 60:g} min; what it has not taken up when you leave "
             "is withdrawn"
         )
-        lease_controller = handover.wait(asked)
-        if lease_controller is None and (left := handover.unended(asked)):
+        session = handover.wait(asked)
+        if session is None and (left := handover.unended(asked)):
             raise _late(handover, left, driver, options)
-    return Handed(driver, asked, lease_controller)
+    return Handed(driver, asked, session)
 
 
 def named(journal: Journal, name: str | None) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _request(lease: str, disposal: str, options: StopOptions) -> StopRequest:
     return StopRequest(secrets.token_hex(8), lease, 0, disposal, options.abandon, me, time.time())
 
 
-def _enter(context: CommandContext, stack: ExitStack) -> LeaseController | None:
+def _enter(context: CommandContext, stack: ExitStack) -> ProjectSession | None:
     try:
         return stack.enter_context(context.owned("stop"))
     except Busy:
@@ -98,7 +98,7 @@ def _driver(context: CommandContext) -> str:
 
 
 def _late(
-    handover: Handover[LeaseController],
+    handover: Handover[ProjectSession],
     left: Sequence[StopRequest],
     driver: str,
     options: StopOptions,

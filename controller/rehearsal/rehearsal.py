@@ -23,8 +23,7 @@ from controller.project.project import Project
 from controller.project.stages import declared_inputs, inputs_here
 from controller.providers.offers import ranked, rejections
 from controller.rehearsal.emulated_cloud import Cloud, cloud, end_orphan
-from controller.rehearsal.line import FAIL, PASS, SKIP, FindingLine
-from controller.rehearsal.report import RehearsalReport
+from controller.rehearsal.report import FAIL, PASS, SKIP, FindingLine, RehearsalReport
 from controller.rehearsal.run import RehearsalRun, end
 from controller.rehearsal.scratch_project import Scratch, files_of
 from controller.rehearsal.upstream import NoUpstream, Upstream

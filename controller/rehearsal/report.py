@@ -11,7 +11,6 @@ from controller.planner.lease_state import LeaseState, RunFacts
 from controller.project.run_folder import RunFolder
 from controller.rehearsal import findings
 from controller.rehearsal.emulated_cloud import Cloud
-from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP, FindingLine
 from controller.rehearsal.run import End, Kill, RehearsalRun
 from controller.rehearsal.scratch_project import Scratch
 from controller.status.status_page import MAX_CELL
@@ -20,10 +19,22 @@ from jobs.stage import Stage
 from remote import outputs
 from remote.contract import Exit, Manifest
 
+PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
+OPEN = "INCONCLUSIVE"  # the rehearsal could not decide it
 NOT_FOUND = (126, 127)  # what a shell and the agent end with when there is no such program
 REPORT = "write each step to $PODCTL_METRICS, and name checkpoints in [stages.…] checkpoints"
 AGAIN = "begin by looking for what is there already (docs/stages.md)"
 LOG_LINES = 3
+
+
+@dataclass(frozen=True)
+class FindingLine:
+    """The result of one phase; `mend` says what to change after a FAIL."""
+
+    phase: str
+    status: str
+    detail: str
+    mend: str = ""
 
 
 def resumed(kill: Kill, after: Sequence[int]) -> FindingLine:

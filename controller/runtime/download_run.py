@@ -16,10 +16,10 @@ from controller.project.run_folder import READY, SAMPLES, RunFolder
 from controller.runtime.left_on_pod import fetched, held
 from controller.runtime.run_context import RunContext
 from controller.terminal.sanitize import clean_line
-from controller.transfer.declared_outputs import check_declared
 from controller.transfer.disk import writing
 from controller.transfer.download import PullReport, pull
 from controller.transfer.local_names import grounds, local_names
+from controller.transfer.manifest_check import check_declared
 from controller.transfer.progress import TransferProgress
 from controller.transfer.skipped_files import without_programs
 from remote import contract

@@ -13,9 +13,9 @@ from controller.incident import Incident, attempt
 from controller.locks import artifacts as safekeeping
 from controller.locks import certificate, statement
 from controller.locks.answer_key import answer_key
-from controller.locks.attest import attest
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.locks.reported_environment import surroundings
+from controller.locks.statement import attest
 from controller.preflight.pins import MODELS
 from controller.project.install_file import install, keep_aside
 from controller.project.output_paths import OutputPaths

@@ -10,8 +10,8 @@ from controller.costs.plan_spending import USD_PER_HOUR, planned_hours
 from controller.costs.pricing import spending
 from controller.incident import Incident, attempt
 from controller.locks import certificate
-from controller.locks.attest import attest_missing
-from controller.locks.stale_locks import stale
+from controller.locks.staleness import stale
+from controller.locks.statement import attest_missing
 from controller.project.project import Project
 from controller.status import status_page as plan_page
 from controller.status.status_page import Page, rows

@@ -14,7 +14,7 @@ import pytest
 
 from controller.agent.job_log import masked
 from controller.credentials.secret import Secret
-from controller.transfer.declared_outputs import own, undeclared
+from controller.transfer.manifest_check import own, undeclared
 from remote.contract import FileEntry, Manifest
 from remote.stages.instructions.sets import load
 from remote.stages.verification.scoring import score

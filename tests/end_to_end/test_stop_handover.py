@@ -231,8 +231,8 @@ def test_a_new_driver_is_asked_again_and_hears_it_once(context: Desk) -> None:
 def test_who_may_drive_itself_waits_no_longer(context: Desk) -> None:
     """The other process ended without having looked: the caller has the state, and no request is
     left for anybody."""
-    lease_controller = iter([None, "office"])
-    found = handover(context, Turns([]), lambda: next(lease_controller)).wait([request()])
+    session = iter([None, "office"])
+    found = handover(context, Turns([]), lambda: next(session)).wait([request()])
 
     assert found == "office"
     assert context.requests.of("l0001") == ()

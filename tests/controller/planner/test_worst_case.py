@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.costs.pricing import PODS_PAID, Budget, WorstCase
-from controller.leases.controller import _cap
+from controller.leases.drive import budget_cap
 from controller.planner import actions
 from controller.planner import pod_spec as order
 from controller.planner.decide import decide
@@ -85,7 +85,7 @@ def test_a_budget_given_now_raises_the_cap_of_what_was_begun(
     opened_with: float | None, now: float | None, cap: float | None
 ) -> None:
     """Else the pod that it allowed again would be stopped at the old cap; it never lowers one."""
-    assert _cap(opened_with, now) == cap
+    assert budget_cap(opened_with, now) == cap
 
 
 def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:

@@ -22,8 +22,7 @@ from controller.project.project import Project
 from controller.rehearsal import findings, toml_text
 from controller.rehearsal import overrides as sizes
 from controller.rehearsal.emulated_cloud import JobFiles
-from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP
-from controller.rehearsal.report import resumed
+from controller.rehearsal.report import FAIL, OPEN, PASS, SKIP, resumed
 from controller.rehearsal.run import Kill
 from controller.rehearsal.scratch_project import config
 from jobs.catalog import load_stages

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.resource_limits import LocalLimit, local_limit
+from controller.errors import LocalLimit, local_limit
 from controller.ssh.session import Session
 from controller.transfer.download import pull
 from controller.transfer.upload import upload_code
@@ -47,7 +47,7 @@ def open_files(more: int) -> Iterator[None]:
 def test_row_42_no_more_open_files_is_not_the_network(server: Server) -> None:
     """A connection that our own limit forbids is told as that at once, not tried for minutes."""
     waits: list[float] = []
-    with open_files(0), pytest.raises(LocalLimit, match="open files") as told:
+    with open_files(0), pytest.raises(LocalLimit, match="open-file limit") as told:
         Session.connect(server.endpoint, server.key.path, server.pins(), sleep=waits.append)
 
     assert waits == []
@@ -83,7 +83,7 @@ def test_row_42_a_pull_without_descriptors_is_told_and_goes_on_later(
     files = {f"s/{i}": content(i, 30_000) for i in range(30)}
     manifest = wrote(layout, files)
     code = upload_code(session, layout.root)
-    with open_files(5), pytest.raises(LocalLimit, match="open files"):
+    with open_files(5), pytest.raises(LocalLimit, match="open-file limit"):
         pull(session, layout, "r", manifest, tmp_path / "in", code=code)
     came = tree(tmp_path / "in")
     pull(session, layout, "r", manifest, tmp_path / "in")
@@ -123,7 +123,9 @@ def test_row_42_no_thread_and_no_memory_have_their_names(server: Server, tmp_pat
         check=False,
     )
 
-    assert done.stdout.startswith("local-limit this machine gives podctl no more"), done.stderr
+    assert done.stdout.startswith(
+        "local-limit limit of threads and processes reached (ulimit -u)"
+    ), done.stderr
 
 
 def test_row_42_a_command_out_of_descriptors_names_them(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_row_42_a_command_out_of_descriptors_names_them(tmp_path: Path) -> None:
     )
 
     assert done.returncode != 0
-    assert "open files" in done.stderr
+    assert "open-file limit" in done.stderr
     assert not (tmp_path / "made" / "podctl.toml").exists()
 
 
