@@ -31,7 +31,7 @@ def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
     terminates it; the finding is kept and shown from then on.
     """
     from controller.diagnostics.doctor import FAIL, PASS, examine, public_key
-    from controller.orphans.warnings import warn_of_strays
+    from controller.orphans.warnings import warn_about_orphans
     from controller.project.consent import introduce
 
     project = project_here()
@@ -48,7 +48,7 @@ def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
         if not terminal.json:
             mend = f"  -> {check.mend}" if check.mend and check.verdict != PASS else ""
             terminal.verdict(check.verdict, f"{check.name}: {check.detail}{mend}")
-    warn_of_strays(project, terminal)
+    warn_about_orphans(project, terminal)
     failed = [check for check in found if check.verdict == FAIL]
     if terminal.json:
         terminal.emit_json("podctl/doctor/1", {"checks": found, "ok": not failed})

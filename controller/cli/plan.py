@@ -37,7 +37,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     """
     from controller.leases.preview import previews
     from controller.locks.certificate import read_all
-    from controller.orphans.warnings import warn_of_strays
+    from controller.orphans.warnings import warn_about_orphans
     from controller.preflight.stage_definition import check_definitions
     from controller.project.consent import introduce
     from controller.project.stages import ALL, select
@@ -62,7 +62,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     provider = provider_of(project, terminal)
     found = previews(project, provider, chosen, locks, spent)
     volume = _volume(terminal, project, provider)
-    warn_of_strays(project, terminal)
+    warn_about_orphans(project, terminal)
     if terminal.json:
         rows = [_document(one) for one in found]
         document = {"pods": rows, "spent_usd": spent, "network_volume": volume}
@@ -167,9 +167,10 @@ def _show(terminal: Terminal, one: RunPreview, all_: bool) -> None:
             f"at ${best.usd_per_hour:.3f}/h"
         )
         terminal.data(
-            f"  at worst {words.usd(worst.usd)} in {worst.hours:.2f} h, with this machine "
-            f"switched off; {words.usd(one.quote.most_usd)} when a pod fails and another takes its "
-            f"place; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
+            f"  worst case {words.usd(worst.usd)} in {worst.hours:.2f} h (this machine stays "
+            "offline; "
+            f"the guard stops the pod), {words.usd(one.quote.most_usd)} with one replacement pod; "
+            f"then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
         )
         terminal.data(f"  guard: stops the pod from inside after {one.guard_hours:.1f} h at most")
         for line in one.quote.caveats:
@@ -181,7 +182,7 @@ def _show(terminal: Terminal, one: RunPreview, all_: bool) -> None:
         if sent.environment_of:
             terminal.data(f"  environment: kept from {sent.environment_of} on the network volume")
     if one.secrets:
-        terminal.data(f"  secrets that its jobs get: {one.secrets}")
+        terminal.data(f"  secrets that its jobs receive: {one.secrets}")
     if one.balance_usd is not None:
         terminal.data(f"  balance {words.usd(one.balance_usd)}")
     _offers(terminal, one, all_)

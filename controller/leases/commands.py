@@ -1,4 +1,4 @@
-"""What `podctl run`, `sync` and `stop` do: open leases, drive them, say how they ended."""
+"""The operations behind `podctl run`, `sync` and `stop`: open leases, drive them, report."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ from state.database import open_database
 from state.journal import Journal, Lease
 from state.ledger import Ledger
 
-# What no other way of ending a lease would get past: the user, the network, the provider's no.
-HEARD = (Busy, ConnectionLost, Detached, Refused, UsageError)
+# Errors that ending a lease without its plan would meet as well.
+NOT_FORCED = (Busy, ConnectionLost, Detached, Refused, UsageError)
 
 
 def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> None:
     """Run the stages in order, each to its lock. Returns only when every one passed.
 
-    A lease that was left unfinished for one of them is carried on, not rented again.
+    An unfinished lease of one of them is resumed instead of renting another pod.
     """
     chosen = select(project, names)
     consent.introduce(project, chosen, options.terminal)
@@ -60,7 +60,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
     if line := other_api(project):
         options.terminal.say(line)
     with context.owned(f"run {' '.join(names)}") as session:
-        # First what was begun: it may be locked by now and its pod still be there.
+        # Unfinished leases first: the stage may be locked by now while its pod still exists.
         begun = [
             lease
             for lease in session.unfinished()
@@ -68,14 +68,14 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         ]
         carried = {name for lease in begun for name in session.stages_of(lease)}
         for lease in begun:
-            _told(partial(_carry_on, session, lease, options))
+            _report_incidents(partial(_resume, session, lease, options))
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if options.resume is not None:
             names_of_rest = [stage.name for stage in rest]
             check_resume(project, session.journal, options.resume, names_of_rest)
         if rest or not begun:
             rest = unlocked(project, rest, session.locks(), every=ALL in names)
-        _look_at_resting(session, options)
+        _observe_resting(session, options)
         attempt(session.report_resting)
         check_definitions(project, rest)
         rest = judge_first(session, rest, options)
@@ -84,18 +84,18 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
             lease = open_lease(session, group, options)
-            _told(partial(drive_lease, session, lease, options))
+            _report_incidents(partial(drive_lease, session, lease, options))
 
 
 def _check_hardware(context: CommandContext, stages: Sequence[Stage]) -> None:
-    """Every pod's, before the first is rented. Raises UsageError, NoCapacity."""
+    """Check the hardware of every pod before the first is rented. Raises UsageError, NoCapacity."""
     for group in order.groups(stages):
         for line in hardware_check.check(context.project, context.provider, group, context.shape):
             context.terminal.say(line)
 
 
 def sync(project: Project, options: RunOptions) -> None:
-    """Carry every unfinished lease on: pull, verify, lock, shut down."""
+    """Resume every unfinished lease: pull, verify, lock, shut down."""
     context = CommandContext.of(project, options.terminal)
     with context.owned("sync") as session:
         leases = [
@@ -105,23 +105,23 @@ def sync(project: Project, options: RunOptions) -> None:
         ]
         if not leases and not unfetched(session, options.stages):
             options.terminal.say("nothing is unfinished")
-        failed = _each(leases, options.terminal, lambda lease: _carry_on(session, lease, options))
+        failed = _each(leases, options.terminal, lambda lease: _resume(session, lease, options))
         failed = fetch(session, options) or failed
-        _look_at_resting(session, options)
+        _observe_resting(session, options)
         attempt(session.report_resting)
         refresh(project, session.journal, session.ledger, options.terminal.warn)
         if failed:
             raise failed
 
 
-def _look_at_resting(session: ProjectSession, options: RunOptions) -> None:
-    """What became of pods that wait for the user: for the books, and in nobody's way."""
+def _observe_resting(session: ProjectSession, options: RunOptions) -> None:
+    """Record what happened to pods that wait for the user; a failure is only a warning."""
     look = partial(drive_lease, session, options=options, ending=True, plan=plan_passive)
     _each(session.resting(), options.terminal, look)
 
 
-def _carry_on(session: ProjectSession, lease: Lease, options: RunOptions) -> None:
-    """Drive what was begun as it was begun; what was edited since is told."""
+def _resume(session: ProjectSession, lease: Lease, options: RunOptions) -> None:
+    """Resume a lease with its recorded settings, and warn about edits made since."""
     found = attempt(partial(edits, session.context.project, session.journal, lease))
     for line in () if isinstance(found, Incident) else found:
         options.terminal.warn(line)
@@ -136,7 +136,7 @@ def _carry_on(session: ProjectSession, lease: Lease, options: RunOptions) -> Non
 def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[StoppedLease, ...]:
     """End leases early, pulling first; `stage` may also be a run, a lease or a pod.
 
-    Where another process drives the project, that one is asked and waited for.
+    When another process holds the project lock, it is sent a request, and this one waits.
     """
     context = CommandContext.of(project, options.terminal)
     disposal = _disposal(project, options)
@@ -145,29 +145,29 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
             session = stack.enter_context(context.owned("stop", wait_seconds=0.0))
         except Busy as busy:
             handed = hand_over(context, stack, stage, disposal, options, busy)
-            return _after(context, handed, options, disposal)
+            return _finish_stop(context, handed, options, disposal)
         leases = named(session.journal, stage)
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
         wish = {"disposal": disposal, "abandon": options.abandon}
-        for lease in leases:  # before any is waited for: a later command ends what this one cannot
+        for lease in leases:  # before waiting: a later command ends what this one cannot
             session.journal.note(lease, Step.STOP, wish)
         _end_all(session, leases, options, disposal)
         return report(session.journal, session.ledger, leases, "podctl stop")
 
 
-def _after(
+def _finish_stop(
     context: CommandContext, handed: Handed, options: StopOptions, disposal: str
 ) -> tuple[StoppedLease, ...]:
-    """What the other process did not carry out is carried out here; then how all of it ended."""
-    leases = [one.lease for one in handed.asked]
+    """Do what the other process left undone, and report how every lease ended."""
+    leases = [request.lease for request in handed.asked]
     if (session := handed.session) is not None:
-        left = [one for one in handed.asked if not ended(session.journal, one)]
+        left = [request for request in handed.asked if not ended(session.journal, request)]
         for one in left:
             if not taken_up(session.journal, one):
                 session.journal.note(one.lease, Step.STOP, record(one))
         if left:
-            options.terminal.say(f"{handed.driver} has ended: going on here")
+            options.terminal.say(f"{handed.driver} has ended; this process takes over")
             _end_all(session, [one.lease for one in left], options, disposal)
     with closing(open_database(context.project.database, readonly=True)) as connection:
         found = report(Journal(connection), Ledger(connection), leases, handed.driver)
@@ -181,7 +181,7 @@ def _end_all(
 ) -> None:
     """Drive every lease to its end; raises the first error after the last."""
     end = partial(_end, session, options=options, disposal=disposal)
-    found = [lease for one in leases if (lease := session.journal.lease(one)) is not None]
+    found = [lease for entry in leases if (lease := session.journal.lease(entry)) is not None]
     failed = _each(found, options.terminal, end)
     refresh(
         session.context.project,
@@ -200,16 +200,16 @@ def _end(session: ProjectSession, lease: Lease, options: StopOptions, disposal: 
         drive()
         check_ended(session.state_of(lease), disposal)
         return
-    tried = attempt(drive, let_pass=(*NOT_OURS, *HEARD))
+    tried = attempt(drive, let_pass=(*NOT_OURS, *NOT_FORCED))
     found = session.journal.lease(lease.id)
-    if found is not None and found.open:  # whatever its plan could not do: it is given up
+    if found is not None and found.open:  # its plan could not end it
         if isinstance(tried, Incident):
-            options.terminal.warn(f"{lease.id} is ended without its plan: {tried.text}")
+            options.terminal.warn(f"{lease.id} is terminated without its plan: {tried.text}")
         force_end(session, lease, options.abandon)
 
 
-def _told(work: Callable[[], None]) -> None:
-    """Do it; what nobody foresaw is an error of ours, with the next command."""
+def _report_incidents(work: Callable[[], None]) -> None:
+    """Call `work`; raise an unforeseen exception as a PodctlError with the next command."""
     done = attempt(work, let_pass=(*NOT_OURS, PodctlError))
     if isinstance(done, Incident):
         raise done.as_error() from done.error
@@ -218,9 +218,9 @@ def _told(work: Callable[[], None]) -> None:
 def _each(
     leases: Sequence[Lease], terminal: Terminal, work: Callable[[Lease], None]
 ) -> PodctlError | None:
-    """Do it to every lease, whatever becomes of another; returns the first error.
+    """Call `work` for every lease, even after an error; returns the first error.
 
-    Raises Detached at once: the user goes.
+    Raises: Detached at once, when the user leaves.
     """
     failed: PodctlError | None = None
     for lease in leases:

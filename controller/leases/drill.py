@@ -23,10 +23,11 @@ from state.journal import Lease
 
 
 def prove(project: Project, options: RunOptions) -> None:
-    """Hold one drill to its end; what it showed stands in the journal.
+    """Run one self-stop drill to its end, and record its result in the journal.
 
-    One that was left is carried on. Raises what renting raises; a pod that did not stop itself is
-    a finding and no error.
+    An unfinished drill is resumed. A pod that did not stop itself is a result, not an error.
+
+    Raises: as renting a pod does.
     """
     context = CommandContext.of(project, options.terminal)
     with context.owned("doctor --drill") as session:
@@ -36,7 +37,7 @@ def prove(project: Project, options: RunOptions) -> None:
         run = session.journal.runs(lease=lease.id)[0]
         if run.outcome == "no-capacity":
             raise NoCapacity(
-                "no pod could be had for the drill",
+                "no pod is available for the drill",
                 cause=str(run.result.get("why", "")),
                 hint=f"{DRILL} again later",
             )
@@ -47,7 +48,9 @@ def _open(session: ProjectSession, options: RunOptions) -> Lease:
     context = session.context
     offer = drill.cheapest(context.provider.catalog())
     if offer is None:
-        raise NoCapacity("nothing is to be had for the drill", hint=f"{DRILL} again later")
+        raise NoCapacity(
+            "the catalog has no available pod for the drill", hint=f"{DRILL} again later"
+        )
     near = context.provider.name == "emulator"
     limits = drill.NEAR_LIMITS if near else drill.LIMITS
     boot = context.project.config.pod.boot_minutes * 60.0
@@ -96,11 +99,10 @@ def _agree(session: ProjectSession, options: RunOptions, offer: Offer, worst: Wo
     check_budget(context.project, context.provider, quoted, budget, spent)
     terminal.say(
         f"a drill rents 1 x {offer.name} at ${offer.usd_per_hour:.2f}/h and waits for it to stop "
-        f"itself: about ${likely:.2f}, at worst ${worst.usd:.2f}"
+        f"itself: about ${likely:.2f}, worst case ${worst.usd:.2f}"
     )
     terminal.say(
-        "  if this machine goes away meanwhile and the pod cannot stop itself, it bills until "
-        "podctl sync"
+        "  if this machine goes offline and the pod cannot stop itself, it bills until podctl sync"
     )
     if not options.yes and not terminal.confirm("Rent it?", "-y"):
         raise Refused("not rented", hint="podctl doctor checks what needs no pod")

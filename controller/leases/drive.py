@@ -21,10 +21,10 @@ from controller.incident import Incident, attempt
 from controller.leases.config_drift import check_provider
 from controller.leases.lease_policy import proven, with_stages
 from controller.leases.options import RunOptions
-from controller.leases.outcome import left, raise_unless_passed, report
+from controller.leases.outcome import detached, raise_unless_passed, report
 from controller.leases.progress import View
 from controller.leases.project_session import ProjectSession
-from controller.leases.stop_requests import Attentive
+from controller.leases.stop_requests import StopRequestWorld
 from controller.orphans.force_terminate import ForcedTermination
 from controller.planner import actions
 from controller.planner.actions import Action, NeedsOperator
@@ -75,7 +75,7 @@ def drive_lease(
     )
     watch = _watch(session, view, options)
     world: World = ActionExecutor(context, runtime, Observer(context, runtime))
-    world = Attentive(
+    world = StopRequestWorld(
         world, StopRequests(project.state_dir), session.journal, lease.id, view.message
     )
     if context.limits is not None:  # a drill
@@ -85,7 +85,7 @@ def drive_lease(
         end = drive(world, recorder, context.policy, clock, watch, plan)
     except KeyboardInterrupt:
         hurry(session.owner.connection)
-        raise left(context) from None
+        raise detached(context) from None
     except BaseException:
         hurry(session.owner.connection)
         raise

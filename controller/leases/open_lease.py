@@ -1,4 +1,4 @@
-"""A lease is opened, or renewed on the pod that is parked: priced, agreed to, written down."""
+"""Opens a lease, or renews one on its parked pod: price, budget, confirmation, journal entry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from state.journal import Lease
 
 
 def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOptions) -> Lease:
-    """Price it, check it against budget and balance, ask, and write the lease down."""
+    """Price the lease, check budget and balance, ask the user, and record it in the journal.
+
+    Raises: BudgetRefused; NoCapacity; Refused when the user declines; ProviderError."""
     context = session.context
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
@@ -69,16 +71,16 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
 
 
 def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
-    """The parked pod that is started again; what is said of one that is not."""
+    """The parked pod that can be restarted; reports why another one cannot be."""
     context = session.context
     resting = session.resting()
     found = parked(session.journal, resting, stages, context.shape, context.provider.name)
     if found is None or not found.why_not:
         return found
     run, pod = found.lease_state.wanted[0].run, found.lease_state.pod
-    fetch = f"podctl sync {run} fetches that, " if found.lease_state.unpulled else ""
+    fetch = f"podctl sync {run} downloads its outputs, " if found.lease_state.unpulled else ""
     context.terminal.say(
-        f"parked pod {pod} is not started again: {found.why_not}; its disk bills on: {fetch}"
+        f"parked pod {pod} is not restarted: {found.why_not}; its disk keeps billing: {fetch}"
         f"podctl stop {run} --terminate ends it"
     )
     return None
@@ -104,11 +106,11 @@ def _agree(
     if found is not None:
         terminal.say(
             f"  parked pod {found.lease_state.pod} of {found.lease_state.wanted[0].run} is "
-            "started again for it; where its host has no room, it is ended, since all of it "
-            "is here, and another is rented"
+            "restarted for it; if its host has no capacity, it is terminated, since all its files "
+            "are downloaded, and another pod is rented"
         )
     if names := consent.given(stages):
-        terminal.say(f"  secrets that its jobs get: {names}")
+        terminal.say(f"  secrets that its jobs receive: {names}")
     proven = proof.nearest(
         session.journal, proof.account_name(context.project), context.shape.image
     )

@@ -1,4 +1,4 @@
-"""What a run would do and cost, without doing it: `podctl plan`."""
+"""The preview behind `podctl plan`: what a run would do and cost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Upload:
-    """What one stage would send from here."""
+    """What one stage would upload."""
 
     stage: str
     files: int

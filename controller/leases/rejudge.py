@@ -1,4 +1,4 @@
-"""Judging what is here before renting: `podctl judge`, and what `podctl run` offers first."""
+"""Judges downloaded files before renting: `podctl judge`, and what `podctl run` offers first."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _check_unlocked(project: Project, owner: ProjectLock, stage: str, run: str) 
         raise Locked(
             f"{stage} is locked by {by}",
             where=f"locks/{stage}.json",
-            hint=f"podctl unlock {stage} --reason …, if it must be judged again",
+            hint=f"podctl unlock {stage} --reason … to judge it again",
         )
 
 
@@ -71,7 +71,7 @@ def judge_first(
     """Lock what a finished run's files pass already; returns the stages that are to be run.
 
     Only a run that failed nothing but its criteria, with the same command, parameters, inputs,
-    code, environment and image, is offered; a person is asked, or says yes beforehand.
+    code, environment and image, is offered; the user confirms it, or passes -y.
     """
     if options.fresh or options.resume:
         return tuple(stages)
@@ -84,20 +84,23 @@ def _judged(session: ProjectSession, stage: Stage, options: RunOptions) -> bool:
     if found is None:
         return False
     if others := found.differs(stage):
-        tell(f"{stage.name} begins anew: {found.run} is here, and since then {others[0]}")
+        tell(f"{stage.name} is run again: {found.run} is finished, but since then {others[0]}")
         return False
     judgement = found.look()
     if judgement.verdict != "PASS":
         tell(f"{found.run} ran with the same code, inputs and parameters, and its files still fail")
         tell(f"  {judgement.shortfall}")
-        tell(f"  podctl judge {stage.name} judges them again for $0; this run trains anew")
+        tell(
+            f"  podctl judge {stage.name} judges them again at no cost; this run starts from the "
+            "beginning"
+        )
         return False
     tell(f"{found.run} ran with the same code, inputs and parameters: its files meet the criteria")
-    question = f"Lock {stage.name} by {found.run} for $0 instead of renting?"
-    if not (options.yes or options.terminal.confirm(question, f"-y, or {FRESH} to train anew")):
+    question = f"Lock {stage.name} with {found.run} at no cost instead of renting?"
+    if not (options.yes or options.terminal.confirm(question, f"-y, or {FRESH} to run it again")):
         return False
     found.lock(judgement)
-    tell(f"{stage.name} is locked by {found.run}; podctl run {stage.name} {FRESH} trains anew")
+    tell(f"{stage.name} is locked by {found.run}; podctl run {stage.name} {FRESH} runs it again")
     _end_lease(session, found, options)
     return True
 
@@ -110,13 +113,13 @@ def _candidate(session: ProjectSession, stage: Stage, options: RunOptions) -> Fi
     try:
         found = finished_run.newest(project, owner, rows[-1].id, options.terminal.say)
     except (NotFound, VerificationFailed) as error:
-        options.terminal.say(f"{stage.name} begins anew: {error.what}; {error.cause}")
+        options.terminal.say(f"{stage.name} is run again: {error.what}; {error.cause}")
         return None
     return None if found.facts.locked else found
 
 
 def _end_rest(project: Project, owner: ProjectLock, found: FinishedRun, terminal: Terminal) -> None:
-    """The pod of a run that has passed now is ended as a success would have ended it."""
+    """Terminate the pod of a run that has passed now, as after a success."""
     lease = found.journal.lease(found.row.lease)
     if lease is None or not lease.open:
         return
@@ -125,7 +128,7 @@ def _end_rest(project: Project, owner: ProjectLock, found: FinishedRun, terminal
         session = ProjectSession.of(CommandContext.of(project, terminal), owner)
         _end_lease(session, found, RunOptions(terminal, yes=True))
     except PodctlError as error:
-        terminal.warn(f"its pod is still there: {error.what}")
+        terminal.warn(f"its pod still exists: {error.what}")
         terminal.say(f"next: podctl stop {found.run} --terminate")
 
 
@@ -137,6 +140,6 @@ def _end_lease(session: ProjectSession, found: FinishedRun, options: RunOptions)
         return
     if any(run.outcome != "passed" for run in found.lease_state().wanted):
         return
-    options.terminal.say(f"the pod of {found.run} has nothing that is not here: it is ended")
+    options.terminal.say(f"all files of {found.run} are downloaded: its pod is terminated")
     session.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
     drive_lease(session, lease, options, ending=True)

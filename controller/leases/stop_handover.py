@@ -1,4 +1,4 @@
-"""`podctl stop` while another podctl drives the project: that one is asked, and waited for."""
+"""`podctl stop` while another podctl holds the project lock: requests the end, and waits for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUIET_EVERY = 15.0  # seconds between lines where no terminal shows a moving one
 
 @dataclass(frozen=True)
 class Handed:
-    """What was asked of `driver`; `office` is there when the rest is to be done here."""
+    """The requests to `driver`; `session` is set when this process must do the rest."""
 
     driver: str
     asked: tuple[StopRequest, ...]
@@ -41,9 +41,9 @@ def hand_over(
     options: StopOptions,
     busy: Busy,
 ) -> Handed:
-    """Ask whoever drives to end the leases that `name` names, and wait until they have ended.
+    """Request the end of the leases that `name` names, and wait until they have ended.
 
-    Where that process ends first, its place is taken: the office is entered into `stack`. Raises
+    If that process ends first, this one takes the lock: the session is entered into `stack`. Raises
     `busy` when it drives none of them yet, and Busy when time is up.
     """
     state, terminal = context.project.state_dir, context.terminal
@@ -53,7 +53,7 @@ def hand_over(
         leases = named(journal, name)
         if not leases:
             raise busy
-        asked = tuple(_request(one, disposal, options) for one in leases)
+        asked = tuple(_request(lease, disposal, options) for lease in leases)
         handover = Handover(
             StopRequests(state),
             journal,
@@ -64,9 +64,9 @@ def hand_over(
             options.wait_seconds,
         )
         terminal.say(
-            f"{driver} drives this project: it is asked to end {', '.join(leases)}, and waited for "
-            f"for up to {options.wait_seconds / 60:g} min; what it has not taken up when you leave "
-            "is withdrawn"
+            f"{driver} drives this project: requested the end of {', '.join(leases)}; waiting "
+            f"for up to {options.wait_seconds / 60:g} min. A request that it has not accepted when "
+            "you leave is withdrawn"
         )
         session = handover.wait(asked)
         if session is None and (left := handover.unended(asked)):
@@ -107,21 +107,21 @@ def _late(
     leases = ", ".join(one.lease for one in left)
     if all(handover.taken_up(one) for one in left):
         return Busy(
-            f"{driver} has taken up the request to end {leases}, and is not done after {minutes}",
-            cause="it goes on with that: its job saves, and what it wrote is pulled",
-            hint="podctl status; podctl stop again waits on",
+            f"{driver} accepted the request to end {leases} but is not done after {minutes}",
+            cause="it continues: the job saves, and its outputs are downloaded",
+            hint="podctl status; podctl stop waits again",
         )
     return Busy(
-        f"{driver} did not take up the request to end {leases} within {minutes}",
-        cause="it may be suspended, wait for an answer, or drive another run; the request is "
-        "withdrawn",
+        f"{driver} did not accept the request to end {leases} within {minutes}",
+        cause="it may be suspended, waiting for an answer, or busy with another run; the request "
+        "was withdrawn",
         hint="end that process, then podctl stop again",
     )
 
 
 @dataclass
 class _Shown:
-    """How far it is: a line that moves, or one every so often."""
+    """Shows the progress: an updating line on a terminal, else one every 15 s."""
 
     terminal: Terminal
     driver: str

@@ -1,4 +1,4 @@
-"""A stage rehearsed for nothing: the user's own config, code and data on the embedded cloud.
+"""A stage rehearsed at no cost: the user's own config, code and data on the emulator.
 
 play       the phases in order, each one line: PASS, FAIL or SKIP, with the mend
 scratch    the project of the rehearsal, derived from the user's, which is only read

@@ -121,9 +121,9 @@ def _line(row: Row, locked: set[str]) -> str:
     """The stage with its box, and below it every criterion with its own."""
     head = f"**{row.stage.name}** {_text(row.stage.title)}: {_state(row, locked)}"
     if row.certificate is None:
-        titles = (describe(one) for one in row.stage.criteria)
-        return "\n".join([f"- [ ] {head}", *(f"  - [ ] {_text(one)}" for one in titles)])
-    met = (f"  - [x] {_measured(one)}" for one in row.certificate.criteria)
+        titles = (describe(criterion) for criterion in row.stage.criteria)
+        return "\n".join([f"- [ ] {head}", *(f"  - [ ] {_text(title)}" for title in titles)])
+    met = (f"  - [x] {_measured(criterion)}" for criterion in row.certificate.criteria)
     return "\n".join([f"- [x] {head}", *met, f"  - {_facts(row.certificate)}"])
 
 
@@ -217,7 +217,8 @@ def _planned(found: Sequence[Row]) -> str:
     spent = sum(row.spent_usd for row in ours)
     return (
         f"The plan expects {hours:g} h and about ${hours * USD_PER_HOUR:.0f} at "
-        f"${USD_PER_HOUR:.2f}/h for these stages, with Qwen2.5-32B; {_usd(spent)} went into them "
+        f"${USD_PER_HOUR:.2f}/h for these stages, with Qwen2.5-32B; {_usd(spent)} has been spent "
+        "on them "
         "so far."
     )
 
@@ -227,15 +228,15 @@ def _next(found: Sequence[Row], locked: set[str]) -> str:
     open_runs = [row.latest for row in found if row.latest and row.latest.open]
     if open_runs:
         names = ", ".join(run.id for run in open_runs)
-        return f"`podctl sync` carries on with {names}."
+        return f"`podctl sync` resumes {names}."
     stale = next((row.stage.name for row in found if row.stale), "")
-    why = f" `podctl why {stale}` says what differs from its lock." if stale else ""
+    why = f" `podctl why {stale}` explains what differs from its lock." if stale else ""
     for row in found:
         if not row.certificate and all(name in locked for name in row.stage.needs):
             return f"`podctl run {row.stage.name}`: {_text(row.stage.title)}.{why}"
     if all(row.certificate for row in found):
         return f"Nothing: every stage is locked. `podctl verify --all` re-checks their files.{why}"
-    return "Nothing can run: `podctl plan` says what is missing."
+    return "Nothing can run: `podctl plan` lists what is missing."
 
 
 def _usd(amount: float) -> str:

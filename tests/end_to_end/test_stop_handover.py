@@ -93,7 +93,7 @@ def test_a_run_that_dies_with_the_wish_leaves_it_to_the_stop(laptop: Laptop) -> 
         _, err = stop.communicate(timeout=60)
 
     assert stop.returncode == 0, err
-    assert "has ended: going on here" in err
+    assert "has ended; this process takes over" in err
     assert stops(laptop.journal()) == ["park"]
     assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
     assert waiting(laptop) == []
@@ -110,7 +110,7 @@ def test_a_wish_that_nobody_takes_up_is_withdrawn(laptop: Laptop) -> None:
         os.killpg(run.pid, signal.SIGCONT)
     run.communicate(timeout=60)
 
-    assert "did not take up the request to end l0001" in told.err
+    assert "did not accept the request to end l0001" in told.err
     assert run.returncode == 0
     assert stops(laptop.journal()) == []
     laptop.assert_done()

@@ -142,7 +142,7 @@ def test_row_42_a_command_out_of_descriptors_names_them(tmp_path: Path) -> None:
     )
 
     assert done.returncode != 0
-    assert "open-file limit" in done.stderr
+    assert "open files" in done.stderr
     assert not (tmp_path / "made" / "podctl.toml").exists()
 
 
