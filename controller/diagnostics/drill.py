@@ -89,13 +89,13 @@ def stage(offer: Offer) -> Stage:
 
 def cheapest(catalog: Iterable[Offer]) -> Offer | None:
     """The cheapest available offer; a pod without a GPU comes first."""
-    found = [
+    available = [
         offer
         for offer in catalog
         if offer.availability != "NONE"
         and not prices.obstacle(offer.kind, offer.usd_per_hour, offer.count)
     ]
-    return min(found, key=lambda item: (item.kind != "cpu", item.usd_per_hour), default=None)
+    return min(available, key=lambda item: (item.kind != "cpu", item.usd_per_hour), default=None)
 
 
 def order_seconds(limits: GuardLimits) -> float:

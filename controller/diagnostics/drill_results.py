@@ -63,9 +63,9 @@ def newest(journal: Journal, account: str, image: str | None = None) -> Proof | 
         if not same_account or run.outcome not in (PASSED, REFUTED):
             continue
         why = str(run.result.get("why", ""))
-        found = Proof(run.outcome, why, run.finished_at or run.at, _image(run.spec))
-        if image is None or found.of(image):
-            return found
+        result = Proof(run.outcome, why, run.finished_at or run.at, _image(run.spec))
+        if image is None or result.of(image):
+            return result
     return None
 
 
@@ -93,33 +93,33 @@ def read(project: Project) -> Proof | None:
         journal.connection.close()
 
 
-def reminder(found: Proof | None, image: str) -> str | None:
+def reminder(result: Proof | None, image: str) -> str | None:
     """The reminder before renting when no drill has shown that pods stop themselves; else None."""
-    if found is None:
+    if result is None:
         return f"  self-stop not tested on this account ({DRILL})"
-    if not found.passed:
-        return f"  the drill of {found.day} FAILED: pods of this account do not stop themselves"
-    if not found.of(image):
+    if not result.passed:
+        return f"  the drill of {result.day} FAILED: pods of this account do not stop themselves"
+    if not result.of(image):
         return (
-            f"  self-stop not tested with the image {image} ({DRILL}); the drill of {found.day} "
-            f"used {found.image or 'another'}"
+            f"  self-stop not tested with the image {image} ({DRILL}); the drill of {result.day} "
+            f"used {result.image or 'another'}"
         )
     return None
 
 
-def agree(found: Proof | None, image: str, terminal: Terminal, *, unguarded: bool) -> None:
+def agree(result: Proof | None, image: str, terminal: Terminal, *, unguarded: bool) -> None:
     """Say what drills have shown; after one that failed the worst case has no bound, so ask.
 
     Raises: Refused after a no; UsageError where nobody can be asked.
     """
-    if text := reminder(found, image):
+    if text := reminder(result, image):
         terminal.say(text)
-    if found is None or found.passed or unguarded:
+    if result is None or result.passed or unguarded:
         return
     question = "If this machine goes offline, nothing stops the pod's billing. Rent it anyway?"
     if not terminal.confirm(question, "--unguarded"):
         raise Refused(
             "not rented",
-            cause=found.why,
+            cause=result.why,
             hint=f"{DRILL} once that is fixed, or --unguarded accepts it",
         )

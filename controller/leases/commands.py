@@ -163,12 +163,12 @@ def _finish_stop(
     leases = [request.lease for request in handed.asked]
     if (session := handed.session) is not None:
         left = [request for request in handed.asked if not ended(session.journal, request)]
-        for one in left:
-            if not taken_up(session.journal, one):
-                session.journal.note(one.lease, Step.STOP, record(one))
+        for request in left:
+            if not taken_up(session.journal, request):
+                session.journal.note(request.lease, Step.STOP, record(request))
         if left:
             options.terminal.say(f"{handed.driver} has ended; this process takes over")
-            _end_all(session, [one.lease for one in left], options, disposal)
+            _end_all(session, [request.lease for request in left], options, disposal)
     with closing(open_database(context.project.database, readonly=True)) as connection:
         found = report(Journal(connection), Ledger(connection), leases, handed.driver)
         for lease in leases:
@@ -181,8 +181,8 @@ def _end_all(
 ) -> None:
     """Drive every lease to its end; raises the first error after the last."""
     end = partial(_end, session, options=options, disposal=disposal)
-    found = [lease for entry in leases if (lease := session.journal.lease(entry)) is not None]
-    failed = _each(found, options.terminal, end)
+    opened = [lease for name in leases if (lease := session.journal.lease(name)) is not None]
+    failed = _each(opened, options.terminal, end)
     refresh(
         session.context.project,
         session.journal,

@@ -29,12 +29,14 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
     spent = session.ledger.spent(time.time())
-    found = _parked(session, stages)
-    held = (found.lease_state.offer, found.lease_state.offer_count) if found is not None else None
-    offered = quote(
-        context.provider, stages, context.shape, session.policy({}), budget, spent, held
+    parked_pod = _parked(session, stages)
+    held = (
+        (parked_pod.lease_state.offer, parked_pod.lease_state.offer_count)
+        if parked_pod is not None
+        else None
     )
-    check_budget(context.project, context.provider, offered, budget, spent)
+    quoted = quote(context.provider, stages, context.shape, session.policy({}), budget, spent, held)
+    check_budget(context.project, context.provider, quoted, budget, spent)
     models, remarks = pins.pinned_models(
         context.project,
         stages,
@@ -43,14 +45,14 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     )
     for line in (*remarks, *pins.unhashed(context.project, stages)):
         context.terminal.warn(line)
-    _agree(session, stages, offered, options, found)
+    _agree(session, stages, quoted, options, parked_pod)
     pod = context.project.config.pod
-    before = _spent(session, found)  # the lease's own figures count from its first run
+    before = _spent(session, parked_pod)  # the lease's own figures count from its first run
     terms = {
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
-        "worst_usd": offered.worst.usd,
-        "most_usd": before + offered.most_usd,
-        "dearest": offered.dearest,
+        "worst_usd": quoted.worst.usd,
+        "most_usd": before + quoted.most_usd,
+        "dearest": quoted.dearest,
         "on_success": options.disposal or pod.on_success,
         "on_failure": pod.on_failure,
         "settle": pod.settle_seconds,
@@ -60,10 +62,10 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "resume": options.resume,
     }
     runs = [(stage.name, pinned(stage, context.shape) | {pins.MODELS: models}) for stage in stages]
-    if found is None:
+    if parked_pod is None:
         name = session.journal.open_lease(terms, runs)
     else:
-        name = found.lease.id
+        name = parked_pod.lease.id
         session.journal.extend_lease(name, Step.RENEW, terms, runs)
     opened = session.journal.lease(name)
     assert opened is not None
@@ -74,40 +76,40 @@ def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
     """The parked pod that can be restarted; reports why another one cannot be."""
     context = session.context
     resting = session.resting()
-    found = parked(session.journal, resting, stages, context.shape, context.provider.name)
-    if found is None or not found.why_not:
-        return found
-    run, pod = found.lease_state.wanted[0].run, found.lease_state.pod
-    fetch = f"podctl sync {run} downloads its outputs, " if found.lease_state.unpulled else ""
+    parked_pod = parked(session.journal, resting, stages, context.shape, context.provider.name)
+    if parked_pod is None or not parked_pod.why_not:
+        return parked_pod
+    run, pod = parked_pod.lease_state.wanted[0].run, parked_pod.lease_state.pod
+    fetch = f"podctl sync {run} downloads its outputs, " if parked_pod.lease_state.unpulled else ""
     context.terminal.say(
-        f"parked pod {pod} is not restarted: {found.why_not}; its disk keeps billing: {fetch}"
+        f"parked pod {pod} is not restarted: {parked_pod.why_not}; its disk keeps billing: {fetch}"
         f"podctl stop {run} --terminate ends it"
     )
     return None
 
 
-def _spent(session: ProjectSession, found: Parked | None) -> float:
-    if found is None:
+def _spent(session: ProjectSession, parked_pod: Parked | None) -> float:
+    if parked_pod is None:
         return 0.0
     now = time.time()
-    return sum(session.ledger.spent(now, run=run.run) for run in found.lease_state.runs)
+    return sum(session.ledger.spent(now, run=run.run) for run in parked_pod.lease_state.runs)
 
 
 def _agree(
     session: ProjectSession,
     stages: Sequence[Stage],
-    offered: Quote,
+    quoted: Quote,
     options: RunOptions,
-    found: Parked | None,
+    parked_pod: Parked | None,
 ) -> None:
     context, terminal = session.context, session.context.terminal
-    for line in offered.lines(stages):
+    for line in quoted.lines(stages):
         terminal.say(line)
-    if found is not None:
+    if parked_pod is not None:
         terminal.say(
-            f"  parked pod {found.lease_state.pod} of {found.lease_state.wanted[0].run} is "
-            "restarted for it; if its host has no capacity, it is terminated, since all its files "
-            "are downloaded, and another pod is rented"
+            f"  parked pod {parked_pod.lease_state.pod} of {parked_pod.lease_state.wanted[0].run} "
+            "is restarted for it; if its host has no capacity, it is terminated, since all its "
+            "files are downloaded, and another pod is rented"
         )
     if names := consent.given(stages):
         terminal.say(f"  secrets that its jobs receive: {names}")

@@ -39,17 +39,17 @@ def judge(
     stage = project.stage(named[1] if named else name)
     check_criteria(project, [stage])
     with acquire(project.state_dir, f"judge {name}") as owner:
-        found = finished_run.newest(project, owner, name, terminal.say)
-        _check_unlocked(project, owner, stage.name, found.run)
-        terminal.say(f"{found.run}: judging its files in {found.folder.files}, at no cost")
-        judgement = found.look(accept)
+        finished = finished_run.newest(project, owner, name, terminal.say)
+        _check_unlocked(project, owner, stage.name, finished.run)
+        terminal.say(f"{finished.run}: judging its files in {finished.folder.files}, at no cost")
+        judgement = finished.look(accept)
         try:
-            found.lock(judgement)
+            finished.lock(judgement)
         finally:
             refresh_if_possible(project, owner, terminal.warn)
-        terminal.say(f"{stage.name} is locked by {found.run}")
-        _end_rest(project, owner, found, terminal)
-    return found, judgement
+        terminal.say(f"{stage.name} is locked by {finished.run}")
+        _end_rest(project, owner, finished, terminal)
+    return finished, judgement
 
 
 def _check_unlocked(project: Project, owner: ProjectLock, stage: str, run: str) -> None:
@@ -80,28 +80,33 @@ def judge_first(
 
 def _judged(session: ProjectSession, stage: Stage, options: RunOptions) -> bool:
     tell = options.terminal.say
-    found = _candidate(session, stage, options)
-    if found is None:
+    finished = _candidate(session, stage, options)
+    if finished is None:
         return False
-    if others := found.differs(stage):
-        tell(f"{stage.name} is run again: {found.run} is finished, but since then {others[0]}")
+    if others := finished.differs(stage):
+        tell(f"{stage.name} is run again: {finished.run} is finished, but since then {others[0]}")
         return False
-    judgement = found.look()
+    judgement = finished.look()
     if judgement.verdict != "PASS":
-        tell(f"{found.run} ran with the same code, inputs and parameters, and its files still fail")
+        tell(
+            f"{finished.run} ran with the same code, inputs and parameters, "
+            "and its files still fail"
+        )
         tell(f"  {judgement.shortfall}")
         tell(
             f"  podctl judge {stage.name} judges them again at no cost; this run starts from the "
             "beginning"
         )
         return False
-    tell(f"{found.run} ran with the same code, inputs and parameters: its files meet the criteria")
-    question = f"Lock {stage.name} with {found.run} at no cost instead of renting?"
+    tell(
+        f"{finished.run} ran with the same code, inputs and parameters: its files meet the criteria"
+    )
+    question = f"Lock {stage.name} with {finished.run} at no cost instead of renting?"
     if not (options.yes or options.terminal.confirm(question, f"-y, or {FRESH} to run it again")):
         return False
-    found.lock(judgement)
-    tell(f"{stage.name} is locked by {found.run}; podctl run {stage.name} {FRESH} runs it again")
-    _end_lease(session, found, options)
+    finished.lock(judgement)
+    tell(f"{stage.name} is locked by {finished.run}; podctl run {stage.name} {FRESH} runs it again")
+    _end_lease(session, finished, options)
     return True
 
 
@@ -111,35 +116,37 @@ def _candidate(session: ProjectSession, stage: Stage, options: RunOptions) -> Fi
         return None
     project, owner = session.context.project, session.owner
     try:
-        found = finished_run.newest(project, owner, rows[-1].id, options.terminal.say)
+        finished = finished_run.newest(project, owner, rows[-1].id, options.terminal.say)
     except (NotFound, VerificationFailed) as error:
         options.terminal.say(f"{stage.name} is run again: {error.what}; {error.cause}")
         return None
-    return None if found.facts.locked else found
+    return None if finished.facts.locked else finished
 
 
-def _end_rest(project: Project, owner: ProjectLock, found: FinishedRun, terminal: Terminal) -> None:
+def _end_rest(
+    project: Project, owner: ProjectLock, finished: FinishedRun, terminal: Terminal
+) -> None:
     """Terminate the pod of a run that has passed now, as after a success."""
-    lease = found.journal.lease(found.row.lease)
+    lease = finished.journal.lease(finished.row.lease)
     if lease is None or not lease.open:
         return
     try:
         open_provider(project, PATIENCE_SECONDS).list()  # else its end would be waited for
         session = ProjectSession.of(CommandContext.of(project, terminal), owner)
-        _end_lease(session, found, RunOptions(terminal, yes=True))
+        _end_lease(session, finished, RunOptions(terminal, yes=True))
     except PodctlError as error:
         terminal.warn(f"its pod still exists: {error.what}")
-        terminal.say(f"next: podctl stop {found.run} --terminate")
+        terminal.say(f"next: podctl stop {finished.run} --terminate")
 
 
-def _end_lease(session: ProjectSession, found: FinishedRun, options: RunOptions) -> None:
-    lease = session.journal.lease(found.row.lease)
+def _end_lease(session: ProjectSession, finished: FinishedRun, options: RunOptions) -> None:
+    lease = session.journal.lease(finished.row.lease)
     if lease is None or lease.id not in {one.id for one in session.resting()}:
         return
-    if terms(found.journal, lease).get("on_success", "terminate") != "terminate":
+    if terms(finished.journal, lease).get("on_success", "terminate") != "terminate":
         return
-    if any(run.outcome != "passed" for run in found.lease_state().wanted):
+    if any(run.outcome != "passed" for run in finished.lease_state().wanted):
         return
-    options.terminal.say(f"all files of {found.run} are downloaded: its pod is terminated")
+    options.terminal.say(f"all files of {finished.run} are downloaded: its pod is terminated")
     session.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
     drive_lease(session, lease, options, ending=True)

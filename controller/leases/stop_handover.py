@@ -104,8 +104,8 @@ def _late(
     options: StopOptions,
 ) -> Busy:
     minutes = f"{options.wait_seconds / 60:g} min"
-    leases = ", ".join(one.lease for one in left)
-    if all(handover.taken_up(one) for one in left):
+    leases = ", ".join(request.lease for request in left)
+    if all(handover.taken_up(request) for request in left):
         return Busy(
             f"{driver} accepted the request to end {leases} but is not done after {minutes}",
             cause="it continues: the job saves, and its outputs are downloaded",

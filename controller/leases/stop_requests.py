@@ -52,11 +52,11 @@ def taken_up(journal: Journal, request: StopRequest) -> bool:
 
 def take_up(requests: Requests, journal: Journal, lease: str, tell: Callable[[str], None]) -> None:
     """Record the requests to this lock owner; drop those to an earlier owner."""
-    for one in requests.of(lease):
-        if one.epoch == journal.epoch and not taken_up(journal, one):
-            journal.note(lease, Step.STOP, record(one))
-            tell(f"lease {lease} is to end, as {one.who} asks")
-        requests.drop(one)
+    for request in requests.of(lease):
+        if request.epoch == journal.epoch and not taken_up(journal, request):
+            journal.note(lease, Step.STOP, record(request))
+            tell(f"{request.who} requested the end of lease {lease}")
+        requests.drop(request)
 
 
 @dataclass
@@ -108,8 +108,8 @@ class Handover(Generic[T]):
                 left = self.unended(asked)
                 if not left:
                     return self._afterwards()
-                for one in left:
-                    self._ask(one)
+                for request in left:
+                    self._ask(request)
                 self.show(self._how_far(left), until - self.clock.now())
                 self.clock.wait(self.poll)
             return None
@@ -130,7 +130,7 @@ class Handover(Generic[T]):
             self.requests.put(now)
 
     def _how_far(self, left: Iterable[StopRequest]) -> str:
-        heard = all(taken_up(self.journal, one) for one in left)
+        heard = all(taken_up(self.journal, request) for request in left)
         return (
             "it accepted the request and is ending the lease"
             if heard

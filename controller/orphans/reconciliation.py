@@ -1,10 +1,10 @@
 """The provider's bill against the ledger, and pods that only the bill knows.
 
 A billing record has a pod's id and amounts: no name, no nonce. A pod that is still listed is
-identified by its nonce. One that is gone, and that no ledger has, may be this project's only when
-it was billed while a create of this project had no answer and could have cost so much: such a pod was
-perhaps created late, hidden from every listing, and stopped by its guard. It is called *unseen* and
-is recorded only when the user confirms it; anything else that is gone is *foreign*.
+identified by its nonce. One that is gone, and that no ledger has, may be this project's only if it
+was billed while a create of this project was unconfirmed, and for no more than that create could
+cost: the pod was perhaps created late, never listed, and stopped by its guard. It is called
+*unseen* and is recorded only when the user confirms it; any other pod that is gone is *foreign*.
 """
 
 from __future__ import annotations

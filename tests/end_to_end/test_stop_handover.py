@@ -53,7 +53,7 @@ def test_a_stop_beside_a_run_is_carried_out_by_the_run(laptop: Laptop) -> None:
 
     assert run.returncode == 1
     assert "error: hello-0001: stopped" in err
-    assert "podctl stop in another terminal asks" in err
+    assert "podctl stop in another terminal requested the end of lease" in err
     found = json.loads(told.out)
     (lease,) = found["leases"]
     assert found["schema"] == "podctl/stop/1"
