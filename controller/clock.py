@@ -1,8 +1,7 @@
-"""Time as an argument: the loop's clock counts sleep, and its waits can be cut short."""
+"""The clock as a parameter, so that tests and the simulation can replace it."""
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Protocol
 
@@ -19,15 +18,14 @@ class Clock(Protocol):
         ...
 
     def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or earlier when woken."""
+        """Return after `seconds`."""
         ...
 
 
 class SystemClock:
-    """The machine's clocks. `wake` ends a wait from another thread or a signal handler."""
+    """The clocks of this machine."""
 
     def __init__(self) -> None:
-        self._woken = threading.Event()
         # A lid that is closed must count: CLOCK_MONOTONIC stops while a Linux machine sleeps.
         self._source = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -38,8 +36,4 @@ class SystemClock:
         return time.time()
 
     def wait(self, seconds: float) -> None:
-        self._woken.wait(max(0.0, seconds))
-        self._woken.clear()
-
-    def wake(self) -> None:
-        self._woken.set()
+        time.sleep(max(0.0, seconds))

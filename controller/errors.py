@@ -6,6 +6,9 @@ README and `podctl --help` document it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -128,3 +131,46 @@ class Detached(PodctlError):
 
     exit_code = 130
     code = "detached"
+
+
+class LocalLimit(PodctlError):
+    """A resource limit of this machine: open files, threads and processes, or memory.
+
+    From where it strikes it looks like a dead network; repeating the command does not help.
+    """
+
+    code = "local-limit"
+
+
+def local_limit(error: BaseException) -> LocalLimit | None:
+    """`error` as the resource limit that it reports; None for any other error."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return _limit_error("memory limit", "ulimit -v", error)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return _limit_error("open-file limit", "ulimit -n", error)
+    # A thread that cannot be started has no errno: the interpreter raises a RuntimeError.
+    if "can't start new thread" in str(error) or number == errno.EAGAIN:
+        return _limit_error("limit of threads and processes", "ulimit -u", error)
+    return None
+
+
+@contextlib.contextmanager
+def translate_os_limits() -> Iterator[None]:
+    """Raises LocalLimit for an error that a resource limit caused; others pass unchanged."""
+    try:
+        yield
+    except (OSError, MemoryError, RuntimeError) as error:
+        limit = local_limit(error)
+        if limit is None:
+            raise
+        raise limit from error
+
+
+def _limit_error(limit: str, command: str, error: BaseException) -> LocalLimit:
+    return LocalLimit(
+        f"{limit} reached ({command})",
+        cause=str(error) or type(error).__name__,
+        hint=f"raise the limit ({command}) or close other programs, then repeat the command; "
+        "running pods are not affected",
+    )

@@ -13,7 +13,6 @@ MS_PER_HOUR = 3_600_000
 SCALE = NANO * MS_PER_HOUR  # units of an amount in a dollar
 
 KINDS = ("compute", "disk", "parked-disk", "network-volume")
-RATE_SOURCES = ("offer", "provider", "list-price")
 
 
 def nano_per_hour(usd_per_hour: float) -> int:
@@ -35,7 +34,7 @@ class Interval:
     stage: str
     kind: str  # one of KINDS
     nano_per_hour: int
-    rate_source: str  # one of RATE_SOURCES
+    rate_source: str  # offer | provider | list-price
     started_ms: int  # Unix milliseconds
     ended_ms: int | None
     end_source: str | None

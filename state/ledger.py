@@ -165,19 +165,6 @@ class Ledger:
         """Sums per pod, stage and kind, of one pod or of all."""
         return self._totals("pod", now, pod_id)
 
-    def recent_pods(self, count: int) -> tuple[str, ...]:
-        """Every pod that bills, then those that billed last, `count` at least where there are."""
-        with translated():
-            rows = self.connection.execute(
-                "SELECT pod_id FROM interval WHERE ended_ms IS NULL UNION ALL"
-                " SELECT * FROM (SELECT pod_id FROM interval ORDER BY id DESC LIMIT ?)",
-                (count * 100,),
-            ).fetchall()
-            billing = self.connection.execute(
-                "SELECT count(DISTINCT pod_id) FROM interval WHERE ended_ms IS NULL"
-            ).fetchone()[0]
-        return tuple(dict.fromkeys(pod_id for (pod_id,) in rows))[: max(count, billing)]
-
     def by_run(self, now: float, run: str | None = None) -> tuple[Total, ...]:
         """Sums per run and kind; what belongs to no run is left out."""
         return self._totals("run", now, run)

@@ -31,7 +31,7 @@ def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
     it, and terminates it. podctl stores the result and shows it from then on.
     """
     from controller.diagnostics.doctor import FAIL, PASS, examine, public_key
-    from controller.orphans.warnings import warn_of_strays
+    from controller.orphans.warnings import warn_about_orphans
     from controller.project.consent import introduce
 
     project = current_project()
@@ -48,7 +48,7 @@ def command(terminal: Terminal, register: bool, drill: bool, yes: bool) -> int:
         if not terminal.json:
             fix = f"  -> {check.mend}" if check.mend and check.verdict != PASS else ""
             terminal.verdict(check.verdict, f"{check.name}: {check.detail}{fix}")
-    warn_of_strays(project, terminal)
+    warn_about_orphans(project, terminal)
     failed = [check for check in checks if check.verdict == FAIL]
     if terminal.json:
         terminal.emit_json("podctl/doctor/1", {"checks": checks, "ok": not failed})

@@ -40,7 +40,7 @@ def shortage(error: Exception) -> PodctlError | None:
 
     Started work is in the journal, so the same command resumes it.
     """
-    from controller.resource_limits import local_limit
+    from controller.errors import local_limit
 
     if isinstance(error, OSError) and error.errno in _DISK:
         what, remedy = _DISK[error.errno]

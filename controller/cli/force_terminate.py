@@ -8,7 +8,8 @@ from controller.errors import Refused
 from controller.terminal import formatting as words
 
 if TYPE_CHECKING:
-    from controller.leases.controller import LeaseController
+    from controller.leases.drive import force_end
+    from controller.leases.project_session import ProjectSession
     from controller.orphans.sweep import OrphanPod
     from controller.project.project import Project
     from controller.terminal.terminal import Terminal
@@ -23,15 +24,15 @@ def end_owned(
 
     It reports what will be lost, by local records, and asks. Raises Refused if the user declines.
     """
-    from controller.leases.controller import CommandContext
+    from controller.leases.project_session import CommandContext
 
     owned = tuple(pod for pod in chosen if pod.whose == "live")
     if not owned:
         return chosen
     leases = list(dict.fromkeys(pod.lease for pod in owned))
-    with CommandContext.of(project, terminal).owned("gc") as lease_controller:
+    with CommandContext.of(project, terminal).owned("gc") as session:
         for name in leases:
-            for line in losses(lease_controller, name):
+            for line in losses(session, name):
                 terminal.warn(line)
         pods = ", ".join(f"{pod.pod} ${pod.usd_per_hour:.4f}/h" for pod in owned)
         if not yes and not terminal.confirm(f"Give up these files and terminate {pods}?", "-y"):
@@ -39,23 +40,23 @@ def end_owned(
                 "nothing was terminated", hint="podctl stop --terminate downloads the files first"
             )
         for name in leases:
-            lease = lease_controller.journal.lease(name)
+            lease = session.journal.lease(name)
             if lease is not None and lease.open:
-                lease_controller.force_end(lease, REASON)
+                force_end(session, lease, REASON)
     return tuple(pod for pod in chosen if pod not in owned)
 
 
-def losses(lease_controller: LeaseController, lease: str) -> tuple[str, ...]:
+def losses(session: ProjectSession, lease: str) -> tuple[str, ...]:
     """What is lost with `lease` by local records, one line for each run."""
     from controller.engine.lease_context import lease_state_of
 
-    lease_state = lease_state_of(lease_controller.journal, lease)
+    lease_state = lease_state_of(session.journal, lease)
     lines = [f"lease {lease} ends, and all of its pods are terminated"]
     if lease_state.unreadable:
         lines.append(f"the contents of its pods are unknown: {lease_state.unreadable}")
     for run in lease_state.runs:
         if run.outcome is None or run.run in lease_state.unpulled:
-            local = _local_files(lease_controller, run.run)
+            local = _local_files(session, run.run)
             if not run.started:
                 lines.append(f"{run.run}: its job was not started; nothing is lost")
             elif run.pulled:
@@ -69,8 +70,8 @@ def losses(lease_controller: LeaseController, lease: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _local_files(lease_controller: LeaseController, run: str) -> str:
-    folder = lease_controller.context.project.run_dir(run) / "files"
+def _local_files(session: ProjectSession, run: str) -> str:
+    folder = session.context.project.run_dir(run) / "files"
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     size = words.size(sum(path.stat().st_size for path in files))
     return f"{len(files)} files, {size}, in {folder}"

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(terminal: Terminal, available: bool, cpu: bool) -> None:
     """List GPU types with memory, price per hour and availability, cheapest first."""
-    from controller.orphans.warnings import warn_of_strays
+    from controller.orphans.warnings import warn_about_orphans
 
     project = current_project()
     offers = provider_of(project, terminal).catalog()
-    warn_of_strays(project, terminal)
+    warn_about_orphans(project, terminal)
     shown = [
         offer
         for offer in offers

@@ -69,7 +69,7 @@ def command(terminal: Terminal, stage: str | None) -> None:
 
 def _states(project: Project, names: list[str]) -> dict[str, str]:
     """`current` or `stale` for each locked stage; `podctl why` explains the difference."""
-    from controller.locks.stale_locks import stale
+    from controller.locks.staleness import stale
 
     differences = stale(project) if names else {}
     return {name: "stale" if differences.get(name) else "current" for name in names}

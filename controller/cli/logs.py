@@ -51,7 +51,7 @@ def command(terminal: Terminal, name: str | None, follow: bool, tail: int | None
     )
     log = local_log(path)
     if target.open and not follow:
-        log = follower.whole(log)
+        log = follower.complete(log)
     if not log.data and not follow and not path.exists():
         if log.silent:
             raise ConnectionLost(

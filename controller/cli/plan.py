@@ -42,9 +42,9 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
 
     Exits with the code with which `podctl run` would refuse, else with 0.
     """
-    from controller.leases.preview import prospects
+    from controller.leases.preview import previews
     from controller.locks.certificate import read_all
-    from controller.orphans.warnings import warn_of_strays
+    from controller.orphans.warnings import warn_about_orphans
     from controller.preflight.stage_definition import check_definitions
     from controller.project.consent import introduce
     from controller.project.stages import ALL, select
@@ -67,21 +67,21 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     spent = Ledger(connection).spent(time.time())
     connection.close()
     provider = provider_of(project, terminal)
-    previews = prospects(project, provider, chosen, locks, spent)
+    runs = previews(project, provider, chosen, locks, spent)
     volume = _volume(terminal, project, provider)
-    warn_of_strays(project, terminal)
+    warn_about_orphans(project, terminal)
     if terminal.json:
-        rows = [_document(preview) for preview in previews]
+        rows = [_document(preview) for preview in runs]
         document = {"pods": rows, "spent_usd": spent, "network_volume": volume}
         terminal.emit_json("podctl/plan/1", document)
     else:
-        for preview in previews:
+        for preview in runs:
             _show(terminal, preview, all_)
         _show_volume(terminal, volume)
-        if not previews:
+        if not runs:
             terminal.say("every stage is locked")
     _show_trust(project, terminal, chosen)
-    return next((code for preview in previews if (code := _code(preview))), 0)
+    return next((code for preview in runs if (code := _code(preview))), 0)
 
 
 def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:

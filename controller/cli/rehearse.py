@@ -38,8 +38,8 @@ def command(terminal: Terminal, stage: str, minutes: float) -> int:
     check_installed()
     from controller.leases.moving_line import MovingLine
     from controller.leases.progress_line import rehearsal_line
-    from controller.rehearsal.line import FAIL, OPEN, PASS
     from controller.rehearsal.rehearsal import Rehearsal
+    from controller.rehearsal.report import FAIL, OPEN, PASS
 
     project = current_project()
     introduce(project, [project.stage(stage)], terminal, here=True)

@@ -114,7 +114,7 @@ def _plan_problems(
 ) -> dict[str, tuple[Problem, ...]]:
     """Problems of each plan's statement, and of the dependencies between locks."""
     from controller.locks import statement
-    from controller.locks.stale_locks import in_order
+    from controller.locks.staleness import in_order
 
     needs = {name: stage.needs for name, stage in in_order(project.stages).items()}
     plans = statement.plans(needs)
@@ -132,7 +132,7 @@ def _plan_problems(
 
 def _outdated(project: Project, chosen: Mapping[str, Certificate]) -> dict[str, list[str]]:
     """For each stage, what a new run would receive differently. The lock is stale, not wrong."""
-    from controller.locks.stale_locks import stale
+    from controller.locks.staleness import stale
 
     every = stale(project)
     return {name: [difference.text for difference in every.get(name, ())] for name in chosen}

@@ -40,8 +40,7 @@ def command(terminal: Terminal, stage: str) -> None:
 def explain(project: Project, name: str) -> dict[str, Any]:
     """The state of a stage's lock as plain data. Raises NotFound for an unknown stage."""
     from controller.locks import certificate
-    from controller.locks.stale_locks import in_order, stale
-    from controller.locks.staleness import downstream
+    from controller.locks.staleness import downstream, in_order, stale
 
     stage = project.stage(name)
     locks = certificate.read_all(project.root)

@@ -46,10 +46,10 @@ class LastSeenVolumes:
     at: float
 
 
-def priced(one: NetworkVolume) -> Volume:
-    standard = one.tier in ("", "STANDARD")
-    rate = network_volume_rate(one.size_gb) * 24 if standard else None
-    return Volume(one.id, one.name, one.size_gb, one.data_center, one.tier, rate)
+def priced(volume: NetworkVolume) -> Volume:
+    standard = volume.tier in ("", "STANDARD")
+    rate = network_volume_rate(volume.size_gb) * 24 if standard else None
+    return Volume(volume.id, volume.name, volume.size_gb, volume.data_center, volume.tier, rate)
 
 
 def look(project: Project, provider: Provider) -> Volume | None:
@@ -60,7 +60,7 @@ def look(project: Project, provider: Provider) -> Volume | None:
     wanted = project.config.pod.network_volume_id
     if wanted is None:
         return None
-    found = next((priced(one) for one in provider.volumes() if one.id == wanted), None)
+    found = next((priced(volume) for volume in provider.volumes() if volume.id == wanted), None)
     if found is not None:
         _remember(project, found)
     return found

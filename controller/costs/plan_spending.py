@@ -36,8 +36,8 @@ def document(
     wanted = _on_the_way(stages, stage)
     found = {one.subject: one for one in spending_by_subject(spent)}
     way = [one for name, one in stages.items() if name in wanted]
-    rows = [_row(one, found.get(one.name), usages.get(one.name)) for one in way]
-    total = sum(planned_hours(one) for one in way)
+    rows = [_row(stage, found.get(stage.name), usages.get(stage.name)) for stage in way]
+    total = sum(planned_hours(stage) for stage in way)
     whole = {
         "schema": 1,
         "at": at,

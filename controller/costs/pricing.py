@@ -24,7 +24,6 @@ NETWORK_BULK_GB = 1000.0
 
 PODS_PAID = 2.0  # pods' worst cases that one lease may cost at most
 GUARD_SLACK_HOURS = 20 / 60  # the guard's own retries, when the provider does not take the stop
-STORAGE = ("disk", "parked-disk", "network-volume")
 
 
 def disk_usd_per_hour(gigabytes: float, usd_gb_month: float) -> float:
@@ -109,13 +108,13 @@ def totals(intervals: Iterable[Interval], now: float, by: str) -> tuple[Total, .
     """The sums per `by` ("stage", "pod" or "run"), stage and kind, as the ledger gives them."""
     now_ms = milliseconds(now)
     sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for one in intervals:
-        subject = {"stage": one.stage, "pod": one.pod_id, "run": one.run}[by]
+    for interval in intervals:
+        subject = {"stage": interval.stage, "pod": interval.pod_id, "run": interval.run}[by]
         if subject is not None:
-            found = sums[(subject, one.stage, one.kind)]
-            found[0] += one.duration_ms(now_ms)
-            found[1] += one.amount(now_ms)
-            found[2] += one.nano_per_hour if one.open else 0
+            found = sums[(subject, interval.stage, interval.kind)]
+            found[0] += interval.duration_ms(now_ms)
+            found[1] += interval.amount(now_ms)
+            found[2] += interval.nano_per_hour if interval.open else 0
     return tuple(Total(*key, *values) for key, values in sorted(sums.items()))
 
 

@@ -66,7 +66,7 @@ def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -
     pods = tuple(_entry("pod", row, None) for row in spending_by_subject(ledger.by_pod(now)))
     whole = spending(by_stage)
     estimates = [row.estimate_usd for row in stages]
-    known = [one for one in estimates if one is not None]
+    known = [estimate for estimate in estimates if estimate is not None]
     total = _entry("total", whole, sum(known) if len(known) == len(estimates) else None)
     limit = budgets.project_usd
     return Account(

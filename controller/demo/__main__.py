@@ -3,7 +3,7 @@
     python -m controller.demo [FOLDER] [--seed N] [--stage stage1c]
 
 Runs podctl's own commands as a user would type them, each printed first, and ends with the report's
-verdict and a summary of what is here, what it cost, and what the cloud says of it. With --stage it
+verdict and a summary of what is here, what it cost, and what the emulator reports. With --stage it
 is that stage alone, on instruction data as stage1b would leave it.
 """
 
@@ -32,7 +32,7 @@ TRAINING_STACK = ("torch", "transformers", "trl", "peft", "safetensors")
 
 
 def main() -> int:
-    """Exit code 0 only when every stage is locked, no pod is left, and the books agree."""
+    """Exit code 0 only when every stage is locked, no pod is left, and ledger and bill agree."""
     asked = _arguments()
     folder = Path(asked.folder).absolute()
     terminal = Terminal()
@@ -171,7 +171,7 @@ class Demo:
             self._statement()
         say("\nsummary")
         say(f"  the adapter opens with peft: {_open_adapter(self._folder, self._names)}")
-        self._books()
+        self._compare_bill()
 
     def _report(self) -> None:
         """The verdict of stage 1, with the numbers that it is made of."""
@@ -196,18 +196,18 @@ class Demo:
             f"chain {document['predicate']['chain'][:12]}"
         )
 
-    def _books(self) -> None:
+    def _compare_bill(self) -> None:
         """No pod is left, and what podctl wrote down is what the cloud bills."""
         pods = self._read("gc")["pods"]
-        books = self._read("cost", "--reconcile")
+        comparison = self._read("cost", "--reconcile")
         ours, theirs = (
-            sum(row[key] for row in books["pods"]) for key in ("ledger_usd", "billed_usd")
+            sum(row[key] for row in comparison["pods"]) for key in ("ledger_usd", "billed_usd")
         )
         self._terminal.say(f"  pods left at the provider: {len(pods)}")
         self._terminal.say(f"  ledger ${ours:.4f}, the cloud's bill ${theirs:.4f}")
         if pods:
             raise PodctlError("a pod is left at the provider", hint="podctl gc")
-        if not books["agrees"]:
+        if not comparison["agrees"]:
             raise PodctlError("the ledger and the bill differ", hint="podctl cost --reconcile")
 
 

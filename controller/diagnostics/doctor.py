@@ -1,4 +1,4 @@
-"""Checks of everything a run will rely on, each with the mend."""
+"""Checks of everything that a run relies on, each with the remedy."""
 
 from __future__ import annotations
 
@@ -135,12 +135,14 @@ def _surroundings(project: Project) -> Iterator[Check]:
     except PodctlError as error:
         if error.where.startswith("the variable "):
             yield Check("proxy", FAIL, error.what, error.hint, error.exit_code)
-        return  # anything else is said where the key is looked at
+        return  # other errors are reported by the check of the key
     if proxy is not None:
         yield Check("proxy", PASS, f"{proxy.shown}, by {proxy.variable}")
     for name in trust.absent():
-        mend = f"unset {name}, or let it name a file that is there"
-        yield Check("certificates", WARN, f"{name} names nothing that can be read", mend)
+        remedy = f"unset {name}, or set it to an existing file"
+        yield Check(
+            "certificates", WARN, f"the file or folder that {name} names cannot be read", remedy
+        )
 
 
 def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterator[Check]:
@@ -162,8 +164,8 @@ def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterato
         yield Check(
             "key source",
             WARN,
-            "RUNPOD_API_KEY: whatever you start from this shell can read the key",
-            "put it into a file of mode 0600 and name that instead: export RUNPOD_API_KEY_FILE=…",
+            "RUNPOD_API_KEY: every program started from this shell can read the key",
+            "put it into a file of mode 0600 and use that instead: export RUNPOD_API_KEY_FILE=…",
         )
     yield _balance(account)
     yield _ssh_key(project, account)
@@ -174,11 +176,11 @@ def _account(project: Project, open_provider: Callable[[], Provider]) -> Iterato
 def _balance(account: Account) -> Check:
     balance = account.balance_usd
     if balance is None:
-        return Check("balance", WARN, "the provider does not tell it", "look in its console")
+        return Check("balance", WARN, "the provider does not report it", "look in its console")
     detail = f"${balance:.2f}"
     if balance <= 0:
-        mend = "top the account up: at zero the provider deletes pods with their data"
-        return Check("balance", FAIL, detail, mend, Refused.exit_code)
+        remedy = "add funds: at zero the provider deletes pods with their data"
+        return Check("balance", FAIL, detail, remedy, Refused.exit_code)
     if balance < LITTLE_USD:
         return Check("balance", WARN, detail, "a run is refused below 1.5 times its worst case")
     return Check("balance", PASS, detail)
@@ -188,8 +190,8 @@ def _ssh_key(project: Project, account: Account) -> Check:
     try:
         public = public_key(project)
     except (PodctlError, OSError) as error:
-        return Check("ssh key", FAIL, f"none can be made here: {error}", "make .podctl writable")
-    if key_words(public) in {key_words(one) for one in account.ssh_keys}:
+        return Check("ssh key", FAIL, f"cannot create one: {error}", "make .podctl writable")
+    if key_words(public) in {key_words(ssh_key) for ssh_key in account.ssh_keys}:
         return Check("ssh key", PASS, f"{project.public_key} is registered")
     others = f"{len(account.ssh_keys)} others are" if account.ssh_keys else "none is"
     detail = f"{project.public_key} is not registered with the account ({others})"
@@ -207,12 +209,12 @@ def public_key(project: Project) -> str:
 def _clock(account: Account) -> Check:
     skew = account.clock_skew_seconds
     if skew is None:
-        return Check("clock", WARN, "the provider does not tell its time")
+        return Check("clock", WARN, "the provider does not report its time")
     detail = f"{abs(skew):.1f} s {'behind' if skew > 0 else 'ahead of'} the provider's"
-    mend = "let the system set its clock (NTP)"
+    remedy = "let the system set its clock (NTP)"
     if abs(skew) > SKEW_FAIL:
-        return Check("clock", FAIL, detail, mend)
-    return Check("clock", WARN if abs(skew) > SKEW_WARN else PASS, detail, mend)
+        return Check("clock", FAIL, detail, remedy)
+    return Check("clock", WARN if abs(skew) > SKEW_WARN else PASS, detail, remedy)
 
 
 def _self_stop(project: Project) -> Check:
@@ -224,15 +226,16 @@ def _self_stop(project: Project) -> Check:
     except StateError as error:
         return Check("self-stop", WARN, f"the state cannot be read: {error}", "podctl status")
     if found is None:
-        detail = "never proven on this account: that a pod which is left alone stops itself"
+        detail = "self-stop not tested on this account"
         return Check("self-stop", WARN, detail, f"{DRILL} (a few cents)")
     if found.passed and not found.of(image):
-        detail = f"proven on {found.day} with the image {found.image or '?'}, not with {image}"
+        detail = f"tested on {found.day} with the image {found.image or '?'}, not with {image}"
         return Check("self-stop", WARN, detail, f"{DRILL} (a few cents)")
     if found.passed:
-        return Check("self-stop", PASS, f"proven on {found.day}: {found.why}")
-    mend = (
-        "a pod that is left alone bills until podctl sync or gc ends it: come back to runs, set a "
-        f"spend limit at the provider, and repeat {DRILL} after a change of image or key"
+        return Check("self-stop", PASS, f"tested on {found.day}: {found.why}")
+    remedy = (
+        "an unattended pod bills until podctl sync or gc terminates it: do not leave runs "
+        "unattended, "
+        f"set a spend limit at the provider, and repeat {DRILL} after a change of image or key"
     )
-    return Check("self-stop", FAIL, f"the drill of {found.day} failed: {found.why}", mend)
+    return Check("self-stop", FAIL, f"the drill of {found.day} failed: {found.why}", remedy)

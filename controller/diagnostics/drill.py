@@ -1,9 +1,9 @@
 """A drill: rent the cheapest pod, leave it alone, and see whether it stops itself.
 
 A drill is an ordinary lease with one run that is never started: renting, lost answers, debts and
-closing are the plan's; only between them, while the pod lives, this module decides. A drill that
-was left is carried on by `podctl sync` and ended by `podctl stop`, like any other lease. `decide`
-is pure; the `Witness` reads the pod's log.
+closing are the plan's; only between them, while the pod lives, this module decides. An unfinished
+drill is resumed by `podctl sync` and ended by `podctl stop`, like any other lease. `decide` is
+pure; `RecordingWorld` reads the pod's log.
 """
 
 from __future__ import annotations
@@ -88,13 +88,14 @@ def stage(offer: Offer) -> Stage:
 
 
 def cheapest(catalog: Iterable[Offer]) -> Offer | None:
-    """The cheapest that is said to be available, a pod without a GPU first."""
-    found = [
-        one
-        for one in catalog
-        if one.availability != "NONE" and not prices.obstacle(one.kind, one.usd_per_hour, one.count)
+    """The cheapest available offer; a pod without a GPU comes first."""
+    available = [
+        offer
+        for offer in catalog
+        if offer.availability != "NONE"
+        and not prices.obstacle(offer.kind, offer.usd_per_hour, offer.count)
     ]
-    return min(found, key=lambda one: (one.kind != "cpu", one.usd_per_hour), default=None)
+    return min(available, key=lambda item: (item.kind != "cpu", item.usd_per_hour), default=None)
 
 
 def order_seconds(limits: GuardLimits) -> float:

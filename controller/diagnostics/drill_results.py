@@ -59,13 +59,13 @@ def newest(journal: Journal, account: str, image: str | None = None) -> Proof | 
     for run in reversed(journal.runs(STAGE)):
         lease = journal.lease(run.lease)
         data = lease.data.get("drill") if lease else None
-        mine = isinstance(data, dict) and data.get("account") == account
-        if not mine or run.outcome not in (PASSED, REFUTED):
+        same_account = isinstance(data, dict) and data.get("account") == account
+        if not same_account or run.outcome not in (PASSED, REFUTED):
             continue
         why = str(run.result.get("why", ""))
-        found = Proof(run.outcome, why, run.finished_at or run.at, _image(run.spec))
-        if image is None or found.of(image):
-            return found
+        result = Proof(run.outcome, why, run.finished_at or run.at, _image(run.spec))
+        if image is None or result.of(image):
+            return result
     return None
 
 
@@ -93,33 +93,33 @@ def read(project: Project) -> Proof | None:
         journal.connection.close()
 
 
-def reminder(found: Proof | None, image: str) -> str | None:
-    """What is said before renting on an account whose pods are not proven to stop themselves."""
-    if found is None:
-        return f"  not proven on this account: that its pods stop themselves ({DRILL})"
-    if not found.passed:
-        return f"  the drill of {found.day} FAILED: pods of this account do not stop themselves"
-    if not found.of(image):
+def reminder(result: Proof | None, image: str) -> str | None:
+    """The reminder before renting when no drill has shown that pods stop themselves; else None."""
+    if result is None:
+        return f"  self-stop not tested on this account ({DRILL})"
+    if not result.passed:
+        return f"  the drill of {result.day} FAILED: pods of this account do not stop themselves"
+    if not result.of(image):
         return (
-            f"  not proven with the image {image}: that a pod stops itself ({DRILL}); the drill of "
-            f"{found.day} was held with {found.image or 'another'}"
+            f"  self-stop not tested with the image {image} ({DRILL}); the drill of {result.day} "
+            f"used {result.image or 'another'}"
         )
     return None
 
 
-def agree(found: Proof | None, image: str, terminal: Terminal, *, unguarded: bool) -> None:
+def agree(result: Proof | None, image: str, terminal: Terminal, *, unguarded: bool) -> None:
     """Say what drills have shown; after one that failed the worst case has no bound, so ask.
 
     Raises: Refused after a no; UsageError where nobody can be asked.
     """
-    if text := reminder(found, image):
+    if text := reminder(result, image):
         terminal.say(text)
-    if found is None or found.passed or unguarded:
+    if result is None or result.passed or unguarded:
         return
-    question = "If this machine goes away, nothing ends the pod's bill. Rent it all the same?"
+    question = "If this machine goes offline, nothing stops the pod's billing. Rent it anyway?"
     if not terminal.confirm(question, "--unguarded"):
         raise Refused(
             "not rented",
-            cause=found.why,
-            hint=f"{DRILL} once that is mended, or --unguarded accepts it",
+            cause=result.why,
+            hint=f"{DRILL} once that is fixed, or --unguarded accepts it",
         )

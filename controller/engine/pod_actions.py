@@ -20,7 +20,7 @@ UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
 GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
 GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
-UNSEEN = 120.0  # seconds after which a pod that was seen alive may have ended by itself
+UNLISTED = 120.0  # seconds after which a pod that was seen alive may have ended by itself
 BY_USER = "by user"  # as the provider's `lastStatusChange` has it
 
 
@@ -146,7 +146,7 @@ class PodActions:
 
         Asked after the order: our clock may have slept in the middle of it.
         """
-        return self.context.clock.wall() - self.context.memory.alive.get(pod, 0.0) < UNSEEN
+        return self.context.clock.wall() - self.context.memory.alive.get(pod, 0.0) < UNLISTED
 
     def interrupted(self, pod_id: str) -> bool:
         """Whether somebody else stopped and started the pod since it first answered."""

@@ -1,4 +1,4 @@
-"""What `podctl run`, `sync` and `stop` do: open leases, drive them, say how they ended."""
+"""The operations behind `podctl run`, `sync` and `stop`: open leases, drive them, report."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from controller.errors import (
 )
 from controller.incident import NOT_OURS, Incident, attempt
 from controller.leases.config_drift import edits
-from controller.leases.controller import CommandContext, LeaseController
+from controller.leases.drive import drive_lease, force_end
 from controller.leases.fetch import fetch, unfetched
 from controller.leases.open_lease import open_lease
 from controller.leases.options import RunOptions, StopOptions
 from controller.leases.preconditions import check_ready, unlocked
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.rejudge import judge_first
 from controller.leases.stop_handover import Handed, hand_over, named
 from controller.leases.stop_report import StoppedLease, check_ended, report
@@ -44,134 +45,130 @@ from state.database import open_database
 from state.journal import Journal, Lease
 from state.ledger import Ledger
 
-# What no other way of ending a lease would get past: the user, the network, the provider's no.
-HEARD = (Busy, ConnectionLost, Detached, Refused, UsageError)
+# Errors that ending a lease without its plan would meet as well.
+NOT_FORCED = (Busy, ConnectionLost, Detached, Refused, UsageError)
 
 
 def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> None:
     """Run the stages in order, each to its lock. Returns only when every one passed.
 
-    A lease that was left unfinished for one of them is carried on, not rented again.
+    An unfinished lease of one of them is resumed instead of renting another pod.
     """
     chosen = select(project, names)
     consent.introduce(project, chosen, options.terminal)
     context = CommandContext.of(project, options.terminal)
     if line := other_api(project):
         options.terminal.say(line)
-    with context.owned(f"run {' '.join(names)}") as lease_controller:
-        # First what was begun: it may be locked by now and its pod still be there.
+    with context.owned(f"run {' '.join(names)}") as session:
+        # Unfinished leases first: the stage may be locked by now while its pod still exists.
         begun = [
             lease
-            for lease in lease_controller.unfinished()
-            if any(stage.name in lease_controller.stages_of(lease) for stage in chosen)
+            for lease in session.unfinished()
+            if any(stage.name in session.stages_of(lease) for stage in chosen)
         ]
-        carried = {name for lease in begun for name in lease_controller.stages_of(lease)}
+        carried = {name for lease in begun for name in session.stages_of(lease)}
         for lease in begun:
-            _told(partial(_carry_on, lease_controller, lease, options))
+            _report_incidents(partial(_resume, session, lease, options))
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if options.resume is not None:
             names_of_rest = [stage.name for stage in rest]
-            check_resume(project, lease_controller.journal, options.resume, names_of_rest)
+            check_resume(project, session.journal, options.resume, names_of_rest)
         if rest or not begun:
-            rest = unlocked(project, rest, lease_controller.locks(), every=ALL in names)
-        _look_at_resting(lease_controller, options)
-        attempt(lease_controller.tell_resting)
+            rest = unlocked(project, rest, session.locks(), every=ALL in names)
+        _observe_resting(session, options)
+        attempt(session.report_resting)
         check_definitions(project, rest)
-        rest = judge_first(lease_controller, rest, options)
+        rest = judge_first(session, rest, options)
         check_ready(project, rest, options.terminal.warn)
         _check_hardware(context, rest)
         consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
-            lease = open_lease(lease_controller, group, options)
-            _told(partial(lease_controller.drive, lease, options))
+            lease = open_lease(session, group, options)
+            _report_incidents(partial(drive_lease, session, lease, options))
 
 
 def _check_hardware(context: CommandContext, stages: Sequence[Stage]) -> None:
-    """Every pod's, before the first is rented. Raises UsageError, NoCapacity."""
+    """Check the hardware of every pod before the first is rented. Raises UsageError, NoCapacity."""
     for group in order.groups(stages):
         for line in hardware_check.check(context.project, context.provider, group, context.shape):
             context.terminal.say(line)
 
 
 def sync(project: Project, options: RunOptions) -> None:
-    """Carry every unfinished lease on: pull, verify, lock, shut down."""
+    """Resume every unfinished lease: pull, verify, lock, shut down."""
     context = CommandContext.of(project, options.terminal)
-    with context.owned("sync") as lease_controller:
+    with context.owned("sync") as session:
         leases = [
             lease
-            for lease in lease_controller.unfinished()
-            if not options.stages or set(options.stages) & lease_controller.names_of(lease)
+            for lease in session.unfinished()
+            if not options.stages or set(options.stages) & session.names_of(lease)
         ]
-        if not leases and not unfetched(lease_controller, options.stages):
+        if not leases and not unfetched(session, options.stages):
             options.terminal.say("nothing is unfinished")
-        failed = _each(
-            leases, options.terminal, lambda lease: _carry_on(lease_controller, lease, options)
-        )
-        failed = fetch(lease_controller, options) or failed
-        _look_at_resting(lease_controller, options)
-        attempt(lease_controller.tell_resting)
-        refresh(project, lease_controller.journal, lease_controller.ledger, options.terminal.warn)
+        failed = _each(leases, options.terminal, lambda lease: _resume(session, lease, options))
+        failed = fetch(session, options) or failed
+        _observe_resting(session, options)
+        attempt(session.report_resting)
+        refresh(project, session.journal, session.ledger, options.terminal.warn)
         if failed:
             raise failed
 
 
-def _look_at_resting(lease_controller: LeaseController, options: RunOptions) -> None:
-    """What became of pods that wait for the user: for the books, and in nobody's way."""
-    look = partial(lease_controller.drive, options=options, ending=True, plan=plan_passive)
-    _each(lease_controller.resting(), options.terminal, look)
+def _observe_resting(session: ProjectSession, options: RunOptions) -> None:
+    """Record what happened to pods that wait for the user; a failure is only a warning."""
+    look = partial(drive_lease, session, options=options, ending=True, plan=plan_passive)
+    _each(session.resting(), options.terminal, look)
 
 
-def _carry_on(lease_controller: LeaseController, lease: Lease, options: RunOptions) -> None:
-    """Drive what was begun as it was begun; what was edited since is told."""
-    found = attempt(
-        partial(edits, lease_controller.context.project, lease_controller.journal, lease)
-    )
+def _resume(session: ProjectSession, lease: Lease, options: RunOptions) -> None:
+    """Resume a lease with its recorded settings, and warn about edits made since."""
+    found = attempt(partial(edits, session.context.project, session.journal, lease))
     for line in () if isinstance(found, Incident) else found:
         options.terminal.warn(line)
     if options.give_secrets:
         consent.allow(
-            lease_controller.context.project,
-            consent.withheld(lease_controller.context.project, lease_controller.begun(lease)),
+            session.context.project,
+            consent.withheld(session.context.project, session.recorded_stages(lease)),
         )
-    lease_controller.drive(lease, options)
+    drive_lease(session, lease, options)
 
 
 def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[StoppedLease, ...]:
     """End leases early, pulling first; `stage` may also be a run, a lease or a pod.
 
-    Where another process drives the project, that one is asked and waited for.
+    When another process holds the project lock, it is sent a request, and this one waits.
     """
     context = CommandContext.of(project, options.terminal)
     disposal = _disposal(project, options)
     with ExitStack() as stack:
         try:
-            lease_controller = stack.enter_context(context.owned("stop", wait_seconds=0.0))
+            session = stack.enter_context(context.owned("stop", wait_seconds=0.0))
         except Busy as busy:
             handed = hand_over(context, stack, stage, disposal, options, busy)
-            return _after(context, handed, options, disposal)
-        leases = named(lease_controller.journal, stage)
+            return _finish_stop(context, handed, options, disposal)
+        leases = named(session.journal, stage)
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
         wish = {"disposal": disposal, "abandon": options.abandon}
-        for lease in leases:  # before any is waited for: a later command ends what this one cannot
-            lease_controller.journal.note(lease, Step.STOP, wish)
-        _end_all(lease_controller, leases, options, disposal)
-        return report(lease_controller.journal, lease_controller.ledger, leases, "podctl stop")
+        for lease in leases:  # before waiting: a later command ends what this one cannot
+            session.journal.note(lease, Step.STOP, wish)
+        _end_all(session, leases, options, disposal)
+        return report(session.journal, session.ledger, leases, "podctl stop")
 
 
-def _after(
+def _finish_stop(
     context: CommandContext, handed: Handed, options: StopOptions, disposal: str
 ) -> tuple[StoppedLease, ...]:
-    """What the other process did not carry out is carried out here; then how all of it ended."""
-    leases = [one.lease for one in handed.asked]
-    if (lease_controller := handed.lease_controller) is not None:
-        left = [one for one in handed.asked if not ended(lease_controller.journal, one)]
-        for one in left:
-            if not taken_up(lease_controller.journal, one):
-                lease_controller.journal.note(one.lease, Step.STOP, record(one))
+    """Do what the other process left undone, and report how every lease ended."""
+    leases = [request.lease for request in handed.asked]
+    if (session := handed.session) is not None:
+        left = [request for request in handed.asked if not ended(session.journal, request)]
+        for request in left:
+            if not taken_up(session.journal, request):
+                session.journal.note(request.lease, Step.STOP, record(request))
         if left:
-            options.terminal.say(f"{handed.driver} has ended: going on here")
-            _end_all(lease_controller, [one.lease for one in left], options, disposal)
+            options.terminal.say(f"{handed.driver} has ended; this process takes over")
+            _end_all(session, [request.lease for request in left], options, disposal)
     with closing(open_database(context.project.database, readonly=True)) as connection:
         found = report(Journal(connection), Ledger(connection), leases, handed.driver)
         for lease in leases:
@@ -180,41 +177,39 @@ def _after(
 
 
 def _end_all(
-    lease_controller: LeaseController, leases: Sequence[str], options: StopOptions, disposal: str
+    session: ProjectSession, leases: Sequence[str], options: StopOptions, disposal: str
 ) -> None:
     """Drive every lease to its end; raises the first error after the last."""
-    end = partial(_end, lease_controller, options=options, disposal=disposal)
-    found = [lease for one in leases if (lease := lease_controller.journal.lease(one)) is not None]
-    failed = _each(found, options.terminal, end)
+    end = partial(_end, session, options=options, disposal=disposal)
+    opened = [lease for name in leases if (lease := session.journal.lease(name)) is not None]
+    failed = _each(opened, options.terminal, end)
     refresh(
-        lease_controller.context.project,
-        lease_controller.journal,
-        lease_controller.ledger,
+        session.context.project,
+        session.journal,
+        session.ledger,
         options.terminal.warn,
     )
     if failed:
         raise failed
 
 
-def _end(
-    lease_controller: LeaseController, lease: Lease, options: StopOptions, disposal: str
-) -> None:
+def _end(session: ProjectSession, lease: Lease, options: StopOptions, disposal: str) -> None:
     wish = RunOptions(options.terminal, yes=options.yes)
-    drive = partial(lease_controller.drive, lease, wish, ending=True)
+    drive = partial(drive_lease, session, lease, wish, ending=True)
     if options.abandon is None:
         drive()
-        lease_controller.check_ended(lease, disposal)
+        check_ended(session.state_of(lease), disposal)
         return
-    tried = attempt(drive, let_pass=(*NOT_OURS, *HEARD))
-    found = lease_controller.journal.lease(lease.id)
-    if found is not None and found.open:  # whatever its plan could not do: it is given up
+    tried = attempt(drive, let_pass=(*NOT_OURS, *NOT_FORCED))
+    found = session.journal.lease(lease.id)
+    if found is not None and found.open:  # its plan could not end it
         if isinstance(tried, Incident):
-            options.terminal.warn(f"{lease.id} is ended without its plan: {tried.text}")
-        lease_controller.force_end(lease, options.abandon)
+            options.terminal.warn(f"{lease.id} is terminated without its plan: {tried.text}")
+        force_end(session, lease, options.abandon)
 
 
-def _told(work: Callable[[], None]) -> None:
-    """Do it; what nobody foresaw is an error of ours, with the next command."""
+def _report_incidents(work: Callable[[], None]) -> None:
+    """Call `work`; raise an unforeseen exception as a PodctlError with the next command."""
     done = attempt(work, let_pass=(*NOT_OURS, PodctlError))
     if isinstance(done, Incident):
         raise done.as_error() from done.error
@@ -223,9 +218,9 @@ def _told(work: Callable[[], None]) -> None:
 def _each(
     leases: Sequence[Lease], terminal: Terminal, work: Callable[[Lease], None]
 ) -> PodctlError | None:
-    """Do it to every lease, whatever becomes of another; returns the first error.
+    """Call `work` for every lease, even after an error; returns the first error.
 
-    Raises Detached at once: the user goes.
+    Raises: Detached at once, when the user leaves.
     """
     failed: PodctlError | None = None
     for lease in leases:

@@ -1,4 +1,6 @@
-"""What podctl.toml says otherwise than when a run was begun: the run goes on as it was begun."""
+"""Differences between podctl.toml and the settings with which an unfinished run was started.
+
+The run keeps its recorded settings."""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ def edits(project: Project, journal: Journal, lease: Lease) -> tuple[str, ...]:
         now = project.stages.get(run.stage)
         lines = _stage_edits(stage, now) if now else (f"podctl.toml has no stage {run.stage} now",)
         pods = _changes("pod", vars(shape), vars(shape_of(project)), HERE)
-        found += [f"{run.id} goes on as it was begun: {line}" for line in (*lines, *pods)]
+        found += [f"{run.id} keeps its recorded settings: {line}" for line in (*lines, *pods)]
     return tuple(found)
 
 
@@ -52,7 +54,7 @@ def check_provider(lease: Lease, provider: str) -> None:
     rented = str(lease.data.get("provider", provider))
     if rented != provider:
         raise UsageError(
-            f"lease {lease.id} was rented from {rented}, and podctl.toml says {provider} now",
+            f"lease {lease.id} was rented from {rented}, but podctl.toml now says {provider}",
             where="podctl.toml: [project] provider",
             hint=f'set provider = "{rented}" until it is closed: podctl sync',
         )

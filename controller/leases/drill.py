@@ -10,8 +10,9 @@ from controller.diagnostics import drill
 from controller.diagnostics import drill_results as proof
 from controller.engine.lease_context import pinned
 from controller.errors import NoCapacity, Refused
-from controller.leases.controller import CommandContext, LeaseController
+from controller.leases.drive import drive_lease
 from controller.leases.options import RunOptions
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.quote import Quote, check_budget
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import DRILL, PRICE_TOLERANCE
@@ -22,40 +23,43 @@ from state.journal import Lease
 
 
 def prove(project: Project, options: RunOptions) -> None:
-    """Hold one drill to its end; what it showed stands in the journal.
+    """Run one self-stop drill to its end, and record its result in the journal.
 
-    One that was left is carried on. Raises what renting raises; a pod that did not stop itself is
-    a finding and no error.
+    An unfinished drill is resumed. A pod that did not stop itself is a result, not an error.
+
+    Raises: as renting a pod does.
     """
     context = CommandContext.of(project, options.terminal)
-    with context.owned("doctor --drill") as lease_controller:
-        begun = [lease for lease in lease_controller.unfinished() if "drill" in lease.data]
-        lease = begun[0] if begun else _open(lease_controller, options)
-        lease_controller.drive(lease, options, ending=True)
-        run = lease_controller.journal.runs(lease=lease.id)[0]
+    with context.owned("doctor --drill") as session:
+        begun = [lease for lease in session.unfinished() if "drill" in lease.data]
+        lease = begun[0] if begun else _open(session, options)
+        drive_lease(session, lease, options, ending=True)
+        run = session.journal.runs(lease=lease.id)[0]
         if run.outcome == "no-capacity":
             raise NoCapacity(
-                "no pod could be had for the drill",
+                "no pod is available for the drill",
                 cause=str(run.result.get("why", "")),
                 hint=f"{DRILL} again later",
             )
 
 
-def _open(lease_controller: LeaseController, options: RunOptions) -> Lease:
+def _open(session: ProjectSession, options: RunOptions) -> Lease:
     """Price it, ask, and write the lease down."""
-    context = lease_controller.context
+    context = session.context
     offer = drill.cheapest(context.provider.catalog())
     if offer is None:
-        raise NoCapacity("nothing is to be had for the drill", hint=f"{DRILL} again later")
+        raise NoCapacity(
+            "the catalog has no available pod for the drill", hint=f"{DRILL} again later"
+        )
     near = context.provider.name == "emulator"
     limits = drill.NEAR_LIMITS if near else drill.LIMITS
     boot = context.project.config.pod.boot_minutes * 60.0
     worst = _worst(offer, limits, boot)
-    _agree(lease_controller, options, offer, worst)
+    _agree(session, options, offer, worst)
     shape = Shape(
         image=context.shape.image, api_base=context.shape.api_base, mount=context.shape.mount
     )
-    lease = lease_controller.journal.open_lease(
+    lease = session.journal.open_lease(
         {
             "drill": {"account": proof.account_name(context.project), "limits": asdict(limits)},
             "worst_usd": worst.usd,
@@ -69,7 +73,7 @@ def _open(lease_controller: LeaseController, options: RunOptions) -> Lease:
         },
         [(proof.STAGE, pinned(drill.stage(offer), shape))],
     )
-    found = lease_controller.journal.lease(lease)
+    found = session.journal.lease(lease)
     assert found is not None
     return found
 
@@ -84,24 +88,21 @@ def _worst(offer: Offer, limits: GuardLimits, boot: float) -> WorstCase:
     )
 
 
-def _agree(
-    lease_controller: LeaseController, options: RunOptions, offer: Offer, worst: WorstCase
-) -> None:
+def _agree(session: ProjectSession, options: RunOptions, offer: Offer, worst: WorstCase) -> None:
     """Say what it costs, refuse what the budget does not bear, ask."""
-    context, terminal = lease_controller.context, options.terminal
+    context, terminal = session.context, options.terminal
     likely = expected_usd(0.1, offer.usd_per_hour, drill.DISK_GB)
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
-    spent = lease_controller.ledger.spent(time.time())
+    spent = session.ledger.spent(time.time())
     quoted = Quote((offer,), 0.1, likely, worst, worst.usd)
     check_budget(context.project, context.provider, quoted, budget, spent)
     terminal.say(
         f"a drill rents 1 x {offer.name} at ${offer.usd_per_hour:.2f}/h and waits for it to stop "
-        f"itself: about ${likely:.2f}, at worst ${worst.usd:.2f}"
+        f"itself: about ${likely:.2f}, worst case ${worst.usd:.2f}"
     )
     terminal.say(
-        "  if this machine goes away meanwhile and the pod cannot stop itself, it bills until "
-        "podctl sync"
+        "  if this machine goes offline and the pod cannot stop itself, it bills until podctl sync"
     )
     if not options.yes and not terminal.confirm("Rent it?", "-y"):
         raise Refused("not rented", hint="podctl doctor checks what needs no pod")

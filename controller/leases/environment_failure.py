@@ -10,11 +10,11 @@ _LOCK_AGAIN = "uv pip compile --generate-hashes locks again"
 _REMEDIES = (
     (
         r"certificate|UnknownIssuer|SSLError",
-        "name the file with its authority by SSL_CERT_FILE here: it goes along",
+        "set SSL_CERT_FILE on this machine to the file with its authority: podctl sends it along",
     ),
     (
         r"\b40[13]\b|unauthorized|forbidden|credentials",
-        "the index wants a login: export UV_DEFAULT_INDEX or UV_INDEX with one",
+        "the index requires a login: export UV_DEFAULT_INDEX or UV_INDEX with one",
     ),
     (
         r"hash mismatch|hashes? (?:are|is) required|DO NOT MATCH|require-hashes",
@@ -27,7 +27,7 @@ _REMEDIES = (
     ),
     (
         r"failed to build|build backend|subprocess-exited|could not build|getting requirements",
-        "the log has all that the build said; a wheel needs none",
+        "the log has the build's full output; a wheel needs no build",
     ),
     (r"no space left|disk quota", "a larger volume: hardware.volume_gb, or disk_gb on a CPU pod"),
     (

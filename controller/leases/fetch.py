@@ -1,4 +1,4 @@
-"""A parked pod that is started again only for what its runs wrote, and is then parked or ended."""
+"""Restarts a parked pod only to download its outputs; it is then parked again or terminated."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from functools import partial
 from controller.engine.lease_context import lease_state_of, terms
 from controller.errors import ArtifactsNotSafe, PodctlError
 from controller.incident import NOT_OURS, Incident, attempt
-from controller.leases.controller import LeaseController
+from controller.leases.drive import drive_lease
 from controller.leases.options import RunOptions
+from controller.leases.project_session import ProjectSession
 from controller.planner.lease_state import LeaseState, Step
 from state.journal import Lease
 
@@ -27,23 +28,21 @@ class Unfetched:
         return ", ".join(self.lease_state.unpulled)
 
     def question(self) -> str:
-        """What it is for, and what it costs."""
+        """The question to the user, with purpose and price."""
         lease_state = self.lease_state
-        then = "ended" if lease_state.stop == "terminate" else "parked again"
+        then = "terminated" if lease_state.stop == "terminate" else "parked again"
         rate = lease_state.quoted_usd_per_hour
         price = f"at ${rate:.2f}/h" if rate else "at its price"
         return (
-            f"Start pod {lease_state.pod} only to fetch what {self.runs} wrote, {price} until "
-            f"that is here, then it is {then}?"
+            f"Start pod {lease_state.pod} only to download the outputs of {self.runs}, {price} "
+            "until "
+            f"they are downloaded, after which it is {then}?"
         )
 
 
-def unfetched(lease_controller: LeaseController, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
+def unfetched(session: ProjectSession, names: tuple[str, ...]) -> tuple[Unfetched, ...]:
     """Every one, or those that `names` name: by stage, run, lease or pod."""
-    found = (
-        Unfetched(one, lease_state_of(lease_controller.journal, one.id))
-        for one in lease_controller.resting()
-    )
+    found = (Unfetched(one, lease_state_of(session.journal, one.id)) for one in session.resting())
     return tuple(
         one
         for one in found
@@ -53,52 +52,49 @@ def unfetched(lease_controller: LeaseController, names: tuple[str, ...]) -> tupl
     )
 
 
-def fetch(lease_controller: LeaseController, options: RunOptions) -> PodctlError | None:
+def fetch(session: ProjectSession, options: RunOptions) -> PodctlError | None:
     """Ask about each, and fetch; returns the first error.
 
-    Nobody is asked where nobody answers: unless it was named, it is only told what fetches it.
+    Without a terminal, a lease that was not named is not asked about: the command that downloads
+    its outputs is shown instead.
     """
     failed: PodctlError | None = None
-    for one in unfetched(lease_controller, options.stages):
-        if not _agreed(one, options):
-            run = one.lease_state.unpulled[0]
-            options.terminal.say(f"podctl sync {run} -y fetches what {one.runs} wrote")
+    for entry in unfetched(session, options.stages):
+        if not _agreed(entry, options):
+            run = entry.lease_state.unpulled[0]
+            options.terminal.say(f"podctl sync {run} -y downloads the outputs of {entry.runs}")
             continue
-        done = attempt(
-            partial(_fetch, lease_controller, one, options), let_pass=(*NOT_OURS, PodctlError)
-        )
+        done = attempt(partial(_fetch, session, entry, options), let_pass=(*NOT_OURS, PodctlError))
         if isinstance(done, Incident):
             done = done.as_error()
         failed = failed or done
     return failed
 
 
-def _agreed(one: Unfetched, options: RunOptions) -> bool:
+def _agreed(entry: Unfetched, options: RunOptions) -> bool:
     if options.yes:
-        options.terminal.say(one.question().replace("Start pod", "starting pod").rstrip("?"))
+        options.terminal.say(entry.question().replace("Start pod", "starting pod").rstrip("?"))
         return True
     if not options.stages and not options.terminal.answers:
         return False
-    return options.terminal.confirm(one.question(), "-y")
+    return options.terminal.confirm(entry.question(), "-y")
 
 
-def _fetch(
-    lease_controller: LeaseController, one: Unfetched, options: RunOptions
-) -> PodctlError | None:
-    journal, lease = lease_controller.journal, one.lease.id
-    now, agreed = time.time(), terms(journal, one.lease)
-    spent = sum(lease_controller.ledger.spent(now, run=run.run) for run in one.lease_state.runs)
+def _fetch(session: ProjectSession, entry: Unfetched, options: RunOptions) -> PodctlError | None:
+    journal, lease = session.journal, entry.lease.id
+    now, agreed = time.time(), terms(journal, entry.lease)
+    spent = sum(session.ledger.spent(now, run=run.run) for run in entry.lease_state.runs)
     worst = float(agreed.get("worst_usd") or 0.0)
     more = {"most_usd": spent + 2 * worst} if worst else {}
-    journal.note(lease, Step.FETCH, {"runs": list(one.lease_state.unpulled), **more})
-    lease_controller.drive(one.lease, options, ending=True)
+    journal.note(lease, Step.FETCH, {"runs": list(entry.lease_state.unpulled), **more})
+    drive_lease(session, entry.lease, options, ending=True)
     left = lease_state_of(journal, lease)
     if not left.unpulled or left.pod is None:
         return None
     return ArtifactsNotSafe(
-        f"pod {left.pod} is parked again: what {', '.join(left.unpulled)} wrote is only there",
+        f"pod {left.pod} is parked again: outputs of {', '.join(left.unpulled)} are only on it",
         where=f"lease {lease}",
         cause="; ".join(run.why for run in left.runs if run.run in left.unpulled),
         hint=f"podctl sync {left.unpulled[0]} -y tries again; podctl stop {left.unpulled[0]} "
-        "--terminate --abandon REASON gives it up",
+        "--terminate --abandon REASON discards them",
     )

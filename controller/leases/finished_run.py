@@ -1,7 +1,7 @@
-"""A run that is over and whose files are all here: judged again as the criteria are now, locked.
+"""A finished run whose files are all downloaded: judged again by the present criteria, and locked.
 
-The lock says what is true: the command, parameters, inputs and cost of that run, and the criteria
-of today. Nothing is rented and no provider is asked.
+The lock records the command, parameters, inputs and cost of that run, and the present criteria.
+No pod is rented, and no request goes to the provider.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from controller.clock import Clock, SystemClock
 from controller.engine.lease_context import unpinned
 from controller.errors import NotFound, PodctlError, VerificationFailed
-from controller.locks import artifacts as safekeeping
-from controller.locks import certificate
-from controller.locks import stale_locks as lineage
+from controller.locks import artifacts, certificate
 from controller.locks.certificate import Certificate
-from controller.locks.staleness import differences
+from controller.locks.staleness import differences, input_hashes
 from controller.planner.lease_state import LeaseState, RunFacts, Step, fold
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
 from controller.project.run_folder import RunFolder
-from controller.runtime import verify_run as conclude
+from controller.runtime import verify_run
 from controller.runtime.judgement import Judgement
 from controller.transfer.upload import code_digest
 from jobs.criteria import Finding, Verdict
@@ -40,7 +38,7 @@ STATISTICAL = ("decreases", "increases")
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """Implements `Judging`: what `conclude` needs to judge and lock the run."""
+    """Implements `JudgeContext`, which `verify_run` needs to judge and lock the run."""
 
     project: Project
     row: Run
@@ -76,25 +74,25 @@ class FinishedRun:
 
     @property
     def facts(self) -> RunFacts:
-        return next(one for one in self.lease_state().runs if one.run == self.row.id)
+        return next(run for run in self.lease_state().runs if run.run == self.row.id)
 
     def lease_state(self) -> LeaseState:
         runs = [(run.id, run.stage) for run in self.journal.runs(lease=self.row.lease)]
         return fold(self.row.lease, runs, self.journal.ops(self.row.lease))
 
     def look(self, accept: str = "") -> Judgement:
-        """Judge it; what a person may accept, with `accept` as the reason, is met then."""
-        found = conclude.look(self, self.row.id)
+        """Judge the run. `accept` is the reason for accepting what an operator may accept."""
+        found = verify_run.look(self, self.row.id)
         ended = self.folder.exit()
         if ended is None or ended.rc != 0 or self.facts.stopping:
-            what = self.facts.stopping or (f"it ended with {ended.rc}" if ended else "not known")
+            what = self.facts.stopping or (f"it ended with {ended.rc}" if ended else "unknown")
             found = dataclasses.replace(
                 found, findings=(*found.findings, Finding(ENDED, Verdict.INCONCLUSIVE, None, what))
             )
         return _accepted(found, self.stage, accept) if accept else found
 
     def lock(self, judgement: Judgement) -> None:
-        """Write down the judgement, and lock the stage by it."""
+        """Record the judgement and lock the stage. Raises VerificationFailed unless it is PASS."""
         journal, lease, run = self.journal, self.row.lease, self.row.id
         journal.note(lease, Step.JUDGE, judgement.told(self.tell), run)
         if judgement.verdict != "PASS":
@@ -106,7 +104,7 @@ class FinishedRun:
             )
         intent = journal.intent(lease, Step.LOCK, {}, run)
         try:
-            done = conclude.lock(self, run, judgement)
+            done = verify_run.lock(self, run, judgement)
         except PodctlError as error:
             journal.fail(intent, {"why": error.what})
             raise
@@ -116,13 +114,13 @@ class FinishedRun:
 
     def differs(self, now: Stage) -> list[str]:
         """In words, what a run of the stage now would be given otherwise; criteria aside."""
-        would = conclude.certify(self, self.row.id, Judgement(()))
-        inputs = lineage.input_hashes(self.project, now, would)
+        would = verify_run.certify(self, self.row.id, Judgement(()))
+        inputs = input_hashes(self.project, now, would)
         locks = certificate.read_all(self.project.root)
         found = differences(now, would, inputs, locks, code_digest())
         texts = [one.text for one in found if one.kind != "criterion"]
         if now.environment != self.stage.environment:
-            texts.append("the environment is another one")
+            texts.append("the environment has changed")
         if self.project.config.pod.image != self.shape.image:
             texts.append(f"the image was {self.shape.image}")
         return texts
@@ -130,7 +128,7 @@ class FinishedRun:
 
 def _accepted(found: Judgement, stage: Stage, reason: str) -> Judgement:
     """Statistical criteria that had too little, and a job that did not end well."""
-    statistical = [one.kind in STATISTICAL for one in stage.criteria]
+    statistical = [criterion.kind in STATISTICAL for criterion in stage.criteria]
     findings = [
         dataclasses.replace(one, accepted=reason)
         if one.status is Verdict.INCONCLUSIVE
@@ -143,8 +141,11 @@ def _accepted(found: Judgement, stage: Stage, reason: str) -> Judgement:
 
 def _remedy(judgement: Judgement, row: Run) -> str:
     if judgement.verdict == "INCONCLUSIVE":
-        return f"podctl judge {row.id} --accept REASON locks it all the same, and says so"
-    return f"mend the criteria and podctl judge {row.stage}; podctl take {row.id} puts them here"
+        return f"podctl judge {row.id} --accept REASON locks it anyway and records the reason"
+    return (
+        f"correct the criteria, then podctl judge {row.stage}; "
+        f"podctl take {row.id} copies its files"
+    )
 
 
 def newest(
@@ -152,7 +153,8 @@ def newest(
 ) -> FinishedRun:
     """The run called `name`, or the newest of that stage, whose files are all here.
 
-    Raises NotFound with what lacks, VerificationFailed when it stands on other files than a lock.
+    Raises: NotFound, naming what is missing; VerificationFailed when the run used other files than
+    those that a lock certifies.
     """
     why = []
     for row in _rows(Journal(owner.connection), name):
@@ -161,7 +163,9 @@ def newest(
         except NotFound as error:
             why.append(error.what)
     cause = "; ".join(why[:3]) or "no run of it is finished"
-    raise NotFound(f"nothing of {name} is here to be judged", cause=cause, hint="podctl status")
+    raise NotFound(
+        f"{name} has no finished run that can be judged", cause=cause, hint="podctl status"
+    )
 
 
 def _rows(journal: Journal, name: str) -> Iterator[Run]:
@@ -179,7 +183,7 @@ def _finished(
     try:
         pinned, shape = unpinned(row.spec)
     except PodctlError as error:
-        raise NotFound(f"{row.id}: what it was begun as is not known") from error
+        raise NotFound(f"{row.id}: its recorded stage cannot be read") from error
     folder = RunFolder(project.run_dir(row.id))
     _check_files(row.id, folder)
     began = row.at
@@ -198,27 +202,29 @@ def _check_files(run: str, folder: RunFolder) -> Manifest:
     """Everything that the job left is here as it was. Raises NotFound."""
     manifest = folder.manifest()
     if manifest is None or not manifest.final:
-        raise NotFound(f"{run}: not everything that it wrote came here")
-    for one in manifest.files:
+        raise NotFound(f"{run}: not all its outputs are downloaded")
+    for file in manifest.files:
         try:
-            same = safekeeping.hash_file(folder.files / manifest.local(one.path)) == (
-                one.size,
-                one.sha256,
+            same = artifacts.hash_file(folder.files / manifest.local(file.path)) == (
+                file.size,
+                file.sha256,
             )
         except OSError:
             same = False
         if not same:
-            raise NotFound(f"{run}: {encode(one.path)} is not here as the job left it")
+            raise NotFound(
+                f"{run}: {encode(file.path)} is missing or was changed since the download"
+            )
     return manifest
 
 
 def _standing(project: Project, pinned: Stage, folder: RunFolder, began: float) -> tuple[str, ...]:
-    """The needs whose present locks the run stood on. Raises VerificationFailed.
+    """The needs whose present locks certify the run's inputs. Raises VerificationFailed.
 
     A lock that is younger than the run counts when the run took its very files.
     """
     locks = certificate.read_all(project.root)
-    taken = {str(one.get("path")): one.get("sha256") for one in folder.inputs()}
+    taken = {str(entry.get("path")): entry.get("sha256") for entry in folder.inputs()}
     kept = []
     for need in pinned.needs:
         lock = locks.get(need)
@@ -226,17 +232,21 @@ def _standing(project: Project, pinned: Stage, folder: RunFolder, began: float) 
             continue
         if other := _other_file(lock, taken):
             raise VerificationFailed(
-                f"the run was given another {encode(other)} than {need} is locked with",
+                f"the run's {encode(other)} differs from the one that {need} is locked with",
                 where=str(folder.root),
                 hint=f"podctl run {pinned.name} --fresh",
             )
-        if lock.locked_at <= began or any(one.path in taken for one in lock.artifacts):
+        if lock.locked_at <= began or any(artifact.path in taken for artifact in lock.artifacts):
             kept.append(need)
     return tuple(kept)
 
 
 def _other_file(lock: Certificate, taken: Mapping[str, object]) -> str | None:
     return next(
-        (one.path for one in lock.artifacts if taken.get(one.path, one.sha256) != one.sha256),
+        (
+            artifact.path
+            for artifact in lock.artifacts
+            if taken.get(artifact.path, artifact.sha256) != artifact.sha256
+        ),
         None,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from controller.diagnostics import drill_results as proof
 from controller.planner.policy import Policy
 from controller.project.project import Project
+from controller.providers.policy_delays import policy_delays
 from jobs.stage import Stage
 from state.journal import Journal
 
@@ -29,14 +30,7 @@ def lease_policy(
         dearest_usd_per_hour=data.get("dearest"),
         replacement_budget_usd=most - data["worst_usd"] if "worst_usd" in data else None,
     )
-    return _nearer(policy) if provider == "emulator" else policy
-
-
-def _nearer(policy: Policy) -> Policy:
-    """For the same cloud on this machine."""
-    near = replace(policy, poll=1.0, poll_boot=0.3, poll_log=1.0, ask_again=2.0, guard=15.0)
-    swift = replace(near, denied=5.0, bill_lag=0.0, incident_pause=1.0, overtime=60.0)
-    return replace(swift, last_pull=60.0, stop_grace=90.0, bare_grace=90.0, abandon_grace=30.0)
+    return replace(policy, **policy_delays(provider))
 
 
 def with_stages(policy: Policy, stages: Iterable[Stage]) -> Policy:

@@ -1,4 +1,4 @@
-"""A lease is opened, or renewed on the pod that is parked: priced, agreed to, written down."""
+"""Opens a lease, or renews one on its parked pod: price, budget, confirmation, journal entry."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from controller.costs.pricing import Budget
 from controller.diagnostics import drill_results as proof
 from controller.engine.lease_context import pinned
 from controller.errors import Refused
-from controller.leases.controller import LeaseController
 from controller.leases.options import RunOptions
+from controller.leases.project_session import ProjectSession
 from controller.leases.quote import Quote, check_budget, quote
 from controller.leases.renewal import Parked, parked
 from controller.locks import certificate
@@ -21,36 +21,38 @@ from jobs.stage import Stage
 from state.journal import Lease
 
 
-def open_lease(
-    lease_controller: LeaseController, stages: Sequence[Stage], options: RunOptions
-) -> Lease:
-    """Price it, check it against budget and balance, ask, and write the lease down."""
-    context = lease_controller.context
+def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOptions) -> Lease:
+    """Price the lease, check budget and balance, ask the user, and record it in the journal.
+
+    Raises: BudgetRefused; NoCapacity; Refused when the user declines; ProviderError."""
+    context = session.context
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
-    spent = lease_controller.ledger.spent(time.time())
-    found = _parked(lease_controller, stages)
-    held = (found.lease_state.offer, found.lease_state.offer_count) if found is not None else None
-    offered = quote(
-        context.provider, stages, context.shape, lease_controller.policy({}), budget, spent, held
+    spent = session.ledger.spent(time.time())
+    parked_pod = _parked(session, stages)
+    held = (
+        (parked_pod.lease_state.offer, parked_pod.lease_state.offer_count)
+        if parked_pod is not None
+        else None
     )
-    check_budget(context.project, context.provider, offered, budget, spent)
+    quoted = quote(context.provider, stages, context.shape, session.policy({}), budget, spent, held)
+    check_budget(context.project, context.provider, quoted, budget, spent)
     models, remarks = pins.pinned_models(
         context.project,
         stages,
         certificate.read_all(context.project.root),
-        lease_controller.journal,
+        session.journal,
     )
     for line in (*remarks, *pins.unhashed(context.project, stages)):
         context.terminal.warn(line)
-    _agree(lease_controller, stages, offered, options, found)
+    _agree(session, stages, quoted, options, parked_pod)
     pod = context.project.config.pod
-    before = _spent(lease_controller, found)  # the lease's own figures count from its first run
+    before = _spent(session, parked_pod)  # the lease's own figures count from its first run
     terms = {
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
-        "worst_usd": offered.worst.usd,
-        "most_usd": before + offered.most_usd,
-        "dearest": offered.dearest,
+        "worst_usd": quoted.worst.usd,
+        "most_usd": before + quoted.most_usd,
+        "dearest": quoted.dearest,
         "on_success": options.disposal or pod.on_success,
         "on_failure": pod.on_failure,
         "settle": pod.settle_seconds,
@@ -60,59 +62,59 @@ def open_lease(
         "resume": options.resume,
     }
     runs = [(stage.name, pinned(stage, context.shape) | {pins.MODELS: models}) for stage in stages]
-    if found is None:
-        name = lease_controller.journal.open_lease(terms, runs)
+    if parked_pod is None:
+        name = session.journal.open_lease(terms, runs)
     else:
-        name = found.lease.id
-        lease_controller.journal.extend_lease(name, Step.RENEW, terms, runs)
-    opened = lease_controller.journal.lease(name)
+        name = parked_pod.lease.id
+        session.journal.extend_lease(name, Step.RENEW, terms, runs)
+    opened = session.journal.lease(name)
     assert opened is not None
     return opened
 
 
-def _parked(lease_controller: LeaseController, stages: Sequence[Stage]) -> Parked | None:
-    """The parked pod that is started again; what is said of one that is not."""
-    context = lease_controller.context
-    resting = lease_controller.resting()
-    found = parked(lease_controller.journal, resting, stages, context.shape, context.provider.name)
-    if found is None or not found.why_not:
-        return found
-    run, pod = found.lease_state.wanted[0].run, found.lease_state.pod
-    fetch = f"podctl sync {run} fetches that, " if found.lease_state.unpulled else ""
+def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
+    """The parked pod that can be restarted; reports why another one cannot be."""
+    context = session.context
+    resting = session.resting()
+    parked_pod = parked(session.journal, resting, stages, context.shape, context.provider.name)
+    if parked_pod is None or not parked_pod.why_not:
+        return parked_pod
+    run, pod = parked_pod.lease_state.wanted[0].run, parked_pod.lease_state.pod
+    fetch = f"podctl sync {run} downloads its outputs, " if parked_pod.lease_state.unpulled else ""
     context.terminal.say(
-        f"parked pod {pod} is not started again: {found.why_not}; its disk bills on: {fetch}"
+        f"parked pod {pod} is not restarted: {parked_pod.why_not}; its disk keeps billing: {fetch}"
         f"podctl stop {run} --terminate ends it"
     )
     return None
 
 
-def _spent(lease_controller: LeaseController, found: Parked | None) -> float:
-    if found is None:
+def _spent(session: ProjectSession, parked_pod: Parked | None) -> float:
+    if parked_pod is None:
         return 0.0
     now = time.time()
-    return sum(lease_controller.ledger.spent(now, run=run.run) for run in found.lease_state.runs)
+    return sum(session.ledger.spent(now, run=run.run) for run in parked_pod.lease_state.runs)
 
 
 def _agree(
-    lease_controller: LeaseController,
+    session: ProjectSession,
     stages: Sequence[Stage],
-    offered: Quote,
+    quoted: Quote,
     options: RunOptions,
-    found: Parked | None,
+    parked_pod: Parked | None,
 ) -> None:
-    context, terminal = lease_controller.context, lease_controller.context.terminal
-    for line in offered.lines(stages):
+    context, terminal = session.context, session.context.terminal
+    for line in quoted.lines(stages):
         terminal.say(line)
-    if found is not None:
+    if parked_pod is not None:
         terminal.say(
-            f"  parked pod {found.lease_state.pod} of {found.lease_state.wanted[0].run} is "
-            "started again for it; where its host has no room, it is ended, since all of it "
-            "is here, and another is rented"
+            f"  parked pod {parked_pod.lease_state.pod} of {parked_pod.lease_state.wanted[0].run} "
+            "is restarted for it; if its host has no capacity, it is terminated, since all its "
+            "files are downloaded, and another pod is rented"
         )
     if names := consent.given(stages):
-        terminal.say(f"  secrets that its jobs get: {names}")
+        terminal.say(f"  secrets that its jobs receive: {names}")
     proven = proof.nearest(
-        lease_controller.journal, proof.account_name(context.project), context.shape.image
+        session.journal, proof.account_name(context.project), context.shape.image
     )
     if proven is not None or context.provider.name != "emulator":
         proof.agree(proven, context.shape.image, terminal, unguarded=options.unguarded)

@@ -1,4 +1,4 @@
-"""How a drive ended, as the error that the user reacts to."""
+"""The outcome of driving a lease, as the error that the user reacts to."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from controller.runtime.run_context import RunContext
 from controller.status.log_reader import last_words, tail_of
 
 BAD_IMAGE = (
-    "check the name and tag of pod.image: docker manifest inspect IMAGE; podctl's pods pull public "
-    "images, for linux/amd64, that have bash"
+    "check the name and tag of pod.image: docker manifest inspect IMAGE; the image must be public, "
+    "for linux/amd64, and contain bash"
 )
 NO_SSHD = (
-    "take an image whose /start.sh starts sshd for PUBLIC_KEY, as runpod/pytorch and runpod/base "
-    "do, or build yours FROM one; docs/stages.md, Images, has a /start.sh for an image of your own"
+    "use an image whose /start.sh starts sshd for PUBLIC_KEY, as runpod/pytorch and runpod/base "
+    "do, or build yours FROM one; docs/stages.md, Images, has a /start.sh for your own image"
 )
 _KINDS: dict[str, type[PodctlError]] = {
     kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
@@ -40,35 +40,35 @@ OF_THE_JOB = ("failed", "stopped", "criteria")  # endings that the job's log may
 
 
 def report(context: RunContext, end: NeedsOperator) -> PodctlError:
-    """A person must decide: what happened, what bills on, what to type."""
+    """The error for the operator: what happened, what keeps billing, the next command."""
     kind = _KINDS.get(end.code, PodctlError)
     return kind(end.what, where=f"lease {context.lease}", cause=billing(context), hint=end.hint)
 
 
-def left(context: RunContext) -> Detached:
-    """The user left: what goes on without us, and what it costs."""
+def detached(context: RunContext) -> Detached:
+    """The error of a detached command: what keeps running, and what it costs."""
     lease_state = context.lease_state()
     running = lease_state.current
     what = "detached"
     if lease_state.pod is not None and running is not None:
-        what = f"detached; {running.run} goes on on pod {lease_state.pod}"
+        what = f"detached; {running.run} keeps running on pod {lease_state.pod}"
     elif lease_state.unsettled:
-        what = "detached while a create had no answer: a pod may exist"
+        what = "detached while a create was unconfirmed: a pod may exist"
     name = running.stage if running else ""
     again = f"podctl run {name} or podctl sync" if name in context.project.stages else "podctl sync"
     return Detached(
         what,
         where=f"lease {context.lease}",
         cause=billing(context),
-        hint=f"{again} carries on; podctl stop {name} ends it".strip(),
+        hint=f"{again} resumes it; podctl stop {name} ends it".strip(),
     )
 
 
 def billing(context: RunContext) -> str:
-    """What bills now, by the ledger."""
+    """The pods of this lease that bill now, according to the ledger."""
     found = context.ledger.intervals(open_only=True)
     rates = rates_of(one for one in found if one.lease == context.lease)
-    return in_words(rates) or "nothing of it bills, as far as is known"
+    return in_words(rates) or "no pod of this lease bills, as far as podctl knows"
 
 
 def raise_unless_passed(context: RunContext) -> None:
@@ -87,54 +87,61 @@ def _failure(context: RunContext, run: str, outcome: str, why: str) -> PodctlErr
     kinds: dict[str, tuple[type[PodctlError], str]] = {
         "criteria": (
             VerificationFailed,
-            f"mend the criteria and podctl judge {stage}, for $0; podctl take {run} puts its files "
-            f"into the project; podctl logs {stage}",
+            f"correct the criteria, then podctl judge {stage} (no cost); podctl take {run} copies "
+            "its "
+            f"files into the project; podctl logs {stage}",
         ),
         "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
         "refused": (Refused, "podctl doctor"),
         "not-sent": (PodctlError, f"podctl plan {stage} --files; .podctlignore leaves out"),
-        "bad-hosts": (PodctlError, f"podctl run {stage} rents anew, with a worst case of its own"),
+        "bad-hosts": (
+            PodctlError,
+            f"podctl run {stage} rents another pod, with its own worst case",
+        ),
         "bad-image": (Refused, BAD_IMAGE),
         "no-sshd": (PodctlError, NO_SSHD),
         "stopped": (PodctlError, f"podctl run {stage}"),
-        "time-up": (TimeUp, f"podctl run {stage} goes on; max_hours and --budget are its bounds"),
+        "time-up": (TimeUp, f"podctl run {stage} resumes it, within max_hours and --budget"),
         OVERDUE: (
             ArtifactsNotSafe,
-            f"podctl sync {run} starts its pod again only to fetch; "
+            f"podctl sync {run} starts its pod again only to download the outputs; "
             f"podctl stop {run} --terminate --abandon REASON ends it",
         ),
         "unpulled": (
             ArtifactsNotSafe,
-            f"podctl sync {run} starts its pod again only to fetch; "
-            f"podctl stop {run} --terminate --abandon REASON gives it up",
+            f"podctl sync {run} starts its pod again only to download the outputs; "
+            f"podctl stop {run} --terminate --abandon REASON discards them",
         ),
-        "pod-lost": (PodctlError, f"podctl run {stage} goes on from what is here, on another pod"),
-        REFUTED: (PodctlError, "podctl doctor says what that means"),
+        "pod-lost": (
+            PodctlError,
+            f"podctl run {stage} resumes from the downloaded files on another pod",
+        ),
+        REFUTED: (PodctlError, "podctl doctor explains the result"),
         UNCLEAR: (PodctlError, DRILL),
     }
     files = RunFolder(context.project.run_dir(run)).files
     more = ""
     if received(files):
         step = newest_step(files)
-        at = "what came here" if step is None else f"step {step}"
+        at = "the downloaded files" if step is None else f"step {step}"
         more = (
-            f"; podctl run {stage} goes on from {at}; "
-            f"podctl take {run} puts its files into the project"
+            f"; podctl run {stage} resumes from {at}; "
+            f"podctl take {run} copies its files into the project"
         )
     plain = f"podctl logs {stage}{more}"
-    if outcome == "failed" and (mend := environment_failure.remedy(why)):
-        plain = f"{mend}; podctl logs {stage}"
+    if outcome == "failed" and (remedy := environment_failure.remedy(why)):
+        plain = f"{remedy}; podctl logs {stage}"
     kind, hint = kinds.get(outcome, (PodctlError, plain))
     if "guard" in why and outcome == "refused":
-        drill = f"{DRILL} finds out, once; " if DRILL in why else ""
+        drill = f"{DRILL} tests it once; " if DRILL in why else ""
         hint = f"{drill}podctl run {stage} --unguarded accepts it"
     last = "" if environment_failure.MARK in why else _last(context, run, outcome)
-    what, cause = f"{run}: {_told(context, run, outcome)}", why + last
+    what, cause = f"{run}: {_outcome_text(context, run, outcome)}", why + last
     return kind(what, where=folder, cause=cause, hint=hint)
 
 
-def _told(context: RunContext, run: str, outcome: str) -> str:
-    """The outcome in words: of a job whose time is up, with the step that can be gone on from."""
+def _outcome_text(context: RunContext, run: str, outcome: str) -> str:
+    """The outcome as text; for a job whose time is up, with the step from which it can resume."""
     if outcome != "time-up":
         return outcome
     step = newest_step(RunFolder(context.project.run_dir(run)).files)

@@ -24,9 +24,13 @@ def unlocked(
     for stage in stages:
         if stage.name in recorded and stage.name not in locks:
             raise VerificationFailed(
-                f"{stage.name} is locked and its certificate is gone",
+                f"{stage.name} is locked but its certificate is missing",
                 where=f"locks/{stage.name}.json",
-                cause=f"it was locked by {recorded[stage.name].run}; a file does not unlock it",
+                cause=(
+                    f"it was locked by {recorded[stage.name].run}; deleting the file does not "
+                    ""
+                    "unlock it"
+                ),
                 hint=f"restore the file, or podctl unlock {stage.name} --reason …",
             )
     done = [stage for stage in stages if stage.name in locks]
@@ -42,17 +46,17 @@ def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
         where=f"locks/{stage.name}.json",
         cause=f"it cost ${lock.cost.usd:.2f} in {lock.cost.hours:.2f} h; "
         f"a re-run would cost about ${stage.hours * rate:.2f}",
-        hint=f"podctl unlock {stage.name} --reason …, if it must be run again",
+        hint=f"podctl unlock {stage.name} --reason … to run it again",
     )
 
 
 def check_ready(project: Project, stages: Sequence[Stage], tell: Callable[[str], None]) -> None:
-    """Raises for the first thing that stands in the way; `tell` is given what is worth knowing."""
+    """Raise the first obstacle; `tell` receives remarks and the other obstacles."""
     locks = certificate.read_all(project.root)
     found = examine(project, stages, locks)
     for remark in found.remarks:
         tell(remark)
     for obstacle in found.obstacles[1:]:
-        tell(f"also in the way: {obstacle.error.what}")
+        tell(f"also: {obstacle.error.what}")
     if found.obstacles:
         raise found.obstacles[0].error

@@ -1,4 +1,4 @@
-"""What a run would do and cost, without doing it: `podctl plan`."""
+"""The preview behind `podctl plan`: what a run would do and cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.preflight import hardware as hardware_check
 from controller.preflight import pins
-from controller.preflight.obstacles import Findings, examine
+from controller.preflight.obstacles import Findings, examine, unmade_inputs, unmet_needs
 from controller.preflight.program import command_text
 from controller.project import consent
 from controller.project.builtin_program import program
@@ -22,7 +22,7 @@ from controller.project.installer_settings import applies, settings_of
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.provider import base_url
-from controller.project.stages import Missing, missing_inputs, stood_in
+from controller.project.stages import Missing
 from controller.providers.base import Provider
 from controller.providers.offers import Rejection, rejections
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Upload:
-    """What one stage would send from here."""
+    """What one stage would upload."""
 
     stage: str
     files: int
@@ -78,30 +78,35 @@ class RunPreview:
         return not hindered and bool(self.quote)
 
 
-def prospects(
+def previews(
     project: Project,
     provider: Provider,
     stages: Sequence[Stage],
     locks: dict[str, Certificate],
     spent_usd: float,
 ) -> tuple[RunPreview, ...]:
-    """One prospect a pod. Raises UsageError for unknown hardware; ProviderError."""
-    coming: set[str] = set()
+    """One preview for each pod.
+
+    Raises: UsageError for unknown hardware; ProviderError.
+    """
+    passed: set[str] = set()
     found = []
     balance = provider.account().balance_usd
     for group in order.groups(stages):
-        missing = _missing(project, group, coming)
-        needs = _needs(project, group, locks, coming)
         ahead = tuple(stage for stage in group if stage.name not in locks)
-        seen = examine(project, ahead, locks, frozenset(coming))
+        findings = examine(project, ahead, locks, frozenset(passed))
+        passed |= {stage.name for stage in group}
+        needs = dict.fromkeys(n for one in group for n in unmet_needs(project, one, locks, passed))
+        missing = tuple(m for one in group for m in unmade_inputs(project, one, passed))
         found.append(
-            _prospect(project, provider, group, locks, spent_usd, balance, missing, needs, seen)
+            _preview(
+                project, provider, group, locks, spent_usd, balance, missing, tuple(needs), findings
+            )
         )
-        coming |= {stage.name for stage in group}
     return tuple(found)
 
 
-def _prospect(
+def _preview(
     project: Project,
     provider: Provider,
     group: Sequence[Stage],
@@ -177,23 +182,3 @@ def _upload(project: Project, stage: Stage, shape: Shape) -> Upload:
     there = sum(sent.files[path] for path in volume_contents.there(runs, sent.found.files))
     made = volume_contents.environment_of(project, runs, shape, stage)
     return Upload(stage.name, len(sent.files), sent.bytes, there, made)
-
-
-def _missing(project: Project, group: Sequence[Stage], coming: set[str]) -> tuple[Missing, ...]:
-    names = coming | {stage.name for stage in group}
-    lacking = (one for stage in group for one in missing_inputs(project, stage))
-    return tuple(one for one in lacking if one.made_by not in names)
-
-
-def _needs(
-    project: Project, group: Sequence[Stage], locks: dict[str, Certificate], coming: set[str]
-) -> tuple[str, ...]:
-    """Stages that are neither locked, nor earlier in this plan, nor stood in for by files."""
-    names = {*locks, *coming, *(stage.name for stage in group)}
-    found = (
-        need
-        for stage in group
-        for need in stage.needs
-        if need not in names and not stood_in(project, stage, need)
-    )
-    return tuple(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""What a person sees while a lease is driven: one line a change, and a line that moves."""
+"""Progress output while a lease is driven: one line for each change, and one updating line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from controller.transfer.progress import TransferProgress
 
 @dataclass
 class View:
-    """Told of every look and every action."""
+    """Shows every observation and action on the terminal."""
 
     terminal: Terminal
     clock: Clock
-    verbose: bool = True
     _last: str = ""
     _why: str = ""  # what is waited for
     _why_since: float = 0.0
@@ -35,25 +34,25 @@ class View:
     def __post_init__(self) -> None:
         self._line = MovingLine(self.terminal, self.clock)
 
-    def __call__(self, seen: Observation, action: Action) -> None:
+    def __call__(self, observation: Observation, action: Action) -> None:
         self._line.next_action()
         if isinstance(action, actions.Wait):
-            self._wait(seen, action)
+            self._wait(observation, action)
             return
         self._why = ""
-        if text := _sentence(seen, action):
+        if text := describe(observation, action):
             self._say(text)
 
-    def tell(self, text: str) -> None:
-        """A remark of the hands."""
+    def message(self, text: str) -> None:
+        """Show a message, unless it was the last one shown."""
         self._say(text)
 
     def brought(self, files: int, size: int) -> None:
-        """Finished files came while the job goes on: counted, not told one by one."""
+        """Count files that were downloaded while the job runs; they are shown as a total."""
         self._pulled = (self._pulled[0] + files, self._pulled[1] + size)
 
     def moved(self, what: str, progress: TransferProgress) -> None:
-        """Files are on their way, or being read."""
+        """Show the progress of a transfer or of reading files."""
         self._line.moved(what, progress)
 
     def _say(self, text: str) -> None:
@@ -61,20 +60,20 @@ class View:
             self._last = text
             self.terminal.say(text)
 
-    def _wait(self, seen: Observation, action: actions.Wait) -> None:
-        status = seen.contact.status if seen.contact else None
-        run = seen.lease.current
+    def _wait(self, observation: Observation, action: actions.Wait) -> None:
+        status = observation.contact.status if observation.contact else None
+        run = observation.lease.current
         if status is None or run is None or not run.started:
-            self._idle(seen.now, action)
+            self._idle(observation.now, action)
             return
         if status.phase != self._phase:
             self._phase = status.phase
             self._say(f"{run.run}: {status.phase or status.state}")
         if self._job != (job := f"{run.run} {status.attempt}"):
             self._job, self._pace = job, JobProgress()
-        self._pace.see(status.progress.step, seen.now)
+        self._pace.see(status.progress.step, observation.now)
         line = partial(
-            job_line, run, status, seen, self._pace, pulled=self._pulled, until=action.until
+            job_line, run, status, observation, self._pace, pulled=self._pulled, until=action.until
         )
         self._line.show(line(width=self.terminal.width), line())
 
@@ -85,27 +84,30 @@ class View:
         self._line.show(wait_line(action.why, now - self._why_since, left))
 
 
-def _sentence(seen: Observation, action: Action) -> str:
-    """An action in words; empty for what only the journal needs to know."""
-    lease_state = seen.lease
+def describe(observation: Observation, action: Action) -> str:
+    """An action as text; empty for actions that only the journal records."""
+    lease_state = observation.lease
     match action:
         case actions.Create(offer):
             where = f"{offer.count} x {offer.name}" if offer.kind == "gpu" else offer.name
             return f"renting {where} at ${offer.usd_per_hour:.2f}/h"
         case actions.Adopt(pod):
-            return f"found pod {pod} of an unanswered create: carrying on with it"
+            return f"found pod {pod} of an unconfirmed create; using it"
         case actions.RecordPod(pod):
-            return f"pod {pod} carries our mark and nobody asked for it: into the books"
+            return (
+                f"pod {pod} has this project's nonce but no create is recorded; "
+                "adding it to the ledger"
+            )
         case actions.Terminate(pod, reason):
             return f"terminating pod {pod} ({reason})"
         case actions.ConfirmGone(pod):
-            return f"pod {pod} is gone: nothing of it bills"
+            return f"pod {pod} is gone and no longer bills"
         case actions.StartPod(pod):
             return f"starting pod {pod} again"
         case actions.RecordRestart(pod):
-            return f"pod {pod} runs again, and bills"
+            return f"pod {pod} runs again and bills"
         case actions.StopPod(pod):
-            return f"stopping pod {pod}: its volume is kept and bills on"
+            return f"stopping pod {pod}; its volume is kept and keeps billing"
         case actions.ConfirmParked(pod):
             return f"pod {pod} is stopped: only its disk bills"
         case actions.MarkReached(pod):
@@ -115,11 +117,11 @@ def _sentence(seen: Observation, action: Action) -> str:
         case actions.StartJob(run, again, _, why):
             return f"{run}: starting the job{' again' if again else ''}{f' ({why})' if why else ''}"
         case actions.StopJob(run, reason):
-            return f"{run}: asking the job to end ({reason})"
+            return f"{run}: stopping the job ({reason})"
         case actions.RejectHost(run, why):
-            return f"{run}: this host will not do ({why})"
+            return f"{run}: rejecting this host ({why})"
         case actions.RestartRun(run, why):
-            return f"{run}: begins again from what is here ({why})"
+            return f"{run}: restarting from the downloaded files ({why})"
         case actions.Pull(run):
             return f"{run}: pulling the artifacts"
         case actions.Judge(run):

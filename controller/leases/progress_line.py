@@ -1,4 +1,4 @@
-"""Lines that say how something gets on, in as many columns as there are; pure."""
+"""Progress lines, fitted to the width of the terminal. Pure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Part(NamedTuple):
 
 
 def fitted(parts: Sequence[Part], width: int) -> str:
-    """The parts in order, less those that are too many for `width` letters."""
-    kept = [one for one in parts if one.text]
+    """The parts in order, without the least important ones that exceed `width` characters."""
+    kept = [part for part in parts if part.text]
     while len(kept) > 1 and len(" ".join(one.text for one in kept)) > width:
         least = max(range(len(kept)), key=lambda index: (kept[index].rank, index))
         del kept[least]
@@ -35,7 +35,7 @@ def fitted(parts: Sequence[Part], width: int) -> str:
 def job_line(
     run: RunFacts,
     status: Status,
-    seen: Observation,
+    observation: Observation,
     pace: JobProgress,
     *,
     pulled: tuple[int, int] = (0, 0),
@@ -45,22 +45,22 @@ def job_line(
     """Step, time left, loss, load, files here and money of a running job."""
     progress = status.progress
     parts = [Part(0, f"{run.run}: {status.phase or status.state}")]
-    steps = pace.steps(progress, seen.now)
+    steps = pace.steps(progress, observation.now)
     if steps is not None:
-        parts += [Part(index, text) for index, text in enumerate(steps.words(seen.now))]
+        parts += [Part(index, text) for index, text in enumerate(steps.words(observation.now))]
     if status.phase == "running":  # which is what `max_hours` bounds
-        parts.append(Part(2, _limit(steps, until, seen.now)))
+        parts.append(Part(2, _limit(steps, until, observation.now)))
     if progress.loss is not None:
         parts.append(Part(2, f"loss {progress.loss:.4f}"))
-    parts += [Part(7, one) for one in figure_words(figures_told(progress.figures))]
+    parts += [Part(7, figure_word) for figure_word in figure_words(figures_told(progress.figures))]
     parts.append(Part(3, said(progress.text) or ""))
     if status.gpu_util is not None:
         parts.append(Part(4, f"GPU {status.gpu_util:.0f}%"))
     if status.cpu_util is not None:
         parts.append(Part(6, f"CPU {status.cpu_util:.0f}%"))
     if pulled[0]:
-        parts.append(Part(5, f"{pulled[0]} files here, {pulled[1] / 1e6:.1f} MB"))
-    parts.append(Part(1, f"${seen.spent_usd:.4f}"))
+        parts.append(Part(5, f"{pulled[0]} files downloaded, {pulled[1] / 1e6:.1f} MB"))
+    parts.append(Part(1, f"${observation.spent_usd:.4f}"))
     parts.append(Part(8, f"(steps: {steps.source})" if steps is not None and steps.source else ""))
     return fitted(parts, width)
 
@@ -89,7 +89,7 @@ def transfer_line(
 
 
 def wait_line(why: str, waited: float, left: float | None) -> str:
-    """What is waited for, for how long by now, and how long at most."""
+    """The reason for waiting, the time waited, and the time limit (both in seconds)."""
     text = f"waiting {why}"
     times = [span(waited)] if waited >= 1 else []
     if left is not None and left >= 1:
@@ -98,7 +98,7 @@ def wait_line(why: str, waited: float, left: float | None) -> str:
 
 
 def rehearsal_line(said: str, left: float, width: int) -> str:
-    """What the rehearsed podctl said last, and how long it has."""
+    """The last line of the rehearsed podctl, and the time left in seconds."""
     limit = f"at most {span(left)} more"
     room = max(20, width - len(limit) - len(GAP))
     return f"{said[:room] or 'podctl run begins'}{GAP}{limit}"

@@ -20,18 +20,17 @@ from controller.project.project import Project
 from controller.providers.base import Offer, Provider, ProviderError
 from jobs.stage import Stage
 
-CREDIT_HOURS = 1.0  # the provider wants an hour's credit before it rents
 BOOT_SLACK = 900.0  # seconds of the guard's boot grace beyond the controller's own patience
 ASSUMED = (
-    "that worst case assumes a job that leaves the guard alone, as it is root on its pod; "
-    "podctl ends the pod at the same limits while it runs"
+    "the worst case assumes that the job, which is root on its pod, leaves the guard alone; "
+    "while podctl runs, it stops the pod at the same limits"
 )
 UNCOUNTED = (
-    "without a volume the guard counts anew when the host restarts a container that crashed: "
-    "this worst case is of a pod that does not"
+    "without a volume the guard's count restarts when the host restarts a crashed container: "
+    "the worst case assumes that this does not happen"
 )
 UNKEPT = (
-    "a pod without a volume: its stop wipes its disk, so what was not fetched lasts "
+    "a pod without a volume loses its disk when it stops: outputs that were not downloaded last "
     f"{order.GRACE_BARE / 3600:g} h after the job's end"
 )
 
@@ -50,27 +49,29 @@ class Quote:
     @property
     def best(self) -> Offer:
         """The cheapest available offer; the cheapest at all when none is."""
-        return next((one for one in self.offers if one.availability != "NONE"), self.offers[0])
+        return next(
+            (offer for offer in self.offers if offer.availability != "NONE"), self.offers[0]
+        )
 
     @property
     def dearest(self) -> float:
         """USD per hour of the dearest offer that may be tried: it was available when asked."""
-        return max(one.usd_per_hour for one in _tried(self.offers))
+        return max(offer.usd_per_hour for offer in _tried(self.offers))
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What the worst case takes for granted, and what a pod without a volume promises less."""
+        """What the worst case assumes, and what a pod without a volume does not guarantee."""
         return (ASSUMED,) if self.counted else (ASSUMED, UNCOUNTED, UNKEPT)
 
     def lines(self, stages: Sequence[Stage]) -> tuple[str, ...]:
-        """In words, for the question before renting."""
+        """Lines for the question before renting."""
         best = self.best
         names = " ".join(stage.name for stage in stages)
         return (
             f"{names}: {best.count} x {best.name} at ${best.usd_per_hour:.2f}/h ({best.cloud})",
-            f"  expected ${self.expected_usd:.2f} in {self.hours:.2f} h; at worst "
-            f"${self.worst.usd:.2f}, when this machine never comes back and the guard ends it, and "
-            f"${self.most_usd:.2f} when a pod fails and another takes its place; "
+            f"  expected ${self.expected_usd:.2f} in {self.hours:.2f} h; worst case "
+            f"${self.worst.usd:.2f} (this machine stays offline; the guard stops the pod), "
+            f"${self.most_usd:.2f} with one replacement pod; "
             f"then ${self.worst.parked_usd_per_day:.2f} a day for the parked disk",
             *(f"  {line}" for line in self.caveats),
         )
@@ -99,7 +100,9 @@ def quote(
             cause=f"gpus {list(need.gpus) or 'any'}, memory of {need.min_gpu_memory_gb} GB or more",
             hint="podctl gpus; widen hardware.gpus in podctl.toml",
         )
-    offers = tuple(_in_stock(one) if (one.id, one.count) == held else one for one in offers)
+    offers = tuple(
+        _in_stock(offer) if (offer.id, offer.count) == held else offer for offer in offers
+    )
     tried = _tried(offers)
     disk = shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
     volume = order.volume_gb(stages, shape)
@@ -108,7 +111,7 @@ def quote(
     worst = worst_case(
         boot_seconds=policy.boot,
         hard_cap_seconds=limits.hard_cap,
-        usd_per_hour=max(one.usd_per_hour for one in tried) * PRICE_TOLERANCE,
+        usd_per_hour=max(offer.usd_per_hour for offer in tried) * PRICE_TOLERANCE,
         disk_gb=disk,
         volume_gb=volume,
     )
@@ -128,7 +131,7 @@ def _in_stock(offer: Offer) -> Offer:
 
 def _tried(offers: Sequence[Offer]) -> Sequence[Offer]:
     """Those that have stock; all when none has."""
-    return [one for one in offers if one.availability != "NONE"] or offers
+    return [offer for offer in offers if offer.availability != "NONE"] or offers
 
 
 def check_budget(

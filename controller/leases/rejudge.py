@@ -1,4 +1,4 @@
-"""Judging what is here before renting: `podctl judge`, and what `podctl run` offers first."""
+"""Judges downloaded files before renting: `podctl judge`, and what `podctl run` offers first."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from controller.engine.lease_context import terms
 from controller.errors import Locked, NotFound, PodctlError, VerificationFailed
 from controller.leases import finished_run
-from controller.leases.controller import CommandContext, LeaseController
+from controller.leases.drive import drive_lease
 from controller.leases.finished_run import FinishedRun
 from controller.leases.options import RunOptions
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.locks import certificate
 from controller.planner.lease_state import Step
 from controller.preflight.stage_definition import check_criteria
@@ -38,17 +39,17 @@ def judge(
     stage = project.stage(named[1] if named else name)
     check_criteria(project, [stage])
     with acquire(project.state_dir, f"judge {name}") as owner:
-        found = finished_run.newest(project, owner, name, terminal.say)
-        _check_unlocked(project, owner, stage.name, found.run)
-        terminal.say(f"{found.run}: judging its files in {found.folder.files}, at no cost")
-        judgement = found.look(accept)
+        finished = finished_run.newest(project, owner, name, terminal.say)
+        _check_unlocked(project, owner, stage.name, finished.run)
+        terminal.say(f"{finished.run}: judging its files in {finished.folder.files}, at no cost")
+        judgement = finished.look(accept)
         try:
-            found.lock(judgement)
+            finished.lock(judgement)
         finally:
             refresh_if_possible(project, owner, terminal.warn)
-        terminal.say(f"{stage.name} is locked by {found.run}")
-        _end_rest(project, owner, found, terminal)
-    return found, judgement
+        terminal.say(f"{stage.name} is locked by {finished.run}")
+        _end_rest(project, owner, finished, terminal)
+    return finished, judgement
 
 
 def _check_unlocked(project: Project, owner: ProjectLock, stage: str, run: str) -> None:
@@ -60,84 +61,92 @@ def _check_unlocked(project: Project, owner: ProjectLock, stage: str, run: str) 
         raise Locked(
             f"{stage} is locked by {by}",
             where=f"locks/{stage}.json",
-            hint=f"podctl unlock {stage} --reason …, if it must be judged again",
+            hint=f"podctl unlock {stage} --reason … to judge it again",
         )
 
 
 def judge_first(
-    lease_controller: LeaseController, stages: Sequence[Stage], options: RunOptions
+    session: ProjectSession, stages: Sequence[Stage], options: RunOptions
 ) -> tuple[Stage, ...]:
     """Lock what a finished run's files pass already; returns the stages that are to be run.
 
     Only a run that failed nothing but its criteria, with the same command, parameters, inputs,
-    code, environment and image, is offered; a person is asked, or says yes beforehand.
+    code, environment and image, is offered; the user confirms it, or passes -y.
     """
     if options.fresh or options.resume:
         return tuple(stages)
-    return tuple(stage for stage in stages if not _judged(lease_controller, stage, options))
+    return tuple(stage for stage in stages if not _judged(session, stage, options))
 
 
-def _judged(lease_controller: LeaseController, stage: Stage, options: RunOptions) -> bool:
+def _judged(session: ProjectSession, stage: Stage, options: RunOptions) -> bool:
     tell = options.terminal.say
-    found = _candidate(lease_controller, stage, options)
-    if found is None:
+    finished = _candidate(session, stage, options)
+    if finished is None:
         return False
-    if others := found.differs(stage):
-        tell(f"{stage.name} begins anew: {found.run} is here, and since then {others[0]}")
+    if others := finished.differs(stage):
+        tell(f"{stage.name} is run again: {finished.run} is finished, but since then {others[0]}")
         return False
-    judgement = found.look()
+    judgement = finished.look()
     if judgement.verdict != "PASS":
-        tell(f"{found.run} ran with the same code, inputs and parameters, and its files still fail")
+        tell(
+            f"{finished.run} ran with the same code, inputs and parameters, "
+            "and its files still fail"
+        )
         tell(f"  {judgement.shortfall}")
-        tell(f"  podctl judge {stage.name} judges them again for $0; this run trains anew")
+        tell(
+            f"  podctl judge {stage.name} judges them again at no cost; this run starts from the "
+            "beginning"
+        )
         return False
-    tell(f"{found.run} ran with the same code, inputs and parameters: its files meet the criteria")
-    question = f"Lock {stage.name} by {found.run} for $0 instead of renting?"
-    if not (options.yes or options.terminal.confirm(question, f"-y, or {FRESH} to train anew")):
+    tell(
+        f"{finished.run} ran with the same code, inputs and parameters: its files meet the criteria"
+    )
+    question = f"Lock {stage.name} with {finished.run} at no cost instead of renting?"
+    if not (options.yes or options.terminal.confirm(question, f"-y, or {FRESH} to run it again")):
         return False
-    found.lock(judgement)
-    tell(f"{stage.name} is locked by {found.run}; podctl run {stage.name} {FRESH} trains anew")
-    _end_lease(lease_controller, found, options)
+    finished.lock(judgement)
+    tell(f"{stage.name} is locked by {finished.run}; podctl run {stage.name} {FRESH} runs it again")
+    _end_lease(session, finished, options)
     return True
 
 
-def _candidate(
-    lease_controller: LeaseController, stage: Stage, options: RunOptions
-) -> FinishedRun | None:
-    rows = lease_controller.journal.runs(stage.name)
+def _candidate(session: ProjectSession, stage: Stage, options: RunOptions) -> FinishedRun | None:
+    rows = session.journal.runs(stage.name)
     if not rows or rows[-1].outcome != "criteria":
         return None
-    project, owner = lease_controller.context.project, lease_controller.owner
+    project, owner = session.context.project, session.owner
     try:
-        found = finished_run.newest(project, owner, rows[-1].id, options.terminal.say)
+        finished = finished_run.newest(project, owner, rows[-1].id, options.terminal.say)
     except (NotFound, VerificationFailed) as error:
-        options.terminal.say(f"{stage.name} begins anew: {error.what}; {error.cause}")
+        options.terminal.say(f"{stage.name} is run again: {error.what}; {error.cause}")
         return None
-    return None if found.facts.locked else found
+    return None if finished.facts.locked else finished
 
 
-def _end_rest(project: Project, owner: ProjectLock, found: FinishedRun, terminal: Terminal) -> None:
-    """The pod of a run that has passed now is ended as a success would have ended it."""
-    lease = found.journal.lease(found.row.lease)
+def _end_rest(
+    project: Project, owner: ProjectLock, finished: FinishedRun, terminal: Terminal
+) -> None:
+    """Terminate the pod of a run that has passed now, as after a success."""
+    lease = finished.journal.lease(finished.row.lease)
     if lease is None or not lease.open:
         return
     try:
         open_provider(project, PATIENCE_SECONDS).list()  # else its end would be waited for
-        lease_controller = LeaseController.of(CommandContext.of(project, terminal), owner)
-        _end_lease(lease_controller, found, RunOptions(terminal, yes=True))
+        session = ProjectSession.of(CommandContext.of(project, terminal), owner)
+        _end_lease(session, finished, RunOptions(terminal, yes=True))
     except PodctlError as error:
-        terminal.warn(f"its pod is still there: {error.what}")
-        terminal.say(f"next: podctl stop {found.run} --terminate")
+        terminal.warn(f"its pod still exists: {error.what}")
+        terminal.say(f"next: podctl stop {finished.run} --terminate")
 
 
-def _end_lease(lease_controller: LeaseController, found: FinishedRun, options: RunOptions) -> None:
-    lease = lease_controller.journal.lease(found.row.lease)
-    if lease is None or lease.id not in {one.id for one in lease_controller.resting()}:
+def _end_lease(session: ProjectSession, finished: FinishedRun, options: RunOptions) -> None:
+    lease = session.journal.lease(finished.row.lease)
+    if lease is None or lease.id not in {one.id for one in session.resting()}:
         return
-    if terms(found.journal, lease).get("on_success", "terminate") != "terminate":
+    if terms(finished.journal, lease).get("on_success", "terminate") != "terminate":
         return
-    if any(run.outcome != "passed" for run in found.lease_state().wanted):
+    if any(run.outcome != "passed" for run in finished.lease_state().wanted):
         return
-    options.terminal.say(f"the pod of {found.run} has nothing that is not here: it is ended")
-    lease_controller.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
-    lease_controller.drive(lease, options, ending=True)
+    options.terminal.say(f"all files of {finished.run} are downloaded: its pod is terminated")
+    session.journal.note(lease.id, Step.STOP, {"disposal": "terminate", "abandon": None})
+    drive_lease(session, lease, options, ending=True)

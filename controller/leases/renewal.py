@@ -1,4 +1,4 @@
-"""A lease whose pod is parked is renewed: its pod is started again for another run of a stage.
+"""Renews a lease whose pod is parked: the pod is restarted for another run of a stage.
 
 The lease, its nonces and its debts stay what they are, so that no pod ever has two owners. Where
 the pod cannot be started, the plan ends it and rents another, as it does with any bad host.
@@ -61,18 +61,18 @@ def _unlike(
     if any(lease.data.get(name) for name in OTHERS):
         return "it was not rented by podctl run"
     if lease_state.unpulled:
-        return f"what {', '.join(lease_state.unpulled)} wrote is only there"
+        return f"outputs of {', '.join(lease_state.unpulled)} are only on it"
     rows = {run.id: run for run in journal.runs(lease=lease.id)}
     before = [unpinned(rows[run.run].spec) for run in lease_state.wanted]
     was = [stage for stage, _ in before]
     if any(replace(pod, api_base=shape.api_base) != shape for _, pod in before):
-        return "the project's [pod] is another one now"
+        return "the project's [pod] has changed"
     had, need = order.hardware(was, shape), order.hardware(stages, shape)
     least = max(had.min_gpu_memory_gb, need.min_gpu_memory_gb)
     if replace(need, min_gpu_memory_gb=least) != had:
-        return "the stage's hardware is another one now"
+        return "the stage's hardware has changed"
     if _hard_cap(stages, shape) > _hard_cap(was, shape):
-        return "its guard stops it before the stage's max_hours are over"
+        return "its guard stops it before the stage's max_hours end"
     return ""
 
 

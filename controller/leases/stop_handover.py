@@ -1,4 +1,4 @@
-"""`podctl stop` while another podctl drives the project: that one is asked, and waited for."""
+"""`podctl stop` while another podctl holds the project lock: requests the end, and waits for it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from functools import partial
 from controller.clock import SystemClock
 from controller.engine.lease_context import lease_state_of
 from controller.errors import Busy
-from controller.leases.controller import CommandContext, LeaseController
 from controller.leases.options import StopOptions
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.stop_requests import Handover
 from controller.terminal.terminal import Terminal
 from state.database import open_database
@@ -26,11 +26,11 @@ QUIET_EVERY = 15.0  # seconds between lines where no terminal shows a moving one
 
 @dataclass(frozen=True)
 class Handed:
-    """What was asked of `driver`; `office` is there when the rest is to be done here."""
+    """The requests to `driver`; `session` is set when this process must do the rest."""
 
     driver: str
     asked: tuple[StopRequest, ...]
-    lease_controller: LeaseController | None
+    session: ProjectSession | None
 
 
 def hand_over(
@@ -41,9 +41,9 @@ def hand_over(
     options: StopOptions,
     busy: Busy,
 ) -> Handed:
-    """Ask whoever drives to end the leases that `name` names, and wait until they have ended.
+    """Request the end of the leases that `name` names, and wait until they have ended.
 
-    Where that process ends first, its place is taken: the office is entered into `stack`. Raises
+    If that process ends first, this one takes the lock: the session is entered into `stack`. Raises
     `busy` when it drives none of them yet, and Busy when time is up.
     """
     state, terminal = context.project.state_dir, context.terminal
@@ -53,7 +53,7 @@ def hand_over(
         leases = named(journal, name)
         if not leases:
             raise busy
-        asked = tuple(_request(one, disposal, options) for one in leases)
+        asked = tuple(_request(lease, disposal, options) for lease in leases)
         handover = Handover(
             StopRequests(state),
             journal,
@@ -64,14 +64,14 @@ def hand_over(
             options.wait_seconds,
         )
         terminal.say(
-            f"{driver} drives this project: it is asked to end {', '.join(leases)}, and waited for "
-            f"for up to {options.wait_seconds / 60:g} min; what it has not taken up when you leave "
-            "is withdrawn"
+            f"{driver} drives this project: requested the end of {', '.join(leases)}; waiting "
+            f"for up to {options.wait_seconds / 60:g} min. A request that it has not accepted when "
+            "you leave is withdrawn"
         )
-        lease_controller = handover.wait(asked)
-        if lease_controller is None and (left := handover.unended(asked)):
+        session = handover.wait(asked)
+        if session is None and (left := handover.unended(asked)):
             raise _late(handover, left, driver, options)
-    return Handed(driver, asked, lease_controller)
+    return Handed(driver, asked, session)
 
 
 def named(journal: Journal, name: str | None) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _request(lease: str, disposal: str, options: StopOptions) -> StopRequest:
     return StopRequest(secrets.token_hex(8), lease, 0, disposal, options.abandon, me, time.time())
 
 
-def _enter(context: CommandContext, stack: ExitStack) -> LeaseController | None:
+def _enter(context: CommandContext, stack: ExitStack) -> ProjectSession | None:
     try:
         return stack.enter_context(context.owned("stop"))
     except Busy:
@@ -98,30 +98,30 @@ def _driver(context: CommandContext) -> str:
 
 
 def _late(
-    handover: Handover[LeaseController],
+    handover: Handover[ProjectSession],
     left: Sequence[StopRequest],
     driver: str,
     options: StopOptions,
 ) -> Busy:
     minutes = f"{options.wait_seconds / 60:g} min"
-    leases = ", ".join(one.lease for one in left)
-    if all(handover.taken_up(one) for one in left):
+    leases = ", ".join(request.lease for request in left)
+    if all(handover.taken_up(request) for request in left):
         return Busy(
-            f"{driver} has taken up the request to end {leases}, and is not done after {minutes}",
-            cause="it goes on with that: its job saves, and what it wrote is pulled",
-            hint="podctl status; podctl stop again waits on",
+            f"{driver} accepted the request to end {leases} but is not done after {minutes}",
+            cause="it continues: the job saves, and its outputs are downloaded",
+            hint="podctl status; podctl stop waits again",
         )
     return Busy(
-        f"{driver} did not take up the request to end {leases} within {minutes}",
-        cause="it may be suspended, wait for an answer, or drive another run; the request is "
-        "withdrawn",
+        f"{driver} did not accept the request to end {leases} within {minutes}",
+        cause="it may be suspended, waiting for an answer, or busy with another run; the request "
+        "was withdrawn",
         hint="end that process, then podctl stop again",
     )
 
 
 @dataclass
 class _Shown:
-    """How far it is: a line that moves, or one every so often."""
+    """Shows the progress: an updating line on a terminal, else one every 15 s."""
 
     terminal: Terminal
     driver: str

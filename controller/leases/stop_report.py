@@ -1,4 +1,4 @@
-"""What `podctl stop` reports of each lease: how its runs ended, what is left of it and bills."""
+"""The report of `podctl stop`: how the runs of each lease ended, and what keeps billing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StoppedRun:
 
 @dataclass(frozen=True)
 class StoppedLease:
-    """`pod` is what is left of it: none, one that is parked, or one that goes on."""
+    """`pod` is the pod that is left: None, a parked one, or a running one."""
 
     lease: str
     outcome: str  # "parked", or what it was closed with
@@ -35,13 +35,13 @@ class StoppedLease:
     @property
     def line(self) -> str:
         """In words, with the next command where something bills on."""
-        runs = ", ".join(f"{one.run} {one.outcome}" for one in self.runs)
+        runs = ", ".join(f"{run.run} {run.outcome}" for run in self.runs)
         if self.pod is None:
-            return f"{self.lease}: {runs}; nothing of it bills"
+            return f"{self.lease}: {runs}; nothing bills"
         run = self.runs[-1].run if self.runs else self.lease
         end = f"podctl stop {run} --terminate ends it"
         if self.only_there:
-            end = f"podctl sync {self.only_there[0]} -y fetches what is only there"
+            end = f"podctl sync {self.only_there[0]} -y downloads the outputs that are only on it"
         price = f"${24 * self.usd_per_hour:.2f} a day"
         return f"{self.lease}: {runs}; pod {self.pod} is {self.outcome}, at {price}; {end}"
 
@@ -62,11 +62,11 @@ def _lease(journal: Journal, ledger: Ledger, name: str, by: str) -> StoppedLease
         name,
         (lease.outcome if lease is not None else None) or waits,
         tuple(
-            StoppedRun(one.run, one.stage, one.outcome or "open", one.why)
-            for one in lease_state.runs
+            StoppedRun(run.run, run.stage, run.outcome or "open", run.why)
+            for run in lease_state.runs
         ),
         held,
-        sum(one.usd_per_hour for one in rates),
+        sum(rate.usd_per_hour for rate in rates),
         by,
         lease_state.unpulled if held else (),
     )
@@ -78,8 +78,8 @@ def check_ended(lease_state: LeaseState, disposal: str) -> None:
         return
     raise ArtifactsNotSafe(
         f"pod {lease_state.pod} is kept: "
-        f"what {', '.join(lease_state.unpulled)} wrote is only there",
+        f"outputs of {', '.join(lease_state.unpulled)} are only on it",
         where=f"lease {lease_state.lease}",
-        cause="not every artifact could be brought here and verified",
-        hint="podctl sync tries again; podctl stop --terminate --abandon REASON gives it up",
+        cause="not every artifact could be downloaded and verified",
+        hint="podctl sync tries again; podctl stop --terminate --abandon REASON discards them",
     )

@@ -1,4 +1,4 @@
-"""A stop that one process asks of the one that drives: taken up at its next look, exactly once."""
+"""Stop requests to the process that holds the project lock: each is accepted exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from state.journal import Journal
 from state.stop_requests import StopRequest
 
 POLL = 1.0  # seconds between two looks at what became of a request
-AFTERWARDS = 5.0  # seconds for the other process to go, once it has carried out what was asked
+AFTERWARDS = 5.0  # seconds for the other process to exit after it carried out the request
 T = TypeVar("T")
 
 
@@ -51,17 +51,17 @@ def taken_up(journal: Journal, request: StopRequest) -> bool:
 
 
 def take_up(requests: Requests, journal: Journal, lease: str, tell: Callable[[str], None]) -> None:
-    """Write down what is asked of this owner, as if its own user had; drop what is of another's."""
-    for one in requests.of(lease):
-        if one.epoch == journal.epoch and not taken_up(journal, one):
-            journal.note(lease, Step.STOP, record(one))
-            tell(f"lease {lease} is to end, as {one.who} asks")
-        requests.drop(one)
+    """Record the requests to this lock owner; drop those to an earlier owner."""
+    for request in requests.of(lease):
+        if request.epoch == journal.epoch and not taken_up(journal, request):
+            journal.note(lease, Step.STOP, record(request))
+            tell(f"{request.who} requested the end of lease {lease}")
+        requests.drop(request)
 
 
 @dataclass
-class Attentive:
-    """The loop's world, which looks first whether another process asks for the end of the lease."""
+class StopRequestWorld:
+    """The loop's world, which first checks for stop requests of other processes."""
 
     world: World
     requests: Requests
@@ -70,9 +70,9 @@ class Attentive:
     tell: Callable[[str], None]
 
     def look(self) -> Observation:
-        heard = attempt(partial(take_up, self.requests, self.journal, self.lease, self.tell))
-        if isinstance(heard, Incident):  # it stays where it is, for the next look
-            self.tell(f"a request to stop cannot be taken up yet: {heard.text}")
+        incident = attempt(partial(take_up, self.requests, self.journal, self.lease, self.tell))
+        if isinstance(incident, Incident):  # it stays where it is, for the next look
+            self.tell(f"a stop request cannot be recorded yet: {incident.text}")
         return self.world.look()
 
     def perform(self, action: Action) -> LeaseOutcome:
@@ -108,33 +108,37 @@ class Handover(Generic[T]):
                 left = self.unended(asked)
                 if not left:
                     return self._afterwards()
-                for one in left:
-                    self._ask(one)
+                for request in left:
+                    self._ask(request)
                 self.show(self._how_far(left), until - self.clock.now())
                 self.clock.wait(self.poll)
             return None
         finally:
-            for one in asked:
-                self.requests.drop(one)
+            for request in asked:
+                self.requests.drop(request)
 
     def taken_up(self, request: StopRequest) -> bool:
         return taken_up(self.journal, request)
 
     def unended(self, asked: Iterable[StopRequest]) -> list[StopRequest]:
-        return [one for one in asked if not ended(self.journal, one)]
+        return [request for request in asked if not ended(self.journal, request)]
 
     def _ask(self, request: StopRequest) -> None:
-        """Of whoever drives now: who did when it was asked first may be gone."""
+        """Address the request to the present lock owner: an earlier one may have exited."""
         now = dataclasses.replace(request, epoch=self.epoch())
         if now not in self.requests.of(request.lease) and not taken_up(self.journal, request):
             self.requests.put(now)
 
     def _how_far(self, left: Iterable[StopRequest]) -> str:
-        heard = all(taken_up(self.journal, one) for one in left)
-        return "it has taken that up, and ends what runs" if heard else "it has not looked yet"
+        heard = all(taken_up(self.journal, request) for request in left)
+        return (
+            "it accepted the request and is ending the lease"
+            if heard
+            else "it has not answered yet"
+        )
 
     def _afterwards(self) -> T | None:
-        """It is done; who types `podctl run` now should not meet a process that is about to go."""
+        """Wait for the other process to exit, so that the next command finds the lock free."""
         until = self.clock.now() + AFTERWARDS
         while (owned := self.enter()) is None and self.clock.now() < until:
             self.clock.wait(self.poll)
@@ -146,10 +150,10 @@ def ended(journal: Journal, request: StopRequest) -> bool:
     lease = journal.lease(request.lease)
     if lease is None or not lease.open:
         return True
-    lease_state = _rental(journal, request.lease)
+    lease_state = _lease_state(journal, request.lease)
     return lease_state.rests() and (request.disposal == "park" or taken_up(journal, request))
 
 
-def _rental(journal: Journal, lease: str) -> LeaseState:
+def _lease_state(journal: Journal, lease: str) -> LeaseState:
     runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
     return fold(lease, runs, journal.ops(lease))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from controller.errors import Locked, NotFound
-from controller.locks import artifacts as safekeeping
-from controller.locks import certificate
+from controller.locks import artifacts, certificate
 from controller.project import move_file as relocate
 from controller.project.install_file import install, keep_aside
 from controller.project.output_paths import OutputPaths
@@ -58,7 +57,7 @@ def _render(project: Project, row: Run, paths: list[str], terminal: Terminal) ->
 
 def _row(project: Project, name: str) -> Run:
     if not project.database.exists():
-        raise NotFound("nothing was run in this project yet", hint="podctl plan")
+        raise NotFound("this project has no runs yet", hint="podctl plan")
     connection = open_database(project.database, readonly=True)
     try:
         journal = Journal(connection)
@@ -69,13 +68,15 @@ def _row(project: Project, name: str) -> Run:
     for row in rows:
         if received(RunFolder(project.run_dir(row.id)).files):
             return row
-    raise NotFound(f"no file of {name} came here", where=str(project.runs), hint="podctl status")
+    raise NotFound(
+        f"no file of {name} was downloaded", where=str(project.runs), hint="podctl status"
+    )
 
 
 def _check_free(project: Project, ways: OutputPaths, paths: list[str]) -> None:
     for lock in certificate.read_all(project.root).values():
-        known = {one.path for one in lock.artifacts}
-        own = tuple(f"{folder}/" for folder in safekeeping.own_folders(lock))
+        known = {artifact.path for artifact in lock.artifacts}
+        own = tuple(f"{folder}/" for folder in artifacts.own_folders(lock))
         for path in paths:
             if path in known or path.startswith(own):
                 raise Locked(
@@ -88,5 +89,5 @@ def _check_free(project: Project, ways: OutputPaths, paths: list[str]) -> None:
 
 def _copy(project: Project, run: str, ways: OutputPaths, path: str, terminal: Terminal) -> bool:
     """A copy, not a link: what is done to it does not change what came from the pod."""
-    content = safekeeping.hash_file(RunFolder(project.run_dir(run)).files / path)
+    content = artifacts.hash_file(RunFolder(project.run_dir(run)).files / path)
     return install(project, run, ways, path, content, terminal.say, relocate.copy)

@@ -3,10 +3,10 @@
     locks/stage1.intoto.json     {"_type", "subject", "predicateType", "predicate"}
 
 The subjects are the artifacts of all locks with their sha256, named as `remote.names` encodes
-them; the predicate holds the locks in
-plan order, each with its own sha256 and those of the locks that it stands on, and a chain: the
-sha256 of the previous link and of this lock. One changed byte anywhere breaks it, and it holds only
-over locks that stand on one another.
+them; the predicate holds the locks in plan order, each with its own sha256 and those of the locks
+that it depends on, and a chain: the sha256 of the previous link and of this lock. One changed byte
+anywhere breaks it. It is written once every stage of the plan is locked on the present locks of the
+others, and none is stale.
 Format: in-toto Attestation Framework, Statement v1.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from controller.locks import artifacts as safekeeping
 from controller.locks import certificate
 from controller.locks.artifacts import Problem
 from controller.locks.certificate import Certificate, readable
-from controller.locks.staleness import footing
+from controller.locks.staleness import footing, in_order, stale
+from controller.project.project import Project
 from remote.names import decode, encode
 from state.atomic_files import write_atomically
 
@@ -160,3 +161,48 @@ def _off_inputs(lock: Certificate, made: Mapping[str, list[tuple[str, str]]]) ->
         for maker, sha256 in made.get(one.path, ()):
             if maker != lock.stage and sha256 != one.sha256:
                 yield f"its input {encode(one.path)} is not the file that {maker} is locked with"
+
+
+# What is stale by no fault of the stage itself: another version of podctl, or what stands below.
+_NOT_ITS_OWN = ("code", "upstream")
+
+
+def attest(project: Project, plan: str) -> tuple[str, ...]:
+    """Write the statement over `plan`; what is to be told of it, nothing while a stage lacks.
+
+    None is written over locks that do not stand on one another, nor over one that was judged or
+    run otherwise than the project says: it would certify as one piece what is none.
+    """
+    stages = in_order(project.stages)
+    names = plans(stages)[plan]
+    locks = certificate.read_all(project.root)
+    if any(one not in locks for one in names):
+        return ()
+    if obstacles := _obstacles(project, names, locks):
+        head = f"every stage of {plan} is locked, and the plan is not certified as a whole:"
+        return (head, *(f"  {one}" for one in obstacles))
+    path = write(project.root, plan, {one: locks[one] for one in names})
+    return (f"{plan} is whole: {path.relative_to(project.root)}",)
+
+
+def attest_missing(project: Project) -> None:
+    """The same for every plan that has no statement yet: what stood in its way may be gone."""
+    for plan in plans(project.stages):
+        if not statement_path(project.root, plan).exists():
+            attest(project, plan)
+
+
+def _obstacles(
+    project: Project, names: Sequence[str], locks: dict[str, Certificate]
+) -> tuple[str, ...]:
+    needs = {name: stage.needs for name, stage in project.stages.items()}
+    apart, differing = loose(needs, locks), stale(project)
+    return (
+        *(f"{one.path}: {one.what}" for name in names for one in apart[name]),
+        *(
+            f"{name} is stale: {one.text}"
+            for name in names
+            for one in differing[name]
+            if one.kind not in (*_NOT_ITS_OWN, "need")  # needs are told of above
+        ),
+    )

@@ -1,4 +1,4 @@
-"""What pods cost while nobody kept the books: intervals from the provider's own record."""
+"""Back-fills the ledger from the provider's bill, for time in which no podctl ran."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Attribution:
 
 
 def post(
-    ledger: Ledger, pod: Pod, stray: OrphanPod, bill: Iterable[BillingRecord], now: float
+    ledger: Ledger, pod: Pod, orphan: OrphanPod, bill: Iterable[BillingRecord], now: float
 ) -> None:
     """Write down until `now` what a pod cost that no run followed. Again: from where that ended.
 
@@ -33,10 +33,10 @@ def post(
     """
     if ledger.close_all(pod.id, now, "gc"):
         return
-    served = Attribution(stray.stage or "gc", None, stray.lease or "gc")
+    served = Attribution(orphan.stage or "gc", None, orphan.lease or "gc")
     booked = ledger.intervals(pod_id=pod.id)
     created = pod.created_at or pod.started_at or now
-    begin = min(now, max((one.ended_at or 0.0 for one in booked), default=created))
+    begin = min(now, max((interval.ended_at or 0.0 for interval in booked), default=created))
     since = min(now, max(begin, billing_since(pod, now)))
     before = _before(pod, booked, bill, now - since)
     present = [
@@ -56,11 +56,11 @@ def _before(
     pod: Pod, booked: Iterable[Interval], bill: Iterable[BillingRecord], seconds: float
 ) -> dict[str, float]:
     """What is billed beyond what is booked and the last `seconds` at the present rates."""
-    usd = _sums(one for one in bill if one.pod_id == pod.id)
-    for one in booked:
-        if one.kind != "network-volume":  # on the account's bill, not the pod's
-            kind = "compute" if one.kind == "compute" else "disk"
-            usd[kind] -= one.amount(0) / SCALE
+    usd = _sums(record for record in bill if record.pod_id == pod.id)
+    for interval in booked:
+        if interval.kind != "network-volume":  # on the account's bill, not the pod's
+            kind = "compute" if interval.kind == "compute" else "disk"
+            usd[kind] -= interval.amount(0) / SCALE
     return {kind: usd[kind] - rate * seconds / 3600 for kind, rate in _rates(pod).items()}
 
 
@@ -98,9 +98,9 @@ def backfill_terminated(
 ) -> tuple[str, ...]:
     """Pods of ours that are gone and that the ledger does not have; returns them."""
     rows: dict[str, list[BillingRecord]] = {}
-    for one in bill:
-        if one.pod_id in known and not ledger.intervals(pod_id=one.pod_id):
-            rows.setdefault(one.pod_id, []).append(one)
+    for record in bill:
+        if record.pod_id in known and not ledger.intervals(pod_id=record.pod_id):
+            rows.setdefault(record.pod_id, []).append(record)
     for pod, found in rows.items():
         span = (min(one.start for one in found), max(one.end for one in found))
         ledger.record(_spread(pod, known[pod], _sums(found), span))
@@ -109,9 +109,9 @@ def backfill_terminated(
 
 def close_terminated(ledger: Ledger, gone: str, bill: Iterable[BillingRecord], now: float) -> None:
     """End what an old copy still has open of a pod that is gone: when its bill ended."""
-    compute = [one for one in ledger.intervals(pod_id=gone) if one.kind == "compute"]
+    compute = [interval for interval in ledger.intervals(pod_id=gone) if interval.kind == "compute"]
     last = next((one for one in compute if one.open), None)
-    billed = _sums(one for one in bill if one.pod_id == gone)["compute"]
+    billed = _sums(record for record in bill if record.pod_id == gone)["compute"]
     if last is None or last.nano_per_hour <= 0 or billed <= 0:
         return  # the loop ends it, by what it sees
     booked = sum(one.amount(0) for one in compute if not one.open) / SCALE
@@ -121,9 +121,9 @@ def close_terminated(ledger: Ledger, gone: str, bill: Iterable[BillingRecord], n
 
 def _sums(bill: Iterable[BillingRecord]) -> dict[str, float]:
     found = {"compute": 0.0, "disk": 0.0}
-    for one in bill:
-        found["compute"] += one.compute_usd
-        found["disk"] += one.disk_usd
+    for record in bill:
+        found["compute"] += record.compute_usd
+        found["disk"] += record.disk_usd
     return found
 
 

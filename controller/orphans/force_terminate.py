@@ -1,4 +1,4 @@
-"""The last way out of a lease: its pods are ended by the provider's own listing, then the books.
+"""Ends a lease without its plan: terminates its pods, then closes ledger and journal.
 
 Nothing here follows the journal's fold, the plan, a pod's word or what was pinned: those may be
 what went wrong. What is needed is a provider that answers and a state that can be written.
@@ -65,7 +65,7 @@ class ForcedTermination:
     say: Tell
     warn: Tell
     settle: float = 300.0  # seconds in which a pod that is not listed may still show
-    patience: float = 900.0  # for a pod that was told to go
+    patience: float = 900.0  # for a pod that was ordered to terminate
     again: float = 15.0  # between two orders to the same pod
     pause: float = 3.0  # between two listings
     ordered: dict[str, float] = field(default_factory=dict)  # pod → when
@@ -81,7 +81,7 @@ class ForcedTermination:
         billing = self._billing(marks)
         self._until_gone(marks, billing)
         for pod in sorted(billing | self.seen):
-            self._close_books(pod)
+            self._close_ledger(pod)
         self._close_journal(reason)
 
     def _billing(self, marks: Nonces) -> set[str]:
@@ -127,7 +127,7 @@ class ForcedTermination:
 
     def _order(self, due: list[Pod]) -> None:
         """Tell them to go; what they cost is booked at once. What fails is tried again."""
-        strays = {one.pod: one for one in sweep(self.journal.connection, due)}
+        orphan_pods = {orphan.pod: orphan for orphan in sweep(self.journal.connection, due)}
         for pod in due:
             if pod.status is PodStatus.EXITED:  # since when, only the bill knows
                 self._close_by_bill(pod.id)
@@ -138,7 +138,7 @@ class ForcedTermination:
                 end_all(
                     self.provider,
                     self.ledger,
-                    [strays[pod.id]],
+                    [orphan_pods[pod.id]],
                     self.say,
                     self.warn,
                     self.clock.wall,
@@ -151,16 +151,16 @@ class ForcedTermination:
     def _lingering(self, living: list[Pod]) -> ConnectionLost:
         told = ", ".join(f"{pod.id} ${pod.usd_per_hour:.4f}/h" for pod in living)
         return ConnectionLost(
-            f"still listed long after the order to go: {told}",
+            f"still listed long after they were terminated: {told}",
             where=f"lease {self.lease}",
-            hint="the same command tells it again; the provider's console ends it by hand",
+            hint="repeat the command, or terminate them in the provider's console",
         )
 
-    # -- the books -------------------------------------------------------------------------
+    # -- ledger and journal------------------------------------------------------------------
 
-    def _close_books(self, pod: str) -> None:
+    def _close_ledger(self, pod: str) -> None:
         now = self.clock.wall()
-        if pod not in self.ordered:  # it went by other hands
+        if pod not in self.ordered:  # something else terminated it
             self._close_by_bill(pod)
         self.ledger.close_all(pod, now, "terminated")
         self.journal.note(self.lease, Step.GONE, {"pod": pod, "ended_at": now, "forced": True})

@@ -1,10 +1,10 @@
 """The provider's bill against the ledger, and pods that only the bill knows.
 
-A billing record has a pod's id and amounts: no name, no nonce. A pod that is still listed is told
-apart by its marks. One that is gone, and that no ledger has, may be this project's only when it
-was billed while a create of this project had no answer and could have cost so much: such a pod was
-perhaps born late, hidden from every listing, and ended by its guard. It is called *unseen* and is
-entered only when the user says so; anything else that is gone is *foreign*.
+A billing record has a pod's id and amounts: no name, no nonce. A pod that is still listed is
+identified by its nonce. One that is gone, and that no ledger has, may be this project's only if it
+was billed while a create of this project was unconfirmed, and for no more than that create could
+cost: the pod was perhaps created late, never listed, and stopped by its guard. It is called
+*unseen* and is recorded only when the user confirms it; any other pod that is gone is *foreign*.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from controller.providers.base import BillingRecord
 from state.interval import Interval, milliseconds, nano_per_hour
 from state.journal import Journal, Lease, Op
 
-UNSEEN = "unseen"  # perhaps ours: see above
+UNLISTED = "unseen"  # perhaps ours: see above
 BUCKET = 3600.0  # seconds; the bill says no more exactly when a pod lived
-OURS = (Ownership.LIVE, Ownership.STALE, UNSEEN)
+OURS = (Ownership.LIVE, Ownership.STALE, UNLISTED)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Billed:
     """One pod on the bill that the ledger does not have."""
 
     pod_id: str
-    whose: str  # of `Whose`, or UNSEEN
+    whose: str  # of `Ownership`, or UNLISTED
     compute_usd: float
     disk_usd: float
     usd: float
@@ -61,7 +61,7 @@ class Bill:
 
     @property
     def agrees(self) -> bool:
-        return all(one.agrees for one in self.ours)
+        return all(difference.agrees for difference in self.ours)
 
 
 def examine(
@@ -74,18 +74,20 @@ def examine(
     bill = list(records)
     ledger = {row.name: row.usd for row in account.pods}
     strange = unknown(bill, ledger, listed, windows)
-    ours = {one.pod_id: one.whose for one in strange if one.whose in OURS}
+    ours = {charge.pod_id: charge.whose for charge in strange if charge.whose in OURS}
     billed: dict[str, float] = defaultdict(float)
     for record in bill:
         if record.pod_id in ledger or record.pod_id in ours:
             billed[record.pod_id] += record.total_usd
     rows = (_judged(one, ours.get(one.pod_id)) for one in reconcile(ledger, billed))
-    return Bill(tuple(rows), tuple(one for one in strange if one.pod_id not in ours))
+    return Bill(tuple(rows), tuple(charge for charge in strange if charge.pod_id not in ours))
 
 
-def _judged(one: Difference, whose: str | None) -> Difference:
+def _judged(difference: Difference, whose: str | None) -> Difference:
     """A pod that the ledger lacks is a difference, however little it cost."""
-    return one if whose is None else dataclasses.replace(one, agrees=False, whose=whose)
+    return (
+        difference if whose is None else dataclasses.replace(difference, agrees=False, whose=whose)
+    )
 
 
 def unknown(
@@ -99,10 +101,10 @@ def unknown(
     for record in records:
         if record.pod_id not in ledger:
             groups[record.pod_id].append(record)
-    marks = {one.pod: str(one.whose) for one in listed}
+    marks = {orphan.pod: str(orphan.whose) for orphan in listed}
     unclear = tuple(windows)
     found = [_billed(pod, rows, marks.get(pod), unclear) for pod, rows in groups.items()]
-    return tuple(sorted(found, key=lambda one: (-one.usd, one.pod_id)))
+    return tuple(sorted(found, key=lambda item: (-item.usd, item.pod_id)))
 
 
 def _billed(
@@ -118,16 +120,16 @@ def _billed(
         last=max(row.end for row in rows),
     )
     if mark is None and window_of(one, windows) is not None:
-        return dataclasses.replace(one, whose=UNSEEN)
+        return dataclasses.replace(one, whose=UNLISTED)
     return one
 
 
-def window_of(one: Billed, windows: Iterable[UnconfirmedCreate]) -> UnconfirmedCreate | None:
+def window_of(charge: Billed, windows: Iterable[UnconfirmedCreate]) -> UnconfirmedCreate | None:
     """The unclear create that may have made it: at that time, and for no more than it asked."""
     for window in windows:
-        in_time = one.first > window.since - BUCKET and one.first < window.until
+        in_time = charge.first > window.since - BUCKET and charge.first < window.until
         most = window.usd_per_hour * (window.until - window.since + BUCKET) / 3600
-        if in_time and one.compute_usd <= most:
+        if in_time and charge.compute_usd <= most:
             return window
     return None
 
@@ -171,16 +173,16 @@ def _unanswered(ops: Iterable[Op]) -> list[Op]:
     return list(waiting.values())
 
 
-def intervals(one: Billed, window: UnconfirmedCreate) -> tuple[Interval, ...]:
-    """The ledger's rows for an unseen pod: the bill's amounts, at the rate that was asked for."""
+def intervals(charge: Billed, window: UnconfirmedCreate) -> tuple[Interval, ...]:
+    """The ledger's rows for an unseen pod: the bill's amounts, at the requested rate."""
     rate = window.usd_per_hour
-    hours = one.compute_usd / rate if rate > 0 and one.compute_usd > 0 else BUCKET / 3600
-    begin = milliseconds(max(one.first, window.since))
+    hours = charge.compute_usd / rate if rate > 0 and charge.compute_usd > 0 else BUCKET / 3600
+    begin = milliseconds(max(charge.first, window.since))
     end = begin + max(1, milliseconds(hours * 3600))
-    rates = {"compute": one.compute_usd / hours, "disk": one.disk_usd / hours}
+    rates = {"compute": charge.compute_usd / hours, "disk": charge.disk_usd / hours}
     return tuple(
         Interval(
-            0, one.pod_id, window.lease, window.run, window.stage, kind, nano_per_hour(usd),
+            0, charge.pod_id, window.lease, window.run, window.stage, kind, nano_per_hour(usd),
             "provider", begin, end, "bill",
         )
         for kind, usd in rates.items()

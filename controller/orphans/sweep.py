@@ -1,4 +1,4 @@
-"""Pods at the provider, by whose they are: the provider is swept, not the database."""
+"""Classifies every pod of the account by its owner, from the provider's listing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OrphanPod:
     status: str
     gpu: str
     usd_per_hour: float  # compute and disks, as it bills now
-    usd_per_month_parked: float  # what its volume goes on costing while it is stopped
+    usd_per_month_parked: float  # the price of its volume while it is stopped
     lease: str  # the lease that owns or owned it; empty: none known
     stage: str  # as its name says; empty: none
     created_at: float | None
@@ -55,12 +55,14 @@ def sweep(connection: sqlite3.Connection, pods: Iterable[Pod]) -> tuple[OrphanPo
     living = {lease.id for lease in journal.open_leases()}
     owner = installation(connection)
     found = [
-        _stray(pod, owner, nonces, living) for pod in pods if pod.status is not PodStatus.TERMINATED
+        _classify(pod, owner, nonces, living)
+        for pod in pods
+        if pod.status is not PodStatus.TERMINATED
     ]
-    return tuple(sorted(found, key=lambda one: (-one.usd_per_hour, one.pod)))
+    return tuple(sorted(found, key=lambda item: (-item.usd_per_hour, item.pod)))
 
 
-def _stray(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> OrphanPod:
+def _classify(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> OrphanPod:
     nonce = pod.nonce if pod.nonce and NONCE.fullmatch(pod.nonce) else None
     lease = nonces.get(nonce or "", "")
     parked = pod.status is PodStatus.EXITED

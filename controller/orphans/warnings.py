@@ -1,4 +1,4 @@
-"""Lines beside other work: what bills, or was billed, and no live run of this project owns."""
+"""Warnings around a command: pods and charges that no live run of this project owns."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from controller.terminal.terminal import Terminal
 
 RECENT = 3 * 86400.0  # seconds in which an unclear create is looked for on the bill
-PATIENCE_SECONDS = 5.0  # what is not answered by then is not worth waiting for
+PATIENCE_SECONDS = 5.0  # limit of each provider call
 
 
-def warn_of_strays(project: Project, terminal: Terminal) -> None:
-    """Say it on stderr. Asks the provider once, and never fails: the command has its own work."""
+def warn_about_orphans(project: Project, terminal: Terminal) -> None:
+    """Warn about billing pods that no live run owns. Lists the pods once, and never raises."""
     from controller.orphans.sweep import sweep
     from controller.project.provider import access_of, open_provider
     from state.database import open_database
@@ -40,21 +40,21 @@ def warn_of_strays(project: Project, terminal: Terminal) -> None:
         terminal.warn(line)
 
 
-def banner(found: Iterable[OrphanPod]) -> str:
-    """The line; empty when everything that bills works for a live run."""
-    billing = [one for one in found if one.usd_per_hour > 0]
-    strange = sum(one.whose != "live" for one in billing)
+def banner(pods: Iterable[OrphanPod]) -> str:
+    """The warning; empty when a live run owns every pod that bills."""
+    billing = [pod for pod in pods if pod.usd_per_hour > 0]
+    strange = sum(pod.whose != "live" for pod in billing)
     if not strange:
         return ""
-    rate = sum(one.usd_per_hour for one in billing)
+    rate = sum(pod.usd_per_hour for pod in billing)
     some = "1 pod bills" if len(billing) == 1 else f"{len(billing)} pods bill"
     return f"{some} ${rate:.2f}/h, {strange} not owned by a live run: podctl gc"
 
 
 @contextmanager
 def with_orphan_warnings(project: Project, terminal: Terminal) -> Iterator[None]:
-    """Around a drive: before it pods that bill for nobody, after it pods that only the bill has."""
-    attempt(partial(warn_of_strays, project, terminal), let_pass=())
+    """Warn about orphaned pods before the command, and about unlisted charges after it."""
+    attempt(partial(warn_about_orphans, project, terminal), let_pass=())
     try:
         yield
     except PodctlError:
@@ -68,7 +68,7 @@ def warn_unlisted_charges(project: Project, terminal: Terminal) -> None:
 
     Asks the provider only when there was such a create lately, and none of its pods was found.
     """
-    from controller.orphans.reconciliation import UNSEEN, unclear_creates, unknown
+    from controller.orphans.reconciliation import UNLISTED, unclear_creates, unknown
     from controller.orphans.sweep import sweep
     from controller.project.provider import open_provider
     from state.database import open_database
@@ -82,14 +82,14 @@ def warn_unlisted_charges(project: Project, terminal: Terminal) -> None:
         if not windows:
             return
         provider = open_provider(project, PATIENCE_SECONDS)
-        records = provider.billing(min(one.since for one in windows) - 3600.0, now + 3600.0)
-        known = {one.subject: one.usd for one in Ledger(connection).by_pod(now)}
+        records = provider.billing(min(window.since for window in windows) - 3600.0, now + 3600.0)
+        known = {total.subject: total.usd for total in Ledger(connection).by_pod(now)}
         found = unknown(records, known, sweep(connection, provider.list()), windows)
         connection.close()
     except (PodctlError, StateError):
         return
     for one in found:
-        if one.whose == UNSEEN:
+        if one.whose == UNLISTED:
             terminal.warn(
                 f"pod {one.pod_id} was billed ${one.usd:.4f} while a create had no answer, and "
                 "was in no listing: podctl cost --reconcile"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from controller.preflight.upload_preview import check, sending
 from controller.project.installed_project import scripts
 from controller.project.output_paths import OutputPaths
 from controller.project.project import Project
-from controller.project.stages import maker_of, missing_inputs, stood_in
+from controller.project.stages import Missing, maker_of, missing_inputs, stood_in
 from jobs.stage import Stage
 from remote.globs import Globs
 
@@ -69,6 +69,24 @@ def examine(
     return Findings(tuple(obstacles), tuple(dict.fromkeys(remarks)))
 
 
+def unmet_needs(
+    project: Project, stage: Stage, locks: Collection[str], passed: Collection[str]
+) -> tuple[str, ...]:
+    """The stage's needs that are not locked, do not pass before it, and whose outputs are not
+    already in the project."""
+    return tuple(
+        need
+        for need in stage.needs
+        if need not in locks and need not in passed and not stood_in(project, stage, need)
+    )
+
+
+def unmade_inputs(project: Project, stage: Stage, passed: Collection[str]) -> tuple[Missing, ...]:
+    """The stage's inputs that are not in the project and that no stage of `passed` makes."""
+    missing = missing_inputs(project, stage)
+    return tuple(one for one in missing if one.made_by not in passed)
+
+
 class _Inspection:
     """At one stage. A check yields remarks and raises what is in the way."""
 
@@ -87,12 +105,12 @@ class _Inspection:
     @property
     def checks(self) -> Iterator[tuple[str, Callable[[], list[str]]]]:
         stage, root = self._stage, self._root
-        for need in stage.needs:
+        for need in unmet_needs(self._project, stage, self._locks, self._coming):
             yield "need", partial(self._need, need)
         yield "output", self._ways
         yield "secret", self._secret
         yield "upload", self._upload
-        for missing in missing_inputs(self._project, stage):
+        for missing in unmade_inputs(self._project, stage, self._coming):
             yield "input", partial(self._missing, missing.path, missing.made_by)
         if self._sent is not None:
             for one in job_program.complaints(stage.command, self._as_upload(self._sent)):
@@ -109,14 +127,11 @@ class _Inspection:
         return []
 
     def _need(self, need: str) -> list[str]:
-        done = need in self._locks or need in self._coming
-        if not done and not stood_in(self._project, self._stage, need):
-            raise NotFound(
-                f"{self._stage.name} needs {need}, which is not locked",
-                where=str(self._project.file),
-                hint=f"podctl run {need} {self._stage.name}",
-            )
-        return []
+        raise NotFound(
+            f"{self._stage.name} needs {need}, which is not locked",
+            where=str(self._project.file),
+            hint=f"podctl run {need} {self._stage.name}",
+        )
 
     def _ways(self) -> list[str]:
         """No output folder is a link out of the project that nobody allowed."""
@@ -135,8 +150,6 @@ class _Inspection:
         return list(sent.notes())
 
     def _missing(self, path: str, made_by: str | None) -> list[str]:
-        if made_by in self._coming:
-            return []
         raise NotFound(
             f"{self._stage.name}: the input {path} is missing",
             where=str(self._root),
@@ -183,7 +196,8 @@ class _Inspection:
         return stage.outputs if stage else ()
 
     def _model(self) -> list[str]:
-        model = job_inputs.hub_model(self._stage, self._root, self._sends)
+        job_inputs.check_model(self._stage, self._root, self._sends)
+        model = job_inputs.hub_model(self._stage, self._root)
         if not model or self._secrets is None:
             return []
         tokens = (self._secrets.get(name) for name in hub.TOKENS)

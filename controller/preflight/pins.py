@@ -15,6 +15,7 @@ from controller.errors import PodctlError
 from controller.locks.certificate import Certificate
 from controller.planner.outcomes import COMPLETE
 from controller.preflight.hub_commit import COMMIT, ID, HubUnavailable, commit_of
+from controller.preflight.stage_inputs import hub_model
 from controller.project.environment_files import text_of
 from controller.project.installed_project import depends
 from controller.project.project import Project
@@ -23,24 +24,20 @@ from remote.lock_file import PYPROJECT, UV_LOCK
 from state.journal import Journal
 
 MODELS = "models"  # in a run's specification, and in a certificate's environment
-PROGRAMS = "remote.stages."  # podctl's own, which load the model at the pinned commit
 TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
 
 
-def hub_model(project: Project, stage: Stage) -> str:
-    """The hub's id of the model that the stage loads; empty where it loads none of the hub."""
-    name = stage.parameters.get("model")
-    ours = any(word.startswith(PROGRAMS) for word in stage.command)
-    if not ours or not isinstance(name, str) or not ID.fullmatch(name):
-        return ""
-    return "" if (project.root / name).is_dir() else name
+def _pinnable(project: Project, stage: Stage) -> str:
+    """The OWNER/NAME at the hub of the model that the stage loads; empty for any other model."""
+    model = hub_model(stage, project.root)
+    return model if ID.fullmatch(model) else ""
 
 
 def known(
     project: Project, stage: Stage, locks: Mapping[str, Certificate], journal: Journal | None
 ) -> dict[str, str]:
     """The commits that this plan is pinned to already: by a lock, or by a run that goes on."""
-    model = hub_model(project, stage)
+    model = _pinnable(project, stage)
     found = [lock.environment.get(MODELS) for lock in locks.values()]
     last = journal.newest_run(stage.name) if journal is not None else None
     if last is not None and last.outcome not in COMPLETE:
@@ -60,7 +57,7 @@ def pinned_models(
     pins: dict[str, str] = {}
     remarks: list[str] = []
     for stage in stages:
-        model = hub_model(project, stage)
+        model = _pinnable(project, stage)
         if not model or model in pins:
             continue
         try:

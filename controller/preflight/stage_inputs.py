@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.errors import UsageError
-from controller.project.builtin_program import program
+from controller.project.builtin_program import program, runs_shipped_program
 from jobs.stage import Stage
 from remote.stages.common.failure import StageError
 
@@ -62,33 +62,43 @@ def _data_of(stage: Stage) -> str:
             return ""
 
 
-def hub_model(stage: Stage, root: Path, sent: Here) -> str:
-    """The id that the stage's program would fetch; empty where it fetches none.
+def hub_model(stage: Stage, root: Path) -> str:
+    """The id that the stage's program would fetch from the hub; empty where it fetches none.
 
-    Raises: UsageError for what is no id and no folder that is sent.
+    The name is not checked: `check_model` does that.
     """
-    name = stage.parameters.get("model")
-    if program(stage) is None or not isinstance(name, str):
-        return ""
-    from remote.stages.text.model_id import SMALL, problem_of
+    from remote.stages.text.model_id import SMALL
 
-    if name == SMALL:
+    name = stage.parameters.get("model")
+    if not runs_shipped_program(stage) or not isinstance(name, str) or name == SMALL:
         return ""
-    if (root / name).is_dir() and not Path(name).is_absolute():
+    return "" if _is_project_folder(root, name) else name
+
+
+def _is_project_folder(root: Path, name: str) -> bool:
+    return (root / name).is_dir() and not Path(name).is_absolute()
+
+
+def check_model(stage: Stage, root: Path, sent: Here) -> None:
+    """Raises: UsageError for a model that is neither an id of the hub nor a folder that is sent."""
+    from remote.stages.text.model_id import problem_of
+
+    name = stage.parameters.get("model")
+    if not runs_shipped_program(stage) or not isinstance(name, str):
+        return
+    if _is_project_folder(root, name):
         if not sent(f"{name.removeprefix('./').rstrip('/')}/config.json"):
             raise UsageError(
                 f"{stage.name}: the model in {name} would not be sent, or has no config.json",
                 where="[project] model",
                 hint=f'include = ["{name}"] below [upload] in podctl.toml',
             )
-        return ""
-    if problem := problem_of(name):
+    elif problem := problem_of(name):
         raise UsageError(
             f"{stage.name}: the model {name!r} {problem}",
             where="[project] model",
             hint="name a folder of the project, or an id of the hub such as Qwen/Qwen2.5-32B",
         )
-    return name
 
 
 @contextmanager

@@ -13,3 +13,8 @@ def program(stage: Stage) -> str | None:
     if interpreter != ("python", "-m") or not module or not module[0].startswith(_PROGRAM):
         return None
     return module[0].removeprefix(_PROGRAM)
+
+
+def runs_shipped_program(stage: Stage) -> bool:
+    """Whether one of podctl's own programs is run, perhaps by a launcher of the user's."""
+    return any(word.startswith(_PROGRAM) for word in stage.command)

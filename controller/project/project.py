@@ -50,10 +50,6 @@ class Project:
         return self.state_dir / "state.db"
 
     @property
-    def owner_lock(self) -> Path:
-        return self.state_dir / "owner.lock"
-
-    @property
     def known_hosts(self) -> Path:
         return self.state_dir / "known_hosts"
 

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from controller.transfer.declared_outputs import own
-from controller.transfer.manifest_check import STAGING
+from controller.transfer.manifest_check import STAGING, own
 from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
 from remote.names import decode, encode

@@ -1,4 +1,4 @@
-"""Pods of ours that no lease of the database owns: which runs are theirs, and a lease for them."""
+"""Adopts this project's pods that no lease of the database owns."""
 
 from __future__ import annotations
 
@@ -29,44 +29,44 @@ from remote.globs import normal
 from state.journal import Run
 
 
-def carry_on(work: Recovery) -> None:
-    """Every pod of ours gets its runs back, or is named as what it is."""
-    pods = {pod.id: pod for pod in work.remains.pods}
-    for stray in sweep(work.owner.connection, work.remains.pods):
-        if not stray.lease and stray.whose is not Ownership.FOREIGN:
-            _pod(work, pods[stray.pod], stray)
+def adopt_all(recovery: Recovery) -> None:
+    """Give every pod of this project its runs back, or report what it is."""
+    pods = {pod.id: pod for pod in recovery.inventory.pods}
+    for orphan in sweep(recovery.owner.connection, recovery.inventory.pods):
+        if not orphan.lease and orphan.whose is not Ownership.FOREIGN:
+            _pod(recovery, pods[orphan.pod], orphan)
 
 
-def _pod(work: Recovery, pod: Pod, stray: OrphanPod) -> None:
-    if stray.whose is Ownership.OTHER and not _has_our_key(work, pod):
-        work.found.others.append(pod.id)
+def _pod(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> None:
+    if orphan.whose is Ownership.OTHER and not _has_our_key(recovery, pod):
+        recovery.recovered.others.append(pod.id)
         return
     try:
-        orders = _orders_of(work, pod, stray)
+        orders = _orders_of(recovery, pod, orphan)
     except PodctlError as error:
-        work.found.unread[pod.id] = f"{error.what} {error.cause}".strip()
+        recovery.recovered.unread[pod.id] = f"{error.what} {error.cause}".strip()
         return
-    rows = {run: work.journal.run(run) for run in orders}
+    rows = {run: recovery.journal.run(run) for run in orders}
     orders = {run: one for run, one in orders.items() if (row := rows[run]) is None or row.open}
     if not orders:
-        _nothing_to_do(work, pod, [row for row in rows.values() if row])
+        _nothing_to_do(recovery, pod, [row for row in rows.values() if row])
         return
     lease = next((row.lease for run in orders if (row := rows[run]) is not None), None)
-    _take(work, pod, lease, orders)
+    _take(recovery, pod, lease, orders)
 
 
-def _nothing_to_do(work: Recovery, pod: Pod, over: Iterable[Run]) -> None:
+def _nothing_to_do(recovery: Recovery, pod: Pod, over: Iterable[Run]) -> None:
     """What was written off together with a pod that is there again may be only on it."""
     lost = [run.id for run in over if run.outcome == "pod-lost"]
     if lost:
-        work.found.returned[pod.id] = lost
+        recovery.recovered.returned[pod.id] = lost
     else:
-        work.found.empty.append(pod.id)
+        recovery.recovered.empty.append(pod.id)
 
 
-def _has_our_key(work: Recovery, pod: Pod) -> bool:
+def _has_our_key(recovery: Recovery, pod: Pod) -> bool:
     try:
-        ours = key_words(work.project.public_key.read_text())
+        ours = key_words(recovery.project.public_key.read_text())
     except OSError:
         return False
     return bool(ours) and key_words(pod.env.get("PUBLIC_KEY", "")) == ours
@@ -75,33 +75,35 @@ def _has_our_key(work: Recovery, pod: Pod) -> bool:
 # -- which runs are on it --------------------------------------------------------------------------
 
 
-def _orders_of(work: Recovery, pod: Pod, stray: OrphanPod) -> dict[str, Order]:
+def _orders_of(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> dict[str, Order]:
     """By the folders here, else by the pod itself. Raises PodctlError."""
-    here = {run: one for run, one in work.remains.orders.items() if one.pod == pod.id}
-    return here or dict(_told_by(work, pod, stray))
+    here = {run: one for run, one in recovery.inventory.orders.items() if one.pod == pod.id}
+    return here or dict(_told_by(recovery, pod, orphan))
 
 
-def _told_by(work: Recovery, pod: Pod, stray: OrphanPod) -> Iterator[tuple[str, Order]]:
-    told = _ask(work, pod, stray)
+def _told_by(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> Iterator[tuple[str, Order]]:
+    told = _ask(recovery, pod, orphan)
     if pod.network_volume_id:  # it has what earlier pods left, too
         told = told[-1:]
-    for one in told:
-        elsewhere = work.remains.orders.get(one.run)
+    for record in told:
+        elsewhere = recovery.inventory.orders.get(record.run)
         if elsewhere is not None and elsewhere.pod != pod.id:
             continue
         try:
-            stage = work.project.stage(one.stage)
+            stage = recovery.project.stage(record.stage)
         except NotFound:
-            work.found.remarks.append(f"{one.run}: podctl.toml has no stage {one.stage}")
+            recovery.recovered.remarks.append(
+                f"{record.run}: podctl.toml has no stage {record.stage}"
+            )
             continue
-        yield one.run, _order(work, pod, one, stage)
+        yield record.run, _order(recovery, pod, record, stage)
 
 
-def _ask(work: Recovery, pod: Pod, stray: OrphanPod) -> tuple[RunOnPod, ...]:
+def _ask(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> tuple[RunOnPod, ...]:
     endpoint = endpoint_of(pod)
     if endpoint is None:
-        raise ConnectionLost(f"it is {pod.status} and cannot be asked")
-    link = PodConnection(work.project, work.provider, stray.stage or "import")
+        raise ConnectionLost(f"it is {pod.status} and cannot be reached")
+    link = PodConnection(recovery.project, recovery.provider, orphan.stage or "import")
     try:
         session = link.connect(pod.id, endpoint)
         layout = session.layout(pod.env.get(contract.ENV_MOUNT) or "/workspace")
@@ -110,42 +112,49 @@ def _ask(work: Recovery, pod: Pod, stray: OrphanPod) -> tuple[RunOnPod, ...]:
         link.drop()
 
 
-def _order(work: Recovery, pod: Pod, one: RunOnPod, stage: Stage) -> Order:
+def _order(recovery: Recovery, pod: Pod, record: RunOnPod, stage: Stage) -> Order:
     """The stage as podctl.toml has it: a pod is not trusted to say what may be written here."""
-    globs = tuple(normal(glob) for glob in one.outputs)
-    if (one.argv, globs) != (stage.command, stage.outputs):
-        work.found.remarks.append(
-            f"{one.run} was begun with another command or other outputs than podctl.toml has now"
+    globs = tuple(normal(glob) for glob in record.outputs)
+    if (record.argv, globs) != (stage.command, stage.outputs):
+        recovery.recovered.remarks.append(
+            f"{record.run} was started with another command or other outputs than podctl.toml now "
+            "has"
         )
-    spec = pinned(stage, shape_of(work.project, base_url(work.project)))
-    now = work.clock.wall()
-    return Order("", pod.id, one.code, min(one.started_at or now, now), spec)
+    spec = pinned(stage, shape_of(recovery.project, base_url(recovery.project)))
+    now = recovery.clock.wall()
+    return Order("", pod.id, record.code, min(record.started_at or now, now), spec)
 
 
 # -- a lease for them ------------------------------------------------------------------------------
 
 
-def _take(work: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, Order]) -> None:
+def _take(recovery: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, Order]) -> None:
     if lease is None:
-        config = work.project.config.pod
-        lease = found_lease(work.journal, work.project, config.on_success, config.on_failure)
+        config = recovery.project.config.pod
+        lease = found_lease(
+            recovery.journal, recovery.project, config.on_success, config.on_failure
+        )
     for run, order in orders.items():
-        if work.journal.run(run) is None:
-            work.journal.restore_run(lease, run, order.spec, order.at)
-    claim(work.journal, lease, lease_state_of(work.journal, lease).generation + 1, pod)
-    _book(work, lease, pod, orders)
+        if recovery.journal.run(run) is None:
+            recovery.journal.restore_run(lease, run, order.spec, order.at)
+    claim(recovery.journal, lease, lease_state_of(recovery.journal, lease).generation + 1, pod)
+    _book(recovery, lease, pod, orders)
     for run, order in orders.items():
-        _replay(work, lease, pod, run, order)
-    work.found.pods[pod.id] = list(orders)
+        _replay(recovery, lease, pod, run, order)
+    recovery.recovered.pods[pod.id] = list(orders)
 
 
-def _book(work: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order]) -> None:
+def _book(recovery: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order]) -> None:
     """The pod is the lease's, and bills: from its creation on, for one run after the other."""
-    now = work.clock.wall()
+    now = recovery.clock.wall()
     first, *others = orders
     served = {"for_run": first, "stage": stage_of(first)}
     backfill_previous(
-        work.ledger, pod, Attribution(stage_of(first), first, lease), work.remains.bill, now
+        recovery.ledger,
+        pod,
+        Attribution(stage_of(first), first, lease),
+        recovery.inventory.bill,
+        now,
     )
     bill = {
         "usd_per_hour": pod.usd_per_hour,
@@ -154,30 +163,32 @@ def _book(work: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order]) -> 
         "network_volume": pod.network_volume_id,
         "started_at": billing_since(pod, now),
     }
-    work.books(lease).outcome(actions.Adopt(pod.id), LeaseOutcome(data=bill | served))
+    recovery.recorder(lease).outcome(actions.Adopt(pod.id), LeaseOutcome(data=bill | served))
     for run in others:
-        work.ledger.attribute(pod.id, run, stage_of(run), min(orders[run].at, now))
+        recovery.ledger.attribute(pod.id, run, stage_of(run), min(orders[run].at, now))
     if pod.status is PodStatus.EXITED:
         parked = {"ended_at": now, "volume_gb": pod.volume_gb}
-        work.books(lease).outcome(actions.ConfirmParked(pod.id), LeaseOutcome(data=parked | served))
+        recovery.recorder(lease).outcome(
+            actions.ConfirmParked(pod.id), LeaseOutcome(data=parked | served)
+        )
 
 
-def _replay(work: Recovery, lease: str, pod: Pod, run: str, order: Order) -> None:
-    """What certainly was done, and that a job may have been started: until the pod was asked,
-    nothing on it is given up."""
-    if run in work.remains.certified:
-        work.books(lease).outcome(
+def _replay(recovery: Recovery, lease: str, pod: Pod, run: str, order: Order) -> None:
+    """Record the steps that certainly happened, and that a job may have been started: nothing on
+    the pod is given up before its agent has responded."""
+    if run in recovery.inventory.certified:
+        recovery.recorder(lease).outcome(
             actions.Finish(run, "passed", "by its certificate"), LeaseOutcome()
         )
         return
-    journal = work.journal
-    facts = next(one for one in lease_state_of(journal, lease).runs if one.run == run)
+    journal = recovery.journal
+    facts = next(entry for entry in lease_state_of(journal, lease).runs if entry.run == run)
     if facts.uploaded_to != pod.id:
         sent = {"pod": pod.id, "code": order.code, "bytes": 0}
         journal.done(journal.intent(lease, Step.UPLOAD, run=run), sent)
     if not facts.started:
         journal.intent(lease, Step.START_JOB, run=run)
-    if not facts.pulled and (ended := _pulled(RunFolder(work.project.run_dir(run)))):
+    if not facts.pulled and (ended := _pulled(RunFolder(recovery.project.run_dir(run)))):
         journal.done(journal.intent(lease, Step.PULL, run=run), ended)
 
 

@@ -1,4 +1,4 @@
-"""What a recovery works with, and what it has added to the database so far."""
+"""The context of a recovery, and what it has added to the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from state.project_lock import ProjectLock
 class Recovered:
     """What was added, and what could not be."""
 
-    pods: dict[str, list[str]] = field(default_factory=dict)  # pod → the runs it is carried on for
+    pods: dict[str, list[str]] = field(default_factory=dict)  # pod → runs that are resumed on it
     runs: dict[str, str] = field(default_factory=dict)  # run that is over → outcome
     locks: list[str] = field(default_factory=list)  # stages
     billed: list[str] = field(default_factory=list)  # pods that are gone, booked by the bill
@@ -31,18 +31,18 @@ class Recovered:
 
 @dataclass
 class Recovery:
-    """What all of it is done with."""
+    """The context of one recovery."""
 
     project: Project
     provider: Provider
     owner: ProjectLock
-    remains: Inventory
+    inventory: Inventory
     clock: Clock
-    found: Recovered = field(default_factory=Recovered)
+    recovered: Recovered = field(default_factory=Recovered)
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.owner.connection, self.owner.epoch)
         self.ledger = Ledger(self.owner.connection, self.owner.epoch)
 
-    def books(self, lease: str) -> LeaseRecorder:
+    def recorder(self, lease: str) -> LeaseRecorder:
         return LeaseRecorder(lease, self.journal, self.ledger, self.clock)

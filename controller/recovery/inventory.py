@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.locks import artifacts as safekeeping
-from controller.locks import certificate
+from controller.locks import artifacts, certificate
 from controller.locks.artifacts import Archived
 from controller.locks.certificate import Certificate
 from controller.project.project import Project
@@ -37,7 +36,9 @@ class Inventory:
     @property
     def certified(self) -> set[str]:
         """Runs that passed, also those whose lock was ended since."""
-        runs = {one.run for one in self.locks.values()} | {one.run for one in self.archived}
+        runs = {lock.run for lock in self.locks.values()} | {
+            archived.run for archived in self.archived
+        }
         return {run for run in runs if RUN.fullmatch(run)}
 
 
@@ -50,14 +51,14 @@ def look(project: Project, provider: Provider, now: float) -> Inventory:
     pods = provider.list()
     times = [
         *(pod.created_at for pod in pods if pod.created_at),
-        *(one.started_at for one in locks.values()),
-        *(one.at for one in orders.values()),
+        *(lock.started_at for lock in locks.values()),
+        *(order.at for order in orders.values()),
     ]
     try:
         bill = provider.billing(min([now, *times]) - HOUR, now + HOUR)
     except ProviderError:
         bill = ()
-    archived = safekeeping.archived(project.root)
+    archived = artifacts.archived(project.root)
     return Inventory(pods, bill, locks, archived, tuple(folders), orders)
 
 

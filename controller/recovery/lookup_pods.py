@@ -1,4 +1,4 @@
-"""Pods that the listing leaves out: it may lag, so that each is asked for by its id too."""
+"""Looks up, by id, pods that the provider's listing may lag behind on."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from controller.recovery.inventory import stage_of
 from controller.ssh.host_keys import pinned_pods
 
 
-def ask(work: Recovery) -> None:
-    """What is there joins the remains, as if it had been listed; what is not is gone for certain.
+def ask(recovery: Recovery) -> None:
+    """Add pods that exist to the inventory, as if they had been listed; the others are gone.
 
-    A pod for which the provider does not answer is neither: nothing is made of it this time.
+    A pod about which the provider does not respond is neither, and is left for a later import.
     """
     found: list[Pod] = []
     gone: set[str] = set()
-    for pod_id in sorted(_of_concern(work) - work.remains.living):
+    for pod_id in sorted(_of_concern(recovery) - recovery.inventory.living):
         try:
-            pod = work.provider.get(pod_id)
+            pod = recovery.provider.get(pod_id)
         except ProviderError:
             continue
         if pod is None or pod.status is PodStatus.TERMINATED:
@@ -29,30 +29,32 @@ def ask(work: Recovery) -> None:
         else:
             found.append(pod)
     living = {pod.id for pod in found}
-    listed = [pod for pod in work.remains.pods if pod.id not in living]
-    work.remains = replace(work.remains, pods=(*listed, *found), gone=frozenset(gone))
+    listed = [pod for pod in recovery.inventory.pods if pod.id not in living]
+    recovery.inventory = replace(recovery.inventory, pods=(*listed, *found), gone=frozenset(gone))
 
 
-def served(work: Recovery) -> Mapping[str, Attribution]:
+def served(recovery: Recovery) -> Mapping[str, Attribution]:
     """Pods of which something here says that they were ours."""
-    known = {pod: Attribution("import") for pod in pinned_pods(work.project.known_hosts)}
-    for one in work.remains.locks.values():
-        known |= dict.fromkeys(one.cost.pods, Attribution(one.stage, one.run))
-    for run, order in work.remains.orders.items():
+    known = {pod: Attribution("import") for pod in pinned_pods(recovery.project.known_hosts)}
+    for lock in recovery.inventory.locks.values():
+        known |= dict.fromkeys(lock.cost.pods, Attribution(lock.stage, lock.run))
+    for run, order in recovery.inventory.orders.items():
         known[order.pod] = Attribution(stage_of(run), run, order.lease or "import")
     return known
 
 
-def _of_concern(work: Recovery) -> set[str]:
+def _of_concern(recovery: Recovery) -> set[str]:
     """Pods by whose absence something is decided: a run's end, an interval's, a sum's."""
-    awaited = {order.pod for run, order in work.remains.orders.items() if _undecided(work, run)}
-    billing = {one.pod_id for one in work.ledger.intervals(open_only=True)}
-    billed = {one.pod_id for one in work.remains.bill} & served(work).keys()
-    unbooked = {pod for pod in billed if not work.ledger.intervals(pod_id=pod)}
+    awaited = {
+        order.pod for run, order in recovery.inventory.orders.items() if _undecided(recovery, run)
+    }
+    billing = {interval.pod_id for interval in recovery.ledger.intervals(open_only=True)}
+    billed = {record.pod_id for record in recovery.inventory.bill} & served(recovery).keys()
+    unbooked = {pod for pod in billed if not recovery.ledger.intervals(pod_id=pod)}
     return awaited | billing | unbooked
 
 
-def _undecided(work: Recovery, run: str) -> bool:
+def _undecided(recovery: Recovery, run: str) -> bool:
     """Whether neither a certificate nor the database says how the run ended."""
-    row = work.journal.run(run)
-    return run not in work.remains.certified and (row is None or row.open)
+    row = recovery.journal.run(run)
+    return run not in recovery.inventory.certified and (row is None or row.open)

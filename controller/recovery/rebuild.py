@@ -10,16 +10,14 @@ from __future__ import annotations
 from controller.recovery.context import Recovered, Recovery
 
 
-def recover(work: Recovery) -> Recovered:
-    """Add everything; the order matters: what passed is not carried on."""
-    from controller.recovery import adopt_pods as found_pods
-    from controller.recovery import lookup_pods as unlisted
-    from controller.recovery import restore_runs as past_runs
+def recover(recovery: Recovery) -> Recovered:
+    """Restore everything that is missing. The order matters: a run that passed is not resumed."""
+    from controller.recovery import adopt_pods, lookup_pods, restore_runs
 
-    unlisted.ask(work)
-    past_runs.finish_certified(work)
-    found_pods.carry_on(work)
-    past_runs.restore(work)
-    past_runs.book(work)
-    past_runs.lock(work)
-    return work.found
+    lookup_pods.ask(recovery)
+    restore_runs.finish_certified(recovery)
+    adopt_pods.adopt_all(recovery)
+    restore_runs.restore(recovery)
+    restore_runs.book(recovery)
+    restore_runs.lock(recovery)
+    return recovery.recovered

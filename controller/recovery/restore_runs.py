@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.engine.loop import LeaseOutcome
-from controller.locks import artifacts as safekeeping
+from controller.locks import artifacts
 from controller.locks.certificate import Certificate
 from controller.orphans.backfill import backfill_terminated, close_terminated
 from controller.orphans.sweep import sweep
@@ -18,91 +18,96 @@ NOWHERE: dict[str, object] = {"stage": {}, "shape": {}}  # the pin of a run that
 WHY = "by its certificate"
 
 
-def finish_certified(work: Recovery) -> None:
+def finish_certified(recovery: Recovery) -> None:
     """An old copy may have runs open that passed since: they are not judged and locked again."""
-    for run in work.journal.runs(open_only=True):
-        if run.id in work.remains.certified:
-            work.books(run.lease).outcome(actions.Finish(run.id, "passed", WHY), LeaseOutcome())
-            work.found.runs[run.id] = "passed"
+    for run in recovery.journal.runs(open_only=True):
+        if run.id in recovery.inventory.certified:
+            passed = actions.Finish(run.id, "passed", WHY)
+            recovery.recorder(run.lease).outcome(passed, LeaseOutcome())
+            recovery.recovered.runs[run.id] = "passed"
 
 
-def restore(work: Recovery) -> None:
+def restore(recovery: Recovery) -> None:
     """Runs that only their folder or certificate remembers: their names are not given again.
 
     Left out are those that may be on a pod which cannot be read yet.
     """
-    unread = {one.stage for one in sweep(work.owner.connection, work.remains.pods)
-              if one.pod in work.found.unread}  # fmt: skip
+    unread = {orphan.stage for orphan in sweep(recovery.owner.connection, recovery.inventory.pods)
+              if orphan.pod in recovery.recovered.unread}  # fmt: skip
     names = [
         run
-        for run in sorted({*work.remains.folders, *work.remains.certified})
-        if work.journal.run(run) is None and _is_over(work, run, unread)
+        for run in sorted({*recovery.inventory.folders, *recovery.inventory.certified})
+        if recovery.journal.run(run) is None and _is_over(recovery, run, unread)
     ]
     if not names:
         return
-    lease = work.journal.open_lease({"imported": True})
+    lease = recovery.journal.open_lease({"imported": True})
     for run in names:
-        order = work.remains.orders.get(run)
-        at = order.at if order else work.clock.wall()
-        work.journal.restore_run(lease, run, order.spec if order else NOWHERE, at)
-        outcome = work.found.runs[run] = _outcome(work, run)
-        work.journal.finish_run(run, outcome, {"why": "by what it left here; its pod is gone"})
-    work.journal.close_lease(lease, "imported")
+        order = recovery.inventory.orders.get(run)
+        at = order.at if order else recovery.clock.wall()
+        recovery.journal.restore_run(lease, run, order.spec if order else NOWHERE, at)
+        outcome = recovery.recovered.runs[run] = _outcome(recovery, run)
+        recovery.journal.finish_run(run, outcome, {"why": "by what it left here; its pod is gone"})
+    recovery.journal.close_lease(lease, "imported")
 
 
-def _is_over(work: Recovery, run: str, unread: set[str]) -> bool:
-    if run in work.remains.certified:
+def _is_over(recovery: Recovery, run: str, unread: set[str]) -> bool:
+    if run in recovery.inventory.certified:
         return True
-    order = work.remains.orders.get(run)
+    order = recovery.inventory.orders.get(run)
     if order is None:
         return stage_of(run) not in unread
-    if order.pod in work.remains.gone:
+    if order.pod in recovery.inventory.gone:
         return True
-    if order.pod not in work.remains.living:
-        text = f"the provider lists no pod {order.pod} and does not answer for it by its id"
-        work.found.remarks.append(f"{run} is left out: {text}: podctl import, once it does")
+    if order.pod not in recovery.inventory.living:
+        text = f"the provider does not list pod {order.pod} and did not respond when asked for it"
+        recovery.recovered.remarks.append(
+            f"{run} is left out: {text}: repeat podctl import once it does"
+        )
     return False
 
 
-def _outcome(work: Recovery, run: str) -> str:
-    if run in work.remains.certified:
+def _outcome(recovery: Recovery, run: str) -> str:
+    if run in recovery.inventory.certified:
         return "passed"
-    ended = RunFolder(work.project.run_dir(run)).exit()
+    ended = RunFolder(recovery.project.run_dir(run)).exit()
     return "failed" if ended is not None and ended.rc != 0 else "pod-lost"
 
 
-def book(work: Recovery) -> None:
+def book(recovery: Recovery) -> None:
     """What pods cost that are gone, where something here says that they were ours."""
-    now = work.clock.wall()
-    for pod in {one.pod_id for one in work.ledger.intervals(open_only=True)}:
-        if pod in work.remains.gone:
-            close_terminated(work.ledger, pod, work.remains.bill, now)
-    known = {pod: one for pod, one in served(work).items() if pod in work.remains.gone}
-    work.found.billed += backfill_terminated(work.ledger, known, work.remains.bill)
+    now = recovery.clock.wall()
+    for pod in {interval.pod_id for interval in recovery.ledger.intervals(open_only=True)}:
+        if pod in recovery.inventory.gone:
+            close_terminated(recovery.ledger, pod, recovery.inventory.bill, now)
+    known = {pod: one for pod, one in served(recovery).items() if pod in recovery.inventory.gone}
+    recovery.recovered.billed += backfill_terminated(
+        recovery.ledger, known, recovery.inventory.bill
+    )
 
 
-def lock(work: Recovery) -> None:
+def lock(recovery: Recovery) -> None:
     """The locks as the project's files have them: ended ones first, then those in force."""
-    locks = Locks(work.owner.connection, work.owner.epoch)
-    for ended in work.remains.archived:
+    locks = Locks(recovery.owner.connection, recovery.owner.epoch)
+    for ended in recovery.inventory.archived:
         recorded = locks.current(ended.stage)
         if recorded is not None and recorded.certificate == ended.sha256:
             locks.unlock(ended.stage, ended.reason)
-    for one in work.remains.locks.values():
-        _lock(work, locks, one)
+    for entry in recovery.inventory.locks.values():
+        _lock(recovery, locks, entry)
 
 
-def _lock(work: Recovery, locks: Locks, one: Certificate) -> None:
-    recorded = locks.current(one.stage)
-    if recorded is not None and recorded.certificate == one.sha256:
+def _lock(recovery: Recovery, locks: Locks, entry: Certificate) -> None:
+    recorded = locks.current(entry.stage)
+    if recorded is not None and recorded.certificate == entry.sha256:
         return
     if recorded is not None:
-        text = "the database records another lock than its certificate"
-        work.found.remarks.append(f"{one.stage}: {text}")
+        text = "the database records a lock that differs from the certificate"
+        recovery.recovered.remarks.append(f"{entry.stage}: {text}")
         return
-    if problems := safekeeping.verify_artifacts(work.project.root, one):
-        text = f"{one.stage} is not locked again: {problems[0].path}: {problems[0].what}"
-        work.found.remarks.append(text)
+    if problems := artifacts.verify_artifacts(recovery.project.root, entry):
+        text = f"{entry.stage} is not locked again: {problems[0].path}: {problems[0].what}"
+        recovery.recovered.remarks.append(text)
         return
-    locks.lock(one.stage, one.run, one.sha256)
-    work.found.locks.append(one.stage)
+    locks.lock(entry.stage, entry.run, entry.sha256)
+    recovery.recovered.locks.append(entry.stage)

@@ -1,4 +1,4 @@
-"""The embedded cloud of one rehearsal, and what the files on its pod say of the job."""
+"""The emulator of one rehearsal, and what the files on its pod show of the job."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Cloud:
 
     def kill(self, pod: str) -> bool:
         """The pod's host dies; its volume stays. False when the pod is gone already."""
-        if all(one["id"] != pod or one["status"] != "RUNNING" for one in self.pods()):
+        if all(entry["id"] != pod or entry["status"] != "RUNNING" for entry in self.pods()):
             return False
         self._request("POST", f"/_emulator/pods/{pod}/kill")
         return True
@@ -69,7 +69,7 @@ class Cloud:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as reply:  # noqa: S310 - ours
                 return json.loads(reply.read() or b"null")
         except (OSError, ValueError) as error:
-            raise PodctlError("the embedded cloud does not answer", cause=str(error)) from error
+            raise PodctlError("the emulator does not respond", cause=str(error)) from error
 
     def job(self, run: str) -> JobFiles | None:
         """The run's folder on whichever pod has it; None before it was started."""
@@ -163,7 +163,7 @@ class JobFiles:
             return 0
 
     def _logged(self) -> Iterator[int]:
-        """Each attempt by itself: it may begin anew, or go on."""
+        """The steps of each attempt: it may have started from the beginning, or resumed."""
         reader = LogReader()
         for line in self._lines("job.log"):
             if line.startswith(ATTEMPT):

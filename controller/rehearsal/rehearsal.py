@@ -23,8 +23,7 @@ from controller.project.project import Project
 from controller.project.stages import declared_inputs, inputs_here
 from controller.providers.offers import ranked, rejections
 from controller.rehearsal.emulated_cloud import Cloud, cloud, end_orphan
-from controller.rehearsal.line import FAIL, PASS, SKIP, FindingLine
-from controller.rehearsal.report import RehearsalReport
+from controller.rehearsal.report import FAIL, PASS, SKIP, FindingLine, RehearsalReport
 from controller.rehearsal.run import RehearsalRun, end
 from controller.rehearsal.scratch_project import Scratch, files_of
 from controller.rehearsal.upstream import NoUpstream, Upstream
@@ -53,7 +52,7 @@ class Rehearsal:
     def lines(self) -> Generator[FindingLine]:
         """Each phase as it is over. Leaves no pod and no process, whatever happens.
 
-        Raises: Busy while another rehearsal goes on; UsageError without the training stack.
+        Raises: Busy while another rehearsal runs; UsageError without the training stack.
         """
         self._check_stack()
         self.project.prepare()
@@ -119,7 +118,7 @@ class Rehearsal:
         except (NotFound, NoUpstream, UsageError) as error:
             return FindingLine("inputs", FAIL, _whole(error), error.hint)
         scratch.write_config(self.project, self.stage, self.minutes)
-        size = sum(one.size for one in files)
+        size = sum(file.size for file in files)
         text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
         return FindingLine("inputs", PASS, "; ".join([text, *(f"stood in: {one}" for one in made)]))
 
@@ -157,7 +156,7 @@ class Rehearsal:
         return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | here
 
     def _hardware(self, sky: Cloud) -> FindingLine:
-        """The stage as it is, against the embedded cloud's price list."""
+        """The unchanged stage, against the emulator's price list."""
         from controller.providers.factory import Settings, open_provider
 
         found = Settings(environ=sky.environment)
@@ -223,7 +222,7 @@ def _alone(scratch: Scratch) -> Iterator[None]:
     except BlockingIOError as error:
         os.close(descriptor)
         raise Busy(
-            "another rehearsal of this project goes on", where=str(scratch.folder)
+            "another rehearsal of this project is running", where=str(scratch.folder)
         ) from error
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a finished rehearsal shows: the lines of every phase from the upload on."""
+"""The report of a finished rehearsal: one line for each phase from the upload on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from controller.planner.lease_state import LeaseState, RunFacts
 from controller.project.run_folder import RunFolder
 from controller.rehearsal import findings
 from controller.rehearsal.emulated_cloud import Cloud
-from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP, FindingLine
 from controller.rehearsal.run import End, Kill, RehearsalRun
 from controller.rehearsal.scratch_project import Scratch
 from controller.status.status_page import MAX_CELL
@@ -20,33 +19,45 @@ from jobs.stage import Stage
 from remote import outputs
 from remote.contract import Exit, Manifest
 
+PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
+OPEN = "INCONCLUSIVE"  # the rehearsal could not decide it
 NOT_FOUND = (126, 127)  # what a shell and the agent end with when there is no such program
 REPORT = "write each step to $PODCTL_METRICS, and name checkpoints in [stages.…] checkpoints"
-AGAIN = "begin by looking for what is there already (docs/stages.md)"
+AGAIN = "let the job look for existing checkpoints when it starts (docs/stages.md)"
 LOG_LINES = 3
+
+
+@dataclass(frozen=True)
+class FindingLine:
+    """The result of one phase; `mend` says what to change after a FAIL."""
+
+    phase: str
+    status: str
+    detail: str
+    mend: str = ""
 
 
 def resumed(kill: Kill, after: Sequence[int]) -> FindingLine:
     """Whether the steps that were reported `after` the kill are those of a job that resumed."""
     if not kill.steps or not after:
-        text = "the second attempt went to its end; no steps were seen, so it may have begun at 0"
+        text = "the second attempt finished, but reported no steps: it may have started at 0"
         return FindingLine("resume", OPEN, text, REPORT)
     last, there = kill.steps[-1], kill.saved or kill.written
     # Not only the first of them: a dying job may have reported one more.
     begun = min(after)
     lowest = kill.steps[0] if kill.checkpoint is None else kill.checkpoint - 1
     if there and begun <= lowest < last:
-        text = f"it began again at step {begun}, although {there} was there at step {last}"
+        text = f"it started again at step {begun}, although {there} existed at step {last}"
         return FindingLine("resume", FAIL, text, AGAIN)
     if kill.checkpoint is None and begun <= last // 2:
         text = f"killed at step {last}; the second attempt was first seen at step {begun}"
         return FindingLine("resume", OPEN, text, REPORT)
-    return FindingLine("resume", PASS, f"killed at step {last}, went on at step {begun}")
+    return FindingLine("resume", PASS, f"killed at step {last}, resumed at step {begun}")
 
 
 @dataclass(frozen=True)
 class RehearsalReport:
-    """One run of `stage`, after its end; `rental` is what the journal knows of it."""
+    """One run of `stage`, after its end; `lease_state` is what the journal records."""
 
     scratch: Scratch
     stage: Stage
@@ -134,7 +145,7 @@ class RehearsalReport:
         ended = self.exit
         if ended is None or ended.attempt < 2:
             return FindingLine(
-                "resume", FAIL, f"it was not started again; {self._error()}", "podctl sync"
+                "resume", FAIL, f"it was not restarted; {self._error()}", "podctl sync"
             )
         if ended.rc and not self._stopped() and not self._only_outputs(ended):
             text = f"the second attempt ended with {ended.rc}: {self._tail() or ended.detail}"
@@ -147,7 +158,7 @@ class RehearsalReport:
             why = "it did not end in time" if self.end.code is None else self._error()
             return FindingLine("job", FAIL, why or "no exit record came back", "see the log")
         if ended.reason == "budget":
-            text = "it did not end in time and was told to save and stop"
+            text = "it did not end in time and was stopped"
             return FindingLine("job", SKIP, text, "rehearse it with --minutes, or with less data")
         if ended.rc and not self._only_outputs(ended):
             return FindingLine(
@@ -156,7 +167,7 @@ class RehearsalReport:
         return FindingLine("job", PASS, "ended by itself with 0")
 
     def _only_outputs(self, ended: Exit) -> bool:
-        """The job itself returned 0; what is said of it then is that outputs are absent."""
+        """Whether the job itself returned 0 and failed only because outputs are missing."""
         return ended.reason == "exited" and "returned 0" in ended.detail
 
     # -- the artifacts ---------------------------------------------------------------------
@@ -166,21 +177,19 @@ class RehearsalReport:
             return FindingLine(
                 "pull", FAIL if self.facts.started else SKIP, self._error() or "nothing to pull"
             )
-        size = sum(one.size for one in manifest.files)
+        size = sum(file.size for file in manifest.files)
         return FindingLine("pull", PASS, f"{len(manifest.files)} files, {size / 1e6:.2f} MB")
 
     def _outputs(self, manifest: Manifest | None) -> FindingLine:
         if manifest is None:
             return FindingLine("outputs", SKIP, "nothing was pulled")
-        absent = outputs.missing(self.stage.outputs, [one.path for one in manifest.files])
+        absent = outputs.missing(self.stage.outputs, [file.path for file in manifest.files])
         if absent and self._stopped():
-            return FindingLine(
-                "outputs", SKIP, f"not there when it was stopped: {', '.join(absent)}"
-            )
+            return FindingLine("outputs", SKIP, f"missing when it was stopped: {', '.join(absent)}")
         if absent:
             text = f"nothing matches {', '.join(absent)}"
             return FindingLine(
-                "outputs", FAIL, text, "mend the globs of outputs, or what the job writes"
+                "outputs", FAIL, text, "correct the globs of outputs, or what the job writes"
             )
         return FindingLine("outputs", PASS, f"files at {', '.join(self.stage.outputs)}")
 
@@ -197,21 +206,21 @@ class RehearsalReport:
             return FindingLine(
                 "verify", PASS if code == 0 else FAIL, text if code == 0 else "they differ"
             )
-        for one in manifest.files:
-            if hash_file(self.folder.files / one.path) != (one.size, one.sha256):
-                return FindingLine("verify", FAIL, f"{one.path} is not what the pod had")
+        for file in manifest.files:
+            if hash_file(self.folder.files / file.path) != (file.size, file.sha256):
+                return FindingLine("verify", FAIL, f"{file.path} differs from the pod's file")
         return FindingLine("verify", PASS, f"{len(manifest.files)} files have the pod's hashes")
 
     def _criteria(self, manifest: Manifest | None) -> FindingLine:
         if manifest is None or self._stopped():
-            return FindingLine("criteria", SKIP, "the job did not come to its end")
+            return FindingLine("criteria", SKIP, "the job did not finish")
         key = answer_key(self.stage, self.scratch.project.root)
         found = criteria.evaluate(self.stage.criteria, self.folder.files, key)
         judged = findings.sort(self.stage.criteria, found)
         if judged.broken:
             text = "; ".join(f"{one.criterion}: {one.detail}" for one in judged.broken)
-            mend = "mend the criterion's path and key, or have the job write it among its outputs"
-            return FindingLine("criteria", FAIL, text, mend)
+            remedy = "correct the criterion's path and key, or let the job write it to its outputs"
+            return FindingLine("criteria", FAIL, text, remedy)
         text = f"{len(judged.hold)} of {len(found)} hold"
         if judged.open:
             names = "; ".join(f"{one.criterion}: {one.detail}" for one in judged.open)

@@ -51,7 +51,7 @@ class End:
 
 
 class RehearsalRun:
-    """One run of the stage on the embedded cloud."""
+    """One run of the stage on the emulator."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class RehearsalRun:
     def _pause(self) -> None:
         """A moment, with what podctl said last."""
         lines = durable.tail(self._scratch.said, LAST_BYTES).decode(errors="replace").split("\n")
-        line = next((one for one in reversed(lines[:-1]) if one.strip()), "")
+        line = next((line for line in reversed(lines[:-1]) if line.strip()), "")
         self._show(line, max(0.0, self._deadline - time.monotonic()))
         time.sleep(LOOK_SECONDS)
 
@@ -186,7 +186,7 @@ def _soon(began: float) -> float:
 
 
 def _linger(job: JobFiles, since: float) -> bool:
-    """One reported step does not tell a job that goes on from one that begins again."""
+    """One reported step does not distinguish a job that resumes from one that starts over."""
     few = 0 < len(job.steps()) < LINGER_STEPS
     return few and time.monotonic() - since < LINGER_SECONDS
 

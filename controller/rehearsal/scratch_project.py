@@ -71,15 +71,15 @@ class Scratch:
         """The user's files, as they would be sent; what the stage writes is never a link."""
         self.project.root.mkdir(parents=True, exist_ok=True)
         written = Globs(stage.outputs)
-        for one in files:
-            target = self.project.root / one.path
+        for file in files:
+            target = self.project.root / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            if one.size < LINKED or written.match(one.path) or not _link(one.source, target):
-                shutil.copyfile(one.source, target)
-                target.chmod(one.mode)
+            if file.size < LINKED or written.match(file.path) or not _link(file.source, target):
+                shutil.copyfile(file.source, target)
+                target.chmod(file.mode)
 
     def write_config(self, project: Project, stage: Stage, minutes: float) -> None:
-        """podctl.toml with this one stage, on the embedded cloud."""
+        """podctl.toml with this one stage, on the emulator."""
         tables = config(project, stage, minutes)
         write_atomically(self.project.file, toml_text.document(tables).encode())
 

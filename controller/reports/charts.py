@@ -96,16 +96,16 @@ def _panel(panel: Panel, left: float, width: float) -> str:
         parts += _bars(panel, x0, x1, rise)
     else:
         parts += _lines(panel, x0, x1, rise)
-    named = [(one.name, one.colour) for one in panel.lines[:MOST_SHOWN]]
-    named += [(one.name, one.colour) for one in panel.bars[:MOST_SHOWN]]
+    named = [(line.name, line.colour) for line in panel.lines[:MOST_SHOWN]]
+    named += [(bar.name, bar.colour) for bar in panel.bars[:MOST_SHOWN]]
     return "".join([*parts, _legend(named, x0, y1 - 12)])
 
 
 def _range(panel: Panel) -> tuple[float, float]:
     if panel.top is not None:
         return 0.0, panel.top
-    values = [y for one in panel.lines for _, y in one.points]
-    values += [value for one in panel.bars for value in one.values if value is not None]
+    values = [y for line in panel.lines for _, y in line.points]
+    values += [value for bar in panel.bars for value in bar.values if value is not None]
     if panel.logarithmic:
         values = [one for one in values if one > 0]
         return (min(values), max(values)) if values else (1.0, 10.0)
@@ -170,19 +170,19 @@ def _bars(panel: Panel, x0: float, x1: float, rise: _Scale) -> Iterable[str]:
 
 
 def _lines(panel: Panel, x0: float, x1: float, rise: _Scale) -> Iterable[str]:
-    every = [x for one in panel.lines for x, _ in one.points]
+    every = [x for line in panel.lines for x, _ in line.points]
     if not every:
         return
     run = _Scale(min(every), max(every), x0, x1, False)
     for tick in run.ticks():
         yield _text(run.at(tick), rise.start + 14, _mark(tick))
-    for one in panel.lines[:MOST_SHOWN]:
-        path = " ".join(f"{run.at(x):.1f},{rise.at(y):.1f}" for x, y in one.points)
-        yield (f'<polyline points="{path}" fill="none" stroke="{one.colour}" stroke-width="1.3"/>')
-        if one.dots:
+    for line in panel.lines[:MOST_SHOWN]:
+        path = " ".join(f"{run.at(x):.1f},{rise.at(y):.1f}" for x, y in line.points)
+        yield (f'<polyline points="{path}" fill="none" stroke="{line.colour}" stroke-width="1.3"/>')
+        if line.dots:
             yield from (
-                f'<circle cx="{run.at(x):.1f}" cy="{rise.at(y):.1f}" r="2" fill="{one.colour}"/>'
-                for x, y in one.points
+                f'<circle cx="{run.at(x):.1f}" cy="{rise.at(y):.1f}" r="2" fill="{line.colour}"/>'
+                for x, y in line.points
             )
 
 

@@ -33,7 +33,7 @@ def _success(report: Report) -> Sequence[Panel]:
         one = report["systems"][name]
         cells = [*(one["types"][kind] for kind in TYPES), one["overall"]]
         bars.append(
-            Bars(TITLES[name], COLOURS[name], [_share(one) for one in cells], _whiskers(cells))
+            Bars(TITLES[name], COLOURS[name], [_share(cell) for cell in cells], _whiskers(cells))
         )
     return [Panel(y="success, %", bars=bars, groups=(*TYPES, "all"), top=105)]
 
@@ -44,7 +44,7 @@ def _share(cell: Mapping[str, Any], key: str = "rate") -> float | None:
 
 
 def _whiskers(cells: Sequence[Mapping[str, Any]]) -> list[tuple[float, float] | None]:
-    ends = [(_share(one, "wilson_low"), _share(one, "wilson_high")) for one in cells]
+    ends = [(_share(cell, "wilson_low"), _share(cell, "wilson_high")) for cell in cells]
     return [(a, b) if a is not None and b is not None else None for a, b in ends]
 
 
@@ -57,7 +57,7 @@ def _loss(report: Report) -> Sequence[Panel]:
             Line("evaluation", "#d1495b", points(curves.get("eval_loss")), dots=True),
         ]
         panels.append(_panel(f"{TITLES[system]}: loss", lines))
-    return panels if any(one.lines for one in panels) else ()
+    return panels if any(panel.lines for panel in panels) else ()
 
 
 def _rewards(report: Report) -> Sequence[Panel]:
@@ -69,25 +69,25 @@ def _rewards(report: Report) -> Sequence[Panel]:
         _panel("DPO: rewards", left),
         _panel("DPO: chosen above rejected", right, top=1.05),
     ]
-    return panels if any(one.lines for one in panels) else ()
+    return panels if any(panel.lines for panel in panels) else ()
 
 
 def _panel(title: str, lines: Sequence[Line], x: str = "step", top: float | None = None) -> Panel:
-    return Panel(title, x, lines=[one for one in lines if one.points], top=top)
+    return Panel(title, x, lines=[line for line in lines if line.points], top=top)
 
 
 def _cost(report: Report) -> Sequence[Panel]:
     rows = (report["spending"] or {}).get("stages") or []
     panels = []
     for key, plan, title in (("hours", "plan_hours", "hours"), ("usd", "plan_usd", "US dollars")):
-        planned, measured = ([number(one.get(k)) or 0.0 for one in rows] for k in (plan, key))
+        planned, measured = ([number(row.get(k)) or 0.0 for row in rows] for k in (plan, key))
         every = [*planned, *measured]
         tiny = any(0 < value < max(every) / 50 for value in every)
         panels.append(
             Panel(
                 f"{title} (logarithmic)" if tiny else title,
                 bars=[Bars("plan", "#c5ced8", planned), Bars("measured", "#2f6fb0", measured)],
-                groups=[str(one["name"]) for one in rows],
+                groups=[str(row["name"]) for row in rows],
                 logarithmic=tiny,
             )
         )
@@ -97,8 +97,8 @@ def _cost(report: Report) -> Sequence[Panel]:
 def _usage(report: Report) -> Sequence[Panel]:
     rows = (report["spending"] or {}).get("stages") or []
     panels = []
-    for one in rows:
-        usage = one.get("usage")
+    for row in rows:
+        usage = row.get("usage")
         if not usage:
             continue
         lines = []
@@ -107,5 +107,5 @@ def _usage(report: Report) -> Sequence[Panel]:
                 (sample["seconds"] / 60, sample.get(f"{key}_percent")) for sample in usage["series"]
             ]
             lines.append(Line(title, colour, points(series)))
-        panels.append(_panel(str(one["name"]), lines, "minutes", top=105))
+        panels.append(_panel(str(row["name"]), lines, "minutes", top=105))
     return panels[:10]

@@ -66,7 +66,7 @@ def page(report: Report, figures: Mapping[str, str], origin: str) -> str:
         f'<p class="lead">{plain(first)}</p>',
         *(f'<p class="soft">{plain(words)}</p>' for words in (*rest, origin)),
         "<ul>" + "".join(f"<li>{plain(one)}</li>" for one in report["why"]) + "</ul>",
-        *(_section(one, figures) for one in sections(report)),
+        *(_section(section, figures) for section in sections(report)),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -84,7 +84,7 @@ def _section(section: Section, figures: Mapping[str, str]) -> str:
     parts += [f"<p>{plain(words)}</p>" for words in section.words]
     parts += [_figure(name, figures[name]) for name in section.figures if name in figures]
     parts += [_table(table) for table in section.tables]
-    parts += [_sample(one) for one in section.samples]
+    parts += [_sample(sample) for sample in section.samples]
     return "<section>" + "\n".join(parts) + "</section>"
 
 
@@ -101,7 +101,7 @@ def _table(table: Table) -> str:
         )
         return f"<tr>{''.join(found)}</tr>"
 
-    body = "".join(row(one, "td") for one in table.rows)
+    body = "".join(row(entry, "td") for entry in table.rows)
     head = row(table.head, "th")
     return f'<div class="wide"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
 

@@ -24,7 +24,7 @@ def _body(section: Section) -> list[str]:
     found += [_table(table) for table in section.tables]
     if section.figures:
         found.append("Curves: see stage1_report.html.")
-    return found + [_sample(one) for one in section.samples]
+    return found + [_sample(sample) for sample in section.samples]
 
 
 def _table(table: Table) -> str:

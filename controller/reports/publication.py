@@ -38,7 +38,7 @@ class Source:
 
 def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
     """Files that a reader would take for podctl's or anybody's page, and that came from a pod."""
-    return tuple(one for one in paths if PurePosixPath(one).suffix.lower() in RENDERED)
+    return tuple(path for path in paths if PurePosixPath(path).suffix.lower() in RENDERED)
 
 
 def told(rendered: Iterable[str]) -> str:
@@ -51,7 +51,7 @@ def told(rendered: Iterable[str]) -> str:
 
 def locked(lock: Certificate) -> tuple[Source, ...]:
     """The figures that a lock certifies and pages are made of."""
-    again = any(one.get("kind") == "rescored" for one in lock.asked)
+    again = any(request.get("kind") == "rescored" for request in lock.asked)
     judged = (
         "The verdict on every answer was given again on this machine"
         if again
@@ -59,13 +59,14 @@ def locked(lock: Certificate) -> tuple[Source, ...]:
     )
     return tuple(
         Source(
-            one.path,
-            f"Rendered by podctl from {one.path}, sha256 {one.sha256[:12]}, which {lock.stage} is "
-            f"locked with by run {lock.run}. {judged}; every other figure is the pod's own word.",
+            artifact.path,
+            f"Rendered by podctl from {artifact.path}, sha256 {artifact.sha256[:12]}, which "
+            f"{lock.stage} is locked with by run {lock.run}. {judged}; every other figure is the "
+            "pod's own word.",
             _program(lock.command),
         )
-        for one in lock.artifacts
-        if _makers(one.path, _program(lock.command))
+        for artifact in lock.artifacts
+        if _makers(artifact.path, _program(lock.command))
     )
 
 
@@ -74,13 +75,13 @@ def unlocked(run: str, command: Sequence[str], paths: Iterable[str]) -> tuple[So
     program = _program(command)
     return tuple(
         Source(
-            one,
-            f"Rendered by podctl from {one} of run {run}, which is not locked: every figure is the "
-            "pod's own word.",
+            path,
+            f"Rendered by podctl from {path} of run {run}, which is not locked: every figure is "
+            "the pod's own word.",
             program,
         )
-        for one in paths
-        if _makers(one, program)
+        for path in paths
+        if _makers(path, program)
     )
 
 

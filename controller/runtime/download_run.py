@@ -1,4 +1,4 @@
-"""Bring a run's files here: while it goes on, and the last difference at its end."""
+"""Downloads a run's files: finished ones while the job runs, and the rest at its end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from controller.project.run_folder import READY, SAMPLES, RunFolder
 from controller.runtime.left_on_pod import fetched, held
 from controller.runtime.run_context import RunContext
 from controller.terminal.sanitize import clean_line
-from controller.transfer.declared_outputs import check_declared
 from controller.transfer.disk import writing
 from controller.transfer.download import PullReport, pull
 from controller.transfer.local_names import grounds, local_names
+from controller.transfer.manifest_check import check_declared
 from controller.transfer.progress import TransferProgress
 from controller.transfer.skipped_files import without_programs
 from remote import contract
@@ -28,7 +28,7 @@ from remote.names import encode
 from state.redaction import PROCESS, masked
 
 MANIFEST = "manifest.json"
-NOTES = 20  # names that are told of what was left out
+NOTES = 20  # names shown of files that were left out
 SLICE = 600.0  # seconds of one pull
 LOST_RC = -1  # of a job that left no exit record
 
@@ -73,17 +73,17 @@ def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) 
         raise ArtifactsNotSafe(
             f"the manifest of {run} is not the one that its exit record names",
             where=MANIFEST,
-            cause="it was changed after the job's end, or the volume lost a write",
+            cause="it was changed after the job ended, or the volume lost a write",
             hint="podctl sync",
         )
     manifest = _with_fetched(context, run, _manifest(context, raw, run, final=True))
     report = _pull(context, run, manifest)
     folder.keep(MANIFEST, contract.dump(manifest))
     folder.keep("exit.json", _without_secrets(status.exit))
-    for one in manifest.notes[:NOTES]:
-        context.tell(f"{run}: left out: {clean_line(f'{encode(one.path)}: {one.why}')}")
+    for note in manifest.notes[:NOTES]:
+        context.tell(f"{run}: left out: {clean_line(f'{encode(note.path)}: {note.why}')}")
     if (more := len(manifest.notes) - NOTES) > 0:
-        context.tell(f"{run}: left out: {more} more of that kind, which the manifest names")
+        context.tell(f"{run}: left out: {more} more, which the manifest names")
     if manifest.left or manifest.unfit or manifest.beyond:
         stage = context.stages[run]
         raise LeftOnPod(held(manifest, stage.name, folder.files, stage.outputs))
@@ -138,7 +138,7 @@ def _pull(context: RunContext, run: str, manifest: Manifest) -> PullReport:
 
 
 def _code(context: RunContext, run: str) -> str:
-    return next(one.code for one in context.lease_state().runs if one.run == run)
+    return next(entry.code for entry in context.lease_state().runs if entry.run == run)
 
 
 def _with_fetched(context: RunContext, run: str, manifest: Manifest) -> Manifest:
@@ -170,14 +170,15 @@ def _warn_of_many(context: RunContext, run: str, seen: int) -> None:
         return
     context.memory.told.add(run)
     context.tell(
-        f"{run}: {seen:,} outputs so far; beyond {contract.MAX_FILES:,} they do not travel and "
-        "keep the pod. Pack small files (tar, zip, one JSON Lines file) while the job runs."
+        f"{run}: {seen:,} outputs so far; files beyond {contract.MAX_FILES:,} cannot be "
+        "downloaded and keep the pod. Pack small files (tar, zip, one JSON Lines file) while the "
+        "job runs."
     )
 
 
 def _slice(context: RunContext, what: str) -> Callable[[TransferProgress], None]:
-    """Interrupts a pull that takes long: a pod that sends for ever must not keep the clock from
-    being looked at. What came stays, and the next pull goes on from there."""
+    """Interrupt a pull after `SLICE` seconds: a pod that never stops sending must not block the
+    loop. Downloaded data is kept, and the next pull resumes there."""
     until = context.clock.now() + SLICE
 
     def over(progress: TransferProgress) -> None:

@@ -1,4 +1,4 @@
-"""What the files of a run come to, and what has to be at hand to judge and lock it: no pod."""
+"""The judgement of a run's files, and the context that judging and locking need. No pod."""
 
 from __future__ import annotations
 
@@ -28,30 +28,34 @@ class Judgement:
     def verdict(self) -> str:
         if passed(self.findings):
             return "PASS"
-        return "FAIL" if any(str(one.status) == "FAIL" for one in self.findings) else "INCONCLUSIVE"
+        return (
+            "FAIL"
+            if any(str(finding.status) == "FAIL" for finding in self.findings)
+            else "INCONCLUSIVE"
+        )
 
     @property
     def shortfall(self) -> str:
         """What is not met, with what was measured."""
-        missed = [one for one in self.findings if not one.met]
+        missed = [finding for finding in self.findings if not finding.met]
         return "; ".join(f"{one.status} {one.criterion}: {one.detail}" for one in missed)
 
     def told(self, tell: Callable[[str], None]) -> dict[str, Any]:
         """Each line said; the whole as the journal keeps it."""
-        for one in self.findings:
-            more = f" (accepted: {one.accepted})" if one.accepted else ""
-            tell(f"  {one.status}  {one.criterion}: {one.detail}{more}")
+        for entry in self.findings:
+            more = f" (accepted: {entry.accepted})" if entry.accepted else ""
+            tell(f"  {entry.status}  {entry.criterion}: {entry.detail}{more}")
         for text in self.warnings:
             tell(f"  WARN  {text}")
         return {
             "verdict": self.verdict,
-            "findings": [one.as_dict() for one in self.findings],
+            "findings": [finding.as_dict() for finding in self.findings],
             "warnings": list(self.warnings),
         }
 
 
 class JudgeContext(Protocol):
-    """A `Workshop` is one; so is a run that is over."""
+    """Implemented by `RunContext` and `FinishedRun`."""
 
     @property
     def project(self) -> Project: ...

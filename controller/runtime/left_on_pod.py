@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from controller.ssh.session import Session
 
 SHOWN = 5  # names in a message
-AT_ONCE = 20  # paths in one command; what is left then is told again
+AT_ONCE = 20  # paths in one command; the next message names the rest
 LONGEST = 300  # characters of one name or reason
 MEASURE_SECONDS = 3600.0
 
@@ -62,11 +62,12 @@ def _short(text: str) -> str:
 
 
 def quoted(path: str) -> str:
-    """A word for a shell, whatever is in it."""
+    """`path` quoted as one shell word, whatever characters it has."""
     if encode(path) == path:
         return shlex.quote(path)
     plain = (
-        chr(one) if 32 <= one < 127 and one not in b"\\'" else f"\\x{one:02x}" for one in raw(path)
+        chr(byte) if 32 <= byte < 127 and byte not in b"\\'" else f"\\x{byte:02x}"
+        for byte in raw(path)
     )
     return f"$'{''.join(plain)}'"
 
@@ -125,5 +126,5 @@ def _measured(
     try:
         found = [FileEntry(decode(p), int(n), str(h)) for p, n, h in json.loads(answer.stdout)]
     except (ValueError, TypeError, RecursionError) as error:
-        raise ConnectionLost("the pod's answer makes no sense", where="measure") from error
+        raise ConnectionLost("could not parse the pod's response", where="measure") from error
     return [one for one in found if not wrong(one.path)]

@@ -1,8 +1,8 @@
-"""What an earlier attempt left here of its work, for the next one to go on from.
+"""The downloaded files of an earlier attempt, from which the next one resumes.
 
 Whatever ended an attempt (its pod, its user, an error, a spent budget), a later run with the same
 command, parameters and inputs gets its files back. One that went to its end by itself has nothing
-to be gone on from. Which of both it is, and why, is always told.
+to resume from. The user always sees which of both applies, and why.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ AS_ASKED = "although {difference}, as --resume asks"
 def leftovers(
     project: Project, journal: Journal, run: str, inputs: Snapshot, tell: Callable[[str], None]
 ) -> Path | None:
-    """The files that `run` goes on from: its own of an earlier pod, or an earlier attempt's.
+    """The files from which `run` resumes: its own of an earlier pod, or an earlier attempt's.
 
-    Only those that were made from these very inputs: a checkpoint of other data, gone on from,
-    would be certified with the hash of data that it hardly saw.
+    Only files made from the same inputs: otherwise the lock would certify a checkpoint with the
+    hash of data on which it was hardly trained.
     """
     own = RunFolder(project.run_dir(run))
     if received(own.files) and changed(own, inputs):
         own.set_aside()  # from now on the folder's inputs are the new ones
     if received(own.files):
-        tell(f"{run}: goes on from {_words(own)} of its earlier pod")
+        tell(f"{run}: resumes from {_words(own)} of its earlier pod")
         return own.files
     row = journal.run(run)
     assert row is not None
     wish = _wish(journal, row)
     if wish.get("fresh"):
-        tell(f"{run}: begins anew, as --fresh asks")
+        tell(f"{run}: starts from the beginning (--fresh)")
         return None
     earlier = _attempt(project, journal, row, wish.get("resume"))
     if earlier is None:
@@ -52,10 +52,17 @@ def leftovers(
     folder = RunFolder(project.run_dir(earlier.id))
     difference = _difference(earlier, row, folder, inputs)
     if difference and not wish.get("resume"):
-        tell(f"{run}: begins anew, since {difference}; --resume {earlier.id} goes on all the same")
+        tell(
+            f"{run}: starts from the beginning, since {difference}; --resume {earlier.id} resumes "
+            "anyway"
+        )
         return None
-    why = f", {AS_ASKED.format(difference=difference)}" if difference else "; --fresh begins anew"
-    tell(f"{run}: goes on from {_words(folder)} of {earlier.id}{why}")
+    why = (
+        f", {AS_ASKED.format(difference=difference)}"
+        if difference
+        else "; --fresh starts from the beginning"
+    )
+    tell(f"{run}: resumes from {_words(folder)} of {earlier.id}{why}")
     return folder.files
 
 
@@ -69,7 +76,7 @@ def check_resume(project: Project, journal: Journal, run: str, stages: Sequence[
         )
     if not received(RunFolder(project.run_dir(run)).files):
         raise NotFound(
-            f"{run} left no files here to go on from",
+            f"{run} left no downloaded files to resume from",
             where=str(project.run_dir(run)),
             hint=f"podctl run {row.stage}",
         )
@@ -84,7 +91,7 @@ def _wish(journal: Journal, row: Run) -> Mapping[str, Any]:
 def _attempt(project: Project, journal: Journal, own: Run, named: str | None) -> Run | None:
     """The attempt that `named` names; else the newest that left files here.
 
-    One that was to begin anew and left nothing hides those before it.
+    An attempt with --fresh that left no files hides the attempts before it.
     """
     rows = [row for row in journal.runs(own.stage) if row.number < own.number]
     for row in reversed(rows):
@@ -102,12 +109,12 @@ def _difference(was: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
         return f"{was.id} {COMPLETE[was.outcome]}"
     before, here = was.spec.get("stage", {}), now.spec.get("stage", {})
     if before.get("command") != here.get("command"):
-        return f"the command is another one than {was.id} had"
+        return f"the command differs from that of {was.id}"
     for key, word in (("env", "variable"), ("parameters", "parameter")):
         for name, old, new in unlike(before.get(key, {}), here.get(key, {})):
             return f"{word} {name} was {shown(old)} in {was.id}, and is {shown(new)} now"
     if others := changed(folder, inputs):
-        return f"{encode(others[0])} is another one than {was.id} had"
+        return f"{encode(others[0])} differs from that of {was.id}"
     return ""
 
 
@@ -122,8 +129,8 @@ def _words(folder: RunFolder) -> str:
 
 def changed(folder: RunFolder, inputs: Snapshot) -> list[str]:
     """Paths that differ between what a run was sent and what would be sent now."""
-    was = {one["path"]: one["sha256"] for one in folder.inputs()}
-    now = {one.path: one.sha256 for one in inputs.files}
+    was = {entry["path"]: entry["sha256"] for entry in folder.inputs()}
+    now = {file.path: file.sha256 for file in inputs.files}
     return sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
 
 

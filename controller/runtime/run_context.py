@@ -1,4 +1,4 @@
-"""A lease with its project: the scene, and the folder, connection and locks that it works with."""
+"""The context of a lease with its project: folder, connection and locks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from state.locks import Locks
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext(LeaseContext):
-    """What only the hands that really touch something need."""
+    """The parts of the lease context that do I/O."""
 
     project: Project
     link: PodConnection
     locks: Locks
-    stop_asked: Callable[[], bool] = lambda: False  # by another process: nothing long goes on
+    stop_asked: Callable[[], bool] = lambda: False  # by another process: long transfers stop
 
     def heed(self) -> None:
         """Called while much travels. Raises Paused when the next look is wanted at once."""
         if self.stop_asked():
-            raise Paused("a stop is asked for")
+            raise Paused("a stop was requested")
 
     def secrets(self, run: str) -> tuple[Secret, ...]:
         """The values that the run's job may know and nobody else, as far as they are here."""

@@ -1,4 +1,4 @@
-"""The site as it is: a pod over SSH, and the project's folder."""
+"""The job runtime over SSH: implements the engine's port to a pod and the project's folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from controller.runtime.verify_run import judge, lock
 
 @dataclass(frozen=True)
 class SshJobRuntime:
-    """Implements `Site`."""
+    """Implements `controller.engine.job_runtime.JobRuntime`."""
 
     context: RunContext
 
@@ -48,7 +48,7 @@ class SshJobRuntime:
         except (ValueError, ArithmeticError, RecursionError) as error:
             # A number or a depth that no check before knew: the pod's words end no command.
             why = f"{type(error).__name__}: {error}"
-            return Contact(True, error=f"what the pod said makes no sense: {why}")
+            return Contact(True, error=f"could not parse the pod's response: {why}")
 
     def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
         session = self.context.link.connect(pod, endpoint)
@@ -65,7 +65,7 @@ class SshJobRuntime:
         except CommandRefused:
             if agent.present():
                 raise
-            return Contact(True, forgotten=True, error="our code is not on the pod any more")
+            return Contact(True, forgotten=True, error="podctl's code is no longer on the pod")
         self.context.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
         path = self.context.project.job_log(run.run)
         follow_log(agent, run.run, path, status.log_size, self.context.secrets(run.run))
@@ -112,7 +112,7 @@ class SshJobRuntime:
         self.context.link.drop()
 
     def _code(self, run: str) -> str:
-        return next(one.code for one in self.context.lease_state().runs if one.run == run)
+        return next(entry.code for entry in self.context.lease_state().runs if entry.run == run)
 
     def _agent(self, run: str) -> AgentClient:
         session = self.context.link.session

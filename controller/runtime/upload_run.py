@@ -1,4 +1,4 @@
-"""What a run gets before it starts: our package, its inputs, its parameters, what it had before."""
+"""Uploads what a run needs: podctl's package, inputs, parameters and an earlier attempt's files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def deliver(context: RunContext, run: str) -> dict[str, Any]:
     row = context.journal.run(run)
     models = row.spec.get(MODELS) if row is not None else None
     written = extras(stage, models or {}) | {plan_so_far.PATH: _so_far(context, run, folder)}
-    begun = next(one.tree for one in context.lease_state().runs if one.run == run)
+    begun = next(entry.tree for entry in context.lease_state().runs if entry.run == run)
     for tries in range(TRIES, 0, -1):
         inputs = inputs_of(context, stage, partial(context.moved, f"{run}: reading the inputs"))
         sent = _with_earlier(inputs, context, run)
@@ -64,7 +64,7 @@ def deliver(context: RunContext, run: str) -> dict[str, Any]:
         except FileGone as error:
             if tries == 1:
                 raise
-            context.tell(f"{run}: {error.what}: looking again at what is there")
+            context.tell(f"{run}: {error.what}; reading the inputs again")
     folder.keep_inputs(_as_sent(inputs, report))
     _tell_changed(context, run, report)
     context.tell(f"{run}: {_in_words(report)}")
@@ -88,17 +88,18 @@ def _in_words(report: UploadReport) -> str:
 
 def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
     changed = {one.path: one for one in report.changed}
-    for one in inputs.files:
-        yield changed.get(one.path, FileEntry(one.path, one.size, one.sha256))
+    for file in inputs.files:
+        yield changed.get(file.path, FileEntry(file.path, file.size, file.sha256))
 
 
 def _tell_changed(context: RunContext, run: str, report: UploadReport) -> None:
-    """A log that is written all the time keeps nobody from training; that it was torn is said."""
+    """Warn about files that changed during the upload; this does not stop the run."""
     if report.changed:
         names = ", ".join(one.path for one in report.changed[:5])
         context.tell(
-            f"{run}: {len(report.changed)} files changed while they were sent, and are on the pod "
-            f"as they were read: {names}; list in .podctlignore what the job does not need"
+            f"{run}: {len(report.changed)} files changed while they were sent; the pod has the "
+            f"versions that were read: {names}; list files that the job does not need in "
+            ".podctlignore"
         )
 
 
@@ -127,10 +128,11 @@ def inputs_of(
 def startable(taken: Snapshot, stage: Stage) -> Snapshot:
     """The file that the command starts gets its run bit, which many ways of copying lose."""
     programs = job_program.started(stage.command)
-    if all(one.path not in programs or one.mode == 0o755 for one in taken.files):
+    if all(file.path not in programs or file.mode == 0o755 for file in taken.files):
         return taken
     marked = (
-        dataclasses.replace(one, mode=0o755) if one.path in programs else one for one in taken.files
+        dataclasses.replace(file, mode=0o755) if file.path in programs else file
+        for file in taken.files
     )
     return _with(taken, tuple(marked))
 
@@ -176,25 +178,25 @@ def _usage(context: RunContext, stage: str) -> dict[str, Any] | None:
 
 
 def _with_earlier(inputs: Snapshot, context: RunContext, run: str) -> Snapshot:
-    """Add what an interrupted attempt left here, so that a new pod goes on from its checkpoint."""
+    """Add the downloaded files of an interrupted attempt, so that a new pod resumes from them."""
     source = leftovers(context.project, context.journal, run, inputs, context.tell)
     if source is None:
         return inputs
-    known = {one.path for one in inputs.files}
+    known = {file.path for file in inputs.files}
     own = RunFolder(source.parent).own_names()
     reading = partial(context.moved, f"{run}: reading what was done before")
     # It is the pod's own work: whatever its names and number, it goes back to a pod.
     there = (
-        dataclasses.replace(one, path=own.get(one.path, one.path))
-        for one in snapshot.take_all(source, EARLIER, reading).files
-        if one.path.split("/")[0] != STAGING
+        dataclasses.replace(file, path=own.get(file.path, file.path))
+        for file in snapshot.take_all(source, EARLIER, reading).files
+        if file.path.split("/")[0] != STAGING
     )
     found: list[SnapshotFile] = [one for one in there if one.path not in known]
-    every = tuple(sorted((*inputs.files, *found), key=lambda one: one.path))
+    every = tuple(sorted((*inputs.files, *found), key=lambda file: file.path))
     return _with(inputs, every)
 
 
 def _with(snapshot_of: Snapshot, files: tuple[SnapshotFile, ...]) -> Snapshot:
     """The same with other files."""
-    tree = snapshot.tree_digest((one.path, one.size, one.sha256, one.mode) for one in files)
+    tree = snapshot.tree_digest((file.path, file.size, file.sha256, file.mode) for file in files)
     return dataclasses.replace(snapshot_of, files=files, tree=tree)

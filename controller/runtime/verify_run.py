@@ -1,4 +1,4 @@
-"""Judge a run on the files that are here, and lock the stage that passed."""
+"""Judges a run by its downloaded files, and locks a stage that passed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from controller.incident import Incident, attempt
 from controller.locks import artifacts as safekeeping
 from controller.locks import certificate, statement
 from controller.locks.answer_key import answer_key
-from controller.locks.attest import attest
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.locks.reported_environment import surroundings
+from controller.locks.statement import attest
 from controller.preflight.pins import MODELS
 from controller.project.install_file import install, keep_aside
 from controller.project.output_paths import OutputPaths
@@ -48,7 +48,7 @@ def look(context: JudgeContext, run: str) -> Judgement:
     there = [*every, *manifest.untouched] if manifest else []
     stage, files = context.stages[run], folder.files
     found = criteria.evaluate(stage.criteria, files, answer_key(stage, context.project.root))
-    weighing = [one for one in stage.criteria if one.kind == "weights"]
+    weighing = [criterion for criterion in stage.criteria if criterion.kind == "weights"]
     warnings = inspection.warnings(
         files,
         local,
@@ -135,7 +135,7 @@ def _render(context: JudgeContext, run: str, lock: Certificate) -> None:
         content = (len(page), hashlib.sha256(page).hexdigest())
         keep_aside(project, run, path, content, context.tell)
 
-    names = [one.path for one in lock.artifacts]
+    names = [artifact.path for artifact in lock.artifacts]
     for line in publication.publish(project.root, publication.locked(lock), names, aside):
         context.tell(line)
     if line := publication.told(lock.rendered):
@@ -155,28 +155,28 @@ def _others(context: JudgeContext, stage: Stage) -> tuple[str, ...]:
 def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificate:
     """What the run's lock would say. The run has a final manifest here."""
     stage, lease_state = context.stages[run], context.lease_state()
-    facts = next(one for one in lease_state.runs if one.run == run)
+    facts = next(item for item in lease_state.runs if item.run == run)
     row = context.journal.run(run)
     assert row is not None
     folder = RunFolder(context.project.run_dir(run))
     locks = certificate.read_all(context.project.root)
     manifest = folder.manifest()
     assert manifest is not None
-    findings = [hidden(one.as_dict(), PROCESS) for one in judgement.findings]
+    findings = [hidden(finding.as_dict(), PROCESS) for finding in judgement.findings]
     return Certificate(
         stage=stage.name,
         title=stage.title,
         run=run,
-        criteria=tuple(CriterionMet.model_validate(one) for one in findings),
-        warnings=tuple(PROCESS(one) for one in judgement.warnings),
-        rendered=publication.rendered_by_pod(one.path for one in manifest.files),
+        criteria=tuple(CriterionMet.model_validate(finding) for finding in findings),
+        warnings=tuple(PROCESS(warning) for warning in judgement.warnings),
+        rendered=publication.rendered_by_pod(file.path for file in manifest.files),
         asked=definitions(stage),
         artifacts=tuple(
-            Artifact.of(manifest.local(one.path), one.size, one.sha256, one.path)
-            for one in manifest.files
+            Artifact.of(manifest.local(file.path), file.size, file.sha256, file.path)
+            for file in manifest.files
         ),
         outputs=stage.outputs,
-        inputs=tuple(Artifact.of(**one) for one in folder.inputs()),
+        inputs=tuple(Artifact.of(**entry) for entry in folder.inputs()),
         needs={need: locks[need].sha256 for need in stage.needs if need in locks},
         command=stage.command,
         env=stage.env,
@@ -193,7 +193,7 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
 
 
 def _image(image: str, digest: str) -> dict[str, Any]:
-    """The image by the name that was asked for, and by its digest where one is known."""
+    """The image's configured name, and its digest if known."""
     known = image.partition("@")[2] or digest
     return {"image": image} | ({"image_digest": known} if known else {})
 

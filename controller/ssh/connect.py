@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from cryptography.exceptions import InvalidSignature, InvalidTag
 
-from controller.errors import PodctlError, UsageError
+from controller.errors import PodctlError, UsageError, local_limit, translate_os_limits
 from controller.providers.base import Endpoint
-from controller.resource_limits import local_limit, translate_os_limits
 from controller.ssh.host_keys import HostKey, PinnedKeys
 from controller.ssh.keepalive import KeepaliveThread, WatchedSocket
 from controller.ssh.stream import WINDOW, AuthRefused, Unreachable

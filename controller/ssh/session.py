@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import paramiko
 
+from controller.errors import translate_os_limits
 from controller.providers.base import Endpoint
-from controller.resource_limits import translate_os_limits
 from controller.ssh.connect import (
     FAILURES,
     Authenticated,

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 MAX_LOCAL = 256 * 1024 * 1024  # bytes of a local copy that are shown
 MOST = MAX_LOCAL  # bytes of what the pod has beyond it that are shown: the newest
 MOST_LOOKS = 128  # for so many, twice as many as it takes
-ANEW = b"\n[the disk that had this log is gone: another one begins]\n"
+NEW_LOG = b"\n[the disk with this log is gone; a new log starts here]\n"
 POLL_SECONDS = 1.0
 LONGEST_WAIT = 20.0  # between two tries to connect again
 CONNECT_SECONDS = 15.0
 GIVE_UP_SECONDS = 900.0  # without any answer
 LOOKED_AT = 256 * 1024  # bytes of a log's end in which its last line is looked for
 RULER = "=-_*#~+|. "  # a line of nothing else is drawn below a message
-LONGEST = 300  # characters of a last line that is told
+LONGEST = 300  # characters shown of a last line
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Follower:
         self._provider = provider
         self._tell = tell
 
-    def whole(self, local: Log) -> Log:
+    def complete(self, local: Log) -> Log:
         """The pod's log where it can be reached, else the local copy and why."""
         try:
             with self._agent() as agent:
@@ -194,7 +194,7 @@ def _kept(path: Path, mark: LogPosition) -> bytes:
     """What the copy here has beyond `mark`; all of it where it is of another log."""
     # The copy may end before what the pod showed: its bytes tell, not its size.
     piece = Chunk(mark.begin, read_local(path, mark.begin), mark.offset)
-    return mark.past(piece)[1] if mark.is_in(piece) else ANEW + read_local(path)
+    return mark.past(piece)[1] if mark.is_in(piece) else NEW_LOG + read_local(path)
 
 
 def _still(agent: AgentClient, run: str, mark: LogPosition) -> LogPosition:
@@ -205,10 +205,10 @@ def _still(agent: AgentClient, run: str, mark: LogPosition) -> LogPosition:
 
 
 def _beyond(agent: AgentClient, run: str, mark: LogPosition) -> Iterator[tuple[LogPosition, bytes]]:
-    """`rest`; all of it, and a word before, where another log is in the place of this one."""
+    """`rest`; the complete log after a notice, if another log has replaced this one."""
     found = _still(agent, run, mark)
     if found != mark:
-        yield found, ANEW
+        yield found, NEW_LOG
     yield from rest(agent, run, found)
 
 

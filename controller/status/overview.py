@@ -1,7 +1,7 @@
-"""What is known of runs, pods and stages; every line with who said it and when.
+"""What is known of runs, pods and stages, each fact with its source and time.
 
-A sign of life that is old proves nothing, nor does one whose giver is asked again and is silent:
-what was running then is `unknown` now.
+An old status, or one whose source no longer responds, proves nothing: what was running then is
+`unknown` now.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Overview:
     pods: tuple[PodLine, ...]
     usd_per_hour: float
     spent_usd: float
-    driver: str  # who drives this project now; empty: nobody
+    driver: str  # the process that holds the project lock; empty: none
 
     @property
     def unknown(self) -> bool:
@@ -135,7 +135,7 @@ def of_stage(overview: Overview, name: str) -> Overview:
     if not found and not runs:
         raise NotFound(f"no stage or run {name!r}", hint="podctl status")
     held = {line.pod for line in runs} | {
-        line.pod for line in overview.pods if line.run in {one.run for one in runs}
+        line.pod for line in overview.pods if line.run in {run.run for run in runs}
     }
     pods = tuple(line for line in overview.pods if line.pod in held)
     return dataclasses.replace(overview, stages=found, runs=runs, pods=pods)
@@ -220,7 +220,7 @@ def _before(lease_state: LeaseState | None, run: Run) -> str:
     """How far a run is of which no agent ever said anything."""
     if lease_state is None:
         return UNKNOWN
-    facts = next((one for one in lease_state.runs if one.run == run.id), None)
+    facts = next((entry for entry in lease_state.runs if entry.run == run.id), None)
     if facts is not None and facts.started:
         return UNKNOWN  # a start was sent and never answered
     if lease_state.pod is None:
@@ -229,7 +229,7 @@ def _before(lease_state: LeaseState | None, run: Run) -> str:
 
 
 def _view(sighting: LastSeenRecord, now: float, silent: frozenset[str]) -> Line:
-    """What was said; `unknown` when it may have changed: it is old, or nothing is said now."""
+    """The last known status; `unknown` when it is old or its source does not respond now."""
     data, (kind, _, _) = sighting.data, sighting.subject.partition(":")
     if kind == "run":
         state, detail = str(data.get("state", UNKNOWN)), progress_text(data)
@@ -259,7 +259,7 @@ def progress_text(data: Mapping[str, Any]) -> str:
             words.append(f"{name} {value:.0f} %")
             break
     if data.get("armed") is not None and data.get("state") != _ENDED:
-        words.append(f"guard {'armed' if data['armed'] else 'not armed'}, as the pod says")
+        words.append(f"guard {'armed' if data['armed'] else 'not armed'} (reported by the pod)")
     return ", ".join(words)
 
 

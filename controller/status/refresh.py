@@ -1,4 +1,4 @@
-"""Asking the provider and the agents how things are now; the answers are kept as sightings."""
+"""Refreshes the last known status from the provider and the agents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SSH_SECONDS = 8.0
 
 @dataclass(frozen=True)
 class Unreachable:
-    """What was asked without an answer: the subjects of sightings, and why, in words."""
+    """The subjects whose source did not respond, and the reasons."""
 
     subjects: frozenset[str] = frozenset()
     reasons: tuple[str, ...] = ()

@@ -121,9 +121,9 @@ def _line(row: Row, locked: set[str]) -> str:
     """The stage with its box, and below it every criterion with its own."""
     head = f"**{row.stage.name}** {_text(row.stage.title)}: {_state(row, locked)}"
     if row.certificate is None:
-        titles = (describe(one) for one in row.stage.criteria)
-        return "\n".join([f"- [ ] {head}", *(f"  - [ ] {_text(one)}" for one in titles)])
-    met = (f"  - [x] {_measured(one)}" for one in row.certificate.criteria)
+        titles = (describe(criterion) for criterion in row.stage.criteria)
+        return "\n".join([f"- [ ] {head}", *(f"  - [ ] {_text(title)}" for title in titles)])
+    met = (f"  - [x] {_measured(criterion)}" for criterion in row.certificate.criteria)
     return "\n".join([f"- [x] {head}", *met, f"  - {_facts(row.certificate)}"])
 
 
@@ -159,9 +159,9 @@ def _state(row: Row, locked: set[str]) -> str:
     return ahead
 
 
-def _table(found: Sequence[Row]) -> str:
+def _table(page_rows: Sequence[Row]) -> str:
     head = "| stage | hours | cost | runs | result |\n| --- | ---: | ---: | ---: | --- |"
-    return "\n".join([head, *(_cells(row) for row in found), _sum(found)])
+    return "\n".join([head, *(_cells(row) for row in page_rows), _sum(page_rows)])
 
 
 def _cells(row: Row) -> str:
@@ -193,14 +193,14 @@ def _expected(row: Row) -> float | None:
     return expected_usd(row.stage.hours, row.usd_per_hour, need.disk_gb, volume)
 
 
-def _sum(found: Sequence[Row]) -> str:
+def _sum(page_rows: Sequence[Row]) -> str:
     """What was measured of the stages that passed, and what is expected of the others."""
-    passed = [row.certificate.cost for row in found if row.certificate]
-    ahead = [row for row in found if not row.certificate]
+    passed = [row.certificate.cost for row in page_rows if row.certificate]
+    ahead = [row for row in page_rows if not row.certificate]
     hours = _both(sum(one.hours for one in passed), sum(row.stage.hours for row in ahead), "")
     usd = _both(sum(one.usd for one in passed), sum(_expected(row) or 0.0 for row in ahead), "$")
-    runs = sum(row.attempts for row in found)
-    return f"| all | {hours} | {usd} | {runs} | {len(passed)} of {len(found)} passed |"
+    runs = sum(row.attempts for row in page_rows)
+    return f"| all | {hours} | {usd} | {runs} | {len(passed)} of {len(page_rows)} passed |"
 
 
 def _both(measured: float, expected: float, sign: str) -> str:
@@ -208,34 +208,35 @@ def _both(measured: float, expected: float, sign: str) -> str:
     return " + ".join([*parts, *([f"~{sign}{expected:.2f}"] if expected else [])])
 
 
-def _planned(found: Sequence[Row]) -> str:
+def _planned(page_rows: Sequence[Row]) -> str:
     """The plan's own estimate, beside what its stages really took."""
-    ours = [row for row in found if row.planned_hours is not None]
+    ours = [row for row in page_rows if row.planned_hours is not None]
     hours = sum(row.planned_hours or 0.0 for row in ours)
     if not hours:
         return ""
     spent = sum(row.spent_usd for row in ours)
     return (
         f"The plan expects {hours:g} h and about ${hours * USD_PER_HOUR:.0f} at "
-        f"${USD_PER_HOUR:.2f}/h for these stages, with Qwen2.5-32B; {_usd(spent)} went into them "
+        f"${USD_PER_HOUR:.2f}/h for these stages, with Qwen2.5-32B; {_usd(spent)} has been spent "
+        "on them "
         "so far."
     )
 
 
-def _next(found: Sequence[Row], locked: set[str]) -> str:
+def _next(page_rows: Sequence[Row], locked: set[str]) -> str:
     """The next command to type."""
-    open_runs = [row.latest for row in found if row.latest and row.latest.open]
+    open_runs = [row.latest for row in page_rows if row.latest and row.latest.open]
     if open_runs:
         names = ", ".join(run.id for run in open_runs)
-        return f"`podctl sync` carries on with {names}."
-    stale = next((row.stage.name for row in found if row.stale), "")
-    why = f" `podctl why {stale}` says what differs from its lock." if stale else ""
-    for row in found:
+        return f"`podctl sync` resumes {names}."
+    stale = next((row.stage.name for row in page_rows if row.stale), "")
+    why = f" `podctl why {stale}` explains what differs from its lock." if stale else ""
+    for row in page_rows:
         if not row.certificate and all(name in locked for name in row.stage.needs):
             return f"`podctl run {row.stage.name}`: {_text(row.stage.title)}.{why}"
-    if all(row.certificate for row in found):
+    if all(row.certificate for row in page_rows):
         return f"Nothing: every stage is locked. `podctl verify --all` re-checks their files.{why}"
-    return "Nothing can run: `podctl plan` says what is missing."
+    return "Nothing can run: `podctl plan` lists what is missing."
 
 
 def _usd(amount: float) -> str:

@@ -1,4 +1,4 @@
-"""From what a user names to a pod: which run is meant, where it is, and a connection to it."""
+"""Resolves a name that a user gives to a run, its pod, and a connection to it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def find_target(journal: Journal, name: str | None) -> Target:
     if not targets and name is not None:
         targets = [one for one in _with_pod(journal, runs, name) if one.pod == name]
     if not targets:
-        told = f"no run, stage or pod {name!r}" if name else "no run yet"
+        told = f"no run, stage or pod is called {name!r}" if name else "no run yet"
         known = ", ".join(run.id for run in runs[-5:])
         raise NotFound(
             told,
@@ -66,7 +66,7 @@ def _with_pod(journal: Journal, runs: Sequence[Run], pod: str) -> Iterator[Targe
     """The runs of the leases that paid for `pod`, and those that may not have paid yet."""
     from state.ledger import Ledger
 
-    paid = {one.lease for one in Ledger(journal.connection).intervals(pod_id=pod)}
+    paid = {interval.lease for interval in Ledger(journal.connection).intervals(pod_id=pod)}
     for lease in sorted(paid | {run.lease for run in runs if run.open}):
         yield from (target_of(journal, run) for run in journal.runs(lease=lease))
 
@@ -75,9 +75,9 @@ def target_of(journal: Journal, run: Run) -> Target:
     """What the journal says about where `run` is."""
     from controller.planner.lease_state import fold
 
-    siblings = [(one.id, one.stage) for one in journal.runs(lease=run.lease)]
+    siblings = [(item.id, item.stage) for item in journal.runs(lease=run.lease)]
     lease_state = fold(run.lease, siblings, journal.ops(run.lease))
-    facts = next(one for one in lease_state.runs if one.run == run.id)
+    facts = next(entry for entry in lease_state.runs if entry.run == run.id)
     pod = (
         (lease_state.pod or facts.uploaded_to) if run.open else facts.uploaded_to or lease_state.pod
     )
@@ -105,14 +105,14 @@ def pod_of(provider: Provider, target: Target) -> Pod:
         raise NotFound(
             f"the pod of {target.run} is gone",
             where=target.pod,
-            hint=f"podctl logs {target.run} shows what was kept here",
+            hint=f"podctl logs {target.run} shows the downloaded log",
         )
     if pod.status not in _LIVE or pod.endpoint is None:
         parked = pod.status is PodStatus.EXITED
         raise ConnectionLost(
             f"the pod of {target.run} cannot be reached: it is {pod.status}",
             where=pod.id,
-            hint="it is parked; podctl sync starts it when something is only there"
+            hint="it is parked; podctl sync starts it if it has outputs that were not downloaded"
             if parked
             else "wait until it is up: podctl status",
         )
@@ -148,5 +148,5 @@ def agent_of(session: Session, target: Target) -> AgentClient:
     from controller.agent.client import AgentClient
 
     if not target.code:
-        raise NotFound(f"nothing of {target.run} is on its pod yet", hint="podctl status")
+        raise NotFound(f"podctl has not uploaded {target.run} to its pod yet", hint="podctl status")
     return AgentClient(session, session.layout(MOUNT), target.code)

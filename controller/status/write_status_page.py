@@ -1,4 +1,4 @@
-"""Bring STATUS.md up to date with the journal, the locks and the ledger."""
+"""Rewrites STATUS.md from the journal, the locks and the ledger."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from controller.costs.plan_spending import USD_PER_HOUR, planned_hours
 from controller.costs.pricing import spending
 from controller.incident import Incident, attempt
 from controller.locks import certificate
-from controller.locks.attest import attest_missing
-from controller.locks.stale_locks import stale
+from controller.locks.staleness import stale
+from controller.locks.statement import attest_missing
 from controller.project.project import Project
 from controller.status import status_page as plan_page
 from controller.status.status_page import Page, rows
@@ -22,7 +22,7 @@ from state.project_lock import ProjectLock
 
 
 def refresh_if_possible(project: Project, owner: ProjectLock, warn: Callable[[str], None]) -> None:
-    """The same for who owns the state and has no office."""
+    """Rewrite STATUS.md for a command that holds the project lock without a session."""
     refresh(project, Journal(owner.connection, owner.epoch), Ledger(owner.connection), warn)
 
 
@@ -34,7 +34,7 @@ def refresh(
 ) -> None:
     """Rewrite STATUS.md, and certify a plan that is whole by now; after every change of state.
 
-    The page is for people: that it cannot be written is told, and stops nothing.
+    A page that cannot be written is a warning, never an error.
     """
     written = attempt(partial(_rewrite, project, journal, ledger), let_pass=())
     if isinstance(written, Incident):

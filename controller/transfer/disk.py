@@ -11,8 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from controller.errors import ArtifactsNotSafe, PodctlError
-from controller.resource_limits import local_limit
+from controller.errors import ArtifactsNotSafe, PodctlError, local_limit
 
 SLACK = 4 * 1024 * 1024  # bytes for the file system's own books
 AGAIN = "then run the same command again: it goes on where it stopped"

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.errors import ArtifactsNotSafe, ConnectionLost
-from controller.resource_limits import translate_os_limits
+from controller.errors import ArtifactsNotSafe, ConnectionLost, translate_os_limits
 from controller.transfer.batch_download import BatchDownload
 from controller.transfer.chunks import Chunks, Target
 from controller.transfer.disk import writing

@@ -7,12 +7,14 @@ writes. Under which name a file comes here is decided in `controller.transfer.lo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from controller.errors import ArtifactsNotSafe
 from remote.contract import FileEntry, Manifest
+from remote.globs import Globs
 from remote.names import encode, wrong
+from remote.reserved_names import reserved
 
 HASH = re.compile(r"[0-9a-f]{64}")
 STAGING = ".partial"  # the receiver's own folder, at the top
@@ -72,3 +74,33 @@ def _clash(paths: Iterable[str]) -> str | None:
             folders.add(above)
             above = above.rpartition("/")[0]
     return None
+
+
+def undeclared(paths: Iterable[str], outputs: Sequence[str]) -> tuple[str, ...]:
+    """The paths that no glob of `outputs` matches, or that one of them excludes."""
+    globs = Globs(outputs)
+    return tuple(path for path in paths if not globs.match(path))
+
+
+def own(manifest: Manifest, inputs: Mapping[str, str]) -> Manifest:
+    """The manifest without what is no job's: what podctl and git keep for themselves, and the
+    `inputs` (path → sha256) that are on the pod as they were sent."""
+    sent = set(manifest.untouched)
+
+    def made(one: FileEntry) -> bool:
+        as_sent = one.path in sent and inputs.get(one.path) == one.sha256
+        return not as_sent and not reserved(one.path)
+
+    return replace(manifest, files=tuple(filter(made, manifest.files)))
+
+
+def check_declared(paths: Iterable[str], outputs: Sequence[str]) -> None:
+    """Raises: ArtifactsNotSafe naming what the pod wants to put where it must not."""
+    wrong = undeclared(paths, outputs)
+    if wrong:
+        raise ArtifactsNotSafe(
+            f"the pod's manifest names {len(wrong)} files that the stage does not declare",
+            where=", ".join(encode(path) for path in wrong[:5]),
+            cause="its outputs are " + ", ".join(outputs),
+            hint="podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
+        )

@@ -19,8 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError
-from controller.resource_limits import translate_os_limits
+from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError, translate_os_limits
 from controller.ssh.host_keys import HostKeyMismatch
 from controller.ssh.stream import AuthRefused, SessionRefused, Stream
 from controller.transfer.chunks import Chunk, Chunks, Target

@@ -25,7 +25,6 @@ MOST_COMMANDS = 6
 PARKED = re.compile(r"podctl (stop [a-z0-9_-]+ --terminate) ends it")
 NEXT = re.compile(r"podctl (sync|run [a-z0-9_-]+)")
 TIME_IS_UP = 11
-NO_FAULT = "none"
 
 
 @dataclass

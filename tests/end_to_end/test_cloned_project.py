@@ -94,11 +94,11 @@ def test_a_secret_is_given_after_a_yes_and_from_then_on(laptop: Laptop, tmp_path
     laptop.podctl("unlock", "hello", "--reason", "again")
     again = laptop.podctl("run", "hello", "-y")
 
-    assert "secrets that its jobs get: MY_TOKEN (hello)" in plan.out
+    assert "secrets that its jobs receive: MY_TOKEN (hello)" in plan.out
     assert "--give-secrets" in refused.err
     assert "MY_TOKEN" in refused.err
     assert pods == []
-    assert "secrets that its jobs get: MY_TOKEN (hello)" in again.err
+    assert "secrets that its jobs receive: MY_TOKEN (hello)" in again.err
     assert [stat.S_IMODE(path.stat().st_mode) for path in records(tmp_path)] == [0o600]
     assert "kanarienvogel" not in records(tmp_path)[0].read_text()
 

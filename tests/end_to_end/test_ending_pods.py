@@ -79,7 +79,7 @@ def test_row_19_a_pod_whose_host_has_no_gpu_left_is_kept_for_a_person(laptop: La
         code, pod, err = killed(laptop)
 
     assert code == 7, err
-    assert "only there" in err
+    assert "are only on it" in err
     assert len(laptop.asked("POST", f"{pod}/action")) == 4
     assert [one["status"] for one in laptop.living_pods()] == ["EXITED"]
     laptop.cloud.faults()

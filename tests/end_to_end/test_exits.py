@@ -209,12 +209,8 @@ def test_whatever_raises_for_ever_the_user_ends_the_lease(place: str) -> None:
         laptop, process = world.laptop, world._process
         for act in (Office.run, Office.sync):
             outcomes.append(laptop.podctl(process(), act))
-        outcomes.append(
-            laptop.podctl(process(), lambda lease_controller: lease_controller.stop(abandon=False))
-        )
-        outcomes.append(
-            laptop.podctl(process(), lambda lease_controller: lease_controller.stop(abandon=True))
-        )
+        outcomes.append(laptop.podctl(process(), lambda session: session.stop(abandon=False)))
+        outcomes.append(laptop.podctl(process(), lambda session: session.stop(abandon=True)))
         world.watchman.all_given_up()
 
     world.hub.process(user)

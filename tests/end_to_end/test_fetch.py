@@ -41,9 +41,12 @@ def test_a_pod_is_started_for_what_only_it_has_and_parked_again(laptop: Laptop) 
     fetched = laptop.podctl("sync", "hello-0001", "-y")
 
     assert left["status"] == "EXITED"
-    assert "podctl sync hello-0001 -y fetches what is only there" in stopped.err
-    assert "podctl sync hello-0001 -y fetches what hello-0001 wrote" in told.err
-    assert f"starting pod {left['id']} only to fetch what hello-0001 wrote, at $0." in fetched.err
+    assert "podctl sync hello-0001 -y downloads the outputs that are only on it" in stopped.err
+    assert "podctl sync hello-0001 -y downloads the outputs of hello-0001" in told.err
+    assert (
+        f"starting pod {left['id']} only to download the outputs of hello-0001, at $0."
+        in fetched.err
+    )
     assert (laptop.folder / "locks" / "hello.json").exists()
     assert [(one["id"], one["status"]) for one in laptop.living_pods()] == [(left["id"], "EXITED")]
     laptop.podctl("stop", "hello-0001", "--terminate")
@@ -103,7 +106,7 @@ def test_the_question_says_what_it_costs_and_what_comes_after() -> None:
     for stop, then in (("park", "parked again?"), ("terminate", "ended?")):
         asked = Unfetched(lease, dataclasses.replace(over, stop=stop)).question()
 
-        assert "at $0.44/h until that is here" in asked
+        assert "at $0.44/h until they are downloaded" in asked
         assert asked.endswith(then)
 
 

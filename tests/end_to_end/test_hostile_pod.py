@@ -14,7 +14,7 @@ import pytest
 
 from controller.agent.job_log import masked
 from controller.credentials.secret import Secret
-from controller.transfer.declared_outputs import own, undeclared
+from controller.transfer.manifest_check import own, undeclared
 from remote.contract import FileEntry, Manifest
 from remote.stages.instructions.sets import load
 from remote.stages.verification.scoring import score
@@ -157,7 +157,7 @@ def test_a_deleted_certificate_does_not_unlock(laptop: Laptop) -> None:
     (laptop.folder / "locks" / "hello.json").unlink()
     told = laptop.podctl("run", "hello", "-y", expect=5)
 
-    assert "its certificate is gone" in told.err
+    assert "its certificate is missing" in told.err
     laptop.podctl("verify", "--all", expect=5)
     laptop.podctl("unlock", "hello", "--reason", "lost the file")
     laptop.podctl("run", "hello", "-y")
@@ -231,7 +231,7 @@ def test_row_57_a_run_whose_disk_was_lost_begins_again_from_what_is_here(laptop:
     _, err = process.communicate(timeout=90)
 
     assert process.returncode == 0, err
-    assert "begins again from what is here" in err
+    assert "restarting from the downloaded files" in err
     assert "of work ($" in err
     assert (laptop.folder / "out" / "part").read_text() == "half\n"
     assert [run.outcome for run in laptop.journal().runs("hello")] == ["passed"]

@@ -61,7 +61,7 @@ def test_run_judges_a_finished_run_before_it_rents(laptop: Laptop) -> None:
     edit(laptop, 'key = "okay"', 'key = "ok"')
 
     asked = laptop.podctl("run", "hello", expect=2)
-    assert "for $0 instead of renting" in asked.err
+    assert "at no cost instead of renting" in asked.err
     assert "--fresh" in asked.err
     told = laptop.podctl("run", "hello", "-y")
     assert "its files meet the criteria" in told.err
@@ -75,7 +75,7 @@ def test_run_judges_a_finished_run_before_it_rents(laptop: Laptop) -> None:
     (laptop.folder / "in.txt").write_text("ho\n")
     edit(laptop, 'key = "okay"', 'key = "ok"')
     told = laptop.podctl("run", "hello", "-y")
-    assert "begins anew: hello-0002 is here, and since then input in.txt changed" in told.err
+    assert "is run again: hello-0002 is finished, but since then input in.txt changed" in told.err
     assert lock_of(laptop)["run"] == "hello-0003"
 
 
@@ -104,7 +104,7 @@ def test_files_of_a_failed_run_are_taken_and_judged(laptop: Laptop) -> None:
     laptop.environment["PODCTL_EMULATOR_URL"] = "http://127.0.0.1:9"  # no provider answers
     judged = laptop.podctl("judge", "hello", "--accept", "it crashed after saving")
 
-    assert "its pod is still there" in judged.err
+    assert "its pod still exists" in judged.err
     assert "podctl stop hello-0001 --terminate" in judged.err
     by = {one["criterion"]: one for one in lock_of(laptop)["criteria"]}
     assert by["the job came to its end"]["status"] == "INCONCLUSIVE"

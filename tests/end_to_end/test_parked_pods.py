@@ -34,8 +34,8 @@ def test_a_parked_pod_is_started_again_and_goes_on(laptop: Laptop) -> None:
     told = laptop.podctl("run", "hello", "-y")
 
     assert stopped["status"] == "EXITED"
-    assert f"parked pod {stopped['id']} of hello-0001 is started again" in told.err
-    assert "goes on from step 5 of hello-0001" in told.err
+    assert f"parked pod {stopped['id']} of hello-0001 is restarted" in told.err
+    assert "resumes from step 5 of hello-0001" in told.err
     assert [run.lease for run in laptop.journal().runs("hello")] == ["l0001", "l0001"]
     assert len(laptop.creates()) == 1
     laptop.assert_done(pods=1)
@@ -51,7 +51,7 @@ def test_a_parked_pod_whose_host_is_full_is_ended_and_another_rented(laptop: Lap
     told = laptop.podctl("run", "hello", "-y")
 
     assert "it is stopped and does not start again" in told.err
-    assert "goes on from step 5 of hello-0001" in told.err
+    assert "resumes from step 5 of hello-0001" in told.err
     assert len(laptop.creates()) == 2
     laptop.assert_done(pods=2)
 
@@ -65,7 +65,7 @@ def test_a_parked_pod_that_does_not_fit_is_told_and_left(laptop: Laptop) -> None
     bound(laptop, 0.2)
     told = laptop.podctl("run", "hello", "-y")
 
-    assert f"parked pod {stopped['id']} is not started again: its guard stops it" in told.err
+    assert f"parked pod {stopped['id']} is not restarted: its guard stops it" in told.err
     assert "podctl stop hello-0001 --terminate" in told.err
     assert [one["id"] for one in laptop.living_pods()] == [stopped["id"]]
     laptop.podctl("stop", "hello-0001", "--terminate")

@@ -39,7 +39,7 @@ def test_time_that_is_up_is_an_ending_of_its_own_and_is_gone_on_from(laptop: Lap
 
     assert "hello-0001: time is up at step 5" in up.err
     assert "next:  podctl run hello goes on" in up.err
-    assert "hello-0002: goes on from step 5 of hello-0001" in on.err
+    assert "hello-0002: resumes from step 5 of hello-0001" in on.err
     assert "begins at step 5" in laptop.podctl("logs", "hello-0002").out
 
 
@@ -52,5 +52,5 @@ def test_a_job_that_failed_is_gone_on_from_unless_it_is_to_begin_anew(
     failed = laptop.podctl("run", "hello", "-y", expect=1)
     laptop.podctl("run", "hello", "-y", *words, expect=1 if "--fresh" in words else 0)
 
-    assert "podctl run hello goes on from step 5" in failed.err
+    assert "podctl run hello resumes from step 5" in failed.err
     assert f"begins at step {step}" in laptop.podctl("logs", "hello-0002").out

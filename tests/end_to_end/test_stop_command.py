@@ -7,8 +7,9 @@ import pytest
 from controller.engine.lease_context import pinned
 from controller.errors import Detached, UsageError
 from controller.leases.commands import _each
-from controller.leases.controller import CommandContext, LeaseController
+from controller.leases.drive import drive_lease
 from controller.leases.options import RunOptions
+from controller.leases.project_session import CommandContext, ProjectSession
 from controller.planner.decide import plan_passive
 from controller.planner.lease_state import Step
 from controller.terminal.terminal import Terminal
@@ -24,7 +25,7 @@ def rented_elsewhere(shell: Shell) -> str:
     project.prepare()
     context = CommandContext.of(project, Terminal())
     with acquire(project.state_dir, "test") as owner:
-        journal: Journal = LeaseController.of(context, owner).journal
+        journal: Journal = ProjectSession.of(context, owner).journal
         spec = pinned(project.stage("hello"), context.shape)
         return journal.open_lease({"provider": "runpod"}, [("old", spec)])
 
@@ -74,7 +75,7 @@ def test_a_lease_of_another_provider_is_not_even_looked_at(laptop: Laptop, shell
     rented = rented_elsewhere(shell)
     context = CommandContext.of(shell.project, Terminal())
     with acquire(shell.project.state_dir, "test") as owner:
-        lease_controller = LeaseController.of(context, owner)
-        (lease,) = lease_controller.journal.open_leases()
+        session = ProjectSession.of(context, owner)
+        (lease,) = session.journal.open_leases()
         with pytest.raises(UsageError, match=f"lease {rented} was rented from runpod"):
-            lease_controller.drive(lease, RunOptions(Terminal()), ending=True, plan=plan_passive)
+            drive_lease(session, lease, RunOptions(Terminal()), ending=True, plan=plan_passive)

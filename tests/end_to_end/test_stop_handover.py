@@ -53,7 +53,7 @@ def test_a_stop_beside_a_run_is_carried_out_by_the_run(laptop: Laptop) -> None:
 
     assert run.returncode == 1
     assert "error: hello-0001: stopped" in err
-    assert "podctl stop in another terminal asks" in err
+    assert "podctl stop in another terminal requested the end of lease" in err
     found = json.loads(told.out)
     (lease,) = found["leases"]
     assert found["schema"] == "podctl/stop/1"
@@ -93,7 +93,7 @@ def test_a_run_that_dies_with_the_wish_leaves_it_to_the_stop(laptop: Laptop) -> 
         _, err = stop.communicate(timeout=60)
 
     assert stop.returncode == 0, err
-    assert "has ended: going on here" in err
+    assert "has ended; this process takes over" in err
     assert stops(laptop.journal()) == ["park"]
     assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
     assert waiting(laptop) == []
@@ -110,7 +110,7 @@ def test_a_wish_that_nobody_takes_up_is_withdrawn(laptop: Laptop) -> None:
         os.killpg(run.pid, signal.SIGCONT)
     run.communicate(timeout=60)
 
-    assert "did not take up the request to end l0001" in told.err
+    assert "did not accept the request to end l0001" in told.err
     assert run.returncode == 0
     assert stops(laptop.journal()) == []
     laptop.assert_done()
@@ -231,8 +231,8 @@ def test_a_new_driver_is_asked_again_and_hears_it_once(context: Desk) -> None:
 def test_who_may_drive_itself_waits_no_longer(context: Desk) -> None:
     """The other process ended without having looked: the caller has the state, and no request is
     left for anybody."""
-    lease_controller = iter([None, "office"])
-    found = handover(context, Turns([]), lambda: next(lease_controller)).wait([request()])
+    session = iter([None, "office"])
+    found = handover(context, Turns([]), lambda: next(session)).wait([request()])
 
     assert found == "office"
     assert context.requests.of("l0001") == ()

@@ -52,7 +52,7 @@ def test_row_32_a_state_folder_copied_to_a_second_laptop_drives_each_pod_once(
     _, told = second.communicate(timeout=90)
 
     assert second.returncode == 0, told
-    assert "was driven on" in told
+    assert "was last used on" in told
     assert first.returncode == 75, err
     assert "podctl on elsewhere drives pod" in err
     lock = json.loads((other.folder / "locks" / "hello.json").read_text())

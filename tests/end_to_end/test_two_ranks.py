@@ -31,7 +31,7 @@ def lost_and_stopped(it: Play) -> None:
     it.await_step(first, 25)
     it.trainers()[1].kill()
     assert it.ended(first) == 1
-    assert f"podctl run {stage} goes on from" in it.told[-1]
+    assert f"podctl run {stage} resumes from" in it.told[-1]
 
     it.number = 2
     second = it.start("run", stage, "-y")

@@ -103,7 +103,7 @@ def test_a_running_job_is_told_whole_where_there_is_room() -> None:
     """Step, pace, time left, loss, figures, load, files here, money and where the step is from."""
     assert line(PROGRESS) == (
         "stage1c-0001: running  step 118/4000  2.0 s/it  2 h 9 min left  loss 2.2500  lr 2e-05"
-        "  GPU 97%  CPU 40%  12 files here, 3.1 MB  $0.5000  (steps: log)"
+        "  GPU 97%  CPU 40%  12 files downloaded, 3.1 MB  $0.5000  (steps: log)"
     )
 
 

@@ -15,7 +15,6 @@ EPOCH = 1_800_000_000.0  # Unix seconds at which a history begins
 LATE = 120.0  # seconds after the client's time-out within which a create may still commit
 BILL_LAG = 300.0  # seconds: what was used since then is not on the bill yet
 LAG = 60.0  # seconds for which a listing may not show a new pod
-DISK_USD_PER_HOUR = 0.004
 OFFERS = tuple(
     Offer("gpu", name, name, 1, 48, usd, "HIGH", "SECURE")
     for name, usd in (("NVIDIA A40", 0.44), ("NVIDIA L40S", 0.86))

@@ -65,20 +65,20 @@ class StopBeside:
             handover = Handover(
                 requests, journal, epoch, clock, enter, lambda *_: None, patience, POLL
             )
-            lease_controller = handover.wait(asked)
-            if lease_controller is not None:
-                self._go_on(lease_controller, asked)
+            session = handover.wait(asked)
+            if session is not None:
+                self._go_on(session, asked)
             return "stopped"
 
         self.laptop.command(process, act)
 
-    def _go_on(self, lease_controller: Office, asked: list[StopRequest]) -> None:
-        left = [one for one in asked if not ended(lease_controller.journal, one)]
+    def _go_on(self, session: Office, asked: list[StopRequest]) -> None:
+        left = [one for one in asked if not ended(session.journal, one)]
         for one in left:
-            self.laptop.requests.owners.setdefault(one.id, set()).add(lease_controller.epoch)
-            if not taken_up(lease_controller.journal, one):
-                lease_controller.journal.note(one.lease, "stop", record(one))
+            self.laptop.requests.owners.setdefault(one.id, set()).add(session.epoch)
+            if not taken_up(session.journal, one):
+                session.journal.note(one.lease, "stop", record(one))
         for one in left:
-            lease = lease_controller.journal.lease(one.lease)
+            lease = session.journal.lease(one.lease)
             if lease is not None and lease.open:
-                lease_controller.end(lease, abandon=one.abandon is not None)
+                session.end(lease, abandon=one.abandon is not None)

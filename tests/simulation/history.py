@@ -93,9 +93,7 @@ class World:
     def _give_up(self, number: int) -> None:
         abandon = number > 8
         calm = self.fate.calm
-        done = self.laptop.podctl(
-            self._process(), lambda lease_controller: lease_controller.stop(abandon=abandon)
-        )
+        done = self.laptop.podctl(self._process(), lambda session: session.stop(abandon=abandon))
         if abandon and calm and done == "stopped":
             self.watchman.all_given_up()
 

@@ -12,7 +12,7 @@ from controller.engine.loop import drive
 from controller.engine.observer import Observer
 from controller.errors import PodctlError
 from controller.leases.renewal import parked
-from controller.leases.stop_requests import Attentive
+from controller.leases.stop_requests import StopRequestWorld
 from controller.orphans.force_terminate import ForcedTermination
 from controller.planner.actions import Done, NeedsOperator
 from controller.planner.lease_state import LeaseState, Step, fold, resume
@@ -261,7 +261,7 @@ class Office:
         self.laptop.driven = Driven(lease.id, self.process, self.process.hub.now)
         try:
             requests = RequestsOf(self.laptop.requests, self.process)
-            world = Attentive(executor, requests, self.journal, lease.id, context.tell)
+            world = StopRequestWorld(executor, requests, self.journal, lease.id, context.tell)
             end = drive(world, books, context.policy, self.clock, surprise.watch, surprise.decide)
         finally:
             self.laptop.driven = None

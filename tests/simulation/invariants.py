@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from controller.orphans.reconciliation import UNSEEN, unclear_creates, unknown
+from controller.orphans.reconciliation import UNLISTED, unclear_creates, unknown
 from controller.orphans.sweep import Ownership, sweep
 from controller.planner.lease_state import LeaseState, Step
 from controller.providers.base import PodStatus
@@ -207,7 +207,7 @@ class Watchman:
         journal, now = Journal(self.laptop.database), EPOCH + self.cloud.hub.now
         windows = unclear_creates(journal, now)
         strange = unknown(self.cloud.records(), {}, (), windows)
-        return any(one.pod_id == machine.id and one.whose == UNSEEN for one in strange)
+        return any(one.pod_id == machine.id and one.whose == UNLISTED for one in strange)
 
     def requests_are_kept_to(self) -> None:
         """I12: what was asked for from beside is carried out once, by who it was asked of."""

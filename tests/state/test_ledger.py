@@ -160,17 +160,6 @@ def test_recorded_interval_must_be_closed(ledger: Ledger) -> None:
     assert ledger.spent(9e9) == 1.0
 
 
-def test_pods_that_bill_come_first(ledger: Ledger) -> None:
-    """The newest pods and every pod that still bills, however old."""
-    for number in range(6):
-        begin(ledger, pod_id=f"p{number}", started_at=float(number))
-        if number not in (1, 2):
-            ledger.close_all(f"p{number}", 100.0, "x")
-
-    assert ledger.recent_pods(3) == ("p1", "p2", "p5")
-    assert ledger.recent_pods(1) == ("p1", "p2")
-
-
 def test_closed_interval_is_never_changed(owner: ProjectLock, ledger: Ledger) -> None:
     """Neither its end nor its rate, not even with SQL."""
     begin(ledger)

@@ -85,9 +85,3 @@ class Cloud:
     def balance(self) -> float:
         with self.lock:
             return self.meter.balance(self.now())
-
-    @property
-    def current_spend(self) -> float:
-        """USD per hour, storage of stopped pods and network volumes included."""
-        with self.lock:
-            return self.meter.spend_per_hour

@@ -118,7 +118,7 @@ def test_the_log_of_a_lost_disk_is_not_shown_as_the_pods(working: Laptop) -> Non
 
     assert [(log["source"], log["text"]) for log in seen] == [("pod", whole)] * 3
     assert lines[0] == "another\n"
-    assert "another one begins" in lines[2]
+    assert "a new log starts here" in lines[2]
     assert "".join(lines[3:]) == whole
 
 
@@ -284,7 +284,7 @@ def test_plan_shows_what_would_happen(shell: Shell) -> None:
     assert 0 < pod["quote"]["expected_usd"] < pod["quote"]["worst"]["usd"]
     assert all(row["reason"] for row in pod["rejected"])
     text = shell("plan", "hello")
-    assert "at worst" in text
+    assert "worst case" in text
     assert "guard: stops the pod" in text
 
 
@@ -299,19 +299,19 @@ def test_plan_says_where_the_worst_case_has_a_caveat(shell: Shell) -> None:
     without = shell("plan", "hello")
     (long,) = shell.json("plan", "hello")["pods"]
 
-    assert "without a volume the guard counts anew" in without
-    assert "what was not fetched lasts 6 h after the job's end" in without
+    assert "without a volume the guard's count restarts" in without
+    assert "that were not downloaded last 6 h after the job's end" in without
     assert long["guard_hours"] - short["guard_hours"] == pytest.approx(5.5)
     assert long["quote"]["worst"]["hours"] - short["quote"]["worst"]["hours"] == pytest.approx(5.5)
     assert "without a volume" not in with_volume
-    assert "assumes a job that leaves the guard alone" in with_volume
+    assert "the worst case assumes that the job" in with_volume
 
 
 @pytest.mark.parametrize(
     ("seen", "told"),
     [
-        ({"state": "running", "armed": True}, "guard armed, as the pod says"),
-        ({"state": "running", "armed": False}, "guard not armed, as the pod says"),
+        ({"state": "running", "armed": True}, "guard armed (reported by the pod)"),
+        ({"state": "running", "armed": False}, "guard not armed (reported by the pod)"),
         ({"state": "running", "armed": None}, ""),
         ({"state": "ended", "armed": True}, ""),
     ],

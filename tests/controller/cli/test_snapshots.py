@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from controller import errors, incident, resource_limits
+from controller import errors, incident
 from controller.cli.group import EXIT_CODES, podctl
 from controller.terminal.terminal import Terminal
 
@@ -27,7 +27,7 @@ UPDATE = "PODCTL_UPDATE_SNAPSHOTS"
 WIDTH = 80
 SOURCES = sorted(
     [*(ROOT / "controller" / "cli").glob("*.py"), *(ROOT / "controller" / "terminal").glob("*.py")]
-    + [Path(inspect.getfile(module)) for module in (errors, incident, resource_limits)]
+    + [Path(inspect.getfile(module)) for module in (errors, incident)]
 )
 ERROR_WORDS = ("what", "where", "cause", "hint")
 # Wording that must not come back, each with a sentence in which it is found.
@@ -105,7 +105,7 @@ def raised(path: Path) -> Iterator[list[str]]:
 
 
 def is_error(name: str) -> bool:
-    kind = getattr(errors, name, None) or getattr(resource_limits, name, None)
+    kind = getattr(errors, name, None)
     return name == "kind" or (isinstance(kind, type) and issubclass(kind, errors.PodctlError))
 
 

@@ -32,11 +32,11 @@ def test_row_63_a_drill_proves_that_a_pod_stops_itself(laptop: Laptop) -> None:
     again = laptop.podctl("doctor")
     pods = laptop.cloud.state()["pods"]
 
-    assert "WARN  self-stop: never proven" in never.out
+    assert "WARN  self-stop: self-stop not tested" in never.out
     assert "podctl doctor --drill" in never.out
-    assert "at worst $" in told.err
+    assert "worst case $" in told.err
     for shown in (told.out, again.out):
-        assert f"{TRUE}: proven on 20" in shown
+        assert f"{TRUE}: tested on 20" in shown
         assert "s after the create call; its log names the host keys" in shown
     assert len(pods) == 1
     assert laptop.living_pods() == []
@@ -58,7 +58,7 @@ def test_row_64_a_pod_whose_key_may_not_stop_it_fails_the_drill(laptop: Laptop) 
     assert len(laptop.cloud.state()["pods"]) == 1
     assert f"{FALSE}: the drill of 20" in told.out
     assert "the order to stop is refused: HTTP 403; GraphQL: HTTP 403" in told.out
-    assert "bills until podctl sync or gc ends it" in told.out
+    assert "bills until podctl sync or gc terminates it" in told.out
     assert laptop.living_pods() == []
     laptop.assert_books_agree()
 
@@ -102,7 +102,7 @@ def test_a_drill_can_be_stopped(laptop: Laptop) -> None:
     laptop.podctl("stop", STAGE, "-y")
 
     assert laptop.living_pods() == []
-    assert "never proven" in laptop.podctl("doctor").out
+    assert "self-stop not tested on this account" in laptop.podctl("doctor").out
 
 
 def test_a_drill_asks_first_and_a_run_says_that_none_was_held(laptop: Laptop) -> None:
@@ -118,7 +118,7 @@ def test_a_drill_asks_first_and_a_run_says_that_none_was_held(laptop: Laptop) ->
     run = laptop.podctl("run", "hello", expect=2)
 
     assert "-y" in asked.err
-    assert "not proven on this account: that its pods stop themselves" in run.err
+    assert "self-stop not tested on this account" in run.err
     assert laptop.cloud.state()["pods"] == []
 
 

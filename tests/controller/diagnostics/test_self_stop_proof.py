@@ -170,7 +170,7 @@ def test_a_drill_counts_for_its_account_and_image(tmp_path: Path) -> None:
     assert proof.newest(journal, "me", "c") is None
     assert proof.newest(journal, "nobody") is None
     assert proof.reminder(of_a, "a") is None
-    assert "not proven with the image c" in str(proof.reminder(of_a, "c"))
+    assert "self-stop not tested with the image c" in str(proof.reminder(of_a, "c"))
     assert "FAILED" in str(proof.reminder(of_b, "b"))
 
 
@@ -228,7 +228,7 @@ def test_a_passed_drill_is_the_proof_where_the_key_may_not_read(laptop: Laptop) 
 
     assert "HTTP 403, and whether its key may stop it is not known" in refused.err
     assert "podctl doctor --drill" in refused.err
-    assert "PASS  self-stop: proven on 20" in told.out
+    assert "PASS  self-stop: tested on 20" in told.out
     assert (laptop.folder / "locks" / "hello.json").exists()
     assert laptop.living_pods() == []
     laptop.assert_books_agree()

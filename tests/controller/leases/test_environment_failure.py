@@ -63,7 +63,7 @@ def failed(folder: Path, *words: str, **files: str) -> str:
             "cp27",
             "for the Python of the image",
         ),
-        (["--no-build-isolation", "./noisy"], "no compiler: nvcc", "all that the build said"),
+        (["--no-build-isolation", "./noisy"], "no compiler: nvcc", "full output"),
     ],
 )
 def test_what_uv_says_is_told_and_mended(
@@ -87,7 +87,7 @@ def test_what_uv_says_is_told_and_mended(
     ("said", "mend"),
     [
         ("cause: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
-        ("HTTP status client error (401 Unauthorized) for url", "wants a login"),
+        ("HTTP status client error (401 Unauthorized) for url", "requires a login"),
         ("ERROR: No matching distribution found for uv", "check name and version"),
         ("error: No space left on device (os error 28)", "volume_gb"),
         ("something else", "[stages.….environment]"),

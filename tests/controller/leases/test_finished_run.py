@@ -130,7 +130,7 @@ def test_the_newest_run_whose_files_are_here_is_judged(bench: Bench) -> None:
 
     with pytest.raises(NotFound) as error:
         bench.judge(second)
-    assert "out/log.jsonl is not here as the job left it" in error.value.cause
+    assert "out/log.jsonl is missing or was changed since the download" in error.value.cause
     assert bench.judge("train").run == first
     with pytest.raises(Locked):
         bench.judge("train")
@@ -146,7 +146,7 @@ def test_a_run_that_was_given_other_files_than_the_lock_is_refused(bench: Bench)
     bench.finished("data", {"data/train.jsonl": TRAIN})
     need = bench.judge("data")
 
-    with pytest.raises(VerificationFailed, match="another data"):
+    with pytest.raises(VerificationFailed, match="differs from the one that"):
         bench.judge(other)
     assert bench.judge(same).needs == {"data": need.sha256}
 

@@ -8,8 +8,8 @@ import pytest
 
 from controller.locks import artifacts as safekeeping
 from controller.locks import certificate
-from controller.locks.attest import attest, attest_missing
 from controller.locks.certificate import CriterionMet, Price
+from controller.locks.statement import attest, attest_missing
 from jobs.stage import definitions
 from tests.support.shell import Shell
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.costs.network_volumes import priced
-from controller.orphans.reconciliation import UNSEEN, UnconfirmedCreate, intervals, unknown
+from controller.orphans.reconciliation import UNLISTED, UnconfirmedCreate, intervals, unknown
 from controller.orphans.sweep import OrphanPod, Ownership
 from controller.providers.base import BillingRecord, NetworkVolume
 from remote.contract import ENV_NONCE, ENV_OWNER
@@ -70,7 +70,7 @@ def test_row_25_a_billed_pod_that_no_list_ever_showed_is_found_on_the_bill(
 @pytest.mark.parametrize(
     ("record", "marks", "whose"),
     [
-        (bill("x"), {}, UNSEEN),
+        (bill("x"), {}, UNLISTED),
         (bill("x", first=0.0), {}, "foreign"),  # its first hour was over before we asked
         (bill("x", first=10_800.0), {}, "foreign"),  # it began after the lease was closed
         (bill("x", gpu=9.0), {}, "foreign"),  # more than what was asked for can cost

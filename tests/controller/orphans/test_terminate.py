@@ -137,20 +137,20 @@ def test_a_pod_that_cannot_be_looked_at_is_ended_all_the_same(
     cloud.faults()
 
     assert cloud.pod(one) is None
-    assert f"what {one} cost is not booked: podctl cost --reconcile" in shell.err
+    assert f"the cost of {one} is not recorded: podctl cost --reconcile" in shell.err
 
 
 def test_a_pod_that_is_not_ended_is_told_and_keeps_no_other_alive(
     cloud: EmulatedCloud, shell: Shell
 ) -> None:
-    """Exit code, what may bill on and the command; the next gc books on from where it was."""
+    """Exit code, what may keep billing and the command; the next gc books on from where it was."""
     first, _ = sorted(stray(cloud, shell) for _ in range(2))
     delete = {"method": "^DELETE$", "path": f"^/v2/pods/{first}$"}
     cloud.faults(answering(403, "no", match=delete))
     shell("gc", "--terminate", "-y", expect=10)
 
     assert [pod["id"] for pod in cloud.api("GET", "/v2/pods").body["pods"]] == [first]
-    assert f"{first} may bill on" in shell.err
+    assert f"{first} may keep billing" in shell.err
     assert f"podctl gc {first} --terminate" in shell.err
     cloud.faults()
     again = time.time()

@@ -191,7 +191,7 @@ def test_row_81_a_pod_that_says_running_for_ever_is_ended_by_the_users_word(lapt
 
     assert laptop.living_pods() == []
     assert laptop.journal().runs("hello")[0].outcome == "abandoned"
-    assert "asking the job to end" in told.err
+    assert "stopping the job" in told.err
     assert time.monotonic() - began < 80
     laptop.assert_books_agree()
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.costs.pricing import PODS_PAID, Budget, WorstCase
-from controller.leases.controller import _cap
+from controller.leases.drive import budget_cap
 from controller.planner import actions
 from controller.planner import pod_spec as order
 from controller.planner.decide import decide
@@ -85,7 +85,7 @@ def test_a_budget_given_now_raises_the_cap_of_what_was_begun(
     opened_with: float | None, now: float | None, cap: float | None
 ) -> None:
     """Else the pod that it allowed again would be stopped at the old cap; it never lowers one."""
-    assert _cap(opened_with, now) == cap
+    assert budget_cap(opened_with, now) == cap
 
 
 def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:
@@ -117,7 +117,7 @@ def test_row_63_results_that_a_stop_would_wipe_are_left_alone_for_longer(
     (made,) = laptop.living_pods()
     laptop.podctl("stop", "hello", "--terminate", "-y")
 
-    assert ("what was not fetched lasts 6 h after the job's end" in told.err) == (hours == 6.0)
+    assert ("were not downloaded last 6 h after the job's end" in told.err) == (hours == 6.0)
     assert spec["grace_done_seconds"] == hours * 3600
     guard = json.loads(made["env"]["PODCTL_GUARD"])
     assert guard["hard_cap"] == pytest.approx((0.1 + 1.5 + hours) * 3600 + 60)
@@ -152,7 +152,7 @@ def test_pods_that_do_not_boot_are_replaced_only_within_the_printed_sum(laptop: 
     told = laptop.podctl("run", "hello", "-y", "--budget", f"{worst + 0.0001:.6f}", expect=1)
 
     assert most == pytest.approx(2 * worst)
-    assert f"${worst:.2f}, when this machine never comes back" in told.err
+    assert f"${worst:.2f} (this machine stays offline" in told.err
     assert "could cost more than the most that was printed" in told.err
     assert len(laptop.cloud.state()["pods"]) == 1
     assert laptop.living_pods() == []

@@ -12,7 +12,8 @@ import pytest
 
 from controller.locks.certificate import Certificate, Price
 from controller.preflight.hub_commit import HubUnavailable, commit_of
-from controller.preflight.pins import hub_model, pinned_models, unhashed
+from controller.preflight.pins import pinned_models, unhashed
+from controller.preflight.stage_inputs import hub_model
 from controller.project.project import Project
 from remote.supervisor import uv_pin
 from remote.supervisor.installer import Workshop, find_uv
@@ -64,7 +65,7 @@ def test_main_is_resolved_to_a_commit(hub: Hub, project: Project) -> None:
     stages = [project.stages[name] for name in ("stage1a", "stage1c", "own")]
 
     assert pinned_models(project, stages, {}) == ({"some/model": COMMIT}, ())
-    assert hub_model(project, project.stages["own"]) == ""
+    assert hub_model(project.stages["own"], project.root) == ""
 
 
 def test_a_plan_stays_on_the_commit_that_it_began_with(hub: Hub, project: Project) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from controller.errors import UsageError
-from controller.locks.stale_locks import input_hashes
+from controller.locks.staleness import input_hashes
 from controller.preflight.pins import unhashed
 from controller.preflight.upload_preview import sending
 from controller.project.environment_files import check, files_of

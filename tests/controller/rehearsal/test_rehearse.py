@@ -22,8 +22,7 @@ from controller.project.project import Project
 from controller.rehearsal import findings, toml_text
 from controller.rehearsal import overrides as sizes
 from controller.rehearsal.emulated_cloud import JobFiles
-from controller.rehearsal.line import FAIL, OPEN, PASS, SKIP
-from controller.rehearsal.report import resumed
+from controller.rehearsal.report import FAIL, OPEN, PASS, SKIP, resumed
 from controller.rehearsal.run import Kill
 from controller.rehearsal.scratch_project import config
 from jobs.catalog import load_stages
@@ -179,7 +178,7 @@ def test_a_sound_stage_passes_every_phase_and_leaves_the_project_as_it_was(tmp_p
     }
 
     assert set(statuses(phases).values()) == {PASS}
-    assert "went on at step" in phases["resume"]["detail"]
+    assert "resumed at step" in phases["resume"]["detail"]
     assert "not judged at this size: many: 30" in phases["criteria"]["detail"]
     assert after == before
     assert not (tmp_path / ".podctl" / "state.db").exists()
@@ -223,7 +222,7 @@ def test_a_job_of_which_no_step_is_seen_is_not_said_to_go_on(tmp_path: Path) -> 
     assert phases["save"]["status"] == phases["resume"]["status"] == OPEN
     assert "out/README.md was there" in phases["save"]["detail"]
     assert "no checkpoint" in phases["save"]["detail"]
-    assert "no steps were seen" in phases["resume"]["detail"]
+    assert "reported no steps" in phases["resume"]["detail"]
 
 
 def test_the_steps_of_a_progress_bar_tell_that_a_job_begins_again(tmp_path: Path) -> None:
@@ -234,7 +233,7 @@ def test_the_steps_of_a_progress_bar_tell_that_a_job_begins_again(tmp_path: Path
 
     assert "out/checkpoint-10/state" in phases["save"]["detail"]
     assert phases["resume"]["status"] == FAIL
-    assert "began again at step 1, although" in phases["resume"]["detail"]
+    assert "started again at step 1, although" in phases["resume"]["detail"]
 
 
 def test_everything_that_would_fail_is_said_at_once(tmp_path: Path) -> None:
@@ -247,7 +246,7 @@ def test_everything_that_would_fail_is_said_at_once(tmp_path: Path) -> None:
 
     assert failed == {"secrets", "resume", "outputs", "criteria"}
     assert ".env" in phases["secrets"]["detail"]
-    assert "began again at step 1" in phases["resume"]["detail"]
+    assert "started again at step 1" in phases["resume"]["detail"]
     assert "model/**" in phases["outputs"]["detail"]
     assert "it is there: out/never.json: no such file" in phases["criteria"]["detail"]
     assert all(phases[name]["mend"] for name in failed)

@@ -73,7 +73,7 @@ def test_an_attempt_with_the_same_order_is_gone_on_from_whatever_ended_it(
     found = leftovers(project, journal, run, inputs(project), told.append)
 
     assert found == RunFolder(project.run_dir(earlier)).files
-    assert told == [f"{run}: goes on from step 9 of {earlier}; --fresh begins anew"]
+    assert told == [f"{run}: resumes from step 9 of {earlier}; --fresh starts from the beginning"]
 
 
 @pytest.mark.parametrize("outcome", ["passed", "criteria"])
@@ -87,13 +87,13 @@ def test_an_attempt_that_went_to_its_end_is_not_gone_on_from(
     assert (
         leftovers(project, journal, begun(project, journal), inputs(project), told.append) is None
     )
-    assert "begins anew, since train-0001" in told[0]
+    assert "starts from the beginning, since train-0001" in told[0]
 
 
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"command": ["python", "u.py"]}, "the command is another one than train-0001 had"),
+        ({"command": ["python", "u.py"]}, "the command differs from that of train-0001"),
         ({"env": {"SEED": "1"}}, "variable SEED was not set in train-0001, and is '1' now"),
         ({"parameters": {"rate": 2.0}}, "parameter rate was 1.0 in train-0001, and is 2.0 now"),
     ],
@@ -109,8 +109,10 @@ def test_an_attempt_with_another_order_is_gone_on_from_only_if_asked(
 
     assert leftovers(project, journal, anew, inputs(project), told.append) is None
     assert leftovers(project, journal, asked, inputs(project), told.append) is not None
-    assert told[0] == (f"{anew}: begins anew, since {why}; --resume {earlier} goes on all the same")
-    assert told[1] == f"{asked}: goes on from step 9 of {earlier}, although {why}, as --resume asks"
+    assert told[0] == (
+        f"{anew}: starts from the beginning, since {why}; --resume {earlier} resumes anyway"
+    )
+    assert told[1] == f"{asked}: resumes from step 9 of {earlier}, although {why}, as --resume asks"
 
 
 def test_fresh_begins_anew_and_hides_what_came_before(project: Project, journal: Journal) -> None:
@@ -123,7 +125,7 @@ def test_fresh_begins_anew_and_hides_what_came_before(project: Project, journal:
     found.append(leftovers(project, journal, begun(project, journal), inputs(project), print))
 
     assert found == [None, None]
-    assert told == [f"{fresh}: begins anew, as --fresh asks"]
+    assert told == [f"{fresh}: starts from the beginning (--fresh)"]
 
 
 def test_an_attempt_that_left_nothing_hides_none_before_it(
@@ -179,8 +181,8 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_from(project: Project, journa
 
     assert found is None
     assert told == [
-        f"{run}: begins anew, since data.jsonl is another one than {earlier} had; "
-        f"--resume {earlier} goes on all the same"
+        f"{run}: starts from the beginning, since data.jsonl differs from that of {earlier}; "
+        f"--resume {earlier} resumes anyway"
     ]
 
 

@@ -93,7 +93,7 @@ def test_unfinished_run_comes_first() -> None:
     text = render(page(("stage1a",), (run("stage1b", None),)))
 
     assert "run stage1b-0001 is unfinished" in text
-    assert "`podctl sync` carries on with stage1b-0001." in text
+    assert "`podctl sync` resumes stage1b-0001." in text
 
 
 def test_failed_run_is_not_a_tick() -> None:
@@ -119,7 +119,7 @@ def test_a_stale_lock_is_marked_with_what_differs() -> None:
     assert "- [x] **stage1b**" in text
     assert "**stale**: parameter seed was 0, is 1" in text
     assert "PASS: 1 criteria, stale |" in text
-    assert "`podctl run stage1c`: Title of stage1c. `podctl why stage1b` says" in text
+    assert "`podctl run stage1c`: Title of stage1c. `podctl why stage1b` explains" in text
 
 
 def test_the_sum_adds_what_was_measured_to_what_is_expected() -> None:
@@ -137,7 +137,7 @@ def test_the_plans_estimate_is_told_beside_what_was_spent() -> None:
     text = render(page(planned=hours, spent={"stage1a": 0.004, "stage1b": 1.0}))
 
     assert "The plan expects 13 h and about $23 at $1.74/h" in text
-    assert "$1.00 went into them" in text
+    assert "$1.00 has been spent on them" in text
 
 
 def test_unlocking_unticks_the_box_at_once(tmp_path: Path, monkeypatch: Any) -> None:

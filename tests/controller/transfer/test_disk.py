@@ -12,8 +12,7 @@ import pytest
 
 from controller.agent.job_log import follow_log
 from controller.agent.log_position import Chunk
-from controller.errors import ArtifactsNotSafe
-from controller.resource_limits import LocalLimit
+from controller.errors import ArtifactsNotSafe, LocalLimit
 from controller.ssh.session import Session
 from controller.transfer.disk import LocalDiskClosed, LocalDiskFull, writing
 from controller.transfer.download import pull

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.resource_limits import LocalLimit, local_limit
+from controller.errors import LocalLimit, local_limit
 from controller.ssh.session import Session
 from controller.transfer.download import pull
 from controller.transfer.upload import upload_code
@@ -123,7 +123,9 @@ def test_row_42_no_thread_and_no_memory_have_their_names(server: Server, tmp_pat
         check=False,
     )
 
-    assert done.stdout.startswith("local-limit thread and process limit reached"), done.stderr
+    assert done.stdout.startswith(
+        "local-limit limit of threads and processes reached (ulimit -u)"
+    ), done.stderr
 
 
 def test_row_42_a_command_out_of_descriptors_names_them(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""The context of a command, before it holds the project lock and while it holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from controller.engine.lease_context import lease_state_of, terms, unpinned
+from controller.errors import Busy
+from controller.leases.lease_policy import lease_policy
+from controller.planner.lease_state import LeaseState
+from controller.planner.pod_spec import Shape
+from controller.planner.policy import Policy
+from controller.project.pod_settings import shape_of
+from controller.project.project import Project
+from controller.project.provider import base_url, open_provider
+from controller.providers.base import Provider
+from controller.ssh.host_keys import ensure_key
+from controller.terminal.terminal import Terminal
+from jobs.stage import Stage
+from state.contention import Contention, be_patient
+from state.errors import OwnedElsewhere
+from state.journal import Journal, Lease
+from state.ledger import Ledger
+from state.locks import Locks, StageLock
+from state.project_lock import ProjectLock, acquire
+
+
+@dataclass(frozen=True)
+class CommandContext:
+    """What a command works with before it holds the project lock."""
+
+    project: Project
+    provider: Provider
+    terminal: Terminal
+    shape: Shape
+
+    @classmethod
+    def of(cls, project: Project, terminal: Terminal) -> CommandContext:
+        """The context of a command for `project`. Sends nothing to the provider."""
+        return cls(project, open_provider(project), terminal, shape_of(project, base_url(project)))
+
+    @contextmanager
+    def owned(self, command: str, wait_seconds: float = 0.0) -> Iterator[ProjectSession]:
+        """Hold the project lock for `command`, waiting at most `wait_seconds` for it.
+
+        Raises: Busy, naming the process that holds the lock.
+        """
+        self.terminal.bills.drive(self.project.database)
+        self.project.prepare()
+        contention = Contention(self._warn_of_wait)
+        try:
+            owner = contention.outlast(
+                partial(acquire, self.project.state_dir, command, wait_seconds)
+            )
+        except OwnedElsewhere as error:
+            raise Busy(error.what, where=str(self.project.state_dir), hint=error.hint) from error
+        with owner:
+            be_patient(owner.connection, contention)
+            if owner.moved_from:
+                self.terminal.warn(
+                    f"this project was last used on {owner.moved_from}: if a podctl still runs "
+                    "there, each pod obeys the one that connected last"
+                )
+            ensure_key(self.project.state_dir)
+            yield ProjectSession.of(self, owner)
+
+    def _warn_of_wait(self, why: str) -> None:
+        """The database is busy, and pods bill meanwhile."""
+        billing = self.terminal.bills.words()
+        self.terminal.warn(f"{why}; {billing}" if billing else why)
+
+
+@dataclass(frozen=True)
+class ProjectSession:
+    """What a command works with while it holds the project lock."""
+
+    context: CommandContext
+    owner: ProjectLock
+    journal: Journal
+    ledger: Ledger
+
+    @classmethod
+    def of(cls, context: CommandContext, owner: ProjectLock) -> ProjectSession:
+        connection = owner.connection
+        return cls(
+            context, owner, Journal(connection, owner.epoch), Ledger(connection, owner.epoch)
+        )
+
+    def stages_of(self, lease: Lease) -> tuple[str, ...]:
+        """The names of the stages of a lease."""
+        return tuple(run.stage for run in self.journal.runs(lease=lease.id))
+
+    def recorded_stages(self, lease: Lease) -> tuple[Stage, ...]:
+        """The stages of a lease as they were when it was opened."""
+        return tuple(unpinned(run.spec)[0] for run in self.journal.runs(lease=lease.id))
+
+    def names_of(self, lease: Lease) -> set[str]:
+        """Every name that a user may give for the lease: its id, stages, runs and pods."""
+        return set(self.state_of(lease).names)
+
+    def state_of(self, lease: Lease) -> LeaseState:
+        """What the journal records of the lease."""
+        return lease_state_of(self.journal, lease.id)
+
+    def locks(self) -> dict[str, StageLock]:
+        """The locks in force, by stage, as the database records them."""
+        return {lock.stage: lock for lock in Locks(self.owner.connection).all()}
+
+    def policy(self, lease_terms: dict[str, Any], budget_usd: float | None = None) -> Policy:
+        """The policy of a lease that was opened with `lease_terms`, on this project's provider."""
+        return lease_policy(
+            self.context.project, self.context.provider.name, lease_terms, budget_usd
+        )
+
+    def unfinished(self) -> tuple[Lease, ...]:
+        """Open leases that have something left to do; the others wait for the user."""
+        resting = {lease.id for lease in self.resting()}
+        return tuple(lease for lease in self.journal.open_leases() if lease.id not in resting)
+
+    def resting(self) -> tuple[Lease, ...]:
+        """Leases whose pod is parked, or was to be kept running, until the user ends them."""
+        return tuple(lease for lease in self.journal.open_leases() if self._rests(lease))
+
+    def _rests(self, lease: Lease) -> bool:
+        kept = terms(self.journal, lease).get("on_success") == "keep"
+        return self.state_of(lease).rests(kept=kept)
+
+    def report_resting(self) -> None:
+        """Say which pods wait for the user, what they cost, and the command that ends them."""
+        for lease in self.resting():
+            lease_state = self.state_of(lease)
+            if lease_state.pod is not None and lease_state.runs:
+                self.context.terminal.say(self._resting_line(lease_state, lease_state.pod))
+
+    def _resting_line(self, lease_state: LeaseState, pod: str) -> str:
+        intervals = self.ledger.intervals(pod_id=pod, open_only=True)
+        usd_per_hour = sum(interval.usd_per_hour for interval in intervals)
+        run, unpulled = lease_state.wanted[0].run, lease_state.unpulled
+        line = (
+            f"parked: ${24 * usd_per_hour:.2f} a day"
+            if lease_state.parked
+            else f"kept: ${usd_per_hour:.2f}/h"
+        )
+        if unpulled:
+            line += f"; the outputs of {', '.join(unpulled)} are not all downloaded"
+            line += f" (podctl sync {unpulled[0]} fetches them)" if lease_state.parked else ""
+        end = "--terminate --abandon REASON" if unpulled else "--terminate"
+        return f"pod {pod} of {run} is {line}; podctl stop {run} {end} ends it"
