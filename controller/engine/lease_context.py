@@ -10,7 +10,8 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import PodctlError
 from controller.planner.boot_log import BootFault
-from controller.planner.lease_state import LeaseState, Step, fold, resume
+from controller.planner.journal_fold import fold, resume
+from controller.planner.lease_state import LeaseState, Step
 from controller.planner.observation import Failure
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
@@ -137,7 +138,7 @@ def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
 
 def lease_state_of(journal: Journal, lease: str) -> LeaseState:
     """The lease's facts, folded from the journal."""
-    from controller.planner.lease_state import fold
+    from controller.planner.journal_fold import fold
 
     runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
     return fold(lease, runs, journal.ops(lease))

@@ -31,7 +31,8 @@ from controller.orphans.force_terminate import ForcedTermination
 from controller.planner import actions
 from controller.planner.actions import Action, NeedsOperator
 from controller.planner.decide import decide
-from controller.planner.lease_state import LeaseState, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState
 from controller.planner.observation import Observation
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy

@@ -18,7 +18,8 @@ from controller.locks import certificate
 from controller.locks import stale_locks as lineage
 from controller.locks.certificate import Certificate
 from controller.locks.staleness import differences
-from controller.planner.lease_state import LeaseState, RunFacts, Step, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, RunFacts, Step
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
 from controller.project.run_folder import RunFolder

@@ -12,7 +12,8 @@ from controller.clock import Clock
 from controller.engine.loop import LeaseOutcome, World
 from controller.incident import Incident, attempt
 from controller.planner.actions import Action
-from controller.planner.lease_state import LeaseState, Step, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, Step
 from controller.planner.observation import Observation
 from state.journal import Journal
 from state.stop_requests import StopRequest

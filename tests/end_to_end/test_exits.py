@@ -14,7 +14,7 @@ from controller.incident import Incident, attempt
 from controller.orphans.force_terminate import Nonces
 from controller.planner import actions
 from controller.planner.decide import decide
-from controller.planner.lease_state import fold
+from controller.planner.journal_fold import fold
 from controller.planner.observation import Observation, Repeated
 from controller.planner.policy import Policy
 from controller.planner.unexpected_error import bounded, name_of

@@ -12,7 +12,8 @@ from controller.engine.lease_context import pinned, terms
 from controller.leases.renewal import parked
 from controller.planner.actions import Terminate
 from controller.planner.decide import decide
-from controller.planner.lease_state import LeaseState, Step, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, Step
 from controller.planner.observation import Listing, Observation
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy

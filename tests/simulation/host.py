@@ -15,7 +15,8 @@ from controller.leases.renewal import parked
 from controller.leases.stop_requests import Attentive
 from controller.orphans.force_terminate import ForcedTermination
 from controller.planner.actions import Done, NeedsOperator
-from controller.planner.lease_state import LeaseState, Step, fold, resume
+from controller.planner.journal_fold import fold, resume
+from controller.planner.lease_state import LeaseState, Step
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.providers.retry import Patience, Retrying

@@ -11,7 +11,8 @@ import pytest
 from controller.planner import actions
 from controller.planner.boot_log import BootFault
 from controller.planner.decide import decide, plan_passive
-from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts
 from controller.planner.observation import ALIVE, Contact, Failure, Listing, Observation
 from controller.planner.policy import Policy
 from controller.planner.unpulled_files import UnpulledFiles
