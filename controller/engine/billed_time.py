@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.engine.lease_context import LeaseContext
+from controller.engine.process_state import BillPolling
 from controller.planner.lease_state import SAME_LIFE, PendingTermination
 from controller.providers.base import Kind, Pod, PodStatus, ProviderError
 from state.interval import Interval
@@ -31,10 +32,13 @@ class BilledTime:
 
     context: LeaseContext
 
+    @property
+    def _bill(self) -> BillPolling:
+        return self.context.process.bill
+
     def ask_later(self) -> None:
         """The bill did not come: it is asked for again, so many times."""
-        self.context.memory.bill_silences += 1
-        self.context.memory.bill_retry_at = self.context.clock.now() + BILL_PAUSE
+        self._bill.missed(self.context.clock.now() + BILL_PAUSE)
 
     def start_of(self, pod: Pod) -> float:
         """The provider's word for it, unless that is about a life that was paid already.
@@ -53,12 +57,14 @@ class BilledTime:
         Raises ProviderError when the bill is needed and does not come.
         """
         wall = self.context.clock.wall()
-        debt = next((one for one in self.context.lease_state().debts if one.pod == pod), None)
+        debt = next(
+            (one for one in self.context.lease_state().pending_terminations if one.pod == pod), None
+        )
         if self.context.policy.bill_lag and (known := self._known_end(pod, debt, wall)) is not None:
             return known
         ordered = debt.ended_at if debt and debt.ended_at else wall
         if interrupted or (debt is not None and debt.interrupted):
-            noticed = self.context.memory.stopped_at.setdefault(pod, ordered)
+            noticed = self.context.process.sightings.stopped_at.setdefault(pod, ordered)
             self._want_bill(until=noticed, asked=wall)
         # Not the earlier of the two: an order that was taken may have been forgotten.
         return self._billed_until(pod) or ordered
@@ -68,14 +74,21 @@ class BilledTime:
         if debt is not None:
             told = debt.ended_at or wall
             return told if debt.sure and wall - told < SURE_FOR else None
-        if pod in self.context.memory.ended:
-            return self.context.memory.ended[pod]
-        return wall if wall - self.context.memory.alive_before.get(pod, 0.0) < FRESH else None
+        ended_at = self.context.process.orders.ended_at
+        if pod in ended_at:
+            return ended_at[pod]
+        return (
+            wall if wall - self.context.process.sightings.billed_at.get(pod, 0.0) < FRESH else None
+        )
+
+    def _pending_termination(self, pod: str) -> PendingTermination | None:
+        pending = self.context.lease_state().pending_terminations
+        return next((one for one in pending if one.pod == pod), None)
 
     def _want_bill(self, until: float, asked: float) -> None:
         """Raises ProviderError while a bill of the time `asked` may still grow before `until`."""
         late = until > asked - self.context.policy.bill_lag
-        if late and self.context.memory.bill_silences < BILL_TRIES:
+        if late and self._bill.misses < BILL_TRIES:
             raise ProviderError("the provider's bill may still grow", kind=Kind.TRANSIENT)
 
     def _billed_until(self, pod: str) -> float | None:
@@ -88,7 +101,7 @@ class BilledTime:
             return None
         return min(self.context.clock.wall(), last.started_at + hours * 3600.0)
 
-    def unfollowed(self, pod: str, ended_at: float, *, meddled: bool) -> Unattributed | None:
+    def unattributed(self, pod: str, ended_at: float, *, meddled: bool) -> Unattributed | None:
         """Lives of a pod that we had parked and that somebody else started, by the bill.
 
         A pod that is in the books until `ended_at` is asked about only when it was `meddled` with.
@@ -116,7 +129,7 @@ class BilledTime:
         """
         self._want_bill(until=until, asked=self.context.clock.wall())
         hours = self._unbooked(pod) or 0.0
-        self.context.memory.bill_silences = 0
+        self._bill.answered()
         return hours - (max(0.0, until - last) / 3600.0 if last is not None else 0.0)
 
     def runs_whole(self, pod: Pod) -> bool:
@@ -189,13 +202,13 @@ class BilledTime:
         hours = self._unbooked(pod)
         if hours is not None:
             self._want_bill(until=since + hours * 3600.0, asked=asked)
-            self.context.memory.bill_silences = 0
+            self._bill.answered()
         return hours
 
     def _unbooked(self, pod: str) -> float | None:
         """The same, as the bill is now, which may still grow."""
         compute = [one for one in self._compute(pod) if one.usd_per_hour > 0]
-        if not compute or self.context.memory.bill_silences >= BILL_TRIES:
+        if not compute or self._bill.misses >= BILL_TRIES:
             return None
         wall = self.context.clock.wall()
         records = self.context.provider.billing(compute[0].started_at - 3600.0, wall + 3600.0)

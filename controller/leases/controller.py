@@ -279,7 +279,7 @@ class LeaseController:
             journal=self.journal,
             ledger=self.ledger,
             locks=Locks(connection, self.owner.epoch),
-            sightings=LastSeen(connection),
+            last_seen=LastSeen(connection),
             clock=clock,
             owner=installation(connection),
             public_key=ensure_key(context.project.state_dir).public,
@@ -288,7 +288,7 @@ class LeaseController:
             limits=_limits(lease),
             cap_usd=_cap(agreed.get("cap_usd"), options.budget_usd),
             accept_unguarded=_unguarded(options),
-            accept_rework=_rework(options),
+            accept_restart=_rework(options),
             tell=view.tell,
             brought=view.brought,
             stop_asked=lambda: bool(StopRequests(context.project.state_dir).of(lease.id)),
@@ -346,7 +346,7 @@ def _watch(
             options.terminal.warn(f"what goes on cannot be shown: {shown.text}")
         if isinstance(action, actions.Upload | actions.Pull | actions.Close | actions.Terminate):
             refresh(project, journal, ledger, options.terminal.warn)
-        status = seen.contact.status if seen.contact else None
+        status = seen.job.contact.status if seen.job.contact else None
         if options.detach and status is not None and status.state == "running":
             raise KeyboardInterrupt
 

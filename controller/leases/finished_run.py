@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from controller.clock import Clock, SystemClock
 from controller.engine.lease_context import unpinned
+from controller.engine.outcomes import journal_data
 from controller.errors import NotFound, PodctlError, VerificationFailed
 from controller.locks import artifacts as safekeeping
 from controller.locks import certificate
@@ -97,7 +98,7 @@ class FinishedRun:
     def lock(self, judgement: Judgement) -> None:
         """Write down the judgement, and lock the stage by it."""
         journal, lease, run = self.journal, self.row.lease, self.row.id
-        journal.note(lease, Step.JUDGE, judgement.told(self.tell), run)
+        journal.note(lease, Step.JUDGE, journal_data(judgement.told(self.tell)), run)
         if judgement.verdict != "PASS":
             raise VerificationFailed(
                 f"{run}: its files do not meet the criteria",
@@ -111,7 +112,7 @@ class FinishedRun:
         except PodctlError as error:
             journal.fail(intent, {"why": error.what})
             raise
-        journal.done(intent, done)
+        journal.done(intent, journal_data(done))
         why = "its files were judged again"
         journal.note(lease, Step.FINISH, {"outcome": "passed", "why": why}, run)
 

@@ -62,7 +62,7 @@ class View:
             self.terminal.say(text)
 
     def _wait(self, seen: Observation, action: actions.Wait) -> None:
-        status = seen.contact.status if seen.contact else None
+        status = seen.job.contact.status if seen.job.contact else None
         run = seen.lease.current
         if status is None or run is None or not run.started:
             self._idle(seen.now, action)

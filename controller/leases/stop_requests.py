@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from controller.clock import Clock
-from controller.engine.loop import LeaseOutcome, World
+from controller.engine.loop import World
+from controller.engine.outcomes import LeaseOutcome
 from controller.incident import Incident, attempt
 from controller.planner.actions import Action
 from controller.planner.journal_fold import fold
@@ -70,11 +71,11 @@ class Attentive:
     lease: str
     tell: Callable[[str], None]
 
-    def look(self) -> Observation:
+    def observe(self) -> Observation:
         heard = attempt(partial(take_up, self.requests, self.journal, self.lease, self.tell))
         if isinstance(heard, Incident):  # it stays where it is, for the next look
             self.tell(f"a request to stop cannot be taken up yet: {heard.text}")
-        return self.world.look()
+        return self.world.observe()
 
     def perform(self, action: Action) -> LeaseOutcome:
         return self.world.perform(action)

@@ -23,10 +23,11 @@ def due(observation: Observation, policy: Policy) -> str | None:
     if observation.lease.ending:
         return "only what it wrote is wanted"
     if observation.over_cap:
-        return f"{OVER_BUDGET} ${observation.spent_usd:.2f} of ${observation.cap_usd:.2f} spent"
+        spent, cap = observation.local.spent_usd, observation.local.cap_usd
+        return f"{OVER_BUDGET} ${spent:.2f} of ${cap:.2f} spent"
     if (
-        observation.max_seconds is not None
-        and observation.worked_seconds > observation.max_seconds + policy.overtime
+        observation.job.max_seconds is not None
+        and observation.worked_seconds > observation.job.max_seconds + policy.overtime
     ):
         return f"{OVER_TIME}: it works for {observation.worked_seconds / 3600:.2f} h"
     return observation.lease.refused
@@ -48,14 +49,14 @@ def outlasted(observation: Observation, policy: Policy, run: RunFacts) -> Action
     """The end of a run whose pod goes on beyond every grace; None: it is not so far."""
     if observation.lease.pod is None or not (run.started or run.stopping_at):
         return None  # there is no job of ours, and none was told to end
-    status = observation.contact.status if observation.contact is not None else None
+    status = observation.job.contact.status if observation.job.contact is not None else None
     if status is not None and status.state == "ended":
         return None  # then what counts is whether its files come
     told = _beyond(observation, policy, run, answers=status is not None)
     if told is None:
         return None
     ready = status.ready_sha256 if status is not None else None
-    if ready and ready != observation.ready_pulled and not _late(observation, policy, run):
+    if ready and ready != observation.local.ready_pulled and not _late(observation, policy, run):
         return PullReady(run.run)
     if abandon := observation.lease.abandon:
         return Finish(run.run, "abandoned", abandon)
@@ -69,7 +70,7 @@ def _beyond(
     if why is None:
         return None
     grace = policy.stop_grace if observation.lease.keeps_disk else policy.bare_grace
-    refused = observation.failures.get("stop")
+    refused = observation.job.failures.get("stop")
     if (
         answers
         and refused is not None
@@ -86,9 +87,9 @@ def _beyond(
     silent = observation.unreachable_for
     if observation.lease.keeps_disk and silent > policy.lost and due(observation, policy):
         return f"{why}; its pod cannot be asked, for {_minutes(silent)}"
-    most = (observation.max_seconds or 0.0) + policy.overtime + grace
+    most = (observation.job.max_seconds or 0.0) + policy.overtime + grace
     if (
-        observation.max_seconds is not None
+        observation.job.max_seconds is not None
         and silent > policy.lost
         and observation.worked_seconds > most
     ):
@@ -104,7 +105,7 @@ def _late(observation: Observation, policy: Policy, run: RunFacts) -> bool:
 
 def given_up(observation: Observation, policy: Policy) -> bool:
     """Whether what the user abandons had its time to come home all the same."""
-    since = observation.abandoned_since
+    since = observation.job.abandoned_since
     return since is not None and observation.now - since > policy.abandon_grace
 
 

@@ -53,7 +53,7 @@ def decide(observation: Observation, policy: Policy) -> Action:
             f"{lease_state.unreadable}.",
             "podctl stop --terminate --abandon REASON ends its pods by the provider's listing",
         )
-    if refused := observation.refused or observation.order_refused:
+    if refused := observation.provider.refused or observation.pods.order_refused:
         return NeedsOperator("refused", refused, _BY_HAND)
     if owed := _pay_debts(observation, policy):
         return owed
@@ -71,7 +71,9 @@ def plan_passive(observation: Observation, policy: Policy) -> Action:
     what would act on a pod that somebody else started is not done in passing.
     """
     action = decide(observation, policy)
-    waits_for_bill = isinstance(action, Wait) and observation.now < observation.bill_retry_at
+    waits_for_bill = (
+        isinstance(action, Wait) and observation.now < observation.provider.bill_retry_at
+    )
     if waits_for_bill or isinstance(action, RecordRestart | StopPod):
         return Done("kept")
     return action
@@ -82,8 +84,8 @@ def plan_passive(observation: Observation, policy: Policy) -> Action:
 
 def _pay_debts(observation: Observation, policy: Policy) -> Action | None:
     """Given-up pods are asked to go until the provider confirms it; nothing is rented before."""
-    if observation.lease.debts:
-        return _pay(observation, policy, observation.lease.debts[0])
+    if observation.lease.pending_terminations:
+        return _pay(observation, policy, observation.lease.pending_terminations[0])
     if observation.lease.pod is not None:
         for pod in observation.ours():
             if pod.id != observation.lease.pod:
@@ -94,28 +96,31 @@ def _pay_debts(observation: Observation, policy: Policy) -> Action | None:
 
 
 def _pay(observation: Observation, policy: Policy, debt: PendingTermination) -> Action:
-    asked = observation.asked.get(debt.pod)
-    listed = observation.listing.get(debt.pod) if observation.listing is not None else None
+    asked = observation.pods.asked.get(debt.pod)
+    listing = observation.provider.listing
     if asked is None:  # by this process
-        there = listed is not None and debt.ended_at is not None
+        listed = listing is not None and listing.get(debt.pod) is not None
+        there = listed and debt.ended_at is not None
         return Terminate(debt.pod, "given up before", still_there=there)
-    if observation.listing is None or observation.listing.started <= asked:
+    if listing is None or listing.started <= asked:
         return wait_for_provider(
             observation, policy, f"for the provider to confirm that {debt.pod} is gone"
         )
-    pod = observation.listing.get(debt.pod)
+    pod = listing.get(debt.pod)
     if pod is not None and pod.status is not PodStatus.TERMINATED:
         if overdue := _overdue(observation, policy, debt.pod):
             return overdue
         if observation.now - asked >= policy.ask_again:
             return Terminate(debt.pod, "still listed", still_there=True)
         until = (
-            observation.now if observation.owing_since is None else observation.owing_since
+            observation.now
+            if observation.pods.owing_since is None
+            else observation.pods.owing_since
         ) + policy.lost
         return Wait(policy.poll_boot, f"for {debt.pod} to leave the listing", until)
     # Absence is proof only of a pod that was visible and whose end was acknowledged.
-    known = debt.clean and debt.pod in observation.listed
-    if known or observation.listing.started - asked >= policy.settle:
+    known = debt.clean and debt.pod in observation.pods.listed
+    if known or listing.started - asked >= policy.settle:
         return bill_wait(observation) or _last_word(observation, debt)
     why = f"for a settle window in which {debt.pod} stays away"
     return Wait(policy.poll_boot, why, asked + policy.settle)
@@ -123,7 +128,7 @@ def _pay(observation: Observation, policy: Policy, debt: PendingTermination) -> 
 
 def _overdue(observation: Observation, policy: Policy, pod: str) -> Action | None:
     """A pod that does not go although it was told to, again and again, is a person's affair."""
-    since = observation.owing_since if observation.owing_since is not None else observation.now
+    since = observation.since(observation.pods.owing_since)
     if observation.now - since <= policy.lost:
         return None
     return NeedsOperator(
@@ -160,11 +165,11 @@ def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
         return Finish(run.run, "refused", lease_state.refused)
     if run.given_up:
         return Finish(run.run, "pod-lost", run.given_up)
-    answers = observation.contact is not None and observation.contact.status is not None
+    answers = observation.job.contact is not None and observation.job.contact.status is not None
     in_vain = (
-        observation.pull_failures
+        observation.job.pull_failures
         or not answers
-        or "stop" in observation.failures
+        or "stop" in observation.job.failures
         or observation.incidents
     )
     if lease_state.abandon and (in_vain or given_up(observation, policy)):
@@ -173,9 +178,9 @@ def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
         return Finish(run.run, "not-begun", "the pod went on with another run beyond every grace")
     if late := outlasted(observation, policy, run):
         return late
-    if observation.contact is not None and observation.contact.reached:
+    if observation.job.contact is not None and observation.job.contact.reached:
         return serve(observation, policy, run)
-    if observation.listing is None:
+    if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "for the provider")
     if pod is None:
         return _missing(observation, policy, run)
@@ -196,7 +201,7 @@ def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 def _missing(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     """Not in the listing: weak evidence until a whole settle window agrees."""
-    since = observation.missing_since if observation.missing_since is not None else observation.now
+    since = observation.since(observation.pods.missing_since)
     if observation.now - since < policy.settle:
         why = "because the pod is not in the provider's listing"
         return Wait(policy.poll_boot, why, since + policy.settle)
@@ -207,17 +212,17 @@ def _missing(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 def _exited(observation: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     lease_state = observation.lease
-    asked = observation.asked.get(pod.id)
-    assert observation.listing is not None
+    asked = observation.pods.asked.get(pod.id)
+    assert observation.provider.listing is not None
     if asked is not None and (
-        observation.listing.started <= asked or observation.now - asked < policy.ask_again
+        observation.provider.listing.started <= asked or observation.now - asked < policy.ask_again
     ):
         return Wait(policy.poll_boot, "for the pod to start again")
     if (
         not lease_state.parked
     ):  # its bill says what an ERROR is: one that bills on is no stopped pod
         return bill_wait(observation) or ConfirmParked(pod.id)
-    if pod.id in observation.stopped_elsewhere:
+    if pod.id in observation.pods.stopped_elsewhere:
         return NeedsOperator(
             "artifacts-not-safe",
             f"Pod {pod.id} was stopped, and not by podctl; its disk has what the job wrote.",
@@ -226,10 +231,11 @@ def _exited(observation: Observation, policy: Policy, run: RunFacts, pod: Pod) -
     may_start = affordable(observation, policy)
     if (
         may_start
-        and lease_state.pod_starts + observation.start_failures.get(pod.id, 0) < policy.pod_starts
+        and lease_state.pod_starts + observation.pods.start_failures.get(pod.id, 0)
+        < policy.pod_starts
     ):
         return StartPod(
-            pod.id, observation.wall, observation.now - observation.listing.started > STALE
+            pod.id, observation.wall, observation.now - observation.provider.listing.started > STALE
         )
     if run.fetching:  # it goes on waiting for the user
         why = "it does not start" if may_start else TOO_DEAR
@@ -247,7 +253,7 @@ def _exited(observation: Observation, policy: Policy, run: RunFacts, pod: Pod) -
 
 def _unbootable(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:
     """Its host says that the container cannot start: nothing comes of waiting any longer."""
-    fault = observation.boot_fault
+    fault = observation.pods.boot_fault
     if fault is None or run.started or observation.lease.reached:
         return None
     if fault.image:
@@ -273,18 +279,18 @@ def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 def _boot_seconds(observation: Observation, run: RunFacts) -> float:
     """How long the pod boots: of one that was never reached, the whole way to SSH."""
-    since = [at for at in (observation.booting_since,) if at is not None]
-    if not run.started and not observation.lease.reached and observation.pod_since is not None:
-        since.append(observation.pod_since)
+    since = [at for at in (observation.pods.booting_since,) if at is not None]
+    if not run.started and not observation.lease.reached and observation.pods.pod_since is not None:
+        since.append(observation.pods.pod_since)
     return observation.now - min(since, default=observation.now)
 
 
 def _silent(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     """SSH does not answer. That never proves that the pod is dead."""
-    contact, lease_state = observation.contact, observation.lease
+    contact, lease_state = observation.job.contact, observation.lease
     if contact is not None and contact.refused and lease_state.reached:
         return NeedsOperator("connection-lost", contact.error, "podctl status; podctl sync")
-    since = observation.silent_since if observation.silent_since is not None else observation.now
+    since = observation.since(observation.pods.silent_since)
     silent = observation.now - since
     if not lease_state.reached and not run.started:
         return _never_answered(observation, policy, run, silent)
@@ -302,7 +308,7 @@ def _never_answered(
     observation: Observation, policy: Policy, run: RunFacts, silent: float
 ) -> Action:
     """The port is mapped and sshd did not answer yet: a bad host, or an image without an sshd."""
-    contact = observation.contact
+    contact = observation.job.contact
     reason = contact.no_sshd if contact is not None else ""
     hopeless = contact is not None and contact.no_sshd_ever and silent > policy.no_sshd
     left = min(policy.ssh - silent, policy.boot - _boot_seconds(observation, run))

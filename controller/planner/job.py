@@ -28,7 +28,7 @@ OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
 
 
 def serve(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    lease_state, contact = observation.lease, observation.contact
+    lease_state, contact = observation.lease, observation.job.contact
     assert lease_state.pod is not None
     assert contact is not None
     if not lease_state.reached:
@@ -51,29 +51,29 @@ def serve(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 def _agent_unresponsive(observation: Observation, policy: Policy) -> Action:
     """sshd answers and the agent does not."""
-    assert observation.contact is not None
-    since = observation.mute_since if observation.mute_since is not None else observation.now
+    assert observation.job.contact is not None
+    since = observation.since(observation.job.mute_since)
     if observation.now - since < policy.lost:
         return Wait(policy.poll, "for the agent to answer", since + policy.lost)
     return NeedsOperator(
         "connection-lost",
         f"The agent on pod {observation.lease.pod} gives no answer that makes sense: "
-        f"{observation.contact.error}",
+        f"{observation.job.contact.error}",
         "podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
     )
 
 
 def _unguarded(observation: Observation, policy: Policy) -> bool:
     """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
-    guard = observation.contact.guard if observation.contact else None
+    guard = observation.job.contact.guard if observation.job.contact else None
     asked = observation.lease.unguarded or observation.lease.refused
     return not asked and not policy.trusts(guard)
 
 
 def _await_guard(observation: Observation, policy: Policy) -> Action:
-    guard = observation.contact.guard if observation.contact else None
+    guard = observation.job.contact.guard if observation.job.contact else None
     denied = guard is not None and guard.denied
-    since = observation.guard_since if observation.guard_since is not None else observation.now
+    since = observation.since(observation.job.guard_since)
     patience = policy.denied if denied else policy.guard
     if observation.now - since < patience:
         return Wait(min(policy.poll_boot, 1.0), "for the guard to arm", since + patience)
@@ -84,8 +84,8 @@ def _await_guard(observation: Observation, policy: Policy) -> Action:
 
 
 def _with_job(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    assert observation.contact is not None
-    status = observation.contact.status
+    assert observation.job.contact is not None
+    status = observation.job.contact.status
     assert status is not None
     if status.state == "absent":
         if run.started and run.starts > policy.restarts:  # it is told, and told, and denies it
@@ -111,7 +111,7 @@ def _with_job(observation: Observation, policy: Policy, run: RunFacts) -> Action
         _unguarded(observation, policy) and observation.unguarded_for > policy.guard
     ):  # it armed, and died since
         return _await_guard(observation, policy)
-    if status.ready_sha256 and status.ready_sha256 != observation.ready_pulled:
+    if status.ready_sha256 and status.ready_sha256 != observation.local.ready_pulled:
         return PullReady(run.run)
     return Wait(policy.poll, "for the job", _time_up(observation))
 
@@ -120,8 +120,8 @@ def _time_up(observation: Observation) -> float | None:
     """When the job is ended for the time that it took."""
     return (
         None
-        if observation.max_seconds is None
-        else observation.now + observation.max_seconds - observation.worked_seconds
+        if observation.job.max_seconds is None
+        else observation.now + observation.job.max_seconds - observation.worked_seconds
     )
 
 
@@ -133,9 +133,9 @@ def _must_stop(observation: Observation, policy: Policy, run: RunFacts) -> str |
 
 
 def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    assert observation.contact is not None
-    assert observation.contact.status is not None
-    ended = observation.contact.status.exit
+    assert observation.job.contact is not None
+    assert observation.job.contact.status is not None
+    ended = observation.job.contact.status.exit
     bad_host = ended is not None and ended.reason == "preflight"
     if (
         bad_host
@@ -163,18 +163,15 @@ def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 
 def _bring(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    if observation.now < observation.retry_at:
-        return Wait(
-            observation.retry_at - observation.now, "before pulling again", observation.retry_at
-        )
-    in_vain = observation.held is not None or observation.pull_failures >= policy.pull_tries
+    if observation.now < (until := observation.job.retry_at):
+        return Wait(until - observation.now, "before pulling again", until)
+    unpulled = observation.job.unpulled
+    in_vain = unpulled is not None or observation.job.pull_failures >= policy.pull_tries
     if in_vain and observation.lease.ending:
         stays = "what could not be brought here stays on its disk"
-        return Finish(
-            run.run, "unpulled", f"{observation.held.what}; {stays}" if observation.held else stays
-        )
-    if observation.held is not None:
-        return _leave_held(observation, observation.held, run)
+        return Finish(run.run, "unpulled", f"{unpulled.what}; {stays}" if unpulled else stays)
+    if unpulled is not None:
+        return _leave_unpulled(observation, unpulled, run)
     if in_vain:
         return NeedsOperator(
             "artifacts-not-safe",
@@ -186,22 +183,22 @@ def _bring(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     return Pull(run.run)
 
 
-def _leave_held(observation: Observation, held: UnpulledFiles, run: RunFacts) -> Action:
+def _leave_unpulled(observation: Observation, unpulled: UnpulledFiles, run: RunFacts) -> Action:
     """What does not travel by itself is fetched or given up by a person."""
     rate, pod = observation.lease.quoted_usd_per_hour, observation.lease.pod
-    guard = observation.contact.guard if observation.contact else None
+    guard = observation.job.contact.guard if observation.job.contact else None
     until = ""
     if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
         loses = "" if observation.lease.keeps_disk else ", and it has no volume that would keep it"
         until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
     then, end = "then podctl sync; or", "REASON"
-    if held.by_word:
+    if unpulled.by_word:
         then, end = "then", "'fetched by hand'"
     return NeedsOperator(
         "artifacts-not-safe",
-        f"{run.stage}: {held.what}. Everything else is here. Pod {pod} is kept for it, at "
+        f"{run.stage}: {unpulled.what}. Everything else is here. Pod {pod} is kept for it, at "
         f"${rate:.2f} an hour (${24 * rate:.2f} a day).{until}",
-        f"{held.fetch}, {then} podctl stop {run.stage} --terminate --abandon {end}",
+        f"{unpulled.fetch}, {then} podctl stop {run.stage} --terminate --abandon {end}",
     )
 
 
@@ -213,11 +210,9 @@ def _not_started(observation: Observation, policy: Policy, run: RunFacts) -> Act
 
 def _with_backoff(observation: Observation, policy: Policy, action: Action, what: str) -> Action:
     """What failed is tried again after a pause, a few times; then it is a person's turn."""
-    if observation.now < observation.retry_at:
-        return Wait(
-            observation.retry_at - observation.now, f"before the next {what}", observation.retry_at
-        )
-    failed = observation.failures.get(what)
+    if observation.now < (until := observation.job.retry_at):
+        return Wait(until - observation.now, f"before the next {what}", until)
+    failed = observation.job.failures.get(what)
     if failed is None or failed.times < policy.tries:
         return action
     return NeedsOperator(

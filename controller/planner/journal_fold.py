@@ -144,16 +144,16 @@ def _adopted(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _owe(lease_state: LeaseState, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
-    others = tuple(debt for debt in lease_state.debts if debt.pod != data["pod"])
+    others = tuple(debt for debt in lease_state.pending_terminations if debt.pod != data["pod"])
     known = next(
-        (debt for debt in lease_state.debts if debt.pod == data["pod"]),
+        (debt for debt in lease_state.pending_terminations if debt.pod == data["pod"]),
         PendingTermination(data["pod"]),
     )
     if data.get("still_there"):  # else a later order ends nothing: an earlier one did
         known = dataclasses.replace(known, ended_at=None, sure=False)
     debt = _ordered(known, data if clean else None)
     pods = lease_state.pods if data["pod"] in lease_state.pods else (*lease_state.pods, data["pod"])
-    changed: dict[str, Any] = {"debts": (*others, debt), "pods": pods}
+    changed: dict[str, Any] = {"pending_terminations": (*others, debt), "pods": pods}
     if lease_state.pod == data["pod"]:
         changed |= {"pod": None, "reached": False, "parked": False}
     return changed
@@ -178,7 +178,9 @@ def _ordered(debt: PendingTermination, taken: Mapping[str, Any] | None) -> Pendi
 
 def _gone(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = {
-        "debts": tuple(debt for debt in lease_state.debts if debt.pod != data["pod"])
+        "pending_terminations": tuple(
+            debt for debt in lease_state.pending_terminations if debt.pod != data["pod"]
+        )
     }
     if lease_state.pod == data["pod"]:
         changed |= {"pod": None, "reached": False, "parked": False}

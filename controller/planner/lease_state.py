@@ -55,7 +55,7 @@ class LeaseState:
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     meddled: bool = False  # somebody else started the pod while we had it parked, or may have
     reckoned: float = 0.0  # Unix seconds of the newest start that was looked for on the bill
-    debts: tuple[PendingTermination, ...] = ()
+    pending_terminations: tuple[PendingTermination, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that was ever ours
     given_back: str = ""  # why the newest of those that went was ended
     keeps_disk: bool = True  # the present pod has a volume, which parking keeps
@@ -109,7 +109,7 @@ class LeaseState:
         passed = all(run.outcome == "passed" for run in self.wanted)
         kept = kept and passed and self.pod is not None and not self.stop
         goes = self.abandon or (self.stop == "terminate" and not self.unpulled)
-        waits = (self.parked or kept) and not self.debts and not goes
+        waits = (self.parked or kept) and not self.pending_terminations and not goes
         return self.current is None and waits
 
     @property

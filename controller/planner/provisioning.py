@@ -24,16 +24,17 @@ TOO_DEAR = "one more could cost more than the most that was printed before renti
 
 
 def wait_for_provider(observation: Observation, policy: Policy, why: str) -> Action:
-    if (
-        observation.blind_since is not None
-        and observation.now - observation.blind_since > policy.blind
-    ):
+    if observation.now - observation.since(observation.provider.blind_since) > policy.blind:
         return NeedsOperator(
             "connection-lost",
             f"The provider does not answer; waited {why}.",
             "podctl sync, when the network is back",
         )
-    until = None if observation.blind_since is None else observation.blind_since + policy.blind
+    until = (
+        None
+        if observation.provider.blind_since is None
+        else observation.provider.blind_since + policy.blind
+    )
     return Wait(policy.poll_boot, why, until)
 
 
@@ -52,7 +53,7 @@ def rent(observation: Observation, policy: Policy) -> Action:
     if lease_state.refused:
         return Finish(current.run, "refused", lease_state.refused)
     if observation.over_cap:
-        return Finish(current.run, "time-up", f"budget: ${observation.spent_usd:.2f} spent")
+        return Finish(current.run, "time-up", f"budget: ${observation.local.spent_usd:.2f} spent")
     if lease_state.had_pod and lease_state.pods_tried >= policy.generations:
         return Finish(
             current.run, "bad-hosts", f"{_tried(lease_state)}, none would do{_last(lease_state)}"
@@ -80,7 +81,7 @@ def affordable(observation: Observation, policy: Policy) -> bool:
     """Whether one more pod, or one more start, stays within what was printed before renting."""
     return (
         policy.replacement_budget_usd is None
-        or observation.spent_usd <= policy.replacement_budget_usd
+        or observation.local.spent_usd <= policy.replacement_budget_usd
     )
 
 
@@ -105,14 +106,14 @@ def terminate_orphan(observation: Observation, pod: str, why: str) -> Action:
 
 def _probe(observation: Observation, policy: Policy) -> Action:
     """A create without an answer: look for its nonce during a whole settle window."""
-    assert observation.probing_since is not None
+    assert observation.provider.probing_since is not None
     mine = [pod for pod in observation.ours() if pod.nonce == observation.lease.nonce]
     if mine:
         return Adopt(mine[0].id)
-    if observation.listing is None:
+    if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "to see whether the create went through")
-    if observation.listing.started - observation.probing_since < policy.settle:
-        until = observation.probing_since + policy.settle
+    if observation.provider.listing.started - observation.provider.probing_since < policy.settle:
+        until = observation.provider.probing_since + policy.settle
         return Wait(policy.poll_boot, "to see whether the create went through", until)
     return _next_offer(observation, policy, observation.lease.current)
 
@@ -123,18 +124,21 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
     if not policy.rents:
         return Finish(current.run, "pod-lost", "the adopted pod is not to be found")
     if (
-        observation.throttled_since is not None
-        and observation.now - observation.throttled_since > policy.blind
+        observation.provider.throttled_since is not None
+        and observation.now - observation.provider.throttled_since > policy.blind
     ):
         return _not_taken(observation, current)
-    if observation.now < observation.throttled_until:
-        until, why = observation.throttled_until, "because the provider asked us to slow down"
+    if observation.now < observation.provider.throttled_until:
+        until, why = (
+            observation.provider.throttled_until,
+            "because the provider asked us to slow down",
+        )
         return Wait(until - observation.now, why, until)
-    if observation.offers is None:
+    if observation.provider.offers is None:
         return _unquoted(observation, policy)
     refused = {offer for offer, _ in lease_state.tried}
     most = policy.dearest_usd_per_hour or math.inf
-    for offer in observation.offers:
+    for offer in observation.provider.offers:
         fits = offer.usd_per_hour <= most * policy.price_tolerance
         if offer.id not in refused and offer.availability != "NONE" and fits:
             return Create(offer)
@@ -144,8 +148,8 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
 
 def _not_taken(observation: Observation, current: RunFacts) -> Action:
     """No create was taken for as long as we bear it: an outage, and no refusal."""
-    minutes = (observation.now - (observation.throttled_since or observation.now)) / 60
-    why = observation.create_trouble or "it asks to wait, again and again"
+    minutes = (observation.now - (observation.provider.throttled_since or observation.now)) / 60
+    why = observation.provider.create_trouble or "it asks to wait, again and again"
     unclear = observation.lease.ambiguous or observation.lease.unsettled
     rented = "podctl sync looks for what may have been rented" if unclear else "nothing was rented"
     return NeedsOperator(
@@ -157,9 +161,7 @@ def _not_taken(observation: Observation, current: RunFacts) -> Action:
 
 def _unquoted(observation: Observation, policy: Policy) -> Action:
     """The listing comes and the catalog does not: it is waited for as a silent provider is."""
-    since = (
-        observation.unquoted_since if observation.unquoted_since is not None else observation.now
-    )
+    since = observation.since(observation.provider.unquoted_since)
     if observation.now - since > policy.blind:
         return NeedsOperator(
             "connection-lost",

@@ -58,8 +58,8 @@ def reckon(observation: Observation, pod: str) -> Action | None:
 
 def bill_wait(observation: Observation) -> Wait | None:
     """What only the bill can tell waits until it is worth asking again."""
-    if observation.now < observation.bill_retry_at:
-        until = observation.bill_retry_at
+    if observation.now < observation.provider.bill_retry_at:
+        until = observation.provider.bill_retry_at
         return Wait(until - observation.now, "for the provider's bill", until)
     return None
 
@@ -90,13 +90,13 @@ def _left_something(run: RunFacts) -> bool:
 
 def _gone(observation: Observation, policy: Policy, pod_id: str) -> Action | None:
     """A pod that waits for the user and is gone, by whoever's hand, costs no more."""
-    if observation.listing is None or observation.missing_since is None:
+    if observation.provider.listing is None or observation.pods.missing_since is None:
         return None
     return _missing(observation, policy, pod_id)
 
 
 def _missing(observation: Observation, policy: Policy, pod_id: str) -> Action:
-    since = observation.missing_since if observation.missing_since is not None else observation.now
+    since = observation.since(observation.pods.missing_since)
     if observation.now - since >= policy.settle:
         return bill_wait(observation) or ConfirmGone(pod_id)
     why = "because the pod is not in the provider's listing"
@@ -105,21 +105,21 @@ def _missing(observation: Observation, policy: Policy, pod_id: str) -> Action:
 
 def park(observation: Observation, policy: Policy, pod_id: str) -> Action:
     """Stop the pod and wait until the provider confirms it."""
-    asked = observation.asked.get(pod_id)
+    asked = observation.pods.asked.get(pod_id)
     if asked is None:
         return StopPod(pod_id, "parked")
-    if observation.listing is None or observation.listing.started <= asked:
+    if observation.provider.listing is None or observation.provider.listing.started <= asked:
         return wait_for_provider(
             observation, policy, "for the provider to confirm that the pod is parked"
         )
-    pod = observation.listing.get(pod_id)
+    pod = observation.provider.listing.get(pod_id)
     if pod is not None and pod.status is PodStatus.EXITED:
         return ConfirmParked(pod_id)
     if pod is None or pod.status is PodStatus.TERMINATED:
         return _missing(observation, policy, pod_id)
     if pod.status is PodStatus.ERROR and not observation.lease.unpulled:
         return Terminate(pod_id, "it cannot be parked: the provider reports ERROR")
-    since = observation.parking_since if observation.parking_since is not None else observation.now
+    since = observation.since(observation.pods.parking_since)
     if observation.now - since > policy.lost:
         return NeedsOperator(
             "connection-lost",
@@ -133,19 +133,17 @@ def park(observation: Observation, policy: Policy, pod_id: str) -> Action:
 
 def _sweep(observation: Observation, policy: Policy) -> Action:
     """No pod of any of our nonces may be left; an unclear create costs a whole settle window."""
-    if observation.listing is None:
+    if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "for a last clean listing")
     for pod in observation.ours():
         return terminate_orphan(observation, pod.id, "left over")
     if observation.lease.ambiguous or observation.lease.unsettled:
-        since = (
-            observation.probing_since if observation.probing_since is not None else observation.now
-        )
-        if observation.listing.started - since < policy.settle:
+        since = observation.since(observation.provider.probing_since)
+        if observation.provider.listing.started - since < policy.settle:
             why = "for a last clean listing after an unclear create"
             return Wait(policy.poll_boot, why, since + policy.settle)
-    if observation.unclosed:  # booked, and gone before the journal had it
-        return bill_wait(observation) or ConfirmGone(min(observation.unclosed))
+    if observation.local.unclosed:  # booked, and gone before the journal had it
+        return bill_wait(observation) or ConfirmGone(min(observation.local.unclosed))
     return Close(_outcome(observation))
 
 

@@ -45,18 +45,6 @@ def name_of(action: Action) -> str:
     return f"{type(action).__name__} {subject}".strip()
 
 
-def fail_data(action: Action, found: Incident) -> dict[str, object]:
-    """What the journal keeps of it: as unclear an outcome as the action can have."""
-    data: dict[str, object] = {"why": found.text, "unforeseen": True, **found.as_dict()}
-    if isinstance(action, actions.Create):
-        data["kind"] = "ambiguous"
-    if isinstance(action, actions.StartPod):
-        data["kind"] = "transient"
-    if isinstance(action, actions.Upload):
-        data["fatal"] = False
-    return data
-
-
 def bounded(observation: Observation, policy: Policy, action: Action) -> Action:
     """`action`, unless it raised before: then later, or what ends it."""
     found = observation.incidents.get(name_of(action))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from controller.clock import Clock
+from controller.engine.outcomes import JudgedRun
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
@@ -36,18 +37,15 @@ class Judgement:
         missed = [one for one in self.findings if not one.met]
         return "; ".join(f"{one.status} {one.criterion}: {one.detail}" for one in missed)
 
-    def told(self, tell: Callable[[str], None]) -> dict[str, Any]:
+    def told(self, tell: Callable[[str], None]) -> JudgedRun:
         """Each line said; the whole as the journal keeps it."""
         for one in self.findings:
             more = f" (accepted: {one.accepted})" if one.accepted else ""
             tell(f"  {one.status}  {one.criterion}: {one.detail}{more}")
         for text in self.warnings:
             tell(f"  WARN  {text}")
-        return {
-            "verdict": self.verdict,
-            "findings": [one.as_dict() for one in self.findings],
-            "warnings": list(self.warnings),
-        }
+        findings = [one.as_dict() for one in self.findings]
+        return JudgedRun(self.verdict, findings, list(self.warnings))
 
 
 class JudgeContext(Protocol):

@@ -288,13 +288,13 @@ class Office:
             provider=self._provider(),
             journal=self.journal,
             ledger=self.ledger,
-            sightings=Unseen(laptop.database),
+            last_seen=Unseen(laptop.database),
             clock=self.clock,
             owner="o" * 16,
             public_key="ssh-ed25519 AAAA",
             bootstrap="guard",
             draw_nonce=lambda: f"{fate.random.getrandbits(64):016x}",
-            accept_rework=lambda _: fate.random.random() < 0.5,
+            accept_restart=lambda _: fate.random.random() < 0.5,
         )
 
     def _provider(self) -> Retrying:

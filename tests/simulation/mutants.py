@@ -13,10 +13,10 @@ from unittest.mock import patch
 
 from controller.engine import loop
 from controller.engine.billed_time import BilledTime
-from controller.engine.executor import _METHODS, ActionExecutor
-from controller.engine.loop import LeaseOutcome
+from controller.engine.executor import RUN_ACTIONS, ActionExecutor
 from controller.engine.observer import Observer
-from controller.engine.pod_actions import POD_ORDERS, PodActions
+from controller.engine.outcomes import LeaseOutcome, PulledRun
+from controller.engine.pod_actions import POD_ACTIONS, PodActions
 from controller.engine.recorder import LeaseRecorder
 from controller.leases import stop_requests
 from controller.planner import actions
@@ -30,6 +30,7 @@ from controller.planner.replacement import replace
 from controller.providers.base import PodStatus
 from tests.simulation.history import World
 from tests.simulation.host import POLICY, Office
+from tests.support.observations import changed
 
 Mutant = Callable[[], Any]
 
@@ -83,18 +84,18 @@ def no_intent() -> Iterator[None]:
 @contextmanager
 def settle_from_intent() -> Iterator[None]:
     """The settle window counts from when the create was meant, not from entering the probe."""
-    look = Observer.look
+    observe = Observer.observe
 
     def back(self: Observer) -> Observation:
-        seen = look(self)
+        seen = observe(self)
         ops = self.context.journal.ops(self.context.lease)
         meant = [op.at for op in ops if (op.step, op.phase) == ("create", "intent")]
-        if seen.probing_since is None or not meant:
+        if seen.provider.probing_since is None or not meant:
             return seen
         since = seen.now - (self.context.clock.wall() - meant[-1])
-        return dataclasses.replace(seen, probing_since=since)
+        return changed(seen, probing_since=since)
 
-    with patch.object(Observer, "look", back):
+    with patch.object(Observer, "observe", back):
         yield
 
 
@@ -104,13 +105,13 @@ def one_window_for_all() -> Iterator[None]:
     create = PodActions.create
 
     def keep(self: PodActions, action: actions.Create) -> LeaseOutcome:
-        since = self.context.memory.since.get("probing")
+        since = self.context.process.conditions.since.get("probing")
         found = create(self, action)
         if since is not None:
-            self.context.memory.since["probing"] = since
+            self.context.process.conditions.since["probing"] = since
         return found
 
-    with patch.dict(POD_ORDERS, {actions.Create: keep}):
+    with patch.dict(POD_ACTIONS, {actions.Create: keep}):
         yield
 
 
@@ -145,9 +146,9 @@ def pull_trusted() -> Iterator[None]:
 
     def done(self: ActionExecutor, action: actions.Pull) -> LeaseOutcome:
         found = pull(self, action)
-        return LeaseOutcome(data={"manifest_sha256": "", "rc": 0, "reason": "exited"} | found.data)
+        return found if isinstance(found, PulledRun) else PulledRun(0, "exited", "")
 
-    with patch.dict(_METHODS, {actions.Pull: done}):
+    with patch.dict(RUN_ACTIONS, {actions.Pull: done}):
         yield
 
 
@@ -183,7 +184,10 @@ def surplus_unbooked() -> Iterator[None]:
     def end(_: Observation, pod: str, why: str) -> actions.Action:
         return actions.Terminate(pod, why)
 
-    with patch.object(closing, "end_stray", end), patch.object(plan, "end_stray", end):
+    with (
+        patch.object(closing, "terminate_orphan", end),
+        patch.object(plan, "terminate_orphan", end),
+    ):
         yield
 
 
@@ -231,7 +235,7 @@ def vanished_is_started_again() -> Iterator[None]:
 def console_unread() -> Iterator[None]:
     """A parked pod that somebody started elsewhere is not looked for on the bill."""
     nowhere = patch.object(Observation, "unfollowed_start", None)
-    with nowhere, patch.object(BilledTime, "unfollowed", lambda *_, **__: None):
+    with nowhere, patch.object(BilledTime, "unattributed", lambda *_, **__: None):
         yield
 
 
@@ -245,7 +249,7 @@ def lives_are_one() -> Iterator[None]:
 @contextmanager
 def late_start_is_ours_alone() -> Iterator[None]:
     """What somebody else did between the look and our start is not asked for."""
-    with patch.object(PodActions, "_looked", lambda _: 0.0):
+    with patch.object(PodActions, "_listing_age", lambda _: 0.0):
         yield
 
 

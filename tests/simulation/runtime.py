@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 from zlib import crc32
 
 from controller.engine.lease_context import LeaseContext
+from controller.engine.outcomes import JudgedRun, LockedRun, PulledRun, UploadedRun
 from controller.errors import ArtifactsNotSafe, ConnectionLost
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import RunFacts
@@ -98,7 +99,7 @@ class Ground:
         end = Exit(run, work.attempt, rc, reason, "", "0" * 64, 0, 0.0, EPOCH + work.ended_at)
         return Status(run, "ended", boot, work.attempt, exit=end, guard=self._guard(machine))
 
-    def upload(self, run: str) -> dict[str, Any]:
+    def upload(self, run: str) -> UploadedRun:
         def arrive() -> None:
             machine = self._reach(self._pod())
             machine.visited()
@@ -109,7 +110,7 @@ class Ground:
                 work.owner, work.began = machine.id, None
 
         self.process.effect(TRANSFER, arrive)
-        return {"code": "c" * 64, "bytes": 1, "tree": "t"}
+        return UploadedRun("c" * 64, 1, "t")
 
     def _work(self, run: str, machine: Machine) -> Work:
         """The job as it will go: drawn once for a stage, whatever happens on the way."""
@@ -153,16 +154,16 @@ class Ground:
 
         self.process.effect(TRANSFER / 3, bring)
 
-    def pull(self, run: str, contact: Contact) -> dict[str, Any]:
+    def pull(self, run: str, contact: Contact) -> PulledRun:
         assert contact.status is not None
 
-        def bring() -> dict[str, Any]:
+        def bring() -> PulledRun:
             machine = self._reach(self._pod())
             machine.visited()
             work = machine.disk.works[run]
             self._keep(run, work.saved)
             if work.ended is None:
-                return {"rc": -1, "reason": "lost", "manifest_sha256": ""}
+                return PulledRun(-1, "lost", "")
             spoiled = self.cloud.fate.strikes(what="pull")
             if spoiled and self.verifies:
                 raise ArtifactsNotSafe("a file is not what the manifest says")
@@ -170,23 +171,23 @@ class Ground:
                 raise ArtifactsNotSafe("the disk here is full")
             self.files.outputs[run] = "spoiled" if spoiled else work.output
             rc, reason = work.ended
-            return {"rc": rc, "reason": reason, "manifest_sha256": "m"}
+            return PulledRun(rc, reason, "m")
 
         return self.process.effect(TRANSFER, bring)
 
     def kept_until(self, run: str) -> float | None:
         return self.files.checkpoint_at.get(run)
 
-    def judge(self, run: str) -> dict[str, Any]:
+    def judge(self, run: str) -> JudgedRun:
         good = "/criteria/" not in self.files.outputs.get(run, "")
         finding = {"status": "FAIL", "criterion": "it is good", "detail": "it is not"}
-        return {"verdict": "PASS" if good else "FAIL", "findings": [] if good else [finding]}
+        return JudgedRun("PASS" if good else "FAIL", [] if good else [finding])
 
-    def lock(self, run: str) -> dict[str, Any]:
+    def lock(self, run: str) -> LockedRun:
         stage = self.stages[run].name
         self.process.effect(0.0, lambda: self.files.certificates.setdefault(stage, run))
         self.process.effect(0.0, lambda: self.record_lock(stage, run))
-        return {"certificate_sha256": "0" * 64}
+        return LockedRun("0" * 64)
 
     def drop(self) -> None:
         """There is no connection to forget."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.engine.executor import ActionExecutor
-from controller.engine.loop import LeaseOutcome
+from controller.engine.outcomes import LeaseOutcome
 from controller.engine.recorder import LeaseRecorder
 from controller.planner import actions
 from controller.planner.actions import Action
@@ -89,9 +89,9 @@ class SurprisedHands(ActionExecutor):
 
     surprise: Surprise | None = None
 
-    def look(self) -> Observation:
+    def observe(self) -> Observation:
         _strike(self.surprise, "look")
-        return super().look()
+        return super().observe()
 
     def _perform(self, action: Action) -> LeaseOutcome:
         name = type(action).__name__
