@@ -1,6 +1,6 @@
-"""Bugs seeded on purpose: what the simulator has to find, or it proves nothing.
+"""Seeded bugs, each of which the simulation must find.
 
-Each takes one safeguard out of the real code, or out of the world that it relies on.
+Each removes one safeguard from the real code, or from the simulated world.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from controller.engine.pod_actions import POD_ACTIONS, PodActions
 from controller.engine.recorder import LeaseRecorder
 from controller.leases import stop_requests
 from controller.planner import actions
-from controller.planner import decide as plan
-from controller.planner import job as serving
-from controller.planner import provisioning as renting
-from controller.planner import teardown as closing
+from controller.planner import decide as planner
+from controller.planner import job as job
+from controller.planner import provisioning as provisioning
+from controller.planner import teardown as teardown
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.planner.replacement import replace
 from controller.providers.base import PodStatus
 from tests.simulation.history import World
-from tests.simulation.host import POLICY, Office
+from tests.simulation.host import POLICY, SimulatedController
 from tests.support.observations import changed
 
 Mutant = Callable[[], Any]
 
 
 def _world(**changes: Any) -> Mutant:
-    """The same laptop or cloud without one of its safeguards."""
+    """The same host or cloud without one of its safeguards."""
     original = World.__init__
 
     def begin(self: World, seed: int, bias: frozenset[str] = frozenset()) -> None:
         original(self, seed, bias)
         for name, value in changes.items():
-            owner = self.laptop if hasattr(self.laptop, name) else self.cloud
+            owner = self.host if hasattr(self.host, name) else self.cloud
             setattr(owner, name, value)
 
     return lambda: patch.object(World, "__init__", begin)
@@ -57,9 +57,9 @@ def no_probe() -> Iterator[None]:
     """An unclear create is simply repeated."""
 
     def again(seen: Observation, _: Policy) -> actions.Action:
-        return renting._next_offer(seen, _, seen.lease.current)
+        return provisioning._next_offer(seen, _, seen.lease.current)
 
-    with patch.object(renting, "_probe", again):
+    with patch.object(provisioning, "_probe", again):
         yield
 
 
@@ -123,7 +123,7 @@ def early_stop() -> Iterator[None]:
         assert seen.lease.pod is not None
         return actions.Terminate(seen.lease.pod, "the job ended")
 
-    with patch.object(serving, "_ended", give_up):
+    with patch.object(job, "_ended", give_up):
         yield
 
 
@@ -135,7 +135,7 @@ def panic() -> Iterator[None]:
         assert seen.lease.pod is not None
         return actions.Terminate(seen.lease.pod, "it does not answer")
 
-    with patch.object(plan, "_silent", replace):
+    with patch.object(planner, "_silent", replace):
         yield
 
 
@@ -159,7 +159,7 @@ def delete_trusted() -> Iterator[None]:
     def gone(_: Observation, __: Policy, debt: Any) -> actions.Action:
         return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
 
-    with patch.object(plan, "_pay", gone):
+    with patch.object(planner, "_pay", gone):
         yield
 
 
@@ -173,7 +173,7 @@ def absence_trusted() -> Iterator[None]:
     def missing(seen: Observation, _: Policy, run: Any) -> actions.Action:
         return replace(seen, _, "gone") if not run.started else actions.RestartRun(run.run, "")
 
-    with patch.object(Observer, "_with_hidden", shown), patch.object(plan, "_missing", missing):
+    with patch.object(Observer, "_with_hidden", shown), patch.object(planner, "_missing", missing):
         yield
 
 
@@ -185,8 +185,8 @@ def surplus_unbooked() -> Iterator[None]:
         return actions.Terminate(pod, why)
 
     with (
-        patch.object(closing, "terminate_orphan", end),
-        patch.object(plan, "terminate_orphan", end),
+        patch.object(teardown, "terminate_orphan", end),
+        patch.object(planner, "terminate_orphan", end),
     ):
         yield
 
@@ -196,9 +196,9 @@ def no_sweep() -> Iterator[None]:
     """A lease is closed without a last clean listing."""
 
     def close(seen: Observation, _: Policy) -> actions.Action:
-        return actions.Close(closing._outcome(seen))
+        return actions.Close(teardown._outcome(seen))
 
-    with patch.object(closing, "_sweep", close):
+    with patch.object(teardown, "_sweep", close):
         yield
 
 
@@ -206,8 +206,8 @@ def no_sweep() -> Iterator[None]:
 def no_reckoning() -> Iterator[None]:
     """What the books say of a pod's running is never compared with what the provider shows."""
     with (
-        patch.object(plan, "reckon", lambda *_: None),
-        patch.object(closing, "reckon", lambda *_: None),
+        patch.object(planner, "reckon", lambda *_: None),
+        patch.object(teardown, "reckon", lambda *_: None),
     ):
         yield
 
@@ -227,7 +227,7 @@ def vanished_is_started_again() -> Iterator[None]:
         assert pod.status is not PodStatus.RUNNING
         return actions.Terminate(pod.id, "it stopped")
 
-    with patch.object(plan, "_exited", forget):
+    with patch.object(planner, "_exited", forget):
         yield
 
 
@@ -270,7 +270,7 @@ def exceptions_escape() -> Iterator[None]:
 @contextmanager
 def plan_alone_ends() -> Iterator[None]:
     """What the user gives up is ended by the plan or not at all."""
-    with patch.object(Office, "force_end", lambda *_: None):
+    with patch.object(SimulatedController, "force_end", lambda *_: None):
         yield
 
 
@@ -278,8 +278,8 @@ def plan_alone_ends() -> Iterator[None]:
 def pod_is_believed() -> Iterator[None]:
     """As long as a pod says that its job runs, it runs on."""
     with (
-        patch.object(plan, "outlasted", lambda *_: None),
-        patch.object(plan, "given_up", lambda *_: False),
+        patch.object(planner, "outlasted", lambda *_: None),
+        patch.object(planner, "given_up", lambda *_: False),
     ):
         yield
 
