@@ -30,17 +30,17 @@ class Record(Protocol):
 
 
 def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record]) -> LeaseState:
-    """Replay the journal. `runs` are (run id, stage) in the order in which they are to go."""
+    """Replay the journal. `runs` are (run id, stage) in their order of execution."""
     return resume(LeaseState(lease, tuple(RunFacts(run, stage) for run, stage in runs)), records)
 
 
 def resume(lease_state: LeaseState, records: Iterable[Record]) -> LeaseState:
-    """Go on folding where an earlier fold ended."""
+    """Apply more records to the result of an earlier fold."""
     for record in records:
         applied = attempt(partial(_apply, lease_state, record))
         if isinstance(applied, Incident):
-            told = f"{record.step} {record.phase}: {applied.text}"
-            applied = dataclasses.replace(lease_state, unreadable=lease_state.unreadable or told)
+            reason = f"{record.step} {record.phase}: {applied.text}"
+            applied = dataclasses.replace(lease_state, unreadable=lease_state.unreadable or reason)
         lease_state = applied
     return lease_state
 
@@ -80,7 +80,7 @@ def _generation(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, A
 
 
 def _renewed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The user wants more runs: what was wished and refused before is over."""
+    """The user wants more runs; earlier stops and refusals no longer count."""
     known = {run.run for run in lease_state.runs}
     begun = [RunFacts(str(run), str(stage)) for run, stage in data["runs"]]
     runs = (*lease_state.runs, *(run for run in begun if run.run not in known))
@@ -97,7 +97,7 @@ def _renewed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _fetched(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Runs that are over have their end before them again, of which only the pull is left."""
+    """Finished runs are opened again, for a pull only."""
     names = {str(run) for run in data["runs"]}
     runs = (
         dataclasses.replace(run, outcome=None, why="", fetching=True) if run.run in names else run
@@ -119,7 +119,7 @@ def _create_intent(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str
 
 def _create_fail(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
     kind, why = data["kind"], data["why"]
-    # Without a definite no the create stays unsettled: only a clean listing may end that.
+    # Without a definite refusal the create stays unsettled until a clean listing.
     if kind == "ambiguous":
         return {"ambiguous": True}
     settled: dict[str, Any] = {"unsettled": lease_state.ambiguous and lease_state.unsettled}
@@ -143,15 +143,15 @@ def _adopted(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]
     return _have_pod(lease_state, data) | {"ambiguous": True}
 
 
-def _owe(lease_state: LeaseState, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
+def _terminate(lease_state: LeaseState, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
     others = tuple(debt for debt in lease_state.pending_terminations if debt.pod != data["pod"])
-    known = next(
+    previous = next(
         (debt for debt in lease_state.pending_terminations if debt.pod == data["pod"]),
         PendingTermination(data["pod"]),
     )
-    if data.get("still_there"):  # else a later order ends nothing: an earlier one did
-        known = dataclasses.replace(known, ended_at=None, sure=False)
-    debt = _ordered(known, data if clean else None)
+    if data.get("still_there"):  # otherwise an earlier order ended it
+        previous = dataclasses.replace(previous, ended_at=None, sure=False)
+    debt = _ordered(previous, data if clean else None)
     pods = lease_state.pods if data["pod"] in lease_state.pods else (*lease_state.pods, data["pod"])
     changed: dict[str, Any] = {"pending_terminations": (*others, debt), "pods": pods}
     if lease_state.pod == data["pod"]:
@@ -159,20 +159,20 @@ def _owe(lease_state: LeaseState, data: Mapping[str, Any], *, clean: bool) -> di
     return changed
 
 
-def _ordered(debt: PendingTermination, taken: Mapping[str, Any] | None) -> PendingTermination:
-    """One more order to end it, or that it was taken."""
+def _ordered(debt: PendingTermination, accepted: Mapping[str, Any] | None) -> PendingTermination:
+    """Count one more termination order, or note that it was `accepted`."""
     if debt.ended_at is not None:
         return debt
-    if taken is None:
+    if accepted is None:
         return dataclasses.replace(debt, clean=False, orders=debt.orders + 1)
-    known = not taken.get("unknown")  # a 404 proves nothing: a provider may hide a pod
-    sure = bool(taken.get("seen_alive")) and debt.orders == 1 and known
+    known = not accepted.get("unknown")  # a 404 proves nothing: a provider may hide a pod
+    sure = bool(accepted.get("seen_alive")) and debt.orders == 1 and known
     return dataclasses.replace(
         debt,
         clean=known,
-        ended_at=taken.get("at"),
+        ended_at=accepted.get("at"),
         sure=sure,
-        interrupted=bool(taken.get("interrupted")),
+        interrupted=bool(accepted.get("interrupted")),
     )
 
 
@@ -198,7 +198,7 @@ def _start_failed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str,
 
 
 def _resumed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    asked = lease_state.start_unclear  # else this is our own start, whose answer was lost
+    asked = lease_state.start_unclear  # otherwise it is podctl's own start, whose answer was lost
     ours = asked is not None and data["started_at"] - asked < OWN_START
     return _RUNNING | {"meddled": lease_state.meddled or not ours}
 
@@ -222,10 +222,10 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     },
     (Step.REACHED, "note"): _reached,
     (Step.TERMINATE, "intent"): lambda lease_state, data: {
-        **_owe(lease_state, data, clean=False),
+        **_terminate(lease_state, data, clean=False),
         "given_back": str(data.get("reason", "")),
     },
-    (Step.TERMINATE, "done"): lambda lease_state, data: _owe(lease_state, data, clean=True),
+    (Step.TERMINATE, "done"): lambda lease_state, data: _terminate(lease_state, data, clean=True),
     (Step.GONE, "note"): _gone,
     (Step.START_POD, "done"): _started_pod,
     (Step.START_POD, "intent"): lambda lease_state, data: {

@@ -1,4 +1,4 @@
-"""What the loop can see, as plain values: the only input of `plan.decide` besides the policy."""
+"""Observations as plain values: with the policy, the only input of `decide`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from controller.providers.base import Offer, Pod, PodStatus
 from remote.contract import GuardReport, Status
 
 ALIVE = (PodStatus.PROVISIONING, PodStatus.STARTING, PodStatus.RUNNING)  # compute bills
-STALE = 120.0  # seconds after a listing in which somebody else may have had a pod
+STALE = 120.0  # seconds after a listing after which somebody else may have changed a pod
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One whole listing of the account's pods. `started` is when the request was sent."""
+    """One complete listing of the account's pods; `started` is when the request was sent."""
 
     started: float
     pods: tuple[Pod, ...]
@@ -28,22 +28,22 @@ class Listing:
 
 @dataclass(frozen=True)
 class Contact:
-    """What SSH said. `reached` False means the pod did not answer, and nothing more."""
+    """The result of one SSH request. `reached` False means only that the pod did not answer."""
 
     reached: bool
     status: Status | None = None  # the agent's, once our code is on the pod
     guard: GuardReport | None = None
     error: str = ""
     refused: bool = False  # the host is not the one we pinned, or refuses our key
-    forgotten: bool = False  # it answers, and our code is not on its disk any more
-    # The port refuses us and the container, which runs, announces no sshd: why we think so.
+    forgotten: bool = False  # it answers, but podctl's code is no longer on its disk
+    # Evidence that the container runs without an sshd: the port refuses connections.
     no_sshd: str = ""
-    no_sshd_ever: bool = False  # its start script is over: none comes any more
+    no_sshd_ever: bool = False  # its start script has ended, so no sshd will start
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong so many times in a row, and how the last time."""
+    """Failures in a row, and the reason of the last one."""
 
     times: int
     why: str
@@ -51,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Repeated:
-    """An action that raised what nobody foresaw: how often in a row, and how the last time."""
+    """Unexpected exceptions of one action in a row, and the text of the last one."""
 
     times: int
     why: str
@@ -154,18 +154,18 @@ class Observation:
 
     @property
     def runs_unbooked(self) -> bool:
-        """Whether it does, and the ledger does not know."""
+        """Whether it bills and the ledger has no open interval for it."""
         return self.runs and self.lease.pod not in self.local.booked
 
     @property
     def stopped_unbooked(self) -> bool:
-        """Whether it stopped, by its guard or anybody else, and the ledger lets it run on."""
+        """Whether it stopped, by whatever cause, while the ledger has it running."""
         pod = self.pod
         return pod is not None and pod.status is PodStatus.EXITED and pod.id in self.local.booked
 
     @property
     def unfollowed_start(self) -> float | None:
-        """When the parked pod, by the provider's word, ran without us; Unix seconds."""
+        """When the parked pod ran without podctl, as the provider reports; Unix seconds."""
         pod = self.pod
         if pod is None or pod.status is not PodStatus.EXITED or pod.started_at is None:
             return None
@@ -174,15 +174,15 @@ class Observation:
 
     @property
     def life_began(self) -> float:
-        """Unix seconds at which the present pod was started last, by the provider's word."""
+        """Unix seconds at which the present pod was last started, as the provider reports."""
         life = self.lease.life
         known = life[1] if life is not None and life[0] == self.lease.pod else 0.0
-        told = self.pod.started_at if self.pod is not None else None
-        return max(known, told or 0.0)
+        reported = self.pod.started_at if self.pod is not None else None
+        return max(known, reported or 0.0)
 
     @property
     def worked_seconds(self) -> float:
-        """For how long the present run's job can have been at work in the pod's present life."""
+        """Seconds for which the present run's job can have run since the pod's last start."""
         run = self.lease.current
         if run is None or not run.started_at:
             return 0.0
@@ -190,9 +190,9 @@ class Observation:
 
     @property
     def unreachable_for(self) -> float:
-        """Seconds for which the agent of the present pod could not be asked anything."""
+        """Seconds for which the agent of the present pod has not answered."""
         since = (self.pods.silent_since, self.job.mute_since, self.pods.booting_since)
-        return max((self.now - one for one in since if one is not None), default=0.0)
+        return max((self.now - moment for moment in since if moment is not None), default=0.0)
 
     @property
     def over_cap(self) -> bool:
@@ -200,7 +200,7 @@ class Observation:
 
     @property
     def unguarded_for(self) -> float:
-        """Seconds for which the reached pod has had no guard to trust."""
+        """Seconds for which the reached pod has had no trusted guard."""
         return self.now - self.job.guard_since if self.job.guard_since is not None else 0.0
 
     def ours(self) -> tuple[Pod, ...]:

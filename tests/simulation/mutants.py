@@ -159,7 +159,7 @@ def delete_trusted() -> Iterator[None]:
     def gone(_: Observation, __: Policy, debt: Any) -> actions.Action:
         return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
 
-    with patch.object(planner, "_pay", gone):
+    with patch.object(planner, "_confirm_termination", gone):
         yield
 
 

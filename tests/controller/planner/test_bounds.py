@@ -112,7 +112,7 @@ class TestBeyondEveryGrace:
         action = decide(late, POLICY)
 
         assert isinstance(action, actions.Finish)
-        assert "does not take the word (no)" in action.why
+        assert "refuses the stop (no)" in action.why
 
     def test_a_silent_pod_is_stopped_when_its_job_is_to_end(self) -> None:
         """It cannot be told; its volume is kept. Before, it was left to bill on."""

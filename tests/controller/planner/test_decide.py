@@ -266,7 +266,7 @@ class TestBooting:
 
         assert isinstance(action, actions.Finish)
         assert action.outcome == "bad-hosts"
-        assert action.why == "4 pods, none would do; of the last: it did not boot in time"
+        assert action.why == "4 pods, none was usable; of the last: it did not boot in time"
 
     def test_silence_of_a_pod_with_a_job_never_leads_to_another_pod(self) -> None:
         """SSH failure is not pod death: first wait, then leave it to a person."""
@@ -368,7 +368,7 @@ class TestJob:
         assert isinstance(ends, actions.Finish)
         assert ends.outcome == "overdue"
         assert isinstance(left, actions.NeedsOperator)
-        assert "bills on: it cannot write" in left.what
+        assert "still bills: it cannot write" in left.what
 
     def test_an_ended_job_is_pulled_whatever_its_exit_code(self) -> None:
         """A failed job's files are worth as much."""
@@ -409,7 +409,7 @@ class TestJob:
         assert isinstance(left, actions.NeedsOperator)
         assert left.code == "artifacts-not-safe"
         assert (
-            "$0.50 an hour ($12.00 a day). Its guard stops it in 6.0 h, and it has no" in left.what
+            "$0.50 an hour ($12.00 a day). Its guard stops it in 6.0 h, and no volume" in left.what
         )
         assert "podctl exec … | tar …, then podctl sync; or podctl stop stage1c" in left.hint
         assert isinstance(many, actions.NeedsOperator)
