@@ -222,7 +222,7 @@ def test_whatever_raises_for_ever_the_user_ends_the_lease(place: str) -> None:
         outcomes.append(
             laptop.podctl(process(), lambda lease_controller: lease_controller.stop(abandon=True))
         )
-        world.watchman.all_given_up()
+        world.checker.all_given_up()
 
     world.event_loop.process(user)
     world.event_loop.run(40 * 3600.0, world.checker.check)
@@ -249,7 +249,7 @@ def test_what_raised_is_in_the_journal(laptop_world: World) -> None:
     found = [op.data for op in journal.ops(lease.id) if op.data.get("unforeseen")]
 
     assert len(found) == POLICY.incidents
-    assert {one["type"] for one in found} == {"Unforeseen"}
+    assert {one["type"] for one in found} == {"UnexpectedError"}
     assert all(one["message"] and one["where"] for one in found)
 
 
