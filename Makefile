@@ -72,7 +72,7 @@ examples: $(VENV)/.dev ## Run the projects of docs/how-to, each interrupted at r
 cases: $(VENV)/.dev ## Run the small projects in CASES on an emulator.
 	@$(BIN)/python -m tests.end_to_end.cases $(CASES) $(ARGS)
 
-# ARGS="--share 0.1" takes a tenth; ARGS="--diary FILE" continues an interrupted sweep.
+# ARGS="--share 0.1" takes a tenth; ARGS="--results-log FILE" continues an interrupted sweep.
 chaos: $(VENV)/.dev ## Kill podctl at every commit and system call (a night).
 	@$(BIN)/python -m tests.crash.sweep $(ARGS)
 

@@ -64,6 +64,35 @@ class Interval:
         return self.duration_ms(now_ms) * self.nano_per_hour
 
 
+def new_interval(
+    *,
+    pod_id: str,
+    lease: str,
+    run: str | None,
+    stage: str,
+    kind: str,
+    nano_per_hour: int,
+    rate_source: str,
+    started_ms: int,
+    ended_ms: int | None = None,
+    end_source: str | None = None,
+) -> Interval:
+    """An interval that the ledger does not have yet; it gets its id when it is written."""
+    return Interval(
+        id=0,
+        pod_id=pod_id,
+        lease=lease,
+        run=run,
+        stage=stage,
+        kind=kind,
+        nano_per_hour=nano_per_hour,
+        rate_source=rate_source,
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+        end_source=end_source,
+    )
+
+
 @dataclass(frozen=True)
 class Total:
     """The sum of one subject's intervals of one kind, open ones counted until now."""

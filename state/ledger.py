@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from state.contention import patient
 from state.database import READER, translated, writing
 from state.errors import StateError
-from state.interval import MS_PER_HOUR, SCALE, Interval, Total, milliseconds, nano_per_hour
+from state.interval import (
+    MS_PER_HOUR,
+    SCALE,
+    Interval,
+    Total,
+    milliseconds,
+    nano_per_hour,
+    new_interval,
+)
 
 _COLUMNS = (
     "id, pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"
@@ -70,18 +78,15 @@ class Ledger:
 
         Idempotent: with an interval of the same content open already, it is that one.
         """
-        wanted = Interval(
-            0,
-            pod_id,
-            lease,
-            run,
-            stage,
-            kind,
-            nano_per_hour(usd_per_hour),
-            rate_source,
-            milliseconds(started_at),
-            None,
-            None,
+        wanted = new_interval(
+            pod_id=pod_id,
+            lease=lease,
+            run=run,
+            stage=stage,
+            kind=kind,
+            nano_per_hour=nano_per_hour(usd_per_hour),
+            rate_source=rate_source,
+            started_ms=milliseconds(started_at),
         )
         with writing(self.connection, self.epoch):
             return self._turn(self._open(pod_id, kind), wanted, "replaced")

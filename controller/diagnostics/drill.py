@@ -1,9 +1,9 @@
 """A drill: rent the cheapest pod, leave it alone, and see whether it stops itself.
 
-A drill is an ordinary lease with one run that is never started: renting, lost answers, debts and
-closing are the plan's; only between them, while the pod lives, this module decides. An unfinished
-drill is resumed by `podctl sync` and ended by `podctl stop`, like any other lease. `decide` is
-pure; `RecordingWorld` reads the pod's log.
+A drill is an ordinary lease with one run that is never started: renting, lost answers, pending
+terminations and closing are the planner's; only between them, while the pod lives, this module
+decides. An unfinished drill is resumed by `podctl sync` and ended by `podctl stop`, like any other
+lease. `decide` is pure; `RecordingWorld` reads the pod's log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from controller.clock import Clock
 from controller.diagnostics.drill_results import PASSED, REFUTED, STAGE, UNCLEAR
-from controller.engine.loop import LeaseOutcome, World
+from controller.engine.loop import World
+from controller.engine.outcomes import LeaseOutcome
 from controller.planner import decide as plan
 from controller.planner.actions import Action, ConfirmParked, Create, Finish, Wait
 from controller.planner.lease_state import RunFacts
@@ -114,12 +115,12 @@ def decide(
         run is None
         or lease_state.pod is None
         or lease_state.stop
-        or lease_state.debts
+        or lease_state.pending_terminations
         or others
-        or observation.refused
+        or observation.provider.refused
     ):
         return plan.decide(observation, once)
-    if observation.listing is None:
+    if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "for the provider")
     if observation.pod is None:
         return plan.decide(observation, once)
@@ -146,7 +147,7 @@ def _watch(
         return Finish(run.run, UNCLEAR, text)
     if why := _overdue(observation, policy, limits, evidence):
         return Finish(run.run, REFUTED, f"{why}; {evidence.measured}")
-    since = observation.pod_since if observation.pod_since is not None else observation.now
+    since = observation.since(observation.pods.pod_since)
     patience = policy.boot + limits.boot_grace + order_seconds(limits)
     if observation.now - since > patience:
         text = f"it neither answered nor stopped in {(observation.now - since) / 60:.0f} minutes"
@@ -167,13 +168,13 @@ def _overdue(
     observation: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence
 ) -> str | None:
     """Why the pod is known not to stop itself."""
-    guard = observation.contact.guard if observation.contact else None
+    guard = observation.job.contact.guard if observation.job.contact else None
     left = guard.stops_in_seconds if guard else None
     patience = order_seconds(limits)
     if left is not None and left < -patience:
         said = evidence.refusal or (guard.detail if guard else "")
         return f"its guard ordered the stop {-left:.0f} s ago without effect ({said})"
-    since = observation.guard_since if observation.guard_since is not None else observation.now
+    since = observation.since(observation.job.guard_since)
     if guard is None and observation.now - since > policy.guard + limits.boot_grace + patience:
         return "nothing guards this pod: " + (evidence.refusal or "no guard ever reported")
     return None
@@ -190,8 +191,8 @@ class RecordingWorld:
     evidence: Evidence = field(default_factory=Evidence)
     _asked: float | None = None  # when the create call was sent
 
-    def look(self) -> Observation:
-        observation = self.world.look()
+    def observe(self) -> Observation:
+        observation = self.world.observe()
         pod = observation.pod
         if pod is not None and self._asked is not None and self.evidence.listed_seconds is None:
             self.evidence = replace(self.evidence, listed_seconds=observation.now - self._asked)

@@ -24,14 +24,14 @@ def log_incident(error: BaseException, doing: str) -> None:
 def describe(observation: Observation) -> str:
     """The observation in a few words: the pod by the provider, the job by the pod's agent."""
     lease = observation.lease
-    return f"{lease.lease}: {_pod(observation)}, {_job(observation.contact)}"
+    return f"{lease.lease}: {_pod(observation)}, {_job(observation.job.contact)}"
 
 
 def _pod(observation: Observation) -> str:
     wanted, pod = observation.lease.pod, observation.pod
     if wanted is None:
         return "no pod"
-    if observation.listing is None:
+    if observation.provider.listing is None:
         return f"pod {wanted} unknown (no response from the provider)"
     return f"pod {wanted} {pod.status.value if pod is not None else 'not listed'}"
 

@@ -1,57 +1,58 @@
-"""The pod's side of a lease and the files here, as the loop works on them."""
+"""The port through which the loop works on a pod and on the project's files."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
+from controller.engine.outcomes import JudgedRun, LockedRun, PulledRun, UploadedRun
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Contact
 from controller.providers.base import Endpoint
 
 
 class JobRuntime(Protocol):
-    """Where the work is done. Every call has its own deadline.
+    """Runs one lease's jobs. Every call has its own time limit.
 
-    Only `ask` never raises: whatever keeps a pod from answering is part of its answer. The others
-    raise PodctlError; a ConnectionLost among them says that it may or may not have happened.
+    `ask` never raises: whatever keeps a pod from answering is part of the Contact. The others raise
+    PodctlError; after a ConnectionLost the order may or may not have been carried out.
     """
 
     def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
-        """What the pod says about `run`; follows the job's log."""
+        """What the pod reports about `run`; also appends to the local copy of the job's log."""
         ...
 
-    def upload(self, run: str) -> dict[str, Any]:
-        """Code and inputs to the pod; returns {code, bytes, tree}. May be called again."""
+    def upload(self, run: str) -> UploadedRun:
+        """Upload code and inputs to the pod. May be called again."""
         ...
 
     def start(self, run: str, *, again: bool) -> int:
-        """Start the job, at most once whatever the answer's fate; returns the attempt's number."""
+        """Start the job at most once, even if the answer is lost; returns the attempt's number."""
         ...
 
     def stop(self, run: str, reason: str) -> None:
-        """Ask the job for a checkpoint and its end."""
+        """Ask the job to write a checkpoint and exit."""
         ...
 
     def pull_ready(self, run: str) -> None:
-        """Bring over what is finished while the job goes on."""
+        """Pull finished files while the job runs."""
         ...
 
-    def pull(self, run: str, contact: Contact) -> dict[str, Any]:
-        """Bring every declared artifact, verified; returns {manifest_sha256, rc, reason, …}."""
+    def pull(self, run: str, contact: Contact) -> PulledRun:
+        """Pull every declared artifact and verify it against the manifest."""
         ...
 
     def kept_until(self, run: str) -> float | None:
-        """Unix time of the newest file of `run` that is here; None when there is none."""
+        """Unix time of the newest local file of `run`; None when there is none."""
         ...
 
-    def judge(self, run: str) -> dict[str, Any]:
-        """The criteria on the files here: {verdict, findings}."""
+    def judge(self, run: str) -> JudgedRun:
+        """Evaluate the stage's criteria on the local files."""
         ...
 
-    def lock(self, run: str) -> dict[str, Any]:
-        """Install, certify, make read-only: {certificate_sha256}. May be called again."""
+    def lock(self, run: str) -> LockedRun:
+        """Install the artifacts, certify them, make them read-only. May be called again."""
         ...
 
     def drop(self) -> None:
-        """Forget the connection; the next call makes another."""
+        """Close the connection; the next call opens another."""
         ...

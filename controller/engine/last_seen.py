@@ -1,4 +1,4 @@
-"""What is kept of a pod or a job that was looked at: the fields of a sighting."""
+"""The fields that are stored of a pod or a job when it is looked at."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from controller.providers.base import Pod
 from controller.terminal.sanitize import clean_line
 from remote.contract import Status
 
-MAX_SAID = 200  # characters of what a supervisor or a job says that it is doing
+MAX_TEXT = 200  # characters of a supervisor's or a job's own description
 
 
-def pod_sighting(pod: Pod | None) -> dict[str, Any]:
-    """As the provider told it; None: it is in no listing."""
+def pod_last_seen(pod: Pod | None) -> dict[str, Any]:
+    """A pod as the provider reports it; None: no listing shows it."""
     if pod is None:
         return {"status": "gone"}
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "status": str(pod.status),
         "usd_per_hour": pod.usd_per_hour,
         "gpu": pod.gpu,
     }
     if pod.endpoint is not None:
-        found |= {"host": pod.endpoint.host, "port": pod.endpoint.port}
-    return found
+        fields |= {"host": pod.endpoint.host, "port": pod.endpoint.port}
+    return fields
 
 
-def run_sighting(status: Status) -> dict[str, Any]:
-    """As the agent told it."""
+def run_last_seen(status: Status) -> dict[str, Any]:
+    """A job as the agent reports it."""
     progress = status.progress
     return {
         "state": status.state,
@@ -37,8 +37,8 @@ def run_sighting(status: Status) -> dict[str, Any]:
         "step": progress.step,
         "max_steps": progress.max_steps,
         "loss": progress.loss,
-        "text": said(progress.text),
-        "source": said(progress.source),
+        "text": short_line(progress.text),
+        "source": short_line(progress.source),
         "seconds_per_step": progress.seconds_per_step,
         "step_age": progress.step_age,
         "patience": progress.patience,
@@ -50,6 +50,6 @@ def run_sighting(status: Status) -> dict[str, Any]:
     }
 
 
-def said(text: str | None) -> str | None:
-    """A pod's words about what it is doing, on one short line."""
-    return clean_line(text)[:MAX_SAID] or None if text else None
+def short_line(text: str | None) -> str | None:
+    """A pod's own text on one short, sanitised line; None when nothing is left of it."""
+    return clean_line(text)[:MAX_TEXT] or None if text else None

@@ -1,4 +1,4 @@
-"""The one loop: observe, decide, record the intent, perform, record the outcome."""
+"""The loop: observe, decide, record the intent, perform, record the outcome."""
 
 from __future__ import annotations
 
@@ -9,26 +9,19 @@ from typing import Any, Protocol
 
 from controller.clock import Clock
 from controller.engine.decision_log import log_decision, log_incident
+from controller.engine.outcomes import LeaseOutcome, UnexpectedFailure
 from controller.incident import Incident, attempt
 from controller.planner.actions import Action, Done, NeedsOperator, Wait
 from controller.planner.decide import decide
 from controller.planner.observation import Observation, Repeated
 from controller.planner.policy import Policy
-from controller.planner.unexpected_error import LOOK, blindness, bounded, fail_data, more, name_of
-
-
-@dataclass(frozen=True)
-class LeaseOutcome:
-    """What came of one action: `phase` is done or fail, `data` goes into the journal."""
-
-    phase: str = "done"
-    data: dict[str, Any] = field(default_factory=dict)
+from controller.planner.unexpected_error import LOOK, blindness, bounded, more, name_of
 
 
 class World(Protocol):
-    """Eyes and hands; the only part of the loop that touches anything."""
+    """Observer and executor; the only part of the loop that has effects."""
 
-    def look(self) -> Observation: ...
+    def observe(self) -> Observation: ...
 
     def perform(self, action: Action) -> LeaseOutcome: ...
 
@@ -40,7 +33,7 @@ class Recorder(Protocol):
 
     def outcome(self, action: Action, outcome: LeaseOutcome) -> None: ...
 
-    def incident(self, action: Action | None, found: Mapping[str, Any]) -> None: ...
+    def incident(self, action: Action | None, incident: Mapping[str, Any]) -> None: ...
 
 
 Watch = Callable[[Observation, Action], None]
@@ -49,83 +42,94 @@ Plan = Callable[[Observation, Policy], Action]
 
 @dataclass
 class _Incidents:
-    """What raised in this drive, and how often in a row."""
+    """Unexpected exceptions of this drive, counted in a row by what raised them."""
 
-    books: Recorder
+    recorder: Recorder
     policy: Policy
     clock: Clock
-    found: dict[str, Repeated] = field(default_factory=dict)
+    repeated: dict[str, Repeated] = field(default_factory=dict)
 
-    def add(self, action: Action | None, raised: Incident, *, noted: bool = False) -> int:
-        """Count it, and write it down unless its outcome was; the journal may be what fails."""
-        name = name_of(action) if action is not None else LOOK
-        log_incident(raised.error, name)
+    def add(self, action: Action | None, incident: Incident, *, recorded: bool = False) -> int:
+        """Count an incident and return how many there were in a row.
+
+        Records it unless it was `recorded` as an outcome; a failing journal is tolerated.
+        """
+        name = _name(action)
+        log_incident(incident.error, name)
         retry_at = self.clock.now() + self.policy.incident_pause
-        self.found[name] = more(self.found.get(name), raised.text, retry_at)
-        if not noted:
-            attempt(partial(self.books.incident, action, raised.as_dict()))
-        return self.found[name].times
+        self.repeated[name] = more(self.repeated.get(name), incident.text, retry_at)
+        if not recorded:
+            attempt(partial(self.recorder.incident, action, incident.as_dict()))
+        return self.repeated[name].times
 
-    def over(self, action: Action | None) -> None:
-        self.found.pop(name_of(action) if action is not None else LOOK, None)
+    def clear(self, action: Action | None) -> None:
+        self.repeated.pop(_name(action), None)
+
+
+def _name(action: Action | None) -> str:
+    return name_of(action) if action is not None else LOOK
 
 
 def drive(
     world: World,
-    books: Recorder,
+    recorder: Recorder,
     policy: Policy,
     clock: Clock,
     watch: Watch,
     plan: Plan = decide,
 ) -> Done | NeedsOperator:
-    """Carry one lease as far as it goes; `plan` is pure.
+    """Drive one lease as far as it goes; `plan` is pure, `watch` shows each decision.
 
-    Returns Done when nothing is left to do, Leave when a person must decide. What an action, a
-    look or a decision raises is written down and tried again a few times; then it is a Leave too.
-    A person at the keyboard and another owner of the state are heard at once.
+    Returns Done when nothing is left to do, and NeedsOperator when the user must decide: also when
+    an action, an observation or a decision keeps raising an unexpected exception. Signals, and the
+    errors that say that another process owns the state, are raised at once.
     """
-    raised = _Incidents(books, policy, clock)
+    incidents = _Incidents(recorder, policy, clock)
     while True:
-        action = attempt(partial(_next, world, policy, watch, plan, raised.found))
+        action = attempt(partial(_next, world, policy, watch, plan, incidents.repeated))
         if isinstance(action, Incident):
-            if (times := raised.add(None, action)) >= policy.incidents:
+            if (times := incidents.add(None, action)) >= policy.incidents:
                 return blindness(action, times)
             clock.wait(policy.incident_pause)
             continue
-        raised.over(None)
+        incidents.clear(None)
         if isinstance(action, Done | NeedsOperator):
             return action
         if isinstance(action, Wait):
             clock.wait(action.seconds)
         else:
-            _carry_out(world, books, action, raised)
+            _carry_out(world, recorder, action, incidents)
 
 
 def _next(
-    world: World, policy: Policy, watch: Watch, plan: Plan, found: Mapping[str, Repeated]
+    world: World, policy: Policy, watch: Watch, plan: Plan, repeated: Mapping[str, Repeated]
 ) -> Action:
-    observation = replace(world.look(), incidents=dict(found))
+    observation = replace(world.observe(), incidents=dict(repeated))
     action = bounded(observation, policy, plan(observation, policy))
     attempt(partial(log_decision, observation, action))
-    attempt(partial(watch, observation, action))  # what is shown of it holds nothing up
+    attempt(partial(watch, observation, action))  # a failing display delays nothing
     return action
 
 
-def _carry_out(world: World, books: Recorder, action: Action, raised: _Incidents) -> None:
-    """Intent, action, outcome. Without an intent on the disk nothing is done; an outcome that
-    could not be written is one that is not known, as after a crash."""
-    meant = attempt(partial(books.intent, action))
-    if isinstance(meant, Incident):
-        raised.add(action, meant)
+def _carry_out(world: World, recorder: Recorder, action: Action, incidents: _Incidents) -> None:
+    """Record the intent, perform the action, record the outcome.
+
+    Without an intent on disk nothing is performed. An outcome that could not be written is unknown,
+    as it is after a crash.
+    """
+    intended = attempt(partial(recorder.intent, action))
+    if isinstance(intended, Incident):
+        incidents.add(action, intended)
         return
-    outcome = attempt(partial(world.perform, action))
-    wrong = outcome if isinstance(outcome, Incident) else None
-    if isinstance(outcome, Incident):
-        outcome = LeaseOutcome("fail", fail_data(action, outcome))
-    written = attempt(partial(books.outcome, action, outcome))
+    performed = attempt(partial(world.perform, action))
+    raised = performed if isinstance(performed, Incident) else None
+    outcome = (
+        UnexpectedFailure.of(action, performed) if isinstance(performed, Incident) else performed
+    )
+    written = attempt(partial(recorder.outcome, action, outcome))
     if isinstance(written, Incident):
-        raised.add(action, written)
-    elif wrong is not None:
-        raised.add(action, wrong, noted=True)
+        incidents.add(action, written)
+    elif raised is not None:
+        incidents.add(action, raised, recorded=True)
     else:
-        raised.over(action)
+        incidents.clear(action)

@@ -1,58 +1,78 @@
-"""What is ordered of pods, and what it says of money: one method an action."""
+"""Orders to pods and the facts about them that the ledger needs: one method per action."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from controller.engine.billed_time import BilledTime
 from controller.engine.job_runtime import JobRuntime
 from controller.engine.lease_context import LeaseContext
-from controller.engine.loop import LeaseOutcome
-from controller.planner import actions
-from controller.planner import pod_spec as order
+from controller.engine.outcomes import (
+    ActionFailed,
+    BilledUse,
+    CreateFailed,
+    GenerationOpened,
+    LeaseOutcome,
+    OrderAccepted,
+    OrderFailed,
+    PodBilling,
+    PodGone,
+    PodParked,
+    PodReached,
+    PodStarted,
+    PodTerminated,
+    UnguardedDecision,
+)
+from controller.engine.process_state import ProcessState
+from controller.planner import actions, pod_spec
 from controller.planner.actions import Action
 from controller.planner.observation import STALE, Observation
-from controller.providers.base import Kind, Offer, Pod, PodStatus, ProviderError
+from controller.providers.base import Kind, Offer, Pod, PodSpec, PodStatus, ProviderError
 
-UNSENT_PAUSE = 5.0  # seconds before a create that never left is tried again
+UNSENT_PAUSE = 5.0  # seconds before a create that never left this machine is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
-GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py says it
-GUARD_LINES = 50  # of the log's end, in which a guard that stopped its pod has said so
+GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py prints it
+GUARD_LINES = 50  # last lines of the log, in which a guard that stopped its pod says so
 UNLISTED = 120.0  # seconds after which a pod that was seen alive may have ended by itself
-BY_USER = "by user"  # as the provider's `lastStatusChange` has it
+BY_USER = "by user"  # in the provider's `lastStatusChange`
 
 
 @dataclass
 class PodActions:
-    """Rents, starts, stops and ends pods, and finds out what the ledger has to know of it."""
+    """Creates, starts, stops and terminates pods."""
 
     context: LeaseContext
-    site: JobRuntime
-    observation: Observation | None = None  # the look on which is acted
+    runtime: JobRuntime
+    observation: Observation | None = None  # the one on which the planner decided
 
     @property
-    def reckoning(self) -> BilledTime:
+    def billed_time(self) -> BilledTime:
         return BilledTime(self.context)
 
+    @property
+    def process(self) -> ProcessState:
+        return self.context.process
+
+    # -- create and adopt --------------------------------------------------------------------
+
     def open_generation(self, _: actions.OpenGeneration) -> LeaseOutcome:
-        return LeaseOutcome(data={"nonce": self.context.draw_nonce()})
+        return GenerationOpened(self.context.draw_nonce())
 
     def create(self, action: actions.Create) -> LeaseOutcome:
         spec = self._pod_spec(action.offer)
         try:
             pod = self.context.provider.create(spec)
         except ProviderError as error:
-            return self._no_pod(error)
-        self.context.memory.throttled_since = None
-        return LeaseOutcome(data=self._bill(pod))
+            return self._create_failed(error)
+        self.process.throttle.clear()
+        return self._billing(pod)
 
-    def _pod_spec(self, offer: Offer) -> Any:
+    def _pod_spec(self, offer: Offer) -> PodSpec:
         context, nonce = self.context, self.context.lease_state().nonce
         assert nonce is not None
-        usual = order.guard_limits(context.stage_list, context.shape, context.policy.boot + 900.0)
-        return order.pod_spec(
+        boot_grace = context.policy.boot + 900.0
+        return pod_spec.pod_spec(
             context.stage_list,
             offer,
             context.shape,
@@ -60,187 +80,197 @@ class PodActions:
             owner=context.owner,
             public_key=context.public_key,
             args=context.bootstrap,
-            limits=context.limits or usual,
+            limits=context.limits
+            or pod_spec.guard_limits(context.stage_list, context.shape, boot_grace),
         )
 
-    def _no_pod(self, error: ProviderError) -> LeaseOutcome:
+    def _create_failed(self, error: ProviderError) -> LeaseOutcome:
         kind = {Kind.CAPACITY: "capacity", Kind.REFUSED: "refused"}.get(error.kind, "later")
         why = f"{error.what} {error.cause}; {error.hint if kind == 'refused' else ''}".strip("; ")
+        if kind != "later":
+            self.process.throttle.clear()
+            return CreateFailed(why, kind)
         if error.kind in (Kind.THROTTLED, Kind.OUTAGE):
-            self._create_later(why, error.retry_after or NO_HINT_PAUSE)
-        elif kind == "later" and not error.sent:
-            self._create_later(why, UNSENT_PAUSE)
-        elif kind == "later":
-            kind = "ambiguous"
-            # The window in which it may still show begins now, whatever was looked for before.
-            self.context.memory.since.pop("probing", None)
-            self._create_later(why, 0.0)
+            self._postpone_create(why, error.retry_after or NO_HINT_PAUSE)
+        elif not error.sent:
+            self._postpone_create(why, UNSENT_PAUSE)
         else:
-            self.context.memory.throttled_since = None
-        return LeaseOutcome("fail", {"kind": kind, "why": why})
+            kind = "ambiguous"
+            # The pod may show up within a settle window that starts now.
+            self.process.conditions.restart("probing")
+            self._postpone_create(why, 0.0)
+        return CreateFailed(why, kind)
 
-    def _create_later(self, why: str, pause: float) -> None:
-        """Not at once, and not for ever: how long no create was taken is remembered."""
-        memory, now = self.context.memory, self.context.clock.now()
-        memory.create_trouble = why
-        memory.throttled_until = now + pause
-        if memory.throttled_since is None:
-            memory.throttled_since = now
+    def _postpone_create(self, why: str, pause: float) -> None:
+        self.process.throttle.postpone(why, self.context.clock.now(), pause)
 
     def adopt(self, action: actions.Adopt) -> LeaseOutcome:
-        return LeaseOutcome(data=self._bill(self._listed(action.pod)))
+        return self._billing(self._listed(action.pod))
 
-    def account(self, action: actions.RecordPod) -> LeaseOutcome:
-        return LeaseOutcome(data=self._bill(self._listed(action.pod)))
+    def record_pod(self, action: actions.RecordPod) -> LeaseOutcome:
+        return self._billing(self._listed(action.pod))
 
-    def _bill(self, pod: Pod) -> dict[str, Any]:
-        """What the ledger needs to know of a pod that begins to bill."""
-        run, stage = self._serving()
-        rate = pod.usd_per_hour
-        if not rate:  # billed as quoted, not as free
-            rate = self.context.lease_state().quoted_usd_per_hour
-            booked = f"it is booked at the quoted ${rate:.4f}/h" if rate else "its bill will tell"
-            if pod.status is not PodStatus.EXITED:
-                self.context.tell(f"no price that makes sense is stated for pod {pod.id}: {booked}")
-        return {
-            "pod": pod.id,
-            "usd_per_hour": rate,
-            "disk_gb": pod.disk_gb,
-            "volume_gb": pod.volume_gb,
-            "network_volume": pod.network_volume_id,
-            "started_at": pod.created_at or self.context.clock.wall(),
-            "for_run": run,
-            "stage": stage,
-        }
+    def _billing(self, pod: Pod) -> PodBilling:
+        """What the ledger needs to know about a pod that starts to bill."""
+        run, stage = self._current_run()
+        return PodBilling(
+            pod=pod.id,
+            usd_per_hour=pod.usd_per_hour or self._quoted_rate(pod),
+            disk_gb=pod.disk_gb,
+            volume_gb=pod.volume_gb,
+            network_volume=pod.network_volume_id,
+            started_at=pod.created_at or self.context.clock.wall(),
+            for_run=run,
+            stage=stage,
+        )
 
-    def _serving(self) -> tuple[str, str]:
-        """The run and stage that the pod's time is for: the current one, or the last."""
+    def _quoted_rate(self, pod: Pod) -> float:
+        """The quoted price, for a pod whose own price the provider does not state."""
+        rate = self.context.lease_state().quoted_usd_per_hour
+        booked = f"booking the quoted ${rate:.4f}/h" if rate else "its bill will show it"
+        if pod.status is not PodStatus.EXITED:
+            self.context.tell(f"the provider states no valid price for pod {pod.id}: {booked}")
+        return rate
+
+    def _current_run(self) -> tuple[str, str]:
+        """The run and stage that the pod's time is for: the current run, or the last one."""
         lease_state = self.context.lease_state()
         run = lease_state.current or lease_state.runs[-1]
         return run.run, run.stage
 
     def _listed(self, pod_id: str) -> Pod:
         pod = self._in_listing(pod_id)
-        assert pod is not None, "the plan acts on listed pods only"
+        assert pod is not None, "the planner acts on listed pods only"
         return pod
 
+    def _in_listing(self, pod_id: str) -> Pod | None:
+        listing = self.observation.provider.listing if self.observation is not None else None
+        return listing.get(pod_id) if listing is not None else None
+
+    # -- terminate, stop and start -------------------------------------------------------------
+
     def terminate(self, action: actions.Terminate) -> LeaseOutcome:
-        outcome = self._ask(action.pod, self.context.provider.terminate)
-        if outcome.phase == "fail":
-            return outcome
-        self.site.drop()
-        alive = self._seen_alive(action.pod) and not outcome.data.get("unknown")
-        interrupted = self.interrupted(action.pod) or self._looked() > STALE
-        found = {"at": self.context.clock.wall(), "seen_alive": alive, "interrupted": interrupted}
-        return LeaseOutcome(data=outcome.data | found)
+        order = self._order(action.pod, self.context.provider.terminate)
+        if not isinstance(order, OrderAccepted):
+            return order
+        self.runtime.drop()
+        return PodTerminated(
+            unknown=order.unknown,
+            seen_alive=self._seen_alive(action.pod) and not order.unknown,
+            interrupted=self.interrupted(action.pod) or self._listing_age() > STALE,
+            at=self.context.clock.wall(),
+        )
 
     def stop_pod(self, action: actions.StopPod) -> LeaseOutcome:
-        outcome = self._ask(action.pod, self.context.provider.stop)
-        if outcome.phase == "done" and self._seen_alive(action.pod):
-            self.context.memory.ended[action.pod] = self.context.clock.wall()
-        self.site.drop()
-        return outcome
+        order = self._order(action.pod, self.context.provider.stop)
+        if not order.failed and self._seen_alive(action.pod):
+            self.process.orders.ended_at[action.pod] = self.context.clock.wall()
+        self.runtime.drop()
+        return order
 
     def _seen_alive(self, pod: str) -> bool:
-        """Whether the pod billed a moment ago: then an order that was just taken is what ends it.
+        """Whether the pod billed a moment ago, so that the accepted order is what ends it.
 
-        Asked after the order: our clock may have slept in the middle of it.
+        Call it after the order: this machine may have been suspended during the request.
         """
-        return self.context.clock.wall() - self.context.memory.alive.get(pod, 0.0) < UNLISTED
+        seen = self.process.sightings.billing.get(pod, 0.0)
+        return self.context.clock.wall() - seen < UNLISTED
 
     def interrupted(self, pod_id: str) -> bool:
         """Whether somebody else stopped and started the pod since it first answered."""
         pod = self._in_listing(pod_id)
-        return pod is not None and self.reckoning.interrupted(pod)
+        return pod is not None and self.billed_time.interrupted(pod)
 
     def start_pod(self, action: actions.StartPod) -> LeaseOutcome:
-        self.context.memory.stopped_at.pop(action.pod, None)
-        outcome = self._ask(action.pod, self.context.provider.start)
-        late = {"late": action.late or self._looked() > STALE}
-        if outcome.phase == "fail":
-            failures = self.context.memory.start_failures
-            failures[action.pod] = failures.get(action.pod, 0) + 1
-            return LeaseOutcome("fail", outcome.data | late)
-        self.context.memory.start_failures.pop(action.pod, None)
-        self.context.memory.resumed.add(action.pod)
-        self.site.drop()
-        pod = self._fresh(action.pod)
-        # By the provider where it tells; our own clock may have slept since the order.
+        self.process.sightings.stopped_at.pop(action.pod, None)
+        order = self._order(action.pod, self.context.provider.start)
+        late = action.late or self._listing_age() > STALE
+        if isinstance(order, OrderFailed):
+            self.process.orders.start_failed(action.pod)
+            return replace(order, late=late)
+        self.process.orders.start_accepted(action.pod)
+        self.runtime.drop()
+        pod = self._refreshed(action.pod)
+        # The provider's time if it states one: this machine may have been suspended since.
         started_at = min(max(action.at, pod.started_at or 0.0), self.context.clock.wall())
-        return LeaseOutcome(data=self._bill(pod) | {"started_at": started_at} | late)
+        return PodStarted(replace(self._billing(pod), started_at=started_at), late)
 
-    def _looked(self) -> float:
-        """Seconds since the listing on which is acted: a lid may have been closed since then."""
-        listing = self.observation.listing if self.observation is not None else None
+    def _listing_age(self) -> float:
+        """Seconds since the listing on which the planner decided; a suspended machine ages it."""
+        listing = self.observation.provider.listing if self.observation is not None else None
         return self.context.clock.now() - listing.started if listing is not None else 0.0
 
-    def _fresh(self, pod_id: str) -> Pod:
-        """The pod as it is now; as the listing had it where the provider does not answer."""
+    def _refreshed(self, pod_id: str) -> Pod:
+        """The pod as the provider has it now; the listed one when the provider does not answer."""
         try:
             return self.context.provider.get(pod_id) or self._listed(pod_id)
         except ProviderError:
             return self._listed(pod_id)
 
-    def resumed(self, action: actions.RecordRestart) -> LeaseOutcome:
+    def record_restart(self, action: actions.RecordRestart) -> LeaseOutcome:
         pod = self._listed(action.pod)
-        return LeaseOutcome(data=self._bill(pod) | {"started_at": self.reckoning.start_of(pod)})
+        billing = self._billing(pod)
+        return replace(billing, started_at=self.billed_time.start_of(pod))
 
-    def _ask(self, pod: str, verb: Callable[[str], object]) -> LeaseOutcome:
-        """Terminate, stop or start; a refusal of the account itself ends the drive."""
+    def _order(self, pod: str, send: Callable[[str], object]) -> OrderAccepted | OrderFailed:
+        """Send a terminate, stop or start; remembers a refusal for good, which ends the drive."""
+        orders = self.process.orders
+        outcome: OrderAccepted | OrderFailed
         try:
-            outcome = LeaseOutcome(data={"unknown": verb(pod) is False})  # 404, to a terminate
-            self.context.memory.order_refused = None
+            outcome = OrderAccepted(unknown=send(pod) is False)
+            orders.refused = None
         except ProviderError as error:
             if error.kind is Kind.REFUSED:
-                self.context.memory.order_refused = f"{error.what} {error.cause}".strip()
-            outcome = LeaseOutcome("fail", {"why": error.what, "kind": str(error.kind)})
-        self.context.memory.asked[pod] = self.context.clock.now()
+                orders.refused = f"{error.what} {error.cause}".strip()
+            outcome = OrderFailed(error.what, str(error.kind))
+        orders.sent_at[pod] = self.context.clock.now()
         return outcome
 
+    # -- confirm and reconcile -------------------------------------------------------------------
+
     def confirm_gone(self, action: actions.ConfirmGone) -> LeaseOutcome:
-        run, stage = self._serving()
+        run, stage = self._current_run()
+        meddled = self.context.lease_state().meddled
         try:
-            ended_at = self.reckoning.end_of(action.pod)
-            meddled = self.context.lease_state().meddled
-            missed = self.reckoning.unfollowed(action.pod, ended_at, meddled=meddled)
+            ended_at = self.billed_time.end_of(action.pod)
+            missed = self.billed_time.unattributed(action.pod, ended_at, meddled=meddled)
         except ProviderError as error:
-            return self._bill_is_silent(error)
-        served = vars(missed) | {"for_run": run, "stage": stage} if missed else {}
-        return LeaseOutcome(data={"ended_at": ended_at} | served)
+            return self._bill_missing(error)
+        use = BilledUse(**vars(missed), for_run=run, stage=stage) if missed else None
+        return PodGone(ended_at, use)
 
     def confirm_parked(self, action: actions.ConfirmParked) -> LeaseOutcome:
-        run, stage = self._serving()
+        run, stage = self._current_run()
+        interrupted = self.interrupted(action.pod)
         try:
-            ended_at = self.reckoning.end_of(action.pod, interrupted=self.interrupted(action.pod))
+            ended_at = self.billed_time.end_of(action.pod, interrupted=interrupted)
         except ProviderError as error:
-            return self._bill_is_silent(error)
+            return self._bill_missing(error)
         if self._stopped_elsewhere(action.pod):
-            self.context.memory.stopped_elsewhere.add(action.pod)
-        found = {"ended_at": ended_at, "for_run": run, "stage": stage}
-        return LeaseOutcome(data=found | {"volume_gb": self._listed(action.pod).volume_gb})
+            self.process.sightings.stopped_elsewhere.add(action.pod)
+        return PodParked(ended_at, run, stage, self._listed(action.pod).volume_gb)
 
-    def reckon(self, action: actions.ReconcileBilling) -> LeaseOutcome:
-        run, stage = self._serving()
+    def reconcile_billing(self, action: actions.ReconcileBilling) -> LeaseOutcome:
+        run, stage = self._current_run()
         try:
-            hours = self.reckoning.missed_hours(action.pod, action.since)
+            hours = self.billed_time.missed_hours(action.pod, action.since)
         except ProviderError as error:
-            return self._bill_is_silent(error)
+            return self._bill_missing(error)
         rate = self.context.lease_state().quoted_usd_per_hour
-        found = {"since": action.since, "until": action.since + hours * 3600.0}
-        return LeaseOutcome(data=found | {"for_run": run, "stage": stage, "usd_per_hour": rate})
+        return BilledUse(action.since, action.since + hours * 3600.0, rate, run, stage)
 
-    def _bill_is_silent(self, error: ProviderError) -> LeaseOutcome:
-        """What only the bill can tell is asked again, for as long as we bear a silent provider."""
-        self.reckoning.ask_later()
-        return LeaseOutcome("fail", {"why": error.what})
+    def _bill_missing(self, error: ProviderError) -> LeaseOutcome:
+        """The bill does not have the answer yet; the planner asks again after a pause."""
+        self.billed_time.ask_later()
+        return ActionFailed(error.what)
 
     def _stopped_elsewhere(self, pod: str) -> bool:
-        """Whether a person stopped it under us, and not its guard; a doubt is no such person.
+        """Whether a user stopped the pod during this process, rather than its guard.
 
-        What was stopped before this command began is what the command is to carry on.
+        False when that is unclear. A pod that was stopped before this command is what the command
+        resumes.
         """
-        memory = self.context.memory
-        if pod in memory.asked or pod not in memory.ran:
+        if pod in self.process.orders.sent_at or pod not in self.process.sightings.ran:
             return False
         try:
             log = self.context.provider.container_log(pod)
@@ -251,31 +281,26 @@ class PodActions:
 
     def mark_reached(self, action: actions.MarkReached) -> LeaseOutcome:
         pod = self._in_listing(action.pod)
-        digest = self.context.memory.image_digests.get(action.pod, "")
-        told = {"image_digest": digest} if digest else {}
+        digest = self.process.boot_logs.image_digests.get(action.pod) or None
         if pod is None or pod.started_at is None:
-            return LeaseOutcome(data=told)
-        return LeaseOutcome(data={"started_at": self.reckoning.began(pod)} | told)
-
-    def _in_listing(self, pod_id: str) -> Pod | None:
-        listing = self.observation.listing if self.observation is not None else None
-        return listing.get(pod_id) if listing is not None else None
+            return PodReached(image_digest=digest)
+        return PodReached(self.billed_time.began(pod), digest)
 
     def ask_unguarded(self, action: actions.AskUnguarded) -> LeaseOutcome:
         accepted = self.context.accept_unguarded(action.detail)
         why = f"the guard is not armed, so the worst case has no bound: {action.detail}"
-        return LeaseOutcome(data={"accepted": accepted, "why": why})
+        return UnguardedDecision(accepted, why)
 
 
-POD_ORDERS: dict[type[Action], Callable[..., LeaseOutcome]] = {
+POD_ACTIONS: dict[type[Action], Callable[..., LeaseOutcome]] = {
     actions.OpenGeneration: PodActions.open_generation,
     actions.Create: PodActions.create,
-    actions.RecordPod: PodActions.account,
+    actions.RecordPod: PodActions.record_pod,
     actions.Adopt: PodActions.adopt,
     actions.Terminate: PodActions.terminate,
     actions.StopPod: PodActions.stop_pod,
-    actions.RecordRestart: PodActions.resumed,
-    actions.ReconcileBilling: PodActions.reckon,
+    actions.RecordRestart: PodActions.record_restart,
+    actions.ReconcileBilling: PodActions.reconcile_billing,
     actions.StartPod: PodActions.start_pod,
     actions.ConfirmGone: PodActions.confirm_gone,
     actions.ConfirmParked: PodActions.confirm_parked,

@@ -1,4 +1,4 @@
-"""Every action's intent and outcome go into the journal, and what it costs into the ledger."""
+"""Writes each action's intent and outcome into the journal, and its costs into the ledger."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.costs.pricing import parked_disk_rate, running_disk_rate
-from controller.engine.loop import LeaseOutcome
+from controller.engine.outcomes import (
+    LeaseOutcome,
+    UnexpectedFailure,
+    action_data,
+    journal_data,
+)
 from controller.planner import actions
 from controller.planner.actions import Action
-from controller.planner.lease_state import Step
-from state.interval import Interval, milliseconds, nano_per_hour
+from controller.planner.steps import Step
+from state.interval import milliseconds, nano_per_hour, new_interval
 from state.journal import Journal
 from state.ledger import Ledger
 
@@ -28,8 +33,8 @@ _INTENTS: dict[type[Action], Step] = {
     actions.Pull: Step.PULL,
     actions.Lock: Step.LOCK,
 }
-# Actions that only write down what was decided or seen.
-_RECORDS: dict[type[Action], Step] = {
+# Actions that only record a decision or an observation.
+_NOTES: dict[type[Action], Step] = {
     actions.OpenGeneration: Step.GENERATION,
     actions.Adopt: Step.ADOPT,
     actions.RecordPod: Step.SURPLUS,
@@ -46,9 +51,8 @@ _RECORDS: dict[type[Action], Step] = {
     actions.Finish: Step.FINISH,
     actions.Close: Step.CLOSE,
 }
-
-
-_RENTED = (
+# After these a pod bills.
+_BILLING = (
     actions.Create,
     actions.Adopt,
     actions.RecordPod,
@@ -59,45 +63,50 @@ _RENTED = (
 
 @dataclass
 class LeaseRecorder:
-    """The books of one lease."""
+    """Journal and ledger of one lease."""
 
     lease: str
     journal: Journal
     ledger: Ledger
     clock: Clock
-    unwritten: dict[str, float] = field(default_factory=dict)  # pods with their price, until booked
-    _pending: int = 0  # the intent whose outcome is due
+    # Pods whose ledger rows are about to be written, with their price; a crash report names them.
+    unwritten: dict[str, float] = field(default_factory=dict)
+    _pending: int = 0  # sequence number of the intent that awaits its outcome
 
     def intent(self, action: Action) -> None:
         step = _INTENTS.get(type(action))
         if step is not None:
-            self._pending = self.journal.intent(self.lease, step, _data(action), _run(action))
+            data = action_data(action)
+            self._pending = self.journal.intent(self.lease, step, data, _run(action))
 
     def outcome(self, action: Action, outcome: LeaseOutcome) -> None:
-        data = _data(action) | outcome.data
-        # The ledger first: a pod that is in the books twice is a smaller evil than not at all.
-        if outcome.phase == "done":
-            if isinstance(action, _RENTED):
-                self.unwritten[data["pod"]] = data["usd_per_hour"]
-            self._post(action, data)
-            self.unwritten.pop(str(data.get("pod")), None)
-            self._finish(action)
+        data = {**action_data(action), **journal_data(outcome)}
+        # The ledger first: a pod with two ledger rows is a smaller evil than one without any.
+        if not outcome.failed:
+            self._book(action, data)
         if type(action) in _INTENTS:
-            settle = self.journal.fail if outcome.phase == "fail" else self.journal.done
+            settle = self.journal.fail if outcome.failed else self.journal.done
             settle(self._pending, data)
-        elif (step := _RECORDS.get(type(action))) and outcome.phase == "done":
+        elif (step := _NOTES.get(type(action))) and not outcome.failed:
             self.journal.note(self.lease, step, data, _run(action))
-        elif outcome.data.get("unforeseen"):
-            self.incident(action, outcome.data)
+        elif isinstance(outcome, UnexpectedFailure):
+            self.incident(action, journal_data(outcome))
 
-    def incident(self, action: Action | None, found: Mapping[str, Any]) -> None:
-        """An exception that nobody foresaw, of `action` or of the look at the world."""
+    def incident(self, action: Action | None, incident: Mapping[str, Any]) -> None:
+        """Record an unexpected exception of `action`, or of an observation or decision."""
         name = type(action).__name__ if action is not None else "look"
         run = _run(action) if action is not None else None
-        self.journal.note(self.lease, Step.INCIDENT, {"action": name, **found}, run)
+        self.journal.note(self.lease, Step.INCIDENT, {"action": name, **incident}, run)
+
+    def _book(self, action: Action, data: dict[str, Any]) -> None:
+        if isinstance(action, _BILLING):
+            self.unwritten[data["pod"]] = data["usd_per_hour"]
+        self._post(action, data)
+        self.unwritten.pop(str(data.get("pod")), None)
+        self._finish(action)
 
     def _finish(self, action: Action) -> None:
-        """Close the row; a crash between row and note finds it closed and goes on."""
+        """Close the row of a run or of the lease, unless it was closed just before a crash."""
         if isinstance(action, actions.Finish):
             row = self.journal.run(action.run)
             if row is not None and row.open:
@@ -107,82 +116,69 @@ class LeaseRecorder:
             if lease is not None and lease.open:
                 self.journal.close_lease(self.lease, action.outcome)
 
+    # -- the ledger ------------------------------------------------------------------------------
+
     def _post(self, action: Action, data: dict[str, Any]) -> None:
         if isinstance(action, actions.Create | actions.Adopt | actions.RecordPod):
-            self._open(data)
+            self._open_running(data)
         elif isinstance(action, actions.StartPod | actions.RecordRestart):
             self.ledger.close_all(data["pod"], data["started_at"], "restart")
-            self._open(data)
+            self._open_running(data)
         elif isinstance(action, actions.ConfirmParked):
             self._park(data)
         elif isinstance(action, actions.ReconcileBilling):
-            self._missed(data)
+            self._record_billed(data)
         elif isinstance(action, actions.ConfirmGone):
             self.ledger.close_all(data["pod"], data["ended_at"], "terminated")
             if "until" in data:
-                self._missed(data)
+                self._record_billed(data)
         elif isinstance(action, actions.StartJob) and not data["interrupted"]:
             self.ledger.attribute(data["pod"], action.run, data["stage"], data["at"])
 
-    def _open(self, data: dict[str, Any]) -> None:
-        rates = {  # compute last: by it a pod counts as booked
-            "disk": running_disk_rate(data["disk_gb"], data["volume_gb"]),
-            "compute": data["usd_per_hour"],
-        }
-        for kind, rate in rates.items():
-            self.ledger.open_interval(
-                pod_id=data["pod"],
-                lease=self.lease,
-                run=data.get("for_run"),
-                stage=data["stage"],
-                kind=kind,
-                usd_per_hour=rate,
-                rate_source="provider" if kind == "compute" else "list-price",
-                started_at=data["started_at"],
-            )
-
-    def _missed(self, data: dict[str, Any]) -> None:
-        """A life of the pod that nobody followed, as the bill has it: whole or not at all."""
-        if data["until"] > data["since"]:
-            life = Interval(
-                id=0,
-                pod_id=data["pod"],
-                lease=self.lease,
-                run=data.get("for_run"),
-                stage=data["stage"],
-                kind="compute",
-                nano_per_hour=nano_per_hour(data["usd_per_hour"]),
-                rate_source="provider",
-                started_ms=milliseconds(data["since"]),
-                ended_ms=milliseconds(data["until"]),
-                end_source="bill",
-            )
-            self.ledger.record((life,))
+    def _open_running(self, data: dict[str, Any]) -> None:
+        # Compute last: a pod with an open compute interval counts as booked.
+        disk = running_disk_rate(data["disk_gb"], data["volume_gb"])
+        self._open(data, "disk", disk, "list-price", data["started_at"])
+        self._open(data, "compute", data["usd_per_hour"], "provider", data["started_at"])
 
     def _park(self, data: dict[str, Any]) -> None:
-        at = data["ended_at"]
-        self.ledger.close_all(data["pod"], at, "parked")
+        self.ledger.close_all(data["pod"], data["ended_at"], "parked")
         rate = parked_disk_rate(data["volume_gb"])
         if rate > 0:
-            self.ledger.open_interval(
-                pod_id=data["pod"],
-                lease=self.lease,
-                run=data.get("for_run"),
-                stage=data["stage"],
-                kind="parked-disk",
-                usd_per_hour=rate,
-                rate_source="list-price",
-                started_at=at,
-            )
+            self._open(data, "parked-disk", rate, "list-price", data["ended_at"])
+
+    def _open(
+        self, data: dict[str, Any], kind: str, rate: float, source: str, started_at: float
+    ) -> None:
+        self.ledger.open_interval(
+            pod_id=data["pod"],
+            lease=self.lease,
+            run=data.get("for_run"),
+            stage=data["stage"],
+            kind=kind,
+            usd_per_hour=rate,
+            rate_source=source,
+            started_at=started_at,
+        )
+
+    def _record_billed(self, data: dict[str, Any]) -> None:
+        """Record compute that only the bill shows, as one closed interval or not at all."""
+        if data["until"] <= data["since"]:
+            return
+        interval = new_interval(
+            pod_id=data["pod"],
+            lease=self.lease,
+            run=data.get("for_run"),
+            stage=data["stage"],
+            kind="compute",
+            nano_per_hour=nano_per_hour(data["usd_per_hour"]),
+            rate_source="provider",
+            started_ms=milliseconds(data["since"]),
+            ended_ms=milliseconds(data["until"]),
+            end_source="bill",
+        )
+        self.ledger.record((interval,))
 
 
 def _run(action: Action) -> str | None:
     return getattr(action, "run", None)
-
-
-def _data(action: Action) -> dict[str, Any]:
-    """The action's own words, as the journal keeps them."""
-    if isinstance(action, actions.Create):
-        offer = action.offer
-        return {"offer": offer.id, "count": offer.count, "usd_per_hour": offer.usd_per_hour}
-    return {key: value for key, value in vars(action).items() if key != "run"}

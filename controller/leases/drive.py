@@ -149,7 +149,7 @@ def _run_context(
         journal=journal,
         ledger=session.ledger,
         locks=Locks(connection, session.owner.epoch),
-        sightings=LastSeen(connection),
+        last_seen=LastSeen(connection),
         clock=clock,
         owner=installation(connection),
         public_key=ensure_key(project.state_dir).public,
@@ -158,7 +158,7 @@ def _run_context(
         limits=_drill_limits(lease),
         cap_usd=budget_cap(lease_terms.get("cap_usd"), options.budget_usd),
         accept_unguarded=_accept_unguarded(options),
-        accept_rework=_accept_restart(options),
+        accept_restart=_accept_restart(options),
         tell=view.message,
         brought=view.brought,
         stop_asked=lambda: bool(StopRequests(project.state_dir).of(lease.id)),
@@ -214,7 +214,7 @@ def _watch(
             terminal.warn(f"progress cannot be shown: {shown.text}")
         if isinstance(action, actions.Upload | actions.Pull | actions.Close | actions.Terminate):
             refresh(project, session.journal, session.ledger, terminal.warn)
-        status = observation.contact.status if observation.contact else None
+        status = observation.job.contact.status if observation.job.contact else None
         if options.detach and status is not None and status.state == "running":
             raise KeyboardInterrupt
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 from controller.clock import Clock, SystemClock
 from controller.engine.lease_context import unpinned
+from controller.engine.outcomes import journal_data
 from controller.errors import NotFound, PodctlError, VerificationFailed
 from controller.locks import artifacts, certificate
 from controller.locks.certificate import Certificate
 from controller.locks.staleness import differences, input_hashes
-from controller.planner.lease_state import LeaseState, RunFacts, Step, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, RunFacts, Step
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
 from controller.project.run_folder import RunFolder
@@ -94,7 +96,7 @@ class FinishedRun:
     def lock(self, judgement: Judgement) -> None:
         """Record the judgement and lock the stage. Raises VerificationFailed unless it is PASS."""
         journal, lease, run = self.journal, self.row.lease, self.row.id
-        journal.note(lease, Step.JUDGE, judgement.told(self.tell), run)
+        journal.note(lease, Step.JUDGE, journal_data(judgement.told(self.tell)), run)
         if judgement.verdict != "PASS":
             raise VerificationFailed(
                 f"{run}: its files do not meet the criteria",
@@ -108,7 +110,7 @@ class FinishedRun:
         except PodctlError as error:
             journal.fail(intent, {"why": error.what})
             raise
-        journal.done(intent, done)
+        journal.done(intent, journal_data(done))
         why = "its files were judged again"
         journal.note(lease, Step.FINISH, {"outcome": "passed", "why": why}, run)
 

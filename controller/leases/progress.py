@@ -61,7 +61,7 @@ class View:
             self.terminal.say(text)
 
     def _wait(self, observation: Observation, action: actions.Wait) -> None:
-        status = observation.contact.status if observation.contact else None
+        status = observation.job.contact.status if observation.job.contact else None
         run = observation.lease.current
         if status is None or run is None or not run.started:
             self._idle(observation.now, action)

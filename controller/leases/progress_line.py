@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from controller.engine.last_seen import said
+from controller.engine.last_seen import short_line
 from controller.planner.job_progress import JobProgress, Steps, figure_words, figures_told, span
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observation
@@ -53,14 +53,14 @@ def job_line(
     if progress.loss is not None:
         parts.append(Part(2, f"loss {progress.loss:.4f}"))
     parts += [Part(7, figure_word) for figure_word in figure_words(figures_told(progress.figures))]
-    parts.append(Part(3, said(progress.text) or ""))
+    parts.append(Part(3, short_line(progress.text) or ""))
     if status.gpu_util is not None:
         parts.append(Part(4, f"GPU {status.gpu_util:.0f}%"))
     if status.cpu_util is not None:
         parts.append(Part(6, f"CPU {status.cpu_util:.0f}%"))
     if pulled[0]:
         parts.append(Part(5, f"{pulled[0]} files downloaded, {pulled[1] / 1e6:.1f} MB"))
-    parts.append(Part(1, f"${observation.spent_usd:.4f}"))
+    parts.append(Part(1, f"${observation.local.spent_usd:.4f}"))
     parts.append(Part(8, f"(steps: {steps.source})" if steps is not None and steps.source else ""))
     return fitted(parts, width)
 

@@ -1,6 +1,6 @@
 """Renews a lease whose pod is parked: the pod is restarted for another run of a stage.
 
-The lease, its nonces and its debts stay what they are, so that no pod ever has two owners. Where
+The lease, its nonces and its pending terminations stay, so that no pod ever has two owners. Where
 the pod cannot be started, the plan ends it and rents another, as it does with any bad host.
 """
 

@@ -9,10 +9,12 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from controller.clock import Clock
-from controller.engine.loop import LeaseOutcome, World
+from controller.engine.loop import World
+from controller.engine.outcomes import LeaseOutcome
 from controller.incident import Incident, attempt
 from controller.planner.actions import Action
-from controller.planner.lease_state import LeaseState, Step, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, Step
 from controller.planner.observation import Observation
 from state.journal import Journal
 from state.stop_requests import StopRequest
@@ -69,11 +71,11 @@ class StopRequestWorld:
     lease: str
     tell: Callable[[str], None]
 
-    def look(self) -> Observation:
+    def observe(self) -> Observation:
         incident = attempt(partial(take_up, self.requests, self.journal, self.lease, self.tell))
         if isinstance(incident, Incident):  # it stays where it is, for the next look
             self.tell(f"a stop request cannot be recorded yet: {incident.text}")
-        return self.world.look()
+        return self.world.observe()
 
     def perform(self, action: Action) -> LeaseOutcome:
         return self.world.perform(action)

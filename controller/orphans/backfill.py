@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from controller.costs.pricing import running_disk_rate
 from controller.orphans.sweep import OrphanPod
 from controller.providers.base import BillingRecord, Pod, PodStatus
-from state.interval import MS_PER_HOUR, SCALE, Interval, milliseconds, nano_per_hour
+from state.interval import MS_PER_HOUR, SCALE, Interval, milliseconds, nano_per_hour, new_interval
 from state.ledger import Ledger
 
 RESTARTED = 1800.0  # seconds from creation to start: more than a slow image takes
@@ -142,16 +142,15 @@ def _spread(
 def _interval(
     pod: str, served: Attribution, kind: str, nano: int, span: tuple[float, float], source: str
 ) -> Interval:
-    return Interval(
-        0,
-        pod,
-        served.lease,
-        served.run,
-        served.stage,
-        kind,
-        nano,
-        "provider" if kind == "compute" else "list-price",
-        milliseconds(span[0]),
-        milliseconds(span[1]),
-        source,
+    return new_interval(
+        pod_id=pod,
+        lease=served.lease,
+        run=served.run,
+        stage=served.stage,
+        kind=kind,
+        nano_per_hour=nano,
+        rate_source="provider" if kind == "compute" else "list-price",
+        started_ms=milliseconds(span[0]),
+        ended_ms=milliseconds(span[1]),
+        end_source=source,
     )

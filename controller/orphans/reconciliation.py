@@ -19,7 +19,7 @@ from controller.costs.spending import Account
 from controller.orphans.sweep import OrphanPod, Ownership
 from controller.planner.lease_state import Step
 from controller.providers.base import BillingRecord
-from state.interval import Interval, milliseconds, nano_per_hour
+from state.interval import Interval, milliseconds, nano_per_hour, new_interval
 from state.journal import Journal, Lease, Op
 
 UNLISTED = "unseen"  # perhaps ours: see above
@@ -181,10 +181,18 @@ def intervals(charge: Billed, window: UnconfirmedCreate) -> tuple[Interval, ...]
     end = begin + max(1, milliseconds(hours * 3600))
     rates = {"compute": charge.compute_usd / hours, "disk": charge.disk_usd / hours}
     return tuple(
-        Interval(
-            0, charge.pod_id, window.lease, window.run, window.stage, kind, nano_per_hour(usd),
-            "provider", begin, end, "bill",
+        new_interval(
+            pod_id=charge.pod_id,
+            lease=window.lease,
+            run=window.run,
+            stage=window.stage,
+            kind=kind,
+            nano_per_hour=nano_per_hour(usd),
+            rate_source="provider",
+            started_ms=begin,
+            ended_ms=end,
+            end_source="bill",
         )
         for kind, usd in rates.items()
         if usd > 0
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""Everything that the loop can do next, as values; `plan.decide` chooses among them."""
+"""The actions of the loop, as values; `decide` chooses one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from controller.providers.base import Offer
 
 
 class Action:
-    """Base of everything the loop can do next."""
+    """Base class of the actions."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Adopt(Action):
 
 @dataclass(frozen=True)
 class RecordPod(Action):
-    """A pod of ours that nobody knew of: into the books, before it is ended."""
+    """Record an orphaned pod of the lease in the ledger before it is terminated."""
 
     pod: str
 
@@ -37,7 +37,7 @@ class RecordPod(Action):
 class Terminate(Action):
     pod: str
     reason: str
-    still_there: bool = False  # an order before this one was taken, and it is listed all the same
+    still_there: bool = False  # an earlier order was accepted, and the pod is still listed
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class ConfirmGone(Action):
 class StartPod(Action):
     pod: str
     at: float  # Unix seconds of the order
-    late: bool = False  # decided long after the provider was looked at
+    late: bool = False  # decided long after the listing
 
 
 @dataclass(frozen=True)
 class RecordRestart(Action):
-    """The pod runs although the books have it parked: an order of ours, or somebody else's."""
+    """Record that a parked pod runs, started by podctl or by somebody else."""
 
     pod: str
 
 
 @dataclass(frozen=True)
 class ReconcileBilling(Action):
-    """A start had no answer, and its pod is stopped: what it ran in between is on the bill."""
+    """Record the use between an unanswered start and a stop, which only the bill shows."""
 
     pod: str
     since: float  # Unix seconds
@@ -98,12 +98,12 @@ class StartJob(Action):
     run: str
     again: bool = False
     at: float = 0.0  # Unix seconds
-    why: str = ""  # again, where the job itself gave cause
+    why: str = ""  # of a repeated start, where the job is the cause
 
 
 @dataclass(frozen=True)
 class RejectHost(Action):
-    """The preflight refused the host: nothing was started on it, as far as the run goes."""
+    """The preflight refused the host; the run counts as not started."""
 
     run: str
     why: str
@@ -111,7 +111,7 @@ class RejectHost(Action):
 
 @dataclass(frozen=True)
 class RestartRun(Action):
-    """What the run had begun is gone with its disk: it goes on from what is here."""
+    """The run lost its disk and starts again from the local files."""
 
     run: str
     why: str
@@ -119,7 +119,7 @@ class RestartRun(Action):
 
 @dataclass(frozen=True)
 class ConfirmRestart(Action):
-    """The same, when it may have been the user's own doing: nothing is rented unasked."""
+    """Ask the user before such a restart, because the user may have ended the pod."""
 
     run: str
     why: str
@@ -134,14 +134,14 @@ class StopJob(Action):
 
 @dataclass(frozen=True)
 class PullReady(Action):
-    """Bring over what is finished while the job goes on."""
+    """Pull finished files while the job runs."""
 
     run: str
 
 
 @dataclass(frozen=True)
 class Pull(Action):
-    """Bring over the last difference; done only when every artifact is here."""
+    """Pull all files that are missing; done only when every artifact was verified."""
 
     run: str
 
@@ -170,8 +170,10 @@ class Close(Action):
 
 @dataclass(frozen=True)
 class Wait(Action):
-    """Look again after `seconds`. `until`, by the clock of `Observed.now`, is told and decides
-    nothing: what is waited for comes before, or something else is done."""
+    """Observe again after `seconds`.
+
+    `until`, by the clock of `Observation.now`, is the latest end of the wait; it is only shown.
+    """
 
     seconds: float
     why: str
@@ -180,7 +182,7 @@ class Wait(Action):
 
 @dataclass(frozen=True)
 class NeedsOperator(Action):
-    """Stop driving without closing: a person must decide. `code` names the error's class."""
+    """Stop driving without closing: the operator must decide. `code` names the error's class."""
 
     code: str
     what: str

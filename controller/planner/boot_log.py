@@ -1,7 +1,7 @@
-"""What the host says of a container that does not start, and whether another host would do. Pure.
+"""Why a container does not start, and whether another host would help. Pure.
 
-The lines are those of the provider's system log. They quote images, registries and drivers, so they
-are text from elsewhere: cleaned here, and used for nothing but to end a wait early.
+Reads the provider's system log. Its lines quote images, registries and drivers, so they are
+untrusted: they are sanitised, and only used to end a wait early.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from controller.terminal.sanitize import clean_line
 
 MAX_LINE = 300  # characters of a line that are shown
 
-# Whatever host is next, the same image fails there in the same way.
+# The image is at fault and fails on any host.
 _IMAGE = re.compile(
     r"manifest unknown|manifest (?:for )?\S+ not found|no matching manifest|name unknown"
     r"|invalid reference format|repository name must be|could not parse (?:image )?reference"
@@ -35,12 +35,12 @@ _HOST = re.compile(
     r"|layer does not exist|cannot connect to the docker daemon|error pulling image",
     re.IGNORECASE,
 )
-# Progress, which quotes the image's name: that may say anything.
+# Progress lines quote the image's name, which may contain anything.
 _PROGRESS = re.compile(
     r"(?:create|start|pull)\w* (?:container|image)|still fetching", re.IGNORECASE
 )
 _TROUBLE = re.compile(r"\b(?:error|failed|denied|unknown|unsatisfied|not found)\b", re.IGNORECASE)
-# After one of these the container did start: what stood before was mended by trying again.
+# After one of these the container did start, so earlier errors no longer count.
 _STARTED = re.compile(
     r"\bstart container\b.*\bdone\b|\bcontainer (?:has )?started\b", re.IGNORECASE
 )
@@ -52,7 +52,7 @@ _DIGEST = re.compile(r"\bdigest: (sha256:[0-9a-f]{64})\b", re.IGNORECASE)
 
 
 def image_digest(lines: Iterable[str]) -> str:
-    """What the newest pull said that the image is; empty where it said nothing."""
+    """The digest of the image by the newest pull; empty when the log has none."""
     found = [match[1] for line in lines if (match := _DIGEST.search(line[: 16 * MAX_LINE]))]
     return found[-1] if found else ""
 
@@ -66,14 +66,14 @@ class BootFault:
 
 
 def fault(lines: Iterable[str]) -> BootFault | None:
-    """The fault in a system log, oldest line first; None where nothing ended the boot."""
+    """The fault in a system log, oldest line first; None when nothing prevents the boot."""
     found: BootFault | None = None
     for line in lines:
         text = clean_line(line[: 16 * MAX_LINE])
-        told = _trouble(text)
-        if told:
-            found = BootFault(_shown(text, told[-1].start()), bool(_IMAGE.search(text)))
-        elif found is not None and _mended(found, text):
+        matches = _trouble(text)
+        if matches:
+            found = BootFault(_shown(text, matches[-1].start()), bool(_IMAGE.search(text)))
+        elif found is not None and _resolved(found, text):
             found = None
     return found
 
@@ -84,13 +84,13 @@ def _trouble(line: str) -> tuple[re.Match[str], ...]:
     return (*_IMAGE.finditer(line),) or (*_HOST.finditer(line),)
 
 
-def _mended(found: BootFault, line: str) -> bool:
+def _resolved(found: BootFault, line: str) -> bool:
     pulled = _PULLED.search(line) and _PULLING.search(found.line)
     return bool(_STARTED.search(line) or pulled)
 
 
 def _shown(line: str, where: int) -> str:
-    """Of a long line the part that says why, which begins at `where`."""
+    """The part of a long line around `where`, where the reason starts."""
     if len(line) <= MAX_LINE:
         return line
     begin = max(0, min(where - MAX_LINE // 4, len(line) - MAX_LINE))

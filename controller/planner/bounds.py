@@ -1,8 +1,8 @@
-"""What bounds the money: podctl's own clock and the provider's word. Pure; part of `plan.decide`.
+"""Limits on the cost of a run, by podctl's own clock and the provider. Pure; part of `decide`.
 
-A pod may say for ever that its job runs, and its guard that it is armed. So once the job is to end
-(the user's word, the cap, its max_hours) it has a grace; then what is ready is pulled, and the pod
-is stopped or terminated through the provider, whatever it says.
+A pod may report a running job and an armed guard without end. So once the job has to end (by the
+user, the cap or its max_hours) it gets a grace period; then ready files are pulled, and the pod is
+stopped or terminated through the provider, whatever it reports.
 """
 
 from __future__ import annotations
@@ -12,54 +12,55 @@ from controller.planner.lease_state import OVERDUE, RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 
-# How the reasons begin for which podctl itself stops a job.
+# How the reasons start for which podctl itself stops a job.
 OVER_BUDGET, OVER_TIME = "budget:", "its max_hours are over"
 
 
 def due(observation: Observation, policy: Policy) -> str | None:
-    """Why the present run's job is to end now, by what is known here."""
+    """Why the present run's job has to end now; None when it may continue."""
     if observation.lease.stop:
-        return "ended by the user"
+        return "stopped by the user"
     if observation.lease.ending:
-        return "only what it wrote is wanted"
+        return "only its files are wanted"
     if observation.over_cap:
-        return f"{OVER_BUDGET} ${observation.spent_usd:.2f} of ${observation.cap_usd:.2f} spent"
+        spent, cap = observation.local.spent_usd, observation.local.cap_usd
+        return f"{OVER_BUDGET} ${spent:.2f} of ${cap:.2f} spent"
     if (
-        observation.max_seconds is not None
-        and observation.worked_seconds > observation.max_seconds + policy.overtime
+        observation.job.max_seconds is not None
+        and observation.worked_seconds > observation.job.max_seconds + policy.overtime
     ):
-        return f"{OVER_TIME}: it works for {observation.worked_seconds / 3600:.2f} h"
+        return f"{OVER_TIME}: it has run for {observation.worked_seconds / 3600:.2f} h"
     return observation.lease.refused
 
 
 def asked(observation: Observation, run: RunFacts) -> bool:
-    """Whether the job was told to end in the pod's present life, heard or not."""
-    told = run.stopping is not None or run.stopping_at > 0
-    return told and run.stopping_at >= observation.life_began
+    """Whether podctl has sent a stop since the pod's last start, delivered or not."""
+    sent = run.stopping is not None or run.stopping_at > 0
+    return sent and run.stopping_at >= observation.life_began
 
 
 def stop_job(observation: Observation, run: RunFacts, reason: str) -> StopJob:
-    """The order to save and end; its grace counts from the first one."""
+    """The order to save and exit; the grace period counts from the first one."""
     first = run.stopping_at if run.stopping_at > 0 and asked(observation, run) else observation.wall
     return StopJob(run.run, reason, first)
 
 
 def outlasted(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:
-    """The end of a run whose pod goes on beyond every grace; None: it is not so far."""
+    """The end of a run whose pod continues beyond every grace period; None before that."""
     if observation.lease.pod is None or not (run.started or run.stopping_at):
-        return None  # there is no job of ours, and none was told to end
-    status = observation.contact.status if observation.contact is not None else None
+        return None  # no job was started, and none was told to stop
+    status = observation.job.contact.status if observation.job.contact is not None else None
     if status is not None and status.state == "ended":
-        return None  # then what counts is whether its files come
-    told = _beyond(observation, policy, run, answers=status is not None)
-    if told is None:
+        return None  # then only the pull matters
+    reason = _beyond(observation, policy, run, answers=status is not None)
+    if reason is None:
         return None
     ready = status.ready_sha256 if status is not None else None
-    if ready and ready != observation.ready_pulled and not _late(observation, policy, run):
+    if ready and ready != observation.local.ready_pulled and not _late(observation, policy, run):
         return PullReady(run.run)
     if abandon := observation.lease.abandon:
         return Finish(run.run, "abandoned", abandon)
-    return Finish(run.run, OVERDUE, f"{told}; what could not be brought here stays on its disk")
+    return Finish(run.run, OVERDUE, f"{reason}; files that were not pulled stay on its disk")
 
 
 def _beyond(
@@ -69,42 +70,42 @@ def _beyond(
     if why is None:
         return None
     grace = policy.stop_grace if observation.lease.keeps_disk else policy.bare_grace
-    refused = observation.failures.get("stop")
+    refused = observation.job.failures.get("stop")
     if (
         answers
         and refused is not None
         and refused.times >= policy.tries
         and observation.lease.keeps_disk
     ):
-        return f"{why}; it does not take the word ({refused.why})"
+        return f"{why}; it refuses the stop ({refused.why})"
     if answers and asked(observation, run):
         late = observation.wall - run.stopping_at
-        told = f"{why}; it goes on {_minutes(late)} after it was told to end"
-        return told if late > grace else None
+        reason = f"{why}; it still runs {_minutes(late)} after it was told to stop"
+        return reason if late > grace else None
     if answers:
-        return None  # it is told first
+        return None  # it is told to stop first
     silent = observation.unreachable_for
     if observation.lease.keeps_disk and silent > policy.lost and due(observation, policy):
-        return f"{why}; its pod cannot be asked, for {_minutes(silent)}"
-    most = (observation.max_seconds or 0.0) + policy.overtime + grace
+        return f"{why}; its pod has not answered for {_minutes(silent)}"
+    most = (observation.job.max_seconds or 0.0) + policy.overtime + grace
     if (
-        observation.max_seconds is not None
+        observation.job.max_seconds is not None
         and silent > policy.lost
         and observation.worked_seconds > most
     ):
-        return f"{why}; its pod cannot be asked, for {_minutes(silent)}"
+        return f"{why}; its pod has not answered for {_minutes(silent)}"
     return None
 
 
 def _late(observation: Observation, policy: Policy, run: RunFacts) -> bool:
-    """Whether there was time enough for a last pull of what is ready."""
+    """Whether the time for a last pull of ready files is over."""
     grace = policy.stop_grace if observation.lease.keeps_disk else policy.bare_grace
     return observation.wall - run.stopping_at > grace + policy.last_pull
 
 
 def given_up(observation: Observation, policy: Policy) -> bool:
-    """Whether what the user abandons had its time to come home all the same."""
-    since = observation.abandoned_since
+    """Whether abandoned files had their time to be pulled anyway."""
+    since = observation.job.abandoned_since
     return since is not None and observation.now - since > policy.abandon_grace
 
 

@@ -1,4 +1,4 @@
-"""Which CUDA a host's driver must support, from an image's name or from `min_cuda`. Pure.
+"""Which CUDA a host's driver must support, by the image's name or `min_cuda`. Pure.
 
 A container whose CUDA is newer than the host's driver does not start: `nvidia-container-cli:
 requirement error: unsatisfied condition: cuda>=12.8`. The provider filters hosts by that version.
@@ -40,7 +40,7 @@ def parse(text: str) -> str | None:
 
 
 def of_image(image: str) -> str | None:
-    """The CUDA version that an image's name says it has; None where it says none."""
+    """The CUDA version in an image's name; None when it has none."""
     name, tag = _parts(image)
     if found := _NAMED.search(tag) or _NAMED.search(name):
         return _joined(found[1], found[2] or found[3] or "0")
@@ -58,7 +58,7 @@ def of_image(image: str) -> str | None:
 
 
 def floor(wanted: str | None, image: str) -> str | None:
-    """What is asked of a host: `wanted` (min_cuda) where it is given, else what the image needs."""
+    """The CUDA version that a host must support: `wanted` (min_cuda), else the image's."""
     if wanted is None:
         return of_image(image)
     if wanted.strip().casefold() == ANY:
@@ -67,17 +67,17 @@ def floor(wanted: str | None, image: str) -> str | None:
 
 
 def order(version: str) -> tuple[int, ...]:
-    """For comparing: 12.11 is above 12.2. Anything that is no version is below all others."""
+    """A sort key: 12.11 is above 12.2, and anything but a version is below all versions."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def released(version: str) -> bool:
-    """Whether a version can be one of NVIDIA's: not 12.12, as 12 ended with 12.9."""
+    """Whether NVIDIA can have released it: 12.12 not, because 12 ended with 12.9."""
     return order(version)[0] > max(LAST_MINOR) or _complete(version)
 
 
 def _plausible(version: str) -> bool:
-    """Whether it is one of a major version that is complete, or of the one after these."""
+    """Whether it belongs to a complete major version or to the next one."""
     return _complete(version) or order(version)[0] == max(LAST_MINOR) + 1
 
 

@@ -1,8 +1,8 @@
-"""What to do next: one pure function from what was seen to one action.
+"""The next action: one pure function of an observation and the policy.
 
 No clock, no I/O, no randomness: the same observation always gives the same action, so that a
 restart needs no recovery code and a simulator can drive this very function. Read `decide` first;
-the functions below it stand in the order in which a run meets them.
+the functions below it follow the course of a run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from controller.planner.replacement import replace, vanished
 from controller.planner.teardown import bill_wait, close, reckon
 from controller.providers.base import Pod, PodStatus
 
-_BY_HAND = "podctl doctor; pods of ours end themselves by their guard, or in the console"
+_BY_HAND = "podctl doctor; guards stop running pods, and the provider's console can end them"
 
 
 def decide(observation: Observation, policy: Policy) -> Action:
@@ -49,14 +49,13 @@ def decide(observation: Observation, policy: Policy) -> Action:
     if lease_state.unreadable:
         return NeedsOperator(
             "artifacts-not-safe",
-            f"The journal of lease {lease_state.lease} cannot be followed: "
-            f"{lease_state.unreadable}.",
+            f"The journal of lease {lease_state.lease} cannot be read: {lease_state.unreadable}.",
             "podctl stop --terminate --abandon REASON ends its pods by the provider's listing",
         )
-    if refused := observation.refused or observation.order_refused:
+    if refused := observation.provider.refused or observation.pods.order_refused:
         return NeedsOperator("refused", refused, _BY_HAND)
-    if owed := _pay_debts(observation, policy):
-        return owed
+    if action := _end_pending(observation, policy):
+        return action
     if lease_state.current is None:
         return close(observation, policy)
     if lease_state.pod is None and not lease_state.current.pulled:
@@ -65,25 +64,27 @@ def decide(observation: Observation, policy: Policy) -> Action:
 
 
 def plan_passive(observation: Observation, policy: Policy) -> Action:
-    """The same for a look in passing at a pod that waits for the user.
+    """The next action for a pod that waits for the user, when another command passes by.
 
-    The books follow what became of it. What only a later bill tells is left to a later look, and
-    what would act on a pod that somebody else started is not done in passing.
+    The ledger follows what happened to the pod. What needs a later bill is left to a later command,
+    and a pod that somebody else started is not touched.
     """
     action = decide(observation, policy)
-    waits_for_bill = isinstance(action, Wait) and observation.now < observation.bill_retry_at
+    waits_for_bill = (
+        isinstance(action, Wait) and observation.now < observation.provider.bill_retry_at
+    )
     if waits_for_bill or isinstance(action, RecordRestart | StopPod):
         return Done("kept")
     return action
 
 
-# -- pods that must go -----------------------------------------------------------------------
+# -- pending terminations -----------------------------------------------------------------------
 
 
-def _pay_debts(observation: Observation, policy: Policy) -> Action | None:
-    """Given-up pods are asked to go until the provider confirms it; nothing is rented before."""
-    if observation.lease.debts:
-        return _pay(observation, policy, observation.lease.debts[0])
+def _end_pending(observation: Observation, policy: Policy) -> Action | None:
+    """Terminate given-up pods until the provider confirms it; nothing is rented before that."""
+    if observation.lease.pending_terminations:
+        return _confirm_termination(observation, policy, observation.lease.pending_terminations[0])
     if observation.lease.pod is not None:
         for pod in observation.ours():
             if pod.id != observation.lease.pod:
@@ -93,52 +94,57 @@ def _pay_debts(observation: Observation, policy: Policy) -> Action | None:
     return None
 
 
-def _pay(observation: Observation, policy: Policy, debt: PendingTermination) -> Action:
-    asked = observation.asked.get(debt.pod)
-    listed = observation.listing.get(debt.pod) if observation.listing is not None else None
+def _confirm_termination(
+    observation: Observation, policy: Policy, pending: PendingTermination
+) -> Action:
+    asked = observation.pods.asked.get(pending.pod)
+    listing = observation.provider.listing
     if asked is None:  # by this process
-        there = listed is not None and debt.ended_at is not None
-        return Terminate(debt.pod, "given up before", still_there=there)
-    if observation.listing is None or observation.listing.started <= asked:
+        listed = listing is not None and listing.get(pending.pod) is not None
+        there = listed and pending.ended_at is not None
+        return Terminate(pending.pod, "given up before", still_there=there)
+    if listing is None or listing.started <= asked:
         return wait_for_provider(
-            observation, policy, f"for the provider to confirm that {debt.pod} is gone"
+            observation, policy, f"for the provider to confirm that {pending.pod} is gone"
         )
-    pod = observation.listing.get(debt.pod)
+    pod = listing.get(pending.pod)
     if pod is not None and pod.status is not PodStatus.TERMINATED:
-        if overdue := _overdue(observation, policy, debt.pod):
+        if overdue := _overdue(observation, policy, pending.pod):
             return overdue
         if observation.now - asked >= policy.ask_again:
-            return Terminate(debt.pod, "still listed", still_there=True)
+            return Terminate(pending.pod, "still listed", still_there=True)
         until = (
-            observation.now if observation.owing_since is None else observation.owing_since
+            observation.now
+            if observation.pods.owing_since is None
+            else observation.pods.owing_since
         ) + policy.lost
-        return Wait(policy.poll_boot, f"for {debt.pod} to leave the listing", until)
-    # Absence is proof only of a pod that was visible and whose end was acknowledged.
-    known = debt.clean and debt.pod in observation.listed
-    if known or observation.listing.started - asked >= policy.settle:
-        return bill_wait(observation) or _last_word(observation, debt)
-    why = f"for a settle window in which {debt.pod} stays away"
+        return Wait(policy.poll_boot, f"for {pending.pod} to leave the listing", until)
+    # Absence proves the end only of a pod that was listed and whose termination was accepted.
+    known = pending.clean and pending.pod in observation.pods.listed
+    if known or listing.started - asked >= policy.settle:
+        return bill_wait(observation) or _book_end(observation, pending)
+    why = f"until {pending.pod} has been absent for a settle window"
     return Wait(policy.poll_boot, why, asked + policy.settle)
 
 
 def _overdue(observation: Observation, policy: Policy, pod: str) -> Action | None:
-    """A pod that does not go although it was told to, again and again, is a person's affair."""
-    since = observation.owing_since if observation.owing_since is not None else observation.now
+    """NeedsOperator for a pod that stays listed long after it was terminated."""
+    since = observation.since(observation.pods.owing_since)
     if observation.now - since <= policy.lost:
         return None
     return NeedsOperator(
         "connection-lost",
         f"Pod {pod} is still listed {(observation.now - since) / 60:.0f} minutes after it was "
         "told to go, and may bill.",
-        "podctl sync tells it again; the provider's console ends it by hand",
+        "podctl sync terminates it again; you can also end it in the provider's console",
     )
 
 
-def _last_word(observation: Observation, debt: PendingTermination) -> Action:
-    """It is gone; what a start without an answer may have cost before is on the bill."""
+def _book_end(observation: Observation, pending: PendingTermination) -> Action:
+    """The pod is gone; an unanswered start before that may have cost something."""
     if observation.lease.start_unclear is not None:
-        return ReconcileBilling(debt.pod, observation.lease.start_unclear)
-    return ConfirmGone(debt.pod)
+        return ReconcileBilling(pending.pod, observation.lease.start_unclear)
+    return ConfirmGone(pending.pod)
 
 
 # -- driving the pod -------------------------------------------------------------------------
@@ -160,27 +166,29 @@ def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
         return Finish(run.run, "refused", lease_state.refused)
     if run.given_up:
         return Finish(run.run, "pod-lost", run.given_up)
-    answers = observation.contact is not None and observation.contact.status is not None
+    answers = observation.job.contact is not None and observation.job.contact.status is not None
     in_vain = (
-        observation.pull_failures
+        observation.job.pull_failures
         or not answers
-        or "stop" in observation.failures
+        or "stop" in observation.job.failures
         or observation.incidents
     )
     if lease_state.abandon and (in_vain or given_up(observation, policy)):
         return Finish(run.run, "abandoned", lease_state.abandon)
-    if not run.started and any(one.outcome == OVERDUE for one in lease_state.runs):
-        return Finish(run.run, "not-begun", "the pod went on with another run beyond every grace")
+    if not run.started and any(other.outcome == OVERDUE for other in lease_state.runs):
+        return Finish(
+            run.run, "not-begun", "the pod continued another run beyond every grace period"
+        )
     if late := outlasted(observation, policy, run):
         return late
-    if observation.contact is not None and observation.contact.reached:
+    if observation.job.contact is not None and observation.job.contact.reached:
         return serve(observation, policy, run)
-    if observation.listing is None:
+    if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "for the provider")
     if pod is None:
         return _missing(observation, policy, run)
     if lease_state.stop and not run.started:
-        return Finish(run.run, "stopped", "ended by the user")
+        return Finish(run.run, "stopped", "stopped by the user")
     if ended := _unbootable(observation, policy, run):
         return ended
     if pod.status is PodStatus.EXITED or (pod.status is PodStatus.ERROR and run.started):
@@ -195,59 +203,58 @@ def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 
 def _missing(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    """Not in the listing: weak evidence until a whole settle window agrees."""
-    since = observation.missing_since if observation.missing_since is not None else observation.now
+    """No listing shows the pod; that is evidence only after a whole settle window."""
+    since = observation.since(observation.pods.missing_since)
     if observation.now - since < policy.settle:
         why = "because the pod is not in the provider's listing"
         return Wait(policy.poll_boot, why, since + policy.settle)
     if run.started:
-        return vanished(observation, policy, run, "the provider does not show it any more")
-    return replace(observation, policy, "the provider does not show it")
+        return vanished(observation, policy, run, "the provider no longer lists it")
+    return replace(observation, policy, "the provider does not list it")
 
 
 def _exited(observation: Observation, policy: Policy, run: RunFacts, pod: Pod) -> Action:
     lease_state = observation.lease
-    asked = observation.asked.get(pod.id)
-    assert observation.listing is not None
+    asked = observation.pods.asked.get(pod.id)
+    assert observation.provider.listing is not None
     if asked is not None and (
-        observation.listing.started <= asked or observation.now - asked < policy.ask_again
+        observation.provider.listing.started <= asked or observation.now - asked < policy.ask_again
     ):
         return Wait(policy.poll_boot, "for the pod to start again")
-    if (
-        not lease_state.parked
-    ):  # its bill says what an ERROR is: one that bills on is no stopped pod
+    if not lease_state.parked:  # in case of ERROR its bill shows whether it stopped
         return bill_wait(observation) or ConfirmParked(pod.id)
-    if pod.id in observation.stopped_elsewhere:
+    if pod.id in observation.pods.stopped_elsewhere:
         return NeedsOperator(
             "artifacts-not-safe",
-            f"Pod {pod.id} was stopped, and not by podctl; its disk has what the job wrote.",
+            f"Pod {pod.id} was stopped, but not by podctl; the job's files are on its disk.",
             f"podctl run {run.stage} starts it again; podctl stop {run.stage} ends the run",
         )
     may_start = affordable(observation, policy)
     if (
         may_start
-        and lease_state.pod_starts + observation.start_failures.get(pod.id, 0) < policy.pod_starts
+        and lease_state.pod_starts + observation.pods.start_failures.get(pod.id, 0)
+        < policy.pod_starts
     ):
         return StartPod(
-            pod.id, observation.wall, observation.now - observation.listing.started > STALE
+            pod.id, observation.wall, observation.now - observation.provider.listing.started > STALE
         )
-    if run.fetching:  # it goes on waiting for the user
+    if run.fetching:  # it keeps waiting for the user
         why = "it does not start" if may_start else TOO_DEAR
         return Finish(run.run, "unpulled", f"its pod is stopped: {why}")
     if not run.started or (lease_state.shared_disk and may_start):
-        return replace(observation, policy, "it is stopped and does not start again")
+        return replace(observation, policy, "it is stopped and cannot be started")
     why = "cannot be started" if may_start else f"is not started again: {TOO_DEAR}"
     again = "podctl sync to try again" if may_start else f"podctl run {run.stage} --budget USD"
     return NeedsOperator(
         "artifacts-not-safe",
-        f"Pod {pod.id} is stopped and {why}; what it holds is only there.",
+        f"Pod {pod.id} is stopped and {why}; its files exist nowhere else.",
         f"{again}, or podctl stop --terminate --abandon REASON",
     )
 
 
 def _unbootable(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:
-    """Its host says that the container cannot start: nothing comes of waiting any longer."""
-    fault = observation.boot_fault
+    """The host reports that the container cannot start, so waiting longer is useless."""
+    fault = observation.pods.boot_fault
     if fault is None or run.started or observation.lease.reached:
         return None
     if fault.image:
@@ -259,32 +266,32 @@ def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     waited = _boot_seconds(observation, run)
     if waited < policy.boot:
         return Wait(policy.poll_boot, "for the pod to boot", observation.now + policy.boot - waited)
-    if run.started:  # a job may be on it, and go on: that it does not show is no death
+    if run.started:  # a job may still run on it
         return NeedsOperator(
             "connection-lost",
-            f"Pod {observation.lease.pod} is not ready, for {waited / 60:.0f} minutes, and bills "
-            "on; the job's state is unknown.",
-            "podctl sync looks again; podctl stop ends it",
+            f"Pod {observation.lease.pod} has not been ready for {waited / 60:.0f} minutes and "
+            "still bills; the job's state is unknown.",
+            "podctl sync checks again; podctl stop ends it",
         )
     up = observation.pod is not None and observation.pod.status is PodStatus.RUNNING
-    why = "it runs, and no public port for SSH was mapped" if up else "it did not boot in time"
+    why = "it runs without a public port for SSH" if up else "it did not boot in time"
     return replace(observation, policy, why)
 
 
 def _boot_seconds(observation: Observation, run: RunFacts) -> float:
-    """How long the pod boots: of one that was never reached, the whole way to SSH."""
-    since = [at for at in (observation.booting_since,) if at is not None]
-    if not run.started and not observation.lease.reached and observation.pod_since is not None:
-        since.append(observation.pod_since)
+    """Seconds since the boot started; for a pod never reached, until SSH answers."""
+    since = [at for at in (observation.pods.booting_since,) if at is not None]
+    if not run.started and not observation.lease.reached and observation.pods.pod_since is not None:
+        since.append(observation.pods.pod_since)
     return observation.now - min(since, default=observation.now)
 
 
 def _silent(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    """SSH does not answer. That never proves that the pod is dead."""
-    contact, lease_state = observation.contact, observation.lease
+    """SSH does not answer, which never proves that the pod is dead."""
+    contact, lease_state = observation.job.contact, observation.lease
     if contact is not None and contact.refused and lease_state.reached:
         return NeedsOperator("connection-lost", contact.error, "podctl status; podctl sync")
-    since = observation.silent_since if observation.silent_since is not None else observation.now
+    since = observation.since(observation.pods.silent_since)
     silent = observation.now - since
     if not lease_state.reached and not run.started:
         return _never_answered(observation, policy, run, silent)
@@ -292,8 +299,8 @@ def _silent(observation: Observation, policy: Policy, run: RunFacts) -> Action:
         return NeedsOperator(
             "connection-lost",
             f"Pod {lease_state.pod} has not answered for {silent / 60:.0f} minutes; "
-            "the job's state is unknown and the pod bills on.",
-            "podctl sync, when the network is back; podctl stop to end it",
+            "the job's state is unknown and the pod still bills.",
+            "podctl sync when the network works again; podctl stop ends it",
         )
     return Wait(policy.poll_boot, "for SSH to answer", since + policy.lost)
 
@@ -301,8 +308,8 @@ def _silent(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 def _never_answered(
     observation: Observation, policy: Policy, run: RunFacts, silent: float
 ) -> Action:
-    """The port is mapped and sshd did not answer yet: a bad host, or an image without an sshd."""
-    contact = observation.contact
+    """sshd has not answered on its port: a bad host, or an image without an sshd."""
+    contact = observation.job.contact
     reason = contact.no_sshd if contact is not None else ""
     hopeless = contact is not None and contact.no_sshd_ever and silent > policy.no_sshd
     left = min(policy.ssh - silent, policy.boot - _boot_seconds(observation, run))

@@ -23,7 +23,7 @@ from jobs.stage import Stage
 
 GIB = 1024.0**3
 GB = 1e9  # GPUs are sold in decimal GB
-CONTEXT_GIB = 0.6  # CUDA's own and what the allocator cannot join
+CONTEXT_GIB = 0.6  # CUDA's context and fragmentation
 NF4_BYTES = 0.5 + 0.127 / 8  # a weight in 4 bits with doubly quantised scales
 BF16_BYTES = 2.0
 ADAPTER_BYTES = 16.0  # fp32 weight, gradient and both moments of Adam
@@ -83,7 +83,7 @@ _QWEN = {  # Qwen2.5 as published: hidden, layers, heads, kv heads, inner, words
 
 
 def architecture(model: str) -> Architecture | None:
-    """The shape of a model by its hub id; None for one that is not known here."""
+    """The shape of a model by its hub id; None for an unknown model."""
     if model == SMALL:
         return Architecture(128, 2, 4, 4, 384, 768, tied=True, head=32)
     found = re.fullmatch(r"Qwen/Qwen2\.5(?:-Coder|-Math)?-([0-9.]+b)(?:-Instruct)?", model, re.I)
@@ -102,7 +102,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Generation:
-    """Responses made together."""
+    """A batch of responses."""
 
     rows: int
     tokens: int  # of one prompt with its response, at most
@@ -115,10 +115,10 @@ def weights_gib(shape: Architecture, quantize: str) -> float:
 
 
 def training_gib(shape: Architecture, quantize: str, work: Training) -> float:
-    """Peak while a LoRA is trained."""
+    """Peak GiB while a LoRA is trained."""
     kept = HIDDEN_BYTES * shape.hidden + INNER_BYTES * shape.inner
     inside = kept * shape.layers
-    if work.checkpointing:  # a layer's input each, and one layer worked out anew
+    if work.checkpointing:  # the input of each layer, and one layer recomputed
         inside = BF16_BYTES * shape.hidden * shape.layers + kept
     activations = work.rows * work.tokens * (inside + LOGIT_BYTES * shape.words)
     adapter = shape.adapter(work.rank) * ADAPTER_BYTES
@@ -126,20 +126,20 @@ def training_gib(shape: Architecture, quantize: str, work: Training) -> float:
 
 
 def generation_gib(shape: Architecture, quantize: str, work: Generation) -> float:
-    """Peak while a batch of responses is made: keys and values in bf16, one layer's work."""
+    """Peak GiB of generating a batch: keys and values in bf16, one layer's work."""
     cache = 2 * BF16_BYTES * shape.layers * shape.kv_heads * shape.head
     layer = BF16_BYTES * (4 * shape.hidden + 3 * shape.inner)
     return weights_gib(shape, quantize) + work.rows * work.tokens * (cache + layer) / GIB
 
 
 def stage_gib(stage: Stage) -> float | None:
-    """Peak of the stage's program; None when program or model are not known here."""
+    """Peak of the stage's program; None when program or model are unknown."""
     given = stage.parameters
     shape = architecture(str(given.get("model", "")))
     if shape is None or not any(word.startswith(PROGRAMS) for word in stage.command):
         return None
     quantize = str(given.get("quantize", "auto"))
-    peak = generation_gib(shape, quantize, _generation(given))  # every one of them asks the model
+    peak = generation_gib(shape, quantize, _generation(given))  # every program generates
     if _trains(given):
         peak = max(peak, training_gib(shape, quantize, _training(given)))
     return peak + CONTEXT_GIB
@@ -157,7 +157,7 @@ def _training(given: Mapping[str, object]) -> Training:
 
 
 def _generation(given: Mapping[str, object]) -> Generation:
-    """What trains asks bare, in a batch of its own; the others show solved examples."""
+    """Training programs generate without examples, in batches of their own size."""
     trains = _trains(given)
     prompt = SHOT_TOKENS * (_number(given, "shots", 0 if trains else 3) + 1)
     rows = _number(given, "ask_batch", 50) if trains else _number(given, "batch", 32)
@@ -165,16 +165,16 @@ def _generation(given: Mapping[str, object]) -> Generation:
 
 
 def _number(given: Mapping[str, object], name: str, otherwise: int) -> int:
-    """What makes no sense is for the stage itself to refuse."""
+    """A positive integer parameter; the stage itself rejects invalid values."""
     value = given.get(name, otherwise)
     return value if type(value) is int and value > 0 else otherwise
 
 
 def needed_gb(stage: Stage) -> int:
-    """GB, as GPUs are sold, that one GPU must have for `stage`; 0: any will do.
+    """GB, as GPUs are sold, that one GPU must have for `stage`; 0: any amount.
 
-    The estimate, never below the stage's own `min_gpu_memory_gb`; where no estimate is possible
-    that, else its `unknown_model_gb`.
+    The estimate, never below the stage's own `min_gpu_memory_gb`; without an
+    estimate that, else its `unknown_model_gb`.
     """
     need = stage.hardware
     if need.cpu is not None:

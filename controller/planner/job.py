@@ -1,4 +1,4 @@
-"""A pod that answers: from the upload to the run's outcome. Pure; part of `plan.decide`."""
+"""Actions on a pod that answers, from the upload to the run's outcome. Pure; part of `decide`."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from controller.planner.bounds import OVER_BUDGET, OVER_TIME, asked, due, stop_j
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import DRILL, Policy
-from controller.planner.replacement import replace, rework
+from controller.planner.replacement import replace, restart
 from controller.planner.unpulled_files import UnpulledFiles
 
-OVER_HOURS = "budget"  # the supervisor's word for a job that used up its hours
+OVER_HOURS = "budget"  # the supervisor's reason for a job that used up its hours
 
 
 def serve(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    lease_state, contact = observation.lease, observation.contact
+    lease_state, contact = observation.lease, observation.job.contact
     assert lease_state.pod is not None
     assert contact is not None
     if not lease_state.reached:
         return MarkReached(lease_state.pod)
     if lease_state.stop and not run.started:
-        return Finish(run.run, "stopped", "ended by the user")
+        return Finish(run.run, "stopped", "stopped by the user")
     if contact.forgotten and run.started:
-        return rework(observation, policy, run, "the pod's disk no longer has the run")
+        return restart(observation, policy, run, "the pod's disk no longer has the run")
     if _unguarded(observation, policy) and not run.started:
         return _await_guard(observation, policy)
     if run.uploaded_to != lease_state.pod:
@@ -51,44 +51,44 @@ def serve(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 def _agent_unresponsive(observation: Observation, policy: Policy) -> Action:
     """sshd answers and the agent does not."""
-    assert observation.contact is not None
-    since = observation.mute_since if observation.mute_since is not None else observation.now
+    assert observation.job.contact is not None
+    since = observation.since(observation.job.mute_since)
     if observation.now - since < policy.lost:
         return Wait(policy.poll, "for the agent to answer", since + policy.lost)
     return NeedsOperator(
         "connection-lost",
-        f"The agent on pod {observation.lease.pod} gives no answer that makes sense: "
-        f"{observation.contact.error}",
+        f"The agent on pod {observation.lease.pod} sends no valid response: "
+        f"{observation.job.contact.error}",
         "podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
     )
 
 
 def _unguarded(observation: Observation, policy: Policy) -> bool:
-    """Whether nothing would stop the pod if we went away, and the user was not asked yet."""
-    guard = observation.contact.guard if observation.contact else None
+    """Whether no guard would stop the pod without podctl, and the user was not asked yet."""
+    guard = observation.job.contact.guard if observation.job.contact else None
     asked = observation.lease.unguarded or observation.lease.refused
     return not asked and not policy.trusts(guard)
 
 
 def _await_guard(observation: Observation, policy: Policy) -> Action:
-    guard = observation.contact.guard if observation.contact else None
+    guard = observation.job.contact.guard if observation.job.contact else None
     denied = guard is not None and guard.denied
-    since = observation.guard_since if observation.guard_since is not None else observation.now
+    since = observation.since(observation.job.guard_since)
     patience = policy.denied if denied else policy.guard
     if observation.now - since < patience:
         return Wait(min(policy.poll_boot, 1.0), "for the guard to arm", since + patience)
     why = guard.detail if guard else "the guard never reported"
     if denied:
-        why += f", and whether its key may stop it is not known: {DRILL} finds out"
+        why += f", and it is not known whether its key may stop it: {DRILL} tests that"
     return AskUnguarded(why)
 
 
 def _with_job(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    assert observation.contact is not None
-    status = observation.contact.status
+    assert observation.job.contact is not None
+    status = observation.job.contact.status
     assert status is not None
     if status.state == "absent":
-        if run.started and run.starts > policy.restarts:  # it is told, and told, and denies it
+        if run.started and run.starts > policy.restarts:  # several starts had no effect
             return _bring(observation, policy, run)
         start = StartJob(run.run, at=observation.wall)
         return _not_started(observation, policy, run) or _with_backoff(
@@ -111,31 +111,31 @@ def _with_job(observation: Observation, policy: Policy, run: RunFacts) -> Action
         _unguarded(observation, policy) and observation.unguarded_for > policy.guard
     ):  # it armed, and died since
         return _await_guard(observation, policy)
-    if status.ready_sha256 and status.ready_sha256 != observation.ready_pulled:
+    if status.ready_sha256 and status.ready_sha256 != observation.local.ready_pulled:
         return PullReady(run.run)
     return Wait(policy.poll, "for the job", _time_up(observation))
 
 
 def _time_up(observation: Observation) -> float | None:
-    """When the job is ended for the time that it took."""
+    """When the job reaches its time limit."""
     return (
         None
-        if observation.max_seconds is None
-        else observation.now + observation.max_seconds - observation.worked_seconds
+        if observation.job.max_seconds is None
+        else observation.now + observation.job.max_seconds - observation.worked_seconds
     )
 
 
 def _must_stop(observation: Observation, policy: Policy, run: RunFacts) -> str | None:
-    """Why the job is to be told to end now; None once it was told in this life of its pod."""
+    """Why a stop is to be sent now; None when it was sent since the pod's last start."""
     if run.stopping:
         return None if asked(observation, run) else run.stopping
     return due(observation, policy)
 
 
 def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    assert observation.contact is not None
-    assert observation.contact.status is not None
-    ended = observation.contact.status.exit
+    assert observation.job.contact is not None
+    assert observation.job.contact.status is not None
+    ended = observation.job.contact.status.exit
     bad_host = ended is not None and ended.reason == "preflight"
     if (
         bad_host
@@ -149,7 +149,7 @@ def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
             return replace(observation, policy, f"preflight: {ended.detail}")
         return StartJob(
             run.run, again=True, at=observation.wall
-        )  # an earlier host's word, on a disk that both had
+        )  # reported by an earlier host with the same disk
     stalled = ended is not None and ended.reason == "stalled"
     if (
         stalled
@@ -163,22 +163,19 @@ def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
 
 
 def _bring(observation: Observation, policy: Policy, run: RunFacts) -> Action:
-    if observation.now < observation.retry_at:
-        return Wait(
-            observation.retry_at - observation.now, "before pulling again", observation.retry_at
-        )
-    in_vain = observation.held is not None or observation.pull_failures >= policy.pull_tries
+    if observation.now < (until := observation.job.retry_at):
+        return Wait(until - observation.now, "before pulling again", until)
+    unpulled = observation.job.unpulled
+    in_vain = unpulled is not None or observation.job.pull_failures >= policy.pull_tries
     if in_vain and observation.lease.ending:
-        stays = "what could not be brought here stays on its disk"
-        return Finish(
-            run.run, "unpulled", f"{observation.held.what}; {stays}" if observation.held else stays
-        )
-    if observation.held is not None:
-        return _leave_held(observation, observation.held, run)
+        stays = "files that were not pulled stay on its disk"
+        return Finish(run.run, "unpulled", f"{unpulled.what}; {stays}" if unpulled else stays)
+    if unpulled is not None:
+        return _leave_unpulled(observation, unpulled, run)
     if in_vain:
         return NeedsOperator(
             "artifacts-not-safe",
-            f"Not every artifact of {run.stage} could be brought here and verified; "
+            f"Not every artifact of {run.stage} could be pulled and verified; "
             f"pod {observation.lease.pod} is kept.",
             "podctl sync to try again, podctl stop to park it, "
             "or podctl stop --terminate --abandon REASON",
@@ -186,50 +183,48 @@ def _bring(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     return Pull(run.run)
 
 
-def _leave_held(observation: Observation, held: UnpulledFiles, run: RunFacts) -> Action:
-    """What does not travel by itself is fetched or given up by a person."""
+def _leave_unpulled(observation: Observation, unpulled: UnpulledFiles, run: RunFacts) -> Action:
+    """Files that podctl does not pull must be fetched or given up by the operator."""
     rate, pod = observation.lease.quoted_usd_per_hour, observation.lease.pod
-    guard = observation.contact.guard if observation.contact else None
+    guard = observation.job.contact.guard if observation.job.contact else None
     until = ""
     if guard and guard.armed and guard.phase == "done" and guard.stops_in_seconds is not None:
-        loses = "" if observation.lease.keeps_disk else ", and it has no volume that would keep it"
+        loses = "" if observation.lease.keeps_disk else ", and no volume keeps its files"
         until = f" Its guard stops it in {guard.stops_in_seconds / 3600:.1f} h{loses}."
     then, end = "then podctl sync; or", "REASON"
-    if held.by_word:
+    if unpulled.by_word:
         then, end = "then", "'fetched by hand'"
     return NeedsOperator(
         "artifacts-not-safe",
-        f"{run.stage}: {held.what}. Everything else is here. Pod {pod} is kept for it, at "
+        f"{run.stage}: {unpulled.what}. All other files were pulled. Pod {pod} is kept, at "
         f"${rate:.2f} an hour (${24 * rate:.2f} a day).{until}",
-        f"{held.fetch}, {then} podctl stop {run.stage} --terminate --abandon {end}",
+        f"{unpulled.fetch}, {then} podctl stop {run.stage} --terminate --abandon {end}",
     )
 
 
 def _not_started(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:
-    """The end of a run whose job has not written anything here, where it is not to go on."""
+    """The end of a run that should not continue and whose job wrote nothing on this pod."""
     why = observation.lease.abandon or _must_stop(observation, policy, run)
     return Finish(run.run, "not-begun", why) if why else None
 
 
 def _with_backoff(observation: Observation, policy: Policy, action: Action, what: str) -> Action:
-    """What failed is tried again after a pause, a few times; then it is a person's turn."""
-    if observation.now < observation.retry_at:
-        return Wait(
-            observation.retry_at - observation.now, f"before the next {what}", observation.retry_at
-        )
-    failed = observation.failures.get(what)
+    """`action` after a pause; NeedsOperator when it failed too often in a row."""
+    if observation.now < (until := observation.job.retry_at):
+        return Wait(until - observation.now, f"before the next {what}", until)
+    failed = observation.job.failures.get(what)
     if failed is None or failed.times < policy.tries:
         return action
     return NeedsOperator(
         "failed",
-        f"The {what} failed {failed.times} times on pod {observation.lease.pod}, which bills on: "
-        f"{failed.why}",
-        "mend that and podctl sync; podctl stop --terminate --abandon REASON gives it up",
+        f"The {what} failed {failed.times} times on pod {observation.lease.pod}, "
+        f"which still bills: {failed.why}",
+        "fix that and run podctl sync; podctl stop --terminate --abandon REASON gives it up",
     )
 
 
 def conclude(run: RunFacts, abandon: str | None) -> Action:
-    """All of it is here. What the user gives up is neither judged nor locked any more."""
+    """The next action for a pulled run; an abandoned one is neither judged nor locked."""
     if run.locked:
         return Finish(run.run, "passed")
     if run.stopping:
@@ -237,7 +232,7 @@ def conclude(run: RunFacts, abandon: str | None) -> Action:
         outcome = "time-up" if up else "stopped"
         return Finish(run.run, outcome, run.stopping)
     if run.reason.startswith(OVER_HOURS):
-        return Finish(run.run, "time-up", f"max_hours is used up ({run.reason})")
+        return Finish(run.run, "time-up", f"max_hours was used up ({run.reason})")
     if run.rc != 0:
         return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
     if abandon:

@@ -1,4 +1,4 @@
-"""How a running job gets on: its step, its pace, the time left, or that no step comes any more."""
+"""The progress of a running job: step, pace, time left, or that it has stalled."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from controller.terminal.sanitize import clean_line
 from remote.contract import Progress, number
 
-STUCK_SECONDS = 300.0  # without a step, after which that is said
-STUCK_FACTOR = 5.0  # or so many times what a step took before, where steps are slow
-LEAST_STEPS = 2  # that a rate is made of
-LONGEST = 1e12  # seconds, or steps, that are believed
+STUCK_SECONDS = 300.0  # without a step after which the job is reported as stalled
+STUCK_FACTOR = 5.0  # or this multiple of a step's usual time, if steps are slow
+LEAST_STEPS = 2  # needed for a rate
+LONGEST = 1e12  # largest plausible number of seconds or steps
 MAX_FIGURES = 6
 MAX_NAME = 40
 _SHORT = {"learning_rate": "lr"}
@@ -20,16 +20,16 @@ _SHORT = {"learning_rate": "lr"}
 
 @dataclass
 class JobProgress:
-    """The steps of one attempt as looks find them. Times are seconds of one clock.
+    """The steps of one attempt as they were observed. Times are seconds of one clock.
 
-    Where the pod says pace and age itself these count: it has looked from the beginning.
+    Pace and age that the pod reports take precedence, because it observes every step.
     """
 
     first: tuple[int, float] | None = field(default=None)  # step, when it was seen
     newest: tuple[int, float] | None = field(default=None)
 
     def see(self, step: int | None, now: float) -> None:
-        """One look; a step below the last one is another attempt's."""
+        """Add an observation; a step below the last one belongs to another attempt."""
         if step is None:
             return
         if self.newest is None or step < self.newest[0]:
@@ -38,14 +38,14 @@ class JobProgress:
             self.newest = (step, now)
 
     def seconds_a_step(self) -> float | None:
-        """None before enough of them were seen."""
+        """The observed pace; None before enough steps were observed."""
         if self.first is None or self.newest is None:
             return None
         steps = self.newest[0] - self.first[0]
         return (self.newest[1] - self.first[1]) / steps if steps >= LEAST_STEPS else None
 
     def steps(self, progress: Progress, now: float) -> Steps | None:
-        """What is known by now; None before the first step."""
+        """The steps as known now; None before the first step."""
         if progress.step is None:
             return None
         pace, age = _time(progress.seconds_per_step), _time(progress.step_age)
@@ -61,37 +61,37 @@ class JobProgress:
         )
 
     def words(self, progress: Progress, now: float) -> list[str]:
-        """Step, rate and time left; or for how long no step was seen."""
+        """Step, rate and time left; or the time without a step."""
         found = self.steps(progress, now)
         return found.words(now) if found is not None else []
 
 
 @dataclass(frozen=True)
 class Steps:
-    """A job's steps as one look had them. Times are of the clock of that look."""
+    """A job's steps at one observation. Times are of the clock of that observation."""
 
     step: int
     max_steps: int | None
-    source: str  # log, metrics, or the kind of file that says so; empty: not known
+    source: str  # log, metrics, or the kind of file that reports it; empty: unknown
     seconds_per_step: float | None
-    step_at: float | None  # when a step was seen last
-    patience: float  # seconds without one that are nothing unusual
+    step_at: float | None  # when the last step was observed
+    patience: float  # seconds without a step that are still normal
 
     @property
     def seconds_left(self) -> float | None:
-        """At that pace; None where the pace or the last step is not known."""
+        """The time left at that pace; None when pace or last step is unknown."""
         if self.seconds_per_step is None or not self.max_steps:
             return None
         return self.seconds_per_step * max(0, self.max_steps - self.step)
 
     def silent(self, now: float) -> float | None:
-        """For how long there was no step, where that is unusual."""
+        """Seconds without a step when that is unusual, else None."""
         if self.step_at is None or now - self.step_at <= self.patience:
             return None
         return now - self.step_at
 
     def words(self, now: float) -> list[str]:
-        """Step, rate and time left; or for how long no step was seen."""
+        """Step, rate and time left; or the time without a step."""
         found = [f"step {self.step}/{self.max_steps}" if self.max_steps else f"step {self.step}"]
         if (silent := self.silent(now)) is not None:
             return [*found, f"no step for {span(silent)}"]
@@ -102,7 +102,7 @@ class Steps:
         return found
 
     def as_dict(self, now: float) -> dict[str, Any]:
-        """For programs: also whether the job seems to hang."""
+        """The fields of --json, including whether the job seems stalled."""
         return {
             "step": self.step,
             "max_steps": self.max_steps,
@@ -115,7 +115,7 @@ class Steps:
 
 
 def steps_told(data: Mapping[str, Any], at: float) -> Steps | None:
-    """What a sighting of `at`, in Unix seconds, has of a job's steps; older ones have less."""
+    """A job's steps by its stored status of `at`, Unix seconds; old ones lack some fields."""
     step, most = _count(data.get("step")), _count(data.get("max_steps"))
     if step is None:
         return None
@@ -131,7 +131,7 @@ def steps_told(data: Mapping[str, Any], at: float) -> Steps | None:
 
 
 def figures_told(figures: Any) -> dict[str, float]:
-    """Learning rate, rewards, accuracies: as many as fit, under names that are clean."""
+    """The first figures, such as learning rate or reward, with sanitised names."""
     if not isinstance(figures, Mapping):
         return {}
     named = ((clean_line(str(name))[:MAX_NAME], number(one)) for name, one in figures.items())
@@ -145,19 +145,19 @@ def figure_words(figures: Mapping[str, float]) -> list[str]:
 
 
 def _count(value: Any) -> int | None:
-    """A number of steps that can be one."""
+    """A plausible number of steps, else None."""
     found = number(value)
     return int(found) if found is not None and 0 <= found <= LONGEST else None
 
 
 def _time(value: Any) -> float | None:
-    """A length of time that can be one."""
+    """A plausible duration in seconds, else None."""
     found = number(value)
     return found if found is not None and 0 <= found <= LONGEST else None
 
 
 def span(seconds: float) -> str:
-    """A length of time in its two largest units at most: "40 s", "12 min", "3 h 20 min"."""
+    """A duration in at most two units: "40 s", "12 min", "3 h 20 min"."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

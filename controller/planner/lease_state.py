@@ -1,93 +1,73 @@
-"""What the journal says about one lease: facts folded from its append-only records.
+"""The facts about one lease, as `journal_fold` derives them from the journal.
 
-A *lease* is one wish to have stages run on a rented pod. It may see several pods, one after the
-other (a bad host is replaced); each is a *generation* with a nonce of its own, committed before
-the create call. A *run* is one attempt at one stage. Nothing here looks at the world.
+A *lease* is one request to run stages on a rented pod. It may use several pods, one after the other
+(a bad host is replaced); each is a *generation* with a nonce of its own, which is committed before
+the create call. A *run* is one attempt at one stage. Pure.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
 
-from controller.incident import Incident, attempt
-from controller.planner.run_facts import Handler, apply_run, set_to
 from controller.planner.run_facts import RunFacts as RunFacts
 from controller.planner.steps import Step as Step
 
-OWN_START = 120.0  # seconds after our order within which the start is ours
-SAME_LIFE = 5.0  # seconds by which a provider's word for one start may differ
-OVERDUE = "overdue"  # outcome of a run whose pod went on beyond every grace
+SAME_LIFE = 5.0  # seconds by which reports of one start may differ
+OVERDUE = "overdue"  # outcome of a run whose pod continued beyond every grace period
 NOTHING_LEFT = ("pod-lost", "not-begun")  # outcomes of runs of which no pod has anything
-
-
-class Record(Protocol):
-    """One row of the journal, as `state.journal` returns it."""
-
-    @property
-    def step(self) -> str: ...
-    @property
-    def phase(self) -> str: ...
-    @property
-    def run(self) -> str | None: ...
-    @property
-    def data(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
 class PendingTermination:
-    """A pod that was given up and is not confirmed gone. `clean`: the provider said yes."""
+    """A pod that was given up and is not confirmed gone; `clean`: the order was accepted."""
 
     pod: str
     clean: bool = False
-    ended_at: float | None = None  # Unix seconds: when the provider took the order that counts
-    # Whether it bills until then for certain: seen alive shortly before the first order.
+    ended_at: float | None = None  # Unix seconds: when the provider accepted the order that counts
+    # Whether it certainly bills until then: it was seen alive shortly before the first order.
     sure: bool = False
-    interrupted: bool = False  # it was stopped and started again while nobody looked
+    interrupted: bool = False  # somebody else stopped and started it meanwhile
     orders: int = 0  # up to the one that counts
 
 
 @dataclass(frozen=True)
 class LeaseState:
-    """One lease, as far as the journal knows it."""
+    """One lease according to the journal."""
 
     lease: str
     runs: tuple[RunFacts, ...]
     generation: int = 0
     nonces: tuple[str, ...] = ()  # of every generation, newest last
     offer: str | None = None  # id of the newest create's offer
-    offer_count: int = 0  # GPUs of that offer; 0: an older record does not say
+    offer_count: int = 0  # GPUs of that offer; 0: older records have no count
     quoted_usd_per_hour: float = 0.0  # of that offer
     tried: tuple[tuple[str, str], ...] = ()  # this generation: (offer id, why not)
     unsettled: bool = False  # a create of this generation has no definite answer
     ambiguous: bool = False  # any create of this lease ever lacked one
     pod: str | None = None
-    had_pod: bool = False  # this generation got its pod; the next pod is another generation
+    had_pod: bool = False  # this generation has had its pod; another pod needs another generation
     reached: bool = False
     parked: bool = False
-    # A pod and its start in Unix seconds, both by the provider, when it first answered.
+    # A pod and its start in Unix seconds, both as the provider reported when it first answered.
     life: tuple[str, float] | None = None
-    image_digest: str = ""  # "sha256:…" of the image on the newest pod, where its host said so
+    image_digest: str = ""  # "sha256:…" of the image on the newest pod, if its host reported one
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
-    meddled: bool = False  # somebody else started the pod while we had it parked, or may have
-    reckoned: float = 0.0  # Unix seconds of the newest start that was looked for on the bill
-    debts: tuple[PendingTermination, ...] = ()
-    pods: tuple[str, ...] = ()  # every pod that was ever ours
-    given_back: str = ""  # why the newest of those that went was ended
+    meddled: bool = False  # somebody else started the parked pod, or may have
+    reckoned: float = 0.0  # Unix seconds of the newest start that was looked up on the bill
+    pending_terminations: tuple[PendingTermination, ...] = ()
+    pods: tuple[str, ...] = ()  # every pod that the lease ever had
+    given_back: str = ""  # why the last of the ended pods was ended
     keeps_disk: bool = True  # the present pod has a volume, which parking keeps
     shared_disk: bool = False  # a network volume: the disk outlives the pod
     unguarded: bool = False
-    refused: str | None = None  # why nothing more is to be tried
-    stop: str | None = None  # terminate | park: the user's wish
-    abandon: str | None = None  # the reason for which unpulled artifacts may be lost
+    refused: str | None = None  # why nothing more is tried
+    stop: str | None = None  # terminate | park: as the user asked
+    abandon: str | None = None  # the user's reason to lose unpulled artifacts
     closed: str | None = None
-    first: int = 0  # place among `runs` of the first that is wanted now; before it is the past
+    first: int = 0  # index in `runs` of the first run that is wanted now
     past_generations: int = 0  # pods before the one that was parked when the lease was renewed
-    unreadable: str | None = None  # a record that makes no sense: nothing is decided by the others
+    unreadable: str | None = None  # a record that cannot be applied, which blocks all decisions
 
     @property
     def nonce(self) -> str | None:
@@ -95,22 +75,22 @@ class LeaseState:
 
     @property
     def wanted(self) -> tuple[RunFacts, ...]:
-        """The runs since the lease was opened, or renewed last."""
+        """The runs since the lease was opened or last renewed."""
         return self.runs[self.first :]
 
     @property
     def used_before(self) -> bool:
-        """Whether the present pod has the disk of runs before those that are wanted."""
+        """Whether the present pod's disk holds earlier runs too."""
         return self.first > 0 and self.pods_tried == 1
 
     @property
     def pods_tried(self) -> int:
-        """How many pods it has had for these."""
+        """The number of pods that the wanted runs have used."""
         return self.generation - self.past_generations
 
     @property
     def names(self) -> frozenset[str]:
-        """Everything that a user may call the lease by: itself, its stages, runs and pods."""
+        """All names by which a user may refer to the lease."""
         runs = (name for run in self.runs for name in (run.run, run.stage))
         return frozenset((self.lease, *runs, *self.pods))
 
@@ -121,243 +101,22 @@ class LeaseState:
 
     @property
     def ending(self) -> bool:
-        """Whether nothing more is wanted of the present run than what it wrote."""
+        """Whether only the files of the present run are still wanted."""
         return bool(self.stop) or (self.current is not None and self.current.fetching)
 
     def rests(self, *, kept: bool = False) -> bool:
-        """Whether nothing is left to do: its pod waits, parked or `kept`, for the user's word."""
+        """Whether nothing is left to do until the user decides about the parked or `kept` pod."""
         passed = all(run.outcome == "passed" for run in self.wanted)
         kept = kept and passed and self.pod is not None and not self.stop
-        goes = self.abandon or (self.stop == "terminate" and not self.unpulled)
-        waits = (self.parked or kept) and not self.debts and not goes
+        ends = self.abandon or (self.stop == "terminate" and not self.unpulled)
+        waits = (self.parked or kept) and not self.pending_terminations and not ends
         return self.current is None and waits
 
     @property
     def unpulled(self) -> tuple[str, ...]:
-        """Runs whose job may have written something that is only on the pod."""
+        """Runs whose job may have written files that exist only on the pod."""
         return tuple(
             run.run
             for run in self.runs
             if run.started and not run.pulled and run.outcome not in NOTHING_LEFT
         )
-
-
-def fold(lease: str, runs: Iterable[tuple[str, str]], records: Iterable[Record]) -> LeaseState:
-    """Replay the journal. `runs` are (run id, stage) in the order in which they are to go."""
-    return resume(LeaseState(lease, tuple(RunFacts(run, stage) for run, stage in runs)), records)
-
-
-def resume(lease_state: LeaseState, records: Iterable[Record]) -> LeaseState:
-    """Go on folding where an earlier fold ended."""
-    for record in records:
-        applied = attempt(partial(_apply, lease_state, record))
-        if isinstance(applied, Incident):
-            told = f"{record.step} {record.phase}: {applied.text}"
-            applied = dataclasses.replace(lease_state, unreadable=lease_state.unreadable or told)
-        lease_state = applied
-    return lease_state
-
-
-def _apply(lease_state: LeaseState, record: Record) -> LeaseState:
-    step, phase, data = record.step, record.phase, record.data
-    if record.run is not None:
-        changed = tuple(
-            apply_run(run, step, phase, data) if run.run == record.run else run
-            for run in lease_state.runs
-        )
-        return dataclasses.replace(lease_state, runs=changed)
-    handler = _LEASE_STEPS.get((step, phase))
-    return (
-        dataclasses.replace(lease_state, **handler(lease_state, data)) if handler else lease_state
-    )
-
-
-def _generation(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "runs": tuple(
-            dataclasses.replace(run, broken=None, disk_full=False) if run.disk_full else run
-            for run in lease_state.runs
-        ),
-        "generation": data["number"],
-        "nonces": (*lease_state.nonces, data["nonce"]),
-        "tried": (),
-        "unsettled": False,
-        "pod": None,
-        "had_pod": False,
-        "reached": False,
-        "parked": False,
-        "pod_starts": 0,
-        "start_unclear": None,
-        "meddled": False,
-    }
-
-
-def _renewed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The user wants more runs: what was wished and refused before is over."""
-    known = {run.run for run in lease_state.runs}
-    begun = [RunFacts(str(run), str(stage)) for run, stage in data["runs"]]
-    runs = (*lease_state.runs, *(run for run in begun if run.run not in known))
-    places = [place for place, run in enumerate(runs) if run.run == begun[0].run]
-    return {
-        "runs": runs,
-        "first": places[0],
-        "past_generations": max(0, lease_state.generation - 1),
-        "pod_starts": 0,
-        "stop": None,
-        "refused": None,
-        "unguarded": False,
-    }
-
-
-def _fetched(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Runs that are over have their end before them again, of which only the pull is left."""
-    names = {str(run) for run in data["runs"]}
-    runs = (
-        dataclasses.replace(run, outcome=None, why="", fetching=True) if run.run in names else run
-        for run in lease_state.runs
-    )
-    return {"runs": tuple(runs), "pod_starts": 0}
-
-
-def _create_intent(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    # A second create while the first was never answered: the first may still commit late.
-    return {
-        "unsettled": True,
-        "offer": data["offer"],
-        "offer_count": data.get("count", 0),
-        "quoted_usd_per_hour": data["usd_per_hour"],
-        "ambiguous": lease_state.ambiguous or lease_state.unsettled,
-    }
-
-
-def _create_fail(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    kind, why = data["kind"], data["why"]
-    # Without a definite no the create stays unsettled: only a clean listing may end that.
-    if kind == "ambiguous":
-        return {"ambiguous": True}
-    settled: dict[str, Any] = {"unsettled": lease_state.ambiguous and lease_state.unsettled}
-    if kind == "capacity":
-        settled["tried"] = (*lease_state.tried, (data["offer"], why))
-    if kind == "refused":
-        settled["refused"] = why
-    return settled
-
-
-def _have_pod(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    pod = data["pod"]
-    pods = lease_state.pods if pod in lease_state.pods else (*lease_state.pods, pod)
-    network = bool(data.get("network_volume"))
-    keeps = data.get("volume_gb", 1) > 0 or network
-    found = {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
-    return found | {"keeps_disk": keeps, "shared_disk": network}
-
-
-def _adopted(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    return _have_pod(lease_state, data) | {"ambiguous": True}
-
-
-def _owe(lease_state: LeaseState, data: Mapping[str, Any], *, clean: bool) -> dict[str, Any]:
-    others = tuple(debt for debt in lease_state.debts if debt.pod != data["pod"])
-    known = next(
-        (debt for debt in lease_state.debts if debt.pod == data["pod"]),
-        PendingTermination(data["pod"]),
-    )
-    if data.get("still_there"):  # else a later order ends nothing: an earlier one did
-        known = dataclasses.replace(known, ended_at=None, sure=False)
-    debt = _ordered(known, data if clean else None)
-    pods = lease_state.pods if data["pod"] in lease_state.pods else (*lease_state.pods, data["pod"])
-    changed: dict[str, Any] = {"debts": (*others, debt), "pods": pods}
-    if lease_state.pod == data["pod"]:
-        changed |= {"pod": None, "reached": False, "parked": False}
-    return changed
-
-
-def _ordered(debt: PendingTermination, taken: Mapping[str, Any] | None) -> PendingTermination:
-    """One more order to end it, or that it was taken."""
-    if debt.ended_at is not None:
-        return debt
-    if taken is None:
-        return dataclasses.replace(debt, clean=False, orders=debt.orders + 1)
-    known = not taken.get("unknown")  # a 404 proves nothing: a provider may hide a pod
-    sure = bool(taken.get("seen_alive")) and debt.orders == 1 and known
-    return dataclasses.replace(
-        debt,
-        clean=known,
-        ended_at=taken.get("at"),
-        sure=sure,
-        interrupted=bool(taken.get("interrupted")),
-    )
-
-
-def _gone(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    changed: dict[str, Any] = {
-        "debts": tuple(debt for debt in lease_state.debts if debt.pod != data["pod"])
-    }
-    if lease_state.pod == data["pod"]:
-        changed |= {"pod": None, "reached": False, "parked": False}
-    return changed
-
-
-_RUNNING = {"parked": False, "reached": False, "life": None, "start_unclear": None}
-
-
-def _started_pod(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    meddled = lease_state.meddled or bool(data.get("late"))
-    return _RUNNING | {"pod_starts": lease_state.pod_starts + 1, "meddled": meddled}
-
-
-def _start_failed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    settled = {} if data.get("kind") == "transient" else {"start_unclear": None}
-    return settled | {"meddled": lease_state.meddled or bool(data.get("late"))}
-
-
-def _resumed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    asked = lease_state.start_unclear  # else this is our own start, whose answer was lost
-    ours = asked is not None and data["started_at"] - asked < OWN_START
-    return _RUNNING | {"meddled": lease_state.meddled or not ours}
-
-
-def _reached(_: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
-    began = data.get("started_at")
-    life = (data["pod"], began) if began else None
-    return {"reached": True, "life": life, "image_digest": data.get("image_digest", "")}
-
-
-_LEASE_STEPS: dict[tuple[str, str], Handler] = {
-    (Step.GENERATION, "note"): _generation,
-    (Step.CREATE, "intent"): _create_intent,
-    (Step.CREATE, "done"): _have_pod,
-    (Step.CREATE, "fail"): _create_fail,
-    (Step.ADOPT, "note"): _adopted,
-    (Step.SURPLUS, "note"): lambda lease_state, data: {
-        "pods": lease_state.pods
-        if data["pod"] in lease_state.pods
-        else (*lease_state.pods, data["pod"])
-    },
-    (Step.REACHED, "note"): _reached,
-    (Step.TERMINATE, "intent"): lambda lease_state, data: {
-        **_owe(lease_state, data, clean=False),
-        "given_back": str(data.get("reason", "")),
-    },
-    (Step.TERMINATE, "done"): lambda lease_state, data: _owe(lease_state, data, clean=True),
-    (Step.GONE, "note"): _gone,
-    (Step.START_POD, "done"): _started_pod,
-    (Step.START_POD, "intent"): lambda lease_state, data: {
-        "start_unclear": lease_state.start_unclear or data.get("at"),
-        "meddled": lease_state.meddled or bool(data.get("late")),
-    },
-    (Step.START_POD, "fail"): _start_failed,
-    (Step.RESUMED, "note"): _resumed,
-    (Step.RECKON, "note"): lambda _, data: {"start_unclear": None, "reckoned": data["since"]},
-    (Step.PARKED, "note"): set_to(parked=True, reached=False),
-    (Step.UNGUARDED, "note"): lambda _, data: (
-        {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
-    ),
-    (Step.STOP, "note"): lambda lease_state, data: {
-        "stop": data["disposal"],
-        "abandon": data.get("abandon") or lease_state.abandon,
-    },
-    (Step.RENEW, "note"): _renewed,
-    (Step.FETCH, "note"): _fetched,
-    (Step.CLOSE, "note"): lambda _, data: {"closed": data["outcome"]},
-}

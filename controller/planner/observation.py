@@ -1,4 +1,4 @@
-"""What the loop can see, as plain values: the only input of `plan.decide` besides the policy."""
+"""Observations as plain values: with the policy, the only input of `decide`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from controller.providers.base import Offer, Pod, PodStatus
 from remote.contract import GuardReport, Status
 
 ALIVE = (PodStatus.PROVISIONING, PodStatus.STARTING, PodStatus.RUNNING)  # compute bills
-STALE = 120.0  # seconds after a listing in which somebody else may have had a pod
+STALE = 120.0  # seconds after a listing after which somebody else may have changed a pod
 
 
 @dataclass(frozen=True)
 class Listing:
-    """One whole listing of the account's pods. `started` is when the request was sent."""
+    """One complete listing of the account's pods; `started` is when the request was sent."""
 
     started: float
     pods: tuple[Pod, ...]
@@ -28,22 +28,22 @@ class Listing:
 
 @dataclass(frozen=True)
 class Contact:
-    """What SSH said. `reached` False means the pod did not answer, and nothing more."""
+    """The result of one SSH request. `reached` False means only that the pod did not answer."""
 
     reached: bool
     status: Status | None = None  # the agent's, once our code is on the pod
     guard: GuardReport | None = None
     error: str = ""
     refused: bool = False  # the host is not the one we pinned, or refuses our key
-    forgotten: bool = False  # it answers, and our code is not on its disk any more
-    # The port refuses us and the container, which runs, announces no sshd: why we think so.
+    forgotten: bool = False  # it answers, but podctl's code is no longer on its disk
+    # Evidence that the container runs without an sshd: the port refuses connections.
     no_sshd: str = ""
-    no_sshd_ever: bool = False  # its start script is over: none comes any more
+    no_sshd_ever: bool = False  # its start script has ended, so no sshd will start
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong so many times in a row, and how the last time."""
+    """Failures in a row, and the reason of the last one."""
 
     times: int
     why: str
@@ -51,7 +51,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Repeated:
-    """An action that raised what nobody foresaw: how often in a row, and how the last time."""
+    """Unexpected exceptions of one action in a row, and the text of the last one."""
 
     times: int
     why: str
@@ -59,60 +59,93 @@ class Repeated:
 
 
 @dataclass(frozen=True)
+class ProviderObservation:
+    """What the provider answered, and what its answers forbid for now."""
+
+    listing: Listing | None = None  # None: the provider did not answer
+    offers: tuple[Offer, ...] | None = None  # None: not asked, or not answered
+    blind_since: float | None = None  # the provider has not answered
+    unquoted_since: float | None = None  # the provider has not stated its offers
+    probing_since: float | None = None  # the search for an unanswered create's pod began
+    throttled_until: float = 0.0  # no create before
+    throttled_since: float | None = None  # no create was accepted since
+    create_trouble: str = ""  # why the last create was not accepted
+    refused: str | None = None  # the provider refuses the key or the account
+    bill_retry_at: float = 0.0  # the bill is not asked before
+
+
+@dataclass(frozen=True)
+class PodObservation:
+    """The lease's present pod, and those whose termination is pending."""
+
+    pod_since: float | None = None  # the present pod runs, or is about to
+    booting_since: float | None = None  # the present pod is alive and not ready
+    missing_since: float | None = None  # no listing shows the present pod
+    silent_since: float | None = None  # its SSH has not answered
+    parking_since: float | None = None  # every run has its outcome, and the pod is not parked
+    owing_since: float | None = None  # a terminated pod is not confirmed gone
+    asked: Mapping[str, float] = field(default_factory=dict)  # pod → its newest order
+    start_failures: Mapping[str, int] = field(default_factory=dict)  # pod → starts refused
+    order_refused: str | None = None  # the provider refuses orders, as for a restricted key
+    listed: frozenset[str] = frozenset()  # pods that any listing showed to this process
+    stopped_elsewhere: frozenset[str] = frozenset()  # stopped by others during this process
+    boot_fault: BootFault | None = None  # in the system log of a pod that was never reached
+
+
+@dataclass(frozen=True)
+class JobObservation:
+    """The agent's answer about the present run's job, and failed attempts to work on it."""
+
+    contact: Contact | None = None  # None: not tried
+    mute_since: float | None = None  # sshd answers, the agent does not
+    guard_since: float | None = None  # the pod is reached, and no guard limits its bill
+    abandoned_since: float | None = None  # the user gave the run up, as this process knows
+    failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start, stop → in a row
+    pull_failures: int = 0
+    unpulled: UnpulledFiles | None = None  # what the last pull left on the pod
+    retry_at: float = 0.0  # no upload, start or pull before
+    max_seconds: float | None = None  # that the present run's job may take
+
+
+@dataclass(frozen=True)
+class LocalObservation:
+    """What the ledger and the local files say about the lease."""
+
+    ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
+    booked: frozenset[str] = frozenset()  # pods with an open compute interval
+    # Pods of this lease with open intervals only: the journal record about them was lost.
+    unclosed: frozenset[str] = frozenset()
+    paid_until: float = 0.0  # Unix seconds at which the parked pod's last compute interval ended
+    spent_usd: float = 0.0  # by this lease
+    cap_usd: float | None = None  # at which the job writes a checkpoint and is stopped
+
+
+@dataclass(frozen=True)
 class Observation:
-    """One look at the world. Times but `wall` are seconds of a clock that counts sleep."""
+    """One look at the world, composed of four parts.
+
+    Times but `wall` are seconds of a clock that counts sleep; "since" counts in this process only.
+    """
 
     lease: LeaseState
     now: float
-    listing: Listing | None = None  # None: the provider did not answer
-    offers: tuple[Offer, ...] | None = None  # None: not asked, or not answered
-    contact: Contact | None = None  # None: not tried
-    # Since when, as far as this process knows:
-    probing_since: float | None = None  # entered the probe of an unanswered create
-    pod_since: float | None = None  # the present pod runs, or is about to
-    booting_since: float | None = None  # the present pod is alive and not ready
-    owing_since: float | None = None  # a pod that was told to go is not confirmed gone
-    parking_since: float | None = None  # every run has its outcome, and the pod is not parked
-    silent_since: float | None = None  # SSH has not answered
-    mute_since: float | None = None  # sshd answers, the agent does not
-    missing_since: float | None = None  # the pod is in no listing
-    blind_since: float | None = None  # the provider has not answered
-    guard_since: float | None = None  # reached, and no guard bounds its bill
-    asked: Mapping[str, float] = field(default_factory=dict)  # pod → last terminate or stop
-    listed: frozenset[str] = frozenset()  # pods that a listing showed to this process
-    throttled_until: float = 0.0
-    throttled_since: float | None = None
-    # Of this process; the next one begins to count anew:
-    start_failures: Mapping[str, int] = field(default_factory=dict)  # pod → starts refused
-    failures: Mapping[str, Failure] = field(default_factory=dict)  # upload, start → in a row
-    incidents: Mapping[str, Repeated] = field(default_factory=dict)  # by `unforeseen.name_of`
-    pull_failures: int = 0
-    held: UnpulledFiles | None = None  # what the last pull had to leave
-    retry_at: float = 0.0  # of an upload, a start or a pull
-    bill_retry_at: float = 0.0
+    provider: ProviderObservation = ProviderObservation()
+    pods: PodObservation = PodObservation()
+    job: JobObservation = JobObservation()
+    local: LocalObservation = LocalObservation()
     wall: float = 0.0  # Unix seconds
-    ready_pulled: str | None = None  # sha256 of the ready.json that was pulled last
-    booked: frozenset[str] = frozenset()  # pods whose compute bills, by the ledger
-    # Pods of this lease that bill by the ledger alone: the journal's word of them was cut off.
-    unclosed: frozenset[str] = frozenset()
-    paid_until: float = 0.0  # Unix seconds to which the parked pod's compute is in the ledger
-    spent_usd: float = 0.0  # by this lease
-    stopped_elsewhere: frozenset[str] = frozenset()  # pods stopped under this process by others
-    boot_fault: BootFault | None = None  # by the system log of a pod that was never reached
-    create_trouble: str = ""  # why the last create was not taken
-    unquoted_since: float | None = None  # the provider has not said what it offers
-    refused: str | None = None  # the provider says no for good: key or account
-    order_refused: str | None = None  # the same to an order alone, as to a restricted key
-    max_seconds: float | None = None  # that the present run's job may take
-    abandoned_since: float | None = None  # the user's word to give it up, in this process
-    cap_usd: float | None = None  # at which the job is checkpointed and stopped
+    incidents: Mapping[str, Repeated] = field(default_factory=dict)  # by `unexpected_error.name_of`
+
+    def since(self, moment: float | None) -> float:
+        """When a condition began; now when it does not hold."""
+        return self.now if moment is None else moment
 
     @property
     def pod(self) -> Pod | None:
         """The present pod as the newest listing shows it."""
-        if self.listing is None or self.lease.pod is None:
+        if self.provider.listing is None or self.lease.pod is None:
             return None
-        return self.listing.get(self.lease.pod)
+        return self.provider.listing.get(self.lease.pod)
 
     @property
     def runs(self) -> bool:
@@ -121,35 +154,35 @@ class Observation:
 
     @property
     def runs_unbooked(self) -> bool:
-        """Whether it does, and the ledger does not know."""
-        return self.runs and self.lease.pod not in self.booked
+        """Whether it bills and the ledger has no open interval for it."""
+        return self.runs and self.lease.pod not in self.local.booked
 
     @property
     def stopped_unbooked(self) -> bool:
-        """Whether it stopped, by its guard or anybody else, and the ledger lets it run on."""
+        """Whether it stopped, by whatever cause, while the ledger has it running."""
         pod = self.pod
-        return pod is not None and pod.status is PodStatus.EXITED and pod.id in self.booked
+        return pod is not None and pod.status is PodStatus.EXITED and pod.id in self.local.booked
 
     @property
     def unfollowed_start(self) -> float | None:
-        """When the parked pod, by the provider's word, ran without us; Unix seconds."""
+        """When the parked pod ran without podctl, as the provider reports; Unix seconds."""
         pod = self.pod
         if pod is None or pod.status is not PodStatus.EXITED or pod.started_at is None:
             return None
-        known = max(self.paid_until, self.lease.reckoned) + SAME_LIFE
-        return pod.started_at if self.paid_until and pod.started_at > known else None
+        known = max(self.local.paid_until, self.lease.reckoned) + SAME_LIFE
+        return pod.started_at if self.local.paid_until and pod.started_at > known else None
 
     @property
     def life_began(self) -> float:
-        """Unix seconds at which the present pod was started last, by the provider's word."""
+        """Unix seconds at which the present pod was last started, as the provider reports."""
         life = self.lease.life
         known = life[1] if life is not None and life[0] == self.lease.pod else 0.0
-        told = self.pod.started_at if self.pod is not None else None
-        return max(known, told or 0.0)
+        reported = self.pod.started_at if self.pod is not None else None
+        return max(known, reported or 0.0)
 
     @property
     def worked_seconds(self) -> float:
-        """For how long the present run's job can have been at work in the pod's present life."""
+        """Seconds for which the present run's job can have run since the pod's last start."""
         run = self.lease.current
         if run is None or not run.started_at:
             return 0.0
@@ -157,25 +190,25 @@ class Observation:
 
     @property
     def unreachable_for(self) -> float:
-        """Seconds for which the agent of the present pod could not be asked anything."""
-        since = (self.silent_since, self.mute_since, self.booting_since)
-        return max((self.now - one for one in since if one is not None), default=0.0)
+        """Seconds for which the agent of the present pod has not answered."""
+        since = (self.pods.silent_since, self.job.mute_since, self.pods.booting_since)
+        return max((self.now - moment for moment in since if moment is not None), default=0.0)
 
     @property
     def over_cap(self) -> bool:
-        return self.cap_usd is not None and self.spent_usd >= self.cap_usd
+        return self.local.cap_usd is not None and self.local.spent_usd >= self.local.cap_usd
 
     @property
     def unguarded_for(self) -> float:
-        """Seconds for which the reached pod has had no guard to trust."""
-        return self.now - self.guard_since if self.guard_since is not None else 0.0
+        """Seconds for which the reached pod has had no trusted guard."""
+        return self.now - self.job.guard_since if self.job.guard_since is not None else 0.0
 
     def ours(self) -> tuple[Pod, ...]:
         """Living pods that carry a nonce of this lease, in name and environment."""
-        if self.listing is None:
+        if self.provider.listing is None:
             return ()
         return tuple(
             pod
-            for pod in self.listing.pods
+            for pod in self.provider.listing.pods
             if pod.nonce in self.lease.nonces and pod.status is not PodStatus.TERMINATED
         )

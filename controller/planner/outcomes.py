@@ -1,4 +1,4 @@
-"""Outcomes of runs that went to their end, with the words that a message has for them."""
+"""Outcomes of runs that ran to their end, with their wording in messages."""
 
 from __future__ import annotations
 

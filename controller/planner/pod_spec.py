@@ -1,4 +1,4 @@
-"""What is ordered for a stage: the pod's specification, the job's, and the guard's limits. Pure."""
+"""Specifications of a stage's pod and job, and its guard's limits. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.stage import EnvironmentNeed, Stage
 from remote import contract
 from remote.contract import Environment, GuardLimits, JobSpec, Preflight
 
-# The modules of the training stack, in the order in which they are worth checking.
+# The modules of the training stack, in the order in which they are checked.
 TRAINING = (
     "torch", "transformers", "trl", "peft", "datasets", "accelerate",
     "scipy", "statsmodels",
@@ -24,14 +24,14 @@ LOCK = ".podctl/requirements.lock"  # inside the work folder
 PARAMETERS = ".podctl/parameters.json"
 MODELS = contract.MODELS  # beside it
 HARD_CAP_SLACK = 7200.0  # seconds beside the jobs' budgets: boots, uploads, pulls
-GRACE = 1800.0  # seconds after a job's end to fetch its files; the stop then spares a volume
-GRACE_BARE = 6 * 3600.0  # where none does: the stop wipes the only copy
-MAX_NAME = 60  # characters that a pod's name is known to bear
+GRACE = 1800.0  # seconds after a job's end to fetch its files, if a volume survives the stop
+GRACE_BARE = 6 * 3600.0  # if none does and the stop wipes the only copy
+MAX_NAME = 60  # largest length of a pod's name
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The project's choices about pods, over those of the stages."""
+    """The project's settings for pods, which override those of the stages."""
 
     image: str
     disk_gb: int | None = None
@@ -44,10 +44,10 @@ class Shape:
 
 
 def hardware(stages: Sequence[Stage], shape: Shape) -> Hardware:
-    """What stages that share a pod accept, with the project's cloud and data centers.
+    """The hardware that stages on one pod accept, with the project's cloud and data centers.
 
-    The memory is what the most demanding of them is estimated to need; the driver is what the
-    image needs, unless `min_cuda` says something else.
+    The memory is the largest estimate among the stages; the driver is what the image needs, unless
+    `min_cuda` is set.
     """
     need = stages[0].hardware
     gpu = need.cpu is None
@@ -67,39 +67,39 @@ def hardware(stages: Sequence[Stage], shape: Shape) -> Hardware:
 def data_centers(stages: Sequence[Stage], shape: Shape) -> tuple[str, ...]:
     """Where the pod may be, by the provider's ids; empty: anywhere."""
     named = shape.data_centers or stages[0].hardware.data_centers
-    return tuple(dict.fromkeys(data_center(one) for one in named))
+    return tuple(dict.fromkeys(data_center(name) for name in named))
 
 
 def groups(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], ...]:
-    """Neighbours that accept the same hardware share a pod; order is kept."""
-    found: list[list[Stage]] = []
+    """Group adjacent stages that accept the same hardware, to share a pod."""
+    shared: list[list[Stage]] = []
     for stage in stages:
-        if found and found[-1][-1].hardware == stage.hardware:
-            found[-1].append(stage)
+        if shared and shared[-1][-1].hardware == stage.hardware:
+            shared[-1].append(stage)
         else:
-            found.append([stage])
-    return tuple(tuple(group) for group in found)
+            shared.append([stage])
+    return tuple(tuple(group) for group in shared)
 
 
 def guard_limits(stages: Sequence[Stage], shape: Shape, boot_grace: float) -> GuardLimits:
-    """The dead-man switch: its hard cap is every job's budget, its graces, and some slack."""
+    """The guard's limits; its hard cap is the sum of the jobs' budgets, graces and some slack."""
     budget = sum(stage.max_hours * 3600.0 + stage.grace_seconds for stage in stages)
     slack = HARD_CAP_SLACK + len(stages) * (grace_done(stages, shape) - GRACE)
     return GuardLimits(boot_grace=boot_grace, idle=1200.0, hard_cap=budget + slack)
 
 
 def grace_done(stages: Sequence[Stage], shape: Shape) -> float:
-    """Seconds for which the guard lets a pod be whose job has ended and that nobody visits."""
+    """Seconds after the job's end until the guard stops a pod that podctl does not visit."""
     return GRACE if outlives_stop(stages, shape) else GRACE_BARE
 
 
 def outlives_stop(stages: Sequence[Stage], shape: Shape) -> bool:
-    """Whether what a job wrote is on a volume; a stop wipes the container's disk."""
+    """Whether a volume keeps the job's files; a stop wipes the container's disk."""
     return bool(volume_gb(stages, shape) or shape.network_volume_id)
 
 
 def volume_gb(stages: Sequence[Stage], shape: Shape) -> int:
-    """The pod's own volume: none on a CPU pod, none beside a network volume, which bills apart."""
+    """The pod's own volume: none on a CPU pod or beside a network volume."""
     if stages[0].hardware.cpu is not None or shape.network_volume_id is not None:
         return 0
     return shape.volume_gb or max(stage.hardware.volume_gb for stage in stages)
@@ -116,7 +116,7 @@ def pod_spec(
     args: str,
     limits: GuardLimits,
 ) -> PodSpec:
-    """The create call. Name and environment carry the nonce, so that a lost answer can be found."""
+    """The create call. Name and environment carry the nonce, by which a lost pod is found."""
     disk = max(stage.hardware.disk_gb for stage in stages)
     first = stages[0]
     return PodSpec(
@@ -144,7 +144,7 @@ def pod_spec(
 def job_spec(
     stage: Stage, run: str, code: str, *, emulated: bool = False, grace_done: float = GRACE
 ) -> JobSpec:
-    """One run of `stage`, as the agent on the pod is told. Emulated pods have no GPU to check."""
+    """The specification of one run for the agent. Emulated pods have no GPU to check."""
     training = stage.environment.kind == "training"
     return JobSpec(
         run=run,
@@ -176,7 +176,7 @@ def job_spec(
 
 
 def is_emulated(api_base: str) -> bool:
-    """A cloud on this machine is the embedded one, under whichever provider's name."""
+    """Whether the API is on this machine and so is the emulator's."""
     return (urlsplit(api_base).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
@@ -187,10 +187,10 @@ def _lock(need: EnvironmentNeed) -> str | None:
 
 
 def models_json(models: Mapping[str, str]) -> bytes:
-    """The commits of the hub's models that the job is to load."""
+    """The commits of the hub models that the job loads, as a JSON file."""
     return (json.dumps(models, sort_keys=True, indent=1) + "\n").encode()
 
 
 def parameters_json(parameters: Mapping[str, object]) -> bytes:
-    """The stage's parameters as the job reads them."""
+    """The stage's parameters as the JSON file that the job reads."""
     return (json.dumps(parameters, sort_keys=True, indent=1) + "\n").encode()

@@ -1,4 +1,4 @@
-"""From no pod to one, exactly once. Pure; part of `plan.decide`."""
+"""Gets the lease its pod, exactly one. Pure; part of `decide`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.providers.base import Pod
 
-TOO_DEAR = "one more could cost more than the most that was printed before renting"
+TOO_DEAR = "one more could exceed the worst case that was printed before renting"
 
 
 def wait_for_provider(observation: Observation, policy: Policy, why: str) -> Action:
-    if (
-        observation.blind_since is not None
-        and observation.now - observation.blind_since > policy.blind
-    ):
+    if observation.now - observation.since(observation.provider.blind_since) > policy.blind:
         return NeedsOperator(
             "connection-lost",
-            f"The provider does not answer; waited {why}.",
-            "podctl sync, when the network is back",
+            f"The provider does not respond; podctl waited {why}.",
+            "podctl sync when the network works again",
         )
-    until = None if observation.blind_since is None else observation.blind_since + policy.blind
+    until = (
+        None
+        if observation.provider.blind_since is None
+        else observation.provider.blind_since + policy.blind
+    )
     return Wait(policy.poll_boot, why, until)
 
 
@@ -42,20 +43,22 @@ def rent(observation: Observation, policy: Policy) -> Action:
     current = lease_state.current
     assert current is not None
     if lease_state.stop:
-        return Finish(current.run, "stopped", "ended by the user")
+        return Finish(current.run, "stopped", "stopped by the user")
     if current.started and not current.pulled and not lease_state.shared_disk:
-        return Finish(current.run, "pod-lost", "the pod is gone; what was pulled is here")
+        return Finish(
+            current.run, "pod-lost", "the pod is gone; files that were pulled before are kept"
+        )
     if current.fetching and not current.pulled:
         return Finish(current.run, "unpulled", "its pod is gone; its network volume has the files")
     if not policy.rents and not (lease_state.unsettled and not lease_state.had_pod):
-        return Finish(current.run, "pod-lost", "the adopted pod is gone; nothing else is rented")
+        return Finish(current.run, "pod-lost", "the adopted pod is gone, and no other is rented")
     if lease_state.refused:
         return Finish(current.run, "refused", lease_state.refused)
     if observation.over_cap:
-        return Finish(current.run, "time-up", f"budget: ${observation.spent_usd:.2f} spent")
+        return Finish(current.run, "time-up", f"budget: ${observation.local.spent_usd:.2f} spent")
     if lease_state.had_pod and lease_state.pods_tried >= policy.generations:
         return Finish(
-            current.run, "bad-hosts", f"{_tried(lease_state)}, none would do{_last(lease_state)}"
+            current.run, "bad-hosts", f"{_tried(lease_state)}, none was usable{_last(lease_state)}"
         )
     if lease_state.had_pod and not affordable(observation, policy):
         return Finish(
@@ -80,12 +83,12 @@ def affordable(observation: Observation, policy: Policy) -> bool:
     """Whether one more pod, or one more start, stays within what was printed before renting."""
     return (
         policy.replacement_budget_usd is None
-        or observation.spent_usd <= policy.replacement_budget_usd
+        or observation.local.spent_usd <= policy.replacement_budget_usd
     )
 
 
 def spec_mismatch(lease_state: LeaseState, pod: Pod, policy: Policy) -> str:
-    """What is wrong with a pod by the provider's own words: its price or its hardware."""
+    """What is wrong with a pod's price or hardware, as the provider reports them; or empty."""
     quoted = min(lease_state.quoted_usd_per_hour, policy.dearest_usd_per_hour or math.inf)
     limit = policy.max_usd_per_hour or quoted * policy.price_tolerance
     if limit and pod.usd_per_hour > limit:
@@ -99,20 +102,20 @@ def spec_mismatch(lease_state: LeaseState, pod: Pod, policy: Policy) -> str:
 
 
 def terminate_orphan(observation: Observation, pod: str, why: str) -> Action:
-    """End a pod of ours that was never the lease's own; what it cost is written down first."""
+    """Terminate a pod of the lease that is not its present one, after recording its cost."""
     return Terminate(pod, why) if pod in observation.lease.pods else RecordPod(pod)
 
 
 def _probe(observation: Observation, policy: Policy) -> Action:
-    """A create without an answer: look for its nonce during a whole settle window."""
-    assert observation.probing_since is not None
-    mine = [pod for pod in observation.ours() if pod.nonce == observation.lease.nonce]
-    if mine:
-        return Adopt(mine[0].id)
-    if observation.listing is None:
+    """Search for the pod of an unanswered create by its nonce, for a whole settle window."""
+    assert observation.provider.probing_since is not None
+    matches = [pod for pod in observation.ours() if pod.nonce == observation.lease.nonce]
+    if matches:
+        return Adopt(matches[0].id)
+    if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "to see whether the create went through")
-    if observation.listing.started - observation.probing_since < policy.settle:
-        until = observation.probing_since + policy.settle
+    if observation.provider.listing.started - observation.provider.probing_since < policy.settle:
+        until = observation.provider.probing_since + policy.settle
         return Wait(policy.poll_boot, "to see whether the create went through", until)
     return _next_offer(observation, policy, observation.lease.current)
 
@@ -121,20 +124,23 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
     lease_state = observation.lease
     assert current is not None
     if not policy.rents:
-        return Finish(current.run, "pod-lost", "the adopted pod is not to be found")
+        return Finish(current.run, "pod-lost", "the adopted pod was not found")
     if (
-        observation.throttled_since is not None
-        and observation.now - observation.throttled_since > policy.blind
+        observation.provider.throttled_since is not None
+        and observation.now - observation.provider.throttled_since > policy.blind
     ):
         return _not_taken(observation, current)
-    if observation.now < observation.throttled_until:
-        until, why = observation.throttled_until, "because the provider asked us to slow down"
+    if observation.now < observation.provider.throttled_until:
+        until, why = (
+            observation.provider.throttled_until,
+            "because the provider asked us to slow down",
+        )
         return Wait(until - observation.now, why, until)
-    if observation.offers is None:
+    if observation.provider.offers is None:
         return _unquoted(observation, policy)
     refused = {offer for offer, _ in lease_state.tried}
     most = policy.dearest_usd_per_hour or math.inf
-    for offer in observation.offers:
+    for offer in observation.provider.offers:
         fits = offer.usd_per_hour <= most * policy.price_tolerance
         if offer.id not in refused and offer.availability != "NONE" and fits:
             return Create(offer)
@@ -143,27 +149,25 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
 
 
 def _not_taken(observation: Observation, current: RunFacts) -> Action:
-    """No create was taken for as long as we bear it: an outage, and no refusal."""
-    minutes = (observation.now - (observation.throttled_since or observation.now)) / 60
-    why = observation.create_trouble or "it asks to wait, again and again"
+    """The provider has accepted no create for too long: an outage, not a refusal."""
+    minutes = (observation.now - (observation.provider.throttled_since or observation.now)) / 60
+    why = observation.provider.create_trouble or "it keeps asking to wait"
     unclear = observation.lease.ambiguous or observation.lease.unsettled
-    rented = "podctl sync looks for what may have been rented" if unclear else "nothing was rented"
+    rented = "podctl sync searches for a pod that may exist" if unclear else "nothing was rented"
     return NeedsOperator(
         "connection-lost",
-        f"The provider takes no order for a pod, for {minutes:.0f} minutes: {why}.",
+        f"The provider has accepted no create for {minutes:.0f} minutes: {why}.",
         f"podctl run {current.stage}, later; {rented}",
     )
 
 
 def _unquoted(observation: Observation, policy: Policy) -> Action:
-    """The listing comes and the catalog does not: it is waited for as a silent provider is."""
-    since = (
-        observation.unquoted_since if observation.unquoted_since is not None else observation.now
-    )
+    """The provider lists pods but no offers; wait for them as for a silent provider."""
+    since = observation.since(observation.provider.unquoted_since)
     if observation.now - since > policy.blind:
         return NeedsOperator(
             "connection-lost",
-            "The provider does not say what it offers.",
+            "The provider does not list its offers.",
             "podctl sync, later; nothing is rented meanwhile",
         )
     return wait_for_provider(observation, policy, "for the provider's offers")

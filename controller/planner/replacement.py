@@ -1,4 +1,4 @@
-"""When a pod will not do: another one, or the same run again. Pure; part of `plan.decide`."""
+"""Replaces a pod that is not usable, or restarts its run. Pure; part of `decide`."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from controller.planner.policy import Policy
 
 
 def vanished(observation: Observation, policy: Policy, run: RunFacts, how: str) -> Action:
-    """Not by our order: a person may have ended it in the console, so nothing is rented unasked."""
+    """The pod vanished without an order. The user may have ended it, so ask before renting."""
     why = f"pod {observation.lease.pod} disappeared: {how}"
-    if policy.on_vanished == "ask" and _may_rework(observation, policy, run):
+    if policy.on_vanished == "ask" and _may_restart(observation, policy, run):
         return ConfirmRestart(run.run, why)
-    return rework(observation, policy, run, why)
+    return restart(observation, policy, run, why)
 
 
-def rework(observation: Observation, policy: Policy, run: RunFacts, why: str) -> Action:
-    """Its disk is gone: the run begins again from what is here, a bounded number of times."""
-    if _may_rework(observation, policy, run):
+def restart(observation: Observation, policy: Policy, run: RunFacts, why: str) -> Action:
+    """The disk is gone: restart the run from the local files, a limited number of times."""
+    if _may_restart(observation, policy, run):
         return RestartRun(run.run, why)
     return Finish(run.run, "pod-lost", why)
 
 
-def _may_rework(observation: Observation, policy: Policy, run: RunFacts) -> bool:
+def _may_restart(observation: Observation, policy: Policy, run: RunFacts) -> bool:
     wanted = policy.rents and not observation.lease.ending and not observation.over_cap
     return wanted and run.reworks < policy.reworks
 
 
 def replace(observation: Observation, policy: Policy, why: str) -> Action:
-    """Another pod, if nothing of value can be on this one."""
+    """Terminate the pod so that another is rented, unless it may hold unpulled files."""
     lease_state = observation.lease
     assert lease_state.pod is not None
     if (lease_state.unpulled and not lease_state.shared_disk) or not policy.rents:
         return NeedsOperator(
             "artifacts-not-safe",
-            f"Pod {lease_state.pod}: {why}; what the job wrote may be only there.",
+            f"Pod {lease_state.pod}: {why}; the job's files may exist only there.",
             "podctl sync to try again, or podctl stop --terminate --abandon REASON",
         )
     return Terminate(lease_state.pod, why)

@@ -1,4 +1,4 @@
-"""How far one run has come, folded from the journal's records of it. Pure."""
+"""The facts about one run, folded from its journal records. Pure."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Handler = Callable[[Any, Mapping[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class RunFacts:
-    """How far one run has come, according to the journal."""
+    """The progress of one run according to the journal."""
 
     run: str
     stage: str
     broken: str | None = None  # why it cannot even be started
-    disk_full: bool = False  # that is for want of room on the pod's disk
+    disk_full: bool = False  # that is because the pod's disk is full
     uploaded_to: str | None = None  # pod id that holds code and work
     code: str = ""  # sha256 of the remote package there
     tree: str = ""  # digest of the work folder there, as it was sent
     started: bool = False  # a start was asked for; the job may exist
     starts: int = 0
     started_at: float = 0.0  # Unix seconds of the newest order to start, or of its answer
-    reworks: int = 0  # times it lost its disk and began again
-    given_up: str = ""  # why it does not begin again
+    reworks: int = 0  # restarts after it lost its disk
+    given_up: str = ""  # why it does not start again
     unfit_host: str | None = None  # the pod whose preflight refused it last
     stopping: str | None = None  # reason, once a stop was asked for
     stopping_at: float = 0.0  # Unix seconds at which it was asked for first
-    fetching: bool = False  # it is over; its pod is started again only for what it wrote
-    pulled: bool = False  # every declared artifact of the final manifest is here
+    fetching: bool = False  # it has ended; its pod is started only for its files
+    pulled: bool = False  # every artifact of the final manifest was pulled
     rc: int | None = None
     reason: str = ""
     verdict: str | None = None  # PASS | FAIL | INCONCLUSIVE
@@ -50,18 +50,20 @@ def apply_run(run: RunFacts, step: str, phase: str, data: Mapping[str, Any]) -> 
 def _reworked(run: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
     if not data["accepted"]:
         return {"given_up": data["why"]}
-    fresh = {"started": False, "uploaded_to": None, "stopping": None, "stopping_at": 0.0}
-    return fresh | {"reworks": run.reworks + 1}
+    reset = {"started": False, "uploaded_to": None, "stopping": None, "stopping_at": 0.0}
+    return reset | {"reworks": run.reworks + 1}
 
 
 def _judged(_: RunFacts, data: Mapping[str, Any]) -> dict[str, Any]:
-    missed = [one for one in data["findings"] if one["status"] != "PASS"]
-    shortfall = "; ".join(f"{one['status']} {one['criterion']}: {one['detail']}" for one in missed)
+    missed = [finding for finding in data["findings"] if finding["status"] != "PASS"]
+    shortfall = "; ".join(
+        f"{finding['status']} {finding['criterion']}: {finding['detail']}" for finding in missed
+    )
     return {"verdict": data["verdict"], "shortfall": shortfall}
 
 
 def set_to(**changes: Any) -> Handler:
-    """Always the same change, whatever the record says."""
+    """A handler that makes the same changes for every record."""
     return lambda *_: changes
 
 
@@ -89,11 +91,11 @@ _RUN_STEPS: dict[tuple[str, str], Handler] = {
         "stopping": data["reason"],
         "stopping_at": data.get("at") or 0.0,
     },
-    (Step.STOP_JOB, "fail"): set_to(stopping=None),  # it is asked again
+    (Step.STOP_JOB, "fail"): set_to(stopping=None),  # the stop is sent again
     (Step.PULL, "done"): lambda _, data: {k: data[k] for k in ("rc", "reason")} | {"pulled": True},
     (Step.JUDGE, "note"): _judged,
     (Step.LOCK, "done"): set_to(locked=True),
-    # An older podctl ended the run here; what raises now is tried again, by a later command too.
+    # Older versions ended the run here; an unexpected exception is tried again.
     (Step.LOCK, "fail"): lambda _, data: {} if data.get("unforeseen") else {"broken": data["why"]},
     (Step.FINISH, "note"): lambda _, data: {
         "outcome": data["outcome"],

@@ -1,4 +1,4 @@
-"""The words of the journal: what was meant, done or noted of a lease and of its runs."""
+"""The steps that the journal records of a lease and of its runs."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """The journal's vocabulary. What touches the world has an intent; the rest are notes."""
+    """Names of journal records. Actions that touch the world have an intent; the rest are notes."""
 
     GENERATION = "generation"  # note {number, nonce}
     CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
     ADOPT = "adopt"  # note {pod}
-    SURPLUS = "surplus"  # note {pod}: one that nobody asked for, in the books before it is ended
+    SURPLUS = "surplus"  # note {pod}: an orphaned pod, recorded before it is terminated
     REACHED = "reached"  # note {pod, started_at, image_digest}: SSH answered once
     TERMINATE = "terminate"  # intent {pod, reason}; done {pod}; fail {pod, why}
-    GONE = "gone"  # note {pod, ended_at}, {since, until} of what nobody followed: it is confirmed
+    GONE = "gone"  # note {pod, ended_at}, {since, until} of use that only its bill shows
     STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
     START_POD = "start-pod"  # intent {pod}; done; fail {kind}
     RECKON = "reckon"  # note {pod, since, until}: what an unclear start cost
-    RESUMED = "resumed"  # note {pod, started_at}: it runs, and the books had it parked
+    RESUMED = "resumed"  # note {pod, started_at}: it runs although it was recorded as parked
     PARKED = "parked"  # note {pod, ended_at}: EXITED confirmed
-    UNGUARDED = "unguarded"  # note {accepted, why}: the user on a pod without a guard
+    UNGUARDED = "unguarded"  # note {accepted, why}: the user's decision about a pod without a guard
     STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
-    RENEW = "renew"  # note {runs, …terms}: more runs, on the pod that is parked or on another
-    FETCH = "fetch"  # note {runs, …terms}: the parked pod is wanted only for what they wrote
+    RENEW = "renew"  # note {runs, …terms}: more runs, on the parked pod or on another
+    FETCH = "fetch"  # note {runs, …terms}: the parked pod is needed only for their files
     CLOSE = "close"  # note {outcome}
     # of one run:
     UPLOAD = "upload"  # intent; done {pod, code, bytes}; fail {why, fatal}
     START_JOB = "start-job"  # intent; done {attempt}; fail {why}
     DISQUALIFY = "disqualify"  # note {why}: the preflight refused the host
-    REWORK = "rework"  # note {why, accepted, hours, usd}: its disk is gone; on from what is here
+    REWORK = "rework"  # note {why, accepted, hours, usd}: its disk is gone; it restarts
     STOP_JOB = "stop-job"  # intent {reason}; done; fail
     PULL = "pull"  # intent; done {manifest_sha256, rc, reason}; fail {why}
     JUDGE = "judge"  # note {verdict, findings}
     LOCK = "lock"  # intent; done {certificate_sha256}; fail {why}
     FINISH = "finish"  # note {outcome, why}
-    INCIDENT = "incident"  # note {action, type, message, where}: an exception that nobody foresaw
+    INCIDENT = "incident"  # note {action, type, message, where}: an unexpected exception

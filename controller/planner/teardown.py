@@ -1,4 +1,4 @@
-"""From the last outcome to a clean listing. Pure; part of `plan.decide`."""
+"""Closes the lease: from the last outcome to a clean listing. Pure; part of `decide`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from controller.providers.base import PodStatus
 
 
 def close(observation: Observation, policy: Policy) -> Action:
-    """Every run has its outcome: the pod goes as the policy says, then a clean listing ends it."""
+    """Every run has its outcome: dispose of the pod by policy, then wait for a clean listing."""
     lease_state = observation.lease
     if lease_state.pod is not None:
         if reckoned := reckon(observation, lease_state.pod):
@@ -42,7 +42,7 @@ def close(observation: Observation, policy: Policy) -> Action:
 
 
 def reckon(observation: Observation, pod: str) -> Action | None:
-    """Where the books and the provider differ on whether the pod runs, the books follow."""
+    """The action that updates the ledger when it disagrees with the provider about the pod."""
     lease_state = observation.lease
     if observation.runs_unbooked or (lease_state.parked and observation.runs):
         return RecordRestart(pod)
@@ -57,9 +57,9 @@ def reckon(observation: Observation, pod: str) -> Action | None:
 
 
 def bill_wait(observation: Observation) -> Wait | None:
-    """What only the bill can tell waits until it is worth asking again."""
-    if observation.now < observation.bill_retry_at:
-        until = observation.bill_retry_at
+    """Wait until the bill may be asked again; None when it may be asked now."""
+    if observation.now < observation.provider.bill_retry_at:
+        until = observation.provider.bill_retry_at
         return Wait(until - observation.now, "for the provider's bill", until)
     return None
 
@@ -68,10 +68,8 @@ def _disposal(observation: Observation, policy: Policy) -> str:
     lease_state = observation.lease
     if lease_state.abandon or not any(_left_something(run) for run in lease_state.runs):
         return "terminate"
-    if lease_state.unpulled:  # never give up what is only there
-        overdue = any(
-            run.outcome == OVERDUE for run in lease_state.runs
-        )  # but money has its bounds
+    if lease_state.unpulled:  # never lose unpulled files
+        overdue = any(run.outcome == OVERDUE for run in lease_state.runs)  # but the cost is limited
         return "park" if lease_state.keeps_disk else "terminate" if overdue else "keep"
     if lease_state.stop == "park" and not lease_state.keeps_disk:
         return "terminate"
@@ -84,19 +82,19 @@ def _disposal(observation: Observation, policy: Policy) -> str:
 
 
 def _left_something(run: RunFacts) -> bool:
-    """Whether anything of the run can be on the pod at all."""
+    """Whether the pod can hold any file of the run."""
     return run.started and run.outcome not in NOTHING_LEFT
 
 
 def _gone(observation: Observation, policy: Policy, pod_id: str) -> Action | None:
-    """A pod that waits for the user and is gone, by whoever's hand, costs no more."""
-    if observation.listing is None or observation.missing_since is None:
+    """Confirm the end of a waiting pod that is no longer listed."""
+    if observation.provider.listing is None or observation.pods.missing_since is None:
         return None
     return _missing(observation, policy, pod_id)
 
 
 def _missing(observation: Observation, policy: Policy, pod_id: str) -> Action:
-    since = observation.missing_since if observation.missing_since is not None else observation.now
+    since = observation.since(observation.pods.missing_since)
     if observation.now - since >= policy.settle:
         return bill_wait(observation) or ConfirmGone(pod_id)
     why = "because the pod is not in the provider's listing"
@@ -104,27 +102,27 @@ def _missing(observation: Observation, policy: Policy, pod_id: str) -> Action:
 
 
 def park(observation: Observation, policy: Policy, pod_id: str) -> Action:
-    """Stop the pod and wait until the provider confirms it."""
-    asked = observation.asked.get(pod_id)
+    """Stop the pod, then wait until the provider confirms it."""
+    asked = observation.pods.asked.get(pod_id)
     if asked is None:
         return StopPod(pod_id, "parked")
-    if observation.listing is None or observation.listing.started <= asked:
+    if observation.provider.listing is None or observation.provider.listing.started <= asked:
         return wait_for_provider(
             observation, policy, "for the provider to confirm that the pod is parked"
         )
-    pod = observation.listing.get(pod_id)
+    pod = observation.provider.listing.get(pod_id)
     if pod is not None and pod.status is PodStatus.EXITED:
         return ConfirmParked(pod_id)
     if pod is None or pod.status is PodStatus.TERMINATED:
         return _missing(observation, policy, pod_id)
     if pod.status is PodStatus.ERROR and not observation.lease.unpulled:
         return Terminate(pod_id, "it cannot be parked: the provider reports ERROR")
-    since = observation.parking_since if observation.parking_since is not None else observation.now
+    since = observation.since(observation.pods.parking_since)
     if observation.now - since > policy.lost:
         return NeedsOperator(
             "connection-lost",
             f"Pod {pod_id} does not stop: the provider reports {pod.status}, and it may bill.",
-            "podctl stop tries again; the provider's console stops it by hand",
+            "podctl stop tries again; you can also stop it in the provider's console",
         )
     if observation.now - asked >= policy.ask_again:
         return StopPod(pod_id, "still running")
@@ -132,20 +130,18 @@ def park(observation: Observation, policy: Policy, pod_id: str) -> Action:
 
 
 def _sweep(observation: Observation, policy: Policy) -> Action:
-    """No pod of any of our nonces may be left; an unclear create costs a whole settle window."""
-    if observation.listing is None:
+    """Terminate all pods with a nonce of the lease; wait a settle window if a create is unclear."""
+    if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "for a last clean listing")
     for pod in observation.ours():
         return terminate_orphan(observation, pod.id, "left over")
     if observation.lease.ambiguous or observation.lease.unsettled:
-        since = (
-            observation.probing_since if observation.probing_since is not None else observation.now
-        )
-        if observation.listing.started - since < policy.settle:
+        since = observation.since(observation.provider.probing_since)
+        if observation.provider.listing.started - since < policy.settle:
             why = "for a last clean listing after an unclear create"
             return Wait(policy.poll_boot, why, since + policy.settle)
-    if observation.unclosed:  # booked, and gone before the journal had it
-        return bill_wait(observation) or ConfirmGone(min(observation.unclosed))
+    if observation.local.unclosed:  # in the ledger, but gone before the journal had it
+        return bill_wait(observation) or ConfirmGone(min(observation.local.unclosed))
     return Close(_outcome(observation))
 
 

@@ -1,8 +1,8 @@
-"""What is decided about an action that raised what nobody foresaw. Pure, as `plan` is.
+"""What follows an action that raised an unexpected exception. Pure.
 
-It is tried again after a pause, a few times; then the drive ends with a told error from which
-`podctl sync` tries again and `podctl stop --terminate --abandon REASON` ends the lease. Whatever is
-here stays here.
+The action is tried again after a pause, a few times; then the drive ends with an error. From there
+`podctl sync` tries again and `podctl stop --terminate --abandon REASON` ends the lease. Local files
+are kept.
 """
 
 from __future__ import annotations
@@ -16,63 +16,51 @@ from controller.planner.teardown import park
 
 LOOK = "look"  # the name under which a failed observation or decision is counted
 
-_WORDS: dict[type[Action], str] = {
+_PHRASES: dict[type[Action], str] = {
     actions.Create: "rent a pod",
-    actions.OpenGeneration: "begin to rent",
+    actions.OpenGeneration: "start a generation",
     actions.Adopt: "take over pod {0.pod}",
-    actions.RecordPod: "book pod {0.pod}",
+    actions.RecordPod: "record pod {0.pod}",
     actions.Terminate: "terminate pod {0.pod}",
-    actions.ConfirmGone: "book the end of pod {0.pod}",
+    actions.ConfirmGone: "record the end of pod {0.pod}",
     actions.StartPod: "start pod {0.pod}",
-    actions.RecordRestart: "book that pod {0.pod} runs",
-    actions.ReconcileBilling: "book what pod {0.pod} cost",
+    actions.RecordRestart: "record that pod {0.pod} runs",
+    actions.ReconcileBilling: "record what pod {0.pod} cost",
     actions.StopPod: "stop pod {0.pod}",
-    actions.ConfirmParked: "book that pod {0.pod} is stopped",
+    actions.ConfirmParked: "record that pod {0.pod} is stopped",
     actions.Upload: "upload for {0.run}",
     actions.StartJob: "start the job of {0.run}",
     actions.StopJob: "stop the job of {0.run}",
     actions.Pull: "pull the artifacts of {0.run}",
     actions.Judge: "judge {0.run}",
     actions.Lock: "lock {0.run}",
-    actions.Finish: "write down the end of {0.run}",
+    actions.Finish: "record the end of {0.run}",
     actions.Close: "close the lease",
 }
 
 
 def name_of(action: Action) -> str:
-    """By which an action's incidents are counted."""
+    """The name under which incidents of `action` are counted."""
     subject = getattr(action, "run", None) or getattr(action, "pod", "")
     return f"{type(action).__name__} {subject}".strip()
 
 
-def fail_data(action: Action, found: Incident) -> dict[str, object]:
-    """What the journal keeps of it: as unclear an outcome as the action can have."""
-    data: dict[str, object] = {"why": found.text, "unforeseen": True, **found.as_dict()}
-    if isinstance(action, actions.Create):
-        data["kind"] = "ambiguous"
-    if isinstance(action, actions.StartPod):
-        data["kind"] = "transient"
-    if isinstance(action, actions.Upload):
-        data["fatal"] = False
-    return data
-
-
 def bounded(observation: Observation, policy: Policy, action: Action) -> Action:
-    """`action`, unless it raised before: then later, or what ends it."""
-    found = observation.incidents.get(name_of(action))
-    if found is None or isinstance(action, Wait | NeedsOperator | Done):
+    """`action`; after an incident a wait; after too many what replaces it."""
+    repeated = observation.incidents.get(name_of(action))
+    if repeated is None or isinstance(action, Wait | NeedsOperator | Done):
         return action
-    if found.times >= policy.incidents:
-        return _ending(observation, policy, action, found)
-    if observation.now < found.retry_at:
-        return Wait(found.retry_at - observation.now, "before that is tried again", found.retry_at)
+    if repeated.times >= policy.incidents:
+        return _ending(observation, policy, action, repeated)
+    if observation.now < repeated.retry_at:
+        return Wait(repeated.retry_at - observation.now, "before the next try", repeated.retry_at)
     return action
 
 
-def _ending(observation: Observation, policy: Policy, action: Action, found: Repeated) -> Action:
+def _ending(observation: Observation, policy: Policy, action: Action, repeated: Repeated) -> Action:
     lease_state, run = observation.lease, observation.lease.current
-    what = _WORDS.get(type(action), type(action).__name__).format(action)
-    why = f"podctl could not {what}, {found.times} times: {found.why}"
+    what = _PHRASES.get(type(action), type(action).__name__).format(action)
+    why = f"podctl could not {what}, {repeated.times} times: {repeated.why}"
     instead: Action | None = None
     if run is not None and not isinstance(action, Finish):
         rents = isinstance(action, actions.Create | actions.OpenGeneration)
@@ -90,38 +78,38 @@ def _ending(observation: Observation, policy: Policy, action: Action, found: Rep
 
 
 def _rest(observation: Observation, policy: Policy) -> Action | None:
-    """Everything is here, and only podctl cannot go on: meanwhile no pod works for nobody."""
+    """Park or terminate the pod when all files are local and only podctl fails."""
     lease_state = observation.lease
     if lease_state.pod is None or lease_state.parked:
         return None
     if lease_state.keeps_disk:
         resting = park(observation, policy, lease_state.pod)
         return None if isinstance(resting, NeedsOperator) else resting
-    return None if lease_state.unpulled else Terminate(lease_state.pod, "all of it is here")
+    return None if lease_state.unpulled else Terminate(lease_state.pod, "all files were pulled")
 
 
 def _leave(observation: Observation, why: str) -> NeedsOperator:
     lease_state = observation.lease
     run = lease_state.current or (lease_state.runs[-1] if lease_state.runs else None)
     end = f"podctl stop {run.stage if run else ''} --terminate --abandon REASON"
-    here = f"what is here stays in .podctl/runs/{run.run}" if run else "what is here stays here"
+    kept = f"local files stay in .podctl/runs/{run.run}" if run else "local files are kept"
     return NeedsOperator(
         "artifacts-not-safe" if lease_state.unpulled else "failed",
         why,
-        f"podctl sync tries again; {end.replace('  ', ' ')} ends it, and {here}",
+        f"podctl sync tries again; {end.replace('  ', ' ')} ends it, and {kept}",
     )
 
 
-def blindness(found: Incident, times: int) -> NeedsOperator:
-    """The world could not even be looked at, or nothing be decided about it."""
+def blindness(repeated: Incident, times: int) -> NeedsOperator:
+    """NeedsOperator after repeated exceptions of an observation or a decision."""
     return NeedsOperator(
         "failed",
-        f"podctl could not look or decide what to do, {times} times: {found.text}",
+        f"podctl could not observe or decide what to do, {times} times: {repeated.text}",
         "podctl sync tries again; podctl stop --terminate --abandon REASON ends it, "
-        "and what is here stays here",
+        "and local files are kept",
     )
 
 
-def more(found: Repeated | None, why: str, retry_at: float) -> Repeated:
-    """Once more in a row."""
-    return Repeated((found.times if found else 0) + 1, why, retry_at)
+def more(repeated: Repeated | None, why: str, retry_at: float) -> Repeated:
+    """One more incident in a row."""
+    return Repeated((repeated.times if repeated else 0) + 1, why, retry_at)

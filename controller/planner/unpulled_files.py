@@ -1,4 +1,4 @@
-"""What the last pull had to leave on the pod, as the loop carries it. Pure."""
+"""Files that the last pull left on the pod. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from controller.errors import ArtifactsNotSafe
 
 @dataclass(frozen=True)
 class UnpulledFiles:
-    """Outputs that are only on the pod and do not travel by themselves."""
+    """Outputs that exist only on the pod and that podctl does not pull."""
 
     what: str
-    fetch: str  # the command that brings them
-    by_word: bool = False  # whether they came cannot be told from here: the user must say so
+    fetch: str  # the command that downloads them
+    by_word: bool = False  # podctl cannot check the download, so the user must confirm it
 
 
 class LeftOnPod(ArtifactsNotSafe):
-    """Everything that can travel is here; `held` says what is not."""
+    """Everything that can be pulled was; `held` describes the rest."""
 
     code = "left-on-pod"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from controller.agent.connection import PodConnection
 from controller.agent.run_records import RunOnPod, runs_on
 from controller.engine.lease_context import lease_state_of, pinned
-from controller.engine.loop import LeaseOutcome
 from controller.engine.observer import endpoint_of
+from controller.engine.outcomes import LeaseOutcome, PodBilling, PodParked
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.locks.artifacts import hash_file
 from controller.orphans.backfill import Attribution, backfill_previous, billing_since
@@ -148,7 +148,6 @@ def _book(recovery: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order])
     """The pod is the lease's, and bills: from its creation on, for one run after the other."""
     now = recovery.clock.wall()
     first, *others = orders
-    served = {"for_run": first, "stage": stage_of(first)}
     backfill_previous(
         recovery.ledger,
         pod,
@@ -156,21 +155,22 @@ def _book(recovery: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order])
         recovery.inventory.bill,
         now,
     )
-    bill = {
-        "usd_per_hour": pod.usd_per_hour,
-        "disk_gb": pod.disk_gb,
-        "volume_gb": pod.volume_gb,
-        "network_volume": pod.network_volume_id,
-        "started_at": billing_since(pod, now),
-    }
-    recovery.recorder(lease).outcome(actions.Adopt(pod.id), LeaseOutcome(data=bill | served))
+    billing = PodBilling(
+        pod=pod.id,
+        usd_per_hour=pod.usd_per_hour,
+        disk_gb=pod.disk_gb,
+        volume_gb=pod.volume_gb,
+        network_volume=pod.network_volume_id,
+        started_at=billing_since(pod, now),
+        for_run=first,
+        stage=stage_of(first),
+    )
+    recovery.recorder(lease).outcome(actions.Adopt(pod.id), billing)
     for run in others:
         recovery.ledger.attribute(pod.id, run, stage_of(run), min(orders[run].at, now))
     if pod.status is PodStatus.EXITED:
-        parked = {"ended_at": now, "volume_gb": pod.volume_gb}
-        recovery.recorder(lease).outcome(
-            actions.ConfirmParked(pod.id), LeaseOutcome(data=parked | served)
-        )
+        parked = PodParked(now, first, stage_of(first), pod.volume_gb)
+        recovery.recorder(lease).outcome(actions.ConfirmParked(pod.id), parked)
 
 
 def _replay(recovery: Recovery, lease: str, pod: Pod, run: str, order: Order) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from controller.engine.loop import LeaseOutcome
+from controller.engine.outcomes import LeaseOutcome
 from controller.locks import artifacts
 from controller.locks.certificate import Certificate
 from controller.orphans.backfill import backfill_terminated, close_terminated

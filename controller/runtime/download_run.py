@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
 
 from controller.agent.client import AgentClient
 from controller.agent.job_log import append_rest
+from controller.engine.outcomes import PulledRun
 from controller.errors import ArtifactsNotSafe, Paused
 from controller.planner.observation import Contact
 from controller.planner.unpulled_files import LeftOnPod
@@ -48,7 +48,7 @@ def bring_ready(context: RunContext, agent: AgentClient, run: str) -> None:
             context.brought(report.files, report.bytes)
 
 
-def bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+def bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -> PulledRun:
     """Pull everything that the ended run declared, and its documents.
 
     Returns what the journal keeps. Raises ConnectionLost, and ArtifactsNotSafe when not every
@@ -58,7 +58,7 @@ def bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -
         return _bring(context, agent, run, contact)
 
 
-def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -> dict[str, Any]:
+def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -> PulledRun:
     status = contact.status
     assert status is not None
     append_rest(agent, run, context.project.job_log(run), context.secrets(run))
@@ -95,22 +95,22 @@ def _without_secrets(document: Exit | Status) -> bytes:
     return masked(asdict(document)).encode() + b"\n"
 
 
-def _bring_lost(context: RunContext, agent: AgentClient, run: str) -> dict[str, Any]:
+def _bring_lost(context: RunContext, agent: AgentClient, run: str) -> PulledRun:
     """No exit record and no more attempts: what was published is what there is."""
     bring_ready(context, agent, run)
-    return {"rc": LOST_RC, "reason": "lost", "manifest_sha256": "", "files": 0, "bytes": 0}
+    return PulledRun(LOST_RC, "lost", "", files=0, bytes=0)
 
 
-def _summary(ended: Exit, report: PullReport, sha256: str, files: int) -> dict[str, Any]:
-    return {
-        "rc": ended.rc,
-        "reason": ended.reason if not ended.detail else f"{ended.reason}: {ended.detail[:500]}",
-        "manifest_sha256": sha256,
-        "files": files,
-        "pulled": report.files,
-        "bytes": report.bytes,
-        "seconds": round(report.seconds, 3),
-    }
+def _summary(ended: Exit, report: PullReport, sha256: str, files: int) -> PulledRun:
+    return PulledRun(
+        rc=ended.rc,
+        reason=ended.reason if not ended.detail else f"{ended.reason}: {ended.detail[:500]}",
+        manifest_sha256=sha256,
+        files=files,
+        pulled=report.files,
+        bytes=report.bytes,
+        seconds=round(report.seconds, 3),
+    )
 
 
 def _manifest(context: RunContext, raw: bytes, run: str, *, final: bool) -> Manifest:
@@ -166,9 +166,9 @@ def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
 
 
 def _warn_of_many(context: RunContext, run: str, seen: int) -> None:
-    if not seen or run in context.memory.told:
+    if not seen or run in context.process.warned_runs:
         return
-    context.memory.told.add(run)
+    context.process.warned_runs.add(run)
     context.tell(
         f"{run}: {seen:,} outputs so far; files beyond {contract.MAX_FILES:,} cannot be "
         "downloaded and keep the pod. Pack small files (tar, zip, one JSON Lines file) while the "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from controller.clock import Clock
+from controller.engine.outcomes import JudgedRun
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
 from controller.project.project import Project
@@ -40,18 +41,15 @@ class Judgement:
         missed = [finding for finding in self.findings if not finding.met]
         return "; ".join(f"{one.status} {one.criterion}: {one.detail}" for one in missed)
 
-    def told(self, tell: Callable[[str], None]) -> dict[str, Any]:
+    def told(self, tell: Callable[[str], None]) -> JudgedRun:
         """Each line said; the whole as the journal keeps it."""
         for entry in self.findings:
             more = f" (accepted: {entry.accepted})" if entry.accepted else ""
             tell(f"  {entry.status}  {entry.criterion}: {entry.detail}{more}")
         for text in self.warnings:
             tell(f"  WARN  {text}")
-        return {
-            "verdict": self.verdict,
-            "findings": [finding.as_dict() for finding in self.findings],
-            "warnings": list(self.warnings),
-        }
+        findings = [finding.as_dict() for finding in self.findings]
+        return JudgedRun(self.verdict, findings, list(self.warnings))
 
 
 class JudgeContext(Protocol):

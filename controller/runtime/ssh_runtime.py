@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from controller.agent.client import AgentClient, CommandRefused, guard_report
 from controller.agent.connection import refused
 from controller.agent.job_log import follow_log
 from controller.credentials.job_secrets import secrets_of
-from controller.engine.last_seen import run_sighting
+from controller.engine.last_seen import run_last_seen
+from controller.engine.outcomes import JudgedRun, LockedRun, PulledRun, UploadedRun
 from controller.errors import ConnectionLost, PodctlError
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import RunFacts
@@ -66,12 +66,12 @@ class SshJobRuntime:
             if agent.present():
                 raise
             return Contact(True, forgotten=True, error="podctl's code is no longer on the pod")
-        self.context.sightings.see(f"run:{run.run}", "agent", run_sighting(status))
+        self.context.last_seen.see(f"run:{run.run}", "agent", run_last_seen(status))
         path = self.context.project.job_log(run.run)
         follow_log(agent, run.run, path, status.log_size, self.context.secrets(run.run))
         return Contact(True, status=status, guard=status.guard)
 
-    def upload(self, run: str) -> dict[str, Any]:
+    def upload(self, run: str) -> UploadedRun:
         return deliver(self.context, run)
 
     def start(self, run: str, *, again: bool) -> int:
@@ -96,16 +96,16 @@ class SshJobRuntime:
     def pull_ready(self, run: str) -> None:
         bring_ready(self.context, self._agent(run), run)
 
-    def pull(self, run: str, contact: Contact) -> dict[str, Any]:
+    def pull(self, run: str, contact: Contact) -> PulledRun:
         return bring(self.context, self._agent(run), run, contact)
 
     def kept_until(self, run: str) -> float | None:
         return RunFolder(self.context.project.run_dir(run)).whole_at()
 
-    def judge(self, run: str) -> dict[str, Any]:
+    def judge(self, run: str) -> JudgedRun:
         return judge(self.context, run)
 
-    def lock(self, run: str) -> dict[str, Any]:
+    def lock(self, run: str) -> LockedRun:
         return lock(self.context, run)
 
     def drop(self) -> None:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from controller.costs import plan_spending as plan_so_far
+from controller.engine.outcomes import UploadedRun
 from controller.locks.artifacts import made_before
 from controller.planner import pod_spec as order
 from controller.preflight import program as job_program
@@ -31,7 +32,7 @@ TRIES = 4  # of an upload whose files go away meanwhile
 EARLIER = snapshot.Caps(files=MAX_FILES, total_bytes=4 * 10**12)
 
 
-def deliver(context: RunContext, run: str) -> dict[str, Any]:
+def deliver(context: RunContext, run: str) -> UploadedRun:
     """Bring code and work folder to the pod; what is there already does not travel.
 
     Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
@@ -68,7 +69,7 @@ def deliver(context: RunContext, run: str) -> dict[str, Any]:
     folder.keep_inputs(_as_sent(inputs, report))
     _tell_changed(context, run, report)
     context.tell(f"{run}: {_in_words(report)}")
-    return {"code": code, "bytes": report.bytes_sent, "tree": report.tree}
+    return UploadedRun(code, report.bytes_sent, report.tree)
 
 
 def _tell_sent(context: RunContext, run: str, progress: TransferProgress) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from controller.costs.pricing import spending
+from controller.engine.outcomes import JudgedRun, LockedRun
 from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
 from controller.locks import artifacts as safekeeping
@@ -34,7 +35,7 @@ from state.database import backup
 from state.redaction import PROCESS, hidden
 
 
-def judge(context: JudgeContext, run: str) -> dict[str, Any]:
+def judge(context: JudgeContext, run: str) -> JudgedRun:
     """Evaluate the stage's criteria on the pulled files."""
     return look(context, run).told(context.tell)
 
@@ -83,7 +84,7 @@ def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
     return Finding(title, Verdict.PASS, 0, "none was left behind")
 
 
-def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) -> dict[str, Any]:
+def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) -> LockedRun:
     """Put the artifacts into the project, write the certificate, make both read-only.
 
     May be called again after a crash at any point: each step does nothing when it is done.
@@ -124,7 +125,7 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
     )
     if isinstance(copied, Incident):  # the stage is locked all the same
         context.tell(f"the state was not copied to .podctl/backups: {copied.text}")
-    return {"certificate_sha256": found.sha256}
+    return LockedRun(found.sha256)
 
 
 def _render(context: JudgeContext, run: str, lock: Certificate) -> None:

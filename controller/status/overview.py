@@ -273,7 +273,7 @@ def _pod_lines(
     for lease_state in rentals:
         run = lease_state.current.run if lease_state.current else ""
         for pod in (
-            *(debt.pod for debt in lease_state.debts),
+            *(debt.pod for debt in lease_state.pending_terminations),
             *([lease_state.pod] if lease_state.pod else []),
         ):
             owners[pod] = run

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.engine.last_seen import pod_sighting, run_sighting
+from controller.engine.last_seen import pod_last_seen, run_last_seen
 from controller.errors import ConnectionLost, PodctlError
 from controller.providers.base import Provider
 from controller.status.target import agent_of, connect, find_target, pod_of
@@ -46,7 +46,7 @@ def ask(
         return Unreachable(frozenset(names), (f"{error.what} {error.cause}".strip(),))
     seen = LastSeen(connection)
     for line in known.pods:
-        seen.see(f"pod:{line.pod}", "provider", pod_sighting(pods.get(line.pod)))
+        seen.see(f"pod:{line.pod}", "provider", pod_last_seen(pods.get(line.pod)))
     failures: dict[str, str] = {}
     for run in working:
         try:
@@ -67,4 +67,4 @@ def _ask_agent(
         raise ConnectionLost(f"the pod is {pod.status} and not ready")
     with connect(project, provider, pod, SSH_SECONDS) as session:
         status = agent_of(session, target).status(run)
-    LastSeen(connection).see(f"run:{run}", "agent", run_sighting(status))
+    LastSeen(connection).see(f"run:{run}", "agent", run_last_seen(status))

@@ -73,7 +73,7 @@ def _with_pod(journal: Journal, runs: Sequence[Run], pod: str) -> Iterator[Targe
 
 def target_of(journal: Journal, run: Run) -> Target:
     """What the journal says about where `run` is."""
-    from controller.planner.lease_state import fold
+    from controller.planner.journal_fold import fold
 
     siblings = [(item.id, item.stage) for item in journal.runs(lease=run.lease)]
     lease_state = fold(run.lease, siblings, journal.ops(run.lease))

@@ -1,1 +1,1 @@
-"""Real podctl processes, struck at every point of a run, and judged without their own word."""
+"""Real podctl processes, interrupted at every point of a run, checked without their output."""

@@ -1,4 +1,4 @@
-"""What is done to podctl in one history, written as a name that replays it.
+"""The faults injected into podctl in one history, with a name that replays it.
 
     26/drop_reply/kill:after:5           killed after its 5th commit; a reply is lost
     28/none/kill:after:5+kill:before:3   the same, and the next podctl before its 3rd
@@ -6,11 +6,11 @@
     30/none/stop:after:12:reboot         stopped there; its pod reboots; then it goes on
     27/none/kill:pwrite64:40             killed at its 40th pwrite64
     33/none/ENOSPC:write:7               its 7th write finds no space; `7-`: from the 7th on
-    80/none/raise:act:9                  its 9th action raises what nobody foresaw
-    80/none/raise:act:9*                 in every podctl all from the 9th on; it is given up
-    31/none/four                       four at once
+    80/none/raise:act:9                  its 9th action raises an unexpected exception
+    80/none/raise:act:9*                 the same from the 9th on, in every podctl; given up
+    31/none/four                         four at once
 
-The name is `row/mode/blow+blow…`; each blow is for the next podctl that is started.
+The name is `row/mode/fault+fault…`; each fault is injected into the next podctl that is started.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-# The provider's moods, as the emulator's faults. Lags end well within the settle window.
+# The provider's failures, as faults of the emulator. Lags end well within the settle window.
 LAG = 0.8  # seconds
 _DELETE = {"method": "^DELETE$", "path": "^/v2/pods/"}
 _ONE_DELETE: dict[str, Any] = {"match": _DELETE, "times": 1}
@@ -45,15 +45,15 @@ MODES = CREATE_MODES | DELETE_MODES
 
 # What happens to the pod while podctl is dead or stopped.
 EVENTS = ("cut", "reboot", "evict", "death", "loss", "vanish", "other")
-_BLOW = re.compile(
+_FAULT = re.compile(
     r"(?P<effect>kill|stop|raise|E[A-Z]+):(?P<place>[a-z0-9_]+):(?P<number>[0-9]+)"
     r"(?P<on>[-*]?)(?::(?P<event>[a-z]+))?"
 )
 
 
 @dataclass(frozen=True)
-class Blow:
-    """One thing done to one podctl process."""
+class Fault:
+    """One fault in one podctl process."""
 
     effect: str  # kill | stop | raise | an errno such as ENOSPC
     place: str  # before | after (a commit), act | look (of the loop), or a system call
@@ -71,42 +71,42 @@ class Blow:
         return f"{self.effect}:{self.place}:{self.number}{self.on}{event}"
 
     @classmethod
-    def parse(cls, text: str) -> Blow:
-        found = _BLOW.fullmatch(text)
+    def parse(cls, text: str) -> Fault:
+        found = _FAULT.fullmatch(text)
         if found is None or found["event"] not in (None, *EVENTS):
-            raise ValueError(f"{text!r} is no blow")
+            raise ValueError(f"{text!r} is not a fault")
         event = found["event"] or ""
         return cls(found["effect"], found["place"], int(found["number"]), found["on"], event)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One history: a row of the fault matrix, the provider's mood, and the blows in their order."""
+    """One history: a row of the fault matrix, the provider's failure mode, and podctl's faults."""
 
     row: str
     mode: str = "none"
-    blows: tuple[Blow, ...] = ()
+    faults: tuple[Fault, ...] = ()
     four: bool = False  # four controllers at once
 
     def __str__(self) -> str:
-        blows = "four" if self.four else "+".join(map(str, self.blows)) or "clean"
-        return f"{self.row}/{self.mode}/{blows}"
+        faults = "four" if self.four else "+".join(map(str, self.faults)) or "clean"
+        return f"{self.row}/{self.mode}/{faults}"
 
     @property
     def given_up(self) -> bool:
-        """Whether podctl raises for ever, so that all there is to do is to end the lease."""
-        return any(blow.effect == "raise" and blow.on == "*" for blow in self.blows)
+        """Whether podctl always raises, so that the lease can only be ended."""
+        return any(fault.effect == "raise" and fault.on == "*" for fault in self.faults)
 
     @property
     def disturbed(self) -> bool:
-        """Whether the pod itself comes to harm, so that the job may have to begin again."""
-        return any(blow.event not in ("", "cut", "other") for blow in self.blows)
+        """Whether the pod itself fails, so that the job may have to start again."""
+        return any(fault.event not in ("", "cut", "other") for fault in self.faults)
 
     @classmethod
     def parse(cls, name: str) -> Case:
-        row, mode, blows = name.split("/")
+        row, mode, faults = name.split("/")
         if mode not in MODES:
-            raise ValueError(f"{mode!r} is none of {', '.join(MODES)}")
-        if blows in ("four", "clean"):
-            return cls(row, mode, four=blows == "four")
-        return cls(row, mode, tuple(map(Blow.parse, blows.split("+"))))
+            raise ValueError(f"{mode!r} is not one of {', '.join(MODES)}")
+        if faults in ("four", "clean"):
+            return cls(row, mode, four=faults == "four")
+        return cls(row, mode, tuple(map(Fault.parse, faults.split("+"))))

@@ -1,10 +1,10 @@
-"""Which histories a sweep plays: every point, or the few that the suite can afford."""
+"""The histories that a sweep plays, by row of the fault matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from tests.crash.case import CREATE_MODES, MODES, Blow, Case
+from tests.crash.case import CREATE_MODES, MODES, Case, Fault
 from tests.crash.system_calls import KILLED_AT, SYNCS, WRITES, Calls
 
 ROUNDS = 10  # of four controllers at once
@@ -17,43 +17,43 @@ def boundary_kills(found: Boundaries) -> Iterator[Case]:
     for mode in MODES:
         for number in range(1, len(found[mode]) + 1):
             for side in ("before", "after"):
-                yield Case("26", mode, (Blow("kill", side, number),))
+                yield Case("26", mode, (Fault("kill", side, number),))
 
 
 def pairs(found: Boundaries) -> Iterator[Case]:
-    """Row 28: killed, carried on, killed again; and podctls that all die after a few commits."""
+    """Row 28: killed, resumed, killed again; and processes that all die after a few commits."""
     commits = len(found["none"])
     for first in range(1, commits + 1):
         for second in range(1, min(8, commits - first) + 1):
             for mode, side in (("none", "after"), ("drop_reply", "before")):
-                blows = (Blow("kill", "after", first), Blow("kill", side, second))
-                yield Case("28", mode, blows)
+                faults = (Fault("kill", "after", first), Fault("kill", side, second))
+                yield Case("28", mode, faults)
     for mode in CREATE_MODES:
         for every in (3, 4, 5, 7, 9):
-            yield Case("28", mode, (Blow("kill", "after", every, "*"),))
+            yield Case("28", mode, (Fault("kill", "after", every, "*"),))
 
 
 def lids_at_the_create(found: Boundaries) -> Iterator[Case]:
-    """Row 29: asleep between intent and request for longer than the settle window, and about it."""
+    """Row 29: suspended between intent and request for longer than the settle window."""
     intent = found["none"].index("_append create intent") + 1
     for mode in CREATE_MODES:
-        yield Case("29", mode, (Blow("stop", "after", intent),))
-        yield Case("29", mode, (Blow("stop", "after", intent, event="other"),))
-        yield Case("29", mode, (Blow("stop", "before", intent + 1),))
+        yield Case("29", mode, (Fault("stop", "after", intent),))
+        yield Case("29", mode, (Fault("stop", "after", intent, event="other"),))
+        yield Case("29", mode, (Fault("stop", "before", intent + 1),))
 
 
 def lids(found: Boundaries) -> Iterator[Case]:
-    """Row 30: asleep at any point; connections are dead on waking, the pod moved, or died."""
+    """Row 30: suspended at any point; meanwhile connections break, or the pod moves or fails."""
     for number in range(1, len(found["none"]) + 1):
         for event in ("", "cut", "other", *HARM):
-            yield Case("30", "none", (Blow("stop", "after", number, event=event),))
+            yield Case("30", "none", (Fault("stop", "after", number, event=event),))
 
 
 def deaths(found: Boundaries) -> Iterator[Case]:
     """Row 57: the controller is killed, and then the pod's host fails."""
     for number in range(found["none"].index("_append create done"), len(found["none"]) + 1):
         for event in HARM:
-            yield Case("57", "none", (Blow("kill", "after", number, event=event),))
+            yield Case("57", "none", (Fault("kill", "after", number, event=event),))
 
 
 def fours() -> Iterator[Case]:
@@ -63,20 +63,20 @@ def fours() -> Iterator[Case]:
 
 
 def surprises(found: Boundaries) -> Iterator[Case]:
-    """Row 80: what nobody foresaw, at every action: once, and in every podctl from then on."""
+    """Row 80: an unexpected exception at every action: once, and in every podctl from then on."""
     for number in range(1, len(found["none"]) + 1):
         for on in ("", "*"):
-            yield Case("80", "none", (Blow("raise", "act", number, on),))
+            yield Case("80", "none", (Fault("raise", "act", number, on),))
     for number in (1, 3, 8, 20):
         for on in ("", "*"):
-            yield Case("80", "none", (Blow("raise", "look", number, on),))
+            yield Case("80", "none", (Fault("raise", "look", number, on),))
 
 
 def call_kills(calls: Calls) -> Iterator[Case]:
     """Row 27: at every system call that writes, syncs, renames, connects or sends."""
     for call in KILLED_AT:
         for number in calls.points(call):
-            yield Case("27", "none", (Blow("kill", call, number),))
+            yield Case("27", "none", (Fault("kill", call, number),))
 
 
 def call_errors(calls: Calls) -> Iterator[Case]:
@@ -85,9 +85,9 @@ def call_errors(calls: Calls) -> Iterator[Case]:
     for call in (*WRITES, *SYNCS):
         for number in calls.struck(call):
             for error in ("ENOSPC", "EIO"):
-                yield Case("33", "none", (Blow(error, call, number),))
+                yield Case("33", "none", (Fault(error, call, number),))
                 if number % 5 == 0 and call != "write":
-                    yield Case("33", "none", (Blow(error, call, number, "-"),))
+                    yield Case("33", "none", (Fault(error, call, number, "-"),))
 
 
 def every(found: Boundaries, calls: Calls | None) -> dict[str, list[Case]]:

@@ -1,7 +1,7 @@
-"""Inside a podctl that is to be struck: it counts its commits and sends itself the signal.
+"""Injects a fault into the podctl process that calls it.
 
-Nothing of this is in podctl: `arm` wraps, in the one process that is to be struck, the transaction
-through which journal, ledger and locks write. Every such commit is a boundary.
+podctl itself has no code for this: `inject` wraps the transaction through which journal, ledger and
+locks write. Every such commit is a boundary, at which the process can send itself a signal.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.crash.case import Blow
+from tests.crash.case import Fault
 
-PATIENCE = 1.0  # seconds at most between two looks: nobody watches, and the pod is near
+PATIENCE = 1.0  # longest wait of the loop, in seconds, because the emulated pod is fast
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 Transaction = Callable[[sqlite3.Connection, int], contextlib.AbstractContextManager[None]]
 
 
-def arm(blow: str, moments: str) -> None:
-    """Make this process suffer `blow`; the boundaries it passes go into the file `moments`."""
-    _hurry()
-    chosen = Blow.parse(blow) if blow else None
+def inject(fault: str, moments: str) -> None:
+    """Inject `fault` into this process, and write its boundaries to the file `moments`."""
+    _shorten_waits()
+    chosen = Fault.parse(fault) if fault else None
     if chosen is not None and chosen.traced:
         _await_tracer()
         return
@@ -35,7 +35,7 @@ def arm(blow: str, moments: str) -> None:
     _Boundaries(chosen, Path(moments) if moments else None).install()
 
 
-def _hurry() -> None:
+def _shorten_waits() -> None:
     from controller.clock import SystemClock
 
     wait = SystemClock.wait
@@ -47,44 +47,44 @@ def _hurry() -> None:
 
 
 def _await_tracer() -> None:
-    """Go on only once strace follows this process; it makes no call that is counted until then."""
+    """Wait until strace traces this process; no call is counted before that."""
     deadline = time.monotonic() + 60.0
     while b"TracerPid:\t0\n" in Path("/proc/self/status").read_bytes():
         if time.monotonic() > deadline:
-            raise SystemExit("no tracer came")
+            raise SystemExit("strace did not attach")
         time.sleep(0.01)
     time.sleep(0.05)  # from seized to followed
 
 
-class Unforeseen(Exception):
-    """No part of podctl knows of it."""
+class UnexpectedError(Exception):
+    """An exception type that no part of podctl handles."""
 
 
 class _Raises:
-    """Before every action, or look, of the loop it may raise: at the one, or from it on (`*`)."""
+    """Raises before one action or observation of the loop, or before each from then on (`*`)."""
 
-    def __init__(self, blow: Blow) -> None:
-        self.blow, self.count = blow, 0
+    def __init__(self, fault: Fault) -> None:
+        self.fault, self.count = fault, 0
 
     def install(self) -> None:
         from controller.engine.executor import ActionExecutor
 
-        name = "_perform" if self.blow.place == "act" else "look"
+        name = "_perform" if self.fault.place == "act" else "observe"
         original = getattr(ActionExecutor, name)
 
         def struck(executor: Any, *words: Any) -> Any:
             self.count += 1
-            late = self.count >= self.blow.number if self.blow.on else False
-            if late or self.count == self.blow.number:
-                raise Unforeseen(f"{self.blow.place} {self.count}")
+            late = self.count >= self.fault.number if self.fault.on else False
+            if late or self.count == self.fault.number:
+                raise UnexpectedError(f"{self.fault.place} {self.count}")
             return original(executor, *words)
 
         setattr(ActionExecutor, name, struck)
 
 
 class _Boundaries:
-    def __init__(self, blow: Blow | None, moments: Path | None) -> None:
-        self.blow, self.moments, self.count = blow, moments, 0
+    def __init__(self, fault: Fault | None, moments: Path | None) -> None:
+        self.fault, self.moments, self.count = fault, moments, 0
 
     def install(self) -> None:
         from state import journal, ledger, locks
@@ -105,7 +105,7 @@ class _Boundaries:
         return struck
 
     def _note(self, frame: Any) -> None:
-        """What the commit is about, for people."""
+        """Write down what is committed, for the reader of a report."""
         if self.moments is not None:
             told = [frame.f_locals.get(name) for name in ("step", "phase", "kind", "stage")]
             words = " ".join(str(word) for word in (frame.f_code.co_name, *told) if word)
@@ -113,6 +113,6 @@ class _Boundaries:
                 file.write(f"{words}\n")
 
     def _strike(self, place: str) -> None:
-        blow = self.blow
-        if blow is not None and (blow.place, blow.number) == (place, self.count):
-            os.kill(os.getpid(), _SIGNALS[blow.effect])
+        fault = self.fault
+        if fault is not None and (fault.place, fault.number) == (place, self.count):
+            os.kill(os.getpid(), _SIGNALS[fault.effect])

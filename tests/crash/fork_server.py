@@ -1,8 +1,8 @@
-"""Where the podctl processes of a sweep are born: forked from one that has imported everything.
+"""Forks the podctl processes of a sweep from one process that has imported everything.
 
-Each is a process of its own, with a session of its own, that runs podctl's `main` and can be killed
-at any moment; only the second of importing is saved. `python -m tests.crash.fork_server` serves one
-JSON object a line on stdin and tells on stdout what was born, stopped and ended.
+Each is a separate process in a session of its own. It runs podctl's `main` and can be killed at
+any moment; forking saves the second that importing takes. `python -m tests.crash.fork_server` reads
+one JSON request a line from stdin and reports on stdout which processes started, stopped and ended.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Podctl:
 
     pid: int
     folder: Path
-    nursery: Nursery
+    fork_server: ForkServer
     stopped: bool = False
-    code: int | None = None  # as the shell tells it, negative for a signal
+    code: int | None = None  # exit code, negative for a signal
 
     @property
     def err(self) -> str:
@@ -49,8 +49,8 @@ class Podctl:
         """Wait until it has ended or is stopped; False when neither happened in time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            # Of a process that strace follows the nursery is not told that it is stopped.
-            if self.nursery.until(lambda: self.stopped or self.code is not None, 0.5):
+            # Of a process that strace follows the fork server gets no notice that it stopped.
+            if self.fork_server.until(lambda: self.stopped or self.code is not None, 0.5):
                 return True
             self.stopped = b"stopped by SIGSTOP" in self._traced()
         return False
@@ -60,7 +60,7 @@ class Podctl:
         return log.read_bytes() if log.exists() else b""
 
     def ended(self, seconds: float) -> bool:
-        return self.nursery.until(lambda: self.code is not None, seconds)
+        return self.fork_server.until(lambda: self.code is not None, seconds)
 
     def send(self, number: signal.Signals) -> None:
         if number == signal.SIGCONT:
@@ -70,12 +70,12 @@ class Podctl:
 
 
 @dataclass
-class Nursery:
-    """The harness's end of it."""
+class ForkServer:
+    """The client side of the fork server."""
 
     _popen: subprocess.Popen[str] = field(init=False)
     _change: threading.Condition = field(default_factory=threading.Condition)
-    _born: dict[int, int] = field(default_factory=dict)  # request -> pid
+    _started: dict[int, int] = field(default_factory=dict)  # request -> pid
     _ends: dict[int, int] = field(default_factory=dict)
     _alive: dict[int, Podctl] = field(default_factory=dict)
     _requests: int = 0
@@ -92,32 +92,32 @@ class Nursery:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def close(self) -> None:
-        """Ends whatever still lives of it."""
+        """Kill every process that still runs."""
         assert self._popen.stdin is not None
         self._popen.stdin.close()
         self._popen.wait(30.0)
 
     def podctl(
-        self, *words: str, cwd: Path, folder: Path, env: dict[str, str], blow: str = "",
+        self, *words: str, cwd: Path, folder: Path, env: dict[str, str], fault: str = "",
         moments: str = "",
     ) -> Podctl:  # fmt: skip
-        """Start `podctl WORDS` in `cwd`, to be struck by `blow`; what it says goes to `folder`."""
+        """Start `podctl WORDS` in `cwd`, with `fault` injected; its output goes to `folder`."""
         folder.mkdir(parents=True)
         with self._change:
             self._requests += 1
             number = self._requests
             told = {
                 "id": number, "words": words, "cwd": str(cwd), "folder": str(folder), "env": env,
-                "blow": blow, "moments": moments,
+                "fault": fault, "moments": moments,
             }  # fmt: skip
             assert self._popen.stdin is not None
             self._popen.stdin.write(json.dumps(told) + "\n")
             self._popen.stdin.flush()
-            if not self._change.wait_for(lambda: number in self._born, 60.0):
-                raise RuntimeError("nothing was born")
-            found = Podctl(self._born.pop(number), folder, self)
+            if not self._change.wait_for(lambda: number in self._started, 60.0):
+                raise RuntimeError("the fork server started no process")
+            found = Podctl(self._started.pop(number), folder, self)
             self._alive[found.pid] = found
-            found.code = self._ends.pop(found.pid, None)  # it may have been quick
+            found.code = self._ends.pop(found.pid, None)  # it may have ended already
             return found
 
     def until(self, holds: Callable[[], bool], seconds: float) -> bool:
@@ -129,13 +129,13 @@ class Nursery:
         for line in self._popen.stdout:
             told = json.loads(line)
             with self._change:
-                self._heard(told)
+                self._handle(told)
                 self._change.notify_all()
 
-    def _heard(self, told: dict[str, int]) -> None:
+    def _handle(self, told: dict[str, int]) -> None:
         pid = told["pid"]
         if "id" in told:
-            self._born[told["id"]] = pid
+            self._started[told["id"]] = pid
             return
         child = self._alive.get(pid)
         if "stopped" in told:
@@ -152,26 +152,26 @@ def _serve() -> None:
     _import_everything()
     children: set[int] = set()
 
-    def bury(*_: object) -> None:
+    def reap(*_: object) -> None:
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED)
                 if pid == 0:
                     return
                 if os.WIFSTOPPED(status):
-                    _tell(pid=pid, stopped=1)
+                    _report(pid=pid, stopped=1)
                 else:
                     children.discard(pid)
-                    _tell(pid=pid, code=os.waitstatus_to_exitcode(status))
+                    _report(pid=pid, code=os.waitstatus_to_exitcode(status))
 
-    signal.signal(signal.SIGCHLD, bury)
+    signal.signal(signal.SIGCHLD, reap)
     for line in sys.stdin:
         told = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _live(told)
+            _run_podctl(told)
         children.add(pid)
-        _tell(id=told["id"], pid=pid)
+        _report(id=told["id"], pid=pid)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for pid in children:
         with contextlib.suppress(ProcessLookupError):
@@ -179,19 +179,19 @@ def _serve() -> None:
 
 
 def _import_everything() -> None:
-    """What podctl imports on the way, so that a child finds it imported."""
+    """Import what podctl needs, so that children start without importing."""
     for name in _IMPORTED:
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # else each child's first collection copies every page of ours
+    gc.freeze()  # or each child's first collection would copy all memory pages
 
 
-def _tell(**told: int) -> None:
+def _report(**told: int) -> None:
     os.write(1, json.dumps(told).encode() + b"\n")  # whole: shorter than PIPE_BUF
 
 
-def _live(told: dict[str, Any]) -> NoReturn:
-    """The child: from here on a podctl."""
+def _run_podctl(told: dict[str, Any]) -> NoReturn:
+    """Run podctl in the child process; does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
     os.chdir(told["cwd"])
@@ -204,9 +204,9 @@ def _live(told: dict[str, Any]) -> NoReturn:
     sys.argv = ["podctl", *told["words"]]
     code = 1
     try:
-        from tests.crash.fault_injection import arm
+        from tests.crash.fault_injection import inject
 
-        arm(told["blow"], told["moments"])
+        inject(told["fault"], told["moments"])
         from controller.__main__ import main
 
         main()

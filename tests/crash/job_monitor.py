@@ -1,6 +1,6 @@
-"""Sees the jobs: each holds a connection to here for as long as any process of it lives.
+"""Monitors jobs: each holds a connection to the monitor while any process of it lives.
 
-The kernel closes the connection with the job, however it dies, so two at once are two jobs at once.
+The kernel closes the connection when the job dies, so two open connections are two running jobs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Seen:
+class ObservedJobs:
     """The jobs of one project."""
 
     starts: list[float] = field(default_factory=list)  # Unix seconds
@@ -22,14 +22,14 @@ class Seen:
     open: list[socket.socket] = field(default_factory=list)
 
 
-class Witness:
+class JobMonitor:
     """Listens on loopback until closed."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, ObservedJobs] = {}
         self._lock = threading.Lock()
         self._ending = False
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -39,9 +39,9 @@ class Witness:
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
 
-    def of(self, project: str) -> Seen:
+    def of(self, project: str) -> ObservedJobs:
         with self._lock:
-            return self._seen.setdefault(project, Seen())
+            return self._seen.setdefault(project, ObservedJobs())
 
     def close(self) -> None:
         self._ending = True
@@ -79,7 +79,7 @@ class Witness:
 
 
 def _lives(job: socket.socket) -> bool:
-    """Whether the other end is still open; its end may be on the way to us."""
+    """Whether the other end is still open; its close may not have arrived yet."""
     if job.fileno() < 0:
         return False
     with contextlib.suppress(BlockingIOError):

@@ -1,12 +1,12 @@
-"""The invariants, checked without a word of podctl's: the emulator's records, the witness, bytes.
+"""The invariants, checked by the emulator's records, the job monitor and the files' bytes.
 
 I1  no pod of ours is left in any state; I1b never did two bill at once
-I2  every file here is what the job wrote, byte by byte, and nothing was computed twice for it
+I2  every local file is what the job wrote, byte by byte, and nothing was computed twice
 I3  the ledger has every billed pod, as its bill has it, within three seconds of its rate
 I4  a locked stage was not started again
 I5  one job process at any time
-I9  it ended: no lease is open, one more command was enough
-I10 what raises for ever and is given up is closed: no pod, no open book
+I9  no lease is open after one more command
+I10 a lease that always raises and is given up is closed: no pod, no open interval
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from tests.crash.job_monitor import Seen
-from tests.crash.workload import STAGE, Homework
+from tests.crash.job_monitor import ObservedJobs
+from tests.crash.workload import STAGE, Workload
 
 CLOSE = 3.0  # seconds: one that is billed, and two in which this machine was busy
 HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Scene:
-    """Everything that is known of one history once it is over."""
+class Evidence:
+    """What is known about a history after its end."""
 
-    homework: Homework
+    workload: Workload
     cloud: dict[str, Any]  # the emulator's own state
-    seen: Seen
-    disturbed: bool  # the pod came to harm: another pod, or another attempt, is right
+    seen: ObservedJobs
+    disturbed: bool  # the pod failed, so another pod or attempt is correct
 
     @property
     def pods(self) -> list[dict[str, Any]]:
@@ -46,21 +46,21 @@ class Scene:
         )
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        state = self.homework.state
+        state = self.workload.state
         if not state.exists():
             return []
         with closing(sqlite3.connect(f"file:{state}?mode=ro", uri=True)) as connection:
             return connection.execute(query).fetchall()
 
 
-def violations(context: Scene) -> list[str]:
+def violations(context: Evidence) -> list[str]:
     """Every invariant that does not hold, in words."""
     checks = (_no_pod_left, _one_bills, _files, _once, _books, _one_job, _closed)
     return [told for check in checks for told in check(context)]
 
 
-def given_up(context: Scene) -> list[str]:
-    """I10: no pod is left, no lease, run or interval is open, and the database is whole."""
+def given_up(context: Evidence) -> list[str]:
+    """I10: no pod is left, no lease, run or interval is open, and the database is intact."""
     found = [*_no_pod_left(context), *_one_bills(context)]
     for lease, outcome in context.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
         found.append(f"I10 lease {lease} is open ({outcome})")
@@ -74,13 +74,13 @@ def given_up(context: Scene) -> list[str]:
     return found
 
 
-def _no_pod_left(context: Scene) -> Iterator[str]:
+def _no_pod_left(context: Evidence) -> Iterator[str]:
     for pod in context.pods:
         if pod["status"] != "TERMINATED":
             yield f"I1 pod {pod['id']} is left, {pod['status']}"
 
 
-def _one_bills(context: Scene) -> Iterator[str]:
+def _one_bills(context: Evidence) -> Iterator[str]:
     compute = [one for one in context.cloud["intervals"] if one["kind"] in ("gpu", "cpu")]
     for a, b in combinations(compute, 2):
         end = min(one["end"] or context.cloud["now"] for one in (a, b))
@@ -89,33 +89,33 @@ def _one_bills(context: Scene) -> Iterator[str]:
             yield f"I1b pods {a['owner']} and {b['owner']} billed together for {both:.2f} s"
 
 
-def _files(context: Scene) -> Iterator[str]:
-    root = context.homework.folder
+def _files(context: Evidence) -> Iterator[str]:
+    root = context.workload.folder
     here = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted((root / "out").rglob("*"))
         if path.is_file()
     }
-    promised = context.homework.promised
-    for path in sorted(here.keys() | promised.keys()):
-        if here.get(path) != promised.get(path):
+    expected = context.workload.expected
+    for path in sorted(here.keys() | expected.keys()):
+        if here.get(path) != expected.get(path):
             yield f"I2 {path} is not what the job wrote"
-    yield from _certificate(context, promised)
+    yield from _certificate(context, expected)
 
 
-def _certificate(context: Scene, promised: dict[str, bytes]) -> Iterator[str]:
+def _certificate(context: Evidence, expected: dict[str, bytes]) -> Iterator[str]:
     """The lock names every file with its hash."""
-    if not context.homework.lock.exists():
+    if not context.workload.lock.exists():
         yield "I2 the stage is not locked"
         return
-    text = json.dumps(json.loads(context.homework.lock.read_bytes()))
-    for path, data in promised.items():
+    text = json.dumps(json.loads(context.workload.lock.read_bytes()))
+    for path, data in expected.items():
         if path not in text or hashlib.sha256(data).hexdigest() not in text:
-            yield f"I2 the lock does not vouch for {path}"
+            yield f"I2 the lock does not name {path}"
 
 
-def _once(context: Scene) -> Iterator[str]:
-    """Without harm to the pod, one pod and one job are all that a history takes."""
+def _once(context: Evidence) -> Iterator[str]:
+    """A history whose pod did not fail takes one pod and one job."""
     if context.disturbed:
         return
     if len(context.pods) != 1:
@@ -124,7 +124,7 @@ def _once(context: Scene) -> Iterator[str]:
         yield f"I2 the job was started {len(context.seen.starts)} times"
 
 
-def _books(context: Scene) -> Iterator[str]:
+def _books(context: Evidence) -> Iterator[str]:
     for pod, dollars, booked, rate in differences(context):
         if booked is None:
             yield f"I3 pod {pod} was billed ${dollars:.4f} and is not in the ledger"
@@ -135,7 +135,7 @@ def _books(context: Scene) -> Iterator[str]:
             yield f"I3 {kind} of pod {pod} is still open in the ledger"
 
 
-def differences(context: Scene) -> Iterator[tuple[str, float, float | None, float]]:
+def differences(context: Evidence) -> Iterator[tuple[str, float, float | None, float]]:
     """Of every billed pod: its bill, what the ledger has of it, and its dollars an hour."""
     now = context.cloud["now"]
     booked: dict[str, float] = {}
@@ -151,17 +151,17 @@ def differences(context: Scene) -> Iterator[tuple[str, float, float | None, floa
             yield pod["id"], billed, booked.get(pod["id"]), pod["usd_per_hour"]
 
 
-def _one_job(context: Scene) -> Iterator[str]:
+def _one_job(context: Evidence) -> Iterator[str]:
     if context.seen.overlaps:
         yield f"I5 {context.seen.overlaps} times a job began while another ran"
-    if context.homework.lock.exists():
-        locked_at = context.homework.lock.stat().st_mtime
+    if context.workload.lock.exists():
+        locked_at = context.workload.lock.stat().st_mtime
         late = [at for at in context.seen.starts if at > locked_at]
         if late:
             yield f"I4 {len(late)} jobs began after the stage was locked"
 
 
-def _closed(context: Scene) -> Iterator[str]:
+def _closed(context: Evidence) -> Iterator[str]:
     for lease, outcome in context.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
         yield f"I9 lease {lease} is open ({outcome})"
     for (run,) in context.rows("SELECT id FROM run WHERE finished_at IS NULL"):

@@ -1,6 +1,6 @@
-"""What a sweep has played, one JSON line a history: a sweep that was broken off goes on from it.
+"""The results of a sweep, one JSON line per history, from which an interrupted sweep continues.
 
-The first line is the code that was swept. Figures of two versions are never added up.
+The first line identifies the tested code, because results of two versions must not be added up.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ SWEPT = ("controller", "remote", "jobs", "state")
 
 
 class OtherCode(ValueError):
-    """The diary is of another version of podctl."""
+    """The log belongs to another version of podctl."""
 
 
 @dataclass(frozen=True)
-class Diary:
+class ResultsLog:
     """One file; `code` is the sha256 of what is swept."""
 
     path: Path
     code: str
 
     @classmethod
-    def open(cls, path: Path, code: str) -> Diary:
-        """A new one, or one of the same code. Raises OtherCode."""
-        diary = cls(path, code)
+    def open(cls, path: Path, code: str) -> ResultsLog:
+        """Open or create a log. Raises OtherCode for a log of another version."""
+        log = cls(path, code)
         if not path.exists():
-            diary._write({"code": code})
+            log._write({"code": code})
         text = path.read_text()
-        path.write_text(text[: text.rfind("\n") + 1])  # a line that was cut off is not written
-        if (diary._lines() or [{}])[0] != {"code": code}:
-            raise OtherCode(f"{path} is of other code: name another file, or begin without it")
-        return diary
+        path.write_text(text[: text.rfind("\n") + 1])  # drop an incomplete last line
+        if (log._lines() or [{}])[0] != {"code": code}:
+            raise OtherCode(f"{path} is of other code: name another file, or start without it")
+        return log
 
     def played(self) -> list[Result]:
-        """Every whole entry, oldest first."""
+        """Every complete entry, oldest first."""
         return [Result(Case.parse(one.pop("case")), **one) for one in self._lines()[1:]]
 
     def add(self, result: Result) -> None:
@@ -58,7 +58,7 @@ class Diary:
 
 
 def code() -> str:
-    """The sha256 over every Python file that podctl is made of."""
+    """The sha256 over every Python file of podctl."""
     digest = hashlib.sha256()
     for folder in SWEPT:
         for path in sorted((ROOT / folder).rglob("*.py")):

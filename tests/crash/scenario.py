@@ -1,4 +1,4 @@
-"""One history: podctl is struck as the case says, carried on, and then judged."""
+"""Plays one case: injects its faults into podctl, resumes, and checks the invariants."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pathlib import Path
 import psutil
 
 from tests.crash import oracle
-from tests.crash.case import MODES, Blow, Case
-from tests.crash.fork_server import Nursery, Podctl
-from tests.crash.job_monitor import Seen, Witness
+from tests.crash.case import MODES, Case, Fault
+from tests.crash.fork_server import ForkServer, Podctl
+from tests.crash.job_monitor import JobMonitor, ObservedJobs
 from tests.crash.system_calls import STRACE, Calls
-from tests.crash.workload import SETTLE, STAGE, Homework
+from tests.crash.workload import SETTLE, STAGE, Workload
 from tests.support.emulated_cloud import EmulatedCloud
 
 COMMAND_SECONDS = 120.0  # of one podctl on a machine that is busy with many
-NAP = SETTLE + 1.0  # how long a lid is closed: longer than the settle window
-CHAIN = 25  # podctls that a "*" strikes before one is let through
-COMMANDS = {False: 1, True: 5}  # that must do to end it: without and with harm to the pod
+NAP = SETTLE + 1.0  # how long podctl is stopped: longer than the settle window
+CHAIN = 25  # podctl processes with a "*" fault before one runs without it
+COMMANDS = {False: 1, True: 5}  # commands that must suffice: if the pod did not fail, and if it did
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 130, 141, 143}
 _MISTAKE = re.compile(r"Traceback|internal error")
 
 
 @dataclass
 class Result:
-    """What became of one case."""
+    """The result of one case."""
 
     case: Case
     violations: list[str] = field(default_factory=list)
@@ -50,31 +50,31 @@ class Result:
 
 
 @dataclass
-class Drill:
-    """One worker's surroundings: a cloud and a folder of its own."""
+class ScenarioRunner:
+    """One worker, with a cloud and a folder of its own."""
 
     cloud: EmulatedCloud
-    nursery: Nursery
-    witness: Witness
+    fork_server: ForkServer
+    job_monitor: JobMonitor
     folder: Path
     count: int = 0
 
     def run(self, case: Case) -> Result:
-        """Play `case` from an empty account to its judgement."""
+        """Play `case` from an empty account to the check of the invariants."""
         self.count += 1
         began = time.monotonic()
         name = f"{self.folder.name}-{self.count}"
-        play = _Play(self, case, Homework(self.folder / name / "project", name))
+        play = _Scenario(self, case, Workload(self.folder / name / "project", name))
         self.cloud.reset()
         requests = int(self.cloud.state()["request_count"])
         self.cloud.faults(*MODES[case.mode])
-        play.homework.write(self.witness.port, seconds=1.5 if case.four else 0.2)
+        play.workload.write(self.job_monitor.port, seconds=1.5 if case.four else 0.2)
         try:
             play.begin()
             if case.given_up:
                 play.give_up()
             else:
-                play.carry_on()
+                play.resume()
                 play.judge()
         finally:
             play.end()
@@ -82,63 +82,63 @@ class Drill:
         play.result.seconds = time.monotonic() - began
         return play.result
 
-    def watched(
+    def count_calls(
         self,
         watch: Callable[[int, Path], subprocess.Popen[bytes]],
         read: Callable[[Path, Path], Calls],
     ) -> Calls:
-        """A clean run with a tracer that only counts."""
+        """Count the system calls of a run without faults."""
         self.count += 1
         name = f"{self.folder.name}-{self.count}"
-        play = _Play(self, Case("0"), Homework(self.folder / name / "project", name))
+        play = _Scenario(self, Case("0"), Workload(self.folder / name / "project", name))
         self.cloud.reset()
-        play.homework.write(self.witness.port, seconds=0.2)
-        podctl = play.podctl(blow="kill:none:1")
+        play.workload.write(self.job_monitor.port, seconds=0.2)
+        podctl = play.podctl(fault="kill:none:1")
         tracer = watch(podctl.pid, podctl.folder / "strace")
         if not podctl.ended(COMMAND_SECONDS) or podctl.code != 0:
             raise RuntimeError(f"a clean run ended with {podctl.code}: {podctl.err}")
         tracer.wait(30.0)
-        return read(podctl.folder / "strace", play.homework.folder)
+        return read(podctl.folder / "strace", play.workload.folder)
 
 
-class _Play:
-    def __init__(self, drill: Drill, case: Case, homework: Homework) -> None:
-        self.drill, self.case, self.homework = drill, case, homework
+class _Scenario:
+    def __init__(self, runner: ScenarioRunner, case: Case, workload: Workload) -> None:
+        self.runner, self.case, self.workload = runner, case, workload
         self.result = Result(case)
         self.started: list[Podctl] = []
 
-    # -- what is done to it ----------------------------------------------------------------
+    # -- faults ----------------------------------------------------------------
 
     def begin(self) -> None:
         if self.case.four:
-            self._four()
-        for blow in self.case.blows:
-            for _ in range(CHAIN if blow.on == "*" else 1):
-                if self._strike(blow) != -signal.SIGKILL:
+            self._start_four()
+        for fault in self.case.faults:
+            for _ in range(CHAIN if fault.on == "*" else 1):
+                if self._strike(fault) != -signal.SIGKILL:
                     break
 
-    def _strike(self, blow: Blow) -> int | None:
-        podctl = self.podctl(blow=str(blow))
-        tracer = _trace(podctl, blow) if blow.traced else None
+    def _strike(self, fault: Fault) -> int | None:
+        podctl = self.podctl(fault=str(fault))
+        tracer = _trace(podctl, fault) if fault.traced else None
         if not podctl.settle(COMMAND_SECONDS):
             self._hangs(podctl)
         if podctl.stopped:
             self.result.stops += 1
-            self._meanwhile(blow.event, podctl)
+            self._harm_pod(fault.event, podctl)
             time.sleep(NAP)
             self._wake(podctl)
         elif podctl.code == -signal.SIGKILL:
             self.result.kills += 1
-            self._meanwhile(blow.event, podctl)
+            self._harm_pod(fault.event, podctl)
         if tracer is not None:
             tracer.wait(30.0)
             log = (podctl.folder / "strace").read_text(errors="replace")
-            self.result.errors += log.count("(INJECTED)") if blow.effect.startswith("E") else 0
-        self._loud(podctl)
+            self.result.errors += log.count("(INJECTED)") if fault.effect.startswith("E") else 0
+        self._check_exit(podctl)
         return podctl.code
 
     def _wake(self, podctl: Podctl) -> None:
-        """Let it go on to its end; under strace each of its threads may be stopped once."""
+        """Continue the process until it ends; strace may stop each of its threads once."""
         deadline = time.monotonic() + COMMAND_SECONDS
         while time.monotonic() < deadline:
             podctl.send(signal.SIGCONT)
@@ -146,9 +146,9 @@ class _Play:
                 return
         self._hangs(podctl)
 
-    def _meanwhile(self, event: str, podctl: Podctl) -> None:
-        """What happens to its pod, or beside it, while podctl cannot see it."""
-        cloud = self.drill.cloud
+    def _harm_pod(self, event: str, podctl: Podctl) -> None:
+        """Let `event` happen to the pod while podctl is dead or stopped."""
+        cloud = self.runner.cloud
         living = [pod["id"] for pod in cloud.state()["pods"] if pod["status"] == "RUNNING"]
         if event == "cut":
             _cut_sessions(cloud.process.pid)
@@ -165,67 +165,69 @@ class _Play:
                 elif event == "vanish":
                     cloud.kill_pod(pod, lost_volume=True, status="TERMINATED")
 
-    def _four(self) -> None:
+    def _start_four(self) -> None:
         four = [self.podctl() for _ in range(4)]
         for podctl in four:
             if not podctl.ended(COMMAND_SECONDS):
                 self._hangs(podctl)
         winners = [podctl for podctl in four if podctl.code == 0]
         if len(winners) != 1:
-            self._violation(f"I5 of four, {len(winners)} drove: {[one.code for one in four]}")
+            self._violation(
+                f"I5 {len(winners)} of four processes drove: {[one.code for one in four]}"
+            )
             return
         for podctl in four:
             if podctl is not winners[0]:
                 self._refused(podctl, winners[0].pid)
 
     def _refused(self, podctl: Podctl, driver: int) -> None:
-        """Another drives: exit 75, and its pid is told."""
+        """While another process drives, podctl exits with 75 and names its pid."""
         podctl.ended(COMMAND_SECONDS)
         if podctl.code != 75 or str(driver) not in podctl.err:
             self._violation(f"I5 beside {driver} a podctl ended with {podctl.code}: {podctl.err}")
 
     # -- afterwards ------------------------------------------------------------------------
 
-    def carry_on(self) -> None:
-        """The same command again, until it says that the stage is passed."""
+    def resume(self) -> None:
+        """Run the same command again until the stage has passed."""
         codes: list[int | None] = []
         limit = COMMANDS[self.case.disturbed]
         while len(codes) < limit and not set(codes) & {0, 4}:
             codes.append(self._command("run", STAGE, "-y"))
         if not set(codes) & {0, 4}:
             self._violation(f"I9 the stage did not pass: {codes}; {self.started[-1].err[-600:]}")
-        if self._scene().rows("SELECT 1 FROM lease WHERE closed_at IS NULL"):
+        if self._evidence().rows("SELECT 1 FROM lease WHERE closed_at IS NULL"):
             code = self._command("sync")
             if code != 0:
                 self._violation(f"I9 sync ended with {code}: {self.started[-1].err[-600:]}")
 
     def give_up(self) -> None:
-        """Every podctl raises, also the one that ends it: the lease is closed all the same."""
-        blow = str(self.case.blows[-1])
+        """Give up the lease while every podctl raises; the lease must be closed anyway."""
+        fault = str(self.case.faults[-1])
         for words in (("sync",), ("stop", STAGE, "--terminate", "--abandon", "enough", "-y")):
-            podctl = self.podctl(*words, blow=blow)
+            podctl = self.podctl(*words, fault=fault)
             if not podctl.ended(COMMAND_SECONDS):
                 self._hangs(podctl)
-            self._loud(podctl)
+            self._check_exit(podctl)
         if self.started[-1].code not in (0, 3):  # 3: nothing was left to stop
             told = f"{self.started[-1].code}: {self.started[-1].err[-600:]}"
             self._violation(f"I10 giving up ended with {told}")
-        for told in oracle.given_up(self._scene()):
+        for told in oracle.given_up(self._evidence()):
             self._violation(told)
 
     def judge(self) -> None:
-        pods, starts = len(self.drill.cloud.state()["pods"]), len(self._seen.starts)
+        pods, starts = len(self.runner.cloud.state()["pods"]), len(self._seen.starts)
         code = self._command("run", STAGE, "-y")
         if code != 4:
             self._violation(f"I4 a locked stage answered with {code}")
-        context = self._scene()
+        context = self._evidence()
         if (len(context.pods), len(self._seen.starts)) != (pods, starts):
             self._violation("I4 a locked stage was rented for again")
         for told in oracle.violations(context):
             self._violation(told)
         self._measure(context)
 
-    def _measure(self, context: oracle.Scene) -> None:
+    def _measure(self, context: oracle.Evidence) -> None:
         result = self.result
         result.pods, result.starts = len(context.pods), len(context.seen.starts)
         for _, billed, booked, rate in oracle.differences(context):
@@ -249,19 +251,19 @@ class _Play:
         podctl = self.podctl(*words)
         if not podctl.ended(COMMAND_SECONDS):
             self._hangs(podctl)
-        self._loud(podctl)
+        self._check_exit(podctl)
         return podctl.code
 
-    def podctl(self, *words: str, blow: str = "") -> Podctl:
-        folder = self.homework.folder.parent / f"podctl{len(self.started) + 1}"
-        environment = {"PODCTL_EMULATOR_URL": self.drill.cloud.base_url, "NO_COLOR": "1"}
-        podctl = self.drill.nursery.podctl(
+    def podctl(self, *words: str, fault: str = "") -> Podctl:
+        folder = self.workload.folder.parent / f"podctl{len(self.started) + 1}"
+        environment = {"PODCTL_EMULATOR_URL": self.runner.cloud.base_url, "NO_COLOR": "1"}
+        podctl = self.runner.fork_server.podctl(
             *(words or ("run", STAGE, "-y")),
-            cwd=self.homework.folder,
+            cwd=self.workload.folder,
             folder=folder,
             env=environment,
-            blow=blow,
-            moments="" if ":" in blow and blow.split(":")[1] not in ("before", "after")
+            fault=fault,
+            moments="" if ":" in fault and fault.split(":")[1] not in ("before", "after")
             else str(folder / "moments"),
         )  # fmt: skip
         self.started.append(podctl)
@@ -269,46 +271,48 @@ class _Play:
         return podctl
 
     @property
-    def _seen(self) -> Seen:
-        return self.drill.witness.of(self.homework.name)
+    def _seen(self) -> ObservedJobs:
+        return self.runner.job_monitor.of(self.workload.name)
 
-    def _scene(self) -> oracle.Scene:
-        state = self.drill.cloud.state()
-        return oracle.Scene(self.homework, state, self._seen, self.case.disturbed)
+    def _evidence(self) -> oracle.Evidence:
+        state = self.runner.cloud.state()
+        return oracle.Evidence(self.workload, state, self._seen, self.case.disturbed)
 
     def _hangs(self, podctl: Podctl) -> None:
         self._violation(f"I9 a podctl did not end in {COMMAND_SECONDS:.0f} s: {podctl.err[-600:]}")
         podctl.send(signal.SIGKILL)
         podctl.ended(10.0)
 
-    def _loud(self, podctl: Podctl) -> None:
-        """A documented exit code, an error in words, and never a traceback."""
+    def _check_exit(self, podctl: Podctl) -> None:
+        """Check for a documented exit code, an error message, and no traceback."""
         said = podctl.err
         if podctl.code == -signal.SIGKILL:
             return
         if podctl.code not in CODES or _MISTAKE.search(said):
             self._violation(f"a podctl ended with {podctl.code}: {said[-1500:]}")
         elif podctl.code and not said:
-            self._violation(f"a podctl ended with {podctl.code} and said nothing")
+            self._violation(f"a podctl ended with {podctl.code} without any message")
 
     def _violation(self, told: str) -> None:
         self.result.violations.append(told)
 
 
-def _trace(podctl: Podctl, blow: Blow) -> subprocess.Popen[bytes]:
-    """strace on that process, which waits for it."""
-    effect = {"kill": "signal=KILL", "stop": "signal=STOP"}.get(blow.effect, f"error={blow.effect}")
-    when = f"{blow.number}{'+' if blow.on == '-' else ''}"
+def _trace(podctl: Podctl, fault: Fault) -> subprocess.Popen[bytes]:
+    """Attach strace to the process, which waits for it."""
+    effect = {"kill": "signal=KILL", "stop": "signal=STOP"}.get(
+        fault.effect, f"error={fault.effect}"
+    )
+    when = f"{fault.number}{'+' if fault.on == '-' else ''}"
     return subprocess.Popen(
         [*STRACE, "-o", str(podctl.folder / "strace"),
-         "-e", f"trace={blow.place}", "-e", f"inject={blow.place}:{effect}:when={when}",
+         "-e", f"trace={fault.place}", "-e", f"inject={fault.place}:{effect}:when={when}",
          "-p", str(podctl.pid)],
         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
 
 def _cut_sessions(emulator: int) -> None:
-    """Every SSH session of this emulator's pods ends; the servers themselves live on."""
+    """End every SSH session of the emulator's pods; the SSH servers keep running."""
     for process in psutil.Process(emulator).children(recursive=True):
         with contextlib.suppress(psutil.Error):
             parent = process.parent()

@@ -1,13 +1,13 @@
-"""The crash sweep: real podctl processes, struck at every point, on the emulator.
+"""The crash sweep: real podctl processes on the emulator, interrupted at every point.
 
     python -m tests.crash.sweep                        every case of every row; hours
     python -m tests.crash.sweep --rows 26 29           these rows of the fault matrix
     python -m tests.crash.sweep --share 0.1 --seed 7   a tenth of them, drawn with that seed
-    python -m tests.crash.sweep --minutes 30           as many as can be begun in that time
-    python -m tests.crash.sweep --diary sweep.jsonl    note what was played; go on from it later
+    python -m tests.crash.sweep --minutes 30           as many as can be started in that time
+    python -m tests.crash.sweep --results-log FILE   log what was played; continue from it
     python -m tests.crash.sweep --every                also each SQLite write of one transaction
     python -m tests.crash.sweep --only 26/none/kill:after:5
-    python -m tests.crash.sweep --json figures.json    what it came to, for others to quote
+    python -m tests.crash.sweep --json figures.json    totals and violations
 
 Exit code 1 when an invariant did not hold; every violation is printed with what replays it.
 """
@@ -37,10 +37,10 @@ from typing import Any
 from controller.providers.emulator.settings import EmulatorSettings
 from tests.crash import cases
 from tests.crash.case import MODES, Case
-from tests.crash.fork_server import Nursery
-from tests.crash.job_monitor import Witness
-from tests.crash.results_log import Diary, OtherCode, code
-from tests.crash.scenario import Drill, Result
+from tests.crash.fork_server import ForkServer
+from tests.crash.job_monitor import JobMonitor
+from tests.crash.results_log import OtherCode, ResultsLog, code
+from tests.crash.scenario import Result, ScenarioRunner
 from tests.crash.system_calls import Calls, counted, trace
 from tests.support.emulated_cloud import FAST, start_cloud
 
@@ -50,40 +50,42 @@ ROOM = 4e9  # bytes
 
 
 @contextmanager
-def drills(folder: Path, workers: int) -> Iterator[list[Drill]]:
-    """So many workers, each with a cloud of its own; all gone afterwards."""
+def runners(folder: Path, workers: int) -> Iterator[list[ScenarioRunner]]:
+    """Workers with a cloud each, which are ended afterwards."""
     with ExitStack() as stack:
-        nursery, witness = Nursery(), Witness()
-        stack.callback(witness.close)
-        stack.callback(nursery.close)
+        fork_server, job_monitor = ForkServer(), JobMonitor()
+        stack.callback(job_monitor.close)
+        stack.callback(fork_server.close)
         found = []
         for number in range(workers):
             cloud = start_cloud(folder / f"cloud{number}", CLOUD)
             stack.callback(cloud.process.stop)
-            found.append(Drill(cloud, nursery, witness, folder / f"w{number}"))
+            found.append(ScenarioRunner(cloud, fork_server, job_monitor, folder / f"w{number}"))
         yield found
 
 
-def play(workers: list[Drill], chosen: list[Case], told: Told, until: float) -> list[Result]:
-    """Every case that can be begun before `until` (monotonic), by whoever is free."""
+def play(
+    workers: list[ScenarioRunner], chosen: list[Case], told: Told, until: float
+) -> list[Result]:
+    """Play every case that can be started before `until` (monotonic) on the next free worker."""
     waiting: SimpleQueue[Case] = SimpleQueue()
     for case in chosen:
         waiting.put(case)
     results: list[Result] = []
     lock = threading.Lock()
 
-    def work(drill: Drill) -> None:
+    def work(runner: ScenarioRunner) -> None:
         while time.monotonic() < until:
             try:
                 case = waiting.get_nowait()
             except Empty:
                 return
-            found = _played(drill, case)
+            found = _played(runner, case)
             with lock:
                 results.append(found)
                 told(found)
 
-    threads = [threading.Thread(target=work, args=(drill,), daemon=True) for drill in workers]
+    threads = [threading.Thread(target=work, args=(runner,), daemon=True) for runner in workers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -91,26 +93,26 @@ def play(workers: list[Drill], chosen: list[Case], told: Told, until: float) -> 
     return results
 
 
-def _played(drill: Drill, case: Case) -> Result:
-    """The case's result; a harness that fails is a violation too, and never a silent one."""
+def _played(runner: ScenarioRunner, case: Case) -> Result:
+    """The case's result; a failure of the harness is a violation too."""
     try:
-        found = drill.run(case)
+        found = runner.run(case)
     except (AssertionError, OSError, RuntimeError, ValueError) as error:
         found = Result(case, [f"the harness failed: {type(error).__name__}: {error}"])
     if not found.violations:
-        shutil.rmtree(drill.folder / f"{drill.folder.name}-{drill.count}", ignore_errors=True)
+        shutil.rmtree(runner.folder / f"{runner.folder.name}-{runner.count}", ignore_errors=True)
     return found
 
 
-def boundaries(workers: list[Drill]) -> dict[str, list[str]]:
-    """What a clean run commits in each mode, from a clean run in each."""
+def boundaries(workers: list[ScenarioRunner]) -> dict[str, list[str]]:
+    """What a run without faults commits in each mode."""
     clean = play(workers, [Case("0", mode) for mode in MODES], say, float("inf"))
     return {one.case.mode: one.boundaries for one in clean}
 
 
-def count_calls(drill: Drill) -> Calls | None:
-    """What a clean run calls; None where there is no strace."""
-    return drill.watched(trace, counted) if shutil.which("strace") else None
+def count_calls(runner: ScenarioRunner) -> Calls | None:
+    """The system calls of a run without faults; None when strace is missing."""
+    return runner.count_calls(trace, counted) if shutil.which("strace") else None
 
 
 def figures(results: list[Result], left: int, seconds: float) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def figures(results: list[Result], left: int, seconds: float) -> dict[str, Any]:
 
 
 def say(result: Result) -> None:
-    """One line a history; of a violation everything, with what replays it."""
+    """Print one line per history; for a violation, its text and the command that replays it."""
     mark = "VIOLATED" if result.violations else "ok"
     line(
         f"{mark:8} {result.case!s:44} {result.seconds:6.1f} s  "
@@ -156,20 +158,20 @@ def line(text: str) -> None:
 def main() -> None:
     options = _options()
     try:
-        diary = Diary.open(Path(options.diary), code()) if options.diary else None
+        log = ResultsLog.open(Path(options.results_log), code()) if options.results_log else None
     except OtherCode as error:
         sys.exit(str(error))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the clouds end with the sweep
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the emulators are ended
     folder = Path(tempfile.mkdtemp(prefix="podctl-chaos-", dir=options.folder))
     began = time.monotonic()
     until = began + options.minutes * 60 if options.minutes else float("inf")
     named = list(map(Case.parse, options.only))
-    with drills(folder, options.workers) as workers:
+    with runners(folder, options.workers) as workers:
         chosen = named or _chosen(workers, options)
-        before, left = _split(chosen, diary)
+        before, left = _split(chosen, log)
         line(f"{len(chosen)} histories, {len(before)} of them played before; "
              f"{options.workers} at a time, in {folder}")  # fmt: skip
-        results = play(workers, left, partial(_note, diary), until)
+        results = play(workers, left, partial(_note, log), until)
     results = before + results
     found = figures(results, len(chosen) - len(results), time.monotonic() - began)
     for name, value in found.items():
@@ -185,10 +187,10 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _split(chosen: list[Case], diary: Diary | None) -> tuple[list[Result], list[Case]]:
-    """What the diary has of the chosen, and what is left to play."""
+def _split(chosen: list[Case], log: ResultsLog | None) -> tuple[list[Result], list[Case]]:
+    """Results that the log has of the chosen cases, and the cases left to play."""
     played: dict[str, list[Result]] = defaultdict(list)
-    for result in diary.played() if diary else []:
+    for result in log.played() if log else []:
         played[str(result.case)].append(result)
     before, left = [], []
     for case in chosen:
@@ -199,14 +201,14 @@ def _split(chosen: list[Case], diary: Diary | None) -> tuple[list[Result], list[
     return before, left
 
 
-def _note(diary: Diary | None, result: Result) -> None:
-    if diary is not None:
-        diary.add(result)
+def _note(log: ResultsLog | None, result: Result) -> None:
+    if log is not None:
+        log.add(result)
     say(result)
 
 
-def _chosen(workers: list[Drill], options: argparse.Namespace) -> list[Case]:
-    """The rows that were asked for, shuffled, so that a part of them is a fair sample."""
+def _chosen(workers: list[ScenarioRunner], options: argparse.Namespace) -> list[Case]:
+    """The cases of the requested rows, shuffled, so that any part of them is a fair sample."""
     traced = not options.rows or {"27", "33"} & set(options.rows)
     calls = count_calls(workers[0]) if traced else None
     if calls is not None and options.every:
@@ -221,7 +223,7 @@ def _chosen(workers: list[Drill], options: argparse.Namespace) -> list[Case]:
 
 
 def _memory() -> str | None:
-    """A folder in memory where there is room: a fifth less work, and processes die there alike."""
+    """A folder in memory if there is room, which saves a fifth of the time."""
     memory = Path("/dev/shm")
     roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
     return str(memory) if roomy else None
@@ -239,7 +241,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2 * (os.cpu_count() or 1) + 2)
     parser.add_argument("--folder", default=_memory(), help="where it plays; memory, if large")
     parser.add_argument("--every", action="store_true", help="leave no write out")
-    parser.add_argument("--diary", metavar="FILE", help="what was played; goes on from it")
+    parser.add_argument("--results-log", metavar="FILE", help="what was played; goes on from it")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""How often podctl makes each system call in a clean run: the points at which a sweep strikes."""
+"""How often podctl makes each system call in a run without faults; a sweep injects faults there."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Calls:
     most: dict[str, int]  # call -> its number in the thread that made most of them
     files: dict[str, list[int]]  # call -> the numbers that hit a file of the project
     # Within: like the one before it and the one after it, to the same file, as SQLite writes the
-    # pages of one transaction. Whether such a write is struck, or the first or last of its like,
-    # is one to podctl.
+    # pages of one transaction. A fault at such a write has
+    # the same effect as at the first or last of them.
     within: dict[str, list[int]] = field(default_factory=dict)
 
     def points(self, call: str) -> list[int]:
-        """Every one of the thread that made most, but for those within."""
+        """The numbers of the thread with most calls, except those within."""
         return self._not_within(call, range(1, self.most.get(call, 0) + 1))
 
     def struck(self, call: str) -> list[int]:
-        """Those that hit a file of the project, but for those within."""
+        """The numbers that hit a file of the project, except those within."""
         return self._not_within(call, self.files.get(call, ()))
 
     def _not_within(self, call: str, numbers: Iterable[int]) -> list[int]:
@@ -50,7 +50,7 @@ class Calls:
 
 
 def trace(pid: int, log: Path) -> subprocess.Popen[bytes]:
-    """strace that only watches."""
+    """Attach strace, which only logs."""
     return subprocess.Popen(
         [*STRACE, "-o", str(log), "-e", f"trace={','.join(KILLED_AT)}", "-p", str(pid)],
         stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
-"""The crash sweep, short: real podctl processes struck at chosen points; `make chaos` has them all.
+"""The short crash sweep: real podctl processes with faults at chosen points; `make chaos` has all.
 
-Every history ends in a judgement by what podctl cannot influence: the emulator's own records, the
-bytes that the job must have written, and a witness that every job is connected to while it lives.
+Every history is checked by what podctl cannot influence: the emulator's records, the bytes that the
+job must have written, and a monitor to which every job is connected while it lives.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.crash.case import Case
-from tests.crash.scenario import Drill, Result
-from tests.crash.sweep import drills, play
+from tests.crash.scenario import Result, ScenarioRunner
+from tests.crash.sweep import play, runners
 
 Strike = Callable[..., list[Result]]
-WORKERS = 4  # mostly they wait: for a pod to boot, for a settle window to pass
+WORKERS = 4  # they mostly wait for a pod to boot or a settle window to pass
 pytestmark = pytest.mark.timeout(1200)  # real clouds and processes, on a machine that may be busy
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace here")
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Drill]]:
-    with drills(tmp_path_factory.mktemp("tests.crash"), WORKERS) as found:
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ScenarioRunner]]:
+    with runners(tmp_path_factory.mktemp("tests.crash"), WORKERS) as found:
         yield found
 
 
 @pytest.fixture
-def strike(workers: list[Drill]) -> Strike:
-    """Plays the named histories and fails with whatever was violated."""
+def strike(workers: list[ScenarioRunner]) -> Strike:
+    """Plays the named histories and fails with their violations."""
 
     def played(*names: str) -> list[Result]:
         results = play(workers, list(map(Case.parse, names)), lambda _: None, float("inf"))

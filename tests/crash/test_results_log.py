@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.crash import cases
-from tests.crash import results_log as diary
+from tests.crash import results_log as log
 from tests.crash.case import Case
-from tests.crash.results_log import Diary, OtherCode
+from tests.crash.results_log import OtherCode, ResultsLog
 from tests.crash.scenario import Result
 from tests.crash.system_calls import counted
 
@@ -19,11 +19,11 @@ PLAYED = Result(Case.parse("26/none/kill:after:5"), ["I1 a pod is left"], kills=
 def test_a_sweep_goes_on_from_what_was_played(tmp_path: Path) -> None:
     """Every whole line comes back as it was; one that was cut off is played again."""
     path = tmp_path / "sweep.jsonl"
-    Diary.open(path, "c0de").add(PLAYED)
+    ResultsLog.open(path, "c0de").add(PLAYED)
     with path.open("a") as file:
         file.write('{"case": "26/none/kill:after:6", "viol')
 
-    again = Diary.open(path, "c0de")
+    again = ResultsLog.open(path, "c0de")
     again.add(PLAYED)
 
     assert again.played() == [PLAYED, PLAYED]
@@ -31,11 +31,11 @@ def test_a_sweep_goes_on_from_what_was_played(tmp_path: Path) -> None:
 
 def test_what_another_podctl_did_counts_for_nothing(tmp_path: Path) -> None:
     """Figures of two versions are never added up."""
-    Diary.open(tmp_path / "sweep.jsonl", "c0de").add(PLAYED)
+    ResultsLog.open(tmp_path / "sweep.jsonl", "c0de").add(PLAYED)
 
     with pytest.raises(OtherCode, match="of other code"):
-        Diary.open(tmp_path / "sweep.jsonl", "c1de")
-    assert len(diary.code()) == 64
+        ResultsLog.open(tmp_path / "sweep.jsonl", "c1de")
+    assert len(log.code()) == 64
 
 
 def test_of_writes_in_a_row_to_one_file_the_first_and_the_last_are_struck(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The project that is run: one tiny stage, whose every byte follows from a seed."""
+"""The project of a scenario: one tiny stage whose output follows from a seed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ disk_gb = 10
 volume_gb = 20
 """
 
-# Descriptor 9 is the witness's: open for as long as any process of the job lives.
+# Descriptor 9 connects to the job monitor while any process of the job lives.
 _JOB = """
 set -e
 exec 9<>/dev/tcp/127.0.0.1/{port}
@@ -52,14 +52,14 @@ echo '{{"ok": true}}' > out/result.json
 
 
 @dataclass(frozen=True)
-class Homework:
+class Workload:
     """One project folder."""
 
     folder: Path
     name: str
 
     def write(self, port: int, seconds: float) -> None:
-        """The whole project, new; `port` is the witness's."""
+        """Create the project; `port` is that of the job monitor."""
         self.folder.mkdir(parents=True)
         (self.folder / "podctl.toml").write_text(_CONFIG)
         (self.folder / "seed.txt").write_text(self.seed)
@@ -71,8 +71,8 @@ class Homework:
         return hashlib.sha256(self.name.encode()).hexdigest()[:16]
 
     @property
-    def promised(self) -> dict[str, bytes]:
-        """What the job writes, worked out here."""
+    def expected(self) -> dict[str, bytes]:
+        """The files that the job must write."""
         lines = "".join(f"{self.seed} {number}\n" for number in range(1, LINES + 1))
         return {
             "out/lines.txt": lines.encode(),

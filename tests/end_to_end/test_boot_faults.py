@@ -44,7 +44,7 @@ def test_hosts_that_all_fail_end_with_what_the_last_one_said(laptop: Laptop) -> 
     laptop.cloud.faults({"name": "boot_error", "value": "space"})
     told = laptop.podctl("run", "hello", "-y", expect=1)
 
-    assert "none would do; of the last: its host cannot start the container" in told.err
+    assert "none was usable; of the last: its host cannot start the container" in told.err
     assert "no space left on device" in told.err
     assert laptop.living_pods() == []
 

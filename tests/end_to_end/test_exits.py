@@ -14,7 +14,7 @@ from controller.incident import Incident, attempt
 from controller.orphans.force_terminate import Nonces
 from controller.planner import actions
 from controller.planner.decide import decide
-from controller.planner.lease_state import fold
+from controller.planner.journal_fold import fold
 from controller.planner.observation import Observation, Repeated
 from controller.planner.policy import Policy
 from controller.planner.unexpected_error import bounded, name_of
@@ -23,8 +23,15 @@ from state.errors import Fenced
 from state.journal import Journal
 from tests.controller.planner.test_decide import POLICY, agent, lease_state, pod, running, seen
 from tests.simulation.history import World
-from tests.simulation.host import Office
-from tests.simulation.unexpected_error import ACTIONS, ALWAYS, FORESEEN, MOMENTS, STEPS, Surprise
+from tests.simulation.host import SimulatedController
+from tests.simulation.unexpected_error import (
+    ACTIONS,
+    ALWAYS,
+    MOMENTS,
+    NO_INJECTED_ERROR,
+    STEPS,
+    InjectedError,
+)
 from tests.support.laptop import Laptop
 
 PLACES = (
@@ -206,56 +213,56 @@ def test_whatever_raises_for_ever_the_user_ends_the_lease(place: str) -> None:
     outcomes: list[str] = []
 
     def user() -> None:
-        laptop, process = world.laptop, world._process
-        for act in (Office.run, Office.sync):
+        laptop, process = world.host, world._process
+        for act in (SimulatedController.run, SimulatedController.sync):
             outcomes.append(laptop.podctl(process(), act))
         outcomes.append(laptop.podctl(process(), lambda session: session.stop(abandon=False)))
         outcomes.append(laptop.podctl(process(), lambda session: session.stop(abandon=True)))
-        world.watchman.all_given_up()
+        world.checker.all_given_up()
 
-    world.hub.process(user)
-    world.hub.run(40 * 3600.0, world.watchman.look)
+    world.event_loop.process(user)
+    world.event_loop.run(40 * 3600.0, world.checker.check)
 
     assert len(outcomes) == 4
-    assert world.laptop.open_leases() == ()
+    assert world.host.open_leases() == ()
     assert not any(machine.billing for machine in world.cloud.pods.values())
-    assert world.laptop.files.checkpoints or not world.laptop.files.outputs
+    assert world.host.files.checkpoints or not world.host.files.outputs
 
 
 def world_with(place: str) -> World:
     """A calm world but for one place that raises; no other luck."""
-    world = World(7, FORESEEN)
-    world.fate.calm = True
+    world = World(7, NO_INJECTED_ERROR)
+    world.faults.calm = True
     times = 1 if place.startswith("fold") else ALWAYS
-    world.laptop.surprise = Surprise(place, 0, times)
+    world.host.injected_error = InjectedError(place, 0, times)
     return world
 
 
 def test_what_raised_is_in_the_journal(laptop_world: World) -> None:
     """As a failed outcome or an incident, with type, message and place."""
-    journal = Journal(laptop_world.laptop.database)
+    journal = Journal(laptop_world.host.database)
     (lease,) = journal.leases()
     found = [op.data for op in journal.ops(lease.id) if op.data.get("unforeseen")]
 
     assert len(found) == POLICY.incidents
-    assert {one["type"] for one in found} == {"Unforeseen"}
+    assert {one["type"] for one in found} == {"UnexpectedError"}
     assert all(one["message"] and one["where"] for one in found)
 
 
 @pytest.fixture
 def laptop_world() -> World:
     world = world_with("before Lock")
-    world.hub.process(lambda: world.laptop.podctl(world._process(), Office.run))
-    world.hub.run(20 * 3600.0, world.watchman.look)
+    world.event_loop.process(lambda: world.host.podctl(world._process(), SimulatedController.run))
+    world.event_loop.run(20 * 3600.0, world.checker.check)
     return world
 
 
 def test_the_last_way_out_knows_pods_by_what_was_written_down() -> None:
     """Nonces and pods of every record, and whether a create may still show a pod."""
     world = world_with("after Create")
-    world.hub.process(lambda: world.laptop.podctl(world._process(), Office.run))
-    world.hub.run(20 * 3600.0, world.watchman.look)
-    marks = Nonces.of(Journal(world.laptop.database), "l0001")
+    world.event_loop.process(lambda: world.host.podctl(world._process(), SimulatedController.run))
+    world.event_loop.run(20 * 3600.0, world.checker.check)
+    marks = Nonces.of(Journal(world.host.database), "l0001")
 
     assert len(marks.nonces) == 1
     assert marks.unclear

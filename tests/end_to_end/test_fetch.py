@@ -9,7 +9,8 @@ from typing import Any
 from controller.leases.fetch import Unfetched
 from controller.planner import actions
 from controller.planner.decide import decide
-from controller.planner.lease_state import LeaseState, Step, resume
+from controller.planner.journal_fold import resume
+from controller.planner.lease_state import LeaseState, Step
 from controller.planner.observation import Failure
 from controller.providers.base import PodStatus
 from state.journal import Lease

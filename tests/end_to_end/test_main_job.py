@@ -473,7 +473,7 @@ def test_row_23_a_pod_stopped_in_the_console_is_left_alone_until_the_next_comman
     laptop.podctl("run", "hello", "-y")
 
     assert process.returncode == 7, err
-    assert "was stopped, and not by podctl" in err
+    assert "was stopped, but not by podctl" in err
     assert stopped == ["EXITED"]
     laptop.assert_done()
 

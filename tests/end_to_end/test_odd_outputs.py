@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from controller.engine.executor import _rework_in_words
+from controller.engine.executor import repeated_work_in_words
 from tests.support.laptop import Laptop
 
 ODD = r"""
@@ -89,7 +89,7 @@ def test_an_output_that_could_not_travel_keeps_the_pod_until_it_is_fetched(lapto
 
 def test_what_did_not_come_is_never_said_to_be_nothing() -> None:
     """Work that has to be done again costs something, however little. Case 04."""
-    assert _rework_in_words(0.004, 0.0003).startswith(
+    assert repeated_work_in_words(0.004, 0.0003).startswith(
         "less than a minute of work (less than $0.01)"
     )
-    assert _rework_in_words(0.5, 1.0).startswith("about 30 min of work ($1.00)")
+    assert repeated_work_in_words(0.5, 1.0).startswith("about 30 min of work ($1.00)")

@@ -12,8 +12,9 @@ from controller.engine.lease_context import pinned, terms
 from controller.leases.renewal import parked
 from controller.planner.actions import Terminate
 from controller.planner.decide import decide
-from controller.planner.lease_state import LeaseState, Step, fold
-from controller.planner.observation import Listing, Observation
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, Step
+from controller.planner.observation import Listing
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.planner.provisioning import rent
@@ -23,6 +24,7 @@ from state.journal import Journal
 from state.project_lock import acquire
 from tests.end_to_end.test_resume import bound, training
 from tests.support.laptop import Laptop
+from tests.support.observations import observe
 
 
 def test_a_parked_pod_is_started_again_and_goes_on(laptop: Laptop) -> None:
@@ -143,7 +145,7 @@ def test_the_past_of_a_lease_does_not_decide_what_becomes_of_its_pod(journal: Jo
     pulled = journal.intent("l0001", Step.PULL, {}, "hello-0002")
     journal.done(pulled, {"rc": 0, "reason": "exited"})
     journal.note("l0001", Step.FINISH, {"outcome": "passed"}, "hello-0002")
-    seen = Observation(folded(journal), 0.0, Listing(0.0, ()))
+    seen = observe(folded(journal), 0.0, listing=Listing(0.0, ()))
 
     assert "Terminate" in type(close(seen, Policy())).__name__
 
@@ -151,7 +153,7 @@ def test_the_past_of_a_lease_does_not_decide_what_becomes_of_its_pod(journal: Jo
 def test_a_renewed_lease_may_rent_as_often_as_a_new_one(journal: Journal) -> None:
     """Four pods of before are not counted against the present run."""
     past = dataclasses.replace(renew(journal), pod=None, generation=4, past_generations=3)
-    seen = Observation(past, 0.0, Listing(0.0, ()))
+    seen = observe(past, 0.0, listing=Listing(0.0, ()))
 
     assert type(rent(seen, Policy())).__name__ == "OpenGeneration"
 
@@ -191,7 +193,7 @@ def test_a_disk_that_an_earlier_run_filled_is_given_up_for_an_empty_one(journal:
     full = {"why": "the pod's disk is too small", "fatal": True, "disk_full": True}
     journal.fail(meant, full)
     crowded = dataclasses.replace(folded(journal), parked=False, reached=True)
-    action = decide(Observation(crowded, 0.0, Listing(0.0, ())), Policy())
+    action = decide(observe(crowded, 0.0, listing=Listing(0.0, ())), Policy())
     journal.note("l0001", Step.GENERATION, {"number": 2, "nonce": "n2"})
     fresh = folded(journal).current
 

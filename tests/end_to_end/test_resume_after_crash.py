@@ -102,7 +102,7 @@ def test_row_40_what_a_newer_podctl_asked_for_is_not_half_understood(
     shell("sync", expect=1)
 
     assert "another version of podctl" in shell.err
-    assert "carry it on with that version" in shell.err
+    assert "continue with that version" in shell.err
 
 
 @pytest.mark.long

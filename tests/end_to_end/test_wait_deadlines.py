@@ -44,16 +44,14 @@ BOOTING = pod(PodStatus.STARTING)
         ),
         (
             seen(
-                lease_state(pod=None, debts=(PendingTermination("p0"),)),
+                lease_state(pod=None, pending_terminations=(PendingTermination("p0"),)),
                 asked={"p0": 900.0},
                 owing_since=900.0,
             ),
             900.0 + POLICY.settle,
         ),
         (
-            dataclasses.replace(
-                seen(lease_state(running()), pod(), contact=agent("running")), max_seconds=3600.0
-            ),
+            seen(lease_state(running()), pod(), contact=agent("running"), max_seconds=3600.0),
             1000.0 + 3600.0,
         ),
     ],
@@ -87,7 +85,7 @@ PROGRESS = Progress(
 def line(progress: Progress, width: int = 1000, until: float | None = None) -> str:
     look = agent("running", phase="running", progress=progress, gpu_util=97.0, cpu_util=40.0)
     assert look.status is not None
-    seen_now = dataclasses.replace(seen(lease_state(running()), pod(), contact=look), spent_usd=0.5)
+    seen_now = seen(lease_state(running()), pod(), contact=look, spent_usd=0.5)
     return job_line(
         running(),
         look.status,

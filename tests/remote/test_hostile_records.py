@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from controller.agent.client import plain
-from controller.engine.last_seen import run_sighting
+from controller.engine.last_seen import run_last_seen
 from remote import contract
 from remote.agent import status as report
 from remote.contract import Progress, Status
@@ -96,7 +96,7 @@ def look(place: PodPaths) -> None:
     """As the agent does for `status`, `log` and the beginning of `start` and `stop`."""
     seen = report.status(place, "r1")
     contract.load(Status, contract.dump(seen))
-    json.dumps(run_sighting(plain(seen)), allow_nan=False).encode()
+    json.dumps(run_last_seen(plain(seen)), allow_nan=False).encode()
     logfile.slice_at(place.run("r1") / "job.log", 0, 100)
     lock.held(place.lock)
     lock.holder(place.lock)
@@ -153,7 +153,7 @@ def test_a_jobs_text_forges_no_line_of_ours(pod: PodSide) -> None:
 
     assert text.startswith("x r1: PASS, locking lease l0001")
     assert text.isprintable()
-    assert run_sighting(told)["text"] == text
+    assert run_last_seen(told)["text"] == text
 
 
 def test_a_forged_status_is_told_on_one_line() -> None:

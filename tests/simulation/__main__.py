@@ -1,8 +1,8 @@
 """Play many histories: `python -m tests.simulation --seeds 100000`.
 
-    --only SEED       one history, with everything that podctl did in it
-    --mutant NAME     with a seeded bug: how many histories until it is found
-    --corpus          the seeds that ever failed
+    --only SEED       one history, with its journal
+    --mutant NAME     with a seeded bug: with this bug seeded
+    --corpus          the seeds that failed once
 
 Exit code 1 when an invariant did not hold; the seed is printed and replays.
 """
@@ -25,7 +25,7 @@ from state.journal import Journal
 from tests.simulation.fault_schedule import Tally
 from tests.simulation.history import World, play
 from tests.simulation.mutants import BIASES, FIRST, MUTANTS
-from tests.simulation.unexpected_error import FORESEEN
+from tests.simulation.unexpected_error import NO_INJECTED_ERROR
 
 CORPUS = Path(__file__).with_name("corpus.txt")
 BATCH = 50  # histories handed to a worker at once
@@ -35,7 +35,7 @@ SHOWN = 20  # violations
 
 @dataclass
 class Sum:
-    """What many histories were made of."""
+    """Totals over many histories."""
 
     histories: int = 0
     passed: int = 0
@@ -50,7 +50,7 @@ class Sum:
 
 
 def corpus() -> list[int]:
-    """Seeds that failed once; what they found is mended."""
+    """Seeds that failed before a bug was fixed."""
     lines = CORPUS.read_text(encoding="utf-8").splitlines()
     return [int(line.split()[0]) for line in lines if line and not line.startswith("#")]
 
@@ -70,7 +70,7 @@ def play_all(seeds: Iterable[int], mutant: str = "", bias: frozenset[str] = NO_B
 
 
 def first_found(mutant: str, histories: int) -> tuple[int, str] | None:
-    """The seed that finds a seeded bug, and what told; None: so many histories do not."""
+    """The first seed that finds a seeded bug, with the violation; None when none does."""
     first = FIRST.get(mutant, 0)
     with MUTANTS[mutant]():
         for seed in range(first, first + histories):
@@ -85,10 +85,10 @@ def batches(start: int, count: int) -> Iterator[range]:
 
 
 def trace(seed: int) -> str:
-    """Everything that the journal of one history says."""
+    """The journal of one history as text."""
     world = World(seed)
     history = world.live()
-    journal = Journal(world.laptop.database)
+    journal = Journal(world.host.database)
     lines = [f"seed {seed}: {history.violation or 'every invariant held'}", f"{history.tally}"]
     for lease in journal.leases():
         lines.append(f"{lease.id} {lease.outcome or 'open'}")
@@ -107,7 +107,7 @@ def main() -> int:
         return 0
     began = time.monotonic()
     seeds = corpus() if asked.corpus else None
-    bias = FORESEEN if asked.corpus else NO_BIAS
+    bias = NO_INJECTED_ERROR if asked.corpus else NO_BIAS
     work = [seeds] if seeds is not None else list(batches(asked.start, asked.seeds))
     total = Sum()
     with ProcessPoolExecutor(asked.jobs) as pool:
@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=2000, help="how many histories")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--only", type=int, help="play one seed and tell it")
+    parser.add_argument("--only", type=int, help="play one seed and print its journal")
     parser.add_argument("--mutant", default="", choices=["", *MUTANTS], metavar="NAME")
     parser.add_argument("--corpus", action="store_true")
     parser.add_argument("--json", action="store_true")

@@ -1,4 +1,4 @@
-"""The provider: what it has committed, what it shows, what it bills, and how it lies."""
+"""The simulated provider: the pods it has, what its API shows of them, and what it bills."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.providers.base import BillingRecord, Endpoint, Offer, Pod, PodSpec, PodStatus
-from tests.simulation.event_loop import Hub
-from tests.simulation.fault_schedule import Fate
+from tests.simulation.event_loop import EventLoop
+from tests.simulation.fault_schedule import FaultSchedule
 from tests.simulation.machine import Disk, Machine, Work
 
 EPOCH = 1_800_000_000.0  # Unix seconds at which a history begins
@@ -21,8 +21,8 @@ OFFERS = tuple(
 )
 
 
-class Liar:
-    """Pods whose every word is "running"; drawn beside the other luck."""
+class LyingPods:
+    """Pods that always report a running job; drawn from a random generator of their own."""
 
     SHARE = 0.04
 
@@ -33,8 +33,8 @@ class Liar:
         return dice.random() < share
 
 
-class FullHost:
-    """Hosts that have no room for a pod once it was stopped; drawn beside the other luck."""
+class FullHosts:
+    """Hosts without a free GPU for a pod that was stopped; drawn from a generator of their own."""
 
     SHARE = 0.1
 
@@ -47,7 +47,7 @@ class FullHost:
 
 @dataclass
 class Meter:
-    """What one pod is billed: whole dollars by second, and for how long."""
+    """The bill of one pod."""
 
     usd: float = 0.0
     since: float = 0.0
@@ -56,38 +56,38 @@ class Meter:
 
 @dataclass
 class Cloud:
-    """All of the account."""
+    """The provider's side of one account."""
 
-    hub: Hub
-    fate: Fate
+    event_loop: EventLoop
+    faults: FaultSchedule
     pods: dict[str, Machine] = field(default_factory=dict)
     meters: dict[str, Meter] = field(default_factory=dict)
     shared: Disk = field(default_factory=Disk)  # the network volume
     outage_until: float = 0.0
     guarded: bool = True
-    stubborn: bool = True  # a guard whose order failed tries again
+    stubborn: bool = True  # a guard tries again when its order failed
     pending: int = 0  # creates that have not committed yet
     on_start: Callable[[Machine, Work], None] = lambda *_: None
     on_destroy: Callable[[Machine], None] = lambda *_: None
 
     def fails(self, what: str) -> bool:
-        """Whether this call gets no useful answer: an outage, or bad luck."""
-        if self.hub.now < self.outage_until and not self.fate.calm:
+        """Whether this call fails, by an outage or on its own."""
+        if self.event_loop.now < self.outage_until and not self.faults.calm:
             return True
-        if self.fate.strikes(0.02):
-            self.outage_until = self.hub.now + self.fate.between(60.0, 3600.0)
-        return self.fate.strikes(what=what)
+        if self.faults.strikes(0.02):
+            self.outage_until = self.event_loop.now + self.faults.between(60.0, 3600.0)
+        return self.faults.strikes(what=what)
 
     def check_start(self, machine: Machine, work: Work) -> None:
         self.on_start(machine, work)
 
-    # -- what it does ------------------------------------------------------------------------
+    # -- what happens to pods ----------------------------------------------------------------
 
     def commit(self, spec: PodSpec) -> Machine:
-        """The pod exists and bills from now on."""
-        fate = self.fate
+        """Create the pod, which bills from now on."""
+        faults = self.faults
         number = len(self.pods) + 1
-        lag = fate.between(0.0, LAG) if fate.strikes(5) else 0.0
+        lag = faults.between(0.0, LAG) if faults.strikes(5) else 0.0
         disk = self.shared if spec.network_volume_id else Disk()
         machine = Machine(
             self,
@@ -95,39 +95,43 @@ class Cloud:
             spec,
             disk,
             spec.offer.usd_per_hour,
-            created=self.hub.now,
-            visible_at=self.hub.now + lag,
-            armed=not fate.strikes(0.2),
-            never_boots=fate.strikes(0.3),
-            deaf=fate.strikes(0.2),
-            unfit=fate.strikes(0.3),
-            lies=Liar.drawn(fate.seed, fate.bias, number),
-            no_room=FullHost.drawn(fate.seed, fate.bias, number),
+            created=self.event_loop.now,
+            visible_at=self.event_loop.now + lag,
+            armed=not faults.strikes(0.2),
+            never_boots=faults.strikes(0.3),
+            deaf=faults.strikes(0.2),
+            unfit=faults.strikes(0.3),
+            lies=LyingPods.drawn(faults.seed, faults.bias, number),
+            no_room=FullHosts.drawn(faults.seed, faults.bias, number),
         )
         self.pods[machine.id] = machine
-        self.meters[machine.id] = Meter(since=self.hub.now)
-        machine.start(fate.between(20.0, 300.0))
+        self.meters[machine.id] = Meter(since=self.event_loop.now)
+        machine.start(faults.between(20.0, 300.0))
         self.meter(machine)
-        self._doom(machine)
+        self._schedule_harm(machine)
         return machine
 
-    def _doom(self, machine: Machine) -> None:
-        """What may befall a pod on its own."""
-        fate = self.fate
-        if fate.strikes(1.5):
-            self.hub.after(fate.between(60.0, 7200.0), lambda: self._strike(machine))
-        if fate.strikes(2, "hidden"):
-            self.hub.after(fate.between(60.0, 7200.0), lambda: self._vanish_for_a_while(machine))
-        if fate.strikes(1.5, "odd"):
-            self.hub.after(fate.between(10.0, 7200.0), lambda: self._look_odd(machine))
-        if fate.strikes(1, "console"):
-            self.hub.after(fate.between(60.0, 10_800.0), lambda: self._be_ordered(machine))
+    def _schedule_harm(self, machine: Machine) -> None:
+        """Schedule what happens to a pod without an order."""
+        faults = self.faults
+        if faults.strikes(1.5):
+            self.event_loop.after(faults.between(60.0, 7200.0), lambda: self._strike(machine))
+        if faults.strikes(2, "hidden"):
+            self.event_loop.after(faults.between(60.0, 7200.0), lambda: self._hide(machine))
+        if faults.strikes(1.5, "odd"):
+            self.event_loop.after(
+                faults.between(10.0, 7200.0), lambda: self._report_wrong_status(machine)
+            )
+        if faults.strikes(1, "console"):
+            self.event_loop.after(
+                faults.between(60.0, 10_800.0), lambda: self._act_in_console(machine)
+            )
 
     def _strike(self, machine: Machine) -> None:
-        if not machine.billing or self.fate.calm:
+        if not machine.billing or self.faults.calm:
             return
-        self.fate.tally.deaths += 1
-        match self.fate.one("evict", "evict", "host", "disk", "gone"):
+        self.faults.tally.deaths += 1
+        match self.faults.one("evict", "evict", "host", "disk", "gone"):
             case "evict":
                 machine.halt("Exited by Runpod", grace=True)
             case "host":
@@ -139,20 +143,20 @@ class Cloud:
             case _:
                 self.destroy(machine, by="provider")
 
-    def _vanish_for_a_while(self, machine: Machine) -> None:
-        machine.hidden_until = self.hub.now + self.fate.between(30.0, 200.0)
-        machine.hidden_by_id = self.fate.random.random() < 0.5
+    def _hide(self, machine: Machine) -> None:
+        machine.hidden_until = self.event_loop.now + self.faults.between(30.0, 200.0)
+        machine.hidden_by_id = self.faults.random.random() < 0.5
 
-    def _look_odd(self, machine: Machine) -> None:
-        """Whatever it does: for a while the provider calls it something else."""
-        machine.odd_until = self.hub.now + self.fate.between(20.0, 900.0)
-        machine.odd = PodStatus(self.fate.one("UNKNOWN", "UNKNOWN", "STARTING", "ERROR"))
+    def _report_wrong_status(self, machine: Machine) -> None:
+        """For a while the provider reports a wrong status."""
+        machine.odd_until = self.event_loop.now + self.faults.between(20.0, 900.0)
+        machine.odd = PodStatus(self.faults.one("UNKNOWN", "UNKNOWN", "STARTING", "ERROR"))
 
-    def _be_ordered(self, machine: Machine) -> None:
-        """Its owner, in the provider's console, without a word to podctl."""
-        if self.fate.calm:
+    def _act_in_console(self, machine: Machine) -> None:
+        """Its owner acts in the provider's console, without podctl."""
+        if self.faults.calm:
             return
-        match self.fate.one("stop", "start", "delete"):
+        match self.faults.one("stop", "start", "delete"):
             case "stop" if machine.billing:
                 machine.stopped_by = "console"
                 machine.halt("Exited by user")
@@ -162,22 +166,24 @@ class Cloud:
                 self.destroy(machine, by="console")
             case _:
                 return
-        if self.fate.strikes(20, "console"):
-            self.hub.after(self.fate.between(60.0, 10_800.0), lambda: self._be_ordered(machine))
+        if self.faults.strikes(20, "console"):
+            self.event_loop.after(
+                self.faults.between(60.0, 10_800.0), lambda: self._act_in_console(machine)
+            )
 
     def resume(self, machine: Machine) -> None:
         machine.last_change = "Resumed by user"
-        machine.start(self.fate.between(20.0, 120.0))
+        machine.start(self.faults.between(20.0, 120.0))
         self.meter(machine)
 
     def destroy(self, machine: Machine, by: str) -> None:
-        """TERMINATED: nothing of it is left but a network volume."""
+        """Terminate the pod; only a network volume is left of it."""
         if machine.status is PodStatus.TERMINATED:
             return
         if by == "order":
             self.on_destroy(machine)
         if (work := machine.living) is not None:
-            work.checkpoint(self.hub.now)
+            work.checkpoint(self.event_loop.now)
             work.began = None
         machine.life += 1
         self.meter(machine)
@@ -194,11 +200,11 @@ class Cloud:
         return tuple(self.view(one) for one in shown)
 
     def _shows(self, machine: Machine) -> bool:
-        hidden = self.hub.now < max(machine.visible_at, machine.hidden_until)
+        hidden = self.event_loop.now < max(machine.visible_at, machine.hidden_until)
         return machine.status is not PodStatus.TERMINATED and not hidden
 
     def view(self, machine: Machine) -> Pod:
-        odd = self.hub.now < machine.odd_until and machine.status is not PodStatus.TERMINATED
+        odd = self.event_loop.now < machine.odd_until and machine.status is not PodStatus.TERMINATED
         status = machine.odd if odd else machine.status
         up = status is PodStatus.RUNNING
         spec = machine.spec
@@ -220,12 +226,12 @@ class Cloud:
     # -- what it bills -----------------------------------------------------------------------
 
     def meter(self, machine: Machine) -> None:
-        """Bring the pod's bill up to now; from now on at its present rate."""
+        """Bill the pod until now, and from now on at its present rate."""
         meter = self.meters[machine.id]
-        if meter.usd_per_hour and self.hub.now > meter.since:
-            machine.lives.append((meter.since, self.hub.now))
-        meter.usd += meter.usd_per_hour * (self.hub.now - meter.since) / 3600.0
-        meter.since = self.hub.now
+        if meter.usd_per_hour and self.event_loop.now > meter.since:
+            machine.lives.append((meter.since, self.event_loop.now))
+        meter.usd += meter.usd_per_hour * (self.event_loop.now - meter.since) / 3600.0
+        meter.since = self.event_loop.now
         meter.usd_per_hour = machine.usd_per_hour if machine.billing else 0.0
 
     def billed(self, machine: Machine) -> float:
@@ -234,9 +240,9 @@ class Cloud:
         return self.meters[machine.id].usd
 
     def records(self) -> tuple[BillingRecord, ...]:
-        now = EPOCH + self.hub.now
+        now = EPOCH + self.event_loop.now
         return tuple(self._record(one, now) for one in self.pods.values())
 
     def _record(self, machine: Machine, now: float) -> BillingRecord:
-        usd = self.billed(machine) - machine.since(self.hub.now - BILL_LAG)
+        usd = self.billed(machine) - machine.since(self.event_loop.now - BILL_LAG)
         return BillingRecord(machine.id, EPOCH + machine.created, now, usd, usd, 0.0)

@@ -1,6 +1,6 @@
-"""`podctl stop` in a terminal of its own, while another podctl drives: asked, waited for, or done.
+"""`podctl stop` in a second terminal, while another podctl drives the lease.
 
-Drawn beside a history's other luck, so that a seed means the same with and without it.
+It has a random generator of its own, so that a seed gives the same other faults without it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from controller.leases.stop_requests import Handover, ended, record, taken_up
 from state.journal import Journal
 from state.stop_requests import StopRequest
 from tests.simulation.fault_schedule import CALM_AT
-from tests.simulation.host import Laptop, Office
+from tests.simulation.host import Host, SimulatedController
 from tests.simulation.process import Process, VirtualClock
-from tests.simulation.stop_requests import RequestsOf
+from tests.simulation.stop_requests import ProcessRequests
 
 SHARE = 0.15  # of histories that have one
 POLL = 120.0
@@ -23,10 +23,10 @@ BIAS = "handover"
 
 
 @dataclass
-class StopBeside:
-    """Who types `podctl stop`, how often and when."""
+class ConcurrentStop:
+    """The `podctl stop` commands of one history."""
 
-    laptop: Laptop
+    host: Host
     dice: random.Random
     process: Callable[[], Process]
     abandoned: Callable[[], None] = lambda: None
@@ -34,19 +34,19 @@ class StopBeside:
 
     @classmethod
     def drawn(
-        cls, seed: int, bias: frozenset[str], laptop: Laptop, process: Callable[[], Process]
-    ) -> StopBeside | None:
+        cls, seed: int, bias: frozenset[str], host: Host, process: Callable[[], Process]
+    ) -> ConcurrentStop | None:
         dice = random.Random(f"stop beside {seed}")
         if "foreseen" in bias or (dice.random() >= SHARE and BIAS not in bias):
             return None
-        return cls(laptop, dice, process)
+        return cls(host, dice, process)
 
     def moments(self) -> list[float]:
         return sorted(self.dice.uniform(0.0, CALM_AT / 2) for _ in range(self.dice.randint(1, 4)))
 
     def stop(self) -> None:
-        """Once, for every lease that is open."""
-        process, journal = self.process(), Journal(self.laptop.database)
+        """Run `podctl stop` for every open lease."""
+        process, journal = self.process(), Journal(self.host.database)
         clock = VirtualClock(process)
         disposal = self.dice.choice(("park", "terminate"))
         abandon = "given up" if disposal == "terminate" and self.dice.random() < 0.3 else None
@@ -57,11 +57,11 @@ class StopBeside:
         self.asked += asked
         patience = self.dice.choice((600.0, 3600.0, 20_000.0))
 
-        def enter() -> Office | None:
-            return None if self.laptop.busy else self.laptop.enter(process)
+        def enter() -> SimulatedController | None:
+            return None if self.host.busy else self.host.enter(process)
 
         def act() -> str:
-            requests, epoch = RequestsOf(self.laptop.requests, process), self.laptop.epoch
+            requests, epoch = ProcessRequests(self.host.requests, process), self.host.epoch
             handover = Handover(
                 requests, journal, epoch, clock, enter, lambda *_: None, patience, POLL
             )
@@ -70,12 +70,12 @@ class StopBeside:
                 self._go_on(session, asked)
             return "stopped"
 
-        self.laptop.command(process, act)
+        self.host.command(process, act)
 
-    def _go_on(self, session: Office, asked: list[StopRequest]) -> None:
+    def _go_on(self, session: SimulatedController, asked: list[StopRequest]) -> None:
         left = [one for one in asked if not ended(session.journal, one)]
         for one in left:
-            self.laptop.requests.owners.setdefault(one.id, set()).add(session.epoch)
+            self.host.requests.owners.setdefault(one.id, set()).add(session.epoch)
             if not taken_up(session.journal, one):
                 session.journal.note(one.lease, "stop", record(one))
         for one in left:

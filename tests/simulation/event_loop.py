@@ -1,4 +1,4 @@
-"""Virtual time: events in their order, and processes that sleep in it."""
+"""A discrete-event loop in virtual time, with processes that can sleep in it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from greenlet import getcurrent, greenlet
 What = Callable[[], Any]
 
 
-class Hub:
-    """A discrete-event clock. Seconds; nothing takes time but what says so."""
+class EventLoop:
+    """Runs events in the order of their time, in seconds; only an explicit delay takes time."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -21,7 +21,7 @@ class Hub:
         self._main = getcurrent()
 
     def at(self, when: float, what: What) -> None:
-        """Do `what` at `when`; events of one moment go in the order in which they were set."""
+        """Call `what` at `when`; events of one time run in the order of these calls."""
         self._number += 1
         heapq.heappush(self._events, (max(when, self.now), self._number, what))
 
@@ -29,16 +29,16 @@ class Hub:
         self.at(self.now + seconds, what)
 
     def process(self, body: What) -> None:
-        """Run `body` as a process that may `sleep`."""
+        """Run `body` as a process, which may call `sleep`."""
         self.at(self.now, greenlet(body, parent=self._main).switch)
 
     def sleep(self, seconds: float) -> None:
-        """Let others go on for so long. Only inside of a process."""
+        """Suspend the calling process for `seconds`. Call it only inside a process."""
         self.after(seconds, getcurrent().switch)
         self._main.switch()
 
     def run(self, until: float, each: What) -> None:
-        """Every event up to `until`, with `each` called after it."""
+        """Run every event up to `until`, and call `each` after each of them."""
         while self._events and self._events[0][0] <= until:
             self.now, _, what = heapq.heappop(self._events)
             what()

@@ -1,4 +1,4 @@
-"""What goes wrong, drawn from one seed: the same seed, the same history."""
+"""The fault schedule of a history, drawn from one seed: the same seed gives the same history."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import random
 from dataclasses import dataclass, field
 
 LEVELS = (0.0, 0.02, 0.05, 0.1)  # chance that one call goes wrong
-CALM_AT = 30 * 3600.0  # seconds: from here on nothing goes wrong any more
+CALM_AT = 30 * 3600.0  # seconds: no fault occurs after this
 
 
 @dataclass
 class Tally:
-    """What a history was made of."""
+    """Counts of what happened in a history."""
 
     effects: int = 0
     kills: int = 0
     lids: int = 0
     faults: int = 0
     deaths: int = 0  # of pods' hosts, evictions and lost disks
-    surprises: int = 0  # histories with an exception that nobody foresaw
+    surprises: int = 0  # histories with an unexpected exception
 
     def add(self, other: Tally) -> None:
         for name in vars(self):
@@ -26,13 +26,14 @@ class Tally:
 
 
 @dataclass
-class Fate:
-    """One history's luck."""
+class FaultSchedule:
+    """The faults of one history."""
 
     seed: int
-    # What is to go wrong half of the time: create, write, delete, pull, hidden, odd, console; and
-    # late (what becomes of a create), kill, lid, two, stop. A seeded bug that shows in one of a
-    # thousand histories shows in some of these.
+    # Faults that are frequent in this history. Half of the calls fail for: create, write, delete,
+    # pull, hidden, odd, console. Others: late (a create commits late), kill, lid (the machine is
+    # suspended), two (controllers), stop. A seeded bug that shows in one of a thousand histories
+    # shows in some of these.
     bias: frozenset[str] = frozenset()
     random: random.Random = field(init=False)
     tally: Tally = field(default_factory=Tally)
@@ -51,7 +52,7 @@ class Fate:
         self.two = self.two or "two" in self.bias
 
     def strikes(self, share: float = 1.0, what: str = "") -> bool:
-        """Whether this call goes wrong; `share` of the history's level."""
+        """Whether this call fails; its probability is `share` times the history's level."""
         level = 0.5 if what in self.bias else self.level * share
         hit = not self.calm and self.random.random() < level
         self.tally.faults += hit

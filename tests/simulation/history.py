@@ -1,20 +1,20 @@
-"""One history: a user, a laptop, a cloud, and two days of bad luck before it turns calm."""
+"""One history: a user, a host and a cloud; faults for 30 hours, then 60 hours without any."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from tests.simulation.cloud import Cloud
-from tests.simulation.concurrent_stop import StopBeside
-from tests.simulation.event_loop import Hub
-from tests.simulation.fault_schedule import CALM_AT, Fate, Tally
-from tests.simulation.host import Laptop, Office
-from tests.simulation.invariants import Violation, Watchman
+from tests.simulation.concurrent_stop import ConcurrentStop
+from tests.simulation.event_loop import EventLoop
+from tests.simulation.fault_schedule import CALM_AT, FaultSchedule, Tally
+from tests.simulation.host import Host, SimulatedController
+from tests.simulation.invariants import InvariantChecker, Violation
 from tests.simulation.process import Process
-from tests.simulation.unexpected_error import Surprise, Unforeseen
+from tests.simulation.unexpected_error import InjectedError, UnexpectedError
 
-END = CALM_AT + 60 * 3600.0  # by then every lease must have been closed
-TRIES = 40  # commands that a user types at most
+END = CALM_AT + 60 * 3600.0  # every lease must be closed by then
+TRIES = 40  # largest number of commands that the user runs
 
 
 @dataclass
@@ -28,87 +28,90 @@ class History:
 
 
 class World:
-    """Everything that one seed makes."""
+    """The simulated world of one seed."""
 
     def __init__(self, seed: int, bias: frozenset[str] = frozenset()) -> None:
-        self.hub = Hub()
-        self.fate = Fate(seed, bias)
-        self.cloud = Cloud(self.hub, self.fate)
-        self.laptop = Laptop(self.cloud, surprise=Surprise.drawn(seed, bias))
-        self.watchman = Watchman(self.cloud, self.laptop)
-        self.beside = StopBeside.drawn(seed, bias, self.laptop, self._process)
+        self.event_loop = EventLoop()
+        self.faults = FaultSchedule(seed, bias)
+        self.cloud = Cloud(self.event_loop, self.faults)
+        self.host = Host(self.cloud, injected_error=InjectedError.drawn(seed, bias))
+        self.checker = InvariantChecker(self.cloud, self.host)
+        self.concurrent_stops = ConcurrentStop.drawn(seed, bias, self.host, self._process)
         self.came_back = True
 
     def live(self) -> History:
-        history = History(self.fate.seed, tally=self.fate.tally)
-        self.hub.at(CALM_AT, self._calm)
-        self.hub.process(self.user)
-        self.hub.at(CALM_AT + 20 * 3600.0, lambda: self.hub.process(self.tidy))
-        if self.fate.two:
-            self.hub.process(self.second_terminal)
-        for moment in self.beside.moments() if self.beside is not None else ():
-            self.hub.at(moment, lambda: self.hub.process(self.stop_beside))
-        self.fate.tally.surprises += bool(self.laptop.surprise.place)
+        history = History(self.faults.seed, tally=self.faults.tally)
+        self.event_loop.at(CALM_AT, self._calm)
+        self.event_loop.process(self.user)
+        self.event_loop.at(CALM_AT + 20 * 3600.0, lambda: self.event_loop.process(self.tidy))
+        if self.faults.two:
+            self.event_loop.process(self.second_terminal)
+        for moment in self.concurrent_stops.moments() if self.concurrent_stops is not None else ():
+            self.event_loop.at(moment, lambda: self.event_loop.process(self.concurrent_stop))
+        self.faults.tally.surprises += bool(self.host.injected_error.place)
         try:
-            self.hub.run(END, self.watchman.look)
-            self.watchman.at_the_end(came_back=self.came_back)
+            self.event_loop.run(END, self.checker.check)
+            self.checker.at_the_end(came_back=self.came_back)
         except Violation as violation:
             history.violation = str(violation)
-        except Unforeseen as error:
+        except UnexpectedError as error:
             history.violation = f"I10: an exception ended a command: {error}"
-        history.passed = len(self.laptop.files.certificates) == 2
+        history.passed = len(self.host.files.certificates) == 2
         return history
 
     def _calm(self) -> None:
-        self.fate.calm = True
+        self.faults.calm = True
 
     def _process(self) -> Process:
-        return Process(self.hub, self.fate)
+        return Process(self.event_loop, self.faults)
 
-    # -- who types ---------------------------------------------------------------------------
+    # -- the user's commands -----------------------------------------------------------------
 
     def user(self) -> None:
-        """Runs the plan; carries on after anything; at last gives up what will not come."""
+        """Runs all stages, again after any failure, and in the end gives up what cannot pass."""
         for number in range(TRIES):
-            outcome = self.laptop.podctl(self._process(), Office.run)
-            if outcome == "killed" and not self.fate.calm and self.fate.never_back:
+            outcome = self.host.podctl(self._process(), SimulatedController.run)
+            if outcome == "killed" and not self.faults.calm and self.faults.never_back:
                 self.came_back = False
                 return
             if outcome == "passed":
                 break
-            self.hub.sleep(self.fate.between(30.0, 7200.0))
-            patience = 0 if "stop" in self.fate.bias else 5
-            alive = outcome not in ("killed", "busy") or "stop" in self.fate.bias
+            self.event_loop.sleep(self.faults.between(30.0, 7200.0))
+            patience = 0 if "stop" in self.faults.bias else 5
+            alive = outcome not in ("killed", "busy") or "stop" in self.faults.bias
             if number >= patience and alive:
                 self._give_up(number)
-                if not self.laptop.open_leases():
+                if not self.host.open_leases():
                     return
 
     def tidy(self) -> None:
-        """What is parked is told at every command; in the end somebody gives it up."""
-        while self.came_back and self.laptop.open_leases():
+        """The user gives up the leases that are still open."""
+        while self.came_back and self.host.open_leases():
             self._give_up(TRIES)
-            self.hub.sleep(60.0)
+            self.event_loop.sleep(60.0)
 
     def _give_up(self, number: int) -> None:
         abandon = number > 8
-        calm = self.fate.calm
-        done = self.laptop.podctl(self._process(), lambda session: session.stop(abandon=abandon))
+        calm = self.faults.calm
+        done = self.host.podctl(self._process(), lambda session: session.stop(abandon=abandon))
         if abandon and calm and done == "stopped":
-            self.watchman.all_given_up()
+            self.checker.all_given_up()
 
-    def stop_beside(self) -> None:
-        """Somebody wants an end to what runs in another terminal, or in none."""
-        if self.beside is not None and self.came_back:
-            self.beside.stop()
+    def concurrent_stop(self) -> None:
+        """The user runs `podctl stop` in another terminal."""
+        if self.concurrent_stops is not None and self.came_back:
+            self.concurrent_stops.stop()
 
     def second_terminal(self) -> None:
-        """Somebody forgot that a podctl runs already."""
-        while not self.fate.calm and self.came_back:
-            self.hub.sleep(self.fate.between(60.0, 5400.0))
-            self.laptop.podctl(self._process(), self.fate.random.choice((Office.run, Office.sync)))
+        """The user runs commands in a second terminal while podctl runs in the first."""
+        while not self.faults.calm and self.came_back:
+            self.event_loop.sleep(self.faults.between(60.0, 5400.0))
+            self.host.podctl(
+                self._process(),
+                self.faults.random.choice((SimulatedController.run, SimulatedController.sync)),
+            )
 
 
 def play(seed: int, bias: frozenset[str] = frozenset()) -> History:
-    """The history of `seed`; the same every time."""
+    """Play the history of `seed`, which is the same every time."""
     return World(seed, bias).live()

@@ -1,4 +1,4 @@
-"""A laptop and its user: one project, commands that are typed again when they ended badly."""
+"""The host: its state database and files, its project lock, and the podctl commands on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from controller.leases.renewal import parked
 from controller.leases.stop_requests import StopRequestWorld
 from controller.orphans.force_terminate import ForcedTermination
 from controller.planner.actions import Done, NeedsOperator
-from controller.planner.lease_state import LeaseState, Step, fold, resume
+from controller.planner.journal_fold import fold, resume
+from controller.planner.lease_state import LeaseState, Step
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy
 from controller.providers.retry import Patience, Retrying
@@ -26,23 +27,29 @@ from state.last_seen import LastSeen
 from state.locks import Locks
 from state.schema import MIGRATIONS
 from tests.simulation.cloud import Cloud
-from tests.simulation.process import Killed, Process, RiskyJournal, RiskyLedger, VirtualClock
+from tests.simulation.process import (
+    InterruptibleJournal,
+    InterruptibleLedger,
+    Killed,
+    Process,
+    VirtualClock,
+)
 from tests.simulation.provider import SimulatedAccount
-from tests.simulation.runtime import Files, Ground
-from tests.simulation.stop_requests import KeptRequests, RequestsOf
-from tests.simulation.unexpected_error import Surprise, SurprisedBooks, SurprisedHands
+from tests.simulation.runtime import LocalFiles, SimulatedRuntime
+from tests.simulation.stop_requests import ProcessRequests, StoredRequests
+from tests.simulation.unexpected_error import FailingExecutor, FailingRecorder, InjectedError
 
-# Waits are long, so that a history of hours is some hundred looks; what is decided is the same.
+# Long polling intervals keep a history at some hundred observations; the decisions are the same.
 POLICY = Policy(poll=900.0, poll_boot=75.0)
 NAMES = ("stage1a", "stage1b")
-HEARD = ("connection-lost", "refused")  # as `controller.leases.commands` has them
+FINAL_CODES = ("connection-lost", "refused")  # as `controller.leases.commands` has them
 
 
-class Unseen(LastSeen):
-    """Nobody asks `podctl status` here."""
+class DiscardedLastSeen(LastSeen):
+    """Discards what `podctl status` would show."""
 
     def see(self, subject: str, source: str, data: Mapping[str, object]) -> None:
-        """Not kept."""
+        """Store nothing."""
 
 
 @cache
@@ -74,8 +81,8 @@ def fresh_database() -> sqlite3.Connection:
 
 
 @dataclass(frozen=True)
-class Driven:
-    """A lease that a process drives now."""
+class DrivenLease:
+    """The lease that a process is driving."""
 
     lease: str
     process: Process
@@ -83,13 +90,13 @@ class Driven:
 
 
 @dataclass
-class Laptop:
-    """What survives a process: the state database, files, and who holds the lock."""
+class Host:
+    """What survives a process: the state database, the files and the lock."""
 
     cloud: Cloud
     policy: Policy = POLICY
     database: sqlite3.Connection = field(default_factory=fresh_database)
-    files: Files = field(default_factory=Files)
+    files: LocalFiles = field(default_factory=LocalFiles)
     holder: Process | None = None
     exclusive: bool = True
     respects_locks: bool = True
@@ -98,33 +105,33 @@ class Laptop:
     folded: dict[str, tuple[LeaseState, int]] = field(
         default_factory=dict
     )  # lease -> up to which op
-    driven: Driven | None = None
+    driven: DrivenLease | None = None
     on_closed: Callable[[LeaseState], None] = lambda _: None
     on_parked: Callable[[LeaseState], None] = lambda _: None
     on_forced: Callable[[str], None] = lambda _: None
-    surprise: Surprise = field(default_factory=Surprise)
-    requests: KeptRequests = field(default_factory=KeptRequests)
+    injected_error: InjectedError = field(default_factory=InjectedError)
+    requests: StoredRequests = field(default_factory=StoredRequests)
 
     # -- commands ----------------------------------------------------------------------------
 
-    def podctl(self, process: Process, act: Callable[[Office], str]) -> str:
-        """One command in one process; its outcome, or `killed`, or `busy`."""
+    def podctl(self, process: Process, act: Callable[[SimulatedController], str]) -> str:
+        """Run one command in one process; returns its outcome, `killed` or `busy`."""
         if self.busy:
             return "busy"
         return self.command(process, lambda: act(self.enter(process)))
 
     @property
     def busy(self) -> bool:
-        """Whether another process has the lock."""
+        """Whether another process holds the lock."""
         return self.exclusive and self.holder is not None and not self.holder.dead
 
-    def enter(self, process: Process) -> Office:
-        """The office of who has the lock from now on."""
+    def enter(self, process: Process) -> SimulatedController:
+        """Take the lock for `process`; returns its controller."""
         self.holder = process
-        return self._office(process)
+        return self._controller(process)
 
     def command(self, process: Process, act: Callable[[], str]) -> str:
-        """Whatever it does, it ends, and the lock with it."""
+        """Run `act`, then end the process and release its lock."""
         try:
             return act()
         except Killed:
@@ -136,33 +143,35 @@ class Laptop:
             if self.holder is process:
                 self.holder = None
 
-    def _office(self, process: Process) -> Office:
+    def _controller(self, process: Process) -> SimulatedController:
         if self.exclusive or self.epoch() == 1:
             with unfenced(self.database):
                 self.database.execute("UPDATE owner SET epoch = epoch + 1")
-        return Office(self, process, self.epoch())
+        return SimulatedController(self, process, self.epoch())
 
     def epoch(self) -> int:
         return int(self.database.execute("SELECT epoch FROM owner").fetchone()[0])
 
     def open_leases(self) -> tuple[Lease, ...]:
-        return RiskyJournal(self.database).open_leases()
+        return InterruptibleJournal(self.database).open_leases()
 
 
 @dataclass
-class Office:
+class SimulatedController:
     """The commands, as `controller.leases.commands` has them."""
 
-    laptop: Laptop
+    host: Host
     process: Process
     epoch: int
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock(self.process)
-        database, wall = self.laptop.database, self.clock.wall
-        surprise = self.laptop.surprise
-        self.journal = RiskyJournal(database, self.epoch, wall, self.process, surprise)
-        self.ledger = RiskyLedger(database, self.epoch, self.process)
+        database, wall = self.host.database, self.clock.wall
+        injected_error = self.host.injected_error
+        self.journal = InterruptibleJournal(
+            database, self.epoch, wall, self.process, injected_error
+        )
+        self.ledger = InterruptibleLedger(database, self.epoch, self.process)
 
     def run(self) -> str:
         for lease in self.unfinished():
@@ -171,8 +180,8 @@ class Office:
         left = [one for one in stages() if not self._locked(one)]
         if not left:
             return "passed"
-        fate = self.laptop.cloud.fate
-        volume = "nv1" if fate.network_volume else None
+        faults = self.host.cloud.faults
+        volume = "nv1" if faults.network_volume else None
         shape = Shape(image="image", network_volume_id=volume)
         runs = [(stage.name, pinned(stage, shape)) for stage in left]
         wish = {"on_success": "terminate", "on_failure": "park"}
@@ -208,15 +217,15 @@ class Office:
         return "stopped"
 
     def end(self, lease: Lease, *, abandon: bool) -> None:
-        """Drive it to the end that was wished for."""
+        """Drive the lease to its end."""
         outcome = self.drive(lease)
         left = self.journal.lease(lease.id)
-        if abandon and left is not None and left.open and outcome not in HEARD:
+        if abandon and left is not None and left.open and outcome not in FINAL_CODES:
             self.force_end(lease)
 
     def force_end(self, lease: Lease) -> None:
-        """What `podctl stop --terminate --abandon` does when the plan does not end it."""
-        policy = self.laptop.policy
+        """What `podctl stop --terminate --abandon` does when the planner cannot end the lease."""
+        policy = self.host.policy
         ForcedTermination(
             lease.id,
             self.journal,
@@ -230,91 +239,100 @@ class Office:
             again=policy.ask_again,
             pause=policy.poll_boot,
         ).carry_out("given up")
-        self.laptop.on_forced(lease.id)
+        self.host.on_forced(lease.id)
 
     def unfinished(self) -> tuple[Lease, ...]:
         return tuple(one for one in self.journal.open_leases() if not self.lease_state(one).rests())
 
     def _locked(self, stage: Stage) -> bool:
-        return self.laptop.respects_locks and stage.name in self.laptop.files.certificates
+        return self.host.respects_locks and stage.name in self.host.files.certificates
 
     # -- one lease ---------------------------------------------------------------------------
 
     def lease_state(self, lease: Lease) -> LeaseState:
-        """Folded from where the last command's look at it ended: many look, and little is new."""
-        lease_state, seq = self.laptop.folded.get(lease.id) or (self._unfolded(lease.id), 0)
+        """The lease's facts; only records that are newer than the last call's are folded."""
+        lease_state, seq = self.host.folded.get(lease.id) or (self._unfolded(lease.id), 0)
         if found := self.journal.ops(lease.id, after=seq):
             lease_state, seq = resume(lease_state, found), found[-1].seq
-        self.laptop.folded[lease.id] = lease_state, seq
+        self.host.folded[lease.id] = lease_state, seq
         return lease_state
 
     def _unfolded(self, lease: str) -> LeaseState:
         return fold(lease, [(one.id, one.stage) for one in self.journal.runs(lease=lease)], ())
 
     def drive(self, lease: Lease) -> str:
-        """The real loop over a simulated world; the first run's outcome that is no pass."""
-        context = self._scene(lease)
-        site = self._site(context)
-        surprise = self.laptop.surprise
-        executor = SurprisedHands(context, site, Observer(context, site), surprise)
-        books = SurprisedBooks(lease.id, self.journal, self.ledger, self.clock, surprise=surprise)
-        self.laptop.driven = Driven(lease.id, self.process, self.process.hub.now)
+        """Run the real loop in the simulated world; returns the first outcome but `passed`."""
+        context = self._lease_context(lease)
+        runtime = self._runtime(context)
+        injected_error = self.host.injected_error
+        executor = FailingExecutor(context, runtime, Observer(context, runtime), injected_error)
+        recorder = FailingRecorder(
+            lease.id, self.journal, self.ledger, self.clock, injected_error=injected_error
+        )
+        self.host.driven = DrivenLease(lease.id, self.process, self.process.event_loop.now)
         try:
-            requests = RequestsOf(self.laptop.requests, self.process)
+            requests = ProcessRequests(self.host.requests, self.process)
             world = StopRequestWorld(executor, requests, self.journal, lease.id, context.tell)
-            end = drive(world, books, context.policy, self.clock, surprise.watch, surprise.decide)
+            end = drive(
+                world,
+                recorder,
+                context.policy,
+                self.clock,
+                injected_error.watch,
+                injected_error.decide,
+            )
         finally:
-            self.laptop.driven = None
+            self.host.driven = None
         lease_state = context.lease_state()
         if isinstance(end, Done) and end.outcome == "parked":
-            self.laptop.on_parked(lease_state)
+            self.host.on_parked(lease_state)
         if isinstance(end, NeedsOperator):
             return end.code
         if lease_state.closed:
-            self.laptop.on_closed(lease_state)
+            self.host.on_closed(lease_state)
         bad = (one.outcome or "open" for one in lease_state.wanted if one.outcome != "passed")
         return next(bad, "passed")
 
-    def _scene(self, lease: Lease) -> LeaseContext:
-        laptop, fate = self.laptop, self.laptop.cloud.fate
+    def _lease_context(self, lease: Lease) -> LeaseContext:
+        host, faults = self.host, self.host.cloud.faults
         runs = self.journal.runs(lease=lease.id)
         specs = {run.id: unpinned(run.spec) for run in runs}
         return LeaseContext(
             lease=lease.id,
             stages={run: stage for run, (stage, _) in specs.items()},
             shape=next(iter(specs.values()))[1],
-            policy=laptop.policy,
+            policy=host.policy,
             provider=self._provider(),
             journal=self.journal,
             ledger=self.ledger,
-            sightings=Unseen(laptop.database),
+            last_seen=DiscardedLastSeen(host.database),
             clock=self.clock,
             owner="o" * 16,
             public_key="ssh-ed25519 AAAA",
             bootstrap="guard",
-            draw_nonce=lambda: f"{fate.random.getrandbits(64):016x}",
-            accept_rework=lambda _: fate.random.random() < 0.5,
+            draw_nonce=lambda: f"{faults.random.getrandbits(64):016x}",
+            accept_restart=lambda _: faults.random.random() < 0.5,
         )
 
     def _provider(self) -> Retrying:
-        account = SimulatedAccount(self.process, self.laptop.cloud)
-        jitter = self.laptop.cloud.fate.random.random
+        account = SimulatedAccount(self.process, self.host.cloud)
+        jitter = self.host.cloud.faults.random.random
         return Retrying(account, Patience(), sleep=self.clock.wait, jitter=jitter)
 
-    def _site(self, context: LeaseContext) -> Ground:
-        laptop = self.laptop
-        return Ground(
+    def _runtime(self, context: LeaseContext) -> SimulatedRuntime:
+        host = self.host
+        return SimulatedRuntime(
             self.process,
-            laptop.cloud,
-            laptop.files,
+            host.cloud,
+            host.files,
             dict(context.stages),
             context,
             record_lock=self._record_lock,
-            verifies=laptop.verifies,
-            at_most_once=laptop.at_most_once,
+            verifies=host.verifies,
+            at_most_once=host.at_most_once,
         )
 
     def _record_lock(self, stage: str, run: str) -> None:
-        locks = Locks(self.laptop.database, self.epoch, self.clock.wall)
+        locks = Locks(self.host.database, self.epoch, self.clock.wall)
         if locks.current(stage) is None:
             locks.lock(stage, run, "0" * 64)

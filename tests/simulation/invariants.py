@@ -1,4 +1,4 @@
-"""What must hold in every history, judged by the simulated world alone, never by podctl's word."""
+"""The invariants of every history, checked against the simulated world and not podctl's output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from remote.contract import ENV_GUARD
 from state.journal import Journal
 from state.ledger import Ledger
 from tests.simulation.cloud import EPOCH, Cloud
-from tests.simulation.host import Laptop
+from tests.simulation.host import Host
 from tests.simulation.machine import SLACK, Machine, Work
 
 CENT = 0.01
@@ -21,36 +21,38 @@ MOMENT = 5.0  # seconds from the look that proves a pod gone to the close of its
 
 
 class Violation(BaseException):
-    """An invariant does not hold; the text begins with its name. No part of podctl may catch it."""
+    """An invariant does not hold; the text starts with its name. podctl must not catch it."""
 
 
 @dataclass
-class Watchman:
-    """Looks after every event."""
+class InvariantChecker:
+    """Checks the invariants after every event."""
 
     cloud: Cloud
-    laptop: Laptop
+    host: Host
     closed: list[LeaseState] = field(default_factory=list)
     _leases: dict[str, str] = field(default_factory=dict)  # nonce → lease
 
     def __post_init__(self) -> None:
         self.cloud.on_start = self.job_starts
         self.cloud.on_destroy = self.pod_is_destroyed
-        self.laptop.on_closed = self.lease_closes
-        self.laptop.on_parked = self.lease_parks
-        self.laptop.on_forced = self.lease_is_forced
+        self.host.on_closed = self.lease_closes
+        self.host.on_parked = self.lease_parks
+        self.host.on_forced = self.lease_is_forced
 
-    def look(self) -> None:
+    def check(self) -> None:
         """I1 and I1b: no pod runs longer than it may, and never two of one lease."""
-        now = self.cloud.hub.now
+        now = self.cloud.event_loop.now
         running: set[str] = set()
         for machine in self.cloud.pods.values():
             if not machine.billing:
                 continue
             if machine.lies and self._believed(machine, now):
-                raise Violation(f"I11: {machine.id} says that it runs, and is believed for ever")
+                raise Violation(f"I11: {machine.id} says that it runs, and podctl never ends it")
             if self._overdue(machine, now):
-                raise Violation(f"I1: {machine.id} runs on, long after its guard had to stop it")
+                raise Violation(
+                    f"I1: {machine.id} still runs, long after its guard should have stopped it"
+                )
             lease = self._lease_of(machine)
             if lease in running:
                 raise Violation(f"I1b: a second pod of {lease} bills: {machine.id}")
@@ -63,16 +65,16 @@ class Watchman:
         return self._leases[machine.nonce]
 
     def _drawn_by(self, machine: Machine) -> str:
-        rows = self.laptop.database.execute(
+        rows = self.host.database.execute(
             "SELECT lease FROM op WHERE step = 'generation' AND data LIKE ?",
             (f"%{machine.nonce}%",),
         ).fetchall()
         return str(rows[0][0]) if rows else machine.id
 
     def _overdue(self, machine: Machine, now: float) -> bool:
-        """Past every limit, with time for the order to get through."""
+        """Whether the guard should have stopped the pod, including time for its order."""
         if not machine.armed or machine.booted is None or machine.lies:
-            return False  # then nobody promised that it would stop by itself
+            return False  # no guard can stop it
         limits = json.loads(machine.spec.env[ENV_GUARD])
         visited = machine.beat if machine.beat is not None else machine.booted
         bounds = [machine.booted + limits["boot_grace"], visited + limits["idle"]]
@@ -85,12 +87,12 @@ class Watchman:
         return bool(now > max(last, self.cloud.outage_until) + SLACK)
 
     def _believed(self, machine: Machine, now: float) -> bool:
-        """Beyond max_hours and every grace, with a podctl that drives its lease all the time."""
-        policy, driven = self.laptop.policy, self.laptop.driven
+        """Whether its job runs beyond max_hours and every grace while podctl drives the lease."""
+        policy, driven = self.host.policy, self.host.driven
         if machine.claimed is None or driven is None or driven.lease != self._lease_of(machine):
             return False
-        if driven.process.asleep or self.laptop.surprise.struck:
-            return False  # nobody drives, or something else holds it up: that is what I10 is for
+        if driven.process.asleep or self.host.injected_error.struck:
+            return False  # podctl is suspended, or fails for another reason, which I10 checks
         most = max((one.budget for one in machine.disk.works.values()), default=0.0)
         over = max(machine.claimed, machine.started) + most + policy.overtime
         begin = max(over, driven.since, driven.process.woke, self.cloud.outage_until)
@@ -100,7 +102,7 @@ class Watchman:
     def job_starts(self, machine: Machine, work: Work) -> None:
         """I4 and I5: nothing locked is started, and nothing twice."""
         stage = work.run.rpartition("-")[0]
-        if stage in self.laptop.files.certificates:
+        if stage in self.host.files.certificates:
             raise Violation(f"I4: {stage} is locked, and {work.run} starts on {machine.id}")
         for other in self.cloud.pods.values():
             living = other.living
@@ -108,7 +110,7 @@ class Watchman:
                 raise Violation(f"I5: {work.run} starts while {living.run} runs on {other.id}")
 
     def pod_is_destroyed(self, machine: Machine) -> None:
-        """I2: what a job committed is here before its only copy goes."""
+        """I2: every committed output was downloaded before its only copy is destroyed."""
         if machine.disk is self.cloud.shared or self._abandoned(machine):
             return
         for work in machine.disk.works.values():
@@ -116,12 +118,12 @@ class Watchman:
                 continue
             if work.ended is None and work.began is not None:
                 raise Violation(f"I2: {work.run} runs on {machine.id}, which is terminated")
-            if work.ended is not None and self.laptop.files.outputs.get(work.run) != work.output:
+            if work.ended is not None and self.host.files.outputs.get(work.run) != work.output:
                 raise Violation(f"I2: the output of {work.run} was only on {machine.id}")
 
     def _abandoned(self, machine: Machine) -> bool:
-        """Whether the user said of its lease that what is only there may be lost."""
-        rows = self.laptop.database.execute(
+        """Whether the user gave up the files of its lease."""
+        rows = self.host.database.execute(
             "SELECT data FROM op WHERE step = 'stop' AND lease = ?", (self._lease_of(machine),)
         )
         return any(json.loads(data).get("abandon") for (data,) in rows)
@@ -130,13 +132,13 @@ class Watchman:
         return work.ended is not None and work.ended[1] == "preflight"
 
     def files_are_true(self) -> None:
-        """I2: whatever was taken for good is what a job wrote."""
-        for run, output in self.laptop.files.outputs.items():
+        """I2: every accepted file is what a job wrote."""
+        for run, output in self.host.files.outputs.items():
             if output == "spoiled":
                 raise Violation(f"I2: a spoiled file of {run} was accepted")
 
     def lease_closes(self, lease_state: LeaseState) -> None:
-        """I1 and I3: nothing of it is left, and the ledger is the bill."""
+        """I1 and I3: no pod of the lease is left, and the ledger agrees with the bill."""
         self.closed.append(lease_state)
         self.files_are_true()
         mine = [one for one in self.cloud.pods.values() if one.nonce in lease_state.nonces]
@@ -149,8 +151,8 @@ class Watchman:
                 )
 
     def lease_is_forced(self, lease: str) -> None:
-        """I10: whatever went wrong, it is closed, no pod of it is left, and no book is open."""
-        found = Journal(self.laptop.database).lease(lease)
+        """I10: the lease is closed, no pod of it is left, and no ledger interval is open."""
+        found = Journal(self.host.database).lease(lease)
         if found is None or found.open:
             raise Violation(f"I10: {lease} was given up and is open")
         for machine in self.cloud.pods.values():
@@ -158,37 +160,37 @@ class Watchman:
                 continue
             if machine.status is not PodStatus.TERMINATED and not self._denied(machine):
                 raise Violation(f"I10: {lease} was given up and {machine.id} {machine.status}")
-            if Ledger(self.laptop.database).intervals(pod_id=machine.id, open_only=True):
-                raise Violation(f"I10: {lease} was given up and {machine.id} is open in the books")
+            if Ledger(self.host.database).intervals(pod_id=machine.id, open_only=True):
+                raise Violation(f"I10: {lease} was given up and {machine.id} is open in the ledger")
 
     def all_given_up(self) -> None:
-        """I10: nothing that the user gave up is left, whatever raised on the way."""
-        for lease in self.laptop.open_leases():
+        """I10: every lease that the user gave up is closed."""
+        for lease in self.host.open_leases():
             raise Violation(f"I10: {lease.id} was given up and is open")
 
     def _denied(self, machine: Machine) -> bool:
-        """A pod whose end was accepted and forgotten, and which its list and its id then deny.
+        """Whether a terminate had no effect, and neither the listing nor the id shows the pod.
 
-        Its guard stops it, and the line beside every command names it as soon as it shows again.
+        Its guard stops it, and every command warns of it as soon as it is listed again.
         """
-        hidden = self.cloud.hub.now < machine.hidden_until + MOMENT and machine.hidden_by_id
-        told = sweep(self.laptop.database, [self.cloud.view(machine)])
+        hidden = self.cloud.event_loop.now < machine.hidden_until + MOMENT and machine.hidden_by_id
+        told = sweep(self.host.database, [self.cloud.view(machine)])
         return machine.forgot_order and hidden and [one.whose for one in told] == [Ownership.STALE]
 
     def lease_parks(self, lease_state: LeaseState) -> None:
-        """I1: what podctl calls parked does not run."""
+        """I1: a parked pod does not run."""
         machine = self.cloud.pods.get(lease_state.pod or "")
         if machine is not None and machine.billing:
             raise Violation(f"I1: {lease_state.lease} is called parked and {machine.id} runs")
 
     def _forced(self, lease: str) -> bool:
-        """Whether it was ended without its plan, and is booked as far as the bill told then."""
-        ops = Journal(self.laptop.database).ops(lease)
+        """Whether it was ended without the planner, and booked by the bill of that time."""
+        ops = Journal(self.host.database).ops(lease)
         return any(isinstance(op.data, dict) and op.data.get("forced") for op in ops)
 
     def _paid(self, machine: Machine, *, forced: bool) -> None:
-        ledger = Ledger(self.laptop.database)
-        now = EPOCH + self.cloud.hub.now
+        ledger = Ledger(self.host.database)
+        now = EPOCH + self.cloud.event_loop.now
         rows = [one for one in ledger.intervals(pod_id=machine.id) if one.kind == "compute"]
         booked = sum(one.amount(round(now * 1000)) for one in rows) / 3.6e15
         billed = self.cloud.billed(machine)
@@ -198,23 +200,23 @@ class Watchman:
             raise Violation(f"I3: {machine.id}: ledger ${booked:.4f}, bill ${billed:.4f}")
 
     def _found_on_the_bill(self, machine: Machine) -> bool:
-        """A pod that was born and died while nobody could see it: `podctl run` warns of it.
+        """Whether `podctl run` warns of this pod, which no listing ever showed.
 
-        What was ended by our own order was seen, and has no such excuse.
+        A pod that podctl terminated was listed, so the exception does not cover it.
         """
         if machine.stopped_by == "order":
             return False
-        journal, now = Journal(self.laptop.database), EPOCH + self.cloud.hub.now
+        journal, now = Journal(self.host.database), EPOCH + self.cloud.event_loop.now
         windows = unclear_creates(journal, now)
         strange = unknown(self.cloud.records(), {}, (), windows)
         return any(one.pod_id == machine.id and one.whose == UNLISTED for one in strange)
 
     def requests_are_kept_to(self) -> None:
-        """I12: what was asked for from beside is carried out once, by who it was asked of."""
+        """I12: each stop request is carried out once, by the owner to which it was addressed."""
         written: set[str] = set()
-        owners = self.laptop.requests.owners
-        for lease in Journal(self.laptop.database).leases():
-            for op in Journal(self.laptop.database).ops(lease.id):
+        owners = self.host.requests.owners
+        for lease in Journal(self.host.database).leases():
+            for op in Journal(self.host.database).ops(lease.id):
                 asked = op.data.get("request") if op.step == Step.STOP else None
                 if asked is None:
                     continue
@@ -225,13 +227,13 @@ class Watchman:
                 written.add(asked)
 
     def at_the_end(self, *, came_back: bool) -> None:
-        """I9 with a user who comes back: all is closed. Without one: nothing runs."""
+        """I9: every lease is closed if the user came back; otherwise no guarded pod bills."""
         self.requests_are_kept_to()
         if self.cloud.pending:
-            raise Violation("a create is still under way: the history is too short")
-        if came_back and (left := self.laptop.open_leases()):
+            raise Violation("a create has not committed yet: the history is too short")
+        if came_back and (left := self.host.open_leases()):
             raise Violation(f"I9: {left[0].id} never closed")
         for machine in self.cloud.pods.values():
             promised = (machine.armed and not machine.lies) or came_back
             if machine.billing and promised:
-                raise Violation(f"I1: {machine.id} bills for ever")
+                raise Violation(f"I1: {machine.id} still bills")

@@ -1,4 +1,4 @@
-"""A pod from inside: boots, a disk, one job at a time, and the guard that stops it."""
+"""A simulated pod: its boots, its disk, one job at a time, and its guard."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ SLACK = 1200.0  # seconds that a guard may need to get its order through
 
 @dataclass
 class Work:
-    """One run on a disk."""
+    """One run's job on a disk."""
 
     run: str
     need: float  # seconds of work in all
     budget: float  # seconds of one attempt
     grace_done: float
-    fate: str  # passes | fails | criteria | stalls | hangs
-    owner: str  # the pod that may work on it: two may mount one network volume
+    ending: str  # passes | fails | criteria | stalls | hangs
+    owner: str  # the pod that may run it: two pods may mount one network volume
     resume: float = 0.0  # work that came with the upload
     saved: float = 0.0  # work in the newest checkpoint on the disk
     attempt: int = 0
-    began: float | None = None  # when the living attempt began; None: no process
+    began: float | None = None  # when the running attempt began; None: none runs
     start: float = 0.0  # work that was done before it
     ended: tuple[int, str] | None = None  # (rc, reason): the exit record of this attempt
     ended_at: float = 0.0
@@ -41,7 +41,7 @@ class Work:
         return self.start + (now - self.began if self.began is not None else 0.0)
 
     def checkpoint(self, now: float) -> None:
-        """What a job that writes a checkpoint every so often has on disk by now."""
+        """Save the checkpoints that the job has written by `now`."""
         if self.began is not None:
             steps = int((self.progress(now) - self.start) // CHECKPOINT)
             self.saved = max(self.saved, self.start + steps * CHECKPOINT)
@@ -58,7 +58,7 @@ class Disk:
 
 @dataclass
 class Machine:
-    """One pod. `life` counts boots: an event of an earlier one does nothing."""
+    """One pod. `life` counts its starts; an event of an earlier start has no effect."""
 
     cloud: Cloud
     id: str
@@ -77,18 +77,18 @@ class Machine:
     never_boots: bool = False
     deaf: bool = False  # SSH never answers
     unfit: bool = False  # the preflight refuses the host
-    lies: bool = False  # its agent says "running" and its guard "armed", for ever
-    no_room: bool = False  # its host has no GPU for it any more, once it was stopped
-    silent_until: float = 0.0  # the network between
-    hidden_until: float = 0.0  # the listing leaves it out
-    hidden_by_id: bool = False  # and its id answers 404 meanwhile
-    forgot_order: bool = False  # a terminate was accepted, and nothing came of it
-    odd_until: float = 0.0  # until then it is shown as `odd`
+    lies: bool = False  # its agent always reports "running" and its guard "armed"
+    no_room: bool = False  # its host has no free GPU for it after it was stopped
+    silent_until: float = 0.0  # until then SSH does not answer
+    hidden_until: float = 0.0  # until then no listing shows it
+    hidden_by_id: bool = False  # and the provider answers 404 to its id
+    forgot_order: bool = False  # a terminate was accepted without effect
+    odd_until: float = 0.0  # until then it is reported as `odd`
     odd: PodStatus = PodStatus.UNKNOWN
     lives: list[tuple[float, float]] = field(default_factory=list)  # billed, from and to
     last_change: str = ""
     log: list[str] = field(default_factory=list)
-    system: list[str] = field(default_factory=list)  # what its host says of the container
+    system: list[str] = field(default_factory=list)  # the host's log of the container
     guard_pause: float = 1.0
     lease: Work | None = None
     claimed: float | None = None  # when a job was started on it last
@@ -104,7 +104,7 @@ class Machine:
         return self.usd_per_hour * seconds / 3600.0
 
     def unknown_by_id(self, now: float) -> bool:
-        """Whether the provider answers 404 although it is there."""
+        """Whether the provider answers 404 although the pod exists."""
         return now < self.visible_at or (self.hidden_by_id and now < self.hidden_until)
 
     @property
@@ -120,7 +120,7 @@ class Machine:
 
     def start(self, boot_seconds: float) -> None:
         self.life += 1
-        self.started = self.cloud.hub.now
+        self.started = self.cloud.event_loop.now
         self.status, self.booted, self.beat, self.lease = PodStatus.PROVISIONING, None, None, None
         self.port = 10_000 + self.life
         self.guard_pause = 1.0
@@ -128,12 +128,12 @@ class Machine:
 
     def _soon(self, seconds: float, what: Callable[[], None]) -> None:
         life = self.life
-        self.cloud.hub.after(seconds, lambda: what() if life == self.life else None)
+        self.cloud.event_loop.after(seconds, lambda: what() if life == self.life else None)
 
     def _boot(self) -> None:
         if self.status is not PodStatus.PROVISIONING:
             return
-        self.booted = self.cloud.hub.now  # the container runs, whatever is reported
+        self.booted = self.cloud.event_loop.now  # the container runs, whatever is reported
         if not self.never_boots:
             self.status = PodStatus.RUNNING
         elif len(self.cloud.pods) % 2:
@@ -147,7 +147,7 @@ class Machine:
 
     def halt(self, why: str, *, grace: bool = False) -> None:
         """EXITED: the processes are gone, the disk stays. With `grace` a job saves first."""
-        now = self.cloud.hub.now
+        now = self.cloud.event_loop.now
         if (work := self.living) is not None:
             work.checkpoint(now)
             if grace:
@@ -168,7 +168,7 @@ class Machine:
 
     def begin(self, work: Work) -> None:
         """A new attempt from the newest checkpoint."""
-        now = self.cloud.hub.now
+        now = self.cloud.event_loop.now
         self.cloud.check_start(self, work)
         self.claimed = now
         work.attempt += 1
@@ -177,13 +177,13 @@ class Machine:
         self.lease = work
         attempt = work.attempt
 
-        def alive() -> bool:  # it may have been stopped, or begun anew
+        def alive() -> bool:  # it may have been stopped or restarted
             return work.attempt == attempt and work.began is not None
 
         seconds = {
             "stalls": 3600.0 if work.attempt == 1 else work.need - work.start,
             "hangs": work.budget,
-        }.get(work.fate, work.need - work.start)
+        }.get(work.ending, work.need - work.start)
         seconds = 20.0 if self.unfit else seconds
         self._soon(
             min(max(0.0, seconds), work.budget),
@@ -192,29 +192,29 @@ class Machine:
         self._watch()
 
     def _finish(self, work: Work) -> None:
-        now = self.cloud.hub.now
+        now = self.cloud.event_loop.now
         used = now - (work.began or now)
         work.checkpoint(now)
         if self.unfit:
             self.end(work, 1, "preflight")
-        elif work.fate == "stalls" and work.attempt == 1:
+        elif work.ending == "stalls" and work.attempt == 1:
             self.end(work, 1, "stalled")
-        elif work.fate == "hangs" or used >= work.budget:
+        elif work.ending == "hangs" or used >= work.budget:
             self.end(work, 1, "budget")
         else:
-            self.end(work, 3 if work.fate == "fails" else 0, "exited")
+            self.end(work, 3 if work.ending == "fails" else 0, "exited")
 
     def end(self, work: Work, rc: int, reason: str) -> None:
-        """Manifest, then the exit record."""
+        """End the attempt: write its manifest, then its exit record."""
         work.began = None
-        work.ended, work.ended_at = (rc, reason), self.cloud.hub.now
-        work.output = f"{work.run}/{work.fate}/{work.need:.3f}/{rc}"
+        work.ended, work.ended_at = (rc, reason), self.cloud.event_loop.now
+        work.output = f"{work.run}/{work.ending}/{work.need:.3f}/{rc}"
         self._watch()
 
     # -- the guard ---------------------------------------------------------------------------
 
     def visited(self) -> None:
-        self.beat = self.cloud.hub.now
+        self.beat = self.cloud.event_loop.now
 
     def due(self) -> float:
         """When the guard stops this pod, by the limits that came with the create call."""
@@ -236,14 +236,14 @@ class Machine:
         return came + float(limits["idle"])
 
     def _watch(self) -> None:
-        """Be there when it is due; a visit in between only puts it off."""
+        """Schedule the guard's check; a visit of the controller postpones its stop."""
         if self.cloud.guarded and self.armed and self.booted is not None:
-            self._soon(max(0.0, self.due() - self.cloud.hub.now), self._guard)
+            self._soon(max(0.0, self.due() - self.cloud.event_loop.now), self._guard)
 
     def _guard(self) -> None:
         if self.booted is None or self.lies:
             return
-        if self.due() > self.cloud.hub.now + 0.001:
+        if self.due() > self.cloud.event_loop.now + 0.001:
             self._watch()
             return
         self.log.append("PODCTL-GUARD stopping this pod: it is due")

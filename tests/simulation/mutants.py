@@ -1,6 +1,6 @@
-"""Bugs seeded on purpose: what the simulator has to find, or it proves nothing.
+"""Seeded bugs, each of which the simulation must find.
 
-Each takes one safeguard out of the real code, or out of the world that it relies on.
+Each removes one safeguard from the real code, or from the simulated world.
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ from unittest.mock import patch
 
 from controller.engine import loop
 from controller.engine.billed_time import BilledTime
-from controller.engine.executor import _METHODS, ActionExecutor
-from controller.engine.loop import LeaseOutcome
+from controller.engine.executor import RUN_ACTIONS, ActionExecutor
 from controller.engine.observer import Observer
-from controller.engine.pod_actions import POD_ORDERS, PodActions
+from controller.engine.outcomes import LeaseOutcome, PulledRun
+from controller.engine.pod_actions import POD_ACTIONS, PodActions
 from controller.engine.recorder import LeaseRecorder
 from controller.leases import stop_requests
 from controller.planner import actions
-from controller.planner import decide as plan
-from controller.planner import job as serving
-from controller.planner import provisioning as renting
-from controller.planner import teardown as closing
+from controller.planner import decide as planner
+from controller.planner import job as job
+from controller.planner import provisioning as provisioning
+from controller.planner import teardown as teardown
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.planner.replacement import replace
 from controller.providers.base import PodStatus
 from tests.simulation.history import World
-from tests.simulation.host import POLICY, Office
+from tests.simulation.host import POLICY, SimulatedController
+from tests.support.observations import changed
 
 Mutant = Callable[[], Any]
 
 
 def _world(**changes: Any) -> Mutant:
-    """The same laptop or cloud without one of its safeguards."""
+    """The same host or cloud without one of its safeguards."""
     original = World.__init__
 
     def begin(self: World, seed: int, bias: frozenset[str] = frozenset()) -> None:
         original(self, seed, bias)
         for name, value in changes.items():
-            owner = self.laptop if hasattr(self.laptop, name) else self.cloud
+            owner = self.host if hasattr(self.host, name) else self.cloud
             setattr(owner, name, value)
 
     return lambda: patch.object(World, "__init__", begin)
@@ -56,9 +57,9 @@ def no_probe() -> Iterator[None]:
     """An unclear create is simply repeated."""
 
     def again(seen: Observation, _: Policy) -> actions.Action:
-        return renting._next_offer(seen, _, seen.lease.current)
+        return provisioning._next_offer(seen, _, seen.lease.current)
 
-    with patch.object(renting, "_probe", again):
+    with patch.object(provisioning, "_probe", again):
         yield
 
 
@@ -83,18 +84,18 @@ def no_intent() -> Iterator[None]:
 @contextmanager
 def settle_from_intent() -> Iterator[None]:
     """The settle window counts from when the create was meant, not from entering the probe."""
-    look = Observer.look
+    observe = Observer.observe
 
     def back(self: Observer) -> Observation:
-        seen = look(self)
+        seen = observe(self)
         ops = self.context.journal.ops(self.context.lease)
         meant = [op.at for op in ops if (op.step, op.phase) == ("create", "intent")]
-        if seen.probing_since is None or not meant:
+        if seen.provider.probing_since is None or not meant:
             return seen
         since = seen.now - (self.context.clock.wall() - meant[-1])
-        return dataclasses.replace(seen, probing_since=since)
+        return changed(seen, probing_since=since)
 
-    with patch.object(Observer, "look", back):
+    with patch.object(Observer, "observe", back):
         yield
 
 
@@ -104,13 +105,13 @@ def one_window_for_all() -> Iterator[None]:
     create = PodActions.create
 
     def keep(self: PodActions, action: actions.Create) -> LeaseOutcome:
-        since = self.context.memory.since.get("probing")
+        since = self.context.process.conditions.since.get("probing")
         found = create(self, action)
         if since is not None:
-            self.context.memory.since["probing"] = since
+            self.context.process.conditions.since["probing"] = since
         return found
 
-    with patch.dict(POD_ORDERS, {actions.Create: keep}):
+    with patch.dict(POD_ACTIONS, {actions.Create: keep}):
         yield
 
 
@@ -122,7 +123,7 @@ def early_stop() -> Iterator[None]:
         assert seen.lease.pod is not None
         return actions.Terminate(seen.lease.pod, "the job ended")
 
-    with patch.object(serving, "_ended", give_up):
+    with patch.object(job, "_ended", give_up):
         yield
 
 
@@ -134,7 +135,7 @@ def panic() -> Iterator[None]:
         assert seen.lease.pod is not None
         return actions.Terminate(seen.lease.pod, "it does not answer")
 
-    with patch.object(plan, "_silent", replace):
+    with patch.object(planner, "_silent", replace):
         yield
 
 
@@ -145,9 +146,9 @@ def pull_trusted() -> Iterator[None]:
 
     def done(self: ActionExecutor, action: actions.Pull) -> LeaseOutcome:
         found = pull(self, action)
-        return LeaseOutcome(data={"manifest_sha256": "", "rc": 0, "reason": "exited"} | found.data)
+        return found if isinstance(found, PulledRun) else PulledRun(0, "exited", "")
 
-    with patch.dict(_METHODS, {actions.Pull: done}):
+    with patch.dict(RUN_ACTIONS, {actions.Pull: done}):
         yield
 
 
@@ -158,7 +159,7 @@ def delete_trusted() -> Iterator[None]:
     def gone(_: Observation, __: Policy, debt: Any) -> actions.Action:
         return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
 
-    with patch.object(plan, "_pay", gone):
+    with patch.object(planner, "_confirm_termination", gone):
         yield
 
 
@@ -172,7 +173,7 @@ def absence_trusted() -> Iterator[None]:
     def missing(seen: Observation, _: Policy, run: Any) -> actions.Action:
         return replace(seen, _, "gone") if not run.started else actions.RestartRun(run.run, "")
 
-    with patch.object(Observer, "_with_hidden", shown), patch.object(plan, "_missing", missing):
+    with patch.object(Observer, "_with_hidden", shown), patch.object(planner, "_missing", missing):
         yield
 
 
@@ -183,7 +184,10 @@ def surplus_unbooked() -> Iterator[None]:
     def end(_: Observation, pod: str, why: str) -> actions.Action:
         return actions.Terminate(pod, why)
 
-    with patch.object(closing, "end_stray", end), patch.object(plan, "end_stray", end):
+    with (
+        patch.object(teardown, "terminate_orphan", end),
+        patch.object(planner, "terminate_orphan", end),
+    ):
         yield
 
 
@@ -192,9 +196,9 @@ def no_sweep() -> Iterator[None]:
     """A lease is closed without a last clean listing."""
 
     def close(seen: Observation, _: Policy) -> actions.Action:
-        return actions.Close(closing._outcome(seen))
+        return actions.Close(teardown._outcome(seen))
 
-    with patch.object(closing, "_sweep", close):
+    with patch.object(teardown, "_sweep", close):
         yield
 
 
@@ -202,8 +206,8 @@ def no_sweep() -> Iterator[None]:
 def no_reckoning() -> Iterator[None]:
     """What the books say of a pod's running is never compared with what the provider shows."""
     with (
-        patch.object(plan, "reckon", lambda *_: None),
-        patch.object(closing, "reckon", lambda *_: None),
+        patch.object(planner, "reckon", lambda *_: None),
+        patch.object(teardown, "reckon", lambda *_: None),
     ):
         yield
 
@@ -223,7 +227,7 @@ def vanished_is_started_again() -> Iterator[None]:
         assert pod.status is not PodStatus.RUNNING
         return actions.Terminate(pod.id, "it stopped")
 
-    with patch.object(plan, "_exited", forget):
+    with patch.object(planner, "_exited", forget):
         yield
 
 
@@ -231,7 +235,7 @@ def vanished_is_started_again() -> Iterator[None]:
 def console_unread() -> Iterator[None]:
     """A parked pod that somebody started elsewhere is not looked for on the bill."""
     nowhere = patch.object(Observation, "unfollowed_start", None)
-    with nowhere, patch.object(BilledTime, "unfollowed", lambda *_, **__: None):
+    with nowhere, patch.object(BilledTime, "unattributed", lambda *_, **__: None):
         yield
 
 
@@ -245,7 +249,7 @@ def lives_are_one() -> Iterator[None]:
 @contextmanager
 def late_start_is_ours_alone() -> Iterator[None]:
     """What somebody else did between the look and our start is not asked for."""
-    with patch.object(PodActions, "_looked", lambda _: 0.0):
+    with patch.object(PodActions, "_listing_age", lambda _: 0.0):
         yield
 
 
@@ -266,7 +270,7 @@ def exceptions_escape() -> Iterator[None]:
 @contextmanager
 def plan_alone_ends() -> Iterator[None]:
     """What the user gives up is ended by the plan or not at all."""
-    with patch.object(Office, "force_end", lambda *_: None):
+    with patch.object(SimulatedController, "force_end", lambda *_: None):
         yield
 
 
@@ -274,8 +278,8 @@ def plan_alone_ends() -> Iterator[None]:
 def pod_is_believed() -> Iterator[None]:
     """As long as a pod says that its job runs, it runs on."""
     with (
-        patch.object(plan, "outlasted", lambda *_: None),
-        patch.object(plan, "given_up", lambda *_: False),
+        patch.object(planner, "outlasted", lambda *_: None),
+        patch.object(planner, "given_up", lambda *_: False),
     ):
         yield
 

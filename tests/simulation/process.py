@@ -1,4 +1,4 @@
-"""One podctl process: every effect takes time, and any of them may be its last."""
+"""A simulated podctl process: each effect takes time, and it may be killed at any of them."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from controller.errors import PodctlError
 from state.journal import Journal
 from state.ledger import Ledger
 from tests.simulation.cloud import EPOCH
-from tests.simulation.event_loop import Hub
-from tests.simulation.fault_schedule import Fate
-from tests.simulation.unexpected_error import Surprise, spoiled
+from tests.simulation.event_loop import EventLoop
+from tests.simulation.fault_schedule import FaultSchedule
+from tests.simulation.unexpected_error import InjectedError, spoiled
 
 T = TypeVar("T")
 
 
 class Killed(BaseException):
-    """SIGKILL: nothing of the process runs any more."""
+    """The process was killed by SIGKILL."""
 
 
 @dataclass
 class Process:
-    """What the operating system knows of it."""
+    """The process as the operating system sees it."""
 
-    hub: Hub
-    fate: Fate
+    event_loop: EventLoop
+    faults: FaultSchedule
     dead: bool = False
-    asleep: bool = False  # its lid is closed
-    woke: float = 0.0  # the last time that it was opened
+    asleep: bool = False  # the machine is suspended
+    woke: float = 0.0  # when the machine last resumed
 
     def effect(self, seconds: float, act: Callable[[], T]) -> T:
-        """Do something to the world: it happens in the middle of its `seconds`."""
-        self.fate.tally.effects += 1
+        """Call `act`, which affects the world, in the middle of `seconds` of virtual time."""
+        self.faults.tally.effects += 1
         self.risk()
         self._pass(seconds / 2)
         try:
@@ -46,23 +46,23 @@ class Process:
         if self.dead:
             raise Killed
         if seconds:
-            self.hub.sleep(seconds)
+            self.event_loop.sleep(seconds)
 
     def sleep(self, seconds: float) -> None:
         self.risk()
         self._pass(max(0.001, seconds))
 
     def risk(self) -> None:
-        """Between any two moments the lid may be closed, or the process killed."""
-        if self.dead or self.fate.chance(self.fate.kill):
+        """Kill the process or suspend the machine, with the probabilities of the schedule."""
+        if self.dead or self.faults.chance(self.faults.kill):
             self.dead = True
-            self.fate.tally.kills += 1
+            self.faults.tally.kills += 1
             raise Killed
-        if self.fate.chance(self.fate.lid):
-            self.fate.tally.lids += 1
+        if self.faults.chance(self.faults.lid):
+            self.faults.tally.lids += 1
             self.asleep = True
-            self._pass(self.fate.between(60.0, 9 * 3600.0))
-            self.asleep, self.woke = False, self.hub.now
+            self._pass(self.faults.between(60.0, 9 * 3600.0))
+            self.asleep, self.woke = False, self.event_loop.now
 
 
 @dataclass
@@ -72,52 +72,58 @@ class VirtualClock:
     process: Process
 
     def now(self) -> float:
-        return self.process.hub.now
+        return self.process.event_loop.now
 
     def wall(self) -> float:
-        return EPOCH + self.process.hub.now
+        return EPOCH + self.process.event_loop.now
 
     def wait(self, seconds: float) -> None:
         self.process.sleep(seconds)
 
 
 @dataclass(frozen=True)
-class RiskyJournal(Journal):
-    """Every row may be the last thing that a process writes, or the first that it does not."""
+class InterruptibleJournal(Journal):
+    """A journal whose process may be killed before or after each row that it writes."""
 
     process: Process | None = None
-    surprise: Surprise | None = None
+    injected_error: InjectedError | None = None
 
     def _append(self, *words: Any) -> int:
         assert self.process is not None
         lease, run, step, phase, of, data = words
-        written = spoiled(self.surprise, step, phase, data)
+        written = spoiled(self.injected_error, step, phase, data)
         append = super()._append
         return self.process.effect(0.0, lambda: append(lease, run, step, phase, of, written))
 
     def finish_run(self, run: str, outcome: str, data: Any = None) -> None:
         assert self.process is not None
-        self.process.effect(0.0, lambda: super(RiskyJournal, self).finish_run(run, outcome, data))
+        self.process.effect(
+            0.0, lambda: super(InterruptibleJournal, self).finish_run(run, outcome, data)
+        )
 
     def close_lease(self, lease: str, outcome: str) -> None:
         assert self.process is not None
-        self.process.effect(0.0, lambda: super(RiskyJournal, self).close_lease(lease, outcome))
+        self.process.effect(
+            0.0, lambda: super(InterruptibleJournal, self).close_lease(lease, outcome)
+        )
 
 
 @dataclass(frozen=True)
-class RiskyLedger(Ledger):
-    """The same for money."""
+class InterruptibleLedger(Ledger):
+    """A ledger whose process may be killed before or after each write."""
 
     process: Process | None = None
 
     def open_interval(self, **words: Any) -> int:
         assert self.process is not None
-        return self.process.effect(0.0, lambda: super(RiskyLedger, self).open_interval(**words))
+        return self.process.effect(
+            0.0, lambda: super(InterruptibleLedger, self).open_interval(**words)
+        )
 
     def close_all(self, pod_id: str, at: float, source: str) -> int:
         assert self.process is not None
         return self.process.effect(
-            0.0, lambda: super(RiskyLedger, self).close_all(pod_id, at, source)
+            0.0, lambda: super(InterruptibleLedger, self).close_all(pod_id, at, source)
         )
 
 

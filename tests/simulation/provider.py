@@ -1,4 +1,4 @@
-"""The provider as one process reaches it: over a network, with answers that get lost."""
+"""The provider's API as one process calls it, over a network that loses answers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tests.simulation.process import Process
 
 CALL = 0.6  # seconds of an ordinary call
 CREATE = 4.0
-# What becomes of a create that is not answered as it should be; the last two are unclear.
-FATES = ("capacity", "throttled", "unsent", "after", "lost", "before", "late")
-SLOW = ("before", "late")
+# What happens to a create that fails; after the last two it is unclear whether a pod exists.
+CREATE_FAULTS = ("capacity", "throttled", "unsent", "after", "lost", "before", "late")
+SLOW_CREATES = ("before", "late")
 CLIENT_TIMEOUT = 120.0  # seconds, of a create
 T = TypeVar("T")
 
@@ -54,9 +54,9 @@ class SimulatedAccount:
         return Inventory((), ())
 
     def create(self, spec: PodSpec) -> Pod:
-        cloud, fate = self.cloud, self.cloud.fate
+        cloud, faults = self.cloud, self.cloud.faults
         if cloud.fails("create"):
-            match fate.one(*(SLOW if "late" in fate.bias else FATES)):
+            match faults.one(*(SLOW_CREATES if "late" in faults.bias else CREATE_FAULTS)):
                 case "capacity":
                     return self._no(ProviderError("no GPU", kind=Kind.CAPACITY))
                 case "throttled":
@@ -77,16 +77,16 @@ class SimulatedAccount:
         return self.process.effect(CREATE, lambda: cloud.view(cloud.commit(spec)))
 
     def _late(self, spec: PodSpec) -> Pod:
-        """It commits when the client has given up already."""
+        """The create commits after the client's time-out."""
 
         def arrive() -> None:
             self.cloud.pending -= 1
             self.cloud.commit(spec)
 
         def send() -> None:
-            wait = CLIENT_TIMEOUT / 2 + self.cloud.fate.between(0.0, LATE)
+            wait = CLIENT_TIMEOUT / 2 + self.cloud.faults.between(0.0, LATE)
             self.cloud.pending += 1
-            self.cloud.hub.after(wait, arrive)
+            self.cloud.event_loop.after(wait, arrive)
 
         self.process.effect(CLIENT_TIMEOUT, send)
         return self._no(unclear("timed out"))
@@ -97,7 +97,7 @@ class SimulatedAccount:
     def get(self, pod_id: str) -> Pod | None:
         def look() -> Pod | None:
             machine = self.cloud.pods.get(pod_id)
-            young = machine is not None and machine.unknown_by_id(self.cloud.hub.now)
+            young = machine is not None and machine.unknown_by_id(self.cloud.event_loop.now)
             if machine is None or young or machine.status is PodStatus.TERMINATED:
                 return None
             return self.cloud.view(machine)
@@ -105,11 +105,11 @@ class SimulatedAccount:
         return self._read(look)
 
     def start(self, pod_id: str) -> None:
-        """A pod that is gone cannot be started; a stop of one is as good as done."""
+        """Start a stopped pod. Raises ProviderError for a pod that does not exist."""
 
         def act(machine: Machine) -> None:
-            full = machine.no_room and not self.cloud.fate.calm
-            if self.cloud.fate.strikes(4) or full:
+            full = machine.no_room and not self.cloud.faults.calm
+            if self.cloud.faults.strikes(4) or full:
                 raise ProviderError("no free GPU on its host", kind=Kind.CAPACITY)
             if machine.status is not PodStatus.EXITED:
                 raise ProviderError("it is not stopped", kind=Kind.CONFLICT)
@@ -128,9 +128,9 @@ class SimulatedAccount:
 
     def terminate(self, pod_id: str) -> bool:
         def act(machine: Machine) -> None:
-            if self.cloud.fate.strikes(0.5, "delete"):
+            if self.cloud.faults.strikes(0.5, "delete"):
                 machine.forgot_order = True
-                return  # accepted, and forgotten: the listing still has it
+                return  # accepted without effect: the listing still has it
             self.cloud.destroy(machine, by="order")
 
         return self._write(pod_id, act)
@@ -171,13 +171,13 @@ class SimulatedAccount:
         return self.process.effect(CALL, answer)
 
     def _write(self, pod_id: str, act: Callable[[Machine], None]) -> bool:
-        """An order to a pod, lost before or after its effect at times; False: 404."""
+        """Send an order to a pod; it may be lost before or after its effect. False: 404."""
 
         def order() -> bool:
-            lost = self.cloud.fate.one("before", "after") if self.cloud.fails("write") else ""
+            lost = self.cloud.faults.one("before", "after") if self.cloud.fails("write") else ""
             machine = self.cloud.pods.get(pod_id)
             gone = machine is None or machine.status is PodStatus.TERMINATED
-            young = machine is not None and machine.unknown_by_id(self.cloud.hub.now)
+            young = machine is not None and machine.unknown_by_id(self.cloud.event_loop.now)
             known = machine is not None and not gone and not young
             if lost != "before" and machine is not None and known:
                 act(machine)

@@ -1,13 +1,14 @@
-"""The site of the loop in a simulated world: pods over a network, and the laptop's files."""
+"""A simulated JobRuntime: pods behind a network, and the files on the host."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 from zlib import crc32
 
 from controller.engine.lease_context import LeaseContext
+from controller.engine.outcomes import JudgedRun, LockedRun, PulledRun, UploadedRun
 from controller.errors import ArtifactsNotSafe, ConnectionLost
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import RunFacts
@@ -24,22 +25,22 @@ T = TypeVar("T")
 
 
 @dataclass
-class Files:
-    """What is on the laptop's disk; it survives every process."""
+class LocalFiles:
+    """The files on the host's disk, which survive every process."""
 
-    checkpoints: dict[str, float] = field(default_factory=dict)  # run → work that is here
+    checkpoints: dict[str, float] = field(default_factory=dict)  # run → seconds of work
     checkpoint_at: dict[str, float] = field(default_factory=dict)  # run → Unix time it came
     outputs: dict[str, str] = field(default_factory=dict)  # run → what was pulled and verified
     certificates: dict[str, str] = field(default_factory=dict)  # stage → run
 
 
 @dataclass
-class Ground:
-    """Implements `Site` for one process and one lease."""
+class SimulatedRuntime:
+    """Implements `JobRuntime` for one process and one lease."""
 
     process: Process
     cloud: Cloud
-    files: Files
+    files: LocalFiles
     stages: dict[str, Stage]  # run → stage
     context: LeaseContext
     record_lock: Callable[[str, str], None]
@@ -63,14 +64,14 @@ class Ground:
 
     def _reach(self, pod: str, port: int | None = None) -> Machine:
         machine = self.cloud.pods[pod]
-        now = self.cloud.hub.now
-        if self.cloud.fate.strikes(0.1):
-            machine.silent_until = now + self.cloud.fate.between(30.0, 2400.0)
-        silent = machine.deaf or (now < machine.silent_until and not self.cloud.fate.calm)
+        now = self.cloud.event_loop.now
+        if self.cloud.faults.strikes(0.1):
+            machine.silent_until = now + self.cloud.faults.between(30.0, 2400.0)
+        silent = machine.deaf or (now < machine.silent_until and not self.cloud.faults.calm)
         moved = port is not None and port != machine.port
         if machine.status is not PodStatus.RUNNING or silent or moved:
             raise ConnectionLost("no answer")
-        if self.cloud.fate.strikes(0.3):
+        if self.cloud.faults.strikes(0.3):
             raise ConnectionLost("the connection broke")
         return machine
 
@@ -87,7 +88,7 @@ class Ground:
         if work is None or not work.attempt:
             return Status(run, "absent", boot, guard=self._guard(machine))
         if work.began is not None:
-            work.checkpoint(self.cloud.hub.now)
+            work.checkpoint(self.cloud.event_loop.now)
             ready = f"{work.saved:.0f}" if work.saved else None
             return Status(
                 run, "running", boot, work.attempt, ready_sha256=ready, guard=self._guard(machine)
@@ -98,28 +99,28 @@ class Ground:
         end = Exit(run, work.attempt, rc, reason, "", "0" * 64, 0, 0.0, EPOCH + work.ended_at)
         return Status(run, "ended", boot, work.attempt, exit=end, guard=self._guard(machine))
 
-    def upload(self, run: str) -> dict[str, Any]:
+    def upload(self, run: str) -> UploadedRun:
         def arrive() -> None:
             machine = self._reach(self._pod())
             machine.visited()
             machine.disk.code = True
             work = machine.disk.works.setdefault(run, self._work(run, machine))
             work.resume = max(work.resume, self.files.checkpoints.get(run, 0.0))
-            if work.owner != machine.id:  # the newer pod has the disk now; the older job ends
+            if work.owner != machine.id:  # the newer pod has the disk now, so the older job ends
                 work.owner, work.began = machine.id, None
 
         self.process.effect(TRANSFER, arrive)
-        return {"code": "c" * 64, "bytes": 1, "tree": "t"}
+        return UploadedRun("c" * 64, 1, "t")
 
     def _work(self, run: str, machine: Machine) -> Work:
-        """The job as it will go: drawn once for a stage, whatever happens on the way."""
+        """The job's course, drawn once per run."""
         stage = self.stages[run]
-        draw = crc32(f"{self.cloud.fate.seed} {run}".encode()) % 1000
-        fates = ("fails", 30), ("criteria", 60), ("stalls", 100), ("hangs", 115)
-        fate = next((name for name, below in fates if draw < below), "passes")
+        draw = crc32(f"{self.cloud.faults.seed} {run}".encode()) % 1000
+        endings = ("fails", 30), ("criteria", 60), ("stalls", 100), ("hangs", 115)
+        ending = next((name for name, below in endings if draw < below), "passes")
         need = 900.0 + (draw * 37 % 3600)
         grace = order.grace_done(self.context.stage_list, self.context.shape)
-        return Work(run, need, stage.max_hours * 3600.0, grace, fate, machine.id)
+        return Work(run, need, stage.max_hours * 3600.0, grace, ending, machine.id)
 
     def start(self, run: str, *, again: bool) -> int:
         def begin() -> int:
@@ -138,7 +139,9 @@ class Ground:
             machine = self._reach(self._pod())
             work = machine.disk.works[run]
             if work.began is not None and not machine.lies:
-                work.saved = max(work.saved, min(work.need, work.progress(self.cloud.hub.now)))
+                work.saved = max(
+                    work.saved, min(work.need, work.progress(self.cloud.event_loop.now))
+                )
                 machine.end(work, 1, "stopped")
 
         self._answered(START, end)
@@ -148,53 +151,53 @@ class Ground:
             machine = self._reach(self._pod())
             machine.visited()
             work = machine.disk.works[run]
-            work.checkpoint(self.cloud.hub.now)
+            work.checkpoint(self.cloud.event_loop.now)
             self._keep(run, work.saved)
 
         self.process.effect(TRANSFER / 3, bring)
 
-    def pull(self, run: str, contact: Contact) -> dict[str, Any]:
+    def pull(self, run: str, contact: Contact) -> PulledRun:
         assert contact.status is not None
 
-        def bring() -> dict[str, Any]:
+        def bring() -> PulledRun:
             machine = self._reach(self._pod())
             machine.visited()
             work = machine.disk.works[run]
             self._keep(run, work.saved)
             if work.ended is None:
-                return {"rc": -1, "reason": "lost", "manifest_sha256": ""}
-            spoiled = self.cloud.fate.strikes(what="pull")
+                return PulledRun(-1, "lost", "")
+            spoiled = self.cloud.faults.strikes(what="pull")
             if spoiled and self.verifies:
                 raise ArtifactsNotSafe("a file is not what the manifest says")
-            if not spoiled and self.cloud.fate.strikes(0.5):
+            if not spoiled and self.cloud.faults.strikes(0.5):
                 raise ArtifactsNotSafe("the disk here is full")
             self.files.outputs[run] = "spoiled" if spoiled else work.output
             rc, reason = work.ended
-            return {"rc": rc, "reason": reason, "manifest_sha256": "m"}
+            return PulledRun(rc, reason, "m")
 
         return self.process.effect(TRANSFER, bring)
 
     def kept_until(self, run: str) -> float | None:
         return self.files.checkpoint_at.get(run)
 
-    def judge(self, run: str) -> dict[str, Any]:
+    def judge(self, run: str) -> JudgedRun:
         good = "/criteria/" not in self.files.outputs.get(run, "")
         finding = {"status": "FAIL", "criterion": "it is good", "detail": "it is not"}
-        return {"verdict": "PASS" if good else "FAIL", "findings": [] if good else [finding]}
+        return JudgedRun("PASS" if good else "FAIL", [] if good else [finding])
 
-    def lock(self, run: str) -> dict[str, Any]:
+    def lock(self, run: str) -> LockedRun:
         stage = self.stages[run].name
         self.process.effect(0.0, lambda: self.files.certificates.setdefault(stage, run))
         self.process.effect(0.0, lambda: self.record_lock(stage, run))
-        return {"certificate_sha256": "0" * 64}
+        return LockedRun("0" * 64)
 
     def drop(self) -> None:
-        """There is no connection to forget."""
+        """There is no connection to close."""
 
     def _keep(self, run: str, work: float) -> None:
         if work > self.files.checkpoints.get(run, 0.0):
             self.files.checkpoints[run] = work
-            self.files.checkpoint_at[run] = EPOCH + self.cloud.hub.now
+            self.files.checkpoint_at[run] = EPOCH + self.cloud.event_loop.now
 
     def _pod(self) -> str:
         pod = self.context.lease_state().pod
@@ -203,8 +206,8 @@ class Ground:
         return pod
 
     def _answered(self, seconds: float, act: Callable[[], T]) -> T:
-        """An order to the agent whose answer may get lost after it was carried out."""
+        """Send an order to the agent; its answer may be lost after the order took effect."""
         found = self.process.effect(seconds, act)
-        if self.cloud.fate.strikes(0.5):
+        if self.cloud.faults.strikes(0.5):
             raise ConnectionLost("the answer was lost")
         return found

@@ -1,4 +1,4 @@
-"""Requests to stop, as a disk keeps them between two processes."""
+"""Stop requests on the simulated disk, through which two processes communicate."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tests.simulation.process import Process
 
 
 @dataclass
-class KeptRequests:
-    """Implements `Requests`; remembers for whom each was ever put there."""
+class StoredRequests:
+    """Implements `Requests`; also remembers to which owner each request was addressed."""
 
     there: dict[str, StopRequest] = field(default_factory=dict)
     owners: dict[str, set[int]] = field(default_factory=dict)  # request -> epochs it was for
@@ -27,10 +27,10 @@ class KeptRequests:
 
 
 @dataclass(frozen=True)
-class RequestsOf:
-    """The same for one process, which writes nothing more once it is killed."""
+class ProcessRequests:
+    """The view of one process, which writes nothing after it was killed."""
 
-    kept: KeptRequests
+    kept: StoredRequests
     process: Process
 
     def put(self, request: StopRequest) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.__main__ import BATCH, NO_BIAS, Sum, batches, corpus, first_found, play_all
 from tests.simulation.history import play
 from tests.simulation.mutants import BIASES, MUTANTS
-from tests.simulation.unexpected_error import FORESEEN
+from tests.simulation.unexpected_error import NO_INJECTED_ERROR
 
 FRESH = 2000  # histories that no run before this one has played
 WITHIN = 400  # histories in which every seeded bug must have shown; most show in the first ten
@@ -19,7 +19,7 @@ WITHIN = 400  # histories in which every seeded bug must have shown; most show i
 
 def test_every_seed_that_ever_failed_holds_now() -> None:
     """What the corpus found once is mended for good."""
-    total = play_all(corpus(), bias=FORESEEN)
+    total = play_all(corpus(), bias=NO_INJECTED_ERROR)
 
     assert total.histories >= 7
     assert total.violations == []

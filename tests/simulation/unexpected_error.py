@@ -1,6 +1,6 @@
-"""An exception that nobody foresaw: at one place of the loop, once, a few times, or for ever.
+"""An unexpected exception, raised at one place of the loop once, a few times, or always.
 
-Drawn beside a history's other luck, so that a seed means the same with and without it.
+It has a random generator of its own, so that a seed gives the same other faults without it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.engine.executor import ActionExecutor
-from controller.engine.loop import LeaseOutcome
+from controller.engine.outcomes import LeaseOutcome
 from controller.engine.recorder import LeaseRecorder
 from controller.planner import actions
 from controller.planner.actions import Action
@@ -19,8 +19,8 @@ from controller.planner.lease_state import Step
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 
-FORESEEN = frozenset({"foreseen"})  # the bias of a history without one
-SHARE = 0.3  # of histories that have one
+NO_INJECTED_ERROR = frozenset({"foreseen"})  # the bias of a history without an injected error
+SHARE = 0.3  # of histories that have an injected error
 ALWAYS = 10**9
 ACTIONS = tuple(
     one.__name__
@@ -33,23 +33,23 @@ OFTEN = (actions.Judge, actions.Lock, actions.Pull, actions.Terminate, actions.C
 STEPS = tuple(step for step in Step if step not in (Step.GENERATION, Step.INCIDENT))
 
 
-class Unforeseen(Exception):
-    """No adapter knows of it."""
+class UnexpectedError(Exception):
+    """An exception type that no part of podctl handles."""
 
 
 @dataclass
-class Surprise:
+class InjectedError:
     """`place` is `look`, `decide`, `watch`, `fold STEP`, or a moment and an action."""
 
     place: str = ""
-    skips: int = 0  # passages of the place before it strikes
+    skips: int = 0  # times that the place is passed before it raises
     times: int = 0
     struck: int = 0
 
     @classmethod
-    def drawn(cls, seed: int, bias: frozenset[str]) -> Surprise:
+    def drawn(cls, seed: int, bias: frozenset[str]) -> InjectedError:
         dice = random.Random(f"surprise {seed}")
-        if bias & FORESEEN or (dice.random() >= SHARE and "surprise" not in bias):
+        if bias & NO_INJECTED_ERROR or (dice.random() >= SHARE and "surprise" not in bias):
             return cls()
         names = [one.__name__ for one in OFTEN] if dice.random() < 0.4 else ACTIONS
         kind = dice.choice(("look", "decide", "watch", "fold", *MOMENTS, *MOMENTS, *MOMENTS))
@@ -62,7 +62,7 @@ class Surprise:
         )
 
     def due(self, place: str) -> bool:
-        """Whether it strikes here and now."""
+        """Whether it raises at this call."""
         if place != self.place or self.struck >= self.times:
             return False
         if self.skips:
@@ -73,7 +73,7 @@ class Surprise:
 
     def strike(self, place: str) -> None:
         if self.due(place):
-            raise Unforeseen(f"nobody foresaw this {place}")
+            raise UnexpectedError(f"unexpected error at {place}")
 
     def decide(self, seen: Observation, policy: Policy) -> Action:
         self.strike("decide")
@@ -84,44 +84,48 @@ class Surprise:
 
 
 @dataclass
-class SurprisedHands(ActionExecutor):
-    """Eyes and hands of which any may fail."""
+class FailingExecutor(ActionExecutor):
+    """An executor that may raise when it observes or before or after an action."""
 
-    surprise: Surprise | None = None
+    injected_error: InjectedError | None = None
 
-    def look(self) -> Observation:
-        _strike(self.surprise, "look")
-        return super().look()
+    def observe(self) -> Observation:
+        _strike(self.injected_error, "look")
+        return super().observe()
 
     def _perform(self, action: Action) -> LeaseOutcome:
         name = type(action).__name__
-        _strike(self.surprise, f"before {name}")
+        _strike(self.injected_error, f"before {name}")
         outcome = super()._perform(action)
-        _strike(self.surprise, f"after {name}")
+        _strike(self.injected_error, f"after {name}")
         return outcome
 
 
 @dataclass
-class SurprisedBooks(LeaseRecorder):
-    """Books in which any entry may fail; what is in the ledger by then stays there."""
+class FailingRecorder(LeaseRecorder):
+    """A recorder that may raise at any entry; earlier ledger writes remain."""
 
-    surprise: Surprise | None = None
+    injected_error: InjectedError | None = None
 
     def intent(self, action: Action) -> None:
-        _strike(self.surprise, f"intent {type(action).__name__}")
+        _strike(self.injected_error, f"intent {type(action).__name__}")
         super().intent(action)
 
     def _finish(self, action: Action) -> None:
-        _strike(self.surprise, f"outcome {type(action).__name__}")
+        _strike(self.injected_error, f"outcome {type(action).__name__}")
         super()._finish(action)
 
 
-def _strike(surprise: Surprise | None, place: str) -> None:
-    if surprise is not None:
-        surprise.strike(place)
+def _strike(injected_error: InjectedError | None, place: str) -> None:
+    if injected_error is not None:
+        injected_error.strike(place)
 
 
-def spoiled(surprise: Surprise | None, step: str, phase: str, data: str) -> str:
-    """The record as it is written: at times not as whoever reads it expects."""
+def spoiled(injected_error: InjectedError | None, step: str, phase: str, data: str) -> str:
+    """The data to write for a record: sometimes without the keys that a reader expects."""
     wants = phase != "intent" or step == Step.CREATE
-    return "{}" if surprise is not None and wants and surprise.due(f"fold {step}") else data
+    return (
+        "{}"
+        if injected_error is not None and wants and injected_error.due(f"fold {step}")
+        else data
+    )

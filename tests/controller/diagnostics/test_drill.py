@@ -14,12 +14,13 @@ from controller.diagnostics.drill import Evidence
 from controller.diagnostics.drill_results import PASSED, REFUTED, STAGE, UNCLEAR
 from controller.planner import actions
 from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts
-from controller.planner.observation import Contact, Listing, Observation
+from controller.planner.observation import Contact, Listing
 from controller.planner.policy import Policy
 from controller.providers.base import Endpoint, Offer, Pod, PodStatus
 from remote.contract import GuardLimits, GuardReport
 from tests.support.emulated_cloud import until
 from tests.support.laptop import Laptop
+from tests.support.observations import changed, observe
 
 FALSE, TRUE = "FAIL  self-stop", "PASS  self-stop"
 
@@ -140,7 +141,7 @@ RENTAL = LeaseState(
     "l1", (RunFacts(RUN, STAGE),), generation=1, nonces=(NONCE,), pod="p1", had_pod=True,
     pods=("p1",), quoted_usd_per_hour=0.06, keeps_disk=False,
 )  # fmt: skip
-SEEN = Observation(
+SEEN = observe(
     RENTAL, now=1000.0, listing=Listing(999.0, (POD,)), pod_since=990.0, booked=frozenset({"p1"})
 )
 ARMED = Evidence(armed=True)
@@ -148,7 +149,7 @@ ARMED = Evidence(armed=True)
 
 def decide(evidence: Evidence = ARMED, pod: Pod | None = POD, **changes: Any) -> actions.Action:
     listing = Listing(999.0, (pod,) if pod else ())
-    seen = dataclasses.replace(SEEN, **({"listing": listing} | changes))
+    seen = changed(SEEN, **({"listing": listing} | changes))
     return drill.decide(seen, POLICY, LIMITS, evidence)
 
 
@@ -172,7 +173,7 @@ def test_only_a_stop_that_the_guard_made_proves_anything() -> None:
     """A pod that its host stopped looks the same: without the guard's word it is unclear."""
     parked = dataclasses.replace(RENTAL, parked=True)
     gone = dataclasses.replace(POD, status=PodStatus.EXITED, ready=False)
-    after: dict[str, Any] = {"pod": gone, "rental": parked, "booked": frozenset()}
+    after: dict[str, Any] = {"pod": gone, "lease": parked, "booked": frozenset()}
 
     assert decide(pod=gone) == actions.ConfirmParked("p1")
     assert isinstance(decide(pod=gone, bill_retry_at=1001.0), actions.Wait)
@@ -200,7 +201,7 @@ def test_what_bills_comes_before_the_drill() -> None:
     """Debts, a surplus pod and the user's stop are the plan's; one pod is rented at most."""
     other = dataclasses.replace(POD, id="p2")
     both = Listing(999.0, (POD, other))
-    owing = dataclasses.replace(RENTAL, pod=None, debts=(PendingTermination("p1"),))
+    owing = dataclasses.replace(RENTAL, pod=None, pending_terminations=(PendingTermination("p1"),))
     paid = dataclasses.replace(RENTAL, pod=None)
     stopped = dataclasses.replace(RENTAL, stop="terminate")
 

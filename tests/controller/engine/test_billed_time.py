@@ -10,7 +10,8 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.engine.billed_time import BILL_TRIES, BilledTime, Unattributed
-from controller.engine.loop import LeaseOutcome
+from controller.engine.outcomes import BilledUse
+from controller.engine.process_state import ProcessState
 from controller.engine.recorder import LeaseRecorder
 from controller.planner.actions import ReconcileBilling
 from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts
@@ -53,15 +54,15 @@ def reckoning(
         clock=SimpleNamespace(wall=lambda: NOW),
         policy=SimpleNamespace(bill_lag=600.0, boot=1500.0),
         provider=SimpleNamespace(billing=lambda *_: bill),
-        memory=SimpleNamespace(bill_silences=0, ended={}, alive_before={}, stopped_at={}),
+        process=ProcessState(),
     )
     return BilledTime(context)
 
 
-def unfollowed(
+def unattributed(
     books: BilledTime, ended_at: float = NOW, *, meddled: bool = False
 ) -> Unattributed | None:
-    return books.unfollowed("p1", ended_at, meddled=meddled)
+    return books.unattributed("p1", ended_at, meddled=meddled)
 
 
 def since(started_at: float) -> Pod:
@@ -123,26 +124,26 @@ def test_a_pod_that_gets_up_for_longer_than_a_boot_is_not_known_to_bill(
 
 def test_a_parked_pods_life_in_the_console_is_found_on_the_bill() -> None:
     """Half an hour beyond what the books have; what agrees to the cent is nothing."""
-    missed = unfollowed(reckoning((1000.0, 4600.0), billed_hours=1.5))
+    missed = unattributed(reckoning((1000.0, 4600.0), billed_hours=1.5))
 
     assert missed is not None
     assert (missed.since, missed.until) == (4600.0, pytest.approx(6400.0))
-    assert unfollowed(reckoning((1000.0, 4600.0), billed_hours=1.005)) is None
+    assert unattributed(reckoning((1000.0, 4600.0), billed_hours=1.005)) is None
 
 
 def test_a_pod_that_was_parked_a_moment_ago_waits_for_no_bill() -> None:
     """Else every `podctl stop --terminate` after a stop would take ten minutes."""
-    assert unfollowed(reckoning((1000.0, NOW - 60.0), billed_hours=99.0)) is None
+    assert unattributed(reckoning((1000.0, NOW - 60.0), billed_hours=99.0)) is None
 
 
 def test_lives_before_one_that_we_followed_are_found_when_somebody_meddled() -> None:
     """Two hours are booked, three are billed: one was run between them, by somebody else."""
     books = reckoning((1000.0, 4600.0), (20_000.0, None), billed_hours=3.0)
-    missed = unfollowed(books, 23_600.0, meddled=True)
+    missed = unattributed(books, 23_600.0, meddled=True)
 
     assert missed is not None
     assert missed.until - missed.since == pytest.approx(3600.0)
-    assert unfollowed(books, 23_600.0) is None
+    assert unattributed(books, 23_600.0) is None
 
 
 @pytest.mark.parametrize("parked_for", [620.0, 1800.0, 7200.0])
@@ -152,7 +153,7 @@ def test_what_somebody_ran_before_our_last_life_is_found_though_it_is_parked(
     """Two hours are booked, three billed: as soon as the bill is whole to where ours ended."""
     end = NOW - parked_for
     books = reckoning((1000.0, 4600.0), (end - 3600.0, end), billed_hours=3.0)
-    missed = unfollowed(books, end, meddled=True)
+    missed = unattributed(books, end, meddled=True)
 
     assert missed is not None
     assert missed.since == pytest.approx(end - 3600.0)
@@ -164,7 +165,7 @@ def test_a_pod_that_was_parked_a_moment_ago_and_meddled_with_waits_for_the_bill(
     books = reckoning((1000.0, 4600.0), (NOW - 3700.0, NOW - 100.0), billed_hours=1.0)
 
     with pytest.raises(ProviderError, match="may still grow"):
-        unfollowed(books, NOW - 100.0, meddled=True)
+        unattributed(books, NOW - 100.0, meddled=True)
 
 
 def test_an_end_that_nobody_saw_is_the_bills_and_never_a_gift() -> None:
@@ -175,10 +176,14 @@ def test_an_end_that_nobody_saw_is_the_bills_and_never_a_gift() -> None:
 
 def test_a_bill_without_lag_is_better_than_any_order() -> None:
     """A host may die in the seconds between the last look and the order that was taken."""
-    debts = (PendingTermination("p1", clean=True, ended_at=NOW, sure=True),)
-    ordered = reckoning((1000.0, None), billed_hours=2.0, lease_state=replace(RENTAL, debts=debts))
+    pending_terminations = (PendingTermination("p1", clean=True, ended_at=NOW, sure=True),)
+    ordered = reckoning(
+        (1000.0, None),
+        billed_hours=2.0,
+        lease_state=replace(RENTAL, pending_terminations=pending_terminations),
+    )
     parked = reckoning((1000.0, None), billed_hours=2.0)
-    parked.context.memory.ended["p1"] = NOW
+    parked.context.process.orders.ended_at["p1"] = NOW
 
     assert (ordered.end_of("p1"), parked.end_of("p1")) == (NOW, NOW)
     ordered.context.policy.bill_lag = parked.context.policy.bill_lag = 0.0
@@ -191,7 +196,7 @@ def test_a_life_in_pieces_waits_until_its_bill_is_whole() -> None:
     pieces = reckoning((1000.0, None), billed_hours=2.0)
     with pytest.raises(ProviderError, match="may still grow"):
         pieces.end_of("p1", interrupted=True)
-    pieces.context.memory.bill_silences = BILL_TRIES
+    pieces.context.process.bill.misses = BILL_TRIES
 
     assert pieces.end_of("p1", interrupted=True) == NOW
 
@@ -210,8 +215,7 @@ def test_a_life_that_is_found_on_the_bill_is_booked_whole_or_not_at_all() -> Non
         )
     )
     action = ReconcileBilling("p1", 1000.0)
-    found = {"since": 1000.0, "until": 4600.0, "usd_per_hour": 2.0, "stage": "hello"}
-    books.outcome(action, LeaseOutcome(data=found))
+    books.outcome(action, BilledUse(1000.0, 4600.0, 2.0, "hello-0001", "hello"))
     database.set_trace_callback(None)
 
     assert ledger.spent(NOW) == pytest.approx(2.0)

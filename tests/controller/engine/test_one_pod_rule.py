@@ -12,7 +12,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from controller.planner.lease_state import LeaseState, Step, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, Step
 from state.database import open_database
 from state.errors import Fenced
 from state.journal import Journal

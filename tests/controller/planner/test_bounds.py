@@ -23,6 +23,7 @@ from tests.controller.planner.test_decide import (
     seen,
 )
 from tests.support.laptop import Laptop
+from tests.support.observations import changed
 
 HOUR = 3600.0
 NOW = 100 * HOUR  # Unix seconds
@@ -83,7 +84,7 @@ class TestBeyondEveryGrace:
         )
 
         assert decide(ready, POLICY) == actions.PullReady(RUN)
-        for one in (dataclasses.replace(ready, ready_pulled="a"), again):
+        for one in (changed(ready, ready_pulled="a"), again):
             action = decide(one, POLICY)
             assert isinstance(action, actions.Finish)
             assert action.outcome == "overdue"
@@ -101,7 +102,7 @@ class TestBeyondEveryGrace:
     def test_a_job_that_ended_is_pulled_as_ever(self, contact: Any) -> None:
         """The bound is for who denies the end, and without a word nothing is known of the job."""
         found = look(told(NOW - 20 * HOUR), contact=contact)
-        action = decide(found if contact else dataclasses.replace(found, contact=None), POLICY)
+        action = decide(found if contact else changed(found, contact=None), POLICY)
 
         assert not isinstance(action, actions.Finish)
 
@@ -111,12 +112,12 @@ class TestBeyondEveryGrace:
         action = decide(late, POLICY)
 
         assert isinstance(action, actions.Finish)
-        assert "does not take the word (no)" in action.why
+        assert "refuses the stop (no)" in action.why
 
     def test_a_silent_pod_is_stopped_when_its_job_is_to_end(self) -> None:
         """It cannot be told; its volume is kept. Before, it was left to bill on."""
         silent = look(running(started_at=NOW - HOUR), lease={"stop": "park"})
-        mute = dataclasses.replace(silent, contact=None, silent_since=1000.0 - POLICY.lost - 1)
+        mute = changed(silent, contact=None, silent_since=1000.0 - POLICY.lost - 1)
         bare = dataclasses.replace(
             mute, lease=lease_state(running(), stop="park", keeps_disk=False)
         )
@@ -144,7 +145,7 @@ class TestAbandoned:
         """Then the pod goes, whatever it says."""
         wish = {"stop": "terminate", "abandon": "enough"}
         early = look(told(NOW - 10), lease=wish, abandoned_since=990.0)
-        late = dataclasses.replace(early, abandoned_since=1000.0 - POLICY.abandon_grace - 1)
+        late = changed(early, abandoned_since=1000.0 - POLICY.abandon_grace - 1)
 
         assert isinstance(decide(early, POLICY), actions.Wait)
         assert decide(late, POLICY) == actions.Finish(RUN, "abandoned", "enough")

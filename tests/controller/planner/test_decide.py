@@ -11,12 +11,14 @@ import pytest
 from controller.planner import actions
 from controller.planner.boot_log import BootFault
 from controller.planner.decide import decide, plan_passive
-from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts, fold
+from controller.planner.journal_fold import fold
+from controller.planner.lease_state import LeaseState, PendingTermination, RunFacts
 from controller.planner.observation import ALIVE, Contact, Failure, Listing, Observation
 from controller.planner.policy import Policy
 from controller.planner.unpulled_files import UnpulledFiles
 from controller.providers.base import Endpoint, Offer, Pod, PodStatus
 from remote.contract import Exit, GuardReport, Status
+from tests.support.observations import changed, observe
 
 POLICY = Policy()
 NONCE = "0123456789abcdef"
@@ -61,8 +63,8 @@ def running(**changes: Any) -> RunFacts:
 
 def seen(found: LeaseState, *pods: Pod, **changes: Any) -> Observation:
     booked = frozenset(one.id for one in pods if one.status in ALIVE)
-    look = Observation(found, now=1000.0, listing=Listing(999.0, pods), booked=booked)
-    return dataclasses.replace(look, **changes)
+    look = observe(found, now=1000.0, listing=Listing(999.0, pods), booked=booked)
+    return changed(look, **changes)
 
 
 def agent(state: str, **changes: Any) -> Contact:
@@ -134,14 +136,14 @@ class TestRenting:
 
     def test_nothing_is_rented_while_a_given_up_pod_is_not_confirmed_gone(self) -> None:
         """A debt comes before everything else."""
-        owing = lease_state(pod=None, debts=(PendingTermination("p1", clean=True),))
+        owing = lease_state(pod=None, pending_terminations=(PendingTermination("p1", clean=True),))
         look = seen(owing, pod(), asked={"p1": 998.0}, offers=(OFFER,))
 
         assert isinstance(decide(look, POLICY), actions.Wait)
 
     def test_absence_confirms_only_what_was_listed_and_acknowledged(self) -> None:
         """A pod that no listing ever showed needs a settle window to count as gone."""
-        owing = lease_state(pod=None, debts=(PendingTermination("p1", clean=True),))
+        owing = lease_state(pod=None, pending_terminations=(PendingTermination("p1", clean=True),))
         known = seen(owing, asked={"p1": 998.0}, listed=frozenset({"p1"}))
         unknown = seen(owing, asked={"p1": 998.0})
         later = seen(owing, asked={"p1": 600.0})
@@ -181,7 +183,7 @@ class TestBooting:
         """A port that was mapped late leaves the less time for sshd to answer."""
         young = lease_state(reached=False)
         look = seen(young, pod(), contact=Contact(False), silent_since=990.0)
-        late = dataclasses.replace(look, pod_since=1000.0 - POLICY.boot)
+        late = changed(look, pod_since=1000.0 - POLICY.boot)
 
         assert isinstance(decide(look, POLICY), actions.Wait)
         assert isinstance(decide(late, POLICY), actions.Terminate)
@@ -233,8 +235,8 @@ class TestBooting:
         """Exit code 8 with the provider's words; one without an answer may have been taken."""
         empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
         look = seen(empty, offers=(OFFER,), create_trouble="objectMounts is not defined")
-        young = dataclasses.replace(look, throttled_since=999.0)
-        old = dataclasses.replace(look, throttled_since=1000.0 - POLICY.blind - 1)
+        young = changed(look, throttled_since=999.0)
+        old = changed(look, throttled_since=1000.0 - POLICY.blind - 1)
         unclear = dataclasses.replace(empty, ambiguous=True)
         left = decide(old, POLICY)
         doubtful = decide(dataclasses.replace(old, lease=unclear), POLICY)
@@ -251,7 +253,7 @@ class TestBooting:
         """The list of pods answers all the while."""
         empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
         look = seen(empty, unquoted_since=990.0)
-        old = dataclasses.replace(look, unquoted_since=1000.0 - POLICY.blind - 1)
+        old = changed(look, unquoted_since=1000.0 - POLICY.blind - 1)
 
         assert isinstance(decide(look, POLICY), actions.Wait)
         assert isinstance(decide(old, POLICY), actions.NeedsOperator)
@@ -264,7 +266,7 @@ class TestBooting:
 
         assert isinstance(action, actions.Finish)
         assert action.outcome == "bad-hosts"
-        assert action.why == "4 pods, none would do; of the last: it did not boot in time"
+        assert action.why == "4 pods, none was usable; of the last: it did not boot in time"
 
     def test_silence_of_a_pod_with_a_job_never_leads_to_another_pod(self) -> None:
         """SSH failure is not pod death: first wait, then leave it to a person."""
@@ -328,7 +330,7 @@ class TestJob:
         """A new ready manifest is pulled once."""
         contact = agent("running", ready_sha256="a" * 64)
         new = seen(lease_state(running()), pod(), contact=contact)
-        old = dataclasses.replace(new, ready_pulled="a" * 64)
+        old = changed(new, ready_pulled="a" * 64)
 
         assert decide(new, POLICY) == actions.PullReady("stage1c-0001")
         assert isinstance(decide(old, POLICY), actions.Wait)
@@ -346,7 +348,7 @@ class TestJob:
         """A guard that died is a question; what may not be spent is none."""
         bare = dataclasses.replace(agent("running"), guard=None)
         look = seen(lease_state(running()), pod(), contact=bare, guard_since=10.0)
-        over = dataclasses.replace(look, spent_usd=5.0, cap_usd=5.0)
+        over = changed(look, spent_usd=5.0, cap_usd=5.0)
 
         assert isinstance(decide(look, POLICY), actions.AskUnguarded)
         assert isinstance(decide(over, POLICY), actions.StopJob)
@@ -356,17 +358,17 @@ class TestJob:
         over = seen(
             lease_state(running()), pod(), contact=agent("running"), spent_usd=5.0, cap_usd=5.0
         )
-        pause = dataclasses.replace(over, retry_at=1005.0)
+        pause = changed(over, retry_at=1005.0)
         failed = {"stop": Failure(POLICY.tries, "it cannot write")}
-        ends = decide(dataclasses.replace(over, failures=failed), POLICY)
+        ends = decide(changed(over, failures=failed), POLICY)
         bare = dataclasses.replace(over, lease=lease_state(running(), keeps_disk=False))
-        left = decide(dataclasses.replace(bare, failures=failed), POLICY)
+        left = decide(changed(bare, failures=failed), POLICY)
 
         assert isinstance(decide(pause, POLICY), actions.Wait)
         assert isinstance(ends, actions.Finish)
         assert ends.outcome == "overdue"
         assert isinstance(left, actions.NeedsOperator)
-        assert "bills on: it cannot write" in left.what
+        assert "still bills: it cannot write" in left.what
 
     def test_an_ended_job_is_pulled_whatever_its_exit_code(self) -> None:
         """A failed job's files are worth as much."""
@@ -394,22 +396,20 @@ class TestJob:
         contact = dataclasses.replace(agent("ended", exit=ended()), guard=guard)
         held = UnpulledFiles("only on the pod: out/x (a link)", "podctl exec … | tar …")
         bare = lease_state(running(), keeps_disk=False, quoted_usd_per_hour=0.5)
-        stuck = seen(bare, pod(), contact=contact, pull_failures=1, held=held)
+        stuck = seen(bare, pod(), contact=contact, pull_failures=1, unpulled=held)
         parked, given_up = (
             lease_state(running(), stop="park"),
             lease_state(running(), abandon="enough"),
         )
         left = decide(stuck, POLICY)
-        many = decide(
-            dataclasses.replace(stuck, held=UnpulledFiles("many", "tar", by_word=True)), POLICY
-        )
+        many = decide(changed(stuck, unpulled=UnpulledFiles("many", "tar", by_word=True)), POLICY)
         stopped = decide(dataclasses.replace(stuck, lease=parked), POLICY)
         ending = decide(dataclasses.replace(stuck, lease=given_up), POLICY)
 
         assert isinstance(left, actions.NeedsOperator)
         assert left.code == "artifacts-not-safe"
         assert (
-            "$0.50 an hour ($12.00 a day). Its guard stops it in 6.0 h, and it has no" in left.what
+            "$0.50 an hour ($12.00 a day). Its guard stops it in 6.0 h, and no volume" in left.what
         )
         assert "podctl exec … | tar …, then podctl sync; or podctl stop stage1c" in left.hint
         assert isinstance(many, actions.NeedsOperator)
@@ -608,7 +608,7 @@ class TestNeverForEver:
     def test_a_mute_agent_is_left_to_a_person_in_the_end(self) -> None:
         """sshd answers, the agent makes no sense: first wait, then leave."""
         mute = seen(lease_state(running()), pod(), contact=Contact(True, guard=GUARD))
-        long = dataclasses.replace(mute, mute_since=10.0)
+        long = changed(mute, mute_since=10.0)
 
         assert isinstance(decide(mute, POLICY), actions.Wait)
         assert isinstance(decide(long, POLICY), actions.NeedsOperator)
@@ -625,7 +625,7 @@ class TestNeverForEver:
         """Its volume is full, say, and nothing can be written down there: the pod goes."""
         given_up = lease_state(running(), stop="terminate", abandon="enough")
         look = seen(given_up, pod(), contact=agent("running"))
-        failed = dataclasses.replace(look, failures={"stop": Failure(1, "no space left")})
+        failed = changed(look, failures={"stop": Failure(1, "no space left")})
 
         assert isinstance(decide(look, POLICY), actions.StopJob)
         assert isinstance(decide(failed, POLICY), actions.Finish)
@@ -692,7 +692,7 @@ class TestBooks:
         """Also when all that is left to do is to terminate it."""
         over = lease_state(running(outcome="passed", pulled=True))
         stopped = seen(over, pod(PodStatus.EXITED), booked=frozenset({"p1"}))
-        silent = dataclasses.replace(stopped, bill_retry_at=1010.0)
+        silent = changed(stopped, bill_retry_at=1010.0)
 
         assert decide(stopped, POLICY) == actions.ConfirmParked("p1")
         assert isinstance(decide(silent, POLICY), actions.Wait)
@@ -723,8 +723,8 @@ class TestBooks:
     def test_a_start_says_when_the_look_that_it_goes_by_is_old(self) -> None:
         """A lid was closed in the middle of that look."""
         look = seen(lease_state(running(), parked=True), pod(PodStatus.EXITED))
-        assert look.listing is not None
-        old = dataclasses.replace(look, listing=Listing(10.0, look.listing.pods))
+        assert look.provider.listing is not None
+        old = changed(look, listing=Listing(10.0, look.provider.listing.pods))
 
         assert decide(look, POLICY) == actions.StartPod("p1", 0.0)
         assert decide(old, POLICY) == actions.StartPod("p1", 0.0, late=True)
@@ -746,8 +746,8 @@ class TestBooks:
         gone = fold("l0001", [], (*order, *again))
         still = fold("l0001", [], (*order, *ignored))
 
-        assert gone.debts == (PendingTermination("p1", True, 5.0, orders=1),)
-        assert still.debts == (PendingTermination("p1", True, 90.0, orders=2),)
+        assert gone.pending_terminations == (PendingTermination("p1", True, 5.0, orders=1),)
+        assert still.pending_terminations == (PendingTermination("p1", True, 90.0, orders=2),)
 
     def test_row_17_an_order_that_was_answered_404_proves_no_end(self) -> None:
         """The pod stays a debt until a settle window has passed, though it was listed before."""
@@ -795,8 +795,8 @@ class TestNothingRepeatsForEver:
         """Then the command leaves, saying how it failed and that the pod bills on."""
         run = running(started=False, uploaded_to="p1" if what == "start" else None)
         look = seen(lease_state(run), pod(), contact=agent("absent"))
-        pause = dataclasses.replace(look, retry_at=1005.0, failures={what: Failure(1, "no")})
-        tired = dataclasses.replace(look, failures={what: Failure(POLICY.tries, "no secret")})
+        pause = changed(look, retry_at=1005.0, failures={what: Failure(1, "no")})
+        tired = changed(look, failures={what: Failure(POLICY.tries, "no secret")})
         left = decide(tired, POLICY)
 
         assert isinstance(decide(look, POLICY), actions.Upload | actions.StartJob)
@@ -807,9 +807,9 @@ class TestNothingRepeatsForEver:
     def test_row_09_a_provider_that_asks_to_wait_for_ever_is_left(self) -> None:
         """Between two creates as it wishes, and after ten minutes not at all; nothing is rented."""
         bare = seen(lease_state(pod=None, had_pod=False), offers=(OFFER,))
-        asked = dataclasses.replace(bare, throttled_until=1005.0, throttled_since=990.0)
-        again = dataclasses.replace(asked, throttled_until=999.0)
-        left = decide(dataclasses.replace(asked, throttled_since=1000.0 - 601.0), POLICY)
+        asked = changed(bare, throttled_until=1005.0, throttled_since=990.0)
+        again = changed(asked, throttled_until=999.0)
+        left = decide(changed(asked, throttled_since=1000.0 - 601.0), POLICY)
 
         assert decide(asked, POLICY) == actions.Wait(
             5.0, "because the provider asked us to slow down"
@@ -843,10 +843,10 @@ class TestNothingRepeatsForEver:
         """A pause, a few tries, then it is left to a person."""
         lost = lease_state(running(starts=POLICY.restarts + 1))
         look = seen(lost, pod(), contact=agent("lost"))
-        tired = dataclasses.replace(look, pull_failures=POLICY.pull_tries)
+        tired = changed(look, pull_failures=POLICY.pull_tries)
 
         assert decide(look, POLICY) == actions.Pull("stage1c-0001")
-        assert isinstance(decide(dataclasses.replace(look, retry_at=1005.0), POLICY), actions.Wait)
+        assert isinstance(decide(changed(look, retry_at=1005.0), POLICY), actions.Wait)
         assert isinstance(decide(tired, POLICY), actions.NeedsOperator)
 
     def test_row_48_a_pod_with_a_job_that_is_not_ready_for_a_while_is_no_dead_pod(self) -> None:
@@ -863,7 +863,7 @@ class TestNothingRepeatsForEver:
 
     def test_row_10_an_order_that_is_refused_ends_the_command(self) -> None:
         """A key that may list and not delete: said at once, and not repeated for ever."""
-        owing = lease_state(pod=None, debts=(PendingTermination("p1"),))
+        owing = lease_state(pod=None, pending_terminations=(PendingTermination("p1"),))
         refused = seen(owing, pod(), asked={"p1": 998.0}, order_refused="terminate: 403")
         action = decide(refused, POLICY)
 
@@ -872,7 +872,7 @@ class TestNothingRepeatsForEver:
 
     def test_row_16_a_pod_that_never_goes_is_left_to_a_person(self) -> None:
         """After a quarter of an hour of orders that were taken."""
-        owing = lease_state(pod=None, debts=(PendingTermination("p1", clean=True),))
+        owing = lease_state(pod=None, pending_terminations=(PendingTermination("p1", clean=True),))
         look = seen(owing, pod(), asked={"p1": 900.0}, owing_since=10.0)
 
         assert isinstance(decide(look, POLICY), actions.NeedsOperator)
@@ -913,7 +913,7 @@ class TestNothingRepeatsForEver:
         """What somebody started in the console is theirs; what is gone is booked as gone."""
         parked = lease_state(running(outcome="failed", pulled=True), parked=True)
         gone = seen(parked, missing_since=10.0)
-        later = dataclasses.replace(gone, bill_retry_at=1100.0)
+        later = changed(gone, bill_retry_at=1100.0)
 
         assert plan_passive(gone, POLICY) == decide(gone, POLICY) == actions.ConfirmGone("p1")
         assert isinstance(decide(later, POLICY), actions.Wait)
@@ -926,7 +926,9 @@ class TestNothingRepeatsForEver:
         over = lease_state(running(outcome="failed", pulled=True), parked=True)
 
         assert over.rests()
-        assert not dataclasses.replace(over, debts=(PendingTermination("p2"),)).rests()
+        assert not dataclasses.replace(
+            over, pending_terminations=(PendingTermination("p2"),)
+        ).rests()
 
     def test_what_was_stopped_and_is_parked_is_at_rest(self) -> None:
         """A next run is no carrying on; what is to be terminated yet is."""

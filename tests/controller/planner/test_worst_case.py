@@ -153,7 +153,7 @@ def test_pods_that_do_not_boot_are_replaced_only_within_the_printed_sum(laptop: 
 
     assert most == pytest.approx(2 * worst)
     assert f"${worst:.2f} (this machine stays offline" in told.err
-    assert "could cost more than the most that was printed" in told.err
+    assert "could exceed the worst case that was printed" in told.err
     assert len(laptop.cloud.state()["pods"]) == 1
     assert laptop.living_pods() == []
     assert laptop.json("cost")["total"]["usd"] < worst
