@@ -28,10 +28,19 @@ from controller.planner.observation import (
     ProviderObservation,
 )
 from controller.planner.pod_spec import hardware
-from controller.providers.base import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
+from controller.providers.base import (
+    Endpoint,
+    Kind,
+    Offer,
+    Pod,
+    PodStatus,
+    ProviderError,
+    endpoint_of,
+    is_booting,
+    is_up,
+)
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers
-SETTLED = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
 OFFERS_EVERY = 60.0  # seconds for which a quote is good
 
 
@@ -101,8 +110,8 @@ class Observer:
         silent = pod_id is not None and not (contact and contact.reached)
         pending = bool(lease_state.pending_terminations)
         return PodObservation(
-            pod_since=hold(f"alive {pod_id}", _is_up(pod), now),
-            booting_since=hold(f"booting {pod_id}", _is_booting(pod), now),
+            pod_since=hold(f"alive {pod_id}", is_up(pod), now),
+            booting_since=hold(f"booting {pod_id}", is_booting(pod), now),
             missing_since=hold(f"missing {pod_id}", self._is_missing(lease_state, pod), now),
             silent_since=hold("silent", silent and endpoint_of(pod) is not None, now),
             parking_since=hold("parking", _is_to_be_parked(lease_state), now),
@@ -291,19 +300,6 @@ class Observer:
         if self._listing is not None:
             self._endpoint, self._endpoint_pod = endpoint_of(pod), lease_state.pod
         return self._endpoint if self._endpoint_pod == lease_state.pod else None
-
-
-def endpoint_of(pod: Pod | None) -> Endpoint | None:
-    """Where to connect, once the pod is ready."""
-    return pod.endpoint if pod is not None and pod.ready else None
-
-
-def _is_up(pod: Pod | None) -> bool:
-    return pod is not None and pod.status is not PodStatus.EXITED
-
-
-def _is_booting(pod: Pod | None) -> bool:
-    return pod is not None and pod.status not in SETTLED and endpoint_of(pod) is None
 
 
 def _is_to_be_parked(lease_state: LeaseState) -> bool:

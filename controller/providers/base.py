@@ -280,3 +280,19 @@ class Provider(Protocol):
     def register_key(self, public_key: str) -> None:
         """Add one public key to the account's, keeping the others."""
         ...
+
+
+def endpoint_of(pod: Pod | None) -> Endpoint | None:
+    """Where to connect, once the pod is ready."""
+    return pod.endpoint if pod is not None and pod.ready else None
+
+
+SETTLED = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
+
+
+def is_up(pod: Pod | None) -> bool:
+    return pod is not None and pod.status is not PodStatus.EXITED
+
+
+def is_booting(pod: Pod | None) -> bool:
+    return pod is not None and pod.status not in SETTLED and endpoint_of(pod) is None

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from controller.agent.connection import PodConnection
 from controller.agent.run_records import RunOnPod, runs_on
 from controller.engine.lease_context import lease_state_of, pinned
-from controller.engine.observer import endpoint_of
 from controller.engine.outcomes import LeaseOutcome, PodBilling, PodParked
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.locks.artifacts import hash_file
@@ -18,7 +17,7 @@ from controller.planner.lease_state import Step
 from controller.project.pod_settings import shape_of
 from controller.project.provider import base_url
 from controller.project.run_folder import Order, RunFolder
-from controller.providers.base import Pod, PodStatus
+from controller.providers.base import Pod, PodStatus, endpoint_of
 from controller.recovery.context import Recovery
 from controller.recovery.inventory import stage_of
 from controller.ssh.host_keys import key_words

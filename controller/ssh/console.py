@@ -19,9 +19,10 @@ import tty
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from controller.ssh.command_line import command_line
 from controller.ssh.connect import FAILURES
 from controller.ssh.pseudo_terminal import Pty
-from controller.ssh.session import Session, command_line
+from controller.ssh.session import Session
 
 if TYPE_CHECKING:
     import paramiko

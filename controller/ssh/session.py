@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ import paramiko
 
 from controller.errors import translate_os_limits
 from controller.providers.base import Endpoint
+from controller.ssh.command_line import command_line
 from controller.ssh.connect import (
     FAILURES,
     Authenticated,
@@ -56,21 +56,10 @@ __all__ = [
     "Stream",
     "Timing",
     "Unreachable",
-    "command_line",
-    "remote_root",
 ]
 
 _LOG = logging.getLogger("podctl.ssh")
 EXEC_SECONDS = 60.0  # at most, for sshd to open a channel, and again to start a command on it
-
-
-def command_line(
-    argv: Sequence[str], cwd: str | None = None, env: Mapping[str, str] | None = None
-) -> str:
-    """Quote `argv` for the remote shell; nothing else quotes. `env` must not hold secrets."""
-    words = ["env", *(f"{k}={v}" for k, v in env.items()), *argv] if env else list(argv)
-    line = f"exec {shlex.join(words)}"
-    return line if cwd is None else f"cd {shlex.quote(cwd)} && {line}"
 
 
 class Session:
@@ -300,11 +289,6 @@ class Session:
     def layout(self, mount: str = "/workspace") -> Layout:
         """The contract's paths below `<root><mount>/podctl`."""
         return Layout(PurePosixPath(f"{self.root}{mount}/podctl"))
-
-
-def remote_root(session: Session) -> str:
-    """The prefix of absolute paths on this pod; requested once per connection."""
-    return session.root
 
 
 def _timer(seconds: float, act: Callable[[], None]) -> threading.Timer:

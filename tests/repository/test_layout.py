@@ -123,11 +123,9 @@ METAPHORS = [
 # Longer than the rest, each for a reason.
 LONG_FILES = {
     "remote/guard.py": "one file: its source travels in the request that creates a pod",
-    "remote/contract.py": "one vocabulary: what laptop and pod exchange",
-    "controller/planner/lease_state.py": "one fold over the journal's steps",
     "controller/planner/decide.py": "one decision, with its order of precedence",
-    "controller/leases/controller.py": "one lease, from its price to its end",
-    "controller/terminal/terminal.py": "one pair of streams",
+    "controller/engine/observer.py": "one observation, built in its four parts",
+    "controller/engine/pod_actions.py": "one method for each action on pods",
     "controller/providers/runpod/models.py": "data: the documents of RunPod's API",
     "controller/providers/runpod/provider.py": "one adapter: each call of the protocol",
     "controller/providers/emulator/account/pods.py": "one resource of the emulated API",

@@ -23,7 +23,6 @@ PURE = ("controller/planner/", "controller/engine/")
 PURE_FILES = (
     "controller/costs/pricing.py",
     "controller/costs/plan_spending.py",
-    "controller/locks/staleness.py",
 )
 IMPURE = {"time", "random", "os", "socket", "subprocess", "datetime", "pathlib", "secrets"}
 HEAVY = {"runpod", "paramiko", "fabric", "torch", "asyncssh", "starlette", "uvicorn", "rich"}

@@ -12,6 +12,7 @@ import pytest
 
 from controller.errors import ConnectionLost, UsageError
 from controller.providers.base import Endpoint
+from controller.ssh.command_line import command_line
 from controller.ssh.host_keys import (
     HostKeyMismatch,
     PinnedKeys,
@@ -19,7 +20,7 @@ from controller.ssh.host_keys import (
     ensure_key,
     write_ssh_config,
 )
-from controller.ssh.session import AuthRefused, Session, Timing, command_line, remote_root
+from controller.ssh.session import AuthRefused, Session, Timing
 from controller.ssh.stream import CommandFailed, CommandTimeout, SessionRefused, Unreachable
 from tests.support.emulated_cloud import until
 from tests.support.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key, sshd
@@ -103,7 +104,7 @@ def test_a_signalled_command_has_no_status(session: Session) -> None:
 
 def test_the_emulated_root_is_read_from_the_pod(server: Server, session: Session) -> None:
     """The prefix of absolute paths comes from the pod and reaches the layout."""
-    assert remote_root(session) == str(server.root)
+    assert session.root == str(server.root)
     assert str(session.layout().root) == f"{server.root}/workspace/podctl"
 
 
