@@ -48,7 +48,7 @@ def end_owned(
 
 def losses(session: ProjectSession, lease: str) -> tuple[str, ...]:
     """What is lost with `lease` by local records, one line for each run."""
-    from controller.engine.lease_context import lease_state_of
+    from controller.planner.journal_fold import lease_state_of
 
     lease_state = lease_state_of(session.journal, lease)
     lines = [f"lease {lease} ends, and all of its pods are terminated"]

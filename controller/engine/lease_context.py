@@ -97,12 +97,6 @@ def unpinned(spec: Mapping[str, Any]) -> tuple[Stage, Shape]:
         ) from error
 
 
-def lease_state_of(journal: Journal, lease: str) -> LeaseState:
-    """The lease's facts, folded from the whole journal."""
-    runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
-    return fold(lease, runs, journal.ops(lease))
-
-
 def terms(journal: Journal, lease: Lease, run: str | None = None) -> dict[str, Any]:
     """The options that the lease was opened or last renewed with; for `run`, those of that run."""
     options = dict(lease.data)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
-from controller.engine.lease_context import lease_state_of
 from controller.errors import (
     Busy,
     ConnectionLost,
@@ -30,6 +29,7 @@ from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import Step
 from controller.preflight import hardware as hardware_check
 from controller.preflight.stage_definition import check_definitions

@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
-from controller.engine.lease_context import lease_state_of, terms
+from controller.engine.lease_context import terms
 from controller.errors import ArtifactsNotSafe, PodctlError
 from controller.incident import NOT_OURS, Incident, attempt
 from controller.leases.drive import drive_lease
 from controller.leases.options import RunOptions
 from controller.leases.project_session import ProjectSession
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState, Step
 from state.journal import Lease
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from controller.engine.lease_context import lease_state_of, terms, unpinned
+from controller.engine.lease_context import terms, unpinned
 from controller.errors import Busy
 from controller.leases.lease_policy import lease_policy
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import Policy

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from controller.engine.lease_context import lease_state_of, unpinned
+from controller.engine.lease_context import unpinned
 from controller.planner import pod_spec as order
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
 from jobs.stage import Stage

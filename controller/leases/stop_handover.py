@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from controller.clock import SystemClock
-from controller.engine.lease_context import lease_state_of
 from controller.errors import Busy
 from controller.leases.options import StopOptions
 from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.stop_requests import Handover
+from controller.planner.journal_fold import lease_state_of
 from controller.terminal.terminal import Terminal
 from state.database import open_database
 from state.journal import Journal

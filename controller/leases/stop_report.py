@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.engine.lease_context import lease_state_of
 from controller.errors import ArtifactsNotSafe
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
 from state.journal import Journal
 from state.ledger import Ledger

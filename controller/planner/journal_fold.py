@@ -11,6 +11,7 @@ from controller.incident import Incident, attempt
 from controller.planner.lease_state import LeaseState, PendingTermination
 from controller.planner.run_facts import Handler, RunFacts, apply_run, set_to
 from controller.planner.steps import Step
+from state.journal import Journal
 
 OWN_START = 120.0  # seconds after podctl's start order within which a start counts as its own
 _RUNNING = {"parked": False, "reached": False, "life": None, "start_unclear": None}
@@ -247,3 +248,9 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.FETCH, "note"): _fetched,
     (Step.CLOSE, "note"): lambda _, data: {"closed": data["outcome"]},
 }
+
+
+def lease_state_of(journal: Journal, lease: str) -> LeaseState:
+    """The lease's facts, folded from the whole journal."""
+    runs = [(run.id, run.stage) for run in journal.runs(lease=lease)]
+    return fold(lease, runs, journal.ops(lease))

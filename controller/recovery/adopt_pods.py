@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from controller.agent.connection import PodConnection
 from controller.agent.run_records import RunOnPod, runs_on
-from controller.engine.lease_context import lease_state_of, pinned
+from controller.engine.lease_context import pinned
 from controller.engine.outcomes import LeaseOutcome, PodBilling, PodParked
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.locks.artifacts import hash_file
 from controller.orphans.backfill import Attribution, backfill_previous, billing_since
 from controller.orphans.sweep import OrphanPod, Ownership, claim, found_lease, sweep
 from controller.planner import actions
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import Step
 from controller.project.pod_settings import shape_of
 from controller.project.provider import base_url

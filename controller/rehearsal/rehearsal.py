@@ -12,9 +12,9 @@ from functools import partial
 from importlib.util import find_spec
 
 from controller.credentials.job_secrets import absent
-from controller.engine.lease_context import lease_state_of
 from controller.errors import Busy, NotFound, PodctlError, UsageError
 from controller.planner import pod_spec as order
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
 from controller.preflight.stage_definition import check_definitions
 from controller.project import consent

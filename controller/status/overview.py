@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from controller.engine.lease_context import lease_state_of
 from controller.errors import NotFound
 from controller.planner.job_progress import Steps, figures_told, steps_told
+from controller.planner.journal_fold import lease_state_of
 from controller.project.project import Project
 from remote.contract import number
 

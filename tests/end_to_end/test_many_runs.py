@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from controller.diagnostics.drill_results import newest
-from controller.engine.lease_context import lease_state_of
 from controller.errors import NotFound
 from controller.orphans.reconciliation import unclear_creates
 from controller.orphans.sweep import Ownership, sweep
 from controller.orphans.warnings import RECENT
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import Step
 from controller.project.project import Project
 from controller.providers.base import Pod, PodStatus
