@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ROOT / "remote/stages/small/model"
+SMALL = ROOT / "remote/stages/small_model/model"
 
 
 @dataclass(frozen=True)

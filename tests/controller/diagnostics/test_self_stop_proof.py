@@ -226,7 +226,7 @@ def test_a_passed_drill_is_the_proof_where_the_key_may_not_read(laptop: Laptop) 
     told = laptop.podctl("doctor", "--drill", "-y")
     laptop.podctl("run", "hello", "-y")
 
-    assert "HTTP 403, and whether its key may stop it is not known" in refused.err
+    assert "HTTP 403, and it is not known whether its key may stop it" in refused.err
     assert "podctl doctor --drill" in refused.err
     assert "PASS  self-stop: tested on 20" in told.out
     assert (laptop.folder / "locks" / "hello.json").exists()

@@ -90,7 +90,7 @@ def test_base_url(tmp_path: Path) -> None:
     assert access("runpod", here).base_url == "https://gateway.example/runpod"
     assert access("runpod", settings(tmp_path, **variable)).base_url == "http://127.0.0.1:8"
     own.chmod(0o666)
-    with pytest.raises(Refused, match="changed by others"):
+    with pytest.raises(Refused, match="other users can change your settings"):
         access("runpod", here)
 
 

@@ -183,7 +183,7 @@ def test_tokenizer_that_adds_tokens_ends_the_stage(tmp_path: Path) -> None:
     """A model whose tokenizer adds a token to each prompt is refused, whatever its template."""
     from tokenizers import Tokenizer, processors
 
-    shutil.copytree(REPOSITORY / "remote/stages/small/model", tmp_path / "model")
+    shutil.copytree(REPOSITORY / "remote/stages/small_model/model", tmp_path / "model")
     path = str(tmp_path / "model" / "tokenizer.json")
     inner = Tokenizer.from_file(path)
     inner.post_processor = processors.TemplateProcessing(
