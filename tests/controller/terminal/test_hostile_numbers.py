@@ -61,7 +61,7 @@ def test_row_75_a_log_that_begins_nowhere_is_refused(
     liar = agent(session, layout, f"print({head}); print('hello')")
     copy = tmp_path / "job.log"
 
-    with pytest.raises(ConnectionLost, match="log answer"):
+    with pytest.raises(ConnectionLost, match="response to a log request"):
         append_log(liar, "r", copy)
 
     assert not copy.exists()
