@@ -8,7 +8,6 @@ from controller.errors import Refused
 from controller.terminal import formatting as words
 
 if TYPE_CHECKING:
-    from controller.leases.drive import force_end
     from controller.leases.project_session import ProjectSession
     from controller.orphans.sweep import OrphanPod
     from controller.project.project import Project
@@ -24,6 +23,7 @@ def end_owned(
 
     It reports what will be lost, by local records, and asks. Raises Refused if the user declines.
     """
+    from controller.leases.drive import force_end
     from controller.leases.project_session import CommandContext
 
     owned = tuple(pod for pod in chosen if pod.whose == "live")

@@ -190,7 +190,7 @@ def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
         if sent.environment_of:
             terminal.data(f"  environment: kept from {sent.environment_of} on the network volume")
     if preview.secrets:
-        terminal.data(f"  secrets for its jobs: {preview.secrets}")
+        terminal.data(f"  secrets that its jobs receive: {preview.secrets}")
     if preview.balance_usd is not None:
         terminal.data(f"  balance {words.usd(preview.balance_usd)}")
     _offers(terminal, preview, all_)

@@ -104,7 +104,7 @@ def test_the_question_says_what_it_costs_and_what_comes_after() -> None:
     """The price an hour, and whether the pod is parked again or ended."""
     over = lease_state(running(outcome="unpulled"), parked=True, quoted_usd_per_hour=0.44)
     lease = Lease("l0001", 0.0, {}, None, None)
-    for stop, then in (("park", "parked again?"), ("terminate", "ended?")):
+    for stop, then in (("park", "parked again?"), ("terminate", "terminated?")):
         asked = Unfetched(lease, dataclasses.replace(over, stop=stop)).question()
 
         assert "at $0.44/h until they are downloaded" in asked
