@@ -314,7 +314,7 @@ def test_gc_ends_a_pod_that_a_run_owns_when_it_is_told_to(laptop: Laptop) -> Non
 
     assert "--force" in refused.err
     assert "-y" in asked.err
-    assert "hello-0001: only what was pulled stays" in told.err
+    assert "hello-0001: only the downloaded files remain" in told.err
     assert laptop.living_pods() == []
     assert laptop.journal().open_leases() == ()
     assert laptop.journal().runs("hello")[0].outcome == "abandoned"
