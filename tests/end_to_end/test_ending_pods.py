@@ -100,7 +100,7 @@ def test_row_19_with_a_network_volume_the_work_goes_on_elsewhere(laptop: Laptop)
     code, pod, err = killed(laptop, when=half.exists)
 
     assert code == 0, err
-    assert "does not start again" in err
+    assert "cannot be started" in err
     assert len(laptop.asked("POST", f"{pod}/action")) == 4
     laptop.assert_done(pods=2)
     assert [run.id for run in laptop.journal().runs("hello")] == ["hello-0001"]

@@ -52,7 +52,7 @@ def test_a_parked_pod_whose_host_is_full_is_ended_and_another_rented(laptop: Lap
     laptop.cloud.faults({"name": "no_gpu_on_start", "match": {"pod": stopped["id"]}})
     told = laptop.podctl("run", "hello", "-y")
 
-    assert "it is stopped and does not start again" in told.err
+    assert "it is stopped and cannot be started" in told.err
     assert "resumes from step 5 of hello-0001" in told.err
     assert len(laptop.creates()) == 2
     laptop.assert_done(pods=2)

@@ -58,6 +58,6 @@ def test_a_pod_gives_a_terminal_and_a_port_while_its_job_runs(laptop: Laptop) ->
     assert "hello, Ada, in work" in screen
     assert status == 5
     assert (shown, early, late) == (str(remote), b"", b"dashboard")
-    assert f"port {remote} of the pod takes no connection" in messages
+    assert f"port {remote} of the pod refused a connection" in messages
     assert forward.returncode == 130
     laptop.assert_done()

@@ -38,7 +38,7 @@ def test_time_that_is_up_is_an_ending_of_its_own_and_is_gone_on_from(laptop: Lap
     on = laptop.podctl("run", "hello", "-y")
 
     assert "hello-0001: time is up at step 5" in up.err
-    assert "next:  podctl run hello goes on" in up.err
+    assert "next:  podctl run hello resumes it" in up.err
     assert "hello-0002: resumes from step 5 of hello-0001" in on.err
     assert "begins at step 5" in laptop.podctl("logs", "hello-0002").out
 
