@@ -139,6 +139,7 @@ def test_status_tells_what_the_job_reports(pod: PodSide) -> None:
     job += 'f.write(\'{"loss": NaN, "step": 8}\\n{broken\'); f.close()\n'
     pod.start(pod.spec(job + WRITE + WAIT))
     pod.file("up")
+    until(lambda: pod.status().progress.step, "a look at the job's metrics")
     seen = pod.state("running")
 
     assert (seen.progress.step, seen.progress.max_steps, seen.progress.loss) == (8, 10, None)
@@ -305,7 +306,9 @@ def test_row_65_what_an_ended_job_left_behind_makes_way(pod: PodSide) -> None:
     """A daemon that holds the lock: exit.json decides, and the next job begins without it."""
     pod.start(pod.spec(WRITE))
     pod.ended()
-    until(lambda: not [c for c in pod.processes().values() if "shim" in c], "the shim to leave")
+    until(
+        lambda: not [c for c in pod.processes().values() if "remote.supervisor" in c], "it to leave"
+    )
     hold = (
         "import fcntl, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"lock = open({str(pod.local / 'lock')!r}, 'r+')\nfcntl.flock(lock, fcntl.LOCK_EX)\n"

@@ -24,7 +24,7 @@ from remote.pod import log_file as logfile
 from remote.pod.outcome import Outcome
 from remote.pod.paths import PodPaths, boot
 from remote.supervisor import manifest
-from tests.support.pod_side import PodSide
+from tests.support.pod_side import PodSide, until
 
 WAIT = "pathlib.Path('out').mkdir(exist_ok=True); open('out/up', 'w').write('x'); time.sleep(60)\n"
 DEEP = "[" * 12_000
@@ -148,6 +148,7 @@ def test_a_jobs_text_forges_no_line_of_ours(pod: PodSide) -> None:
     line = json.dumps({"text": forged, "step": 1})
     pod.start(pod.spec(f"open(os.environ['PODCTL_METRICS'], 'a').write({line!r} + '\\n')\n" + WAIT))
     pod.file("out/up")
+    until(lambda: pod.status().progress.step, "a look at the job's metrics")
     told = plain(pod.status())
     text = told.progress.text or ""
 

@@ -172,7 +172,7 @@ def test_sigterm_ends_within_seconds_and_keeps_what_is_there(tmp_path: Path) -> 
     assert status == 143
     assert seconds < 30
     assert all(json.loads(line) for line in lines_of(folder / JOURNAL))
-    assert b"a new start goes on" in (folder / "job.log").read_bytes()
+    assert b"the next start resumes" in (folder / "job.log").read_bytes()
     assert (folder / "announced").read_text() == f"{JOURNAL}\n"
 
 
