@@ -8,6 +8,7 @@ from controller.planner.actions import Action
 from controller.planner.observation import Contact, Observation
 
 _LOG = logging.getLogger("podctl.engine")
+_LOG.addHandler(logging.NullHandler())  # without a log file nothing is printed on its own
 
 
 def log_decision(observation: Observation, action: Action) -> None:
