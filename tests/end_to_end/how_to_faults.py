@@ -116,7 +116,11 @@ class Play:
 
     def pods(self) -> list[str]:
         """Every pod that the account has, stopped ones too."""
-        return [str(one["id"]) for one in self.cloud.api("GET", "/v2/pods").body["pods"]]
+        answer = self.cloud.api("GET", "/v2/pods")
+        while answer.status == 429:  # this process asks more often than a client may
+            time.sleep(1.0)
+            answer = self.cloud.api("GET", "/v2/pods")
+        return [str(pod["id"]) for pod in answer.body["pods"]]
 
     def pod(self) -> str:
         return self.pods()[0]
