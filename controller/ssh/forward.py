@@ -117,23 +117,23 @@ class Forward:
 
 
 def _carry(accepted: socket.socket, channel: paramiko.Channel) -> None:
-    up = threading.Thread(target=_upward, args=(accepted, channel), daemon=True)
+    up = threading.Thread(
+        target=_copy, args=(accepted, channel, channel.shutdown_write), daemon=True
+    )
     up.start()
-    _downward(channel, accepted)
+    _copy(channel, accepted, lambda: accepted.shutdown(socket.SHUT_WR))
     # A service that has sent all of its answer may still read, as long as the channel is open.
     while up.is_alive() and not channel.closed:
         up.join(ACCEPT_SECONDS)
 
 
-def _upward(source: socket.socket, sink: paramiko.Channel) -> None:
+def _copy(
+    source: socket.socket | paramiko.Channel,
+    sink: socket.socket | paramiko.Channel,
+    end: Callable[[], None],
+) -> None:
+    """Pass bytes on until `source` ends, then call `end`, which tells the other side."""
     with contextlib.suppress(OSError, EOFError):
         while data := source.recv(CHUNK):
             sink.sendall(data)
-        sink.shutdown_write()
-
-
-def _downward(source: paramiko.Channel, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError, EOFError):
-        while data := source.recv(CHUNK):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
+        end()
