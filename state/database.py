@@ -6,7 +6,6 @@ dies next. Two processes may open one database; only the owner's epoch may write
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -17,26 +16,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from state.atomic_files import private_directory, refuse_foreign, sync_folder, write_atomically
+from state.atomic_files import private_directory, refuse_foreign, write_atomically
+from state.backups import BACKUPS, backups, write_backup
 from state.contention import Connection
-from state.errors import Damaged, Fenced, Newer, StateError, Unavailable
+from state.errors import Damaged, Fenced, Newer
 from state.read_only import read_into_memory, unwritable
 from state.schema import APPLICATION_ID, MIGRATIONS
+from state.sqlite_errors import damaged, translated
 
 BUSY_SECONDS = 10.0
 QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms
 READER = 0  # the epoch of a connection that owns nothing: no fenced write accepts it
-BACKUPS = "backups"  # the folder of copies, beside the database
 CHECK, CHECK_SECONDS = "check", 86400.0  # the sighting of the last thorough check
 NAME = "installation"  # the file that keeps the folder's random name, and that it had a database
-# What may pass, and is met before a transaction counts: it can be done again as a whole.
-PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_IOERR_WRITE")
-HINTS = {
-    "SQLITE_FULL": "free some disk space and run the command again",
-    "SQLITE_BUSY": "another podctl is writing; run the command again",
-    "SQLITE_READONLY": "the folder .podctl must be writable",
-    "SQLITE_IOERR": "look at the disk, then run the command again: nothing was half written",
-}
 
 
 def open_database(
@@ -177,19 +169,6 @@ def _note_check(connection: sqlite3.Connection) -> None:
         )
 
 
-def damaged(detail: str, path: Path | None = None) -> Damaged:
-    """The error that names the one command which puts it right."""
-    where = str(path) if path else "the state"
-    copies = backups(path.parent / BACKUPS) if path else ()
-    hint = "podctl import builds it anew from the provider's pods, .podctl/runs and locks/"
-    if copies:
-        hint = (
-            f"podctl import --from-backup puts {copies[-1]} back and asks the provider what was"
-            " rented since; podctl import --anew begins without it"
-        )
-    return Damaged(f"{where} is damaged: {detail}", hint=hint)
-
-
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     (value,) = connection.execute(f"PRAGMA {name}").fetchone()
     return int(value)
@@ -217,28 +196,6 @@ def _migrate(
             f"{path} has version {version}, and this podctl knows {len(migrations)}",
             hint="use the podctl that wrote it, or a newer one",
         )
-
-
-@contextmanager
-def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterator[None]:
-    """SQLite's and the system's errors as ours; those named in `damage` mean a damaged file."""
-    where = f"{path}: " if path else "state: "
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = HINTS["SQLITE_FULL"] if full else ""
-        kind = Unavailable if full else StateError
-        raise kind(where + (error.strerror or str(error)), hint=hint) from error
-    except UnicodeDecodeError as error:  # of the schema's text, in the library's own message
-        raise damaged(f"text in it is not UTF-8: {error.reason}", path) from error
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name in damage:
-            raise damaged(str(error), path) from error
-        hint = next((text for start, text in HINTS.items() if name.startswith(start)), "")
-        kind = Unavailable if name.startswith(PASSING) else StateError
-        raise kind(where + str(error), hint=hint) from error
 
 
 @contextmanager
@@ -280,37 +237,7 @@ def installation(connection: sqlite3.Connection) -> str:
     return str(name)
 
 
-def backups(folder: Path) -> tuple[Path, ...]:
-    """Copies in `folder`, oldest first."""
-    if not folder.is_dir():
-        return ()
-    found = (path for path in folder.iterdir() if re.fullmatch(r"state-\d{6}\.db", path.name))
-    return tuple(sorted(found))
-
-
 def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
     """Write a compact, complete copy as `folder/state-<n>.db` and keep the newest `keep`."""
     with translated():
-        return _backup(connection, folder, keep)
-
-
-def _backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Path:
-    private_directory(folder)
-    earlier = backups(folder)
-    number = int(earlier[-1].stem.removeprefix("state-")) + 1 if earlier else 1
-    target = folder / f"state-{number:06}.db"
-    beside = folder / f".{target.name}.{os.getpid()}.new"
-    beside.unlink(missing_ok=True)
-    # Created first, empty and 0600: SQLite would use the umask.
-    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        connection.execute("VACUUM INTO ?", (str(beside),))
-        os.fsync(descriptor)
-        os.replace(beside, target)
-    finally:
-        os.close(descriptor)
-        beside.unlink(missing_ok=True)
-    sync_folder(folder)
-    for old in (*earlier, target)[:-keep]:
-        old.unlink(missing_ok=True)
-    return target
+        return write_backup(connection, folder, keep)

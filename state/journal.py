@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from state.contention import patient
-from state.database import READER, damaged, translated, writing
+from state.database import READER, writing
 from state.errors import StateError
+from state.journal_rows import Lease, Op, Run
 from state.redaction import encoded, masked
+from state.sqlite_errors import damaged, translated
 
 Data = Mapping[str, object]
 STAGE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -27,49 +29,6 @@ RUN = re.compile(rf"({STAGE.pattern})-([0-9]{{4,9}})")  # a stage and the number
 _OP = "SELECT seq, at, lease, run, step, phase, of, data, epoch FROM op "
 _LEASE = "SELECT id, at, data, closed_at, outcome FROM lease "
 _RUN = "SELECT id, stage, number, lease, at, spec, finished_at, outcome, result FROM run "
-
-
-@dataclass(frozen=True)
-class Op:
-    seq: int
-    at: float  # Unix seconds
-    lease: str
-    run: str | None
-    step: str
-    phase: str  # intent | done | fail | note
-    of: int | None  # the intent that a done or fail settles
-    data: dict[str, Any]
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Lease:
-    id: str  # "l0001"
-    at: float
-    data: dict[str, Any]
-    closed_at: float | None
-    outcome: str | None
-
-    @property
-    def open(self) -> bool:
-        return self.closed_at is None
-
-
-@dataclass(frozen=True)
-class Run:
-    id: str  # "stage1c-0001": also the name of its folder
-    stage: str
-    number: int
-    lease: str
-    at: float
-    spec: dict[str, Any]
-    finished_at: float | None
-    outcome: str | None
-    result: dict[str, Any]
-
-    @property
-    def open(self) -> bool:
-        return self.finished_at is None
 
 
 @patient

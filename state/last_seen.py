@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from state.contention import patient
-from state.database import translated, unfenced
+from state.database import unfenced
 from state.redaction import masked
+from state.sqlite_errors import translated
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from state.contention import patient
-from state.database import READER, translated, writing
+from state.database import READER, writing
 from state.errors import StateError
 from state.interval import (
     MS_PER_HOUR,
@@ -24,6 +24,7 @@ from state.interval import (
     nano_per_hour,
     new_interval,
 )
+from state.sqlite_errors import translated
 
 _COLUMNS = (
     "id, pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from state.contention import patient
-from state.database import READER, translated, writing
+from state.database import READER, writing
 from state.errors import StateError
+from state.sqlite_errors import translated
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from pathlib import Path
 from types import TracebackType
 
 from state.atomic_files import private_directory, write_atomically
-from state.database import open_database, translated, unfenced
+from state.database import open_database, unfenced
 from state.errors import Holder, OwnedElsewhere
 from state.last_seen import LastSeen
+from state.sqlite_errors import translated
 
 LOCK = "owner.lock"
 HOLDER = "owner.json"

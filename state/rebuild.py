@@ -11,17 +11,11 @@ import sqlite3
 from pathlib import Path
 
 from state.atomic_files import private_directory, sync_folder
-from state.database import (
-    BACKUPS,
-    backups,
-    begin_database,
-    damaged,
-    kept_name,
-    open_database,
-    translated,
-)
+from state.backups import BACKUPS, backups
+from state.database import begin_database, kept_name, open_database
 from state.errors import Damaged
 from state.project_lock import DATABASE
+from state.sqlite_errors import damaged, translated
 
 SUCCESSOR = "import.db"
 DAMAGED = "damaged"

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from state.atomic_files import private_directory, write_atomically
-from state.database import translated
+from state.sqlite_errors import translated
 
 FOLDER = "stop-requests"
 

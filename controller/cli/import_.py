@@ -69,7 +69,7 @@ def _successor(
 ) -> Callable[[], Path] | None:
     """How to make the new database; None if the present one is intact and stays."""
     from state import rebuild as rescue
-    from state.database import BACKUPS, backups
+    from state.backups import BACKUPS, backups
 
     folder = project.state_dir
     damage = rescue.damage(folder)

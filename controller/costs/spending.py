@@ -15,7 +15,8 @@ from controller.costs.pricing import (
     spending_by_subject,
 )
 from controller.project.project import Budgets
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 from state.last_seen import LastSeen, LastSeenRecord
 from state.ledger import Ledger
 from state.locks import Locks

@@ -38,7 +38,7 @@ from controller.status.write_status_page import refresh
 from remote.contract import GuardLimits
 from state.contention import hurry
 from state.database import installation
-from state.journal import Lease
+from state.journal_rows import Lease
 from state.last_seen import LastSeen
 from state.locks import Locks
 from state.stop_requests import StopRequests

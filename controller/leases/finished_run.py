@@ -29,7 +29,8 @@ from jobs.criteria import Finding, Verdict
 from jobs.stage import Stage
 from remote.contract import Manifest
 from remote.names import encode
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 from state.ledger import Ledger
 from state.locks import Locks
 from state.project_lock import ProjectLock

@@ -24,7 +24,8 @@ from controller.terminal.terminal import Terminal
 from jobs.stage import Stage
 from state.contention import Contention, be_patient
 from state.errors import OwnedElsewhere
-from state.journal import Journal, Lease
+from state.journal import Journal
+from state.journal_rows import Lease
 from state.ledger import Ledger
 from state.locks import Locks, StageLock
 from state.project_lock import ProjectLock, acquire

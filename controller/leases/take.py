@@ -16,7 +16,8 @@ from controller.runtime.resume import received
 from controller.terminal.terminal import Terminal
 from remote.names import encode
 from state.database import open_database
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 
 
 def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str]]:

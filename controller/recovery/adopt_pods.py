@@ -26,7 +26,7 @@ from jobs.stage import Stage
 from remote import contract
 from remote.contract import FileEntry, Manifest
 from remote.globs import normal
-from state.journal import Run
+from state.journal_rows import Run
 
 
 def adopt_all(recovery: Recovery) -> None:

@@ -21,7 +21,8 @@ from controller.runtime.checkpoint import newest_step
 from controller.transfer.manifest_check import STAGING
 from controller.transfer.snapshot import Snapshot
 from remote.names import encode
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 
 AS_ASKED = "although {difference}, as --resume asks"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.case import Case
-from tests.crash.scenario import Result
+from tests.crash.result import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEPT = ("controller", "remote", "jobs", "state")

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -17,7 +17,8 @@ from tests.crash import oracle
 from tests.crash.case import MODES, Case, Fault
 from tests.crash.fork_server import ForkServer, Podctl
 from tests.crash.job_monitor import JobMonitor, ObservedJobs
-from tests.crash.system_calls import STRACE, Calls
+from tests.crash.result import Result
+from tests.crash.system_calls import Calls, inject
 from tests.crash.workload import SETTLE, STAGE, Workload
 from tests.support.emulated_cloud import EmulatedCloud
 
@@ -27,26 +28,6 @@ CHAIN = 25  # podctl processes with a "*" fault before one runs without it
 COMMANDS = {False: 1, True: 5}  # commands that must suffice: if the pod did not fail, and if it did
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 130, 141, 143}
 _MISTAKE = re.compile(r"Traceback|internal error")
-
-
-@dataclass
-class Result:
-    """The result of one case."""
-
-    case: Case
-    violations: list[str] = field(default_factory=list)
-    processes: int = 0
-    kills: int = 0
-    stops: int = 0
-    errors: int = 0  # injected
-    requests: int = 0  # that the provider saw
-    starts: int = 0  # of the job
-    pods: int = 0
-    seconds: float = 0.0
-    off_usd: float = 0.0  # ledger against bill, the worst pod
-    off_seconds: float = 0.0  # the same in seconds of its rate
-    boundaries: list[str] = field(default_factory=list)
-    codes: list[int | None] = field(default_factory=list)
 
 
 @dataclass
@@ -119,7 +100,7 @@ class _Scenario:
 
     def _strike(self, fault: Fault) -> int | None:
         podctl = self.podctl(fault=str(fault))
-        tracer = _trace(podctl, fault) if fault.traced else None
+        tracer = inject(podctl, fault) if fault.traced else None
         if not podctl.settle(COMMAND_SECONDS):
             self._hangs(podctl)
         if podctl.stopped:
@@ -295,20 +276,6 @@ class _Scenario:
 
     def _violation(self, told: str) -> None:
         self.result.violations.append(told)
-
-
-def _trace(podctl: Podctl, fault: Fault) -> subprocess.Popen[bytes]:
-    """Attach strace to the process, which waits for it."""
-    effect = {"kill": "signal=KILL", "stop": "signal=STOP"}.get(
-        fault.effect, f"error={fault.effect}"
-    )
-    when = f"{fault.number}{'+' if fault.on == '-' else ''}"
-    return subprocess.Popen(
-        [*STRACE, "-o", str(podctl.folder / "strace"),
-         "-e", f"trace={fault.place}", "-e", f"inject={fault.place}:{effect}:when={when}",
-         "-p", str(podctl.pid)],
-        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
 
 
 def _cut_sessions(emulator: int) -> None:

@@ -39,8 +39,9 @@ from tests.crash import cases
 from tests.crash.case import MODES, Case
 from tests.crash.fork_server import ForkServer
 from tests.crash.job_monitor import JobMonitor
+from tests.crash.result import Result
 from tests.crash.results_log import OtherCode, ResultsLog, code
-from tests.crash.scenario import Result, ScenarioRunner
+from tests.crash.scenario import ScenarioRunner
 from tests.crash.system_calls import Calls, counted, trace
 from tests.support.emulated_cloud import FAST, start_cloud
 

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.crash.case import Fault
+from tests.crash.fork_server import Podctl
+
 KILLED_AT = (
     "write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir", "ftruncate",
     "connect", "sendto", "sendmsg",
@@ -89,3 +92,17 @@ def _within(calls: list[tuple[str, str]], project: str) -> dict[str, list[int]]:
         if call == "pwrite64" and path.startswith(project) and near == [(call, path)] * 3:
             found[call].append(count[call])
     return dict(found)
+
+
+def inject(podctl: Podctl, fault: Fault) -> subprocess.Popen[bytes]:
+    """Attach strace, which carries out `fault`, to the process, which waits for it."""
+    effect = {"kill": "signal=KILL", "stop": "signal=STOP"}.get(
+        fault.effect, f"error={fault.effect}"
+    )
+    when = f"{fault.number}{'+' if fault.on == '-' else ''}"
+    return subprocess.Popen(
+        [*STRACE, "-o", str(podctl.folder / "strace"),
+         "-e", f"trace={fault.place}", "-e", f"inject={fault.place}:{effect}:when={when}",
+         "-p", str(podctl.pid)],
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip

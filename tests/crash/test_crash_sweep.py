@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.crash.case import Case
-from tests.crash.scenario import Result, ScenarioRunner
+from tests.crash.result import Result
+from tests.crash.scenario import ScenarioRunner
 from tests.crash.sweep import play, runners
 
 Strike = Callable[..., list[Result]]

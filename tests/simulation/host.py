@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 
 from controller.engine.lease_context import LeaseContext, pinned, unpinned
 from controller.engine.loop import drive
@@ -22,10 +21,8 @@ from controller.planner.policy import Policy
 from controller.providers.retry import Patience, Retrying
 from jobs.stage import Stage
 from state.database import unfenced
-from state.journal import Lease
-from state.last_seen import LastSeen
+from state.journal_rows import Lease
 from state.locks import Locks
-from state.schema import MIGRATIONS
 from tests.simulation.cloud import Cloud
 from tests.simulation.process import (
     InterruptibleJournal,
@@ -34,50 +31,13 @@ from tests.simulation.process import (
     Process,
     VirtualClock,
 )
+from tests.simulation.project import POLICY, DiscardedLastSeen, fresh_database, stages
 from tests.simulation.provider import SimulatedAccount
 from tests.simulation.runtime import LocalFiles, SimulatedRuntime
 from tests.simulation.stop_requests import ProcessRequests, StoredRequests
 from tests.simulation.unexpected_error import FailingExecutor, FailingRecorder, InjectedError
 
-# Long polling intervals keep a history at some hundred observations; the decisions are the same.
-POLICY = Policy(poll=900.0, poll_boot=75.0)
-NAMES = ("stage1a", "stage1b")
 FINAL_CODES = ("connection-lost", "refused")  # as `controller.leases.commands` has them
-
-
-class DiscardedLastSeen(LastSeen):
-    """Discards what `podctl status` would show."""
-
-    def see(self, subject: str, source: str, data: Mapping[str, object]) -> None:
-        """Store nothing."""
-
-
-@cache
-def stages() -> tuple[Stage, ...]:
-    common = {
-        "command": ["python", "job.py"],
-        "outputs": ["out/**"],
-        "criteria": [{"kind": "exists", "path": "out/x"}],
-        "hours": 1.0,
-        "max_hours": 2.0,
-    }
-    return tuple(Stage.model_validate({"name": n, "title": n, **common}) for n in NAMES)
-
-
-@cache
-def _template() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for migration in MIGRATIONS:
-        for statement in migration:
-            connection.execute(statement, {"installation": "o" * 16})
-    return connection
-
-
-def fresh_database() -> sqlite3.Connection:
-    """An empty state database in memory."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    _template().backup(connection)
-    return connection
 
 
 @dataclass(frozen=True)
