@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.project.builtin_program import program
+from jobs.builtin_program import program
 from jobs.stage import Stage
 
 MODEL = "small"

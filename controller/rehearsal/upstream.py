@@ -11,17 +11,18 @@ from pathlib import Path
 
 from controller.credentials.secret import for_children
 from controller.errors import PodctlError
-from controller.project.builtin_program import program
 from controller.project.project import Project
 from controller.project.stages import inputs_here, maker_of
 from controller.rehearsal import overrides as sizes
 from controller.rehearsal.scratch_project import Scratch
 from controller.transfer.declared_paths import is_there
+from jobs.builtin_program import program
 from jobs.stage import Stage
 from remote import contract
 from remote.globs import NOT
+from remote.stages.common.layout import TRAINING_DATA
 
-DATA = "data/stage1/sft_training_data.jsonl"
+DATA = TRAINING_DATA.as_posix()
 PAIRS = 240  # of the small world's instruction data
 SOURCES = Path(__file__).resolve().parents[2]
 

@@ -252,7 +252,7 @@ def test_missing_inputs_name_their_maker(tmp_path: Path) -> None:
     ours = project(tmp_path)
     (missing,) = missing_inputs(ours, ours.stage("stage1c"))
 
-    assert missing.path == sample.DATA
+    assert missing.path == sample.TRAINING_DATA.as_posix()
     assert missing.made_by == "stage1b"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.stage import Stage
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobs.stage import Stage
 
 _PROGRAM = "remote.stages."
 
