@@ -20,4 +20,4 @@ def program(stage: Stage) -> str | None:
 
 def runs_shipped_program(stage: Stage) -> bool:
     """Whether one of podctl's own programs is run, perhaps by a launcher of the user's."""
-    return any(word.startswith(_PROGRAM) for word in stage.command)
+    return any(argument.startswith(_PROGRAM) for argument in stage.command)

@@ -63,7 +63,7 @@ def _zipped(stream: BinaryIO) -> dict[str, int]:
     """Sizes of what is in a zip by its directory, which stands at the very end of the file."""
     try:
         with zipfile.ZipFile(stream) as archive:
-            return {one.filename: one.file_size for one in archive.infolist()}
+            return {member.filename: member.file_size for member in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
         raise InvalidFile(f"an archive that is cut off or broken: {str(error)[:100]}") from error
 

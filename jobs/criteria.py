@@ -30,14 +30,14 @@ def evaluate(
 
 def passed(findings: Sequence[Finding]) -> bool:
     """True when there is at least one finding and every one is PASS, or accepted as it is."""
-    return bool(findings) and all(one.met for one in findings)
+    return bool(findings) and all(finding.met for finding in findings)
 
 
 def describe(criterion: Criterion) -> str:
     """The criterion in words: its title, or what it checks."""
     if criterion.title:
         return criterion.title
-    what = f"{criterion.path} {criterion.kind}"
+    text = f"{criterion.path} {criterion.kind}"
     key = f" {criterion.key}" if criterion.key else ""
     bounds = [
         f"{sign} {bound}"
@@ -48,21 +48,21 @@ def describe(criterion: Criterion) -> str:
         )
         if bound is not None
     ]
-    return what + key + (" " + " and ".join(bounds) if bounds else "")
+    return text + key + (" " + " and ".join(bounds) if bounds else "")
 
 
 def named(criteria: Iterable[Criterion], root: Path) -> set[Path]:
     """The files that the criteria judge: what else lies there is only looked at."""
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for criterion in criteria:
         try:
             if criterion.kind in _WHOLE:
-                found.update(_chosen(criterion, presence.whole(criterion, root)))
+                paths.update(_chosen(criterion, presence.whole(criterion, root)))
             else:
-                found.update(_chosen(criterion, presence.singles(criterion, root)))
+                paths.update(_chosen(criterion, presence.singles(criterion, root)))
         except (InvalidFile, OSError):
             continue
-    return found
+    return paths
 
 
 def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Finding:
@@ -72,10 +72,10 @@ def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Findi
         status, measured, detail = Verdict.FAIL, None, f"{criterion.path}: {error}"
     if isinstance(measured, str):
         measured = plain(measured)
-    found = Finding(plain(describe(criterion)), status, measured, plain(detail))
+    finding = Finding(plain(describe(criterion)), status, measured, plain(detail))
     if criterion.accept and status is Verdict.INCONCLUSIVE:
-        return dataclasses.replace(found, accepted=plain(criterion.accept))
-    return found
+        return dataclasses.replace(finding, accepted=plain(criterion.accept))
+    return finding
 
 
 def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Outcome:
@@ -84,16 +84,16 @@ def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Out
     if criterion.kind in _WHOLE:
         paths = _chosen(criterion, presence.whole(criterion, root))
         return _WHOLE[criterion.kind](paths, criterion, root)
-    found: Outcome | None = None
+    outcome: Outcome | None = None
     paths = _chosen(criterion, presence.singles(criterion, root))
     for path in paths:
-        found = _of_one(path, criterion, root, answers)
-        if found[0] is not Verdict.PASS or len(paths) == 1:
+        outcome = _of_one(path, criterion, root, answers)
+        if outcome[0] is not Verdict.PASS or len(paths) == 1:
             break
-    assert found is not None
-    status, measured, detail = found
+    assert outcome is not None
+    status, measured, detail = outcome
     if not is_glob(criterion.path):
-        return found
+        return outcome
     if len(paths) > 1 and status is Verdict.PASS:
         return status, len(paths), f"{len(paths)} files; the last: {detail}"
     return status, measured, f"{presence.shown(path, root)}: {detail}"

@@ -47,11 +47,11 @@ def _problems(criterion: Criterion, outputs: tuple[str, ...]) -> Iterator[tuple[
     for name in sorted(given.keys() - {*read, *_ALL}):
         takes = f"takes {', '.join(read)}" if read else "takes a path and nothing else"
         yield name, f"{criterion.kind} {takes}"
-    if lacking := _unreachable(criterion.path, outputs):
-        yield "path", lacking
+    if problem := _unreachable(criterion.path, outputs):
+        yield "path", problem
     for system, claim in criterion.claims.items():
-        if lacking := _unreachable(claim.partition(":")[0], outputs):
-            yield f"claims.{system}", lacking
+        if problem := _unreachable(claim.partition(":")[0], outputs):
+            yield f"claims.{system}", problem
     suffix = PurePosixPath(criterion.path).suffix.lower()
     if criterion.kind == "weights" and suffix in PICKLES:
         yield "path", f"{suffix} is a pickle, and those are never opened: save as safetensors"
@@ -62,8 +62,8 @@ def _problems(criterion: Criterion, outputs: tuple[str, ...]) -> Iterator[tuple[
 
 
 def _unreachable(path: str, outputs: tuple[str, ...]) -> str:
-    taken = [one for one in outputs if not one.startswith("!")]
-    if any(could_meet(path, one) for one in taken):
+    taken = [glob for glob in outputs if not glob.startswith("!")]
+    if any(could_meet(path, glob) for glob in taken):
         return ""
     near = difflib.get_close_matches(path, taken, n=1, cutoff=0.7)
     more = f"; did you mean {near[0]!r}?" if near else ""

@@ -17,7 +17,7 @@ from .verdict import Outcome, Verdict, verdict
 def exists(path: Path, _: Criterion, root: Path) -> Outcome:
     """Of a folder: that a file in it has content. Of a file: that it opens as well."""
     if path.is_dir():
-        full = sum(1 for one in below(path) if one.stat().st_size)
+        full = sum(1 for file in below(path) if file.stat().st_size)
         text = f"{full} files" if full else f"{shown(path, root)} holds nothing"
         return verdict(full > 0), full, text
     size = path.stat().st_size
@@ -36,14 +36,14 @@ def all_open(paths: Sequence[Path], _: Criterion, root: Path) -> Outcome:
 
 
 def are_weights(paths: Sequence[Path], _: Criterion, __: Path) -> Outcome:
-    tensors = [one for one in paths if one.suffix.lower() == weights.SUFFIX]
+    tensors = [file for file in paths if file.suffix.lower() == weights.SUFFIX]
     if not tensors:
-        pickles = [one.name for one in paths if one.suffix.lower() in weights.PICKLES]
+        pickles = [file.name for file in paths if file.suffix.lower() in weights.PICKLES]
         if pickles:
             text = f"{pickles[0]} is a pickle, and those are never opened: save as safetensors"
             return Verdict.INCONCLUSIVE, len(pickles), text
         return Verdict.FAIL, 0, "no safetensors file among them"
-    indices = [one for one in paths if one.name.endswith(weights.INDEX)]
+    indices = [file for file in paths if file.name.endswith(weights.INDEX)]
     return Verdict.PASS, len(tensors), weights.check([*indices, *tensors])
 
 
@@ -65,10 +65,10 @@ def whole(criterion: Criterion, root: Path) -> list[Path]:
     path = criterion.path
     if is_folder(path, root):
         return list(below(root / path))
-    found = matches(path, root)
-    if not found:
+    paths = matches(path, root)
+    if not paths:
         raise InvalidFile(f"no file matches{near(path, root)}")
-    return found
+    return paths
 
 
 def singles(criterion: Criterion, root: Path) -> list[Path]:
@@ -81,10 +81,10 @@ def singles(criterion: Criterion, root: Path) -> list[Path]:
         if criterion.kind == "exists" and is_folder(path, root):
             return [root / path]
         return [file_at(path, root)]
-    found = matches(path, root)
-    if not found:
+    paths = matches(path, root)
+    if not paths:
         raise InvalidFile(f"no file matches{near(path, root)}")
-    return found
+    return paths
 
 
 def shown(path: Path, root: Path) -> str:

@@ -58,16 +58,16 @@ def _weights(stream: BinaryIO, size: int, path: Path) -> None:
     from . import shards
 
     tensors.check(stream, size)
-    if lacks := shards.missing(path):
-        raise InvalidFile(lacks)
+    if missing_shards := shards.missing(path):
+        raise InvalidFile(missing_shards)
 
 
 def _pickle(stream: BinaryIO, size: int, path: Path) -> None:
     from . import containers, shards
 
     containers.check_pickle(stream, size, path)
-    if lacks := shards.missing(path):
-        raise InvalidFile(lacks)
+    if missing_shards := shards.missing(path):
+        raise InvalidFile(missing_shards)
 
 
 def parse_documents(raw: bytes) -> Any:

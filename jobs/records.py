@@ -18,13 +18,13 @@ def document(path: Path) -> Any:
     """The whole file as one value; lines and rows make a list. Raises Unopenable, OSError."""
     kind = kind_of(path)
     if kind in JSON_LINES or kind in TABLES:
-        found, size = [], 0
+        values, size = [], 0
         for number, value in records(path):
             size += len(value) if isinstance(value, list | dict) else 1
             if number > MAX_JSON // 64 or size > MAX_JSON // 64:
                 raise InvalidFile("too many records for one value: use a series or lines")
-            found.append(value)
-        return found
+            values.append(value)
+        return values
     return parse_documents(_whole(path))
 
 

@@ -39,8 +39,8 @@ class Tally:
         """
         every = [
             verdict
-            for way, of in self.verdicts.items()
-            if way[:2] == (system, 0)
+            for mode, of in self.verdicts.items()
+            if mode[:2] == (system, 0)
             for verdict in of.values()
         ]
         if not every:
@@ -55,24 +55,24 @@ def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collecti
     moves a share as a wrong verdict does.
     """
     asked = set(key.instructions(parts))
-    found = Tally()
+    verdict_tally = Tally()
     for number, record in records:
-        way, instruction, response = _read(record, number)
-        of = found.verdicts.setdefault(way, {})
-        if len(found.verdicts) > MAX_WAYS:
+        mode, instruction, response = _read(record, number)
+        of = verdict_tally.verdicts.setdefault(mode, {})
+        if len(verdict_tally.verdicts) > MAX_WAYS:
             raise InvalidFile(f"record {number}: over {MAX_WAYS} systems, temperatures and samples")
         if instruction not in asked or instruction in of:
-            what = "twice" if instruction in of else "of no instruction of the set"
-            raise InvalidFile(f"record {number}: an answer {what}")
+            problem = "twice" if instruction in of else "of no instruction of the set"
+            raise InvalidFile(f"record {number}: an answer {problem}")
         of[instruction] = key.correct(instruction, response)
         if record.get("correct") is not of[instruction]:
             ours = "right" if of[instruction] else "wrong"
             raise InvalidFile(f"record {number}: the answer is {ours}, and something else is said")
-    for way, of in found.verdicts.items():
+    for mode, of in verdict_tally.verdicts.items():
         if len(of) < len(asked):
-            named = " ".join(str(part) for part in way).strip()
+            named = " ".join(str(part) for part in mode).strip()
             raise InvalidFile(f"{named}: {len(of)} of {len(asked)} instructions")
-    return found
+    return verdict_tally
 
 
 def _read(record: Record, number: int) -> tuple[Way, str, str]:

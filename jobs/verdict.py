@@ -36,18 +36,18 @@ class Finding:
         return self.status is Verdict.PASS or bool(self.accepted)
 
     def as_dict(self) -> dict[str, Measured]:
-        found: dict[str, Measured] = {
+        document: dict[str, Measured] = {
             "criterion": self.criterion,
             "status": str(self.status),
             "measured": self.measured,
             "detail": self.detail,
         }
-        return found | ({"accepted": self.accepted} if self.accepted else {})
+        return document | ({"accepted": self.accepted} if self.accepted else {})
 
 
 def plain(text: str) -> str:
     """Text of a pod as a lock and a terminal can hold it: printable, whole characters, short."""
-    return "".join(one if one.isprintable() else "?" for one in text[:MAX_TEXT])
+    return "".join(character if character.isprintable() else "?" for character in text[:MAX_TEXT])
 
 
 def verdict(holds: bool) -> Verdict:

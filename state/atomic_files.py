@@ -49,13 +49,13 @@ def private_directory(folder: Path) -> None:
 
 def refuse_foreign(path: Path) -> None:
     """Raise StateError when `path` belongs to, or can be written by, anybody else."""
-    found = path.lstat()
-    if stat.S_ISLNK(found.st_mode):
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
         raise StateError(f"{path} is a symbolic link", hint=f"put a real one there: rm {path}")
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise StateError(
-            f"{path} belongs to user {found.st_uid}, and you are {os.geteuid()}",
+            f"{path} belongs to user {status.st_uid}, and you are {os.geteuid()}",
             hint="run podctl as its owner",
         )
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StateError(f"{path} can be written by other users", hint=f"chmod go-w {path}")

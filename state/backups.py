@@ -16,8 +16,8 @@ def backups(folder: Path) -> tuple[Path, ...]:
     """Copies in `folder`, oldest first."""
     if not folder.is_dir():
         return ()
-    found = (path for path in folder.iterdir() if re.fullmatch(r"state-\d{6}\.db", path.name))
-    return tuple(sorted(found))
+    copies = (path for path in folder.iterdir() if re.fullmatch(r"state-\d{6}\.db", path.name))
+    return tuple(sorted(copies))
 
 
 def write_backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Path:

@@ -37,7 +37,7 @@ class Contention:
 
     def outlast(self, work: Callable[[], T]) -> T:
         """What `work` returns once the state can be had. Raises Unavailable after `seconds`."""
-        begun, told, pause = self.now(), -AGAIN, PAUSE
+        begun, reported_at, pause = self.now(), -AGAIN, PAUSE
         while True:
             try:
                 return work()
@@ -45,8 +45,8 @@ class Contention:
                 waited = self.now() - begun
                 if waited >= self.seconds:
                     raise
-                if waited - told >= AGAIN:
-                    told = waited
+                if waited - reported_at >= AGAIN:
+                    reported_at = waited
                     self.tell(f"{error.what}: waiting, for up to {self.seconds / 60:.0f} minutes")
             self.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 1.5)

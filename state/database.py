@@ -46,9 +46,9 @@ def open_database(
     """
     if (readonly or reading) and unwritable(path):
         with translated(path, damage=("SQLITE_ERROR",)):
-            found = read_into_memory(path)
-            _migrate(found, path, migrations, secrets.token_hex(8))
-            return found
+            copy = read_into_memory(path)
+            _migrate(copy, path, migrations, secrets.token_hex(8))
+            return copy
     with translated(path):
         private_directory(path.parent)
         # Asked first: another process that is creating it right now writes these only afterwards.
@@ -107,10 +107,10 @@ def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
 def kept_name(folder: Path) -> str:
     """The random name of the state folder as its own file has it; empty when there is none."""
     try:
-        found = (folder / NAME).read_text(encoding="ascii").strip()
+        name = (folder / NAME).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return ""
-    return found if re.fullmatch(r"[0-9a-f]{16}", found) else ""
+    return name if re.fullmatch(r"[0-9a-f]{16}", name) else ""
 
 
 def _keep_name(folder: Path, connection: sqlite3.Connection) -> None:

@@ -47,9 +47,11 @@ class OwnedElsewhere(StateError):
     """Another process drives this project now. `holder` is None when it did not say yet."""
 
     def __init__(self, holder: Holder | None) -> None:
-        who = f"pid {holder.pid} on {holder.host} ({holder.what})" if holder else "another process"
+        owner = (
+            f"pid {holder.pid} on {holder.host} ({holder.what})" if holder else "another process"
+        )
         super().__init__(
-            f"{who} is driving this project",
+            f"{owner} is driving this project",
             hint="wait for it, or stop it first; reading commands work meanwhile",
         )
         self.holder = holder

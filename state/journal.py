@@ -134,10 +134,12 @@ class Journal:
         return self._append(lease, run, step, "note", None, masked(data or {}))
 
     def _settle(self, intent: int, phase: str, data: Data | None) -> int:
-        meant = self.op(intent)
-        if meant is None or meant.phase != "intent":
+        intent_row = self.op(intent)
+        if intent_row is None or intent_row.phase != "intent":
             raise StateError(f"op {intent} is no intent")
-        return self._append(meant.lease, meant.run, meant.step, phase, intent, masked(data or {}))
+        return self._append(
+            intent_row.lease, intent_row.run, intent_row.step, phase, intent, masked(data or {})
+        )
 
     def _append(
         self, lease: str, run: str | None, step: str, phase: str, of: int | None, data: str
@@ -160,8 +162,8 @@ class Journal:
         return int(highest or 0) + 1
 
     def op(self, seq: int) -> Op | None:
-        found = self._ops("WHERE seq = ?", seq)
-        return found[0] if found else None
+        rows = self._ops("WHERE seq = ?", seq)
+        return rows[0] if rows else None
 
     def ops(self, lease: str, after: int = 0) -> tuple[Op, ...]:
         """Everything about `lease` with a number above `after`, oldest first."""
@@ -182,8 +184,8 @@ class Journal:
         return self._leases("WHERE closed_at IS NULL ORDER BY number")
 
     def lease(self, lease: str) -> Lease | None:
-        found = self._leases("WHERE id = ?", lease)
-        return found[0] if found else None
+        rows = self._leases("WHERE id = ?", lease)
+        return rows[0] if rows else None
 
     def runs(
         self, stage: str | None = None, *, lease: str | None = None, open_only: bool = False
@@ -197,17 +199,17 @@ class Journal:
 
     def newest_runs(self) -> tuple[Run, ...]:
         """Every unfinished run and the newest of each stage, oldest first."""
-        found = {run.id: run for run in self.runs(open_only=True)}
+        newest = {run.id: run for run in self.runs(open_only=True)}
         for stage in self.run_counts():
             if (run := self.newest_run(stage)) is not None:
-                found[run.id] = run
-        return tuple(sorted(found.values(), key=lambda run: (run.at, run.id)))
+                newest[run.id] = run
+        return tuple(sorted(newest.values(), key=lambda run: (run.at, run.id)))
 
     def newest_run(self, stage: str, below: int = 1 << 62) -> Run | None:
         """The newest run of `stage` with a number under `below`."""
         where = "WHERE stage = ? AND number < ? ORDER BY number DESC LIMIT 1"
-        found = self._runs(where, stage, below)
-        return found[0] if found else None
+        rows = self._runs(where, stage, below)
+        return rows[0] if rows else None
 
     def run_counts(self) -> dict[str, int]:
         """How many runs each stage has had."""
@@ -216,8 +218,8 @@ class Journal:
     def nonces(self) -> dict[str, str]:
         """The nonce of every generation of every lease, with its lease."""
         rows = self._rows("SELECT lease, data FROM op WHERE step = 'generation' ORDER BY lease", ())
-        found = (_decoded(row, 1) for row in rows)
-        return {str(data.get("nonce")): lease for lease, data in found}
+        decoded = (_decoded(row, 1) for row in rows)
+        return {str(data.get("nonce")): lease for lease, data in decoded}
 
     def unsettled_creates(self, since: float | None = None) -> tuple[Lease, ...]:
         """Leases with a create of which it is, or was for a while, not known whether it happened.
@@ -233,8 +235,8 @@ class Journal:
         )
 
     def run(self, run: str) -> Run | None:
-        found = self._runs("WHERE id = ?", run)
-        return found[0] if found else None
+        rows = self._runs("WHERE id = ?", run)
+        return rows[0] if rows else None
 
     def _ops(self, where: str, *values: object) -> tuple[Op, ...]:
         return tuple(Op(*_decoded(row, 7)) for row in self._rows(_OP + where, values))
@@ -264,6 +266,6 @@ def _decoded(row: tuple[Any, ...], *places: int) -> list[Any]:
         raise damaged(f"{row[0]}: {error}") from error
 
 
-def _exactly_one(changed: sqlite3.Cursor, what: str) -> None:
+def _exactly_one(changed: sqlite3.Cursor, subject: str) -> None:
     if changed.rowcount != 1:
-        raise StateError(f"there is no {what}")
+        raise StateError(f"there is no {subject}")

@@ -51,8 +51,8 @@ class LastSeen:
 
     def of(self, subjects: Iterable[str]) -> dict[str, LastSeenRecord]:
         """What is known of each of `subjects`; those that were never seen are left out."""
-        found = {subject: self.last(subject) for subject in subjects}
-        return {subject: one for subject, one in found.items() if one is not None}
+        records = {subject: self.last(subject) for subject in subjects}
+        return {subject: record for subject, record in records.items() if record is not None}
 
     def all(self, prefix: str = "") -> tuple[LastSeenRecord, ...]:
         """Every subject that starts with `prefix`, such as "pod:"."""

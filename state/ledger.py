@@ -95,45 +95,45 @@ class Ledger:
     def close_interval(self, pod_id: str, kind: str, at: float, source: str) -> bool:
         """End what is open; False when nothing is. An end before the start counts as the start."""
         with writing(self.connection, self.epoch):
-            found = self._open(pod_id, kind)
-            if found:
-                self._close(found, milliseconds(at), source)
-        return found is not None
+            interval = self._open(pod_id, kind)
+            if interval:
+                self._close(interval, milliseconds(at), source)
+        return interval is not None
 
     def close_all(self, pod_id: str, at: float, source: str) -> int:
         """Nothing of the pod bills any more; returns how many intervals were open."""
         with writing(self.connection, self.epoch):
-            found = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
-            for interval in found:
+            intervals = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
+            for interval in intervals:
                 self._close(interval, milliseconds(at), source)
-        return len(found)
+        return len(intervals)
 
     def change_rate(
         self, pod_id: str, kind: str, usd_per_hour: float, rate_source: str, at: float
     ) -> int:
         """The price is another one from `at` on. StateError when nothing is open."""
         with writing(self.connection, self.epoch):
-            found = self._open(pod_id, kind)
-            if found is None:
+            interval = self._open(pod_id, kind)
+            if interval is None:
                 raise StateError(f"no {kind} of pod {pod_id} is billing")
             wanted = dataclasses.replace(
-                found,
+                interval,
                 nano_per_hour=nano_per_hour(usd_per_hour),
                 rate_source=rate_source,
                 started_ms=milliseconds(at),
             )
-            return self._turn(found, wanted, "rate")
+            return self._turn(interval, wanted, "rate")
 
     def attribute(self, pod_id: str, run: str | None, stage: str, at: float) -> int:
         """From `at` on the pod works for `run` of `stage`; returns how many intervals are open."""
         with writing(self.connection, self.epoch):
-            found = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
-            for interval in found:
+            intervals = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
+            for interval in intervals:
                 wanted = dataclasses.replace(
                     interval, run=run, stage=stage, started_ms=milliseconds(at)
                 )
                 self._turn(interval, wanted, "stage")
-        return len(found)
+        return len(intervals)
 
     def record(self, intervals: Iterable[Interval]) -> int:
         """Add closed intervals that were not followed as they happened; their ids are ignored."""

@@ -112,11 +112,11 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
 def _driver(folder: Path) -> Holder | None:
     """Who has the lock; whoever has just taken it is about to write down who it is."""
     deadline = time.monotonic() + NAMED_SECONDS
-    found = holder(folder)
-    while found is None and _held(folder) and time.monotonic() < deadline:
+    current = holder(folder)
+    while current is None and _held(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
-        found = holder(folder)
-    return found
+        current = holder(folder)
+    return current
 
 
 def _next_epoch(connection: sqlite3.Connection) -> int:
@@ -132,20 +132,20 @@ def epoch_of(connection: sqlite3.Connection) -> int:
     return int(epoch)
 
 
-def _moved(connection: sqlite3.Connection, here: str) -> str:
+def _moved(connection: sqlite3.Connection, location: str) -> str:
     """Where this state was driven before, when that was elsewhere: it may have been copied."""
     sightings = LastSeen(connection)
     before = sightings.last(DRIVER)
     host = str(before.data.get("host", "")) if before else ""
-    if host != here:
-        sightings.see(DRIVER, "owner", {"host": here})
-    return host if host != here else ""
+    if host != location:
+        sightings.see(DRIVER, "owner", {"host": location})
+    return host if host != location else ""
 
 
 def holder(folder: Path) -> Holder | None:
     """Who drives `folder` now; None when nobody holds the lock, or it does not say who."""
-    found = _named(folder) if _held(folder) else None
-    return found if found is not None and _lives(found) else None
+    named = _named(folder) if _held(folder) else None
+    return named if named is not None and _lives(named) else None
 
 
 def _held(folder: Path) -> bool:
@@ -177,9 +177,12 @@ def _lives(holder: Holder) -> bool:
 def _named(folder: Path) -> Holder | None:
     """What the last holder wrote down."""
     try:
-        found = json.loads((folder / HOLDER).read_bytes())
+        document = json.loads((folder / HOLDER).read_bytes())
         return Holder(
-            int(found["pid"]), str(found["host"]), float(found["since"]), str(found["what"])
+            int(document["pid"]),
+            str(document["host"]),
+            float(document["since"]),
+            str(document["what"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -34,8 +34,8 @@ def damage(folder: Path) -> Damaged | None:
     """
     try:
         _thoroughly(open_database(folder / DATABASE, readonly=True))
-    except Damaged as found:
-        return found
+    except Damaged as error:
+        return error
     return None
 
 
@@ -85,22 +85,22 @@ def succeed(folder: Path) -> Path | None:
     The rename is the one moment: before it the damaged file is still in place, and its rollback
     journal must be gone by then, or it would be applied to the successor.
     """
-    kept = _keep(folder)
+    damaged_copy = _keep(folder)
     os.replace(folder / SUCCESSOR, folder / DATABASE)
     sync_folder(folder)
-    return kept
+    return damaged_copy
 
 
 def _keep(folder: Path) -> Path | None:
     old, journal = folder / DATABASE, folder / f"{DATABASE}-journal"
-    kept = None
+    target = None
     if old.exists() and old.stat().st_size:
         private_directory(folder / DAMAGED)
         number = 1 + sum(1 for _ in (folder / DAMAGED).glob("state-*.db"))
-        kept = folder / DAMAGED / f"state-{number}.db"
-        os.link(old, kept)
+        target = folder / DAMAGED / f"state-{number}.db"
+        os.link(old, target)
         if journal.exists():
-            os.link(journal, kept.with_name(f"{kept.name}-journal"))
+            os.link(journal, target.with_name(f"{target.name}-journal"))
         sync_folder(folder / DAMAGED)
     journal.unlink(missing_ok=True)
-    return kept
+    return target

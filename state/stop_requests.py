@@ -54,7 +54,7 @@ class StopRequests:
 
     def of(self, lease: str) -> tuple[StopRequest, ...]:
         """Oldest first; what cannot be read is no request."""
-        return tuple(sorted(self._of(lease), key=lambda one: (one.at, one.id)))
+        return tuple(sorted(self._of(lease), key=lambda request: (request.at, request.id)))
 
     def drop(self, request: StopRequest) -> None:
         with translated(self.folder):
@@ -62,7 +62,7 @@ class StopRequests:
 
     def _of(self, lease: str) -> Iterator[StopRequest]:
         try:
-            names = [one for one in os.listdir(self.folder) if one.startswith(f"{lease}.")]
+            names = [name for name in os.listdir(self.folder) if name.startswith(f"{lease}.")]
         except OSError:  # nobody ever asked for anything
             return
         for name in names:

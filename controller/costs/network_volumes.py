@@ -60,10 +60,10 @@ def look(project: Project, provider: Provider) -> Volume | None:
     wanted = project.config.pod.network_volume_id
     if wanted is None:
         return None
-    found = next((priced(volume) for volume in provider.volumes() if volume.id == wanted), None)
-    if found is not None:
-        _remember(project, found)
-    return found
+    volume = next((priced(volume) for volume in provider.volumes() if volume.id == wanted), None)
+    if volume is not None:
+        _remember(project, volume)
+    return volume
 
 
 def _remember(project: Project, volume: Volume) -> None:
@@ -79,5 +79,6 @@ def _remember(project: Project, volume: Volume) -> None:
 def remembered(connection: sqlite3.Connection) -> tuple[LastSeenVolumes, ...]:
     """Every volume that a podctl.toml of this project named and the provider showed."""
     return tuple(
-        LastSeenVolumes(Volume(**one.data), one.at) for one in LastSeen(connection).all(SUBJECT)
+        LastSeenVolumes(Volume(**record.data), record.at)
+        for record in LastSeen(connection).all(SUBJECT)
     )

@@ -111,10 +111,10 @@ def totals(intervals: Iterable[Interval], now: float, by: str) -> tuple[Total, .
     for interval in intervals:
         subject = {"stage": interval.stage, "pod": interval.pod_id, "run": interval.run}[by]
         if subject is not None:
-            found = sums[(subject, interval.stage, interval.kind)]
-            found[0] += interval.duration_ms(now_ms)
-            found[1] += interval.amount(now_ms)
-            found[2] += interval.nano_per_hour if interval.open else 0
+            total = sums[(subject, interval.stage, interval.kind)]
+            total[0] += interval.duration_ms(now_ms)
+            total[1] += interval.amount(now_ms)
+            total[2] += interval.nano_per_hour if interval.open else 0
     return tuple(Total(*key, *values) for key, values in sorted(sums.items()))
 
 
@@ -131,9 +131,9 @@ class Spending:
     usd: float  # exact, not the sum of the rounded parts
 
 
-def spending(found: Iterable[Total], subject: str = "total") -> Spending:
+def spending(totals: Iterable[Total], subject: str = "total") -> Spending:
     """All of `found` as one."""
-    rows = tuple(found)
+    rows = tuple(totals)
     compute = [row for row in rows if row.kind == "compute"]
     storage = [row for row in rows if row.kind != "compute"]
     idle = [row for row in storage if row.kind != "disk"]
@@ -148,10 +148,10 @@ def spending(found: Iterable[Total], subject: str = "total") -> Spending:
     )
 
 
-def spending_by_subject(found: Iterable[Total]) -> tuple[Spending, ...]:
+def spending_by_subject(totals: Iterable[Total]) -> tuple[Spending, ...]:
     """One `Spending` a subject, in the order of their names."""
     groups: dict[str, list[Total]] = defaultdict(list)
-    for row in found:
+    for row in totals:
         groups[row.subject].append(row)
     return tuple(spending(rows, subject) for subject, rows in sorted(groups.items()))
 
@@ -200,7 +200,7 @@ class Budget:
         The second pod's is for those that are given back before and for starts after a failure:
         another one begins only while the sum holds.
         """
-        limits = [one for one in (self.run_usd, self.left(spent_usd)) if one is not None]
+        limits = [limit for limit in (self.run_usd, self.left(spent_usd)) if limit is not None]
         return max(worst.usd, min([PODS_PAID * worst.usd, *limits]))
 
 
@@ -244,6 +244,6 @@ def reconcile(
     """One row for every pod that either side knows, the largest difference first."""
     rows = []
     for pod_id in ledger_by_pod.keys() | billing_by_pod.keys():
-        ours, theirs = ledger_by_pod.get(pod_id, 0.0), billing_by_pod.get(pod_id, 0.0)
-        rows.append(Difference(pod_id, ours, theirs, abs(ours - theirs) <= tolerance_usd))
+        booked, billed = ledger_by_pod.get(pod_id, 0.0), billing_by_pod.get(pod_id, 0.0)
+        rows.append(Difference(pod_id, booked, billed, abs(booked - billed) <= tolerance_usd))
     return tuple(sorted(rows, key=lambda row: (-abs(row.usd), row.pod_id)))

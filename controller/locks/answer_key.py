@@ -34,8 +34,8 @@ class InstructionKey:
         return [text for part in parts for text in self._parts[part]]
 
     def correct(self, instruction: str, response: str) -> bool:
-        one = next(of[instruction] for of in self._parts.values() if instruction in of)
-        return not one.reasons(response)
+        entry = next(of[instruction] for of in self._parts.values() if instruction in of)
+        return not entry.reasons(response)
 
     @cached_property
     def _parts(self) -> Parts:
@@ -77,8 +77,10 @@ def _load(name: str) -> Parts:
     from remote.stages.instructions.sets import load
 
     try:
-        found = load(name)
+        instruction_set = load(name)
     except StageError as error:
         raise InvalidFile(f"the instructions cannot be read here: {error.what}") from error
-    parts = {"development": found.development, "held_out": found.held_out}
-    return {part: {one.text: one for one in of} for part, of in parts.items()}
+    parts = {"development": instruction_set.development, "held_out": instruction_set.held_out}
+    return {
+        part: {instruction.text: instruction for instruction in of} for part, of in parts.items()
+    }

@@ -231,11 +231,11 @@ def _spoilt(path: Path, cause: str) -> VerificationFailed:
 
 def read_all(root: Path) -> dict[str, Certificate]:
     """Every certificate by stage. Raises VerificationFailed at the first spoilt one."""
-    found = {}
+    certificates = {}
     for path in sorted((root / FOLDER).glob("*.json")):
         if "." in path.stem:  # a plan's statement; no stage has a dot in its name
             continue
         certificate = read(root, path.stem)
         if certificate is not None:
-            found[certificate.stage] = certificate
-    return found
+            certificates[certificate.stage] = certificate
+    return certificates

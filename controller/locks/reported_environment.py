@@ -23,16 +23,16 @@ MAX_TEXT = 300  # characters
 
 def surroundings(files: Path, manifest: Manifest) -> dict[str, Any]:
     """The first that is found, the file of this name before others, then from the top down."""
-    small = (manifest.local(one.path) for one in manifest.files if one.size <= MAX_FILE)
+    small = (manifest.local(entry.path) for entry in manifest.files if entry.size <= MAX_FILE)
     for path in sorted(small, key=_rank):
         if not path.endswith(".json"):
             continue
         try:
-            found = _said(parse_json((files / path).read_bytes()), path)
+            reported = _said(parse_json((files / path).read_bytes()), path)
         except (OSError, InvalidFile):
             continue
-        if found and (kept := _flat(found)):
-            return kept
+        if reported and (values := _flat(reported)):
+            return values
     return {}
 
 
@@ -51,17 +51,17 @@ def _said(document: Any, path: str) -> dict[str, Any] | None:
     return None
 
 
-def _flat(found: dict[str, Any], deeper: bool = True) -> dict[str, Any]:
+def _flat(document: dict[str, Any], deeper: bool = True) -> dict[str, Any]:
     """Names with plain values, and one level of the same below: as a certificate can hold it."""
-    kept: dict[str, Any] = {}
-    for name, value in list(found.items())[:MAX_NAMES]:
+    values: dict[str, Any] = {}
+    for name, value in list(document.items())[:MAX_NAMES]:
         if isinstance(value, str):
-            kept[_text(name)] = _text(value)
+            values[_text(name)] = _text(value)
         elif value is None or _plain(value):
-            kept[_text(name)] = value
+            values[_text(name)] = value
         elif deeper and isinstance(value, dict):
-            kept[_text(name)] = _flat(value, deeper=False)
-    return kept
+            values[_text(name)] = _flat(value, deeper=False)
+    return values
 
 
 def _plain(value: object) -> bool:

@@ -43,7 +43,7 @@ def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
 
 def told(rendered: Iterable[str]) -> str:
     """The line about them; empty for none."""
-    names = [clean_line(one) for one in rendered]
+    names = [clean_line(path) for path in rendered]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     shown = f"{', '.join(names[:SHOWN])}{more}"
     return f"rendered by the pod, not by podctl: {shown}" if names else ""
@@ -90,14 +90,14 @@ def _program(command: Sequence[str]) -> str:
 
 
 def publish(
-    root: Path, sources: Iterable[Source], kept: Iterable[str], aside: Aside
+    root: Path, sources: Iterable[Source], kept_paths: Iterable[str], set_aside: Aside
 ) -> tuple[str, ...]:
     """Write the pages beside their figures below `root`; what is to be told of that.
 
     `kept` are files that are not to be replaced: a pod's own, in a run of an earlier version.
     Nothing that the figures hold raises.
     """
-    own, lines = set(kept), []
+    own, lines = set(kept_paths), []
     for source in sources:
         try:
             with (root / source.path).open("rb") as file:
@@ -107,27 +107,27 @@ def publish(
             continue
         for path, page in pages(source, raw).items():
             if path not in own:
-                lines.append(_written(root, source, path, page, aside))
+                lines.append(_written(root, source, path, page, set_aside))
     return tuple(lines)
 
 
 def pages(source: Source, raw: bytes) -> dict[str, bytes | str]:
     """By path each page that is made of the figures `raw`, or why it cannot be. Pure."""
-    found: dict[str, bytes | str] = {}
+    pages_of: dict[str, bytes | str] = {}
     for suffix, make in _makers(source.path, source.program).items():
         path = str(PurePosixPath(source.path).with_suffix(suffix))
         try:
-            found[path] = _page(raw, make, source.origin)
+            pages_of[path] = _page(raw, make, source.origin)
         except _ODD as error:
-            found[path] = clean_line(f"{type(error).__name__}: {error}"[:1000])[:200]
-    return found
+            pages_of[path] = clean_line(f"{type(error).__name__}: {error}"[:1000])[:200]
+    return pages_of
 
 
-def _written(root: Path, source: Source, path: str, page: bytes | str, aside: Aside) -> str:
+def _written(root: Path, source: Source, path: str, page: bytes | str, set_aside: Aside) -> str:
     if isinstance(page, str):
         return f"{path} is not written: {source.path} cannot be shown: {page}"
     try:
-        aside(path, page)
+        set_aside(path, page)
         write_atomically(root / path, page, 0o644)
     except OSError as error:
         return f"{path} is not written: {error.strerror or error}"

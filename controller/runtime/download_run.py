@@ -132,8 +132,8 @@ def _pull(context: RunContext, run: str, manifest: Manifest) -> PullReport:
         folder.make()
     session = context.link.session
     layout, code = session.layout(context.shape.mount), _code(context, run)
-    what = "the artifacts" if manifest.final else "what is finished"
-    over = _slice(context, f"{run}: pulling {what}")
+    subject = "the artifacts" if manifest.final else "what is finished"
+    over = _slice(context, f"{run}: pulling {subject}")
     return pull(session, layout, run, manifest, folder.files, code=code, progress=over)
 
 
@@ -145,8 +145,8 @@ def _with_fetched(context: RunContext, run: str, manifest: Manifest) -> Manifest
     """With what the user fetched by hand of what does not travel by itself."""
     session, files = context.link.session, RunFolder(context.project.run_dir(run)).files
     layout = session.layout(context.shape.mount)
-    found = fetched(session, layout, _code(context, run), manifest, files)
-    return _placed(context, run, found)
+    entries = fetched(session, layout, _code(context, run), manifest, files)
+    return _placed(context, run, entries)
 
 
 def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
@@ -158,31 +158,34 @@ def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
     outputs = context.stages[run].outputs
     manifest = without_programs(manifest, outputs, (folder.files, root))
     check_declared((entry.path for entry in manifest.files), outputs)
-    fixed, ways = (glob.split("*")[0].rpartition("/")[0] for glob in outputs), OutputPaths.of(root)
-    starts = [root / start for start in fixed if not ways.leads_out(start)]
+    fixed, output_paths = (
+        (glob.split("*")[0].rpartition("/")[0] for glob in outputs),
+        OutputPaths.of(root),
+    )
+    starts = [root / start for start in fixed if not output_paths.leads_out(start)]
     below = (folder.files, root, context.project.state_dir / "aside" / run)
     names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
     return replace(manifest, here=names)
 
 
-def _warn_of_many(context: RunContext, run: str, seen: int) -> None:
-    if not seen or run in context.process.warned_runs:
+def _warn_of_many(context: RunContext, run: str, count: int) -> None:
+    if not count or run in context.process.warned_runs:
         return
     context.process.warned_runs.add(run)
     context.tell(
-        f"{run}: {seen:,} outputs so far; files beyond {contract.MAX_FILES:,} cannot be "
+        f"{run}: {count:,} outputs so far; files beyond {contract.MAX_FILES:,} cannot be "
         "downloaded and keep the pod. Pack small files (tar, zip, one JSON Lines file) while the "
         "job runs."
     )
 
 
-def _slice(context: RunContext, what: str) -> Callable[[TransferProgress], None]:
+def _slice(context: RunContext, subject: str) -> Callable[[TransferProgress], None]:
     """Interrupt a pull after `SLICE` seconds: a pod that never stops sending must not block the
     loop. Downloaded data is kept, and the next pull resumes there."""
     until = context.clock.now() + SLICE
 
     def over(progress: TransferProgress) -> None:
-        context.moved(what, progress)
+        context.moved(subject, progress)
         if progress.bytes_done < progress.bytes_total and context.clock.now() > until:
             raise Paused(f"{progress.bytes_done / 1e6:.0f} of {progress.bytes_total / 1e6:.0f} MB")
         context.heed()

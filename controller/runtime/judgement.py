@@ -39,7 +39,9 @@ class Judgement:
     def shortfall(self) -> str:
         """What is not met, with what was measured."""
         missed = [finding for finding in self.findings if not finding.met]
-        return "; ".join(f"{one.status} {one.criterion}: {one.detail}" for one in missed)
+        return "; ".join(
+            f"{finding.status} {finding.criterion}: {finding.detail}" for finding in missed
+        )
 
     def told(self, tell: Callable[[str], None]) -> JudgedRun:
         """Each line said; the whole as the journal keeps it."""

@@ -96,26 +96,26 @@ def _attempt(project: Project, journal: Journal, own: Run, named: str | None) ->
     """
     rows = [row for row in journal.runs(own.stage) if row.number < own.number]
     for row in reversed(rows):
-        there = received(RunFolder(project.run_dir(row.id)).files)
-        if there and named in (None, row.id):
+        received_files = received(RunFolder(project.run_dir(row.id)).files)
+        if received_files and named in (None, row.id):
             return row
         if named is None and _wish(journal, row).get("fresh"):
             return None
     return None
 
 
-def _difference(was: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
+def _difference(earlier: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
     """Why `now` cannot go on from what `was` left, in words; empty when it can."""
-    if was.outcome in COMPLETE:
-        return f"{was.id} {COMPLETE[was.outcome]}"
-    before, here = was.spec.get("stage", {}), now.spec.get("stage", {})
-    if before.get("command") != here.get("command"):
-        return f"the command differs from that of {was.id}"
-    for key, word in (("env", "variable"), ("parameters", "parameter")):
-        for name, old, new in unlike(before.get(key, {}), here.get(key, {})):
-            return f"{word} {name} was {shown(old)} in {was.id}, and is {shown(new)} now"
+    if earlier.outcome in COMPLETE:
+        return f"{earlier.id} {COMPLETE[earlier.outcome]}"
+    before, stage_now = earlier.spec.get("stage", {}), now.spec.get("stage", {})
+    if before.get("command") != stage_now.get("command"):
+        return f"the command differs from that of {earlier.id}"
+    for key, noun in (("env", "variable"), ("parameters", "parameter")):
+        for name, old, new in unlike(before.get(key, {}), stage_now.get(key, {})):
+            return f"{noun} {name} was {shown(old)} in {earlier.id}, and is {shown(new)} now"
     if others := changed(folder, inputs):
-        return f"{encode(others[0])} differs from that of {was.id}"
+        return f"{encode(others[0])} differs from that of {earlier.id}"
     return ""
 
 
@@ -130,9 +130,11 @@ def _words(folder: RunFolder) -> str:
 
 def changed(folder: RunFolder, inputs: Snapshot) -> list[str]:
     """Paths that differ between what a run was sent and what would be sent now."""
-    was = {entry["path"]: entry["sha256"] for entry in folder.inputs()}
+    recorded = {entry["path"]: entry["sha256"] for entry in folder.inputs()}
     now = {file.path: file.sha256 for file in inputs.files}
-    return sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
+    return sorted(
+        path for path in recorded.keys() | now.keys() if recorded.get(path) != now.get(path)
+    )
 
 
 def received(folder: Path) -> list[str]:
