@@ -48,15 +48,15 @@ class Source:
     loss: tuple[float, float] | None = None  # and when it was seen first
     figures: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def see(self, said: Said, now: float) -> None:
+    def see(self, report: Said, now: float) -> None:
         """One look. A step that is lower begins another count."""
-        if said.max_steps is not None:
-            self.max_steps = said.max_steps
-        if said.step is not None and said.step != self.step:
-            self._step(said.step, now)
-        if said.loss is not None and (self.loss is None or self.loss[0] != said.loss):
-            self.loss = (said.loss, now)
-        for name, value in (said.figures or {}).items():
+        if report.max_steps is not None:
+            self.max_steps = report.max_steps
+        if report.step is not None and report.step != self.step:
+            self._step(report.step, now)
+        if report.loss is not None and (self.loss is None or self.loss[0] != report.loss):
+            self.loss = (report.loss, now)
+        for name, value in (report.figures or {}).items():
             if name in self.figures or len(self.figures) < MAX_FIGURES:
                 self.figures[name[:MAX_NAME]] = (value, now)
 
@@ -91,10 +91,10 @@ class Evidence:
         self._sources: dict[str, Source] = {}
         self._leader = ""
 
-    def see(self, name: str, said: Said, now: float) -> None:
+    def see(self, name: str, report: Said, now: float) -> None:
         """What the source `name`, one of `RANK`, says at `now`."""
         source = self._sources.setdefault(name, Source(self._begun, name in SELDOM))
-        source.see(said, now)
+        source.see(report, now)
         if source.step is None or source.at < now:
             return
         leader = self._sources.get(self._leader)
@@ -105,16 +105,16 @@ class Evidence:
     def progress(self, now: float) -> Progress:
         """What is told of all this; the newest loss, whoever has it."""
         leader = self._sources.get(self._leader)
-        losses = [one.loss for one in self._sources.values() if one.loss is not None]
-        loss = max(losses, key=lambda one: one[1])[0] if losses else None
+        losses = [source.loss for source in self._sources.values() if source.loss is not None]
+        loss = max(losses, key=lambda source: source[1])[0] if losses else None
         figures: dict[str, tuple[float, float]] = {}
         for source in self._sources.values():
-            for name, one in source.figures.items():
-                if name not in figures or figures[name][1] < one[1]:
-                    figures[name] = one
-        told = {name: value for name, (value, _) in list(figures.items())[:MAX_FIGURES]}
+            for name, pair_of_source in source.figures.items():
+                if name not in figures or figures[name][1] < pair_of_source[1]:
+                    figures[name] = pair_of_source
+        shown = {name: value for name, (value, _) in list(figures.items())[:MAX_FIGURES]}
         if leader is None:
-            return Progress(loss=loss, figures=told)
+            return Progress(loss=loss, figures=shown)
         return Progress(
             step=leader.step,
             max_steps=leader.max_steps or self._most(leader),
@@ -123,11 +123,11 @@ class Evidence:
             seconds_per_step=leader.pace(),
             step_age=max(0.0, now - leader.at),
             patience=leader.patience(),
-            figures=told,
+            figures=shown,
         )
 
     def _most(self, leader: Source) -> int | None:
         """The last step by another account, where the leader names none and has not passed it."""
-        known = [one.max_steps for one in self._sources.values() if one.max_steps]
+        known = [source.max_steps for source in self._sources.values() if source.max_steps]
         most = max(known, default=None)
         return most if most is not None and (leader.step or 0) <= most else None

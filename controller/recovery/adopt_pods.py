@@ -47,7 +47,7 @@ def _pod(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> None:
         recovery.recovered.unread[pod.id] = f"{error.what} {error.cause}".strip()
         return
     rows = {run: recovery.journal.run(run) for run in orders}
-    orders = {run: one for run, one in orders.items() if (row := rows[run]) is None or row.open}
+    orders = {run: order for run, order in orders.items() if (row := rows[run]) is None or row.open}
     if not orders:
         _nothing_to_do(recovery, pod, [row for row in rows.values() if row])
         return
@@ -77,15 +77,15 @@ def _has_our_key(recovery: Recovery, pod: Pod) -> bool:
 
 def _orders_of(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> dict[str, Order]:
     """By the folders here, else by the pod itself. Raises PodctlError."""
-    here = {run: one for run, one in recovery.inventory.orders.items() if one.pod == pod.id}
-    return here or dict(_told_by(recovery, pod, orphan))
+    orders = {run: order for run, order in recovery.inventory.orders.items() if order.pod == pod.id}
+    return orders or dict(_told_by(recovery, pod, orphan))
 
 
 def _told_by(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> Iterator[tuple[str, Order]]:
-    told = _ask(recovery, pod, orphan)
+    answers = _ask(recovery, pod, orphan)
     if pod.network_volume_id:  # it has what earlier pods left, too
-        told = told[-1:]
-    for record in told:
+        answers = answers[-1:]
+    for record in answers:
         elsewhere = recovery.inventory.orders.get(record.run)
         if elsewhere is not None and elsewhere.pod != pod.id:
             continue

@@ -45,8 +45,8 @@ class Inventory:
 def look(project: Project, provider: Provider, now: float) -> Inventory:
     """Raises ProviderError when the provider does not list its pods: then nothing may be done."""
     folders = [path.name for path in sorted(project.runs.glob("*")) if RUN.fullmatch(path.name)]
-    found = {run: RunFolder(project.run_dir(run)).order() for run in folders}
-    orders = {run: order for run, order in found.items() if order}
+    order_of = {run: RunFolder(project.run_dir(run)).order() for run in folders}
+    orders = {run: order for run, order in order_of.items() if order}
     locks = certificate.read_all(project.root)
     pods = provider.list()
     times = [

@@ -17,20 +17,20 @@ def ask(recovery: Recovery) -> None:
 
     A pod about which the provider does not respond is neither, and is left for a later import.
     """
-    found: list[Pod] = []
-    gone: set[str] = set()
+    pods: list[Pod] = []
+    absent: set[str] = set()
     for pod_id in sorted(_of_concern(recovery) - recovery.inventory.living):
         try:
             pod = recovery.provider.get(pod_id)
         except ProviderError:
             continue
         if pod is None or pod.status is PodStatus.TERMINATED:
-            gone.add(pod_id)
+            absent.add(pod_id)
         else:
-            found.append(pod)
-    living = {pod.id for pod in found}
+            pods.append(pod)
+    living = {pod.id for pod in pods}
     listed = [pod for pod in recovery.inventory.pods if pod.id not in living]
-    recovery.inventory = replace(recovery.inventory, pods=(*listed, *found), gone=frozenset(gone))
+    recovery.inventory = replace(recovery.inventory, pods=(*listed, *pods), gone=frozenset(absent))
 
 
 def served(recovery: Recovery) -> Mapping[str, Attribution]:

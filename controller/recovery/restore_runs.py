@@ -80,7 +80,11 @@ def book(recovery: Recovery) -> None:
     for pod in {interval.pod_id for interval in recovery.ledger.intervals(open_only=True)}:
         if pod in recovery.inventory.gone:
             close_terminated(recovery.ledger, pod, recovery.inventory.bill, now)
-    known = {pod: one for pod, one in served(recovery).items() if pod in recovery.inventory.gone}
+    known = {
+        pod: attribution
+        for pod, attribution in served(recovery).items()
+        if pod in recovery.inventory.gone
+    }
     recovery.recovered.billed += backfill_terminated(
         recovery.ledger, known, recovery.inventory.bill
     )

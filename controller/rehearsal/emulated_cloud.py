@@ -52,8 +52,8 @@ class Cloud:
 
     def pods(self) -> list[dict[str, Any]]:
         """Every pod that is not gone."""
-        found = self._request("GET", "/_emulator/state")["pods"]
-        return [pod for pod in found if pod["status"] != "TERMINATED"]
+        documents = self._request("GET", "/_emulator/state")["pods"]
+        return [pod for pod in documents if pod["status"] != "TERMINATED"]
 
     def kill(self, pod: str) -> bool:
         """The pod's host dies; its volume stays. False when the pod is gone already."""
@@ -75,10 +75,10 @@ class Cloud:
         """The run's folder on whichever pod has it; None before it was started."""
         pods = self.process.state_dir / "pods"
         try:
-            found = [path.parent for path in pods.rglob(f"runs/{run}/spec.json")]
+            folders = [path.parent for path in pods.rglob(f"runs/{run}/spec.json")]
         except OSError:  # a pod that goes takes its folders along
             return None
-        return JobFiles(max(found, key=_age)) if found else None
+        return JobFiles(max(folders, key=_age)) if folders else None
 
 
 def _age(folder: Path) -> float:
@@ -142,10 +142,10 @@ class JobFiles:
     def written(self, patterns: tuple[str, ...]) -> str | None:
         """A file of `patterns` that is there and not empty."""
         try:
-            found = outputs.find(self.folder / "work", patterns)
+            outputs_found = outputs.find(self.folder / "work", patterns)
         except OSError:
             return None
-        return next((path for path, one in found.items() if one.size), None)
+        return next((path for path, file in outputs_found.items() if file.size), None)
 
     def steps(self) -> list[int]:
         """The steps that the job reported so far, in the order in which it did.
@@ -172,15 +172,15 @@ class JobFiles:
                 yield step
 
     def _metrics(self) -> list[int]:
-        found = []
+        lines = []
         for line in self._lines("metrics.jsonl"):
             try:
                 step = json.loads(line).get("step")
             except (ValueError, AttributeError, RecursionError):
                 continue
             if type(step) is int:
-                found.append(step)
-        return found
+                lines.append(step)
+        return lines
 
     def _lines(self, name: str) -> list[str]:
         try:
@@ -190,7 +190,7 @@ class JobFiles:
 
     def _record(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads((self.folder / name).read_bytes())
+            document = json.loads((self.folder / name).read_bytes())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return document if isinstance(document, dict) else {}

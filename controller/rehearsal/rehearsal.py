@@ -68,20 +68,20 @@ class Rehearsal:
             if not failed:  # else it is looked at
                 scratch.clear()
 
-    def _phases(self, scratch: Scratch, sky: Cloud) -> Iterator[FindingLine]:
+    def _phases(self, scratch: Scratch, cloud: Cloud) -> Iterator[FindingLine]:
         config = self._config()
         yield config
         inputs = self._inputs(scratch)
         yield inputs
         yield self._secrets()
-        yield self._hardware(sky)
+        yield self._hardware(cloud)
         if inputs.status == FAIL:
             yield from (FindingLine(phase, SKIP, "an input is missing") for phase in AFTERWARDS)
             return
         if config.status == FAIL:
             yield from (FindingLine(phase, SKIP, "it would be refused") for phase in AFTERWARDS)
             return
-        yield from self._run(scratch, sky)
+        yield from self._run(scratch, cloud)
 
     def _config(self) -> FindingLine:
         try:
@@ -120,7 +120,9 @@ class Rehearsal:
         scratch.write_config(self.project, self.stage, self.minutes)
         size = sum(file.size for file in files)
         text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
-        return FindingLine("inputs", PASS, "; ".join([text, *(f"stood in: {one}" for one in made)]))
+        return FindingLine(
+            "inputs", PASS, "; ".join([text, *(f"stood in: {path}" for path in made)])
+        )
 
     def _secrets(self) -> FindingLine:
         upload = self.project.config.upload
@@ -131,10 +133,10 @@ class Rehearsal:
             return FindingLine("secrets", FAIL, _whole(error), error.hint)
         except PodctlError:
             return FindingLine("secrets", SKIP, "the inputs cannot be read")
-        lacking = absent(self.stage)
-        if lacking:
-            text = f"the job is to have {', '.join(lacking)}, which is not set here"
-            return FindingLine("secrets", FAIL, text, f"export {lacking[0]}=…")
+        missing = absent(self.stage)
+        if missing:
+            text = f"the job is to have {', '.join(missing)}, which is not set here"
+            return FindingLine("secrets", FAIL, text, f"export {missing[0]}=…")
         if held_back := consent.lacking(self.project, [self.stage]):
             text = f"another text stands in for {', '.join(held_back)}: not given to this project"
             return FindingLine(
@@ -148,19 +150,19 @@ class Rehearsal:
         Another text for the others, and for what is not set here.
         """
         held_back = consent.lacking(self.project, [self.stage])
-        here = {
+        values = {
             name: os.environ[name]
             for name in self.stage.secrets
             if name in os.environ and name not in held_back
         }
-        return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | here
+        return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | values
 
-    def _hardware(self, sky: Cloud) -> FindingLine:
+    def _hardware(self, cloud: Cloud) -> FindingLine:
         """The unchanged stage, against the emulator's price list."""
         from controller.providers.factory import Settings, open_provider
 
-        found = Settings(environ=sky.environment)
-        catalog = open_provider("emulator", found).catalog()
+        settings = Settings(environ=cloud.environment)
+        catalog = open_provider("emulator", settings).catalog()
         need = order.hardware([self.stage], shape_of(self.project))
         accepted = ranked(catalog, need)
         if not accepted:
@@ -175,9 +177,9 @@ class Rehearsal:
 
     # -- the run ---------------------------------------------------------------------------
 
-    def _run(self, scratch: Scratch, sky: Cloud) -> Iterator[FindingLine]:
+    def _run(self, scratch: Scratch, cloud: Cloud) -> Iterator[FindingLine]:
         deadline = time.monotonic() + self.minutes * 60 + SLACK_SECONDS
-        drive = RehearsalRun(scratch, sky, self.stage.name, deadline, self.show)
+        drive = RehearsalRun(scratch, cloud, self.stage.name, deadline, self.show)
         process = drive.start(self._given())
         try:
             self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.said}")
@@ -194,7 +196,7 @@ class Rehearsal:
             return
         small = scratch.project.stages[self.stage.name]
         story = RehearsalReport(scratch, small, lease_state, kill, ended)
-        yield from story.lines(drive, sky)
+        yield from story.lines(drive, cloud)
 
 
 def _rental(project: Project) -> LeaseState | None:

@@ -125,12 +125,12 @@ class RehearsalRun:
         job = self._cloud.job(self.run)
         return job if job is not None and job.phase in ("running", "hashing") else None
 
-    def _until(self, process: subprocess.Popen[bytes], look: Callable[[], T | None]) -> T | None:
+    def _until(self, process: subprocess.Popen[bytes], poll: Callable[[], T | None]) -> T | None:
         """What `look` finds; None when the command ends or time is up first."""
         while process.poll() is None and time.monotonic() < self._deadline:
-            found = look()
-            if found is not None:
-                return found
+            result = poll()
+            if result is not None:
+                return result
             self._pause()
         return None
 
@@ -157,10 +157,10 @@ class RehearsalRun:
 
     def _said(self) -> Mapping[str, str]:
         try:
-            found = json.loads(self._scratch.answer.read_bytes())["error"]
+            error = json.loads(self._scratch.answer.read_bytes())["error"]
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-        return {str(key): str(value) for key, value in found.items()}
+        return {str(key): str(value) for key, value in error.items()}
 
     def read(self, *words: str) -> tuple[int, Any]:
         """A reading command's exit code and document."""

@@ -265,8 +265,8 @@ def _disjointness(report: Report) -> Section:
         for comparison in disjointness["against"]
     )
     words = [
-        f"Of {disjointness['held_out']} held-out instructions; near means that {disjointness['threshold']:.0%} "
-        "of all 5-letter pieces are shared.",
+        f"Of {disjointness['held_out']} held-out instructions; near means that "
+        f"{disjointness['threshold']:.0%} of all 5-letter pieces are shared.",
         f"{disjointness['same_answers']} of them have, word for word, the answer of a training "
         "instruction of their kind: these measure whether another phrasing is understood, not a "
         "fact that was not trained on.",

@@ -90,11 +90,11 @@ def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
     end = report.ending(folder, last)
     if end is not None and not again:
         return report.status(place, spec.run)
-    lacking = [] if Outcome.saved(folder) else entrusted.lacking(place, spec)
-    if not lacking and not Outcome.saved(folder) and settings.lacking(place, spec.run):
-        lacking = ["how to install what the job needs"]
-    if lacking:  # it would fail; whoever has them is to start the run
-        text = f"{', '.join(lacking)} was not handed over in this life of the container"
+    missing = [] if Outcome.saved(folder) else entrusted.lacking(place, spec)
+    if not missing and not Outcome.saved(folder) and settings.lacking(place, spec.run):
+        missing = ["how to install what the job needs"]
+    if missing:  # it would fail; whoever has them is to start the run
+        text = f"{', '.join(missing)} was not handed over in this life of the container"
         raise Refusal(NO_SECRET, text, report.status(place, spec.run))
     _keep_spec(place, spec, folder, again)
     number = last.number + 1 if last else 1
@@ -143,8 +143,8 @@ def _heed_stop(folder: Path, attempt: int) -> None:
 
 def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
     """After too many restarts the new attempt only hashes and commits."""
-    found = (record(folder / "restarts.json") or {}).get("count", 0)
-    count = (found if isinstance(found, int) else 0) + 1
+    restarts = (record(folder / "restarts.json") or {}).get("count", 0)
+    count = (restarts if isinstance(restarts, int) else 0) + 1
     write_record(folder / "restarts.json", {"count": count})
     if count > spec.max_restarts and Outcome.saved(folder) is None:
         text = f"interrupted {count} times, {spec.max_restarts} restarts are allowed"

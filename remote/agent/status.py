@@ -33,8 +33,8 @@ def status(place: PodPaths, run: str) -> Status:
     beat = record(f"{folder}/heartbeat.json") or {}
     current = attempt is not None and beat.get("attempt") == attempt.number
     sample = _last_sample(f"{folder}/samples.jsonl", now)
-    said = sample.get("gpus")
-    gpus = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
+    reported = sample.get("gpus")
+    gpus = [gpu for gpu in reported if isinstance(gpu, dict)] if isinstance(reported, list) else []
     exit_record = ending(folder, attempt)
     ready = durable.read(f"{folder}/ready.json")
     return Status(
@@ -58,10 +58,14 @@ def status(place: PodPaths, run: str) -> Status:
 
 def ending(folder: StrPath, attempt: Attempt | None) -> Exit | None:
     """The commit record of the current attempt; an older attempt's says nothing."""
-    found = document(Exit, f"{folder}/exit.json")
-    if found is None or attempt is None or found.attempt != attempt.number:
+    exit_document = document(Exit, f"{folder}/exit.json")
+    if exit_document is None or attempt is None or exit_document.attempt != attempt.number:
         return None
-    return replace(found, reason=found.reason[:MAX_SAID], detail=found.detail[:MAX_DETAIL])
+    return replace(
+        exit_document,
+        reason=exit_document.reason[:MAX_SAID],
+        detail=exit_document.detail[:MAX_DETAIL],
+    )
 
 
 def _state(
@@ -82,14 +86,14 @@ def guard(place: PodPaths, now: Boot) -> GuardReport | None:
     if data is None:
         return None
     try:
-        said = load(GuardReport, data)
-        spoken = number(light_json.loads(data).get("monotonic"))
+        report = load(GuardReport, data)
+        reported_at = number(light_json.loads(data).get("monotonic"))
     except (ContractError, ValueError):
         return None
-    said = replace(said, detail=said.detail[:MAX_SAID], phase=said.phase[:MAX_SAID])
-    if said.boot_id != now.id:
-        return said.silenced("the guard was not heard since this boot")
-    return said.heard(time.monotonic() - (spoken or 0.0))
+    report = replace(report, detail=report.detail[:MAX_SAID], phase=report.phase[:MAX_SAID])
+    if report.boot_id != now.id:
+        return report.silenced("the guard was not heard since this boot")
+    return report.heard(time.monotonic() - (reported_at or 0.0))
 
 
 def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Progress:
@@ -102,7 +106,7 @@ def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Pro
 
 def _tails(folder: str, text: str) -> Progress:
     """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
-    step = limit = loss = said = None
+    step = limit = loss = phase_text = None
     for line in durable.tail(f"{folder}/metrics.jsonl", TAIL).splitlines():
         try:
             value = light_json.loads(line)
@@ -112,14 +116,14 @@ def _tails(folder: str, text: str) -> Progress:
             step = _whole(value.get("step")) if "step" in value else step
             limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
-            said = value["text"] if isinstance(value.get("text"), str) else said
+            phase_text = value["text"] if isinstance(value.get("text"), str) else phase_text
     if step is None and (log := durable.tail(f"{folder}/job.log", TAIL)):
         from .. import steps  # compiles many patterns, and most looks do without
 
-        seen = steps.newest(log.decode(errors="replace"))
-        step, limit = seen.step, seen.max_steps if limit is None else limit
-        loss = seen.loss if loss is None else loss
-    return Progress(step, limit, number(loss), _one_line(text or said or "") or None)
+        newest = steps.newest(log.decode(errors="replace"))
+        step, limit = newest.step, newest.max_steps if limit is None else limit
+        loss = newest.loss if loss is None else loss
+    return Progress(step, limit, number(loss), _one_line(text or phase_text or "") or None)
 
 
 def _one_line(text: str) -> str:
@@ -153,8 +157,8 @@ def _free(root: str) -> int | None:
 
 
 def _whole(value: Json) -> int | None:
-    found = number(value)
-    return None if found is None or abs(found) > 2**53 else int(found)
+    value_number = number(value)
+    return None if value_number is None or abs(value_number) > 2**53 else int(value_number)
 
 
 def _mean(values: list[Json]) -> float | None:

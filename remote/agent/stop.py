@@ -35,11 +35,11 @@ def stop(place: PodPaths, run: str, reason: str, wait: float) -> Status:
 
     exit.json says "stopped" in every case, even when the supervisor had died before.
     """
-    seen = report.status(place, run)
-    if seen.state in ("absent", "ended"):
-        return seen
+    status = report.status(place, run)
+    if status.state in ("absent", "ended"):
+        return status
     if lock.held(place.lock):
-        _ask(place, run, {"run": run, "attempt": seen.attempt, "reason": reason[:500]})
+        _ask(place, run, {"run": run, "attempt": status.attempt, "reason": reason[:500]})
         if _supervised(place):
             return _await_end(place, run, wait)
         launch.detach(place, run, "remote.agent.stop", ["--reason", reason[:500]])
@@ -59,7 +59,7 @@ def _ask(place: PodPaths, run: str, note: Json) -> None:
 def _supervised(place: PodPaths) -> bool:
     """A supervisor, or the agent that is starting one, is among those who hold the lock."""
     commands = lock.processes(place.lock).values()
-    return any(word in text for text in commands for word in SUPERVISORS)
+    return any(module in text for text in commands for module in SUPERVISORS)
 
 
 def _by_hand(place: PodPaths, run: str, reason: str) -> None:
@@ -96,9 +96,9 @@ def _record(place: PodPaths, run: str, reason: str) -> None:
 def _await_end(place: PodPaths, run: str, wait: float) -> Status:
     deadline = time.monotonic() + wait
     while True:
-        seen = report.status(place, run)
-        if seen.state == "ended" or time.monotonic() >= deadline:
-            return seen
+        status = report.status(place, run)
+        if status.state == "ended" or time.monotonic() >= deadline:
+            return status
         time.sleep(min(0.1, max(0.0, deadline - time.monotonic())))
 
 

@@ -69,9 +69,9 @@ class Order:
             raise Refused("garbled", detail=str(error)) from error
         if not is_run_name(order.run) or len(files) > MAX_FILES:
             raise Refused("garbled", detail="run or number of files")
-        for one in files:
-            if not HASH.fullmatch(one.sha256) or names.wrong(one.path):
-                raise Refused("garbled", detail=f"a file's name or hash: {one.path!a}")
+        for item in files:
+            if not HASH.fullmatch(item.sha256) or names.wrong(item.path):
+                raise Refused("garbled", detail=f"a file's name or hash: {item.path!a}")
         return order
 
 
@@ -101,7 +101,7 @@ class Worktree:
 
     def missing(self) -> list[str]:
         """Hashes of the blobs that are not here, each once, in the order's order."""
-        wanted = {one.sha256: one.size for one in self._order.files}
+        wanted = {item.sha256: item.size for item in self._order.files}
         return [h for h, size in wanted.items() if _size(self._blob(h)) != size]
 
     def _blob(self, sha256: str) -> Path:
@@ -109,8 +109,8 @@ class Worktree:
 
     def check_space(self, missing: Iterable[str]) -> None:
         """Raises Refused before the first byte when blobs and copies would not fit."""
-        sizes = {one.sha256: one.size for one in self._order.files}
-        need = sum(one.size for one in self._order.files) + sum(sizes[h] for h in missing) + SLACK
+        sizes = {item.sha256: item.size for item in self._order.files}
+        need = sum(item.size for item in self._order.files) + sum(sizes[h] for h in missing) + SLACK
         self._root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._root).free
         if free < need:
@@ -122,9 +122,9 @@ class Worktree:
         A pod has one upload at a time. What another pod on this volume writes is left alone.
         """
         for cut in (self._root / "blobs").glob("*/.*"):
-            mine = cut.name.split(".")[2:-1] == [self._pod]
+            own = cut.name.split(".")[2:-1] == [self._pod]
             with contextlib.suppress(OSError):
-                if mine or time.time() - cut.stat().st_mtime > LEFT_SECONDS:
+                if own or time.time() - cut.stat().st_mtime > LEFT_SECONDS:
                     cut.unlink()
 
     def keep_blob(self, sha256: str, content: Iterable[bytes]) -> bool:
@@ -135,13 +135,13 @@ class Worktree:
         place = self._blob(sha256)
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = place.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         try:
             with temporary.open("wb") as file:
                 for data in content:
-                    found.update(data)
+                    digest.update(data)
                     file.write(data)
-            target = self._blob(found.hexdigest())
+            target = self._blob(digest.hexdigest())
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary, target)
         finally:
@@ -155,7 +155,7 @@ class Worktree:
         self._sweep()
         fresh.mkdir(parents=True, mode=0o700)
         with tree.opened(fresh) as top, ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(lambda one: self._copy(one, top), self._order.files):
+            for _ in pool.map(lambda item: self._copy(item, top), self._order.files):
                 pass
         self._record.unlink(missing_ok=True)
         if self._work.exists():
@@ -171,12 +171,12 @@ class Worktree:
             for left in self._run.glob(pattern):
                 shutil.rmtree(left, ignore_errors=True)
 
-    def _copy(self, one: Item, top: int) -> None:
-        blob = self._blob(one.sha256)
-        found = hashlib.sha256()
-        mode = 0o755 if one.executable else 0o644
+    def _copy(self, item: Item, top: int) -> None:
+        blob = self._blob(item.sha256)
+        digest = hashlib.sha256()
+        mode = 0o755 if item.executable else 0o644
         self._beat()
-        above, _, name = names.raw(one.path).rpartition(b"/")
+        above, _, name = names.raw(item.path).rpartition(b"/")
         folder = tree.make_folder(top, above)
         try:
             fd = os.open(name, NEW_FILE, mode, dir_fd=folder)
@@ -185,13 +185,13 @@ class Worktree:
         with blob.open("rb") as source, os.fdopen(fd, "wb") as sink:
             while data := source.read(COPY):
                 self._beat()
-                found.update(data)
+                digest.update(data)
                 sink.write(data)
             sink.flush()
             os.fsync(sink.fileno())
-        if found.hexdigest() != one.sha256:
+        if digest.hexdigest() != item.sha256:
             blob.unlink()
-            raise Refused("blob-lost", sha256=one.sha256)
+            raise Refused("blob-lost", sha256=item.sha256)
 
 
 def _size(path: Path) -> int | None:

@@ -92,10 +92,10 @@ def _sha256(size: int) -> Callable[[bytes], Any]:
     modules = ("_sha2", "_sha256")  # since Python 3.12, and before
     for module in modules if size < OPENSSL_FROM else ():
         try:
-            found: Callable[[bytes], Any] = __import__(module).sha256
+            constructor: Callable[[bytes], Any] = __import__(module).sha256
         except (ImportError, AttributeError):
             continue
-        return found
+        return constructor
     from hashlib import sha256
 
     return sha256

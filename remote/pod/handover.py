@@ -44,11 +44,11 @@ def await_predecessor(run: Path, beat: float, patience: float, tick: Callable[[]
     `beat` is the seconds between two heartbeats, `patience` what ending a job may take.
     """
     before = (record(run / "owner.json") or {}).get("before")
-    seen = began = time.monotonic()
-    while before is not None and time.monotonic() - seen < SILENT_BEATS * beat:
+    last_beat = began = time.monotonic()
+    while before is not None and time.monotonic() - last_beat < SILENT_BEATS * beat:
         if time.monotonic() - began > patience:
             return False
         if (record(run / "heartbeat.json") or {}).get("boot_id") == before:
-            seen = time.monotonic()
+            last_beat = time.monotonic()
         tick()
     return True

@@ -30,7 +30,7 @@ def keep(place: PodPaths, run: str, data: bytes) -> None:
     variables, certificates = value.get("variables"), value.get("certificates")
     if not isinstance(variables, dict) or not isinstance(certificates, str):
         raise ContractError("settings must be variables and certificates")
-    if not all(isinstance(one, str) for one in variables.values()):
+    if not all(isinstance(value, str) for value in variables.values()):
         raise ContractError("a setting must be a string")
     if not all(NAME.fullmatch(name) for name in variables):
         raise ContractError("a setting's name must be that of a variable, and not the pod's own")
@@ -63,8 +63,8 @@ def installed(place: PodPaths, run: str, python: Path) -> None:
 def variables(place: PodPaths, run: str, env: Mapping[str, str]) -> dict[str, str]:
     """For what installs alone. The pod's own file of authorities is trusted besides."""
     folder = place.settings(run)
-    found = json_object(durable.read(folder / "variables.json") or b"{}") or {}
-    handed = {str(name): str(value) for name, value in found.items()}
+    document = json_object(durable.read(folder / "variables.json") or b"{}") or {}
+    handed = {str(name): str(value) for name, value in document.items()}
     bundle = folder / "certificates.pem"
     if not bundle.is_file() or not bundle.stat().st_size:
         return handed

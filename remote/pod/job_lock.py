@@ -91,11 +91,11 @@ def processes(path: Path) -> dict[int, str]:
         target = path.stat()
     except FileNotFoundError:
         return {}
-    found = {}
+    members = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid() and _opens(entry, target):
-            found[int(entry.name)] = _command(entry)
-    return found
+            members[int(entry.name)] = _command(entry)
+    return members
 
 
 def _opens(process: Path, target: os.stat_result) -> bool:

@@ -48,9 +48,9 @@ def variables(place: PodPaths, run: str) -> dict[str, str]:
     """For the job alone: what checks and furnishes the pod before it does not need them."""
     folder = place.secrets(run)
     # Also without a token: a login of the job's own must not leave one on the volume.
-    found = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}
-    for path in sorted(one for one in folder.glob("*") if SECRET_NAME.fullmatch(one.name)):
-        found[f"{path.name}_PATH"] = str(path)
+    variables = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}
+    for path in sorted(file for file in folder.glob("*") if SECRET_NAME.fullmatch(file.name)):
+        variables[f"{path.name}_PATH"] = str(path)
         if path.name != HF_TOKEN:
-            found[path.name] = path.read_text()
-    return found
+            variables[path.name] = path.read_text()
+    return variables

@@ -29,16 +29,16 @@ class Outcome:
     @classmethod
     def saved(cls, run: Path) -> Outcome | None:
         """The ending of an earlier attempt that died before it could commit."""
-        found = record(run / "outcome.json")
-        if found is None:
+        document = record(run / "outcome.json")
+        if document is None:
             return None
         try:
             return cls(
-                int(found["rc"]),
-                str(found["reason"]),
-                str(found["detail"]),
-                float(found["started_at"]),
-                float(found["at"]),
+                int(document["rc"]),
+                str(document["reason"]),
+                str(document["detail"]),
+                float(document["started_at"]),
+                float(document["at"]),
             )
         except (KeyError, TypeError, ArithmeticError, ValueError):
             return None

@@ -193,8 +193,8 @@ def write_record(path: StrPath, value: Json, *, sync: bool = True) -> None:
 def local_folder(prefix: str) -> str:
     """A folder on the container's own disk: /run/podctl, or /tmp/podctl where /run is closed."""
     errors = []
-    for one in LOCAL:
-        folder = prefix + one
+    for candidate in LOCAL:
+        folder = prefix + candidate
         try:
             os.makedirs(folder, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -216,11 +216,11 @@ def memory_folder(prefix: str) -> Path | None:
             return None
         folder = shared / "podctl"
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return None
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return folder if ours and not found.st_mode & 0o077 else None
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return folder if ours and not status.st_mode & 0o077 else None
 
 
 def anchor() -> str:
@@ -243,19 +243,19 @@ def boot(local: StrPath) -> Boot:
     with open(os.path.join(local, "boot.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path, now = os.path.join(local, "boot.json"), anchor()
-        found = record(path) or {}
-        if not found.get("boot_id") or found.get("anchor", now) != now:
-            found = {
+        document = record(path) or {}
+        if not document.get("boot_id") or document.get("anchor", now) != now:
+            document = {
                 "boot_id": os.urandom(16).hex(),
                 "anchor": now,
                 "pod": _pod_id(),
                 "env": {},
             }
-            write_record(path, found, sync=False)
-    env = found.get("env")
+            write_record(path, document, sync=False)
+    env = document.get("env")
     return Boot(
-        id=str(found["boot_id"]),
-        pod=str(found.get("pod") or ""),
+        id=str(document["boot_id"]),
+        pod=str(document.get("pod") or ""),
         env={str(k): str(v) for k, v in env.items()} if isinstance(env, dict) else {},
     )
 

@@ -45,16 +45,16 @@ class JobTree:
     def members(self) -> dict[int, Member]:
         """The living ones; what the supervisor runs for itself is not among them."""
         everything = processes.table()
-        found = set() if self.root is None else self._children(everything)
-        found |= {pid for pid in everything if pid not in found and self._marked(pid)}
-        found |= self.others & set(everything)
-        sessions = {everything[pid].session for pid in found} - {0, os.getsid(0)}
-        found |= {pid for pid, one in everything.items() if one.session in sessions}
-        found |= processes.below(everything, found)
-        found -= {os.getpid(), self.root}
+        pids = set() if self.root is None else self._children(everything)
+        pids |= {pid for pid in everything if pid not in pids and self._marked(pid)}
+        pids |= self.others & set(everything)
+        sessions = {everything[pid].session for pid in pids} - {0, os.getsid(0)}
+        pids |= {pid for pid, process in everything.items() if process.session in sessions}
+        pids |= processes.below(everything, pids)
+        pids -= {os.getpid(), self.root}
         return {
             pid: Member(everything[pid], processes.on_term(pid))
-            for pid in sorted(found)
+            for pid in sorted(pids)
             if not everything[pid].dead
         }
 
@@ -62,22 +62,22 @@ class JobTree:
         """Those of the supervisor that are no tools of its own."""
         return {
             pid
-            for pid, one in everything.items()
-            if one.parent == self.root and processes.variable(pid, ENV_TOOL) is None
+            for pid, process in everything.items()
+            if process.parent == self.root and processes.variable(pid, ENV_TOOL) is None
         }
 
     def _marked(self, pid: int) -> bool:
         return (processes.variable(pid, ENV_MARK) or "").startswith(f"{self.boot_id}/")
 
-    def collect(self, mine: int) -> None:
+    def collect(self, own_pid: int) -> None:
         """Make dead orphans go; `mine` is the job's first process, which somebody else waits for.
 
         Only what was dead before is taken: the dead of this process's own threads are theirs.
         """
         dead = {
-            one.key
-            for one in processes.table().values()
-            if one.dead and one.parent == os.getpid() and one.pid != mine
+            process.key
+            for process in processes.table().values()
+            if process.dead and process.parent == os.getpid() and process.pid != own_pid
         }
         for pid, _ in dead & self._zombies:
             try:
@@ -89,6 +89,8 @@ class JobTree:
 
 def names(members: dict[int, Member]) -> str:
     """A few of them for people, in plain ASCII whatever they call themselves."""
-    told = [f"{ascii(one.process.name)[1:-1]} ({pid})" for pid, one in members.items()][:NAMED]
-    more = len(members) - len(told)
-    return ", ".join(told) + (f" and {more} more" if more else "")
+    texts = [f"{ascii(member.process.name)[1:-1]} ({pid})" for pid, member in members.items()][
+        :NAMED
+    ]
+    more = len(members) - len(texts)
+    return ", ".join(texts) + (f" and {more} more" if more else "")

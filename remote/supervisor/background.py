@@ -79,8 +79,8 @@ def heartbeat(
         if now - pulse.ticked > STUCK_SECONDS:
             return
         size = logfile.size(run / "job.log")
-        life = Heartbeat(spec.run, attempt, boot_id, pulse.phase, now, time.time(), size)
-        document = json.loads(dump(life)) | {"text": pulse.text}
+        heartbeat = Heartbeat(spec.run, attempt, boot_id, pulse.phase, now, time.time(), size)
+        document = json.loads(dump(heartbeat)) | {"text": pulse.text}
         durable.write(run / "heartbeat.json", json.dumps(document).encode() + b"\n", sync=False)
 
     return beat
@@ -118,11 +118,11 @@ class Ready:
         self._watch.outputs = survey.files
         names = manifest.announced(self._run, self.hashes.work)
         finished = self._settled.select(survey.files, names, time.monotonic())
-        entries = tuple(e for one in finished if (e := self.hashes.of(one, self._pause)))
+        entries = tuple(e for file in finished if (e := self.hashes.of(file, self._pause)))
         sent = manifest.untouched(self._run, self._spec.outputs, entries)
-        seen = survey.seen if survey.seen >= CROWDED * MAX_FILES else 0
+        count = survey.seen if survey.seen >= CROWDED * MAX_FILES else 0
         document = Manifest(
-            self._spec.run, self._attempt, False, entries, seen=seen, untouched=sent
+            self._spec.run, self._attempt, False, entries, seen=count, untouched=sent
         )
         if digest(dump(document)) != self._published:
             self._published = digest(manifest.write(self._run / "ready.json", document))

@@ -134,13 +134,20 @@ class Making:
         context.run([*uv, *make, str(half)], seconds)
         _inherit(half, about)
         # The settings of the user's project hold for it: its indexes, its [tool.uv].
-        there = ["--directory", str(lock.source.parent)]
-        install = [*there, "pip", "install", "--quiet", "--python", str(half / "bin" / "python")]
+        arguments = ["--directory", str(lock.source.parent)]
+        install = [
+            *arguments,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(half / "bin" / "python"),
+        ]
         hashed = lock.hashed
         if lock.source.name == UV_LOCK:
             wanted = half / "exported.txt"
             export = ["export", "--quiet", "--frozen", "--no-emit-project", "--no-default-groups"]
-            context.run([*uv, *there, *export, "-o", str(wanted)], seconds)
+            context.run([*uv, *arguments, *export, "-o", str(wanted)], seconds)
             exported = Lockfile.read(half, wanted.name)
             wanted, hashed = exported.copy(half, keep_torch=keep_torch), exported.hashed
         elif lock.source.name == PYPROJECT:
@@ -188,7 +195,7 @@ def _inherit(venv: Path, about: str) -> None:
     `addsitedir` follows the .pth files that lie there: those of editable installs.
     """
     sites = [line[5:] for line in about.splitlines() if line.startswith("site ")]
-    lines = [f"import site; site.addsitedir({one!r})\n" for one in sites]
+    lines = [f"import site; site.addsitedir({site!r})\n" for site in sites]
     for folder in venv.glob("lib/python*/site-packages"):
         if sites:
             (folder / "podctl_base.pth").write_text("".join(lines))

@@ -45,7 +45,7 @@ class _Tail:
             return b""
         start = max(self.offset, size - CHUNK)
         data = self._read(start)
-        ends = [found.end() for found in _LINE_END.finditer(data)]
+        ends = [match.end() for match in _LINE_END.finditer(data)]
         taken = data if size == before or len(data) == CHUNK else data[: ends[-1] if ends else 0]
         self.offset = start + len(taken)
         return taken
@@ -89,13 +89,13 @@ class Follower:
             self._evidence.see(METRICS, self._reported(data), now)
         if data := self._log.take():
             text = data.decode(errors="replace")
-            lines = [one for one in re.split(r"[\r\n]", text) if not one.startswith(_OURS)]
+            lines = [line for line in re.split(r"[\r\n]", text) if not line.startswith(_OURS)]
             self._evidence.see(LOG, self._reader.feed("\n".join(lines), now), now)
         if search and self._looks % SEARCH_EVERY == 0:
             self._files.search()
         self._looks += 1
-        for source, said in self._files.news():
-            self._evidence.see(source, said, now)
+        for source, report in self._files.news():
+            self._evidence.see(source, report, now)
         self._write(now)
 
     def _reported(self, data: bytes) -> Said:

@@ -84,12 +84,14 @@ def reason(output: str) -> str:
     What a build backend wrote stands at the end: of a long failure both are told.
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = [line for line in lines if not WARNING.match(line)]
-    first = next((n for n, line in enumerate(said) if ERROR.match(line)), max(0, len(said) - TOLD))
-    told = said[first:]
-    if len(told) > TOLD:
-        told = [*told[: TOLD // 2], "…", *told[-TOLD // 2 :]]
-    return "; ".join(told)
+    messages = [line for line in lines if not WARNING.match(line)]
+    first = next(
+        (n for n, line in enumerate(messages) if ERROR.match(line)), max(0, len(messages) - TOLD)
+    )
+    shown = messages[first:]
+    if len(shown) > TOLD:
+        shown = [*shown[: TOLD // 2], "…", *shown[-TOLD // 2 :]]
+    return "; ".join(shown)
 
 
 def find_uv(base: Path, context: Workshop) -> list[str]:

@@ -56,11 +56,11 @@ class MetricsSampler:
             argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         ) as self._smi:
             try:
-                said, _ = self._smi.communicate(timeout=SMI_SECONDS)
+                output, _ = self._smi.communicate(timeout=SMI_SECONDS)
             except subprocess.TimeoutExpired:
                 self.close()
                 return []
-        return [_gpu(line) for line in said.decode(errors="replace").splitlines() if line.strip()]
+        return [_gpu(line) for line in output.decode(errors="replace").splitlines() if line.strip()]
 
     def close(self) -> None:
         """End an nvidia-smi that is still at it, with its children."""

@@ -118,7 +118,7 @@ def gpu_wrong(result: Result, need: Preflight) -> str | None:
 
 
 def _one_wrong(name: str, mib: str, need: Preflight) -> str | None:
-    if need.gpus and not any(same_type(name, one) for one in need.gpus):
+    if need.gpus and not any(same_type(name, gpu) for gpu in need.gpus):
         return f"{name} was delivered, need {' or '.join(need.gpus)}"
     try:
         have = float(mib) * MIB / GB
@@ -135,13 +135,13 @@ def same_type(name: str, other: str) -> bool:
     Only words with a digit tell types apart, and the longer name may say more. Variants of one
     type pass: a good host must not be refused for how a catalog spells it.
     """
-    one, two = _words(name), _words(other)
-    return one <= two or two <= one
+    first, second = _words(name), _words(other)
+    return first <= second or second <= first
 
 
 def _words(name: str) -> set[str]:
-    found = re.findall(r"[a-z0-9]+", name.lower())
-    return {word for word in found if any(letter.isdigit() for letter in word)}
+    tokens = re.findall(r"[a-z0-9]+", name.lower())
+    return {token for token in tokens if any(letter.isdigit() for letter in token)}
 
 
 def _passed(place: PodPaths, check: Check) -> Path:

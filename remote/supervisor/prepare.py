@@ -44,11 +44,11 @@ class Preparation:
         own = environment.interpreters(self.env, sys.executable)
         base, complete = environment.choose(need, own, context)
         # What is still to be installed is imported after that; the rest tells now of a bad host.
-        whole = complete and need.install is None
-        now = asked if whole else tuple(sorted(environment.present(base, asked, context)))
-        if found := self._check(base, now):
-            return found
-        if whole:
+        reusable = complete and need.install is None
+        now = asked if reusable else tuple(sorted(environment.present(base, asked, context)))
+        if finding := self._check(base, now):
+            return finding
+        if reusable:
             settings.installed(self.place, self.spec.run, base)
             return base
         self.enter("environment", "installing what the job needs")
@@ -65,10 +65,10 @@ class Preparation:
     def _shop(self) -> Workshop:
         place = self.place
         env = {**self.env, **settings.variables(place, self.spec.run, self.env)}
-        life = boot(place.local).id
-        return Workshop(place.root, env, self.log, place.local, self.tick, life)
+        boot_id = boot(place.local).id
+        return Workshop(place.root, env, self.log, place.local, self.tick, boot_id)
 
     def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
         env = jobenv.with_interpreter(self.env, python)
-        found = preflight.finding(self.spec, self.place, python, env, self.tick, imports=imports)
-        return Outcome(PREFLIGHT_RC, "preflight", found) if found else None
+        finding = preflight.finding(self.spec, self.place, python, env, self.tick, imports=imports)
+        return Outcome(PREFLIGHT_RC, "preflight", finding) if finding else None

@@ -89,7 +89,7 @@ class StopConditions:
             )
 
     def _signs(self, log: Path) -> tuple[int, ...]:
-        newest = max((one.identity[3] for one in self.outputs.values()), default=0)
-        total = sum(one.size for one in self.outputs.values())
+        newest = max((output.identity[3] for output in self.outputs.values()), default=0)
+        total = sum(output.size for output in self.outputs.values())
         metrics = logfile.size(self._run / "metrics.jsonl")
         return logfile.size(log), metrics, newest, total, len(self.outputs)

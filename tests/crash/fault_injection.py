@@ -107,8 +107,8 @@ class _Boundaries:
     def _note(self, frame: Any) -> None:
         """Write down what is committed, for the reader of a report."""
         if self.moments is not None:
-            told = [frame.f_locals.get(name) for name in ("step", "phase", "kind", "stage")]
-            words = " ".join(str(word) for word in (frame.f_code.co_name, *told) if word)
+            values = [frame.f_locals.get(name) for name in ("step", "phase", "kind", "stage")]
+            words = " ".join(str(value) for value in (frame.f_code.co_name, *values) if value)
             with self.moments.open("a") as file:
                 file.write(f"{words}\n")
 

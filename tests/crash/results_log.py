@@ -43,7 +43,7 @@ class ResultsLog:
 
     def played(self) -> list[Result]:
         """Every complete entry, oldest first."""
-        return [Result(Case.parse(one.pop("case")), **one) for one in self._lines()[1:]]
+        return [Result(Case.parse(line.pop("case")), **line) for line in self._lines()[1:]]
 
     def add(self, result: Result) -> None:
         entry = {name: value for name, value in vars(result).items() if name != "case"}

@@ -154,7 +154,7 @@ class _Scenario:
         winners = [podctl for podctl in four if podctl.code == 0]
         if len(winners) != 1:
             self._violation(
-                f"I5 {len(winners)} of four processes drove: {[one.code for one in four]}"
+                f"I5 {len(winners)} of four processes drove: {[podctl.code for podctl in four]}"
             )
             return
         for podctl in four:
@@ -191,10 +191,10 @@ class _Scenario:
                 self._hangs(podctl)
             self._check_exit(podctl)
         if self.started[-1].code not in (0, 3):  # 3: nothing was left to stop
-            told = f"{self.started[-1].code}: {self.started[-1].err[-600:]}"
-            self._violation(f"I10 giving up ended with {told}")
-        for told in oracle.given_up(self._evidence()):
-            self._violation(told)
+            violation = f"{self.started[-1].code}: {self.started[-1].err[-600:]}"
+            self._violation(f"I10 giving up ended with {violation}")
+        for violation in oracle.given_up(self._evidence()):
+            self._violation(violation)
 
     def judge(self) -> None:
         pods, starts = len(self.runner.cloud.state()["pods"]), len(self._seen.starts)
@@ -204,8 +204,8 @@ class _Scenario:
         context = self._evidence()
         if (len(context.pods), len(self._seen.starts)) != (pods, starts):
             self._violation("I4 a locked stage was rented for again")
-        for told in oracle.violations(context):
-            self._violation(told)
+        for violation in oracle.violations(context):
+            self._violation(violation)
         self._measure(context)
 
     def _measure(self, context: oracle.Evidence) -> None:
@@ -266,16 +266,16 @@ class _Scenario:
 
     def _check_exit(self, podctl: Podctl) -> None:
         """Check for a documented exit code, an error message, and no traceback."""
-        said = podctl.err
+        message = podctl.err
         if podctl.code == -signal.SIGKILL:
             return
-        if podctl.code not in CODES or _MISTAKE.search(said):
-            self._violation(f"a podctl ended with {podctl.code}: {said[-1500:]}")
-        elif podctl.code and not said:
+        if podctl.code not in CODES or _MISTAKE.search(message):
+            self._violation(f"a podctl ended with {podctl.code}: {message[-1500:]}")
+        elif podctl.code and not message:
             self._violation(f"a podctl ended with {podctl.code} without any message")
 
-    def _violation(self, told: str) -> None:
-        self.result.violations.append(told)
+    def _violation(self, text: str) -> None:
+        self.result.violations.append(text)
 
 
 def _cut_sessions(emulator: int) -> None:

@@ -28,9 +28,9 @@ class LyingPods:
 
     @classmethod
     def drawn(cls, seed: int, bias: frozenset[str], number: int) -> bool:
-        dice = random.Random(f"liar {seed} {number}")
+        random_source = random.Random(f"liar {seed} {number}")
         share = 0.0 if "foreseen" in bias else 0.5 if "liar" in bias else cls.SHARE
-        return dice.random() < share
+        return random_source.random() < share
 
 
 class FullHosts:
@@ -40,9 +40,9 @@ class FullHosts:
 
     @classmethod
     def drawn(cls, seed: int, bias: frozenset[str], number: int) -> bool:
-        dice = random.Random(f"full host {seed} {number}")
+        random_source = random.Random(f"full host {seed} {number}")
         share = 0.0 if "foreseen" in bias else 0.7 if "full" in bias else cls.SHARE
-        return dice.random() < share
+        return random_source.random() < share
 
 
 @dataclass
@@ -70,13 +70,13 @@ class Cloud:
     on_start: Callable[[Machine, Work], None] = lambda *_: None
     on_destroy: Callable[[Machine], None] = lambda *_: None
 
-    def fails(self, what: str) -> bool:
+    def fails(self, request: str) -> bool:
         """Whether this call fails, by an outage or on its own."""
         if self.event_loop.now < self.outage_until and not self.faults.calm:
             return True
         if self.faults.strikes(0.02):
             self.outage_until = self.event_loop.now + self.faults.between(60.0, 3600.0)
-        return self.faults.strikes(what=what)
+        return self.faults.strikes(kind=request)
 
     def check_start(self, machine: Machine, work: Work) -> None:
         self.on_start(machine, work)
@@ -196,8 +196,8 @@ class Cloud:
     # -- what it shows -----------------------------------------------------------------------
 
     def listing(self) -> tuple[Pod, ...]:
-        shown = (one for one in self.pods.values() if self._shows(one))
-        return tuple(self.view(one) for one in shown)
+        shown = (machine for machine in self.pods.values() if self._shows(machine))
+        return tuple(self.view(machine) for machine in shown)
 
     def _shows(self, machine: Machine) -> bool:
         hidden = self.event_loop.now < max(machine.visible_at, machine.hidden_until)
@@ -241,7 +241,7 @@ class Cloud:
 
     def records(self) -> tuple[BillingRecord, ...]:
         now = EPOCH + self.event_loop.now
-        return tuple(self._record(one, now) for one in self.pods.values())
+        return tuple(self._record(machine, now) for machine in self.pods.values())
 
     def _record(self, machine: Machine, now: float) -> BillingRecord:
         usd = self.billed(machine) - machine.since(self.event_loop.now - BILL_LAG)

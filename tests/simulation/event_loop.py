@@ -20,13 +20,13 @@ class EventLoop:
         self._number = 0
         self._main = getcurrent()
 
-    def at(self, when: float, what: What) -> None:
+    def at(self, when: float, event: What) -> None:
         """Call `what` at `when`; events of one time run in the order of these calls."""
         self._number += 1
-        heapq.heappush(self._events, (max(when, self.now), self._number, what))
+        heapq.heappush(self._events, (max(when, self.now), self._number, event))
 
-    def after(self, seconds: float, what: What) -> None:
-        self.at(self.now + seconds, what)
+    def after(self, seconds: float, event: What) -> None:
+        self.at(self.now + seconds, event)
 
     def process(self, body: What) -> None:
         """Run `body` as a process, which may call `sleep`."""
@@ -40,7 +40,7 @@ class EventLoop:
     def run(self, until: float, each: What) -> None:
         """Run every event up to `until`, and call `each` after each of them."""
         while self._events and self._events[0][0] <= until:
-            self.now, _, what = heapq.heappop(self._events)
-            what()
+            self.now, _, event = heapq.heappop(self._events)
+            event()
             each()
         self.now = max(self.now, until) if self._events else self.now

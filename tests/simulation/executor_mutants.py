@@ -33,10 +33,10 @@ def no_intent() -> Iterator[None]:
         if not isinstance(action, actions.Create):
             intent(self, action)
 
-    def both(self: LeaseRecorder, action: actions.Action, found: LeaseOutcome) -> None:
+    def both(self: LeaseRecorder, action: actions.Action, result: LeaseOutcome) -> None:
         if isinstance(action, actions.Create):
             intent(self, action)
-        outcome(self, action, found)
+        outcome(self, action, result)
 
     with patch.object(LeaseRecorder, "intent", later), patch.object(LeaseRecorder, "outcome", both):
         yield
@@ -48,13 +48,13 @@ def settle_from_intent() -> Iterator[None]:
     observe = Observer.observe
 
     def back(self: Observer) -> Observation:
-        seen = observe(self)
+        observation = observe(self)
         ops = self.context.journal.ops(self.context.lease)
-        meant = [op.at for op in ops if (op.step, op.phase) == ("create", "intent")]
-        if seen.provider.probing_since is None or not meant:
-            return seen
-        since = seen.now - (self.context.clock.wall() - meant[-1])
-        return changed(seen, probing_since=since)
+        intents = [op.at for op in ops if (op.step, op.phase) == ("create", "intent")]
+        if observation.provider.probing_since is None or not intents:
+            return observation
+        since = observation.now - (self.context.clock.wall() - intents[-1])
+        return changed(observation, probing_since=since)
 
     with patch.object(Observer, "observe", back):
         yield
@@ -67,10 +67,10 @@ def one_window_for_all() -> Iterator[None]:
 
     def keep(self: PodActions, action: actions.Create) -> LeaseOutcome:
         since = self.context.process.conditions.since.get("probing")
-        found = create(self, action)
+        result = create(self, action)
         if since is not None:
             self.context.process.conditions.since["probing"] = since
-        return found
+        return result
 
     with patch.dict(POD_ACTIONS, {actions.Create: keep}):
         yield
@@ -82,8 +82,8 @@ def pull_trusted() -> Iterator[None]:
     pull = ActionExecutor.pull
 
     def done(self: ActionExecutor, action: actions.Pull) -> LeaseOutcome:
-        found = pull(self, action)
-        return found if isinstance(found, PulledRun) else PulledRun(0, "exited", "")
+        result = pull(self, action)
+        return result if isinstance(result, PulledRun) else PulledRun(0, "exited", "")
 
     with patch.dict(RUN_ACTIONS, {actions.Pull: done}):
         yield
@@ -96,8 +96,10 @@ def absence_trusted() -> Iterator[None]:
     def shown(_: Observer, __: Any, pods: Any) -> Any:
         return pods
 
-    def missing(seen: Observation, _: Policy, run: Any) -> actions.Action:
-        return replace(seen, _, "gone") if not run.started else actions.RestartRun(run.run, "")
+    def missing(observation: Observation, _: Policy, run: Any) -> actions.Action:
+        return (
+            replace(observation, _, "gone") if not run.started else actions.RestartRun(run.run, "")
+        )
 
     with patch.object(Observer, "_with_hidden", shown), patch.object(planner, "_missing", missing):
         yield
@@ -158,10 +160,10 @@ def any_owner_hears() -> Iterator[None]:
     """A request that a crash left behind stops whoever drives the lease next."""
 
     def take(requests: Any, journal: Any, lease: str, _: Any) -> None:
-        for one in requests.of(lease):
-            if not stop_requests.taken_up(journal, one):
-                journal.note(lease, "stop", stop_requests.record(one))
-            requests.drop(one)
+        for request in requests.of(lease):
+            if not stop_requests.taken_up(journal, request):
+                journal.note(lease, "stop", stop_requests.record(request))
+            requests.drop(request)
 
     with patch.object(stop_requests, "take_up", take):
         yield

@@ -18,8 +18,8 @@ from controller.providers.base import PodStatus
 def no_probe() -> Iterator[None]:
     """An unclear create is simply repeated."""
 
-    def again(seen: Observation, _: Policy) -> actions.Action:
-        return provisioning._next_offer(seen, _, seen.lease.current)
+    def again(observation: Observation, _: Policy) -> actions.Action:
+        return provisioning._next_offer(observation, _, observation.lease.current)
 
     with patch.object(provisioning, "_probe", again):
         yield
@@ -29,9 +29,9 @@ def no_probe() -> Iterator[None]:
 def early_stop() -> Iterator[None]:
     """A pod is given up as soon as its job ended."""
 
-    def give_up(seen: Observation, _: Policy, __: Any) -> actions.Action:
-        assert seen.lease.pod is not None
-        return actions.Terminate(seen.lease.pod, "the job ended")
+    def give_up(observation: Observation, _: Policy, __: Any) -> actions.Action:
+        assert observation.lease.pod is not None
+        return actions.Terminate(observation.lease.pod, "the job ended")
 
     with patch.object(job, "_ended", give_up):
         yield
@@ -41,9 +41,9 @@ def early_stop() -> Iterator[None]:
 def panic() -> Iterator[None]:
     """Silence of SSH is taken for the pod's death."""
 
-    def replace(seen: Observation, _: Policy, __: Any) -> actions.Action:
-        assert seen.lease.pod is not None
-        return actions.Terminate(seen.lease.pod, "it does not answer")
+    def replace(observation: Observation, _: Policy, __: Any) -> actions.Action:
+        assert observation.lease.pod is not None
+        return actions.Terminate(observation.lease.pod, "it does not answer")
 
     with patch.object(planner, "_silent", replace):
         yield
@@ -78,8 +78,8 @@ def surplus_unbooked() -> Iterator[None]:
 def no_sweep() -> Iterator[None]:
     """A lease is closed without a last clean listing."""
 
-    def close(seen: Observation, _: Policy) -> actions.Action:
-        return actions.Close(teardown._outcome(seen))
+    def close(observation: Observation, _: Policy) -> actions.Action:
+        return actions.Close(teardown._outcome(observation))
 
     with patch.object(teardown, "_sweep", close):
         yield

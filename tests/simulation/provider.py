@@ -32,8 +32,8 @@ CLIENT_TIMEOUT = 120.0  # seconds, of a create
 T = TypeVar("T")
 
 
-def unclear(what: str, *, sent: bool = True) -> ProviderError:
-    return ProviderError(what, kind=Kind.TRANSIENT, sent=sent)
+def unclear(message: str, *, sent: bool = True) -> ProviderError:
+    return ProviderError(message, kind=Kind.TRANSIENT, sent=sent)
 
 
 @dataclass
@@ -162,11 +162,11 @@ class SimulatedAccount:
 
         return self.process.effect(CALL, refuse)
 
-    def _read(self, look: Callable[[], T]) -> T:
+    def _read(self, read: Callable[[], T]) -> T:
         def answer() -> T:
             if self.cloud.fails("read"):
                 raise unclear("HTTP 502", sent=False)
-            return look()
+            return read()
 
         return self.process.effect(CALL, answer)
 
@@ -176,9 +176,9 @@ class SimulatedAccount:
         def order() -> bool:
             lost = self.cloud.faults.one("before", "after") if self.cloud.fails("write") else ""
             machine = self.cloud.pods.get(pod_id)
-            gone = machine is None or machine.status is PodStatus.TERMINATED
+            terminated = machine is None or machine.status is PodStatus.TERMINATED
             young = machine is not None and machine.unknown_by_id(self.cloud.event_loop.now)
-            known = machine is not None and not gone and not young
+            known = machine is not None and not terminated and not young
             if lost != "before" and machine is not None and known:
                 act(machine)
             if lost:

@@ -20,7 +20,7 @@ class StoredRequests:
         self.owners.setdefault(request.id, set()).add(request.epoch)
 
     def of(self, lease: str) -> tuple[StopRequest, ...]:
-        return tuple(one for one in self.there.values() if one.lease == lease)
+        return tuple(request for request in self.there.values() if request.lease == lease)
 
     def drop(self, request: StopRequest) -> None:
         self.there.pop(request.id, None)

@@ -162,13 +162,13 @@ def start_cloud(
     return EmulatedCloud(start_process(state_dir, api_key=api_key, settings=settings), api_key)
 
 
-def until(look: Callable[[], T | None], seconds: float = 20.0) -> T:
+def until(poll: Callable[[], T | None], seconds: float = 20.0) -> T:
     """What `look` returns once it is true, or not empty; fails at the deadline."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
+        result = poll()
+        if result:
+            return result
         time.sleep(0.02)
     raise AssertionError(f"nothing within {seconds} s")
 

@@ -152,9 +152,13 @@ class Laptop:
 
     def asked(self, method: str, path: str = "") -> list[float]:
         """When the cloud got requests of `method` whose path ends so, oldest first."""
-        found = self.cloud.state()["requests"]
-        mine = (one for one in found if one["at"] >= self.since)
-        return [one["at"] for one in mine if one["method"] == method and one["path"].endswith(path)]
+        requests = self.cloud.state()["requests"]
+        recent = (request for request in requests if request["at"] >= self.since)
+        return [
+            request["at"]
+            for request in recent
+            if request["method"] == method and request["path"].endswith(path)
+        ]
 
     def creates(self) -> list[float]:
         return self.asked("POST", "/v2/pods")
@@ -179,9 +183,9 @@ class Laptop:
 
     def assert_books_agree(self) -> None:
         """Ledger and bill, per pod, to the cent."""
-        found = self.json("cost", "--reconcile")
-        assert found["pods"]
-        for row in found["pods"]:
+        report = self.json("cost", "--reconcile")
+        assert report["pods"]
+        for row in report["pods"]:
             assert abs(row["ledger_usd"] - row["billed_usd"]) < 0.01, row
 
 

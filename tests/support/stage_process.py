@@ -27,7 +27,7 @@ def interrupted(
     folder: Path,
     parameters: Mapping[str, Any],
     number: int,
-    seen: Callable[[], bool],
+    condition: Callable[[], bool],
 ) -> tuple[int, float]:
     """(exit status, seconds that it took to end) of `remote.stages.<stage>`, started in `folder`
     and sent signal `number` once `seen`.
@@ -38,7 +38,7 @@ def interrupted(
     job = _SERVER.Process(target=_be_stage, args=(stage, str(folder)))
     job.start()
     deadline = time.monotonic() + DEADLINE
-    while not seen() and job.is_alive():
+    while not condition() and job.is_alive():
         assert time.monotonic() < deadline, told(folder)
         time.sleep(0.01)
     began = time.monotonic()
