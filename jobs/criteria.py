@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from . import file_criteria as presence
+from . import file_criteria
 from . import value_criteria as values
 from .format_check import InvalidFile
 from .globs import is_glob, newest
@@ -57,9 +57,9 @@ def named(criteria: Iterable[Criterion], root: Path) -> set[Path]:
     for criterion in criteria:
         try:
             if criterion.kind in _WHOLE:
-                paths.update(_chosen(criterion, presence.whole(criterion, root)))
+                paths.update(_chosen(criterion, file_criteria.required_files(criterion, root)))
             else:
-                paths.update(_chosen(criterion, presence.singles(criterion, root)))
+                paths.update(_chosen(criterion, file_criteria.singles(criterion, root)))
         except (InvalidFile, OSError):
             continue
     return paths
@@ -82,10 +82,10 @@ def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Out
     if criterion.kind == "rescored" and answers is None:
         return Verdict.INCONCLUSIVE, None, "there is nothing here to judge the responses by"
     if criterion.kind in _WHOLE:
-        paths = _chosen(criterion, presence.whole(criterion, root))
+        paths = _chosen(criterion, file_criteria.required_files(criterion, root))
         return _WHOLE[criterion.kind](paths, criterion, root)
     outcome: Outcome | None = None
-    paths = _chosen(criterion, presence.singles(criterion, root))
+    paths = _chosen(criterion, file_criteria.singles(criterion, root))
     for path in paths:
         outcome = _of_one(path, criterion, root, answers)
         if outcome[0] is not Verdict.PASS or len(paths) == 1:
@@ -96,7 +96,7 @@ def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Out
         return outcome
     if len(paths) > 1 and status is Verdict.PASS:
         return status, len(paths), f"{len(paths)} files; the last: {detail}"
-    return status, measured, f"{presence.shown(path, root)}: {detail}"
+    return status, measured, f"{file_criteria.shown(path, root)}: {detail}"
 
 
 def _chosen(criterion: Criterion, paths: Sequence[Path]) -> list[Path]:
@@ -117,12 +117,12 @@ def _of_one(path: Path, criterion: Criterion, root: Path, answers: AnswerKey | N
 
 
 _WHOLE: dict[str, Callable[[Sequence[Path], Criterion, Path], Outcome]] = {
-    "opens": presence.all_open,
-    "weights": presence.are_weights,
+    "opens": file_criteria.all_open,
+    "weights": file_criteria.are_weights,
 }
 _SINGLE: dict[str, Callable[[Path, Criterion, Path], Outcome]] = {
-    "exists": presence.exists,
-    "lines": presence.lines,
+    "exists": file_criteria.exists,
+    "lines": file_criteria.lines,
     "value": values.value,
     "last": values.last,
     "best": values.best,

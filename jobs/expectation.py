@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from . import key_path as keypath
+from . import key_path
 from .format_check import InvalidFile
 from .globs import could_meet, is_glob
 from .stage import Criterion, Stage
@@ -76,14 +76,14 @@ def _key(criterion: Criterion) -> Iterator[tuple[str, str]]:
             yield "key", f"{criterion.kind} needs the key of what is compared"
         return
     try:
-        parts = keypath.parts(criterion.key)
+        parts = key_path.parts(criterion.key)
     except InvalidFile as error:
         if criterion.kind not in _SERIES:  # a line may have a member of any name
             yield "key", str(error)
         return
     if not parts:
         yield "key", "is empty"
-    if keypath.EVERY in parts and criterion.kind not in _SERIES:
+    if key_path.EVERY in parts and criterion.kind not in _SERIES:
         yield "key", f"* names many values; {', '.join(_SERIES)} judge those"
 
 

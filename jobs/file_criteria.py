@@ -57,7 +57,7 @@ def lines(path: Path, criterion: Criterion, _: Path) -> Outcome:
     return verdict(holds), count, f"{count} records, need {need:g} to {criterion.at_most:g}"
 
 
-def whole(criterion: Criterion, root: Path) -> list[Path]:
+def required_files(criterion: Criterion, root: Path) -> list[Path]:
     """What a criterion on all files of a glob looks at; a folder means what is below it.
 
     Raises Unopenable when that is nothing.

@@ -34,7 +34,7 @@ def warnings(
     folders: dict[Path, list[Path]] = defaultdict(list)
     for relative in _left(paths, unchecked):
         path = root / relative
-        reason = None if path in judged else _look(path)
+        reason = None if path in judged else _problem_of(path)
         if reason:
             texts.append(f"{relative}: {reason}")
         elif path.suffix.lower() == weights.SUFFIX and path not in weighed:
@@ -45,7 +45,7 @@ def warnings(
     return (*shown, f"and {more} more files") if more else tuple(shown)
 
 
-def looked_into(paths: Iterable[str], unchecked: Iterable[str] = ()) -> list[str]:
+def inspected(paths: Iterable[str], unchecked: Iterable[str] = ()) -> list[str]:
     """The paths whose files more is asked of than that they are not empty."""
     return [path for path in _left(paths, unchecked) if check_of(Path(path)) is not None]
 
@@ -59,7 +59,7 @@ def _left(paths: Iterable[str], unchecked: Iterable[str]) -> list[str]:
     ]
 
 
-def _look(path: Path) -> str | None:
+def _problem_of(path: Path) -> str | None:
     if check_of(path) is None:
         return None
     try:

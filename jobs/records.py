@@ -25,7 +25,7 @@ def document(path: Path) -> Any:
                 raise InvalidFile("too many records for one value: use a series or lines")
             values.append(value)
         return values
-    return parse_documents(_whole(path))
+    return parse_documents(_read_document(path))
 
 
 def records(path: Path) -> Iterator[tuple[int, Any]]:
@@ -40,7 +40,7 @@ def records(path: Path) -> Iterator[tuple[int, Any]]:
         with _open(path) as stream:
             yield from json_lines(stream)
     else:
-        value = parse_documents(_whole(path))
+        value = parse_documents(_read_document(path))
         if not isinstance(value, list):
             raise InvalidFile("not a list, and not one JSON document a line")
         yield from enumerate(value, 1)
@@ -86,7 +86,7 @@ class _Pieces(io.RawIOBase):
         super().close()
 
 
-def _whole(path: Path) -> bytes:
+def _read_document(path: Path) -> bytes:
     with _open(path) as stream:
         raw = stream.read(MAX_JSON + 1)
     if len(raw) > MAX_JSON:

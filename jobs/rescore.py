@@ -10,9 +10,9 @@ from .format_check import InvalidFile
 
 MAX_RESPONSE = 100_000  # characters
 MAX_NAME = 100  # characters of a system's name
-MAX_WAYS = 1_000  # systems, temperatures and samples of one file
+MAX_MODES = 1_000  # systems, temperatures and samples of one file
 
-Way = tuple[str, float, float]  # system, temperature, sample
+Mode = tuple[str, float, float]  # system, temperature, sample
 Record = Mapping[str, Any]
 
 
@@ -30,7 +30,7 @@ class AnswerKey(Protocol):
 class Tally:
     """Verdicts made here: of each way of asking, by instruction."""
 
-    verdicts: dict[Way, dict[str, bool]] = field(default_factory=dict)
+    verdicts: dict[Mode, dict[str, bool]] = field(default_factory=dict)
 
     def cell(self, system: str) -> dict[str, float]:
         """The greedy success of `system`: {n, correct, rate}, as stages report it.
@@ -59,8 +59,10 @@ def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collecti
     for number, record in records:
         mode, instruction, response = _read(record, number)
         of = verdict_tally.verdicts.setdefault(mode, {})
-        if len(verdict_tally.verdicts) > MAX_WAYS:
-            raise InvalidFile(f"record {number}: over {MAX_WAYS} systems, temperatures and samples")
+        if len(verdict_tally.verdicts) > MAX_MODES:
+            raise InvalidFile(
+                f"record {number}: over {MAX_MODES} systems, temperatures and samples"
+            )
         if instruction not in asked or instruction in of:
             problem = "twice" if instruction in of else "of no instruction of the set"
             raise InvalidFile(f"record {number}: an answer {problem}")
@@ -75,16 +77,16 @@ def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collecti
     return verdict_tally
 
 
-def _read(record: Record, number: int) -> tuple[Way, str, str]:
+def _read(record: Record, number: int) -> tuple[Mode, str, str]:
     instruction, response = record.get("instruction"), record.get("response")
     if not isinstance(instruction, str) or not isinstance(response, str):
         raise InvalidFile(f"record {number}: no instruction with its response")
     if len(response) > MAX_RESPONSE:
         raise InvalidFile(f"record {number}: over {MAX_RESPONSE} characters")
-    return _way(record, number), instruction, response
+    return _mode_of(record, number), instruction, response
 
 
-def _way(record: Record, number: int) -> Way:
+def _mode_of(record: Record, number: int) -> Mode:
     """What does not say how it was asked was asked once, greedily."""
     system = record.get("system", "")
     temperature, sample = record.get("temperature", 0.0), record.get("sample", 0)

@@ -25,7 +25,7 @@ MAX_FIGURES = 6
 MAX_NAME = 40  # characters
 
 
-class Said(NamedTuple):
+class SourceReport(NamedTuple):
     """What a source says now; None where it says nothing of that."""
 
     step: int | None = None
@@ -48,7 +48,7 @@ class Source:
     loss: tuple[float, float] | None = None  # and when it was seen first
     figures: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def see(self, report: Said, now: float) -> None:
+    def see(self, report: SourceReport, now: float) -> None:
         """One look. A step that is lower begins another count."""
         if report.max_steps is not None:
             self.max_steps = report.max_steps
@@ -91,7 +91,7 @@ class Evidence:
         self._sources: dict[str, Source] = {}
         self._leader = ""
 
-    def see(self, name: str, report: Said, now: float) -> None:
+    def see(self, name: str, report: SourceReport, now: float) -> None:
         """What the source `name`, one of `RANK`, says at `now`."""
         source = self._sources.setdefault(name, Source(self._begun, name in SELDOM))
         source.see(report, now)

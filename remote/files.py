@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from . import names
-from .agent.work_dir import Order, Refused, Worktree
+from .agent.work_dir import Order, Refused, WorkDir
 from .contract import MAX_DOCUMENT
 from .pod import tree
 from .pod.measure import measure
@@ -98,7 +98,7 @@ def receive_work(
     An upload may take longer than the guard lets a pod idle: each piece that comes is a visit.
     """
     try:
-        tree = Worktree(place, Order.parse(source.readline(MAX_DOCUMENT)), beat)
+        tree = WorkDir(place, Order.parse(source.readline(MAX_DOCUMENT)), beat)
         if tree.present():
             return _say(sink, {"done": True})
         tree.sweep_blobs()

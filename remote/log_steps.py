@@ -6,7 +6,7 @@ another loop (an evaluation) while the first one is not over, and for some time 
 
 from __future__ import annotations
 
-from .evidence import Said
+from .evidence import SourceReport
 from .light_dataclasses import dataclass
 from .steps import Report, figures, lines_of, report
 
@@ -28,7 +28,7 @@ class LogReader:
     _most: int | None = None  # the last step, where the log says it
     _trains: bool = False  # a training was seen
 
-    def feed(self, text: str, now: float) -> Said:
+    def feed(self, text: str, now: float) -> SourceReport:
         """What more of the log says: the newest value of each field."""
         step = loss = epoch = None
         for line in lines_of(text):
@@ -41,8 +41,8 @@ class LogReader:
             elif self._follows(parsed, now):
                 step = self._count(parsed, now)
         if step is None and self._total is None and epoch:  # nothing finer is told
-            return Said(epoch, self._epochs, loss, figures(text))
-        return Said(step, self._last() if step is not None else None, loss, figures(text))
+            return SourceReport(epoch, self._epochs, loss, figures(text))
+        return SourceReport(step, self._last() if step is not None else None, loss, figures(text))
 
     def _hear_epoch(self, report: Report) -> None:
         if report.epoch is None:

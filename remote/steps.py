@@ -113,7 +113,7 @@ def report(line: str) -> Report:
     line = _PREFIX.sub("", _ESCAPE.sub("", line[:MAX_LINE]).strip())
     if _DIGIT.search(line) is None:  # most lines of a log
         return Report()
-    parsed = _bar(line) or _epochs_samples(line) or _keras(line) or _told(line)
+    parsed = _bar(line) or _epochs_samples(line) or _keras(line) or _by_words(line)
     most = parsed.max_steps
     if parsed.step is not None and (
         parsed.step == 0 or parsed.step > MAX_STEP or (most is not None and parsed.step > most)
@@ -168,7 +168,7 @@ def _keras(line: str) -> Report | None:
     return None
 
 
-def _told(line: str) -> Report:
+def _by_words(line: str) -> Report:
     """Keys and words."""
     most_said = _MOST_KEY.search(line) or _MOST_WORDS.search(line)
     most = int(most_said[1].replace(",", "")) if most_said else None

@@ -145,7 +145,7 @@ def _moved(connection: sqlite3.Connection, location: str) -> str:
 def holder(folder: Path) -> Holder | None:
     """Who drives `folder` now; None when nobody holds the lock, or it does not say who."""
     named = _named(folder) if _held(folder) else None
-    return named if named is not None and _lives(named) else None
+    return named if named is not None and _is_alive(named) else None
 
 
 def _held(folder: Path) -> bool:
@@ -163,7 +163,7 @@ def _held(folder: Path) -> bool:
     return False
 
 
-def _lives(holder: Holder) -> bool:
+def _is_alive(holder: Holder) -> bool:
     """Whether it still can be; a killed one leaves its name behind. Elsewhere nobody can tell."""
     try:
         os.kill(holder.pid, 0)

@@ -65,7 +65,7 @@ def _thoroughly(connection: sqlite3.Connection) -> None:
         raise damaged(str(answer) if answer != "ok" else f"{broken[0][0]} cannot be read")
 
 
-def anew(folder: Path) -> Path:
+def write_empty(folder: Path) -> Path:
     """An empty successor that keeps the folder's name, by which its pods are known."""
     successor = _fresh(folder)
     begin_database(successor, kept_name(folder)).close()

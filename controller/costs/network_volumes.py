@@ -52,7 +52,7 @@ def priced(volume: NetworkVolume) -> Volume:
     return Volume(volume.id, volume.name, volume.size_gb, volume.data_center, volume.tier, rate)
 
 
-def look(project: Project, provider: Provider) -> Volume | None:
+def find_volume(project: Project, provider: Provider) -> Volume | None:
     """The volume of podctl.toml as the provider has it, remembered for `podctl cost`.
 
     None without one, or when the account has none of that id. Raises: ProviderError.

@@ -52,7 +52,7 @@ def _render(project: Project, row: Run, paths: list[str], terminal: Terminal) ->
     sources = publication.unlocked(run, command, paths)
     for line in publication.publish(project.root, sources, paths, aside):
         terminal.say(line)
-    if line := publication.told(publication.rendered_by_pod(paths)):
+    if line := publication.rendered_line(publication.rendered_by_pod(paths)):
         terminal.say(line)
 
 

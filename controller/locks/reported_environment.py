@@ -21,14 +21,14 @@ MAX_NAMES = 100  # at each of two levels
 MAX_TEXT = 300  # characters
 
 
-def surroundings(files: Path, manifest: Manifest) -> dict[str, Any]:
+def read_environment(files: Path, manifest: Manifest) -> dict[str, Any]:
     """The first that is found, the file of this name before others, then from the top down."""
     small = (manifest.local(entry.path) for entry in manifest.files if entry.size <= MAX_FILE)
     for path in sorted(small, key=_rank):
         if not path.endswith(".json"):
             continue
         try:
-            reported = _said(parse_json((files / path).read_bytes()), path)
+            reported = _environment_of(parse_json((files / path).read_bytes()), path)
         except (OSError, InvalidFile):
             continue
         if reported and (values := _flat(reported)):
@@ -40,7 +40,7 @@ def _rank(path: str) -> tuple[bool, int, str]:
     return PurePosixPath(path).name != NAME, path.count("/"), path
 
 
-def _said(document: Any, path: str) -> dict[str, Any] | None:
+def _environment_of(document: Any, path: str) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         return None
     if PurePosixPath(path).name == NAME:

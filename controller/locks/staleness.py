@@ -145,11 +145,11 @@ def _needs(
     stage: Stage, lock: Certificate, locks: Mapping[str, Certificate]
 ) -> Iterable[Difference]:
     for need in stage.needs:
-        if problem := footing(lock.needs.get(need), locks.get(need)):
+        if problem := need_problem(lock.needs.get(need), locks.get(need)):
             yield Difference("need", f"{need}, on which it stands, {problem}")
 
 
-def footing(recorded: str | None, current: Certificate | None) -> str:
+def need_problem(recorded: str | None, current: Certificate | None) -> str:
     """What is wrong with a need: nothing where neither a lock was there nor one is now."""
     if current is None:
         return "is no longer locked" if recorded is not None else ""

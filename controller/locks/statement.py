@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from controller.locks import artifacts as safekeeping
+from controller.locks import artifacts as lock_artifacts
 from controller.locks import certificate
 from controller.locks.artifacts import Problem
 from controller.locks.certificate import Certificate, readable
-from controller.locks.staleness import footing, in_order, stale
+from controller.locks.staleness import in_order, need_problem, stale
 from controller.project.project import Project
 from remote.names import decode, encode
 from state.atomic_files import write_atomically
@@ -101,8 +101,8 @@ def verify(
     """
     names = plans(needs or locks).get(plan, ())
     ours = {name: locks[name] for name in names if name in locks}
-    apart = loose(needs or {}, locks)
-    problems = [problem for name in ours for problem in apart[name]]
+    broken = broken_links(needs or {}, locks)
+    problems = [problem for name in ours for problem in broken[name]]
     path = statement_path(root, plan)
     if len(ours) < len(names) and not path.exists():
         return tuple(problems)
@@ -120,7 +120,7 @@ _OTHER = "it is not the statement over the locks that are here"
 
 def _compare(root: Path, path: str, sha256: str, what: str) -> list[Problem]:
     try:
-        _, actual = safekeeping.hash_file(root / path)
+        _, actual = lock_artifacts.hash_file(root / path)
     except FileNotFoundError:
         return [Problem(encode(path), "it is missing")]
     except OSError as error:
@@ -128,7 +128,7 @@ def _compare(root: Path, path: str, sha256: str, what: str) -> list[Problem]:
     return [] if actual == sha256 else [Problem(encode(path), what)]
 
 
-def loose(needs: Needs, locks: Mapping[str, Certificate]) -> dict[str, tuple[Problem, ...]]:
+def broken_links(needs: Needs, locks: Mapping[str, Certificate]) -> dict[str, tuple[Problem, ...]]:
     """For each lock, where it does not stand on the others. Pure.
 
     A lock stands on the locks in force of all that its stage needs; and what it took in of
@@ -154,7 +154,7 @@ def _off_needs(
     needs: set[str], lock: Certificate, locks: Mapping[str, Certificate]
 ) -> Iterable[str]:
     for need in sorted(needs):
-        if problem := footing(lock.needs.get(need), locks.get(need)):
+        if problem := need_problem(lock.needs.get(need), locks.get(need)):
             yield f"{need}, on which it stands, {problem}"
 
 
@@ -198,9 +198,9 @@ def _obstacles(
     project: Project, names: Sequence[str], locks: dict[str, Certificate]
 ) -> tuple[str, ...]:
     needs = {name: stage.needs for name, stage in project.stages.items()}
-    apart, differing = loose(needs, locks), stale(project)
+    broken, differing = broken_links(needs, locks), stale(project)
     return (
-        *(f"{problem.path}: {problem.what}" for name in names for problem in apart[name]),
+        *(f"{problem.path}: {problem.what}" for name in names for problem in broken[name]),
         *(
             f"{name} is stale: {difference.text}"
             for name in names

@@ -78,10 +78,10 @@ def _has_our_key(recovery: Recovery, pod: Pod) -> bool:
 def _orders_of(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> dict[str, Order]:
     """By the folders here, else by the pod itself. Raises PodctlError."""
     orders = {run: order for run, order in recovery.inventory.orders.items() if order.pod == pod.id}
-    return orders or dict(_told_by(recovery, pod, orphan))
+    return orders or dict(_orders_on_pod(recovery, pod, orphan))
 
 
-def _told_by(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> Iterator[tuple[str, Order]]:
+def _orders_on_pod(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> Iterator[tuple[str, Order]]:
     answers = _ask(recovery, pod, orphan)
     if pod.network_volume_id:  # it has what earlier pods left, too
         answers = answers[-1:]
@@ -199,12 +199,12 @@ def _pulled(folder: RunFolder) -> dict[str, object] | None:
         return None
     if manifest.left or manifest.unfit or manifest.beyond:
         return None
-    if not all(_whole(folder, manifest, entry) for entry in manifest.files):
+    if not all(_is_intact(folder, manifest, entry) for entry in manifest.files):
         return None
     return {"rc": ended.rc, "reason": ended.reason, "manifest_sha256": ended.manifest_sha256}
 
 
-def _whole(folder: RunFolder, manifest: Manifest, entry: FileEntry) -> bool:
+def _is_intact(folder: RunFolder, manifest: Manifest, entry: FileEntry) -> bool:
     try:
         return hash_file(folder.files / manifest.local(entry.path)) == (entry.size, entry.sha256)
     except OSError:

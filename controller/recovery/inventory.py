@@ -26,7 +26,7 @@ class Inventory:
     archived: tuple[Archived, ...]  # locks that were ended
     folders: tuple[str, ...]  # runs that left a folder here
     orders: Mapping[str, Order]  # what these were begun as, where their folder says it
-    gone: frozenset[str] = frozenset()  # neither listed nor there by their id
+    absent: frozenset[str] = frozenset()  # neither listed nor there by their id
 
     @property
     def living(self) -> set[str]:
@@ -42,7 +42,7 @@ class Inventory:
         return {run for run in runs if RUN.fullmatch(run)}
 
 
-def look(project: Project, provider: Provider, now: float) -> Inventory:
+def take_inventory(project: Project, provider: Provider, now: float) -> Inventory:
     """Raises ProviderError when the provider does not list its pods: then nothing may be done."""
     folders = [path.name for path in sorted(project.runs.glob("*")) if RUN.fullmatch(path.name)]
     order_of = {run: RunFolder(project.run_dir(run)).order() for run in folders}

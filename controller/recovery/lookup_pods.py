@@ -30,7 +30,9 @@ def ask(recovery: Recovery) -> None:
             pods.append(pod)
     living = {pod.id for pod in pods}
     listed = [pod for pod in recovery.inventory.pods if pod.id not in living]
-    recovery.inventory = replace(recovery.inventory, pods=(*listed, *pods), gone=frozenset(absent))
+    recovery.inventory = replace(
+        recovery.inventory, pods=(*listed, *pods), absent=frozenset(absent)
+    )
 
 
 def served(recovery: Recovery) -> Mapping[str, Attribution]:

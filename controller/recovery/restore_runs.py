@@ -57,7 +57,7 @@ def _is_over(recovery: Recovery, run: str, unread: set[str]) -> bool:
     order = recovery.inventory.orders.get(run)
     if order is None:
         return stage_of(run) not in unread
-    if order.pod in recovery.inventory.gone:
+    if order.pod in recovery.inventory.absent:
         return True
     if order.pod not in recovery.inventory.living:
         text = f"the provider does not list pod {order.pod} and did not respond when asked for it"
@@ -78,12 +78,12 @@ def book(recovery: Recovery) -> None:
     """What pods cost that are gone, where something here says that they were ours."""
     now = recovery.clock.wall()
     for pod in {interval.pod_id for interval in recovery.ledger.intervals(open_only=True)}:
-        if pod in recovery.inventory.gone:
+        if pod in recovery.inventory.absent:
             close_terminated(recovery.ledger, pod, recovery.inventory.bill, now)
     known = {
         pod: attribution
         for pod, attribution in served(recovery).items()
-        if pod in recovery.inventory.gone
+        if pod in recovery.inventory.absent
     }
     recovery.recovered.billed += backfill_terminated(
         recovery.ledger, known, recovery.inventory.bill

@@ -20,7 +20,7 @@ from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings
 from remote import contract, outputs
 from remote.contract import ContractError, Exit
 from remote.log_steps import LogReader
-from remote.pod import log_file as logfile
+from remote.pod import log_file
 
 SETTINGS = EmulatorSettings(
     boot_seconds=0.3,
@@ -156,9 +156,9 @@ class JobFiles:
 
     def told_bytes(self) -> int:
         """Grows with what `steps` reads."""
-        sizes = (logfile.size(self.folder / name) for name in ("metrics.jsonl", "job.log"))
+        overrides = (log_file.size(self.folder / name) for name in ("metrics.jsonl", "job.log"))
         try:
-            return sum(sizes)
+            return sum(overrides)
         except OSError:
             return 0
 

@@ -87,7 +87,7 @@ class Rehearsal:
         try:
             check_definitions(self.project, [self.stage])
         except UsageError as error:
-            return FindingLine("config", FAIL, _whole(error), error.hint)
+            return FindingLine("config", FAIL, _full_text(error), error.hint)
         return FindingLine(
             "config", PASS, f"{self.project.file.name} and {self.stage.name} are sound"
         )
@@ -116,7 +116,7 @@ class Rehearsal:
                 if path not in own and (by := earlier.provide_upstream(self.stage, path))
             ]
         except (NotFound, NoUpstream, UsageError) as error:
-            return FindingLine("inputs", FAIL, _whole(error), error.hint)
+            return FindingLine("inputs", FAIL, _full_text(error), error.hint)
         scratch.write_config(self.project, self.stage, self.minutes)
         size = sum(file.size for file in files)
         text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
@@ -130,7 +130,7 @@ class Rehearsal:
         try:
             snapshot.take(self.project.root, present, upload.include, allow=upload.allowed)
         except snapshot.LikelySecret as error:
-            return FindingLine("secrets", FAIL, _whole(error), error.hint)
+            return FindingLine("secrets", FAIL, _full_text(error), error.hint)
         except PodctlError:
             return FindingLine("secrets", SKIP, "the inputs cannot be read")
         missing = absent(self.stage)
@@ -182,7 +182,7 @@ class Rehearsal:
         drive = RehearsalRun(scratch, cloud, self.stage.name, deadline, self.show)
         process = drive.start(self._given())
         try:
-            self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.said}")
+            self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.log}")
             kill = drive.interrupt(process)
             ended = drive.finish(process)
         finally:
@@ -232,5 +232,5 @@ def _alone(scratch: Scratch) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _whole(error: PodctlError) -> str:
+def _full_text(error: PodctlError) -> str:
     return ": ".join(part for part in (error.what, error.cause) if part)

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from controller.credentials.secret import for_children
-from controller.rehearsal import overrides as sizes
+from controller.rehearsal import overrides
 from controller.rehearsal.emulated_cloud import Cloud, JobFiles
 from controller.rehearsal.scratch_project import Scratch
 from controller.rehearsal.upstream import SOURCES
 from controller.runtime.checkpoint import saved_steps
-from remote.pod import atomic_files as durable
+from remote.pod import atomic_files
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.05  # between looks at the pod's files
@@ -59,7 +59,7 @@ class RehearsalRun:
         cloud: Cloud,
         stage: str,
         deadline: float,
-        show: Callable[[str, float], None] = lambda _said, _left: None,
+        show: Callable[[str, float], None] = lambda _podctl_error, _left: None,
     ) -> None:
         """`show` hears podctl's last line and the seconds that are left, again and again."""
         self._scratch, self._cloud = scratch, cloud
@@ -77,7 +77,7 @@ class RehearsalRun:
 
     def start(self, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """`podctl run` in the background, in a session of its own."""
-        with self._scratch.said.open("ab") as log:
+        with self._scratch.log.open("ab") as log:
             return subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "controller", "run", self._stage),
@@ -98,7 +98,7 @@ class RehearsalRun:
             return None
         began = time.monotonic()
         patience = min(began + FIRST_OUTPUT_SECONDS, self._deadline)
-        patterns = sizes.signs(self._scratch.project.stages[self._stage])
+        patterns = overrides.signs(self._scratch.project.stages[self._stage])
         outputs = self._scratch.project.stages[self._stage].outputs
         saved, written, since = None, None, 0.0
         while time.monotonic() < patience:
@@ -146,16 +146,18 @@ class RehearsalRun:
             self._pause()
         in_time = process.poll() is not None
         end(process)
-        return End(process.returncode if in_time else None, self._said(), tuple(steps))
+        return End(process.returncode if in_time else None, self._podctl_error(), tuple(steps))
 
     def _pause(self) -> None:
         """A moment, with what podctl said last."""
-        lines = durable.tail(self._scratch.said, LAST_BYTES).decode(errors="replace").split("\n")
+        lines = (
+            atomic_files.tail(self._scratch.log, LAST_BYTES).decode(errors="replace").split("\n")
+        )
         line = next((line for line in reversed(lines[:-1]) if line.strip()), "")
         self._show(line, max(0.0, self._deadline - time.monotonic()))
         time.sleep(LOOK_SECONDS)
 
-    def _said(self) -> Mapping[str, str]:
+    def _podctl_error(self) -> Mapping[str, str]:
         try:
             error = json.loads(self._scratch.answer.read_bytes())["error"]
         except (OSError, ValueError, KeyError, TypeError):

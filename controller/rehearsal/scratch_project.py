@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.project.project import Project
-from controller.rehearsal import overrides as sizes
-from controller.rehearsal import toml_text
+from controller.rehearsal import overrides, toml_text
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress
 from controller.transfer.snapshot import SnapshotFile
@@ -46,7 +45,7 @@ class Scratch:
         return self.folder / "lock"
 
     @property
-    def said(self) -> Path:
+    def log(self) -> Path:
         """What the scratch project's podctl said."""
         return self.folder / "podctl.log"
 
@@ -64,7 +63,7 @@ class Scratch:
         """Remove an earlier rehearsal; its cloud must have ended."""
         for path in (self.project.root, self.cloud):
             _remove(path)
-        for path in (self.said, self.answer, self.parameters):
+        for path in (self.log, self.answer, self.parameters):
             path.unlink(missing_ok=True)
 
     def bring(self, files: Iterable[SnapshotFile], stage: Stage) -> None:
@@ -117,7 +116,7 @@ def _stage(stage: Stage, minutes: float) -> Mapping[str, object]:
         "hours": minutes / 60 / 2,
         "max_hours": minutes / 60,
         "stall_minutes": minutes,
-        "parameters": dict(sizes.parameters(stage)),
+        "parameters": dict(overrides.parameters(stage)),
     }
 
 

@@ -13,7 +13,7 @@ from controller.credentials.secret import for_children
 from controller.errors import PodctlError
 from controller.project.project import Project
 from controller.project.stages import inputs_here, maker_of
-from controller.rehearsal import overrides as sizes
+from controller.rehearsal import overrides
 from controller.rehearsal.scratch_project import Scratch
 from controller.transfer.declared_paths import is_there
 from jobs.builtin_program import program
@@ -50,7 +50,7 @@ class Upstream:
 
     def _fits(self, stage: Stage, path: str) -> bool:
         """An adapter or a measurement of the real model says nothing to the small one."""
-        small = stage.parameters.get("model") == sizes.MODEL
+        small = stage.parameters.get("model") == overrides.MODEL
         if program(stage) in (None, "sft") or small:
             return True
         maker = maker_of(self.project, path)
@@ -88,7 +88,7 @@ class Upstream:
         """The maker's own program, in the scratch project, a few steps long."""
         self.tell(f"making what {maker.name} would have left, small")
         parameters = self.scratch.parameters
-        parameters.write_text(json.dumps(dict(sizes.parameters(maker))))
+        parameters.write_text(json.dumps(dict(overrides.parameters(maker))))
         environment = for_children() | {
             contract.ENV_PARAMETERS: str(parameters),
             "PYTHONPATH": str(SOURCES),

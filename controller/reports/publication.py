@@ -41,7 +41,7 @@ def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(path for path in paths if PurePosixPath(path).suffix.lower() in RENDERED)
 
 
-def told(rendered: Iterable[str]) -> str:
+def rendered_line(rendered: Iterable[str]) -> str:
     """The line about them; empty for none."""
     names = [clean_line(path) for path in rendered]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

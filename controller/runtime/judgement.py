@@ -43,7 +43,7 @@ class Judgement:
             f"{finding.status} {finding.criterion}: {finding.detail}" for finding in missed
         )
 
-    def told(self, tell: Callable[[str], None]) -> JudgedRun:
+    def report(self, tell: Callable[[str], None]) -> JudgedRun:
         """Each line said; the whole as the journal keeps it."""
         for entry in self.findings:
             more = f" (accepted: {entry.accepted})" if entry.accepted else ""

@@ -43,7 +43,7 @@ def leftovers(
         return own.files
     row = journal.run(run)
     assert row is not None
-    wish = _wish(journal, row)
+    wish = _options(journal, row)
     if wish.get("fresh"):
         tell(f"{run}: starts from the beginning (--fresh)")
         return None
@@ -83,7 +83,7 @@ def check_resume(project: Project, journal: Journal, run: str, stages: Sequence[
         )
 
 
-def _wish(journal: Journal, row: Run) -> Mapping[str, Any]:
+def _options(journal: Journal, row: Run) -> Mapping[str, Any]:
     """`fresh` or `resume`, as the lease was opened with, or renewed for this run."""
     lease = journal.lease(row.lease)
     return terms(journal, lease, row.id) if lease is not None else {}
@@ -99,7 +99,7 @@ def _attempt(project: Project, journal: Journal, own: Run, named: str | None) ->
         received_files = received(RunFolder(project.run_dir(row.id)).files)
         if received_files and named in (None, row.id):
             return row
-        if named is None and _wish(journal, row).get("fresh"):
+        if named is None and _options(journal, row).get("fresh"):
             return None
     return None
 

@@ -11,11 +11,11 @@ from controller.costs.pricing import spending
 from controller.engine.outcomes import JudgedRun, LockedRun
 from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
-from controller.locks import artifacts as safekeeping
+from controller.locks import artifacts as lock_artifacts
 from controller.locks import certificate, statement
 from controller.locks.answer_key import answer_key
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
-from controller.locks.reported_environment import surroundings
+from controller.locks.reported_environment import read_environment
 from controller.locks.statement import attest
 from controller.preflight.pins import MODELS
 from controller.project.install_file import install, keep_aside
@@ -37,10 +37,10 @@ from state.redaction import PROCESS, hidden
 
 def judge(context: JudgeContext, run: str) -> JudgedRun:
     """Evaluate the stage's criteria on the pulled files."""
-    return look(context, run).told(context.tell)
+    return judge_run(context, run).report(context.tell)
 
 
-def look(context: JudgeContext, run: str) -> Judgement:
+def judge_run(context: JudgeContext, run: str) -> Judgement:
     """The stage's own criteria, what was left behind, and what looks broken beside them."""
     folder = RunFolder(context.project.run_dir(run))
     manifest = folder.manifest()
@@ -64,7 +64,7 @@ def look(context: JudgeContext, run: str) -> Judgement:
 
 
 def _all_open(paths: Sequence[str], unchecked: Sequence[str]) -> Finding:
-    count = len(inspection.looked_into(paths, unchecked))
+    count = len(inspection.inspected(paths, unchecked))
     return Finding("every artifact opens here", Verdict.PASS, count, f"{count} files")
 
 
@@ -96,15 +96,19 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
         raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
     issued = certificate.read(context.project.root, stage.name)
     if issued is None or issued.run != run:
-        issued = certify(context, run, judgement or look(context, run))
-    safekeeping.release(context.project.root, issued)  # an earlier try may have come as far as that
+        issued = certify(context, run, judgement or judge_run(context, run))
+    lock_artifacts.release(
+        context.project.root, issued
+    )  # an earlier try may have come as far as that
     output_paths = OutputPaths.of(context.project.root)
     with writing(context.project.root):
         for entry in manifest.files:
             path, content = manifest.local(entry.path), (entry.size, entry.sha256)
             install(context.project, run, output_paths, path, content, context.tell)
-    safekeeping.set_aside(context.project.root, issued, context.project.state_dir / "aside" / run)
-    problems = safekeeping.verify_artifacts(context.project.root, issued)
+    lock_artifacts.set_aside(
+        context.project.root, issued, context.project.state_dir / "aside" / run
+    )
+    problems = lock_artifacts.verify_artifacts(context.project.root, issued)
     if problems:
         raise ArtifactsNotSafe(
             f"{problems[0].path}: {problems[0].what}",
@@ -112,7 +116,7 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
             hint="podctl sync",
         )
     certificate.write(context.project.root, issued)
-    safekeeping.protect(context.project.root, issued, _others(context, stage))
+    lock_artifacts.protect(context.project.root, issued, _others(context, stage))
     if context.locks.current(stage.name) is None:
         context.locks.lock(stage.name, run, issued.sha256)
     _render(context, run, issued)
@@ -139,7 +143,7 @@ def _render(context: JudgeContext, run: str, lock: Certificate) -> None:
     names = [artifact.path for artifact in lock.artifacts]
     for line in publication.publish(project.root, publication.locked(lock), names, aside):
         context.tell(line)
-    if line := publication.told(lock.rendered):
+    if line := publication.rendered_line(lock.rendered):
         context.tell(line)
 
 
@@ -183,7 +187,7 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
         env=stage.env,
         parameters=stage.parameters,
         code=facts.code,
-        environment=hidden(surroundings(folder.files, manifest), PROCESS)
+        environment=hidden(read_environment(folder.files, manifest), PROCESS)
         | _image(context.shape.image, lease_state.image_digest)
         | _models(row.spec),
         cost=_price(context, run, lease_state.offer or "", lease_state.pods),

@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 from ..contract import ENV_TOOL, Attempt, JobSpec, Status, dump
-from ..pod import atomic_files as durable
-from ..pod import handover
+from ..pod import atomic_files, handover, job_secrets
 from ..pod import installer_settings as settings
 from ..pod import job_lock as lock
-from ..pod import job_secrets as entrusted
 from ..pod.disk_reserve import DiskReserve
 from ..pod.job_lock import Holder
 from ..pod.outcome import Outcome
@@ -90,8 +88,8 @@ def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
     end = report.ending(folder, last)
     if end is not None and not again:
         return report.status(place, spec.run)
-    missing = [] if Outcome.saved(folder) else entrusted.lacking(place, spec)
-    if not missing and not Outcome.saved(folder) and settings.lacking(place, spec.run):
+    missing = [] if Outcome.saved(folder) else job_secrets.missing(place, spec)
+    if not missing and not Outcome.saved(folder) and settings.missing(place, spec.run):
         missing = ["how to install what the job needs"]
     if missing:  # it would fail; whoever has them is to start the run
         text = f"{', '.join(missing)} was not handed over in this life of the container"
@@ -108,7 +106,7 @@ def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
     handover.own(folder, now)
     (folder / "stop.json").unlink(missing_ok=True)
     attempt = Attempt(spec.run, number, now.id, time.time())
-    durable.write(folder / "attempt.json", dump(attempt))
+    atomic_files.write(folder / "attempt.json", dump(attempt))
     spawn(place, spec.run, number, fd)
     return report.status(place, spec.run)
 
@@ -121,7 +119,7 @@ def _keep_spec(place: PodPaths, spec: JobSpec, folder: Path, again: bool) -> Non
         text = f"run {spec.run} was started with another spec"
         raise Refusal(OTHER_SPEC, text, report.status(place, spec.run))
     if before is None or dump(before) != data:
-        durable.write(folder / "spec.json", data)
+        atomic_files.write(folder / "spec.json", data)
 
 
 def _archive(folder: Path, attempt: int) -> None:
@@ -131,7 +129,7 @@ def _archive(folder: Path, attempt: int) -> None:
         if path.exists():
             os.replace(path, folder / f"{name}.{attempt}.json")
     (folder / "restarts.json").unlink(missing_ok=True)
-    durable.sync_folder(folder)
+    atomic_files.sync_folder(folder)
 
 
 def _heed_stop(folder: Path, attempt: int) -> None:

@@ -10,10 +10,8 @@ from ..contract.codec import ContractError, Json, digest, load, number
 from ..contract.guard import GuardReport
 from ..contract.status import Attempt, Exit, Progress, Status
 from ..light_dataclasses import replace
-from ..pod import atomic_files as durable
+from ..pod import atomic_files, log_file, progress_file
 from ..pod import job_lock as lock
-from ..pod import log_file as logfile
-from ..pod import progress_file
 from ..pod.paths import Boot, PodPaths, boot, document, json_object, record
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
@@ -36,7 +34,7 @@ def status(place: PodPaths, run: str) -> Status:
     reported = sample.get("gpus")
     gpus = [gpu for gpu in reported if isinstance(gpu, dict)] if isinstance(reported, list) else []
     exit_record = ending(folder, attempt)
-    ready = durable.read(f"{folder}/ready.json")
+    ready = atomic_files.read(f"{folder}/ready.json")
     return Status(
         run=run,
         state=_state(place, run, attempt, exit_record, current),
@@ -45,7 +43,7 @@ def status(place: PodPaths, run: str) -> Status:
         phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
         progress=_progress(folder, attempt, now, str(beat.get("text", "")) if current else ""),
-        log_size=logfile.size(f"{folder}/job.log"),
+        log_size=log_file.size(f"{folder}/job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
         guard=guard(place, now),
@@ -82,7 +80,7 @@ def _state(
 
 def guard(place: PodPaths, now: Boot) -> GuardReport | None:
     """What the guard last said in this life of the container; silence disarms it."""
-    data = durable.read(place.guard_name)
+    data = atomic_files.read(place.guard_name)
     if data is None:
         return None
     try:
@@ -93,7 +91,7 @@ def guard(place: PodPaths, now: Boot) -> GuardReport | None:
     report = replace(report, detail=report.detail[:MAX_SAID], phase=report.phase[:MAX_SAID])
     if report.boot_id != now.id:
         return report.silenced("the guard was not heard since this boot")
-    return report.heard(time.monotonic() - (reported_at or 0.0))
+    return report.aged(time.monotonic() - (reported_at or 0.0))
 
 
 def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Progress:
@@ -107,17 +105,17 @@ def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Pro
 def _tails(folder: str, text: str) -> Progress:
     """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
     step = limit = loss = phase_text = None
-    for line in durable.tail(f"{folder}/metrics.jsonl", TAIL).splitlines():
+    for line in atomic_files.tail(f"{folder}/metrics.jsonl", TAIL).splitlines():
         try:
             value = light_json.loads(line)
         except (ValueError, RecursionError):  # the first line of the window, or being written
             continue
         if isinstance(value, dict):
-            step = _whole(value.get("step")) if "step" in value else step
-            limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
+            step = _integer(value.get("step")) if "step" in value else step
+            limit = _integer(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
             phase_text = value["text"] if isinstance(value.get("text"), str) else phase_text
-    if step is None and (log := durable.tail(f"{folder}/job.log", TAIL)):
+    if step is None and (log := atomic_files.tail(f"{folder}/job.log", TAIL)):
         from .. import steps  # compiles many patterns, and most looks do without
 
         newest = steps.newest(log.decode(errors="replace"))
@@ -132,7 +130,7 @@ def _one_line(text: str) -> str:
 
 
 def _last_sample(path: str, now: Boot) -> dict[str, Json]:
-    for line in reversed(durable.tail(path, TAIL).splitlines()):
+    for line in reversed(atomic_files.tail(path, TAIL).splitlines()):
         if (value := json_object(line)) is None:
             continue
         fresh = time.monotonic() - (number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
@@ -156,7 +154,7 @@ def _free(root: str) -> int | None:
     return info.f_bavail * info.f_frsize
 
 
-def _whole(value: Json) -> int | None:
+def _integer(value: Json) -> int | None:
     value_number = number(value)
     return None if value_number is None or abs(value_number) > 2**53 else int(value_number)
 

@@ -13,8 +13,7 @@ import sys
 import time
 
 from ..contract import Attempt, JobSpec, Json, Status, dump
-from ..pod import atomic_files as durable
-from ..pod import handover
+from ..pod import atomic_files, handover
 from ..pod import job_lock as lock
 from ..pod.disk_reserve import DiskReserve
 from ..pod.outcome import Outcome
@@ -87,7 +86,7 @@ def _record(place: PodPaths, run: str, reason: str) -> None:
             Outcome(143, "stopped", reason[:500]).save(place.run(run))
         attempt = Attempt(run, last.number + 1, boot(place.local).id, time.time())
         handover.own(place.run(run), boot(place.local))
-        durable.write(place.run(run) / "attempt.json", dump(attempt))
+        atomic_files.write(place.run(run) / "attempt.json", dump(attempt))
         launch.spawn(place, run, attempt.number, fd)
     finally:
         os.close(fd)

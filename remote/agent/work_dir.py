@@ -21,8 +21,7 @@ from pathlib import Path
 from .. import names
 from ..contract import MAX_FILES
 from ..light_dataclasses import dataclass
-from ..pod import atomic_files as durable
-from ..pod import tree
+from ..pod import atomic_files, tree
 from ..pod.paths import PodPaths, boot, is_run_name, record
 
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -75,7 +74,7 @@ class Order:
         return order
 
 
-class Worktree:
+class WorkDir:
     """One order on one pod. `beat` is called again and again while bytes move."""
 
     def __init__(self, place: PodPaths, order: Order, beat: Callable[[], None]) -> None:
@@ -162,7 +161,7 @@ class Worktree:
             os.rename(self._work, old)
         os.rename(fresh, self._work)
         record = {"tree": self._order.tree, "files": len(self._order.files)}
-        durable.write(self._record, json.dumps(record).encode() + b"\n")
+        atomic_files.write(self._record, json.dumps(record).encode() + b"\n")
         shutil.rmtree(old, ignore_errors=True)
 
     def _sweep(self) -> None:

@@ -36,7 +36,7 @@ class GuardReport:
     denied: bool = False
     schema: int = SCHEMA
 
-    def heard(self, age: float) -> "GuardReport":
+    def aged(self, age: float) -> "GuardReport":
         """The report `age` seconds after it was written: silence disarms, and so does a future."""
         if 0 <= age <= GUARD_SILENT_SECONDS:
             return replace(self, age_seconds=age)

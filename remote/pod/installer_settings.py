@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..contract import ContractError
-from . import atomic_files as durable
+from . import atomic_files
 from .paths import PodPaths, json_object, record, write_record
 
 NAME = re.compile(r"(?!RUNPOD_|PODCTL_|PATH$|HOME$|LD_|PYTHON)[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -37,8 +37,8 @@ def keep(place: PodPaths, run: str, data: bytes) -> None:
     forget(place, run)
     folder = place.settings(run)
     folder.mkdir(mode=0o700)
-    durable.write(folder / "certificates.pem", certificates.encode(), sync=False)
-    durable.write(folder / "variables.json", json.dumps(variables).encode(), sync=False)
+    atomic_files.write(folder / "certificates.pem", certificates.encode(), sync=False)
+    atomic_files.write(folder / "variables.json", json.dumps(variables).encode(), sync=False)
     place.run(run).mkdir(parents=True, exist_ok=True)
     write_record(place.run(run) / HANDED, {"handed": True})
 
@@ -47,7 +47,7 @@ def forget(place: PodPaths, run: str) -> None:
     shutil.rmtree(place.settings(run), ignore_errors=True)
 
 
-def lacking(place: PodPaths, run: str) -> bool:
+def missing(place: PodPaths, run: str) -> bool:
     """Whether the run is to be installed with settings that this life of the container lacks."""
     folder = place.run(run)
     asked = record(folder / HANDED) is not None and record(folder / READY) is None
@@ -63,12 +63,12 @@ def installed(place: PodPaths, run: str, python: Path) -> None:
 def variables(place: PodPaths, run: str, env: Mapping[str, str]) -> dict[str, str]:
     """For what installs alone. The pod's own file of authorities is trusted besides."""
     folder = place.settings(run)
-    document = json_object(durable.read(folder / "variables.json") or b"{}") or {}
+    document = json_object(atomic_files.read(folder / "variables.json") or b"{}") or {}
     handed = {str(name): str(value) for name, value in document.items()}
     bundle = folder / "certificates.pem"
     if not bundle.is_file() or not bundle.stat().st_size:
         return handed
-    own = durable.read(Path(env.get("SSL_CERT_FILE", os.devnull))) or b""
+    own = atomic_files.read(Path(env.get("SSL_CERT_FILE", os.devnull))) or b""
     both = folder / "authorities.pem"
-    durable.write(both, bundle.read_bytes() + b"\n" + own, sync=False)
+    atomic_files.write(both, bundle.read_bytes() + b"\n" + own, sync=False)
     return handed | dict.fromkeys(CERTIFICATES, str(both))

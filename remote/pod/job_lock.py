@@ -13,7 +13,7 @@ import time
 
 from .. import light_json
 from ..light_dataclasses import dataclass
-from . import atomic_files as durable
+from . import atomic_files
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def sign(fd: int, holder: Holder) -> None:
 def holder(path: StrPath) -> Holder | None:
     """Who signed last."""
     try:
-        data = durable.read(path, SMALL)
+        data = atomic_files.read(path, SMALL)
         if not data:
             return None
         value = light_json.loads(data)

@@ -11,7 +11,7 @@ import json
 import shutil
 
 from ..contract import SECRET_NAME, ContractError, JobSpec
-from . import atomic_files as durable
+from . import atomic_files
 from .paths import PodPaths
 
 HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
@@ -31,7 +31,7 @@ def keep(place: PodPaths, run: str, data: bytes) -> None:
     folder = place.secrets(run)
     folder.mkdir(mode=0o700)
     for name, text in value.items():
-        durable.write(folder / name, text.encode(), sync=False)
+        atomic_files.write(folder / name, text.encode(), sync=False)
 
 
 def forget(place: PodPaths, run: str) -> None:
@@ -39,7 +39,7 @@ def forget(place: PodPaths, run: str) -> None:
     shutil.rmtree(place.secrets(run), ignore_errors=True)
 
 
-def lacking(place: PodPaths, spec: JobSpec) -> list[str]:
+def missing(place: PodPaths, spec: JobSpec) -> list[str]:
     """What the job must know and nobody said in this life of the container."""
     return [name for name in spec.secrets if not (place.secrets(spec.run) / name).is_file()]
 

@@ -13,7 +13,7 @@ from .. import light_json
 from ..contract.codec import ContractError, Json, load
 from ..contract.variables import ENV_ROOT, LOCAL
 from ..light_dataclasses import dataclass, field
-from . import atomic_files as durable
+from . import atomic_files
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _path(name: StrPath) -> Path:
 
 def document(kind: type[T], path: StrPath) -> T | None:
     """The document at `path`; None when absent or not what the contract says."""
-    data = durable.read(path)
+    data = atomic_files.read(path)
     if data is None:
         return None
     try:
@@ -171,7 +171,7 @@ def document(kind: type[T], path: StrPath) -> T | None:
 
 def record(path: StrPath) -> dict[str, Json] | None:
     """A small JSON object that only the pod's own side reads; None when absent or broken."""
-    data = durable.read(path, SMALL)
+    data = atomic_files.read(path, SMALL)
     return json_object(data or b"")
 
 
@@ -187,7 +187,7 @@ def json_object(data: bytes) -> dict[str, Json] | None:
 
 
 def write_record(path: StrPath, value: Json, *, sync: bool = True) -> None:
-    durable.write(path, light_json.dumps(value).encode() + b"\n", sync=sync)
+    atomic_files.write(path, light_json.dumps(value).encode() + b"\n", sync=sync)
 
 
 def local_folder(prefix: str) -> str:

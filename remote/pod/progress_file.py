@@ -8,7 +8,7 @@ from .. import light_json
 from ..contract.codec import ContractError, build, number, plain
 from ..contract.status import Progress
 from ..light_dataclasses import replace
-from . import atomic_files as durable
+from . import atomic_files
 from .paths import record
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
@@ -29,7 +29,7 @@ def write(folder: Path, attempt: int, boot_id: str, now: float, progress: Progre
         "monotonic": now,
         "progress": plain(progress),
     }
-    durable.write(folder / NAME, light_json.dumps(document).encode() + b"\n", sync=False)
+    atomic_files.write(folder / NAME, light_json.dumps(document).encode() + b"\n", sync=False)
 
 
 def read(folder: StrPath, attempt: int, boot_id: str) -> Progress | None:

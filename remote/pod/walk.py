@@ -103,7 +103,7 @@ class Walk:
             except OSError:
                 return []
             try:
-                entry = self._look(fd, folder, part)
+                entry = self._entry_at(fd, folder, part)
             finally:
                 os.close(fd)
             if entry is None:
@@ -123,12 +123,12 @@ class Walk:
             return [Without(text(folder.path), CLOSED, True)]
         try:
             names = sorted(map(os.fsencode, os.listdir(fd)))
-            entries = (self._look(fd, folder, name) for name in names)
+            entries = (self._entry_at(fd, folder, name) for name in names)
             return [entry for entry in entries if entry is not None]
         finally:
             os.close(fd)
 
-    def _look(self, fd: int, folder: _Folder, name: bytes) -> Seen | None:
+    def _entry_at(self, fd: int, folder: _Folder, name: bytes) -> Seen | None:
         """What stands under one name in the open folder `fd`; None when it is gone, or ours."""
         path = folder.path + b"/" + name if folder.path else name
         if path == OURS.encode():

@@ -9,8 +9,7 @@ from functools import partial
 from .. import outputs
 from ..contract import Exit, Left, Manifest, digest, dump
 from ..light_dataclasses import replace
-from ..pod import atomic_files as durable
-from ..pod import log_file as logfile
+from ..pod import atomic_files, log_file
 from ..pod.outcome import Outcome, StopJob
 from . import manifest
 from .attempt import AttemptContext
@@ -38,7 +37,7 @@ class Commit:
         self._lease.hashing()
         outcome, outputs = self._outputs(outcome)
         data = dump(self._manifest(outputs))
-        self._keep_trying(partial(durable.write, base.run / "manifest.json", data))
+        self._keep_trying(partial(atomic_files.write, base.run / "manifest.json", data))
         record = Exit(
             run=base.spec.run,
             attempt=base.attempt,
@@ -46,11 +45,11 @@ class Commit:
             reason=outcome.reason,
             detail=outcome.detail[:2000],
             manifest_sha256=digest(data),
-            log_size=logfile.size(base.log),
+            log_size=log_file.size(base.log),
             started_at=outcome.started_at,
             ended_at=time.time(),
         )
-        self._keep_trying(partial(durable.write, base.run / "exit.json", dump(record)))
+        self._keep_trying(partial(atomic_files.write, base.run / "exit.json", dump(record)))
         self._lease.ended()
 
     def _manifest(self, final_survey: Final) -> Manifest:

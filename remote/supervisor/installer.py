@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..light_dataclasses import dataclass
-from ..pod import atomic_files as durable
+from ..pod import atomic_files
 from ..pod.command import Command, Result, wait_all
 from . import uv_pin
 
@@ -28,7 +28,7 @@ class EnvironmentFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Workshop:
+class BuildContext:
     """What building needs: `run(argv, seconds)` logs to the job's log and may be interrupted."""
 
     root: Path  # <mount>/podctl
@@ -94,7 +94,7 @@ def reason(output: str) -> str:
     return "; ".join(shown)
 
 
-def find_uv(base: Path, context: Workshop) -> list[str]:
+def find_uv(base: Path, context: BuildContext) -> list[str]:
     """argv of uv: the pod's, else the pinned one, fetched into the volume.
 
     It is fetched beside and renamed: pods may share the volume. Raises `EnvironmentFailed`.
@@ -124,12 +124,12 @@ def beside(folder: Path, boot: str) -> Iterator[Path]:
     half.mkdir(parents=True)
     try:
         yield half
-        durable.sync_disk(half)  # a name before its content would be half a folder for ever
+        atomic_files.sync_disk(half)  # a name before its content would be half a folder for ever
         try:
             os.rename(half, folder)
         except OSError:
             if not folder.is_dir():
                 raise
-        durable.sync_folder(folder.parent)
+        atomic_files.sync_folder(folder.parent)
     finally:
         shutil.rmtree(half, ignore_errors=True)

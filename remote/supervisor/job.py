@@ -8,13 +8,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..pod import job_secrets as entrusted
-from ..pod import process_tree as jobtree
+from ..pod import job_secrets, process_tree
 from ..pod.outcome import Outcome, StopJob, ended, halted
 from ..pod.process_tree import JobTree
 from ..pod.termination import Termination
-from . import job_environment as jobenv
-from . import metrics_sampler as samples
+from . import job_environment, metrics_sampler
 from .attempt import AttemptContext
 from .stop_conditions import Progress
 
@@ -34,7 +32,7 @@ class Job:
         """End what earlier jobs of this container left, and earlier attempts. Raises `Halt`."""
         if not (left := self._tree.members()):
             return
-        text = f"ending what an earlier job left running: {jobtree.names(left)}"
+        text = f"ending what an earlier job left running: {process_tree.names(left)}"
         self._base.say(text)
         self._base.enter("preflight", text)
         self._end_all()
@@ -43,9 +41,9 @@ class Job:
 
     def run(self, python: Path) -> Outcome:
         """Start the job and wait for its end, or end it. Raises a resumable `Halt`."""
-        kills = samples.oom_kills()
+        kills = metrics_sampler.oom_kills()
         try:
-            process = self._spawn(jobenv.argv(self._base.spec, python))
+            process = self._spawn(job_environment.argv(self._base.spec, python))
         except OSError as error:
             return Outcome(127, "exited", f"{self._base.spec.argv[0]}: {error.strerror}")
         self._base.enter("running", "")
@@ -53,7 +51,7 @@ class Job:
         try:
             self._await_first(process)
             self._last_look(process.returncode)
-            outcome = ended(process.returncode, kills, samples.oom_kills())
+            outcome = ended(process.returncode, kills, metrics_sampler.oom_kills())
             self._await_rest(process, outcome)
         except StopJob as halt:
             self._base.say(f"{halt.reason}: {halt.detail}")
@@ -73,12 +71,12 @@ class Job:
         base = self._base
         base.work.mkdir(parents=True, exist_ok=True)
         base.say(f"attempt {base.attempt}: {' '.join(argv)}")
-        mark = jobtree.mark(base.boot.id, base.spec.run, base.attempt)
+        mark = process_tree.mark(base.boot.id, base.spec.run, base.attempt)
         with base.log.open("ab") as log:
             return subprocess.Popen(
                 argv,
                 cwd=base.work,
-                env={**self._env, **entrusted.variables(base.place, base.spec.run), **mark},
+                env={**self._env, **job_secrets.variables(base.place, base.spec.run), **mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -114,16 +112,20 @@ class Job:
         if not (left := self._tree.members()):
             return
         if outcome.rc != 0 or self._base.spec.stray_processes == "kill":
-            self._base.say(f"ending what the job left running: {jobtree.names(left)}")
+            self._base.say(f"ending what the job left running: {process_tree.names(left)}")
             self._base.pulse.text = "ending what the job left running"
             self._end_all()
             if self._base.watch.evicted():
                 raise StopJob("evicted", "the container is being stopped")
             return
-        self._base.say(f"the first process ended with 0 and left others: {jobtree.names(left)}")
+        self._base.say(
+            f"the first process ended with 0 and left others: {process_tree.names(left)}"
+        )
         pause = tick = self._base.pace.tick
         while left:
-            self._base.pulse.text = f"its first process ended, these go on: {jobtree.names(left)}"
+            self._base.pulse.text = (
+                f"its first process ended, these go on: {process_tree.names(left)}"
+            )
             due = time.monotonic() + pause
             while time.monotonic() < due:
                 self._base.tick()
@@ -141,15 +143,15 @@ class Job:
                 end.hurry(EVICTION_SECONDS)
             self._base.breathe()
         if end.left:
-            self._base.say(f"these cannot be killed: {jobtree.names(end.left)}")
+            self._base.say(f"these cannot be killed: {process_tree.names(end.left)}")
 
 
-def _with_rest(outcome: Outcome, left: dict[int, jobtree.Member] | None) -> Outcome:
+def _with_rest(outcome: Outcome, left: dict[int, process_tree.Member] | None) -> Outcome:
     """Say so when the job was over but for what its first process had left."""
     if not left:
         return outcome
     text = (
-        f"{outcome.detail}; the first process had ended, and {jobtree.names(left)} went on: "
+        f"{outcome.detail}; the first process had ended, and {process_tree.names(left)} went on: "
         'stray_processes = "kill" ends such processes at once'
     )
     return Outcome(outcome.rc, outcome.reason, text)

@@ -14,8 +14,7 @@ from ..globs import normal
 from ..light_dataclasses import dataclass, field
 from ..names import raw, text
 from ..outputs import Survey
-from ..pod import atomic_files as durable
-from ..pod import tree
+from ..pod import atomic_files, tree
 from ..pod.walk import Found, identity
 
 CHUNK = 4 * 1024 * 1024  # bytes
@@ -111,7 +110,7 @@ def _below(path: str, announced: list[str]) -> bool:
 def announced(run: Path, work: Path) -> list[str]:
     """Paths the job called complete, relative to the work folder, from `<run>/announced`."""
     names = []
-    for line in text(durable.tail(run / "announced", 1024 * 1024)).split("\n"):
+    for line in text(atomic_files.tail(run / "announced", 1024 * 1024)).split("\n"):
         for prefix in (f"{work}/", f"{work.resolve()}/", "./"):
             line = line.strip().removeprefix(prefix)
         names.append(line.rstrip("/"))
@@ -209,5 +208,5 @@ def _changed_at(path: Path) -> int:
 def write(path: Path, manifest: Manifest) -> bytes:
     """Put the manifest on disk; returns its bytes."""
     data = dump(manifest)
-    durable.write(path, data)
+    atomic_files.write(path, data)
     return data

@@ -11,10 +11,9 @@ from ..light_dataclasses import dataclass
 from ..pod import installer_settings as settings
 from ..pod.outcome import Outcome
 from ..pod.paths import PodPaths, boot, record
-from . import environment, preflight
-from . import job_environment as jobenv
+from . import environment, job_environment, preflight
 from .environment import Making
-from .installer import EnvironmentFailed, Workshop
+from .installer import BuildContext, EnvironmentFailed
 
 PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
 
@@ -39,7 +38,7 @@ class Preparation:
 
     def _prepare(self) -> Path | Outcome:
         need, asked = self.spec.environment, self.spec.preflight.imports
-        context = self._shop()
+        context = self._build_context()
         self.enter("preflight", "looking at the host")
         own = environment.interpreters(self.env, sys.executable)
         base, complete = environment.choose(need, own, context)
@@ -57,18 +56,20 @@ class Preparation:
             python = making.prepare(base)
         if need.install is not None:
             sent = record(self.place.run(self.spec.run) / "work.json") or {}
-            making.install(python, jobenv.site(self.spec, self.place), str(sent.get("tree")))
+            making.install(
+                python, job_environment.site(self.spec, self.place), str(sent.get("tree"))
+            )
         self.enter("preflight", "importing what was installed")
         settings.installed(self.place, self.spec.run, python)
         return self._check(python, asked) or python
 
-    def _shop(self) -> Workshop:
+    def _build_context(self) -> BuildContext:
         place = self.place
         env = {**self.env, **settings.variables(place, self.spec.run, self.env)}
         boot_id = boot(place.local).id
-        return Workshop(place.root, env, self.log, place.local, self.tick, boot_id)
+        return BuildContext(place.root, env, self.log, place.local, self.tick, boot_id)
 
     def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
-        env = jobenv.with_interpreter(self.env, python)
+        env = job_environment.with_interpreter(self.env, python)
         finding = preflight.finding(self.spec, self.place, python, env, self.tick, imports=imports)
         return Outcome(PREFLIGHT_RC, "preflight", finding) if finding else None

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from ..contract import JobSpec
 from ..light_dataclasses import dataclass
-from ..pod import atomic_files as durable
-from ..pod import handover
-from ..pod import log_file as logfile
+from ..pod import atomic_files, handover, log_file
 from ..pod.outcome import StopJob
 from ..pod.paths import Boot, PodPaths, record
 from ..pod.walk import Found
@@ -50,7 +48,7 @@ class StopConditions:
     def evicted(self) -> bool:
         """The container is being stopped."""
         if not self.signalled:
-            note = durable.read(self._place.eviction, 128)
+            note = atomic_files.read(self._place.eviction, 128)
             self.signalled = note is not None and note.strip() == self._boot.id.encode()
         return self.signalled
 
@@ -82,7 +80,7 @@ class StopConditions:
                 stall = self._spec.stall_seconds
                 raise StopJob("stalled", f"no log, metric, output or GPU activity for {stall:g} s")
         # Last: it writes, and a full volume must not keep a job that hangs.
-        if not logfile.trim(log, self._spec.log_cap_bytes):
+        if not log_file.trim(log, self._spec.log_cap_bytes):
             cap = self._spec.log_cap_bytes
             raise StopJob(
                 "disk-full", f"the log is over its cap of {cap} bytes and cannot be trimmed"
@@ -91,5 +89,5 @@ class StopConditions:
     def _signs(self, log: Path) -> tuple[int, ...]:
         newest = max((output.identity[3] for output in self.outputs.values()), default=0)
         total = sum(output.size for output in self.outputs.values())
-        metrics = logfile.size(self._run / "metrics.jsonl")
-        return logfile.size(log), metrics, newest, total, len(self.outputs)
+        metrics = log_file.size(self._run / "metrics.jsonl")
+        return log_file.size(log), metrics, newest, total, len(self.outputs)

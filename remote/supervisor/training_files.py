@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..contract import Json, number
-from ..evidence import EVENTS, STATE, TRAINER_LOG, Said
+from ..evidence import EVENTS, STATE, TRAINER_LOG, SourceReport
 from ..light_dataclasses import dataclass, field
-from ..pod import atomic_files as durable
+from ..pod import atomic_files
 from ..pod.paths import json_object
 from . import tensorboard
 from .tensorboard import Scalar
@@ -61,7 +61,7 @@ class TrainingFiles:
         for missing in [path for path in self._files if path not in files]:
             del self._files[missing]
 
-    def news(self) -> Iterator[tuple[str, Said]]:
+    def news(self) -> Iterator[tuple[str, SourceReport]]:
         """What each file that changed says, in the order in which they were written."""
         changed = []
         for path, followed in self._files.items():
@@ -107,13 +107,13 @@ def _walk(work: Path, most: int) -> Iterator[tuple[Path, int]]:
             continue  # gone, or closed to us
 
 
-def _read(path: Path, followed: _Followed) -> Said | None:
+def _read(path: Path, followed: _Followed) -> SourceReport | None:
     try:
         if followed.kind == STATE:
-            return trainer_state(durable.read(path, STATE_CAP) or b"")
+            return trainer_state(atomic_files.read(path, STATE_CAP) or b"")
         if followed.kind == TRAINER_LOG:
-            return trainer_log(durable.tail(path, LOG_TAIL))
-        file = durable.open_regular(path)
+            return trainer_log(atomic_files.tail(path, LOG_TAIL))
+        file = atomic_files.open_regular(path)
         if file is None:
             return None
         with file:
@@ -123,7 +123,7 @@ def _read(path: Path, followed: _Followed) -> Said | None:
     return events(scalars)
 
 
-def trainer_state(data: bytes) -> Said | None:
+def trainer_state(data: bytes) -> SourceReport | None:
     """Of transformers' Trainer: the step, the last one, and the newest entry of its history."""
     value = json_object(data)
     if value is None:
@@ -135,10 +135,12 @@ def trainer_state(data: bytes) -> Said | None:
         if isinstance(entry, dict):
             loss = number(entry.get("loss")) if "loss" in entry else loss
             figures |= figures_of(entry)
-    return Said(whole(value.get("global_step")), whole(value.get("max_steps")), loss, figures)
+    return SourceReport(
+        step_number(value.get("global_step")), step_number(value.get("max_steps")), loss, figures
+    )
 
 
-def trainer_log(data: bytes) -> Said | None:
+def trainer_log(data: bytes) -> SourceReport | None:
     """Of LLaMA-Factory: the newest value of each field."""
     step = most = loss = None
     figures: dict[str, float] = {}
@@ -146,14 +148,14 @@ def trainer_log(data: bytes) -> Said | None:
         entry = json_object(line)
         if entry is None:  # the first line of the window, or one that is being written
             continue
-        step = whole(entry.get("current_steps")) or step
-        most = whole(entry.get("total_steps")) or most
+        step = step_number(entry.get("current_steps")) or step
+        most = step_number(entry.get("total_steps")) or most
         loss = number(entry.get("loss")) if "loss" in entry else loss
         figures |= figures_of(entry)
-    return Said(step, most, loss, figures)
+    return SourceReport(step, most, loss, figures)
 
 
-def events(scalars: list[Scalar]) -> Said | None:
+def events(scalars: list[Scalar]) -> SourceReport | None:
     """The highest step of what is wanted, the newest training loss, and the other figures."""
     wanted = [scalar for scalar in scalars if WANTED.search(scalar.tag)]
     if not wanted:
@@ -172,7 +174,7 @@ def events(scalars: list[Scalar]) -> Said | None:
         if scalar not in losses and len(scalar.tag) < tensorboard.MAX_TAG
     }
     newest = max(exact or losses, key=lambda scalar: scalar.step, default=None)
-    return Said(max(steps, default=None), None, newest.value if newest else None, figures)
+    return SourceReport(max(steps, default=None), None, newest.value if newest else None, figures)
 
 
 def figures_of(entry: dict[str, Json]) -> dict[str, float]:
@@ -192,7 +194,7 @@ def short(name: str) -> str:
     return name.removeprefix("train/").removeprefix("train_")
 
 
-def whole(value: Json) -> int | None:
+def step_number(value: Json) -> int | None:
     """A step: a whole number that is not negative."""
     value_number = number(value)
     return None if value_number is None or not 0 <= value_number <= 2**53 else int(value_number)

@@ -97,10 +97,10 @@ class _Boundaries:
         def struck(connection: sqlite3.Connection, epoch: int) -> Iterator[None]:
             self.count += 1
             self._note(sys._getframe(2))
-            self._strike("before")
+            self._inject("before")
             with writing(connection, epoch):
                 yield
-            self._strike("after")
+            self._inject("after")
 
         return struck
 
@@ -112,7 +112,7 @@ class _Boundaries:
             with self.moments.open("a") as file:
                 file.write(f"{words}\n")
 
-    def _strike(self, place: str) -> None:
+    def _inject(self, place: str) -> None:
         fault = self.fault
         if fault is not None and (fault.place, fault.number) == (place, self.count):
             os.kill(os.getpid(), _SIGNALS[fault.effect])

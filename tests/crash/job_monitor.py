@@ -72,13 +72,13 @@ class JobMonitor:
             job.close()
             return
         jobs = self.of(data.decode().strip())
-        jobs.open = [connection for connection in jobs.open if _lives(connection)]
+        jobs.open = [connection for connection in jobs.open if _is_open(connection)]
         jobs.overlaps += bool(jobs.open)
         jobs.starts.append(time.time())
         jobs.open.append(job)
 
 
-def _lives(job: socket.socket) -> bool:
+def _is_open(job: socket.socket) -> bool:
     """Whether the other end is still open; its close may not have arrived yet."""
     if job.fileno() < 0:
         return False

@@ -95,10 +95,10 @@ class _Scenario:
             self._start_four()
         for fault in self.case.faults:
             for _ in range(CHAIN if fault.on == "*" else 1):
-                if self._strike(fault) != -signal.SIGKILL:
+                if self._play_fault(fault) != -signal.SIGKILL:
                     break
 
-    def _strike(self, fault: Fault) -> int | None:
+    def _play_fault(self, fault: Fault) -> int | None:
         podctl = self.podctl(fault=str(fault))
         tracer = inject(podctl, fault) if fault.traced else None
         if not podctl.settle(COMMAND_SECONDS):

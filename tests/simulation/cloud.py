@@ -115,7 +115,9 @@ class Cloud:
         """Schedule what happens to a pod without an order."""
         faults = self.faults
         if faults.strikes(1.5):
-            self.event_loop.after(faults.between(60.0, 7200.0), lambda: self._strike(machine))
+            self.event_loop.after(
+                faults.between(60.0, 7200.0), lambda: self._carry_out_fault(machine)
+            )
         if faults.strikes(2, "hidden"):
             self.event_loop.after(faults.between(60.0, 7200.0), lambda: self._hide(machine))
         if faults.strikes(1.5, "odd"):
@@ -127,11 +129,11 @@ class Cloud:
                 faults.between(60.0, 10_800.0), lambda: self._act_in_console(machine)
             )
 
-    def _strike(self, machine: Machine) -> None:
+    def _carry_out_fault(self, machine: Machine) -> None:
         if not machine.billing or self.faults.calm:
             return
         self.faults.tally.deaths += 1
-        match self.faults.one("evict", "evict", "host", "disk", "gone"):
+        match self.faults.choose("evict", "evict", "host", "disk", "gone"):
             case "evict":
                 machine.halt("Exited by Runpod", grace=True)
             case "host":
@@ -150,13 +152,13 @@ class Cloud:
     def _report_wrong_status(self, machine: Machine) -> None:
         """For a while the provider reports a wrong status."""
         machine.odd_until = self.event_loop.now + self.faults.between(20.0, 900.0)
-        machine.odd = PodStatus(self.faults.one("UNKNOWN", "UNKNOWN", "STARTING", "ERROR"))
+        machine.odd = PodStatus(self.faults.choose("UNKNOWN", "UNKNOWN", "STARTING", "ERROR"))
 
     def _act_in_console(self, machine: Machine) -> None:
         """Its owner acts in the provider's console, without podctl."""
         if self.faults.calm:
             return
-        match self.faults.one("stop", "start", "delete"):
+        match self.faults.choose("stop", "start", "delete"):
             case "stop" if machine.billing:
                 machine.stopped_by = "console"
                 machine.halt("Exited by user")

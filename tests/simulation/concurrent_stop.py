@@ -27,7 +27,7 @@ class ConcurrentStop:
     """The `podctl stop` commands of one history."""
 
     host: Host
-    dice: random.Random
+    random_source: random.Random
     process: Callable[[], Process]
     abandoned: Callable[[], None] = lambda: None
     asked: list[StopRequest] = field(default_factory=list)
@@ -42,22 +42,33 @@ class ConcurrentStop:
         return cls(host, random_source, process)
 
     def moments(self) -> list[float]:
-        return sorted(self.dice.uniform(0.0, CALM_AT / 2) for _ in range(self.dice.randint(1, 4)))
+        return sorted(
+            self.random_source.uniform(0.0, CALM_AT / 2)
+            for _ in range(self.random_source.randint(1, 4))
+        )
 
     def stop(self) -> None:
         """Run `podctl stop` for every open lease."""
         process, journal = self.process(), Journal(self.host.database)
         clock = VirtualClock(process)
-        disposal = self.dice.choice(("park", "terminate"))
-        abandon = "given up" if disposal == "terminate" and self.dice.random() < 0.3 else None
+        disposal = self.random_source.choice(("park", "terminate"))
+        abandon = (
+            "given up" if disposal == "terminate" and self.random_source.random() < 0.3 else None
+        )
         asked = [
             StopRequest(
-                f"{self.dice.getrandbits(64):x}", lease.id, 0, disposal, abandon, "stop", 0.0
+                f"{self.random_source.getrandbits(64):x}",
+                lease.id,
+                0,
+                disposal,
+                abandon,
+                "stop",
+                0.0,
             )
             for lease in journal.open_leases()
         ]
         self.asked += asked
-        patience = self.dice.choice((600.0, 3600.0, 20_000.0))
+        patience = self.random_source.choice((600.0, 3600.0, 20_000.0))
 
         def enter() -> SimulatedController | None:
             return None if self.host.busy else self.host.enter(process)

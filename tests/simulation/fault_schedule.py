@@ -64,5 +64,5 @@ class FaultSchedule:
     def between(self, low: float, high: float) -> float:
         return self.random.uniform(low, high)
 
-    def one(self, *choices: str) -> str:
+    def choose(self, *choices: str) -> str:
         return self.random.choice(choices)

@@ -56,7 +56,7 @@ class SimulatedAccount:
     def create(self, spec: PodSpec) -> Pod:
         cloud, faults = self.cloud, self.cloud.faults
         if cloud.fails("create"):
-            match faults.one(*(SLOW_CREATES if "late" in faults.bias else CREATE_FAULTS)):
+            match faults.choose(*(SLOW_CREATES if "late" in faults.bias else CREATE_FAULTS)):
                 case "capacity":
                     return self._no(ProviderError("no GPU", kind=Kind.CAPACITY))
                 case "throttled":
@@ -174,7 +174,7 @@ class SimulatedAccount:
         """Send an order to a pod; it may be lost before or after its effect. False: 404."""
 
         def order() -> bool:
-            lost = self.cloud.faults.one("before", "after") if self.cloud.fails("write") else ""
+            lost = self.cloud.faults.choose("before", "after") if self.cloud.fails("write") else ""
             machine = self.cloud.pods.get(pod_id)
             terminated = machine is None or machine.status is PodStatus.TERMINATED
             young = machine is not None and machine.unknown_by_id(self.cloud.event_loop.now)

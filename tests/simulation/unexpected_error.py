@@ -23,9 +23,9 @@ NO_INJECTED_ERROR = frozenset({"foreseen"})  # the bias of a history without an 
 SHARE = 0.3  # of histories that have an injected error
 ALWAYS = 10**9
 ACTIONS = tuple(
-    one.__name__
-    for one in actions.Action.__subclasses__()
-    if one not in (actions.Wait, actions.NeedsOperator, actions.Done)
+    choose.__name__
+    for choose in actions.Action.__subclasses__()
+    if choose not in (actions.Wait, actions.NeedsOperator, actions.Done)
 )
 MOMENTS = ("intent", "before", "after", "outcome")  # of one action
 OFTEN = (actions.Judge, actions.Lock, actions.Pull, actions.Terminate, actions.Create)
