@@ -74,7 +74,7 @@ def _gzip(stream: BinaryIO, _: int, __: Path) -> None:
 
 
 def unpacked(stream: BinaryIO) -> Iterator[bytes]:
-    """The content of a gzip file of one or more members. Raises Unopenable."""
+    """The content of a gzip file of one or more members. Raises InvalidFile."""
     total, inflate = 0, zlib.decompressobj(wbits=31)
     ended = True
     while data := stream.read(CHUNK):

@@ -1,7 +1,7 @@
-"""Does a stage pass? Each criterion judged on the pulled files, here, by reading them as data.
+"""Judges the criteria of a stage on the pulled files, on the laptop; files are read as data only.
 
-PASS and FAIL are measured; INCONCLUSIVE means that there was too little to measure. Nothing a pod
-wrote can raise out of `evaluate`: what is not what it should be is a FAIL with its reason.
+PASS and FAIL are measured; INCONCLUSIVE means that there was too little to measure. No file
+of a pod makes `evaluate` raise: a malformed one is a FAIL with its reason.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def describe(criterion: Criterion) -> str:
 
 
 def named(criteria: Iterable[Criterion], root: Path) -> set[Path]:
-    """The files that the criteria judge: what else lies there is only looked at."""
+    """The files that the criteria judge; others are only inspected for warnings."""
     paths: set[Path] = set()
     for criterion in criteria:
         try:

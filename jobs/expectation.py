@@ -1,6 +1,6 @@
-"""What is wrong with a criterion can be known before any file exists: that costs no training.
+"""Finds faults of criteria before any file exists, so before any training.
 
-Not part of the model: a run that was begun must open as it was pinned, whatever is asked since.
+Not part of the model: a started run must open as it was pinned, even if rules were added since.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Criteria on files as a whole: they are there, they open, they hold so many records, weights."""
+"""Criteria on files as a whole: presence, format, number of records, weights."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def lines(path: Path, criterion: Criterion, _: Path) -> Outcome:
 
 
 def required_files(criterion: Criterion, root: Path) -> list[Path]:
-    """What a criterion on all files of a glob looks at; a folder means what is below it.
+    """The files that a criterion on a glob judges; of a folder every file below it.
 
-    Raises Unopenable when that is nothing.
+    Raises InvalidFile when there is none.
     """
     path = criterion.path
     if is_folder(path, root):
@@ -74,7 +74,7 @@ def required_files(criterion: Criterion, root: Path) -> list[Path]:
 def singles(criterion: Criterion, root: Path) -> list[Path]:
     """The file, the folder where one may be meant, or every match of a glob.
 
-    Raises Unopenable when that is nothing.
+    Raises InvalidFile when there is none.
     """
     path = criterion.path
     if not is_glob(path):

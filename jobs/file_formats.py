@@ -1,4 +1,4 @@
-"""Does a file open? By its suffix, read as data; nothing is ever unpickled.
+"""Checks whether a file opens, by its suffix, read as data; nothing is ever unpickled.
 
 A checkpoint cut in the middle has the right name and the wrong length: the safetensors header
 says exactly how long the file must be, so that is what is checked. JSON is what Python's json
@@ -108,7 +108,7 @@ def _count(stream: BinaryIO) -> int:
 
 
 def json_lines(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
-    """(line number, value) of each record. Raises Unopenable."""
+    """(line number, value) of each record. Raises InvalidFile."""
     number = 0
     while line := stream.readline(MAX_LINE + 1):
         number += 1

@@ -1,4 +1,4 @@
-"""Paths and globs below a folder of pulled files: what is there, what is newest, what could be.
+"""Matches paths and globs below a folder of pulled files.
 
 A glob is matched part by part, `**` for any depth. No link is ever followed.
 """
@@ -32,7 +32,7 @@ def file_at(relative: str, root: Path) -> Path:
 
 
 def near(relative: str, root: Path) -> str:
-    """What is there with a similar name, in words; empty where nothing is."""
+    """A hint that lists similar names; empty when there are none."""
     import difflib
 
     names = [path.relative_to(root).as_posix() for path in below(root)]

@@ -1,4 +1,4 @@
-"""A look into artifacts that no criterion judges: what it finds is a warning, and fails nothing."""
+"""Inspects artifacts that no criterion judges; findings are warnings, never failures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def warnings(
 
 
 def inspected(paths: Iterable[str], unchecked: Iterable[str] = ()) -> list[str]:
-    """The paths whose files more is asked of than that they are not empty."""
+    """The paths whose content is inspected, not only their size."""
     return [path for path in _left(paths, unchecked) if check_of(Path(path)) is not None]
 
 

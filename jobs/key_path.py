@@ -20,7 +20,7 @@ _INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
 def parts(key: str) -> tuple[str, ...]:
-    """The parts of a key. Raises Unopenable when it is none."""
+    """The parts of a key. Raises InvalidFile when it is none."""
     names: list[str] = []
     at = 0
     while at < len(key):
@@ -41,7 +41,7 @@ def parts(key: str) -> tuple[str, ...]:
 
 
 def at(value: Any, key: str) -> Any:
-    """The member at `key`. Raises Unopenable with the path so far when one lacks."""
+    """The member at `key`. Raises InvalidFile with the path so far when one lacks."""
     if isinstance(value, dict) and key in value:
         return value[key]
     done: list[str] = []
@@ -63,7 +63,7 @@ def _member(value: Any, part: str, where: str) -> Any:
 
 
 def _instead(value: Any) -> str:
-    """The names that there are, where a name was mistyped."""
+    """A hint that lists the existing names, for a mistyped one."""
     if isinstance(value, list):
         return f": a list of {len(value)} members, named by 0 or -1"
     if isinstance(value, dict) and value:

@@ -15,7 +15,7 @@ TABLES = {".csv": ",;\t", ".tsv": "\t"}  # suffix → what may divide its column
 
 
 def document(path: Path) -> Any:
-    """The whole file as one value; lines and rows make a list. Raises Unopenable, OSError."""
+    """The whole file as one value; lines and rows make a list. Raises InvalidFile, OSError."""
     kind = kind_of(path)
     if kind in JSON_LINES or kind in TABLES:
         values, size = [], 0

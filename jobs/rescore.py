@@ -1,4 +1,4 @@
-"""Responses that a pod judged, judged again here: its verdicts and its figures are only a claim."""
+"""Judges a pod's responses again on the laptop: the pod's verdicts are only claims."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Record = Mapping[str, Any]
 
 
 class AnswerKey(Protocol):
-    """What a stage's instructions are, and which responses to them are correct."""
+    """A stage's instructions, and which responses to them are correct."""
 
     def instructions(self, parts: Collection[str]) -> Collection[str]:
-        """The texts of the named parts of the set. Raises Unopenable when there is no such set."""
+        """The texts of the named parts of the set. Raises InvalidFile when there is no such set."""
 
     def correct(self, instruction: str, response: str) -> bool:
         """By the instruction's own verifier, in a time that grows as the response does."""
@@ -28,14 +28,14 @@ class AnswerKey(Protocol):
 
 @dataclass
 class Tally:
-    """Verdicts made here: of each way of asking, by instruction."""
+    """The laptop's verdicts, by sampling mode and instruction."""
 
     verdicts: dict[Mode, dict[str, bool]] = field(default_factory=dict)
 
     def cell(self, system: str) -> dict[str, float]:
         """The greedy success of `system`: {n, correct, rate}, as stages report it.
 
-        Raises Unopenable when it gave no greedy answer: of nothing, nothing is claimed.
+        Raises InvalidFile when there is no greedy response.
         """
         every = [
             verdict
@@ -49,10 +49,10 @@ class Tally:
 
 
 def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collection[str]) -> Tally:
-    """Judge every record. Raises Unopenable for the first that is not right.
+    """Judge every record. Raises InvalidFile for the first that is not right.
 
-    Each way has to answer each instruction of the parts, and once: what is left out or said twice
-    moves a share as a wrong verdict does.
+    Each mode has to answer each instruction of the parts exactly once, because an omitted or
+    repeated response changes a rate as a wrong verdict does.
     """
     asked = set(key.instructions(parts))
     verdict_tally = Tally()
@@ -87,7 +87,7 @@ def _read(record: Record, number: int) -> tuple[Mode, str, str]:
 
 
 def _mode_of(record: Record, number: int) -> Mode:
-    """What does not say how it was asked was asked once, greedily."""
+    """The record's sampling mode; without one it is one greedy response."""
     system = record.get("system", "")
     temperature, sample = record.get("temperature", 0.0), record.get("sample", 0)
     if not isinstance(system, str) or len(system) > MAX_NAME:

@@ -37,20 +37,20 @@ class Tensor:
 
 
 def check(stream: BinaryIO, size: int) -> None:
-    """Raises Unopenable: a header that does not fit the file, or a tensor without a value."""
+    """Raises InvalidFile: a header that does not fit the file, or a tensor without a value."""
     for tensor in read(stream, size):
         if tensor.size == 0:
             raise InvalidFile(f"tensor {tensor.name[:80]!r} is of size 0")
 
 
 def tensors_of(path: Path) -> tuple[Tensor, ...]:
-    """Raises Unopenable, OSError."""
+    """Raises InvalidFile, OSError."""
     with path.open("rb") as stream:
         return read(stream, os.fstat(stream.fileno()).st_size)
 
 
 def read(stream: BinaryIO, size: int) -> tuple[Tensor, ...]:
-    """Every tensor in the order of the file. Raises Unopenable when they do not fill it."""
+    """Every tensor in the order of the file. Raises InvalidFile when they do not fill it."""
     prefix = stream.read(8)
     if len(prefix) < 8:
         raise InvalidFile(f"{size} bytes: too short for a safetensors header")

@@ -14,7 +14,7 @@ MAX_SHARDS = 10_000
 
 
 def check_index(stream: BinaryIO, size: int, path: Path) -> None:
-    """Every shard that an index names lies beside it. Raises Unopenable."""
+    """Every shard that an index names lies beside it. Raises InvalidFile."""
     for shard in sorted(set(_weight_map(stream, size).values())):
         _beside(path, shard)
 
@@ -22,7 +22,7 @@ def check_index(stream: BinaryIO, size: int, path: Path) -> None:
 def check_tensors(path: Path) -> None:
     """Each tensor is in the safetensors file that the index names for it.
 
-    Raises Unopenable, OSError.
+    Raises InvalidFile, OSError.
     """
     with path.open("rb") as stream:
         named = _weight_map(stream, path.stat().st_size)

@@ -1,4 +1,4 @@
-"""A stage as data: what it needs, runs, leaves behind, and how one knows that it passed."""
+"""A stage as data: its needs, command, outputs and criteria."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _glob(pattern: str, info: ValidationInfo) -> str:
 
 
 def _pinned(info: ValidationInfo) -> bool:
-    """A run that an earlier podctl began is not asked what that did not ask."""
+    """Whether a stage is read back from the journal: rules added since do not apply to it."""
     return info.context == PINNED
 
 
@@ -192,7 +192,7 @@ class Criterion(Model):
     ]  # fmt: skip
     path: ProjectPath
     match: Literal["newest", "all"] | None = None  # of a glob; None: all for opens and weights
-    accept: str = ""  # why a person locks the stage though this is INCONCLUSIVE
+    accept: str = ""  # the user's reason to lock the stage although this is INCONCLUSIVE
     title: str = ""
     key: str | None = None
     at_least: float | None = None
@@ -239,7 +239,7 @@ class Stage(Model):
     inputs: Globbed = ()  # sent; same relative path on the pod
     outputs: Annotated[tuple[OutputGlob, ...], AfterValidator(_can_match)] = Field(
         min_length=1
-    )  # globs; same path at home
+    )  # globs; same path in the project
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     hardware: HardwareNeed = HardwareNeed()
     environment: EnvironmentNeed = EnvironmentNeed()
@@ -261,7 +261,7 @@ class Stage(Model):
 
 
 def definitions(stage: Stage) -> tuple[dict[str, JsonValue], ...]:
-    """The stage's criteria as they are written: what is not set is not in them."""
+    """The stage's criteria as JSON objects, without defaults."""
     return tuple(
         criterion.model_dump(mode="json", exclude_defaults=True) for criterion in stage.criteria
     )

@@ -1,4 +1,4 @@
-"""Does a noisy series decrease? The stated test behind the criteria `decreases` and `increases`.
+"""The test for a trend in a noisy series, behind the criteria `decreases` and `increases`.
 
 A series of a training loss decreases when both hold:
 

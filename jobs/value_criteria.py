@@ -79,7 +79,7 @@ def _some(path: Path, criterion: Criterion) -> list[float]:
 def series(path: Path, key: str) -> list[float]:
     """The figures at `key` in the order of the file: in every line, row or member of a list.
 
-    Raises Unopenable for one that is not a finite number; what lacks, or is null, is left out.
+    Raises InvalidFile for one that is not a finite number; what lacks, or is null, is left out.
     """
     points: list[float] = []
     for number, figure in _figures(path, key):

@@ -1,4 +1,4 @@
-"""Are the weights weights? Complete, finite and not all zero, by reading the files once.
+"""Checks that weights are complete, finite and not all zero, by reading the files once.
 
 Of each type only the bytes are read that hold the exponent: an infinity or NaN has all of its bits
 set. That is done on whole blocks by functions that are written in C, at about a gigabyte in some
@@ -41,7 +41,7 @@ class Tally:
     alive: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def hollow(self) -> str:
-        """Why nothing was learned, as far as zeros tell; empty when it was."""
+        """Why these weights have no effect, judged by zeros; empty when they may have one."""
         if self.weights and not self.nonzero:
             return f"all {self.weights} tensors are zero"
         for kind, names in sorted(self.factors.items()):
@@ -51,7 +51,7 @@ class Tally:
 
 
 def check(paths: Iterable[Path]) -> str:
-    """What was looked at, in words. Raises Unopenable at the first that is wrong; OSError."""
+    """Check the files; returns a summary. Raises InvalidFile at the first fault, and OSError."""
     folders: dict[Path, Tally] = defaultdict(Tally)
     for path in paths:
         if path.name.endswith(INDEX):
@@ -98,7 +98,7 @@ def _note(tally: Tally, tensor: Tensor, zero: bool) -> None:
 
 
 def _read_tensor(read: Callable[[int], bytes], tensor: Tensor, name: str) -> bool:
-    """Whether every value is zero. Raises Unopenable for NaN, infinity, a file cut meanwhile."""
+    """Whether every value is zero. Raises InvalidFile for NaN, infinity, a file cut meanwhile."""
     left, zero = tensor.size, True
     while left:
         block = _exactly(read, min(left, BLOCK))

@@ -1,4 +1,4 @@
-"""What is to be installed, as it lies in the work folder, and the copy that uv is given."""
+"""Reads the lock file of the work folder, and makes the copy that uv gets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which files below the work folder a job declared as its outputs.
 
-Regular files, and links that stand for regular files inside the work folder. What else is among
-the declared outputs is named: what is only here, and what has no content to lose.
+Regular files, and links that stand for regular files inside the work folder. Other names
+among the declared outputs are listed: those that are only on the pod, and those without content.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run's samples say in a few numbers; standard library only. Both sides use it.
+"""Summarises a run's usage samples; standard library only. Both sides use it.
 
 A sample is a line of samples.jsonl. Nothing in it is trusted: what is no number is left out.
 """

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, in folders that are nobody else's business."""
+"""Atomic file replacement, and private folders (mode 0700)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from state.errors import StateError
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace `path` by `data`: written beside, synced, renamed, and the folder synced.
+    """Replace `path` by `data` atomically: temporary file, fsync, rename, fsync of the folder.
 
-    The name beside is fixed per process, so that a killed writer leaves at most one stray file.
+    The temporary name is fixed per process: a killed writer leaves at most one stray file.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     beside.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The one door to SQLite: opening, checking, migrating, backing up, writing.
+"""Opens, checks, migrates, backs up and writes the SQLite database.
 
-Rollback journal and `synchronous=EXTRA`: a transaction that returned is on the disk, whatever
-dies next. Two processes may open one database; only the owner's epoch may write to the journal.
+Rollback journal and `synchronous=EXTRA`: a committed transaction survives a crash or power
+cut. Two processes may open one database; only the owner's epoch may write to the journal.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open or create the database, checked and migrated. Raises StateError.
 
-    `readonly` refuses every write afterwards; it still rolls back what a killed writer left. Who is
-    `reading`, and may remember what it saw, gets a copy in memory where the disk takes nothing.
+    `readonly` forbids later writes, but still rolls back the transaction of a killed writer. With
+    `reading` (last-seen values may be stored), a path that cannot be written is copied to memory.
     The connection is in autocommit mode: `writing` begins and ends every transaction.
     """
     if (readonly or reading) and unwritable(path):
@@ -51,7 +51,7 @@ def open_database(
             return copy
     with translated(path):
         private_directory(path.parent)
-        # Asked first: another process that is creating it right now writes these only afterwards.
+        # Checked first: a process that is creating the database right now writes these afterwards.
         lived = bool(kept_name(path.parent) or backups(path.parent / BACKUPS))
         connection = _opened(path, hurried=readonly)
     try:
@@ -68,7 +68,9 @@ def open_database(
 
 
 def begin_database(path: Path, name: str) -> sqlite3.Connection:
-    """A new database under the name of a lost one, which the pods carry. Raises StateError."""
+    """Create a database with the installation name of a lost one, which its pods carry.
+
+    Raises StateError."""
     connection = _opened(path)
     with translated(path):
         _migrate(connection, path, MIGRATIONS, name or secrets.token_hex(8))
@@ -76,10 +78,10 @@ def begin_database(path: Path, name: str) -> sqlite3.Connection:
 
 
 def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
-    """A connection to the file, configured and checked, whatever its version.
+    """Connect to the file, configured and checked, whatever its schema version.
 
-    A large file is read through after a writer was killed and, by who writes, once a day: it takes
-    seconds. Who is `hurried` reads only.
+    A small file is always checked. A large one, which takes seconds, is checked after a writer was
+    killed and once a day; `hurried` skips the daily check.
     """
     unclean = _leftover_journal(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -105,7 +107,7 @@ def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
 
 
 def kept_name(folder: Path) -> str:
-    """The random name of the state folder as its own file has it; empty when there is none."""
+    """The installation name stored beside the database; empty when there is none."""
     try:
         name = (folder / NAME).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -114,13 +116,13 @@ def kept_name(folder: Path) -> str:
 
 
 def _keep_name(folder: Path, connection: sqlite3.Connection) -> None:
-    """So that a lost database is noticed, and its successor still knows our pods."""
+    """Store the installation name, which outlives a lost database and identifies its pods."""
     if not (folder / NAME).exists():
         write_atomically(folder / NAME, f"{installation(connection)}\n".encode())
 
 
 def _leftover_journal(path: Path) -> bool:
-    """Whether a writer died in a transaction (or is in one now)."""
+    """Whether a writer died in a transaction, or is in one now."""
     journal = path.with_name(path.name + "-journal")
     try:
         return journal.stat().st_size > 0
@@ -155,7 +157,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_due(connection: sqlite3.Connection) -> bool:
-    """Whether the last thorough check of a large file is a day ago, or there was none."""
+    """Whether the last full check of a large file is over a day old, or there was none."""
     row = connection.execute("SELECT at FROM sighting WHERE subject = ?", (CHECK,)).fetchone()
     return row is None or not 0 <= time.time() - row[0] < CHECK_SECONDS
 
@@ -184,7 +186,7 @@ def _migrate(
         backup(connection, path.parent / BACKUPS)
     for number in range(version + 1, len(migrations) + 1):
         with _transaction(connection):
-            # Asked again inside the transaction: another process may have just done it.
+            # Checked again inside the transaction: another process may have just migrated it.
             if _pragma(connection, "user_version") < number:
                 for statement in migrations[number - 1]:
                     connection.execute(statement, {"installation": name})
@@ -212,26 +214,26 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def writing(connection: sqlite3.Connection, epoch: int) -> Iterator[None]:
-    """One transaction of the owner with `epoch`; Fenced when somebody else owns the state now."""
+    """One transaction of the owner with `epoch`. Raises Fenced when the epoch is a newer one."""
     with translated(), _transaction(connection):
         (current,) = connection.execute("SELECT epoch FROM owner").fetchone()
         if current != epoch:
             raise Fenced(
                 f"this process owned the state as number {epoch}, and now it is {current}",
-                hint="nothing was written; another podctl carries on",
+                hint="nothing was written; another podctl has taken over",
             )
         yield
 
 
 @contextmanager
 def unfenced(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction of anybody; only for what is no record, such as a sighting."""
+    """One transaction without an epoch check; only for last-seen values, never for records."""
     with translated(), _transaction(connection):
         yield
 
 
 def installation(connection: sqlite3.Connection) -> str:
-    """The random name of this state folder, 16 hex digits: marks our pods at the provider."""
+    """The installation's random name, 16 hex digits, with which its pods are marked."""
     with translated():
         (name,) = connection.execute("SELECT installation FROM owner").fetchone()
     return str(name)

@@ -1,8 +1,8 @@
-"""What was meant and what came of it, append-only.
+"""The append-only journal of leases, runs, intents and outcomes.
 
-A lease is a debt: it is open until the provider confirms that nothing of it bills. A run is one
-attempt at a stage on a lease. An op is an intent, its one outcome, or a note. What a crash leaves
-is an intent without outcome: `pending` tells, and the world must be asked before going on.
+A lease is open until the provider confirms that nothing of it bills. A run is one attempt at a
+stage on a lease. An op is an intent, its single outcome, or a note. A crash leaves an intent
+without an outcome (`pending`): the provider must be asked what happened before the next action.
 """
 
 from __future__ import annotations
@@ -34,16 +34,18 @@ _RUN = "SELECT id, stage, number, lease, at, spec, finished_at, outcome, result 
 @patient
 @dataclass(frozen=True)
 class Journal:
-    """Reads always; writes only while `epoch` is the owner's, else Fenced."""
+    """Always readable. Writes raise Fenced unless `epoch` is the current owner's."""
 
     connection: sqlite3.Connection
     epoch: int = READER
     clock: Callable[[], float] = time.time
 
     def open_lease(self, data: Data, runs: Iterable[tuple[str, Data]] = ()) -> str:
-        """Write down a new debt before anything is rented; `data` never changes.
+        """Record a new lease before anything is rented; `data` never changes.
 
-        `runs` are (stage, specification) of its first runs: all of it, or nothing.
+        Returns its id.
+
+        `runs` are (stage, specification) of its first runs, written in the same transaction.
         """
         text, wanted = encoded(data), [(_stage(stage), encoded(spec)) for stage, spec in runs]
         with writing(self.connection, self.epoch):
@@ -58,7 +60,7 @@ class Journal:
         return lease
 
     def close_lease(self, lease: str, outcome: str) -> None:
-        """Nothing of it bills any more. Once; StateError when it is closed or unknown."""
+        """Close a lease of which nothing bills. Raises StateError when it is closed or unknown."""
         with writing(self.connection, self.epoch):
             changed = self.connection.execute(
                 "UPDATE lease SET closed_at = ?, outcome = ? WHERE id = ?",
@@ -67,7 +69,7 @@ class Journal:
             _exactly_one(changed, f"lease {lease}")
 
     def open_run(self, lease: str, stage: str, spec: Data) -> str:
-        """A new attempt at `stage` on `lease`; `spec` is pinned."""
+        """Record a new attempt at `stage` on `lease` with a fixed `spec`; returns the run's id."""
         name, text = _stage(stage), encoded(spec)
         with writing(self.connection, self.epoch):
             return self._next_run(lease, name, text)
@@ -75,7 +77,7 @@ class Journal:
     def extend_lease(
         self, lease: str, step: str, data: Data, runs: Iterable[tuple[str, Data]]
     ) -> tuple[str, ...]:
-        """More runs on an open lease, with a note that names them: all of it, or nothing."""
+        """Add runs and a note that names them to an open lease, in one transaction."""
         wanted = [(_stage(stage), encoded(spec)) for stage, spec in runs]
         with writing(self.connection, self.epoch):
             begun = [(self._next_run(lease, stage, spec), stage) for stage, spec in wanted]
@@ -89,7 +91,7 @@ class Journal:
         return run
 
     def restore_run(self, lease: str, run: str, spec: Data, at: float) -> None:
-        """A run that was begun under another database, by its own name; later ones count on."""
+        """Record a run of a lost database under its own id; later run numbers continue from it."""
         named = RUN.fullmatch(run)
         if named is None:
             raise StateError(f"{run!r} is no name of a run")
@@ -107,7 +109,7 @@ class Journal:
         )
 
     def finish_run(self, run: str, outcome: str, data: Data | None = None) -> None:
-        """Once; StateError when it is finished or unknown."""
+        """Record the outcome of a run. Raises StateError when it is finished or unknown."""
         with writing(self.connection, self.epoch):
             changed = self.connection.execute(
                 "UPDATE run SET finished_at = ?, outcome = ?, result = ? WHERE id = ?",
@@ -118,19 +120,19 @@ class Journal:
     def intent(
         self, lease: str, step: str, data: Data | None = None, run: str | None = None
     ) -> int:
-        """What is about to be done, on the disk before it is; the number is for its outcome."""
+        """Record an action before it is performed; returns the number for its outcome."""
         return self._append(lease, run, step, "intent", None, encoded(data or {}))
 
     def done(self, intent: int, data: Data | None = None) -> int:
-        """The intent's outcome: it happened."""
+        """Record the intent's outcome: the action succeeded."""
         return self._settle(intent, "done", data)
 
     def fail(self, intent: int, data: Data | None = None) -> int:
-        """The intent's outcome: it certainly did not happen, or not as it should."""
+        """Record the intent's outcome: the action certainly failed."""
         return self._settle(intent, "fail", data)
 
     def note(self, lease: str, step: str, data: Data | None = None, run: str | None = None) -> int:
-        """A fact worth keeping that is no action of ours."""
+        """Record a fact that is not an action of podctl."""
         return self._append(lease, run, step, "note", None, masked(data or {}))
 
     def _settle(self, intent: int, phase: str, data: Data | None) -> int:
@@ -166,7 +168,7 @@ class Journal:
         return rows[0] if rows else None
 
     def ops(self, lease: str, after: int = 0) -> tuple[Op, ...]:
-        """Everything about `lease` with a number above `after`, oldest first."""
+        """The ops of `lease` with a number above `after`, oldest first."""
         return self._ops("WHERE lease = ? AND seq > ? ORDER BY seq", lease, after)
 
     def pending(self, lease: str) -> tuple[Op, ...]:
@@ -190,7 +192,7 @@ class Journal:
     def runs(
         self, stage: str | None = None, *, lease: str | None = None, open_only: bool = False
     ) -> tuple[Run, ...]:
-        """Oldest first; without a condition all of them, which may be many."""
+        """The runs that meet every given condition, oldest first."""
         conditions = {"stage = ?": stage, "lease = ?": lease}
         chosen = {text: value for text, value in conditions.items() if value is not None}
         clauses = [*chosen, *(["finished_at IS NULL"] if open_only else [])]
@@ -222,7 +224,7 @@ class Journal:
         return {str(data.get("nonce")): lease for lease, data in decoded}
 
     def unsettled_creates(self, since: float | None = None) -> tuple[Lease, ...]:
-        """Leases with a create of which it is, or was for a while, not known whether it happened.
+        """Leases with a create whose outcome is, or was for a while, unknown.
 
         With `since` only those that are open or were closed after it.
         """

@@ -1,8 +1,8 @@
-"""What was paid: every interval in which something of ours billed.
+"""The ledger: every interval in which a pod or volume billed.
 
-Open first, close later; nothing is changed or deleted. A new rate or another stage closes the
-interval and opens the next at the same millisecond. Sums come from totals that triggers keep, so
-that reading them takes as long as there are stages, pods and open intervals, not rows.
+An interval is opened, then closed; nothing is changed or deleted. A new rate or another stage
+closes the interval and opens the next at the same millisecond. Triggers maintain the sums, so
+reading them takes time in proportion to stages, pods and open intervals, not to rows.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _SUMS_OF_ONE = _SUMS.format(closed="subject = :subject", open="subject = :subjec
 @patient
 @dataclass(frozen=True)
 class Ledger:
-    """Reads always; writes only while `epoch` is the owner's, else Fenced. Times: Unix seconds."""
+    """Always readable. Writes raise Fenced unless `epoch` is the owner's. Times: Unix seconds."""
 
     connection: sqlite3.Connection
     epoch: int = READER
@@ -75,9 +75,9 @@ class Ledger:
         started_at: float,
         run: str | None = None,
     ) -> int:
-        """Billing of `kind` began, or goes on differently from `started_at` on.
+        """Record that billing of `kind` started, or changed, at `started_at`.
 
-        Idempotent: with an interval of the same content open already, it is that one.
+        Idempotent: an open interval with the same content is kept.
         """
         wanted = new_interval(
             pod_id=pod_id,
@@ -93,7 +93,7 @@ class Ledger:
             return self._turn(self._open(pod_id, kind), wanted, "replaced")
 
     def close_interval(self, pod_id: str, kind: str, at: float, source: str) -> bool:
-        """End what is open; False when nothing is. An end before the start counts as the start."""
+        """Close the open interval, not before its start; False if there is none."""
         with writing(self.connection, self.epoch):
             interval = self._open(pod_id, kind)
             if interval:
@@ -101,7 +101,7 @@ class Ledger:
         return interval is not None
 
     def close_all(self, pod_id: str, at: float, source: str) -> int:
-        """Nothing of the pod bills any more; returns how many intervals were open."""
+        """Close every open interval of the pod; returns their number."""
         with writing(self.connection, self.epoch):
             intervals = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
             for interval in intervals:
@@ -111,7 +111,7 @@ class Ledger:
     def change_rate(
         self, pod_id: str, kind: str, usd_per_hour: float, rate_source: str, at: float
     ) -> int:
-        """The price is another one from `at` on. StateError when nothing is open."""
+        """Change the price from `at` on. Raises StateError when no interval is open."""
         with writing(self.connection, self.epoch):
             interval = self._open(pod_id, kind)
             if interval is None:
@@ -125,7 +125,7 @@ class Ledger:
             return self._turn(interval, wanted, "rate")
 
     def attribute(self, pod_id: str, run: str | None, stage: str, at: float) -> int:
-        """From `at` on the pod works for `run` of `stage`; returns how many intervals are open."""
+        """Charge the pod to `run` of `stage` from `at` on; returns the number of open intervals."""
         with writing(self.connection, self.epoch):
             intervals = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
             for interval in intervals:
@@ -148,7 +148,7 @@ class Ledger:
         run: str | None = None,
         open_only: bool = False,
     ) -> tuple[Interval, ...]:
-        """Rows, oldest first; with no condition, all of them."""
+        """The intervals that meet every given condition, oldest first."""
         conditions = {"pod_id = ?": pod_id, "stage = ?": stage, "run = ?": run}
         chosen = {text: value for text, value in conditions.items() if value is not None}
         clauses = [*chosen, *(["ended_ms IS NULL"] if open_only else [])]
@@ -191,7 +191,7 @@ class Ledger:
         )
 
     def _turn(self, current: Interval | None, wanted: Interval, source: str) -> int:
-        """Close `found` and open `wanted` at its start, unless they say the same."""
+        """Replace the open interval by `wanted` from its start on, unless both are equal."""
         if current is not None:
             same = dataclasses.replace(wanted, id=current.id, started_ms=current.started_ms)
             if same == current:

@@ -1,4 +1,4 @@
-"""Which stages are locked, by which certificate. Rows are only ever added."""
+"""The stage locks and their certificates; append-only."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Locks:
     clock: Callable[[], float] = time.time
 
     def lock(self, stage: str, run: str | None, certificate: str) -> None:
-        """StateError when the stage is locked already."""
+        """Lock `stage`. Raises StateError when it is locked already."""
         self._add(stage, "locked", run, certificate, "")
 
     def unlock(self, stage: str, reason: str) -> None:
-        """StateError when the stage is not locked."""
+        """Unlock `stage`. Raises StateError when it is not locked."""
         current = self.current(stage)
         if current is None:
             raise StateError(f"{stage} is not locked")

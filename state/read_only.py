@@ -1,7 +1,7 @@
-"""The state where nothing can be written: a read-only disk, a backup that is mounted to be read.
+"""Reads a database that cannot be written: on a read-only disk, or in a mounted backup.
 
-What is there is read into memory, and no file is made. What is remembered of an answer there is
-gone with the process.
+It is read into memory, and no file is created. Last-seen values that a command stores there are
+lost with the process.
 """
 
 from __future__ import annotations

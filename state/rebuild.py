@@ -1,6 +1,6 @@
-"""A state.db that is lost or damaged gets a successor, built beside it and renamed when whole.
+"""Replaces a lost or damaged state.db by one that is built beside it and renamed when complete.
 
-Until the rename every command goes on refusing; what was damaged is kept in `damaged/`.
+Until the rename every other command refuses; the damaged file is kept in `damaged/`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DOCUMENTS = (
 def damage(folder: Path) -> Damaged | None:
     """What is wrong with the database of `folder`; None when it is sound.
 
-    Raises StateError for what no other database would mend, such as a newer version.
+    Raises StateError for what another database would not fix, such as a newer version.
     """
     try:
         _thoroughly(open_database(folder / DATABASE, readonly=True))
@@ -54,7 +54,7 @@ def from_copy(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _thoroughly(connection: sqlite3.Connection) -> None:
-    """The whole check, indexes and documents too: much rests on it, and it is seldom done."""
+    """Check everything, indexes and JSON documents included; slow, but done rarely."""
     try:
         with translated():
             (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()

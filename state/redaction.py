@@ -1,4 +1,4 @@
-"""What is never shown and never kept: the secrets this process knows, and what looks like one."""
+"""Redaction of registered secrets and of text that looks like a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forms in which ordinary programs write a secret that they were given."""
+"""The encodings in which ordinary programs print a secret."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from state.backups import BACKUPS, backups
 from state.errors import Damaged, StateError, Unavailable
 
-# What may pass, and is met before a transaction counts: it can be done again as a whole.
+# Temporary errors that occur before a commit: the transaction can be repeated.
 PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_IOERR_WRITE")
 HINTS = {
     "SQLITE_FULL": "free some disk space and run the command again",
@@ -22,7 +22,7 @@ HINTS = {
 
 
 def damaged(detail: str, path: Path | None = None) -> Damaged:
-    """The error that names the one command which puts it right."""
+    """The error for a damaged database, with the command that repairs it."""
     where = str(path) if path else "the state"
     copies = backups(path.parent / BACKUPS) if path else ()
     hint = "podctl import builds it anew from the provider's pods, .podctl/runs and locks/"
@@ -36,7 +36,7 @@ def damaged(detail: str, path: Path | None = None) -> Damaged:
 
 @contextmanager
 def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterator[None]:
-    """SQLite's and the system's errors as ours; those named in `damage` mean a damaged file."""
+    """Translate SQLite and OS errors to StateError; names in `damage` mean a damaged file."""
     where = f"{path}: " if path else "state: "
     try:
         yield

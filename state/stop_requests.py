@@ -1,7 +1,7 @@
-"""What a `podctl stop` asks of the process that drives: one file a lease, until it is taken up.
+"""Requests of `podctl stop` to the process that drives a lease: one file each.
 
-A request is for one owner of the state, by its epoch: what a crash leaves behind says nothing to
-the next one.
+A request addresses one owner of the state, by its epoch: one left behind by a crash has no effect
+on the next owner.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FOLDER = "stop-requests"
 
 @dataclass(frozen=True)
 class StopRequest:
-    """`id` is in the journal once it was taken up: so it is carried out once."""
+    """One request; its `id` is in the journal once it was accepted, so it is carried out once."""
 
     id: str
     lease: str
@@ -46,14 +46,14 @@ class StopRequests:
         return self.state_dir / FOLDER
 
     def put(self, request: StopRequest) -> None:
-        """Once more does no harm. Raises StateError where the disk takes nothing."""
+        """Write the request; idempotent. Raises StateError where the disk takes nothing."""
         with translated(self.folder):
             private_directory(self.folder)
             content = json.dumps(asdict(request), sort_keys=True).encode() + b"\n"
             write_atomically(self.folder / request.name, content)
 
     def of(self, lease: str) -> tuple[StopRequest, ...]:
-        """Oldest first; what cannot be read is no request."""
+        """The lease's requests, oldest first; unreadable files are ignored."""
         return tuple(sorted(self._of(lease), key=lambda request: (request.at, request.id)))
 
     def drop(self, request: StopRequest) -> None:

@@ -1,4 +1,4 @@
-"""Network volumes: the user's own storage. podctl neither makes nor ends one; it says the price.
+"""Network volumes, which the user owns: podctl only reports their price.
 
 A network volume bills from the day it was made, with a pod or without, for whoever uses it. So it
 is in no stage's cost and not in the ledger: `podctl cost` shows it as a line of its own, by what
@@ -53,7 +53,7 @@ def priced(volume: NetworkVolume) -> Volume:
 
 
 def find_volume(project: Project, provider: Provider) -> Volume | None:
-    """The volume of podctl.toml as the provider has it, remembered for `podctl cost`.
+    """The provider's record of podctl.toml's volume; stored for `podctl cost`.
 
     None without one, or when the account has none of that id. Raises: ProviderError.
     """

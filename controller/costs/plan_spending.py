@@ -1,4 +1,4 @@
-"""What the plan cost until now, as a stage on a pod can report it. Pure.
+"""The plan's spending so far, as a document that a stage on a pod can report. Pure.
 
 A pod knows neither the ledger nor the other runs, so a summary travels with every run's inputs.
 """

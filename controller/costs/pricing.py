@@ -1,4 +1,4 @@
-"""Money from time, purely: what was spent, what will be, and what it could be at worst.
+"""Prices of pods and disks: spent, expected and worst-case cost. Pure.
 
 Amounts that come from the ledger are exact integers until the last step; estimates are floats.
 Rates are USD per hour, durations hours unless the name says otherwise.
@@ -93,7 +93,7 @@ def worst_case(
 def expected_usd(
     hours: float, usd_per_hour: float, disk_gb: float = 0.0, volume_gb: float = 0.0
 ) -> float:
-    """What a stage should cost by its definition."""
+    """Expected USD of a stage of `hours` at `usd_per_hour`, with its disks in GB."""
     return hours * (usd_per_hour + running_disk_rate(disk_gb, volume_gb))
 
 
@@ -132,7 +132,7 @@ class Spending:
 
 
 def spending(totals: Iterable[Total], subject: str = "total") -> Spending:
-    """All of `found` as one."""
+    """Sum `totals` into one `Spending`."""
     rows = tuple(totals)
     compute = [row for row in rows if row.kind == "compute"]
     storage = [row for row in rows if row.kind != "compute"]
@@ -149,7 +149,7 @@ def spending(totals: Iterable[Total], subject: str = "total") -> Spending:
 
 
 def spending_by_subject(totals: Iterable[Total]) -> tuple[Spending, ...]:
-    """One `Spending` a subject, in the order of their names."""
+    """One `Spending` for each subject, sorted by name."""
     groups: dict[str, list[Total]] = defaultdict(list)
     for row in totals:
         groups[row.subject].append(row)
@@ -185,13 +185,13 @@ def estimate_usd(forecast: Forecast, spent_usd: float) -> float | None:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits in USD; None is none."""
+    """Limits in USD; None means no limit."""
 
     project_usd: float | None
     run_usd: float | None
 
     def left(self, spent_usd: float) -> float | None:
-        """What the project may still spend; negative when it is overdrawn."""
+        """USD that the project may still spend; negative when over budget."""
         return None if self.project_usd is None else self.project_usd - spent_usd
 
     def most(self, worst: WorstCase, spent_usd: float) -> float:
@@ -205,7 +205,7 @@ class Budget:
 
 
 def refusal(worst: WorstCase, budget: Budget, spent_usd: float, balance: float | None) -> str:
-    """Why a rental with this worst case is not begun; empty when it may be.
+    """Why a rental with this worst case is refused; empty when it is allowed.
 
     At a balance of zero the provider deletes pods with their disks, hence the margin of half.
     """

@@ -1,4 +1,4 @@
-"""The ledger as rows to show: per stage and pod, with estimates and the budget left. Light."""
+"""The ledger as rows to show: per stage and pod, with estimates and the budget left."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Account:
 
 
 def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -> Account:
-    """Read it all from the state; asks nobody."""
+    """Build the account from the state database alone; makes no request."""
     ledger, journal = Ledger(connection), Journal(connection)
     runs = {run.stage: run for run in journal.newest_runs()}  # the newest of each stage
     locked = {lock.stage for lock in Locks(connection).all()}

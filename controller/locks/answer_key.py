@@ -1,6 +1,6 @@
-"""The answers to a stage's instructions, here: the same sets and verifiers that the pod has.
+"""The answer key of a stage on the laptop: the same sets and verifiers as on the pod.
 
-They lean on the standard library only, so that this needs nothing of the training stack.
+They need the standard library only, not the training stack.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class InstructionKey:
 
 
 def answer_key(stage: Stage, root: Path) -> InstructionKey:
-    """For the criteria of `stage`; a set that is not there is found out when it is needed."""
+    """The answer key for the criteria of `stage`; a missing set raises when it is used."""
     return InstructionKey(_named(stage), root)
 
 

@@ -1,4 +1,4 @@
-"""The files of a locked stage: measured, re-checked, kept from change, and freed again."""
+"""The artifacts of a locked stage: hash, verify, protect, release, archive."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _difference(path: Path, artifact: Artifact) -> str:
 def unexpected_files(root: Path, certificate: Certificate) -> tuple[str, ...]:
     """Files in the stage's own folders that are not its artifacts, such as an earlier run's.
 
-    What it was given and what its outputs exclude is somebody else's, and may be there.
+    Its inputs and what its outputs exclude belong to other stages, and may be there.
     """
     known = {artifact.path for artifact in (*certificate.artifacts, *certificate.inputs)}
     globs, output_paths = Globs(certificate.outputs), OutputPaths.of(root)
@@ -114,10 +114,10 @@ def unexpected_files(root: Path, certificate: Certificate) -> tuple[str, ...]:
 
 
 def set_aside(root: Path, certificate: Certificate, archive: Path) -> tuple[str, ...]:
-    """Move the strangers below `aside`, same relative paths; nothing is ever deleted.
+    """Move unexpected files below `archive`, with the same relative paths; nothing is deleted.
 
-    For the moment before a stage is locked: what an earlier run or a person left there would
-    count as a change of the locked artifacts.
+    For the moment before a stage is locked: files of an earlier run or of
+    the user would count as a change of the locked artifacts.
     """
     moved = unexpected_files(root, certificate)
     for path in moved:

@@ -1,4 +1,4 @@
-"""locks/<stage>.json: why a stage counts as done, by what, from what, and at which price.
+"""The certificate of a locked stage, locks/<stage>.json: criteria, artifacts, inputs and cost.
 
 A certificate is JSON with its own sha256 inside, and its file has exactly one form: whatever edit
 by hand, of a value or of a blank, shows even where the database is not. The database holds the

@@ -1,4 +1,4 @@
-"""What a job says that it ran with: versions, GPU, driver. Its own words, kept as such.
+"""The environment that a job reports: versions, GPU, driver. Recorded as the job's claim.
 
 Said in a file `environment.json` among the artifacts, or as the member `environment` of another
 JSON artifact or of its `settings`, which is where podctl's own stages say it.
@@ -22,7 +22,7 @@ MAX_TEXT = 300  # characters
 
 
 def read_environment(files: Path, manifest: Manifest) -> dict[str, Any]:
-    """The first that is found, the file of this name before others, then from the top down."""
+    """The first report: environment.json before other files, then from the top folder down."""
     small = (manifest.local(entry.path) for entry in manifest.files if entry.size <= MAX_FILE)
     for path in sorted(small, key=_rank):
         if not path.endswith(".json"):

@@ -1,7 +1,7 @@
 """Which locks are stale, and what differs between a lock and a run of its stage now.
 
-A lock is a statement about the past and stays true: stale means that its stage, run now, would be
-given something else. Staleness goes downstream: what stands on a stale lock is stale as well.
+A lock stays true as a statement about the past; it is stale when its stage, run now, would get
+other inputs or settings. A lock that depends on a stale lock is stale as well.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_VALUE = 60  # characters of a value that is shown
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that would be another one now. `kind` is parameter, variable, input, command,
+    """One difference between a lock and a run now. `kind` is parameter, variable, input, command,
     outputs, criterion, code, need or upstream."""
 
     kind: str
@@ -67,7 +67,7 @@ def _parameters(stage: Stage, lock: Certificate) -> Iterable[Difference]:
 def unlike(
     before: Mapping[str, object], now: Mapping[str, object]
 ) -> Iterable[tuple[str, object, object]]:
-    """Every name whose value differs, with both; None where it is not there."""
+    """Each name whose value differs, with the earlier and the present value; None if absent."""
     for name in sorted({*before, *now}):
         if before.get(name) != now.get(name):
             yield name, before.get(name), now.get(name)
@@ -150,7 +150,7 @@ def _needs(
 
 
 def need_problem(recorded: str | None, current: Certificate | None) -> str:
-    """What is wrong with a need: nothing where neither a lock was there nor one is now."""
+    """Why the lock of a need is no longer the recorded one; empty if it is, or never was one."""
     if current is None:
         return "is no longer locked" if recorded is not None else ""
     if recorded is None:
@@ -164,7 +164,7 @@ def all_differences(
     inputs: Mapping[str, Mapping[str, str]],
     code: str,
 ) -> dict[str, tuple[Difference, ...]]:
-    """For every locked stage what differs; `stages` in an order in which needs come first."""
+    """The differences of each locked stage; `stages` must be ordered with needs first."""
     differences_of: dict[str, tuple[Difference, ...]] = {}
     for name, stage in stages.items():
         lock = locks.get(name)
@@ -179,7 +179,7 @@ def all_differences(
 
 
 def downstream(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
-    """Every stage that stands on `name`, directly or not, in plan order."""
+    """Every stage that depends on `name`, directly or not, in plan order."""
     reached = {name}
     for other_name, stage in stages.items():
         if reached & set(stage.needs):
@@ -190,7 +190,7 @@ def downstream(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
 
 
 def shown(value: object) -> str:
-    """A value in one short piece."""
+    """A value as short text."""
     text = "not set" if value is None else repr(value)
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 

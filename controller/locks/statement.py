@@ -129,10 +129,10 @@ def _compare(root: Path, path: str, sha256: str, what: str) -> list[Problem]:
 
 
 def broken_links(needs: Needs, locks: Mapping[str, Certificate]) -> dict[str, tuple[Problem, ...]]:
-    """For each lock, where it does not stand on the others. Pure.
+    """The broken links of each lock to the locks that it needs. Pure.
 
-    A lock stands on the locks in force of all that its stage needs; and what it took in of
-    another lock's artifacts has the content that this lock certifies.
+    A lock must name the current locks of all stages that its stage needs, and its inputs from
+    another lock's artifacts must have the content which that lock certifies.
     """
     made: dict[str, list[tuple[str, str]]] = {}  # path → (stage, sha256)
     for stage, lock in locks.items():

@@ -94,7 +94,7 @@ def publish(
 ) -> tuple[str, ...]:
     """Write the pages beside their figures below `root`; what is to be told of that.
 
-    `kept` are files that are not to be replaced: a pod's own, in a run of an earlier version.
+    `kept_paths` are files that are not to be replaced: a pod's own, in a run of an earlier version.
     Nothing that the figures hold raises.
     """
     own, lines = set(kept_paths), []

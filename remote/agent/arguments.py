@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..light_dataclasses import dataclass
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -1,4 +1,4 @@
-"""Start a run, once, however often and from however many places it is asked for."""
+"""Starts a run exactly once, whatever the number of requests."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def start(place: PodPaths, spec: JobSpec, *, again: bool) -> Status:
 
 
 def _occupant(place: PodPaths, spec: JobSpec, own: Status, begun: float) -> Status | None:
-    """The lock is held: by this run, by another, or by what an ended one left behind."""
+    """Determine who holds the lock: this run, another one, or processes left by an ended one."""
     holder, waited = lock.holder(place.lock), time.monotonic() - begun
     signed = holder == Holder(spec.run, own.attempt)  # else the starter is about to write it down
     if own.state in ("starting", "running") and (signed or waited > PATIENCE_SECONDS):
@@ -80,7 +80,7 @@ def _ended(place: PodPaths, holder: Holder) -> bool:
 
 
 def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
-    """Holding the lock: decide once more, write the attempt down, let the supervisor loose."""
+    """With the lock held: decide again, record the attempt, start the supervisor."""
     folder = place.run(spec.run)
     folder.mkdir(parents=True, exist_ok=True)
     DiskReserve(folder / "reserve").release()  # nobody did it in a death that was not announced
@@ -112,7 +112,7 @@ def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
 
 
 def _keep_spec(place: PodPaths, spec: JobSpec, folder: Path, again: bool) -> None:
-    """Written once; only a new attempt after an end may change it."""
+    """Write the spec once; only a new attempt after an end may change it."""
     data = dump(spec)
     before = document(JobSpec, folder / "spec.json")
     if before is not None and dump(before) != data and not again:
@@ -123,7 +123,7 @@ def _keep_spec(place: PodPaths, spec: JobSpec, folder: Path, again: bool) -> Non
 
 
 def _archive(folder: Path, attempt: int) -> None:
-    """Put an ended attempt's records aside, the commit record first."""
+    """Archive an ended attempt's records, the commit record first."""
     for name in ("exit", "manifest", "outcome"):
         path = folder / f"{name}.json"
         if path.exists():
@@ -133,7 +133,7 @@ def _archive(folder: Path, attempt: int) -> None:
 
 
 def _heed_stop(folder: Path, attempt: int) -> None:
-    """A stop that was asked for just before the container went is not undone by its return."""
+    """Keep a stop request that was made just before the container restarted."""
     asked = record(folder / "stop.json") or {}
     if asked.get("attempt") == attempt and Outcome.saved(folder) is None:
         Outcome(143, "stopped", str(asked.get("reason") or "")).save(folder)
@@ -150,14 +150,14 @@ def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
 
 
 def spawn(place: PodPaths, run: str, attempt: int, fd: int) -> None:
-    """A supervisor that inherits nothing of ours but the lock."""
+    """Start a supervisor that inherits the lock's descriptor and nothing else."""
     detach(place, run, "remote.supervisor", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
 
 
 def detach(
     place: PodPaths, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
 ) -> None:
-    """Start one of our modules on a run, in a session of its own."""
+    """Start a module of this package for a run, in a session of its own."""
     argv = [sys.executable, "-S", "-m", module, "--root", str(place.root)]
     env = {name: value for name, value in os.environ.items() if name != "RUNPOD_API_KEY"}
     env[ENV_TOOL] = "1"

@@ -1,4 +1,4 @@
-"""One look at everything: the `Status` of a run. Reads small files only, so it is cheap."""
+"""Builds the `Status` of a run. Cheap: it reads small files only."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..pod import atomic_files, log_file, progress_file
 from ..pod import job_lock as lock
 from ..pod.paths import Boot, PodPaths, boot, document, json_object, record
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from ..pod.atomic_files import StrPath
 
-TAIL = 16 * 1024  # bytes of a growing file that are looked at
-MAX_SAID = 400  # characters of what is told: a job may write anything, of any length
-MAX_DETAIL = 2000  # of how it ended
+TAIL = 16 * 1024  # last bytes of a growing file that are read
+MAX_SAID = 400  # characters of a reported text: a job may write anything
+MAX_DETAIL = 2000  # characters of an exit's detail
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
 def status(place: PodPaths, run: str) -> Status:
-    """The run as its files and the lock tell it now."""
+    """The run's status by its files and the lock."""
     folder, now = place.run_name(run), boot(place.local_name)
     attempt = document(Attempt, f"{folder}/attempt.json")
     beat = record(f"{folder}/heartbeat.json") or {}
@@ -55,7 +55,7 @@ def status(place: PodPaths, run: str) -> Status:
 
 
 def ending(folder: StrPath, attempt: Attempt | None) -> Exit | None:
-    """The commit record of the current attempt; an older attempt's says nothing."""
+    """The commit record of the current attempt; None if there is only an older one."""
     exit_document = document(Exit, f"{folder}/exit.json")
     if exit_document is None or attempt is None or exit_document.attempt != attempt.number:
         return None
@@ -79,7 +79,7 @@ def _state(
 
 
 def guard(place: PodPaths, now: Boot) -> GuardReport | None:
-    """What the guard last said in this life of the container; silence disarms it."""
+    """The guard's last report since this boot; a silent guard counts as disarmed."""
     data = atomic_files.read(place.guard_name)
     if data is None:
         return None
@@ -95,7 +95,7 @@ def guard(place: PodPaths, now: Boot) -> GuardReport | None:
 
 
 def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Progress:
-    """As its supervisor follows it; where none does, what the metrics and the log say last."""
+    """The supervisor's progress record; without one, the last values of metrics and log."""
     followed = progress_file.read(folder, attempt.number, now.id) if attempt else None
     if followed is not None:
         return replace(followed, text=_one_line(text or followed.text or "") or None)
@@ -116,7 +116,7 @@ def _tails(folder: str, text: str) -> Progress:
             loss = number(value.get("loss")) if "loss" in value else loss
             phase_text = value["text"] if isinstance(value.get("text"), str) else phase_text
     if step is None and (log := atomic_files.tail(f"{folder}/job.log", TAIL)):
-        from .. import steps  # compiles many patterns, and most looks do without
+        from .. import steps  # compiles many patterns; rarely needed
 
         newest = steps.newest(log.decode(errors="replace"))
         step, limit = newest.step, newest.max_steps if limit is None else limit
@@ -125,7 +125,7 @@ def _tails(folder: str, text: str) -> Progress:
 
 
 def _one_line(text: str) -> str:
-    """What a job or its supervisor says: no line of its own, and not endless."""
+    """Text of a job or its supervisor on one line of limited length."""
     return " ".join(text.split())[:MAX_SAID]
 
 
@@ -139,7 +139,7 @@ def _last_sample(path: str, now: Boot) -> dict[str, Json]:
 
 
 def _age(beat: dict[str, Json], now: Boot) -> float | None:
-    """Seconds since the heartbeat; None when it is from another life of the container."""
+    """Seconds since the heartbeat; None when it is from another boot."""
     at = number(beat.get("monotonic"))
     if at is None or beat.get("boot_id") != now.id:
         return None

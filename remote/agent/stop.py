@@ -1,6 +1,6 @@
-"""End a run early: politely through its supervisor, or, when that is dead, by hand.
+"""Ends a run early: through its supervisor or, when that is dead, directly.
 
-By hand it may take as long as the job's grace, which is longer than a call of the agent may last:
+Directly it may take as long as the job's grace, which is longer than a call of the agent may last:
 `python3 -S -m remote.agent.stop --root R --run NAME --reason TEXT` does it apart from its caller.
 """
 
@@ -30,7 +30,7 @@ SUPERVISORS = ("remote.supervisor", "remote.shim", "remote.agent start")
 
 
 def stop(place: PodPaths, run: str, reason: str, wait: float) -> Status:
-    """Ask for the end; returns after at most `wait` seconds, the job may still write then.
+    """Request the end; returns within `wait` seconds, when the job may still be saving.
 
     exit.json says "stopped" in every case, even when the supervisor had died before.
     """
@@ -48,7 +48,7 @@ def stop(place: PodPaths, run: str, reason: str, wait: float) -> Status:
 
 
 def _ask(place: PodPaths, run: str, note: Json) -> None:
-    """Leave word for the supervisor. On the volume it outlives the container, unless it is full."""
+    """Write the stop request. On the volume it outlives the container, unless it is full."""
     try:
         write_record(place.run(run) / "stop.json", note)
     except OSError:
@@ -56,13 +56,13 @@ def _ask(place: PodPaths, run: str, note: Json) -> None:
 
 
 def _supervised(place: PodPaths) -> bool:
-    """A supervisor, or the agent that is starting one, is among those who hold the lock."""
+    """Whether a supervisor, or an agent that is starting one, holds the lock."""
     commands = lock.processes(place.lock).values()
     return any(module in text for text in commands for module in SUPERVISORS)
 
 
 def _by_hand(place: PodPaths, run: str, reason: str) -> None:
-    """No supervisor, but a job: end it with all that is its own, then have the end recorded."""
+    """End a job without a supervisor and all its processes, then record the end."""
     spec, holder = document(JobSpec, place.run(run) / "spec.json"), lock.holder(place.lock)
     if spec is None or holder is None or holder.run != run:
         return
@@ -75,7 +75,7 @@ def _by_hand(place: PodPaths, run: str, reason: str) -> None:
 
 
 def _record(place: PodPaths, run: str, reason: str) -> None:
-    """Nobody has the lock: let a new supervisor end what is left, hash and commit."""
+    """Start a supervisor that ends remaining processes, hashes and commits."""
     last = document(Attempt, place.run(run) / "attempt.json")
     if last is None or (fd := lock.take(place.lock)) is None:  # or started again meanwhile
         return

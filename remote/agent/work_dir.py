@@ -32,7 +32,7 @@ LEFT_SECONDS = 3600.0  # another pod's blob that did not grow for so long is nob
 
 
 class Refused(Exception):
-    """The work folder cannot be had; `why` is one word, `facts` are for the message."""
+    """The work folder cannot be made; `why` is a code, `facts` are for the message."""
 
     def __init__(self, why: str, **facts: object) -> None:
         super().__init__(why)
@@ -75,7 +75,7 @@ class Order:
 
 
 class WorkDir:
-    """One order on one pod. `beat` is called again and again while bytes move."""
+    """The work folder of one order; `beat` is called regularly while bytes move."""
 
     def __init__(self, place: PodPaths, order: Order, beat: Callable[[], None]) -> None:
         self._root = place.root
@@ -116,7 +116,7 @@ class WorkDir:
             raise Refused("disk-full", need=need, free=free)
 
     def sweep_blobs(self) -> None:
-        """Drop blobs that were cut off with their process; each would take its room for ever.
+        """Remove partial blobs of uploads that were killed.
 
         A pod has one upload at a time. What another pod on this volume writes is left alone.
         """
@@ -127,9 +127,9 @@ class WorkDir:
                     cut.unlink()
 
     def keep_blob(self, sha256: str, content: Iterable[bytes]) -> bool:
-        """Write one blob beside, and give it the name of its hash; whether that was expected.
+        """Store one blob under its hash; returns whether that is the expected one.
 
-        A file that somebody wrote while it was sent is kept as what it was: the next order says so.
+        A file that changed while it was sent is stored under its actual hash for the next order.
         """
         place = self._blob(sha256)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ class WorkDir:
         return target == place
 
     def build(self) -> None:
-        """Make the folder beside, then swap it in; the record is written after it."""
+        """Build the folder beside its place, swap it in, then write the record."""
         fresh = self._run / f".work.{os.getpid()}"
         old = self._run / f".old.{os.getpid()}"
         self._sweep()
@@ -165,7 +165,7 @@ class WorkDir:
         shutil.rmtree(old, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Drop what an upload that was killed left behind."""
+        """Remove the files of an upload that was killed."""
         for pattern in (".work.*", ".old.*"):
             for left in self._run.glob(pattern):
                 shutil.rmtree(left, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""JSON documents as dataclasses: how they are written, and what is accepted of one that is read.
+"""Writes dataclasses as JSON documents, and reads them strictly.
 
 The annotations of the dataclasses decide, so their modules must not postpone annotations. A path
 stands in a document as `names` encodes it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from .. import light_json, names
 from ..light_dataclasses import fields, is_light
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar

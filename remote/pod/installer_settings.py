@@ -48,14 +48,14 @@ def forget(place: PodPaths, run: str) -> None:
 
 
 def missing(place: PodPaths, run: str) -> bool:
-    """Whether the run is to be installed with settings that this life of the container lacks."""
+    """Whether the run needs settings that were not handed over since this container started."""
     folder = place.run(run)
     asked = record(folder / HANDED) is not None and record(folder / READY) is None
     return asked and not (place.settings(run) / "variables.json").is_file()
 
 
 def installed(place: PodPaths, run: str, python: Path) -> None:
-    """The run has its environment: nobody needs the settings any more."""
+    """Record that the environment is installed, and remove the settings."""
     write_record(place.run(run) / READY, {"python": str(python)})
     forget(place, run)
 

@@ -1,4 +1,4 @@
-"""What a run's job may know: handed over by the controller, off the volume, gone when it ends.
+"""The secrets of a run's job: handed over by the controller, never on the volume, removed later.
 
 Each secret is a private file, in memory where the container has a place for that, which
 `<NAME>_PATH` names; and a variable of the job's, but for a token of the Hugging Face Hub: its
@@ -35,17 +35,17 @@ def keep(place: PodPaths, run: str, data: bytes) -> None:
 
 
 def forget(place: PodPaths, run: str) -> None:
-    """After the job they are of no use to anybody."""
+    """Remove the run's secrets after its job."""
     shutil.rmtree(place.secrets(run), ignore_errors=True)
 
 
 def missing(place: PodPaths, spec: JobSpec) -> list[str]:
-    """What the job must know and nobody said in this life of the container."""
+    """Names of secrets that were not handed over since this container started."""
     return [name for name in spec.secrets if not (place.secrets(spec.run) / name).is_file()]
 
 
 def variables(place: PodPaths, run: str) -> dict[str, str]:
-    """For the job alone: what checks and furnishes the pod before it does not need them."""
+    """The job's variables for its secrets; preflight and installation do not get them."""
     folder = place.secrets(run)
     # Also without a token: a login of the job's own must not leave one on the volume.
     variables = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}

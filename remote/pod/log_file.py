@@ -79,7 +79,7 @@ def trim(log: Path, cap: int) -> bool:
 
 def _punch(log: Path, length: int) -> bool:
     """Free the first `length` bytes."""
-    import ctypes  # only the supervisor gets here; the agent's looks stay cheap
+    import ctypes  # only the supervisor needs it; the agent must start quickly
 
     libc = ctypes.CDLL(None, use_errno=True)
     try:

@@ -1,4 +1,4 @@
-"""Where things are on this pod: the volume's folder, the container-local one, this boot.
+"""Paths on this pod: on the volume, in the container, in memory; and the identity of this boot.
 
 A look at the status uses paths as text, because importing `pathlib` costs CPU; everything else uses
 `Path`.
@@ -43,7 +43,7 @@ def is_run_name(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Boot:
-    """One life of the container. The guard names it; without a guard the first caller does."""
+    """One boot of the container, named by the guard, or without one by the first caller."""
 
     id: str
     pod: str = ""  # the provider's id, "" when nobody said it
@@ -111,7 +111,7 @@ class PodPaths:
 
     @property
     def lease(self) -> Path:
-        """What the guard may believe about the job, in this container's life."""
+        """The job's deadline for the guard, valid for this boot."""
         return self.local / "lease.json"
 
     @property
@@ -121,7 +121,7 @@ class PodPaths:
 
     @property
     def stop(self) -> Path:
-        """Who is to end early, where the volume had no room for it."""
+        """The stop request, for a volume that is full."""
         return self.local / "stop.json"
 
     def secrets(self, run: str) -> Path:
@@ -139,7 +139,7 @@ class PodPaths:
 
     @property
     def guard_name(self) -> str:
-        """What the guard says of itself."""
+        """The guard's report."""
         return f"{self.local_name}/guard.json"
 
     def touch_beat(self) -> None:
@@ -239,7 +239,7 @@ def _read(path: str) -> str:
 
 
 def boot(local: StrPath) -> Boot:
-    """This boot's identity, made up once per container life."""
+    """This boot's identity, generated once per boot of the container."""
     with open(os.path.join(local, "boot.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path, now = os.path.join(local, "boot.json"), anchor()

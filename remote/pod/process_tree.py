@@ -1,4 +1,4 @@
-"""Which processes are a job's, whatever they did to get away: session, double fork, `nohup`.
+"""Finds all processes of a job, also after `setsid`, a double fork or `nohup`.
 
 Every process of a job descends from its supervisor, which adopts its orphans; and it carries a mark
 in its environment, by which it is found, with all of its session, when that supervisor has died.
@@ -43,7 +43,7 @@ class JobTree:
     _zombies: set[Key] = field(default_factory=set)  # as last seen
 
     def members(self) -> dict[int, Member]:
-        """The living ones; what the supervisor runs for itself is not among them."""
+        """The living processes of the job, without the supervisor's own tools."""
         everything = processes.table()
         pids = set() if self.root is None else self._children(everything)
         pids |= {pid for pid in everything if pid not in pids and self._marked(pid)}
@@ -70,7 +70,7 @@ class JobTree:
         return (processes.variable(pid, ENV_MARK) or "").startswith(f"{self.boot_id}/")
 
     def collect(self, own_pid: int) -> None:
-        """Make dead orphans go; `mine` is the job's first process, which somebody else waits for.
+        """Reap dead orphans, except `own_pid`, the job's first process: its starter waits for it.
 
         Only what was dead before is taken: the dead of this process's own threads are theirs.
         """
@@ -88,7 +88,7 @@ class JobTree:
 
 
 def names(members: dict[int, Member]) -> str:
-    """A few of them for people, in plain ASCII whatever they call themselves."""
+    """Names of up to NAMED members with their pids, in ASCII."""
     texts = [f"{ascii(member.process.name)[1:-1]} ({pid})" for pid, member in members.items()][
         :NAMED
     ]

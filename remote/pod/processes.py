@@ -1,6 +1,6 @@
-"""The processes of this machine as /proc tells them; nothing is remembered and no number trusted.
+"""The process table from /proc; nothing is cached, because pids are reused.
 
-Where there is no /proc, there are none.
+Without /proc the table is empty.
 """
 
 from __future__ import annotations

@@ -74,9 +74,9 @@ class Follower:
         self._written: tuple[Json, float] = (None, 0.0)
 
     def poll(self, *, search: bool = True) -> None:
-        """Read what is new, and write down what it comes to; not twice at once. Raises OSError."""
+        """Read new lines and write the progress record; never concurrently. Raises OSError."""
         if not self._alone.acquire(blocking=False):
-            return  # a thread that hangs on a disk is at it
+            return  # another thread is reading, perhaps on a hanging disk
         try:
             self._poll(time.monotonic(), search)
         finally:

@@ -1,4 +1,4 @@
-"""Programs that install: uv, with the settings that were handed over, and what they said."""
+"""Runs uv with the settings that were handed over, and extracts the reason of a failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAID = 64 * 1024  # bytes of a program's output that are looked at
 
 
 class EnvironmentFailed(Exception):
-    """The environment could not be made; the text is for the user."""
+    """The environment could not be installed; the text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BuildContext:
     boot: str = "boot"  # one life of a container: whose half-built folders are whose
 
     def ask(self, argv: list[str]) -> str | None:
-        """The output of a quick question; None when it fails."""
+        """The output of a short program; None when it fails."""
         output = self.scratch / "answer"
         output.write_bytes(b"")
         result = self._run(argv, output, QUICK_SECONDS)
@@ -69,7 +69,7 @@ class BuildContext:
 
 
 def _since(output: Path, start: int) -> str:
-    """What was written from `start` on: of very much its beginning and its end."""
+    """The output from `start` on; of a long one the beginning and the end."""
     with output.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(start)
@@ -115,16 +115,18 @@ def find_uv(base: Path, context: BuildContext) -> list[str]:
 
 @contextmanager
 def beside(folder: Path, boot: str) -> Iterator[Path]:
-    """A place to make `folder` in, which gets its name when all of it is there.
+    """A temporary folder that is renamed to `folder` when it is complete.
 
-    Where another pod that shares the volume made the same meanwhile, that one's stays.
+    If another pod on this volume made the same meanwhile, that one is kept.
     """
     half = folder.with_name(f".{folder.name[:16]}.{boot[:16]}.half")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     try:
         yield half
-        atomic_files.sync_disk(half)  # a name before its content would be half a folder for ever
+        atomic_files.sync_disk(
+            half
+        )  # a rename before the content is synced could leave an incomplete folder
         try:
             os.rename(half, folder)
         except OSError:

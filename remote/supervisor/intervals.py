@@ -1,4 +1,4 @@
-"""How often the supervisor looks; each in seconds, settable through the environment."""
+"""The supervisor's polling intervals in seconds, settable through the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The job itself: from its first process's start to its last one's end."""
+"""Runs the job, from the start of its first process to the end of its last."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ REAP_SECONDS = 10.0  # for the first process, once all of it was killed
 
 
 class Job:
-    """One job. It has the pod's lock, writes its log by itself, and can outlive its supervisor."""
+    """One job. It holds the pod's lock, writes its own log, and may outlive its supervisor."""
 
     def __init__(self, base: AttemptContext, env: Mapping[str, str], lock: int) -> None:
         self._base, self._env, self._lock = base, env, lock
         self._tree = JobTree(base.boot.id)
 
     def clear(self) -> None:
-        """End what earlier jobs of this container left, and earlier attempts. Raises `Halt`."""
+        """End processes left by earlier jobs and attempts of this container. Raises `Halt`."""
         if not (left := self._tree.members()):
             return
         text = f"ending what an earlier job left running: {process_tree.names(left)}"
@@ -94,9 +94,9 @@ class Job:
             self._base.tick()
 
     def _last_look(self, returncode: int) -> None:
-        """A job that ends because its container does has not ended: raises `Halt`.
+        """Raises `Halt` for a job that ended because its container did: it is to be resumed.
 
-        Whoever kills every process of a container may reach the job a moment before us.
+        A kill of the whole container may reach the job a moment before the supervisor.
         """
         deadline = time.monotonic() + (TEARDOWN_SECONDS if returncode < 0 else 0)
         while not self._base.watch.evicted() and time.monotonic() < deadline:
@@ -105,9 +105,9 @@ class Job:
             raise StopJob("evicted", "the container is being stopped")
 
     def _await_rest(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
-        """A job is over when nothing of it runs any more. Raises `Halt`.
+        """Wait until no process of the job runs. Raises `Halt`.
 
-        What a first process that failed leaves behind is of no use to anybody, and is ended.
+        The processes that a failed first process leaves behind are ended.
         """
         if not (left := self._tree.members()):
             return
@@ -147,7 +147,7 @@ class Job:
 
 
 def _with_rest(outcome: Outcome, left: dict[int, process_tree.Member] | None) -> Outcome:
-    """Say so when the job was over but for what its first process had left."""
+    """Add to the detail if only processes left by the first one were still running."""
     if not left:
         return outcome
     text = (

@@ -48,7 +48,7 @@ def allowed(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def build(spec: JobSpec, place: PodPaths, boot: Boot) -> dict[str, str]:
-    """Everything but the interpreter's own part; the spec's values win over the container's."""
+    """The job's variables without its interpreter's; the spec's override the container's."""
     run, cache = place.run(spec.run), place.root / "cache"
     env = {"PATH": DEFAULT_PATH, "HOME": str(Path.home()), "LANG": "C.UTF-8"}
     env |= allowed(os.environ) | allowed(boot.env)  # the image's own words over the SSH session's

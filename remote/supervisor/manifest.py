@@ -1,4 +1,4 @@
-"""What a job wrote, by hash: while it runs what is finished, at its end everything."""
+"""The hashed outputs of a job: finished ones while it runs, all at its end."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ Identity = tuple[int, int, int, int]
 
 
 def sha256_of(work: Path, file: Found, pause: Callable[[], None]) -> tuple[str, Identity] | None:
-    """Hash and identity of what was found; None when it is gone, another file, or changed
-    meanwhile.
+    """Hash and identity of a file that the survey found; None when it is gone, replaced or changed.
 
     `pause` is called between chunks and may raise to give up.
     """
@@ -62,7 +61,7 @@ class Hashes:
     known: dict[Identity, str] = field(default_factory=dict)
 
     def of(self, file: Found, pause: Callable[[], None]) -> FileEntry | None:
-        """The entry for `found`, or None when the file will not hold still."""
+        """The entry for `file`, or None when it keeps changing."""
         if sha256 := self.known.get(file.identity):
             return FileEntry(file.path, file.size, sha256)
         fresh = sha256_of(self.work, file, pause)
@@ -83,7 +82,7 @@ class Hashes:
 
 @dataclass
 class Settled:
-    """Tells finished outputs from growing ones by looking again and again."""
+    """Tells finished outputs from growing ones by repeated surveys."""
 
     seconds: float
     seen: dict[str, tuple[Identity, float]] = field(default_factory=dict)
@@ -127,7 +126,7 @@ class Final:
     survey: Survey
 
     def since(self, earlier: Final) -> Final:
-        """What is not as it was in an earlier look is moving."""
+        """This survey, with every file that differs from the `earlier` one as moving."""
         same = set(self.entries) & set(earlier.entries)
         removed = {e.path for e in earlier.entries} - set(self.unreadable)
         moving = removed | {e.path for e in self.entries} | set(self.moving)

@@ -1,4 +1,4 @@
-"""Is this host fit for the job? Found out before the job costs anything.
+"""Checks whether this host is fit for the job, before the job starts.
 
 Every check is a process of its own with its own deadline, because what is wrong with a bad host
 often hangs. All run at once. A finding names its check: the controller then takes another host.
@@ -40,9 +40,9 @@ def finding(
     *,
     imports: tuple[str, ...],
 ) -> str | None:
-    """The first thing that is wrong, as "check: text"; None on a good host.
+    """The first problem, as "check: text"; None on a good host.
 
-    What passed is remembered in the container-local folder for this life of the container.
+    Checks that passed are not repeated until the container restarts.
     """
     checks = [c for c in plan(spec, place, python, imports) if not _passed(place, c).exists()]
     folder = place.local / "checks"

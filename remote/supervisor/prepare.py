@@ -1,4 +1,4 @@
-"""Before the job: a host that can run it, and a Python that has what it needs."""
+"""Preparation of a job: preflight checks and its Python environment."""
 
 from __future__ import annotations
 

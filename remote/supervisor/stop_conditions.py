@@ -1,4 +1,4 @@
-"""Reasons to end a job before it ends itself, looked for at every tick."""
+"""Reasons to end a job early, checked at every tick."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StopConditions:
         return self.signalled
 
     def poll(self) -> None:
-        """Look at what is cheap now, at what lies on the volume once a heartbeat."""
+        """Check cheap conditions at each call, those on the volume once a heartbeat."""
         if self.evicted():
             raise StopJob("evicted", "the container is being stopped")
         now = time.monotonic()

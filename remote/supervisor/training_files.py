@@ -1,4 +1,4 @@
-"""Files in which training frameworks tell how they get on, looked for while the job runs.
+"""Reads the progress files of training frameworks while the job runs.
 
 `trainer_state.json` (transformers and what builds on it, in the newest checkpoint),
 `trainer_log.jsonl` (LLaMA-Factory), and TensorBoard's event files. Only what was written since the
@@ -62,7 +62,7 @@ class TrainingFiles:
             del self._files[missing]
 
     def news(self) -> Iterator[tuple[str, SourceReport]]:
-        """What each file that changed says, in the order in which they were written."""
+        """The reports of changed files, in the order in which they were written."""
         changed = []
         for path, followed in self._files.items():
             try:
@@ -178,7 +178,7 @@ def events(scalars: list[Scalar]) -> SourceReport | None:
 
 
 def figures_of(entry: dict[str, Json]) -> dict[str, float]:
-    """What of one entry of a history is worth telling beside step and loss."""
+    """The figures of a history entry that are reported beside step and loss."""
     return {
         short(name): value
         for name, raw in entry.items()

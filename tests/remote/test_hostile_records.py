@@ -100,7 +100,7 @@ def look(place: PodPaths) -> None:
     Outcome.saved(place.run("r1"))
     handover.superseded(place.run("r1"), boot(place.local))
     manifest.announced(place.run("r1"), place.work("r1"))
-    job_secrets.lacking(place, contract.JobSpec("r1", "s", ("x",), ("y",), "c" * 64))
+    job_secrets.missing(place, contract.JobSpec("r1", "s", ("x",), ("y",), "c" * 64))
 
 
 @pytest.mark.parametrize("where", [*NAMES, *OTHERS, *LOCALS])

@@ -30,7 +30,7 @@ def interrupted(
     condition: Callable[[], bool],
 ) -> tuple[int, float]:
     """(exit status, seconds that it took to end) of `remote.stages.<stage>`, started in `folder`
-    and sent signal `number` once `seen`.
+    and sent signal `number` once `condition` holds.
 
     Its output is in `folder`/job.log, its metrics in metrics.jsonl, what it announced in announced.
     """
