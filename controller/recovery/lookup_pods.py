@@ -36,7 +36,7 @@ def ask(recovery: Recovery) -> None:
 
 
 def served(recovery: Recovery) -> Mapping[str, Attribution]:
-    """Pods of which something here says that they were ours."""
+    """Pods that local records attribute to this project."""
     known = {pod: Attribution("import") for pod in pinned_pods(recovery.project.known_hosts)}
     for lock in recovery.inventory.locks.values():
         known |= dict.fromkeys(lock.cost.pods, Attribution(lock.stage, lock.run))
@@ -46,7 +46,7 @@ def served(recovery: Recovery) -> Mapping[str, Attribution]:
 
 
 def _of_concern(recovery: Recovery) -> set[str]:
-    """Pods by whose absence something is decided: a run's end, an interval's, a sum's."""
+    """Pods whose absence decides the end of a run or an interval."""
     awaited = {
         order.pod for run, order in recovery.inventory.orders.items() if _undecided(recovery, run)
     }

@@ -47,16 +47,16 @@ class Cloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How podctl finds it."""
+        """Environment variables by which podctl finds this emulator."""
         return {"PODCTL_EMULATOR_URL": self.base_url, "PODCTL_EMULATOR_KEY": self.process.api_key}
 
     def pods(self) -> list[dict[str, Any]]:
-        """Every pod that is not gone."""
+        """Every pod that is not terminated."""
         documents = self._request("GET", "/_emulator/state")["pods"]
         return [pod for pod in documents if pod["status"] != "TERMINATED"]
 
     def kill(self, pod: str) -> bool:
-        """The pod's host dies; its volume stays. False when the pod is gone already."""
+        """Kill the pod's host and keep its volume. False when the pod is terminated already."""
         if all(entry["id"] != pod or entry["status"] != "RUNNING" for entry in self.pods()):
             return False
         self._request("POST", f"/_emulator/pods/{pod}/kill")
@@ -90,7 +90,7 @@ def _age(folder: Path) -> float:
 
 @contextmanager
 def cloud(folder: Path) -> Iterator[Cloud]:
-    """Serve until the block is left; then neither a pod nor a process of it is there."""
+    """Serve until the block is left; then no pod or process of it remains."""
     process = start_process(folder, settings=SETTINGS, detached=True)
     try:
         yield Cloud(process)
@@ -99,7 +99,7 @@ def cloud(folder: Path) -> Iterator[Cloud]:
 
 
 def end_orphan(folder: Path) -> None:
-    """The cloud of a rehearsal that was killed; nobody else may serve this folder."""
+    """End the emulator that a killed rehearsal left in this folder."""
     if running(folder) is None:
         return
     pid = int(json.loads((folder / KEY_FILE).read_bytes())["pid"])

@@ -1,4 +1,4 @@
-"""How small podctl's own stages are rehearsed: the small model, and steps that take seconds."""
+"""Parameter overrides for rehearsing podctl's own stages: the small model, and few steps."""
 
 from __future__ import annotations
 

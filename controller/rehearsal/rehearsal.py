@@ -1,4 +1,4 @@
-"""A rehearsal from its first look at the project to the last pod that goes."""
+"""Runs a rehearsal, phase by phase."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AFTERWARDS = ("upload", "environment", "start", "save", "kill", "resume", "job",
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """One stage of one project. `minutes` is what the job may take."""
+    """Rehearses one stage; `minutes` limits the job."""
 
     project: Project
     stage: Stage
@@ -50,7 +50,7 @@ class Rehearsal:
     moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
 
     def lines(self) -> Generator[FindingLine]:
-        """Each phase as it is over. Leaves no pod and no process, whatever happens.
+        """Yield the result of each phase when it is over. Leaves no pod and no process.
 
         Raises: Busy while another rehearsal runs; UsageError without the training stack.
         """
@@ -103,7 +103,7 @@ class Rehearsal:
     # -- before anything is rented ---------------------------------------------------------
 
     def _inputs(self, scratch: Scratch) -> FindingLine:
-        """Bring the user's files, and make what earlier stages would have left."""
+        """Copy the user's files, and make the outputs of earlier stages."""
         earlier = Upstream(self.project, scratch, self.minutes * 60, self.tell)
         own = earlier.own_inputs(self.stage)
         try:
@@ -216,7 +216,7 @@ def _rental(project: Project) -> LeaseState | None:
 
 @contextmanager
 def _alone(scratch: Scratch) -> Iterator[None]:
-    """One rehearsal a project: the kernel's lock, which dies with its holder."""
+    """Hold the lock that allows one rehearsal at a time in a project."""
     scratch.folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(scratch.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""The scratch project's own `podctl run`, watched, interrupted once, and brought to its end."""
+"""Starts the scratch project's `podctl run`, interrupts it once, and waits for its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from controller.runtime.checkpoint import saved_steps
 from remote.pod import atomic_files
 
 T = TypeVar("T")
-LOOK_SECONDS = 0.05  # between looks at the pod's files
+LOOK_SECONDS = 0.05  # between two polls of the pod's files
 FIRST_OUTPUT_SECONDS = 300.0  # for which a kill waits for something to be saved
 SAVE_SECONDS, SAVE_FACTOR = 3.0, 3.0  # after the first output, or as many times its own time
 LINGER_SECONDS, LINGER_STEPS = 1.0, 3  # after that, to see how far the job is
@@ -43,7 +43,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class End:
-    """How the command ended; `error` is what it said then, as its JSON has it."""
+    """How the command ended; `error` is its error as JSON."""
 
     code: int | None  # None: it did not end in time
     error: Mapping[str, str]
@@ -61,7 +61,7 @@ class RehearsalRun:
         deadline: float,
         show: Callable[[str, float], None] = lambda _podctl_error, _left: None,
     ) -> None:
-        """`show` hears podctl's last line and the seconds that are left, again and again."""
+        """`show` is called regularly with podctl's last line and the seconds left."""
         self._scratch, self._cloud = scratch, cloud
         self._stage, self._deadline, self._show = stage, deadline, show
         self.run = f"{stage}-0001"
@@ -71,7 +71,7 @@ class RehearsalRun:
             **cloud.environment,
             "PYTHONPATH": str(SOURCES),
             "NO_COLOR": "1",
-            # What is allowed here is for here alone.
+            # Consent given in a rehearsal applies to it alone.
             "XDG_STATE_HOME": str(scratch.cloud / "user"),
         }
 
@@ -126,7 +126,7 @@ class RehearsalRun:
         return job if job is not None and job.phase in ("running", "hashing") else None
 
     def _until(self, process: subprocess.Popen[bytes], poll: Callable[[], T | None]) -> T | None:
-        """What `look` finds; None when the command ends or time is up first."""
+        """Poll until a result is not None; None when the command ends or time is up first."""
         while process.poll() is None and time.monotonic() < self._deadline:
             result = poll()
             if result is not None:
@@ -135,7 +135,7 @@ class RehearsalRun:
         return None
 
     def finish(self, process: subprocess.Popen[bytes]) -> End:
-        """Wait for the end; at the deadline make one. What is on the pod is gone afterwards."""
+        """Wait for the end, and force it at the deadline. The pod's files are lost afterwards."""
         job = self._cloud.job(self.run)
         steps: list[int] = []
         read = 0  # bytes of what tells steps: reading all of it again costs the job its processor
@@ -149,7 +149,7 @@ class RehearsalRun:
         return End(process.returncode if in_time else None, self._podctl_error(), tuple(steps))
 
     def _pause(self) -> None:
-        """A moment, with what podctl said last."""
+        """Wait a moment, and show podctl's last line."""
         lines = (
             atomic_files.tail(self._scratch.log, LAST_BYTES).decode(errors="replace").split("\n")
         )
@@ -165,7 +165,7 @@ class RehearsalRun:
         return {str(key): str(value) for key, value in error.items()}
 
     def read(self, *words: str) -> tuple[int, Any]:
-        """A reading command's exit code and document."""
+        """The exit code and JSON document of a command that only reads."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "controller", *words, "--json"],
             cwd=self._scratch.project.root,

@@ -24,7 +24,7 @@ LINKED = 64 * 1024 * 1024  # bytes from which a file is linked, not copied
 
 @dataclass(frozen=True)
 class Scratch:
-    """`.podctl/rehearsal`: the scratch project, its cloud, and what podctl said."""
+    """`.podctl/rehearsal`: the scratch project, its emulator, and podctl's log."""
 
     folder: Path
 
@@ -46,12 +46,12 @@ class Scratch:
 
     @property
     def log(self) -> Path:
-        """What the scratch project's podctl said."""
+        """The log of the scratch project's podctl."""
         return self.folder / "podctl.log"
 
     @property
     def answer(self) -> Path:
-        """What it printed: one JSON document when it failed."""
+        """Its stdout: one JSON document when it failed."""
         return self.folder / "answer.json"
 
     @property
@@ -67,7 +67,7 @@ class Scratch:
             path.unlink(missing_ok=True)
 
     def bring(self, files: Iterable[SnapshotFile], stage: Stage) -> None:
-        """The user's files, as they would be sent; what the stage writes is never a link."""
+        """Copy or link the user's files, as they would be sent; outputs of the stage are copied."""
         self.project.root.mkdir(parents=True, exist_ok=True)
         written = Globs(stage.outputs)
         for file in files:
@@ -125,7 +125,7 @@ def files_of(
     inputs: Iterable[str],
     progress: Callable[[TransferProgress], None] | None = None,
 ) -> tuple[SnapshotFile, ...]:
-    """What would be sent of the user's project, likely secrets included: they go no further."""
+    """The user's files that would be sent, likely secrets included: they stay on this machine."""
     include = project.config.upload.include
     return snapshot.take(
         project.root, tuple(inputs), include, allow=("**",), progress=progress

@@ -1,4 +1,4 @@
-"""What earlier stages would have left: the user's where it is there and fits, else made small."""
+"""Provides the outputs of earlier stages: the user's if they fit, else small ones made here."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Upstream:
         )
 
     def _fits(self, stage: Stage, path: str) -> bool:
-        """An adapter or a measurement of the real model says nothing to the small one."""
+        """Whether the file suits the rehearsed model; an adapter of the real one does not."""
         small = stage.parameters.get("model") == overrides.MODEL
         if program(stage) in (None, "sft") or small:
             return True
@@ -57,7 +57,7 @@ class Upstream:
         return maker is None or program(self.project.stages[maker]) is None
 
     def provide_upstream(self, stage: Stage, path: str) -> str:
-        """Make `path` in the scratch project; returns by what. Raises NotStoodIn."""
+        """Make `path` in the scratch project; returns its source. Raises NoUpstream."""
         if path.startswith(NOT) or is_there(self.scratch.project.root, path):
             return ""
         if path == DATA or DATA.startswith(f"{path}/"):
@@ -85,7 +85,7 @@ class Upstream:
         return f"{PAIRS} pairs of the small world"
 
     def _run(self, maker: Stage) -> None:
-        """The maker's own program, in the scratch project, a few steps long."""
+        """Run the upstream stage's program in the scratch project for a few steps."""
         self.tell(f"making what {maker.name} would have left, small")
         parameters = self.scratch.parameters
         parameters.write_text(json.dumps(dict(overrides.parameters(maker))))

@@ -1,6 +1,6 @@
-"""Which pages are made here of which figures, and which files are pages that a pod made itself.
+"""Writes the pages of a run's figures, and names pages that the pod rendered itself.
 
-A page is for reading. What certifies is the lock, and the figures that it holds the hash of.
+A page certifies nothing; the lock does, with the hash of the figures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Aside = Callable[[str, bytes], None]  # what stands under this path and is somet
 
 @dataclass(frozen=True)
 class Source:
-    """Figures among a run's files: where they lie, and what is to be said of them."""
+    """Figures among a run's files: their path and origin."""
 
     path: str
     origin: str
@@ -42,7 +42,7 @@ def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def rendered_line(rendered: Iterable[str]) -> str:
-    """The line about them; empty for none."""
+    """The message about pages that the pod rendered; empty without any."""
     names = [clean_line(path) for path in rendered]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     shown = f"{', '.join(names[:SHOWN])}{more}"
@@ -71,7 +71,7 @@ def locked(lock: Certificate) -> tuple[Source, ...]:
 
 
 def unlocked(run: str, command: Sequence[str], paths: Iterable[str]) -> tuple[Source, ...]:
-    """The same of a run that is not locked."""
+    """The figures of a run that is not locked."""
     program = _program(command)
     return tuple(
         Source(
@@ -92,7 +92,7 @@ def _program(command: Sequence[str]) -> str:
 def publish(
     root: Path, sources: Iterable[Source], kept_paths: Iterable[str], set_aside: Aside
 ) -> tuple[str, ...]:
-    """Write the pages beside their figures below `root`; what is to be told of that.
+    """Write the pages beside their figures below `root`; returns messages for the user.
 
     `kept_paths` are files that are not to be replaced: a pod's own, in a run of an earlier version.
     Nothing that the figures hold raises.

@@ -1,4 +1,4 @@
-"""The report as sections of words and tables, which Markdown and HTML then show alike."""
+"""The report as sections of text and tables, rendered alike as Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def sections(report: Report) -> list[Section]:
 
 
 def headline(report: Report) -> list[str]:
-    """What a reader must know who reads nothing else."""
+    """The verdict in one sentence."""
     settings = report["settings"]
     words = [
         report["finding"],

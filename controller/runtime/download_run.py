@@ -34,9 +34,9 @@ LOST_RC = -1  # of a job that left no exit record
 
 
 def bring_ready(context: RunContext, agent: AgentClient, run: str) -> None:
-    """Pull what the agent calls finished; a file that changed meanwhile is left for later.
+    """Pull finished outputs; a file that changed meanwhile is left for a later pull.
 
-    Raises: ConnectionLost; ArtifactsNotSafe for a manifest that makes no sense.
+    Raises: ConnectionLost; ArtifactsNotSafe for an invalid manifest.
     """
     raw = agent.document(run, READY)
     if raw:
@@ -91,12 +91,12 @@ def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) 
 
 
 def _without_secrets(document: Exit | Status) -> bytes:
-    """As it is kept here: its words may be a job's, which may say anything."""
+    """The exit record with secrets masked: a job may write anything into it."""
     return masked(asdict(document)).encode() + b"\n"
 
 
 def _bring_lost(context: RunContext, agent: AgentClient, run: str) -> PulledRun:
-    """No exit record and no more attempts: what was published is what there is."""
+    """Pull the published files of a job that left no exit record and has no attempts left."""
     bring_ready(context, agent, run)
     return PulledRun(LOST_RC, "lost", "", files=0, bytes=0)
 
@@ -126,7 +126,7 @@ def _manifest(context: RunContext, raw: bytes, run: str, *, final: bool) -> Mani
 
 
 def _pull(context: RunContext, run: str, manifest: Manifest) -> PullReport:
-    """With what is seen of it, and for so long as one pull may take."""
+    """Pull the manifest's files, with progress, for at most SLICE seconds."""
     folder = RunFolder(context.project.run_dir(run))
     with writing(folder.files):
         folder.make()
@@ -142,7 +142,7 @@ def _code(context: RunContext, run: str) -> str:
 
 
 def _with_fetched(context: RunContext, run: str, manifest: Manifest) -> Manifest:
-    """With what the user fetched by hand of what does not travel by itself."""
+    """Add files that the user fetched by hand to the manifest."""
     session, files = context.link.session, RunFolder(context.project.run_dir(run)).files
     layout = session.layout(context.shape.mount)
     entries = fetched(session, layout, _code(context, run), manifest, files)
@@ -150,7 +150,7 @@ def _with_fetched(context: RunContext, run: str, manifest: Manifest) -> Manifest
 
 
 def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
-    """What of it may come, with the names that it gets here; the pod's word on these is dropped.
+    """The files that may be pulled, with local names chosen here, not by the pod.
 
     Raises ArtifactsNotSafe for a file that the stage does not declare.
     """

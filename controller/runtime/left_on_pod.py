@@ -1,4 +1,4 @@
-"""Outputs that could not travel by themselves: what they are, and how they are fetched by hand.
+"""Outputs that podctl cannot download: their names, and the command that fetches them.
 
 Such an output is a link that leads out of the work folder, or a file that cannot be read, or one
 of too many. It keeps the pod until it is here or given up. What a user fetched is compared with
@@ -32,7 +32,7 @@ MEASURE_SECONDS = 3600.0
 
 
 def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) -> UnpulledFiles:
-    """What keeps the pod, and the command that brings it."""
+    """The outputs for which the pod is kept, and the command that fetches them."""
     named = [f"{_short(encode(left.path))} ({_short(left.why)})" for left in manifest.left[:SHOWN]]
     named += list(map(_short, manifest.unfit[:SHOWN]))
     more = len(manifest.left) + len(manifest.unfit) + manifest.beyond - len(named)
@@ -58,7 +58,7 @@ def fetch_command(stage: str, paths: Sequence[str], files: Path, outputs: Sequen
 
 
 def _short(text: str) -> str:
-    """The pod's own words, on one line."""
+    """Text of the pod, sanitised, on one line."""
     return clean_line(text)[:LONGEST]
 
 
@@ -78,7 +78,7 @@ def fetched(
 ) -> Manifest:
     """The manifest with what was fetched by hand among its files, where it is the same there.
 
-    One that is not here, or is another, stays `left`.
+    One that is missing or differs stays `left`.
     """
     wanted = [left for left in manifest.left if not wrong(left.path) and _stands(files, left)]
     if not wanted:
@@ -119,7 +119,7 @@ def _same(files: Path, entry: FileEntry) -> bool:
 def _measured(
     session: Session, layout: Layout, code: str, run: str, paths: Iterable[str]
 ) -> list[FileEntry]:
-    """What the pod has at these paths. Raises ConnectionLost for an answer that makes no sense."""
+    """The pod's files at these paths. Raises ConnectionLost for an invalid response."""
     asked = json.dumps([encode(path) for path in paths]).encode() + b"\n"
     argv = files_argv(layout, "measure", "--run", run)
     cwd = layout.code(code)

@@ -37,7 +37,7 @@ def leftovers(
     """
     own = RunFolder(project.run_dir(run))
     if received(own.files) and changed(own, inputs):
-        own.set_aside()  # from now on the folder's inputs are the new ones
+        own.set_aside()  # the folder's inputs are replaced below
     if received(own.files):
         tell(f"{run}: resumes from {_words(own)} of its earlier pod")
         return own.files
@@ -105,7 +105,7 @@ def _attempt(project: Project, journal: Journal, own: Run, named: str | None) ->
 
 
 def _difference(earlier: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
-    """Why `now` cannot go on from what `was` left, in words; empty when it can."""
+    """Why `now` cannot resume from the files of `earlier`; empty when it can."""
     if earlier.outcome in COMPLETE:
         return f"{earlier.id} {COMPLETE[earlier.outcome]}"
     before, stage_now = earlier.spec.get("stage", {}), now.spec.get("stage", {})
@@ -120,7 +120,7 @@ def _difference(earlier: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> 
 
 
 def _words(folder: RunFolder) -> str:
-    """What there is to go on from: "step 118", or "3 files" where nothing names a step."""
+    """A description of the resume data: "step 118", or "3 files" without a known step."""
     step = newest_step(folder.files)
     if step is not None:
         return f"step {step}"
@@ -138,7 +138,7 @@ def changed(folder: RunFolder, inputs: Snapshot) -> list[str]:
 
 
 def received(folder: Path) -> list[str]:
-    """What came whole; the staging of a pull did not."""
+    """The completely received files, without the staging area of a pull."""
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if path.name != STAGING)

@@ -28,12 +28,12 @@ from jobs.stage import Stage
 from remote.contract import MAX_FILES, FileEntry
 from remote.usage import summarise
 
-TRIES = 4  # of an upload whose files go away meanwhile
+TRIES = 4  # of an upload whose files disappear meanwhile
 EARLIER = snapshot.Caps(files=MAX_FILES, total_bytes=4 * 10**12)
 
 
 def deliver(context: RunContext, run: str) -> UploadedRun:
-    """Bring code and work folder to the pod; what is there already does not travel.
+    """Upload code and work folder; content that the pod already has is not sent.
 
     Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
     """
@@ -115,7 +115,7 @@ def _keep_order(context: RunContext, run: str, code: str, folder: RunFolder) -> 
 def inputs_of(
     context: RunContext, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
 ) -> Snapshot:
-    """The stage's inputs and the user's own code, read and hashed now."""
+    """A snapshot of the stage's inputs and the user's code, hashed now."""
     upload = context.project.config.upload
     root = context.project.root
     made = made_before(root, stage.name)
@@ -149,7 +149,7 @@ def extras(stage: Stage, models: Mapping[str, str]) -> dict[str, bytes]:
 
 
 def _so_far(context: RunContext, run: str, folder: RunFolder) -> bytes:
-    """The plan's summary for this run: written once, so that a second upload sends the same."""
+    """The plan's summary for this run, written once, so that a second upload sends the same."""
     document = folder.root / "plan_so_far.json"
     if not document.is_file():
         now = context.clock.wall()
@@ -170,7 +170,7 @@ def _so_far(context: RunContext, run: str, folder: RunFolder) -> bytes:
 
 
 def _usage(context: RunContext, stage: str) -> dict[str, Any] | None:
-    """What the stage's newest run with samples used of its machine."""
+    """Resource use of the stage's newest run that has samples."""
     for row in reversed(context.journal.runs(stage)):
         path = context.project.run_dir(row.id) / SAMPLES
         if path.is_file():

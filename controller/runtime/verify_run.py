@@ -41,7 +41,7 @@ def judge(context: JudgeContext, run: str) -> JudgedRun:
 
 
 def judge_run(context: JudgeContext, run: str) -> Judgement:
-    """The stage's own criteria, what was left behind, and what looks broken beside them."""
+    """Judge a run: its criteria, outputs left on the pod, and warnings about other artifacts."""
     folder = RunFolder(context.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
@@ -69,7 +69,7 @@ def _all_open(paths: Sequence[str], unchecked: Sequence[str]) -> Finding:
 
 
 def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
-    """Whatever exit.json says: each declared output is in the manifest, and nothing stayed there.
+    """A finding that every declared output is in the manifest and none is left on the pod.
 
     A link or a name that cannot travel is a declared output that is only on the pod.
     """
@@ -99,7 +99,7 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
         issued = certify(context, run, judgement or judge_run(context, run))
     lock_artifacts.release(
         context.project.root, issued
-    )  # an earlier try may have come as far as that
+    )  # an earlier attempt at locking may have got this far
     output_paths = OutputPaths.of(context.project.root)
     with writing(context.project.root):
         for entry in manifest.files:
@@ -133,7 +133,7 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
 
 
 def _render(context: JudgeContext, run: str, lock: Certificate) -> None:
-    """The pages of the stage, made here; and which artifacts are pages that the pod made."""
+    """Render the stage's pages, and name artifacts that are pages made by the pod."""
     project = context.project
 
     def aside(path: str, page: bytes) -> None:
@@ -158,7 +158,7 @@ def _others(context: JudgeContext, stage: Stage) -> tuple[str, ...]:
 
 
 def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificate:
-    """What the run's lock would say. The run has a final manifest here."""
+    """The certificate for the run, which must have a final manifest."""
     stage, lease_state = context.stages[run], context.lease_state()
     facts = next(item for item in lease_state.runs if item.run == run)
     row = context.journal.run(run)

@@ -122,21 +122,21 @@ def console_unread() -> Iterator[None]:
 
 @contextmanager
 def lives_are_one() -> Iterator[None]:
-    """That a pod was stopped and started again between two looks goes unseen."""
+    """A stop and start of a pod between two observations is not noticed."""
     with patch.object(BilledTime, "interrupted", lambda *_: False):
         yield
 
 
 @contextmanager
 def late_start_is_ours_alone() -> Iterator[None]:
-    """What somebody else did between the look and our start is not asked for."""
+    """A change by somebody else between the observation and our start is not looked for."""
     with patch.object(PodActions, "_listing_age", lambda _: 0.0):
         yield
 
 
 @contextmanager
 def half_booked() -> Iterator[None]:
-    """A pod that came into the ledger and not into the journal is left there, for ever open."""
+    """A pod that is in the ledger but not in the journal is never closed."""
     with patch.object(Observer, "_unclosed", lambda *_: frozenset()):
         yield
 
@@ -150,14 +150,14 @@ def exceptions_escape() -> Iterator[None]:
 
 @contextmanager
 def plan_alone_ends() -> Iterator[None]:
-    """What the user gives up is ended by the plan or not at all."""
+    """An abandoned lease is ended by the planner or not at all."""
     with patch.object(SimulatedController, "force_end", lambda *_: None):
         yield
 
 
 @contextmanager
 def any_owner_hears() -> Iterator[None]:
-    """A request that a crash left behind stops whoever drives the lease next."""
+    """A request left behind by a crash stops the lease's next driver."""
 
     def take(requests: Any, journal: Any, lease: str, _: Any) -> None:
         for request in requests.of(lease):
@@ -171,6 +171,6 @@ def any_owner_hears() -> Iterator[None]:
 
 @contextmanager
 def request_heard_twice() -> Iterator[None]:
-    """That the journal has a request already is not looked at."""
+    """A request that is in the journal already is recorded again."""
     with patch.object(stop_requests, "taken_up", lambda *_: False):
         yield

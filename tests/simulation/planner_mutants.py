@@ -39,7 +39,7 @@ def early_stop() -> Iterator[None]:
 
 @contextmanager
 def panic() -> Iterator[None]:
-    """Silence of SSH is taken for the pod's death."""
+    """A pod whose SSH does not answer is treated as lost."""
 
     def replace(observation: Observation, _: Policy, __: Any) -> actions.Action:
         assert observation.lease.pod is not None
@@ -51,7 +51,7 @@ def panic() -> Iterator[None]:
 
 @contextmanager
 def delete_trusted() -> Iterator[None]:
-    """A pod counts as gone once it was told to go."""
+    """A pod counts as terminated once the order was accepted."""
 
     def gone(_: Observation, __: Policy, debt: Any) -> actions.Action:
         return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
@@ -62,7 +62,7 @@ def delete_trusted() -> Iterator[None]:
 
 @contextmanager
 def surplus_unbooked() -> Iterator[None]:
-    """A stray pod is ended before it is in the books."""
+    """An orphaned pod is terminated before it is in the ledger."""
 
     def end(_: Observation, pod: str, why: str) -> actions.Action:
         return actions.Terminate(pod, why)
@@ -87,7 +87,7 @@ def no_sweep() -> Iterator[None]:
 
 @contextmanager
 def no_reckoning() -> Iterator[None]:
-    """What the books say of a pod's running is never compared with what the provider shows."""
+    """The ledger's running time of a pod is never reconciled with the provider."""
     with (
         patch.object(planner, "reckon", lambda *_: None),
         patch.object(teardown, "reckon", lambda *_: None),
@@ -109,7 +109,7 @@ def vanished_is_started_again() -> Iterator[None]:
 
 @contextmanager
 def pod_is_believed() -> Iterator[None]:
-    """As long as a pod says that its job runs, it runs on."""
+    """A job continues as long as its pod reports that it runs."""
     with (
         patch.object(planner, "outlasted", lambda *_: None),
         patch.object(planner, "given_up", lambda *_: False),

@@ -64,7 +64,7 @@ def serving(known: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         do_POST = do_GET
 
         def log_message(self, *_: Any) -> None:
-            """Silence."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls is not None:

@@ -104,7 +104,7 @@ class Laptop:
         )
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
-        """A podctl that runs on; its own process group, as a terminal's job has."""
+        """Start podctl in a process group of its own, as a shell does, and return."""
         return subprocess.Popen(
             [sys.executable, "-m", "controller", *words],
             cwd=self.folder,
@@ -147,7 +147,7 @@ class Laptop:
         return Journal(open_database(self.folder / ".podctl" / "state.db", readonly=True))
 
     def living_pods(self) -> list[dict[str, Any]]:
-        """What the cloud still has, in any state but gone."""
+        """The account's pods that are not terminated."""
         return list(self.cloud.api("GET", "/v2/pods").body["pods"])
 
     def asked(self, method: str, path: str = "") -> list[float]:
@@ -182,7 +182,7 @@ class Laptop:
         self.assert_books_agree()
 
     def assert_books_agree(self) -> None:
-        """Ledger and bill, per pod, to the cent."""
+        """Ledger and bill agree for each pod to the cent."""
         report = self.json("cost", "--reconcile")
         assert report["pods"]
         for row in report["pods"]:

@@ -1,4 +1,4 @@
-"""The published OpenAPI document of REST v2, where it is at hand, as a judge of what was said."""
+"""Checks exchanges against the published OpenAPI document of REST v2, if it is available."""
 
 from __future__ import annotations
 

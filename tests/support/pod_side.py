@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def until(poll: Callable[[], T | None], subject: str, seconds: float = PATIENCE) -> T:
-    """The first thing `look` returns that is not None or False."""
+    """Call `poll` until its result is neither None nor False; returns it."""
     deadline = time.monotonic() + seconds
     while True:
         result = poll()
@@ -172,7 +172,7 @@ class PodSide:
         return pids[0]
 
     def kill_all(self) -> None:
-        """As a host that dies: everything at once, unasked."""
+        """Kill every process at once, as a host failure does."""
 
         def none_left() -> bool:
             for pid in (left := self.processes()):

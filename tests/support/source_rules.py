@@ -1,4 +1,4 @@
-"""Rules that a linter has no word for, each with code that breaks it.
+"""Rules that no linter has, each with code that breaks it.
 
 A rule looks at one file's syntax tree (or text) and names the lines that are against it. That it
 holds everywhere means nothing until it is seen to fire: `breaks` has what it must find.

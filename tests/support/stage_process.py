@@ -50,7 +50,7 @@ def interrupted(
 
 
 def told(folder: Path) -> str:
-    """The end of what the process wrote."""
+    """The last characters that the process wrote."""
     return (folder / "job.log").read_text()[-2000:]
 
 
