@@ -35,7 +35,7 @@ class Refusal(Exception):
 BUSY, OTHER_SPEC, NO_SECRET = 75, 66, 77
 
 
-def start(place: PodPaths, spec: JobSpec, *, again: bool) -> Status:
+def start(paths: PodPaths, spec: JobSpec, *, again: bool) -> Status:
     """Make sure that `spec` runs or has run. Returns once it owns the pod's lock, or never will.
 
     An ended run stays ended unless `again`, which begins a new attempt. A lost one goes on from
@@ -43,58 +43,58 @@ def start(place: PodPaths, spec: JobSpec, *, again: bool) -> Status:
     """
     begun = time.monotonic()
     while True:
-        done = report.status(place, spec.run)
+        done = report.status(paths, spec.run)
         if done.state == "ended" and not again:
             return done
-        fd = lock.take(place.lock)
+        fd = lock.take(paths.lock)
         if fd is not None:
             try:
-                return _begin(place, spec, fd, again)
+                return _begin(paths, spec, fd, again)
             finally:
                 os.close(fd)
-        other = _occupant(place, spec, done, begun)
+        other = _occupant(paths, spec, done, begun)
         if other is not None:
             return other
         time.sleep(0.02)
 
 
-def _occupant(place: PodPaths, spec: JobSpec, own: Status, begun: float) -> Status | None:
+def _occupant(paths: PodPaths, spec: JobSpec, own: Status, begun: float) -> Status | None:
     """Determine who holds the lock: this run, another one, or processes left by an ended one."""
-    holder, waited = lock.holder(place.lock), time.monotonic() - begun
+    holder, waited = lock.holder(paths.lock), time.monotonic() - begun
     signed = holder == Holder(spec.run, own.attempt)  # else the starter is about to write it down
     if own.state in ("starting", "running") and (signed or waited > PATIENCE_SECONDS):
         return own
     if holder and holder.run != spec.run:
-        other = report.status(place, holder.run)
+        other = report.status(paths, holder.run)
         if other.state in ("starting", "running") and other.attempt == holder.attempt:
             raise Refusal(BUSY, f"this pod is busy with run {holder.run}", other)
-    if waited > LEFTOVER_SECONDS and holder and _ended(place, holder):
-        lock.end_processes(place.lock, LEFTOVER_SECONDS)
+    if waited > LEFTOVER_SECONDS and holder and _ended(paths, holder):
+        lock.end_processes(paths.lock, LEFTOVER_SECONDS)
     if waited > PATIENCE_SECONDS:
         raise Refusal(BUSY, "the pod's lock is held and its holder does not say by what", own)
     return None
 
 
-def _ended(place: PodPaths, holder: Holder) -> bool:
-    return report.status(place, holder.run).state == "ended"
+def _ended(paths: PodPaths, holder: Holder) -> bool:
+    return report.status(paths, holder.run).state == "ended"
 
 
-def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
+def _begin(paths: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
     """With the lock held: decide again, record the attempt, start the supervisor."""
-    folder = place.run(spec.run)
+    folder = paths.run(spec.run)
     folder.mkdir(parents=True, exist_ok=True)
     DiskReserve(folder / "reserve").release()  # nobody did it in a death that was not announced
     last = document(Attempt, folder / "attempt.json")
     end = report.ending(folder, last)
     if end is not None and not again:
-        return report.status(place, spec.run)
-    missing = [] if Outcome.saved(folder) else job_secrets.missing(place, spec)
-    if not missing and not Outcome.saved(folder) and settings.missing(place, spec.run):
+        return report.status(paths, spec.run)
+    missing = [] if Outcome.saved(folder) else job_secrets.missing(paths, spec)
+    if not missing and not Outcome.saved(folder) and settings.missing(paths, spec.run):
         missing = ["how to install what the job needs"]
     if missing:  # it would fail; whoever has them is to start the run
         text = f"{', '.join(missing)} was not handed over in this life of the container"
-        raise Refusal(NO_SECRET, text, report.status(place, spec.run))
-    _keep_spec(place, spec, folder, again)
+        raise Refusal(NO_SECRET, text, report.status(paths, spec.run))
+    _keep_spec(paths, spec, folder, again)
     number = last.number + 1 if last else 1
     lock.sign(fd, Holder(spec.run, number))
     if end is not None:
@@ -102,22 +102,22 @@ def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
     elif last is not None:
         _heed_stop(folder, last.number)
         _count_restart(folder, spec, number)
-    now = boot(place.local)
+    now = boot(paths.local)
     handover.own(folder, now)
     (folder / "stop.json").unlink(missing_ok=True)
     attempt = Attempt(spec.run, number, now.id, time.time())
     atomic_files.write(folder / "attempt.json", dump(attempt))
-    spawn(place, spec.run, number, fd)
-    return report.status(place, spec.run)
+    spawn(paths, spec.run, number, fd)
+    return report.status(paths, spec.run)
 
 
-def _keep_spec(place: PodPaths, spec: JobSpec, folder: Path, again: bool) -> None:
+def _keep_spec(paths: PodPaths, spec: JobSpec, folder: Path, again: bool) -> None:
     """Write the spec once; only a new attempt after an end may change it."""
     data = dump(spec)
     before = document(JobSpec, folder / "spec.json")
     if before is not None and dump(before) != data and not again:
         text = f"run {spec.run} was started with another spec"
-        raise Refusal(OTHER_SPEC, text, report.status(place, spec.run))
+        raise Refusal(OTHER_SPEC, text, report.status(paths, spec.run))
     if before is None or dump(before) != data:
         atomic_files.write(folder / "spec.json", data)
 
@@ -149,19 +149,19 @@ def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
         Outcome(1, "lost", f"{text}; attempt {number - 1} was the last").save(folder)
 
 
-def spawn(place: PodPaths, run: str, attempt: int, fd: int) -> None:
+def spawn(paths: PodPaths, run: str, attempt: int, fd: int) -> None:
     """Start a supervisor that inherits the lock's descriptor and nothing else."""
-    detach(place, run, "remote.supervisor", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
+    detach(paths, run, "remote.supervisor", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
 
 
 def detach(
-    place: PodPaths, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
+    paths: PodPaths, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
 ) -> None:
     """Start a module of this package for a run, in a session of its own."""
-    argv = [sys.executable, "-S", "-m", module, "--root", str(place.root)]
+    argv = [sys.executable, "-S", "-m", module, "--root", str(paths.root)]
     env = {name: value for name, value in os.environ.items() if name != "RUNPOD_API_KEY"}
     env[ENV_TOOL] = "1"
-    with (place.run(run) / "shim.log").open("ab") as log:
+    with (paths.run(run) / "shim.log").open("ab") as log:
         subprocess.Popen(
             [*argv, "--run", run, *words],
             cwd=PACKAGE.parent,

@@ -24,9 +24,9 @@ MAX_DETAIL = 2000  # characters of an exit's detail
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
-def status(place: PodPaths, run: str) -> Status:
+def status(paths: PodPaths, run: str) -> Status:
     """The run's status by its files and the lock."""
-    folder, now = place.run_name(run), boot(place.local_name)
+    folder, now = paths.run_name(run), boot(paths.local_name)
     attempt = document(Attempt, f"{folder}/attempt.json")
     beat = record(f"{folder}/heartbeat.json") or {}
     current = attempt is not None and beat.get("attempt") == attempt.number
@@ -37,7 +37,7 @@ def status(place: PodPaths, run: str) -> Status:
     ready = atomic_files.read(f"{folder}/ready.json")
     return Status(
         run=run,
-        state=_state(place, run, attempt, exit_record, current),
+        state=_state(paths, run, attempt, exit_record, current),
         boot_id=now.id,
         attempt=attempt.number if attempt else 0,
         phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
@@ -46,8 +46,8 @@ def status(place: PodPaths, run: str) -> Status:
         log_size=log_file.size(f"{folder}/job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
-        guard=guard(place, now),
-        free_bytes=_free(place.root_name),
+        guard=guard(paths, now),
+        free_bytes=_free(paths.root_name),
         gpu_util=_mean([gpu.get("percent") for gpu in gpus]),
         gpu_memory_gb=_sum([gpu.get("memory_gb") for gpu in gpus]),
         cpu_util=number(sample.get("cpu_percent")),
@@ -67,20 +67,20 @@ def ending(folder: StrPath, attempt: Attempt | None) -> Exit | None:
 
 
 def _state(
-    place: PodPaths, run: str, attempt: Attempt | None, end: Exit | None, beating: bool
+    paths: PodPaths, run: str, attempt: Attempt | None, end: Exit | None, beating: bool
 ) -> str:
     if end is not None:
         return "ended"
-    holder = lock.holder(place.lock_name)
-    if holder and holder.run == run and lock.held(place.lock_name):
+    holder = lock.holder(paths.lock_name)
+    if holder and holder.run == run and lock.held(paths.lock_name):
         alive = attempt is not None and holder.attempt == attempt.number and beating
         return "running" if alive else "starting"
     return "absent" if attempt is None else "lost"
 
 
-def guard(place: PodPaths, now: Boot) -> GuardReport | None:
+def guard(paths: PodPaths, now: Boot) -> GuardReport | None:
     """The guard's last report since this boot; a silent guard counts as disarmed."""
-    data = atomic_files.read(place.guard_name)
+    data = atomic_files.read(paths.guard_name)
     if data is None:
         return None
     try:

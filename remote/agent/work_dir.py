@@ -77,11 +77,11 @@ class Order:
 class WorkDir:
     """The work folder of one order; `beat` is called regularly while bytes move."""
 
-    def __init__(self, place: PodPaths, order: Order, beat: Callable[[], None]) -> None:
-        self._root = place.root
-        self._pod = boot(place.local).pod
+    def __init__(self, paths: PodPaths, order: Order, beat: Callable[[], None]) -> None:
+        self._root = paths.root
+        self._pod = boot(paths.local).pod
         self._beat = beat
-        self._run = place.run(order.run)
+        self._run = paths.run(order.run)
         self._order = order
         self._record = self._run / "work.json"
         self._work = self._run / "work"
@@ -131,9 +131,9 @@ class WorkDir:
 
         A file that changed while it was sent is stored under its actual hash for the next order.
         """
-        place = self._blob(sha256)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
+        blob_path = self._blob(sha256)
+        blob_path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = blob_path.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
         digest = hashlib.sha256()
         try:
             with temporary.open("wb") as file:
@@ -145,7 +145,7 @@ class WorkDir:
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
-        return target == place
+        return target == blob_path
 
     def build(self) -> None:
         """Build the folder beside its place, swap it in, then write the record."""

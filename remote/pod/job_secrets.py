@@ -17,7 +17,7 @@ from .paths import PodPaths
 HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
 
 
-def keep(place: PodPaths, run: str, data: bytes) -> None:
+def keep(paths: PodPaths, run: str, data: bytes) -> None:
     """Take a JSON object of strings. Raises ContractError."""
     try:
         value = json.loads(data)
@@ -27,26 +27,26 @@ def keep(place: PodPaths, run: str, data: bytes) -> None:
         raise ContractError("secrets must be a JSON object of strings")
     if not all(SECRET_NAME.fullmatch(name) for name in value):
         raise ContractError("a secret's name must be that of a variable, and not the pod's own")
-    forget(place, run)
-    folder = place.secrets(run)
+    forget(paths, run)
+    folder = paths.secrets(run)
     folder.mkdir(mode=0o700)
     for name, text in value.items():
         atomic_files.write(folder / name, text.encode(), sync=False)
 
 
-def forget(place: PodPaths, run: str) -> None:
+def forget(paths: PodPaths, run: str) -> None:
     """Remove the run's secrets after its job."""
-    shutil.rmtree(place.secrets(run), ignore_errors=True)
+    shutil.rmtree(paths.secrets(run), ignore_errors=True)
 
 
-def missing(place: PodPaths, spec: JobSpec) -> list[str]:
+def missing(paths: PodPaths, spec: JobSpec) -> list[str]:
     """Names of secrets that were not handed over since this container started."""
-    return [name for name in spec.secrets if not (place.secrets(spec.run) / name).is_file()]
+    return [name for name in spec.secrets if not (paths.secrets(spec.run) / name).is_file()]
 
 
-def variables(place: PodPaths, run: str) -> dict[str, str]:
+def variables(paths: PodPaths, run: str) -> dict[str, str]:
     """The job's variables for its secrets; preflight and installation do not get them."""
-    folder = place.secrets(run)
+    folder = paths.secrets(run)
     # Also without a token: a login of the job's own must not leave one on the volume.
     variables = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}
     for path in sorted(file for file in folder.glob("*") if SECRET_NAME.fullmatch(file.name)):

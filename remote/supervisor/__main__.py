@@ -36,11 +36,11 @@ HANDOVER_SECONDS = 30.0  # beyond its job's grace, for another pod to let go of 
 class Supervisor:
     """One attempt at one run."""
 
-    def __init__(self, place: PodPaths, spec: JobSpec, attempt: int, lock: int) -> None:
-        self.base = base = AttemptContext(place, spec, attempt)
+    def __init__(self, paths: PodPaths, spec: JobSpec, attempt: int, lock: int) -> None:
+        self.base = base = AttemptContext(paths, spec, attempt)
         self.lock, self.started = lock, time.time()
-        self.env = job_environment.build(spec, place, base.boot)
-        self.lease = GuardDeadline.of(place, spec, base.boot.id, attempt)
+        self.env = job_environment.build(spec, paths, base.boot)
+        self.lease = GuardDeadline.of(paths, spec, base.boot.id, attempt)
         self.ready = background.Ready(base.run, spec, attempt, base.watch, base.pace)
         self.reserve = DiskReserve(base.run / "reserve")
 
@@ -51,7 +51,7 @@ class Supervisor:
         base, pace = self.base, self.base.pace
         beat = background.heartbeat(base.run, base.spec, base.attempt, base.boot.id, base.pulse)
         heart = background.Repeated("heartbeat", pace.heartbeat, beat)
-        meter = metrics_sampler.MetricsSampler(base.place.root, self.env["PATH"])
+        meter = metrics_sampler.MetricsSampler(base.paths.root, self.env["PATH"])
         take = background.sampler(base.run, meter, base.boot.id, base.watch)
         background.Repeated("samples", pace.sample, take)
         try:
@@ -76,7 +76,7 @@ class Supervisor:
         """Preflight, environment, job. Raises a resumable `Halt`."""
         base = self.base
         self.reserve.take()
-        preparation = Preparation(base.place, base.spec, self.env, base.log, base.tick, base.enter)
+        preparation = Preparation(base.paths, base.spec, self.env, base.log, base.tick, base.enter)
         try:
             if not self._alone():
                 return Outcome(1, "lost", "the pod that had this run goes on with it")
@@ -113,8 +113,8 @@ class Supervisor:
 
     def _finish(self, outcome: Outcome) -> None:
         """Record the end. Raises `Halt` when the container stops first."""
-        job_secrets.forget(self.base.place, self.base.spec.run)
-        settings.forget(self.base.place, self.base.spec.run)
+        job_secrets.forget(self.base.paths, self.base.spec.run)
+        settings.forget(self.base.paths, self.base.spec.run)
         self.reserve.release()
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         Commit(self.base, self.ready.hashes, self.lease).write(outcome)
@@ -137,13 +137,13 @@ def main() -> int:
     """
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     run, attempt, lock = options["--run"], int(options["--attempt"]), int(options["--lock"])
-    place = PodPaths.at(options["--root"])
-    spec = document(JobSpec, place.run(run) / "spec.json")
+    paths = PodPaths.at(options["--root"])
+    spec = document(JobSpec, paths.run(run) / "spec.json")
     if spec is None:
         sys.stderr.write(f"no spec of run {run}\n")
         return 1
     os.umask(0o077)
-    Supervisor(place, spec, attempt, lock).live()
+    Supervisor(paths, spec, attempt, lock).live()
     return 0
 
 

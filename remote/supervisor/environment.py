@@ -96,8 +96,8 @@ class Making:
         def build(half: Path) -> None:
             uv = find_uv(python, self.context)
             with tidied(self.work):
-                place = ["--target", str(half), "."]
-                self.context.run([*uv, *words, *place], self.need.deadline_seconds)
+                target_options = ["--target", str(half), "."]
+                self.context.run([*uv, *words, *target_options], self.need.deadline_seconds)
 
         shutil.rmtree(into, ignore_errors=True)
         self._make(into, build, made_of=made_of)
@@ -185,8 +185,8 @@ def tidied(folder: Path) -> Iterator[None]:
 
 
 def _below(folder: Path) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        yield from (os.path.join(place, name) for name in (*folders, *files))
+    for parent, folders, files in os.walk(folder):
+        yield from (os.path.join(parent, name) for name in (*folders, *files))
 
 
 def _inherit(venv: Path, about: str) -> None:

@@ -76,7 +76,7 @@ class Job:
             return subprocess.Popen(
                 argv,
                 cwd=base.work,
-                env={**self._env, **job_secrets.variables(base.place, base.spec.run), **mark},
+                env={**self._env, **job_secrets.variables(base.paths, base.spec.run), **mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -22,7 +22,7 @@ PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
 class Preparation:
     """`enter(phase, text)` says what is being done; `tick` waits a little and may raise `Halt`."""
 
-    place: PodPaths
+    paths: PodPaths
     spec: JobSpec
     env: Mapping[str, str]
     log: Path
@@ -48,28 +48,28 @@ class Preparation:
         if finding := self._check(base, now):
             return finding
         if reusable:
-            settings.installed(self.place, self.spec.run, base)
+            settings.installed(self.paths, self.spec.run, base)
             return base
         self.enter("environment", "installing what the job needs")
-        making, python = Making(need, self.place.work(self.spec.run), self.spec.run, context), base
+        making, python = Making(need, self.paths.work(self.spec.run), self.spec.run, context), base
         if not complete:
             python = making.prepare(base)
         if need.install is not None:
-            sent = record(self.place.run(self.spec.run) / "work.json") or {}
+            sent = record(self.paths.run(self.spec.run) / "work.json") or {}
             making.install(
-                python, job_environment.site(self.spec, self.place), str(sent.get("tree"))
+                python, job_environment.site(self.spec, self.paths), str(sent.get("tree"))
             )
         self.enter("preflight", "importing what was installed")
-        settings.installed(self.place, self.spec.run, python)
+        settings.installed(self.paths, self.spec.run, python)
         return self._check(python, asked) or python
 
     def _build_context(self) -> BuildContext:
-        place = self.place
-        env = {**self.env, **settings.variables(place, self.spec.run, self.env)}
-        boot_id = boot(place.local).id
-        return BuildContext(place.root, env, self.log, place.local, self.tick, boot_id)
+        paths = self.paths
+        env = {**self.env, **settings.variables(paths, self.spec.run, self.env)}
+        boot_id = boot(paths.local).id
+        return BuildContext(paths.root, env, self.log, paths.local, self.tick, boot_id)
 
     def _check(self, python: Path, imports: tuple[str, ...]) -> Outcome | None:
         env = job_environment.with_interpreter(self.env, python)
-        finding = preflight.finding(self.spec, self.place, python, env, self.tick, imports=imports)
+        finding = preflight.finding(self.spec, self.paths, python, env, self.tick, imports=imports)
         return Outcome(PREFLIGHT_RC, "preflight", finding) if finding else None

@@ -33,11 +33,11 @@ class StopConditions:
     """Raises `Halt` from `poll` when it is time to end."""
 
     def __init__(
-        self, spec: JobSpec, place: PodPaths, boot: Boot, attempt: int, pace: Intervals
+        self, spec: JobSpec, paths: PodPaths, boot: Boot, attempt: int, pace: Intervals
     ) -> None:
-        self._spec, self._place, self._boot = spec, place, boot
+        self._spec, self._place, self._boot = spec, paths, boot
         self._attempt, self._pace = attempt, pace
-        self._run = place.run(spec.run)
+        self._run = paths.run(spec.run)
         self._next_slow = 0.0
         self.started = time.monotonic()
         self.progress: Progress | None = None  # only while the job itself runs
