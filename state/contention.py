@@ -35,7 +35,7 @@ class Contention:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
 
-    def outlast(self, work: Callable[[], T]) -> T:
+    def call(self, work: Callable[[], T]) -> T:
         """Call `work` until the state is available; returns its result.
 
         Raises Unavailable after `seconds`."""
@@ -60,35 +60,35 @@ class Connection(sqlite3.Connection):
     patience: Contention | None = None
 
 
-def be_patient(connection: sqlite3.Connection, patience: Contention) -> None:
+def retry_while_busy(connection: sqlite3.Connection, patience: Contention) -> None:
     """Let every later `patient` method on this connection retry. Raises StateError."""
     assert isinstance(connection, Connection)
     connection.patience = patience
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
 
 
-def hurry(connection: sqlite3.Connection) -> None:
+def stop_retrying(connection: sqlite3.Connection) -> None:
     """Stop retrying on this connection: the command is about to end."""
     assert isinstance(connection, Connection)
     connection.patience = None
 
 
-def patient(kind: C) -> C:
+def retried(kind: C) -> C:
     """Class decorator: public methods retry; each must be one transaction on `self.connection`."""
     for name, method in vars(kind).items():
         if inspect.isfunction(method) and not name.startswith("_"):
-            setattr(kind, name, _outlasting(method))
+            setattr(kind, name, _retrying(method))
     return kind
 
 
-def _outlasting(method: Callable[..., Any]) -> Callable[..., Any]:
+def _retrying(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def outlasting(self: Any, *arguments: Any, **named: Any) -> Any:
+    def retrying(self: Any, *arguments: Any, **named: Any) -> Any:
         patience = getattr(self.connection, "patience", None)
         if (
             patience is None or self.connection.in_transaction
         ):  # the enclosing transaction is repeated, or nothing
             return method(self, *arguments, **named)
-        return patience.outlast(lambda: method(self, *arguments, **named))
+        return patience.call(lambda: method(self, *arguments, **named))
 
-    return outlasting
+    return retrying

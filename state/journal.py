@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from state.contention import patient
+from state.contention import retried
 from state.database import READER, writing
 from state.errors import StateError
 from state.journal_rows import Lease, Op, Run
@@ -31,7 +31,7 @@ _LEASE = "SELECT id, at, data, closed_at, outcome FROM lease "
 _RUN = "SELECT id, stage, number, lease, at, spec, finished_at, outcome, result FROM run "
 
 
-@patient
+@retried
 @dataclass(frozen=True)
 class Journal:
     """Always readable. Writes raise Fenced unless `epoch` is the current owner's."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from state.contention import patient
+from state.contention import retried
 from state.database import unfenced
 from state.redaction import masked
 from state.sqlite_errors import translated
@@ -26,7 +26,7 @@ class LastSeenRecord:
     data: dict[str, Any]
 
 
-@patient
+@retried
 @dataclass(frozen=True)
 class LastSeen:
     connection: sqlite3.Connection

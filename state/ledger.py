@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from state.contention import patient
+from state.contention import retried
 from state.database import READER, writing
 from state.errors import StateError
 from state.interval import (
@@ -55,7 +55,7 @@ _SUMS_OF_ALL = _SUMS.format(closed="TRUE", open="subject IS NOT NULL")
 _SUMS_OF_ONE = _SUMS.format(closed="subject = :subject", open="subject = :subject")
 
 
-@patient
+@retried
 @dataclass(frozen=True)
 class Ledger:
     """Always readable. Writes raise Fenced unless `epoch` is the owner's. Times: Unix seconds."""
@@ -90,7 +90,7 @@ class Ledger:
             started_ms=milliseconds(started_at),
         )
         with writing(self.connection, self.epoch):
-            return self._turn(self._open(pod_id, kind), wanted, "replaced")
+            return self._replace_interval(self._open(pod_id, kind), wanted, "replaced")
 
     def close_interval(self, pod_id: str, kind: str, at: float, source: str) -> bool:
         """Close the open interval, not before its start; False if there is none."""
@@ -122,7 +122,7 @@ class Ledger:
                 rate_source=rate_source,
                 started_ms=milliseconds(at),
             )
-            return self._turn(interval, wanted, "rate")
+            return self._replace_interval(interval, wanted, "rate")
 
     def attribute(self, pod_id: str, run: str | None, stage: str, at: float) -> int:
         """Charge the pod to `run` of `stage` from `at` on; returns the number of open intervals."""
@@ -132,7 +132,7 @@ class Ledger:
                 wanted = dataclasses.replace(
                     interval, run=run, stage=stage, started_ms=milliseconds(at)
                 )
-                self._turn(interval, wanted, "stage")
+                self._replace_interval(interval, wanted, "stage")
         return len(intervals)
 
     def record(self, intervals: Iterable[Interval]) -> int:
@@ -190,7 +190,7 @@ class Ledger:
             for name, stage, kind, ms, nano, rest, rate in rows
         )
 
-    def _turn(self, current: Interval | None, wanted: Interval, source: str) -> int:
+    def _replace_interval(self, current: Interval | None, wanted: Interval, source: str) -> int:
         """Replace the open interval by `wanted` from its start on, unless both are equal."""
         if current is not None:
             same = dataclasses.replace(wanted, id=current.id, started_ms=current.started_ms)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from state.contention import patient
+from state.contention import retried
 from state.database import READER, writing
 from state.errors import StateError
 from state.sqlite_errors import translated
@@ -23,7 +23,7 @@ class StageLock:
     reason: str  # why it was unlocked; empty when locked
 
 
-@patient
+@retried
 @dataclass(frozen=True)
 class Locks:
     connection: sqlite3.Connection

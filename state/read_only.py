@@ -43,7 +43,7 @@ def read_into_memory(path: Path) -> Connection:
         return _checked(_copied(Path(folder, path.name), mode="rw"), path)
 
 
-def glimpse(path: Path) -> Connection:
+def read_snapshot(path: Path) -> Connection:
     """The file's own words, whoever holds it now: for a figure that is told, and not worked with.
 
     Raises: StateError.

@@ -194,7 +194,7 @@ class Budget:
         """USD that the project may still spend; negative when over budget."""
         return None if self.project_usd is None else self.project_usd - spent_usd
 
-    def most(self, worst: WorstCase, spent_usd: float) -> float:
+    def lease_limit_usd(self, worst: WorstCase, spent_usd: float) -> float:
         """What one lease may cost in all: two pods' worst cases, or less where a limit is lower.
 
         The second pod's is for those that are given back before and for starts after a failure:

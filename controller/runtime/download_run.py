@@ -13,7 +13,7 @@ from controller.planner.observation import Contact
 from controller.planner.unpulled_files import LeftOnPod
 from controller.project.output_paths import OutputPaths
 from controller.project.run_folder import READY, SAMPLES, RunFolder
-from controller.runtime.left_on_pod import fetched, held
+from controller.runtime.left_on_pod import unpulled_files, with_fetched
 from controller.runtime.run_context import RunContext
 from controller.terminal.sanitize import clean_line
 from controller.transfer.disk import writing
@@ -86,7 +86,7 @@ def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) 
         context.tell(f"{run}: left out: {more} more, which the manifest names")
     if manifest.left or manifest.unfit or manifest.beyond:
         stage = context.stages[run]
-        raise LeftOnPod(held(manifest, stage.name, folder.files, stage.outputs))
+        raise LeftOnPod(unpulled_files(manifest, stage.name, folder.files, stage.outputs))
     return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
 
 
@@ -145,7 +145,7 @@ def _with_fetched(context: RunContext, run: str, manifest: Manifest) -> Manifest
     """Add files that the user fetched by hand to the manifest."""
     session, files = context.link.session, RunFolder(context.project.run_dir(run)).files
     layout = session.layout(context.shape.mount)
-    entries = fetched(session, layout, _code(context, run), manifest, files)
+    entries = with_fetched(session, layout, _code(context, run), manifest, files)
     return _placed(context, run, entries)
 
 

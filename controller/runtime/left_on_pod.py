@@ -31,7 +31,9 @@ LONGEST = 300  # characters of one name or reason
 MEASURE_SECONDS = 3600.0
 
 
-def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) -> UnpulledFiles:
+def unpulled_files(
+    manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]
+) -> UnpulledFiles:
     """The outputs for which the pod is kept, and the command that fetches them."""
     named = [f"{_short(encode(left.path))} ({_short(left.why)})" for left in manifest.left[:SHOWN]]
     named += list(map(_short, manifest.unfit[:SHOWN]))
@@ -73,7 +75,7 @@ def quoted(path: str) -> str:
     return f"$'{''.join(plain)}'"
 
 
-def fetched(
+def with_fetched(
     session: Session, layout: Layout, code: str, manifest: Manifest, files: Path
 ) -> Manifest:
     """The manifest with what was fetched by hand among its files, where it is the same there.

@@ -73,7 +73,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _attempt(self) -> Outcome:
-        """Preflight, environment, job. Raises a resumable `Halt`."""
+        """Preflight, environment, job. Raises a resumable `StopJob`."""
         base = self.base
         self.reserve.take()
         preparation = Preparation(base.paths, base.spec, self.env, base.log, base.tick, base.enter)
@@ -95,7 +95,7 @@ class Supervisor:
         return handover.await_predecessor(base.run, base.pace.heartbeat, patience, base.tick)
 
     def _run_job(self, python: Path) -> Outcome:
-        """The job, while what it has finished is published. Raises a resumable `Halt`."""
+        """The job, while what it has finished is published. Raises a resumable `StopJob`."""
         job = Job(self.base, job_environment.with_interpreter(self.env, python), self.lock)
         base, pace = self.base, self.base.pace
         follower = Follower(base.run, base.attempt, base.boot.id)
@@ -112,7 +112,7 @@ class Supervisor:
         return outcome.on_disk(self.reserve.disk_full())
 
     def _finish(self, outcome: Outcome) -> None:
-        """Record the end. Raises `Halt` when the container stops first."""
+        """Record the end. Raises `StopJob` when the container stops first."""
         job_secrets.forget(self.base.paths, self.base.spec.run)
         settings.forget(self.base.paths, self.base.spec.run)
         self.reserve.release()

@@ -28,7 +28,7 @@ class AttemptContext:
         self.pulse.tick()
 
     def tick(self) -> None:
-        """A moment; raises `Halt` when it is time to end."""
+        """A moment; raises `StopJob` when it is time to end."""
         self.watch.poll()
         self.breathe()
 

@@ -30,7 +30,7 @@ class Commit:
         self._evicted_at: float | None = None
 
     def write(self, outcome: Outcome) -> None:
-        """Manifest, then exit.json: the commit. Raises `Halt` when the container stops first."""
+        """Manifest, then exit.json: the commit. Raises `StopJob` when the container stops first."""
         base = self._base
         self._keep_trying(partial(outcome.save, base.run))
         base.enter("hashing", "hashing the outputs")
@@ -87,7 +87,7 @@ class Commit:
         return outcome, survey
 
     def _settled(self) -> Final:
-        """The outputs once all hold still, or the time for it is over. Raises `Halt`.
+        """The outputs once all hold still, or the time for it is over. Raises `StopJob`.
 
         What keeps a file changing now is no process of the job's on this pod.
         """
@@ -112,7 +112,7 @@ class Commit:
             self._base.breathe()
 
     def _over(self, began: float) -> bool:
-        """Whether the budget, or a word of the user's, ended it. Raises a resumable `Halt`."""
+        """Whether the budget, or a word of the user's, ended it. Raises a resumable `StopJob`."""
         try:
             self._base.watch.poll()
         except StopJob as halt:

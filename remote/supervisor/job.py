@@ -29,7 +29,7 @@ class Job:
         self._tree = JobTree(base.boot.id)
 
     def clear(self) -> None:
-        """End processes left by earlier jobs and attempts of this container. Raises `Halt`."""
+        """End processes left by earlier jobs and attempts of this container. Raises `StopJob`."""
         if not (left := self._tree.members()):
             return
         text = f"ending what an earlier job left running: {process_tree.names(left)}"
@@ -40,7 +40,7 @@ class Job:
             raise StopJob("evicted", "the container is being stopped")
 
     def run(self, python: Path) -> Outcome:
-        """Start the job and wait for its end, or end it. Raises a resumable `Halt`."""
+        """Start the job and wait for its end, or end it. Raises a resumable `StopJob`."""
         kills = metrics_sampler.oom_kills()
         try:
             process = self._spawn(job_environment.argv(self._base.spec, python))
@@ -94,7 +94,7 @@ class Job:
             self._base.tick()
 
     def _last_look(self, returncode: int) -> None:
-        """Raises `Halt` for a job that ended because its container did: it is to be resumed.
+        """Raises `StopJob` for a job that ended because its container did: it is to be resumed.
 
         A kill of the whole container may reach the job a moment before the supervisor.
         """
@@ -105,7 +105,7 @@ class Job:
             raise StopJob("evicted", "the container is being stopped")
 
     def _await_rest(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
-        """Wait until no process of the job runs. Raises `Halt`.
+        """Wait until no process of the job runs. Raises `StopJob`.
 
         The processes that a failed first process leaves behind are ended.
         """

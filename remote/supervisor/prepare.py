@@ -20,7 +20,7 @@ PREFLIGHT_RC, ENVIRONMENT_RC = 78, 69
 
 @dataclass(frozen=True)
 class Preparation:
-    """`enter(phase, text)` says what is being done; `tick` waits a little and may raise `Halt`."""
+    """`enter(phase, text)` reports a phase; `tick` waits a little and may raise `StopJob`."""
 
     paths: PodPaths
     spec: JobSpec

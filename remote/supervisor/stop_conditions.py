@@ -30,7 +30,7 @@ class Progress:
 
 
 class StopConditions:
-    """Raises `Halt` from `poll` when it is time to end."""
+    """Raises `StopJob` from `poll` when it is time to end."""
 
     def __init__(
         self, spec: JobSpec, paths: PodPaths, boot: Boot, attempt: int, pace: Intervals

@@ -46,7 +46,7 @@ from tests.crash.system_calls import Calls, counted, trace
 from tests.support.emulated_cloud import FAST, start_cloud
 
 CLOUD: EmulatorSettings = dataclasses.replace(FAST, record_traffic=False)
-Told = Callable[[Result], None]
+Reporter = Callable[[Result], None]
 ROOM = 4e9  # bytes
 
 
@@ -66,7 +66,7 @@ def runners(folder: Path, workers: int) -> Iterator[list[ScenarioRunner]]:
 
 
 def play(
-    workers: list[ScenarioRunner], chosen: list[Case], report: Told, until: float
+    workers: list[ScenarioRunner], chosen: list[Case], report: Reporter, until: float
 ) -> list[Result]:
     """Play every case that can be started before `until` (monotonic) on the next free worker."""
     waiting: SimpleQueue[Case] = SimpleQueue()
