@@ -50,12 +50,12 @@ class BillingPods:
     def _ledger(self) -> dict[str, float] | None:
         from state.errors import StateError
         from state.ledger import Ledger
-        from state.read_only import glimpse
+        from state.read_only import read_snapshot
 
         if self.database is None or not self.database.exists():
             return None if self.database is None else {}
         try:
-            connection = glimpse(self.database)
+            connection = read_snapshot(self.database)
             try:
                 return rates_of(Ledger(connection).intervals(open_only=True))
             finally:

@@ -70,7 +70,7 @@ def order(stages: Mapping[str, Stage]) -> tuple[str, ...]:
     try:
         sorter.prepare()
     except graphlib.CycleError as error:
-        circle = " → ".join(str(one) for one in reversed(error.args[1]))
+        circle = " → ".join(str(name) for name in reversed(error.args[1]))
         first = str(error.args[1][-1])
         raise CatalogError(f"{ROOT}.{first}.needs", f"needs itself in the end: {circle}") from error
     place = {name: number for number, name in enumerate(stages)}
@@ -109,10 +109,10 @@ def _stage(name: str, base: Mapping[str, Any], table: object) -> Stage:
     _known_keys(f"{ROOT}.{name}", Stage, table)
     if "name" in table and table["name"] != name:
         raise CatalogError(f"{ROOT}.{name}.name", f"is {name!r} already, by the table's head")
-    whole = merge(base, table) | {"name": name}
-    whole.setdefault("title", name)
+    definition = merge(base, table) | {"name": name}
+    definition.setdefault("title", name)
     try:
-        stage = Stage.model_validate(whole)
+        stage = Stage.model_validate(definition)
     except ValidationError as error:
         raise _problem(name, error) from error
     if stage.max_hours < stage.hours:
@@ -130,10 +130,10 @@ def _known_keys(path: str, model: type[BaseModel], table: Mapping[str, object]) 
         below = _model_of(field.annotation)
         if below is None:
             continue
-        for place, one in enumerate(value) if isinstance(value, list | tuple) else [(None, value)]:
-            if isinstance(one, Mapping):
+        for place, item in enumerate(value) if isinstance(value, list | tuple) else [(None, value)]:
+            if isinstance(item, Mapping):
                 where = f"{path}.{key}" if place is None else f"{path}.{key}.{place}"
-                _known_keys(where, below, one)
+                _known_keys(where, below, item)
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:
@@ -162,7 +162,7 @@ def instead(error: Mapping[str, Any]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _unknown(what: str, name: str, known: list[str]) -> str:
+def _unknown(kind: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-    return f"unknown {what} {name!r}; {hint}" if what == "stage" else f"unknown key; {hint}"
+    return f"unknown {kind} {name!r}; {hint}" if kind == "stage" else f"unknown key; {hint}"

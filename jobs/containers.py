@@ -63,7 +63,7 @@ def _zipped(stream: BinaryIO) -> dict[str, int]:
     """Sizes of what is in a zip by its directory, which stands at the very end of the file."""
     try:
         with zipfile.ZipFile(stream) as archive:
-            return {one.filename: one.file_size for one in archive.infolist()}
+            return {member.filename: member.file_size for member in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
         raise InvalidFile(f"an archive that is cut off or broken: {str(error)[:100]}") from error
 
@@ -74,7 +74,7 @@ def _gzip(stream: BinaryIO, _: int, __: Path) -> None:
 
 
 def unpacked(stream: BinaryIO) -> Iterator[bytes]:
-    """The content of a gzip file of one or more members. Raises Unopenable."""
+    """The content of a gzip file of one or more members. Raises InvalidFile."""
     total, inflate = 0, zlib.decompressobj(wbits=31)
     ended = True
     while data := stream.read(CHUNK):

@@ -1,7 +1,7 @@
-"""Does a stage pass? Each criterion judged on the pulled files, here, by reading them as data.
+"""Judges the criteria of a stage on the pulled files, on the laptop; files are read as data only.
 
-PASS and FAIL are measured; INCONCLUSIVE means that there was too little to measure. Nothing a pod
-wrote can raise out of `evaluate`: what is not what it should be is a FAIL with its reason.
+PASS and FAIL are measured; INCONCLUSIVE means that there was too little to measure. No file
+of a pod makes `evaluate` raise: a malformed one is a FAIL with its reason.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from . import file_criteria as presence
+from . import file_criteria
 from . import value_criteria as values
 from .format_check import InvalidFile
 from .globs import is_glob, newest
@@ -30,14 +30,14 @@ def evaluate(
 
 def passed(findings: Sequence[Finding]) -> bool:
     """True when there is at least one finding and every one is PASS, or accepted as it is."""
-    return bool(findings) and all(one.met for one in findings)
+    return bool(findings) and all(finding.met for finding in findings)
 
 
 def describe(criterion: Criterion) -> str:
     """The criterion in words: its title, or what it checks."""
     if criterion.title:
         return criterion.title
-    what = f"{criterion.path} {criterion.kind}"
+    text = f"{criterion.path} {criterion.kind}"
     key = f" {criterion.key}" if criterion.key else ""
     bounds = [
         f"{sign} {bound}"
@@ -48,21 +48,21 @@ def describe(criterion: Criterion) -> str:
         )
         if bound is not None
     ]
-    return what + key + (" " + " and ".join(bounds) if bounds else "")
+    return text + key + (" " + " and ".join(bounds) if bounds else "")
 
 
 def named(criteria: Iterable[Criterion], root: Path) -> set[Path]:
-    """The files that the criteria judge: what else lies there is only looked at."""
-    found: set[Path] = set()
+    """The files that the criteria judge; others are only inspected for warnings."""
+    paths: set[Path] = set()
     for criterion in criteria:
         try:
             if criterion.kind in _WHOLE:
-                found.update(_chosen(criterion, presence.whole(criterion, root)))
+                paths.update(_chosen(criterion, file_criteria.required_files(criterion, root)))
             else:
-                found.update(_chosen(criterion, presence.singles(criterion, root)))
+                paths.update(_chosen(criterion, file_criteria.singles(criterion, root)))
         except (InvalidFile, OSError):
             continue
-    return found
+    return paths
 
 
 def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Finding:
@@ -72,31 +72,31 @@ def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Findi
         status, measured, detail = Verdict.FAIL, None, f"{criterion.path}: {error}"
     if isinstance(measured, str):
         measured = plain(measured)
-    found = Finding(plain(describe(criterion)), status, measured, plain(detail))
+    finding = Finding(plain(describe(criterion)), status, measured, plain(detail))
     if criterion.accept and status is Verdict.INCONCLUSIVE:
-        return dataclasses.replace(found, accepted=plain(criterion.accept))
-    return found
+        return dataclasses.replace(finding, accepted=plain(criterion.accept))
+    return finding
 
 
 def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Outcome:
     if criterion.kind == "rescored" and answers is None:
         return Verdict.INCONCLUSIVE, None, "there is nothing here to judge the responses by"
     if criterion.kind in _WHOLE:
-        paths = _chosen(criterion, presence.whole(criterion, root))
+        paths = _chosen(criterion, file_criteria.required_files(criterion, root))
         return _WHOLE[criterion.kind](paths, criterion, root)
-    found: Outcome | None = None
-    paths = _chosen(criterion, presence.singles(criterion, root))
+    outcome: Outcome | None = None
+    paths = _chosen(criterion, file_criteria.singles(criterion, root))
     for path in paths:
-        found = _of_one(path, criterion, root, answers)
-        if found[0] is not Verdict.PASS or len(paths) == 1:
+        outcome = _of_one(path, criterion, root, answers)
+        if outcome[0] is not Verdict.PASS or len(paths) == 1:
             break
-    assert found is not None
-    status, measured, detail = found
+    assert outcome is not None
+    status, measured, detail = outcome
     if not is_glob(criterion.path):
-        return found
+        return outcome
     if len(paths) > 1 and status is Verdict.PASS:
         return status, len(paths), f"{len(paths)} files; the last: {detail}"
-    return status, measured, f"{presence.shown(path, root)}: {detail}"
+    return status, measured, f"{file_criteria.shown(path, root)}: {detail}"
 
 
 def _chosen(criterion: Criterion, paths: Sequence[Path]) -> list[Path]:
@@ -117,12 +117,12 @@ def _of_one(path: Path, criterion: Criterion, root: Path, answers: AnswerKey | N
 
 
 _WHOLE: dict[str, Callable[[Sequence[Path], Criterion, Path], Outcome]] = {
-    "opens": presence.all_open,
-    "weights": presence.are_weights,
+    "opens": file_criteria.all_open,
+    "weights": file_criteria.are_weights,
 }
 _SINGLE: dict[str, Callable[[Path, Criterion, Path], Outcome]] = {
-    "exists": presence.exists,
-    "lines": presence.lines,
+    "exists": file_criteria.exists,
+    "lines": file_criteria.lines,
     "value": values.value,
     "last": values.last,
     "best": values.best,

@@ -1,6 +1,6 @@
-"""What is wrong with a criterion can be known before any file exists: that costs no training.
+"""Finds faults of criteria before any file exists, so before any training.
 
-Not part of the model: a run that was begun must open as it was pinned, whatever is asked since.
+Not part of the model: a started run must open as it was pinned, even if rules were added since.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from . import key_path as keypath
+from . import key_path
 from .format_check import InvalidFile
 from .globs import could_meet, is_glob
 from .stage import Criterion, Stage
@@ -47,11 +47,11 @@ def _problems(criterion: Criterion, outputs: tuple[str, ...]) -> Iterator[tuple[
     for name in sorted(given.keys() - {*read, *_ALL}):
         takes = f"takes {', '.join(read)}" if read else "takes a path and nothing else"
         yield name, f"{criterion.kind} {takes}"
-    if lacking := _unreachable(criterion.path, outputs):
-        yield "path", lacking
+    if problem := _unreachable(criterion.path, outputs):
+        yield "path", problem
     for system, claim in criterion.claims.items():
-        if lacking := _unreachable(claim.partition(":")[0], outputs):
-            yield f"claims.{system}", lacking
+        if problem := _unreachable(claim.partition(":")[0], outputs):
+            yield f"claims.{system}", problem
     suffix = PurePosixPath(criterion.path).suffix.lower()
     if criterion.kind == "weights" and suffix in PICKLES:
         yield "path", f"{suffix} is a pickle, and those are never opened: save as safetensors"
@@ -62,8 +62,8 @@ def _problems(criterion: Criterion, outputs: tuple[str, ...]) -> Iterator[tuple[
 
 
 def _unreachable(path: str, outputs: tuple[str, ...]) -> str:
-    taken = [one for one in outputs if not one.startswith("!")]
-    if any(could_meet(path, one) for one in taken):
+    taken = [glob for glob in outputs if not glob.startswith("!")]
+    if any(could_meet(path, glob) for glob in taken):
         return ""
     near = difflib.get_close_matches(path, taken, n=1, cutoff=0.7)
     more = f"; did you mean {near[0]!r}?" if near else ""
@@ -76,14 +76,14 @@ def _key(criterion: Criterion) -> Iterator[tuple[str, str]]:
             yield "key", f"{criterion.kind} needs the key of what is compared"
         return
     try:
-        parts = keypath.parts(criterion.key)
+        parts = key_path.parts(criterion.key)
     except InvalidFile as error:
         if criterion.kind not in _SERIES:  # a line may have a member of any name
             yield "key", str(error)
         return
     if not parts:
         yield "key", "is empty"
-    if keypath.EVERY in parts and criterion.kind not in _SERIES:
+    if key_path.EVERY in parts and criterion.kind not in _SERIES:
         yield "key", f"* names many values; {', '.join(_SERIES)} judge those"
 
 

@@ -1,4 +1,4 @@
-"""Criteria on files as a whole: they are there, they open, they hold so many records, weights."""
+"""Criteria on files as a whole: presence, format, number of records, weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .verdict import Outcome, Verdict, verdict
 def exists(path: Path, _: Criterion, root: Path) -> Outcome:
     """Of a folder: that a file in it has content. Of a file: that it opens as well."""
     if path.is_dir():
-        full = sum(1 for one in below(path) if one.stat().st_size)
+        full = sum(1 for file in below(path) if file.stat().st_size)
         text = f"{full} files" if full else f"{shown(path, root)} holds nothing"
         return verdict(full > 0), full, text
     size = path.stat().st_size
@@ -36,14 +36,14 @@ def all_open(paths: Sequence[Path], _: Criterion, root: Path) -> Outcome:
 
 
 def are_weights(paths: Sequence[Path], _: Criterion, __: Path) -> Outcome:
-    tensors = [one for one in paths if one.suffix.lower() == weights.SUFFIX]
+    tensors = [file for file in paths if file.suffix.lower() == weights.SUFFIX]
     if not tensors:
-        pickles = [one.name for one in paths if one.suffix.lower() in weights.PICKLES]
+        pickles = [file.name for file in paths if file.suffix.lower() in weights.PICKLES]
         if pickles:
             text = f"{pickles[0]} is a pickle, and those are never opened: save as safetensors"
             return Verdict.INCONCLUSIVE, len(pickles), text
         return Verdict.FAIL, 0, "no safetensors file among them"
-    indices = [one for one in paths if one.name.endswith(weights.INDEX)]
+    indices = [file for file in paths if file.name.endswith(weights.INDEX)]
     return Verdict.PASS, len(tensors), weights.check([*indices, *tensors])
 
 
@@ -57,34 +57,34 @@ def lines(path: Path, criterion: Criterion, _: Path) -> Outcome:
     return verdict(holds), count, f"{count} records, need {need:g} to {criterion.at_most:g}"
 
 
-def whole(criterion: Criterion, root: Path) -> list[Path]:
-    """What a criterion on all files of a glob looks at; a folder means what is below it.
+def required_files(criterion: Criterion, root: Path) -> list[Path]:
+    """The files that a criterion on a glob judges; of a folder every file below it.
 
-    Raises Unopenable when that is nothing.
+    Raises InvalidFile when there is none.
     """
     path = criterion.path
     if is_folder(path, root):
         return list(below(root / path))
-    found = matches(path, root)
-    if not found:
+    paths = matches(path, root)
+    if not paths:
         raise InvalidFile(f"no file matches{near(path, root)}")
-    return found
+    return paths
 
 
 def singles(criterion: Criterion, root: Path) -> list[Path]:
     """The file, the folder where one may be meant, or every match of a glob.
 
-    Raises Unopenable when that is nothing.
+    Raises InvalidFile when there is none.
     """
     path = criterion.path
     if not is_glob(path):
         if criterion.kind == "exists" and is_folder(path, root):
             return [root / path]
         return [file_at(path, root)]
-    found = matches(path, root)
-    if not found:
+    paths = matches(path, root)
+    if not paths:
         raise InvalidFile(f"no file matches{near(path, root)}")
-    return found
+    return paths
 
 
 def shown(path: Path, root: Path) -> str:

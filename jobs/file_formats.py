@@ -1,4 +1,4 @@
-"""Does a file open? By its suffix, read as data; nothing is ever unpickled.
+"""Checks whether a file opens, by its suffix, read as data; nothing is ever unpickled.
 
 A checkpoint cut in the middle has the right name and the wrong length: the safetensors header
 says exactly how long the file must be, so that is what is checked. JSON is what Python's json
@@ -58,16 +58,16 @@ def _weights(stream: BinaryIO, size: int, path: Path) -> None:
     from . import shards
 
     tensors.check(stream, size)
-    if lacks := shards.missing(path):
-        raise InvalidFile(lacks)
+    if missing_shards := shards.missing(path):
+        raise InvalidFile(missing_shards)
 
 
 def _pickle(stream: BinaryIO, size: int, path: Path) -> None:
     from . import containers, shards
 
     containers.check_pickle(stream, size, path)
-    if lacks := shards.missing(path):
-        raise InvalidFile(lacks)
+    if missing_shards := shards.missing(path):
+        raise InvalidFile(missing_shards)
 
 
 def parse_documents(raw: bytes) -> Any:
@@ -108,7 +108,7 @@ def _count(stream: BinaryIO) -> int:
 
 
 def json_lines(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
-    """(line number, value) of each record. Raises Unopenable."""
+    """(line number, value) of each record. Raises InvalidFile."""
     number = 0
     while line := stream.readline(MAX_LINE + 1):
         number += 1

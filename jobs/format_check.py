@@ -1,4 +1,4 @@
-"""What checks of a file format share: their limits, their error, one JSON document."""
+"""Shared by the file format checks: limits, the error, and the JSON parser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class InvalidFile(ValueError):
 
 
 def parse_json(raw: bytes) -> Any:
-    """One JSON document as Python writes them; `Unopenable` for anything else."""
+    """One JSON document as Python writes them; `InvalidFile` for anything else."""
     try:
         return json.loads(raw, object_pairs_hook=_unique)
     except InvalidFile:
@@ -29,7 +29,7 @@ def parse_json(raw: bytes) -> Any:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise InvalidFile("an object has the same key twice")
-    return found
+    return members

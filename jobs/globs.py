@@ -1,4 +1,4 @@
-"""Paths and globs below a folder of pulled files: what is there, what is newest, what could be.
+"""Matches paths and globs below a folder of pulled files.
 
 A glob is matched part by part, `**` for any depth. No link is ever followed.
 """
@@ -32,11 +32,11 @@ def file_at(relative: str, root: Path) -> Path:
 
 
 def near(relative: str, root: Path) -> str:
-    """What is there with a similar name, in words; empty where nothing is."""
+    """A hint that lists similar names; empty when there are none."""
     import difflib
 
-    there = [path.relative_to(root).as_posix() for path in below(root)]
-    like = difflib.get_close_matches(relative, there, n=MOST_NEAR, cutoff=0.7)
+    names = [path.relative_to(root).as_posix() for path in below(root)]
+    like = difflib.get_close_matches(relative, names, n=MOST_NEAR, cutoff=0.7)
     return f"; there is {', '.join(like)}" if like else ""
 
 
@@ -54,7 +54,7 @@ def _inside(path: Path, root: Path) -> bool:
 def below(folder: Path) -> Iterable[Path]:
     """Every regular file below `folder`, sorted by name in each folder."""
     for place, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = sorted(one for one in folders if Path(place, one) != folder / RECEIVING)
+        folders[:] = sorted(name for name in folders if Path(place, name) != folder / RECEIVING)
         for name in sorted(names):
             path = Path(place, name)
             if not path.is_symlink() and path.is_file():
@@ -84,8 +84,8 @@ def newest(paths: Iterable[Path]) -> Path:
 def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
     pieces = re.findall(r"[0-9]+|[^0-9]+", text)
     return tuple(
-        (1, int(one[:400]), "") if one[0].isascii() and one.isdigit() else (0, 0, one)
-        for one in pieces
+        (1, int(piece[:400]), "") if piece[0].isascii() and piece.isdigit() else (0, 0, piece)
+        for piece in pieces
     )
 
 
@@ -114,7 +114,9 @@ def could_meet(pattern: str, output: str) -> bool:
     criterion. Says yes where it cannot tell.
     """
     return any(
-        _meet(tuple(one), tuple(two)) for one in _readings(pattern) for two in _readings(output)
+        _meet(tuple(first), tuple(second))
+        for first in _readings(pattern)
+        for second in _readings(output)
     )
 
 
@@ -126,38 +128,38 @@ def _readings(pattern: str) -> list[list[str]]:
 
 
 @lru_cache(maxsize=4096)
-def _meet(one: tuple[str, ...], two: tuple[str, ...]) -> bool:
-    if not one or not two:
-        return all(part == "**" for part in (*one, *two))
-    if one[0] == "**":
-        return _meet(one[1:], two) or _meet(one, two[1:])
-    if two[0] == "**":
-        return _meet(one, two[1:]) or _meet(one[1:], two)
-    return _names_meet(one[0], two[0]) and _meet(one[1:], two[1:])
+def _meet(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    if not first or not second:
+        return all(part == "**" for part in (*first, *second))
+    if first[0] == "**":
+        return _meet(first[1:], second) or _meet(first, second[1:])
+    if second[0] == "**":
+        return _meet(first, second[1:]) or _meet(first[1:], second)
+    return _names_meet(first[0], second[0]) and _meet(first[1:], second[1:])
 
 
-def _names_meet(one: str, two: str) -> bool:
+def _names_meet(first: str, second: str) -> bool:
     """Whether some name could match both patterns of one part."""
-    if not is_glob(one):
-        return fnmatch.fnmatchcase(one, two) if is_glob(two) else one == two
-    if not is_glob(two):
-        return fnmatch.fnmatchcase(two, one)
-    return _overlap(_tokens(one), _tokens(two))
+    if not is_glob(first):
+        return fnmatch.fnmatchcase(first, second) if is_glob(second) else first == second
+    if not is_glob(second):
+        return fnmatch.fnmatchcase(second, first)
+    return _overlap(_tokens(first), _tokens(second))
 
 
 def _tokens(pattern: str) -> tuple[str, ...]:
     """Characters, `*`, and `?` also for every set of characters."""
-    found = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
-    return tuple("?" if len(one) > 1 else one for one in found)
+    tokens = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
+    return tuple("?" if len(token) > 1 else token for token in tokens)
 
 
 @lru_cache(maxsize=4096)
-def _overlap(one: tuple[str, ...], two: tuple[str, ...]) -> bool:
-    if not one or not two:
-        return all(sign == "*" for sign in (*one, *two))
-    if one[0] == "*":
-        return _overlap(one[1:], two) or _overlap(one, two[1:])
-    if two[0] == "*":
-        return _overlap(one, two[1:]) or _overlap(one[1:], two)
-    same = "?" in (one[0], two[0]) or one[0] == two[0]
-    return same and _overlap(one[1:], two[1:])
+def _overlap(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    if not first or not second:
+        return all(sign == "*" for sign in (*first, *second))
+    if first[0] == "*":
+        return _overlap(first[1:], second) or _overlap(first, second[1:])
+    if second[0] == "*":
+        return _overlap(first, second[1:]) or _overlap(first[1:], second)
+    same = "?" in (first[0], second[0]) or first[0] == second[0]
+    return same and _overlap(first[1:], second[1:])

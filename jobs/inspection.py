@@ -1,4 +1,4 @@
-"""A look into artifacts that no criterion judges: what it finds is a warning, and fails nothing."""
+"""Inspects artifacts that no criterion judges; findings are warnings, never failures."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ def warnings(
     `judged` are those that criteria judged, `weighed` those whose weights they did; `unchecked`
     has globs of files that are left alone.
     """
-    found: list[str] = []
+    texts: list[str] = []
     folders: dict[Path, list[Path]] = defaultdict(list)
     for relative in _left(paths, unchecked):
         path = root / relative
-        reason = None if path in judged else _look(path)
+        reason = None if path in judged else _problem_of(path)
         if reason:
-            found.append(f"{relative}: {reason}")
+            texts.append(f"{relative}: {reason}")
         elif path.suffix.lower() == weights.SUFFIX and path not in weighed:
             folders[path.parent].append(path)
-    found += [text for some in folders.values() if (text := _hollow(root, some))]
-    kept = [plain(text) for text in found[:MAX_WARNINGS]]
-    more = len(found) - len(kept)
-    return (*kept, f"and {more} more files") if more else tuple(kept)
+    texts += [text for some in folders.values() if (text := _hollow(root, some))]
+    shown = [plain(text) for text in texts[:MAX_WARNINGS]]
+    more = len(texts) - len(shown)
+    return (*shown, f"and {more} more files") if more else tuple(shown)
 
 
-def looked_into(paths: Iterable[str], unchecked: Iterable[str] = ()) -> list[str]:
-    """The paths whose files more is asked of than that they are not empty."""
-    return [one for one in _left(paths, unchecked) if check_of(Path(one)) is not None]
+def inspected(paths: Iterable[str], unchecked: Iterable[str] = ()) -> list[str]:
+    """The paths whose content is inspected, not only their size."""
+    return [path for path in _left(paths, unchecked) if check_of(Path(path)) is not None]
 
 
 def _left(paths: Iterable[str], unchecked: Iterable[str]) -> list[str]:
-    out = [one.removesuffix("/").split("/") for one in unchecked]
+    out = [path.removesuffix("/").split("/") for path in unchecked]
     return [
-        one
-        for one in paths
-        if not any(globbed(one.split("/"), p) or globbed(one.split("/"), [*p, "**"]) for p in out)
+        path
+        for path in paths
+        if not any(globbed(path.split("/"), p) or globbed(path.split("/"), [*p, "**"]) for p in out)
     ]
 
 
-def _look(path: Path) -> str | None:
+def _problem_of(path: Path) -> str | None:
     if check_of(path) is None:
         return None
     try:

@@ -20,8 +20,8 @@ _INDEX = re.compile(r"-?[0-9]{1,9}")
 
 
 def parts(key: str) -> tuple[str, ...]:
-    """The parts of a key. Raises Unopenable when it is none."""
-    found: list[str] = []
+    """The parts of a key. Raises InvalidFile when it is none."""
+    names: list[str] = []
     at = 0
     while at < len(key):
         part = _PART.match(key, at)
@@ -31,17 +31,17 @@ def parts(key: str) -> tuple[str, ...]:
         name = quoted if quoted is not None else part["plain"]
         if not name:
             raise InvalidFile(f"{key!r} is no key: it has an empty part")
-        found.append(name)
+        names.append(name)
         at = part.end()
     if key.endswith("."):
         raise InvalidFile(f"{key!r} is no key: it ends in a dot")
-    if len(found) > MAX_PARTS:
+    if len(names) > MAX_PARTS:
         raise InvalidFile(f"a key of over {MAX_PARTS} parts")
-    return tuple(found)
+    return tuple(names)
 
 
 def at(value: Any, key: str) -> Any:
-    """The member at `key`. Raises Unopenable with the path so far when one lacks."""
+    """The member at `key`. Raises InvalidFile with the path so far when one lacks."""
     if isinstance(value, dict) and key in value:
         return value[key]
     done: list[str] = []
@@ -63,7 +63,7 @@ def _member(value: Any, part: str, where: str) -> Any:
 
 
 def _instead(value: Any) -> str:
-    """The names that there are, where a name was mistyped."""
+    """A hint that lists the existing names, for a mistyped one."""
     if isinstance(value, list):
         return f": a list of {len(value)} members, named by 0 or -1"
     if isinstance(value, dict) and value:
@@ -96,17 +96,17 @@ def _each(value: Any, rest: tuple[str, ...]) -> Iterator[Any]:
             if -len(value) <= int(first) < len(value):
                 yield from _each(value[int(first)], tuple(more))
             return
-        for one in value:
+        for member in value:
             if first == EVERY:
-                yield from _each(one, tuple(more)) if more else (one,)
-            elif not isinstance(one, list):
-                yield from _each(one, rest)
+                yield from _each(member, tuple(more)) if more else (member,)
+            elif not isinstance(member, list):
+                yield from _each(member, rest)
     elif isinstance(value, dict):
-        whole = ".".join(rest)  # a flat name with dots, in the members of a list
-        if whole in value:
-            yield value[whole]
+        flat_name = ".".join(rest)  # a flat name with dots, in the members of a list
+        if flat_name in value:
+            yield value[flat_name]
         elif first == EVERY:
-            for one in value.values():
-                yield from _each(one, tuple(more))
+            for member in value.values():
+                yield from _each(member, tuple(more))
         elif first in value:
             yield from _each(value[first], tuple(more))

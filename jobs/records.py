@@ -15,17 +15,17 @@ TABLES = {".csv": ",;\t", ".tsv": "\t"}  # suffix → what may divide its column
 
 
 def document(path: Path) -> Any:
-    """The whole file as one value; lines and rows make a list. Raises Unopenable, OSError."""
+    """The whole file as one value; lines and rows make a list. Raises InvalidFile, OSError."""
     kind = kind_of(path)
     if kind in JSON_LINES or kind in TABLES:
-        found, size = [], 0
+        values, size = [], 0
         for number, value in records(path):
             size += len(value) if isinstance(value, list | dict) else 1
             if number > MAX_JSON // 64 or size > MAX_JSON // 64:
                 raise InvalidFile("too many records for one value: use a series or lines")
-            found.append(value)
-        return found
-    return parse_documents(_whole(path))
+            values.append(value)
+        return values
+    return parse_documents(_read_document(path))
 
 
 def records(path: Path) -> Iterator[tuple[int, Any]]:
@@ -40,7 +40,7 @@ def records(path: Path) -> Iterator[tuple[int, Any]]:
         with _open(path) as stream:
             yield from json_lines(stream)
     else:
-        value = parse_documents(_whole(path))
+        value = parse_documents(_read_document(path))
         if not isinstance(value, list):
             raise InvalidFile("not a list, and not one JSON document a line")
         yield from enumerate(value, 1)
@@ -86,7 +86,7 @@ class _Pieces(io.RawIOBase):
         super().close()
 
 
-def _whole(path: Path) -> bytes:
+def _read_document(path: Path) -> bytes:
     with _open(path) as stream:
         raw = stream.read(MAX_JSON + 1)
     if len(raw) > MAX_JSON:

@@ -1,4 +1,4 @@
-"""Responses that a pod judged, judged again here: its verdicts and its figures are only a claim."""
+"""Judges a pod's responses again on the laptop: the pod's verdicts are only claims."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .format_check import InvalidFile
 
 MAX_RESPONSE = 100_000  # characters
 MAX_NAME = 100  # characters of a system's name
-MAX_WAYS = 1_000  # systems, temperatures and samples of one file
+MAX_MODES = 1_000  # systems, temperatures and samples of one file
 
-Way = tuple[str, float, float]  # system, temperature, sample
+Mode = tuple[str, float, float]  # system, temperature, sample
 Record = Mapping[str, Any]
 
 
 class AnswerKey(Protocol):
-    """What a stage's instructions are, and which responses to them are correct."""
+    """A stage's instructions, and which responses to them are correct."""
 
     def instructions(self, parts: Collection[str]) -> Collection[str]:
-        """The texts of the named parts of the set. Raises Unopenable when there is no such set."""
+        """The texts of the named parts of the set. Raises InvalidFile when there is no such set."""
 
     def correct(self, instruction: str, response: str) -> bool:
         """By the instruction's own verifier, in a time that grows as the response does."""
@@ -28,19 +28,19 @@ class AnswerKey(Protocol):
 
 @dataclass
 class Tally:
-    """Verdicts made here: of each way of asking, by instruction."""
+    """The laptop's verdicts, by sampling mode and instruction."""
 
-    verdicts: dict[Way, dict[str, bool]] = field(default_factory=dict)
+    verdicts: dict[Mode, dict[str, bool]] = field(default_factory=dict)
 
     def cell(self, system: str) -> dict[str, float]:
         """The greedy success of `system`: {n, correct, rate}, as stages report it.
 
-        Raises Unopenable when it gave no greedy answer: of nothing, nothing is claimed.
+        Raises InvalidFile when there is no greedy response.
         """
         every = [
             verdict
-            for way, of in self.verdicts.items()
-            if way[:2] == (system, 0)
+            for mode, of in self.verdicts.items()
+            if mode[:2] == (system, 0)
             for verdict in of.values()
         ]
         if not every:
@@ -49,43 +49,45 @@ class Tally:
 
 
 def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collection[str]) -> Tally:
-    """Judge every record. Raises Unopenable for the first that is not right.
+    """Judge every record. Raises InvalidFile for the first that is not right.
 
-    Each way has to answer each instruction of the parts, and once: what is left out or said twice
-    moves a share as a wrong verdict does.
+    Each mode has to answer each instruction of the parts exactly once, because an omitted or
+    repeated response changes a rate as a wrong verdict does.
     """
     asked = set(key.instructions(parts))
-    found = Tally()
+    verdict_tally = Tally()
     for number, record in records:
-        way, instruction, response = _read(record, number)
-        of = found.verdicts.setdefault(way, {})
-        if len(found.verdicts) > MAX_WAYS:
-            raise InvalidFile(f"record {number}: over {MAX_WAYS} systems, temperatures and samples")
+        mode, instruction, response = _read(record, number)
+        of = verdict_tally.verdicts.setdefault(mode, {})
+        if len(verdict_tally.verdicts) > MAX_MODES:
+            raise InvalidFile(
+                f"record {number}: over {MAX_MODES} systems, temperatures and samples"
+            )
         if instruction not in asked or instruction in of:
-            what = "twice" if instruction in of else "of no instruction of the set"
-            raise InvalidFile(f"record {number}: an answer {what}")
+            problem = "twice" if instruction in of else "of no instruction of the set"
+            raise InvalidFile(f"record {number}: an answer {problem}")
         of[instruction] = key.correct(instruction, response)
         if record.get("correct") is not of[instruction]:
             ours = "right" if of[instruction] else "wrong"
             raise InvalidFile(f"record {number}: the answer is {ours}, and something else is said")
-    for way, of in found.verdicts.items():
+    for mode, of in verdict_tally.verdicts.items():
         if len(of) < len(asked):
-            named = " ".join(str(part) for part in way).strip()
+            named = " ".join(str(part) for part in mode).strip()
             raise InvalidFile(f"{named}: {len(of)} of {len(asked)} instructions")
-    return found
+    return verdict_tally
 
 
-def _read(record: Record, number: int) -> tuple[Way, str, str]:
+def _read(record: Record, number: int) -> tuple[Mode, str, str]:
     instruction, response = record.get("instruction"), record.get("response")
     if not isinstance(instruction, str) or not isinstance(response, str):
         raise InvalidFile(f"record {number}: no instruction with its response")
     if len(response) > MAX_RESPONSE:
         raise InvalidFile(f"record {number}: over {MAX_RESPONSE} characters")
-    return _way(record, number), instruction, response
+    return _mode_of(record, number), instruction, response
 
 
-def _way(record: Record, number: int) -> Way:
-    """What does not say how it was asked was asked once, greedily."""
+def _mode_of(record: Record, number: int) -> Mode:
+    """The record's sampling mode; without one it is one greedy response."""
     system = record.get("system", "")
     temperature, sample = record.get("temperature", 0.0), record.get("sample", 0)
     if not isinstance(system, str) or len(system) > MAX_NAME:

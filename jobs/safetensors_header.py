@@ -37,20 +37,20 @@ class Tensor:
 
 
 def check(stream: BinaryIO, size: int) -> None:
-    """Raises Unopenable: a header that does not fit the file, or a tensor without a value."""
-    for one in read(stream, size):
-        if one.size == 0:
-            raise InvalidFile(f"tensor {one.name[:80]!r} is of size 0")
+    """Raises InvalidFile: a header that does not fit the file, or a tensor without a value."""
+    for tensor in read(stream, size):
+        if tensor.size == 0:
+            raise InvalidFile(f"tensor {tensor.name[:80]!r} is of size 0")
 
 
 def tensors_of(path: Path) -> tuple[Tensor, ...]:
-    """Raises Unopenable, OSError."""
+    """Raises InvalidFile, OSError."""
     with path.open("rb") as stream:
         return read(stream, os.fstat(stream.fileno()).st_size)
 
 
 def read(stream: BinaryIO, size: int) -> tuple[Tensor, ...]:
-    """Every tensor in the order of the file. Raises Unopenable when they do not fill it."""
+    """Every tensor in the order of the file. Raises InvalidFile when they do not fill it."""
     prefix = stream.read(8)
     if len(prefix) < 8:
         raise InvalidFile(f"{size} bytes: too short for a safetensors header")
@@ -60,18 +60,22 @@ def read(stream: BinaryIO, size: int) -> tuple[Tensor, ...]:
     header = parse_json(stream.read(length))
     if not isinstance(header, dict):
         raise InvalidFile("the safetensors header is no object")
-    found = [_tensor(name, one, 8 + length) for name, one in header.items() if name != _METADATA]
-    if not found:
+    tensors = [
+        _tensor(name, definition, 8 + length)
+        for name, definition in header.items()
+        if name != _METADATA
+    ]
+    if not tensors:
         raise InvalidFile("no tensor in it")
     end = 8 + length
-    for one in sorted(found, key=lambda one: (one.begin, one.size)):
-        if one.begin != end:
-            at, wanted = one.begin - 8 - length, end - 8 - length
-            raise InvalidFile(f"tensor {one.name[:80]!r} begins at {at}, not at {wanted}")
-        end += one.size
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.size)):
+        if tensor.begin != end:
+            at, wanted = tensor.begin - 8 - length, end - 8 - length
+            raise InvalidFile(f"tensor {tensor.name[:80]!r} begins at {at}, not at {wanted}")
+        end += tensor.size
     if end != size:
         raise InvalidFile(f"{size} bytes, the header says {end}: cut off or padded")
-    return tuple(sorted(found, key=lambda one: one.begin))
+    return tuple(sorted(tensors, key=lambda tensor: tensor.begin))
 
 
 _METADATA = "__metadata__"
@@ -98,4 +102,4 @@ def _sizes(value: Any, most: int) -> list[int] | None:
     """`value` when it is a list of at most `most` integers from 0 to 2^60."""
     if not isinstance(value, list) or len(value) > most:
         return None
-    return value if all(type(one) is int and 0 <= one <= 2**60 for one in value) else None
+    return value if all(type(number) is int and 0 <= number <= 2**60 for number in value) else None

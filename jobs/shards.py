@@ -14,7 +14,7 @@ MAX_SHARDS = 10_000
 
 
 def check_index(stream: BinaryIO, size: int, path: Path) -> None:
-    """Every shard that an index names lies beside it. Raises Unopenable."""
+    """Every shard that an index names lies beside it. Raises InvalidFile."""
     for shard in sorted(set(_weight_map(stream, size).values())):
         _beside(path, shard)
 
@@ -22,16 +22,16 @@ def check_index(stream: BinaryIO, size: int, path: Path) -> None:
 def check_tensors(path: Path) -> None:
     """Each tensor is in the safetensors file that the index names for it.
 
-    Raises Unopenable, OSError.
+    Raises InvalidFile, OSError.
     """
     with path.open("rb") as stream:
         named = _weight_map(stream, path.stat().st_size)
-    there: dict[str, set[str]] = {}
+    tensors_in: dict[str, set[str]] = {}
     for tensor, shard in named.items():
-        if shard not in there:
+        if shard not in tensors_in:
             file = _beside(path, shard)
-            there[shard] = {one.name for one in tensors_of(file)}
-        if tensor not in there[shard]:
+            tensors_in[shard] = {tensor.name for tensor in tensors_of(file)}
+        if tensor not in tensors_in[shard]:
             raise InvalidFile(f"tensor {tensor[:80]!r} is not in {shard}")
 
 
@@ -42,7 +42,7 @@ def _weight_map(stream: BinaryIO, size: int) -> dict[str, str]:
     named = document.get("weight_map") if isinstance(document, dict) else None
     if not isinstance(named, dict) or not named:
         raise InvalidFile("an index without a weight_map")
-    if not all(isinstance(one, str) and one for one in named.values()):
+    if not all(isinstance(shard, str) and shard for shard in named.values()):
         raise InvalidFile("an index whose weight_map names no files")
     if len(set(named.values())) > MAX_SHARDS:
         raise InvalidFile(f"an index of over {MAX_SHARDS} files")
@@ -54,26 +54,26 @@ def _beside(index: Path, shard: str) -> Path:
     if shard.startswith("/") or ".." in parts:
         raise InvalidFile(f"the index names {shard[:80]!r}, which is not beside it")
     folders = [index.parent.joinpath(*parts[: n + 1]) for n in range(len(parts))]
-    if any(one.is_symlink() for one in folders) or not folders[-1].is_file():
+    if any(folder.is_symlink() for folder in folders) or not folders[-1].is_file():
         raise InvalidFile(f"the index names {shard[:80]}, which is not there")
     return folders[-1]
 
 
 def missing(path: Path) -> str:
     """Which of the numbered files that `path` is one of are not beside it; empty: none lacks."""
-    mine = _NUMBERED.fullmatch(path.name)
-    if mine is None:
+    match = _NUMBERED.fullmatch(path.name)
+    if match is None:
         return ""
-    total = int(mine["total"])
-    there = set()
+    total = int(match["total"])
+    numbers = set()
     for other in path.parent.iterdir():
         same = _NUMBERED.fullmatch(other.name)
-        if same and all(same[name] == mine[name] for name in ("stem", "total", "suffix")):
-            there.add(int(same["number"]))
-    if len(there) >= total:
+        if same and all(same[name] == match[name] for name in ("stem", "total", "suffix")):
+            numbers.add(int(same["number"]))
+    if len(numbers) >= total:
         return ""
-    first = 0 if 0 in there else 1
-    lacks = [n for n in range(first, first + total) if n not in there][:3]
+    first = 0 if 0 in numbers else 1
+    absent = [n for n in range(first, first + total) if n not in numbers][:3]
     return "there is no " + ", ".join(
-        f"{mine['stem']}-{n:05}-of-{mine['total']}{mine['suffix']}" for n in lacks
+        f"{match['stem']}-{n:05}-of-{match['total']}{match['suffix']}" for n in absent
     )

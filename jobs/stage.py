@@ -1,4 +1,4 @@
-"""A stage as data: what it needs, runs, leaves behind, and how one knows that it passed."""
+"""A stage as data: its needs, command, outputs and criteria."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def _inside_project(path: str) -> str:
 
 def _glob(pattern: str, info: ValidationInfo) -> str:
     """A glob inside the project, or one with a "!" before it: what it matches is left out."""
-    found = _inside_project(pattern.removeprefix(NOT))
+    glob = _inside_project(pattern.removeprefix(NOT))
     if _pinned(info):
         return normal(pattern)
-    if "\0" in pattern or found in ("", NOT):
+    if "\0" in pattern or glob in ("", NOT):
         raise ValueError("must be a path or glob")
-    if BRACES.search(found):
+    if BRACES.search(glob):
         raise ValueError("braces are not expanded: write one glob for each")
-    if why := fault(found):
+    if why := fault(glob):
         raise ValueError(f"is no glob: {why}")
     return normal(pattern)
 
 
 def _pinned(info: ValidationInfo) -> bool:
-    """A run that an earlier podctl began is not asked what that did not ask."""
+    """Whether a stage is read back from the journal: rules added since do not apply to it."""
     return info.context == PINNED
 
 
@@ -71,7 +71,7 @@ def _can_match(patterns: tuple[str, ...], info: ValidationInfo) -> tuple[str, ..
     """Globs of which each can match something, whatever comes after it."""
     if _pinned(info):
         return patterns
-    if patterns and all(one.startswith(NOT) for one in patterns):
+    if patterns and all(pattern.startswith(NOT) for pattern in patterns):
         raise ValueError("only says what is left out; name what is taken before it")
     if barren := Globs(patterns).barren():
         raise ValueError(f"{barren[0]!r} can match nothing: a later exclusion takes all of it")
@@ -94,8 +94,8 @@ def _figure(reference: str) -> str:
     return f"{_inside_project(path)}:{key}"
 
 
-def _in_capitals(word: object) -> object:
-    return word.strip().upper() if isinstance(word, str) else word
+def _in_capitals(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
 
 
 def _may_be_known(name: str) -> str:
@@ -116,18 +116,18 @@ def _argv(command: object) -> object:
     return (*SHELL, command)
 
 
-def _passable(word: str) -> str:
+def _passable(argument: str) -> str:
     """What a Linux program can be given as one argument."""
-    if "\0" in word or len(word.encode(errors="replace")) > LONGEST_WORD:
+    if "\0" in argument or len(argument.encode(errors="replace")) > LONGEST_WORD:
         raise ValueError(f"a word has no NUL and at most {LONGEST_WORD} bytes")
-    return word
+    return argument
 
 
-def _variables(found: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+def _variables(values: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     """What a job can be given in its environment, and may stand in a file that is in git."""
-    if not _pinned(info) and (why := variables.wrong(found)):
+    if not _pinned(info) and (why := variables.wrong(values)):
         raise ValueError(why)
-    return found
+    return values
 
 
 SHELL = ("sh", "-c")  # what runs a command that is one text
@@ -192,7 +192,7 @@ class Criterion(Model):
     ]  # fmt: skip
     path: ProjectPath
     match: Literal["newest", "all"] | None = None  # of a glob; None: all for opens and weights
-    accept: str = ""  # why a person locks the stage though this is INCONCLUSIVE
+    accept: str = ""  # the user's reason to lock the stage although this is INCONCLUSIVE
     title: str = ""
     key: str | None = None
     at_least: float | None = None
@@ -239,7 +239,7 @@ class Stage(Model):
     inputs: Globbed = ()  # sent; same relative path on the pod
     outputs: Annotated[tuple[OutputGlob, ...], AfterValidator(_can_match)] = Field(
         min_length=1
-    )  # globs; same path at home
+    )  # globs; same path in the project
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     hardware: HardwareNeed = HardwareNeed()
     environment: EnvironmentNeed = EnvironmentNeed()
@@ -261,5 +261,7 @@ class Stage(Model):
 
 
 def definitions(stage: Stage) -> tuple[dict[str, JsonValue], ...]:
-    """The stage's criteria as they are written: what is not set is not in them."""
-    return tuple(one.model_dump(mode="json", exclude_defaults=True) for one in stage.criteria)
+    """The stage's criteria as JSON objects, without defaults."""
+    return tuple(
+        criterion.model_dump(mode="json", exclude_defaults=True) for criterion in stage.criteria
+    )

@@ -1,4 +1,4 @@
-"""Does a noisy series decrease? The stated test behind the criteria `decreases` and `increases`.
+"""The test for a trend in a noisy series, behind the criteria `decreases` and `increases`.
 
 A series of a training loss decreases when both hold:
 
@@ -56,7 +56,7 @@ def _falls(series: Sequence[float], sign: int) -> Trend:
     """Does `sign` times the series decrease? What is told is of the series itself."""
     if len(series) < MIN_POINTS:
         return Trend(None, None, f"{len(series)} points, need {MIN_POINTS}")
-    values = [sign * one for one in series]
+    values = [sign * value for value in series]
     fifth = len(values) // 5
     first, last = fmean(values[:fifth]), fmean(values[-fifth:])
     tau, p = mann_kendall(_blocks(values))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import key_path as keypath
+from . import key_path
 from .file_formats import JSON_LINES
 from .format_check import InvalidFile
 from .globs import file_at
@@ -22,7 +22,7 @@ MAX_TEXT = 300  # characters of a measured value
 
 
 def value(path: Path, criterion: Criterion, _: Path) -> Outcome:
-    measured = keypath.at(document(path), criterion.key or "")
+    measured = key_path.at(document(path), criterion.key or "")
     if criterion.equals is not None:
         same = type(measured) is type(criterion.equals) and measured == criterion.equals
         if is_number(measured) and is_number(criterion.equals):
@@ -79,7 +79,7 @@ def _some(path: Path, criterion: Criterion) -> list[float]:
 def series(path: Path, key: str) -> list[float]:
     """The figures at `key` in the order of the file: in every line, row or member of a list.
 
-    Raises Unopenable for one that is not a finite number; what lacks, or is null, is left out.
+    Raises InvalidFile for one that is not a finite number; what lacks, or is null, is left out.
     """
     points: list[float] = []
     for number, figure in _figures(path, key):
@@ -97,10 +97,10 @@ def _figures(path: Path, key: str) -> Iterable[tuple[int, Any]]:
     kind = kind_of(path)
     if kind in JSON_LINES or kind in TABLES:
         for number, record in records(path):
-            for figure in keypath.every(record, key):
+            for figure in key_path.every(record, key):
                 yield number, figure
         return
-    yield from enumerate(keypath.every(document(path), key), 1)
+    yield from enumerate(key_path.every(document(path), key), 1)
 
 
 def rescored(path: Path, criterion: Criterion, root: Path, answers: AnswerKey) -> Outcome:
@@ -109,7 +109,7 @@ def rescored(path: Path, criterion: Criterion, root: Path, answers: AnswerKey) -
         return Verdict.INCONCLUSIVE, 0, "no response"
     for system, claim in criterion.claims.items():
         where, _, key = claim.partition(":")
-        claimed, counted = keypath.at(document(file_at(where, root)), key), scores.cell(system)
+        claimed, counted = key_path.at(document(file_at(where, root)), key), scores.cell(system)
         if not isinstance(claimed, dict) or any(
             claimed.get(name) != counted[name] for name in counted
         ):
@@ -128,7 +128,7 @@ def _responses(path: Path, criterion: Criterion) -> Iterable[tuple[int, dict[str
                 raise InvalidFile(f"line {number}: not a JSON object")
             yield number, response
         return
-    responses = keypath.at(document(path), criterion.key)
+    responses = key_path.at(document(path), criterion.key)
     if not isinstance(responses, list) or not all(
         isinstance(response, dict) for response in responses
     ):

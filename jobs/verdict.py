@@ -1,4 +1,4 @@
-"""What a criterion comes to: PASS, FAIL, or INCONCLUSIVE when there was too little to measure."""
+"""The verdict of a criterion: PASS, FAIL, or INCONCLUSIVE when there is too little data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Outcome = tuple[Verdict, Measured, str]
 class Finding:
     """One criterion judged. `measured` is the value seen, None when nothing could be measured.
 
-    `accepted` is a person's reason to lock the stage without a PASS of it.
+    `accepted` is the user's reason to lock the stage without a PASS of it.
     """
 
     criterion: str
@@ -36,18 +36,18 @@ class Finding:
         return self.status is Verdict.PASS or bool(self.accepted)
 
     def as_dict(self) -> dict[str, Measured]:
-        found: dict[str, Measured] = {
+        document: dict[str, Measured] = {
             "criterion": self.criterion,
             "status": str(self.status),
             "measured": self.measured,
             "detail": self.detail,
         }
-        return found | ({"accepted": self.accepted} if self.accepted else {})
+        return document | ({"accepted": self.accepted} if self.accepted else {})
 
 
 def plain(text: str) -> str:
-    """Text of a pod as a lock and a terminal can hold it: printable, whole characters, short."""
-    return "".join(one if one.isprintable() else "?" for one in text[:MAX_TEXT])
+    """Text of a pod, made printable and short, for locks and the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text[:MAX_TEXT])
 
 
 def verdict(holds: bool) -> Verdict:

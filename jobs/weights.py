@@ -1,4 +1,4 @@
-"""Are the weights weights? Complete, finite and not all zero, by reading the files once.
+"""Checks that weights are complete, finite and not all zero, by reading the files once.
 
 Of each type only the bytes are read that hold the exponent: an infinity or NaN has all of its bits
 set. That is done on whole blocks by functions that are written in C, at about a gigabyte in some
@@ -41,7 +41,7 @@ class Tally:
     alive: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def hollow(self) -> str:
-        """Why nothing was learned, as far as zeros tell; empty when it was."""
+        """Why these weights have no effect, judged by zeros; empty when they may have one."""
         if self.weights and not self.nonzero:
             return f"all {self.weights} tensors are zero"
         for kind, names in sorted(self.factors.items()):
@@ -51,68 +51,70 @@ class Tally:
 
 
 def check(paths: Iterable[Path]) -> str:
-    """What was looked at, in words. Raises Unopenable at the first that is wrong; OSError."""
+    """Check the files; returns a summary. Raises InvalidFile at the first fault, and OSError."""
     folders: dict[Path, Tally] = defaultdict(Tally)
     for path in paths:
         if path.name.endswith(INDEX):
             shards.check_tensors(path)
         elif path.suffix.lower() == SUFFIX:
-            if lacks := shards.missing(path):
-                raise InvalidFile(lacks)
+            if missing_shards := shards.missing(path):
+                raise InvalidFile(missing_shards)
             _read(path, folders[path.parent])
-    for folder, found in folders.items():
-        if why := found.hollow():
+    for folder, tally in folders.items():
+        if why := tally.hollow():
             raise InvalidFile(f"{folder.name}: {why}")
-    count = sum(one.tensors for one in folders.values())
-    size = sum(one.bytes for one in folders.values())
-    dead = sum(len(n) - one.alive[k] for one in folders.values() for k, n in one.factors.items())
+    count = sum(tally.tensors for tally in folders.values())
+    size = sum(tally.bytes for tally in folders.values())
+    dead = sum(
+        len(n) - tally.alive[k] for tally in folders.values() for k, n in tally.factors.items()
+    )
     more = f"; {dead} of an adapter's factors are zero" if dead else ""
     return f"{count} tensors, {size / 1e6:.1f} MB, finite and not all zero{more}"
 
 
-def _read(path: Path, found: Tally) -> None:
+def _read(path: Path, tally: Tally) -> None:
     tensors = tensors_of(path)
     with path.open("rb", buffering=0) as stream:
-        for one in tensors:
-            if one.size == 0:
-                raise InvalidFile(f"{path.name}: tensor {one.name[:80]!r} is of size 0")
-            stream.seek(one.begin)
-            zero = _read_tensor(stream.read, one, path.name)
-            _note(found, one, zero)
+        for tensor in tensors:
+            if tensor.size == 0:
+                raise InvalidFile(f"{path.name}: tensor {tensor.name[:80]!r} is of size 0")
+            stream.seek(tensor.begin)
+            zero = _read_tensor(stream.read, tensor, path.name)
+            _note(tally, tensor, zero)
 
 
-def _note(found: Tally, one: Tensor, zero: bool) -> None:
-    found.tensors += 1
-    found.bytes += one.size
-    if one.dtype in _COUNTERS:
+def _note(tally: Tally, tensor: Tensor, zero: bool) -> None:
+    tally.tensors += 1
+    tally.bytes += tensor.size
+    if tensor.dtype in _COUNTERS:
         return
-    found.weights += 1
-    found.nonzero += not zero
-    factor = _FACTOR.search(one.name)
+    tally.weights += 1
+    tally.nonzero += not zero
+    factor = _FACTOR.search(tensor.name)
     if factor:
         kind = f"lora_{factor[1] or factor[2]}"
-        found.factors[kind].append(one.name[:80])
-        found.alive[kind] += not zero
+        tally.factors[kind].append(tensor.name[:80])
+        tally.alive[kind] += not zero
 
 
-def _read_tensor(read: Callable[[int], bytes], one: Tensor, name: str) -> bool:
-    """Whether every value is zero. Raises Unopenable for NaN, infinity, a file cut meanwhile."""
-    left, zero = one.size, True
+def _read_tensor(read: Callable[[int], bytes], tensor: Tensor, name: str) -> bool:
+    """Whether every value is zero. Raises InvalidFile for NaN, infinity, a file cut meanwhile."""
+    left, zero = tensor.size, True
     while left:
         block = _exactly(read, min(left, BLOCK))
         if len(block) < min(left, BLOCK):
-            raise InvalidFile(f"{name}: cut off in tensor {one.name[:80]!r}")
-        if is_odd(one.dtype, block):
-            raise InvalidFile(f"{name}: tensor {one.name[:80]!r} has NaN or infinite values")
-        zero = zero and _is_zero(block, one.dtype)
+            raise InvalidFile(f"{name}: cut off in tensor {tensor.name[:80]!r}")
+        if is_odd(tensor.dtype, block):
+            raise InvalidFile(f"{name}: tensor {tensor.name[:80]!r} has NaN or infinite values")
+        zero = zero and _is_zero(block, tensor.dtype)
         left -= len(block)
     return zero
 
 
 def is_odd(dtype: str, block: bytes) -> bool:
     """Whether a value of whole ones is NaN or infinite."""
-    found = _ODD.get(dtype)
-    return found is not None and found(block)
+    pattern = _ODD.get(dtype)
+    return pattern is not None and pattern(block)
 
 
 def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
@@ -141,11 +143,11 @@ def _high(width: int, second: int) -> Callable[[bytes], bool]:
     """Of little-endian values of `width` bytes: `second` are the exponent's bits in the last
     but one byte; the top byte has 7 of them."""
 
-    full = bytes(one & second == second for one in range(256))
+    full = bytes(byte & second == second for byte in range(256))
 
     def odd(block: bytes) -> bool:
         top = block[width - 1 :: width]
-        if not any(one in top for one in _SIGNED_TOP):
+        if not any(byte in top for byte in _SIGNED_TOP):
             return False
         below = block[width - 2 :: width]
         return bool(_bits(top.translate(_TOP)) & _bits(below.translate(full)))
@@ -158,7 +160,7 @@ def _among(width: int, *odd: int) -> Callable[[bytes], bool]:
 
     def found(block: bytes) -> bool:
         top = block[width - 1 :: width]
-        return any(one in top for one in odd)
+        return any(byte in top for byte in odd)
 
     return found
 

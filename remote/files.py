@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from . import names
-from .agent.work_dir import Order, Refused, Worktree
+from .agent.work_dir import Order, Refused, WorkDir
 from .contract import MAX_DOCUMENT
 from .pod import tree
 from .pod.measure import measure
@@ -63,9 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     if chosen.verb == "send":
         send_files(work, source, sink, beat)
     elif chosen.verb == "measure":
-        paths = [str(one) for one in json.loads(source.readline(MAX_DOCUMENT))]
-        found = measure(work, [names.decode(path) for path in paths], beat)
-        sink.write(json.dumps([(names.encode(p), n, h) for p, n, h in found]).encode() + b"\n")
+        paths = [str(path) for path in json.loads(source.readline(MAX_DOCUMENT))]
+        measured = measure(work, [names.decode(path) for path in paths], beat)
+        sink.write(json.dumps([(names.encode(p), n, h) for p, n, h in measured]).encode() + b"\n")
     else:
         send_ranges(work, source, sink, beat)
     return 0
@@ -98,14 +98,14 @@ def receive_work(
     An upload may take longer than the guard lets a pod idle: each piece that comes is a visit.
     """
     try:
-        tree = Worktree(place, Order.parse(source.readline(MAX_DOCUMENT)), beat)
+        tree = WorkDir(place, Order.parse(source.readline(MAX_DOCUMENT)), beat)
         if tree.present():
             return _say(sink, {"done": True})
         tree.sweep_blobs()
         missing = tree.missing()
         tree.check_space(missing)
         _say(sink, {"missing": missing})
-        changed = [one for one in missing if not tree.keep_blob(one, _content(source, beat))]
+        changed = [blob for blob in missing if not tree.keep_blob(blob, _content(source, beat))]
         if changed:
             raise Refused("changed", sha256=changed[0])
         tree.build()
@@ -203,10 +203,10 @@ def send_ranges(work: Path, source: BinaryIO, sink: BinaryIO, beat: Beat) -> Non
 
 
 def _send_range(file: BinaryIO, offset: int, length: int, sink: BinaryIO) -> None:
-    there = max(0, min(length, os.fstat(file.fileno()).st_size - offset))
-    sink.write(struct.pack(">Q", there))
+    available = max(0, min(length, os.fstat(file.fileno()).st_size - offset))
+    sink.write(struct.pack(">Q", available))
     sink.flush()
-    end = offset + there
+    end = offset + available
     while offset < end and (sent := _copy(file.fileno(), offset, end - offset, sink.fileno())):
         offset += sent
     if offset < end:  # it shrank after its size was promised: the reader sees a short answer

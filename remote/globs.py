@@ -93,9 +93,9 @@ def normal(pattern: str) -> str:
     begins with `!`, and in `!./name`, which is not at any depth.
     """
     if pattern.startswith(NOT):
-        found = normal(pattern[1:])
-        here = pattern.startswith(f"{NOT}./") and "/" not in found.rstrip("/") and found != "."
-        return f"{NOT}./{found}" if here else NOT + found
+        rest = normal(pattern[1:])
+        is_top = pattern.startswith(f"{NOT}./") and "/" not in rest.rstrip("/") and rest != "."
+        return f"{NOT}./{rest}" if is_top else NOT + rest
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     if not parts:
         return "." if pattern else ""
@@ -107,7 +107,9 @@ def normal(pattern: str) -> str:
 
 def literal(pattern: str) -> str:
     """The folders of a pattern before its first segment with a wildcard."""
-    parts = [one for one in normal(pattern).removeprefix("./").split("/") if one not in ("", ".")]
+    parts = [
+        part for part in normal(pattern).removeprefix("./").split("/") if part not in ("", ".")
+    ]
     end = next((i for i, part in enumerate(parts) if MAGIC.search(part)), len(parts))
     return ("/" if pattern.startswith("/") else "") + "/".join(parts[:end])
 
@@ -145,8 +147,8 @@ def _ends_alike(pattern: str, path: str) -> bool:
     """Whether names may end as both say; a plain pattern may be a folder."""
     if not MAGIC.search(pattern):
         return True
-    one, other = (re.split(r"[*?\]]", text.rstrip("/"))[-1] for text in (pattern, path))
-    return one.endswith(other) or other.endswith(one)
+    end, other_end = (re.split(r"[*?\]]", text.rstrip("/"))[-1] for text in (pattern, path))
+    return end.endswith(other_end) or other_end.endswith(end)
 
 
 class Globs:
@@ -154,10 +156,10 @@ class Globs:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
-        self.wanted = tuple(one for one in self.patterns if not one.startswith(NOT))
+        self.wanted = tuple(pattern for pattern in self.patterns if not pattern.startswith(NOT))
         self._rules = [
-            (False, excluded(one[1:])) if one.startswith(NOT) else (True, matcher(one))
-            for one in self.patterns
+            (False, excluded(pattern[1:])) if pattern.startswith(NOT) else (True, matcher(pattern))
+            for pattern in self.patterns
         ]
 
     def match(self, path: str) -> bool:
@@ -177,21 +179,25 @@ class Globs:
     @property
     def starts(self) -> tuple[str, ...]:
         """The folders, or files, at or below which everything is that may match."""
-        return tuple(sorted({literal(one) for one in self.wanted}))
+        return tuple(sorted({literal(pattern) for pattern in self.wanted}))
 
     def missing(self, paths: Sequence[str]) -> list[str]:
         """The globs that none of `paths` matches, what is excluded aside."""
         left = [path for path in paths if self.match(path)]
-        expressions = [(one, matcher(one)) for one in self.wanted]
-        return [one for one, rule in expressions if not any(rule.fullmatch(p) for p in left)]
+        expressions = [(pattern, matcher(pattern)) for pattern in self.wanted]
+        return [
+            pattern for pattern, rule in expressions if not any(rule.fullmatch(p) for p in left)
+        ]
 
     def barren(self) -> list[str]:
         """The globs that can match nothing, since a later exclusion takes all of it."""
         return [
-            one
-            for place, one in enumerate(self.patterns)
-            if not one.startswith(NOT)
-            and any(_covers(other[1:], one) for other in self.patterns[place:] if other[:1] == NOT)
+            pattern
+            for place, pattern in enumerate(self.patterns)
+            if not pattern.startswith(NOT)
+            and any(
+                _covers(other[1:], pattern) for other in self.patterns[place:] if other[:1] == NOT
+            )
         ]
 
 
@@ -200,9 +206,9 @@ def _covers(exclusion: str, pattern: str) -> bool:
     if normal(exclusion) == normal(pattern):
         return True
     start = literal(pattern)
-    whole = excluded(exclusion)
+    covers = excluded(exclusion)
     if not MAGIC.search(pattern) and normal(pattern) != ".":
-        return bool(whole.fullmatch(start))
+        return bool(covers.fullmatch(start))
     if normal(exclusion).removeprefix("**/") == pattern.rsplit("/", 1)[-1]:
         return True
     # A folder that is left out takes everything below with it.

@@ -207,9 +207,9 @@ class Guard:
         for old in glob.glob(glob.escape(self.local) + "/*"):  # where the disk was kept
             if os.path.isfile(old) and not old.endswith("lock"):
                 os.unlink(old)
-        kept = {k: v for k, v in env.items() if k != "PODCTL_GUARD" and not SECRET.search(k)}
+        environment = {k: v for k, v in env.items() if k != "PODCTL_GUARD" and not SECRET.search(k)}
         save(path, {"boot_id": self.boot, "pod": self.pod,
-                    "started": self.started, "env": kept})  # fmt: skip
+                    "started": self.started, "env": environment})  # fmt: skip
 
     def _recall(self) -> bool:
         """Count what the book says, once; a volume that hangs may say it late, or never."""
@@ -228,7 +228,7 @@ class Guard:
         same = known.get("boot_id") == self.boot  # this guard was killed
         spent = known.get("before" if same else "spent")
         pair = spent if isinstance(spent, list) and len(spent) == 2 else [0.0, 0.0]
-        return [max(0.0, number(one)) + (0.0 if same else self.slowest) for one in pair]
+        return [max(0.0, number(value)) + (0.0 if same else self.slowest) for value in pair]
 
     def _note(self, now: float) -> None:
         """Say what counts against the limits when the container starts once more."""

@@ -55,18 +55,26 @@ class _Standard:
         from dataclasses import field, make_dataclass
 
         specs: list[tuple[str, Any, Any]] = []
-        for one in fields(owner):
-            if one.factory is not None:
-                specs.append((one.name, one.kind, field(default_factory=one.factory)))
+        for declared in fields(owner):
+            if declared.factory is not None:
+                specs.append(
+                    (declared.name, declared.kind, field(default_factory=declared.factory))
+                )
             else:
-                specs.append((one.name, one.kind, field() if one.required else one.default))
+                specs.append(
+                    (
+                        declared.name,
+                        declared.kind,
+                        field() if declared.required else declared.default,
+                    )
+                )
         return getattr(make_dataclass(owner.__name__, specs, frozen=True), self._name)
 
 
 def fields(kind: type) -> tuple[Field, ...]:
     """The fields of a light dataclass, in order."""
-    found: tuple[Field, ...] = vars(kind)["__light_fields__"]
-    return found
+    declared: tuple[Field, ...] = vars(kind)["__light_fields__"]
+    return declared
 
 
 def is_light(kind: object) -> bool:

@@ -1,4 +1,4 @@
-"""What is to be installed, as it lies in the work folder, and the copy that uv is given."""
+"""Reads the lock file of the work folder, and makes the copy that uv gets."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class Lockfile:
             if posixpath.basename(path) in (UV_LOCK, PYPROJECT):
                 continue
             for entry in requirements.entries(files[path]):
-                there = _place(path, entry)
-                if entry.kind in (requirements.FILE, requirements.CONSTRAINT) and there:
-                    waiting.append(there)
-                elif entry.kind == requirements.PATH and there != installed:
-                    beside.append(there)
+                place = _place(path, entry)
+                if entry.kind in (requirements.FILE, requirements.CONSTRAINT) and place:
+                    waiting.append(place)
+                elif entry.kind == requirements.PATH and place != installed:
+                    beside.append(place)
         return cls(work, name, files, tuple(beside), installed)
 
     @property
@@ -90,20 +90,20 @@ class Lockfile:
 
     def _lines(self, path: str, text: str, copies: dict[str, Path]) -> Iterator[str]:
         for entry in requirements.entries(text):
-            there = _place(path, entry)
-            if not there:
+            place = _place(path, entry)
+            if not place:
                 yield entry.text
             elif entry.kind in (requirements.FILE, requirements.CONSTRAINT):
-                yield entry.aimed(str(copies[there])).text
-            elif entry.kind == requirements.PATH and there == self.installed:
+                yield entry.aimed(str(copies[place])).text
+            elif entry.kind == requirements.PATH and place == self.installed:
                 continue
             else:
-                yield entry.aimed(str(self.work / there)).text
+                yield entry.aimed(str(self.work / place)).text
 
 
 def without_torch(lock: bytes) -> bytes:
     """A requirements file less torch and what comes only with it."""
-    kept = []
+    lines = []
     dropping = False
     for line in lock.decode(errors="surrogateescape").splitlines():
         starts = not line.startswith((" ", "\t")) and line.strip() != ""
@@ -111,8 +111,8 @@ def without_torch(lock: bytes) -> bytes:
             name = NAME.match(line)
             dropping = bool(name and OF_TORCH.fullmatch(name.group()))
         if not dropping:
-            kept.append(line)
-    return ("\n".join(kept) + "\n").encode(errors="surrogateescape")
+            lines.append(line)
+    return ("\n".join(lines) + "\n").encode(errors="surrogateescape")
 
 
 def _place(path: str, entry: Entry) -> str:
@@ -122,8 +122,8 @@ def _place(path: str, entry: Entry) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.target))
 
 
-def _text(work: Path, name: str, what: str) -> str:
+def _text(work: Path, name: str, description: str) -> str:
     path = work / name
     if ".." in Path(name).parts or os.path.isabs(name) or not path.is_file():
-        raise NoLock(f"no {what} {name!r} in the work folder")
+        raise NoLock(f"no {description} {name!r} in the work folder")
     return requirements.decoded(path.read_bytes())

@@ -6,7 +6,7 @@ another loop (an evaluation) while the first one is not over, and for some time 
 
 from __future__ import annotations
 
-from .evidence import Said
+from .evidence import SourceReport
 from .light_dataclasses import dataclass
 from .steps import Report, figures, lines_of, report
 
@@ -28,74 +28,74 @@ class LogReader:
     _most: int | None = None  # the last step, where the log says it
     _trains: bool = False  # a training was seen
 
-    def feed(self, text: str, now: float) -> Said:
+    def feed(self, text: str, now: float) -> SourceReport:
         """What more of the log says: the newest value of each field."""
         step = loss = epoch = None
         for line in lines_of(text):
-            found = report(line)
-            loss = found.loss if found.loss is not None else loss
-            epoch = found.epoch if found.epoch is not None else epoch
-            self._hear_epoch(found)
-            if found.step is None:
-                self._most = found.max_steps or self._most
-            elif self._follows(found, now):
-                step = self._count(found, now)
+            parsed = report(line)
+            loss = parsed.loss if parsed.loss is not None else loss
+            epoch = parsed.epoch if parsed.epoch is not None else epoch
+            self._hear_epoch(parsed)
+            if parsed.step is None:
+                self._most = parsed.max_steps or self._most
+            elif self._follows(parsed, now):
+                step = self._count(parsed, now)
         if step is None and self._total is None and epoch:  # nothing finer is told
-            return Said(epoch, self._epochs, loss, figures(text))
-        return Said(step, self._last() if step is not None else None, loss, figures(text))
+            return SourceReport(epoch, self._epochs, loss, figures(text))
+        return SourceReport(step, self._last() if step is not None else None, loss, figures(text))
 
-    def _hear_epoch(self, found: Report) -> None:
-        if found.epoch is None:
+    def _hear_epoch(self, report: Report) -> None:
+        if report.epoch is None:
             return
-        self._from_zero = self._from_zero or found.from_zero
-        if self._epoch is not None and found.epoch > self._epoch and found.step is None:
+        self._from_zero = self._from_zero or report.from_zero
+        if self._epoch is not None and report.epoch > self._epoch and report.step is None:
             self._end_epoch()  # Keras: the number stands in a line of its own
-        if self._epoch is not None and found.epoch < self._epoch and found.step is None:
+        if self._epoch is not None and report.epoch < self._epoch and report.step is None:
             self._before, self._step = 0, 0  # another training
-        if found.step is None:
-            self._epoch = found.epoch
-        self._epochs = found.epochs or self._epochs
+        if report.step is None:
+            self._epoch = report.epoch
+        self._epochs = report.epochs or self._epochs
 
     def _end_epoch(self) -> None:
         self._before, self._step = self._before + (self._total or self._step), 0
 
-    def _follows(self, found: Report, now: float) -> bool:
+    def _follows(self, report: Report, now: float) -> bool:
         """Whether it counts what is followed, or shall be followed from now on."""
-        if found.work and self._trains:
+        if report.work and self._trains:
             return False
-        if not found.work and not self._trains:
+        if not report.work and not self._trains:
             self._trains, self._total, self._step, self._before = True, None, 0, 0
             return True
-        if found.max_steps == self._total or found.max_steps is None or self._total is None:
+        if report.max_steps == self._total or report.max_steps is None or self._total is None:
             return True
         over = self._step >= self._total
         silent = now - self._at
-        larger = over and found.max_steps > self._total
+        larger = over and report.max_steps > self._total
         if not larger and silent < (AFTER_SECONDS if over else OTHER_SECONDS):
             return False
         self._before, self._step, self._epoch = 0, 0, None
         return True
 
-    def _count(self, found: Report, now: float) -> int:
+    def _count(self, report: Report, now: float) -> int:
         """The step over all epochs."""
-        step = found.step or 0
-        if found.epoch is not None and found.epoch != self._epoch:
-            self._begin_epoch(found)
+        step = report.step or 0
+        if report.epoch is not None and report.epoch != self._epoch:
+            self._begin_epoch(report)
         elif step < self._step and self._total is not None and self._step >= self._total:
             self._end_epoch()
-        self._total = found.max_steps if found.max_steps is not None else self._total
+        self._total = report.max_steps if report.max_steps is not None else self._total
         self._step, self._at = step, now
         return self._before + step
 
-    def _begin_epoch(self, found: Report) -> None:
-        assert found.epoch is not None
-        length = found.max_steps or self._total
-        done = found.epoch - (0 if self._from_zero else 1)
-        if found.max_steps is None:  # words: whether they count on is seen by whether they fall
-            self._before += self._step if (found.step or 0) < self._step else 0
+    def _begin_epoch(self, report: Report) -> None:
+        assert report.epoch is not None
+        length = report.max_steps or self._total
+        done = report.epoch - (0 if self._from_zero else 1)
+        if report.max_steps is None:  # words: whether they count on is seen by whether they fall
+            self._before += self._step if (report.step or 0) < self._step else 0
         elif length is not None:
             self._before = max(0, done) * length
-        self._epoch = found.epoch
+        self._epoch = report.epoch
 
     def _last(self) -> int | None:
         """The last step of all."""

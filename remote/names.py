@@ -18,7 +18,7 @@ are their own encoding. `decode` leaves a backslash that begins none of these as
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     import re
 
@@ -42,10 +42,10 @@ def text(raw: bytes) -> str:
 
 def raw(path: str) -> bytes:
     """The name as the file system has it. Raises ValueError for text that is no name's."""
-    found = path.encode("utf-8", "surrogateescape")
-    if found.decode("utf-8", "surrogateescape") != path:
+    encoded = path.encode("utf-8", "surrogateescape")
+    if encoded.decode("utf-8", "surrogateescape") != path:
         raise ValueError("two spellings of one name")
-    return found
+    return encoded
 
 
 def encode(path: str) -> str:
@@ -57,9 +57,9 @@ def encode(path: str) -> str:
     return re.sub(_ESCAPED, _escape, path)
 
 
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if found[0] == "\\":
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] == "\\":
         return "\\\\"
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
@@ -75,8 +75,8 @@ def decode(shown: str) -> str:
     return re.sub(_ESCAPE, _unescape, shown)
 
 
-def _unescape(found: re.Match[str]) -> str:
-    byte, short, long = found.groups()
+def _unescape(match: re.Match[str]) -> str:
+    byte, short, long = match.groups()
     if byte:
         return chr(0xDC00 + int(byte, 16))
     return chr(int(short or long, 16)) if short or long else "\\"

@@ -1,7 +1,7 @@
 """Which files below the work folder a job declared as its outputs.
 
-Regular files, and links that stand for regular files inside the work folder. What else is among
-the declared outputs is named: what is only here, and what has no content to lose.
+Regular files, and links that stand for regular files inside the work folder. Other names
+among the declared outputs are listed: those that are only on the pod, and those without content.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ def survey(work: Path, patterns: tuple[str, ...]) -> Survey:
     globs = Globs(patterns)
     try:
         with tree.opened(work) as top:
-            found = _survey(
+            result = _survey(
                 Walk(work, top),
                 globs.starts,
                 lambda path: globs.match(path) and not reserved(path),
             )
     except FileNotFoundError:
         return Survey({})
-    return _without_programs(found, patterns)
+    return _without_programs(result, patterns)
 
 
-def _without_programs(found: Survey, patterns: tuple[str, ...]) -> Survey:
+def _without_programs(survey: Survey, patterns: tuple[str, ...]) -> Survey:
     """Files that tools would run or read by themselves where they arrive stay, and are named."""
-    out = left_out(found.files, Globs(patterns).wanted, matches)
+    out = left_out(survey.files, Globs(patterns).wanted, matches)
     if not out:
-        return found
-    files = {path: one for path, one in found.files.items() if path not in out}
+        return survey
+    files = {path: file for path, file in survey.files.items() if path not in out}
     roots = dict(out.values())
-    notes = (*found.notes, *(Left(root, why) for root, why in sorted(roots.items())))
-    return replace(found, files=files, notes=notes[:MAX_NAMED])
+    notes = (*survey.notes, *(Left(root, why) for root, why in sorted(roots.items())))
+    return replace(survey, files=files, notes=notes[:MAX_NAMED])
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -79,20 +79,20 @@ def _survey(walk: Walk, starts: Iterable[str], declared: Callable[[str], bool]) 
     beyond: dict[str, None] = {}
     room = MAX_LISTED
     for start in starts:
-        for one in walk.below(start):
-            if one.path in files or one.path in beyond:
+        for entry in walk.below(start):
+            if entry.path in files or entry.path in beyond:
                 continue
-            if isinstance(one, Without):
-                if _concerns(one, start, declared):
-                    without[one.path] = one
-            elif declared(one.path):
-                room -= len(json.dumps(encode(one.path))) + ENTRY
+            if isinstance(entry, Without):
+                if _concerns(entry, start, declared):
+                    without[entry.path] = entry
+            elif declared(entry.path):
+                room -= len(json.dumps(encode(entry.path))) + ENTRY
                 if len(files) < MAX_FILES and room >= 0:
-                    files[one.path] = one
+                    files[entry.path] = entry
                 else:
-                    beyond[one.path] = None
-    lost = [Left(one.path, one.why) for one in without.values() if one.lost]
-    notes = [Left(one.path, one.why) for one in without.values() if not one.lost]
+                    beyond[entry.path] = None
+    lost = [Left(omitted.path, omitted.why) for omitted in without.values() if omitted.lost]
+    notes = [Left(omitted.path, omitted.why) for omitted in without.values() if not omitted.lost]
     return Survey(
         dict(sorted(files.items())),
         tuple(lost[:MAX_NAMED]),
@@ -102,11 +102,11 @@ def _survey(walk: Walk, starts: Iterable[str], declared: Callable[[str], bool]) 
     )
 
 
-def _concerns(one: Without, start: str, declared: Callable[[str], bool]) -> bool:
+def _concerns(omitted: Without, start: str, declared: Callable[[str], bool]) -> bool:
     """Whether an output is declared under this name, or below it."""
-    if one.outside:
-        return any(declared(path) for path in _peek(one))
-    return declared(one.path) or f"{start.rstrip('/')}/".startswith(f"{one.path}/")
+    if omitted.outside:
+        return any(declared(path) for path in _peek(omitted))
+    return declared(omitted.path) or f"{start.rstrip('/')}/".startswith(f"{omitted.path}/")
 
 
 def _peek(link: Without) -> Iterator[str]:

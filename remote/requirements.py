@@ -76,32 +76,32 @@ def variables(text: str) -> frozenset[str]:
 
 
 def _entry(lines: list[str]) -> Entry:
-    whole = "\n".join(lines)
-    said = " ".join(_COMMENT.sub("", line.rstrip("\\")).strip() for line in lines).strip()
-    if said.startswith("-"):
-        found = _OPTION.fullmatch(said) or _SHORT.fullmatch(said)
-        kind = _LONG.get(found[1], "") if found else ""
-        if not found or not kind:
-            return Entry(whole)
+    text = "\n".join(lines)
+    line = " ".join(_COMMENT.sub("", line.rstrip("\\")).strip() for line in lines).strip()
+    if line.startswith("-"):
+        match = _OPTION.fullmatch(line) or _SHORT.fullmatch(line)
+        kind = _LONG.get(match[1], "") if match else ""
+        if not match or not kind:
+            return Entry(text)
         if kind == PATH:
-            return _path(whole, found[2], editable=True)
-        return Entry(whole, kind, _bare(found[2]))
-    return _path(whole, said)
+            return _path(text, match[2], editable=True)
+        return Entry(text, kind, _bare(match[2]))
+    return _path(text, line)
 
 
-def _path(whole: str, said: str, *, editable: bool = False) -> Entry:
+def _path(text: str, line: str, *, editable: bool = False) -> Entry:
     """A requirement that is a file or folder; any other is no affair of ours."""
-    named = _NAMED.match(said)
-    target = named[1] if named else re.split(r"\s+;|\s+--", said, maxsplit=1)[0].strip()
+    named = _NAMED.match(line)
+    target = named[1] if named else re.split(r"\s+;|\s+--", line, maxsplit=1)[0].strip()
     if named and not target.startswith("file:"):
-        return Entry(whole, editable=editable)
-    found = re.fullmatch(r"([^\[\]]*)(\[[^\]]*\])?", target)
-    path, extras = (found[1].strip(), found[2] or "") if found else (target, "")
+        return Entry(text, editable=editable)
+    match = re.fullmatch(r"([^\[\]]*)(\[[^\]]*\])?", target)
+    path, extras = (match[1].strip(), match[2] or "") if match else (target, "")
     path = _bare(path)
     archive = path.endswith(ARCHIVE) and not re.search(r"[<>=~!]", path)
     if "://" in path or not ("/" in path or path in (".", "..") or archive):
-        return Entry(whole, editable=editable)
-    return Entry(whole, PATH, path, extras, editable)
+        return Entry(text, editable=editable)
+    return Entry(text, PATH, path, extras, editable)
 
 
 def _bare(target: str) -> str:

@@ -98,9 +98,9 @@ class Report(NamedTuple):
 def reports(text: str) -> Iterator[Report]:
     """Every line of `text` that says something, in order; a redrawn line counts as several."""
     for line in lines_of(text):
-        found = report(line)
-        if found != Report():
-            yield found
+        parsed = report(line)
+        if parsed != Report():
+            yield parsed
 
 
 def lines_of(text: str) -> list[str]:
@@ -113,32 +113,32 @@ def report(line: str) -> Report:
     line = _PREFIX.sub("", _ESCAPE.sub("", line[:MAX_LINE]).strip())
     if _DIGIT.search(line) is None:  # most lines of a log
         return Report()
-    found = _bar(line) or _epochs_samples(line) or _keras(line) or _told(line)
-    most = found.max_steps
-    if found.step is not None and (
-        found.step == 0 or found.step > MAX_STEP or (most is not None and found.step > most)
+    parsed = _bar(line) or _epochs_samples(line) or _keras(line) or _by_words(line)
+    most = parsed.max_steps
+    if parsed.step is not None and (
+        parsed.step == 0 or parsed.step > MAX_STEP or (most is not None and parsed.step > most)
     ):
-        found = Report()
-    return found._replace(loss=_loss(line))
+        parsed = Report()
+    return parsed._replace(loss=_loss(line))
 
 
 def figures(text: str) -> dict[str, float]:
     """Learning rate, rewards and accuracies in dictionaries of `text`: the newest of each."""
     return {
-        found[1].removeprefix("train/"): value
-        for found in _FIGURE.finditer(text)
-        if not _HELD_OUT.match(found[1]) and math.isfinite(value := float(found[2]))
+        match[1].removeprefix("train/"): value
+        for match in _FIGURE.finditer(text)
+        if not _HELD_OUT.match(match[1]) and math.isfinite(value := float(match[2]))
     }
 
 
 def _bar(line: str) -> Report | None:
     """tqdm's, or rich's as Lightning draws it; what counts something else is an empty report."""
-    found = _BAR.search(line) or _BARE.search(line) or _RICH.search(line)
-    if found is None:
+    match = _BAR.search(line) or _BARE.search(line) or _RICH.search(line)
+    if match is None:
         return None
-    described = found[1].strip().rstrip(":").strip()
-    step, most = int(found[2]), int(found[3])
-    if _NOT_STEPS.search(found[4]) or (_HELD_OUT.match(described) and not _WORK.match(described)):
+    described = match[1].strip().rstrip(":").strip()
+    step, most = int(match[2]), int(match[3])
+    if _NOT_STEPS.search(match[4]) or (_HELD_OUT.match(described) and not _WORK.match(described)):
         return Report()
     epoch = _EPOCH.search(described)
     if epoch is not None:
@@ -154,34 +154,34 @@ def _bar(line: str) -> Report | None:
 
 def _epochs_samples(line: str) -> Report | None:
     for form in _SAMPLES:
-        if (found := form.search(line)) is not None:
-            epoch = int(found[1])
-            return Report(int(found[2]), int(found[3]), None, epoch, None, epoch == 0)
+        if (match := form.search(line)) is not None:
+            epoch = int(match[1])
+            return Report(int(match[2]), int(match[3]), None, epoch, None, epoch == 0)
     return None
 
 
 def _keras(line: str) -> Report | None:
-    if (found := _KERAS.search(line)) is not None:
-        return Report(int(found[1]), int(found[2]))
+    if (match := _KERAS.search(line)) is not None:
+        return Report(int(match[1]), int(match[2]))
     if (head := re.fullmatch(r"Epoch (\d{1,6})/(\d{1,6})", line)) is not None:
         return Report(epoch=int(head[1]), epochs=int(head[2]))
     return None
 
 
-def _told(line: str) -> Report:
+def _by_words(line: str) -> Report:
     """Keys and words."""
     most_said = _MOST_KEY.search(line) or _MOST_WORDS.search(line)
     most = int(most_said[1].replace(",", "")) if most_said else None
     if (key := _KEYS.search(line)) is not None:
         return Report(int(key[1]), most)
-    for found in _WORDS.finditer(line):
-        before, plural = (found[1] or "").casefold(), found[2].casefold().endswith("s")
+    for match in _WORDS.finditer(line):
+        before, plural = (match[1] or "").casefold(), match[2].casefold().endswith("s")
         if before in _OTHER_STEPS or (plural and before not in ("", "global")):
             continue
         epoch = _EPOCH.search(line)
         return Report(
-            int(found[3]),
-            int(found[4]) if found[4] else most,
+            int(match[3]),
+            int(match[4]) if match[4] else most,
             epoch=int(epoch[1]) if epoch else None,
             epochs=int(epoch[2]) if epoch and epoch[2] else None,
             from_zero=bool(epoch) and int(epoch[1] if epoch else 1) == 0,
@@ -192,8 +192,8 @@ def _told(line: str) -> Report:
 def _loss(line: str) -> float | None:
     """That of the training: the plain one before those of its parts, none of held-out data."""
     others: list[float] = []
-    for found in _LOSS.finditer(line):
-        before, value = (found[1] or "").casefold(), float(found[2])
+    for match in _LOSS.finditer(line):
+        before, value = (match[1] or "").casefold(), float(match[2])
         if not math.isfinite(value) or before in _OTHER_LOSSES:
             continue
         if before in ("", "train", "training"):
@@ -205,8 +205,8 @@ def _loss(line: str) -> float | None:
 def newest(text: str) -> Report:
     """The newest value of each field in `text`."""
     step = most = loss = None
-    for one in reports(text):
-        step = one.step if one.step is not None else step
-        most = one.max_steps if one.max_steps is not None else most
-        loss = one.loss if one.loss is not None else loss
+    for report in reports(text):
+        step = report.step if report.step is not None else step
+        most = report.max_steps if report.max_steps is not None else most
+        loss = report.loss if report.loss is not None else loss
     return Report(step, most, loss)

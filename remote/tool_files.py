@@ -69,26 +69,29 @@ def left_out(
     paths: Iterable[str],
     patterns: Iterable[str],
     matches: Callable[[str, str], bool],
-    here: Mapping[str, Iterable[str]] | None = None,
+    names_in: Mapping[str, Iterable[str]] | None = None,
 ) -> dict[str, tuple[str, str]]:
     """Path to (what of it is the reason, why) for those that do not travel.
 
     `matches` tells whether a pattern names a path; `here` has the names that stand in a folder
     already.
     """
-    every, globs = list(paths), [(one, set(map(plain, one.split("/")))) for one in patterns]
-    bare = _bare(every, here or {})
-    found: dict[str, tuple[str, str]] = {}
+    every, globs = (
+        list(paths),
+        [(pattern, set(map(plain, pattern.split("/")))) for pattern in patterns],
+    )
+    bare = _bare(every, names_in or {})
+    matches_of: dict[str, tuple[str, str]] = {}
     for path in every:
         parts = path.split("/")
         names = [plain(part) for part in parts]
         if depth := _repository(parts, names, bare):
-            found[path] = "/".join(parts[:depth]), REPOSITORY
+            matches_of[path] = "/".join(parts[:depth]), REPOSITORY
         elif depth := _by_itself(names):
             part = names[depth - 1]
-            if not any(part in literal and matches(one, path) for one, literal in globs):
-                found[path] = "/".join(parts[:depth]), BY_ITSELF
-    return found
+            if not any(part in literal and matches(pattern, path) for pattern, literal in globs):
+                matches_of[path] = "/".join(parts[:depth]), BY_ITSELF
+    return matches_of
 
 
 def _repository(parts: list[str], names: list[str], bare: set[str]) -> int:
@@ -120,20 +123,24 @@ def _by_itself(names: list[str]) -> int:
 
 def suspects(paths: Iterable[str]) -> dict[str, set[str]]:
     """Folders in which a path has a name that a repository's folder has, with these names."""
-    found: dict[str, set[str]] = {}
+    names_in: dict[str, set[str]] = {}
     for path in paths:
         if not _ANATOMY.search(path):  # most paths, at once
             continue
         parts = path.split("/")
         for depth, part in enumerate(parts):
             if plain(part) in _PARTS:
-                found.setdefault("/".join(parts[:depth]), set()).add(plain(part))
-    return found
+                names_in.setdefault("/".join(parts[:depth]), set()).add(plain(part))
+    return names_in
 
 
-def _bare(paths: Iterable[str], here: Mapping[str, Iterable[str]]) -> set[str]:
+def _bare(paths: Iterable[str], names_in: Mapping[str, Iterable[str]]) -> set[str]:
     """Folders that are repositories without being called so."""
-    found = suspects(paths)
-    for folder in found:
-        found[folder] |= set(map(plain, here.get(folder, ())))
-    return {folder for folder, names in found.items() if any(one <= names for one in _BARE)}
+    suspects_in = suspects(paths)
+    for folder in suspects_in:
+        suspects_in[folder] |= set(map(plain, names_in.get(folder, ())))
+    return {
+        folder
+        for folder, names in suspects_in.items()
+        if any(markers <= names for markers in _BARE)
+    }

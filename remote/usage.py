@@ -1,4 +1,4 @@
-"""What a run's samples say in a few numbers; standard library only. Both sides use it.
+"""Summarises a run's usage samples; standard library only. Both sides use it.
 
 A sample is a line of samples.jsonl. Nothing in it is trusted: what is no number is left out.
 """
@@ -19,24 +19,26 @@ def summarise(raw: bytes) -> dict[str, Any] | None:
 
     Percent are of all processors, or the mean over the GPUs; memory is in GB, GPU memory the sum.
     """
-    found = [one for one in map(_sample, raw.splitlines()[:MAX_SAMPLES]) if one is not None]
-    if not found:
+    samples = [
+        sample for sample in map(_sample, raw.splitlines()[:MAX_SAMPLES]) if sample is not None
+    ]
+    if not samples:
         return None
-    began = found[0]["time"]
+    began = samples[0]["time"]
     return {
-        "samples": len(found),
-        "seconds": round(max(0.0, found[-1]["time"] - began), 1),
-        "cpu_percent": _spread([one["cpu"] for one in found]),
-        "memory_gb": _spread([one["memory"] for one in found]),
-        "gpu_percent": _spread([one["gpu"] for one in found]),
-        "gpu_memory_gb": _spread([one["gpu_memory"] for one in found]),
+        "samples": len(samples),
+        "seconds": round(max(0.0, samples[-1]["time"] - began), 1),
+        "cpu_percent": _spread([sample["cpu"] for sample in samples]),
+        "memory_gb": _spread([sample["memory"] for sample in samples]),
+        "gpu_percent": _spread([sample["gpu"] for sample in samples]),
+        "gpu_memory_gb": _spread([sample["gpu_memory"] for sample in samples]),
         "series": [
             {
-                "seconds": round(one["time"] - began, 1),
-                "cpu_percent": one["cpu"],
-                "gpu_percent": one["gpu"],
+                "seconds": round(sample["time"] - began, 1),
+                "cpu_percent": sample["cpu"],
+                "gpu_percent": sample["gpu"],
             }
-            for one in thinned(found, POINTS)
+            for sample in thinned(samples, POINTS)
         ],
     }
 
@@ -57,9 +59,9 @@ def _sample(line: bytes) -> dict[str, Any] | None:
     if time is None:
         return None
     gpus = value.get("gpus")
-    every = [one for one in gpus[:64] if isinstance(one, dict)] if isinstance(gpus, list) else []
-    percent = [n for n in (_number(one.get("percent")) for one in every) if n is not None]
-    memory = [n for n in (_number(one.get("memory_gb")) for one in every) if n is not None]
+    every = [gpu for gpu in gpus[:64] if isinstance(gpu, dict)] if isinstance(gpus, list) else []
+    percent = [n for n in (_number(gpu.get("percent")) for gpu in every) if n is not None]
+    memory = [n for n in (_number(gpu.get("memory_gb")) for gpu in every) if n is not None]
     return {
         "time": time,
         "cpu": _number(value.get("cpu_percent")),

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, in folders that are nobody else's business."""
+"""Atomic file replacement, and private folders (mode 0700)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from state.errors import StateError
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace `path` by `data`: written beside, synced, renamed, and the folder synced.
+    """Replace `path` by `data` atomically: temporary file, fsync, rename, fsync of the folder.
 
-    The name beside is fixed per process, so that a killed writer leaves at most one stray file.
+    The temporary name is fixed per process: a killed writer leaves at most one stray file.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     beside.unlink(missing_ok=True)
@@ -49,13 +49,13 @@ def private_directory(folder: Path) -> None:
 
 def refuse_foreign(path: Path) -> None:
     """Raise StateError when `path` belongs to, or can be written by, anybody else."""
-    found = path.lstat()
-    if stat.S_ISLNK(found.st_mode):
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
         raise StateError(f"{path} is a symbolic link", hint=f"put a real one there: rm {path}")
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise StateError(
-            f"{path} belongs to user {found.st_uid}, and you are {os.geteuid()}",
+            f"{path} belongs to user {status.st_uid}, and you are {os.geteuid()}",
             hint="run podctl as its owner",
         )
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise StateError(f"{path} can be written by other users", hint=f"chmod go-w {path}")

@@ -1,8 +1,8 @@
-"""A process that drives waits for the state: while another one holds it, or its disk is full.
+"""Retries while another process holds the database, or its disk is full.
 
 Every method of the journal, the ledger, the locks and the sightings is one transaction or one
-query. Such a one is simply done again, for as long as the connection's patience lasts; a
-connection without patience, of a command that reads, fails at once.
+query, so it can be repeated. A connection with a `Contention` repeats it until that gives up; a
+connection without one, as of a command that only reads, fails at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 from state.errors import Unavailable
 
-SECONDS = 1800.0  # then the command ends; what runs on pods goes on
+SECONDS = 1800.0  # then the command ends; running pods are not affected
 PAUSE, LONGEST_PAUSE = 0.5, 10.0
-AGAIN = 60.0  # seconds between two words about it
+AGAIN = 60.0  # seconds between two messages
 BUSY_SECONDS = 1.0  # of SQLite's own waiting, which Ctrl-C does not cut short
 
 T = TypeVar("T")
@@ -28,16 +28,18 @@ C = TypeVar("C", bound=type)
 
 @dataclass(frozen=True)
 class Contention:
-    """`tell` is given the reason at once, and every minute or so."""
+    """How long to retry; `tell` gets the reason at once, then every AGAIN seconds."""
 
     tell: Callable[[str], None]
     seconds: float = SECONDS
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.monotonic
 
-    def outlast(self, work: Callable[[], T]) -> T:
-        """What `work` returns once the state can be had. Raises Unavailable after `seconds`."""
-        begun, told, pause = self.now(), -AGAIN, PAUSE
+    def call(self, work: Callable[[], T]) -> T:
+        """Call `work` until the state is available; returns its result.
+
+        Raises Unavailable after `seconds`."""
+        begun, reported_at, pause = self.now(), -AGAIN, PAUSE
         while True:
             try:
                 return work()
@@ -45,46 +47,48 @@ class Contention:
                 waited = self.now() - begun
                 if waited >= self.seconds:
                     raise
-                if waited - told >= AGAIN:
-                    told = waited
+                if waited - reported_at >= AGAIN:
+                    reported_at = waited
                     self.tell(f"{error.what}: waiting, for up to {self.seconds / 60:.0f} minutes")
             self.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 1.5)
 
 
 class Connection(sqlite3.Connection):
-    """One that may have patience."""
+    """A connection on which `patient` methods may wait."""
 
     patience: Contention | None = None
 
 
-def be_patient(connection: sqlite3.Connection, patience: Contention) -> None:
-    """From here on, every method on this connection outlasts what passes. Raises StateError."""
+def retry_while_busy(connection: sqlite3.Connection, patience: Contention) -> None:
+    """Let every later `patient` method on this connection retry. Raises StateError."""
     assert isinstance(connection, Connection)
     connection.patience = patience
     connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
 
 
-def hurry(connection: sqlite3.Connection) -> None:
-    """Wait for nothing any more: the command ends."""
+def stop_retrying(connection: sqlite3.Connection) -> None:
+    """Stop retrying on this connection: the command is about to end."""
     assert isinstance(connection, Connection)
     connection.patience = None
 
 
-def patient(kind: C) -> C:
-    """A class whose public methods work on `self.connection`, each a whole of its own."""
+def retried(kind: C) -> C:
+    """Class decorator: public methods retry; each must be one transaction on `self.connection`."""
     for name, method in vars(kind).items():
         if inspect.isfunction(method) and not name.startswith("_"):
-            setattr(kind, name, _outlasting(method))
+            setattr(kind, name, _retrying(method))
     return kind
 
 
-def _outlasting(method: Callable[..., Any]) -> Callable[..., Any]:
+def _retrying(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def outlasting(self: Any, *arguments: Any, **named: Any) -> Any:
+    def retrying(self: Any, *arguments: Any, **named: Any) -> Any:
         patience = getattr(self.connection, "patience", None)
-        if patience is None or self.connection.in_transaction:  # its whole is done again, or not
+        if (
+            patience is None or self.connection.in_transaction
+        ):  # the enclosing transaction is repeated, or nothing
             return method(self, *arguments, **named)
-        return patience.outlast(lambda: method(self, *arguments, **named))
+        return patience.call(lambda: method(self, *arguments, **named))
 
-    return outlasting
+    return retrying

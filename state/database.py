@@ -1,12 +1,11 @@
-"""The one door to SQLite: opening, checking, migrating, backing up, writing.
+"""Opens, checks, migrates, backs up and writes the SQLite database.
 
-Rollback journal and `synchronous=EXTRA`: a transaction that returned is on the disk, whatever
-dies next. Two processes may open one database; only the owner's epoch may write to the journal.
+Rollback journal and `synchronous=EXTRA`: a committed transaction survives a crash or power
+cut. Two processes may open one database; only the owner's epoch may write to the journal.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -17,26 +16,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from state.atomic_files import private_directory, refuse_foreign, sync_folder, write_atomically
+from state.atomic_files import private_directory, refuse_foreign, write_atomically
+from state.backups import BACKUPS, backups, write_backup
 from state.contention import Connection
-from state.errors import Damaged, Fenced, Newer, StateError, Unavailable
+from state.errors import Damaged, Fenced, Newer
 from state.read_only import read_into_memory, unwritable
 from state.schema import APPLICATION_ID, MIGRATIONS
+from state.sqlite_errors import damaged, translated
 
 BUSY_SECONDS = 10.0
 QUICK_CHECK_BYTES = 4 * 1024 * 1024  # a check of so much takes some 10 ms
 READER = 0  # the epoch of a connection that owns nothing: no fenced write accepts it
-BACKUPS = "backups"  # the folder of copies, beside the database
 CHECK, CHECK_SECONDS = "check", 86400.0  # the sighting of the last thorough check
 NAME = "installation"  # the file that keeps the folder's random name, and that it had a database
-# What may pass, and is met before a transaction counts: it can be done again as a whole.
-PASSING = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_IOERR_WRITE")
-HINTS = {
-    "SQLITE_FULL": "free some disk space and run the command again",
-    "SQLITE_BUSY": "another podctl is writing; run the command again",
-    "SQLITE_READONLY": "the folder .podctl must be writable",
-    "SQLITE_IOERR": "look at the disk, then run the command again: nothing was half written",
-}
 
 
 def open_database(
@@ -48,18 +40,18 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open or create the database, checked and migrated. Raises StateError.
 
-    `readonly` refuses every write afterwards; it still rolls back what a killed writer left. Who is
-    `reading`, and may remember what it saw, gets a copy in memory where the disk takes nothing.
+    `readonly` forbids later writes, but still rolls back the transaction of a killed writer. With
+    `reading` (last-seen values may be stored), a path that cannot be written is copied to memory.
     The connection is in autocommit mode: `writing` begins and ends every transaction.
     """
     if (readonly or reading) and unwritable(path):
         with translated(path, damage=("SQLITE_ERROR",)):
-            found = read_into_memory(path)
-            _migrate(found, path, migrations, secrets.token_hex(8))
-            return found
+            copy = read_into_memory(path)
+            _migrate(copy, path, migrations, secrets.token_hex(8))
+            return copy
     with translated(path):
         private_directory(path.parent)
-        # Asked first: another process that is creating it right now writes these only afterwards.
+        # Checked first: a process that is creating the database right now writes these afterwards.
         lived = bool(kept_name(path.parent) or backups(path.parent / BACKUPS))
         connection = _opened(path, hurried=readonly)
     try:
@@ -76,7 +68,9 @@ def open_database(
 
 
 def begin_database(path: Path, name: str) -> sqlite3.Connection:
-    """A new database under the name of a lost one, which the pods carry. Raises StateError."""
+    """Create a database with the installation name of a lost one, which its pods carry.
+
+    Raises StateError."""
     connection = _opened(path)
     with translated(path):
         _migrate(connection, path, MIGRATIONS, name or secrets.token_hex(8))
@@ -84,10 +78,10 @@ def begin_database(path: Path, name: str) -> sqlite3.Connection:
 
 
 def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
-    """A connection to the file, configured and checked, whatever its version.
+    """Connect to the file, configured and checked, whatever its schema version.
 
-    A large file is read through after a writer was killed and, by who writes, once a day: it takes
-    seconds. Who is `hurried` reads only.
+    A small file is always checked. A large one, which takes seconds, is checked after a writer was
+    killed and once a day; `hurried` skips the daily check.
     """
     unclean = _leftover_journal(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -113,22 +107,22 @@ def _opened(path: Path, *, hurried: bool = False) -> sqlite3.Connection:
 
 
 def kept_name(folder: Path) -> str:
-    """The random name of the state folder as its own file has it; empty when there is none."""
+    """The installation name stored beside the database; empty when there is none."""
     try:
-        found = (folder / NAME).read_text(encoding="ascii").strip()
+        name = (folder / NAME).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return ""
-    return found if re.fullmatch(r"[0-9a-f]{16}", found) else ""
+    return name if re.fullmatch(r"[0-9a-f]{16}", name) else ""
 
 
 def _keep_name(folder: Path, connection: sqlite3.Connection) -> None:
-    """So that a lost database is noticed, and its successor still knows our pods."""
+    """Store the installation name, which outlives a lost database and identifies its pods."""
     if not (folder / NAME).exists():
         write_atomically(folder / NAME, f"{installation(connection)}\n".encode())
 
 
 def _leftover_journal(path: Path) -> bool:
-    """Whether a writer died in a transaction (or is in one now)."""
+    """Whether a writer died in a transaction, or is in one now."""
     journal = path.with_name(path.name + "-journal")
     try:
         return journal.stat().st_size > 0
@@ -163,7 +157,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_due(connection: sqlite3.Connection) -> bool:
-    """Whether the last thorough check of a large file is a day ago, or there was none."""
+    """Whether the last full check of a large file is over a day old, or there was none."""
     row = connection.execute("SELECT at FROM sighting WHERE subject = ?", (CHECK,)).fetchone()
     return row is None or not 0 <= time.time() - row[0] < CHECK_SECONDS
 
@@ -175,19 +169,6 @@ def _note_check(connection: sqlite3.Connection) -> None:
             " VALUES (?, 'podctl', ?, '{}')",
             (CHECK, time.time()),
         )
-
-
-def damaged(detail: str, path: Path | None = None) -> Damaged:
-    """The error that names the one command which puts it right."""
-    where = str(path) if path else "the state"
-    copies = backups(path.parent / BACKUPS) if path else ()
-    hint = "podctl import builds it anew from the provider's pods, .podctl/runs and locks/"
-    if copies:
-        hint = (
-            f"podctl import --from-backup puts {copies[-1]} back and asks the provider what was"
-            " rented since; podctl import --anew begins without it"
-        )
-    return Damaged(f"{where} is damaged: {detail}", hint=hint)
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -205,7 +186,7 @@ def _migrate(
         backup(connection, path.parent / BACKUPS)
     for number in range(version + 1, len(migrations) + 1):
         with _transaction(connection):
-            # Asked again inside the transaction: another process may have just done it.
+            # Checked again inside the transaction: another process may have just migrated it.
             if _pragma(connection, "user_version") < number:
                 for statement in migrations[number - 1]:
                     connection.execute(statement, {"installation": name})
@@ -217,28 +198,6 @@ def _migrate(
             f"{path} has version {version}, and this podctl knows {len(migrations)}",
             hint="use the podctl that wrote it, or a newer one",
         )
-
-
-@contextmanager
-def translated(path: Path | None = None, damage: tuple[str, ...] = ()) -> Iterator[None]:
-    """SQLite's and the system's errors as ours; those named in `damage` mean a damaged file."""
-    where = f"{path}: " if path else "state: "
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = HINTS["SQLITE_FULL"] if full else ""
-        kind = Unavailable if full else StateError
-        raise kind(where + (error.strerror or str(error)), hint=hint) from error
-    except UnicodeDecodeError as error:  # of the schema's text, in the library's own message
-        raise damaged(f"text in it is not UTF-8: {error.reason}", path) from error
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or name in damage:
-            raise damaged(str(error), path) from error
-        hint = next((text for start, text in HINTS.items() if name.startswith(start)), "")
-        kind = Unavailable if name.startswith(PASSING) else StateError
-        raise kind(where + str(error), hint=hint) from error
 
 
 @contextmanager
@@ -255,62 +214,32 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def writing(connection: sqlite3.Connection, epoch: int) -> Iterator[None]:
-    """One transaction of the owner with `epoch`; Fenced when somebody else owns the state now."""
+    """One transaction of the owner with `epoch`. Raises Fenced when the epoch is a newer one."""
     with translated(), _transaction(connection):
         (current,) = connection.execute("SELECT epoch FROM owner").fetchone()
         if current != epoch:
             raise Fenced(
                 f"this process owned the state as number {epoch}, and now it is {current}",
-                hint="nothing was written; another podctl carries on",
+                hint="nothing was written; another podctl has taken over",
             )
         yield
 
 
 @contextmanager
 def unfenced(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction of anybody; only for what is no record, such as a sighting."""
+    """One transaction without an epoch check; only for last-seen values, never for records."""
     with translated(), _transaction(connection):
         yield
 
 
 def installation(connection: sqlite3.Connection) -> str:
-    """The random name of this state folder, 16 hex digits: marks our pods at the provider."""
+    """The installation's random name, 16 hex digits, with which its pods are marked."""
     with translated():
         (name,) = connection.execute("SELECT installation FROM owner").fetchone()
     return str(name)
 
 
-def backups(folder: Path) -> tuple[Path, ...]:
-    """Copies in `folder`, oldest first."""
-    if not folder.is_dir():
-        return ()
-    found = (path for path in folder.iterdir() if re.fullmatch(r"state-\d{6}\.db", path.name))
-    return tuple(sorted(found))
-
-
 def backup(connection: sqlite3.Connection, folder: Path, keep: int = 5) -> Path:
     """Write a compact, complete copy as `folder/state-<n>.db` and keep the newest `keep`."""
     with translated():
-        return _backup(connection, folder, keep)
-
-
-def _backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Path:
-    private_directory(folder)
-    earlier = backups(folder)
-    number = int(earlier[-1].stem.removeprefix("state-")) + 1 if earlier else 1
-    target = folder / f"state-{number:06}.db"
-    beside = folder / f".{target.name}.{os.getpid()}.new"
-    beside.unlink(missing_ok=True)
-    # Created first, empty and 0600: SQLite would use the umask.
-    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        connection.execute("VACUUM INTO ?", (str(beside),))
-        os.fsync(descriptor)
-        os.replace(beside, target)
-    finally:
-        os.close(descriptor)
-        beside.unlink(missing_ok=True)
-    sync_folder(folder)
-    for old in (*earlier, target)[:-keep]:
-        old.unlink(missing_ok=True)
-    return target
+        return write_backup(connection, folder, keep)

@@ -1,4 +1,4 @@
-"""What can go wrong with the state: one class per different reaction.
+"""Errors of the state database: one class for each way to react.
 
 `state` knows nothing of the controller; the command line turns these into its own errors.
 """
@@ -18,7 +18,7 @@ class StateError(Exception):
 
 
 class Unavailable(StateError):
-    """Not now: another process holds the database, or its disk takes nothing. It may pass."""
+    """Temporary: another process holds the database, or its disk is full or read-only."""
 
 
 class Damaged(StateError):
@@ -30,7 +30,7 @@ class Newer(StateError):
 
 
 class Fenced(StateError):
-    """Another owner took over since: whatever this process still wanted to write is void."""
+    """Another process took over the project lock; the write was rejected."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,14 @@ class Holder:
 
 
 class OwnedElsewhere(StateError):
-    """Another process drives this project now. `holder` is None when it did not say yet."""
+    """Another process holds the project lock. `holder` is None until it has been recorded."""
 
     def __init__(self, holder: Holder | None) -> None:
-        who = f"pid {holder.pid} on {holder.host} ({holder.what})" if holder else "another process"
+        owner = (
+            f"pid {holder.pid} on {holder.host} ({holder.what})" if holder else "another process"
+        )
         super().__init__(
-            f"{who} is driving this project",
+            f"{owner} is driving this project",
             hint="wait for it, or stop it first; reading commands work meanwhile",
         )
         self.holder = holder

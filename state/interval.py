@@ -1,4 +1,4 @@
-"""Exact money over time: the ledger's rows and sums as values.
+"""Exact integer arithmetic of billed intervals: the ledger's rows and sums as values.
 
 An amount is an integer count of 1/3_600_000 nano-dollars: one nano-dollar an hour for one
 millisecond. Sums of such integers are exact, in any order.
@@ -60,7 +60,7 @@ class Interval:
         return max(0, end - self.started_ms)
 
     def amount(self, now_ms: int) -> int:
-        """What it cost until `now_ms`, in units of SCALE per dollar."""
+        """Its cost until `now_ms` (Unix ms), in units of 1/SCALE dollar."""
         return self.duration_ms(now_ms) * self.nano_per_hour
 
 
@@ -77,7 +77,7 @@ def new_interval(
     ended_ms: int | None = None,
     end_source: str | None = None,
 ) -> Interval:
-    """An interval that the ledger does not have yet; it gets its id when it is written."""
+    """An interval that is not in the ledger yet; its id is assigned when it is written."""
     return Interval(
         id=0,
         pod_id=pod_id,

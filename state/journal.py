@@ -1,8 +1,8 @@
-"""What was meant and what came of it, append-only.
+"""The append-only journal of leases, runs, intents and outcomes.
 
-A lease is a debt: it is open until the provider confirms that nothing of it bills. A run is one
-attempt at a stage on a lease. An op is an intent, its one outcome, or a note. What a crash leaves
-is an intent without outcome: `pending` tells, and the world must be asked before going on.
+A lease is open until the provider confirms that nothing of it bills. A run is one attempt at a
+stage on a lease. An op is an intent, its single outcome, or a note. A crash leaves an intent
+without an outcome (`pending`): the provider must be asked what happened before the next action.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from state.contention import patient
-from state.database import READER, damaged, translated, writing
+from state.contention import retried
+from state.database import READER, writing
 from state.errors import StateError
+from state.journal_rows import Lease, Op, Run
 from state.redaction import encoded, masked
+from state.sqlite_errors import damaged, translated
 
 Data = Mapping[str, object]
 STAGE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -29,62 +31,21 @@ _LEASE = "SELECT id, at, data, closed_at, outcome FROM lease "
 _RUN = "SELECT id, stage, number, lease, at, spec, finished_at, outcome, result FROM run "
 
 
-@dataclass(frozen=True)
-class Op:
-    seq: int
-    at: float  # Unix seconds
-    lease: str
-    run: str | None
-    step: str
-    phase: str  # intent | done | fail | note
-    of: int | None  # the intent that a done or fail settles
-    data: dict[str, Any]
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Lease:
-    id: str  # "l0001"
-    at: float
-    data: dict[str, Any]
-    closed_at: float | None
-    outcome: str | None
-
-    @property
-    def open(self) -> bool:
-        return self.closed_at is None
-
-
-@dataclass(frozen=True)
-class Run:
-    id: str  # "stage1c-0001": also the name of its folder
-    stage: str
-    number: int
-    lease: str
-    at: float
-    spec: dict[str, Any]
-    finished_at: float | None
-    outcome: str | None
-    result: dict[str, Any]
-
-    @property
-    def open(self) -> bool:
-        return self.finished_at is None
-
-
-@patient
+@retried
 @dataclass(frozen=True)
 class Journal:
-    """Reads always; writes only while `epoch` is the owner's, else Fenced."""
+    """Always readable. Writes raise Fenced unless `epoch` is the current owner's."""
 
     connection: sqlite3.Connection
     epoch: int = READER
     clock: Callable[[], float] = time.time
 
     def open_lease(self, data: Data, runs: Iterable[tuple[str, Data]] = ()) -> str:
-        """Write down a new debt before anything is rented; `data` never changes.
+        """Record a new lease before anything is rented; `data` never changes.
 
-        `runs` are (stage, specification) of its first runs: all of it, or nothing.
+        Returns its id.
+
+        `runs` are (stage, specification) of its first runs, written in the same transaction.
         """
         text, wanted = encoded(data), [(_stage(stage), encoded(spec)) for stage, spec in runs]
         with writing(self.connection, self.epoch):
@@ -99,7 +60,7 @@ class Journal:
         return lease
 
     def close_lease(self, lease: str, outcome: str) -> None:
-        """Nothing of it bills any more. Once; StateError when it is closed or unknown."""
+        """Close a lease of which nothing bills. Raises StateError when it is closed or unknown."""
         with writing(self.connection, self.epoch):
             changed = self.connection.execute(
                 "UPDATE lease SET closed_at = ?, outcome = ? WHERE id = ?",
@@ -108,7 +69,7 @@ class Journal:
             _exactly_one(changed, f"lease {lease}")
 
     def open_run(self, lease: str, stage: str, spec: Data) -> str:
-        """A new attempt at `stage` on `lease`; `spec` is pinned."""
+        """Record a new attempt at `stage` on `lease` with a fixed `spec`; returns the run's id."""
         name, text = _stage(stage), encoded(spec)
         with writing(self.connection, self.epoch):
             return self._next_run(lease, name, text)
@@ -116,7 +77,7 @@ class Journal:
     def extend_lease(
         self, lease: str, step: str, data: Data, runs: Iterable[tuple[str, Data]]
     ) -> tuple[str, ...]:
-        """More runs on an open lease, with a note that names them: all of it, or nothing."""
+        """Add runs and a note that names them to an open lease, in one transaction."""
         wanted = [(_stage(stage), encoded(spec)) for stage, spec in runs]
         with writing(self.connection, self.epoch):
             begun = [(self._next_run(lease, stage, spec), stage) for stage, spec in wanted]
@@ -130,7 +91,7 @@ class Journal:
         return run
 
     def restore_run(self, lease: str, run: str, spec: Data, at: float) -> None:
-        """A run that was begun under another database, by its own name; later ones count on."""
+        """Record a run of a lost database under its own id; later run numbers continue from it."""
         named = RUN.fullmatch(run)
         if named is None:
             raise StateError(f"{run!r} is no name of a run")
@@ -148,7 +109,7 @@ class Journal:
         )
 
     def finish_run(self, run: str, outcome: str, data: Data | None = None) -> None:
-        """Once; StateError when it is finished or unknown."""
+        """Record the outcome of a run. Raises StateError when it is finished or unknown."""
         with writing(self.connection, self.epoch):
             changed = self.connection.execute(
                 "UPDATE run SET finished_at = ?, outcome = ?, result = ? WHERE id = ?",
@@ -159,26 +120,28 @@ class Journal:
     def intent(
         self, lease: str, step: str, data: Data | None = None, run: str | None = None
     ) -> int:
-        """What is about to be done, on the disk before it is; the number is for its outcome."""
+        """Record an action before it is performed; returns the number for its outcome."""
         return self._append(lease, run, step, "intent", None, encoded(data or {}))
 
     def done(self, intent: int, data: Data | None = None) -> int:
-        """The intent's outcome: it happened."""
+        """Record the intent's outcome: the action succeeded."""
         return self._settle(intent, "done", data)
 
     def fail(self, intent: int, data: Data | None = None) -> int:
-        """The intent's outcome: it certainly did not happen, or not as it should."""
+        """Record the intent's outcome: the action certainly failed."""
         return self._settle(intent, "fail", data)
 
     def note(self, lease: str, step: str, data: Data | None = None, run: str | None = None) -> int:
-        """A fact worth keeping that is no action of ours."""
+        """Record a fact that is not an action of podctl."""
         return self._append(lease, run, step, "note", None, masked(data or {}))
 
     def _settle(self, intent: int, phase: str, data: Data | None) -> int:
-        meant = self.op(intent)
-        if meant is None or meant.phase != "intent":
+        intent_row = self.op(intent)
+        if intent_row is None or intent_row.phase != "intent":
             raise StateError(f"op {intent} is no intent")
-        return self._append(meant.lease, meant.run, meant.step, phase, intent, masked(data or {}))
+        return self._append(
+            intent_row.lease, intent_row.run, intent_row.step, phase, intent, masked(data or {})
+        )
 
     def _append(
         self, lease: str, run: str | None, step: str, phase: str, of: int | None, data: str
@@ -201,11 +164,11 @@ class Journal:
         return int(highest or 0) + 1
 
     def op(self, seq: int) -> Op | None:
-        found = self._ops("WHERE seq = ?", seq)
-        return found[0] if found else None
+        rows = self._ops("WHERE seq = ?", seq)
+        return rows[0] if rows else None
 
     def ops(self, lease: str, after: int = 0) -> tuple[Op, ...]:
-        """Everything about `lease` with a number above `after`, oldest first."""
+        """The ops of `lease` with a number above `after`, oldest first."""
         return self._ops("WHERE lease = ? AND seq > ? ORDER BY seq", lease, after)
 
     def pending(self, lease: str) -> tuple[Op, ...]:
@@ -223,13 +186,13 @@ class Journal:
         return self._leases("WHERE closed_at IS NULL ORDER BY number")
 
     def lease(self, lease: str) -> Lease | None:
-        found = self._leases("WHERE id = ?", lease)
-        return found[0] if found else None
+        rows = self._leases("WHERE id = ?", lease)
+        return rows[0] if rows else None
 
     def runs(
         self, stage: str | None = None, *, lease: str | None = None, open_only: bool = False
     ) -> tuple[Run, ...]:
-        """Oldest first; without a condition all of them, which may be many."""
+        """The runs that meet every given condition, oldest first."""
         conditions = {"stage = ?": stage, "lease = ?": lease}
         chosen = {text: value for text, value in conditions.items() if value is not None}
         clauses = [*chosen, *(["finished_at IS NULL"] if open_only else [])]
@@ -238,17 +201,17 @@ class Journal:
 
     def newest_runs(self) -> tuple[Run, ...]:
         """Every unfinished run and the newest of each stage, oldest first."""
-        found = {run.id: run for run in self.runs(open_only=True)}
+        newest = {run.id: run for run in self.runs(open_only=True)}
         for stage in self.run_counts():
             if (run := self.newest_run(stage)) is not None:
-                found[run.id] = run
-        return tuple(sorted(found.values(), key=lambda run: (run.at, run.id)))
+                newest[run.id] = run
+        return tuple(sorted(newest.values(), key=lambda run: (run.at, run.id)))
 
     def newest_run(self, stage: str, below: int = 1 << 62) -> Run | None:
         """The newest run of `stage` with a number under `below`."""
         where = "WHERE stage = ? AND number < ? ORDER BY number DESC LIMIT 1"
-        found = self._runs(where, stage, below)
-        return found[0] if found else None
+        rows = self._runs(where, stage, below)
+        return rows[0] if rows else None
 
     def run_counts(self) -> dict[str, int]:
         """How many runs each stage has had."""
@@ -257,11 +220,11 @@ class Journal:
     def nonces(self) -> dict[str, str]:
         """The nonce of every generation of every lease, with its lease."""
         rows = self._rows("SELECT lease, data FROM op WHERE step = 'generation' ORDER BY lease", ())
-        found = (_decoded(row, 1) for row in rows)
-        return {str(data.get("nonce")): lease for lease, data in found}
+        decoded = (_decoded(row, 1) for row in rows)
+        return {str(data.get("nonce")): lease for lease, data in decoded}
 
     def unsettled_creates(self, since: float | None = None) -> tuple[Lease, ...]:
-        """Leases with a create of which it is, or was for a while, not known whether it happened.
+        """Leases with a create whose outcome is, or was for a while, unknown.
 
         With `since` only those that are open or were closed after it.
         """
@@ -274,8 +237,8 @@ class Journal:
         )
 
     def run(self, run: str) -> Run | None:
-        found = self._runs("WHERE id = ?", run)
-        return found[0] if found else None
+        rows = self._runs("WHERE id = ?", run)
+        return rows[0] if rows else None
 
     def _ops(self, where: str, *values: object) -> tuple[Op, ...]:
         return tuple(Op(*_decoded(row, 7)) for row in self._rows(_OP + where, values))
@@ -305,6 +268,6 @@ def _decoded(row: tuple[Any, ...], *places: int) -> list[Any]:
         raise damaged(f"{row[0]}: {error}") from error
 
 
-def _exactly_one(changed: sqlite3.Cursor, what: str) -> None:
+def _exactly_one(changed: sqlite3.Cursor, subject: str) -> None:
     if changed.rowcount != 1:
-        raise StateError(f"there is no {what}")
+        raise StateError(f"there is no {subject}")

@@ -1,6 +1,6 @@
-"""What was last seen of a pod or a run, by whom and when: so that a status has an age.
+"""The last known status of each pod and run, with its source and time.
 
-No record of truth: anybody may overwrite it, and losing it loses nothing.
+A cache, not a record: any process may overwrite it, and losing it does no harm.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from state.contention import patient
-from state.database import translated, unfenced
+from state.contention import retried
+from state.database import unfenced
 from state.redaction import masked
+from state.sqlite_errors import translated
 
 
 @dataclass(frozen=True)
 class LastSeenRecord:
     subject: str  # "pod:<id>" | "run:<id>"
-    source: str  # who said it: "provider", "agent"
+    source: str  # who reported it: "provider", "agent"
     at: float  # Unix seconds
     data: dict[str, Any]
 
 
-@patient
+@retried
 @dataclass(frozen=True)
 class LastSeen:
     connection: sqlite3.Connection
     clock: Callable[[], float] = time.time
 
     def see(self, subject: str, source: str, data: Mapping[str, object]) -> None:
-        """Remember `data` as the newest that is known of `subject`; secrets are masked."""
+        """Store `data` as the newest status of `subject`; secrets are masked."""
         with unfenced(self.connection):
             self.connection.execute(
                 "INSERT INTO sighting (subject, source, at, data) VALUES (?, ?, ?, ?)"
@@ -49,9 +50,9 @@ class LastSeen:
         return _sighting(*row) if row else None
 
     def of(self, subjects: Iterable[str]) -> dict[str, LastSeenRecord]:
-        """What is known of each of `subjects`; those that were never seen are left out."""
-        found = {subject: self.last(subject) for subject in subjects}
-        return {subject: one for subject, one in found.items() if one is not None}
+        """The newest record of each of `subjects`; those without one are left out."""
+        records = {subject: self.last(subject) for subject in subjects}
+        return {subject: record for subject, record in records.items() if record is not None}
 
     def all(self, prefix: str = "") -> tuple[LastSeenRecord, ...]:
         """Every subject that starts with `prefix`, such as "pod:"."""

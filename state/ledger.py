@@ -1,8 +1,8 @@
-"""What was paid: every interval in which something of ours billed.
+"""The ledger: every interval in which a pod or volume billed.
 
-Open first, close later; nothing is changed or deleted. A new rate or another stage closes the
-interval and opens the next at the same millisecond. Sums come from totals that triggers keep, so
-that reading them takes as long as there are stages, pods and open intervals, not rows.
+An interval is opened, then closed; nothing is changed or deleted. A new rate or another stage
+closes the interval and opens the next at the same millisecond. Triggers maintain the sums, so
+reading them takes time in proportion to stages, pods and open intervals, not to rows.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from state.contention import patient
-from state.database import READER, translated, writing
+from state.contention import retried
+from state.database import READER, writing
 from state.errors import StateError
 from state.interval import (
     MS_PER_HOUR,
@@ -24,6 +24,7 @@ from state.interval import (
     nano_per_hour,
     new_interval,
 )
+from state.sqlite_errors import translated
 
 _COLUMNS = (
     "id, pod_id, lease, run, stage, kind, nano_per_hour, rate_source,"
@@ -54,10 +55,10 @@ _SUMS_OF_ALL = _SUMS.format(closed="TRUE", open="subject IS NOT NULL")
 _SUMS_OF_ONE = _SUMS.format(closed="subject = :subject", open="subject = :subject")
 
 
-@patient
+@retried
 @dataclass(frozen=True)
 class Ledger:
-    """Reads always; writes only while `epoch` is the owner's, else Fenced. Times: Unix seconds."""
+    """Always readable. Writes raise Fenced unless `epoch` is the owner's. Times: Unix seconds."""
 
     connection: sqlite3.Connection
     epoch: int = READER
@@ -74,9 +75,9 @@ class Ledger:
         started_at: float,
         run: str | None = None,
     ) -> int:
-        """Billing of `kind` began, or goes on differently from `started_at` on.
+        """Record that billing of `kind` started, or changed, at `started_at`.
 
-        Idempotent: with an interval of the same content open already, it is that one.
+        Idempotent: an open interval with the same content is kept.
         """
         wanted = new_interval(
             pod_id=pod_id,
@@ -89,50 +90,50 @@ class Ledger:
             started_ms=milliseconds(started_at),
         )
         with writing(self.connection, self.epoch):
-            return self._turn(self._open(pod_id, kind), wanted, "replaced")
+            return self._replace_interval(self._open(pod_id, kind), wanted, "replaced")
 
     def close_interval(self, pod_id: str, kind: str, at: float, source: str) -> bool:
-        """End what is open; False when nothing is. An end before the start counts as the start."""
+        """Close the open interval, not before its start; False if there is none."""
         with writing(self.connection, self.epoch):
-            found = self._open(pod_id, kind)
-            if found:
-                self._close(found, milliseconds(at), source)
-        return found is not None
+            interval = self._open(pod_id, kind)
+            if interval:
+                self._close(interval, milliseconds(at), source)
+        return interval is not None
 
     def close_all(self, pod_id: str, at: float, source: str) -> int:
-        """Nothing of the pod bills any more; returns how many intervals were open."""
+        """Close every open interval of the pod; returns their number."""
         with writing(self.connection, self.epoch):
-            found = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
-            for interval in found:
+            intervals = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
+            for interval in intervals:
                 self._close(interval, milliseconds(at), source)
-        return len(found)
+        return len(intervals)
 
     def change_rate(
         self, pod_id: str, kind: str, usd_per_hour: float, rate_source: str, at: float
     ) -> int:
-        """The price is another one from `at` on. StateError when nothing is open."""
+        """Change the price from `at` on. Raises StateError when no interval is open."""
         with writing(self.connection, self.epoch):
-            found = self._open(pod_id, kind)
-            if found is None:
+            interval = self._open(pod_id, kind)
+            if interval is None:
                 raise StateError(f"no {kind} of pod {pod_id} is billing")
             wanted = dataclasses.replace(
-                found,
+                interval,
                 nano_per_hour=nano_per_hour(usd_per_hour),
                 rate_source=rate_source,
                 started_ms=milliseconds(at),
             )
-            return self._turn(found, wanted, "rate")
+            return self._replace_interval(interval, wanted, "rate")
 
     def attribute(self, pod_id: str, run: str | None, stage: str, at: float) -> int:
-        """From `at` on the pod works for `run` of `stage`; returns how many intervals are open."""
+        """Charge the pod to `run` of `stage` from `at` on; returns the number of open intervals."""
         with writing(self.connection, self.epoch):
-            found = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
-            for interval in found:
+            intervals = self._select("WHERE pod_id = ? AND ended_ms IS NULL", pod_id)
+            for interval in intervals:
                 wanted = dataclasses.replace(
                     interval, run=run, stage=stage, started_ms=milliseconds(at)
                 )
-                self._turn(interval, wanted, "stage")
-        return len(found)
+                self._replace_interval(interval, wanted, "stage")
+        return len(intervals)
 
     def record(self, intervals: Iterable[Interval]) -> int:
         """Add closed intervals that were not followed as they happened; their ids are ignored."""
@@ -147,7 +148,7 @@ class Ledger:
         run: str | None = None,
         open_only: bool = False,
     ) -> tuple[Interval, ...]:
-        """Rows, oldest first; with no condition, all of them."""
+        """The intervals that meet every given condition, oldest first."""
         conditions = {"pod_id = ?": pod_id, "stage = ?": stage, "run = ?": run}
         chosen = {text: value for text, value in conditions.items() if value is not None}
         clauses = [*chosen, *(["ended_ms IS NULL"] if open_only else [])]
@@ -189,8 +190,8 @@ class Ledger:
             for name, stage, kind, ms, nano, rest, rate in rows
         )
 
-    def _turn(self, current: Interval | None, wanted: Interval, source: str) -> int:
-        """Close `found` and open `wanted` at its start, unless they say the same."""
+    def _replace_interval(self, current: Interval | None, wanted: Interval, source: str) -> int:
+        """Replace the open interval by `wanted` from its start on, unless both are equal."""
         if current is not None:
             same = dataclasses.replace(wanted, id=current.id, started_ms=current.started_ms)
             if same == current:

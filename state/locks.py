@@ -1,4 +1,4 @@
-"""Which stages are locked, by which certificate. Rows are only ever added."""
+"""The stage locks and their certificates; append-only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from state.contention import patient
-from state.database import READER, translated, writing
+from state.contention import retried
+from state.database import READER, writing
 from state.errors import StateError
+from state.sqlite_errors import translated
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class StageLock:
     reason: str  # why it was unlocked; empty when locked
 
 
-@patient
+@retried
 @dataclass(frozen=True)
 class Locks:
     connection: sqlite3.Connection
@@ -30,11 +31,11 @@ class Locks:
     clock: Callable[[], float] = time.time
 
     def lock(self, stage: str, run: str | None, certificate: str) -> None:
-        """StateError when the stage is locked already."""
+        """Lock `stage`. Raises StateError when it is locked already."""
         self._add(stage, "locked", run, certificate, "")
 
     def unlock(self, stage: str, reason: str) -> None:
-        """StateError when the stage is not locked."""
+        """Unlock `stage`. Raises StateError when it is not locked."""
         current = self.current(stage)
         if current is None:
             raise StateError(f"{stage} is not locked")

@@ -1,7 +1,7 @@
-"""One process drives a project at a time, and the one before it can write nothing more.
+"""The project lock: one process drives a project, and fences its predecessors.
 
-The kernel's `flock` says who drives; it dies with the process, so nothing is ever stale. The epoch
-in the database fences whoever lost the lock without noticing: every write checks it.
+`flock` decides who drives; the kernel releases it with the process, so no lock is ever stale. The
+epoch in the database rejects writes of a process that lost the lock without noticing.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from pathlib import Path
 from types import TracebackType
 
 from state.atomic_files import private_directory, write_atomically
-from state.database import open_database, translated, unfenced
+from state.database import open_database, unfenced
 from state.errors import Holder, OwnedElsewhere
 from state.last_seen import LastSeen
+from state.sqlite_errors import translated
 
 LOCK = "owner.lock"
 HOLDER = "owner.json"
 DATABASE = "state.db"
-NAMED_SECONDS = 2.0  # within which a new owner has written down who it is
+NAMED_SECONDS = 2.0  # within which a new owner has recorded its name
 DRIVER = "driver"  # the subject of the sighting that says where it was driven last
 
 
@@ -41,7 +42,7 @@ class ProjectLock:
     _descriptor: int
 
     def close(self) -> None:
-        """Give the project back. May be called again."""
+        """Release the project. Idempotent."""
         if self._descriptor < 0:
             return
         self.connection.close()
@@ -69,8 +70,8 @@ def acquire(
 ) -> ProjectLock:
     """Become the owner of `folder` (a project's .podctl), for `what` as shown to others.
 
-    `prepare` is called once nobody else drives, and names another database than state.db: for
-    who builds one. Raises OwnedElsewhere when another process still drives after `wait_seconds`,
+    `prepare` is called while the lock is held and returns another database path than state.db (for
+    `podctl import`). Raises OwnedElsewhere when another process still drives after `wait_seconds`,
     StateError when the folder or its database cannot be used.
     """
     with translated(folder):
@@ -109,13 +110,13 @@ def _lock(descriptor: int, folder: Path, deadline: float) -> None:
 
 
 def _driver(folder: Path) -> Holder | None:
-    """Who has the lock; whoever has just taken it is about to write down who it is."""
+    """The lock's holder; waits briefly for one that has just taken it to record its name."""
     deadline = time.monotonic() + NAMED_SECONDS
-    found = holder(folder)
-    while found is None and _held(folder) and time.monotonic() < deadline:
+    current = holder(folder)
+    while current is None and _held(folder) and time.monotonic() < deadline:
         time.sleep(0.01)
-        found = holder(folder)
-    return found
+        current = holder(folder)
+    return current
 
 
 def _next_epoch(connection: sqlite3.Connection) -> int:
@@ -125,30 +126,30 @@ def _next_epoch(connection: sqlite3.Connection) -> int:
 
 
 def epoch_of(connection: sqlite3.Connection) -> int:
-    """The epoch of whoever owns the state now, or owned it last."""
+    """The epoch of the current or last owner."""
     with translated():
         (epoch,) = connection.execute("SELECT epoch FROM owner").fetchone()
     return int(epoch)
 
 
-def _moved(connection: sqlite3.Connection, here: str) -> str:
-    """Where this state was driven before, when that was elsewhere: it may have been copied."""
+def _moved(connection: sqlite3.Connection, location: str) -> str:
+    """The host that drove this state before, if another one: the folder may be a copy."""
     sightings = LastSeen(connection)
     before = sightings.last(DRIVER)
     host = str(before.data.get("host", "")) if before else ""
-    if host != here:
-        sightings.see(DRIVER, "owner", {"host": here})
-    return host if host != here else ""
+    if host != location:
+        sightings.see(DRIVER, "owner", {"host": location})
+    return host if host != location else ""
 
 
 def holder(folder: Path) -> Holder | None:
-    """Who drives `folder` now; None when nobody holds the lock, or it does not say who."""
-    found = _named(folder) if _held(folder) else None
-    return found if found is not None and _lives(found) else None
+    """The process that drives `folder`; None when there is none or its name is not recorded."""
+    named = _named(folder) if _held(folder) else None
+    return named if named is not None and _is_alive(named) else None
 
 
 def _held(folder: Path) -> bool:
-    """Whether a living process has the lock: the kernel knows, whatever a file says."""
+    """Whether a living process holds the lock, according to the kernel."""
     try:
         descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -162,8 +163,8 @@ def _held(folder: Path) -> bool:
     return False
 
 
-def _lives(holder: Holder) -> bool:
-    """Whether it still can be; a killed one leaves its name behind. Elsewhere nobody can tell."""
+def _is_alive(holder: Holder) -> bool:
+    """Whether the recorded process may still run; always True for a process of another host."""
     try:
         os.kill(holder.pid, 0)
     except ProcessLookupError:
@@ -176,9 +177,12 @@ def _lives(holder: Holder) -> bool:
 def _named(folder: Path) -> Holder | None:
     """What the last holder wrote down."""
     try:
-        found = json.loads((folder / HOLDER).read_bytes())
+        document = json.loads((folder / HOLDER).read_bytes())
         return Holder(
-            int(found["pid"]), str(found["host"]), float(found["since"]), str(found["what"])
+            int(document["pid"]),
+            str(document["host"]),
+            float(document["since"]),
+            str(document["what"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,7 +1,7 @@
-"""The state where nothing can be written: a read-only disk, a backup that is mounted to be read.
+"""Reads a database that cannot be written: on a read-only disk, or in a mounted backup.
 
-What is there is read into memory, and no file is made. What is remembered of an answer there is
-gone with the process.
+It is read into memory, and no file is created. Last-seen values that a command stores there are
+lost with the process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATIENT_SECONDS = 2.0  # for a writer, where the folder is another machine's
 
 def unwritable(path: Path) -> bool:
     """Whether the database at `path` cannot be written, or made, by us or at all."""
-    folder = next((one for one in path.parents if one.exists()), path.parent)
+    folder = next((parent for parent in path.parents if parent.exists()), path.parent)
     return not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK))
 
 
@@ -38,41 +38,41 @@ def read_into_memory(path: Path) -> Connection:
     if not journal.exists() or not journal.stat().st_size:
         return _checked(_copied(path), path)
     with tempfile.TemporaryDirectory(prefix="podctl-") as folder:  # what was cut off is undone
-        for one in (path, journal):
-            shutil.copyfile(one, Path(folder, one.name))
+        for file in (path, journal):
+            shutil.copyfile(file, Path(folder, file.name))
         return _checked(_copied(Path(folder, path.name), mode="rw"), path)
 
 
-def glimpse(path: Path) -> Connection:
+def read_snapshot(path: Path) -> Connection:
     """The file's own words, whoever holds it now: for a figure that is told, and not worked with.
 
     Raises: StateError.
     """
-    found = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
     try:
         content = path.read_bytes()
         if not content:  # sqlite3 takes that for a lack of memory
             raise StateError(f"{path} is empty")
-        found.deserialize(content)
-        return _checked(found, path)
+        connection.deserialize(content)
+        return _checked(connection, path)
     except (OSError, sqlite3.Error) as error:
         raise StateError(f"{path}: {error}") from error
 
 
 def _copied(path: Path, mode: str = "ro") -> Connection:
     address = f"file:{quote(str(path))}?mode={mode}"
-    found = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+    copy = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
     source = sqlite3.connect(address, uri=True, timeout=PATIENT_SECONDS)
     try:
-        source.backup(found)
+        source.backup(copy)
     finally:
         source.close()
-    return found
+    return copy
 
 
-def _checked(found: Connection, path: Path) -> Connection:
-    (application,) = found.execute("PRAGMA application_id").fetchone()
-    (version,) = found.execute("PRAGMA user_version").fetchone()
+def _checked(copy: Connection, path: Path) -> Connection:
+    (application,) = copy.execute("PRAGMA application_id").fetchone()
+    (version,) = copy.execute("PRAGMA user_version").fetchone()
     if application not in (0, APPLICATION_ID):
         raise StateError(f"{path} is a database of another program")
     if version > len(MIGRATIONS):
@@ -82,4 +82,4 @@ def _checked(found: Connection, path: Path) -> Connection:
             f"{path} is of an older podctl, and cannot be brought up to date where it lies",
             hint="copy the project to a place that can be written",
         )
-    return found
+    return copy

@@ -1,6 +1,6 @@
-"""A state.db that is lost or damaged gets a successor, built beside it and renamed when whole.
+"""Replaces a lost or damaged state.db by one that is built beside it and renamed when complete.
 
-Until the rename every command goes on refusing; what was damaged is kept in `damaged/`.
+Until the rename every other command refuses; the damaged file is kept in `damaged/`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,11 @@ import sqlite3
 from pathlib import Path
 
 from state.atomic_files import private_directory, sync_folder
-from state.database import (
-    BACKUPS,
-    backups,
-    begin_database,
-    damaged,
-    kept_name,
-    open_database,
-    translated,
-)
+from state.backups import BACKUPS, backups
+from state.database import begin_database, kept_name, open_database
 from state.errors import Damaged
 from state.project_lock import DATABASE
+from state.sqlite_errors import damaged, translated
 
 SUCCESSOR = "import.db"
 DAMAGED = "damaged"
@@ -36,12 +30,12 @@ _DOCUMENTS = (
 def damage(folder: Path) -> Damaged | None:
     """What is wrong with the database of `folder`; None when it is sound.
 
-    Raises StateError for what no other database would mend, such as a newer version.
+    Raises StateError for what another database would not fix, such as a newer version.
     """
     try:
         _thoroughly(open_database(folder / DATABASE, readonly=True))
-    except Damaged as found:
-        return found
+    except Damaged as error:
+        return error
     return None
 
 
@@ -60,7 +54,7 @@ def from_copy(folder: Path) -> tuple[Path, Path] | None:
 
 
 def _thoroughly(connection: sqlite3.Connection) -> None:
-    """The whole check, indexes and documents too: much rests on it, and it is seldom done."""
+    """Check everything, indexes and JSON documents included; slow, but done rarely."""
     try:
         with translated():
             (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
@@ -71,7 +65,7 @@ def _thoroughly(connection: sqlite3.Connection) -> None:
         raise damaged(str(answer) if answer != "ok" else f"{broken[0][0]} cannot be read")
 
 
-def anew(folder: Path) -> Path:
+def write_empty(folder: Path) -> Path:
     """An empty successor that keeps the folder's name, by which its pods are known."""
     successor = _fresh(folder)
     begin_database(successor, kept_name(folder)).close()
@@ -91,22 +85,22 @@ def succeed(folder: Path) -> Path | None:
     The rename is the one moment: before it the damaged file is still in place, and its rollback
     journal must be gone by then, or it would be applied to the successor.
     """
-    kept = _keep(folder)
+    damaged_copy = _keep(folder)
     os.replace(folder / SUCCESSOR, folder / DATABASE)
     sync_folder(folder)
-    return kept
+    return damaged_copy
 
 
 def _keep(folder: Path) -> Path | None:
     old, journal = folder / DATABASE, folder / f"{DATABASE}-journal"
-    kept = None
+    target = None
     if old.exists() and old.stat().st_size:
         private_directory(folder / DAMAGED)
         number = 1 + sum(1 for _ in (folder / DAMAGED).glob("state-*.db"))
-        kept = folder / DAMAGED / f"state-{number}.db"
-        os.link(old, kept)
+        target = folder / DAMAGED / f"state-{number}.db"
+        os.link(old, target)
         if journal.exists():
-            os.link(journal, kept.with_name(f"{kept.name}-journal"))
+            os.link(journal, target.with_name(f"{target.name}-journal"))
         sync_folder(folder / DAMAGED)
     journal.unlink(missing_ok=True)
-    return kept
+    return target

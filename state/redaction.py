@@ -1,4 +1,4 @@
-"""What is never shown and never kept: the secrets this process knows, and what looks like one."""
+"""Redaction of registered secrets and of text that looks like a secret."""
 
 from __future__ import annotations
 
@@ -27,28 +27,30 @@ class Redactor:
         """Register one secret, in every form that ordinary programs write it in."""
         if len(value) < SHORTEST or value in self._forms:
             return
-        self._forms = sorted({*self._forms, *forms(value)}, key=lambda one: (-len(one), one))
-        self._tailed = sorted({*self._tailed, *tailed(value)}, key=lambda one: (-one.length, one))
+        self._forms = sorted({*self._forms, *forms(value)}, key=lambda form: (-len(form), form))
+        self._tailed = sorted(
+            {*self._tailed, *tailed(value)}, key=lambda tail: (-tail.length, tail)
+        )
 
     @property
     def longest(self) -> int:
         """Bytes of the longest form that is hidden: so much may stand on both sides of a cut."""
         plain = max((len(raw(form)) for form in self._forms), default=0)
-        return max((one.length for one in self._tailed), default=plain)
+        return max((tail.length for tail in self._tailed), default=plain)
 
     def __call__(self, text: str) -> str:
-        for one in self._tailed:
-            if one.core in text:
-                text = one.text.sub(REDACTED, text)
+        for tail in self._tailed:
+            if tail.core in text:
+                text = tail.text.sub(REDACTED, text)
         for form in self._forms:
             text = text.replace(form, REDACTED)
         return secret_kinds.hide(text, REDACTED)
 
     def redact(self, data: bytes) -> bytes:
         """`data` with as many asterisks in the place of each secret: offsets stay."""
-        for one in self._tailed:
-            if one.core.encode() in data:
-                data = one.raw.sub(lambda found: BLOT * len(found[0]), data)
+        for tail in self._tailed:
+            if tail.core.encode() in data:
+                data = tail.raw.sub(lambda match: BLOT * len(match[0]), data)
         for form in self._forms:
             shown = raw(form)
             data = data.replace(shown, BLOT * len(shown))
@@ -81,9 +83,9 @@ def hidden(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {redact(key): hidden(one, redact) for key, one in value.items()}
+        return {redact(key): hidden(item, redact) for key, item in value.items()}
     if isinstance(value, list):
-        return [hidden(one, redact) for one in value]
+        return [hidden(item, redact) for item in value]
     return value
 
 

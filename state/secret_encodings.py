@@ -1,4 +1,4 @@
-"""The forms in which ordinary programs write a secret that they were given."""
+"""The encodings in which ordinary programs print a secret."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def forms(value: str) -> Iterator[str]:
             yield marked.replace('"', double).replace("'", single)
     escaped = urllib.parse.quote(value, safe="", errors="replace")
     yield escaped
-    yield re.sub("%..", lambda found: found[0].lower(), escaped)
+    yield re.sub("%..", lambda match: match[0].lower(), escaped)
     yield urllib.parse.quote(value, errors="replace")
     yield urllib.parse.quote_plus(value, errors="replace")
     plain = raw(value)
@@ -84,8 +84,8 @@ def tailed(value: str) -> Iterator[WithTail]:
     for before in range(3):
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             text = encode(bytes(before) + plain).decode()
-            whole, left = divmod(before + len(plain), 3)
-            core = text[(0, 2, 3)[before] : whole * 4]
+            quotient, left = divmod(before + len(plain), 3)
+            core = text[(0, 2, 3)[before] : quotient * 4]
             if len(core) >= SHORTEST:
                 yield WithTail(core, left + 1 if left else 0)
 

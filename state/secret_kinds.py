@@ -78,19 +78,19 @@ BEARER = re.compile(r"\b(bearer)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
 _BEARER = re.compile(BEARER.pattern.encode(), re.IGNORECASE)
 
 
-def hide(text: str, word: str) -> str:
+def hide(text: str, placeholder: str) -> str:
     """`text` with `word` in the place of what looks like a key; what kind it was stays."""
     for kind in KINDS:
         if kind.start in text:
-            text = _hide(kind, text, word)
-    return BEARER.sub(lambda found: f"{found[1]} {word}", text)
+            text = _hide(kind, text, placeholder)
+    return BEARER.sub(lambda match: f"{match[1]} {placeholder}", text)
 
 
-def _hide(kind: Kind, text: str, word: str) -> str:
-    def replaced(found: re.Match[str]) -> str:
-        if _within_word(text[found.start() - 1 : found.start()]):
-            return kind.start + _hide(kind, found[0][len(kind.start) :], word)
-        return kind.start + word
+def _hide(kind: Kind, text: str, placeholder: str) -> str:
+    def replaced(match: re.Match[str]) -> str:
+        if _within_word(text[match.start() - 1 : match.start()]):
+            return kind.start + _hide(kind, match[0][len(kind.start) :], placeholder)
+        return kind.start + placeholder
 
     return _expression(kind).sub(replaced, text)
 
@@ -100,17 +100,17 @@ def redact(data: bytes, mark: bytes) -> bytes:
     for kind in KINDS:
         if kind.start.encode() in data:
             data = _blot(kind, data, mark)
-    return _BEARER.sub(lambda found: mark * len(found[0]), data)
+    return _BEARER.sub(lambda match: mark * len(match[0]), data)
 
 
 def _blot(kind: Kind, data: bytes, mark: bytes) -> bytes:
     start = kind.start.encode()
 
-    def replaced(found: re.Match[bytes]) -> bytes:
-        before = data[found.start() - 1 : found.start()].decode("latin-1")
+    def replaced(match: re.Match[bytes]) -> bytes:
+        before = data[match.start() - 1 : match.start()].decode("latin-1")
         if _within_word(before):
-            return start + _blot(kind, found[0][len(start) :], mark)
-        return mark * len(found[0])
+            return start + _blot(kind, match[0][len(start) :], mark)
+        return mark * len(match[0])
 
     return _raw_expression(kind).sub(replaced, data)
 

@@ -1,7 +1,7 @@
-"""What a `podctl stop` asks of the process that drives: one file a lease, until it is taken up.
+"""Requests of `podctl stop` to the process that drives a lease: one file each.
 
-A request is for one owner of the state, by its epoch: what a crash leaves behind says nothing to
-the next one.
+A request addresses one owner of the state, by its epoch: one left behind by a crash has no effect
+on the next owner.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from state.atomic_files import private_directory, write_atomically
-from state.database import translated
+from state.sqlite_errors import translated
 
 FOLDER = "stop-requests"
 
 
 @dataclass(frozen=True)
 class StopRequest:
-    """`id` is in the journal once it was taken up: so it is carried out once."""
+    """One request; its `id` is in the journal once it was accepted, so it is carried out once."""
 
     id: str
     lease: str
@@ -46,15 +46,15 @@ class StopRequests:
         return self.state_dir / FOLDER
 
     def put(self, request: StopRequest) -> None:
-        """Once more does no harm. Raises StateError where the disk takes nothing."""
+        """Write the request; idempotent. Raises StateError where the disk takes nothing."""
         with translated(self.folder):
             private_directory(self.folder)
             content = json.dumps(asdict(request), sort_keys=True).encode() + b"\n"
             write_atomically(self.folder / request.name, content)
 
     def of(self, lease: str) -> tuple[StopRequest, ...]:
-        """Oldest first; what cannot be read is no request."""
-        return tuple(sorted(self._of(lease), key=lambda one: (one.at, one.id)))
+        """The lease's requests, oldest first; unreadable files are ignored."""
+        return tuple(sorted(self._of(lease), key=lambda request: (request.at, request.id)))
 
     def drop(self, request: StopRequest) -> None:
         with translated(self.folder):
@@ -62,7 +62,7 @@ class StopRequests:
 
     def _of(self, lease: str) -> Iterator[StopRequest]:
         try:
-            names = [one for one in os.listdir(self.folder) if one.startswith(f"{lease}.")]
+            names = [name for name in os.listdir(self.folder) if name.startswith(f"{lease}.")]
         except OSError:  # nobody ever asked for anything
             return
         for name in names:

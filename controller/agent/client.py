@@ -167,7 +167,7 @@ def guard_report(session: Session) -> GuardReport | None:
     try:
         said = contract.load(GuardReport, raw)
         spoken = contract.number(json.loads(raw).get("monotonic"))
-        return None if spoken is None else said.heard(float(now) - spoken)
+        return None if spoken is None else said.aged(float(now) - spoken)
     except (ContractError, ValueError):
         return None
 

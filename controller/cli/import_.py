@@ -31,7 +31,7 @@ def command(terminal: Terminal, source: str | None) -> int:
     """
     from controller.providers.clock import provider_clock
     from controller.recovery.context import Recovery
-    from controller.recovery.inventory import look
+    from controller.recovery.inventory import take_inventory
     from controller.recovery.rebuild import recover
     from controller.status.write_status_page import refresh_if_possible
     from state import rebuild as rescue
@@ -42,7 +42,7 @@ def command(terminal: Terminal, source: str | None) -> int:
     prepare = _successor(terminal, project, source)
     provider = provider_of(project, terminal)
     clock = provider_clock(provider, terminal.warn)
-    inventory = look(project, provider, clock.wall())
+    inventory = take_inventory(project, provider, clock.wall())
     with acquire(project.state_dir, "import", prepare=prepare) as owner:
         recovered = recover(Recovery(project, provider, owner, inventory, clock))
         refresh_if_possible(project, owner, terminal.warn)
@@ -69,7 +69,7 @@ def _successor(
 ) -> Callable[[], Path] | None:
     """How to make the new database; None if the present one is intact and stays."""
     from state import rebuild as rescue
-    from state.database import BACKUPS, backups
+    from state.backups import BACKUPS, backups
 
     folder = project.state_dir
     damage = rescue.damage(folder)
@@ -81,7 +81,7 @@ def _successor(
     if source is None and backups(folder / BACKUPS):
         raise UsageError("there are backups, which hold more than can be rebuilt", hint=damage.hint)
     if source != "copy":
-        return lambda: rescue.anew(folder)
+        return lambda: rescue.write_empty(folder)
 
     def newest() -> Path:
         copied = rescue.from_copy(folder)

@@ -102,12 +102,12 @@ def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -
 
 def _volume(terminal: Terminal, project: Project, provider: Provider) -> Volume | None:
     """The project's network volume, for its price; None if it cannot be read."""
-    from controller.costs.network_volumes import look
+    from controller.costs.network_volumes import find_volume
     from controller.providers.base import ProviderError
 
     wanted = project.config.pod.network_volume_id
     try:
-        volume = look(project, provider)
+        volume = find_volume(project, provider)
     except ProviderError as error:
         terminal.warn(f"the price of the network volume is unknown: {error.what}")
         return None

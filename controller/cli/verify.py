@@ -124,7 +124,7 @@ def _plan_problems(
         if statement.statement_path(project.root, plan).exists() or locks.keys() & {*names}
     }
     of_plans = {name for names in plans.values() for name in names}
-    for name, problems in statement.loose(needs, locks).items():
+    for name, problems in statement.broken_links(needs, locks).items():
         if problems and name not in of_plans:
             problems_of[f"{name}'s needs"] = problems
     return problems_of

@@ -1,4 +1,4 @@
-"""Network volumes: the user's own storage. podctl neither makes nor ends one; it says the price.
+"""Network volumes, which the user owns: podctl only reports their price.
 
 A network volume bills from the day it was made, with a pod or without, for whoever uses it. So it
 is in no stage's cost and not in the ledger: `podctl cost` shows it as a line of its own, by what
@@ -52,18 +52,18 @@ def priced(volume: NetworkVolume) -> Volume:
     return Volume(volume.id, volume.name, volume.size_gb, volume.data_center, volume.tier, rate)
 
 
-def look(project: Project, provider: Provider) -> Volume | None:
-    """The volume of podctl.toml as the provider has it, remembered for `podctl cost`.
+def find_volume(project: Project, provider: Provider) -> Volume | None:
+    """The provider's record of podctl.toml's volume; stored for `podctl cost`.
 
     None without one, or when the account has none of that id. Raises: ProviderError.
     """
     wanted = project.config.pod.network_volume_id
     if wanted is None:
         return None
-    found = next((priced(volume) for volume in provider.volumes() if volume.id == wanted), None)
-    if found is not None:
-        _remember(project, found)
-    return found
+    volume = next((priced(volume) for volume in provider.volumes() if volume.id == wanted), None)
+    if volume is not None:
+        _remember(project, volume)
+    return volume
 
 
 def _remember(project: Project, volume: Volume) -> None:
@@ -79,5 +79,6 @@ def _remember(project: Project, volume: Volume) -> None:
 def remembered(connection: sqlite3.Connection) -> tuple[LastSeenVolumes, ...]:
     """Every volume that a podctl.toml of this project named and the provider showed."""
     return tuple(
-        LastSeenVolumes(Volume(**one.data), one.at) for one in LastSeen(connection).all(SUBJECT)
+        LastSeenVolumes(Volume(**record.data), record.at)
+        for record in LastSeen(connection).all(SUBJECT)
     )

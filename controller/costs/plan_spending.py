@@ -1,4 +1,4 @@
-"""What the plan cost until now, as a stage on a pod can report it. Pure.
+"""The plan's spending so far, as a document that a stage on a pod can report. Pure.
 
 A pod knows neither the ledger nor the other runs, so a summary travels with every run's inputs.
 """
@@ -34,11 +34,13 @@ def document(
     `usd_per_hour` what the pod costs now and `at` the moment, in Unix seconds.
     """
     wanted = _on_the_way(stages, stage)
-    found = {one.subject: one for one in spending_by_subject(spent)}
-    way = [one for name, one in stages.items() if name in wanted]
-    rows = [_row(stage, found.get(stage.name), usages.get(stage.name)) for stage in way]
-    total = sum(planned_hours(stage) for stage in way)
-    whole = {
+    spending_of = {row.subject: row for row in spending_by_subject(spent)}
+    stages_ahead = [stage for name, stage in stages.items() if name in wanted]
+    rows = [
+        _row(stage, spending_of.get(stage.name), usages.get(stage.name)) for stage in stages_ahead
+    ]
+    total = sum(planned_hours(stage) for stage in stages_ahead)
+    plan_total = {
         "schema": 1,
         "at": at,
         "run": run,
@@ -51,7 +53,7 @@ def document(
         },
         "stages": rows,
     }
-    return json.dumps(whole, indent=1, allow_nan=False).encode() + b"\n"
+    return json.dumps(plan_total, indent=1, allow_nan=False).encode() + b"\n"
 
 
 def _row(stage: Stage, paid: Spending | None, usage: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Money from time, purely: what was spent, what will be, and what it could be at worst.
+"""Prices of pods and disks: spent, expected and worst-case cost. Pure.
 
 Amounts that come from the ledger are exact integers until the last step; estimates are floats.
 Rates are USD per hour, durations hours unless the name says otherwise.
@@ -93,7 +93,7 @@ def worst_case(
 def expected_usd(
     hours: float, usd_per_hour: float, disk_gb: float = 0.0, volume_gb: float = 0.0
 ) -> float:
-    """What a stage should cost by its definition."""
+    """Expected USD of a stage of `hours` at `usd_per_hour`, with its disks in GB."""
     return hours * (usd_per_hour + running_disk_rate(disk_gb, volume_gb))
 
 
@@ -111,10 +111,10 @@ def totals(intervals: Iterable[Interval], now: float, by: str) -> tuple[Total, .
     for interval in intervals:
         subject = {"stage": interval.stage, "pod": interval.pod_id, "run": interval.run}[by]
         if subject is not None:
-            found = sums[(subject, interval.stage, interval.kind)]
-            found[0] += interval.duration_ms(now_ms)
-            found[1] += interval.amount(now_ms)
-            found[2] += interval.nano_per_hour if interval.open else 0
+            total = sums[(subject, interval.stage, interval.kind)]
+            total[0] += interval.duration_ms(now_ms)
+            total[1] += interval.amount(now_ms)
+            total[2] += interval.nano_per_hour if interval.open else 0
     return tuple(Total(*key, *values) for key, values in sorted(sums.items()))
 
 
@@ -131,9 +131,9 @@ class Spending:
     usd: float  # exact, not the sum of the rounded parts
 
 
-def spending(found: Iterable[Total], subject: str = "total") -> Spending:
-    """All of `found` as one."""
-    rows = tuple(found)
+def spending(totals: Iterable[Total], subject: str = "total") -> Spending:
+    """Sum `totals` into one `Spending`."""
+    rows = tuple(totals)
     compute = [row for row in rows if row.kind == "compute"]
     storage = [row for row in rows if row.kind != "compute"]
     idle = [row for row in storage if row.kind != "disk"]
@@ -148,10 +148,10 @@ def spending(found: Iterable[Total], subject: str = "total") -> Spending:
     )
 
 
-def spending_by_subject(found: Iterable[Total]) -> tuple[Spending, ...]:
-    """One `Spending` a subject, in the order of their names."""
+def spending_by_subject(totals: Iterable[Total]) -> tuple[Spending, ...]:
+    """One `Spending` for each subject, sorted by name."""
     groups: dict[str, list[Total]] = defaultdict(list)
-    for row in found:
+    for row in totals:
         groups[row.subject].append(row)
     return tuple(spending(rows, subject) for subject, rows in sorted(groups.items()))
 
@@ -185,27 +185,27 @@ def estimate_usd(forecast: Forecast, spent_usd: float) -> float | None:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits in USD; None is none."""
+    """Limits in USD; None means no limit."""
 
     project_usd: float | None
     run_usd: float | None
 
     def left(self, spent_usd: float) -> float | None:
-        """What the project may still spend; negative when it is overdrawn."""
+        """USD that the project may still spend; negative when over budget."""
         return None if self.project_usd is None else self.project_usd - spent_usd
 
-    def most(self, worst: WorstCase, spent_usd: float) -> float:
+    def lease_limit_usd(self, worst: WorstCase, spent_usd: float) -> float:
         """What one lease may cost in all: two pods' worst cases, or less where a limit is lower.
 
         The second pod's is for those that are given back before and for starts after a failure:
         another one begins only while the sum holds.
         """
-        limits = [one for one in (self.run_usd, self.left(spent_usd)) if one is not None]
+        limits = [limit for limit in (self.run_usd, self.left(spent_usd)) if limit is not None]
         return max(worst.usd, min([PODS_PAID * worst.usd, *limits]))
 
 
 def refusal(worst: WorstCase, budget: Budget, spent_usd: float, balance: float | None) -> str:
-    """Why a rental with this worst case is not begun; empty when it may be.
+    """Why a rental with this worst case is refused; empty when it is allowed.
 
     At a balance of zero the provider deletes pods with their disks, hence the margin of half.
     """
@@ -244,6 +244,6 @@ def reconcile(
     """One row for every pod that either side knows, the largest difference first."""
     rows = []
     for pod_id in ledger_by_pod.keys() | billing_by_pod.keys():
-        ours, theirs = ledger_by_pod.get(pod_id, 0.0), billing_by_pod.get(pod_id, 0.0)
-        rows.append(Difference(pod_id, ours, theirs, abs(ours - theirs) <= tolerance_usd))
+        booked, billed = ledger_by_pod.get(pod_id, 0.0), billing_by_pod.get(pod_id, 0.0)
+        rows.append(Difference(pod_id, booked, billed, abs(booked - billed) <= tolerance_usd))
     return tuple(sorted(rows, key=lambda row: (-abs(row.usd), row.pod_id)))

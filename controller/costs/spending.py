@@ -1,4 +1,4 @@
-"""The ledger as rows to show: per stage and pod, with estimates and the budget left. Light."""
+"""The ledger as rows to show: per stage and pod, with estimates and the budget left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from controller.costs.pricing import (
     spending_by_subject,
 )
 from controller.project.project import Budgets
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 from state.last_seen import LastSeen, LastSeenRecord
 from state.ledger import Ledger
 from state.locks import Locks
@@ -53,21 +54,21 @@ class Account:
 
 
 def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -> Account:
-    """Read it all from the state; asks nobody."""
+    """Build the account from the state database alone; makes no request."""
     ledger, journal = Ledger(connection), Journal(connection)
     runs = {run.stage: run for run in journal.newest_runs()}  # the newest of each stage
     locked = {lock.stage for lock in Locks(connection).all()}
-    seen = LastSeen(connection).of(f"run:{run.id}" for run in runs.values())
+    last_seen = LastSeen(connection).of(f"run:{run.id}" for run in runs.values())
     by_stage = ledger.by_stage(now)
     stages = tuple(
-        _entry("stage", row, _estimate(row, runs.get(row.subject), locked, seen))
+        _entry("stage", row, _estimate(row, runs.get(row.subject), locked, last_seen))
         for row in spending_by_subject(by_stage)
     )
     pods = tuple(_entry("pod", row, None) for row in spending_by_subject(ledger.by_pod(now)))
-    whole = spending(by_stage)
+    account_total = spending(by_stage)
     estimates = [row.estimate_usd for row in stages]
     known = [estimate for estimate in estimates if estimate is not None]
-    total = _entry("total", whole, sum(known) if len(known) == len(estimates) else None)
+    total = _entry("total", account_total, sum(known) if len(known) == len(estimates) else None)
     limit = budgets.project_usd
     return Account(
         at=now,
@@ -76,7 +77,7 @@ def read_account(connection: sqlite3.Connection, budgets: Budgets, now: float) -
         total=total,
         volumes=remembered(connection),
         budget_usd=limit,
-        left_usd=None if limit is None else limit - whole.usd,
+        left_usd=None if limit is None else limit - account_total.usd,
     )
 
 
@@ -95,7 +96,7 @@ def _entry(scope: str, row: Spending, estimate: float | None) -> Entry:
 
 
 def _estimate(
-    row: Spending, run: Run | None, locked: set[str], seen: dict[str, LastSeenRecord]
+    row: Spending, run: Run | None, locked: set[str], last_seen: dict[str, LastSeenRecord]
 ) -> float | None:
     """The stage's whole cost: by measured progress, else by its definition as it was pinned."""
     if row.subject in locked:
@@ -106,7 +107,7 @@ def _estimate(
     if run is None or not isinstance(hours, (int, float)):
         return None
     need = pinned.get("hardware", {})
-    sighting = seen.get(f"run:{run.id}") if run.open else None
+    sighting = last_seen.get(f"run:{run.id}") if run.open else None
     left = None
     if sighting is not None:
         elapsed = (sighting.at - run.at) / 3600

@@ -175,11 +175,11 @@ class Demo:
 
     def _report(self) -> None:
         """The verdict of stage 1, with the numbers that it is made of."""
-        found = json.loads((self._folder / f"{REPORT}.json").read_bytes())
+        report = json.loads((self._folder / f"{REPORT}.json").read_bytes())
         say = self._terminal.say
-        say(f"\nstage 1: {found['verdict']}")
-        say(f"  {found['finding']}")
-        for why in found["why"]:
+        say(f"\nstage 1: {report['verdict']}")
+        say(f"  {report['finding']}")
+        for why in report["why"]:
             say(f"  {why}")
         for ending in ("md", "html"):
             say(f"  {self._folder / REPORT}.{ending}")
@@ -200,11 +200,11 @@ class Demo:
         """No pod is left, and what podctl wrote down is what the cloud bills."""
         pods = self._read("gc")["pods"]
         comparison = self._read("cost", "--reconcile")
-        ours, theirs = (
+        booked, billed = (
             sum(row[key] for row in comparison["pods"]) for key in ("ledger_usd", "billed_usd")
         )
         self._terminal.say(f"  pods left at the provider: {len(pods)}")
-        self._terminal.say(f"  ledger ${ours:.4f}, the cloud's bill ${theirs:.4f}")
+        self._terminal.say(f"  ledger ${booked:.4f}, the cloud's bill ${billed:.4f}")
         if pods:
             raise PodctlError("a pod is left at the provider", hint="podctl gc")
         if not comparison["agrees"]:

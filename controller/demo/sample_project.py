@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from controller.project.config import example
+from remote.stages.common.layout import TRAINING_DATA
 from remote.stages.instructions.small import dataset
 
-DATA = "data/stage1/sft_training_data.jsonl"
 PAIRS = 960
 _CHANGES = {
     '# model = "Qwen/Qwen2.5-32B"    # a hub id, or a folder of this project': 'model = "small"'
@@ -56,13 +56,16 @@ def config(name: str, provider: str = "emulator") -> str:
         if before not in text:
             raise ValueError(f"the example has no {before!r}")
         text = text.replace(before, after)
-    stages = (_STAGE.format(name=one, parameters=what) for one, what in _PARAMETERS.items())
+    stages = (
+        _STAGE.format(name=stage, parameters=parameters)
+        for stage, parameters in _PARAMETERS.items()
+    )
     return text + _HEAD + "".join(stages)
 
 
 def write_inputs(root: Path) -> tuple[Path, ...]:
     """The small world's instruction data, as stage1b would leave it; kept where it is there."""
-    path = root / DATA
+    path = root / TRAINING_DATA
     if path.exists():
         return ()
     from state.atomic_files import write_atomically

@@ -18,7 +18,8 @@ from controller.providers.base import Provider
 from controller.transfer.progress import TransferProgress
 from jobs.stage import PINNED, Stage
 from remote.contract import GuardLimits
-from state.journal import Journal, Lease
+from state.journal import Journal
+from state.journal_rows import Lease
 from state.last_seen import LastSeen
 from state.ledger import Ledger
 

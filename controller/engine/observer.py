@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.engine.billed_time import BilledTime
+from controller.engine.boot_faults import read_boot_fault
 from controller.engine.job_runtime import JobRuntime
 from controller.engine.last_seen import pod_last_seen
 from controller.engine.lease_context import LeaseContext
 from controller.engine.process_state import ProcessState
-from controller.planner import boot_log
-from controller.planner.boot_log import BootFault
 from controller.planner.lease_state import LeaseState
 from controller.planner.observation import (
     ALIVE,
@@ -121,7 +120,7 @@ class Observer:
             order_refused=orders.refused,
             listed=frozenset(sightings.listed),
             stopped_elsewhere=frozenset(sightings.stopped_elsewhere),
-            boot_fault=self._boot_fault(lease_state, pod),
+            boot_fault=read_boot_fault(self.context, pod),
         )
 
     def _observe_job(
@@ -235,7 +234,7 @@ class Observer:
 
     def _with_hidden(self, lease_state: LeaseState, pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
         """Add known pods that the listing does not show but that the provider has by their id."""
-        known = {lease_state.pod, *(one.pod for one in lease_state.pending_terminations)}
+        known = {lease_state.pod, *(pending.pod for pending in lease_state.pending_terminations)}
         hidden = sorted(known - {None} - {pod.id for pod in pods}, key=str)
         return (*pods, *self._by_id(hidden))
 
@@ -264,27 +263,6 @@ class Observer:
 
     def _wants_quote(self, lease_state: LeaseState) -> bool:
         return lease_state.pod is None and lease_state.current is not None
-
-    def _boot_fault(self, lease_state: LeaseState, pod: Pod | None) -> BootFault | None:
-        """Why the host cannot start a pod that was never reached; reads its log now and then."""
-        over = pod is None or pod.status in (PodStatus.EXITED, PodStatus.TERMINATED)
-        if pod is None or over or lease_state.reached:
-            return None
-        logs, now = self.process.boot_logs, self.context.clock.now()
-        if now - logs.read_at >= self.context.policy.poll_log or not logs.read_at:
-            logs.read_at = now
-            self._read_boot_log(pod.id)
-        return logs.faults.get(pod.id)
-
-    def _read_boot_log(self, pod: str) -> None:
-        logs = self.process.boot_logs
-        try:
-            lines = self.context.provider.system_log(pod)
-        except ProviderError:
-            return  # the log only shortens a wait
-        fault = boot_log.fault(lines)
-        logs.faults = {pod: fault} if fault is not None else {}
-        logs.image_digests[pod] = boot_log.image_digest(lines)
 
     # -- the pod -----------------------------------------------------------------------------------
 

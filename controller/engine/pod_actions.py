@@ -25,6 +25,7 @@ from controller.engine.outcomes import (
     UnguardedDecision,
 )
 from controller.engine.process_state import ProcessState
+from controller.engine.stop_cause import stopped_by_user
 from controller.planner import actions, pod_spec
 from controller.planner.actions import Action
 from controller.planner.observation import STALE, Observation
@@ -32,10 +33,7 @@ from controller.providers.base import Kind, Offer, Pod, PodSpec, PodStatus, Prov
 
 UNSENT_PAUSE = 5.0  # seconds before a create that never left this machine is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
-GUARD_STOPS = "PODCTL-GUARD stopping this pod"  # as remote/guard.py prints it
-GUARD_LINES = 50  # last lines of the log, in which a guard that stopped its pod says so
 UNLISTED = 120.0  # seconds after which a pod that was seen alive may have ended by itself
-BY_USER = "by user"  # in the provider's `lastStatusChange`
 
 
 @dataclass
@@ -246,7 +244,7 @@ class PodActions:
             ended_at = self.billed_time.end_of(action.pod, interrupted=interrupted)
         except ProviderError as error:
             return self._bill_missing(error)
-        if self._stopped_elsewhere(action.pod):
+        if stopped_by_user(self.context, action.pod):
             self.process.sightings.stopped_elsewhere.add(action.pod)
         return PodParked(ended_at, run, stage, self._listed(action.pod).volume_gb)
 
@@ -263,21 +261,6 @@ class PodActions:
         """The bill does not have the answer yet; the planner asks again after a pause."""
         self.billed_time.ask_later()
         return ActionFailed(error.what)
-
-    def _stopped_elsewhere(self, pod: str) -> bool:
-        """Whether a user stopped the pod during this process, rather than its guard.
-
-        False when that is unclear. A pod that was stopped before this command is what the command
-        resumes.
-        """
-        if pod in self.process.orders.sent_at or pod not in self.process.sightings.ran:
-            return False
-        try:
-            log = self.context.provider.container_log(pod)
-            by_guard = any(GUARD_STOPS in line for line in log[-GUARD_LINES:])
-            return not by_guard and BY_USER in self.context.provider.last_change(pod).lower()
-        except ProviderError:
-            return False
 
     def mark_reached(self, action: actions.MarkReached) -> LeaseOutcome:
         pod = self._in_listing(action.pod)

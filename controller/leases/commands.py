@@ -42,7 +42,8 @@ from controller.status.write_status_page import refresh
 from controller.terminal.terminal import Terminal
 from jobs.stage import Stage
 from state.database import open_database
-from state.journal import Journal, Lease
+from state.journal import Journal
+from state.journal_rows import Lease
 from state.ledger import Ledger
 
 # Errors that ending a lease without its plan would meet as well.

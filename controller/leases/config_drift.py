@@ -13,7 +13,8 @@ from controller.locks.staleness import shown
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from jobs.stage import Stage
-from state.journal import Journal, Lease
+from state.journal import Journal
+from state.journal_rows import Lease
 
 HERE = ("api_base",)  # of the shape: the machine's business, not the run's
 

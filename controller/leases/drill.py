@@ -19,7 +19,7 @@ from controller.planner.policy import DRILL, PRICE_TOLERANCE
 from controller.project.project import Project
 from controller.providers.base import Offer
 from remote.contract import GuardLimits
-from state.journal import Lease
+from state.journal_rows import Lease
 
 
 def prove(project: Project, options: RunOptions) -> None:

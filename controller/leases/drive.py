@@ -36,9 +36,9 @@ from controller.runtime.ssh_runtime import SshJobRuntime
 from controller.ssh.host_keys import ensure_key
 from controller.status.write_status_page import refresh
 from remote.contract import GuardLimits
-from state.contention import hurry
+from state.contention import stop_retrying
 from state.database import installation
-from state.journal import Lease
+from state.journal_rows import Lease
 from state.last_seen import LastSeen
 from state.locks import Locks
 from state.stop_requests import StopRequests
@@ -84,10 +84,10 @@ def drive_lease(
     try:
         end = drive(world, recorder, context.policy, clock, watch, plan)
     except KeyboardInterrupt:
-        hurry(session.owner.connection)
+        stop_retrying(session.owner.connection)
         raise detached(context) from None
     except BaseException:
-        hurry(session.owner.connection)
+        stop_retrying(session.owner.connection)
         raise
     finally:
         attempt(runtime.drop)

@@ -14,7 +14,7 @@ from controller.leases.options import RunOptions
 from controller.leases.project_session import ProjectSession
 from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState, Step
-from state.journal import Lease
+from state.journal_rows import Lease
 
 
 @dataclass(frozen=True)

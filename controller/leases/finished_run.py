@@ -29,7 +29,8 @@ from jobs.criteria import Finding, Verdict
 from jobs.stage import Stage
 from remote.contract import Manifest
 from remote.names import encode
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 from state.ledger import Ledger
 from state.locks import Locks
 from state.project_lock import ProjectLock
@@ -84,7 +85,7 @@ class FinishedRun:
 
     def look(self, accept: str = "") -> Judgement:
         """Judge the run. `accept` is the reason for accepting what an operator may accept."""
-        found = verify_run.look(self, self.row.id)
+        found = verify_run.judge_run(self, self.row.id)
         ended = self.folder.exit()
         if ended is None or ended.rc != 0 or self.facts.stopping:
             what = self.facts.stopping or (f"it ended with {ended.rc}" if ended else "unknown")
@@ -96,7 +97,7 @@ class FinishedRun:
     def lock(self, judgement: Judgement) -> None:
         """Record the judgement and lock the stage. Raises VerificationFailed unless it is PASS."""
         journal, lease, run = self.journal, self.row.lease, self.row.id
-        journal.note(lease, Step.JUDGE, journal_data(judgement.told(self.tell)), run)
+        journal.note(lease, Step.JUDGE, journal_data(judgement.report(self.tell)), run)
         if judgement.verdict != "PASS":
             raise VerificationFailed(
                 f"{run}: its files do not meet the criteria",

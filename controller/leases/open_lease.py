@@ -18,7 +18,7 @@ from controller.planner.lease_state import Step
 from controller.preflight import pins
 from controller.project import consent
 from jobs.stage import Stage
-from state.journal import Lease
+from state.journal_rows import Lease
 
 
 def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOptions) -> Lease:

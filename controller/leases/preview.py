@@ -17,7 +17,6 @@ from controller.preflight import pins
 from controller.preflight.obstacles import Findings, examine, unmade_inputs, unmet_needs
 from controller.preflight.program import command_text
 from controller.project import consent
-from controller.project.builtin_program import program
 from controller.project.installer_settings import applies, settings_of
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
@@ -25,6 +24,7 @@ from controller.project.provider import base_url
 from controller.project.stages import Missing
 from controller.providers.base import Provider
 from controller.providers.offers import Rejection, rejections
+from jobs.builtin_program import program
 
 if TYPE_CHECKING:
     from jobs.stage import Stage

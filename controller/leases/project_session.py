@@ -22,9 +22,10 @@ from controller.providers.base import Provider
 from controller.ssh.host_keys import ensure_key
 from controller.terminal.terminal import Terminal
 from jobs.stage import Stage
-from state.contention import Contention, be_patient
+from state.contention import Contention, retry_while_busy
 from state.errors import OwnedElsewhere
-from state.journal import Journal, Lease
+from state.journal import Journal
+from state.journal_rows import Lease
 from state.ledger import Ledger
 from state.locks import Locks, StageLock
 from state.project_lock import ProjectLock, acquire
@@ -54,13 +55,11 @@ class CommandContext:
         self.project.prepare()
         contention = Contention(self._warn_of_wait)
         try:
-            owner = contention.outlast(
-                partial(acquire, self.project.state_dir, command, wait_seconds)
-            )
+            owner = contention.call(partial(acquire, self.project.state_dir, command, wait_seconds))
         except OwnedElsewhere as error:
             raise Busy(error.what, where=str(self.project.state_dir), hint=error.hint) from error
         with owner:
-            be_patient(owner.connection, contention)
+            retry_while_busy(owner.connection, contention)
             if owner.moved_from:
                 self.terminal.warn(
                     f"this project was last used on {owner.moved_from}: if a podctl still runs "

@@ -120,7 +120,7 @@ def quote(
         hours=hours,
         expected_usd=expected_usd(hours, tried[0].usd_per_hour, disk, volume),
         worst=worst,
-        most_usd=budget.most(worst, spent_usd),
+        most_usd=budget.lease_limit_usd(worst, spent_usd),
         counted=order.outlives_stop(stages, shape),
     )
 

@@ -15,7 +15,8 @@ from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape
 from jobs.stage import Stage
-from state.journal import Journal, Lease
+from state.journal import Journal
+from state.journal_rows import Lease
 
 OTHERS = ("drill", "adopted")  # leases that were not rented for stages of this project
 

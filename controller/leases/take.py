@@ -16,7 +16,8 @@ from controller.runtime.resume import received
 from controller.terminal.terminal import Terminal
 from remote.names import encode
 from state.database import open_database
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 
 
 def take(project: Project, name: str, terminal: Terminal) -> tuple[str, list[str]]:
@@ -51,7 +52,7 @@ def _render(project: Project, row: Run, paths: list[str], terminal: Terminal) ->
     sources = publication.unlocked(run, command, paths)
     for line in publication.publish(project.root, sources, paths, aside):
         terminal.say(line)
-    if line := publication.told(publication.rendered_by_pod(paths)):
+    if line := publication.rendered_line(publication.rendered_by_pod(paths)):
         terminal.say(line)
 
 

@@ -1,6 +1,6 @@
-"""The answers to a stage's instructions, here: the same sets and verifiers that the pod has.
+"""The answer key of a stage on the laptop: the same sets and verifiers as on the pod.
 
-They lean on the standard library only, so that this needs nothing of the training stack.
+They need the standard library only, not the training stack.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class InstructionKey:
         return [text for part in parts for text in self._parts[part]]
 
     def correct(self, instruction: str, response: str) -> bool:
-        one = next(of[instruction] for of in self._parts.values() if instruction in of)
-        return not one.reasons(response)
+        entry = next(of[instruction] for of in self._parts.values() if instruction in of)
+        return not entry.reasons(response)
 
     @cached_property
     def _parts(self) -> Parts:
@@ -45,7 +45,7 @@ class InstructionKey:
 
 
 def answer_key(stage: Stage, root: Path) -> InstructionKey:
-    """For the criteria of `stage`; a set that is not there is found out when it is needed."""
+    """The answer key for the criteria of `stage`; a missing set raises when it is used."""
     return InstructionKey(_named(stage), root)
 
 
@@ -77,8 +77,10 @@ def _load(name: str) -> Parts:
     from remote.stages.instructions.sets import load
 
     try:
-        found = load(name)
+        instruction_set = load(name)
     except StageError as error:
         raise InvalidFile(f"the instructions cannot be read here: {error.what}") from error
-    parts = {"development": found.development, "held_out": found.held_out}
-    return {part: {one.text: one for one in of} for part, of in parts.items()}
+    parts = {"development": instruction_set.development, "held_out": instruction_set.held_out}
+    return {
+        part: {instruction.text: instruction for instruction in of} for part, of in parts.items()
+    }

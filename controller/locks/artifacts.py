@@ -1,4 +1,4 @@
-"""The files of a locked stage: measured, re-checked, kept from change, and freed again."""
+"""The artifacts of a locked stage: hash, verify, protect, release, archive."""
 
 from __future__ import annotations
 
@@ -53,31 +53,31 @@ def hash_file(path: Path) -> tuple[int, str]:
     """Size and sha256 of a regular file. Raises OSError, also for a link or a device."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a regular file")
-        return found.st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        return status.st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def artifacts_of(root: Path, paths: Iterable[str]) -> tuple[Artifact, ...]:
     """The files at `paths`, measured. Raises NotFound."""
-    found = []
+    artifacts = []
     for path in sorted(set(paths)):
         try:
             size, sha256 = hash_file(root / path)
         except OSError as error:
             shown = encode(path)
             raise NotFound(f"{shown} cannot be read", where=str(root), cause=str(error)) from error
-        found.append(Artifact.of(path, size, sha256))
-    return tuple(found)
+        artifacts.append(Artifact.of(path, size, sha256))
+    return tuple(artifacts)
 
 
 def verify_artifacts(root: Path, certificate: Certificate) -> tuple[Problem, ...]:
     """Re-hash every artifact; also name what was added to the stage's own folders."""
     problems = []
     for artifact in certificate.artifacts:
-        if what := _difference(root / artifact.path, artifact):
-            problems.append(Problem(encode(artifact.path), what))
+        if difference := _difference(root / artifact.path, artifact):
+            problems.append(Problem(encode(artifact.path), difference))
     problems += [
         Problem(encode(path), "it is not in the certificate")
         for path in unexpected_files(root, certificate)
@@ -100,37 +100,37 @@ def _difference(path: Path, artifact: Artifact) -> str:
 def unexpected_files(root: Path, certificate: Certificate) -> tuple[str, ...]:
     """Files in the stage's own folders that are not its artifacts, such as an earlier run's.
 
-    What it was given and what its outputs exclude is somebody else's, and may be there.
+    Its inputs and what its outputs exclude belong to other stages, and may be there.
     """
     known = {artifact.path for artifact in (*certificate.artifacts, *certificate.inputs)}
-    globs, ways = Globs(certificate.outputs), OutputPaths.of(root)
-    found = {
+    globs, output_paths = Globs(certificate.outputs), OutputPaths.of(root)
+    unexpected = {
         path.relative_to(root).as_posix()
         for folder in own_folders(certificate)
-        if not ways.leads_out(folder)  # what is behind such a link is not the stage's
+        if not output_paths.leads_out(folder)  # what is behind such a link is not the stage's
         for path in _files_below(root / folder)
     }
-    return tuple(sorted(path for path in found - known if not globs.leaves_out(path)))
+    return tuple(sorted(path for path in unexpected - known if not globs.leaves_out(path)))
 
 
-def set_aside(root: Path, certificate: Certificate, aside: Path) -> tuple[str, ...]:
-    """Move the strangers below `aside`, same relative paths; nothing is ever deleted.
+def set_aside(root: Path, certificate: Certificate, archive: Path) -> tuple[str, ...]:
+    """Move unexpected files below `archive`, with the same relative paths; nothing is deleted.
 
-    For the moment before a stage is locked: what an earlier run or a person left there would
-    count as a change of the locked artifacts.
+    For the moment before a stage is locked: files of an earlier run or of
+    the user would count as a change of the locked artifacts.
     """
     moved = unexpected_files(root, certificate)
     for path in moved:
-        relocate.move_path(root / path, relocate.free_name(_place_aside(aside, path)))
+        relocate.move_path(root / path, relocate.free_name(_place_aside(archive, path)))
     return moved
 
 
-def _place_aside(aside: Path, path: str) -> Path:
+def _place_aside(archive: Path, path: str) -> Path:
     """Under the same path, or a short one where that would be too long for the system."""
-    place = aside / path
+    place = archive / path
     if len(os.fsencode(place)) < LONGEST:
         return place
-    return aside / "long" / hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    return archive / "long" / hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
 
 
 def _files_below(folder: Path) -> Iterable[Path]:
@@ -144,12 +144,12 @@ def own_folders(certificate: Certificate) -> tuple[str, ...]:
 
     A folder at the top of the project, such as `data`, is never one stage's own.
     """
-    found = set()
+    folders = set()
     for pattern in Globs(map(normal, certificate.outputs)).wanted:
         match = re.fullmatch(r"([^*?\[]+/[^*?\[/]+)/\*\*(/.*)?", pattern)
         if match:
-            found.add(match[1])
-    return tuple(sorted(found))
+            folders.add(match[1])
+    return tuple(sorted(folders))
 
 
 def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) -> None:
@@ -159,24 +159,24 @@ def protect(root: Path, certificate: Certificate, others: Iterable[str] = ()) ->
     writable. Idempotent; a missing file is left to `verify_artifacts`.
     """
     elsewhere = Globs(others).wanted
-    globs, ways = Globs(certificate.outputs), OutputPaths.of(root)
+    globs, output_paths = Globs(certificate.outputs), OutputPaths.of(root)
     for artifact in certificate.artifacts:
-        _chmod(ways, artifact.path, 0o444)
+        _chmod(output_paths, artifact.path, 0o444)
     for folder in own_folders(certificate):
         if not any(reaches(pattern, folder) for pattern in elsewhere):
             for place in _folders_below(root, folder):
                 if not globs.leaves_out(place):
-                    _chmod(ways, place, 0o555)
+                    _chmod(output_paths, place, 0o555)
 
 
 def release(root: Path, certificate: Certificate) -> None:
     """Undo `protect`: everything is its owner's to write again."""
-    ways = OutputPaths.of(root)
+    output_paths = OutputPaths.of(root)
     for folder in own_folders(certificate):
         for place in _folders_below(root, folder):
-            _chmod(ways, place, 0o755)
+            _chmod(output_paths, place, 0o755)
     for artifact in certificate.artifacts:
-        _chmod(ways, artifact.path, 0o644)
+        _chmod(output_paths, artifact.path, 0o644)
 
 
 def _folders_below(root: Path, folder: str) -> list[str]:
@@ -185,10 +185,10 @@ def _folders_below(root: Path, folder: str) -> list[str]:
     return [os.path.relpath(place, root) for place, _, _ in places]
 
 
-def _chmod(ways: OutputPaths, path: str, mode: int) -> None:
+def _chmod(output_paths: OutputPaths, path: str, mode: int) -> None:
     """Never through a link that nobody allowed: what is behind it is not an artifact."""
     try:
-        with ways.opened(path) as (folder, name):
+        with output_paths.opened(path) as (folder, name):
             info = os.stat(name, dir_fd=folder, follow_symlinks=False)
             if not stat.S_ISLNK(info.st_mode):
                 os.chmod(name, mode, dir_fd=folder)
@@ -208,7 +208,7 @@ class Archived:
 
 def archived(root: Path) -> tuple[Archived, ...]:
     """Every lock that was ended, as far as its file can be read."""
-    found = []
+    archives = []
     for path in sorted((root / FOLDER / ARCHIVE).glob("*.json")):
         try:
             document = json.loads(path.read_bytes())
@@ -216,24 +216,24 @@ def archived(root: Path) -> tuple[Archived, ...]:
             named = (lock["stage"], lock["run"], lock["sha256"], document["reason"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
-        found.append(Archived(*map(str, named)))
-    return tuple(found)
+        archives.append(Archived(*map(str, named)))
+    return tuple(archives)
 
 
 def made_before(root: Path, stage: str) -> frozenset[str]:
     """Paths that passed runs of `stage` wrote anew here, its lock ended since or not."""
-    found: set[str] = set()
+    made: set[str] = set()
     paths = [lock_path(root, stage), *(root / FOLDER / ARCHIVE).glob(f"{stage}-*.json")]
     for path in paths:
         try:
             document = json.loads(path.read_bytes())
             lock = document.get("certificate", document)
             if lock["stage"] == stage:
-                given = {one["path"] for one in lock["inputs"]}
-                found |= {str(one["path"]) for one in lock["artifacts"]} - given
+                given = {entry["path"] for entry in lock["inputs"]}
+                made |= {str(entry["path"]) for entry in lock["artifacts"]} - given
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
-    return frozenset(found)
+    return frozenset(made)
 
 
 def archive(root: Path, stage: str, reason: str, now: float) -> Path:

@@ -1,4 +1,4 @@
-"""locks/<stage>.json: why a stage counts as done, by what, from what, and at which price.
+"""The certificate of a locked stage, locks/<stage>.json: criteria, artifacts, inputs and cost.
 
 A certificate is JSON with its own sha256 inside, and its file has exactly one form: whatever edit
 by hand, of a value or of a blank, shows even where the database is not. The database holds the
@@ -231,11 +231,11 @@ def _spoilt(path: Path, cause: str) -> VerificationFailed:
 
 def read_all(root: Path) -> dict[str, Certificate]:
     """Every certificate by stage. Raises VerificationFailed at the first spoilt one."""
-    found = {}
+    certificates = {}
     for path in sorted((root / FOLDER).glob("*.json")):
         if "." in path.stem:  # a plan's statement; no stage has a dot in its name
             continue
         certificate = read(root, path.stem)
         if certificate is not None:
-            found[certificate.stage] = certificate
-    return found
+            certificates[certificate.stage] = certificate
+    return certificates

@@ -1,4 +1,4 @@
-"""What a job says that it ran with: versions, GPU, driver. Its own words, kept as such.
+"""The environment that a job reports: versions, GPU, driver. Recorded as the job's claim.
 
 Said in a file `environment.json` among the artifacts, or as the member `environment` of another
 JSON artifact or of its `settings`, which is where podctl's own stages say it.
@@ -21,18 +21,18 @@ MAX_NAMES = 100  # at each of two levels
 MAX_TEXT = 300  # characters
 
 
-def surroundings(files: Path, manifest: Manifest) -> dict[str, Any]:
-    """The first that is found, the file of this name before others, then from the top down."""
-    small = (manifest.local(one.path) for one in manifest.files if one.size <= MAX_FILE)
+def read_environment(files: Path, manifest: Manifest) -> dict[str, Any]:
+    """The first report: environment.json before other files, then from the top folder down."""
+    small = (manifest.local(entry.path) for entry in manifest.files if entry.size <= MAX_FILE)
     for path in sorted(small, key=_rank):
         if not path.endswith(".json"):
             continue
         try:
-            found = _said(parse_json((files / path).read_bytes()), path)
+            reported = _environment_of(parse_json((files / path).read_bytes()), path)
         except (OSError, InvalidFile):
             continue
-        if found and (kept := _flat(found)):
-            return kept
+        if reported and (values := _flat(reported)):
+            return values
     return {}
 
 
@@ -40,7 +40,7 @@ def _rank(path: str) -> tuple[bool, int, str]:
     return PurePosixPath(path).name != NAME, path.count("/"), path
 
 
-def _said(document: Any, path: str) -> dict[str, Any] | None:
+def _environment_of(document: Any, path: str) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         return None
     if PurePosixPath(path).name == NAME:
@@ -51,17 +51,17 @@ def _said(document: Any, path: str) -> dict[str, Any] | None:
     return None
 
 
-def _flat(found: dict[str, Any], deeper: bool = True) -> dict[str, Any]:
+def _flat(document: dict[str, Any], deeper: bool = True) -> dict[str, Any]:
     """Names with plain values, and one level of the same below: as a certificate can hold it."""
-    kept: dict[str, Any] = {}
-    for name, value in list(found.items())[:MAX_NAMES]:
+    values: dict[str, Any] = {}
+    for name, value in list(document.items())[:MAX_NAMES]:
         if isinstance(value, str):
-            kept[_text(name)] = _text(value)
+            values[_text(name)] = _text(value)
         elif value is None or _plain(value):
-            kept[_text(name)] = value
+            values[_text(name)] = value
         elif deeper and isinstance(value, dict):
-            kept[_text(name)] = _flat(value, deeper=False)
-    return kept
+            values[_text(name)] = _flat(value, deeper=False)
+    return values
 
 
 def _plain(value: object) -> bool:

@@ -1,7 +1,7 @@
 """Which locks are stale, and what differs between a lock and a run of its stage now.
 
-A lock is a statement about the past and stays true: stale means that its stage, run now, would be
-given something else. Staleness goes downstream: what stands on a stale lock is stale as well.
+A lock stays true as a statement about the past; it is stale when its stage, run now, would get
+other inputs or settings. A lock that depends on a stale lock is stale as well.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_VALUE = 60  # characters of a value that is shown
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that would be another one now. `kind` is parameter, variable, input, command,
+    """One difference between a lock and a run now. `kind` is parameter, variable, input, command,
     outputs, criterion, code, need or upstream."""
 
     kind: str
@@ -48,7 +48,7 @@ def differences(
     `inputs` maps each present input's path to its sha256; `locks` are the certificates in force;
     `code` is the sha256 of the remote package that a pod would be sent.
     """
-    made = {one.path for other in locks.values() for one in other.artifacts}
+    made = {artifact.path for other in locks.values() for artifact in other.artifacts}
     return (
         *_parameters(stage, lock),
         *_command(stage, lock),
@@ -60,49 +60,53 @@ def differences(
 
 
 def _parameters(stage: Stage, lock: Certificate) -> Iterable[Difference]:
-    for name, was, now in unlike(lock.parameters, stage.parameters):
-        yield Difference("parameter", f"parameter {name} was {shown(was)}, is {shown(now)}")
+    for name, before, now in unlike(lock.parameters, stage.parameters):
+        yield Difference("parameter", f"parameter {name} was {shown(before)}, is {shown(now)}")
 
 
 def unlike(
-    was: Mapping[str, object], now: Mapping[str, object]
+    before: Mapping[str, object], now: Mapping[str, object]
 ) -> Iterable[tuple[str, object, object]]:
-    """Every name whose value differs, with both; None where it is not there."""
-    for name in sorted({*was, *now}):
-        if was.get(name) != now.get(name):
-            yield name, was.get(name), now.get(name)
+    """Each name whose value differs, with the earlier and the present value; None if absent."""
+    for name in sorted({*before, *now}):
+        if before.get(name) != now.get(name):
+            yield name, before.get(name), now.get(name)
 
 
 def _command(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     if stage.command != lock.command:
-        was, now = " ".join(lock.command), " ".join(stage.command)
-        yield Difference("command", f"the command was {was!r}, is {now!r}")
+        before, now = " ".join(lock.command), " ".join(stage.command)
+        yield Difference("command", f"the command was {before!r}, is {now!r}")
     for name, old, new in unlike(lock.env, stage.env):
         yield Difference("variable", f"variable {name} was {shown(old)}, is {shown(new)}")
-    if [normal(one) for one in stage.outputs] != [normal(one) for one in lock.outputs]:
+    if [normal(glob) for glob in stage.outputs] != [normal(glob) for glob in lock.outputs]:
         yield Difference("outputs", f"the outputs were {list(lock.outputs)}")
 
 
 def _criteria(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     """A title is not compared: it judges nothing."""
-    was, now = _untitled(lock.asked), _untitled(definitions(stage))
-    gone = [one for one in was if one not in now]
-    new = [one for one in now if one not in was]
-    for one in gone:
-        twin = next((other for other in new if _subject(other) == _subject(one)), None)
+    before, now = _untitled(lock.asked), _untitled(definitions(stage))
+    removed = [criterion for criterion in before if criterion not in now]
+    new = [criterion for criterion in now if criterion not in before]
+    for criterion in removed:
+        twin = next((other for other in new if _subject(other) == _subject(criterion)), None)
         if twin is None:
-            yield Difference("criterion", f"criterion {_subject(one)} is no longer asked")
+            yield Difference("criterion", f"criterion {_subject(criterion)} is no longer asked")
             continue
         new.remove(twin)
-        for name in sorted({*one, *twin}):
-            if one.get(name) != twin.get(name):
-                said = f"{name} was {shown(one.get(name))}, is {shown(twin.get(name))}"
-                yield Difference("criterion", f"criterion {_subject(one)}: {said}")
-    yield from (Difference("criterion", f"criterion {_subject(one)} is new") for one in new)
+        for name in sorted({*criterion, *twin}):
+            if criterion.get(name) != twin.get(name):
+                text = f"{name} was {shown(criterion.get(name))}, is {shown(twin.get(name))}"
+                yield Difference("criterion", f"criterion {_subject(criterion)}: {text}")
+    yield from (
+        Difference("criterion", f"criterion {_subject(criterion)} is new") for criterion in new
+    )
 
 
 def _untitled(asked: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
-    return [{name: value for name, value in one.items() if name != "title"} for one in asked]
+    return [
+        {name: value for name, value in criterion.items() if name != "title"} for criterion in asked
+    ]
 
 
 def _subject(criterion: Mapping[str, object]) -> str:
@@ -112,7 +116,7 @@ def _subject(criterion: Mapping[str, object]) -> str:
 
 def _code(stage: Stage, lock: Certificate, code: str) -> Iterable[Difference]:
     """Of podctl's own programs; a user's own code is among the inputs."""
-    if code != lock.code and any(word.startswith(PACKAGE) for word in stage.command):
+    if code != lock.code and any(argument.startswith(PACKAGE) for argument in stage.command):
         text = f"podctl's code on the pod was {lock.code[:12] or 'not recorded'}, is {code[:12]}"
         yield Difference("code", text)
 
@@ -122,8 +126,8 @@ def _inputs(
 ) -> Iterable[Difference]:
     """What stages wrote since (`made`) is no new input unless it is asked for, and what this one
     wrote no changed one: a project that sends everything would be stale once it is locked."""
-    recorded = {one.path: one.sha256 for one in lock.inputs}
-    own = {one.path: one.sha256 for one in lock.artifacts}
+    recorded = {entry.path: entry.sha256 for entry in lock.inputs}
+    own = {entry.path: entry.sha256 for entry in lock.artifacts}
     for path in sorted(recorded.keys() | inputs.keys()):
         if path in inputs and own.get(path) == inputs[path]:
             continue
@@ -141,12 +145,12 @@ def _needs(
     stage: Stage, lock: Certificate, locks: Mapping[str, Certificate]
 ) -> Iterable[Difference]:
     for need in stage.needs:
-        if what := footing(lock.needs.get(need), locks.get(need)):
-            yield Difference("need", f"{need}, on which it stands, {what}")
+        if problem := need_problem(lock.needs.get(need), locks.get(need)):
+            yield Difference("need", f"{need}, on which it stands, {problem}")
 
 
-def footing(recorded: str | None, current: Certificate | None) -> str:
-    """What is wrong with a need: nothing where neither a lock was there nor one is now."""
+def need_problem(recorded: str | None, current: Certificate | None) -> str:
+    """Why the lock of a need is no longer the recorded one; empty if it is, or never was one."""
     if current is None:
         return "is no longer locked" if recorded is not None else ""
     if recorded is None:
@@ -160,31 +164,33 @@ def all_differences(
     inputs: Mapping[str, Mapping[str, str]],
     code: str,
 ) -> dict[str, tuple[Difference, ...]]:
-    """For every locked stage what differs; `stages` in an order in which needs come first."""
-    found: dict[str, tuple[Difference, ...]] = {}
+    """The differences of each locked stage; `stages` must be ordered with needs first."""
+    differences_of: dict[str, tuple[Difference, ...]] = {}
     for name, stage in stages.items():
         lock = locks.get(name)
         if lock is None:
             continue
-        upstream = [need for need in stage.needs if found.get(need)]
-        found[name] = (
+        upstream = [need for need in stage.needs if differences_of.get(need)]
+        differences_of[name] = (
             *differences(stage, lock, inputs.get(name, {}), locks, code),
             *(Difference("upstream", f"{need}, on which it stands, is stale") for need in upstream),
         )
-    return found
+    return differences_of
 
 
 def downstream(stages: Mapping[str, Stage], name: str) -> tuple[str, ...]:
-    """Every stage that stands on `name`, directly or not, in plan order."""
+    """Every stage that depends on `name`, directly or not, in plan order."""
     reached = {name}
-    for one, stage in stages.items():
+    for other_name, stage in stages.items():
         if reached & set(stage.needs):
-            reached.add(one)
-    return tuple(one for one in stages if one in reached and one != name)
+            reached.add(other_name)
+    return tuple(
+        other_name for other_name in stages if other_name in reached and other_name != name
+    )
 
 
 def shown(value: object) -> str:
-    """A value in one short piece."""
+    """A value as short text."""
     text = "not set" if value is None else repr(value)
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 
@@ -194,11 +200,11 @@ def stale(project: Project) -> dict[str, tuple[Difference, ...]]:
     locks = certificate.read_all(project.root)
     ordered = in_order(project.stages)
     try:
-        who = belonging(project.root) if locks else None
+        tracked = belonging(project.root) if locks else None
     except UsageError:  # each selection says so
-        who = None
+        tracked = None
     inputs = {
-        name: input_hashes(project, ordered[name], lock, who)
+        name: input_hashes(project, ordered[name], lock, tracked)
         for name, lock in locks.items()
         if name in ordered
     }
@@ -207,38 +213,38 @@ def stale(project: Project) -> dict[str, tuple[Difference, ...]]:
 
 def in_order(stages: Mapping[str, Stage]) -> dict[str, Stage]:
     """The stages with every need before what needs it; otherwise as they come."""
-    found: dict[str, Stage] = {}
+    ordered: dict[str, Stage] = {}
 
     def place(name: str) -> None:
-        if name in found or name not in stages:
+        if name in ordered or name not in stages:
             return
         for need in stages[name].needs:
             place(need)
-        found[name] = stages[name]
+        ordered[name] = stages[name]
 
     for name in stages:
         place(name)
-    return found
+    return ordered
 
 
 def input_hashes(
-    project: Project, stage: Stage, lock: Certificate, who: TrackedFiles | None = None
+    project: Project, stage: Stage, lock: Certificate, tracked: TrackedFiles | None = None
 ) -> dict[str, str]:
     """Path to sha256 of everything that a run of `stage` would send now; what is absent is not in
     it. A file that nobody touched since the lock's run began is not read again."""
-    recorded = {one.path: one for one in lock.inputs}
-    found: dict[str, str] = {}
+    recorded = {entry.path: entry for entry in lock.inputs}
+    hashes: dict[str, str] = {}
     # What is not there, or cannot be read, is a difference like any other.
     made = made_before(project.root, stage.name)
     declared = declared_inputs(project, stage)
-    here = select(project.root, declared, project.config.upload.include, made, who).files
-    for path, source in here.items():
+    selected = select(project.root, declared, project.config.upload.include, made, tracked).files
+    for path, source in selected.items():
         known = recorded.get(path)
         same = known is not None and _untouched(source, known.size, lock.started_at)
         sha256 = known.sha256 if known is not None and same else _hash(source)
         if sha256:
-            found[path] = sha256
-    return found
+            hashes[path] = sha256
+    return hashes
 
 
 def _untouched(source: Path, size: int, since: float) -> bool:

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from controller.locks import artifacts as safekeeping
+from controller.locks import artifacts as lock_artifacts
 from controller.locks import certificate
 from controller.locks.artifacts import Problem
 from controller.locks.certificate import Certificate, readable
-from controller.locks.staleness import footing, in_order, stale
+from controller.locks.staleness import in_order, need_problem, stale
 from controller.project.project import Project
 from remote.names import decode, encode
 from state.atomic_files import write_atomically
@@ -35,11 +35,11 @@ START = hashlib.sha256(PREDICATE.encode()).hexdigest()  # the link before the fi
 
 def plans(stages: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The stages of each plan: `stage1a` … `stage1e` are of the plan `stage1`. Others have none."""
-    found: dict[str, list[str]] = {}
+    stages_of: dict[str, list[str]] = {}
     for name in stages:
         if match := re.fullmatch(r"(stage\d+)[a-z]", name):
-            found.setdefault(match[1], []).append(name)
-    return {plan: tuple(names) for plan, names in found.items()}
+            stages_of.setdefault(match[1], []).append(name)
+    return {plan: tuple(names) for plan, names in stages_of.items()}
 
 
 def statement_path(root: Path, plan: str) -> Path:
@@ -58,13 +58,15 @@ def build(plan: str, locks: Mapping[str, Certificate]) -> dict[str, Any]:
                 "run": lock.run,
                 "sha256": lock.sha256,
                 "needs": dict(lock.needs),
-                "verdicts": [one.model_dump(mode="json") for one in lock.criteria],
+                "verdicts": [criterion.model_dump(mode="json") for criterion in lock.criteria],
                 "usd": lock.cost.usd,
                 "hours": lock.cost.hours,
                 "chain": previous,
             }
         )
-    artifacts = {one.path: one.sha256 for lock in locks.values() for one in lock.artifacts}
+    artifacts = {
+        artifact.path: artifact.sha256 for lock in locks.values() for artifact in lock.artifacts
+    }
     return {
         "_type": TYPE,
         "subject": [
@@ -99,16 +101,16 @@ def verify(
     """
     names = plans(needs or locks).get(plan, ())
     ours = {name: locks[name] for name in names if name in locks}
-    apart = loose(needs or {}, locks)
-    problems = [one for name in ours for one in apart[name]]
+    broken = broken_links(needs or {}, locks)
+    problems = [problem for name in ours for problem in broken[name]]
     path = statement_path(root, plan)
     if len(ours) < len(names) and not path.exists():
         return tuple(problems)
     document = build(plan, ours)
     sha256 = hashlib.sha256(readable(document)).hexdigest()
     problems += _compare(root, path.relative_to(root).as_posix(), sha256, _OTHER)
-    for one in document["subject"]:
-        name, sha256 = decode(one["name"]), one["digest"]["sha256"]
+    for entry in document["subject"]:
+        name, sha256 = decode(entry["name"]), entry["digest"]["sha256"]
         problems += _compare(root, name, sha256, "its content changed")
     return tuple(problems)
 
@@ -118,28 +120,28 @@ _OTHER = "it is not the statement over the locks that are here"
 
 def _compare(root: Path, path: str, sha256: str, what: str) -> list[Problem]:
     try:
-        _, found = safekeeping.hash_file(root / path)
+        _, actual = lock_artifacts.hash_file(root / path)
     except FileNotFoundError:
         return [Problem(encode(path), "it is missing")]
     except OSError as error:
         return [Problem(encode(path), f"it cannot be read: {error.strerror or error}")]
-    return [] if found == sha256 else [Problem(encode(path), what)]
+    return [] if actual == sha256 else [Problem(encode(path), what)]
 
 
-def loose(needs: Needs, locks: Mapping[str, Certificate]) -> dict[str, tuple[Problem, ...]]:
-    """For each lock, where it does not stand on the others. Pure.
+def broken_links(needs: Needs, locks: Mapping[str, Certificate]) -> dict[str, tuple[Problem, ...]]:
+    """The broken links of each lock to the locks that it needs. Pure.
 
-    A lock stands on the locks in force of all that its stage needs; and what it took in of
-    another lock's artifacts has the content that this lock certifies.
+    A lock must name the current locks of all stages that its stage needs, and its inputs from
+    another lock's artifacts must have the content which that lock certifies.
     """
     made: dict[str, list[tuple[str, str]]] = {}  # path → (stage, sha256)
     for stage, lock in locks.items():
-        for one in lock.artifacts:
-            made.setdefault(one.path, []).append((stage, one.sha256))
+        for entry in lock.artifacts:
+            made.setdefault(entry.path, []).append((stage, entry.sha256))
     return {
         stage: tuple(
-            Problem(f"{certificate.FOLDER}/{stage}.json", what)
-            for what in (
+            Problem(f"{certificate.FOLDER}/{stage}.json", problem)
+            for problem in (
                 *_off_needs({*needs.get(stage, ()), *lock.needs}, lock, locks),
                 *_off_inputs(lock, made),
             )
@@ -152,15 +154,15 @@ def _off_needs(
     needs: set[str], lock: Certificate, locks: Mapping[str, Certificate]
 ) -> Iterable[str]:
     for need in sorted(needs):
-        if what := footing(lock.needs.get(need), locks.get(need)):
-            yield f"{need}, on which it stands, {what}"
+        if problem := need_problem(lock.needs.get(need), locks.get(need)):
+            yield f"{need}, on which it stands, {problem}"
 
 
 def _off_inputs(lock: Certificate, made: Mapping[str, list[tuple[str, str]]]) -> Iterable[str]:
-    for one in lock.inputs:
-        for maker, sha256 in made.get(one.path, ()):
-            if maker != lock.stage and sha256 != one.sha256:
-                yield f"its input {encode(one.path)} is not the file that {maker} is locked with"
+    for entry in lock.inputs:
+        for maker, sha256 in made.get(entry.path, ()):
+            if maker != lock.stage and sha256 != entry.sha256:
+                yield f"its input {encode(entry.path)} is not the file that {maker} is locked with"
 
 
 # What is stale by no fault of the stage itself: another version of podctl, or what stands below.
@@ -176,12 +178,12 @@ def attest(project: Project, plan: str) -> tuple[str, ...]:
     stages = in_order(project.stages)
     names = plans(stages)[plan]
     locks = certificate.read_all(project.root)
-    if any(one not in locks for one in names):
+    if any(name not in locks for name in names):
         return ()
     if obstacles := _obstacles(project, names, locks):
         head = f"every stage of {plan} is locked, and the plan is not certified as a whole:"
-        return (head, *(f"  {one}" for one in obstacles))
-    path = write(project.root, plan, {one: locks[one] for one in names})
+        return (head, *(f"  {name}" for name in obstacles))
+    path = write(project.root, plan, {name: locks[name] for name in names})
     return (f"{plan} is whole: {path.relative_to(project.root)}",)
 
 
@@ -196,13 +198,13 @@ def _obstacles(
     project: Project, names: Sequence[str], locks: dict[str, Certificate]
 ) -> tuple[str, ...]:
     needs = {name: stage.needs for name, stage in project.stages.items()}
-    apart, differing = loose(needs, locks), stale(project)
+    broken, differing = broken_links(needs, locks), stale(project)
     return (
-        *(f"{one.path}: {one.what}" for name in names for one in apart[name]),
+        *(f"{problem.path}: {problem.what}" for name in names for problem in broken[name]),
         *(
-            f"{name} is stale: {one.text}"
+            f"{name} is stale: {difference.text}"
             for name in names
-            for one in differing[name]
-            if one.kind not in (*_NOT_ITS_OWN, "need")  # needs are told of above
+            for difference in differing[name]
+            if difference.kind not in (*_NOT_ITS_OWN, "need")  # needs are told of above
         ),
     )

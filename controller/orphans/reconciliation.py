@@ -20,7 +20,8 @@ from controller.orphans.sweep import OrphanPod, Ownership
 from controller.planner.lease_state import Step
 from controller.providers.base import BillingRecord
 from state.interval import Interval, milliseconds, nano_per_hour, new_interval
-from state.journal import Journal, Lease, Op
+from state.journal import Journal
+from state.journal_rows import Lease, Op
 
 UNLISTED = "unseen"  # perhaps ours: see above
 BUCKET = 3600.0  # seconds; the bill says no more exactly when a pod lived

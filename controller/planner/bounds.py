@@ -8,6 +8,7 @@ stopped or terminated through the provider, whatever it reports.
 from __future__ import annotations
 
 from controller.planner.actions import Action, Finish, PullReady, StopJob
+from controller.planner.job_progress import span
 from controller.planner.lease_state import OVERDUE, RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
@@ -80,20 +81,20 @@ def _beyond(
         return f"{why}; it refuses the stop ({refused.why})"
     if answers and asked(observation, run):
         late = observation.wall - run.stopping_at
-        reason = f"{why}; it still runs {_minutes(late)} after it was told to stop"
+        reason = f"{why}; it still runs {span(late)} after it was told to stop"
         return reason if late > grace else None
     if answers:
         return None  # it is told to stop first
     silent = observation.unreachable_for
     if observation.lease.keeps_disk and silent > policy.lost and due(observation, policy):
-        return f"{why}; its pod has not answered for {_minutes(silent)}"
+        return f"{why}; its pod has not answered for {span(silent)}"
     most = (observation.job.max_seconds or 0.0) + policy.overtime + grace
     if (
         observation.job.max_seconds is not None
         and silent > policy.lost
         and observation.worked_seconds > most
     ):
-        return f"{why}; its pod has not answered for {_minutes(silent)}"
+        return f"{why}; its pod has not answered for {span(silent)}"
     return None
 
 
@@ -107,7 +108,3 @@ def given_up(observation: Observation, policy: Policy) -> bool:
     """Whether abandoned files had their time to be pulled anyway."""
     since = observation.job.abandoned_since
     return since is not None and observation.now - since > policy.abandon_grace
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} s"

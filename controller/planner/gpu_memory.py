@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jobs.builtin_program import runs_shipped_program
 from jobs.stage import Stage
 
 GIB = 1024.0**3
@@ -30,7 +31,6 @@ ADAPTER_BYTES = 16.0  # fp32 weight, gradient and both moments of Adam
 LOGIT_BYTES = 10.0  # a token and word: bf16 logit, its fp32 copy and the gradient
 HIDDEN_BYTES, INNER_BYTES = 26.0, 12.0  # a token, what backward keeps of one layer
 SHOT_TOKENS = 110  # of one solved example in a few-shot prompt
-PROGRAMS = "remote.stages."  # the estimate is for these, not for a user's own programs
 SMALL = "small"
 
 
@@ -136,7 +136,7 @@ def stage_gib(stage: Stage) -> float | None:
     """Peak of the stage's program; None when program or model are unknown."""
     given = stage.parameters
     shape = architecture(str(given.get("model", "")))
-    if shape is None or not any(word.startswith(PROGRAMS) for word in stage.command):
+    if shape is None or not runs_shipped_program(stage):
         return None
     quantize = str(given.get("quantize", "auto"))
     peak = generation_gib(shape, quantize, _generation(given))  # every program generates

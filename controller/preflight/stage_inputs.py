@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.errors import UsageError
-from controller.project.builtin_program import program, runs_shipped_program
+from jobs.builtin_program import program, runs_shipped_program
 from jobs.stage import Stage
 from remote.stages.common.failure import StageError
+from remote.stages.common.layout import TRAINING_DATA
 
 Here = Callable[[str], bool]  # whether a path is here to stay: no earlier stage makes it anew
 
@@ -55,9 +56,9 @@ def _data_of(stage: Stage) -> str:
     """Where the stage's program reads training data."""
     match program(stage):
         case "sft" | "dpo":
-            return str(stage.parameters.get("data", "data/stage1/sft_training_data.jsonl"))
+            return str(stage.parameters.get("data", TRAINING_DATA.as_posix()))
         case "evaluate":
-            return "data/stage1/sft_training_data.jsonl"
+            return TRAINING_DATA.as_posix()
         case _:
             return ""
 

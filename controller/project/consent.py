@@ -24,6 +24,7 @@ from controller.project.project import FILE, Project
 from controller.project.provider import base_url
 from controller.terminal.sanitize import clean_line
 from controller.terminal.terminal import Terminal
+from jobs.builtin_program import program
 from remote.reserved_names import STATE
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def introduce(
     here = here or project.config.project.provider == "emulator"
     place = "on THIS machine, in pods of the emulator" if here else "on your pods"
     terminal.say(f"first use of {project.root} on this machine, {_whose(project)}")
-    own = [one for one in stages if not _ours(one) or one.env]
+    own = [stage for stage in stages if program(stage) is None or stage.env]
     for one in own[:MOST]:
         given = [f"{name}={value}" for name, value in one.env.items()]
         text = clean_line(" ".join((*given, *one.command)))
@@ -177,15 +178,6 @@ def _path(project: Project) -> Path | None:
 def _save(project: Project, consent: Consent) -> None:
     path = _path(project) or user_state.folder() / FOLDER
     user_state.save(path, json.dumps(asdict(consent)).encode() + b"\n")
-
-
-def _ours(stage: Stage) -> bool:
-    """Whether it runs one of podctl's own programs."""
-    return (
-        stage.command[:2] == ("python", "-m")
-        and stage.command[2:3] != ()
-        and (stage.command[2].startswith("remote.stages."))
-    )
 
 
 def _whose(project: Project) -> str:

@@ -26,11 +26,11 @@ from jobs.stage import Stage
 from remote import contract
 from remote.contract import FileEntry, Manifest
 from remote.globs import normal
-from state.journal import Run
+from state.journal_rows import Run
 
 
 def adopt_all(recovery: Recovery) -> None:
-    """Give every pod of this project its runs back, or report what it is."""
+    """Resume the runs of every pod of this project, or report the pod."""
     pods = {pod.id: pod for pod in recovery.inventory.pods}
     for orphan in sweep(recovery.owner.connection, recovery.inventory.pods):
         if not orphan.lease and orphan.whose is not Ownership.FOREIGN:
@@ -47,7 +47,7 @@ def _pod(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> None:
         recovery.recovered.unread[pod.id] = f"{error.what} {error.cause}".strip()
         return
     rows = {run: recovery.journal.run(run) for run in orders}
-    orders = {run: one for run, one in orders.items() if (row := rows[run]) is None or row.open}
+    orders = {run: order for run, order in orders.items() if (row := rows[run]) is None or row.open}
     if not orders:
         _nothing_to_do(recovery, pod, [row for row in rows.values() if row])
         return
@@ -56,7 +56,7 @@ def _pod(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> None:
 
 
 def _nothing_to_do(recovery: Recovery, pod: Pod, over: Iterable[Run]) -> None:
-    """What was written off together with a pod that is there again may be only on it."""
+    """Warn that runs written off with a pod that exists after all may have files on it only."""
     lost = [run.id for run in over if run.outcome == "pod-lost"]
     if lost:
         recovery.recovered.returned[pod.id] = lost
@@ -76,16 +76,16 @@ def _has_our_key(recovery: Recovery, pod: Pod) -> bool:
 
 
 def _orders_of(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> dict[str, Order]:
-    """By the folders here, else by the pod itself. Raises PodctlError."""
-    here = {run: one for run, one in recovery.inventory.orders.items() if one.pod == pod.id}
-    return here or dict(_told_by(recovery, pod, orphan))
+    """The pod's runs by the local run folders, else by its own records. Raises PodctlError."""
+    orders = {run: order for run, order in recovery.inventory.orders.items() if order.pod == pod.id}
+    return orders or dict(_orders_on_pod(recovery, pod, orphan))
 
 
-def _told_by(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> Iterator[tuple[str, Order]]:
-    told = _ask(recovery, pod, orphan)
+def _orders_on_pod(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> Iterator[tuple[str, Order]]:
+    answers = _ask(recovery, pod, orphan)
     if pod.network_volume_id:  # it has what earlier pods left, too
-        told = told[-1:]
-    for record in told:
+        answers = answers[-1:]
+    for record in answers:
         elsewhere = recovery.inventory.orders.get(record.run)
         if elsewhere is not None and elsewhere.pod != pod.id:
             continue
@@ -113,7 +113,7 @@ def _ask(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> tuple[RunOnPod, ...
 
 
 def _order(recovery: Recovery, pod: Pod, record: RunOnPod, stage: Stage) -> Order:
-    """The stage as podctl.toml has it: a pod is not trusted to say what may be written here."""
+    """The stage by podctl.toml: a pod does not decide what may be written locally."""
     globs = tuple(normal(glob) for glob in record.outputs)
     if (record.argv, globs) != (stage.command, stage.outputs):
         recovery.recovered.remarks.append(
@@ -145,7 +145,7 @@ def _take(recovery: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, 
 
 
 def _book(recovery: Recovery, lease: str, pod: Pod, orders: Mapping[str, Order]) -> None:
-    """The pod is the lease's, and bills: from its creation on, for one run after the other."""
+    """Record the pod in the lease and the ledger, from its creation on, run by run."""
     now = recovery.clock.wall()
     first, *others = orders
     backfill_previous(
@@ -193,18 +193,18 @@ def _replay(recovery: Recovery, lease: str, pod: Pod, run: str, order: Order) ->
 
 
 def _pulled(folder: RunFolder) -> dict[str, object] | None:
-    """How the run ended, when its records and every file of its manifest are here."""
+    """The run's outcome, if its records and every file of its manifest are in its folder."""
     manifest, ended = folder.manifest(), folder.exit()
     if manifest is None or ended is None or not manifest.final:
         return None
     if manifest.left or manifest.unfit or manifest.beyond:
         return None
-    if not all(_whole(folder, manifest, entry) for entry in manifest.files):
+    if not all(_is_intact(folder, manifest, entry) for entry in manifest.files):
         return None
     return {"rc": ended.rc, "reason": ended.reason, "manifest_sha256": ended.manifest_sha256}
 
 
-def _whole(folder: RunFolder, manifest: Manifest, entry: FileEntry) -> bool:
+def _is_intact(folder: RunFolder, manifest: Manifest, entry: FileEntry) -> bool:
     try:
         return hash_file(folder.files / manifest.local(entry.path)) == (entry.size, entry.sha256)
     except OSError:

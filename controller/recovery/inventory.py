@@ -1,4 +1,4 @@
-"""What exists without the database: asked for in full before anything is written."""
+"""What exists apart from the database; read completely before anything is written."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Inventory:
-    """The provider's pods and bill, the run folders here, and the certificates."""
+    """The provider's pods and bill, the local run folders, and the certificates."""
 
     pods: tuple[Pod, ...]
     bill: tuple[BillingRecord, ...]  # empty when the provider does not tell it
     locks: Mapping[str, Certificate]  # in force, by stage
     archived: tuple[Archived, ...]  # locks that were ended
-    folders: tuple[str, ...]  # runs that left a folder here
-    orders: Mapping[str, Order]  # what these were begun as, where their folder says it
-    gone: frozenset[str] = frozenset()  # neither listed nor there by their id
+    folders: tuple[str, ...]  # runs with a local folder
+    orders: Mapping[str, Order]  # their orders, if recorded in the folder
+    absent: frozenset[str] = frozenset()  # neither listed nor found by id
 
     @property
     def living(self) -> set[str]:
-        """Every pod that is known to be there, ours or not."""
+        """Every pod that is known to exist, whoever owns it."""
         return {pod.id for pod in self.pods if pod.status is not PodStatus.TERMINATED}
 
     @property
@@ -42,11 +42,11 @@ class Inventory:
         return {run for run in runs if RUN.fullmatch(run)}
 
 
-def look(project: Project, provider: Provider, now: float) -> Inventory:
-    """Raises ProviderError when the provider does not list its pods: then nothing may be done."""
+def take_inventory(project: Project, provider: Provider, now: float) -> Inventory:
+    """Read the inventory. Raises ProviderError when the provider does not list its pods."""
     folders = [path.name for path in sorted(project.runs.glob("*")) if RUN.fullmatch(path.name)]
-    found = {run: RunFolder(project.run_dir(run)).order() for run in folders}
-    orders = {run: order for run, order in found.items() if order}
+    order_of = {run: RunFolder(project.run_dir(run)).order() for run in folders}
+    orders = {run: order for run, order in order_of.items() if order}
     locks = certificate.read_all(project.root)
     pods = provider.list()
     times = [

@@ -17,24 +17,26 @@ def ask(recovery: Recovery) -> None:
 
     A pod about which the provider does not respond is neither, and is left for a later import.
     """
-    found: list[Pod] = []
-    gone: set[str] = set()
+    pods: list[Pod] = []
+    absent: set[str] = set()
     for pod_id in sorted(_of_concern(recovery) - recovery.inventory.living):
         try:
             pod = recovery.provider.get(pod_id)
         except ProviderError:
             continue
         if pod is None or pod.status is PodStatus.TERMINATED:
-            gone.add(pod_id)
+            absent.add(pod_id)
         else:
-            found.append(pod)
-    living = {pod.id for pod in found}
+            pods.append(pod)
+    living = {pod.id for pod in pods}
     listed = [pod for pod in recovery.inventory.pods if pod.id not in living]
-    recovery.inventory = replace(recovery.inventory, pods=(*listed, *found), gone=frozenset(gone))
+    recovery.inventory = replace(
+        recovery.inventory, pods=(*listed, *pods), absent=frozenset(absent)
+    )
 
 
 def served(recovery: Recovery) -> Mapping[str, Attribution]:
-    """Pods of which something here says that they were ours."""
+    """Pods that local records attribute to this project."""
     known = {pod: Attribution("import") for pod in pinned_pods(recovery.project.known_hosts)}
     for lock in recovery.inventory.locks.values():
         known |= dict.fromkeys(lock.cost.pods, Attribution(lock.stage, lock.run))
@@ -44,7 +46,7 @@ def served(recovery: Recovery) -> Mapping[str, Attribution]:
 
 
 def _of_concern(recovery: Recovery) -> set[str]:
-    """Pods by whose absence something is decided: a run's end, an interval's, a sum's."""
+    """Pods whose absence decides the end of a run or an interval."""
     awaited = {
         order.pod for run, order in recovery.inventory.orders.items() if _undecided(recovery, run)
     }

@@ -1,4 +1,4 @@
-"""The journal, the ledger and the locks again, from what exists without the database.
+"""Rebuilds journal, ledger and locks from what exists apart from the database.
 
 Sources: the provider's pods with our marks and its bill; what each run left in .podctl/runs; the
 pod's own records, over SSH; the certificates in locks/. What is there stays: only what it lacks is

@@ -1,4 +1,4 @@
-"""What is over and the database does not know: runs, what pods cost that are gone, locks."""
+"""Restores finished runs, the cost of terminated pods, and locks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WHY = "by its certificate"
 
 
 def finish_certified(recovery: Recovery) -> None:
-    """An old copy may have runs open that passed since: they are not judged and locked again."""
+    """Finish runs that are open in an old backup but have a certificate."""
     for run in recovery.journal.runs(open_only=True):
         if run.id in recovery.inventory.certified:
             passed = actions.Finish(run.id, "passed", WHY)
@@ -28,7 +28,7 @@ def finish_certified(recovery: Recovery) -> None:
 
 
 def restore(recovery: Recovery) -> None:
-    """Runs that only their folder or certificate remembers: their names are not given again.
+    """Record runs known by their folder or certificate only, so that their ids are not reused.
 
     Left out are those that may be on a pod which cannot be read yet.
     """
@@ -57,7 +57,7 @@ def _is_over(recovery: Recovery, run: str, unread: set[str]) -> bool:
     order = recovery.inventory.orders.get(run)
     if order is None:
         return stage_of(run) not in unread
-    if order.pod in recovery.inventory.gone:
+    if order.pod in recovery.inventory.absent:
         return True
     if order.pod not in recovery.inventory.living:
         text = f"the provider does not list pod {order.pod} and did not respond when asked for it"
@@ -75,19 +75,23 @@ def _outcome(recovery: Recovery, run: str) -> str:
 
 
 def book(recovery: Recovery) -> None:
-    """What pods cost that are gone, where something here says that they were ours."""
+    """Book the cost of terminated pods that local records attribute to this project."""
     now = recovery.clock.wall()
     for pod in {interval.pod_id for interval in recovery.ledger.intervals(open_only=True)}:
-        if pod in recovery.inventory.gone:
+        if pod in recovery.inventory.absent:
             close_terminated(recovery.ledger, pod, recovery.inventory.bill, now)
-    known = {pod: one for pod, one in served(recovery).items() if pod in recovery.inventory.gone}
+    known = {
+        pod: attribution
+        for pod, attribution in served(recovery).items()
+        if pod in recovery.inventory.absent
+    }
     recovery.recovered.billed += backfill_terminated(
         recovery.ledger, known, recovery.inventory.bill
     )
 
 
 def lock(recovery: Recovery) -> None:
-    """The locks as the project's files have them: ended ones first, then those in force."""
+    """Record the locks by the project's files: ended ones first, then those in force."""
     locks = Locks(recovery.owner.connection, recovery.owner.epoch)
     for ended in recovery.inventory.archived:
         recorded = locks.current(ended.stage)

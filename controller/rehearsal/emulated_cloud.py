@@ -20,7 +20,7 @@ from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings
 from remote import contract, outputs
 from remote.contract import ContractError, Exit
 from remote.log_steps import LogReader
-from remote.pod import log_file as logfile
+from remote.pod import log_file
 
 SETTINGS = EmulatorSettings(
     boot_seconds=0.3,
@@ -47,16 +47,16 @@ class Cloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How podctl finds it."""
+        """Environment variables by which podctl finds this emulator."""
         return {"PODCTL_EMULATOR_URL": self.base_url, "PODCTL_EMULATOR_KEY": self.process.api_key}
 
     def pods(self) -> list[dict[str, Any]]:
-        """Every pod that is not gone."""
-        found = self._request("GET", "/_emulator/state")["pods"]
-        return [pod for pod in found if pod["status"] != "TERMINATED"]
+        """Every pod that is not terminated."""
+        documents = self._request("GET", "/_emulator/state")["pods"]
+        return [pod for pod in documents if pod["status"] != "TERMINATED"]
 
     def kill(self, pod: str) -> bool:
-        """The pod's host dies; its volume stays. False when the pod is gone already."""
+        """Kill the pod's host and keep its volume. False when the pod is terminated already."""
         if all(entry["id"] != pod or entry["status"] != "RUNNING" for entry in self.pods()):
             return False
         self._request("POST", f"/_emulator/pods/{pod}/kill")
@@ -75,10 +75,10 @@ class Cloud:
         """The run's folder on whichever pod has it; None before it was started."""
         pods = self.process.state_dir / "pods"
         try:
-            found = [path.parent for path in pods.rglob(f"runs/{run}/spec.json")]
+            folders = [path.parent for path in pods.rglob(f"runs/{run}/spec.json")]
         except OSError:  # a pod that goes takes its folders along
             return None
-        return JobFiles(max(found, key=_age)) if found else None
+        return JobFiles(max(folders, key=_age)) if folders else None
 
 
 def _age(folder: Path) -> float:
@@ -90,7 +90,7 @@ def _age(folder: Path) -> float:
 
 @contextmanager
 def cloud(folder: Path) -> Iterator[Cloud]:
-    """Serve until the block is left; then neither a pod nor a process of it is there."""
+    """Serve until the block is left; then no pod or process of it remains."""
     process = start_process(folder, settings=SETTINGS, detached=True)
     try:
         yield Cloud(process)
@@ -99,7 +99,7 @@ def cloud(folder: Path) -> Iterator[Cloud]:
 
 
 def end_orphan(folder: Path) -> None:
-    """The cloud of a rehearsal that was killed; nobody else may serve this folder."""
+    """End the emulator that a killed rehearsal left in this folder."""
     if running(folder) is None:
         return
     pid = int(json.loads((folder / KEY_FILE).read_bytes())["pid"])
@@ -142,10 +142,10 @@ class JobFiles:
     def written(self, patterns: tuple[str, ...]) -> str | None:
         """A file of `patterns` that is there and not empty."""
         try:
-            found = outputs.find(self.folder / "work", patterns)
+            outputs_found = outputs.find(self.folder / "work", patterns)
         except OSError:
             return None
-        return next((path for path, one in found.items() if one.size), None)
+        return next((path for path, file in outputs_found.items() if file.size), None)
 
     def steps(self) -> list[int]:
         """The steps that the job reported so far, in the order in which it did.
@@ -156,9 +156,9 @@ class JobFiles:
 
     def told_bytes(self) -> int:
         """Grows with what `steps` reads."""
-        sizes = (logfile.size(self.folder / name) for name in ("metrics.jsonl", "job.log"))
+        overrides = (log_file.size(self.folder / name) for name in ("metrics.jsonl", "job.log"))
         try:
-            return sum(sizes)
+            return sum(overrides)
         except OSError:
             return 0
 
@@ -172,15 +172,15 @@ class JobFiles:
                 yield step
 
     def _metrics(self) -> list[int]:
-        found = []
+        lines = []
         for line in self._lines("metrics.jsonl"):
             try:
                 step = json.loads(line).get("step")
             except (ValueError, AttributeError, RecursionError):
                 continue
             if type(step) is int:
-                found.append(step)
-        return found
+                lines.append(step)
+        return lines
 
     def _lines(self, name: str) -> list[str]:
         try:
@@ -190,7 +190,7 @@ class JobFiles:
 
     def _record(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads((self.folder / name).read_bytes())
+            document = json.loads((self.folder / name).read_bytes())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return document if isinstance(document, dict) else {}

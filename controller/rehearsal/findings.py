@@ -1,6 +1,6 @@
-"""Which failed criteria would fail on the paid GPU too, and which only a few steps explain. Pure.
+"""Sorts failed criteria: those that would fail on a real GPU too, and those due to few steps. Pure.
 
-A value that is there and below its target says nothing after a few steps. A file or a value that
+A value below its target is inconclusive after a few steps. A file or a value that
 is not there, or is of another kind than the criterion compares, will be so on any hardware.
 """
 

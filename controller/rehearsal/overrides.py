@@ -1,10 +1,10 @@
-"""How small podctl's own stages are rehearsed: the small model, and steps that take seconds."""
+"""Parameter overrides for rehearsing podctl's own stages: the small model, and few steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.project.builtin_program import program
+from jobs.builtin_program import program
 from jobs.stage import Stage
 
 MODEL = "small"

@@ -1,4 +1,4 @@
-"""A rehearsal from its first look at the project to the last pod that goes."""
+"""Runs a rehearsal, phase by phase."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ AFTERWARDS = ("upload", "environment", "start", "save", "kill", "resume", "job",
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """One stage of one project. `minutes` is what the job may take."""
+    """Rehearses one stage; `minutes` limits the job."""
 
     project: Project
     stage: Stage
@@ -50,7 +50,7 @@ class Rehearsal:
     moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
 
     def lines(self) -> Generator[FindingLine]:
-        """Each phase as it is over. Leaves no pod and no process, whatever happens.
+        """Yield the result of each phase when it is over. Leaves no pod and no process.
 
         Raises: Busy while another rehearsal runs; UsageError without the training stack.
         """
@@ -68,26 +68,26 @@ class Rehearsal:
             if not failed:  # else it is looked at
                 scratch.clear()
 
-    def _phases(self, scratch: Scratch, sky: Cloud) -> Iterator[FindingLine]:
+    def _phases(self, scratch: Scratch, cloud: Cloud) -> Iterator[FindingLine]:
         config = self._config()
         yield config
         inputs = self._inputs(scratch)
         yield inputs
         yield self._secrets()
-        yield self._hardware(sky)
+        yield self._hardware(cloud)
         if inputs.status == FAIL:
             yield from (FindingLine(phase, SKIP, "an input is missing") for phase in AFTERWARDS)
             return
         if config.status == FAIL:
             yield from (FindingLine(phase, SKIP, "it would be refused") for phase in AFTERWARDS)
             return
-        yield from self._run(scratch, sky)
+        yield from self._run(scratch, cloud)
 
     def _config(self) -> FindingLine:
         try:
             check_definitions(self.project, [self.stage])
         except UsageError as error:
-            return FindingLine("config", FAIL, _whole(error), error.hint)
+            return FindingLine("config", FAIL, _full_text(error), error.hint)
         return FindingLine(
             "config", PASS, f"{self.project.file.name} and {self.stage.name} are sound"
         )
@@ -103,7 +103,7 @@ class Rehearsal:
     # -- before anything is rented ---------------------------------------------------------
 
     def _inputs(self, scratch: Scratch) -> FindingLine:
-        """Bring the user's files, and make what earlier stages would have left."""
+        """Copy the user's files, and make the outputs of earlier stages."""
         earlier = Upstream(self.project, scratch, self.minutes * 60, self.tell)
         own = earlier.own_inputs(self.stage)
         try:
@@ -116,11 +116,13 @@ class Rehearsal:
                 if path not in own and (by := earlier.provide_upstream(self.stage, path))
             ]
         except (NotFound, NoUpstream, UsageError) as error:
-            return FindingLine("inputs", FAIL, _whole(error), error.hint)
+            return FindingLine("inputs", FAIL, _full_text(error), error.hint)
         scratch.write_config(self.project, self.stage, self.minutes)
         size = sum(file.size for file in files)
         text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
-        return FindingLine("inputs", PASS, "; ".join([text, *(f"stood in: {one}" for one in made)]))
+        return FindingLine(
+            "inputs", PASS, "; ".join([text, *(f"stood in: {path}" for path in made)])
+        )
 
     def _secrets(self) -> FindingLine:
         upload = self.project.config.upload
@@ -128,13 +130,13 @@ class Rehearsal:
         try:
             snapshot.take(self.project.root, present, upload.include, allow=upload.allowed)
         except snapshot.LikelySecret as error:
-            return FindingLine("secrets", FAIL, _whole(error), error.hint)
+            return FindingLine("secrets", FAIL, _full_text(error), error.hint)
         except PodctlError:
             return FindingLine("secrets", SKIP, "the inputs cannot be read")
-        lacking = absent(self.stage)
-        if lacking:
-            text = f"the job is to have {', '.join(lacking)}, which is not set here"
-            return FindingLine("secrets", FAIL, text, f"export {lacking[0]}=…")
+        missing = absent(self.stage)
+        if missing:
+            text = f"the job is to have {', '.join(missing)}, which is not set here"
+            return FindingLine("secrets", FAIL, text, f"export {missing[0]}=…")
         if held_back := consent.lacking(self.project, [self.stage]):
             text = f"another text stands in for {', '.join(held_back)}: not given to this project"
             return FindingLine(
@@ -148,19 +150,19 @@ class Rehearsal:
         Another text for the others, and for what is not set here.
         """
         held_back = consent.lacking(self.project, [self.stage])
-        here = {
+        values = {
             name: os.environ[name]
             for name in self.stage.secrets
             if name in os.environ and name not in held_back
         }
-        return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | here
+        return dict.fromkeys((*absent(self.stage), *held_back), PLACEHOLDER) | values
 
-    def _hardware(self, sky: Cloud) -> FindingLine:
+    def _hardware(self, cloud: Cloud) -> FindingLine:
         """The unchanged stage, against the emulator's price list."""
         from controller.providers.factory import Settings, open_provider
 
-        found = Settings(environ=sky.environment)
-        catalog = open_provider("emulator", found).catalog()
+        settings = Settings(environ=cloud.environment)
+        catalog = open_provider("emulator", settings).catalog()
         need = order.hardware([self.stage], shape_of(self.project))
         accepted = ranked(catalog, need)
         if not accepted:
@@ -175,12 +177,12 @@ class Rehearsal:
 
     # -- the run ---------------------------------------------------------------------------
 
-    def _run(self, scratch: Scratch, sky: Cloud) -> Iterator[FindingLine]:
+    def _run(self, scratch: Scratch, cloud: Cloud) -> Iterator[FindingLine]:
         deadline = time.monotonic() + self.minutes * 60 + SLACK_SECONDS
-        drive = RehearsalRun(scratch, sky, self.stage.name, deadline, self.show)
+        drive = RehearsalRun(scratch, cloud, self.stage.name, deadline, self.show)
         process = drive.start(self._given())
         try:
-            self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.said}")
+            self.tell(f"running it, for at most {self.minutes:g} minutes; log: {scratch.log}")
             kill = drive.interrupt(process)
             ended = drive.finish(process)
         finally:
@@ -194,7 +196,7 @@ class Rehearsal:
             return
         small = scratch.project.stages[self.stage.name]
         story = RehearsalReport(scratch, small, lease_state, kill, ended)
-        yield from story.lines(drive, sky)
+        yield from story.lines(drive, cloud)
 
 
 def _rental(project: Project) -> LeaseState | None:
@@ -214,7 +216,7 @@ def _rental(project: Project) -> LeaseState | None:
 
 @contextmanager
 def _alone(scratch: Scratch) -> Iterator[None]:
-    """One rehearsal a project: the kernel's lock, which dies with its holder."""
+    """Hold the lock that allows one rehearsal at a time in a project."""
     scratch.folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(scratch.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -230,5 +232,5 @@ def _alone(scratch: Scratch) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _whole(error: PodctlError) -> str:
+def _full_text(error: PodctlError) -> str:
     return ": ".join(part for part in (error.what, error.cause) if part)

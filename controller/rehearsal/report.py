@@ -42,12 +42,12 @@ def resumed(kill: Kill, after: Sequence[int]) -> FindingLine:
     if not kill.steps or not after:
         text = "the second attempt finished, but reported no steps: it may have started at 0"
         return FindingLine("resume", OPEN, text, REPORT)
-    last, there = kill.steps[-1], kill.saved or kill.written
+    last, written = kill.steps[-1], kill.saved or kill.written
     # Not only the first of them: a dying job may have reported one more.
     begun = min(after)
     lowest = kill.steps[0] if kill.checkpoint is None else kill.checkpoint - 1
-    if there and begun <= lowest < last:
-        text = f"it started again at step {begun}, although {there} existed at step {last}"
+    if written and begun <= lowest < last:
+        text = f"it started again at step {begun}, although {written} existed at step {last}"
         return FindingLine("resume", FAIL, text, AGAIN)
     if kill.checkpoint is None and begun <= last // 2:
         text = f"killed at step {last}; the second attempt was first seen at step {begun}"
@@ -215,15 +215,15 @@ class RehearsalReport:
         if manifest is None or self._stopped():
             return FindingLine("criteria", SKIP, "the job did not finish")
         key = answer_key(self.stage, self.scratch.project.root)
-        found = criteria.evaluate(self.stage.criteria, self.folder.files, key)
-        judged = findings.sort(self.stage.criteria, found)
+        results = criteria.evaluate(self.stage.criteria, self.folder.files, key)
+        judged = findings.sort(self.stage.criteria, results)
         if judged.broken:
-            text = "; ".join(f"{one.criterion}: {one.detail}" for one in judged.broken)
+            text = "; ".join(f"{finding.criterion}: {finding.detail}" for finding in judged.broken)
             remedy = "correct the criterion's path and key, or let the job write it to its outputs"
             return FindingLine("criteria", FAIL, text, remedy)
-        text = f"{len(judged.hold)} of {len(found)} hold"
+        text = f"{len(judged.hold)} of {len(results)} hold"
         if judged.open:
-            names = "; ".join(f"{one.criterion}: {one.detail}" for one in judged.open)
+            names = "; ".join(f"{finding.criterion}: {finding.detail}" for finding in judged.open)
             text += f"; not judged at this size: {names}"
         return FindingLine("criteria", PASS, text)
 

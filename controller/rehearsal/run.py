@@ -1,4 +1,4 @@
-"""The scratch project's own `podctl run`, watched, interrupted once, and brought to its end."""
+"""Starts the scratch project's `podctl run`, interrupts it once, and waits for its end."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from controller.credentials.secret import for_children
-from controller.rehearsal import overrides as sizes
+from controller.rehearsal import overrides
 from controller.rehearsal.emulated_cloud import Cloud, JobFiles
 from controller.rehearsal.scratch_project import Scratch
 from controller.rehearsal.upstream import SOURCES
 from controller.runtime.checkpoint import saved_steps
-from remote.pod import atomic_files as durable
+from remote.pod import atomic_files
 
 T = TypeVar("T")
-LOOK_SECONDS = 0.05  # between looks at the pod's files
+LOOK_SECONDS = 0.05  # between two polls of the pod's files
 FIRST_OUTPUT_SECONDS = 300.0  # for which a kill waits for something to be saved
 SAVE_SECONDS, SAVE_FACTOR = 3.0, 3.0  # after the first output, or as many times its own time
 LINGER_SECONDS, LINGER_STEPS = 1.0, 3  # after that, to see how far the job is
@@ -43,7 +43,7 @@ class Kill:
 
 @dataclass(frozen=True)
 class End:
-    """How the command ended; `error` is what it said then, as its JSON has it."""
+    """How the command ended; `error` is its error as JSON."""
 
     code: int | None  # None: it did not end in time
     error: Mapping[str, str]
@@ -59,9 +59,9 @@ class RehearsalRun:
         cloud: Cloud,
         stage: str,
         deadline: float,
-        show: Callable[[str, float], None] = lambda _said, _left: None,
+        show: Callable[[str, float], None] = lambda _podctl_error, _left: None,
     ) -> None:
-        """`show` hears podctl's last line and the seconds that are left, again and again."""
+        """`show` is called regularly with podctl's last line and the seconds left."""
         self._scratch, self._cloud = scratch, cloud
         self._stage, self._deadline, self._show = stage, deadline, show
         self.run = f"{stage}-0001"
@@ -71,13 +71,13 @@ class RehearsalRun:
             **cloud.environment,
             "PYTHONPATH": str(SOURCES),
             "NO_COLOR": "1",
-            # What is allowed here is for here alone.
+            # Consent given in a rehearsal applies to it alone.
             "XDG_STATE_HOME": str(scratch.cloud / "user"),
         }
 
     def start(self, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """`podctl run` in the background, in a session of its own."""
-        with self._scratch.said.open("ab") as log:
+        with self._scratch.log.open("ab") as log:
             return subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "controller", "run", self._stage),
@@ -98,7 +98,7 @@ class RehearsalRun:
             return None
         began = time.monotonic()
         patience = min(began + FIRST_OUTPUT_SECONDS, self._deadline)
-        patterns = sizes.signs(self._scratch.project.stages[self._stage])
+        patterns = overrides.signs(self._scratch.project.stages[self._stage])
         outputs = self._scratch.project.stages[self._stage].outputs
         saved, written, since = None, None, 0.0
         while time.monotonic() < patience:
@@ -125,17 +125,17 @@ class RehearsalRun:
         job = self._cloud.job(self.run)
         return job if job is not None and job.phase in ("running", "hashing") else None
 
-    def _until(self, process: subprocess.Popen[bytes], look: Callable[[], T | None]) -> T | None:
-        """What `look` finds; None when the command ends or time is up first."""
+    def _until(self, process: subprocess.Popen[bytes], poll: Callable[[], T | None]) -> T | None:
+        """Poll until a result is not None; None when the command ends or time is up first."""
         while process.poll() is None and time.monotonic() < self._deadline:
-            found = look()
-            if found is not None:
-                return found
+            result = poll()
+            if result is not None:
+                return result
             self._pause()
         return None
 
     def finish(self, process: subprocess.Popen[bytes]) -> End:
-        """Wait for the end; at the deadline make one. What is on the pod is gone afterwards."""
+        """Wait for the end, and force it at the deadline. The pod's files are lost afterwards."""
         job = self._cloud.job(self.run)
         steps: list[int] = []
         read = 0  # bytes of what tells steps: reading all of it again costs the job its processor
@@ -146,24 +146,26 @@ class RehearsalRun:
             self._pause()
         in_time = process.poll() is not None
         end(process)
-        return End(process.returncode if in_time else None, self._said(), tuple(steps))
+        return End(process.returncode if in_time else None, self._podctl_error(), tuple(steps))
 
     def _pause(self) -> None:
-        """A moment, with what podctl said last."""
-        lines = durable.tail(self._scratch.said, LAST_BYTES).decode(errors="replace").split("\n")
+        """Wait a moment, and show podctl's last line."""
+        lines = (
+            atomic_files.tail(self._scratch.log, LAST_BYTES).decode(errors="replace").split("\n")
+        )
         line = next((line for line in reversed(lines[:-1]) if line.strip()), "")
         self._show(line, max(0.0, self._deadline - time.monotonic()))
         time.sleep(LOOK_SECONDS)
 
-    def _said(self) -> Mapping[str, str]:
+    def _podctl_error(self) -> Mapping[str, str]:
         try:
-            found = json.loads(self._scratch.answer.read_bytes())["error"]
+            error = json.loads(self._scratch.answer.read_bytes())["error"]
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-        return {str(key): str(value) for key, value in found.items()}
+        return {str(key): str(value) for key, value in error.items()}
 
     def read(self, *words: str) -> tuple[int, Any]:
-        """A reading command's exit code and document."""
+        """The exit code and JSON document of a command that only reads."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "controller", *words, "--json"],
             cwd=self._scratch.project.root,

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.project.project import Project
-from controller.rehearsal import overrides as sizes
-from controller.rehearsal import toml_text
+from controller.rehearsal import overrides, toml_text
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress
 from controller.transfer.snapshot import SnapshotFile
@@ -25,7 +24,7 @@ LINKED = 64 * 1024 * 1024  # bytes from which a file is linked, not copied
 
 @dataclass(frozen=True)
 class Scratch:
-    """`.podctl/rehearsal`: the scratch project, its cloud, and what podctl said."""
+    """`.podctl/rehearsal`: the scratch project, its emulator, and podctl's log."""
 
     folder: Path
 
@@ -46,13 +45,13 @@ class Scratch:
         return self.folder / "lock"
 
     @property
-    def said(self) -> Path:
-        """What the scratch project's podctl said."""
+    def log(self) -> Path:
+        """The log of the scratch project's podctl."""
         return self.folder / "podctl.log"
 
     @property
     def answer(self) -> Path:
-        """What it printed: one JSON document when it failed."""
+        """Its stdout: one JSON document when it failed."""
         return self.folder / "answer.json"
 
     @property
@@ -64,11 +63,11 @@ class Scratch:
         """Remove an earlier rehearsal; its cloud must have ended."""
         for path in (self.project.root, self.cloud):
             _remove(path)
-        for path in (self.said, self.answer, self.parameters):
+        for path in (self.log, self.answer, self.parameters):
             path.unlink(missing_ok=True)
 
     def bring(self, files: Iterable[SnapshotFile], stage: Stage) -> None:
-        """The user's files, as they would be sent; what the stage writes is never a link."""
+        """Copy or link the user's files, as they would be sent; outputs of the stage are copied."""
         self.project.root.mkdir(parents=True, exist_ok=True)
         written = Globs(stage.outputs)
         for file in files:
@@ -117,7 +116,7 @@ def _stage(stage: Stage, minutes: float) -> Mapping[str, object]:
         "hours": minutes / 60 / 2,
         "max_hours": minutes / 60,
         "stall_minutes": minutes,
-        "parameters": dict(sizes.parameters(stage)),
+        "parameters": dict(overrides.parameters(stage)),
     }
 
 
@@ -126,7 +125,7 @@ def files_of(
     inputs: Iterable[str],
     progress: Callable[[TransferProgress], None] | None = None,
 ) -> tuple[SnapshotFile, ...]:
-    """What would be sent of the user's project, likely secrets included: they go no further."""
+    """The user's files that would be sent, likely secrets included: they stay on this machine."""
     include = project.config.upload.include
     return snapshot.take(
         project.root, tuple(inputs), include, allow=("**",), progress=progress

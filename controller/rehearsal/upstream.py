@@ -1,4 +1,4 @@
-"""What earlier stages would have left: the user's where it is there and fits, else made small."""
+"""Provides the outputs of earlier stages: the user's if they fit, else small ones made here."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from pathlib import Path
 
 from controller.credentials.secret import for_children
 from controller.errors import PodctlError
-from controller.project.builtin_program import program
 from controller.project.project import Project
 from controller.project.stages import inputs_here, maker_of
-from controller.rehearsal import overrides as sizes
+from controller.rehearsal import overrides
 from controller.rehearsal.scratch_project import Scratch
 from controller.transfer.declared_paths import is_there
+from jobs.builtin_program import program
 from jobs.stage import Stage
 from remote import contract
 from remote.globs import NOT
+from remote.stages.common.layout import TRAINING_DATA
 
-DATA = "data/stage1/sft_training_data.jsonl"
+DATA = TRAINING_DATA.as_posix()
 PAIRS = 240  # of the small world's instruction data
 SOURCES = Path(__file__).resolve().parents[2]
 
@@ -48,15 +49,15 @@ class Upstream:
         )
 
     def _fits(self, stage: Stage, path: str) -> bool:
-        """An adapter or a measurement of the real model says nothing to the small one."""
-        small = stage.parameters.get("model") == sizes.MODEL
+        """Whether the file suits the rehearsed model; an adapter of the real one does not."""
+        small = stage.parameters.get("model") == overrides.MODEL
         if program(stage) in (None, "sft") or small:
             return True
         maker = maker_of(self.project, path)
         return maker is None or program(self.project.stages[maker]) is None
 
     def provide_upstream(self, stage: Stage, path: str) -> str:
-        """Make `path` in the scratch project; returns by what. Raises NotStoodIn."""
+        """Make `path` in the scratch project; returns its source. Raises NoUpstream."""
         if path.startswith(NOT) or is_there(self.scratch.project.root, path):
             return ""
         if path == DATA or DATA.startswith(f"{path}/"):
@@ -84,10 +85,10 @@ class Upstream:
         return f"{PAIRS} pairs of the small world"
 
     def _run(self, maker: Stage) -> None:
-        """The maker's own program, in the scratch project, a few steps long."""
+        """Run the upstream stage's program in the scratch project for a few steps."""
         self.tell(f"making what {maker.name} would have left, small")
         parameters = self.scratch.parameters
-        parameters.write_text(json.dumps(dict(sizes.parameters(maker))))
+        parameters.write_text(json.dumps(dict(overrides.parameters(maker))))
         environment = for_children() | {
             contract.ENV_PARAMETERS: str(parameters),
             "PYTHONPATH": str(SOURCES),

@@ -1,1 +1,1 @@
-"""Pages for people, rendered on this machine from figures that came from a pod and were judged."""
+"""Renders Markdown and HTML pages on the laptop from a stage's judged figures."""

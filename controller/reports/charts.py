@@ -63,20 +63,20 @@ def number(value: Any) -> float | None:
 
 def points(rows: Any) -> Points:
     """Pairs of numbers in the order in which they came, thinned out."""
-    found = []
-    for one in rows if isinstance(rows, list | tuple) else ():
-        if isinstance(one, list | tuple) and len(one) == 2:
-            x, y = number(one[0]), number(one[1])
+    pairs = []
+    for point in rows if isinstance(rows, list | tuple) else ():
+        if isinstance(point, list | tuple) and len(point) == 2:
+            x, y = number(point[0]), number(point[1])
             if x is not None and y is not None:
-                found.append((x, y))
-    step = max(1, math.ceil(len(found) / MOST_POINTS))
-    return found[::step]
+                pairs.append((x, y))
+    step = max(1, math.ceil(len(pairs) / MOST_POINTS))
+    return pairs[::step]
 
 
 def draw(panels: Sequence[Panel]) -> str:
     """The panels side by side, as one element."""
     width = WIDTH / max(1, len(panels))
-    body = "".join(_panel(one, n * width, width) for n, one in enumerate(panels))
+    body = "".join(_panel(panel, n * width, width) for n, panel in enumerate(panels))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" '
         f'font-family="system-ui, sans-serif" font-size="11" fill="{_INK}">{body}</svg>'
@@ -107,7 +107,7 @@ def _range(panel: Panel) -> tuple[float, float]:
     values = [y for line in panel.lines for _, y in line.points]
     values += [value for bar in panel.bars for value in bar.values if value is not None]
     if panel.logarithmic:
-        values = [one for one in values if one > 0]
+        values = [value for value in values if value > 0]
         return (min(values), max(values)) if values else (1.0, 10.0)
     if panel.bars:
         values.append(0.0)
@@ -150,17 +150,17 @@ def _bars(panel: Panel, x0: float, x1: float, rise: _Scale) -> Iterable[str]:
     for place, group in enumerate(groups):
         middle = x0 + (place + 0.5) * room
         yield _text(middle, base + 14, group)
-        for n, one in enumerate(panel.bars):
-            value = one.values[place] if place < len(one.values) else None
+        for n, bar in enumerate(panel.bars):
+            value = bar.values[place] if place < len(bar.values) else None
             if value is None:
                 continue
             x = middle - 0.4 * room + n * width
             top = rise.at(value)
             yield (
                 f'<rect x="{x:.1f}" y="{top:.1f}" width="{width * 0.92:.1f}" '
-                f'height="{max(0.0, base - top):.1f}" fill="{one.colour}"/>'
+                f'height="{max(0.0, base - top):.1f}" fill="{bar.colour}"/>'
             )
-            whisker = one.whiskers[place] if place < len(one.whiskers) else None
+            whisker = bar.whiskers[place] if place < len(bar.whiskers) else None
             if whisker is not None:
                 at, ends = x + width * 0.46, (rise.at(whisker[0]), rise.at(whisker[1]))
                 yield (
@@ -209,5 +209,5 @@ def _legend(named: Sequence[tuple[str, str]], x: float, y: float) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    shown = "".join(one if one.isprintable() else "�" for one in text[:80])
+    shown = "".join(character if character.isprintable() else "�" for character in text[:80])
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(shown)}</text>'

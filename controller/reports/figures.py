@@ -30,8 +30,8 @@ def figures(report: Report) -> dict[str, str]:
 def _success(report: Report) -> Sequence[Panel]:
     bars = []
     for name in SYSTEMS:
-        one = report["systems"][name]
-        cells = [*(one["types"][kind] for kind in TYPES), one["overall"]]
+        system = report["systems"][name]
+        cells = [*(system["types"][kind] for kind in TYPES), system["overall"]]
         bars.append(
             Bars(TITLES[name], COLOURS[name], [_share(cell) for cell in cells], _whiskers(cells))
         )

@@ -65,7 +65,7 @@ def page(report: Report, figures: Mapping[str, str], origin: str) -> str:
         f'<h1>Stage 1 <span class="badge {verdict}">{verdict}</span></h1>',
         f'<p class="lead">{plain(first)}</p>',
         *(f'<p class="soft">{plain(words)}</p>' for words in (*rest, origin)),
-        "<ul>" + "".join(f"<li>{plain(one)}</li>" for one in report["why"]) + "</ul>",
+        "<ul>" + "".join(f"<li>{plain(reason)}</li>" for reason in report["why"]) + "</ul>",
         *(_section(section, figures) for section in sections(report)),
     ]
     return (
@@ -96,32 +96,32 @@ def _figure(name: str, svg: str) -> str:
 def _table(table: Table) -> str:
     def row(cells: tuple[str, ...], tag: str) -> str:
         marked = (' class="w"' if n < table.words else "" for n in range(len(cells)))
-        found = (
+        rendered = (
             f"<{tag}{mark}>{plain(cell)}</{tag}>" for mark, cell in zip(marked, cells, strict=True)
         )
-        return f"<tr>{''.join(found)}</tr>"
+        return f"<tr>{''.join(rendered)}</tr>"
 
     body = "".join(row(entry, "td") for entry in table.rows)
     head = row(table.head, "th")
     return f'<div class="wide"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
 
 
-def _sample(one: Mapping[str, Any]) -> str:
-    cards = "".join(_answer(TITLES[name], one["answers"][name]) for name in SYSTEMS)
-    head = f'{plain(one["instruction"])} <span class="soft">{plain(one["type"])}</span>'
+def _sample(sample: Mapping[str, Any]) -> str:
+    cards = "".join(_answer(TITLES[name], sample["answers"][name]) for name in SYSTEMS)
+    head = f'{plain(sample["instruction"])} <span class="soft">{plain(sample["type"])}</span>'
     return f'<div class="sample"><h3>{head}</h3><div class="answers">{cards}</div></div>'
 
 
 def _answer(title: str, answer: Mapping[str, Any]) -> str:
     state = "right" if answer["correct"] else "wrong"
     why = "" if answer["correct"] else f"<small>{plain('; '.join(answer['reasons']))}</small>"
-    said = plain(answer["response"]) or '<span class="soft">(nothing)</span>'
-    return f'<div class="answer {state}"><b>{plain(title)}, {state}</b><div>{said}</div>{why}</div>'
+    text = plain(answer["response"]) or '<span class="soft">(nothing)</span>'
+    return f'<div class="answer {state}"><b>{plain(title)}, {state}</b><div>{text}</div>{why}</div>'
 
 
 def plain(value: str) -> str:
     """Text of anybody as HTML shows it: cleaned as for a terminal, breaks stay."""
-    kept = clean(value[: 4 * MAX_ANSWER])
-    kept = kept if len(kept) <= MAX_ANSWER else kept[: MAX_ANSWER - 1] + "…"
-    shown = (letter if letter.isprintable() or letter == "\n" else "�" for letter in kept)
+    text = clean(value[: 4 * MAX_ANSWER])
+    text = text if len(text) <= MAX_ANSWER else text[: MAX_ANSWER - 1] + "…"
+    shown = (letter if letter.isprintable() or letter == "\n" else "�" for letter in text)
     return escape("".join(shown))

@@ -13,18 +13,18 @@ from remote.stages.evaluation.comparison import SYSTEMS, TITLES
 def text(report: Report, origin: str) -> str:
     """The whole document; `origin` says what it was made of."""
     parts = [f"# Stage 1: {plain(report['verdict'])}", plain(origin), *map(plain, headline(report))]
-    parts.append("\n".join(f"- {plain(one)}" for one in report["why"]))
+    parts.append("\n".join(f"- {plain(reason)}" for reason in report["why"]))
     for section in sections(report):
         parts += [f"## {plain(section.title)}", *_body(section)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _body(section: Section) -> list[str]:
-    found = [plain(words) for words in section.words]
-    found += [_table(table) for table in section.tables]
+    parts = [plain(words) for words in section.words]
+    parts += [_table(table) for table in section.tables]
     if section.figures:
-        found.append("Curves: see stage1_report.html.")
-    return found + [_sample(sample) for sample in section.samples]
+        parts.append("Curves: see stage1_report.html.")
+    return parts + [_sample(sample) for sample in section.samples]
 
 
 def _table(table: Table) -> str:
@@ -33,11 +33,11 @@ def _table(table: Table) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _sample(one: Mapping[str, Any]) -> str:
-    lines = [f"**{plain(one['instruction'])}** ({plain(one['type'])})", ""]
+def _sample(sample: Mapping[str, Any]) -> str:
+    lines = [f"**{plain(sample['instruction'])}** ({plain(sample['type'])})", ""]
     lines += ["| system | | answer |", "| --- | --- | --- |"]
     for name in SYSTEMS:
-        answer = one["answers"][name]
+        answer = sample["answers"][name]
         mark = "right" if answer["correct"] else f"wrong: {plain('; '.join(answer['reasons']))}"
         lines.append(f"| {TITLES[name]} | {mark} | {plain(answer['response'])} |")
     return "\n".join(lines)

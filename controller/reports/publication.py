@@ -1,6 +1,6 @@
-"""Which pages are made here of which figures, and which files are pages that a pod made itself.
+"""Writes the pages of a run's figures, and names pages that the pod rendered itself.
 
-A page is for reading. What certifies is the lock, and the figures that it holds the hash of.
+A page certifies nothing; the lock does, with the hash of the figures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Aside = Callable[[str, bytes], None]  # what stands under this path and is somet
 
 @dataclass(frozen=True)
 class Source:
-    """Figures among a run's files: where they lie, and what is to be said of them."""
+    """Figures among a run's files: their path and origin."""
 
     path: str
     origin: str
@@ -41,9 +41,9 @@ def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(path for path in paths if PurePosixPath(path).suffix.lower() in RENDERED)
 
 
-def told(rendered: Iterable[str]) -> str:
-    """The line about them; empty for none."""
-    names = [clean_line(one) for one in rendered]
+def rendered_line(rendered: Iterable[str]) -> str:
+    """The message about pages that the pod rendered; empty without any."""
+    names = [clean_line(path) for path in rendered]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     shown = f"{', '.join(names[:SHOWN])}{more}"
     return f"rendered by the pod, not by podctl: {shown}" if names else ""
@@ -71,7 +71,7 @@ def locked(lock: Certificate) -> tuple[Source, ...]:
 
 
 def unlocked(run: str, command: Sequence[str], paths: Iterable[str]) -> tuple[Source, ...]:
-    """The same of a run that is not locked."""
+    """The figures of a run that is not locked."""
     program = _program(command)
     return tuple(
         Source(
@@ -90,14 +90,14 @@ def _program(command: Sequence[str]) -> str:
 
 
 def publish(
-    root: Path, sources: Iterable[Source], kept: Iterable[str], aside: Aside
+    root: Path, sources: Iterable[Source], kept_paths: Iterable[str], set_aside: Aside
 ) -> tuple[str, ...]:
-    """Write the pages beside their figures below `root`; what is to be told of that.
+    """Write the pages beside their figures below `root`; returns messages for the user.
 
-    `kept` are files that are not to be replaced: a pod's own, in a run of an earlier version.
+    `kept_paths` are files that are not to be replaced: a pod's own, in a run of an earlier version.
     Nothing that the figures hold raises.
     """
-    own, lines = set(kept), []
+    own, lines = set(kept_paths), []
     for source in sources:
         try:
             with (root / source.path).open("rb") as file:
@@ -107,27 +107,27 @@ def publish(
             continue
         for path, page in pages(source, raw).items():
             if path not in own:
-                lines.append(_written(root, source, path, page, aside))
+                lines.append(_written(root, source, path, page, set_aside))
     return tuple(lines)
 
 
 def pages(source: Source, raw: bytes) -> dict[str, bytes | str]:
     """By path each page that is made of the figures `raw`, or why it cannot be. Pure."""
-    found: dict[str, bytes | str] = {}
+    pages_of: dict[str, bytes | str] = {}
     for suffix, make in _makers(source.path, source.program).items():
         path = str(PurePosixPath(source.path).with_suffix(suffix))
         try:
-            found[path] = _page(raw, make, source.origin)
+            pages_of[path] = _page(raw, make, source.origin)
         except _ODD as error:
-            found[path] = clean_line(f"{type(error).__name__}: {error}"[:1000])[:200]
-    return found
+            pages_of[path] = clean_line(f"{type(error).__name__}: {error}"[:1000])[:200]
+    return pages_of
 
 
-def _written(root: Path, source: Source, path: str, page: bytes | str, aside: Aside) -> str:
+def _written(root: Path, source: Source, path: str, page: bytes | str, set_aside: Aside) -> str:
     if isinstance(page, str):
         return f"{path} is not written: {source.path} cannot be shown: {page}"
     try:
-        aside(path, page)
+        set_aside(path, page)
         write_atomically(root / path, page, 0o644)
     except OSError as error:
         return f"{path} is not written: {error.strerror or error}"

@@ -52,27 +52,29 @@ def _filters(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _table(
         ("filter", "removed", "objected", "removes a response that"),
         [
-            (name, one["removed"], one["objected"], one["rule"])
-            for name, one in report["filters"].items()
+            (name, filtered["removed"], filtered["objected"], filtered["rule"])
+            for name, filtered in report["filters"].items()
         ],
     )
 
 
 def _success(report: Mapping[str, Any]) -> Iterator[str]:
     yield "## Correct, as the verifier says\n"
-    generated, kept = report["success"]["generated"], report["success"]["kept"]
-    rows = [("all", generated["overall"], kept["overall"])]
-    rows += [(name, generated["types"][name], kept["types"][name]) for name in kept["types"]]
+    generated, filtered = report["success"]["generated"], report["success"]["kept"]
+    rows = [("all", generated["overall"], filtered["overall"])]
+    rows += [
+        (name, generated["types"][name], filtered["types"][name]) for name in filtered["types"]
+    ]
     yield from _table(
         ("type", "generated", "kept", "characters kept (median)"),
-        [(name, _rate(one), _rate(two), _median(report, name)) for name, one, two in rows],
+        [(name, _rate(rate), _rate(two), _median(report, name)) for name, rate, two in rows],
     )
 
 
 def _median(report: Mapping[str, Any], name: str) -> object:
     lengths = report["lengths"]
-    found = (lengths["overall"] if name == "all" else lengths["types"][name])["median"]
-    return "" if found is None else found
+    median = (lengths["overall"] if name == "all" else lengths["types"][name])["median"]
+    return "" if median is None else median
 
 
 def _rate(cell: Mapping[str, Any]) -> str:
@@ -83,12 +85,12 @@ def _rate(cell: Mapping[str, Any]) -> str:
 
 
 def _samples(report: Mapping[str, Any]) -> Iterator[str]:
-    for name, one in report["filters"].items():
-        if one["samples"]:
+    for name, filtered in report["filters"].items():
+        if filtered["samples"]:
             yield f"## Samples of what {literal(name)} removed\n"
             yield from _table(
                 ("instruction", "response", "why"),
-                [(s["instruction"], s["response"], s["why"]) for s in one["samples"]],
+                [(s["instruction"], s["response"], s["why"]) for s in filtered["samples"]],
             )
     for name, some in report["kept_samples"].items():
         if some:
@@ -103,7 +105,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[st
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
     for row in rows:
-        yield f"| {' | '.join(_cell(one) for one in row)} |"
+        yield f"| {' | '.join(_cell(cell) for cell in row)} |"
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""The report as sections of words and tables, which Markdown and HTML then show alike."""
+"""The report as sections of text and tables, rendered alike as Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def sections(report: Report) -> list[Section]:
 
 
 def headline(report: Report) -> list[str]:
-    """What a reader must know who reads nothing else."""
+    """The verdict in one sentence."""
     settings = report["settings"]
     words = [
         report["finding"],
@@ -113,13 +113,15 @@ def _systems(report: Report) -> Table:
     head = ("system", *TYPES, "all", "95 % interval", "looks fluent", "mean length")
     rows = []
     for name in SYSTEMS:
-        one = report["systems"][name]
-        whole = one["overall"]
-        cells = [f"{percent(one['types'][kind]['rate'])}" for kind in TYPES]
-        interval = _interval(whole["wilson_low"], whole["wilson_high"])
-        length = UNKNOWN if one["mean_characters"] is None else f"{one['mean_characters']:.0f}"
-        fluent = percent(one["looks_fluent"])
-        rows.append((TITLES[name], *cells, percent(whole["rate"]), interval, fluent, length))
+        system = report["systems"][name]
+        overall = system["overall"]
+        cells = [f"{percent(system['types'][kind]['rate'])}" for kind in TYPES]
+        interval = _interval(overall["wilson_low"], overall["wilson_high"])
+        length = (
+            UNKNOWN if system["mean_characters"] is None else f"{system['mean_characters']:.0f}"
+        )
+        fluent = percent(system["looks_fluent"])
+        rows.append((TITLES[name], *cells, percent(overall["rate"]), interval, fluent, length))
     counts = report["systems"]["base"]["types"]
     numbers = tuple(str(counts[kind]["n"]) for kind in TYPES)
     rows.append(("instructions", *numbers, str(report["n"]), "", "", ""))
@@ -135,22 +137,26 @@ def _comparisons(report: Report) -> Table:
     head = ("comparison", "judged as", "verdict", "before", "after", "lift", "95 % interval")
     more = ("won", "lost", "p", "Cohen's h")
     rows = []
-    for name, one in report["comparisons"].items():
-        gain = one["threshold"] >= 0 and "margin" not in one
-        judged = f"better by {one['threshold']:g}" if gain else f"not worse by {one['margin']:g}"
+    for name, comparison in report["comparisons"].items():
+        gain = comparison["threshold"] >= 0 and "margin" not in comparison
+        judged = (
+            f"better by {comparison['threshold']:g}"
+            if gain
+            else f"not worse by {comparison['margin']:g}"
+        )
         rows.append(
             (
                 _named(name),
                 judged,
-                one["verdict"],
-                percent(one["before"]),
-                percent(one["after"]),
-                percent(one["lift"], signed=True),
-                _interval(one["low"], one["high"], signed=True),
-                str(one["won"]),
-                str(one["lost"]),
-                p_value(one["p"]),
-                UNKNOWN if one["cohens_h"] is None else f"{one['cohens_h']:+.2f}",
+                comparison["verdict"],
+                percent(comparison["before"]),
+                percent(comparison["after"]),
+                percent(comparison["lift"], signed=True),
+                _interval(comparison["low"], comparison["high"], signed=True),
+                str(comparison["won"]),
+                str(comparison["lost"]),
+                p_value(comparison["p"]),
+                UNKNOWN if comparison["cohens_h"] is None else f"{comparison['cohens_h']:+.2f}",
             )
         )
     return Table((*head, *more), tuple(rows), words=3)
@@ -165,27 +171,27 @@ def _by_type(report: Report) -> Table:
     head = ("type", "comparison", "n", "before", "after", "lift", "95 % interval", "p", "adjusted")
     rows = [
         (
-            one["type"],
-            _named(one["comparison"]),
-            str(one["n"]),
-            percent(one["before"]),
-            percent(one["after"]),
-            percent(one["lift"], signed=True),
-            _interval(one["low"], one["high"], signed=True),
-            p_value(one["p"]),
-            p_value(one["p_adjusted"]),
+            row["type"],
+            _named(row["comparison"]),
+            str(row["n"]),
+            percent(row["before"]),
+            percent(row["after"]),
+            percent(row["lift"], signed=True),
+            _interval(row["low"], row["high"], signed=True),
+            p_value(row["p"]),
+            p_value(row["p_adjusted"]),
         )
-        for one in report["by_type"]
+        for row in report["by_type"]
     ]
     return Table(head, tuple(rows), words=2)
 
 
 def _sampling(report: Report) -> Section:
     title = "Sampled answers"
-    settings, found = report["settings"], report["sampling"]
-    if found is None:
+    settings, sampling = report["settings"], report["sampling"]
+    if sampling is None:
         return Section(title, ("Nothing was sampled: samples = 0.",))
-    one = found["dpo_vs_sft"]
+    comparison = sampling["dpo_vs_sft"]
     words = (
         f"{settings['samples']} answers an instruction at temperature "
         f"{settings['temperature']:g}; the unit is the instruction, p by Wilcoxon's signed ranks."
@@ -193,25 +199,25 @@ def _sampling(report: Report) -> Section:
     head = ("comparison", "before", "after", "lift", "95 % interval", "better", "worse", "p")
     row = (
         "SFT → DPO",
-        percent(one["before"]),
-        percent(one["after"]),
-        percent(one["lift"], signed=True),
-        _interval(one["low"], one["high"], signed=True),
-        str(one["better"]),
-        str(one["worse"]),
-        p_value(one["p"]),
+        percent(comparison["before"]),
+        percent(comparison["after"]),
+        percent(comparison["lift"], signed=True),
+        _interval(comparison["low"], comparison["high"], signed=True),
+        str(comparison["better"]),
+        str(comparison["worse"]),
+        p_value(comparison["p"]),
     )
     return Section(title, (words,), (Table(head, (row,)),))
 
 
 def _spending(report: Report) -> Section:
-    title, found = "Time and cost against the plan", report["spending"]
-    if found is None:
+    title, spending = "Time and cost against the plan", report["spending"]
+    if spending is None:
         return Section(title, ("Not known: the stage was not started by podctl.",))
-    plan = found.get("plan") or {}
-    rows = [_cost_row(one) for one in found["stages"]]
+    plan = spending.get("plan") or {}
+    rows = [_cost_row(stage) for stage in spending["stages"]]
     hours, usd = (
-        sum(float(one.get(key) or 0) for one in found["stages"]) for key in ("hours", "usd")
+        sum(float(stage.get(key) or 0) for stage in spending["stages"]) for key in ("hours", "usd")
     )
     planned = (f"{plan.get('hours', 0):g}", f"{hours:.3g}", f"${plan.get('usd', 0):.2f}")
     rows.append(("all", *planned, f"${usd:.4f}", "", "", "", ""))
@@ -226,19 +232,19 @@ def _spending(report: Report) -> Section:
     return Section(title, (words,), (table,), ("cost", "usage"))
 
 
-def _cost_row(one: Mapping[str, Any]) -> tuple[str, ...]:
-    usage = one.get("usage") or {}
+def _cost_row(stage: Mapping[str, Any]) -> tuple[str, ...]:
+    usage = stage.get("usage") or {}
 
     def most(key: str, unit: str, of: str) -> str:
         spread = usage.get(key)
         return f"{float(spread[of]):.3g} {unit}" if isinstance(spread, dict) else UNKNOWN
 
     return (
-        str(one["name"]) + (" (this run)" if one.get("unfinished") else ""),
-        f"{float(one.get('plan_hours') or 0):g}",
-        f"{float(one.get('hours') or 0):.3g}",
-        f"${float(one.get('plan_usd') or 0):.2f}",
-        f"${float(one.get('usd') or 0):.4f}",
+        str(stage["name"]) + (" (this run)" if stage.get("unfinished") else ""),
+        f"{float(stage.get('plan_hours') or 0):g}",
+        f"{float(stage.get('hours') or 0):.3g}",
+        f"${float(stage.get('plan_usd') or 0):.2f}",
+        f"${float(stage.get('usd') or 0):.4f}",
         most("cpu_percent", "%", "mean"),
         most("gpu_percent", "%", "mean"),
         most("gpu_memory_gb", "GB", "max"),
@@ -247,23 +253,28 @@ def _cost_row(one: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _disjointness(report: Report) -> Section:
-    found = report["disjointness"]
+    disjointness = report["disjointness"]
     head = ("learned from", "records", "exact", "near")
     rows = tuple(
-        (one["path"], str(one["records"]), str(one["exact"]), str(one["near"]))
-        for one in found["against"]
+        (
+            comparison["path"],
+            str(comparison["records"]),
+            str(comparison["exact"]),
+            str(comparison["near"]),
+        )
+        for comparison in disjointness["against"]
     )
     words = [
-        f"Of {found['held_out']} held-out instructions; near means that {found['threshold']:.0%} "
-        "of all 5-letter pieces are shared.",
-        f"{found['same_answers']} of them have, word for word, the answer of a training "
+        f"Of {disjointness['held_out']} held-out instructions; near means that "
+        f"{disjointness['threshold']:.0%} of all 5-letter pieces are shared.",
+        f"{disjointness['same_answers']} of them have, word for word, the answer of a training "
         "instruction of their kind: these measure whether another phrasing is understood, not a "
         "fact that was not trained on.",
     ]
     words += [
         f"{two['where']}: {two['learned_from']!r} is {two['similarity']:.0%} of {two['measured']!r}"
-        for one in found["against"]
-        for two in one["examples"]
+        for comparison in disjointness["against"]
+        for two in comparison["examples"]
     ]
     return Section("Is it disjoint from what was learned?", tuple(words), (Table(head, rows),))
 

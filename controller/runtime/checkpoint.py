@@ -37,8 +37,8 @@ def _global_step(path: Path) -> int | None:
     try:
         if path.stat().st_size > MAX_STATE:
             return None
-        found = json.loads(path.read_bytes())
+        state = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    step = found.get("global_step") if isinstance(found, dict) else None
+    step = state.get("global_step") if isinstance(state, dict) else None
     return step if type(step) is int and 0 <= step < 10**15 else None

@@ -13,7 +13,7 @@ from controller.planner.observation import Contact
 from controller.planner.unpulled_files import LeftOnPod
 from controller.project.output_paths import OutputPaths
 from controller.project.run_folder import READY, SAMPLES, RunFolder
-from controller.runtime.left_on_pod import fetched, held
+from controller.runtime.left_on_pod import unpulled_files, with_fetched
 from controller.runtime.run_context import RunContext
 from controller.terminal.sanitize import clean_line
 from controller.transfer.disk import writing
@@ -34,9 +34,9 @@ LOST_RC = -1  # of a job that left no exit record
 
 
 def bring_ready(context: RunContext, agent: AgentClient, run: str) -> None:
-    """Pull what the agent calls finished; a file that changed meanwhile is left for later.
+    """Pull finished outputs; a file that changed meanwhile is left for a later pull.
 
-    Raises: ConnectionLost; ArtifactsNotSafe for a manifest that makes no sense.
+    Raises: ConnectionLost; ArtifactsNotSafe for an invalid manifest.
     """
     raw = agent.document(run, READY)
     if raw:
@@ -86,17 +86,17 @@ def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) 
         context.tell(f"{run}: left out: {more} more, which the manifest names")
     if manifest.left or manifest.unfit or manifest.beyond:
         stage = context.stages[run]
-        raise LeftOnPod(held(manifest, stage.name, folder.files, stage.outputs))
+        raise LeftOnPod(unpulled_files(manifest, stage.name, folder.files, stage.outputs))
     return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
 
 
 def _without_secrets(document: Exit | Status) -> bytes:
-    """As it is kept here: its words may be a job's, which may say anything."""
+    """The exit record with secrets masked: a job may write anything into it."""
     return masked(asdict(document)).encode() + b"\n"
 
 
 def _bring_lost(context: RunContext, agent: AgentClient, run: str) -> PulledRun:
-    """No exit record and no more attempts: what was published is what there is."""
+    """Pull the published files of a job that left no exit record and has no attempts left."""
     bring_ready(context, agent, run)
     return PulledRun(LOST_RC, "lost", "", files=0, bytes=0)
 
@@ -126,14 +126,14 @@ def _manifest(context: RunContext, raw: bytes, run: str, *, final: bool) -> Mani
 
 
 def _pull(context: RunContext, run: str, manifest: Manifest) -> PullReport:
-    """With what is seen of it, and for so long as one pull may take."""
+    """Pull the manifest's files, with progress, for at most SLICE seconds."""
     folder = RunFolder(context.project.run_dir(run))
     with writing(folder.files):
         folder.make()
     session = context.link.session
     layout, code = session.layout(context.shape.mount), _code(context, run)
-    what = "the artifacts" if manifest.final else "what is finished"
-    over = _slice(context, f"{run}: pulling {what}")
+    subject = "the artifacts" if manifest.final else "what is finished"
+    over = _slice(context, f"{run}: pulling {subject}")
     return pull(session, layout, run, manifest, folder.files, code=code, progress=over)
 
 
@@ -142,15 +142,15 @@ def _code(context: RunContext, run: str) -> str:
 
 
 def _with_fetched(context: RunContext, run: str, manifest: Manifest) -> Manifest:
-    """With what the user fetched by hand of what does not travel by itself."""
+    """Add files that the user fetched by hand to the manifest."""
     session, files = context.link.session, RunFolder(context.project.run_dir(run)).files
     layout = session.layout(context.shape.mount)
-    found = fetched(session, layout, _code(context, run), manifest, files)
-    return _placed(context, run, found)
+    entries = with_fetched(session, layout, _code(context, run), manifest, files)
+    return _placed(context, run, entries)
 
 
 def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
-    """What of it may come, with the names that it gets here; the pod's word on these is dropped.
+    """The files that may be pulled, with local names chosen here, not by the pod.
 
     Raises ArtifactsNotSafe for a file that the stage does not declare.
     """
@@ -158,31 +158,34 @@ def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
     outputs = context.stages[run].outputs
     manifest = without_programs(manifest, outputs, (folder.files, root))
     check_declared((entry.path for entry in manifest.files), outputs)
-    fixed, ways = (glob.split("*")[0].rpartition("/")[0] for glob in outputs), OutputPaths.of(root)
-    starts = [root / start for start in fixed if not ways.leads_out(start)]
+    fixed, output_paths = (
+        (glob.split("*")[0].rpartition("/")[0] for glob in outputs),
+        OutputPaths.of(root),
+    )
+    starts = [root / start for start in fixed if not output_paths.leads_out(start)]
     below = (folder.files, root, context.project.state_dir / "aside" / run)
     names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
     return replace(manifest, here=names)
 
 
-def _warn_of_many(context: RunContext, run: str, seen: int) -> None:
-    if not seen or run in context.process.warned_runs:
+def _warn_of_many(context: RunContext, run: str, count: int) -> None:
+    if not count or run in context.process.warned_runs:
         return
     context.process.warned_runs.add(run)
     context.tell(
-        f"{run}: {seen:,} outputs so far; files beyond {contract.MAX_FILES:,} cannot be "
+        f"{run}: {count:,} outputs so far; files beyond {contract.MAX_FILES:,} cannot be "
         "downloaded and keep the pod. Pack small files (tar, zip, one JSON Lines file) while the "
         "job runs."
     )
 
 
-def _slice(context: RunContext, what: str) -> Callable[[TransferProgress], None]:
+def _slice(context: RunContext, subject: str) -> Callable[[TransferProgress], None]:
     """Interrupt a pull after `SLICE` seconds: a pod that never stops sending must not block the
     loop. Downloaded data is kept, and the next pull resumes there."""
     until = context.clock.now() + SLICE
 
     def over(progress: TransferProgress) -> None:
-        context.moved(what, progress)
+        context.moved(subject, progress)
         if progress.bytes_done < progress.bytes_total and context.clock.now() > until:
             raise Paused(f"{progress.bytes_done / 1e6:.0f} of {progress.bytes_total / 1e6:.0f} MB")
         context.heed()

@@ -37,12 +37,14 @@ class Judgement:
 
     @property
     def shortfall(self) -> str:
-        """What is not met, with what was measured."""
+        """The criteria that are not met, with the measured values."""
         missed = [finding for finding in self.findings if not finding.met]
-        return "; ".join(f"{one.status} {one.criterion}: {one.detail}" for one in missed)
+        return "; ".join(
+            f"{finding.status} {finding.criterion}: {finding.detail}" for finding in missed
+        )
 
-    def told(self, tell: Callable[[str], None]) -> JudgedRun:
-        """Each line said; the whole as the journal keeps it."""
+    def report(self, tell: Callable[[str], None]) -> JudgedRun:
+        """Tell each line; returns the record for the journal."""
         for entry in self.findings:
             more = f" (accepted: {entry.accepted})" if entry.accepted else ""
             tell(f"  {entry.status}  {entry.criterion}: {entry.detail}{more}")

@@ -1,4 +1,4 @@
-"""Outputs that could not travel by themselves: what they are, and how they are fetched by hand.
+"""Outputs that podctl cannot download: their names, and the command that fetches them.
 
 Such an output is a link that leads out of the work folder, or a file that cannot be read, or one
 of too many. It keeps the pod until it is here or given up. What a user fetched is compared with
@@ -31,18 +31,20 @@ LONGEST = 300  # characters of one name or reason
 MEASURE_SECONDS = 3600.0
 
 
-def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) -> UnpulledFiles:
-    """What keeps the pod, and the command that brings it."""
-    named = [f"{_short(encode(one.path))} ({_short(one.why)})" for one in manifest.left[:SHOWN]]
+def unpulled_files(
+    manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]
+) -> UnpulledFiles:
+    """The outputs for which the pod is kept, and the command that fetches them."""
+    named = [f"{_short(encode(left.path))} ({_short(left.why)})" for left in manifest.left[:SHOWN]]
     named += list(map(_short, manifest.unfit[:SHOWN]))
     more = len(manifest.left) + len(manifest.unfit) + manifest.beyond - len(named)
     if manifest.beyond and not named:
-        what = f"{manifest.beyond} outputs beyond the {MAX_FILES:,} that can be listed"
+        summary = f"{manifest.beyond} outputs beyond the {MAX_FILES:,} that can be listed"
     else:
-        what = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+        summary = ", ".join(named) + (f" and {more} more" if more > 0 else "")
     return UnpulledFiles(
-        f"only on the pod: {what}",
-        fetch_command(stage, [one.path for one in manifest.left[:AT_ONCE]], files, outputs),
+        f"only on the pod: {summary}",
+        fetch_command(stage, [left.path for left in manifest.left[:AT_ONCE]], files, outputs),
         by_word=bool(manifest.beyond or manifest.unfit),
     )
 
@@ -50,14 +52,15 @@ def held(manifest: Manifest, stage: str, files: Path, outputs: Sequence[str]) ->
 def fetch_command(stage: str, paths: Sequence[str], files: Path, outputs: Sequence[str]) -> str:
     """A line for a shell that has the files at `paths` come below `files`, links followed."""
     wanted = " ".join(quoted(path) for path in paths if not wrong(path)) or " ".join(
-        quoted(one) for one in sorted({glob.split("/")[0] for glob in outputs} - {"**", "*"}) or "."
+        quoted(folder)
+        for folder in sorted({glob.split("/")[0] for glob in outputs} - {"**", "*"}) or "."
     )
     into = quoted(str(files))
     return f"podctl exec {stage} -- tar -chf - -- {wanted} | tar -xf - -C {into}"
 
 
 def _short(text: str) -> str:
-    """The pod's own words, on one line."""
+    """Text of the pod, sanitised, on one line."""
     return clean_line(text)[:LONGEST]
 
 
@@ -72,24 +75,24 @@ def quoted(path: str) -> str:
     return f"$'{''.join(plain)}'"
 
 
-def fetched(
+def with_fetched(
     session: Session, layout: Layout, code: str, manifest: Manifest, files: Path
 ) -> Manifest:
     """The manifest with what was fetched by hand among its files, where it is the same there.
 
-    One that is not here, or is another, stays `left`.
+    One that is missing or differs stays `left`.
     """
-    here = [one for one in manifest.left if not wrong(one.path) and _stands(files, one)]
-    if not here:
+    wanted = [left for left in manifest.left if not wrong(left.path) and _stands(files, left)]
+    if not wanted:
         return manifest
-    measured = _measured(session, layout, code, manifest.run, [one.path for one in here])
+    measured = _measured(session, layout, code, manifest.run, [left.path for left in wanted])
     left, files_now = [], list(manifest.files)
-    for one in manifest.left:
-        found = [m for m in measured if _belongs(m.path, one.path)]
-        if one in here and found and all(_same(files, m) for m in found):
-            files_now += [m for m in found if m not in files_now]
+    for missed in manifest.left:
+        entries = [m for m in measured if _belongs(m.path, missed.path)]
+        if missed in wanted and entries and all(_same(files, m) for m in entries):
+            files_now += [m for m in entries if m not in files_now]
         else:
-            left.append(one)
+            left.append(missed)
     return replace(manifest, files=tuple(sorted(files_now, key=_path)), left=tuple(left))
 
 
@@ -118,13 +121,13 @@ def _same(files: Path, entry: FileEntry) -> bool:
 def _measured(
     session: Session, layout: Layout, code: str, run: str, paths: Iterable[str]
 ) -> list[FileEntry]:
-    """What the pod has at these paths. Raises ConnectionLost for an answer that makes no sense."""
+    """The pod's files at these paths. Raises ConnectionLost for an invalid response."""
     asked = json.dumps([encode(path) for path in paths]).encode() + b"\n"
     argv = files_argv(layout, "measure", "--run", run)
     cwd = layout.code(code)
     answer = session.run(argv, stdin=asked, cwd=cwd, deadline_seconds=MEASURE_SECONDS)
     try:
-        found = [FileEntry(decode(p), int(n), str(h)) for p, n, h in json.loads(answer.stdout)]
+        measured = [FileEntry(decode(p), int(n), str(h)) for p, n, h in json.loads(answer.stdout)]
     except (ValueError, TypeError, RecursionError) as error:
         raise ConnectionLost("could not parse the pod's response", where="measure") from error
-    return [one for one in found if not wrong(one.path)]
+    return [entry for entry in measured if not wrong(entry.path)]

@@ -21,7 +21,8 @@ from controller.runtime.checkpoint import newest_step
 from controller.transfer.manifest_check import STAGING
 from controller.transfer.snapshot import Snapshot
 from remote.names import encode
-from state.journal import Journal, Run
+from state.journal import Journal
+from state.journal_rows import Run
 
 AS_ASKED = "although {difference}, as --resume asks"
 
@@ -36,13 +37,13 @@ def leftovers(
     """
     own = RunFolder(project.run_dir(run))
     if received(own.files) and changed(own, inputs):
-        own.set_aside()  # from now on the folder's inputs are the new ones
+        own.set_aside()  # the folder's inputs are replaced below
     if received(own.files):
         tell(f"{run}: resumes from {_words(own)} of its earlier pod")
         return own.files
     row = journal.run(run)
     assert row is not None
-    wish = _wish(journal, row)
+    wish = _options(journal, row)
     if wish.get("fresh"):
         tell(f"{run}: starts from the beginning (--fresh)")
         return None
@@ -82,7 +83,7 @@ def check_resume(project: Project, journal: Journal, run: str, stages: Sequence[
         )
 
 
-def _wish(journal: Journal, row: Run) -> Mapping[str, Any]:
+def _options(journal: Journal, row: Run) -> Mapping[str, Any]:
     """`fresh` or `resume`, as the lease was opened with, or renewed for this run."""
     lease = journal.lease(row.lease)
     return terms(journal, lease, row.id) if lease is not None else {}
@@ -95,31 +96,31 @@ def _attempt(project: Project, journal: Journal, own: Run, named: str | None) ->
     """
     rows = [row for row in journal.runs(own.stage) if row.number < own.number]
     for row in reversed(rows):
-        there = received(RunFolder(project.run_dir(row.id)).files)
-        if there and named in (None, row.id):
+        received_files = received(RunFolder(project.run_dir(row.id)).files)
+        if received_files and named in (None, row.id):
             return row
-        if named is None and _wish(journal, row).get("fresh"):
+        if named is None and _options(journal, row).get("fresh"):
             return None
     return None
 
 
-def _difference(was: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
-    """Why `now` cannot go on from what `was` left, in words; empty when it can."""
-    if was.outcome in COMPLETE:
-        return f"{was.id} {COMPLETE[was.outcome]}"
-    before, here = was.spec.get("stage", {}), now.spec.get("stage", {})
-    if before.get("command") != here.get("command"):
-        return f"the command differs from that of {was.id}"
-    for key, word in (("env", "variable"), ("parameters", "parameter")):
-        for name, old, new in unlike(before.get(key, {}), here.get(key, {})):
-            return f"{word} {name} was {shown(old)} in {was.id}, and is {shown(new)} now"
+def _difference(earlier: Run, now: Run, folder: RunFolder, inputs: Snapshot) -> str:
+    """Why `now` cannot resume from the files of `earlier`; empty when it can."""
+    if earlier.outcome in COMPLETE:
+        return f"{earlier.id} {COMPLETE[earlier.outcome]}"
+    before, stage_now = earlier.spec.get("stage", {}), now.spec.get("stage", {})
+    if before.get("command") != stage_now.get("command"):
+        return f"the command differs from that of {earlier.id}"
+    for key, noun in (("env", "variable"), ("parameters", "parameter")):
+        for name, old, new in unlike(before.get(key, {}), stage_now.get(key, {})):
+            return f"{noun} {name} was {shown(old)} in {earlier.id}, and is {shown(new)} now"
     if others := changed(folder, inputs):
-        return f"{encode(others[0])} differs from that of {was.id}"
+        return f"{encode(others[0])} differs from that of {earlier.id}"
     return ""
 
 
 def _words(folder: RunFolder) -> str:
-    """What there is to go on from: "step 118", or "3 files" where nothing names a step."""
+    """A description of the resume data: "step 118", or "3 files" without a known step."""
     step = newest_step(folder.files)
     if step is not None:
         return f"step {step}"
@@ -129,13 +130,15 @@ def _words(folder: RunFolder) -> str:
 
 def changed(folder: RunFolder, inputs: Snapshot) -> list[str]:
     """Paths that differ between what a run was sent and what would be sent now."""
-    was = {entry["path"]: entry["sha256"] for entry in folder.inputs()}
+    recorded = {entry["path"]: entry["sha256"] for entry in folder.inputs()}
     now = {file.path: file.sha256 for file in inputs.files}
-    return sorted(path for path in was.keys() | now.keys() if was.get(path) != now.get(path))
+    return sorted(
+        path for path in recorded.keys() | now.keys() if recorded.get(path) != now.get(path)
+    )
 
 
 def received(folder: Path) -> list[str]:
-    """What came whole; the staging of a pull did not."""
+    """The completely received files, without the staging area of a pull."""
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if path.name != STAGING)

@@ -24,11 +24,11 @@ class RunContext(LeaseContext):
     stop_asked: Callable[[], bool] = lambda: False  # by another process: long transfers stop
 
     def heed(self) -> None:
-        """Called while much travels. Raises Paused when the next look is wanted at once."""
+        """Called during long transfers. Raises Paused when the next observation is due at once."""
         if self.stop_asked():
             raise Paused("a stop was requested")
 
     def secrets(self, run: str) -> tuple[Secret, ...]:
-        """The values that the run's job may know and nobody else, as far as they are here."""
+        """The values of the job's secrets, as far as they are set on this machine."""
         stage = self.stages[run]
         return () if absent(stage) else tuple(secrets_of(stage).values())

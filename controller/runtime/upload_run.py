@@ -28,12 +28,12 @@ from jobs.stage import Stage
 from remote.contract import MAX_FILES, FileEntry
 from remote.usage import summarise
 
-TRIES = 4  # of an upload whose files go away meanwhile
+TRIES = 4  # of an upload whose files disappear meanwhile
 EARLIER = snapshot.Caps(files=MAX_FILES, total_bytes=4 * 10**12)
 
 
 def deliver(context: RunContext, run: str) -> UploadedRun:
-    """Bring code and work folder to the pod; what is there already does not travel.
+    """Upload code and work folder; content that the pod already has is not sent.
 
     Raises: NotFound for a missing input, LikelySecret, UploadFailed, ConnectionLost.
     """
@@ -74,8 +74,8 @@ def deliver(context: RunContext, run: str) -> UploadedRun:
 
 def _tell_sent(context: RunContext, run: str, progress: TransferProgress) -> None:
     context.heed()
-    what = "the pod puts the files in place" if progress.whole else "uploading"
-    context.moved(f"{run}: {what}", progress)
+    phase = "the pod puts the files in place" if progress.whole else "uploading"
+    context.moved(f"{run}: {phase}", progress)
 
 
 def _in_words(report: UploadReport) -> str:
@@ -88,7 +88,7 @@ def _in_words(report: UploadReport) -> str:
 
 
 def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
-    changed = {one.path: one for one in report.changed}
+    changed = {file.path: file for file in report.changed}
     for file in inputs.files:
         yield changed.get(file.path, FileEntry(file.path, file.size, file.sha256))
 
@@ -96,7 +96,7 @@ def _as_sent(inputs: Snapshot, report: UploadReport) -> Iterator[FileEntry]:
 def _tell_changed(context: RunContext, run: str, report: UploadReport) -> None:
     """Warn about files that changed during the upload; this does not stop the run."""
     if report.changed:
-        names = ", ".join(one.path for one in report.changed[:5])
+        names = ", ".join(file.path for file in report.changed[:5])
         context.tell(
             f"{run}: {len(report.changed)} files changed while they were sent; the pod has the "
             f"versions that were read: {names}; list files that the job does not need in "
@@ -115,7 +115,7 @@ def _keep_order(context: RunContext, run: str, code: str, folder: RunFolder) -> 
 def inputs_of(
     context: RunContext, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
 ) -> Snapshot:
-    """The stage's inputs and the user's own code, read and hashed now."""
+    """A snapshot of the stage's inputs and the user's code, hashed now."""
     upload = context.project.config.upload
     root = context.project.root
     made = made_before(root, stage.name)
@@ -140,18 +140,18 @@ def startable(taken: Snapshot, stage: Stage) -> Snapshot:
 
 def extras(stage: Stage, models: Mapping[str, str]) -> dict[str, bytes]:
     """Files that podctl writes into the work folder."""
-    found = {order.PARAMETERS: order.parameters_json(stage.parameters)}
+    contents = {order.PARAMETERS: order.parameters_json(stage.parameters)}
     if models:
-        found[order.MODELS] = order.models_json(models)
+        contents[order.MODELS] = order.models_json(models)
     if stage.environment.kind == "training":
-        found[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
-    return found
+        contents[order.LOCK] = files("remote").joinpath("requirements.lock").read_bytes()
+    return contents
 
 
 def _so_far(context: RunContext, run: str, folder: RunFolder) -> bytes:
-    """The plan's summary for this run: written once, so that a second upload sends the same."""
-    kept = folder.root / "plan_so_far.json"
-    if not kept.is_file():
+    """The plan's summary for this run, written once, so that a second upload sends the same."""
+    document = folder.root / "plan_so_far.json"
+    if not document.is_file():
         now = context.clock.wall()
         stages = context.project.stages
         pod = context.lease_state().pod
@@ -165,12 +165,12 @@ def _so_far(context: RunContext, run: str, folder: RunFolder) -> bytes:
             usd_per_hour=sum(total.usd_per_hour_now for total in rates),
             at=now,
         )
-        folder.keep(kept.name, content)
-    return kept.read_bytes()
+        folder.keep(document.name, content)
+    return document.read_bytes()
 
 
 def _usage(context: RunContext, stage: str) -> dict[str, Any] | None:
-    """What the stage's newest run with samples used of its machine."""
+    """Resource use of the stage's newest run that has samples."""
     for row in reversed(context.journal.runs(stage)):
         path = context.project.run_dir(row.id) / SAMPLES
         if path.is_file():
@@ -187,13 +187,13 @@ def _with_earlier(inputs: Snapshot, context: RunContext, run: str) -> Snapshot:
     own = RunFolder(source.parent).own_names()
     reading = partial(context.moved, f"{run}: reading what was done before")
     # It is the pod's own work: whatever its names and number, it goes back to a pod.
-    there = (
+    earlier = (
         dataclasses.replace(file, path=own.get(file.path, file.path))
         for file in snapshot.take_all(source, EARLIER, reading).files
         if file.path.split("/")[0] != STAGING
     )
-    found: list[SnapshotFile] = [one for one in there if one.path not in known]
-    every = tuple(sorted((*inputs.files, *found), key=lambda file: file.path))
+    files: list[SnapshotFile] = [file for file in earlier if file.path not in known]
+    every = tuple(sorted((*inputs.files, *files), key=lambda file: file.path))
     return _with(inputs, every)
 
 

@@ -11,11 +11,11 @@ from controller.costs.pricing import spending
 from controller.engine.outcomes import JudgedRun, LockedRun
 from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
-from controller.locks import artifacts as safekeeping
+from controller.locks import artifacts as lock_artifacts
 from controller.locks import certificate, statement
 from controller.locks.answer_key import answer_key
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
-from controller.locks.reported_environment import surroundings
+from controller.locks.reported_environment import read_environment
 from controller.locks.statement import attest
 from controller.preflight.pins import MODELS
 from controller.project.install_file import install, keep_aside
@@ -37,18 +37,18 @@ from state.redaction import PROCESS, hidden
 
 def judge(context: JudgeContext, run: str) -> JudgedRun:
     """Evaluate the stage's criteria on the pulled files."""
-    return look(context, run).told(context.tell)
+    return judge_run(context, run).report(context.tell)
 
 
-def look(context: JudgeContext, run: str) -> Judgement:
-    """The stage's own criteria, what was left behind, and what looks broken beside them."""
+def judge_run(context: JudgeContext, run: str) -> Judgement:
+    """Judge a run: its criteria, outputs left on the pod, and warnings about other artifacts."""
     folder = RunFolder(context.project.run_dir(run))
     manifest = folder.manifest()
     every = [entry.path for entry in manifest.files] if manifest else []
     local = [manifest.local(path) for path in every] if manifest else []
-    there = [*every, *manifest.untouched] if manifest else []
+    outputs = [*every, *manifest.untouched] if manifest else []
     stage, files = context.stages[run], folder.files
-    found = criteria.evaluate(stage.criteria, files, answer_key(stage, context.project.root))
+    findings = criteria.evaluate(stage.criteria, files, answer_key(stage, context.project.root))
     weighing = [criterion for criterion in stage.criteria if criterion.kind == "weights"]
     warnings = inspection.warnings(
         files,
@@ -57,30 +57,30 @@ def look(context: JudgeContext, run: str) -> Judgement:
         criteria.named(weighing, files),
         stage.unchecked,
     )
-    whole = not warnings and all(one.met for one in found)
-    opening = (_all_open(local, stage.unchecked),) if whole else ()
-    here = _all_here(manifest, missing(stage.outputs, there))
-    return Judgement((*found, *opening, here), warnings)
+    passed = not warnings and all(finding.met for finding in findings)
+    opening = (_all_open(local, stage.unchecked),) if passed else ()
+    complete = _all_here(manifest, missing(stage.outputs, outputs))
+    return Judgement((*findings, *opening, complete), warnings)
 
 
 def _all_open(paths: Sequence[str], unchecked: Sequence[str]) -> Finding:
-    count = len(inspection.looked_into(paths, unchecked))
+    count = len(inspection.inspected(paths, unchecked))
     return Finding("every artifact opens here", Verdict.PASS, count, f"{count} files")
 
 
 def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
-    """Whatever exit.json says: each declared output is in the manifest, and nothing stayed there.
+    """A finding that every declared output is in the manifest and none is left on the pod.
 
     A link or a name that cannot travel is a declared output that is only on the pod.
     """
     title = "every declared output could travel"
-    left = [f"{encode(one.path)}: {one.why}" for one in manifest.left] if manifest else []
+    left = [f"{encode(left.path)}: {left.why}" for left in manifest.left] if manifest else []
     left += manifest.unfit if manifest else ["there is no manifest"]
     if manifest and manifest.beyond:
         left.append(f"{manifest.beyond} files beyond what can be listed")
-    lacks = [*left, *(f"nothing is at {glob}" for glob in absent)]
-    if lacks:
-        return Finding(title, Verdict.FAIL, len(lacks), clean_line("; ".join(lacks[:5])))
+    problems = [*left, *(f"nothing is at {glob}" for glob in absent)]
+    if problems:
+        return Finding(title, Verdict.FAIL, len(problems), clean_line("; ".join(problems[:5])))
     return Finding(title, Verdict.PASS, 0, "none was left behind")
 
 
@@ -94,28 +94,32 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
     manifest = folder.manifest()
     if manifest is None or not manifest.final:
         raise ArtifactsNotSafe("the run has no final manifest here", where=str(folder.root))
-    found = certificate.read(context.project.root, stage.name)
-    if found is None or found.run != run:
-        found = certify(context, run, judgement or look(context, run))
-    safekeeping.release(context.project.root, found)  # an earlier try may have come as far as that
-    ways = OutputPaths.of(context.project.root)
+    issued = certificate.read(context.project.root, stage.name)
+    if issued is None or issued.run != run:
+        issued = certify(context, run, judgement or judge_run(context, run))
+    lock_artifacts.release(
+        context.project.root, issued
+    )  # an earlier attempt at locking may have got this far
+    output_paths = OutputPaths.of(context.project.root)
     with writing(context.project.root):
         for entry in manifest.files:
             path, content = manifest.local(entry.path), (entry.size, entry.sha256)
-            install(context.project, run, ways, path, content, context.tell)
-    safekeeping.set_aside(context.project.root, found, context.project.state_dir / "aside" / run)
-    problems = safekeeping.verify_artifacts(context.project.root, found)
+            install(context.project, run, output_paths, path, content, context.tell)
+    lock_artifacts.set_aside(
+        context.project.root, issued, context.project.state_dir / "aside" / run
+    )
+    problems = lock_artifacts.verify_artifacts(context.project.root, issued)
     if problems:
         raise ArtifactsNotSafe(
             f"{problems[0].path}: {problems[0].what}",
             where=str(context.project.root),
             hint="podctl sync",
         )
-    certificate.write(context.project.root, found)
-    safekeeping.protect(context.project.root, found, _others(context, stage))
+    certificate.write(context.project.root, issued)
+    lock_artifacts.protect(context.project.root, issued, _others(context, stage))
     if context.locks.current(stage.name) is None:
-        context.locks.lock(stage.name, run, found.sha256)
-    _render(context, run, found)
+        context.locks.lock(stage.name, run, issued.sha256)
+    _render(context, run, issued)
     for plan, names in statement.plans(context.project.stages).items():
         if stage.name in names:
             for line in attest(context.project, plan):
@@ -125,11 +129,11 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
     )
     if isinstance(copied, Incident):  # the stage is locked all the same
         context.tell(f"the state was not copied to .podctl/backups: {copied.text}")
-    return LockedRun(found.sha256)
+    return LockedRun(issued.sha256)
 
 
 def _render(context: JudgeContext, run: str, lock: Certificate) -> None:
-    """The pages of the stage, made here; and which artifacts are pages that the pod made."""
+    """Render the stage's pages, and name artifacts that are pages made by the pod."""
     project = context.project
 
     def aside(path: str, page: bytes) -> None:
@@ -139,7 +143,7 @@ def _render(context: JudgeContext, run: str, lock: Certificate) -> None:
     names = [artifact.path for artifact in lock.artifacts]
     for line in publication.publish(project.root, publication.locked(lock), names, aside):
         context.tell(line)
-    if line := publication.told(lock.rendered):
+    if line := publication.rendered_line(lock.rendered):
         context.tell(line)
 
 
@@ -154,7 +158,7 @@ def _others(context: JudgeContext, stage: Stage) -> tuple[str, ...]:
 
 
 def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificate:
-    """What the run's lock would say. The run has a final manifest here."""
+    """The certificate for the run, which must have a final manifest."""
     stage, lease_state = context.stages[run], context.lease_state()
     facts = next(item for item in lease_state.runs if item.run == run)
     row = context.journal.run(run)
@@ -183,7 +187,7 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
         env=stage.env,
         parameters=stage.parameters,
         code=facts.code,
-        environment=hidden(surroundings(folder.files, manifest), PROCESS)
+        environment=hidden(read_environment(folder.files, manifest), PROCESS)
         | _image(context.shape.image, lease_state.image_digest)
         | _models(row.spec),
         cost=_price(context, run, lease_state.offer or "", lease_state.pods),

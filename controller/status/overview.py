@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from controller.planner.lease_state import LeaseState
-    from state.journal import Run
+    from state.journal_rows import Run
     from state.last_seen import LastSeenRecord
 
 FRESH_SECONDS = 60.0  # for which what an agent or provider said still stands

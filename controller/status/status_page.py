@@ -14,7 +14,7 @@ from controller.terminal.markdown import literal
 from jobs.criteria import describe
 from jobs.stage import Stage
 from state.atomic_files import write_atomically
-from state.journal import Run
+from state.journal_rows import Run
 
 MAX_CELL = 120  # characters
 

@@ -13,7 +13,8 @@ from controller.providers.base import Pod, PodStatus, Provider, ProviderError
 if TYPE_CHECKING:
     from controller.agent.client import AgentClient
     from controller.ssh.session import Session
-    from state.journal import Journal, Run
+    from state.journal import Journal
+    from state.journal_rows import Run
 
 CONNECT_SECONDS = 30.0
 MOUNT = "/workspace"

@@ -23,7 +23,7 @@ from ..pod import log_file
 from ..pod.paths import BadName, PodPaths
 from .arguments import LOG_LIMIT, Arguments, parse
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from ..contract import Status
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(VOLUME_FAILED, error)
 
 
-# Each verb imports what it alone needs: `status` and `log` are called every few seconds.
+# Each verb imports only what it needs: `status` and `log` are called every few seconds.
 
 
 def _start(paths: PodPaths, arguments: Arguments) -> int:

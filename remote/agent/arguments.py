@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..light_dataclasses import dataclass
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -68,15 +68,15 @@ def _plain(argv: list[str]) -> Arguments | None:
         return None
     options, words = _VERBS[argv[0]][0], iter(argv[1:])
     values: dict[str, Any] = {}
-    for word in words:
-        kind, _ = options.get(word, (None, None))
-        if word not in options:
+    for argument in words:
+        kind, _ = options.get(argument, (None, None))
+        if argument not in options:
             return None
         value = "" if kind is None else next(words, "-")
         if value.startswith("-"):
             return None
         try:
-            values[word[2:]] = True if kind is None else kind(value)
+            values[argument[2:]] = True if kind is None else kind(value)
         except ValueError:
             return None
     if any(name in options and name[2:] not in values for name in _REQUIRED):
@@ -92,10 +92,10 @@ def _parse_fully(argv: list[str], description: str) -> Arguments:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     for verb, (options, explanation) in _VERBS.items():
-        one = verbs.add_parser(verb, help=explanation, argument_default=argparse.SUPPRESS)
+        subparser = verbs.add_parser(verb, help=explanation, argument_default=argparse.SUPPRESS)
         for name, (kind, meaning) in options.items():
             if kind is None:
-                one.add_argument(name, action="store_true", help=meaning)
+                subparser.add_argument(name, action="store_true", help=meaning)
             else:
-                one.add_argument(name, type=kind, required=name in _REQUIRED, help=meaning)
+                subparser.add_argument(name, type=kind, required=name in _REQUIRED, help=meaning)
     return Arguments(**vars(parser.parse_args(argv)))

@@ -1,4 +1,4 @@
-"""Start a run, once, however often and from however many places it is asked for."""
+"""Starts a run exactly once, whatever the number of requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 from ..contract import ENV_TOOL, Attempt, JobSpec, Status, dump
-from ..pod import atomic_files as durable
-from ..pod import handover
+from ..pod import atomic_files, handover, job_secrets
 from ..pod import installer_settings as settings
 from ..pod import job_lock as lock
-from ..pod import job_secrets as entrusted
 from ..pod.disk_reserve import DiskReserve
 from ..pod.job_lock import Holder
 from ..pod.outcome import Outcome
@@ -37,7 +35,7 @@ class Refusal(Exception):
 BUSY, OTHER_SPEC, NO_SECRET = 75, 66, 77
 
 
-def start(place: PodPaths, spec: JobSpec, *, again: bool) -> Status:
+def start(paths: PodPaths, spec: JobSpec, *, again: bool) -> Status:
     """Make sure that `spec` runs or has run. Returns once it owns the pod's lock, or never will.
 
     An ended run stays ended unless `again`, which begins a new attempt. A lost one goes on from
@@ -45,58 +43,58 @@ def start(place: PodPaths, spec: JobSpec, *, again: bool) -> Status:
     """
     begun = time.monotonic()
     while True:
-        done = report.status(place, spec.run)
+        done = report.status(paths, spec.run)
         if done.state == "ended" and not again:
             return done
-        fd = lock.take(place.lock)
+        fd = lock.take(paths.lock)
         if fd is not None:
             try:
-                return _begin(place, spec, fd, again)
+                return _begin(paths, spec, fd, again)
             finally:
                 os.close(fd)
-        other = _occupant(place, spec, done, begun)
+        other = _occupant(paths, spec, done, begun)
         if other is not None:
             return other
         time.sleep(0.02)
 
 
-def _occupant(place: PodPaths, spec: JobSpec, own: Status, begun: float) -> Status | None:
-    """The lock is held: by this run, by another, or by what an ended one left behind."""
-    holder, waited = lock.holder(place.lock), time.monotonic() - begun
+def _occupant(paths: PodPaths, spec: JobSpec, own: Status, begun: float) -> Status | None:
+    """Determine who holds the lock: this run, another one, or processes left by an ended one."""
+    holder, waited = lock.holder(paths.lock), time.monotonic() - begun
     signed = holder == Holder(spec.run, own.attempt)  # else the starter is about to write it down
     if own.state in ("starting", "running") and (signed or waited > PATIENCE_SECONDS):
         return own
     if holder and holder.run != spec.run:
-        other = report.status(place, holder.run)
+        other = report.status(paths, holder.run)
         if other.state in ("starting", "running") and other.attempt == holder.attempt:
             raise Refusal(BUSY, f"this pod is busy with run {holder.run}", other)
-    if waited > LEFTOVER_SECONDS and holder and _ended(place, holder):
-        lock.end_processes(place.lock, LEFTOVER_SECONDS)
+    if waited > LEFTOVER_SECONDS and holder and _ended(paths, holder):
+        lock.end_processes(paths.lock, LEFTOVER_SECONDS)
     if waited > PATIENCE_SECONDS:
         raise Refusal(BUSY, "the pod's lock is held and its holder does not say by what", own)
     return None
 
 
-def _ended(place: PodPaths, holder: Holder) -> bool:
-    return report.status(place, holder.run).state == "ended"
+def _ended(paths: PodPaths, holder: Holder) -> bool:
+    return report.status(paths, holder.run).state == "ended"
 
 
-def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
-    """Holding the lock: decide once more, write the attempt down, let the supervisor loose."""
-    folder = place.run(spec.run)
+def _begin(paths: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
+    """With the lock held: decide again, record the attempt, start the supervisor."""
+    folder = paths.run(spec.run)
     folder.mkdir(parents=True, exist_ok=True)
     DiskReserve(folder / "reserve").release()  # nobody did it in a death that was not announced
     last = document(Attempt, folder / "attempt.json")
     end = report.ending(folder, last)
     if end is not None and not again:
-        return report.status(place, spec.run)
-    lacking = [] if Outcome.saved(folder) else entrusted.lacking(place, spec)
-    if not lacking and not Outcome.saved(folder) and settings.lacking(place, spec.run):
-        lacking = ["how to install what the job needs"]
-    if lacking:  # it would fail; whoever has them is to start the run
-        text = f"{', '.join(lacking)} was not handed over in this life of the container"
-        raise Refusal(NO_SECRET, text, report.status(place, spec.run))
-    _keep_spec(place, spec, folder, again)
+        return report.status(paths, spec.run)
+    missing = [] if Outcome.saved(folder) else job_secrets.missing(paths, spec)
+    if not missing and not Outcome.saved(folder) and settings.missing(paths, spec.run):
+        missing = ["how to install what the job needs"]
+    if missing:  # it would fail; whoever has them is to start the run
+        text = f"{', '.join(missing)} was not handed over in this life of the container"
+        raise Refusal(NO_SECRET, text, report.status(paths, spec.run))
+    _keep_spec(paths, spec, folder, again)
     number = last.number + 1 if last else 1
     lock.sign(fd, Holder(spec.run, number))
     if end is not None:
@@ -104,38 +102,38 @@ def _begin(place: PodPaths, spec: JobSpec, fd: int, again: bool) -> Status:
     elif last is not None:
         _heed_stop(folder, last.number)
         _count_restart(folder, spec, number)
-    now = boot(place.local)
+    now = boot(paths.local)
     handover.own(folder, now)
     (folder / "stop.json").unlink(missing_ok=True)
     attempt = Attempt(spec.run, number, now.id, time.time())
-    durable.write(folder / "attempt.json", dump(attempt))
-    spawn(place, spec.run, number, fd)
-    return report.status(place, spec.run)
+    atomic_files.write(folder / "attempt.json", dump(attempt))
+    spawn(paths, spec.run, number, fd)
+    return report.status(paths, spec.run)
 
 
-def _keep_spec(place: PodPaths, spec: JobSpec, folder: Path, again: bool) -> None:
-    """Written once; only a new attempt after an end may change it."""
+def _keep_spec(paths: PodPaths, spec: JobSpec, folder: Path, again: bool) -> None:
+    """Write the spec once; only a new attempt after an end may change it."""
     data = dump(spec)
     before = document(JobSpec, folder / "spec.json")
     if before is not None and dump(before) != data and not again:
         text = f"run {spec.run} was started with another spec"
-        raise Refusal(OTHER_SPEC, text, report.status(place, spec.run))
+        raise Refusal(OTHER_SPEC, text, report.status(paths, spec.run))
     if before is None or dump(before) != data:
-        durable.write(folder / "spec.json", data)
+        atomic_files.write(folder / "spec.json", data)
 
 
 def _archive(folder: Path, attempt: int) -> None:
-    """Put an ended attempt's records aside, the commit record first."""
+    """Archive an ended attempt's records, the commit record first."""
     for name in ("exit", "manifest", "outcome"):
         path = folder / f"{name}.json"
         if path.exists():
             os.replace(path, folder / f"{name}.{attempt}.json")
     (folder / "restarts.json").unlink(missing_ok=True)
-    durable.sync_folder(folder)
+    atomic_files.sync_folder(folder)
 
 
 def _heed_stop(folder: Path, attempt: int) -> None:
-    """A stop that was asked for just before the container went is not undone by its return."""
+    """Keep a stop request that was made just before the container restarted."""
     asked = record(folder / "stop.json") or {}
     if asked.get("attempt") == attempt and Outcome.saved(folder) is None:
         Outcome(143, "stopped", str(asked.get("reason") or "")).save(folder)
@@ -143,27 +141,27 @@ def _heed_stop(folder: Path, attempt: int) -> None:
 
 def _count_restart(folder: Path, spec: JobSpec, number: int) -> None:
     """After too many restarts the new attempt only hashes and commits."""
-    found = (record(folder / "restarts.json") or {}).get("count", 0)
-    count = (found if isinstance(found, int) else 0) + 1
+    restarts = (record(folder / "restarts.json") or {}).get("count", 0)
+    count = (restarts if isinstance(restarts, int) else 0) + 1
     write_record(folder / "restarts.json", {"count": count})
     if count > spec.max_restarts and Outcome.saved(folder) is None:
         text = f"interrupted {count} times, {spec.max_restarts} restarts are allowed"
         Outcome(1, "lost", f"{text}; attempt {number - 1} was the last").save(folder)
 
 
-def spawn(place: PodPaths, run: str, attempt: int, fd: int) -> None:
-    """A supervisor that inherits nothing of ours but the lock."""
-    detach(place, run, "remote.supervisor", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
+def spawn(paths: PodPaths, run: str, attempt: int, fd: int) -> None:
+    """Start a supervisor that inherits the lock's descriptor and nothing else."""
+    detach(paths, run, "remote.supervisor", ["--attempt", str(attempt), "--lock", str(fd)], (fd,))
 
 
 def detach(
-    place: PodPaths, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
+    paths: PodPaths, run: str, module: str, words: list[str], fds: tuple[int, ...] = ()
 ) -> None:
-    """Start one of our modules on a run, in a session of its own."""
-    argv = [sys.executable, "-S", "-m", module, "--root", str(place.root)]
+    """Start a module of this package for a run, in a session of its own."""
+    argv = [sys.executable, "-S", "-m", module, "--root", str(paths.root)]
     env = {name: value for name, value in os.environ.items() if name != "RUNPOD_API_KEY"}
     env[ENV_TOOL] = "1"
-    with (place.run(run) / "shim.log").open("ab") as log:
+    with (paths.run(run) / "shim.log").open("ab") as log:
         subprocess.Popen(
             [*argv, "--run", run, *words],
             cwd=PACKAGE.parent,

@@ -1,4 +1,4 @@
-"""One look at everything: the `Status` of a run. Reads small files only, so it is cheap."""
+"""Builds the `Status` of a run. Cheap: it reads small files only."""
 
 from __future__ import annotations
 
@@ -10,46 +10,44 @@ from ..contract.codec import ContractError, Json, digest, load, number
 from ..contract.guard import GuardReport
 from ..contract.status import Attempt, Exit, Progress, Status
 from ..light_dataclasses import replace
-from ..pod import atomic_files as durable
+from ..pod import atomic_files, log_file, progress_file
 from ..pod import job_lock as lock
-from ..pod import log_file as logfile
-from ..pod import progress_file
 from ..pod.paths import Boot, PodPaths, boot, document, json_object, record
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from ..pod.atomic_files import StrPath
 
-TAIL = 16 * 1024  # bytes of a growing file that are looked at
-MAX_SAID = 400  # characters of what is told: a job may write anything, of any length
-MAX_DETAIL = 2000  # of how it ended
+TAIL = 16 * 1024  # last bytes of a growing file that are read
+MAX_SAID = 400  # characters of a reported text: a job may write anything
+MAX_DETAIL = 2000  # characters of an exit's detail
 FRESH_SECONDS = 120.0  # an older sample says nothing about now
 
 
-def status(place: PodPaths, run: str) -> Status:
-    """The run as its files and the lock tell it now."""
-    folder, now = place.run_name(run), boot(place.local_name)
+def status(paths: PodPaths, run: str) -> Status:
+    """The run's status by its files and the lock."""
+    folder, now = paths.run_name(run), boot(paths.local_name)
     attempt = document(Attempt, f"{folder}/attempt.json")
     beat = record(f"{folder}/heartbeat.json") or {}
     current = attempt is not None and beat.get("attempt") == attempt.number
     sample = _last_sample(f"{folder}/samples.jsonl", now)
-    said = sample.get("gpus")
-    gpus = [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
+    reported = sample.get("gpus")
+    gpus = [gpu for gpu in reported if isinstance(gpu, dict)] if isinstance(reported, list) else []
     exit_record = ending(folder, attempt)
-    ready = durable.read(f"{folder}/ready.json")
+    ready = atomic_files.read(f"{folder}/ready.json")
     return Status(
         run=run,
-        state=_state(place, run, attempt, exit_record, current),
+        state=_state(paths, run, attempt, exit_record, current),
         boot_id=now.id,
         attempt=attempt.number if attempt else 0,
         phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
         heartbeat_age=_age(beat, now) if current else None,
         progress=_progress(folder, attempt, now, str(beat.get("text", "")) if current else ""),
-        log_size=logfile.size(f"{folder}/job.log"),
+        log_size=log_file.size(f"{folder}/job.log"),
         ready_sha256=digest(ready) if ready is not None else None,
         exit=exit_record,
-        guard=guard(place, now),
-        free_bytes=_free(place.root_name),
+        guard=guard(paths, now),
+        free_bytes=_free(paths.root_name),
         gpu_util=_mean([gpu.get("percent") for gpu in gpus]),
         gpu_memory_gb=_sum([gpu.get("memory_gb") for gpu in gpus]),
         cpu_util=number(sample.get("cpu_percent")),
@@ -57,43 +55,47 @@ def status(place: PodPaths, run: str) -> Status:
 
 
 def ending(folder: StrPath, attempt: Attempt | None) -> Exit | None:
-    """The commit record of the current attempt; an older attempt's says nothing."""
-    found = document(Exit, f"{folder}/exit.json")
-    if found is None or attempt is None or found.attempt != attempt.number:
+    """The commit record of the current attempt; None if there is only an older one."""
+    exit_document = document(Exit, f"{folder}/exit.json")
+    if exit_document is None or attempt is None or exit_document.attempt != attempt.number:
         return None
-    return replace(found, reason=found.reason[:MAX_SAID], detail=found.detail[:MAX_DETAIL])
+    return replace(
+        exit_document,
+        reason=exit_document.reason[:MAX_SAID],
+        detail=exit_document.detail[:MAX_DETAIL],
+    )
 
 
 def _state(
-    place: PodPaths, run: str, attempt: Attempt | None, end: Exit | None, beating: bool
+    paths: PodPaths, run: str, attempt: Attempt | None, end: Exit | None, beating: bool
 ) -> str:
     if end is not None:
         return "ended"
-    holder = lock.holder(place.lock_name)
-    if holder and holder.run == run and lock.held(place.lock_name):
+    holder = lock.holder(paths.lock_name)
+    if holder and holder.run == run and lock.held(paths.lock_name):
         alive = attempt is not None and holder.attempt == attempt.number and beating
         return "running" if alive else "starting"
     return "absent" if attempt is None else "lost"
 
 
-def guard(place: PodPaths, now: Boot) -> GuardReport | None:
-    """What the guard last said in this life of the container; silence disarms it."""
-    data = durable.read(place.guard_name)
+def guard(paths: PodPaths, now: Boot) -> GuardReport | None:
+    """The guard's last report since this boot; a silent guard counts as disarmed."""
+    data = atomic_files.read(paths.guard_name)
     if data is None:
         return None
     try:
-        said = load(GuardReport, data)
-        spoken = number(light_json.loads(data).get("monotonic"))
+        report = load(GuardReport, data)
+        reported_at = number(light_json.loads(data).get("monotonic"))
     except (ContractError, ValueError):
         return None
-    said = replace(said, detail=said.detail[:MAX_SAID], phase=said.phase[:MAX_SAID])
-    if said.boot_id != now.id:
-        return said.silenced("the guard was not heard since this boot")
-    return said.heard(time.monotonic() - (spoken or 0.0))
+    report = replace(report, detail=report.detail[:MAX_SAID], phase=report.phase[:MAX_SAID])
+    if report.boot_id != now.id:
+        return report.silenced("the guard was not heard since this boot")
+    return report.aged(time.monotonic() - (reported_at or 0.0))
 
 
 def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Progress:
-    """As its supervisor follows it; where none does, what the metrics and the log say last."""
+    """The supervisor's progress record; without one, the last values of metrics and log."""
     followed = progress_file.read(folder, attempt.number, now.id) if attempt else None
     if followed is not None:
         return replace(followed, text=_one_line(text or followed.text or "") or None)
@@ -102,33 +104,33 @@ def _progress(folder: str, attempt: Attempt | None, now: Boot, text: str) -> Pro
 
 def _tails(folder: str, text: str) -> Progress:
     """The newest value of each field in the last lines of metrics.jsonl, else in the log's."""
-    step = limit = loss = said = None
-    for line in durable.tail(f"{folder}/metrics.jsonl", TAIL).splitlines():
+    step = limit = loss = phase_text = None
+    for line in atomic_files.tail(f"{folder}/metrics.jsonl", TAIL).splitlines():
         try:
             value = light_json.loads(line)
         except (ValueError, RecursionError):  # the first line of the window, or being written
             continue
         if isinstance(value, dict):
-            step = _whole(value.get("step")) if "step" in value else step
-            limit = _whole(value.get("max_steps")) if "max_steps" in value else limit
+            step = _integer(value.get("step")) if "step" in value else step
+            limit = _integer(value.get("max_steps")) if "max_steps" in value else limit
             loss = number(value.get("loss")) if "loss" in value else loss
-            said = value["text"] if isinstance(value.get("text"), str) else said
-    if step is None and (log := durable.tail(f"{folder}/job.log", TAIL)):
-        from .. import steps  # compiles many patterns, and most looks do without
+            phase_text = value["text"] if isinstance(value.get("text"), str) else phase_text
+    if step is None and (log := atomic_files.tail(f"{folder}/job.log", TAIL)):
+        from .. import steps  # compiles many patterns; rarely needed
 
-        seen = steps.newest(log.decode(errors="replace"))
-        step, limit = seen.step, seen.max_steps if limit is None else limit
-        loss = seen.loss if loss is None else loss
-    return Progress(step, limit, number(loss), _one_line(text or said or "") or None)
+        newest = steps.newest(log.decode(errors="replace"))
+        step, limit = newest.step, newest.max_steps if limit is None else limit
+        loss = newest.loss if loss is None else loss
+    return Progress(step, limit, number(loss), _one_line(text or phase_text or "") or None)
 
 
 def _one_line(text: str) -> str:
-    """What a job or its supervisor says: no line of its own, and not endless."""
+    """Text of a job or its supervisor on one line of limited length."""
     return " ".join(text.split())[:MAX_SAID]
 
 
 def _last_sample(path: str, now: Boot) -> dict[str, Json]:
-    for line in reversed(durable.tail(path, TAIL).splitlines()):
+    for line in reversed(atomic_files.tail(path, TAIL).splitlines()):
         if (value := json_object(line)) is None:
             continue
         fresh = time.monotonic() - (number(value.get("monotonic")) or 0.0) < FRESH_SECONDS
@@ -137,7 +139,7 @@ def _last_sample(path: str, now: Boot) -> dict[str, Json]:
 
 
 def _age(beat: dict[str, Json], now: Boot) -> float | None:
-    """Seconds since the heartbeat; None when it is from another life of the container."""
+    """Seconds since the heartbeat; None when it is from another boot."""
     at = number(beat.get("monotonic"))
     if at is None or beat.get("boot_id") != now.id:
         return None
@@ -152,9 +154,9 @@ def _free(root: str) -> int | None:
     return info.f_bavail * info.f_frsize
 
 
-def _whole(value: Json) -> int | None:
-    found = number(value)
-    return None if found is None or abs(found) > 2**53 else int(found)
+def _integer(value: Json) -> int | None:
+    value_number = number(value)
+    return None if value_number is None or abs(value_number) > 2**53 else int(value_number)
 
 
 def _mean(values: list[Json]) -> float | None:

@@ -1,6 +1,6 @@
-"""End a run early: politely through its supervisor, or, when that is dead, by hand.
+"""Ends a run early: through its supervisor or, when that is dead, directly.
 
-By hand it may take as long as the job's grace, which is longer than a call of the agent may last:
+Directly it may take as long as the job's grace, which is longer than a call of the agent may last:
 `python3 -S -m remote.agent.stop --root R --run NAME --reason TEXT` does it apart from its caller.
 """
 
@@ -13,8 +13,7 @@ import sys
 import time
 
 from ..contract import Attempt, JobSpec, Json, Status, dump
-from ..pod import atomic_files as durable
-from ..pod import handover
+from ..pod import atomic_files, handover
 from ..pod import job_lock as lock
 from ..pod.disk_reserve import DiskReserve
 from ..pod.outcome import Outcome
@@ -30,75 +29,75 @@ TICK_SECONDS = 0.05
 SUPERVISORS = ("remote.supervisor", "remote.shim", "remote.agent start")
 
 
-def stop(place: PodPaths, run: str, reason: str, wait: float) -> Status:
-    """Ask for the end; returns after at most `wait` seconds, the job may still write then.
+def stop(paths: PodPaths, run: str, reason: str, wait: float) -> Status:
+    """Request the end; returns within `wait` seconds, when the job may still be saving.
 
     exit.json says "stopped" in every case, even when the supervisor had died before.
     """
-    seen = report.status(place, run)
-    if seen.state in ("absent", "ended"):
-        return seen
-    if lock.held(place.lock):
-        _ask(place, run, {"run": run, "attempt": seen.attempt, "reason": reason[:500]})
-        if _supervised(place):
-            return _await_end(place, run, wait)
-        launch.detach(place, run, "remote.agent.stop", ["--reason", reason[:500]])
+    status = report.status(paths, run)
+    if status.state in ("absent", "ended"):
+        return status
+    if lock.held(paths.lock):
+        _ask(paths, run, {"run": run, "attempt": status.attempt, "reason": reason[:500]})
+        if _supervised(paths):
+            return _await_end(paths, run, wait)
+        launch.detach(paths, run, "remote.agent.stop", ["--reason", reason[:500]])
     else:
-        _record(place, run, reason)
-    return _await_end(place, run, wait)
+        _record(paths, run, reason)
+    return _await_end(paths, run, wait)
 
 
-def _ask(place: PodPaths, run: str, note: Json) -> None:
-    """Leave word for the supervisor. On the volume it outlives the container, unless it is full."""
+def _ask(paths: PodPaths, run: str, note: Json) -> None:
+    """Write the stop request. On the volume it outlives the container, unless it is full."""
     try:
-        write_record(place.run(run) / "stop.json", note)
+        write_record(paths.run(run) / "stop.json", note)
     except OSError:
-        write_record(place.stop, note)
+        write_record(paths.stop, note)
 
 
-def _supervised(place: PodPaths) -> bool:
-    """A supervisor, or the agent that is starting one, is among those who hold the lock."""
-    commands = lock.processes(place.lock).values()
-    return any(word in text for text in commands for word in SUPERVISORS)
+def _supervised(paths: PodPaths) -> bool:
+    """Whether a supervisor, or an agent that is starting one, holds the lock."""
+    commands = lock.processes(paths.lock).values()
+    return any(module in text for text in commands for module in SUPERVISORS)
 
 
-def _by_hand(place: PodPaths, run: str, reason: str) -> None:
-    """No supervisor, but a job: end it with all that is its own, then have the end recorded."""
-    spec, holder = document(JobSpec, place.run(run) / "spec.json"), lock.holder(place.lock)
+def _by_hand(paths: PodPaths, run: str, reason: str) -> None:
+    """End a job without a supervisor and all its processes, then record the end."""
+    spec, holder = document(JobSpec, paths.run(run) / "spec.json"), lock.holder(paths.lock)
     if spec is None or holder is None or holder.run != run:
         return
-    commands = lock.processes(place.lock)
+    commands = lock.processes(paths.lock)
     holders = frozenset(pid for pid, text in commands.items() if "remote.agent" not in text)
-    end = Termination(JobTree(boot(place.local).id, None, holders), spec.term_grace_seconds)
+    end = Termination(JobTree(boot(paths.local).id, None, holders), spec.term_grace_seconds)
     while not end.step():
         time.sleep(TICK_SECONDS)
-    _record(place, run, reason)
+    _record(paths, run, reason)
 
 
-def _record(place: PodPaths, run: str, reason: str) -> None:
-    """Nobody has the lock: let a new supervisor end what is left, hash and commit."""
-    last = document(Attempt, place.run(run) / "attempt.json")
-    if last is None or (fd := lock.take(place.lock)) is None:  # or started again meanwhile
+def _record(paths: PodPaths, run: str, reason: str) -> None:
+    """Start a supervisor that ends remaining processes, hashes and commits."""
+    last = document(Attempt, paths.run(run) / "attempt.json")
+    if last is None or (fd := lock.take(paths.lock)) is None:  # or started again meanwhile
         return
     try:
-        DiskReserve(place.run(run) / "reserve").release()
+        DiskReserve(paths.run(run) / "reserve").release()
         lock.sign(fd, lock.Holder(run, last.number + 1))
-        if Outcome.saved(place.run(run)) is None:
-            Outcome(143, "stopped", reason[:500]).save(place.run(run))
-        attempt = Attempt(run, last.number + 1, boot(place.local).id, time.time())
-        handover.own(place.run(run), boot(place.local))
-        durable.write(place.run(run) / "attempt.json", dump(attempt))
-        launch.spawn(place, run, attempt.number, fd)
+        if Outcome.saved(paths.run(run)) is None:
+            Outcome(143, "stopped", reason[:500]).save(paths.run(run))
+        attempt = Attempt(run, last.number + 1, boot(paths.local).id, time.time())
+        handover.own(paths.run(run), boot(paths.local))
+        atomic_files.write(paths.run(run) / "attempt.json", dump(attempt))
+        launch.spawn(paths, run, attempt.number, fd)
     finally:
         os.close(fd)
 
 
-def _await_end(place: PodPaths, run: str, wait: float) -> Status:
+def _await_end(paths: PodPaths, run: str, wait: float) -> Status:
     deadline = time.monotonic() + wait
     while True:
-        seen = report.status(place, run)
-        if seen.state == "ended" or time.monotonic() >= deadline:
-            return seen
+        status = report.status(paths, run)
+        if status.state == "ended" or time.monotonic() >= deadline:
+            return status
         time.sleep(min(0.1, max(0.0, deadline - time.monotonic())))
 
 
@@ -110,13 +109,13 @@ def main() -> int:
         parser.add_argument(name, required=True)
     asked = parser.parse_args()
     os.umask(0o077)
-    place = PodPaths.at(asked.root)
-    with (place.local / "halt.lock").open("w") as once:
+    paths = PodPaths.at(asked.root)
+    with (paths.local / "halt.lock").open("w") as once:
         try:
             fcntl.flock(once, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:  # another is at it
             return 0
-        _by_hand(place, asked.run, asked.reason)
+        _by_hand(paths, asked.run, asked.reason)
     return 0
 
 

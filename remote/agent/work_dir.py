@@ -21,8 +21,7 @@ from pathlib import Path
 from .. import names
 from ..contract import MAX_FILES
 from ..light_dataclasses import dataclass
-from ..pod import atomic_files as durable
-from ..pod import tree
+from ..pod import atomic_files, tree
 from ..pod.paths import PodPaths, boot, is_run_name, record
 
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -33,7 +32,7 @@ LEFT_SECONDS = 3600.0  # another pod's blob that did not grow for so long is nob
 
 
 class Refused(Exception):
-    """The work folder cannot be had; `why` is one word, `facts` are for the message."""
+    """The work folder cannot be made; `why` is a code, `facts` are for the message."""
 
     def __init__(self, why: str, **facts: object) -> None:
         super().__init__(why)
@@ -69,20 +68,20 @@ class Order:
             raise Refused("garbled", detail=str(error)) from error
         if not is_run_name(order.run) or len(files) > MAX_FILES:
             raise Refused("garbled", detail="run or number of files")
-        for one in files:
-            if not HASH.fullmatch(one.sha256) or names.wrong(one.path):
-                raise Refused("garbled", detail=f"a file's name or hash: {one.path!a}")
+        for item in files:
+            if not HASH.fullmatch(item.sha256) or names.wrong(item.path):
+                raise Refused("garbled", detail=f"a file's name or hash: {item.path!a}")
         return order
 
 
-class Worktree:
-    """One order on one pod. `beat` is called again and again while bytes move."""
+class WorkDir:
+    """The work folder of one order; `beat` is called regularly while bytes move."""
 
-    def __init__(self, place: PodPaths, order: Order, beat: Callable[[], None]) -> None:
-        self._root = place.root
-        self._pod = boot(place.local).pod
+    def __init__(self, paths: PodPaths, order: Order, beat: Callable[[], None]) -> None:
+        self._root = paths.root
+        self._pod = boot(paths.local).pod
         self._beat = beat
-        self._run = place.run(order.run)
+        self._run = paths.run(order.run)
         self._order = order
         self._record = self._run / "work.json"
         self._work = self._run / "work"
@@ -101,7 +100,7 @@ class Worktree:
 
     def missing(self) -> list[str]:
         """Hashes of the blobs that are not here, each once, in the order's order."""
-        wanted = {one.sha256: one.size for one in self._order.files}
+        wanted = {item.sha256: item.size for item in self._order.files}
         return [h for h, size in wanted.items() if _size(self._blob(h)) != size]
 
     def _blob(self, sha256: str) -> Path:
@@ -109,74 +108,74 @@ class Worktree:
 
     def check_space(self, missing: Iterable[str]) -> None:
         """Raises Refused before the first byte when blobs and copies would not fit."""
-        sizes = {one.sha256: one.size for one in self._order.files}
-        need = sum(one.size for one in self._order.files) + sum(sizes[h] for h in missing) + SLACK
+        sizes = {item.sha256: item.size for item in self._order.files}
+        need = sum(item.size for item in self._order.files) + sum(sizes[h] for h in missing) + SLACK
         self._root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._root).free
         if free < need:
             raise Refused("disk-full", need=need, free=free)
 
     def sweep_blobs(self) -> None:
-        """Drop blobs that were cut off with their process; each would take its room for ever.
+        """Remove partial blobs of uploads that were killed.
 
         A pod has one upload at a time. What another pod on this volume writes is left alone.
         """
         for cut in (self._root / "blobs").glob("*/.*"):
-            mine = cut.name.split(".")[2:-1] == [self._pod]
+            own = cut.name.split(".")[2:-1] == [self._pod]
             with contextlib.suppress(OSError):
-                if mine or time.time() - cut.stat().st_mtime > LEFT_SECONDS:
+                if own or time.time() - cut.stat().st_mtime > LEFT_SECONDS:
                     cut.unlink()
 
     def keep_blob(self, sha256: str, content: Iterable[bytes]) -> bool:
-        """Write one blob beside, and give it the name of its hash; whether that was expected.
+        """Store one blob under its hash; returns whether that is the expected one.
 
-        A file that somebody wrote while it was sent is kept as what it was: the next order says so.
+        A file that changed while it was sent is stored under its actual hash for the next order.
         """
-        place = self._blob(sha256)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
-        found = hashlib.sha256()
+        blob_path = self._blob(sha256)
+        blob_path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = blob_path.with_name(f".{sha256}.{self._pod}.{os.getpid()}")
+        digest = hashlib.sha256()
         try:
             with temporary.open("wb") as file:
                 for data in content:
-                    found.update(data)
+                    digest.update(data)
                     file.write(data)
-            target = self._blob(found.hexdigest())
+            target = self._blob(digest.hexdigest())
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
-        return target == place
+        return target == blob_path
 
     def build(self) -> None:
-        """Make the folder beside, then swap it in; the record is written after it."""
+        """Build the folder beside its place, swap it in, then write the record."""
         fresh = self._run / f".work.{os.getpid()}"
         old = self._run / f".old.{os.getpid()}"
         self._sweep()
         fresh.mkdir(parents=True, mode=0o700)
         with tree.opened(fresh) as top, ThreadPoolExecutor(4) as pool:
-            for _ in pool.map(lambda one: self._copy(one, top), self._order.files):
+            for _ in pool.map(lambda item: self._copy(item, top), self._order.files):
                 pass
         self._record.unlink(missing_ok=True)
         if self._work.exists():
             os.rename(self._work, old)
         os.rename(fresh, self._work)
         record = {"tree": self._order.tree, "files": len(self._order.files)}
-        durable.write(self._record, json.dumps(record).encode() + b"\n")
+        atomic_files.write(self._record, json.dumps(record).encode() + b"\n")
         shutil.rmtree(old, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Drop what an upload that was killed left behind."""
+        """Remove the files of an upload that was killed."""
         for pattern in (".work.*", ".old.*"):
             for left in self._run.glob(pattern):
                 shutil.rmtree(left, ignore_errors=True)
 
-    def _copy(self, one: Item, top: int) -> None:
-        blob = self._blob(one.sha256)
-        found = hashlib.sha256()
-        mode = 0o755 if one.executable else 0o644
+    def _copy(self, item: Item, top: int) -> None:
+        blob = self._blob(item.sha256)
+        digest = hashlib.sha256()
+        mode = 0o755 if item.executable else 0o644
         self._beat()
-        above, _, name = names.raw(one.path).rpartition(b"/")
+        above, _, name = names.raw(item.path).rpartition(b"/")
         folder = tree.make_folder(top, above)
         try:
             fd = os.open(name, NEW_FILE, mode, dir_fd=folder)
@@ -185,13 +184,13 @@ class Worktree:
         with blob.open("rb") as source, os.fdopen(fd, "wb") as sink:
             while data := source.read(COPY):
                 self._beat()
-                found.update(data)
+                digest.update(data)
                 sink.write(data)
             sink.flush()
             os.fsync(sink.fileno())
-        if found.hexdigest() != one.sha256:
+        if digest.hexdigest() != item.sha256:
             blob.unlink()
-            raise Refused("blob-lost", sha256=one.sha256)
+            raise Refused("blob-lost", sha256=item.sha256)
 
 
 def _size(path: Path) -> int | None:

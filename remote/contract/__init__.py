@@ -1,4 +1,4 @@
-"""The files through which laptop and pod understand one another; standard library only.
+"""The documents that laptop and pod exchange; standard library only.
 
 Everything on the pod lives under one folder of the volume, `<mount>/podctl`:
 
@@ -32,7 +32,7 @@ raise `ContractError`.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from .codec import MAX_DOCUMENT as MAX_DOCUMENT
     from .codec import MAX_FILES as MAX_FILES

@@ -1,4 +1,4 @@
-"""JSON documents as dataclasses: how they are written, and what is accepted of one that is read.
+"""Writes dataclasses as JSON documents, and reads them strictly.
 
 The annotations of the dataclasses decide, so their modules must not postpone annotations. A path
 stands in a document as `names` encodes it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from .. import light_json, names
 from ..light_dataclasses import fields, is_light
 
-TYPE_CHECKING = False  # of `typing`, which a look at the status does without
+TYPE_CHECKING = False  # of `typing`, which is not imported: it costs CPU
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
@@ -92,10 +92,10 @@ def _sha256(size: int) -> Callable[[bytes], Any]:
     modules = ("_sha2", "_sha256")  # since Python 3.12, and before
     for module in modules if size < OPENSSL_FROM else ():
         try:
-            found: Callable[[bytes], Any] = __import__(module).sha256
+            constructor: Callable[[bytes], Any] = __import__(module).sha256
         except (ImportError, AttributeError):
             continue
-        return found
+        return constructor
     from hashlib import sha256
 
     return sha256

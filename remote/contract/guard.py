@@ -21,7 +21,7 @@ class GuardLimits:
 
 @dataclass(frozen=True)
 class GuardReport:
-    """The dead-man switch as it sees itself. `armed` only after it read its own pod.
+    """The guard's report on itself. `armed` only after it has read its own pod.
 
     `denied`: the API refuses that its key reads the pod, and never let it; it may stop it or not.
     """
@@ -32,11 +32,13 @@ class GuardReport:
     phase: str  # boot | idle | job | done
     stops_in_seconds: float | None
     hard_cap_in_seconds: float | None
-    age_seconds: float | None = None  # since it spoke, by the pod's clock; the reader fills it in
+    age_seconds: float | None = (
+        None  # seconds since the report, by the pod's clock; set by the reader
+    )
     denied: bool = False
     schema: int = SCHEMA
 
-    def heard(self, age: float) -> "GuardReport":
+    def aged(self, age: float) -> "GuardReport":
         """The report `age` seconds after it was written: silence disarms, and so does a future."""
         if 0 <= age <= GUARD_SILENT_SECONDS:
             return replace(self, age_seconds=age)
@@ -44,5 +46,5 @@ class GuardReport:
         return self.silenced(f"the guard was {text}", age if age > 0 else None)
 
     def silenced(self, detail: str, age: float | None = None) -> "GuardReport":
-        """A guard of which nothing is known now: its limits bound nothing."""
+        """The report of a guard whose state is unknown, so that its limits do not count."""
         return GuardReport(self.boot_id, False, detail, self.phase, None, None, age)

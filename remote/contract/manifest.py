@@ -15,7 +15,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Left:
-    """A name among the declared outputs under which no file travels, and why."""
+    """A declared output that is not transferred, and why."""
 
     path: Name
     why: str

@@ -1,4 +1,4 @@
-"""How a run gets on and how it ended: the documents that a look at its status reads."""
+"""The documents about a run's progress and its end."""
 
 from ..light_dataclasses import dataclass, field
 from .codec import SCHEMA
@@ -9,20 +9,20 @@ from .guard import GuardReport
 class Attempt:
     run: str
     number: int  # from 1
-    boot_id: str  # identifies one life of the container
+    boot_id: str  # identifies one boot of the container
     started_at: float  # Unix seconds, the pod's clock
     schema: int = SCHEMA
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What the job last told of how it gets on; None where it never did."""
+    """The job's last reported progress; None for values that it never reported."""
 
     step: int | None = None
     max_steps: int | None = None
     loss: float | None = None
     text: str | None = None  # e.g. "importing torch", for phases without steps
-    source: str | None = None  # of the step: one of `evidence.RANK`
+    source: str | None = None  # source of the step: one of `evidence.RANK`
     seconds_per_step: float | None = None  # since this attempt's first step
     step_age: float | None = None  # seconds since another step was seen, by the pod's clock
     patience: float | None = None  # seconds for which no step is nothing unusual
@@ -60,7 +60,7 @@ class Exit:
 
 @dataclass(frozen=True)
 class Status:
-    """The answer of `python3 -S -m remote.agent status`: one look at everything.
+    """The answer of `python3 -S -m remote.agent status`: the whole state of a run.
 
     `state` is absent (never started), starting, running, ended (exit.json of this attempt) or
     lost (neither alive nor ended: the shim died; start again to go on from the last checkpoint).

@@ -1,4 +1,4 @@
-"""Files that are complete or absent, whatever dies in between."""
+"""Atomic writes and guarded reads of the pod's files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(path: StrPath, data: bytes, *, sync: bool = True) -> None:
 
     Raises OSError (ENOSPC, EDQUOT, EIO …); then the old file is still there.
     """
-    from threading import get_native_id  # the agent's looks do without
+    from threading import get_native_id  # not needed by the agent's read-only verbs
 
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{get_native_id()}.tmp")
@@ -52,7 +52,7 @@ def _fill(path: StrPath, data: bytes, sync: bool) -> None:
 
 
 def sync_folder(path: StrPath) -> None:
-    """Make the names in a folder durable; file systems that cannot are left alone."""
+    """Sync a folder's entries, where the file system supports it."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

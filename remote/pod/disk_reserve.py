@@ -1,4 +1,4 @@
-"""Room kept on the volume so that a job which fills it can still be recorded."""
+"""Space reserved on the volume, so that the end of a job that fills it can be recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DiskReserve:
         self._path = path
 
     def take(self) -> None:
-        """Best effort: a volume that is full already has nothing to keep."""
+        """Reserve the space; nothing on a volume that is full already."""
         info = os.statvfs(self._path.parent)
         size = min(SIZE, info.f_bavail * info.f_frsize // SHARE)
         with contextlib.suppress(OSError), self._path.open("wb") as file:
@@ -26,7 +26,7 @@ class DiskReserve:
                 os.posix_fallocate(file.fileno(), 0, size)
 
     def disk_full(self) -> bool:
-        """Whether the volume refuses even a little; quotas show only when one writes."""
+        """Whether a small write fails; a quota shows only in a write."""
         probe = self._path.with_name("reserve.probe")
         try:
             with probe.open("wb") as file:

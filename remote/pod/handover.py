@@ -1,4 +1,4 @@
-"""One run, two pods on one volume: the one that started last has it, the other ends its job first.
+"""Two pods with one run on a shared volume: the later one takes over once the other ended its job.
 
 No clocks are compared: a supervisor writes its heartbeat until its job is dead, so that a heartbeat
 which stays away is the sign that nobody else works on the run.
@@ -16,7 +16,7 @@ SILENT_BEATS = 10  # heartbeats that fail to come before a pod counts as gone
 
 
 def own(run: Path, now: Boot) -> None:
-    """This boot has the run from here on; whoever had it before notices within a heartbeat."""
+    """Claim the run for this boot; a previous owner notices within one heartbeat."""
     before = record(run / "owner.json") or {}
     generation = before.get("generation", 0)
     owner = {
@@ -39,16 +39,16 @@ def superseded(run: Path, now: Boot) -> str | None:
 
 
 def await_predecessor(run: Path, beat: float, patience: float, tick: Callable[[], None]) -> bool:
-    """Wait until the pod that had the run has no job; False when it goes on all the same.
+    """Wait until the previous pod has no job; False if its heartbeat never stops.
 
     `beat` is the seconds between two heartbeats, `patience` what ending a job may take.
     """
     before = (record(run / "owner.json") or {}).get("before")
-    seen = began = time.monotonic()
-    while before is not None and time.monotonic() - seen < SILENT_BEATS * beat:
+    last_beat = began = time.monotonic()
+    while before is not None and time.monotonic() - last_beat < SILENT_BEATS * beat:
         if time.monotonic() - began > patience:
             return False
         if (record(run / "heartbeat.json") or {}).get("boot_id") == before:
-            seen = time.monotonic()
+            last_beat = time.monotonic()
         tick()
     return True

@@ -1,8 +1,8 @@
 """At most one job on a pod: an flock that lives as long as any process that inherited it.
 
-No pid is ever stored: the kernel knows who holds the lock. Who wants to run takes it exclusively
-and hands the descriptor down to the job; who only looks takes it shared for an instant, so that
-two lookers never mistake each other for a job.
+No pid is ever stored: the kernel knows who holds the lock. A starter takes it exclusively
+and passes the descriptor to the job; a check takes it shared for an instant, so that two checks
+never mistake each other for a job.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 
 from .. import light_json
 from ..light_dataclasses import dataclass
-from . import atomic_files as durable
+from . import atomic_files
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .atomic_files import StrPath
 
 SMALL = 4096  # bytes
-TAKE_SECONDS = 2.0  # how long a looker may be in the way
+TAKE_SECONDS = 2.0  # how long a process that only checks may hold the lock
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ def held(path: StrPath) -> bool:
 
 
 def sign(fd: int, holder: Holder) -> None:
-    """Say who holds it. In place: the file must stay the same inode."""
+    """Write the holder's name, in place: the file must keep its inode."""
     data = light_json.dumps({"run": holder.run, "attempt": holder.attempt}).encode().ljust(512)
     os.pwrite(fd, data, 0)
 
 
 def holder(path: StrPath) -> Holder | None:
-    """Who signed last."""
+    """The last recorded holder."""
     try:
-        data = durable.read(path, SMALL)
+        data = atomic_files.read(path, SMALL)
         if not data:
             return None
         value = light_json.loads(data)
@@ -91,11 +91,11 @@ def processes(path: Path) -> dict[int, str]:
         target = path.stat()
     except FileNotFoundError:
         return {}
-    found = {}
+    members = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid() and _opens(entry, target):
-            found[int(entry.name)] = _command(entry)
-    return found
+            members[int(entry.name)] = _command(entry)
+    return members
 
 
 def _opens(process: Path, target: os.stat_result) -> bool:

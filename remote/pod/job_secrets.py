@@ -1,4 +1,4 @@
-"""What a run's job may know: handed over by the controller, off the volume, gone when it ends.
+"""The secrets of a run's job: handed over by the controller, never on the volume, removed later.
 
 Each secret is a private file, in memory where the container has a place for that, which
 `<NAME>_PATH` names; and a variable of the job's, but for a token of the Hugging Face Hub: its
@@ -11,13 +11,13 @@ import json
 import shutil
 
 from ..contract import SECRET_NAME, ContractError, JobSpec
-from . import atomic_files as durable
+from . import atomic_files
 from .paths import PodPaths
 
 HF_TOKEN = "HF_TOKEN"  # noqa: S105 - the variable's name
 
 
-def keep(place: PodPaths, run: str, data: bytes) -> None:
+def keep(paths: PodPaths, run: str, data: bytes) -> None:
     """Take a JSON object of strings. Raises ContractError."""
     try:
         value = json.loads(data)
@@ -27,30 +27,30 @@ def keep(place: PodPaths, run: str, data: bytes) -> None:
         raise ContractError("secrets must be a JSON object of strings")
     if not all(SECRET_NAME.fullmatch(name) for name in value):
         raise ContractError("a secret's name must be that of a variable, and not the pod's own")
-    forget(place, run)
-    folder = place.secrets(run)
+    forget(paths, run)
+    folder = paths.secrets(run)
     folder.mkdir(mode=0o700)
     for name, text in value.items():
-        durable.write(folder / name, text.encode(), sync=False)
+        atomic_files.write(folder / name, text.encode(), sync=False)
 
 
-def forget(place: PodPaths, run: str) -> None:
-    """After the job they are of no use to anybody."""
-    shutil.rmtree(place.secrets(run), ignore_errors=True)
+def forget(paths: PodPaths, run: str) -> None:
+    """Remove the run's secrets after its job."""
+    shutil.rmtree(paths.secrets(run), ignore_errors=True)
 
 
-def lacking(place: PodPaths, spec: JobSpec) -> list[str]:
-    """What the job must know and nobody said in this life of the container."""
-    return [name for name in spec.secrets if not (place.secrets(spec.run) / name).is_file()]
+def missing(paths: PodPaths, spec: JobSpec) -> list[str]:
+    """Names of secrets that were not handed over since this container started."""
+    return [name for name in spec.secrets if not (paths.secrets(spec.run) / name).is_file()]
 
 
-def variables(place: PodPaths, run: str) -> dict[str, str]:
-    """For the job alone: what checks and furnishes the pod before it does not need them."""
-    folder = place.secrets(run)
+def variables(paths: PodPaths, run: str) -> dict[str, str]:
+    """The job's variables for its secrets; preflight and installation do not get them."""
+    folder = paths.secrets(run)
     # Also without a token: a login of the job's own must not leave one on the volume.
-    found = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}
-    for path in sorted(one for one in folder.glob("*") if SECRET_NAME.fullmatch(one.name)):
-        found[f"{path.name}_PATH"] = str(path)
+    variables = {f"{HF_TOKEN}_PATH": str(folder / HF_TOKEN)}
+    for path in sorted(file for file in folder.glob("*") if SECRET_NAME.fullmatch(file.name)):
+        variables[f"{path.name}_PATH"] = str(path)
         if path.name != HF_TOKEN:
-            found[path.name] = path.read_text()
-    return found
+            variables[path.name] = path.read_text()
+    return variables

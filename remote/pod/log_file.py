@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from . import atomic_files as durable
+from . import atomic_files
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PUNCH_HOLE, KEEP_SIZE = 2, 1  # linux/falloc.h
 
 def base(log: StrPath) -> int:
     """The first offset that can still be read."""
-    data = durable.read(os.path.join(os.path.dirname(log), "log.base"), 64)
+    data = atomic_files.read(os.path.join(os.path.dirname(log), "log.base"), 64)
     try:
         return min(max(0, int(data or b"0")), size(log))
     except ValueError:
@@ -34,7 +34,7 @@ def size(log: StrPath) -> int:
     try:
         return os.stat(log).st_size
     except OSError as error:
-        if error.errno in durable.ABSENT:
+        if error.errno in atomic_files.ABSENT:
             return 0
         raise
 
@@ -47,7 +47,7 @@ def slice_at(log: StrPath, offset: int, limit: int) -> tuple[int, int, int, byte
     while True:
         first = base(log)
         start = max(offset, first)
-        file = durable.open_regular(log)
+        file = atomic_files.open_regular(log)
         if file is None:
             return offset, 0, 0, b""
         with file:
@@ -67,19 +67,19 @@ def trim(log: Path, cap: int) -> bool:
     if cut <= first:
         return True
     # The base first: a reader must never take the hole's zeros for text.
-    durable.write(log.with_name("log.base"), b"%d\n" % cut, sync=False)
+    atomic_files.write(log.with_name("log.base"), b"%d\n" % cut, sync=False)
     if _punch(log, cut):
         return True
     from contextlib import suppress
 
     with suppress(OSError):
-        durable.write(log.with_name("log.base"), b"%d\n" % first, sync=False)
+        atomic_files.write(log.with_name("log.base"), b"%d\n" % first, sync=False)
     return False
 
 
 def _punch(log: Path, length: int) -> bool:
     """Free the first `length` bytes."""
-    import ctypes  # only the supervisor gets here; the agent's looks stay cheap
+    import ctypes  # only the supervisor needs it; the agent must start quickly
 
     libc = ctypes.CDLL(None, use_errno=True)
     try:

@@ -21,7 +21,7 @@ MOST = 100_000  # files
 
 def measure(work: Path, paths: list[str], beat: Callable[[], None]) -> list[tuple[str, int, str]]:
     """(path, size, sha256) of every regular file at or below `paths`, as many as `MOST`."""
-    found: list[tuple[str, int, str]] = []
+    measured: list[tuple[str, int, str]] = []
     with tree.opened(work) as top:
         for path in _files(top, paths):
             try:
@@ -29,9 +29,9 @@ def measure(work: Path, paths: list[str], beat: Callable[[], None]) -> list[tupl
             except OSError:
                 continue
             with os.fdopen(fd, "rb", buffering=0) as file:
-                if stat.S_ISREG(os.fstat(fd).st_mode) and len(found) < MOST:
-                    found.append((text(path), *_hash(file.read, beat)))
-    return found
+                if stat.S_ISREG(os.fstat(fd).st_mode) and len(measured) < MOST:
+                    measured.append((text(path), *_hash(file.read, beat)))
+    return measured
 
 
 def _hash(read: Callable[[int], bytes], beat: Callable[[], None]) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""How a job ended, kept before its outputs are hashed, so that no ending is ever lost."""
+"""The outcome of a job, saved before its outputs are hashed, so that a crash cannot lose it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ class Outcome:
     at: float = field(default_factory=time.time)
 
     def save(self, run: Path) -> None:
-        """From now on a new attempt only hashes and commits."""
+        """Save the outcome; a later attempt then only hashes and commits."""
         write_record(run / "outcome.json", vars(self))
 
     @classmethod
     def saved(cls, run: Path) -> Outcome | None:
-        """The ending of an earlier attempt that died before it could commit."""
-        found = record(run / "outcome.json")
-        if found is None:
+        """The outcome of an earlier attempt that died before its commit; None without one."""
+        document = record(run / "outcome.json")
+        if document is None:
             return None
         try:
             return cls(
-                int(found["rc"]),
-                str(found["reason"]),
-                str(found["detail"]),
-                float(found["started_at"]),
-                float(found["at"]),
+                int(document["rc"]),
+                str(document["reason"]),
+                str(document["detail"]),
+                float(document["started_at"]),
+                float(document["at"]),
             )
         except (KeyError, TypeError, ArithmeticError, ValueError):
             return None
 
     def on_disk(self, full: bool) -> Outcome:
-        """A failure on a full disk is the disk's."""
+        """The outcome with reason `disk-full` if the job failed while the volume was full."""
         if not full or self.reason != "exited" or self.rc == 0:
             return self
         return replace(self, reason="disk-full", detail=f"the volume is full; {self.detail}")
@@ -65,7 +65,7 @@ def ended(returncode: int, kills_before: int | None, kills_after: int | None) ->
 
 
 def halted(halt: StopJob, returncode: int | None) -> Outcome:
-    """We ended it. Whatever the job returned, this is no success."""
+    """The outcome of a job that podctl ended; never a success, whatever the job returned."""
     rc = 143 if returncode is None else returncode if returncode >= 0 else 128 - returncode
     return Outcome(rc or RC_OF.get(halt.reason, 1), halt.reason, halt.detail)
 
@@ -80,5 +80,5 @@ class StopJob(Exception):
 
     @property
     def resumable(self) -> bool:
-        """Not the job's end: the next start goes on from its last checkpoint."""
+        """Whether the next start resumes from the last checkpoint."""
         return self.reason in ("evicted", "superseded")

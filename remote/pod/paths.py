@@ -1,4 +1,4 @@
-"""Where things are on this pod: the volume's folder, the container-local one, this boot.
+"""Paths on this pod: on the volume, in the container, in memory; and the identity of this boot.
 
 A look at the status uses paths as text, because importing `pathlib` costs CPU; everything else uses
 `Path`.
@@ -13,7 +13,7 @@ from .. import light_json
 from ..contract.codec import ContractError, Json, load
 from ..contract.variables import ENV_ROOT, LOCAL
 from ..light_dataclasses import dataclass, field
-from . import atomic_files as durable
+from . import atomic_files
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def is_run_name(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Boot:
-    """One life of the container. The guard names it; without a guard the first caller does."""
+    """One boot of the container, named by the guard, or without one by the first caller."""
 
     id: str
     pod: str = ""  # the provider's id, "" when nobody said it
@@ -111,7 +111,7 @@ class PodPaths:
 
     @property
     def lease(self) -> Path:
-        """What the guard may believe about the job, in this container's life."""
+        """The job's deadline for the guard, valid for this boot."""
         return self.local / "lease.json"
 
     @property
@@ -121,7 +121,7 @@ class PodPaths:
 
     @property
     def stop(self) -> Path:
-        """Who is to end early, where the volume had no room for it."""
+        """The stop request, for a volume that is full."""
         return self.local / "stop.json"
 
     def secrets(self, run: str) -> Path:
@@ -139,7 +139,7 @@ class PodPaths:
 
     @property
     def guard_name(self) -> str:
-        """What the guard says of itself."""
+        """The guard's report."""
         return f"{self.local_name}/guard.json"
 
     def touch_beat(self) -> None:
@@ -160,7 +160,7 @@ def _path(name: StrPath) -> Path:
 
 def document(kind: type[T], path: StrPath) -> T | None:
     """The document at `path`; None when absent or not what the contract says."""
-    data = durable.read(path)
+    data = atomic_files.read(path)
     if data is None:
         return None
     try:
@@ -171,7 +171,7 @@ def document(kind: type[T], path: StrPath) -> T | None:
 
 def record(path: StrPath) -> dict[str, Json] | None:
     """A small JSON object that only the pod's own side reads; None when absent or broken."""
-    data = durable.read(path, SMALL)
+    data = atomic_files.read(path, SMALL)
     return json_object(data or b"")
 
 
@@ -187,14 +187,14 @@ def json_object(data: bytes) -> dict[str, Json] | None:
 
 
 def write_record(path: StrPath, value: Json, *, sync: bool = True) -> None:
-    durable.write(path, light_json.dumps(value).encode() + b"\n", sync=sync)
+    atomic_files.write(path, light_json.dumps(value).encode() + b"\n", sync=sync)
 
 
 def local_folder(prefix: str) -> str:
     """A folder on the container's own disk: /run/podctl, or /tmp/podctl where /run is closed."""
     errors = []
-    for one in LOCAL:
-        folder = prefix + one
+    for candidate in LOCAL:
+        folder = prefix + candidate
         try:
             os.makedirs(folder, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -216,11 +216,11 @@ def memory_folder(prefix: str) -> Path | None:
             return None
         folder = shared / "podctl"
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return None
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return folder if ours and not found.st_mode & 0o077 else None
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+    return folder if ours and not status.st_mode & 0o077 else None
 
 
 def anchor() -> str:
@@ -239,23 +239,23 @@ def _read(path: str) -> str:
 
 
 def boot(local: StrPath) -> Boot:
-    """This boot's identity, made up once per container life."""
+    """This boot's identity, generated once per boot of the container."""
     with open(os.path.join(local, "boot.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path, now = os.path.join(local, "boot.json"), anchor()
-        found = record(path) or {}
-        if not found.get("boot_id") or found.get("anchor", now) != now:
-            found = {
+        document = record(path) or {}
+        if not document.get("boot_id") or document.get("anchor", now) != now:
+            document = {
                 "boot_id": os.urandom(16).hex(),
                 "anchor": now,
                 "pod": _pod_id(),
                 "env": {},
             }
-            write_record(path, found, sync=False)
-    env = found.get("env")
+            write_record(path, document, sync=False)
+    env = document.get("env")
     return Boot(
-        id=str(found["boot_id"]),
-        pod=str(found.get("pod") or ""),
+        id=str(document["boot_id"]),
+        pod=str(document.get("pod") or ""),
         env={str(k): str(v) for k, v in env.items()} if isinstance(env, dict) else {},
     )
 

@@ -1,4 +1,4 @@
-"""Which processes are a job's, whatever they did to get away: session, double fork, `nohup`.
+"""Finds all processes of a job, also after `setsid`, a double fork or `nohup`.
 
 Every process of a job descends from its supervisor, which adopts its orphans; and it carries a mark
 in its environment, by which it is found, with all of its session, when that supervisor has died.
@@ -43,18 +43,18 @@ class JobTree:
     _zombies: set[Key] = field(default_factory=set)  # as last seen
 
     def members(self) -> dict[int, Member]:
-        """The living ones; what the supervisor runs for itself is not among them."""
+        """The living processes of the job, without the supervisor's own tools."""
         everything = processes.table()
-        found = set() if self.root is None else self._children(everything)
-        found |= {pid for pid in everything if pid not in found and self._marked(pid)}
-        found |= self.others & set(everything)
-        sessions = {everything[pid].session for pid in found} - {0, os.getsid(0)}
-        found |= {pid for pid, one in everything.items() if one.session in sessions}
-        found |= processes.below(everything, found)
-        found -= {os.getpid(), self.root}
+        pids = set() if self.root is None else self._children(everything)
+        pids |= {pid for pid in everything if pid not in pids and self._marked(pid)}
+        pids |= self.others & set(everything)
+        sessions = {everything[pid].session for pid in pids} - {0, os.getsid(0)}
+        pids |= {pid for pid, process in everything.items() if process.session in sessions}
+        pids |= processes.below(everything, pids)
+        pids -= {os.getpid(), self.root}
         return {
             pid: Member(everything[pid], processes.on_term(pid))
-            for pid in sorted(found)
+            for pid in sorted(pids)
             if not everything[pid].dead
         }
 
@@ -62,22 +62,22 @@ class JobTree:
         """Those of the supervisor that are no tools of its own."""
         return {
             pid
-            for pid, one in everything.items()
-            if one.parent == self.root and processes.variable(pid, ENV_TOOL) is None
+            for pid, process in everything.items()
+            if process.parent == self.root and processes.variable(pid, ENV_TOOL) is None
         }
 
     def _marked(self, pid: int) -> bool:
         return (processes.variable(pid, ENV_MARK) or "").startswith(f"{self.boot_id}/")
 
-    def collect(self, mine: int) -> None:
-        """Make dead orphans go; `mine` is the job's first process, which somebody else waits for.
+    def collect(self, own_pid: int) -> None:
+        """Reap dead orphans, except `own_pid`, the job's first process: its starter waits for it.
 
         Only what was dead before is taken: the dead of this process's own threads are theirs.
         """
         dead = {
-            one.key
-            for one in processes.table().values()
-            if one.dead and one.parent == os.getpid() and one.pid != mine
+            process.key
+            for process in processes.table().values()
+            if process.dead and process.parent == os.getpid() and process.pid != own_pid
         }
         for pid, _ in dead & self._zombies:
             try:
@@ -88,7 +88,9 @@ class JobTree:
 
 
 def names(members: dict[int, Member]) -> str:
-    """A few of them for people, in plain ASCII whatever they call themselves."""
-    told = [f"{ascii(one.process.name)[1:-1]} ({pid})" for pid, one in members.items()][:NAMED]
-    more = len(members) - len(told)
-    return ", ".join(told) + (f" and {more} more" if more else "")
+    """Names of up to NAMED members with their pids, in ASCII."""
+    texts = [f"{ascii(member.process.name)[1:-1]} ({pid})" for pid, member in members.items()][
+        :NAMED
+    ]
+    more = len(members) - len(texts)
+    return ", ".join(texts) + (f" and {more} more" if more else "")

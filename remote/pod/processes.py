@@ -1,6 +1,6 @@
-"""The processes of this machine as /proc tells them; nothing is remembered and no number trusted.
+"""The process table from /proc; nothing is cached, because pids are reused.
 
-Where there is no /proc, there are none.
+Without /proc the table is empty.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class Process:
 
 def table() -> dict[int, Process]:
     """Every process by its number."""
-    found = {}
+    processes = {}
     try:
         names = [name for name in os.listdir(PROC) if name.isdigit()]
     except OSError:
         return {}
     for name in names:
-        if (one := read(int(name))) is not None:
-            found[one.pid] = one
-    return found
+        if (process := read(int(name))) is not None:
+            processes[process.pid] = process
+    return processes
 
 
 def read(pid: int) -> Process | None:
@@ -74,15 +74,15 @@ def _threads(pid: int) -> int:
 def below(everything: Mapping[int, Process], roots: Iterable[int]) -> set[int]:
     """The numbers of all that descend from `roots`, without these."""
     children: dict[int, list[int]] = {}
-    for one in everything.values():
-        children.setdefault(one.parent, []).append(one.pid)
-    found: set[int] = set()
+    for process in everything.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    pids: set[int] = set()
     queue = list(roots)
     while queue:
-        new = [pid for pid in children.get(queue.pop(), []) if pid not in found]
-        found.update(new)
+        new = [pid for pid in children.get(queue.pop(), []) if pid not in pids]
+        pids.update(new)
         queue += new
-    return found
+    return pids
 
 
 def variable(pid: int, name: str) -> str | None:

@@ -8,7 +8,7 @@ from .. import light_json
 from ..contract.codec import ContractError, build, number, plain
 from ..contract.status import Progress
 from ..light_dataclasses import replace
-from . import atomic_files as durable
+from . import atomic_files
 from .paths import record
 
 TYPE_CHECKING = False  # of `typing`, which a look at the status does without
@@ -23,8 +23,13 @@ FRESH_SECONDS = 60.0  # after which nobody follows the job any more
 
 def write(folder: Path, attempt: int, boot_id: str, now: float, progress: Progress) -> None:
     """Small and without fsync: only the newest one matters. Raises OSError."""
-    told = {"attempt": attempt, "boot_id": boot_id, "monotonic": now, "progress": plain(progress)}
-    durable.write(folder / NAME, light_json.dumps(told).encode() + b"\n", sync=False)
+    document = {
+        "attempt": attempt,
+        "boot_id": boot_id,
+        "monotonic": now,
+        "progress": plain(progress),
+    }
+    atomic_files.write(folder / NAME, light_json.dumps(document).encode() + b"\n", sync=False)
 
 
 def read(folder: StrPath, attempt: int, boot_id: str) -> Progress | None:
@@ -39,7 +44,11 @@ def read(folder: StrPath, attempt: int, boot_id: str) -> Progress | None:
     if not 0 <= age <= FRESH_SECONDS:
         return None
     try:
-        found: Progress = build(Progress, value.get("progress"), "Progress")
+        progress: Progress = build(Progress, value.get("progress"), "Progress")
     except ContractError:
         return None
-    return found if found.step_age is None else replace(found, step_age=found.step_age + age)
+    return (
+        progress
+        if progress.step_age is None
+        else replace(progress, step_age=progress.step_age + age)
+    )

@@ -33,47 +33,49 @@ class Telling:
 
     def orders(self, members: Mapping[int, Member], late: bool) -> list[Order]:
         """`late` is true once those are told that may not have heard of it."""
-        saving = any(one.on_term == "caught" for one in members.values())
-        parents = {one.process.parent for one in members.values()}
-        found: list[Order] = []
-        for pid, one in members.items():
-            above = _handler_above(one, members)
+        saving = any(member.on_term == "caught" for member in members.values())
+        parents = {member.process.parent for member in members.values()}
+        orders: list[Order] = []
+        for pid, member in members.items():
+            above = _handler_above(member, members)
             if above is not None:
-                self.behind.add(one.key)
-            if one.key in self.told:
+                self.behind.add(member.key)
+            if member.key in self.told:
                 continue
-            if one.on_term == "caught":
-                due = self._due(one, above, late)
+            if member.on_term == "caught":
+                due = self._due(member, above, late)
             else:
                 due = not saving
-                if saving and above is None and pid in parents and one.key not in self.held:
-                    self.held.add(one.key)
-                    found.append((pid, signal.SIGSTOP))
+                if saving and above is None and pid in parents and member.key not in self.held:
+                    self.held.add(member.key)
+                    orders.append((pid, signal.SIGSTOP))
             if due:
-                found += self._tell(one)
-        return found
+                orders += self._tell(member)
+        return orders
 
-    def _due(self, one: Member, above: Member | None, late: bool) -> bool:
+    def _due(self, member: Member, above: Member | None, late: bool) -> bool:
         """Whether one that handles SIGTERM is to hear of it from us, and now."""
         if above is None:
-            return late or one.key not in self.behind
+            return late or member.key not in self.behind
         # A session of its own is a launcher's doing that means to pass the signal on by itself.
-        return late and one.key in self.present and one.process.session == above.process.session
+        return (
+            late and member.key in self.present and member.process.session == above.process.session
+        )
 
-    def _tell(self, one: Member) -> list[Order]:
-        self.told.add(one.key)
-        pid, still = one.process.pid, one.process.stopped or one.key in self.held
+    def _tell(self, member: Member) -> list[Order]:
+        self.told.add(member.key)
+        pid, still = member.process.pid, member.process.stopped or member.key in self.held
         return [(pid, signal.SIGTERM), *([(pid, signal.SIGCONT)] if still else [])]
 
 
-def _handler_above(one: Member, members: Mapping[int, Member]) -> Member | None:
+def _handler_above(member: Member, members: Mapping[int, Member]) -> Member | None:
     """The nearest ancestor in the job that handles SIGTERM."""
-    seen = {one.process.pid}
-    above = members.get(one.process.parent)
-    while above is not None and above.process.pid not in seen:
+    visited = {member.process.pid}
+    above = members.get(member.process.parent)
+    while above is not None and above.process.pid not in visited:
         if above.on_term == "caught":
             return above
-        seen.add(above.process.pid)
+        visited.add(above.process.pid)
         above = members.get(above.process.parent)
     return None
 
@@ -104,7 +106,7 @@ class Termination:
             orders = [(pid, signal.SIGKILL) for pid in members]
         else:
             if self._telling is None:
-                self._telling = Telling(frozenset(one.key for one in members.values()))
+                self._telling = Telling(frozenset(member.key for member in members.values()))
             orders = self._telling.orders(members, used >= self._grace / 2)
         for pid, number in orders:
             processes.send(pid, number)

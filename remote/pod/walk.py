@@ -60,10 +60,10 @@ class _Folder:
     linked: bool = False  # reached through a link
 
     def within(self, key: tuple[int, int]) -> bool:
-        here: _Folder | None = self
-        while here is not None and here.key != key:
-            here = here.above
-        return here is not None
+        folder: _Folder | None = self
+        while folder is not None and folder.key != key:
+            folder = folder.above
+        return folder is not None
 
 
 Seen = Found | Without | _Folder
@@ -84,32 +84,32 @@ class Walk:
             return
         pending = [iter(self._first([raw(part) for part in parts]))]
         while pending:
-            one = next(pending[-1], None)
-            if one is None:
+            entry = next(pending[-1], None)
+            if entry is None:
                 pending.pop()
-            elif isinstance(one, _Folder):
-                pending.append(iter(self._list(one)))
+            elif isinstance(entry, _Folder):
+                pending.append(iter(self._list(entry)))
             else:
-                yield one
+                yield entry
 
     def _first(self, parts: list[bytes]) -> list[Seen]:
         """What `parts` lead to: nothing, or one thing."""
-        here: Seen = _Folder(b"", _key(os.fstat(self._top)), None)
+        folder: Seen = _Folder(b"", _key(os.fstat(self._top)), None)
         for part in parts:
-            if not isinstance(here, _Folder):
-                return [here] if isinstance(here, Without) else []
+            if not isinstance(folder, _Folder):
+                return [folder] if isinstance(folder, Without) else []
             try:
-                fd = tree.reach(self._top, here.path, tree.FOLDER)
+                fd = tree.reach(self._top, folder.path, tree.FOLDER)
             except OSError:
                 return []
             try:
-                found = self._look(fd, here, part)
+                entry = self._entry_at(fd, folder, part)
             finally:
                 os.close(fd)
-            if found is None:
+            if entry is None:
                 return []
-            here = found
-        return [here]
+            folder = entry
+        return [folder]
 
     def _list(self, folder: _Folder) -> list[Seen]:
         self._linked += folder.linked
@@ -123,12 +123,12 @@ class Walk:
             return [Without(text(folder.path), CLOSED, True)]
         try:
             names = sorted(map(os.fsencode, os.listdir(fd)))
-            found = (self._look(fd, folder, name) for name in names)
-            return [one for one in found if one is not None]
+            entries = (self._entry_at(fd, folder, name) for name in names)
+            return [entry for entry in entries if entry is not None]
         finally:
             os.close(fd)
 
-    def _look(self, fd: int, folder: _Folder, name: bytes) -> Seen | None:
+    def _entry_at(self, fd: int, folder: _Folder, name: bytes) -> Seen | None:
         """What stands under one name in the open folder `fd`; None when it is gone, or ours."""
         path = folder.path + b"/" + name if folder.path else name
         if path == OURS.encode():

@@ -17,15 +17,12 @@ from types import FrameType
 
 from ..contract import JobSpec
 from ..light_dataclasses import replace
-from ..pod import handover, processes
+from ..pod import handover, job_secrets, processes
 from ..pod import installer_settings as settings
-from ..pod import job_secrets as entrusted
 from ..pod.disk_reserve import DiskReserve
 from ..pod.outcome import Outcome, StopJob, halted
 from ..pod.paths import PodPaths, document, write_record
-from . import background
-from . import job_environment as jobenv
-from . import metrics_sampler as samples
+from . import background, job_environment, metrics_sampler
 from .attempt import AttemptContext
 from .commit import Commit
 from .follower import Follower
@@ -39,11 +36,11 @@ HANDOVER_SECONDS = 30.0  # beyond its job's grace, for another pod to let go of 
 class Supervisor:
     """One attempt at one run."""
 
-    def __init__(self, place: PodPaths, spec: JobSpec, attempt: int, lock: int) -> None:
-        self.base = base = AttemptContext(place, spec, attempt)
+    def __init__(self, paths: PodPaths, spec: JobSpec, attempt: int, lock: int) -> None:
+        self.base = base = AttemptContext(paths, spec, attempt)
         self.lock, self.started = lock, time.time()
-        self.env = jobenv.build(spec, place, base.boot)
-        self.lease = GuardDeadline.of(place, spec, base.boot.id, attempt)
+        self.env = job_environment.build(spec, paths, base.boot)
+        self.lease = GuardDeadline.of(paths, spec, base.boot.id, attempt)
         self.ready = background.Ready(base.run, spec, attempt, base.watch, base.pace)
         self.reserve = DiskReserve(base.run / "reserve")
 
@@ -54,7 +51,7 @@ class Supervisor:
         base, pace = self.base, self.base.pace
         beat = background.heartbeat(base.run, base.spec, base.attempt, base.boot.id, base.pulse)
         heart = background.Repeated("heartbeat", pace.heartbeat, beat)
-        meter = samples.MetricsSampler(base.place.root, self.env["PATH"])
+        meter = metrics_sampler.MetricsSampler(base.paths.root, self.env["PATH"])
         take = background.sampler(base.run, meter, base.boot.id, base.watch)
         background.Repeated("samples", pace.sample, take)
         try:
@@ -76,10 +73,10 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def _attempt(self) -> Outcome:
-        """Preflight, environment, job. Raises a resumable `Halt`."""
+        """Preflight, environment, job. Raises a resumable `StopJob`."""
         base = self.base
         self.reserve.take()
-        preparation = Preparation(base.place, base.spec, self.env, base.log, base.tick, base.enter)
+        preparation = Preparation(base.paths, base.spec, self.env, base.log, base.tick, base.enter)
         try:
             if not self._alone():
                 return Outcome(1, "lost", "the pod that had this run goes on with it")
@@ -98,12 +95,12 @@ class Supervisor:
         return handover.await_predecessor(base.run, base.pace.heartbeat, patience, base.tick)
 
     def _run_job(self, python: Path) -> Outcome:
-        """The job, while what it has finished is published. Raises a resumable `Halt`."""
-        job = Job(self.base, jobenv.with_interpreter(self.env, python), self.lock)
+        """The job, while what it has finished is published. Raises a resumable `StopJob`."""
+        job = Job(self.base, job_environment.with_interpreter(self.env, python), self.lock)
         base, pace = self.base, self.base.pace
         follower = Follower(base.run, base.attempt, base.boot.id)
         scan = background.Repeated("ready", pace.scan, self.ready.scan, nice=19)
-        follow = background.Repeated("progress", pace.scan, follower.look, nice=19)
+        follow = background.Repeated("progress", pace.scan, follower.poll, nice=19)
         try:
             outcome = job.run(python)
         finally:
@@ -111,13 +108,13 @@ class Supervisor:
             scan.end()
             follow.end()
         with contextlib.suppress(OSError):  # the last step came just before the end
-            follower.look(search=False)
+            follower.poll(search=False)
         return outcome.on_disk(self.reserve.disk_full())
 
     def _finish(self, outcome: Outcome) -> None:
-        """Record the end. Raises `Halt` when the container stops first."""
-        entrusted.forget(self.base.place, self.base.spec.run)
-        settings.forget(self.base.place, self.base.spec.run)
+        """Record the end. Raises `StopJob` when the container stops first."""
+        job_secrets.forget(self.base.paths, self.base.spec.run)
+        settings.forget(self.base.paths, self.base.spec.run)
         self.reserve.release()
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         Commit(self.base, self.ready.hashes, self.lease).write(outcome)
@@ -140,13 +137,13 @@ def main() -> int:
     """
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     run, attempt, lock = options["--run"], int(options["--attempt"]), int(options["--lock"])
-    place = PodPaths.at(options["--root"])
-    spec = document(JobSpec, place.run(run) / "spec.json")
+    paths = PodPaths.at(options["--root"])
+    spec = document(JobSpec, paths.run(run) / "spec.json")
     if spec is None:
         sys.stderr.write(f"no spec of run {run}\n")
         return 1
     os.umask(0o077)
-    Supervisor(place, spec, attempt, lock).live()
+    Supervisor(paths, spec, attempt, lock).live()
     return 0
 
 

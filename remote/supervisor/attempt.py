@@ -15,20 +15,20 @@ from .stop_conditions import StopConditions
 class AttemptContext:
     """One attempt at one run, as long as its supervisor lives."""
 
-    def __init__(self, place: PodPaths, spec: JobSpec, attempt: int) -> None:
-        self.place, self.spec, self.attempt = place, spec, attempt
-        self.run, self.work = place.run(spec.run), place.work(spec.run)
+    def __init__(self, paths: PodPaths, spec: JobSpec, attempt: int) -> None:
+        self.paths, self.spec, self.attempt = paths, spec, attempt
+        self.run, self.work = paths.run(spec.run), paths.work(spec.run)
         self.log = self.run / "job.log"
-        self.boot, self.pace = boot(place.local), Intervals.from_environment()
+        self.boot, self.pace = boot(paths.local), Intervals.from_environment()
         self.pulse = Pulse()
-        self.watch = StopConditions(spec, place, self.boot, attempt, self.pace)
+        self.watch = StopConditions(spec, paths, self.boot, attempt, self.pace)
 
     def enter(self, phase: str, text: str) -> None:
         self.pulse.phase, self.pulse.text = phase, text
         self.pulse.tick()
 
     def tick(self) -> None:
-        """A moment; raises `Halt` when it is time to end."""
+        """A moment; raises `StopJob` when it is time to end."""
         self.watch.poll()
         self.breathe()
 

@@ -13,10 +13,8 @@ from pathlib import Path
 from .. import outputs
 from ..contract import MAX_FILES, Heartbeat, JobSpec, Json, Manifest, digest, dump
 from ..light_dataclasses import dataclass, field
-from ..pod import atomic_files as durable
-from ..pod import log_file as logfile
-from . import manifest
-from . import metrics_sampler as samples
+from ..pod import atomic_files, log_file
+from . import manifest, metrics_sampler
 from .intervals import Intervals
 from .stop_conditions import StopConditions
 
@@ -78,24 +76,26 @@ def heartbeat(
         now = time.monotonic()
         if now - pulse.ticked > STUCK_SECONDS:
             return
-        size = logfile.size(run / "job.log")
-        life = Heartbeat(spec.run, attempt, boot_id, pulse.phase, now, time.time(), size)
-        document = json.loads(dump(life)) | {"text": pulse.text}
-        durable.write(run / "heartbeat.json", json.dumps(document).encode() + b"\n", sync=False)
+        size = log_file.size(run / "job.log")
+        heartbeat = Heartbeat(spec.run, attempt, boot_id, pulse.phase, now, time.time(), size)
+        document = json.loads(dump(heartbeat)) | {"text": pulse.text}
+        atomic_files.write(
+            run / "heartbeat.json", json.dumps(document).encode() + b"\n", sync=False
+        )
 
     return beat
 
 
 def sampler(
-    run: Path, meter: samples.MetricsSampler, boot_id: str, watch: StopConditions
+    run: Path, meter: metrics_sampler.MetricsSampler, boot_id: str, watch: StopConditions
 ) -> Callable[[], None]:
     """Appends to samples.jsonl."""
 
     def take() -> None:
         sample: dict[str, Json] = meter.sample() | {"boot_id": boot_id}
-        watch.gpu_busy = samples.busy(sample)
-        if logfile.size(run / "samples.jsonl") < SAMPLES_CAP:
-            durable.append(run / "samples.jsonl", json.dumps(sample).encode() + b"\n")
+        watch.gpu_busy = metrics_sampler.busy(sample)
+        if log_file.size(run / "samples.jsonl") < SAMPLES_CAP:
+            atomic_files.append(run / "samples.jsonl", json.dumps(sample).encode() + b"\n")
 
     return take
 
@@ -118,11 +118,11 @@ class Ready:
         self._watch.outputs = survey.files
         names = manifest.announced(self._run, self.hashes.work)
         finished = self._settled.select(survey.files, names, time.monotonic())
-        entries = tuple(e for one in finished if (e := self.hashes.of(one, self._pause)))
+        entries = tuple(e for file in finished if (e := self.hashes.of(file, self._pause)))
         sent = manifest.untouched(self._run, self._spec.outputs, entries)
-        seen = survey.seen if survey.seen >= CROWDED * MAX_FILES else 0
+        count = survey.seen if survey.seen >= CROWDED * MAX_FILES else 0
         document = Manifest(
-            self._spec.run, self._attempt, False, entries, seen=seen, untouched=sent
+            self._spec.run, self._attempt, False, entries, seen=count, untouched=sent
         )
         if digest(dump(document)) != self._published:
             self._published = digest(manifest.write(self._run / "ready.json", document))

@@ -9,8 +9,7 @@ from functools import partial
 from .. import outputs
 from ..contract import Exit, Left, Manifest, digest, dump
 from ..light_dataclasses import replace
-from ..pod import atomic_files as durable
-from ..pod import log_file as logfile
+from ..pod import atomic_files, log_file
 from ..pod.outcome import Outcome, StopJob
 from . import manifest
 from .attempt import AttemptContext
@@ -31,14 +30,14 @@ class Commit:
         self._evicted_at: float | None = None
 
     def write(self, outcome: Outcome) -> None:
-        """Manifest, then exit.json: the commit. Raises `Halt` when the container stops first."""
+        """Manifest, then exit.json: the commit. Raises `StopJob` when the container stops first."""
         base = self._base
         self._keep_trying(partial(outcome.save, base.run))
         base.enter("hashing", "hashing the outputs")
         self._lease.hashing()
-        outcome, found = self._outputs(outcome)
-        data = dump(self._manifest(found))
-        self._keep_trying(partial(durable.write, base.run / "manifest.json", data))
+        outcome, outputs = self._outputs(outcome)
+        data = dump(self._manifest(outputs))
+        self._keep_trying(partial(atomic_files.write, base.run / "manifest.json", data))
         record = Exit(
             run=base.spec.run,
             attempt=base.attempt,
@@ -46,65 +45,65 @@ class Commit:
             reason=outcome.reason,
             detail=outcome.detail[:2000],
             manifest_sha256=digest(data),
-            log_size=logfile.size(base.log),
+            log_size=log_file.size(base.log),
             started_at=outcome.started_at,
             ended_at=time.time(),
         )
-        self._keep_trying(partial(durable.write, base.run / "exit.json", dump(record)))
+        self._keep_trying(partial(atomic_files.write, base.run / "exit.json", dump(record)))
         self._lease.ended()
 
-    def _manifest(self, found: Final) -> Manifest:
+    def _manifest(self, final_survey: Final) -> Manifest:
         """What travels, what does not, and what is as it was sent."""
-        base, survey = self._base, found.survey
+        base, survey = self._base, final_survey.survey
         left = [
             *survey.left,
-            *(Left(path, "somebody still wrote to it") for path in found.moving),
-            *(Left(path, "it cannot be read") for path in found.unreadable),
+            *(Left(path, "somebody still wrote to it") for path in final_survey.moving),
+            *(Left(path, "it cannot be read") for path in final_survey.unreadable),
         ]
         return Manifest(
             base.spec.run,
             base.attempt,
             True,
-            found.entries,
+            final_survey.entries,
             left=tuple(left[: outputs.MAX_NAMED]),
             notes=survey.notes,
             beyond=survey.beyond + len(left[outputs.MAX_NAMED :]),
-            untouched=manifest.untouched(base.run, base.spec.outputs, found.entries),
+            untouched=manifest.untouched(base.run, base.spec.outputs, final_survey.entries),
         )
 
     def _outputs(self, outcome: Outcome) -> tuple[Outcome, Final]:
         """Every output; a job that left out a declared one did not succeed."""
-        found = self._settled()
-        there = [*(e.path for e in found.entries), *found.moving, *found.unreadable]
-        absent = outputs.missing(self._base.spec.outputs, there)
+        survey = self._settled()
+        paths = [*(e.path for e in survey.entries), *survey.moving, *survey.unreadable]
+        absent = outputs.missing(self._base.spec.outputs, paths)
         wrong = []
-        if absent and not found.survey.left:  # which may be what seems absent
+        if absent and not survey.survey.left:  # which may be what seems absent
             wrong.append(f"nothing is at {', '.join(absent)}")
-        if found.moving:
-            wrong.append(f"somebody still writes to {_some(found.moving)}")
+        if survey.moving:
+            wrong.append(f"somebody still writes to {_some(survey.moving)}")
         if wrong and outcome.rc == 0:
             text = f"the job returned 0, but {' and '.join(wrong)}"
-            return replace(outcome, rc=1, detail=text), found
-        return outcome, found
+            return replace(outcome, rc=1, detail=text), survey
+        return outcome, survey
 
     def _settled(self) -> Final:
-        """The outputs once all hold still, or the time for it is over. Raises `Halt`.
+        """The outputs once all hold still, or the time for it is over. Raises `StopJob`.
 
         What keeps a file changing now is no process of the job's on this pod.
         """
         base, began = self._base, time.monotonic()
-        look = partial(manifest.final, self._hashes, base.spec.outputs, self._pause)
-        found = look()
-        if not found.moving and not self._hashes.fresh(base.pace.settle):
-            return found
-        wait = base.pace.settle if found.moving else LOOK_AGAIN_TICKS * base.pace.tick
+        survey = partial(manifest.final, self._hashes, base.spec.outputs, self._pause)
+        current = survey()
+        if not current.moving and not self._hashes.fresh(base.pace.settle):
+            return current
+        wait = base.pace.settle if current.moving else LOOK_AGAIN_TICKS * base.pace.tick
         while True:
             self._wait(wait)
-            earlier, found, wait = found, look(), base.pace.settle
-            told = found.since(earlier)
-            if not told.moving or self._over(began):
-                return told
-            base.pulse.text = f"waiting: somebody still writes to {_some(told.moving)}"
+            earlier, current, wait = current, survey(), base.pace.settle
+            changes = current.since(earlier)
+            if not changes.moving or self._over(began):
+                return changes
+            base.pulse.text = f"waiting: somebody still writes to {_some(changes.moving)}"
 
     def _wait(self, seconds: float) -> None:
         due = time.monotonic() + seconds
@@ -113,7 +112,7 @@ class Commit:
             self._base.breathe()
 
     def _over(self, began: float) -> bool:
-        """Whether the budget, or a word of the user's, ended it. Raises a resumable `Halt`."""
+        """Whether the budget, or a word of the user's, ended it. Raises a resumable `StopJob`."""
         try:
             self._base.watch.poll()
         except StopJob as halt:

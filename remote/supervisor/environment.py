@@ -17,7 +17,7 @@ from ..contract import Environment, digest
 from ..light_dataclasses import dataclass
 from ..lock_file import PYPROJECT, UV_LOCK, Lockfile, NoLock
 from ..pod.paths import record, write_record
-from .installer import EnvironmentFailed, Workshop, beside, find_uv
+from .installer import BuildContext, EnvironmentFailed, beside, find_uv
 from .preflight import PROBE
 
 COMPLETE = "complete"  # in a finished environment: when, by which run and how fast it was made
@@ -30,7 +30,7 @@ def interpreters(env: Mapping[str, str], own: str) -> list[Path]:
     return list(dict.fromkeys(Path(name) for name in (*names, own) if name))
 
 
-def choose(need: Environment, candidates: list[Path], context: Workshop) -> tuple[Path, bool]:
+def choose(need: Environment, candidates: list[Path], context: BuildContext) -> tuple[Path, bool]:
     """(interpreter, whether it has everything that is needed already)."""
     for python in candidates:
         if present(python, need.provides, context) == set(need.provides) and need.provides:
@@ -43,7 +43,7 @@ def choose(need: Environment, candidates: list[Path], context: Workshop) -> tupl
     return working[0], need.lock is None
 
 
-def present(python: Path, modules: tuple[str, ...], context: Workshop) -> set[str]:
+def present(python: Path, modules: tuple[str, ...], context: BuildContext) -> set[str]:
     """Those of `modules` that `python` finds."""
     if not modules:
         return set()
@@ -58,7 +58,7 @@ class Making:
     need: Environment
     work: Path
     run: str
-    context: Workshop
+    context: BuildContext
 
     def prepare(self, base: Path) -> Path:
         """The interpreter of a complete environment made from the lock, built when absent."""
@@ -73,7 +73,7 @@ class Making:
         keep_torch = bool(present(base, ("torch",), self.context))
         key = digest(b"\0".join([content, about.encode(), str(base).encode(), b"%d" % keep_torch]))
         venv = self.context.root / "venvs" / key
-        if not self._kept(venv):
+        if not self._is_complete(venv):
             self._make(venv, lambda half: self._build(lock, base, about, keep_torch, half))
         return venv / "bin" / "python"
 
@@ -88,7 +88,7 @@ class Making:
         if ".." in Path(name).parts or os.path.isabs(name) or not source.is_dir():
             raise EnvironmentFailed(f"no folder {name!r} in the work folder to install")
         made_of = digest(f"{tree}\0{name}\0{python}".encode())
-        if (record(into / COMPLETE) or {}).get("made_of") == made_of and self._kept(into):
+        if (record(into / COMPLETE) or {}).get("made_of") == made_of and self._is_complete(into):
             return
         words = ["--directory", str(source), "pip", "install", "--quiet", "--no-deps"]
         words += ["--python", str(python)]
@@ -96,13 +96,13 @@ class Making:
         def build(half: Path) -> None:
             uv = find_uv(python, self.context)
             with tidied(self.work):
-                place = ["--target", str(half), "."]
-                self.context.run([*uv, *words, *place], self.need.deadline_seconds)
+                target_options = ["--target", str(half), "."]
+                self.context.run([*uv, *words, *target_options], self.need.deadline_seconds)
 
         shutil.rmtree(into, ignore_errors=True)
         self._make(into, build, made_of=made_of)
 
-    def _kept(self, folder: Path) -> bool:
+    def _is_complete(self, folder: Path) -> bool:
         """Whether it is there and complete; what is there and is not, is removed."""
         if not folder.exists():
             return False
@@ -134,13 +134,20 @@ class Making:
         context.run([*uv, *make, str(half)], seconds)
         _inherit(half, about)
         # The settings of the user's project hold for it: its indexes, its [tool.uv].
-        there = ["--directory", str(lock.source.parent)]
-        install = [*there, "pip", "install", "--quiet", "--python", str(half / "bin" / "python")]
+        arguments = ["--directory", str(lock.source.parent)]
+        install = [
+            *arguments,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(half / "bin" / "python"),
+        ]
         hashed = lock.hashed
         if lock.source.name == UV_LOCK:
             wanted = half / "exported.txt"
             export = ["export", "--quiet", "--frozen", "--no-emit-project", "--no-default-groups"]
-            context.run([*uv, *there, *export, "-o", str(wanted)], seconds)
+            context.run([*uv, *arguments, *export, "-o", str(wanted)], seconds)
             exported = Lockfile.read(half, wanted.name)
             wanted, hashed = exported.copy(half, keep_torch=keep_torch), exported.hashed
         elif lock.source.name == PYPROJECT:
@@ -178,8 +185,8 @@ def tidied(folder: Path) -> Iterator[None]:
 
 
 def _below(folder: Path) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        yield from (os.path.join(place, name) for name in (*folders, *files))
+    for parent, folders, files in os.walk(folder):
+        yield from (os.path.join(parent, name) for name in (*folders, *files))
 
 
 def _inherit(venv: Path, about: str) -> None:
@@ -188,7 +195,7 @@ def _inherit(venv: Path, about: str) -> None:
     `addsitedir` follows the .pth files that lie there: those of editable installs.
     """
     sites = [line[5:] for line in about.splitlines() if line.startswith("site ")]
-    lines = [f"import site; site.addsitedir({one!r})\n" for one in sites]
+    lines = [f"import site; site.addsitedir({site!r})\n" for site in sites]
     for folder in venv.glob("lib/python*/site-packages"):
         if sites:
             (folder / "podctl_base.pth").write_text("".join(lines))

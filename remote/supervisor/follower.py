@@ -10,14 +10,12 @@ from pathlib import Path
 
 from ..contract import Json, number
 from ..contract.codec import plain
-from ..evidence import LOG, METRICS, Evidence, Said
+from ..evidence import LOG, METRICS, Evidence, SourceReport
 from ..light_dataclasses import dataclass, replace
 from ..log_steps import LogReader
-from ..pod import atomic_files as durable
-from ..pod import log_file as logfile
-from ..pod import progress_file
+from ..pod import atomic_files, log_file, progress_file
 from ..pod.paths import json_object
-from .training_files import TrainingFiles, figures_of, whole
+from .training_files import TrainingFiles, figures_of, step_number
 
 CHUNK = 64 * 1024  # bytes of a growing file that one look reads: the newest ones
 SEARCH_EVERY = 5  # looks between two searches for files
@@ -37,7 +35,7 @@ class _Tail:
 
     def take(self) -> bytes:
         """Whole lines; one that is not ended is taken when nothing was added to it meanwhile."""
-        size, before = logfile.size(self.path), self.size
+        size, before = log_file.size(self.path), self.size
         self.size = size
         if size < self.offset:  # another file under its name
             self.offset = 0
@@ -45,13 +43,13 @@ class _Tail:
             return b""
         start = max(self.offset, size - CHUNK)
         data = self._read(start)
-        ends = [found.end() for found in _LINE_END.finditer(data)]
+        ends = [match.end() for match in _LINE_END.finditer(data)]
         taken = data if size == before or len(data) == CHUNK else data[: ends[-1] if ends else 0]
         self.offset = start + len(taken)
         return taken
 
     def _read(self, start: int) -> bytes:
-        file = durable.open_regular(self.path)
+        file = atomic_files.open_regular(self.path)
         if file is None:
             return b""
         with file:
@@ -65,40 +63,40 @@ class Follower:
     def __init__(self, run: Path, attempt: int, boot_id: str) -> None:
         self._run, self._attempt, self._boot_id = run, attempt, boot_id
         log, metrics = run / "job.log", run / "metrics.jsonl"
-        self._log = _Tail(log, logfile.size(log))
-        self._metrics = _Tail(metrics, logfile.size(metrics))
+        self._log = _Tail(log, log_file.size(log))
+        self._metrics = _Tail(metrics, log_file.size(metrics))
         self._files = TrainingFiles(run / "work", _time_of(run / "attempt.json"))
         self._reader = LogReader()
         self._evidence = Evidence(time.monotonic())
         self._alone = threading.Lock()
         self._text: str | None = None
-        self._looks = 0
+        self._polls = 0
         self._written: tuple[Json, float] = (None, 0.0)
 
-    def look(self, *, search: bool = True) -> None:
-        """Read what is new, and write down what it comes to; not twice at once. Raises OSError."""
+    def poll(self, *, search: bool = True) -> None:
+        """Read new lines and write the progress record; never concurrently. Raises OSError."""
         if not self._alone.acquire(blocking=False):
-            return  # a thread that hangs on a disk is at it
+            return  # another thread is reading, perhaps on a hanging disk
         try:
-            self._look(time.monotonic(), search)
+            self._poll(time.monotonic(), search)
         finally:
             self._alone.release()
 
-    def _look(self, now: float, search: bool) -> None:
+    def _poll(self, now: float, search: bool) -> None:
         if data := self._metrics.take():
             self._evidence.see(METRICS, self._reported(data), now)
         if data := self._log.take():
             text = data.decode(errors="replace")
-            lines = [one for one in re.split(r"[\r\n]", text) if not one.startswith(_OURS)]
+            lines = [line for line in re.split(r"[\r\n]", text) if not line.startswith(_OURS)]
             self._evidence.see(LOG, self._reader.feed("\n".join(lines), now), now)
-        if search and self._looks % SEARCH_EVERY == 0:
+        if search and self._polls % SEARCH_EVERY == 0:
             self._files.search()
-        self._looks += 1
-        for source, said in self._files.news():
-            self._evidence.see(source, said, now)
+        self._polls += 1
+        for source, report in self._files.news():
+            self._evidence.see(source, report, now)
         self._write(now)
 
-    def _reported(self, data: bytes) -> Said:
+    def _reported(self, data: bytes) -> SourceReport:
         """The newest value of each field that the job itself reports."""
         step = most = loss = None
         figures: dict[str, float] = {}
@@ -106,13 +104,13 @@ class Follower:
             value = json_object(line)
             if value is None:
                 continue
-            step = whole(value.get("step")) if "step" in value else step
-            most = whole(value.get("max_steps")) if "max_steps" in value else most
+            step = step_number(value.get("step")) if "step" in value else step
+            most = step_number(value.get("max_steps")) if "max_steps" in value else most
             loss = number(value.get("loss")) if "loss" in value else loss
             figures |= figures_of(value)
             if isinstance(text := value.get("text"), str):
                 self._text = text[:MAX_TEXT]
-        return Said(step, most, loss, figures)
+        return SourceReport(step, most, loss, figures)
 
     def _write(self, now: float) -> None:
         progress = replace(self._evidence.progress(now), text=self._text)

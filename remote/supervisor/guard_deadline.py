@@ -32,16 +32,16 @@ class DeadlineRecord:
 class GuardDeadline:
     """The lease file of this container."""
 
-    place: PodPaths
+    paths: PodPaths
     terms: DeadlineRecord
 
     @classmethod
-    def of(cls, place: PodPaths, spec: JobSpec, boot_id: str, attempt: int) -> GuardDeadline:
+    def of(cls, paths: PodPaths, spec: JobSpec, boot_id: str, attempt: int) -> GuardDeadline:
         """Grant the declared budget from now on, and what ending the job politely may take."""
         slack = min(600.0, max(1.0, spec.max_seconds / 10))
         deadline = time.monotonic() + spec.max_seconds + spec.term_grace_seconds + slack
         lease = cls(
-            place,
+            paths,
             DeadlineRecord(boot_id, spec.run, attempt, deadline, None, spec.grace_done_seconds),
         )
         lease._write()
@@ -63,4 +63,4 @@ class GuardDeadline:
     def _write(self) -> None:
         # Without a lease the guard only grows stricter; the job does not fail for it.
         with contextlib.suppress(OSError):
-            write_record(self.place.lease, vars(self.terms), sync=False)
+            write_record(self.paths.lease, vars(self.terms), sync=False)

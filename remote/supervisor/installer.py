@@ -1,4 +1,4 @@
-"""Programs that install: uv, with the settings that were handed over, and what they said."""
+"""Runs uv with the settings that were handed over, and extracts the reason of a failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..light_dataclasses import dataclass
-from ..pod import atomic_files as durable
+from ..pod import atomic_files
 from ..pod.command import Command, Result, wait_all
 from . import uv_pin
 
@@ -24,11 +24,11 @@ SAID = 64 * 1024  # bytes of a program's output that are looked at
 
 
 class EnvironmentFailed(Exception):
-    """The environment could not be made; the text is for the user."""
+    """The environment could not be installed; the text is for the user."""
 
 
 @dataclass(frozen=True)
-class Workshop:
+class BuildContext:
     """What building needs: `run(argv, seconds)` logs to the job's log and may be interrupted."""
 
     root: Path  # <mount>/podctl
@@ -39,7 +39,7 @@ class Workshop:
     boot: str = "boot"  # one life of a container: whose half-built folders are whose
 
     def ask(self, argv: list[str]) -> str | None:
-        """The output of a quick question; None when it fails."""
+        """The output of a short program; None when it fails."""
         output = self.scratch / "answer"
         output.write_bytes(b"")
         result = self._run(argv, output, QUICK_SECONDS)
@@ -69,7 +69,7 @@ class Workshop:
 
 
 def _since(output: Path, start: int) -> str:
-    """What was written from `start` on: of very much its beginning and its end."""
+    """The output from `start` on; of a long one the beginning and the end."""
     with output.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(start)
@@ -84,15 +84,17 @@ def reason(output: str) -> str:
     What a build backend wrote stands at the end: of a long failure both are told.
     """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = [line for line in lines if not WARNING.match(line)]
-    first = next((n for n, line in enumerate(said) if ERROR.match(line)), max(0, len(said) - TOLD))
-    told = said[first:]
-    if len(told) > TOLD:
-        told = [*told[: TOLD // 2], "…", *told[-TOLD // 2 :]]
-    return "; ".join(told)
+    messages = [line for line in lines if not WARNING.match(line)]
+    first = next(
+        (n for n, line in enumerate(messages) if ERROR.match(line)), max(0, len(messages) - TOLD)
+    )
+    shown = messages[first:]
+    if len(shown) > TOLD:
+        shown = [*shown[: TOLD // 2], "…", *shown[-TOLD // 2 :]]
+    return "; ".join(shown)
 
 
-def find_uv(base: Path, context: Workshop) -> list[str]:
+def find_uv(base: Path, context: BuildContext) -> list[str]:
     """argv of uv: the pod's, else the pinned one, fetched into the volume.
 
     It is fetched beside and renamed: pods may share the volume. Raises `EnvironmentFailed`.
@@ -113,21 +115,23 @@ def find_uv(base: Path, context: Workshop) -> list[str]:
 
 @contextmanager
 def beside(folder: Path, boot: str) -> Iterator[Path]:
-    """A place to make `folder` in, which gets its name when all of it is there.
+    """A temporary folder that is renamed to `folder` when it is complete.
 
-    Where another pod that shares the volume made the same meanwhile, that one's stays.
+    If another pod on this volume made the same meanwhile, that one is kept.
     """
     half = folder.with_name(f".{folder.name[:16]}.{boot[:16]}.half")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     try:
         yield half
-        durable.sync_disk(half)  # a name before its content would be half a folder for ever
+        atomic_files.sync_disk(
+            half
+        )  # a rename before the content is synced could leave an incomplete folder
         try:
             os.rename(half, folder)
         except OSError:
             if not folder.is_dir():
                 raise
-        durable.sync_folder(folder.parent)
+        atomic_files.sync_folder(folder.parent)
     finally:
         shutil.rmtree(half, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""How often the supervisor looks; each in seconds, settable through the environment."""
+"""The supervisor's polling intervals in seconds, settable through the environment."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Intervals:
 
     @classmethod
     def from_environment(cls) -> Intervals:
-        found = {}
+        values = {}
         for name in vars(cls()):
             try:
                 value = float(os.environ.get(f"PODCTL_PACE_{name.upper()}", ""))
             except ValueError:
                 continue
             if 0.001 <= value <= 3600:
-                found[name] = value
-        return cls(**found)
+                values[name] = value
+        return cls(**values)

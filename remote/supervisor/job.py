@@ -1,4 +1,4 @@
-"""The job itself: from its first process's start to its last one's end."""
+"""Runs the job, from the start of its first process to the end of its last."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..pod import job_secrets as entrusted
-from ..pod import process_tree as jobtree
+from ..pod import job_secrets, process_tree
 from ..pod.outcome import Outcome, StopJob, ended, halted
 from ..pod.process_tree import JobTree
 from ..pod.termination import Termination
-from . import job_environment as jobenv
-from . import metrics_sampler as samples
+from . import job_environment, metrics_sampler
 from .attempt import AttemptContext
 from .stop_conditions import Progress
 
@@ -24,17 +22,17 @@ REAP_SECONDS = 10.0  # for the first process, once all of it was killed
 
 
 class Job:
-    """One job. It has the pod's lock, writes its log by itself, and can outlive its supervisor."""
+    """One job. It holds the pod's lock, writes its own log, and may outlive its supervisor."""
 
     def __init__(self, base: AttemptContext, env: Mapping[str, str], lock: int) -> None:
         self._base, self._env, self._lock = base, env, lock
         self._tree = JobTree(base.boot.id)
 
     def clear(self) -> None:
-        """End what earlier jobs of this container left, and earlier attempts. Raises `Halt`."""
+        """End processes left by earlier jobs and attempts of this container. Raises `StopJob`."""
         if not (left := self._tree.members()):
             return
-        text = f"ending what an earlier job left running: {jobtree.names(left)}"
+        text = f"ending what an earlier job left running: {process_tree.names(left)}"
         self._base.say(text)
         self._base.enter("preflight", text)
         self._end_all()
@@ -42,10 +40,10 @@ class Job:
             raise StopJob("evicted", "the container is being stopped")
 
     def run(self, python: Path) -> Outcome:
-        """Start the job and wait for its end, or end it. Raises a resumable `Halt`."""
-        kills = samples.oom_kills()
+        """Start the job and wait for its end, or end it. Raises a resumable `StopJob`."""
+        kills = metrics_sampler.oom_kills()
         try:
-            process = self._spawn(jobenv.argv(self._base.spec, python))
+            process = self._spawn(job_environment.argv(self._base.spec, python))
         except OSError as error:
             return Outcome(127, "exited", f"{self._base.spec.argv[0]}: {error.strerror}")
         self._base.enter("running", "")
@@ -53,7 +51,7 @@ class Job:
         try:
             self._await_first(process)
             self._last_look(process.returncode)
-            outcome = ended(process.returncode, kills, samples.oom_kills())
+            outcome = ended(process.returncode, kills, metrics_sampler.oom_kills())
             self._await_rest(process, outcome)
         except StopJob as halt:
             self._base.say(f"{halt.reason}: {halt.detail}")
@@ -73,12 +71,12 @@ class Job:
         base = self._base
         base.work.mkdir(parents=True, exist_ok=True)
         base.say(f"attempt {base.attempt}: {' '.join(argv)}")
-        mark = jobtree.mark(base.boot.id, base.spec.run, base.attempt)
+        mark = process_tree.mark(base.boot.id, base.spec.run, base.attempt)
         with base.log.open("ab") as log:
             return subprocess.Popen(
                 argv,
                 cwd=base.work,
-                env={**self._env, **entrusted.variables(base.place, base.spec.run), **mark},
+                env={**self._env, **job_secrets.variables(base.paths, base.spec.run), **mark},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -96,9 +94,9 @@ class Job:
             self._base.tick()
 
     def _last_look(self, returncode: int) -> None:
-        """A job that ends because its container does has not ended: raises `Halt`.
+        """Raises `StopJob` for a job that ended because its container did: it is to be resumed.
 
-        Whoever kills every process of a container may reach the job a moment before us.
+        A kill of the whole container may reach the job a moment before the supervisor.
         """
         deadline = time.monotonic() + (TEARDOWN_SECONDS if returncode < 0 else 0)
         while not self._base.watch.evicted() and time.monotonic() < deadline:
@@ -107,23 +105,27 @@ class Job:
             raise StopJob("evicted", "the container is being stopped")
 
     def _await_rest(self, process: subprocess.Popen[bytes], outcome: Outcome) -> None:
-        """A job is over when nothing of it runs any more. Raises `Halt`.
+        """Wait until no process of the job runs. Raises `StopJob`.
 
-        What a first process that failed leaves behind is of no use to anybody, and is ended.
+        The processes that a failed first process leaves behind are ended.
         """
         if not (left := self._tree.members()):
             return
         if outcome.rc != 0 or self._base.spec.stray_processes == "kill":
-            self._base.say(f"ending what the job left running: {jobtree.names(left)}")
+            self._base.say(f"ending what the job left running: {process_tree.names(left)}")
             self._base.pulse.text = "ending what the job left running"
             self._end_all()
             if self._base.watch.evicted():
                 raise StopJob("evicted", "the container is being stopped")
             return
-        self._base.say(f"the first process ended with 0 and left others: {jobtree.names(left)}")
+        self._base.say(
+            f"the first process ended with 0 and left others: {process_tree.names(left)}"
+        )
         pause = tick = self._base.pace.tick
         while left:
-            self._base.pulse.text = f"its first process ended, these go on: {jobtree.names(left)}"
+            self._base.pulse.text = (
+                f"its first process ended, these go on: {process_tree.names(left)}"
+            )
             due = time.monotonic() + pause
             while time.monotonic() < due:
                 self._base.tick()
@@ -141,15 +143,15 @@ class Job:
                 end.hurry(EVICTION_SECONDS)
             self._base.breathe()
         if end.left:
-            self._base.say(f"these cannot be killed: {jobtree.names(end.left)}")
+            self._base.say(f"these cannot be killed: {process_tree.names(end.left)}")
 
 
-def _with_rest(outcome: Outcome, left: dict[int, jobtree.Member] | None) -> Outcome:
-    """Say so when the job was over but for what its first process had left."""
+def _with_rest(outcome: Outcome, left: dict[int, process_tree.Member] | None) -> Outcome:
+    """Add to the detail if only processes left by the first one were still running."""
     if not left:
         return outcome
     text = (
-        f"{outcome.detail}; the first process had ended, and {jobtree.names(left)} went on: "
+        f"{outcome.detail}; the first process had ended, and {process_tree.names(left)} went on: "
         'stray_processes = "kill" ends such processes at once'
     )
     return Outcome(outcome.rc, outcome.reason, text)

@@ -47,9 +47,9 @@ def allowed(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def build(spec: JobSpec, place: PodPaths, boot: Boot) -> dict[str, str]:
-    """Everything but the interpreter's own part; the spec's values win over the container's."""
-    run, cache = place.run(spec.run), place.root / "cache"
+def build(spec: JobSpec, paths: PodPaths, boot: Boot) -> dict[str, str]:
+    """The job's variables without its interpreter's; the spec's override the container's."""
+    run, cache = paths.run(spec.run), paths.root / "cache"
     env = {"PATH": DEFAULT_PATH, "HOME": str(Path.home()), "LANG": "C.UTF-8"}
     env |= allowed(os.environ) | allowed(boot.env)  # the image's own words over the SSH session's
     env |= {
@@ -64,19 +64,19 @@ def build(spec: JobSpec, place: PodPaths, boot: Boot) -> dict[str, str]:
         ENV_STAGE: spec.stage,
         ENV_RUN_DIR: str(run),
         ENV_METRICS: str(run / "metrics.jsonl"),
-        ENV_PARAMETERS: str(place.work(spec.run) / ".podctl" / "parameters.json"),
+        ENV_PARAMETERS: str(paths.work(spec.run) / ".podctl" / "parameters.json"),
     }
-    own = [str(site(spec, place))] if spec.environment.install is not None else []
-    paths = [*own, str(place.code(spec.code)), env.get("PYTHONPATH", "")]
+    own = [str(site(spec, paths))] if spec.environment.install is not None else []
+    search_path = [*own, str(paths.code(spec.code)), env.get("PYTHONPATH", "")]
     if own:
         env["PATH"] = f"{own[0]}/bin{os.pathsep}{env['PATH']}"
-    env["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
+    env["PYTHONPATH"] = os.pathsep.join(p for p in search_path if p)
     return {name: value for name, value in env.items() if name not in FORBIDDEN}
 
 
-def site(spec: JobSpec, place: PodPaths) -> Path:
+def site(spec: JobSpec, paths: PodPaths) -> Path:
     """Where the run's own project is installed."""
-    return place.run(spec.run) / "site"
+    return paths.run(spec.run) / "site"
 
 
 def with_interpreter(env: Mapping[str, str], python: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a job wrote, by hash: while it runs what is finished, at its end everything."""
+"""The hashed outputs of a job: finished ones while it runs, all at its end."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from ..globs import normal
 from ..light_dataclasses import dataclass, field
 from ..names import raw, text
 from ..outputs import Survey
-from ..pod import atomic_files as durable
-from ..pod import tree
+from ..pod import atomic_files, tree
 from ..pod.walk import Found, identity
 
 CHUNK = 4 * 1024 * 1024  # bytes
@@ -24,20 +23,19 @@ AWAKE_SECONDS = 0.2  # a signal that another thread took is handled when the mai
 Identity = tuple[int, int, int, int]
 
 
-def sha256_of(work: Path, found: Found, pause: Callable[[], None]) -> tuple[str, Identity] | None:
-    """Hash and identity of what was found; None when it is gone, another file, or changed
-    meanwhile.
+def sha256_of(work: Path, file: Found, pause: Callable[[], None]) -> tuple[str, Identity] | None:
+    """Hash and identity of a file that the survey found; None when it is gone, replaced or changed.
 
     `pause` is called between chunks and may raise to give up.
     """
     try:
         with tree.opened(work) as top:
-            fd = tree.reach(top, raw(found.path), os.O_RDONLY | os.O_NONBLOCK)
+            fd = tree.reach(top, raw(file.path), os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
     try:
         before = identity(os.fstat(fd))
-        if before[:2] != found.identity[:2]:  # replaced: it may be anything by now
+        if before[:2] != file.identity[:2]:  # replaced: it may be anything by now
             return None
         sha = hashlib.sha256()
         left = before[2]
@@ -62,44 +60,44 @@ class Hashes:
     work: Path
     known: dict[Identity, str] = field(default_factory=dict)
 
-    def of(self, found: Found, pause: Callable[[], None]) -> FileEntry | None:
-        """The entry for `found`, or None when the file will not hold still."""
-        if sha256 := self.known.get(found.identity):
-            return FileEntry(found.path, found.size, sha256)
-        fresh = sha256_of(self.work, found, pause)
+    def of(self, file: Found, pause: Callable[[], None]) -> FileEntry | None:
+        """The entry for `file`, or None when it keeps changing."""
+        if sha256 := self.known.get(file.identity):
+            return FileEntry(file.path, file.size, sha256)
+        fresh = sha256_of(self.work, file, pause)
         if fresh is None:
             return None
         sha256, now = fresh  # it may have changed since it was found
         self.known[now] = sha256
-        return FileEntry(found.path, now[2], sha256)
+        return FileEntry(file.path, now[2], sha256)
 
     def fresh(self, seconds: float) -> bool:
         """Whether anything that is known was written to less than so long ago."""
         return any(abs(time.time() - identity[3] / 1e9) < seconds for identity in self.known)
 
-    def still(self, found: Found | None) -> bool:
+    def still(self, file: Found | None) -> bool:
         """Whether a file is the one that was hashed."""
-        return found is not None and found.identity in self.known
+        return file is not None and file.identity in self.known
 
 
 @dataclass
 class Settled:
-    """Tells finished outputs from growing ones by looking again and again."""
+    """Tells finished outputs from growing ones by repeated surveys."""
 
     seconds: float
     seen: dict[str, tuple[Identity, float]] = field(default_factory=dict)
 
-    def select(self, found: dict[str, Found], announced: list[str], now: float) -> list[Found]:
+    def select(self, files: dict[str, Found], announced: list[str], now: float) -> list[Found]:
         """The outputs that did not change for `seconds`, or that the job announced."""
         self.seen = {
-            path: kept
-            if (kept := self.seen.get(path)) and kept[0] == one.identity
-            else (one.identity, now)
-            for path, one in found.items()
+            path: previous
+            if (previous := self.seen.get(path)) and previous[0] == file.identity
+            else (file.identity, now)
+            for path, file in files.items()
         }
         return [
-            one
-            for path, one in found.items()
+            file
+            for path, file in files.items()
             if now - self.seen[path][1] >= self.seconds or _below(path, announced)
         ]
 
@@ -111,7 +109,7 @@ def _below(path: str, announced: list[str]) -> bool:
 def announced(run: Path, work: Path) -> list[str]:
     """Paths the job called complete, relative to the work folder, from `<run>/announced`."""
     names = []
-    for line in text(durable.tail(run / "announced", 1024 * 1024)).split("\n"):
+    for line in text(atomic_files.tail(run / "announced", 1024 * 1024)).split("\n"):
         for prefix in (f"{work}/", f"{work.resolve()}/", "./"):
             line = line.strip().removeprefix(prefix)
         names.append(line.rstrip("/"))
@@ -128,10 +126,10 @@ class Final:
     survey: Survey
 
     def since(self, earlier: Final) -> Final:
-        """What is not as it was in an earlier look is moving."""
+        """This survey, with every file that differs from the `earlier` one as moving."""
         same = set(self.entries) & set(earlier.entries)
-        gone = {e.path for e in earlier.entries} - set(self.unreadable)
-        moving = gone | {e.path for e in self.entries} | set(self.moving)
+        removed = {e.path for e in earlier.entries} - set(self.unreadable)
+        moving = removed | {e.path for e in self.entries} | set(self.moving)
         return Final(
             tuple(e for e in self.entries if e in same),
             tuple(sorted(moving - {e.path for e in same})),
@@ -147,9 +145,9 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
     more.
     """
     before = outputs.find(hashes.work, patterns)
-    once = {one.identity: one for one in before.values()}  # links and what they lead to
+    once = {file.identity: file for file in before.values()}  # links and what they lead to
     _hash(hashes, once.values(), pause)
-    entries = [hashes.of(one, pause) for one in before.values()]
+    entries = [hashes.of(file, pause) for file in before.values()]
     survey = outputs.survey(hashes.work, patterns)
     after = survey.files
     held = {e.path: e for e in entries if e and hashes.still(after.get(e.path))}
@@ -168,15 +166,15 @@ def _hash(hashes: Hashes, files: Iterable[Found], pause: Callable[[], None]) -> 
     from concurrent.futures import ThreadPoolExecutor, wait  # brings logging with it
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        begun = [pool.submit(hashes.of, one, pause) for one in files]
+        begun = [pool.submit(hashes.of, file, pause) for file in files]
         try:
-            for one in begun:
-                while not wait([one], timeout=AWAKE_SECONDS).done:
+            for future in begun:
+                while not wait([future], timeout=AWAKE_SECONDS).done:
                     pass
-                one.result(timeout=0)  # it is done
+                future.result(timeout=0)  # it is done
         finally:
-            for one in begun:
-                one.cancel()
+            for future in begun:
+                future.cancel()
 
 
 def untouched(
@@ -190,12 +188,12 @@ def untouched(
         since = (run / "work.json").stat().st_mtime_ns
     except OSError:
         return ()
-    named = {normal(one) for one in patterns}
+    named = {normal(entry) for entry in patterns}
     work = run / "work"
     return tuple(
-        one.path
-        for one in entries
-        if one.path not in named and 0 < _changed_at(work / one.path) <= since
+        entry.path
+        for entry in entries
+        if entry.path not in named and 0 < _changed_at(work / entry.path) <= since
     )
 
 
@@ -209,5 +207,5 @@ def _changed_at(path: Path) -> int:
 def write(path: Path, manifest: Manifest) -> bytes:
     """Put the manifest on disk; returns its bytes."""
     data = dump(manifest)
-    durable.write(path, data)
+    atomic_files.write(path, data)
     return data

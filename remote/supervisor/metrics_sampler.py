@@ -1,4 +1,4 @@
-"""What the pod is busy with: one JSON object a line, every few seconds.
+"""Samples the pod's use of GPU, CPU, memory and disk: one JSON object a line.
 
 A sampler thread takes them; a hanging `nvidia-smi` costs that thread its time and nothing else.
 """
@@ -56,14 +56,14 @@ class MetricsSampler:
             argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         ) as self._smi:
             try:
-                said, _ = self._smi.communicate(timeout=SMI_SECONDS)
+                output, _ = self._smi.communicate(timeout=SMI_SECONDS)
             except subprocess.TimeoutExpired:
                 self.close()
                 return []
-        return [_gpu(line) for line in said.decode(errors="replace").splitlines() if line.strip()]
+        return [_gpu(line) for line in output.decode(errors="replace").splitlines() if line.strip()]
 
     def close(self) -> None:
-        """End an nvidia-smi that is still at it, with its children."""
+        """End a running nvidia-smi and its children."""
         if self._smi is not None and self._smi.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._smi.pid, signal.SIGKILL)

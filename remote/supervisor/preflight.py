@@ -1,4 +1,4 @@
-"""Is this host fit for the job? Found out before the job costs anything.
+"""Checks whether this host is fit for the job, before the job starts.
 
 Every check is a process of its own with its own deadline, because what is wrong with a bad host
 often hangs. All run at once. A finding names its check: the controller then takes another host.
@@ -33,26 +33,26 @@ class Check:
 
 def finding(
     spec: JobSpec,
-    place: PodPaths,
+    paths: PodPaths,
     python: Path,
     env: Mapping[str, str],
     tick: Callable[[], None],
     *,
     imports: tuple[str, ...],
 ) -> str | None:
-    """The first thing that is wrong, as "check: text"; None on a good host.
+    """The first problem, as "check: text"; None on a good host.
 
-    What passed is remembered in the container-local folder for this life of the container.
+    Checks that passed are not repeated until the container restarts.
     """
-    checks = [c for c in plan(spec, place, python, imports) if not _passed(place, c).exists()]
-    folder = place.local / "checks"
+    checks = [c for c in plan(spec, paths, python, imports) if not _passed(paths, c).exists()]
+    folder = paths.local / "checks"
     folder.mkdir(exist_ok=True)
     started: list[Command] = []
     for index, check in enumerate(checks):
         output = folder / f"output-{index}"
         output.write_bytes(b"")
         try:
-            started.append(_start(check, env, place, output, spec.preflight.deadline_seconds))
+            started.append(_start(check, env, paths, output, spec.preflight.deadline_seconds))
         except OSError as error:
             for command in started:
                 command.kill()
@@ -62,15 +62,15 @@ def finding(
         if wrong:
             return f"{check.name}: {wrong}"
         if check.name != "disk":
-            _passed(place, check).touch()
+            _passed(paths, check).touch()
     return None
 
 
-def plan(spec: JobSpec, place: PodPaths, python: Path, imports: tuple[str, ...]) -> list[Check]:
+def plan(spec: JobSpec, paths: PodPaths, python: Path, imports: tuple[str, ...]) -> list[Check]:
     """The checks that `spec` asks for."""
     need = spec.preflight
     probe = [str(python), str(PROBE)]
-    checks = [Check("disk", [*probe, "disk", str(place.root), str(need.min_free_gb)], last_line)]
+    checks = [Check("disk", [*probe, "disk", str(paths.root), str(need.min_free_gb)], last_line)]
     if need.needs_gpu:
         query = ["--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
         smi = ["nvidia-smi", *query]
@@ -84,9 +84,9 @@ def plan(spec: JobSpec, place: PodPaths, python: Path, imports: tuple[str, ...])
 
 
 def _start(
-    check: Check, env: Mapping[str, str], place: PodPaths, output: Path, seconds: float
+    check: Check, env: Mapping[str, str], paths: PodPaths, output: Path, seconds: float
 ) -> Command:
-    return Command(check.argv, env=env, cwd=place.root, output=output, seconds=seconds)
+    return Command(check.argv, env=env, cwd=paths.root, output=output, seconds=seconds)
 
 
 def _judge(check: Check, result: Result, seconds: float) -> str | None:
@@ -118,7 +118,7 @@ def gpu_wrong(result: Result, need: Preflight) -> str | None:
 
 
 def _one_wrong(name: str, mib: str, need: Preflight) -> str | None:
-    if need.gpus and not any(same_type(name, one) for one in need.gpus):
+    if need.gpus and not any(same_type(name, gpu) for gpu in need.gpus):
         return f"{name} was delivered, need {' or '.join(need.gpus)}"
     try:
         have = float(mib) * MIB / GB
@@ -135,15 +135,15 @@ def same_type(name: str, other: str) -> bool:
     Only words with a digit tell types apart, and the longer name may say more. Variants of one
     type pass: a good host must not be refused for how a catalog spells it.
     """
-    one, two = _words(name), _words(other)
-    return one <= two or two <= one
+    first, second = _words(name), _words(other)
+    return first <= second or second <= first
 
 
 def _words(name: str) -> set[str]:
-    found = re.findall(r"[a-z0-9]+", name.lower())
-    return {word for word in found if any(letter.isdigit() for letter in word)}
+    tokens = re.findall(r"[a-z0-9]+", name.lower())
+    return {token for token in tokens if any(letter.isdigit() for letter in token)}
 
 
-def _passed(place: PodPaths, check: Check) -> Path:
+def _passed(paths: PodPaths, check: Check) -> Path:
     key = hashlib.sha256("\0".join([*check.argv, check.need]).encode()).hexdigest()[:16]
-    return place.local / "checks" / f"passed-{check.name}-{key}"
+    return paths.local / "checks" / f"passed-{check.name}-{key}"

@@ -1,4 +1,4 @@
-"""Reasons to end a job before it ends itself, looked for at every tick."""
+"""Reasons to end a job early, checked at every tick."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 
 from ..contract import JobSpec
 from ..light_dataclasses import dataclass
-from ..pod import atomic_files as durable
-from ..pod import handover
-from ..pod import log_file as logfile
+from ..pod import atomic_files, handover, log_file
 from ..pod.outcome import StopJob
 from ..pod.paths import Boot, PodPaths, record
 from ..pod.walk import Found
@@ -32,14 +30,14 @@ class Progress:
 
 
 class StopConditions:
-    """Raises `Halt` from `poll` when it is time to end."""
+    """Raises `StopJob` from `poll` when it is time to end."""
 
     def __init__(
-        self, spec: JobSpec, place: PodPaths, boot: Boot, attempt: int, pace: Intervals
+        self, spec: JobSpec, paths: PodPaths, boot: Boot, attempt: int, pace: Intervals
     ) -> None:
-        self._spec, self._place, self._boot = spec, place, boot
+        self._spec, self._place, self._boot = spec, paths, boot
         self._attempt, self._pace = attempt, pace
-        self._run = place.run(spec.run)
+        self._run = paths.run(spec.run)
         self._next_slow = 0.0
         self.started = time.monotonic()
         self.progress: Progress | None = None  # only while the job itself runs
@@ -50,12 +48,12 @@ class StopConditions:
     def evicted(self) -> bool:
         """The container is being stopped."""
         if not self.signalled:
-            note = durable.read(self._place.eviction, 128)
+            note = atomic_files.read(self._place.eviction, 128)
             self.signalled = note is not None and note.strip() == self._boot.id.encode()
         return self.signalled
 
     def poll(self) -> None:
-        """Look at what is cheap now, at what lies on the volume once a heartbeat."""
+        """Check cheap conditions at each call, those on the volume once a heartbeat."""
         if self.evicted():
             raise StopJob("evicted", "the container is being stopped")
         now = time.monotonic()
@@ -82,14 +80,14 @@ class StopConditions:
                 stall = self._spec.stall_seconds
                 raise StopJob("stalled", f"no log, metric, output or GPU activity for {stall:g} s")
         # Last: it writes, and a full volume must not keep a job that hangs.
-        if not logfile.trim(log, self._spec.log_cap_bytes):
+        if not log_file.trim(log, self._spec.log_cap_bytes):
             cap = self._spec.log_cap_bytes
             raise StopJob(
                 "disk-full", f"the log is over its cap of {cap} bytes and cannot be trimmed"
             )
 
     def _signs(self, log: Path) -> tuple[int, ...]:
-        newest = max((one.identity[3] for one in self.outputs.values()), default=0)
-        total = sum(one.size for one in self.outputs.values())
-        metrics = logfile.size(self._run / "metrics.jsonl")
-        return logfile.size(log), metrics, newest, total, len(self.outputs)
+        newest = max((output.identity[3] for output in self.outputs.values()), default=0)
+        total = sum(output.size for output in self.outputs.values())
+        metrics = log_file.size(self._run / "metrics.jsonl")
+        return log_file.size(log), metrics, newest, total, len(self.outputs)

@@ -38,7 +38,7 @@ def read(file: BinaryIO, offset: int) -> tuple[list[Scalar], int]:
     Where no record can begin the rest of the file is given up: the offset is its end. Raises
     OSError.
     """
-    found: list[Scalar] = []
+    scalars: list[Scalar] = []
     end = file.seek(0, 2)
     for _ in range(MAX_RECORDS):
         file.seek(offset)
@@ -47,13 +47,13 @@ def read(file: BinaryIO, offset: int) -> tuple[list[Scalar], int]:
             break
         (length,) = struct.unpack("<Q", header[:8])
         if masked_checksum(header[:8]) != struct.unpack("<I", header[8:])[0]:
-            return found, end
+            return scalars, end
         if offset + HEADER + length + FOOTER > end:
             break
         if length <= MAX_RECORD:
-            found += event(file.read(length))
+            scalars += event(file.read(length))
         offset += HEADER + length + FOOTER
-    return found, offset
+    return scalars, offset
 
 
 def event(data: bytes) -> list[Scalar]:
@@ -63,24 +63,24 @@ def event(data: bytes) -> list[Scalar]:
         if (number, kind) == (EVENT_STEP, VARINT) and isinstance(value, int):
             step = value
         elif (number, kind) == (EVENT_SUMMARY, BYTES) and isinstance(value, bytes):
-            values += [one for n, k, one in _fields(value) if (n, k) == (SUMMARY_VALUE, BYTES)]
+            values += [value for n, k, value in _fields(value) if (n, k) == (SUMMARY_VALUE, BYTES)]
     if step > MAX_STEP:  # a negative one has its highest bit set
         return []
-    pairs = (_value(one) for one in values[:MAX_VALUES] if isinstance(one, bytes))
+    pairs = (_value(value) for value in values[:MAX_VALUES] if isinstance(value, bytes))
     return [Scalar(tag, step, number) for tag, number in filter(None, pairs)]
 
 
 def _value(data: bytes) -> tuple[str, float] | None:
     """One tagged number; None for a picture, a histogram, a text, or no finite number."""
-    tag, found = "", None
+    tag, scalar = "", None
     for number, kind, value in _fields(data):
         if (number, kind) == (VALUE_TAG, BYTES) and isinstance(value, bytes):
             tag = value[:MAX_TAG].decode(errors="replace")
         elif (number, kind) == (VALUE_SIMPLE, FIXED32) and isinstance(value, bytes):
-            found = struct.unpack("<f", value)[0]
+            scalar = struct.unpack("<f", value)[0]
         elif (number, kind) == (VALUE_TENSOR, BYTES) and isinstance(value, bytes):
-            found = _tensor(value)
-    return (tag, found) if tag and found is not None and math.isfinite(found) else None
+            scalar = _tensor(value)
+    return (tag, scalar) if tag and scalar is not None and math.isfinite(scalar) else None
 
 
 def _tensor(data: bytes) -> float | None:
@@ -124,11 +124,11 @@ def _fields(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
 
 def _varint(data: bytes, at: int) -> tuple[int | None, int]:
     """A number of up to ten bytes, and where the next one begins; None where there is none."""
-    found = 0
+    number = 0
     for index, byte in enumerate(data[at : at + 10]):
-        found |= (byte & 0x7F) << (7 * index)
+        number |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            return found, at + index + 1
+            return number, at + index + 1
     return None, len(data)
 
 
@@ -142,12 +142,12 @@ def masked_checksum(data: bytes) -> int:
 
 
 def _table() -> list[int]:
-    found = []
+    rows = []
     for number in range(256):
         for _ in range(8):
             number = (number >> 1) ^ (0x82F63B78 if number & 1 else 0)
-        found.append(number)
-    return found
+        rows.append(number)
+    return rows
 
 
 _TABLE = _table()

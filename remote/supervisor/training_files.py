@@ -1,4 +1,4 @@
-"""Files in which training frameworks tell how they get on, looked for while the job runs.
+"""Reads the progress files of training frameworks while the job runs.
 
 `trainer_state.json` (transformers and what builds on it, in the newest checkpoint),
 `trainer_log.jsonl` (LLaMA-Factory), and TensorBoard's event files. Only what was written since the
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..contract import Json, number
-from ..evidence import EVENTS, STATE, TRAINER_LOG, Said
+from ..evidence import EVENTS, STATE, TRAINER_LOG, SourceReport
 from ..light_dataclasses import dataclass, field
-from ..pod import atomic_files as durable
+from ..pod import atomic_files
 from ..pod.paths import json_object
 from . import tensorboard
 from .tensorboard import Scalar
@@ -54,30 +54,30 @@ class TrainingFiles:
 
     def search(self) -> None:
         """Look for files that are new."""
-        found = dict(sorted(_walk(self.work, self.most), key=lambda one: one[1])[-MAX_FOUND:])
-        for path, changed in found.items():
+        files = dict(sorted(_walk(self.work, self.most), key=lambda item: item[1])[-MAX_FOUND:])
+        for path, changed in files.items():
             if changed > self.since and (kind := kind_of(path.name)):
                 self._files.setdefault(path, _Followed(kind))
-        for gone in [path for path in self._files if path not in found]:
-            del self._files[gone]
+        for missing in [path for path in self._files if path not in files]:
+            del self._files[missing]
 
-    def news(self) -> Iterator[tuple[str, Said]]:
-        """What each file that changed says, in the order in which they were written."""
+    def news(self) -> Iterator[tuple[str, SourceReport]]:
+        """The reports of changed files, in the order in which they were written."""
         changed = []
-        for path, one in self._files.items():
+        for path, followed in self._files.items():
             try:
                 about = os.stat(path, follow_symlinks=False)
             except OSError:
                 continue
             identity = (about.st_ino, about.st_size, about.st_mtime_ns)
-            if identity != one.identity:
-                changed.append((about.st_mtime_ns, path, one, identity))
-        for _, path, one, identity in sorted(changed, key=lambda item: item[0]):
-            if one.identity[0] not in (0, identity[0]) or identity[1] < one.offset:
-                one.offset = 0  # another file under its name
-            one.identity = identity
-            if (said := _read(path, one)) is not None:
-                yield one.kind, said
+            if identity != followed.identity:
+                changed.append((about.st_mtime_ns, path, followed, identity))
+        for _, path, followed, identity in sorted(changed, key=lambda item: item[0]):
+            if followed.identity[0] not in (0, identity[0]) or identity[1] < followed.offset:
+                followed.offset = 0  # another file under its name
+            followed.identity = identity
+            if (report := _read(path, followed)) is not None:
+                yield followed.kind, report
 
 
 def kind_of(name: str) -> str:
@@ -89,14 +89,14 @@ def kind_of(name: str) -> str:
 
 def _walk(work: Path, most: int) -> Iterator[tuple[Path, int]]:
     """Such files with the times at which they were written; links are not followed."""
-    pending, looked = [(os.fspath(work), 0)], 0
+    pending, count = [(os.fspath(work), 0)], 0
     while pending:
         folder, depth = pending.pop()
         try:
             with os.scandir(folder) as names:
                 for entry in names:
-                    looked += 1
-                    if looked > most:
+                    count += 1
+                    if count > most:
                         return
                     if entry.is_dir(follow_symlinks=False):
                         if depth < MAX_DEPTH and entry.name not in PASSED_OVER:
@@ -107,23 +107,23 @@ def _walk(work: Path, most: int) -> Iterator[tuple[Path, int]]:
             continue  # gone, or closed to us
 
 
-def _read(path: Path, one: _Followed) -> Said | None:
+def _read(path: Path, followed: _Followed) -> SourceReport | None:
     try:
-        if one.kind == STATE:
-            return trainer_state(durable.read(path, STATE_CAP) or b"")
-        if one.kind == TRAINER_LOG:
-            return trainer_log(durable.tail(path, LOG_TAIL))
-        file = durable.open_regular(path)
+        if followed.kind == STATE:
+            return trainer_state(atomic_files.read(path, STATE_CAP) or b"")
+        if followed.kind == TRAINER_LOG:
+            return trainer_log(atomic_files.tail(path, LOG_TAIL))
+        file = atomic_files.open_regular(path)
         if file is None:
             return None
         with file:
-            scalars, one.offset = tensorboard.read(file, one.offset)
+            scalars, followed.offset = tensorboard.read(file, followed.offset)
     except OSError:
         return None
     return events(scalars)
 
 
-def trainer_state(data: bytes) -> Said | None:
+def trainer_state(data: bytes) -> SourceReport | None:
     """Of transformers' Trainer: the step, the last one, and the newest entry of its history."""
     value = json_object(data)
     if value is None:
@@ -135,10 +135,12 @@ def trainer_state(data: bytes) -> Said | None:
         if isinstance(entry, dict):
             loss = number(entry.get("loss")) if "loss" in entry else loss
             figures |= figures_of(entry)
-    return Said(whole(value.get("global_step")), whole(value.get("max_steps")), loss, figures)
+    return SourceReport(
+        step_number(value.get("global_step")), step_number(value.get("max_steps")), loss, figures
+    )
 
 
-def trainer_log(data: bytes) -> Said | None:
+def trainer_log(data: bytes) -> SourceReport | None:
     """Of LLaMA-Factory: the newest value of each field."""
     step = most = loss = None
     figures: dict[str, float] = {}
@@ -146,33 +148,37 @@ def trainer_log(data: bytes) -> Said | None:
         entry = json_object(line)
         if entry is None:  # the first line of the window, or one that is being written
             continue
-        step = whole(entry.get("current_steps")) or step
-        most = whole(entry.get("total_steps")) or most
+        step = step_number(entry.get("current_steps")) or step
+        most = step_number(entry.get("total_steps")) or most
         loss = number(entry.get("loss")) if "loss" in entry else loss
         figures |= figures_of(entry)
-    return Said(step, most, loss, figures)
+    return SourceReport(step, most, loss, figures)
 
 
-def events(scalars: list[Scalar]) -> Said | None:
+def events(scalars: list[Scalar]) -> SourceReport | None:
     """The highest step of what is wanted, the newest training loss, and the other figures."""
-    wanted = [one for one in scalars if WANTED.search(one.tag)]
+    wanted = [scalar for scalar in scalars if WANTED.search(scalar.tag)]
     if not wanted:
         return None
-    steps = [one.step for one in wanted if one.step and not COUNTS_EPOCHS.search(one.tag)]
-    trained = [one for one in wanted if not HELD_OUT.search(one.tag)]
-    losses = [one for one in trained if one.tag.casefold().endswith("loss")]
-    exact = [one for one in losses if one.tag.casefold() in ("loss", "train/loss", "train_loss")]
+    steps = [
+        scalar.step for scalar in wanted if scalar.step and not COUNTS_EPOCHS.search(scalar.tag)
+    ]
+    trained = [scalar for scalar in wanted if not HELD_OUT.search(scalar.tag)]
+    losses = [scalar for scalar in trained if scalar.tag.casefold().endswith("loss")]
+    exact = [
+        scalar for scalar in losses if scalar.tag.casefold() in ("loss", "train/loss", "train_loss")
+    ]
     figures = {
-        short(one.tag): one.value
-        for one in trained
-        if one not in losses and len(one.tag) < tensorboard.MAX_TAG
+        short(scalar.tag): scalar.value
+        for scalar in trained
+        if scalar not in losses and len(scalar.tag) < tensorboard.MAX_TAG
     }
-    newest = max(exact or losses, key=lambda one: one.step, default=None)
-    return Said(max(steps, default=None), None, newest.value if newest else None, figures)
+    newest = max(exact or losses, key=lambda scalar: scalar.step, default=None)
+    return SourceReport(max(steps, default=None), None, newest.value if newest else None, figures)
 
 
 def figures_of(entry: dict[str, Json]) -> dict[str, float]:
-    """What of one entry of a history is worth telling beside step and loss."""
+    """The figures of a history entry that are reported beside step and loss."""
     return {
         short(name): value
         for name, raw in entry.items()
@@ -188,7 +194,7 @@ def short(name: str) -> str:
     return name.removeprefix("train/").removeprefix("train_")
 
 
-def whole(value: Json) -> int | None:
+def step_number(value: Json) -> int | None:
     """A step: a whole number that is not negative."""
-    found = number(value)
-    return None if found is None or not 0 <= found <= 2**53 else int(found)
+    value_number = number(value)
+    return None if value_number is None or not 0 <= value_number <= 2**53 else int(value_number)

@@ -31,4 +31,4 @@ SHA256 = (
 
 def requirement() -> str:
     """A line for `pip install --require-hashes -r`."""
-    return " ".join([f"uv=={VERSION}", *(f"--hash=sha256:{one}" for one in SHA256)]) + "\n"
+    return " ".join([f"uv=={VERSION}", *(f"--hash=sha256:{digest}" for digest in SHA256)]) + "\n"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.database import open_database
-from state.journal import Journal, Op
+from state.journal import Journal
+from state.journal_rows import Op
 from tests.bench.remote_latency import Faraway
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -72,11 +72,11 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        found = _FAULT.fullmatch(text)
-        if found is None or found["event"] not in (None, *EVENTS):
+        match = _FAULT.fullmatch(text)
+        if match is None or match["event"] not in (None, *EVENTS):
             raise ValueError(f"{text!r} is not a fault")
-        event = found["event"] or ""
-        return cls(found["effect"], found["place"], int(found["number"]), found["on"], event)
+        event = match["event"] or ""
+        return cls(match["effect"], match["place"], int(match["number"]), match["on"], event)
 
 
 @dataclass(frozen=True)

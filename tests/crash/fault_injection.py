@@ -97,22 +97,22 @@ class _Boundaries:
         def struck(connection: sqlite3.Connection, epoch: int) -> Iterator[None]:
             self.count += 1
             self._note(sys._getframe(2))
-            self._strike("before")
+            self._inject("before")
             with writing(connection, epoch):
                 yield
-            self._strike("after")
+            self._inject("after")
 
         return struck
 
     def _note(self, frame: Any) -> None:
         """Write down what is committed, for the reader of a report."""
         if self.moments is not None:
-            told = [frame.f_locals.get(name) for name in ("step", "phase", "kind", "stage")]
-            words = " ".join(str(word) for word in (frame.f_code.co_name, *told) if word)
+            values = [frame.f_locals.get(name) for name in ("step", "phase", "kind", "stage")]
+            words = " ".join(str(value) for value in (frame.f_code.co_name, *values) if value)
             with self.moments.open("a") as file:
                 file.write(f"{words}\n")
 
-    def _strike(self, place: str) -> None:
+    def _inject(self, place: str) -> None:
         fault = self.fault
         if fault is not None and (fault.place, fault.number) == (place, self.count):
             os.kill(os.getpid(), _SIGNALS[fault.effect])

@@ -106,19 +106,19 @@ class ForkServer:
         with self._change:
             self._requests += 1
             number = self._requests
-            told = {
+            message = {
                 "id": number, "words": words, "cwd": str(cwd), "folder": str(folder), "env": env,
                 "fault": fault, "moments": moments,
             }  # fmt: skip
             assert self._popen.stdin is not None
-            self._popen.stdin.write(json.dumps(told) + "\n")
+            self._popen.stdin.write(json.dumps(message) + "\n")
             self._popen.stdin.flush()
             if not self._change.wait_for(lambda: number in self._started, 60.0):
                 raise RuntimeError("the fork server started no process")
-            found = Podctl(self._started.pop(number), folder, self)
-            self._alive[found.pid] = found
-            found.code = self._ends.pop(found.pid, None)  # it may have ended already
-            return found
+            podctl = Podctl(self._started.pop(number), folder, self)
+            self._alive[podctl.pid] = podctl
+            podctl.code = self._ends.pop(podctl.pid, None)  # it may have ended already
+            return podctl
 
     def until(self, holds: Callable[[], bool], seconds: float) -> bool:
         with self._change:
@@ -127,25 +127,25 @@ class ForkServer:
     def _listen(self) -> None:
         assert self._popen.stdout is not None
         for line in self._popen.stdout:
-            told = json.loads(line)
+            message = json.loads(line)
             with self._change:
-                self._handle(told)
+                self._handle(message)
                 self._change.notify_all()
 
-    def _handle(self, told: dict[str, int]) -> None:
-        pid = told["pid"]
-        if "id" in told:
-            self._started[told["id"]] = pid
+    def _handle(self, message: dict[str, int]) -> None:
+        pid = message["pid"]
+        if "id" in message:
+            self._started[message["id"]] = pid
             return
         child = self._alive.get(pid)
-        if "stopped" in told:
+        if "stopped" in message:
             if child is not None:
                 child.stopped = True
         elif child is not None:
-            child.code = told["code"]
+            child.code = message["code"]
             del self._alive[pid]
         else:
-            self._ends[pid] = told["code"]
+            self._ends[pid] = message["code"]
 
 
 def _serve() -> None:
@@ -166,12 +166,12 @@ def _serve() -> None:
 
     signal.signal(signal.SIGCHLD, reap)
     for line in sys.stdin:
-        told = json.loads(line)
+        message = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _run_podctl(told)
+            _run_podctl(message)
         children.add(pid)
-        _report(id=told["id"], pid=pid)
+        _report(id=message["id"], pid=pid)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for pid in children:
         with contextlib.suppress(ProcessLookupError):
@@ -186,27 +186,27 @@ def _import_everything() -> None:
     gc.freeze()  # or each child's first collection would copy all memory pages
 
 
-def _report(**told: int) -> None:
-    os.write(1, json.dumps(told).encode() + b"\n")  # whole: shorter than PIPE_BUF
+def _report(**message: int) -> None:
+    os.write(1, json.dumps(message).encode() + b"\n")  # whole: shorter than PIPE_BUF
 
 
-def _run_podctl(told: dict[str, Any]) -> NoReturn:
+def _run_podctl(message: dict[str, Any]) -> NoReturn:
     """Run podctl in the child process; does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    os.chdir(told["cwd"])
-    os.environ.update(told["env"])
-    folder = Path(told["folder"])
+    os.chdir(message["cwd"])
+    os.environ.update(message["env"])
+    folder = Path(message["folder"])
     for descriptor, name in ((0, os.devnull), (1, folder / "out"), (2, folder / "err")):
         opened = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
         os.dup2(opened, descriptor)
         os.close(opened)
-    sys.argv = ["podctl", *told["words"]]
+    sys.argv = ["podctl", *message["words"]]
     code = 1
     try:
         from tests.crash.fault_injection import inject
 
-        inject(told["fault"], told["moments"])
+        inject(message["fault"], message["moments"])
         from controller.__main__ import main
 
         main()

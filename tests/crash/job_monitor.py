@@ -64,21 +64,21 @@ class JobMonitor:
     def _hear(self, job: socket.socket) -> None:
         """A job's first line is its project's name; then there is only its end."""
         try:
-            said = job.recv(200)
+            data = job.recv(200)
         except OSError:
-            said = b""
-        if not said:
+            data = b""
+        if not data:
             self._selector.unregister(job)
             job.close()
             return
-        seen = self.of(said.decode().strip())
-        seen.open = [one for one in seen.open if _lives(one)]
-        seen.overlaps += bool(seen.open)
-        seen.starts.append(time.time())
-        seen.open.append(job)
+        jobs = self.of(data.decode().strip())
+        jobs.open = [connection for connection in jobs.open if _is_open(connection)]
+        jobs.overlaps += bool(jobs.open)
+        jobs.starts.append(time.time())
+        jobs.open.append(job)
 
 
-def _lives(job: socket.socket) -> bool:
+def _is_open(job: socket.socket) -> bool:
     """Whether the other end is still open; its close may not have arrived yet."""
     if job.fileno() < 0:
         return False

@@ -56,22 +56,22 @@ class Evidence:
 def violations(context: Evidence) -> list[str]:
     """Every invariant that does not hold, in words."""
     checks = (_no_pod_left, _one_bills, _files, _once, _books, _one_job, _closed)
-    return [told for check in checks for told in check(context)]
+    return [violation for check in checks for violation in check(context)]
 
 
 def given_up(context: Evidence) -> list[str]:
     """I10: no pod is left, no lease, run or interval is open, and the database is intact."""
-    found = [*_no_pod_left(context), *_one_bills(context)]
+    violations = [*_no_pod_left(context), *_one_bills(context)]
     for lease, outcome in context.rows("SELECT id, outcome FROM lease WHERE closed_at IS NULL"):
-        found.append(f"I10 lease {lease} is open ({outcome})")
+        violations.append(f"I10 lease {lease} is open ({outcome})")
     for (run,) in context.rows("SELECT id FROM run WHERE finished_at IS NULL"):
-        found.append(f"I10 run {run} is open")
+        violations.append(f"I10 run {run} is open")
     for pod, kind, _, _, ended in context.ledger():
         if ended is None:
-            found.append(f"I10 {kind} of pod {pod} is still open in the ledger")
+            violations.append(f"I10 {kind} of pod {pod} is still open in the ledger")
     if context.rows("PRAGMA integrity_check") != [("ok",)]:
-        found.append("I10 the database is damaged")
-    return found
+        violations.append("I10 the database is damaged")
+    return violations
 
 
 def _no_pod_left(context: Evidence) -> Iterator[str]:
@@ -81,9 +81,11 @@ def _no_pod_left(context: Evidence) -> Iterator[str]:
 
 
 def _one_bills(context: Evidence) -> Iterator[str]:
-    compute = [one for one in context.cloud["intervals"] if one["kind"] in ("gpu", "cpu")]
+    compute = [
+        interval for interval in context.cloud["intervals"] if interval["kind"] in ("gpu", "cpu")
+    ]
     for a, b in combinations(compute, 2):
-        end = min(one["end"] or context.cloud["now"] for one in (a, b))
+        end = min(interval["end"] or context.cloud["now"] for interval in (a, b))
         both = end - max(a["start"], b["start"])
         if a["owner"] != b["owner"] and both > 0:
             yield f"I1b pods {a['owner']} and {b['owner']} billed together for {both:.2f} s"
@@ -91,14 +93,14 @@ def _one_bills(context: Evidence) -> Iterator[str]:
 
 def _files(context: Evidence) -> Iterator[str]:
     root = context.workload.folder
-    here = {
+    local = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted((root / "out").rglob("*"))
         if path.is_file()
     }
     expected = context.workload.expected
-    for path in sorted(here.keys() | expected.keys()):
-        if here.get(path) != expected.get(path):
+    for path in sorted(local.keys() | expected.keys()):
+        if local.get(path) != expected.get(path):
             yield f"I2 {path} is not what the job wrote"
     yield from _certificate(context, expected)
 
@@ -143,11 +145,14 @@ def differences(context: Evidence) -> Iterator[tuple[str, float, float | None, f
         milliseconds = (ended if ended is not None else now * 1000) - started
         booked[pod] = booked.get(pod, 0.0) + nano / 1e9 * milliseconds / 1000 / HOUR
     for pod in context.pods:
-        mine = [one for one in context.cloud["intervals"] if one["owner"] == pod["id"]]
+        intervals = [
+            interval for interval in context.cloud["intervals"] if interval["owner"] == pod["id"]
+        ]
         billed = sum(
-            ((one["end"] or now) - one["start"]) * one["usd_per_hour"] / HOUR for one in mine
+            ((interval["end"] or now) - interval["start"]) * interval["usd_per_hour"] / HOUR
+            for interval in intervals
         )
-        if mine:
+        if intervals:
             yield pod["id"], billed, booked.get(pod["id"]), pod["usd_per_hour"]
 
 

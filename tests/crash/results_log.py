@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.case import Case
-from tests.crash.scenario import Result
+from tests.crash.result import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEPT = ("controller", "remote", "jobs", "state")
@@ -43,7 +43,7 @@ class ResultsLog:
 
     def played(self) -> list[Result]:
         """Every complete entry, oldest first."""
-        return [Result(Case.parse(one.pop("case")), **one) for one in self._lines()[1:]]
+        return [Result(Case.parse(line.pop("case")), **line) for line in self._lines()[1:]]
 
     def add(self, result: Result) -> None:
         entry = {name: value for name, value in vars(result).items() if name != "case"}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -17,7 +17,8 @@ from tests.crash import oracle
 from tests.crash.case import MODES, Case, Fault
 from tests.crash.fork_server import ForkServer, Podctl
 from tests.crash.job_monitor import JobMonitor, ObservedJobs
-from tests.crash.system_calls import STRACE, Calls
+from tests.crash.result import Result
+from tests.crash.system_calls import Calls, inject
 from tests.crash.workload import SETTLE, STAGE, Workload
 from tests.support.emulated_cloud import EmulatedCloud
 
@@ -27,26 +28,6 @@ CHAIN = 25  # podctl processes with a "*" fault before one runs without it
 COMMANDS = {False: 1, True: 5}  # commands that must suffice: if the pod did not fail, and if it did
 CODES = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 75, 130, 141, 143}
 _MISTAKE = re.compile(r"Traceback|internal error")
-
-
-@dataclass
-class Result:
-    """The result of one case."""
-
-    case: Case
-    violations: list[str] = field(default_factory=list)
-    processes: int = 0
-    kills: int = 0
-    stops: int = 0
-    errors: int = 0  # injected
-    requests: int = 0  # that the provider saw
-    starts: int = 0  # of the job
-    pods: int = 0
-    seconds: float = 0.0
-    off_usd: float = 0.0  # ledger against bill, the worst pod
-    off_seconds: float = 0.0  # the same in seconds of its rate
-    boundaries: list[str] = field(default_factory=list)
-    codes: list[int | None] = field(default_factory=list)
 
 
 @dataclass
@@ -114,12 +95,12 @@ class _Scenario:
             self._start_four()
         for fault in self.case.faults:
             for _ in range(CHAIN if fault.on == "*" else 1):
-                if self._strike(fault) != -signal.SIGKILL:
+                if self._play_fault(fault) != -signal.SIGKILL:
                     break
 
-    def _strike(self, fault: Fault) -> int | None:
+    def _play_fault(self, fault: Fault) -> int | None:
         podctl = self.podctl(fault=str(fault))
-        tracer = _trace(podctl, fault) if fault.traced else None
+        tracer = inject(podctl, fault) if fault.traced else None
         if not podctl.settle(COMMAND_SECONDS):
             self._hangs(podctl)
         if podctl.stopped:
@@ -173,7 +154,7 @@ class _Scenario:
         winners = [podctl for podctl in four if podctl.code == 0]
         if len(winners) != 1:
             self._violation(
-                f"I5 {len(winners)} of four processes drove: {[one.code for one in four]}"
+                f"I5 {len(winners)} of four processes drove: {[podctl.code for podctl in four]}"
             )
             return
         for podctl in four:
@@ -210,10 +191,10 @@ class _Scenario:
                 self._hangs(podctl)
             self._check_exit(podctl)
         if self.started[-1].code not in (0, 3):  # 3: nothing was left to stop
-            told = f"{self.started[-1].code}: {self.started[-1].err[-600:]}"
-            self._violation(f"I10 giving up ended with {told}")
-        for told in oracle.given_up(self._evidence()):
-            self._violation(told)
+            violation = f"{self.started[-1].code}: {self.started[-1].err[-600:]}"
+            self._violation(f"I10 giving up ended with {violation}")
+        for violation in oracle.given_up(self._evidence()):
+            self._violation(violation)
 
     def judge(self) -> None:
         pods, starts = len(self.runner.cloud.state()["pods"]), len(self._seen.starts)
@@ -223,8 +204,8 @@ class _Scenario:
         context = self._evidence()
         if (len(context.pods), len(self._seen.starts)) != (pods, starts):
             self._violation("I4 a locked stage was rented for again")
-        for told in oracle.violations(context):
-            self._violation(told)
+        for violation in oracle.violations(context):
+            self._violation(violation)
         self._measure(context)
 
     def _measure(self, context: oracle.Evidence) -> None:
@@ -285,30 +266,16 @@ class _Scenario:
 
     def _check_exit(self, podctl: Podctl) -> None:
         """Check for a documented exit code, an error message, and no traceback."""
-        said = podctl.err
+        message = podctl.err
         if podctl.code == -signal.SIGKILL:
             return
-        if podctl.code not in CODES or _MISTAKE.search(said):
-            self._violation(f"a podctl ended with {podctl.code}: {said[-1500:]}")
-        elif podctl.code and not said:
+        if podctl.code not in CODES or _MISTAKE.search(message):
+            self._violation(f"a podctl ended with {podctl.code}: {message[-1500:]}")
+        elif podctl.code and not message:
             self._violation(f"a podctl ended with {podctl.code} without any message")
 
-    def _violation(self, told: str) -> None:
-        self.result.violations.append(told)
-
-
-def _trace(podctl: Podctl, fault: Fault) -> subprocess.Popen[bytes]:
-    """Attach strace to the process, which waits for it."""
-    effect = {"kill": "signal=KILL", "stop": "signal=STOP"}.get(
-        fault.effect, f"error={fault.effect}"
-    )
-    when = f"{fault.number}{'+' if fault.on == '-' else ''}"
-    return subprocess.Popen(
-        [*STRACE, "-o", str(podctl.folder / "strace"),
-         "-e", f"trace={fault.place}", "-e", f"inject={fault.place}:{effect}:when={when}",
-         "-p", str(podctl.pid)],
-        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    def _violation(self, text: str) -> None:
+        self.result.violations.append(text)
 
 
 def _cut_sessions(emulator: int) -> None:

@@ -39,13 +39,14 @@ from tests.crash import cases
 from tests.crash.case import MODES, Case
 from tests.crash.fork_server import ForkServer
 from tests.crash.job_monitor import JobMonitor
+from tests.crash.result import Result
 from tests.crash.results_log import OtherCode, ResultsLog, code
-from tests.crash.scenario import Result, ScenarioRunner
+from tests.crash.scenario import ScenarioRunner
 from tests.crash.system_calls import Calls, counted, trace
 from tests.support.emulated_cloud import FAST, start_cloud
 
 CLOUD: EmulatorSettings = dataclasses.replace(FAST, record_traffic=False)
-Told = Callable[[Result], None]
+Reporter = Callable[[Result], None]
 ROOM = 4e9  # bytes
 
 
@@ -56,16 +57,16 @@ def runners(folder: Path, workers: int) -> Iterator[list[ScenarioRunner]]:
         fork_server, job_monitor = ForkServer(), JobMonitor()
         stack.callback(job_monitor.close)
         stack.callback(fork_server.close)
-        found = []
+        runners = []
         for number in range(workers):
             cloud = start_cloud(folder / f"cloud{number}", CLOUD)
             stack.callback(cloud.process.stop)
-            found.append(ScenarioRunner(cloud, fork_server, job_monitor, folder / f"w{number}"))
-        yield found
+            runners.append(ScenarioRunner(cloud, fork_server, job_monitor, folder / f"w{number}"))
+        yield runners
 
 
 def play(
-    workers: list[ScenarioRunner], chosen: list[Case], told: Told, until: float
+    workers: list[ScenarioRunner], chosen: list[Case], report: Reporter, until: float
 ) -> list[Result]:
     """Play every case that can be started before `until` (monotonic) on the next free worker."""
     waiting: SimpleQueue[Case] = SimpleQueue()
@@ -80,10 +81,10 @@ def play(
                 case = waiting.get_nowait()
             except Empty:
                 return
-            found = _played(runner, case)
+            result = _played(runner, case)
             with lock:
-                results.append(found)
-                told(found)
+                results.append(result)
+                report(result)
 
     threads = [threading.Thread(target=work, args=(runner,), daemon=True) for runner in workers]
     for thread in threads:
@@ -96,18 +97,18 @@ def play(
 def _played(runner: ScenarioRunner, case: Case) -> Result:
     """The case's result; a failure of the harness is a violation too."""
     try:
-        found = runner.run(case)
+        result = runner.run(case)
     except (AssertionError, OSError, RuntimeError, ValueError) as error:
-        found = Result(case, [f"the harness failed: {type(error).__name__}: {error}"])
-    if not found.violations:
+        result = Result(case, [f"the harness failed: {type(error).__name__}: {error}"])
+    if not result.violations:
         shutil.rmtree(runner.folder / f"{runner.folder.name}-{runner.count}", ignore_errors=True)
-    return found
+    return result
 
 
 def boundaries(workers: list[ScenarioRunner]) -> dict[str, list[str]]:
     """What a run without faults commits in each mode."""
     clean = play(workers, [Case("0", mode) for mode in MODES], say, float("inf"))
-    return {one.case.mode: one.boundaries for one in clean}
+    return {result.case.mode: result.boundaries for result in clean}
 
 
 def count_calls(runner: ScenarioRunner) -> Calls | None:
@@ -120,17 +121,19 @@ def figures(results: list[Result], left: int, seconds: float) -> dict[str, Any]:
 
     def summed(some: list[Result]) -> dict[str, Any]:
         names = ("processes", "kills", "stops", "errors", "requests", "starts", "pods")
-        sums: dict[str, Any] = {name: sum(getattr(one, name) for one in some) for name in names}
+        sums: dict[str, Any] = {
+            name: sum(getattr(result, name) for result in some) for name in names
+        }
         return {"histories": len(some), **sums, "violated": sum(bool(x.violations) for x in some)}
 
-    rows = sorted({one.case.row for one in results})
+    rows = sorted({result.case.row for result in results})
     return {
         **summed(results),
         "not_played": left,
         "seconds": round(seconds, 1),
-        "longest_history_s": round(max((one.seconds for one in results), default=0.0), 1),
-        "worst_ledger_usd": round(max((one.off_usd for one in results), default=0.0), 6),
-        "worst_ledger_s": round(max((one.off_seconds for one in results), default=0.0), 3),
+        "longest_history_s": round(max((result.seconds for result in results), default=0.0), 1),
+        "worst_ledger_usd": round(max((result.off_usd for result in results), default=0.0), 6),
+        "worst_ledger_s": round(max((result.off_seconds for result in results), default=0.0), 3),
         "rows": {row: summed([x for x in results if x.case.row == row]) for row in rows},
         "violations": {str(x.case): x.violations for x in results if x.violations},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -144,8 +147,8 @@ def say(result: Result) -> None:
         f"{mark:8} {result.case!s:44} {result.seconds:6.1f} s  "
         f"off {result.off_seconds:.2f} s  codes {result.codes}"
     )
-    for told in result.violations:
-        line(f"    {told}")
+    for violation in result.violations:
+        line(f"    {violation}")
     if result.violations:
         line(f"    replay: python -m tests.crash.sweep --only '{result.case}'")
 
@@ -173,16 +176,16 @@ def main() -> None:
              f"{options.workers} at a time, in {folder}")  # fmt: skip
         results = play(workers, left, partial(_note, log), until)
     results = before + results
-    found = figures(results, len(chosen) - len(results), time.monotonic() - began)
-    for name, value in found.items():
+    summary = figures(results, len(chosen) - len(results), time.monotonic() - began)
+    for name, value in summary.items():
         if name not in ("violations", "rows"):
             line(f"{name:18} {value}")
-    for row, sums in found["rows"].items():
+    for row, sums in summary["rows"].items():
         line(f"row {row}: " + ", ".join(f"{value} {name}" for name, value in sums.items()))
     if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=2) + "\n")
-    if found["violations"]:
-        line(f"violated, see {folder}: {' '.join(found['violations'])}")
+        Path(options.json).write_text(json.dumps(summary, indent=2) + "\n")
+    if summary["violations"]:
+        line(f"violated, see {folder}: {' '.join(summary['violations'])}")
         sys.exit(1)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -194,8 +197,8 @@ def _split(chosen: list[Case], log: ResultsLog | None) -> tuple[list[Result], li
         played[str(result.case)].append(result)
     before, left = [], []
     for case in chosen:
-        if found := played[str(case)]:
-            before.append(found.pop())
+        if known := played[str(case)]:
+            before.append(known.pop())
         else:
             left.append(case)
     return before, left
@@ -214,11 +217,11 @@ def _chosen(workers: list[ScenarioRunner], options: argparse.Namespace) -> list[
     if calls is not None and options.every:
         calls = calls.every()
     rows = cases.every(boundaries(workers), calls)
-    for row, found in rows.items():
-        line(f"row {row}: {len(found)} histories")
+    for row, row_cases in rows.items():
+        line(f"row {row}: {len(row_cases)} histories")
     all_of_them = [case for row in options.rows or rows for case in rows[row]]
-    dice = random.Random(options.seed)
-    dice.shuffle(all_of_them)
+    random_source = random.Random(options.seed)
+    random_source.shuffle(all_of_them)
     return all_of_them[: max(1, round(len(all_of_them) * options.share))]
 
 

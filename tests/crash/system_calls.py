@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.crash.case import Fault
+from tests.crash.fork_server import Podctl
+
 KILLED_AT = (
     "write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "mkdir", "ftruncate",
     "connect", "sendto", "sendmsg",
@@ -42,7 +45,7 @@ class Calls:
 
     def _not_within(self, call: str, numbers: Iterable[int]) -> list[int]:
         inner = set(self.within.get(call, ()))
-        return [one for one in numbers if one not in inner]
+        return [number for number in numbers if number not in inner]
 
     def every(self) -> Calls:
         """The same with nothing left out."""
@@ -64,14 +67,14 @@ def counted(log: Path, project: Path) -> Calls:
     files: dict[str, set[int]] = defaultdict(set)
     alike: dict[str, list[tuple[str, str]]] = defaultdict(list)  # thread -> (call, path) in order
     for line in log.read_text(errors="replace").splitlines():
-        found = _LINE.match(line)
-        if found is None or "resumed>" in line:
+        match = _LINE.match(line)
+        if match is None or "resumed>" in line:
             continue
-        call, path = found["call"], found["path"] or ""
-        count[found["thread"], call] += 1
-        alike[found["thread"]].append((call, path))
+        call, path = match["call"], match["path"] or ""
+        count[match["thread"], call] += 1
+        alike[match["thread"]].append((call, path))
         if path.startswith(str(project)):
-            files[call].add(count[found["thread"], call])
+            files[call].add(count[match["thread"], call])
     most: dict[str, int] = {}
     for (_, call), number in count.items():
         most[call] = max(number, most.get(call, 0))
@@ -81,11 +84,25 @@ def counted(log: Path, project: Path) -> Calls:
 
 def _within(calls: list[tuple[str, str]], project: str) -> dict[str, list[int]]:
     """The numbers of `pwrite64` whose neighbours on both sides are the same call on that file."""
-    found: dict[str, list[int]] = defaultdict(list)
+    numbers: dict[str, list[int]] = defaultdict(list)
     count: Counter[str] = Counter()
     for at, (call, path) in enumerate(calls):
         count[call] += 1
         near = calls[max(0, at - 1) : at + 2]
         if call == "pwrite64" and path.startswith(project) and near == [(call, path)] * 3:
-            found[call].append(count[call])
-    return dict(found)
+            numbers[call].append(count[call])
+    return dict(numbers)
+
+
+def inject(podctl: Podctl, fault: Fault) -> subprocess.Popen[bytes]:
+    """Attach strace, which carries out `fault`, to the process, which waits for it."""
+    effect = {"kill": "signal=KILL", "stop": "signal=STOP"}.get(
+        fault.effect, f"error={fault.effect}"
+    )
+    when = f"{fault.number}{'+' if fault.on == '-' else ''}"
+    return subprocess.Popen(
+        [*STRACE, "-o", str(podctl.folder / "strace"),
+         "-e", f"trace={fault.place}", "-e", f"inject={fault.place}:{effect}:when={when}",
+         "-p", str(podctl.pid)],
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 from tests.crash import cases
 from tests.crash import results_log as log
 from tests.crash.case import Case
+from tests.crash.result import Result
 from tests.crash.results_log import OtherCode, ResultsLog
-from tests.crash.scenario import Result
 from tests.crash.system_calls import counted
 
 PLAYED = Result(Case.parse("26/none/kill:after:5"), ["I1 a pod is left"], kills=1, codes=[-9, 0])

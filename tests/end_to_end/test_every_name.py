@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from controller.locks import artifacts as safekeeping
+from controller.locks import artifacts as lock_artifacts
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price, canonical
 from controller.project import move_file as relocate
 from controller.project.output_paths import OutputPaths
@@ -142,7 +142,7 @@ def check(folder: Path, found: Manifest, there: Mapping[bytes, bytes], tree: Byt
     own = {one.path: raw(one.written_as or one.path) for one in lock.artifacts}
     kinds = {b"out/" + path: kind for path, kind in tree.links.items()}
 
-    assert safekeeping.verify_artifacts(folder / "project", lock) == ()
+    assert lock_artifacts.verify_artifacts(folder / "project", lock) == ()
     assert set(own.values()) == set(there)
     for path, name in own.items():
         assert (folder / "project" / path).read_bytes() == there[name]

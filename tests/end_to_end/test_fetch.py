@@ -13,7 +13,7 @@ from controller.planner.journal_fold import resume
 from controller.planner.lease_state import LeaseState, Step
 from controller.planner.observation import Failure
 from controller.providers.base import PodStatus
-from state.journal import Lease
+from state.journal_rows import Lease
 from tests.controller.planner.test_decide import POLICY, agent, lease_state, pod, running, seen
 from tests.support.laptop import Laptop
 

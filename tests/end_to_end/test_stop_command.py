@@ -13,7 +13,8 @@ from controller.leases.project_session import CommandContext, ProjectSession
 from controller.planner.decide import plan_passive
 from controller.planner.lease_state import Step
 from controller.terminal.terminal import Terminal
-from state.journal import Journal, Lease
+from state.journal import Journal
+from state.journal_rows import Lease
 from state.project_lock import acquire
 from tests.support.laptop import Laptop
 from tests.support.shell import Shell

@@ -38,7 +38,7 @@ def put(run: Path, path: str, text: str | bytes, *, old: bool = False) -> Path:
 
 
 def seen(follower: Follower, run: Path) -> Progress:
-    follower.look()
+    follower.poll()
     found = progress_file.read(run, 1, BOOT)
     assert found is not None
     return found

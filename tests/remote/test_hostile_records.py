@@ -16,11 +16,8 @@ from controller.engine.last_seen import run_last_seen
 from remote import contract
 from remote.agent import status as report
 from remote.contract import Progress, Status
-from remote.pod import atomic_files as durable
-from remote.pod import handover
+from remote.pod import atomic_files, handover, job_secrets, log_file
 from remote.pod import job_lock as lock
-from remote.pod import job_secrets as entrusted
-from remote.pod import log_file as logfile
 from remote.pod.outcome import Outcome
 from remote.pod.paths import PodPaths, boot
 from remote.supervisor import manifest
@@ -88,7 +85,7 @@ def place(tmp_path: Path) -> PodPaths:
     place = PodPaths(tmp_path / "podctl", tmp_path / "local", tmp_path / "local")
     place.local.mkdir()
     place.run("r1").mkdir(parents=True)
-    durable.write(place.run("r1") / "attempt.json", ATTEMPT)
+    atomic_files.write(place.run("r1") / "attempt.json", ATTEMPT)
     return place
 
 
@@ -97,13 +94,13 @@ def look(place: PodPaths) -> None:
     seen = report.status(place, "r1")
     contract.load(Status, contract.dump(seen))
     json.dumps(run_last_seen(plain(seen)), allow_nan=False).encode()
-    logfile.slice_at(place.run("r1") / "job.log", 0, 100)
+    log_file.slice_at(place.run("r1") / "job.log", 0, 100)
     lock.held(place.lock)
     lock.holder(place.lock)
     Outcome.saved(place.run("r1"))
     handover.superseded(place.run("r1"), boot(place.local))
     manifest.announced(place.run("r1"), place.work("r1"))
-    entrusted.lacking(place, contract.JobSpec("r1", "s", ("x",), ("y",), "c" * 64))
+    job_secrets.missing(place, contract.JobSpec("r1", "s", ("x",), ("y",), "c" * 64))
 
 
 @pytest.mark.parametrize("where", [*NAMES, *OTHERS, *LOCALS])

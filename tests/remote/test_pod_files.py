@@ -19,7 +19,7 @@ import pytest
 from remote import contract, files
 from remote.agent import status as report
 from remote.contract import Attempt, Exit, JobSpec
-from remote.pod import atomic_files as durable
+from remote.pod import atomic_files
 from remote.pod.outcome import StopJob
 from remote.pod.paths import Boot, PodPaths, boot
 from remote.pod.walk import Found, identity
@@ -43,12 +43,12 @@ def place(tmp_path: Path) -> PodPaths:
 def test_a_full_or_failing_write_leaves_the_old_file_and_nothing_beside(tmp_path: Path) -> None:
     """The name under which a document is prepared is no way to another file, and does not stay."""
     path, other = tmp_path / "a.json", tmp_path / "other"
-    durable.write(path, b"old")
+    atomic_files.write(path, b"old")
     beside = path.with_name(f".a.json.{os.getpid()}.{threading.get_native_id()}.tmp")
     other.write_text("mine")
     beside.symlink_to(other)
     with pytest.raises(OSError, match="symbolic"):
-        durable.write(path, b"new")
+        atomic_files.write(path, b"new")
 
     assert path.read_bytes() == b"old"
     assert other.read_text() == "mine"
@@ -156,7 +156,7 @@ def test_a_job_that_hangs_on_a_full_volume_is_stalled(
     spec = replace(SPEC, log_cap_bytes=8192, stall_seconds=60.0)
     watch = StopConditions(spec, place, Boot("boot", "pod1"), 1, Intervals(heartbeat=0.0))
     watch.progress = Progress(time.monotonic())
-    monkeypatch.setattr(durable, "write", full)
+    monkeypatch.setattr(atomic_files, "write", full)
     watch.poll()
     watch.progress.at -= 61
 
@@ -197,8 +197,8 @@ def test_what_was_measured_in_an_earlier_boot_says_nothing_of_now(place: PodPath
 
 def test_records_are_for_the_pods_user_alone(place: PodPaths) -> None:
     """What a job may be told in secret, and what is said of it, nobody else reads."""
-    durable.write(place.secrets("r1"), b"{}")
-    durable.append(place.run("r1") / "samples.jsonl", b"{}\n")
+    atomic_files.write(place.secrets("r1"), b"{}")
+    atomic_files.append(place.run("r1") / "samples.jsonl", b"{}\n")
 
     for path in (place.secrets("r1"), place.run("r1") / "samples.jsonl"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -123,15 +123,10 @@ METAPHORS = [
 # Longer than the rest, each for a reason.
 LONG_FILES = {
     "remote/guard.py": "one file: its source travels in the request that creates a pod",
-    "controller/planner/decide.py": "one decision, with its order of precedence",
-    "controller/engine/observer.py": "one observation, built in its four parts",
-    "controller/engine/pod_actions.py": "one method for each action on pods",
     "controller/providers/runpod/models.py": "data: the documents of RunPod's API",
     "controller/providers/runpod/provider.py": "one adapter: each call of the protocol",
     "controller/providers/emulator/account/pods.py": "one resource of the emulated API",
     "remote/stages/instructions/english/writing.py": "data: the tasks of the English set",
-    "state/database.py": "data: the schema and its migrations",
-    "state/journal.py": "one table family, with its queries",
 }
 
 

@@ -28,9 +28,9 @@ class LyingPods:
 
     @classmethod
     def drawn(cls, seed: int, bias: frozenset[str], number: int) -> bool:
-        dice = random.Random(f"liar {seed} {number}")
+        random_source = random.Random(f"liar {seed} {number}")
         share = 0.0 if "foreseen" in bias else 0.5 if "liar" in bias else cls.SHARE
-        return dice.random() < share
+        return random_source.random() < share
 
 
 class FullHosts:
@@ -40,9 +40,9 @@ class FullHosts:
 
     @classmethod
     def drawn(cls, seed: int, bias: frozenset[str], number: int) -> bool:
-        dice = random.Random(f"full host {seed} {number}")
+        random_source = random.Random(f"full host {seed} {number}")
         share = 0.0 if "foreseen" in bias else 0.7 if "full" in bias else cls.SHARE
-        return dice.random() < share
+        return random_source.random() < share
 
 
 @dataclass
@@ -70,13 +70,13 @@ class Cloud:
     on_start: Callable[[Machine, Work], None] = lambda *_: None
     on_destroy: Callable[[Machine], None] = lambda *_: None
 
-    def fails(self, what: str) -> bool:
+    def fails(self, request: str) -> bool:
         """Whether this call fails, by an outage or on its own."""
         if self.event_loop.now < self.outage_until and not self.faults.calm:
             return True
         if self.faults.strikes(0.02):
             self.outage_until = self.event_loop.now + self.faults.between(60.0, 3600.0)
-        return self.faults.strikes(what=what)
+        return self.faults.strikes(kind=request)
 
     def check_start(self, machine: Machine, work: Work) -> None:
         self.on_start(machine, work)
@@ -115,7 +115,9 @@ class Cloud:
         """Schedule what happens to a pod without an order."""
         faults = self.faults
         if faults.strikes(1.5):
-            self.event_loop.after(faults.between(60.0, 7200.0), lambda: self._strike(machine))
+            self.event_loop.after(
+                faults.between(60.0, 7200.0), lambda: self._carry_out_fault(machine)
+            )
         if faults.strikes(2, "hidden"):
             self.event_loop.after(faults.between(60.0, 7200.0), lambda: self._hide(machine))
         if faults.strikes(1.5, "odd"):
@@ -127,11 +129,11 @@ class Cloud:
                 faults.between(60.0, 10_800.0), lambda: self._act_in_console(machine)
             )
 
-    def _strike(self, machine: Machine) -> None:
+    def _carry_out_fault(self, machine: Machine) -> None:
         if not machine.billing or self.faults.calm:
             return
         self.faults.tally.deaths += 1
-        match self.faults.one("evict", "evict", "host", "disk", "gone"):
+        match self.faults.choose("evict", "evict", "host", "disk", "gone"):
             case "evict":
                 machine.halt("Exited by Runpod", grace=True)
             case "host":
@@ -150,13 +152,13 @@ class Cloud:
     def _report_wrong_status(self, machine: Machine) -> None:
         """For a while the provider reports a wrong status."""
         machine.odd_until = self.event_loop.now + self.faults.between(20.0, 900.0)
-        machine.odd = PodStatus(self.faults.one("UNKNOWN", "UNKNOWN", "STARTING", "ERROR"))
+        machine.odd = PodStatus(self.faults.choose("UNKNOWN", "UNKNOWN", "STARTING", "ERROR"))
 
     def _act_in_console(self, machine: Machine) -> None:
         """Its owner acts in the provider's console, without podctl."""
         if self.faults.calm:
             return
-        match self.faults.one("stop", "start", "delete"):
+        match self.faults.choose("stop", "start", "delete"):
             case "stop" if machine.billing:
                 machine.stopped_by = "console"
                 machine.halt("Exited by user")
@@ -196,8 +198,8 @@ class Cloud:
     # -- what it shows -----------------------------------------------------------------------
 
     def listing(self) -> tuple[Pod, ...]:
-        shown = (one for one in self.pods.values() if self._shows(one))
-        return tuple(self.view(one) for one in shown)
+        shown = (machine for machine in self.pods.values() if self._shows(machine))
+        return tuple(self.view(machine) for machine in shown)
 
     def _shows(self, machine: Machine) -> bool:
         hidden = self.event_loop.now < max(machine.visible_at, machine.hidden_until)
@@ -241,7 +243,7 @@ class Cloud:
 
     def records(self) -> tuple[BillingRecord, ...]:
         now = EPOCH + self.event_loop.now
-        return tuple(self._record(one, now) for one in self.pods.values())
+        return tuple(self._record(machine, now) for machine in self.pods.values())
 
     def _record(self, machine: Machine, now: float) -> BillingRecord:
         usd = self.billed(machine) - machine.since(self.event_loop.now - BILL_LAG)

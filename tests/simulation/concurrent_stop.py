@@ -27,7 +27,7 @@ class ConcurrentStop:
     """The `podctl stop` commands of one history."""
 
     host: Host
-    dice: random.Random
+    random_source: random.Random
     process: Callable[[], Process]
     abandoned: Callable[[], None] = lambda: None
     asked: list[StopRequest] = field(default_factory=list)
@@ -36,26 +36,39 @@ class ConcurrentStop:
     def drawn(
         cls, seed: int, bias: frozenset[str], host: Host, process: Callable[[], Process]
     ) -> ConcurrentStop | None:
-        dice = random.Random(f"stop beside {seed}")
-        if "foreseen" in bias or (dice.random() >= SHARE and BIAS not in bias):
+        random_source = random.Random(f"stop beside {seed}")
+        if "foreseen" in bias or (random_source.random() >= SHARE and BIAS not in bias):
             return None
-        return cls(host, dice, process)
+        return cls(host, random_source, process)
 
     def moments(self) -> list[float]:
-        return sorted(self.dice.uniform(0.0, CALM_AT / 2) for _ in range(self.dice.randint(1, 4)))
+        return sorted(
+            self.random_source.uniform(0.0, CALM_AT / 2)
+            for _ in range(self.random_source.randint(1, 4))
+        )
 
     def stop(self) -> None:
         """Run `podctl stop` for every open lease."""
         process, journal = self.process(), Journal(self.host.database)
         clock = VirtualClock(process)
-        disposal = self.dice.choice(("park", "terminate"))
-        abandon = "given up" if disposal == "terminate" and self.dice.random() < 0.3 else None
+        disposal = self.random_source.choice(("park", "terminate"))
+        abandon = (
+            "given up" if disposal == "terminate" and self.random_source.random() < 0.3 else None
+        )
         asked = [
-            StopRequest(f"{self.dice.getrandbits(64):x}", one.id, 0, disposal, abandon, "stop", 0.0)
-            for one in journal.open_leases()
+            StopRequest(
+                f"{self.random_source.getrandbits(64):x}",
+                lease.id,
+                0,
+                disposal,
+                abandon,
+                "stop",
+                0.0,
+            )
+            for lease in journal.open_leases()
         ]
         self.asked += asked
-        patience = self.dice.choice((600.0, 3600.0, 20_000.0))
+        patience = self.random_source.choice((600.0, 3600.0, 20_000.0))
 
         def enter() -> SimulatedController | None:
             return None if self.host.busy else self.host.enter(process)
@@ -73,12 +86,12 @@ class ConcurrentStop:
         self.host.command(process, act)
 
     def _go_on(self, session: SimulatedController, asked: list[StopRequest]) -> None:
-        left = [one for one in asked if not ended(session.journal, one)]
-        for one in left:
-            self.host.requests.owners.setdefault(one.id, set()).add(session.epoch)
-            if not taken_up(session.journal, one):
-                session.journal.note(one.lease, "stop", record(one))
-        for one in left:
-            lease = session.journal.lease(one.lease)
+        left = [request for request in asked if not ended(session.journal, request)]
+        for request in left:
+            self.host.requests.owners.setdefault(request.id, set()).add(session.epoch)
+            if not taken_up(session.journal, request):
+                session.journal.note(request.lease, "stop", record(request))
+        for request in left:
+            lease = session.journal.lease(request.lease)
             if lease is not None and lease.open:
-                session.end(lease, abandon=one.abandon is not None)
+                session.end(lease, abandon=request.abandon is not None)

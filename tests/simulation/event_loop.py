@@ -8,7 +8,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-What = Callable[[], Any]
+Event = Callable[[], Any]
 
 
 class EventLoop:
@@ -16,19 +16,19 @@ class EventLoop:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._events: list[tuple[float, int, What]] = []
+        self._events: list[tuple[float, int, Event]] = []
         self._number = 0
         self._main = getcurrent()
 
-    def at(self, when: float, what: What) -> None:
+    def at(self, when: float, event: Event) -> None:
         """Call `what` at `when`; events of one time run in the order of these calls."""
         self._number += 1
-        heapq.heappush(self._events, (max(when, self.now), self._number, what))
+        heapq.heappush(self._events, (max(when, self.now), self._number, event))
 
-    def after(self, seconds: float, what: What) -> None:
-        self.at(self.now + seconds, what)
+    def after(self, seconds: float, event: Event) -> None:
+        self.at(self.now + seconds, event)
 
-    def process(self, body: What) -> None:
+    def process(self, body: Event) -> None:
         """Run `body` as a process, which may call `sleep`."""
         self.at(self.now, greenlet(body, parent=self._main).switch)
 
@@ -37,10 +37,10 @@ class EventLoop:
         self.after(seconds, getcurrent().switch)
         self._main.switch()
 
-    def run(self, until: float, each: What) -> None:
+    def run(self, until: float, each: Event) -> None:
         """Run every event up to `until`, and call `each` after each of them."""
         while self._events and self._events[0][0] <= until:
-            self.now, _, what = heapq.heappop(self._events)
-            what()
+            self.now, _, event = heapq.heappop(self._events)
+            event()
             each()
         self.now = max(self.now, until) if self._events else self.now

@@ -51,9 +51,9 @@ class FaultSchedule:
         self.lid = 0.04 if "lid" in self.bias else self.lid
         self.two = self.two or "two" in self.bias
 
-    def strikes(self, share: float = 1.0, what: str = "") -> bool:
+    def strikes(self, share: float = 1.0, kind: str = "") -> bool:
         """Whether this call fails; its probability is `share` times the history's level."""
-        level = 0.5 if what in self.bias else self.level * share
+        level = 0.5 if kind in self.bias else self.level * share
         hit = not self.calm and self.random.random() < level
         self.tally.faults += hit
         return hit
@@ -64,5 +64,5 @@ class FaultSchedule:
     def between(self, low: float, high: float) -> float:
         return self.random.uniform(low, high)
 
-    def one(self, *choices: str) -> str:
+    def choose(self, *choices: str) -> str:
         return self.random.choice(choices)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 
 from controller.engine.lease_context import LeaseContext, pinned, unpinned
 from controller.engine.loop import drive
@@ -22,10 +21,8 @@ from controller.planner.policy import Policy
 from controller.providers.retry import Patience, Retrying
 from jobs.stage import Stage
 from state.database import unfenced
-from state.journal import Lease
-from state.last_seen import LastSeen
+from state.journal_rows import Lease
 from state.locks import Locks
-from state.schema import MIGRATIONS
 from tests.simulation.cloud import Cloud
 from tests.simulation.process import (
     InterruptibleJournal,
@@ -34,50 +31,13 @@ from tests.simulation.process import (
     Process,
     VirtualClock,
 )
+from tests.simulation.project import POLICY, DiscardedLastSeen, fresh_database, stages
 from tests.simulation.provider import SimulatedAccount
 from tests.simulation.runtime import LocalFiles, SimulatedRuntime
 from tests.simulation.stop_requests import ProcessRequests, StoredRequests
 from tests.simulation.unexpected_error import FailingExecutor, FailingRecorder, InjectedError
 
-# Long polling intervals keep a history at some hundred observations; the decisions are the same.
-POLICY = Policy(poll=900.0, poll_boot=75.0)
-NAMES = ("stage1a", "stage1b")
 FINAL_CODES = ("connection-lost", "refused")  # as `controller.leases.commands` has them
-
-
-class DiscardedLastSeen(LastSeen):
-    """Discards what `podctl status` would show."""
-
-    def see(self, subject: str, source: str, data: Mapping[str, object]) -> None:
-        """Store nothing."""
-
-
-@cache
-def stages() -> tuple[Stage, ...]:
-    common = {
-        "command": ["python", "job.py"],
-        "outputs": ["out/**"],
-        "criteria": [{"kind": "exists", "path": "out/x"}],
-        "hours": 1.0,
-        "max_hours": 2.0,
-    }
-    return tuple(Stage.model_validate({"name": n, "title": n, **common}) for n in NAMES)
-
-
-@cache
-def _template() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for migration in MIGRATIONS:
-        for statement in migration:
-            connection.execute(statement, {"installation": "o" * 16})
-    return connection
-
-
-def fresh_database() -> sqlite3.Connection:
-    """An empty state database in memory."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    _template().backup(connection)
-    return connection
 
 
 @dataclass(frozen=True)
@@ -177,28 +137,30 @@ class SimulatedController:
         for lease in self.unfinished():
             if (outcome := self.drive(lease)) != "passed":
                 return outcome
-        left = [one for one in stages() if not self._locked(one)]
+        left = [stage for stage in stages() if not self._locked(stage)]
         if not left:
             return "passed"
         faults = self.host.cloud.faults
         volume = "nv1" if faults.network_volume else None
         shape = Shape(image="image", network_volume_id=volume)
         runs = [(stage.name, pinned(stage, shape)) for stage in left]
-        wish = {"on_success": "terminate", "on_failure": "park"}
-        found = parked(self.journal, self._resting(), left, shape, "simulated")
-        if found is not None and not found.why_not:
-            name = found.lease.id
+        options = {"on_success": "terminate", "on_failure": "park"}
+        match = parked(self.journal, self._resting(), left, shape, "simulated")
+        if match is not None and not match.why_not:
+            name = match.lease.id
             self.process.effect(
-                0.0, lambda: self.journal.extend_lease(name, Step.RENEW, wish, runs)
+                0.0, lambda: self.journal.extend_lease(name, Step.RENEW, options, runs)
             )
         else:
-            name = self.process.effect(0.0, lambda: self.journal.open_lease(wish, runs))
+            name = self.process.effect(0.0, lambda: self.journal.open_lease(options, runs))
         opened = self.journal.lease(name)
         assert opened is not None
         return self.drive(opened)
 
     def _resting(self) -> tuple[Lease, ...]:
-        return tuple(one for one in self.journal.open_leases() if self.lease_state(one).rests())
+        return tuple(
+            lease for lease in self.journal.open_leases() if self.lease_state(lease).rests()
+        )
 
     def sync(self) -> str:
         outcomes = [self.drive(lease) for lease in self.unfinished()]
@@ -206,13 +168,13 @@ class SimulatedController:
             if names := self.lease_state(lease).unpulled:
                 self.journal.note(lease.id, Step.FETCH, {"runs": list(names)})
                 outcomes.append(self.drive(lease))
-        return next((one for one in outcomes if one != "passed"), "passed")
+        return next((outcome for outcome in outcomes if outcome != "passed"), "passed")
 
     def stop(self, *, abandon: bool) -> str:
         """`podctl stop --terminate`, after everything else with a reason to lose what is there."""
         for lease in self.journal.open_leases():
-            wish = {"disposal": "terminate", "abandon": "given up" if abandon else None}
-            self.journal.note(lease.id, Step.STOP, wish)
+            request = {"disposal": "terminate", "abandon": "given up" if abandon else None}
+            self.journal.note(lease.id, Step.STOP, request)
             self.end(lease, abandon=abandon)
         return "stopped"
 
@@ -242,7 +204,9 @@ class SimulatedController:
         self.host.on_forced(lease.id)
 
     def unfinished(self) -> tuple[Lease, ...]:
-        return tuple(one for one in self.journal.open_leases() if not self.lease_state(one).rests())
+        return tuple(
+            lease for lease in self.journal.open_leases() if not self.lease_state(lease).rests()
+        )
 
     def _locked(self, stage: Stage) -> bool:
         return self.host.respects_locks and stage.name in self.host.files.certificates
@@ -252,13 +216,13 @@ class SimulatedController:
     def lease_state(self, lease: Lease) -> LeaseState:
         """The lease's facts; only records that are newer than the last call's are folded."""
         lease_state, seq = self.host.folded.get(lease.id) or (self._unfolded(lease.id), 0)
-        if found := self.journal.ops(lease.id, after=seq):
-            lease_state, seq = resume(lease_state, found), found[-1].seq
+        if operations := self.journal.ops(lease.id, after=seq):
+            lease_state, seq = resume(lease_state, operations), operations[-1].seq
         self.host.folded[lease.id] = lease_state, seq
         return lease_state
 
     def _unfolded(self, lease: str) -> LeaseState:
-        return fold(lease, [(one.id, one.stage) for one in self.journal.runs(lease=lease)], ())
+        return fold(lease, [(run.id, run.stage) for run in self.journal.runs(lease=lease)], ())
 
     def drive(self, lease: Lease) -> str:
         """Run the real loop in the simulated world; returns the first outcome but `passed`."""
@@ -290,7 +254,7 @@ class SimulatedController:
             return end.code
         if lease_state.closed:
             self.host.on_closed(lease_state)
-        bad = (one.outcome or "open" for one in lease_state.wanted if one.outcome != "passed")
+        bad = (run.outcome or "open" for run in lease_state.wanted if run.outcome != "passed")
         return next(bad, "passed")
 
     def _lease_context(self, lease: Lease) -> LeaseContext:

@@ -93,7 +93,7 @@ class InvariantChecker:
             return False
         if driven.process.asleep or self.host.injected_error.struck:
             return False  # podctl is suspended, or fails for another reason, which I10 checks
-        most = max((one.budget for one in machine.disk.works.values()), default=0.0)
+        most = max((work.budget for work in machine.disk.works.values()), default=0.0)
         over = max(machine.claimed, machine.started) + most + policy.overtime
         begin = max(over, driven.since, driven.process.woke, self.cloud.outage_until)
         graces = policy.stop_grace + policy.lost + policy.last_pull + 4 * policy.poll
@@ -141,8 +141,10 @@ class InvariantChecker:
         """I1 and I3: no pod of the lease is left, and the ledger agrees with the bill."""
         self.closed.append(lease_state)
         self.files_are_true()
-        mine = [one for one in self.cloud.pods.values() if one.nonce in lease_state.nonces]
-        for machine in mine:
+        machines = [
+            machine for machine in self.cloud.pods.values() if machine.nonce in lease_state.nonces
+        ]
+        for machine in machines:
             if machine.status is PodStatus.TERMINATED:
                 self._paid(machine, forced=self._forced(lease_state.lease))
             elif not self._denied(machine):
@@ -152,8 +154,8 @@ class InvariantChecker:
 
     def lease_is_forced(self, lease: str) -> None:
         """I10: the lease is closed, no pod of it is left, and no ledger interval is open."""
-        found = Journal(self.host.database).lease(lease)
-        if found is None or found.open:
+        row = Journal(self.host.database).lease(lease)
+        if row is None or row.open:
             raise Violation(f"I10: {lease} was given up and is open")
         for machine in self.cloud.pods.values():
             if self._lease_of(machine) != lease:
@@ -174,8 +176,12 @@ class InvariantChecker:
         Its guard stops it, and every command warns of it as soon as it is listed again.
         """
         hidden = self.cloud.event_loop.now < machine.hidden_until + MOMENT and machine.hidden_by_id
-        told = sweep(self.host.database, [self.cloud.view(machine)])
-        return machine.forgot_order and hidden and [one.whose for one in told] == [Ownership.STALE]
+        orphans = sweep(self.host.database, [self.cloud.view(machine)])
+        return (
+            machine.forgot_order
+            and hidden
+            and [orphan.whose for orphan in orphans] == [Ownership.STALE]
+        )
 
     def lease_parks(self, lease_state: LeaseState) -> None:
         """I1: a parked pod does not run."""
@@ -191,8 +197,12 @@ class InvariantChecker:
     def _paid(self, machine: Machine, *, forced: bool) -> None:
         ledger = Ledger(self.host.database)
         now = EPOCH + self.cloud.event_loop.now
-        rows = [one for one in ledger.intervals(pod_id=machine.id) if one.kind == "compute"]
-        booked = sum(one.amount(round(now * 1000)) for one in rows) / 3.6e15
+        rows = [
+            interval
+            for interval in ledger.intervals(pod_id=machine.id)
+            if interval.kind == "compute"
+        ]
+        booked = sum(interval.amount(round(now * 1000)) for interval in rows) / 3.6e15
         billed = self.cloud.billed(machine)
         if not rows and not self._found_on_the_bill(machine):
             raise Violation(f"I3: {machine.id} was billed ${billed:.4f} and is in no ledger")
@@ -209,7 +219,7 @@ class InvariantChecker:
         journal, now = Journal(self.host.database), EPOCH + self.cloud.event_loop.now
         windows = unclear_creates(journal, now)
         strange = unknown(self.cloud.records(), {}, (), windows)
-        return any(one.pod_id == machine.id and one.whose == UNLISTED for one in strange)
+        return any(charge.pod_id == machine.id and charge.whose == UNLISTED for charge in strange)
 
     def requests_are_kept_to(self) -> None:
         """I12: each stop request is carried out once, by the owner to which it was addressed."""

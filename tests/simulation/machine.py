@@ -113,8 +113,8 @@ class Machine:
 
     @property
     def living(self) -> Work | None:
-        mine = (one for one in self.disk.works.values() if one.owner == self.id)
-        return next((one for one in mine if one.began is not None), None)
+        works = (work for work in self.disk.works.values() if work.owner == self.id)
+        return next((work for work in works if work.began is not None), None)
 
     # -- life --------------------------------------------------------------------------------
 
@@ -126,9 +126,9 @@ class Machine:
         self.guard_pause = 1.0
         self._soon(boot_seconds, self._boot)
 
-    def _soon(self, seconds: float, what: Callable[[], None]) -> None:
-        life = self.life
-        self.cloud.event_loop.after(seconds, lambda: what() if life == self.life else None)
+    def _soon(self, seconds: float, event: Callable[[], None]) -> None:
+        boot_number = self.life
+        self.cloud.event_loop.after(seconds, lambda: event() if boot_number == self.life else None)
 
     def _boot(self) -> None:
         if self.status is not PodStatus.PROVISIONING:
@@ -140,8 +140,8 @@ class Machine:
             self.system.append("nvidia-container-cli: requirement error: cuda>=12.8")
         self._watch()
         for work in self.disk.works.values():  # the guard resumes what a restart cut short
-            mine = work.owner == self.id and self.disk.code
-            if mine and work.attempt and work.ended is None and work.began is None:
+            runs_own_code = work.owner == self.id and self.disk.code
+            if runs_own_code and work.attempt and work.ended is None and work.began is None:
                 self.begin(work)
                 break
 
@@ -225,15 +225,15 @@ class Machine:
 
     def _phase(self, limits: dict[str, float]) -> float:
         assert self.booted is not None
-        came = self.beat if self.beat is not None else self.booted
+        since = self.beat if self.beat is not None else self.booted
         if (work := self.lease) is not None:
             if work.ended is not None:
-                return max(work.ended_at, came) + work.grace_done
+                return max(work.ended_at, since) + work.grace_done
             if work.began is not None:
                 return work.began + work.budget
         if self.beat is None and self.lease is None:
             return self.booted + float(limits["boot_grace"])
-        return came + float(limits["idle"])
+        return since + float(limits["idle"])
 
     def _watch(self) -> None:
         """Schedule the guard's check; a visit of the controller postpones its stop."""

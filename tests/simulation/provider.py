@@ -32,8 +32,8 @@ CLIENT_TIMEOUT = 120.0  # seconds, of a create
 T = TypeVar("T")
 
 
-def unclear(what: str, *, sent: bool = True) -> ProviderError:
-    return ProviderError(what, kind=Kind.TRANSIENT, sent=sent)
+def unclear(message: str, *, sent: bool = True) -> ProviderError:
+    return ProviderError(message, kind=Kind.TRANSIENT, sent=sent)
 
 
 @dataclass
@@ -56,7 +56,7 @@ class SimulatedAccount:
     def create(self, spec: PodSpec) -> Pod:
         cloud, faults = self.cloud, self.cloud.faults
         if cloud.fails("create"):
-            match faults.one(*(SLOW_CREATES if "late" in faults.bias else CREATE_FAULTS)):
+            match faults.choose(*(SLOW_CREATES if "late" in faults.bias else CREATE_FAULTS)):
                 case "capacity":
                     return self._no(ProviderError("no GPU", kind=Kind.CAPACITY))
                 case "throttled":
@@ -162,11 +162,11 @@ class SimulatedAccount:
 
         return self.process.effect(CALL, refuse)
 
-    def _read(self, look: Callable[[], T]) -> T:
+    def _read(self, read: Callable[[], T]) -> T:
         def answer() -> T:
             if self.cloud.fails("read"):
                 raise unclear("HTTP 502", sent=False)
-            return look()
+            return read()
 
         return self.process.effect(CALL, answer)
 
@@ -174,11 +174,11 @@ class SimulatedAccount:
         """Send an order to a pod; it may be lost before or after its effect. False: 404."""
 
         def order() -> bool:
-            lost = self.cloud.faults.one("before", "after") if self.cloud.fails("write") else ""
+            lost = self.cloud.faults.choose("before", "after") if self.cloud.fails("write") else ""
             machine = self.cloud.pods.get(pod_id)
-            gone = machine is None or machine.status is PodStatus.TERMINATED
+            terminated = machine is None or machine.status is PodStatus.TERMINATED
             young = machine is not None and machine.unknown_by_id(self.cloud.event_loop.now)
-            known = machine is not None and not gone and not young
+            known = machine is not None and not terminated and not young
             if lost != "before" and machine is not None and known:
                 act(machine)
             if lost:

@@ -166,7 +166,7 @@ class SimulatedRuntime:
             self._keep(run, work.saved)
             if work.ended is None:
                 return PulledRun(-1, "lost", "")
-            spoiled = self.cloud.faults.strikes(what="pull")
+            spoiled = self.cloud.faults.strikes(kind="pull")
             if spoiled and self.verifies:
                 raise ArtifactsNotSafe("a file is not what the manifest says")
             if not spoiled and self.cloud.faults.strikes(0.5):
@@ -207,7 +207,7 @@ class SimulatedRuntime:
 
     def _answered(self, seconds: float, act: Callable[[], T]) -> T:
         """Send an order to the agent; its answer may be lost after the order took effect."""
-        found = self.process.effect(seconds, act)
+        answer = self.process.effect(seconds, act)
         if self.cloud.faults.strikes(0.5):
             raise ConnectionLost("the answer was lost")
-        return found
+        return answer

@@ -64,9 +64,9 @@ def test_a_seed_gives_the_same_history_every_time() -> None:
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_a_seeded_bug_is_found(mutant: str) -> None:
     """Without the safeguard an invariant breaks, and with it the same history holds."""
-    found = first_found(mutant, WITHIN)
+    revealing_seed = first_found(mutant, WITHIN)
 
-    assert found is not None, f"{mutant} survives {WITHIN} histories"
-    seed, violation = found
+    assert revealing_seed is not None, f"{mutant} survives {WITHIN} histories"
+    seed, violation = revealing_seed
     assert violation.startswith("I")
     assert play(seed, BIASES.get(mutant, NO_BIAS)).violation == ""

@@ -23,9 +23,9 @@ NO_INJECTED_ERROR = frozenset({"foreseen"})  # the bias of a history without an 
 SHARE = 0.3  # of histories that have an injected error
 ALWAYS = 10**9
 ACTIONS = tuple(
-    one.__name__
-    for one in actions.Action.__subclasses__()
-    if one not in (actions.Wait, actions.NeedsOperator, actions.Done)
+    choose.__name__
+    for choose in actions.Action.__subclasses__()
+    if choose not in (actions.Wait, actions.NeedsOperator, actions.Done)
 )
 MOMENTS = ("intent", "before", "after", "outcome")  # of one action
 OFTEN = (actions.Judge, actions.Lock, actions.Pull, actions.Terminate, actions.Create)
@@ -48,17 +48,21 @@ class InjectedError:
 
     @classmethod
     def drawn(cls, seed: int, bias: frozenset[str]) -> InjectedError:
-        dice = random.Random(f"surprise {seed}")
-        if bias & NO_INJECTED_ERROR or (dice.random() >= SHARE and "surprise" not in bias):
+        random_source = random.Random(f"surprise {seed}")
+        if bias & NO_INJECTED_ERROR or (random_source.random() >= SHARE and "surprise" not in bias):
             return cls()
-        names = [one.__name__ for one in OFTEN] if dice.random() < 0.4 else ACTIONS
-        kind = dice.choice(("look", "decide", "watch", "fold", *MOMENTS, *MOMENTS, *MOMENTS))
-        place = {"fold": f"fold {dice.choice(STEPS)}"}.get(kind, f"{kind} {dice.choice(names)}")
+        names = [action.__name__ for action in OFTEN] if random_source.random() < 0.4 else ACTIONS
+        kind = random_source.choice(
+            ("look", "decide", "watch", "fold", *MOMENTS, *MOMENTS, *MOMENTS)
+        )
+        place = {"fold": f"fold {random_source.choice(STEPS)}"}.get(
+            kind, f"{kind} {random_source.choice(names)}"
+        )
         often = kind in ("look", "decide", "watch")
         return cls(
             kind if often else place,
-            dice.randrange(40 if often else 3),
-            1 if kind == "fold" else dice.choice((1, 2, ALWAYS, ALWAYS)),
+            random_source.randrange(40 if often else 3),
+            1 if kind == "fold" else random_source.choice((1, 2, ALWAYS, ALWAYS)),
         )
 
     def due(self, place: str) -> bool:
@@ -75,9 +79,9 @@ class InjectedError:
         if self.due(place):
             raise UnexpectedError(f"unexpected error at {place}")
 
-    def decide(self, seen: Observation, policy: Policy) -> Action:
+    def decide(self, observation: Observation, policy: Policy) -> Action:
         self.strike("decide")
-        return decide(seen, policy)
+        return decide(observation, policy)
 
     def watch(self, *_: Any) -> None:
         self.strike("watch")

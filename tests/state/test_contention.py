@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.billing_pods import BillingPods
-from state.contention import Contention, be_patient, hurry
+from state.contention import Contention, retry_while_busy, stop_retrying
 from state.database import open_database
 from state.errors import Unavailable
 from state.journal import Journal
@@ -48,7 +48,7 @@ def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
     with acquire(folder, "test") as owner:
         other = holder(folder / "state.db")
         hours = Hours(lambda at: other.rollback() if at > 150 and other.in_transaction else None)
-        be_patient(owner.connection, hours.patience())
+        retry_while_busy(owner.connection, hours.patience())
         journal = Journal(owner.connection, owner.epoch)
         lease = journal.open_lease({})
         assert hours.at > 150
@@ -62,12 +62,12 @@ def test_patience_ends(tmp_path: Path) -> None:
     folder = tmp_path / ".podctl"
     with acquire(folder, "test") as owner:
         journal, hours = Journal(owner.connection, owner.epoch), Hours()
-        be_patient(owner.connection, hours.patience(300))
+        retry_while_busy(owner.connection, hours.patience(300))
         other = holder(folder / "state.db")
         with pytest.raises(Unavailable, match="locked"):
             journal.open_lease({})
         assert 300 <= hours.at < 330
-        hurry(owner.connection)
+        stop_retrying(owner.connection)
         with pytest.raises(Unavailable):
             journal.leases()
         other.rollback()
@@ -85,7 +85,7 @@ def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
             connection.execute("PRAGMA max_page_count = 100000" if at > 70 else "SELECT 1")
 
         hours = Hours(make_room)
-        be_patient(connection, hours.patience())
+        retry_while_busy(connection, hours.patience())
         journal = Journal(connection, owner.epoch)
         lease = journal.open_lease({"text": "x" * 100_000})
         assert "full: waiting" in hours.said[0]

@@ -13,19 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from state.database import (
-    QUICK_CHECK_BYTES,
-    backup,
-    backups,
-    installation,
-    open_database,
-    translated,
-    unfenced,
-    writing,
-)
+from state.backups import backups
+from state.database import QUICK_CHECK_BYTES, backup, installation, open_database, unfenced, writing
 from state.errors import Damaged, Fenced, Newer, StateError
 from state.journal import Journal
 from state.schema import APPLICATION_ID, MIGRATIONS
+from state.sqlite_errors import translated
 
 ROOT = Path(__file__).resolve().parents[2]
 

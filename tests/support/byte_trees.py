@@ -51,7 +51,11 @@ def _free(path: bytes, taken: set[bytes]) -> bool:
     """Whether it can stand beside those before it; then it is one of them."""
     parts = path.split(b"/")
     above = {b"/".join(parts[:depth]) for depth in range(1, len(parts))}
-    if path in taken or above & taken or any(one.startswith(path + b"/") for one in taken):
+    if (
+        path in taken
+        or above & taken
+        or any(path_taken.startswith(path + b"/") for path_taken in taken)
+    ):
         return False
     taken.add(path)
     return True
@@ -86,12 +90,12 @@ def link(folder: Path, tree: ByteTree, outside: Path) -> None:
 
 def read(folder: Path, *, inbox: bool = False) -> dict[bytes, bytes]:
     """Every regular file below `folder`; of an inbox, without what podctl keeps there."""
-    found = {}
+    contents = {}
     for place, folders, names in os.walk(os.fsencode(folder)):
         if inbox and place == os.fsencode(folder):
-            folders[:] = [one for one in folders if one != b".partial"]
+            folders[:] = [name for name in folders if name != b".partial"]
         for name in names:
             path = place + b"/" + name
             with open(path, "rb") as file:
-                found[os.path.relpath(path, os.fsencode(folder))] = file.read()
-    return found
+                contents[os.path.relpath(path, os.fsencode(folder))] = file.read()
+    return contents

@@ -1,4 +1,4 @@
-"""The emulator as tests hold it: a real process, real requests, real pods."""
+"""The emulator for tests: a real process with real requests and pods."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reply:
 
 @dataclass
 class EmulatedCloud:
-    """One running emulator. `api` speaks to it as the account; the rest is its control room."""
+    """One running emulator. `api` sends requests as the account; the rest is control."""
 
     process: EmulatorProcess
     api_key: str
@@ -162,13 +162,13 @@ def start_cloud(
     return EmulatedCloud(start_process(state_dir, api_key=api_key, settings=settings), api_key)
 
 
-def until(look: Callable[[], T | None], seconds: float = 20.0) -> T:
-    """What `look` returns once it is true, or not empty; fails at the deadline."""
+def until(poll: Callable[[], T | None], seconds: float = 20.0) -> T:
+    """Call `poll` until its result is true or not empty; fails at the deadline."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
+        result = poll()
+        if result:
+            return result
         time.sleep(0.02)
     raise AssertionError(f"nothing within {seconds} s")
 

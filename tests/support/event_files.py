@@ -9,16 +9,16 @@ from remote.supervisor.tensorboard import masked_checksum
 
 def record(data: bytes) -> bytes:
     length = struct.pack("<Q", len(data))
-    sums = [struct.pack("<I", masked_checksum(one)) for one in (length, data)]
+    sums = [struct.pack("<I", masked_checksum(part)) for part in (length, data)]
     return length + sums[0] + data + sums[1]
 
 
 def varint(number: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
+        encoded.append(number & 0x7F | 0x80)
         number >>= 7
-    return bytes([*found, number])
+    return bytes([*encoded, number])
 
 
 def nested(number: int, data: bytes) -> bytes:
@@ -26,7 +26,7 @@ def nested(number: int, data: bytes) -> bytes:
 
 
 def event(step: int, *values: bytes) -> bytes:
-    summary = b"".join(nested(1, one) for one in values)
+    summary = b"".join(nested(1, value) for value in values)
     return b"\x09" + struct.pack("<d", 1.0) + b"\x10" + varint(step) + nested(5, summary)
 
 
@@ -39,4 +39,6 @@ def scalar(tag: str, step: int, value: float) -> bytes:
 
 
 def event_file(*scalars: tuple[str, int, float]) -> bytes:
-    return record(b"\x1a\x0dbrain.Event:2") + b"".join(record(scalar(*one)) for one in scalars)
+    return record(b"\x1a\x0dbrain.Event:2") + b"".join(
+        record(scalar(*fields)) for fields in scalars
+    )

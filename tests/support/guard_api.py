@@ -41,7 +41,7 @@ class Api:
         return status, {"id": "pod1"} if status == 200 else {"title": "no"}
 
     def of(self, path: str) -> list[Any]:
-        return [body for seen, body, _ in self.calls if seen == path]
+        return [body for called, body, _ in self.calls if called == path]
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def serving(known: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         do_POST = do_GET
 
         def log_message(self, *_: Any) -> None:
-            """Silence."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if tls is not None:
@@ -86,7 +86,7 @@ class Bench:
     base: str
 
     def start(self, limits: GuardLimits, **env: str) -> subprocess.Popen[bytes]:
-        mine = {
+        environment = {
             "PODCTL_GUARD": json.dumps(asdict(limits)),
             "PODCTL_API_BASE": self.base,
             "RUNPOD_API_KEY": "rpa_pod",
@@ -95,7 +95,7 @@ class Bench:
         with (self.pod.folder / "container.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-S", guard.__file__],
-                env=self.pod.env | mine | env,
+                env=self.pod.env | environment | env,
                 stdout=log,
                 stderr=log,
             )
@@ -107,8 +107,8 @@ class Bench:
 
     def reports(self, **wanted: Any) -> GuardReport:
         def look() -> GuardReport | None:
-            seen = self.report()
-            return seen if all(getattr(seen, k) == v for k, v in wanted.items()) else None
+            report = self.report()
+            return report if all(getattr(report, k) == v for k, v in wanted.items()) else None
 
         return until(look, f"guard.json with {wanted}: {self.log()}")
 

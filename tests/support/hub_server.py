@@ -54,14 +54,14 @@ def serving(hub: Hub) -> Iterator[Hub]:
                 return self._send(503, b"", {}, body)
             if re.match(r"/api/models/some/model(/revision/(main|c{40}))?(\?|$)", self.path):
                 siblings = [
-                    {"rfilename": name, "size": len(one)} for name, one in hub.files.items()
+                    {"rfilename": name, "size": len(content)} for name, content in hub.files.items()
                 ]
                 document = {"id": "some/model", "sha": COMMIT, "siblings": siblings}
                 return self._send(200, json.dumps(document).encode(), {}, body)
             if self.path.startswith(f"/api/models/some/model/tree/{COMMIT}"):
                 tree = [
-                    {"type": "file", "path": name, "size": len(one), "oid": COMMIT}
-                    for name, one in hub.files.items()
+                    {"type": "file", "path": name, "size": len(content), "oid": COMMIT}
+                    for name, content in hub.files.items()
                 ]
                 return self._send(200, json.dumps(tree).encode(), {}, body)
             name = self.path.rpartition("/")[2].partition("?")[0]

@@ -104,7 +104,7 @@ class Laptop:
         )
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
-        """A podctl that runs on; its own process group, as a terminal's job has."""
+        """Start podctl in a process group of its own, as a shell does, and return."""
         return subprocess.Popen(
             [sys.executable, "-m", "controller", *words],
             cwd=self.folder,
@@ -147,14 +147,18 @@ class Laptop:
         return Journal(open_database(self.folder / ".podctl" / "state.db", readonly=True))
 
     def living_pods(self) -> list[dict[str, Any]]:
-        """What the cloud still has, in any state but gone."""
+        """The account's pods that are not terminated."""
         return list(self.cloud.api("GET", "/v2/pods").body["pods"])
 
     def asked(self, method: str, path: str = "") -> list[float]:
         """When the cloud got requests of `method` whose path ends so, oldest first."""
-        found = self.cloud.state()["requests"]
-        mine = (one for one in found if one["at"] >= self.since)
-        return [one["at"] for one in mine if one["method"] == method and one["path"].endswith(path)]
+        requests = self.cloud.state()["requests"]
+        recent = (request for request in requests if request["at"] >= self.since)
+        return [
+            request["at"]
+            for request in recent
+            if request["method"] == method and request["path"].endswith(path)
+        ]
 
     def creates(self) -> list[float]:
         return self.asked("POST", "/v2/pods")
@@ -178,10 +182,10 @@ class Laptop:
         self.assert_books_agree()
 
     def assert_books_agree(self) -> None:
-        """Ledger and bill, per pod, to the cent."""
-        found = self.json("cost", "--reconcile")
-        assert found["pods"]
-        for row in found["pods"]:
+        """Ledger and bill agree for each pod to the cent."""
+        report = self.json("cost", "--reconcile")
+        assert report["pods"]
+        for row in report["pods"]:
             assert abs(row["ledger_usd"] - row["billed_usd"]) < 0.01, row
 
 

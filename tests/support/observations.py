@@ -12,7 +12,7 @@ PARTS = ("provider", "pods", "job", "local")
 
 
 def observe(lease: LeaseState, now: float, **facts: Any) -> Observation:
-    """What a look at `now` finds, where everything but `facts` is unknown or empty."""
+    """An observation at `now` in which everything but `facts` is unknown or empty."""
     return changed(Observation(lease, now), **facts)
 
 

@@ -1,4 +1,4 @@
-"""The published OpenAPI document of REST v2, where it is at hand, as a judge of what was said."""
+"""Checks exchanges against the published OpenAPI document of REST v2, if it is available."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def check(exchanges: list[dict[str, Any]]) -> None:
     """Every reply, and every request that was accepted, has the published shape."""
     if not present():
         return
-    wrong = [f"{_title(one)}: {text}" for one in exchanges for text in complaints(one)]
+    wrong = [
+        f"{_title(exchange)}: {text}" for exchange in exchanges for text in complaints(exchange)
+    ]
     assert not wrong, "\n".join(wrong[:20])
 
 
@@ -36,30 +38,30 @@ def complaints(exchange: dict[str, Any]) -> list[str]:
     operation = _operation(exchange["method"], exchange["path"])
     if operation is None:
         return [] if exchange["status"] in (401, 404, 405) else ["no such operation"]
-    found = _reply_complaints(operation, exchange)
+    problems = _reply_complaints(operation, exchange)
     if exchange["status"] < 300 and exchange["request"] and "requestBody" in operation:
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        found += _errors(schema, _published(json.loads(exchange["request"])))
-    return found
+        problems += _errors(schema, _published(json.loads(exchange["request"])))
+    return problems
 
 
 def _reply_complaints(operation: dict[str, Any], exchange: dict[str, Any]) -> list[str]:
     status, headers = exchange["status"], exchange["headers"]
-    found = [name for name in ("ratelimit", "ratelimit-policy") if name not in headers]
-    found = [f"no header {name}" for name in found]
+    problems = [name for name in ("ratelimit", "ratelimit-policy") if name not in headers]
+    problems = [f"no header {name}" for name in problems]
     responses = operation["responses"]
     if status < 400 and str(status) not in responses:
-        found.append(f"status {status} is not published")
+        problems.append(f"status {status} is not published")
     response = _resolved(responses.get(str(status), responses.get("default", {})))
     content = response.get("content", {})
     kind = headers.get("content-type", "").partition(";")[0]
     if not content:
-        return found + (["a body where none is published"] if exchange["reply"] else [])
+        return problems + (["a body where none is published"] if exchange["reply"] else [])
     if kind not in content:
-        return [*found, f"content type {kind!r}, published {list(content)}"]
+        return [*problems, f"content type {kind!r}, published {list(content)}"]
     if kind == "text/event-stream":
-        return found
-    return found + _errors(content[kind]["schema"], json.loads(exchange["reply"]))
+        return problems
+    return problems + _errors(content[kind]["schema"], json.loads(exchange["reply"]))
 
 
 def _published(body: dict[str, Any]) -> dict[str, Any]:
@@ -107,10 +109,10 @@ def _operation(method: str, path: str) -> dict[str, Any] | None:
 def _resolved(node: dict[str, Any]) -> dict[str, Any]:
     if "$ref" not in node:
         return node
-    found: Any = _document()
+    value: Any = _document()
     for part in node["$ref"].removeprefix("#/").split("/"):
-        found = found[part]
-    return dict(found)
+        value = value[part]
+    return dict(value)
 
 
 def _title(exchange: dict[str, Any]) -> str:

@@ -23,10 +23,10 @@ PHRASINGS = {
 
 
 def records(part: str) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     for place, topic in enumerate(TOPICS[part]):
         country, city = topic.split()
-        found.append(
+        rows.append(
             {
                 "instruction": PHRASINGS[part].format(country),
                 "type": TYPES[place % 4],
@@ -37,7 +37,7 @@ def records(part: str) -> list[dict[str, Any]]:
                 ],
             }
         )
-    return found
+    return rows
 
 
 def write(folder: Path, parts: dict[str, list[dict[str, Any]]]) -> Path:

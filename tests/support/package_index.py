@@ -43,7 +43,7 @@ def serving(index: PackageIndex) -> Iterator[PackageIndex]:
                 return
             name = parts[-1].replace("-", "_")
             wheels = sorted(index.folder.glob(f"{name}-*.whl"))
-            links = "".join(f'<a href="/files/{one.name}">{one.name}</a>' for one in wheels)
+            links = "".join(f'<a href="/files/{wheel.name}">{wheel.name}</a>' for wheel in wheels)
             self._send(200 if wheels else 404, links.encode())
 
         def _send(self, status: int, body: bytes, kind: str = "text/html") -> None:

@@ -27,9 +27,9 @@ def wrote(layout: Layout, files: dict[str, bytes], *, final: bool = True) -> Man
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {
-        one.relative_to(folder).as_posix(): one.read_bytes()
-        for one in folder.rglob("*")
-        if one.is_file() and ".partial" not in one.parts
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".partial" not in path.parts
     }
 
 

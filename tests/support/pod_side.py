@@ -32,14 +32,14 @@ PATIENCE = 30.0  # seconds; this machine may be busy
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T | None], what: str, seconds: float = PATIENCE) -> T:
-    """The first thing `look` returns that is not None or False."""
+def until(poll: Callable[[], T | None], subject: str, seconds: float = PATIENCE) -> T:
+    """Call `poll` until its result is neither None nor False; returns it."""
     deadline = time.monotonic() + seconds
     while True:
-        seen = look()
-        if seen is not None and seen is not False:
-            return seen
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        result = poll()
+        if result is not None and result is not False:
+            return result
+        assert time.monotonic() < deadline, f"not within {seconds} s: {subject}"
         time.sleep(0.02)
 
 
@@ -78,9 +78,9 @@ class PodSide:
     def spec(self, script: str, run: str = "r1", **fields: Any) -> JobSpec:
         """A job that is a Python script; it may use `os, signal, sys, time, pathlib`."""
         head = "import os, pathlib, signal, sys, time\n"
-        kept: dict[str, Any] = {"outputs": ("out/**",), "term_grace_seconds": 10.0} | fields
+        values: dict[str, Any] = {"outputs": ("out/**",), "term_grace_seconds": 10.0} | fields
         argv = ("python", "-S", "-c", head + script)
-        return JobSpec(run=run, stage="stage", argv=argv, code=CODE, **kept)
+        return JobSpec(run=run, stage="stage", argv=argv, code=CODE, **values)
 
     def popen(self, verb: str, *words: str) -> subprocess.Popen[bytes]:
         """One verb of the agent, as the controller calls it."""
@@ -119,8 +119,12 @@ class PodSide:
 
         def look() -> contract.Exit | None:
             data = self.read(run, "exit.json")
-            found = contract.load(contract.Exit, data) if data else None
-            return found if found and attempt in (None, found.attempt) else None
+            exit_document = contract.load(contract.Exit, data) if data else None
+            return (
+                exit_document
+                if exit_document and attempt in (None, exit_document.attempt)
+                else None
+            )
 
         return until(look, f"exit.json of {run}; log: {self.text(run)}")
 
@@ -163,12 +167,12 @@ class PodSide:
         return {pid: command for pid, env, command in _every() if mark in env.split(b"\0")}
 
     def shim(self) -> int:
-        found = [p for p, c in self.processes().items() if "remote.supervisor" in c]
-        assert len(found) == 1, found
-        return found[0]
+        pids = [p for p, c in self.processes().items() if "remote.supervisor" in c]
+        assert len(pids) == 1, pids
+        return pids[0]
 
     def kill_all(self) -> None:
-        """As a host that dies: everything at once, unasked."""
+        """Kill every process at once, as a host failure does."""
 
         def none_left() -> bool:
             for pid in (left := self.processes()):

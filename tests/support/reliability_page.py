@@ -53,8 +53,8 @@ class RowTest:
 
 def row_tests() -> list[RowTest]:
     """Every test of a row, by row and place."""
-    found = [one for path in sorted(TESTS.rglob("test_*.py")) for one in _of_file(path)]
-    return sorted(found, key=lambda one: (one.row, one.file))
+    tests = [test for path in sorted(TESTS.rglob("test_*.py")) for test in _of_file(path)]
+    return sorted(tests, key=lambda test: (test.row, test.file))
 
 
 def _of_file(path: Path) -> Iterator[RowTest]:
@@ -71,9 +71,9 @@ def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef]]:
         if isinstance(node, ast.FunctionDef):
             yield node.name, node
         elif isinstance(node, ast.ClassDef):
-            for one in node.body:
-                if isinstance(one, ast.FunctionDef):
-                    yield f"{node.name}::{one.name}", one
+            for child in node.body:
+                if isinstance(child, ast.FunctionDef):
+                    yield f"{node.name}::{child.name}", child
 
 
 def notes() -> dict[str, Any]:
@@ -86,44 +86,46 @@ def page(results: Mapping[str, str]) -> str:
     known = notes()
     parts = [known["introduction"], _figures(), "## The matrix\n"]
     tests: dict[int, list[RowTest]] = {}
-    for one in row_tests():
-        tests.setdefault(one.row, []).append(one)
+    for test in row_tests():
+        tests.setdefault(test.row, []).append(test)
     for row in ROWS:
         if row in SECTIONS:
             parts.append(f"\n### {SECTIONS[row]}\n\n| row | what is promised | test | result |")
             parts.append("| --- | --- | --- | --- |")
-        for one in tests.get(row, ()):
-            parts.append(_line(one, results))
+        for test in tests.get(row, ()):
+            parts.append(_line(test, results))
         if row not in tests:
             parts.append(f"| {row} | no test: {known['without'][str(row)]} | | |")
     parts.append(_safeguards(known["safeguards"]))
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _line(one: RowTest, results: Mapping[str, str]) -> str:
-    shown = one.name.rpartition("::")[2]
-    result = results.get(f"{one.file}::{one.name}", "")
-    return f"| {one.row} | {_cell(one.promise)} | `{one.file}` {shown} | {result} |"
+def _line(test: RowTest, results: Mapping[str, str]) -> str:
+    shown = test.name.rpartition("::")[2]
+    result = results.get(f"{test.file}::{test.name}", "")
+    return f"| {test.row} | {_cell(test.promise)} | `{test.file}` {shown} | {result} |"
 
 
 def _figures() -> str:
     """What the long runs counted, with the commands that made them."""
     lines = ["## Figures\n"]
-    for one in json.loads(FIGURES.read_text(encoding="utf-8")):
-        figures = ", ".join(f"{value:,} {name}" for name, value in one["figures"].items())
-        lines.append(f"- `{one['command']}` ({one['date']}, {one['machine']}): {figures}.")
-        lines += [f"  {text}" for text in one.get("notes", ())]
+    for figure in json.loads(FIGURES.read_text(encoding="utf-8")):
+        figures = ", ".join(f"{value:,} {name}" for name, value in figure["figures"].items())
+        lines.append(f"- `{figure['command']}` ({figure['date']}, {figure['machine']}): {figures}.")
+        lines += [f"  {text}" for text in figure.get("notes", ())]
     return "\n".join(lines) + "\n"
 
 
-def _safeguards(found: list[dict[str, str]]) -> str:
+def _safeguards(safeguards: list[dict[str, str]]) -> str:
     lines = [
         "\n## Safeguards and the tests that fail without them\n",
         "| safeguard | where | test |",
         "| --- | --- | --- |",
     ]
-    for one in found:
-        lines.append(f"| {_cell(one['what'])} | `{one['where']}` | `{one['test']}` |")
+    for safeguard in safeguards:
+        lines.append(
+            f"| {_cell(safeguard['what'])} | `{safeguard['where']}` | `{safeguard['test']}` |"
+        )
     return "\n".join(lines)
 
 
@@ -144,7 +146,7 @@ def run() -> dict[str, str]:
 
 def outcomes(junit: bytes) -> dict[str, str]:
     """`passed`, or `skipped: why`, of each test in a JUnit report of our own run."""
-    found: dict[str, str] = {}
+    outcomes_of: dict[str, str] = {}
     for case in ElementTree.fromstring(junit).iter("testcase"):
         *modules, last = case.get("classname", "").removeprefix("tests.").split(".")
         modules, prefix = (
@@ -153,8 +155,8 @@ def outcomes(junit: bytes) -> dict[str, str]:
         name = case.get("name", "").partition("[")[0]
         skipped = case.find("skipped")
         result = "passed" if skipped is None else f"skipped: {skipped.get('message', '')}"
-        found.setdefault(f"{'/'.join(modules)}.py::{prefix}{name}", result)
-    return found
+        outcomes_of.setdefault(f"{'/'.join(modules)}.py::{prefix}{name}", result)
+    return outcomes_of
 
 
 def without_results(text: str) -> list[str]:

@@ -70,8 +70,8 @@ def by_path(**answers: Answering) -> Answering:
     """One answer for each last word of the path."""
 
     def answer(handler: Any, asked: Request) -> None:
-        word = asked.path.split("?")[0].rsplit("/", 1)[-1].replace("-", "_")
-        answers[word](handler, asked)
+        method = asked.path.split("?")[0].rsplit("/", 1)[-1].replace("-", "_")
+        answers[method](handler, asked)
 
     return answer
 

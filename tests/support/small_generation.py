@@ -52,5 +52,5 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def report_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
-    return found
+    report: dict[str, Any] = json.loads((folder / REPORT).read_bytes())
+    return report

@@ -1,4 +1,4 @@
-"""Rules that a linter has no word for, each with code that breaks it.
+"""Rules that no linter has, each with code that breaks it.
 
 A rule looks at one file's syntax tree (or text) and names the lines that are against it. That it
 holds everywhere means nothing until it is seen to fire: `breaks` has what it must find.
@@ -96,7 +96,7 @@ def imported(tree: ast.AST, *, everywhere: bool = True) -> Iterator[tuple[str, i
 
 def has(call: ast.Call, *words: str) -> bool:
     """Whether one of the keywords is given; `**more` may hold it."""
-    return any(one.arg in (*words, None) for one in call.keywords)
+    return any(keyword.arg in (*words, None) for keyword in call.keywords)
 
 
 def is_constant(node: ast.expr, value: object) -> bool:
@@ -105,8 +105,8 @@ def is_constant(node: ast.expr, value: object) -> bool:
 
 def no_shell(_: str, tree: ast.Module) -> Found:
     for call in calls(tree):
-        for word in call.keywords:
-            if word.arg == "shell" and not is_constant(word.value, False):
+        for keyword in call.keywords:
+            if keyword.arg == "shell" and not is_constant(keyword.value, False):
                 yield call.lineno
         if re.fullmatch(r"os\.(system|popen)|subprocess\.get(status)?output", dotted(call.func)):
             yield call.lineno

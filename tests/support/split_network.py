@@ -32,18 +32,18 @@ class SplitNetwork(Faraway):
 
     def cut(self) -> None:
         """End every connection to a pod."""
-        for one in list(self.proxies.values()):
-            one.cut()
+        for proxy in list(self.proxies.values()):
+            proxy.cut()
 
     def refuse(self, refuse: bool) -> None:
         """Let no new connection to a pod through, or again."""
-        for one in list(self.proxies.values()):
-            one.refuse = refuse
+        for proxy in list(self.proxies.values()):
+            proxy.refuse = refuse
 
     @property
     def tried(self) -> int:
         """Connections to pods that were begun, let through or not."""
-        return sum(one.accepted for one in self.proxies.values())
+        return sum(proxy.accepted for proxy in self.proxies.values())
 
 
 class _Front(Front):

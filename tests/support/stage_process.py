@@ -27,10 +27,10 @@ def interrupted(
     folder: Path,
     parameters: Mapping[str, Any],
     number: int,
-    seen: Callable[[], bool],
+    condition: Callable[[], bool],
 ) -> tuple[int, float]:
     """(exit status, seconds that it took to end) of `remote.stages.<stage>`, started in `folder`
-    and sent signal `number` once `seen`.
+    and sent signal `number` once `condition` holds.
 
     Its output is in `folder`/job.log, its metrics in metrics.jsonl, what it announced in announced.
     """
@@ -38,7 +38,7 @@ def interrupted(
     job = _SERVER.Process(target=_be_stage, args=(stage, str(folder)))
     job.start()
     deadline = time.monotonic() + DEADLINE
-    while not seen() and job.is_alive():
+    while not condition() and job.is_alive():
         assert time.monotonic() < deadline, told(folder)
         time.sleep(0.01)
     began = time.monotonic()
@@ -50,7 +50,7 @@ def interrupted(
 
 
 def told(folder: Path) -> str:
-    """The end of what the process wrote."""
+    """The last characters that the process wrote."""
     return (folder / "job.log").read_text()[-2000:]
 
 

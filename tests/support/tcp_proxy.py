@@ -61,8 +61,8 @@ class Proxy:
         """End every connection now."""
         with self._lock:
             sockets, self._sockets = self._sockets, set()
-        for one in sockets:
-            _shut(one, self.reset)
+        for connection in sockets:
+            _shut(connection, self.reset)
 
     def _serve(self) -> None:
         while True:
@@ -84,8 +84,8 @@ class Proxy:
                 _shut(near, self.reset)
                 _shut(far, self.reset)
                 continue
-            for one in (near, far):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for connection in (near, far):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for source, sink, down in ((near, far, False), (far, near, True)):
                 self._carry(source, sink, down)
 
@@ -166,13 +166,13 @@ def _flipped(data: bytes, at: int) -> bytes:
     return bytes(changed)
 
 
-def _shut(one: socket.socket, reset: bool = False) -> None:
+def _shut(connection: socket.socket, reset: bool = False) -> None:
     with contextlib.suppress(OSError):  # it ended before
         if reset:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
-            one.shutdown(socket.SHUT_RDWR)
-    one.close()
+            connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 if __name__ == "__main__":

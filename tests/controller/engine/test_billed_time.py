@@ -18,7 +18,7 @@ from controller.planner.lease_state import LeaseState, PendingTermination, RunFa
 from controller.providers.base import BillingRecord, Pod, PodStatus, ProviderError
 from state.journal import Journal
 from state.ledger import Ledger
-from tests.simulation.host import fresh_database
+from tests.simulation.project import fresh_database
 
 NOW = 100_000.0
 RENTAL = LeaseState("l0001", (RunFacts("hello-0001", "hello"),), pod="p1", pods=("p1",))

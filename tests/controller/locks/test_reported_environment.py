@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.locks.reported_environment import MAX_TEXT, surroundings
+from controller.locks.reported_environment import MAX_TEXT, read_environment
 from remote.contract import FileEntry, Manifest
 from remote.stages.baseline import environment
 from remote.stages.generate import GenerateParameters, settings
@@ -23,7 +23,7 @@ def found(folder: Path, files: dict[str, Any]) -> dict[str, Any]:
         text = document if isinstance(document, str) else json.dumps(document)
         (folder / path).write_text(text)
         entries.append(FileEntry(path, len(text), "0" * 64))
-    return surroundings(folder, Manifest("r", 1, True, tuple(entries)))
+    return read_environment(folder, Manifest("r", 1, True, tuple(entries)))
 
 
 @pytest.mark.parametrize(

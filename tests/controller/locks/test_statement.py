@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.locks import artifacts as safekeeping
+from controller.locks import artifacts as lock_artifacts
 from controller.locks import certificate
 from controller.locks.certificate import CriterionMet, Price
 from controller.locks.statement import attest, attest_missing
@@ -55,7 +55,7 @@ def lock(shell: Shell, letter: str, content: str) -> None:
     root, stage = shell.project.root, shell.project.stage(f"stage9{letter}")
     locks = certificate.read_all(root)
     if stage.name in locks:
-        safekeeping.archive(root, stage.name, "again", now=9.0)
+        lock_artifacts.archive(root, stage.name, "again", now=9.0)
     (root / "out" / letter).write_text(content)
     met = (CriterionMet(criterion="it is there", status="PASS"),)
     certificate.write(
@@ -66,9 +66,9 @@ def lock(shell: Shell, letter: str, content: str) -> None:
             run=f"{stage.name}-0001",
             criteria=met,
             asked=definitions(stage),
-            artifacts=safekeeping.artifacts_of(root, [f"out/{letter}"]),
+            artifacts=lock_artifacts.artifacts_of(root, [f"out/{letter}"]),
             outputs=stage.outputs,
-            inputs=safekeeping.artifacts_of(root, stage.inputs),
+            inputs=lock_artifacts.artifacts_of(root, stage.inputs),
             needs={need: locks[need].sha256 for need in stage.needs},
             command=stage.command,
             cost=Price(usd=0, hours=1),

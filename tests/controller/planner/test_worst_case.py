@@ -25,10 +25,10 @@ WORST = WorstCase(5.0, 4.0, 0.0, 0.1)  # $4 for one pod
 
 def test_the_most_is_two_pods_or_what_the_budget_leaves() -> None:
     """Never less than one pod's worst case: below that nothing is rented at all."""
-    assert Budget(None, None).most(WORST, 0.0) == 8.0
-    assert Budget(None, 6.0).most(WORST, 0.0) == 6.0
-    assert Budget(20.0, None).most(WORST, 15.0) == 5.0
-    assert Budget(20.0, 6.0).most(WORST, 19.0) == 4.0
+    assert Budget(None, None).lease_limit_usd(WORST, 0.0) == 8.0
+    assert Budget(None, 6.0).lease_limit_usd(WORST, 0.0) == 6.0
+    assert Budget(20.0, None).lease_limit_usd(WORST, 15.0) == 5.0
+    assert Budget(20.0, 6.0).lease_limit_usd(WORST, 19.0) == 4.0
 
 
 @settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,8 +37,10 @@ def test_whatever_the_pods_of_a_lease_cost_the_sum_holds(
     shares: list[float], run_usd: float | None
 ) -> None:
     """Each pod costs up to its worst case, in any order: the planner stops renting in time."""
-    most = Budget(None, run_usd).most(WORST, 0.0)
-    policy = dataclasses.replace(Policy(), replacement_budget_usd=most - WORST.usd, generations=100)
+    lease_limit_usd = Budget(None, run_usd).lease_limit_usd(WORST, 0.0)
+    policy = dataclasses.replace(
+        Policy(), replacement_budget_usd=lease_limit_usd - WORST.usd, generations=100
+    )
     spent = 0.0
     for share in shares:
         spent += share * WORST.usd
@@ -46,8 +48,8 @@ def test_whatever_the_pods_of_a_lease_cost_the_sum_holds(
         if not isinstance(again, actions.OpenGeneration):
             break
 
-    assert spent <= most + 1e-9
-    assert most <= max(WORST.usd, PODS_PAID * WORST.usd)
+    assert spent <= lease_limit_usd + 1e-9
+    assert lease_limit_usd <= max(WORST.usd, PODS_PAID * WORST.usd)
 
 
 def test_another_pod_that_might_break_the_sum_is_not_rented() -> None:
@@ -148,10 +150,10 @@ def test_pods_that_do_not_boot_are_replaced_only_within_the_printed_sum(laptop: 
     laptop.write(boot_minutes=0.05)
     laptop.cloud.faults({"name": "no_runtime"})
     (planned,) = laptop.json("plan", "hello")["pods"]
-    worst, most = planned["quote"]["worst"]["usd"], planned["quote"]["most_usd"]
+    worst, lease_limit_usd = planned["quote"]["worst"]["usd"], planned["quote"]["most_usd"]
     told = laptop.podctl("run", "hello", "-y", "--budget", f"{worst + 0.0001:.6f}", expect=1)
 
-    assert most == pytest.approx(2 * worst)
+    assert lease_limit_usd == pytest.approx(2 * worst)
     assert f"${worst:.2f} (this machine stays offline" in told.err
     assert "could exceed the worst case that was printed" in told.err
     assert len(laptop.cloud.state()["pods"]) == 1

@@ -16,7 +16,7 @@ from controller.preflight.pins import pinned_models, unhashed
 from controller.preflight.stage_inputs import hub_model
 from controller.project.project import Project
 from remote.supervisor import uv_pin
-from remote.supervisor.installer import Workshop, find_uv
+from remote.supervisor.installer import BuildContext, find_uv
 from state.journal import Journal
 from state.project_lock import acquire
 from tests.support.hub_server import COMMIT, Hub, serving
@@ -149,7 +149,7 @@ def test_a_pod_without_uv_gets_the_pinned_one(tmp_path: Path) -> None:
     )
     base.chmod(0o755)
     (tmp_path / "scratch").mkdir()
-    context = Workshop(
+    context = BuildContext(
         tmp_path, {"PATH": "/usr/bin:/bin"}, tmp_path / "log", tmp_path / "scratch", lambda: None
     )
     found = find_uv(base, context)

@@ -18,6 +18,7 @@ from controller.planner.pod_spec import groups
 from controller.project import config
 from controller.project.project import FILE, Budgets, Project, find, stage_of
 from controller.project.stages import missing_inputs, select, stood_in
+from remote.stages.common.layout import TRAINING_DATA
 
 
 def project(folder: Path, text: str = "[project]\n") -> Project:
@@ -252,7 +253,7 @@ def test_missing_inputs_name_their_maker(tmp_path: Path) -> None:
     ours = project(tmp_path)
     (missing,) = missing_inputs(ours, ours.stage("stage1c"))
 
-    assert missing.path == sample.DATA
+    assert missing.path == TRAINING_DATA.as_posix()
     assert missing.made_by == "stage1b"
 
 

@@ -249,13 +249,13 @@ def test_a_container_that_lost_them_waits_for_them(pod: PodSide) -> None:
     place = PodPaths(pod.root, pod.folder / "run", pod.folder / "run")
     place.memory.mkdir(exist_ok=True)
     settings.keep(place, "r1", b'{"variables": {}, "certificates": ""}')
-    assert not settings.lacking(place, "r1")
+    assert not settings.missing(place, "r1")
 
     settings.forget(place, "r1")
-    assert settings.lacking(place, "r1")
+    assert settings.missing(place, "r1")
     settings.installed(place, "r1", Path("python"))
-    assert not settings.lacking(place, "r1")
-    assert not settings.lacking(place, "never-handed")
+    assert not settings.missing(place, "r1")
+    assert not settings.missing(place, "never-handed")
 
 
 def test_a_pod_that_died_while_it_installed_does_not_go_on_without_them(

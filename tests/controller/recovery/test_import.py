@@ -15,7 +15,8 @@ import pytest
 from controller.diagnostics.doctor import public_key
 from controller.project.run_folder import Order, RunFolder
 from remote.contract import ENV_NONCE, ENV_OWNER
-from state.database import backups, kept_name
+from state.backups import backups
+from state.database import kept_name
 from tests.support.emulated_cloud import until
 from tests.support.laptop import Laptop
 from tests.support.shell import Shell

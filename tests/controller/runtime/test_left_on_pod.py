@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.runtime.left_on_pod import fetch_command, held, quoted
+from controller.runtime.left_on_pod import fetch_command, quoted, unpulled_files
 from remote.contract import Left, Manifest
 from remote.names import text
 
@@ -32,7 +32,7 @@ def test_a_shell_takes_the_word_for_the_name(name: bytes) -> None:
 def test_many_names_are_told_shortly() -> None:
     """Five of them, how many more there are, and a command for as many as a line takes."""
     left = tuple(Left(f"out/{number:02}", "a link") for number in range(40))
-    found = held(Manifest("r", 1, True, (), left, beyond=3), "job", FILES, ("out/**",))
+    found = unpulled_files(Manifest("r", 1, True, (), left, beyond=3), "job", FILES, ("out/**",))
 
     assert found.what.endswith("out/04 (a link) and 38 more")
     assert found.fetch.count("out/") == 20
@@ -41,7 +41,9 @@ def test_many_names_are_told_shortly() -> None:
 
 def test_a_flood_is_told_as_what_it_is() -> None:
     """Files that are not even listed are fetched by their folders."""
-    found = held(Manifest("r", 1, True, (), beyond=7), "job", FILES, ("out/**", "a/b/*.pt"))
+    found = unpulled_files(
+        Manifest("r", 1, True, (), beyond=7), "job", FILES, ("out/**", "a/b/*.pt")
+    )
 
     assert found.what == "only on the pod: 7 outputs beyond the 100,000 that can be listed"
     assert f"tar -chf - -- a out | tar -xf - -C {FILES}" in found.fetch
@@ -60,7 +62,7 @@ def test_a_pods_words_are_no_commands(path: str) -> None:
 def test_a_forged_reason_makes_no_line_of_ours() -> None:
     """Line breaks and control sequences of the pod's text are gone, and it is short."""
     left = (Left("out/a", "x\nerror: all is lost\x1b[2J" + "y" * 1000),)
-    found = held(Manifest("r", 1, True, (), left), "job", FILES, ("out/**",))
+    found = unpulled_files(Manifest("r", 1, True, (), left), "job", FILES, ("out/**",))
 
     assert "\n" not in found.what
     assert "\x1b" not in found.what

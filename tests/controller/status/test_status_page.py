@@ -13,7 +13,7 @@ from controller.locks import certificate
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.status.status_page import Page, render, rows, write
 from jobs.stage import Criterion, Stage
-from state.journal import Run
+from state.journal_rows import Run
 
 NOTHING = Spending("total", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 

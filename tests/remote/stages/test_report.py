@@ -298,10 +298,10 @@ def test_a_pods_own_page_is_kept_and_marked(tmp_path: Path) -> None:
     assert told == ("stage1_report.md is rendered from stage1_report.json",)
     assert (tmp_path / "stage1_report.html").read_text() == "<p>the pod's"
     names = ["a/x.HTML", "a/y.json", "README.md", "z.svg", "1.pdf"]
-    assert publication.told(publication.rendered_by_pod(names)) == (
+    assert publication.rendered_line(publication.rendered_by_pod(names)) == (
         "rendered by the pod, not by podctl: a/x.HTML, README.md, z.svg and 1 more"
     )
-    assert publication.told(()) == ""
+    assert publication.rendered_line(()) == ""
 
 
 def test_pages_are_of_podctls_own_programs_only() -> None:

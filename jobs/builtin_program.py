@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.stage import Stage
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobs.stage import Stage
 
 _PROGRAM = "remote.stages."
 
@@ -17,4 +20,4 @@ def program(stage: Stage) -> str | None:
 
 def runs_shipped_program(stage: Stage) -> bool:
     """Whether one of podctl's own programs is run, perhaps by a launcher of the user's."""
-    return any(word.startswith(_PROGRAM) for word in stage.command)
+    return any(argument.startswith(_PROGRAM) for argument in stage.command)
