@@ -19,6 +19,7 @@ from pathlib import Path
 
 from state.atomic_files import private_directory, refuse_foreign, sync_folder, write_atomically
 from state.contention import Connection
+from state.durable import sync_file
 from state.errors import Damaged, Fenced, Newer, StateError, Unavailable
 from state.read_only import read_into_memory, unwritable
 from state.schema import APPLICATION_ID, MIGRATIONS
@@ -305,7 +306,7 @@ def _backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Path:
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         connection.execute("VACUUM INTO ?", (str(beside),))
-        os.fsync(descriptor)
+        sync_file(descriptor)
         os.replace(beside, target)
     finally:
         os.close(descriptor)
