@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from state.atomic_files import private_directory, sync_folder
+from state.durable import sync_file
 
 BACKUPS = "backups"  # the folder of copies, beside the database
 
@@ -32,7 +33,7 @@ def write_backup(connection: sqlite3.Connection, folder: Path, keep: int) -> Pat
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         connection.execute("VACUUM INTO ?", (str(beside),))
-        os.fsync(descriptor)
+        sync_file(descriptor)
         os.replace(beside, target)
     finally:
         os.close(descriptor)

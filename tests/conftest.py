@@ -6,6 +6,7 @@ Each imports what it needs when a test asks for it, so that a test of pure code 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,24 @@ settings.register_profile(
     "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+# Pods are processes of Linux. Elsewhere, or when asked for, only the laptop's side is tested.
+WITHOUT_PODS = sys.platform != "linux" or "PODCTL_TEST_WITHOUT_PODS" in os.environ
+POD_FIXTURES = {"shared_cloud", "new_cloud", "pod", "server"}
+POD_TESTS = tuple(
+    Path(__file__).parent / name for name in ("remote", "end_to_end", "crash", "bench")
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a pod where there are none."""
+    if not WITHOUT_PODS:
+        return
+    skip = pytest.mark.skip(reason="pods need Linux")
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & POD_FIXTURES or set(POD_TESTS) & set(item.path.parents):
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

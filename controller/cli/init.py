@@ -13,6 +13,7 @@ from controller.project.consent import note_use
 from controller.project.project import FILE, Project
 from controller.terminal.terminal import Terminal, is_tty
 from remote.reserved_names import STATE
+from state.durable import sync_file
 
 # Not for git: the local state, and files that are too large. locks/ and STATUS.md are for git.
 IGNORED = (f"{STATE}/", "artifacts/", "checkpoints/")
@@ -100,7 +101,7 @@ def _replace(path: Path, text: str) -> None:
         with beside.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

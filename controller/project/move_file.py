@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.atomic_files import sync_folder
+from state.durable import sync_file
 
 CHUNK = 4 * 1024 * 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -52,7 +53,7 @@ def move(source: Destination, target: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         _across(source, target)
-    os.fsync(source.folder)
+    sync_file(source.folder)
     sync_folder(target.parent)
 
 
@@ -97,7 +98,7 @@ def place(source: Path, target: Destination) -> None:
             raise
         _copy_to(os.open(source, READ), beside)
     os.replace(beside.name, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
-    os.fsync(target.folder)
+    sync_file(target.folder)
 
 
 def copy(source: Path, target: Destination) -> None:
@@ -105,7 +106,7 @@ def copy(source: Path, target: Destination) -> None:
     beside = _beside(target.folder)
     _copy_to(os.open(source, READ), beside)
     os.replace(beside.name, target.name, src_dir_fd=target.folder, dst_dir_fd=target.folder)
-    os.fsync(target.folder)
+    sync_file(target.folder)
 
 
 def _beside(folder: int) -> Destination:
@@ -128,7 +129,7 @@ def _copy_to(source: int, target: Destination) -> None:
             new.flush()
             os.fchmod(new.fileno(), stat.S_IMODE(info.st_mode))
             os.utime(new.fileno(), ns=(info.st_atime_ns, info.st_mtime_ns))
-            os.fsync(new.fileno())
+            sync_file(new.fileno())
             new.seek(0)
             if hashlib.file_digest(new, "sha256").digest() != sent.digest():
                 raise OSError(errno.EIO, "what was written is not what was read", target.name)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from controller.errors import ConnectionLost, UsageError
 from controller.providers.base import Endpoint
+from state.durable import sync_file
 
 FINGERPRINT = re.compile(r"\b\d+ (SHA256:[A-Za-z0-9+/]{43})(?: .*)? \((\w+)\)\s*$")
 KEY_HEADING = "SSH host keys:"
@@ -158,7 +159,7 @@ def _replace(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -21,6 +21,7 @@ from controller.transfer.staging_area import StagingArea
 from controller.transfer.throttle import Throttle
 from remote.contract import FileEntry
 from remote.names import encode
+from state.durable import sync_file
 
 if TYPE_CHECKING:
     from controller.ssh.session import Session
@@ -162,7 +163,7 @@ class _Written:
             self._install_first()
 
     def add(self, entry: FileEntry, fd: int) -> None:
-        self._waiting.append((entry, fd, self._pool.submit(os.fsync, fd)))
+        self._waiting.append((entry, fd, self._pool.submit(sync_file, fd)))
         while len(self._waiting) > MAX_OPEN or (self._waiting and self._waiting[0][2].done()):
             self._install_first()
 

@@ -27,6 +27,7 @@ from controller.transfer.disk import disk_trouble
 from controller.transfer.staging_area import StagingArea
 from controller.transfer.throttle import Throttle
 from remote.names import encode
+from state.durable import sync_file
 
 if TYPE_CHECKING:
     from controller.ssh.session import Session
@@ -175,7 +176,7 @@ class Checker(threading.Thread):
                 return
             if found == target.entry.sha256:
                 with self._inbox.room(self._pieces.missing_bytes):
-                    os.fsync(target.fd)
+                    sync_file(target.fd)
                 if not self._inbox.try_install(target.entry, target.fd):
                     break
                 self._pieces.installed(target)
@@ -195,6 +196,6 @@ class Checker(threading.Thread):
                 found.update(target.read(index))
                 if index % SYNC_EVERY == SYNC_EVERY - 1:
                     with self._inbox.room(self._pieces.missing_bytes):
-                        os.fsync(target.fd)
+                        sync_file(target.fd)
             checked = prefix
         return found.hexdigest()

@@ -24,6 +24,7 @@ from controller.transfer.disk import check_space, writing
 from controller.transfer.manifest_check import STAGING
 from remote.contract import FileEntry
 from remote.names import encode
+from state.durable import sync_file
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -183,7 +184,7 @@ class StagingArea:
             with os.fdopen(from_fd, "rb") as file, os.fdopen(self.stage(entry), "w+b") as copy:
                 shutil.copyfileobj(file, copy, CHUNK)
                 copy.flush()
-                os.fsync(copy.fileno())
+                sync_file(copy.fileno())
                 if _hash(copy.fileno(), entry.size) == entry.sha256:
                     return self.try_install(entry, copy.fileno())
         self.unstage(entry)
@@ -227,7 +228,7 @@ class StagingArea:
         """Make every new name durable."""
         for folder in sorted(self._dirty):
             with self._folder_of(f"{folder}/x" if folder else "x") as (fd, _):
-                os.fsync(fd)
+                sync_file(fd)
         self._dirty = {""}
 
     def keep_only(self, entries: Iterable[FileEntry]) -> None:

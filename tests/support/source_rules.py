@@ -257,7 +257,62 @@ def heavy_imports_late(name: str, tree: ast.Module) -> Found:
                 yield line
 
 
+# What only Linux has, in the modules that macOS has too. A branch on `sys.platform` is not looked
+# into: the laptop's side needs none of these.
+_LINUX_CALLS = re.compile(
+    r"os\.(sched_\w+|posix_fadvise|posix_fallocate|copy_file_range|sendfile|splice|memfd_create"
+    r"|eventfd\w*|pidfd_open|pipe2|fdatasync|setns|unshare|setres\w+|getres\w+|getrandom"
+    r"|getxattr|setxattr|listxattr|removexattr)"
+    r"|select\.epoll|signal\.(pidfd_send_signal|sigtimedwait|sigwaitinfo)|resource\.prlimit"
+    r"|ctypes\.\w+|os\.fsync"
+)
+_LINUX_NAMES = {
+    "O_PATH", "O_TMPFILE", "O_DIRECT", "O_DSYNC", "TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_INFO",
+    "SOCK_CLOEXEC", "SOCK_NONBLOCK", "SO_PEERCRED", "SO_BINDTODEVICE", "MSG_MORE",
+    "CLOCK_BOOTTIME", "SCHED_BATCH", "SCHED_IDLE", "SEEK_DATA", "SEEK_HOLE", "F_SETPIPE_SZ",
+    "F_OFD_SETLK", "F_OFD_SETLKW",
+}  # fmt: skip
+# Paths read on this machine; a text with more than a path in it is a command for a pod.
+_LINUX_PATH = re.compile(r"/(proc|sys|dev/shm)(/[^\s]*)?")
+# The emulator's pods, which are processes of Linux, and what makes bytes durable on both.
+LINUX_ONLY = ("controller/providers/emulator/container/", "state/durable.py")
+
+
+def laptop_runs_on_macos(name: str, tree: ast.Module) -> Found:
+    """What may be missing is asked for by `getattr` or `hasattr`, or behind a platform branch."""
+    if name.startswith(("remote/", *LINUX_ONLY)):
+        return
+    for call in calls(tree):
+        if _LINUX_CALLS.fullmatch(dotted(call.func)):
+            yield call.lineno
+    for node in nodes(tree):
+        if isinstance(node, ast.Attribute) and (
+            node.attr in _LINUX_NAMES or dotted(node) == "os.fsync"
+        ):
+            yield node.lineno
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and _LINUX_PATH.fullmatch(text):
+            yield node.lineno
+    for module, line in imported(tree):
+        if module in ("ctypes", "spwd", "ossaudiodev", "pyinotify"):
+            yield line
+
+
 RULES = (
+    Rule(
+        "the laptop's side needs nothing that only Linux has",
+        laptop_runs_on_macos,
+        (
+            "os.sched_getaffinity(0)",
+            "os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)",
+            "os.fsync(fd)",
+            "pool.submit(os.fsync, fd)",
+            "os.open(path, os.O_PATH)",
+            "connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)",
+            "Path('/proc/self/status').read_text()",
+            "import ctypes",
+        ),
+    ),
     Rule(
         "every program is started with an argv list",
         no_shell,

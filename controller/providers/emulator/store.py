@@ -8,6 +8,7 @@ from pathlib import Path
 
 from controller.errors import UsageError
 from controller.providers.emulator.records import State
+from state.durable import sync_file
 
 
 class Store:
@@ -37,5 +38,5 @@ class Store:
             os.fchmod(file.fileno(), 0o600)  # it holds keys
             json.dump(state.as_dict(), file)
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         os.replace(temporary, self.path)
