@@ -36,7 +36,7 @@ def runs_on(session: Session, layout: Layout) -> tuple[RunOnPod, ...]:
     listed = session.run(["ls", "-1", str(layout.root / "runs")], cap=LISTING).stdout
     names = [name for name in listed.decode("utf-8", "replace").splitlines() if RUN.fullmatch(name)]
     found = (_run(session, layout, name) for name in names[:MOST_RUNS])
-    return tuple(sorted((one for one in found if one), key=lambda one: (one.started_at, one.run)))
+    return tuple(sorted((run for run in found if run), key=lambda run: (run.started_at, run.run)))
 
 
 def _run(session: Session, layout: Layout, run: str) -> RunOnPod | None:

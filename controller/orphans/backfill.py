@@ -102,7 +102,7 @@ def backfill_terminated(
         if record.pod_id in known and not ledger.intervals(pod_id=record.pod_id):
             rows.setdefault(record.pod_id, []).append(record)
     for pod, found in rows.items():
-        span = (min(one.start for one in found), max(one.end for one in found))
+        span = (min(charge.start for charge in found), max(charge.end for charge in found))
         ledger.record(_spread(pod, known[pod], _sums(found), span))
     return tuple(rows)
 
@@ -110,11 +110,11 @@ def backfill_terminated(
 def close_terminated(ledger: Ledger, gone: str, bill: Iterable[BillingRecord], now: float) -> None:
     """End what an old copy still has open of a pod that is gone: when its bill ended."""
     compute = [interval for interval in ledger.intervals(pod_id=gone) if interval.kind == "compute"]
-    last = next((one for one in compute if one.open), None)
+    last = next((interval for interval in compute if interval.open), None)
     billed = _sums(record for record in bill if record.pod_id == gone)["compute"]
     if last is None or last.nano_per_hour <= 0 or billed <= 0:
         return  # the loop ends it, by what it sees
-    booked = sum(one.amount(0) for one in compute if not one.open) / SCALE
+    booked = sum(interval.amount(0) for interval in compute if not interval.open) / SCALE
     hours = max(0.0, billed - booked) / last.usd_per_hour
     ledger.close_all(gone, min(now, last.started_at + hours * 3600), "bill")
 

@@ -87,7 +87,7 @@ class ForcedTermination:
     def _billing(self, marks: Nonces) -> set[str]:
         """Pods that cost something by the ledger."""
         found = self.ledger.intervals(open_only=True)
-        return {one.pod_id for one in found if one.lease == self.lease or one.pod_id in marks.pods}
+        return {pod.pod_id for pod in found if pod.lease == self.lease or pod.pod_id in marks.pods}
 
     # -- the pods --------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class ForcedTermination:
         """End what is open of a pod that does not run when its bill ended, where the bill says."""
         now = self.clock.wall()
         found = self.ledger.intervals(pod_id=pod, open_only=True)
-        since = min((one.started_at for one in found), default=now)
+        since = min((lease.started_at for lease in found), default=now)
         bill = attempt(partial(self.provider.billing, since - HOUR, now + HOUR))
         if isinstance(bill, tuple):
             close_terminated(self.ledger, pod, bill, now)

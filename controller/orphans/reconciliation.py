@@ -79,7 +79,9 @@ def examine(
     for record in bill:
         if record.pod_id in ledger or record.pod_id in ours:
             billed[record.pod_id] += record.total_usd
-    rows = (_judged(one, ours.get(one.pod_id)) for one in reconcile(ledger, billed))
+    rows = (
+        _judged(difference, ours.get(difference.pod_id)) for difference in reconcile(ledger, billed)
+    )
     return Bill(tuple(rows), tuple(charge for charge in strange if charge.pod_id not in ours))
 
 
@@ -142,7 +144,7 @@ def unclear_creates(
     With `since` (Unix seconds) those that may have billed after it.
     """
     found = (_unclear(journal, lease, now) for lease in journal.unsettled_creates(since))
-    return tuple(one for one in found if one is not None)
+    return tuple(charge for charge in found if charge is not None)
 
 
 def _unclear(journal: Journal, lease: Lease, now: float) -> UnconfirmedCreate | None:

@@ -77,7 +77,7 @@ def _bill(provider: Provider, pod: Pod, now: float, warn: Tell) -> tuple[Billing
         warn(_not_booked(pod.id, error))
         return ()
     found = tuple(record for record in records if record.pod_id == pod.id)
-    if max((one.end for one in found), default=0.0) < now:
+    if max((charge.end for charge in found), default=0.0) < now:
         text = f"{pod.id} is recorded as far as the provider has billed it, which may lag"
         warn(f"{text}: podctl cost --reconcile compares, in an hour or two")
     return found

@@ -88,9 +88,9 @@ def warn_unlisted_charges(project: Project, terminal: Terminal) -> None:
         connection.close()
     except (PodctlError, StateError):
         return
-    for one in found:
-        if one.whose == UNLISTED:
+    for charge in found:
+        if charge.whose == UNLISTED:
             terminal.warn(
-                f"pod {one.pod_id} was billed ${one.usd:.4f} while a create had no answer, and "
+                f"pod {charge.pod_id} was billed ${charge.usd:.4f} while a create had no answer, and "
                 "was in no listing: podctl cost --reconcile"
             )

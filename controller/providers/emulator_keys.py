@@ -76,7 +76,7 @@ def noted(environ: Mapping[str, str]) -> tuple[EmulatorFile, ...]:
 def key_for(base_url: str, environ: Mapping[str, str]) -> str | None:
     """The key of this user's emulator that serves there."""
     port = _port(base_url)
-    mine = (one.api_key for one in noted(environ) if _port(one.base_url) == port)
+    mine = (entry.api_key for entry in noted(environ) if _port(entry.base_url) == port)
     return next(mine, None) if port else None
 
 

@@ -31,13 +31,13 @@ def meant(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
     wanted = _key(word)
     if not wanted:
         return ()
-    exact = [one.id for one in entries if wanted in (_key(one.id), _key(one.name))]
+    exact = [entry.id for entry in entries if wanted in (_key(entry.id), _key(entry.name))]
     if exact:
         return tuple(dict.fromkeys(exact))
     words = _words(word)
-    if not any(_tells(one) for one in words):
+    if not any(_tells(word) for word in words):
         return ()  # "RTX" or "80GB" alone tells no type from another
-    return tuple(dict.fromkeys(one.id for one in entries if _has(one, words)))
+    return tuple(dict.fromkeys(entry.id for entry in entries if _has(entry, words)))
 
 
 def all_meant(words: Iterable[str], entries: Sequence[HardwareName]) -> frozenset[str]:
@@ -47,7 +47,7 @@ def all_meant(words: Iterable[str], entries: Sequence[HardwareName]) -> frozense
 
 def near(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
     """Ids that look like `word`, the likeliest first."""
-    ids = {key: one.id for one in entries for key in (_key(one.name), _key(one.id)) if key}
+    ids = {key: entry.id for entry in entries for key in (_key(entry.name), _key(entry.id)) if key}
     found = difflib.get_close_matches(_key(word), list(ids), n=2 * MOST_NEAR, cutoff=0.5)
     return tuple(dict.fromkeys(ids[key] for key in found))[:MOST_NEAR]
 

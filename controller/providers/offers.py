@@ -52,7 +52,7 @@ def rejections(offers: Iterable[Offer], need: Hardware) -> tuple[Rejection, ...]
     need = by_id(need, offers)
     return tuple(
         Rejection(offer, reason)
-        for offer in by_price(one for one in offers if one.kind == kind)
+        for offer in by_price(offer for offer in offers if offer.kind == kind)
         if (reason := why_not(offer, need)) is not None
     )
 

@@ -28,7 +28,7 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
     """The proxy to `url`; None for a direct way. Raises UsageError for one that cannot be used."""
     parts = urlsplit(url)
     names = (f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
-    name = next((one for one in names if environ.get(one, "").strip()), "")
+    name = next((variable for variable in names if environ.get(variable, "").strip()), "")
     if not name or _needs_none(parts.hostname or "", environ):
         return None
     return _checked(name, environ[name].strip(), parts.hostname or "")
@@ -37,8 +37,10 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
 def _needs_none(host: str, environ: Mapping[str, str]) -> bool:
     """Whether NO_PROXY names the host, or a domain that it is in."""
     without = environ.get("no_proxy", "") or environ.get("NO_PROXY", "")
-    names = (one.strip().rsplit("://", 1)[-1].lstrip("*").lstrip(".") for one in without.split(","))
-    if any(one.strip() == "*" for one in without.split(",")):
+    names = (
+        part.strip().rsplit("://", 1)[-1].lstrip("*").lstrip(".") for part in without.split(",")
+    )
+    if any(part.strip() == "*" for part in without.split(",")):
         return True
     bare = [re.sub(r":\d+$", "", name).casefold() for name in names if name]
     return any(host == name or host.endswith(f".{name}") for name in bare)

@@ -107,7 +107,7 @@ class PinnedKeys:
                 self._pin(key)
 
     def _mismatch(self, key: HostKey, known: tuple[HostKey, ...]) -> HostKeyMismatch:
-        wanted = self.fingerprints or tuple(one.fingerprint for one in known)
+        wanted = self.fingerprints or tuple(key.fingerprint for key in known)
         source = "the container log" if self.fingerprints else "the first connection"
         return HostKeyMismatch(
             f"the host key {key.fingerprint} is not the pod's",

@@ -54,7 +54,7 @@ class BatchDownload:
         self._failed: set[str] = set()  # did not match once
         self._garbled = 0
         self._last_progress = time.monotonic()
-        self._total = sum(one.size for one in entries)
+        self._total = sum(entry.size for entry in entries)
         self.files_done = 0
         self.bytes_done = 0
         self._part = 0  # bytes of the file that is being received
@@ -90,7 +90,7 @@ class BatchDownload:
             raise error
 
     def _stream(self, session: Session) -> None:
-        wanted = [[encode(one.path), one.size] for one in self._left]
+        wanted = [[encode(entry.path), entry.size] for entry in self._left]
         argv, cwd, patience = self._source.argv, self._source.cwd, self._source.patience_seconds
         with (
             session.stream(

@@ -33,7 +33,7 @@ def bundle(files: Mapping[str, Path]) -> tuple[str, tuple[str, ...]]:
     if not blocks:
         return "", ()
     blocks |= dict.fromkeys(_certificates(Path(certifi.where())))
-    return "\n".join(one.decode("ascii") for one in blocks) + "\n", tuple(sources)
+    return "\n".join(block.decode("ascii") for block in blocks) + "\n", tuple(sources)
 
 
 def _certificates(path: Path) -> list[bytes]:
@@ -42,4 +42,4 @@ def _certificates(path: Path) -> list[bytes]:
             data = file.read(_MOST)
     except OSError:
         return []
-    return [re.sub(rb"\s*\n\s*", b"\n", one) for one in _CERTIFICATE.findall(data)]
+    return [re.sub(rb"\s*\n\s*", b"\n", certificate) for certificate in _CERTIFICATE.findall(data)]

@@ -95,10 +95,10 @@ class Chunks:
         self.failure: PodctlError | None = None
         self.last_progress = time.monotonic()
         self._queue = deque(
-            Chunk(one, index)
-            for one in targets
-            for index in range(one.count)
-            if index not in one.have
+            Chunk(target, index)
+            for target in targets
+            for index in range(target.count)
+            if index not in target.have
         )
         self._news = threading.Condition()
         self._stopped = False
@@ -114,8 +114,10 @@ class Chunks:
     def missing_bytes(self) -> int:
         """What still has to come, of files that are still wanted."""
         with self._news:
-            wanted = [one for one in self.targets if not one.changed and not one.installed]
-            return sum(max(0, one.entry.size - len(one.have) * PIECE) for one in wanted)
+            wanted = [
+                target for target in self.targets if not target.changed and not target.installed
+            ]
+            return sum(max(0, entry.entry.size - len(entry.have) * PIECE) for entry in wanted)
 
     def take(self, *, wait: bool) -> Chunk | None:
         """The next piece; None when there is none now, or with `wait` when all is over."""

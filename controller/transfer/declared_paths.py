@@ -41,7 +41,7 @@ def expand(project: Path, pattern: str) -> Iterator[str]:
 def _matches(project: Path, folder: str, rule: re.Pattern[str], deep: int | None) -> Iterator[str]:
     try:
         with os.scandir(project / folder) as entries:
-            children = sorted(entries, key=lambda one: one.name)
+            children = sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return
     for child in children:

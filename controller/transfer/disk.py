@@ -79,7 +79,7 @@ def _full(where: Path, need_bytes: int, need_files: int) -> LocalDiskFull:
 
 def _standing(path: Path) -> Path:
     """`path`, or the nearest folder above that is there."""
-    return next((one for one in (path, *path.parents) if one.exists()), path)
+    return next((folder for folder in (path, *path.parents) if folder.exists()), path)
 
 
 @contextlib.contextmanager

@@ -78,7 +78,7 @@ def pull(
     check_files(manifest, caps)
     with writing(into), StagingArea(into, manifest.here) as inbox:
         inbox.keep_only(manifest.files)
-        wanted = sorted((one for one in manifest.files if not inbox.has(one)), key=_rank)
+        wanted = sorted((entry for entry in manifest.files if not inbox.has(entry)), key=_rank)
         inbox.check_space(wanted)
         if not wanted:
             inbox.settle()
@@ -86,8 +86,8 @@ def pull(
         code = code or upload_code(session, layout.root)
         job = _Pull(session, layout, run, code, inbox, patience_seconds, Throttle(rate_limit))
         job.report = progress
-        first = {(one.sha256, one.size): one for one in reversed(wanted)}
-        once = [one for one in wanted if first[one.sha256, one.size] is one]
+        first = {(entry.sha256, entry.size): entry for entry in reversed(wanted)}
+        once = [entry for entry in wanted if first[entry.sha256, entry.size] is entry]
         skipped = job.run(once, connections)
         if lacking := _copied(inbox, wanted, first):
             skipped |= job.run(lacking, connections)
@@ -96,8 +96,8 @@ def pull(
             raise inbox.in_the_way
     if skipped and manifest.final:
         raise _not_all(skipped)
-    came = [one for one in wanted if one.path not in skipped]
-    size = sum(one.size for one in once if one.path not in skipped)
+    came = [entry for entry in wanted if entry.path not in skipped]
+    size = sum(entry.size for entry in once if entry.path not in skipped)
     already = len(manifest.files) - len(wanted)
     return PullReport(len(came), size, time.monotonic() - began, already, tuple(sorted(skipped)))
 
@@ -106,8 +106,8 @@ def _copied(
     inbox: StagingArea, wanted: Sequence[FileEntry], first: Mapping[tuple[str, int], FileEntry]
 ) -> list[FileEntry]:
     """Copies what came under another name; returns the files for which it did not come."""
-    twins = [one for one in wanted if first[one.sha256, one.size] is not one]
-    return [one for one in twins if not inbox.copy(first[one.sha256, one.size], one)]
+    twins = [entry for entry in wanted if first[entry.sha256, entry.size] is not entry]
+    return [entry for entry in twins if not inbox.copy(first[entry.sha256, entry.size], entry)]
 
 
 def _rank(entry: FileEntry) -> tuple[bool, int, str]:
@@ -118,7 +118,7 @@ def _rank(entry: FileEntry) -> tuple[bool, int, str]:
 def _not_all(skipped: set[str]) -> ArtifactsNotSafe:
     return ArtifactsNotSafe(
         f"{len(skipped)} files of the final manifest are not on the pod as it says",
-        where=", ".join(encode(one) for one in sorted(skipped)[:10]),
+        where=", ".join(encode(path) for path in sorted(skipped)[:10]),
         cause="changed or deleted after the job ended, or the pod's disk lost them",
         hint="the pod is kept; run again to try once more",
     )
@@ -159,18 +159,18 @@ class _Pull:
 
     def run(self, wanted: Sequence[FileEntry], connections: int) -> set[str]:
         """Fetch `wanted`; returns the paths that the pod does not have as listed."""
-        large = [one for one in wanted if one.size > LARGE]
-        if sum(one.size for one in large) <= WORTH_CONNECTING:
+        large = [entry for entry in wanted if entry.size > LARGE]
+        if sum(entry.size for entry in large) <= WORTH_CONNECTING:
             large = []
-        chosen = {one.path for one in large}
+        chosen = {entry.path for entry in large}
         small = BatchDownload(
-            [one for one in wanted if one.path not in chosen],
+            [entry for entry in wanted if entry.path not in chosen],
             self._source(self._send),
             self._session,
             self._inbox,
             self._throttle,
         )
-        self._total = (len(wanted), sum(one.size for one in wanted))
+        self._total = (len(wanted), sum(entry.size for entry in wanted))
         gone: set[str] = set()
         for first in range(0, max(1, len(large)), MAX_LARGE):
             gone |= self._batch(large[first : first + MAX_LARGE], large, small, connections)
@@ -186,11 +186,11 @@ class _Pull:
         """Fetch some of the large files and all the small ones that are left."""
         targets: list[Target] = []
         try:
-            with self._inbox.room(lambda: sum(one.size for one in every)):
-                for one in some:
-                    targets.append(Target.open(self._inbox, one))
+            with self._inbox.room(lambda: sum(entry.size for entry in every)):
+                for entry in some:
+                    targets.append(Target.open(self._inbox, entry))
             self._together(Chunks(targets), small, connections)
-            here = [one.entry.size for one in targets if one.installed]
+            here = [target.entry.size for target in targets if target.installed]
             self._before = (self._before[0] + len(here), self._before[1] + sum(here))
         finally:
             # While a thread may still write, its file stays open: that number must not become
@@ -198,7 +198,7 @@ class _Pull:
             if self._quiet:
                 for target in targets:
                     target.close()
-        return {one.entry.path for one in targets if one.changed}
+        return {target.entry.path for target in targets if target.changed}
 
     def _together(self, pieces: Chunks, small: BatchDownload, connections: int) -> None:
         source = self._source(self._range)
@@ -211,8 +211,8 @@ class _Pull:
         self._quiet = not threads
         try:
             with translate_os_limits():
-                for one in threads:
-                    one.start()
+                for thread in threads:
+                    thread.start()
             small.fetch(lambda: self._tell(pieces, small))
             while not pieces.over() and checker.is_alive() and any(c.is_alive() for c in crew):
                 pieces.pause(0.2)
@@ -222,14 +222,14 @@ class _Pull:
             pieces.stop()
             for member in crew:
                 member.abandon()
-            for one in threads:
-                if one.ident is not None:  # it was started
-                    one.join(20)
-            self._quiet = not any(one.is_alive() for one in threads)
+            for thread in threads:
+                if thread.ident is not None:  # it was started
+                    thread.join(20)
+            self._quiet = not any(thread.is_alive() for thread in threads)
         if pieces.failure:
             raise pieces.failure
         if pieces.targets and unfinished:
-            failures = [one.failure for one in crew if one.failure]
+            failures = [fetcher.failure for fetcher in crew if fetcher.failure]
             raise failures[0] if failures else ConnectionLost("the transfer stopped by itself")
         self._tell(pieces, small, last=True)
 
@@ -240,7 +240,7 @@ class _Pull:
         self._next_report = now + REPORT_SECONDS
         files, total = self._total
         installed, done = self._before
-        installed += small.files_done + sum(one.installed for one in pieces.targets)
-        large = sum(one.entry.size for one in pieces.targets if not one.changed)
+        installed += small.files_done + sum(target.installed for target in pieces.targets)
+        large = sum(target.entry.size for target in pieces.targets if not target.changed)
         done += small.bytes_here + large - pieces.missing_bytes()
         self.report(TransferProgress(installed, files, min(done, total), total))

@@ -113,7 +113,7 @@ class _List:
 
     def _without(self, pattern: str) -> None:
         rule = excluded(pattern[1:])
-        for path in [one for one in (*self._files, *self._wrong) if rule.fullmatch(one)]:
+        for path in [taken for taken in (*self._files, *self._wrong) if rule.fullmatch(taken)]:
             self._files.pop(path, None)
             self._wrong.pop(path, None)
             self._leave(path, f"{pattern} excludes it")
@@ -131,8 +131,8 @@ class _List:
             return
         self._take_names(pattern, names)
         if len(self._files) + len(self._wrong) == before and not any(
-            f"{one}/".startswith(f"{literal(pattern)}/") or not literal(pattern)
-            for one in self._files
+            f"{taken}/".startswith(f"{literal(pattern)}/") or not literal(pattern)
+            for taken in self._files
         ):
             self._wrong[pattern] = NotFound(
                 f"nothing of the input {pattern!r} would be sent",
@@ -144,9 +144,9 @@ class _List:
     def _why_nothing(self, pattern: str) -> str:
         start = literal(pattern)
         reasons = {
-            one.why
-            for one in self._whole.left_out.values()
-            if not start or f"{one.path}/".startswith(f"{start}/")
+            omitted.why
+            for omitted in self._whole.left_out.values()
+            if not start or f"{omitted.path}/".startswith(f"{start}/")
         }
         return "; ".join(sorted(reasons)[:3]) or f"it is empty, or {GIT} or {OURS} hides all of it"
 
@@ -160,14 +160,14 @@ class _List:
         whole = bool(start) and bool(self._who.ignored([start]))
         if not (named or whole):
             hidden = self._who.ignored(names)
-            names = [one for one in names if one not in hidden]
+            names = [name for name in names if name not in hidden]
         elif "**" in pattern and not whole:  # which goes into no folder that git ignores
-            above = {one: one.rpartition("/")[0] for one in names}
+            above = {name: name.rpartition("/")[0] for name in names}
             hidden = self._who.ignored(set(above.values()) - {start, ""})
-            names = [one for one in names if above[one] not in hidden]
-        for one in names:
-            if not self._hidden(one):
-                self._take_named(one)
+            names = [name for name in names if above[name] not in hidden]
+        for name in names:
+            if not self._hidden(name):
+                self._take_named(name)
 
     def _hidden(self, path: str) -> bool:
         """What no glob reaches: podctl's own, environments and caches, and .podctlignore's."""
@@ -191,8 +191,8 @@ class _List:
             self._wrong[name] = _unusable(name, target.kind, target.source)
 
     def _take_folder(self, folder: str) -> None:
-        for one in self._below(folder):
-            self._take_member(one, one.path, ())
+        for member in self._below(folder):
+            self._take_member(member, member.path, ())
 
     def _below(self, folder: str) -> Iterator[Member]:
         """What belongs there; of a folder that git ignores, and that was named, everything."""
@@ -204,18 +204,18 @@ class _List:
     def _pruned(self, path: str) -> bool:
         return self._ignores.never(path)
 
-    def _take_member(self, one: Member, path: str, chain: tuple[Path, ...]) -> None:
+    def _take_member(self, member: Member, path: str, chain: tuple[Path, ...]) -> None:
         """A file below a folder; under `path`, which is another one behind a link."""
-        if _kept_here(one.path):
+        if _kept_here(member.path):
             return
-        if self._ignores.never(one.path, tracked=one.tracked):
+        if self._ignores.never(member.path, tracked=member.tracked):
             self._leave(path, KEPT)
         elif path in self._made:
             self._leave(path, "an earlier run of the stage made it")
-        elif name := self._ignores.hidden(path) or self._ignores.hidden(one.path):
+        elif name := self._ignores.hidden(path) or self._ignores.hidden(member.path):
             self._leave(path, f"{name} lists it")
         else:
-            self._take_file(one.path, path, chain)
+            self._take_file(member.path, path, chain)
 
     def _take_file(self, inside: str, path: str, chain: tuple[Path, ...]) -> None:
         place = self._project / inside
@@ -255,9 +255,9 @@ class _List:
                 hint="list them in .podctlignore",
             )
         some = False
-        for one in self._below(folder) if named else self._who.below(folder):
+        for member in self._below(folder) if named else self._who.below(folder):
             some = True
-            self._take_member(one, path + one.path[len(folder) :], chain)
+            self._take_member(member, path + member.path[len(folder) :], chain)
         if not some:
             why = "a link to a folder that is empty, or that git ignores"
             self._leave(path, why, notable=True)

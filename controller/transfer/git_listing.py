@@ -40,7 +40,9 @@ class Listing:
 def repository_of(folder: Path) -> Path | None:
     """The nearest folder from here upwards with a `.git`; None: no repository holds it."""
     here = folder.resolve()
-    return next((one for one in (here, *here.parents) if os.path.lexists(one / ".git")), None)
+    return next(
+        (folder for folder in (here, *here.parents) if os.path.lexists(folder / ".git")), None
+    )
 
 
 def list_files(folder: Path) -> Listing:
@@ -83,7 +85,7 @@ def ignored_entries(folder: Path) -> list[str]:
 
 
 def _names(answer: bytes) -> list[str]:
-    return [os.fsdecode(one) for one in answer.split(b"\0") if one]
+    return [os.fsdecode(part) for part in answer.split(b"\0") if part]
 
 
 def _ask(

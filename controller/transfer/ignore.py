@@ -52,7 +52,7 @@ class Ignores:
         """The ignore file that keeps `path` here, or a folder above it; a folder ends in `/`."""
         names = (GIT, OURS) if git else (OURS,)
         for name in names:
-            if any(self._says(name, one) for one in _and_above(path)):
+            if any(self._says(name, part) for part in _and_above(path)):
                 return name
         return ""
 

@@ -49,7 +49,7 @@ class FileSystem:
     def holds(self, part: str) -> bool:
         if len(raw(part)) > self.part:
             return False
-        if self.utf8_only and any("\ud800" <= one <= "\udfff" for one in part):
+        if self.utf8_only and any("\ud800" <= character <= "\udfff" for character in part):
             return False
         return not (self.plain_only and SPECIAL.fullmatch(part))
 
@@ -87,7 +87,7 @@ def grounds(folders: Iterable[Path], also: Iterable[Path] = ()) -> FileSystem:
 
 
 def _ground_of(folder: Path, known: dict[int, FileSystem]) -> FileSystem:
-    there = next(one for one in (folder, *folder.parents) if one.is_dir())
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     device = there.stat().st_dev
     if device not in known:
         known[device] = probe(there, device)

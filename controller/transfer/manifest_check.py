@@ -41,22 +41,22 @@ def check_files(manifest: Manifest, caps: Caps | None = None) -> None:
     caps, files = caps or Caps(), manifest.files
     if len(files) > caps.files:
         raise UnsafeManifest(f"{len(files)} files, over the cap of {caps.files}")
-    for one in files:
-        why = wrong(one.path) or wrong(manifest.local(one.path)) or _wrong_facts(one, caps)
+    for file in files:
+        why = wrong(file.path) or wrong(manifest.local(file.path)) or _wrong_facts(file, caps)
         if why:
             text = f"the pod lists a file that is refused: {why}"
-            raise UnsafeManifest(text, where=encode(one.path[:SHOWN]))
-    total = sum(one.size for one in files)
+            raise UnsafeManifest(text, where=encode(file.path[:SHOWN]))
+    total = sum(file.size for file in files)
     if total > caps.total_bytes:
         raise UnsafeManifest(f"{total} bytes, over the cap of {caps.total_bytes}")
-    if clash := _clash(one.path for one in files):
+    if clash := _clash(file.path for file in files):
         raise UnsafeManifest("the pod lists one place twice", where=encode(clash[:SHOWN]))
 
 
-def _wrong_facts(one: FileEntry, caps: Caps) -> str | None:
-    if not 0 <= one.size <= caps.file_bytes:
-        return f"a size of {one.size} bytes"
-    return None if HASH.fullmatch(one.sha256) else "its sha256 is none"
+def _wrong_facts(entry: FileEntry, caps: Caps) -> str | None:
+    if not 0 <= entry.size <= caps.file_bytes:
+        return f"a size of {entry.size} bytes"
+    return None if HASH.fullmatch(entry.sha256) else "its sha256 is none"
 
 
 def _clash(paths: Iterable[str]) -> str | None:
@@ -87,9 +87,9 @@ def own(manifest: Manifest, inputs: Mapping[str, str]) -> Manifest:
     `inputs` (path → sha256) that are on the pod as they were sent."""
     sent = set(manifest.untouched)
 
-    def made(one: FileEntry) -> bool:
-        as_sent = one.path in sent and inputs.get(one.path) == one.sha256
-        return not as_sent and not reserved(one.path)
+    def made(entry: FileEntry) -> bool:
+        as_sent = entry.path in sent and inputs.get(entry.path) == entry.sha256
+        return not as_sent and not reserved(entry.path)
 
     return replace(manifest, files=tuple(filter(made, manifest.files)))
 

@@ -160,7 +160,7 @@ def _matches(data: bytes) -> Iterator[tuple[str, int]]:
                 if not _blank(match[0][len(kind.start) :]):
                     yield kind.name, match.start()
     for name, needed, expression in _OTHERS:
-        if all(one in data for one in needed):
+        if all(part in data for part in needed):
             yield from ((name, match.start()) for match in expression.finditer(data))
     yield from (("a value of a key or password", place) for place in _assigned(data))
 
@@ -173,7 +173,7 @@ def _assigned(data: bytes) -> Iterator[int]:
             line = _line_at(data, place)
             if len(line) <= MAX_LINE:
                 found = [_ASSIGNED.fullmatch(line), *_QUOTED.finditer(line)]
-                if any(one and _of_service(one[1]) and _random(one[2]) for one in found):
+                if any(match and _of_service(match[1]) and _random(match[2]) for match in found):
                     yield place
             end = data.find(b"\n", place)
             place = lower.find(word, end) if end >= 0 else -1

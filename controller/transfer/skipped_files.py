@@ -21,7 +21,10 @@ def without_programs(
     `places` are the folders that they would come into: what stands there already counts.
     """
     paths, roots = [entry.path for entry in manifest.files], tuple(places)
-    here = {one: [name for root in roots for name in _names(root / one)] for one in suspects(paths)}
+    here = {
+        folder: [name for root in roots for name in _names(root / folder)]
+        for folder in suspects(paths)
+    }
     out = left_out(paths, Globs(outputs).wanted, matches, here)
     named = {note.path for note in manifest.notes}
     more = sorted((root, why) for root, why in set(out.values()) if root not in named)

@@ -59,7 +59,7 @@ class Snapshot:
 
     @property
     def size(self) -> int:
-        return sum(one.size for one in self.files)
+        return sum(file.size for file in self.files)
 
 
 def tree_digest(files: Iterable[tuple[str, int, str, int]]) -> str:
@@ -114,9 +114,9 @@ def read(
     search.names(found)
     count = _Count.of(found, progress) if progress is not None else None
     read = (_read(path, found.files[path], search, count) for path in sorted(found.files))
-    files = tuple(one for one in read if one is not None)
+    files = tuple(file for file in read if file is not None)
     search.check()
-    total = sum(one.size for one in files)
+    total = sum(file.size for file in files)
     if total > caps.total_bytes:
         raise UsageError(f"the inputs are {total} bytes, over the cap of {caps.total_bytes}")
     left_out = tuple(found.left_out[path] for path in sorted(found.left_out))
@@ -205,12 +205,12 @@ class _Search:
     def check(self) -> None:
         if not self._found:
             return
-        first, paths = self._found[0], {one.path for one in self._found}
+        first, paths = self._found[0], {suspicion.path for suspicion in self._found}
         more = len(self._found) - 1
         names = ", ".join(f'"{path}"' for path in sorted(paths)[:3])
         raise LikelySecret(
             f"{first}{f', and there are {more} more' if more else ''}: nothing was sent",
-            where="; ".join(str(one) for one in self._found[:20]),
+            where="; ".join(str(suspicion) for suspicion in self._found[:20]),
             hint="take it out, or list the file in .podctlignore; if it is no secret, say "
             f"not_secret = [{names}] below [upload] in podctl.toml",
         )

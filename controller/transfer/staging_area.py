@@ -110,10 +110,12 @@ class StagingArea:
 
     def check_space(self, wanted: Sequence[FileEntry]) -> None:
         """Raises LocalDiskFull when `wanted` does not fit, in bytes or in number."""
-        need = sum(one.size - self.staged_bytes(one) for one in wanted)
+        need = sum(entry.size - self.staged_bytes(entry) for entry in wanted)
         staged = set(os.listdir(self._staging))
-        names = sum(staged_name(one) not in staged for one in wanted)
-        folders = {folder for one in wanted for folder in PurePosixPath(self.place(one)).parents}
+        names = sum(staged_name(entry) not in staged for entry in wanted)
+        folders = {
+            folder for entry in wanted for folder in PurePosixPath(self.place(entry)).parents
+        }
         names += sum(not os.path.exists(self.into / folder) for folder in folders)
         check_space(self.into, self._top, need, names)
 
@@ -220,7 +222,8 @@ class StagingArea:
 
     def _free_name(self) -> str:
         return str(
-            1 + max((int(one) for one in os.listdir(self._earlier) if one.isdecimal()), default=0)
+            1
+            + max((int(name) for name in os.listdir(self._earlier) if name.isdecimal()), default=0)
         )
 
     def settle(self) -> None:
@@ -232,7 +235,7 @@ class StagingArea:
 
     def keep_only(self, entries: Iterable[FileEntry]) -> None:
         """Drop what earlier pulls staged for files that are wanted no more."""
-        wanted = {staged_name(one) for one in entries}
+        wanted = {staged_name(entry) for entry in entries}
         for name in os.listdir(self._staging):
             if name not in (SIDECAR, EARLIER) and name.removesuffix(".ranges") not in wanted:
                 os.unlink(name, dir_fd=self._staging)

@@ -66,7 +66,7 @@ def belonging(project: Path) -> TrackedFiles:
         found = TrackedByGit(project, list_files(project))
     except GitUnavailable as silent:
         here = project.resolve()
-        above = tuple(one for one in here.parents if one.is_relative_to(home))
+        above = tuple(folder for folder in here.parents if folder.is_relative_to(home))
         if not str(silent):
             return TrackedByIgnoreFiles(project)
         told = f"git was not asked what it ignores: {silent}; the .gitignore files were read"
@@ -90,9 +90,9 @@ class TrackedByGit:
             if not folder.is_relative_to(home):
                 break
             check_for_git(folder / GIT)
-        for one in self._paths:
-            if one.path.endswith(f"/{GIT}"):
-                check_for_git(self._project / one.path)
+        for path in self._paths:
+            if path.path.endswith(f"/{GIT}"):
+                check_for_git(self._project / path.path)
 
     @cached_property
     def _paths(self) -> list[Member]:
@@ -102,7 +102,7 @@ class TrackedByGit:
 
     def below(self, folder: str) -> Iterator[Member]:
         start = f"{folder}/" if folder else ""
-        yield from (one for one in self._paths if one.path.startswith(start))
+        yield from (member for member in self._paths if member.path.startswith(start))
         for path in sorted(self._listing.repositories):
             if f"{path}/".startswith(start):
                 yield from self._nested(path, "")
@@ -114,24 +114,24 @@ class TrackedByGit:
         place = self._project / path
         if place.is_symlink() or not os.path.lexists(place / ".git"):
             return
-        for one in belonging(place).below(folder):
-            yield Member(f"{path}/{one.path}", one.tracked)
+        for member in belonging(place).below(folder):
+            yield Member(f"{path}/{member.path}", member.tracked)
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
         """A path within a repository of its own is that one's affair."""
-        every = {one for one in paths if one}
+        every = {candidate for candidate in paths if candidate}
         found = set()
         for path in self._listing.repositories:
-            within = {one for one in every if one.startswith(f"{path}/")}
+            within = {candidate for candidate in every if candidate.startswith(f"{path}/")}
             if within and os.path.lexists(self._project / path / ".git"):
                 asked = belonging(self._project / path)
-                rest = asked.ignored(one[len(path) + 1 :] for one in within)
-                found |= {f"{path}/{one}" for one in rest}
+                rest = asked.ignored(member_path[len(path) + 1 :] for member_path in within)
+                found |= {f"{path}/{nested_path}" for nested_path in rest}
             every -= within
         try:
             return found | ignored(self._project, sorted(every))
         except GitUnavailable:  # such as a path behind a link
-            return found | {one for one in every if self._alone(one)}
+            return found | {unanswered for unanswered in every if self._alone(unanswered)}
 
     def _alone(self, path: str) -> bool:
         try:
@@ -165,7 +165,7 @@ class TrackedByIgnoreFiles:
         return self._ignores.never(path) or bool(self._ignores.hidden(path, git=self._git))
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
-        return {one for one in paths if one and self._hides(one)}
+        return {path for path in paths if path and self._hides(path)}
 
     def _hides(self, path: str) -> bool:
         folder = (self._project / path).is_dir()
@@ -192,7 +192,7 @@ def walk(project: Path, folder: str, pruned: Callable[[str], bool]) -> Iterator[
     folder's with `/`, whether it is left out."""
     try:
         with os.scandir(project / folder) as entries:
-            children = sorted(entries, key=lambda one: one.name)
+            children = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise UsageError(
             f"{folder or '.'} cannot be read",

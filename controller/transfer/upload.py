@@ -146,7 +146,7 @@ def upload_work(
         return UploadReport(len(parcel.pieces), 0, 0, begun, sum(parcel.sizes()))
     if "refused" in answer:
         raise _refusal(answer, parcel, str(session))
-    times = Counter(one.sha256 for one in parcel.pieces.values())
+    times = Counter(chunk.sha256 for chunk in parcel.pieces.values())
     return UploadReport(
         len(parcel.pieces),
         sum(times[sha256] for sha256 in parcel.sent),
@@ -172,7 +172,9 @@ def _offer(
         answer = _answer(stream)
         if "missing" in answer:
             wanted = [paths[sha256] for sha256 in _wanted(answer["missing"], paths)]
-            count = _Count(len(wanted), sum(parcel.pieces[one].size for one in wanted), progress)
+            count = _Count(
+                len(wanted), sum(parcel.pieces[entry].size for entry in wanted), progress
+            )
             for path in wanted:
                 total = _send_content(stream, parcel.content(path), count.bytes_went)
                 parcel.sent[parcel.pieces[path].sha256] = total
@@ -187,7 +189,7 @@ def _offer(
 
 def _wanted(missing: list[Any], paths: Mapping[str, str]) -> list[str]:
     """The hashes that the pod asks for: each of them offered, none of them twice."""
-    if any(type(one) is not str for one in missing) or len(set(missing)) != len(missing):
+    if any(type(sha256) is not str for sha256 in missing) or len(set(missing)) != len(missing):
         raise UploadFailed(
             "could not parse the pod's response to an upload", cause="no hash, or one twice"
         )

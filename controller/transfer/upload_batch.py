@@ -69,7 +69,7 @@ class UploadBatch:
     def sizes(self, only: Collection[str] | None = None) -> Iterator[int]:
         """Of each file; of those alone whose hash is in `only`."""
         every = self.pieces.values()
-        return (one.size for one in every if only is None or one.sha256 in only)
+        return (piece.size for piece in every if only is None or piece.sha256 in only)
 
     def order(self) -> bytes:
         files = [(encode(p), x.size, x.sha256, x.mode == 0o755) for p, x in self.pieces.items()]

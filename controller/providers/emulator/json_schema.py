@@ -61,7 +61,7 @@ def _name(value: Json) -> str:
 def _value_complaints(schema: Schema, value: Json) -> list[str]:
     found = []
     if "enum" in schema and value not in schema["enum"]:
-        found.append("value must be one of " + ", ".join(f"'{one}'" for one in schema["enum"]))
+        found.append("value must be one of " + ", ".join(f"'{value}'" for value in schema["enum"]))
     if isinstance(value, str):
         if len(value) < schema.get("minLength", 0):
             found.append(f"minLength: got {len(value)}, want {schema['minLength']}")

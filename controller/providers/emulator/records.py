@@ -169,7 +169,7 @@ class State:
             credit=document["credit"],
             ssh_keys=document["ssh_keys"],
             pods={key: Pod(**one) for key, one in document["pods"].items()},
-            intervals=[Interval(**one) for one in document["intervals"]],
+            intervals=[Interval(**interval) for interval in document["intervals"]],
             volumes={key: Volume(**one) for key, one in document["volumes"].items()},
             registries={key: Registry(**one) for key, one in document["registries"].items()},
             templates={key: Template(**one) for key, one in document["templates"].items()},

@@ -100,7 +100,7 @@ def gpu_type(document: Any, cloud: str) -> HardwareType | None:
         usd_per_hour=price if price and offered is not False else None,
         most=(limits.community if community else limits.secure) if limits else None,
         data_centers=tuple(place.id for place in entry.data_centers or ()),
-        cuda=tuple(one.version for one in entry.cuda or ()),
+        cuda=tuple(entry.version for entry in entry.cuda or ()),
     )
 
 
@@ -128,7 +128,7 @@ def _stock(level: str | None, places: list[PlacementModel] | None, wanted: tuple
     if not wanted or places is None:
         return level if level in _LEVELS else UNKNOWN
     levels = [place.availability for place in places if place.id in wanted]
-    known = [_LEVELS.index(one) for one in levels if one in _LEVELS]
+    known = [_LEVELS.index(level) for level in levels if level in _LEVELS]
     if known:
         return _LEVELS[max(known)]
     return UNKNOWN if levels else "NONE"

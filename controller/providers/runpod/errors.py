@@ -239,11 +239,11 @@ def _graphql_messages(document: Mapping[str, object]) -> list[str]:
     """The messages of a GraphQL answer, whose `errors` are objects and not texts."""
     errors = document.get("errors")
     found = (
-        [one.get("message") for one in errors if isinstance(one, dict)]
+        [error.get("message") for error in errors if isinstance(error, dict)]
         if isinstance(errors, list)
         else []
     )
-    return [one for one in found if isinstance(one, str)]
+    return [text for text in found if isinstance(text, str)]
 
 
 def _said(problem: Problem | None) -> str:

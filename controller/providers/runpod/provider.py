@@ -94,7 +94,7 @@ class RunPod:
         """One GPU of each type, and the smallest size of each CPU flavor, cheapest first."""
         secure = self._gpus(Hardware())
         seen = {offer.id for offer in secure}
-        community = [one for one in self._gpus(Hardware(cloud="COMMUNITY")) if one.id not in seen]
+        community = [gpu for gpu in self._gpus(Hardware(cloud="COMMUNITY")) if gpu.id not in seen]
         return by_price([*secure, *community, *self._cpus(0)])
 
     def inventory(self, need: Hardware) -> Inventory:
@@ -105,8 +105,8 @@ class RunPod:
         query = wire_catalog.cpu_query(0)
         if need.cpu is None:
             query = wire_catalog.gpu_query(Hardware(cloud=need.cloud))
-        types = self._collection(ask, kind, lambda one: parse(one, need.cloud), query)
-        return Inventory(tuple(one for one in types if one is not None), self._centers(need))
+        types = self._collection(ask, kind, lambda document: parse(document, need.cloud), query)
+        return Inventory(tuple(offer for offer in types if offer is not None), self._centers(need))
 
     def _centers(self, need: Hardware) -> tuple[DataCenter, ...]:
         """Read where a data center is asked for; else nobody wants to know."""
@@ -167,7 +167,7 @@ class RunPod:
         ask = RequestKind("read the bill", "GET", "/v2/billing/pods", missing=Kind.REFUSED)
         window = {"startTime": rfc3339(since), "endTime": rfc3339(until), "bucketSize": "hour"}
         records = self._collection(ask, "records", wire.bill, window)
-        return tuple(one for one in records if one.end > since and one.start < until)
+        return tuple(record for record in records if record.end > since and record.start < until)
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
         """The last lines of the container's own output, as they are: not yet safe to show."""
@@ -213,7 +213,7 @@ class RunPod:
     def register_key(self, public_key: str) -> None:
         """Add one public key; the call replaces all of them, so the others are read first."""
         keys, _ = self._keys()
-        if any(same_key(one, public_key) for one in keys):
+        if any(same_key(key, public_key) for key in keys):
             return
         ask = RequestKind(
             "register an SSH key", "PUT", "/v2/account/ssh-keys", missing=Kind.REFUSED
@@ -238,7 +238,9 @@ class RunPod:
     def _gpus(self, need: Hardware) -> tuple[Offer, ...]:
         ask = RequestKind("read the GPU catalog", "GET", "/v2/catalog/gpus", missing=Kind.REFUSED)
         query = wire_catalog.gpu_query(need)
-        found = self._collection(ask, "gpus", lambda one: wire_catalog.gpu_offer(one, need), query)
+        found = self._collection(
+            ask, "gpus", lambda document: wire_catalog.gpu_offer(document, need), query
+        )
         return tuple(offer for offer in found if offer is not None)
 
     def _cpus(self, vcpus: int, places: tuple[str, ...] = ()) -> tuple[Offer, ...]:
@@ -246,7 +248,7 @@ class RunPod:
         ask = RequestKind("read the CPU catalog", "GET", "/v2/catalog/cpus", missing=Kind.REFUSED)
         query = wire_catalog.cpu_query(vcpus)
         found = self._collection(
-            ask, "cpus", lambda one: wire_catalog.cpu_offer(one, vcpus, places), query
+            ask, "cpus", lambda document: wire_catalog.cpu_offer(document, vcpus, places), query
         )
         return tuple(offer for offer in found if offer is not None)
 
@@ -271,7 +273,7 @@ class RunPod:
             page = document.get(key) if isinstance(document, dict) else None
             if not isinstance(page, builtins.list):
                 raise unusable(ask, answer, f"no list of {key} in it")
-            items += [_read(ask, answer, parse, one) for one in page]
+            items += [_read(ask, answer, parse, document) for document in page]
             cursor = _read(ask, answer, wire.next_cursor, document)
             if cursor is None:
                 return tuple(items)

@@ -121,7 +121,7 @@ def test_row_50_another_sshd_at_the_pods_address_gets_nothing(
     link.drop()
     with sshd(tmp_path / "spoof") as spoof:
         (spoof.folder / "authorized_keys").write_text(public_key(project) + "\n")
-        (way,) = [one for one in network.proxies.values() if one.port == endpoint.port]
+        (way,) = [proxy for proxy in network.proxies.values() if proxy.port == endpoint.port]
         way.target = spoof.endpoint.port
         with pytest.raises(ConnectionLost) as early:  # it may have restarted a moment ago
             link.connect(pod, endpoint)

@@ -78,7 +78,9 @@ def written(value: str) -> dict[str, str]:
         "basic": "Authorization: Basic " + base64.b64encode(b"__token__:" + raw).decode(),
         "urlsafe base64": base64.urlsafe_b64encode(raw).decode(),
         "form": urllib.parse.urlencode({"token": value}),
-        "lower URL": re.sub("%..", lambda one: one[0].lower(), urllib.parse.quote(value, safe="")),
+        "lower URL": re.sub(
+            "%..", lambda match: match[0].lower(), urllib.parse.quote(value, safe="")
+        ),
         "shell": f"login --token {shlex.quote(value)}",
         "bash -x": said("set -x; true", value),
         "printf %q": said("printf %q", value),
@@ -92,7 +94,7 @@ def written(value: str) -> dict[str, str]:
         "HEX": raw.hex().upper(),
         "hex dump": raw.hex(" "),
         "hex with colons": raw.hex(":"),
-        "escaped bytes": "".join(f"\\x{one:02x}" for one in raw),
+        "escaped bytes": "".join(f"\\x{byte:02x}" for byte in raw),
         "PHP": json.dumps(value).replace("/", r"\/"),
         "Go": json.dumps(value)
         .replace("&", r"\u0026")
@@ -107,7 +109,7 @@ def test_row_79_a_secret_is_hidden_in_every_usual_form(form: str) -> None:
     and HTML quote it, and in hexadecimal."""
     redact = Redactor(KEY)
     text = written(KEY)[form]
-    core = next((one for one in CORES if one in text), text[-24:-8])
+    core = next((core for core in CORES if core in text), text[-24:-8])
 
     assert core in text
     assert core not in redact(text)

@@ -53,14 +53,14 @@ def test_row_25_a_billed_pod_that_no_list_ever_showed_is_found_on_the_bill(
     assert f"pod {hidden} was billed" in err
     assert laptop.living_pods() == []
     found = laptop.json("cost", "--reconcile", expect=5)
-    row = next(one for one in found["pods"] if one["pod_id"] == hidden)
+    row = next(pod for pod in found["pods"] if pod["pod_id"] == hidden)
 
     laptop.podctl("cost", "--book", hidden)
 
     assert (row["whose"], row["ledger_usd"], row["agrees"]) == ("unseen", 0.0, False)
     after = laptop.json("cost", "--reconcile")
     assert after["agrees"] is True
-    assert {one["pod_id"] for one in after["pods"]} == {
+    assert {pod["pod_id"] for pod in after["pods"]} == {
         pod["id"] for pod in laptop.cloud.state()["pods"]
     }
     laptop.assert_books_agree()
@@ -114,7 +114,7 @@ def test_foreign_pods_on_the_bill_are_named_and_are_no_difference(
     found = shell.json("cost", "--reconcile")
 
     assert (found["agrees"], found["pods"]) == (True, [])
-    assert {one["pod_id"]: one["whose"] for one in found["others"]} == {
+    assert {row["pod_id"]: row["whose"] for row in found["others"]} == {
         gone["id"]: "foreign",
         living["id"]: "foreign",
     }

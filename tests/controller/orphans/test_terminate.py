@@ -49,8 +49,8 @@ def billed(compute: float, disk: float) -> tuple[BillingRecord, ...]:
 def sums(ledger: Ledger) -> dict[str, float]:
     """USD of p1 by kind."""
     found: dict[str, float] = {}
-    for one in ledger.intervals(pod_id="p1"):
-        found[one.kind] = found.get(one.kind, 0.0) + one.amount(0) / SCALE
+    for interval in ledger.intervals(pod_id="p1"):
+        found[interval.kind] = found.get(interval.kind, 0.0) + interval.amount(0) / SCALE
     return found
 
 
@@ -69,8 +69,12 @@ def test_a_pod_that_was_started_again_is_booked_by_the_bill_and_its_present_pric
     post(ledger, again, STRAY, billed(9.0, 0.5), NOW)
 
     assert sums(ledger) == {"compute": pytest.approx(9.0), "disk": pytest.approx(0.5)}
-    newest = [one for one in ledger.intervals(pod_id="p1") if one.started_at == NOW - 2 * HOUR]
-    assert [one.usd_per_hour for one in newest] == pytest.approx([2.0, 0.01])
+    newest = [
+        interval
+        for interval in ledger.intervals(pod_id="p1")
+        if interval.started_at == NOW - 2 * HOUR
+    ]
+    assert [interval.usd_per_hour for interval in newest] == pytest.approx([2.0, 0.01])
 
 
 @pytest.mark.parametrize("status", [PodStatus.RUNNING, PodStatus.EXITED])
@@ -156,6 +160,8 @@ def test_a_pod_that_is_not_ended_is_told_and_keeps_no_other_alive(
     again = time.time()
     shell("gc", "--terminate", "-y")
     rows = Ledger(open_database(shell.project.database, readonly=True)).intervals(pod_id=first)
-    compute = [one for one in rows if one.kind == "compute"]
-    assert [one.started_at for one in compute[1:]] == [one.ended_at for one in compute[:-1]]
+    compute = [row for row in rows if row.kind == "compute"]
+    assert [interval.started_at for interval in compute[1:]] == [
+        interval.ended_at for interval in compute[:-1]
+    ]
     assert (compute[-1].ended_at or 0.0) >= again

@@ -81,7 +81,7 @@ def spec(place: Place) -> Iterator[PodSpec]:
 
 def cheapest(provider: Provider) -> Offer:
     """The first CPU offer that may be in stock."""
-    flavors = [one for one in provider.catalog() if one.kind == "cpu"]
+    flavors = [offer for offer in provider.catalog() if offer.kind == "cpu"]
     for flavor in flavors:
         need = Hardware(cpu=flavor.id, vcpu_count=flavor.count)
         for offer in provider.offers(need):
@@ -145,12 +145,14 @@ def test_life_of_a_pod(place: Place, spec: PodSpec) -> None:
     provider.terminate(created.id)
     assert provider.get(created.id) is None
 
-    records = [one for one in provider.billing(began, time.time()) if one.pod_id == created.id]
-    assert all(one.start < one.end and one.total_usd >= 0 for one in records)
+    records = [
+        record for record in provider.billing(began, time.time()) if record.pod_id == created.id
+    ]
+    assert all(record.start < record.end and record.total_usd >= 0 for record in records)
     if not place.live:  # RunPod books later
         assert records
-        assert sum(one.total_usd for one in records) == pytest.approx(
-            sum(one.compute_usd + one.disk_usd for one in records), abs=1e-6
+        assert sum(record.total_usd for record in records) == pytest.approx(
+            sum(record.compute_usd + record.disk_usd for record in records), abs=1e-6
         )
 
 
@@ -159,12 +161,12 @@ def test_catalog_and_offers(place: Place) -> None:
     catalog = place.provider.catalog()
     offers = place.provider.offers(Hardware(min_gpu_memory_gb=40, gpu_count=2))
 
-    assert len({one.id for one in catalog}) == len(catalog)
-    assert {"gpu", "cpu"} == {one.kind for one in catalog}
-    assert all(one.usd_per_hour > 0 and one.memory_gb > 0 for one in catalog)
+    assert len({offer.id for offer in catalog}) == len(catalog)
+    assert {"gpu", "cpu"} == {offer.kind for offer in catalog}
+    assert all(offer.usd_per_hour > 0 and offer.memory_gb > 0 for offer in catalog)
     assert offers
-    assert all(one.memory_gb >= 40 and one.count == 2 for one in offers)
-    stocked = [one.usd_per_hour for one in offers if one.availability != "NONE"]
+    assert all(offer.memory_gb >= 40 and offer.count == 2 for offer in offers)
+    stocked = [offer.usd_per_hour for offer in offers if offer.availability != "NONE"]
     assert stocked == sorted(stocked)
 
 

@@ -98,7 +98,7 @@ def test_row_13_any_pod(changes: dict[str, Any], missing: set[str]) -> None:
 
     assert math.isfinite(pod.usd_per_hour)
     assert pod.usd_per_hour >= 0
-    assert all(isinstance(one, str) for pair in pod.env.items() for one in pair)
+    assert all(isinstance(text, str) for pair in pod.env.items() for text in pair)
     assert pod.endpoint is None or 1 <= pod.endpoint.port <= 65535
 
 
@@ -116,7 +116,7 @@ def test_any_document(document: Any) -> None:
     assert cpu_offer(document, 2) is None
 
 
-raw_bodies = st.binary(max_size=200) | values.map(lambda one: json.dumps(one).encode())
+raw_bodies = st.binary(max_size=200) | values.map(lambda value: json.dumps(value).encode())
 headers = st.dictionaries(
     st.sampled_from(["Retry-After", "Date", "RateLimit"]), st.text(max_size=30)
 )
@@ -144,19 +144,22 @@ def test_any_log(raw: bytes, tail: int) -> None:
 
 
 CALLS: dict[str, tuple[Callable[[RunPod], object], Any]] = {
-    "create": (lambda one: one.create(SPEC), a_pod()),
-    "list": (lambda one: one.list(), {"pods": [a_pod(), a_pod(id="second")]}),
-    "get": (lambda one: one.get("7h9k2m4n6p"), a_pod()),
-    "start": (lambda one: one.start("7h9k2m4n6p"), a_pod()),
-    "stop": (lambda one: one.stop("7h9k2m4n6p"), a_pod()),
-    "terminate": (lambda one: one.terminate("7h9k2m4n6p"), None),
-    "volumes": (lambda one: one.volumes(), {"networkVolumes": [A_VOLUME]}),
-    "billing": (lambda one: one.billing(0.0, 2e9), {"records": [A_BILL], "metadata": {}}),
-    "log": (lambda one: one.container_log("7h9k2m4n6p"), {"line": "x", "source": "container"}),
-    "account": (lambda one: one.account(), {"keys": ["ssh-ed25519 AAAA me"]}),
-    "register": (lambda one: one.register_key("ssh-ed25519 BBBB"), {"keys": []}),
-    "gpus": (lambda one: one.offers(Hardware()), {"gpus": [A_GPU]}),
-    "cpus": (lambda one: one.offers(Hardware(cpu="cpu5c")), {"cpus": [A_CPU]}),
+    "create": (lambda provider: provider.create(SPEC), a_pod()),
+    "list": (lambda provider: provider.list(), {"pods": [a_pod(), a_pod(id="second")]}),
+    "get": (lambda provider: provider.get("7h9k2m4n6p"), a_pod()),
+    "start": (lambda provider: provider.start("7h9k2m4n6p"), a_pod()),
+    "stop": (lambda provider: provider.stop("7h9k2m4n6p"), a_pod()),
+    "terminate": (lambda provider: provider.terminate("7h9k2m4n6p"), None),
+    "volumes": (lambda provider: provider.volumes(), {"networkVolumes": [A_VOLUME]}),
+    "billing": (lambda provider: provider.billing(0.0, 2e9), {"records": [A_BILL], "metadata": {}}),
+    "log": (
+        lambda provider: provider.container_log("7h9k2m4n6p"),
+        {"line": "x", "source": "container"},
+    ),
+    "account": (lambda provider: provider.account(), {"keys": ["ssh-ed25519 AAAA me"]}),
+    "register": (lambda provider: provider.register_key("ssh-ed25519 BBBB"), {"keys": []}),
+    "gpus": (lambda provider: provider.offers(Hardware()), {"gpus": [A_GPU]}),
+    "cpus": (lambda provider: provider.offers(Hardware(cpu="cpu5c")), {"cpus": [A_CPU]}),
 }
 
 
@@ -183,7 +186,7 @@ def said() -> Iterator[tuple[Mouth, RunPod]]:
 def mutated(draw: st.DrawFn, document: Any) -> Any:
     """A valid document in which one thing was dropped, replaced, added or buried."""
     changed = copy.deepcopy(document)
-    inside = [one for one in walk(changed) if one]
+    inside = [node for node in walk(changed) if node]
     if not inside or draw(st.integers(0, 9)) == 0:
         return draw(values | st.just(document))
     place = draw(st.sampled_from(inside))
@@ -223,7 +226,7 @@ def test_row_13_whatever_an_endpoint_answers_is_a_value_or_the_one_error(
     call, document = CALLS[name]
     mouth.status = data.draw(statuses)
     mouth.raw = data.draw(
-        mutated(document).map(lambda one: json.dumps(one).encode()) | st.binary(max_size=60)
+        mutated(document).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60)
     )
     mouth.kind = data.draw(st.sampled_from(["application/json", "text/event-stream", "text/html"]))
 

@@ -72,12 +72,21 @@ def test_near_names_come_the_likeliest_first() -> None:
 def test_offers_are_accepted_by_the_same_words() -> None:
     """An exact name leaves its longer neighbours out, also among offers."""
     offers = tuple(
-        Offer("gpu", one.id, one.name, 1, one.memory_gb, one.secure, "HIGH", "SECURE")
-        for one in GPU_TYPES
+        Offer(
+            "gpu",
+            gpu_type.id,
+            gpu_type.name,
+            1,
+            gpu_type.memory_gb,
+            gpu_type.secure,
+            "HIGH",
+            "SECURE",
+        )
+        for gpu_type in GPU_TYPES
     )
 
-    assert {one.id for one in ranked(offers, Hardware(gpus=("H100",)))} == {*H100S}
-    assert [one.id for one in ranked(offers, Hardware(gpus=("L40", "4090")))] == [
+    assert {offer.id for offer in ranked(offers, Hardware(gpus=("H100",)))} == {*H100S}
+    assert [offer.id for offer in ranked(offers, Hardware(gpus=("L40", "4090")))] == [
         "NVIDIA GeForce RTX 4090",
         "NVIDIA L40",
     ]

@@ -45,7 +45,7 @@ def test_every_rejected_type_has_a_reason() -> None:
     """Each GPU type is either ranked or rejected with one reason; CPU flavors are not mentioned."""
     need = Hardware(min_gpu_memory_gb=31, max_usd_per_hour=2.0)
 
-    found = {one.offer.name: one.reason for one in rejections(ALL, need)}
+    found = {rejection.offer.name: rejection.reason for rejection in rejections(ALL, need)}
 
     assert found == {
         "MI300X": "needs CUDA unless the stage names the type; MI300X: no",
@@ -78,7 +78,7 @@ def test_cpu_need() -> None:
     """A CPU need takes its flavor and nothing with a GPU; a GPU need takes no CPU flavor."""
     assert ranked(ALL, Hardware(cpu="cpu5c")) == (CPU,)
     assert ranked(ALL, Hardware(cpu="cpu3g")) == ()
-    assert [one.reason for one in rejections(ALL, Hardware(cpu="cpu3g"))] == [
+    assert [rejection.reason for rejection in rejections(ALL, Hardware(cpu="cpu3g"))] == [
         "needs the CPU flavor cpu3g; cpu5c: no"
     ]
     assert CPU not in ranked(ALL, Hardware())
@@ -101,11 +101,11 @@ def test_nothing_is_lost(offers: list[Offer], memory: int, limit: float) -> None
     need = Hardware(min_gpu_memory_gb=memory, max_usd_per_hour=limit)
 
     accepted = ranked(offers, need)
-    refused = [one.offer for one in rejections(offers, need)]
+    refused = [rejection.offer for rejection in rejections(offers, need)]
 
     assert Counter([*accepted, *refused]) == Counter(offers)
     assert accepted == by_price(accepted)
-    assert all(one.memory_gb >= memory for one in accepted)
+    assert all(offer.memory_gb >= memory for offer in accepted)
 
 
 NONSENSE = ("cheap", True, -1, 1e300, float("nan"), float("inf"), 10**400, [1], {})

@@ -50,7 +50,7 @@ def test_row_10_a_key_that_is_revoked_mid_run_stops_loudly_and_leaves_the_job_to
     assert process.returncode == 10, err
     for word in (pod["id"], "/h", "guard", "console", "podctl doctor", "the key is not accepted"):
         assert word in err
-    assert [one["status"] for one in left] == ["RUNNING"]
+    assert [pod["status"] for pod in left] == ["RUNNING"]
     laptop.cloud.faults()
     laptop.podctl("sync")
     laptop.assert_done(pods=1)

@@ -96,7 +96,7 @@ def test_other_bodies_are_valid() -> None:
         provider.register_key("ssh-ed25519 BBBB ours\n")
         provider.register_key("ssh-ed25519 AAAA same key, other comment")
 
-    bodies = [one.json for one in server.requests if one.body]
+    bodies = [request.json for request in server.requests if request.body]
     assert bodies == [
         {"action": "stop"},
         {"action": "start"},
@@ -139,16 +139,16 @@ def unpublished(api: Any, asked: Request) -> list[str]:
     if operation is None:
         return [f"{asked.method} {path}"]
     known = set()
-    for one in operation.get("parameters", []):
-        if "$ref" in one:
-            one = api["components"]["parameters"][one["$ref"].rsplit("/", 1)[-1]]
-        known.add(one["name"])
+    for parameter in operation.get("parameters", []):
+        if "$ref" in parameter:
+            parameter = api["components"]["parameters"][parameter["$ref"].rsplit("/", 1)[-1]]
+        known.add(parameter["name"])
     return sorted(set(parse_qs(query)) - known)
 
 
 def test_cpu_pod_has_no_volume() -> None:
     """A volume on a CPU pod is refused before anything is sent."""
-    error = failing(hang_up, lambda one: one.create(replace(SPEC, offer=CPU)))
+    error = failing(hang_up, lambda provider: provider.create(replace(SPEC, offer=CPU)))
 
     assert (error.kind, error.sent) == (Kind.REFUSED, False)
 
@@ -285,8 +285,8 @@ def test_a_proxys_404_proves_nothing() -> None:
     """A 404 that is not the API's own does not make a pod unknown or terminated."""
     page = reply(404, raw=HTML, kind="text/html")
 
-    assert failing(page, lambda one: one.get("abc")).kind is Kind.TRANSIENT
-    assert failing(page, lambda one: one.terminate("abc")).kind is Kind.TRANSIENT
+    assert failing(page, lambda provider: provider.get("abc")).kind is Kind.TRANSIENT
+    assert failing(page, lambda provider: provider.terminate("abc")).kind is Kind.TRANSIENT
 
 
 @pytest.mark.parametrize("pod_id", ["", "../account", "a/b", "a b", "a?x=1"])

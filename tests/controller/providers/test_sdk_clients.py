@@ -135,7 +135,7 @@ def test_old_sdk(cloud: EmulatedCloud, old_sdk: Path) -> None:
 
     check_life(seen)
     assert seen["pod"]["env"] == ["A=b c"]
-    ssh = [one for one in seen["pod"]["runtime"]["ports"] if one["privatePort"] == 22]
+    ssh = [port for port in seen["pod"]["runtime"]["ports"] if port["privatePort"] == 22]
     assert ssh[0]["isIpPublic"]
     assert seen["stopped"]["desiredStatus"] == "EXITED"
     assert seen["resumed"]["desiredStatus"] == "RUNNING"

@@ -64,7 +64,7 @@ def test_row_44_any_interruption_resumes_to_the_same_bytes(
                 target.close()
         with StagingArea(Path(folder)) as inbox:
             target = Target.open(inbox, entry)
-            assert all(target.read(one) == _piece(target, data, one) for one in target.have)
+            assert all(target.read(index) == _piece(target, data, index) for index in target.have)
             pieces = Chunks([target])
             checker = Checker(pieces, inbox)
             checker.start()
@@ -137,14 +137,14 @@ def test_row_70_whatever_the_names_nothing_is_written_outside(names: list[str]) 
         entries: list[FileEntry] = []
         with contextlib.suppress(UnsafeManifest):
             check_files(Manifest("r", 1, True, listed))
-            here = local_names((one.path for one in listed), grounds([top]))
+            here = local_names((entry.path for entry in listed), grounds([top]))
             placed = Manifest("r", 1, True, listed, here=here)
             check_files(placed)
-            entries = [replace(one, path=placed.local(one.path)) for one in listed]
+            entries = [replace(entry, path=placed.local(entry.path)) for entry in listed]
         with StagingArea(top) as inbox:
-            for one in entries:
-                fd = inbox.stage(one)
-                inbox.install(one, fd)
+            for entry in entries:
+                fd = inbox.stage(entry)
+                inbox.install(entry, fd)
                 os.close(fd)
             inbox.settle()
         seen = {
@@ -154,6 +154,6 @@ def test_row_70_whatever_the_names_nothing_is_written_outside(names: list[str]) 
         }
 
         assert seen == {"home/canary", "home/in/.partial/verified.json"} | {
-            f"home/in/{one.path}" for one in entries
+            f"home/in/{entry.path}" for entry in entries
         }
         assert canary.read_text() == "here before"

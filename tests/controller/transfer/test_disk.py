@@ -127,8 +127,8 @@ def test_row_35_names_that_run_out_in_the_middle(
     with pytest.raises(LocalDiskFull, match="names") as full:
         pull(session, layout, "r", manifest, small_disk / "in", progress=take, rate_limit=MB)
     came = tree(small_disk / "in")
-    for one in taken.iterdir():
-        one.unlink()
+    for path in taken.iterdir():
+        path.unlink()
     report = pull(session, layout, "r", manifest, small_disk / "in")
 
     assert full.value.exit_code == ArtifactsNotSafe.exit_code

@@ -43,7 +43,7 @@ def test_the_bytes_of_small_files_are_told_before_a_file_is_whole(
 
     pull(session, layout, "r", manifest, tmp_path / "in", progress=seen.append, rate_limit=8.0 * MB)
 
-    assert any(0 < one.bytes_done < one.bytes_total for one in seen)
+    assert any(0 < report.bytes_done < report.bytes_total for report in seen)
     assert seen[-1] == TransferProgress(1, 1, 5 * MB, 5 * MB)
 
 
@@ -151,7 +151,7 @@ def test_row_44_the_next_pull_goes_on_where_the_last_stopped(
 
     assert tree(tmp_path / "in") == BIG
     assert down < 16 * MB  # of 19: the pieces that were whole did not travel again
-    assert [one.name for one in (tmp_path / "in/.partial").iterdir()] == ["verified.json"]
+    assert [path.name for path in (tmp_path / "in/.partial").iterdir()] == ["verified.json"]
 
 
 def test_row_44_spoilt_pieces_are_fetched_again(

@@ -67,8 +67,8 @@ def test_row_72_73_what_a_pod_sends_is_what_it_listed_or_nothing(
             code=code, patience_seconds=20,
         )  # fmt: skip
 
-    left = [one for one in (tmp_path / "in").rglob("*") if one.is_file()]
-    assert [one.name for one in left] == ["verified.json"]
+    left = [path for path in (tmp_path / "in").rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["verified.json"]
     assert session.run(["true"]).status == 0
 
 
@@ -80,7 +80,7 @@ def test_row_72_extra_files_are_not_even_read(
     code = hostile(layout, HEAD + more * 3 + "out.flush()\n")
     pull(session, layout, "r", manifest(("a/b.bin", GOOD)), tmp_path / "in", code=code)
 
-    found = {one.relative_to(tmp_path / "in").as_posix() for one in (tmp_path / "in").rglob("*")}
+    found = {path.relative_to(tmp_path / "in").as_posix() for path in (tmp_path / "in").rglob("*")}
     assert found == {"a", "a/b.bin", ".partial", ".partial/verified.json"}
 
 
@@ -137,8 +137,8 @@ def test_row_71_only_regular_files_are_ever_made(
     with pytest.raises(PodctlError, match="3 files"):
         pull(session, layout, "r", manifest(*((n, GOOD) for n in names)), tmp_path / "in")
 
-    kept = [one for one in (tmp_path / "in").iterdir() if one.name != ".partial"]
-    assert [one.name for one in kept] == ["good"]
+    kept = [path for path in (tmp_path / "in").iterdir() if path.name != ".partial"]
+    assert [path.name for path in kept] == ["good"]
     assert stat.S_ISREG(kept[0].lstat().st_mode)
     assert kept[0].stat().st_nlink == 1
 
@@ -172,4 +172,4 @@ def test_row_73_a_terabyte_is_refused_before_the_first_byte(
     with pytest.raises(PodctlError, match="lacks"):
         pull(session, layout, "r", Manifest("r", 1, True, many), tmp_path / "in", code=code)
 
-    assert [one.name for one in (tmp_path / "in").rglob("*")] == [".partial", "verified.json"]
+    assert [path.name for path in (tmp_path / "in").rglob("*")] == [".partial", "verified.json"]

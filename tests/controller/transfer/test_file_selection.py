@@ -53,7 +53,7 @@ def sent(project: Path, *include: str, inputs: tuple[str, ...] = ()) -> list[str
 
 
 def why(found: Selection) -> dict[str, str]:
-    return {one.path: one.why for one in found.left_out.values()}
+    return {omitted.path: omitted.why for omitted in found.left_out.values()}
 
 
 # -- what git ignores ----------------------------------------------------------------------------
@@ -444,10 +444,10 @@ def test_links_out_of_the_project_are_refused_unless_excluded(either: Path, tmp_
 
 def test_links_that_multiply_end(tmp_path: Path) -> None:
     """Folders that all link to each other are no endless walk."""
-    for one in range(9):
-        lay(tmp_path, {f"d/{one}/f": ""})
+    for number in range(9):
+        lay(tmp_path, {f"d/{number}/f": ""})
         for other in range(9):
-            (tmp_path / f"d/{one}/l{other}").symlink_to(f"../{other}")
+            (tmp_path / f"d/{number}/l{other}").symlink_to(f"../{other}")
 
     with pytest.raises(UsageError, match="links to folders"):
         sent(tmp_path, "d")

@@ -38,8 +38,8 @@ def open_files(more: int) -> Iterator[None]:
             os.close(taken.pop())
         yield
     finally:
-        for one in taken:
-            os.close(one)
+        for descriptor in taken:
+            os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 

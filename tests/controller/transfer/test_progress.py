@@ -187,4 +187,4 @@ def test_reading_inputs_is_told_to_the_last_byte(tmp_path: Path) -> None:
 
     assert seen[-1] == TransferProgress(3, 3, 3 * MB + 10, 3 * MB + 10)
     assert seen[-1].whole
-    assert [one.bytes_done for one in seen] == sorted(one.bytes_done for one in seen)
+    assert [report.bytes_done for report in seen] == sorted(report.bytes_done for report in seen)

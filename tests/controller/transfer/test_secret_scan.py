@@ -60,13 +60,13 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.start)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.start)
 def test_one_list_says_what_is_found_and_what_is_hidden(kind: secret_scan.Kind) -> None:
     """Every kind is found in a file with its line, and hidden in what is shown; a part of a word
     is neither."""
     value = kind.start + VALUES.get(kind.start, LETTERS)
     text = f"first\nkey = '{value}'\n"
-    (found,) = {one.line for one in by_content("a", text.encode())}
+    (found,) = {suspicion.line for suspicion in by_content("a", text.encode())}
 
     assert found == 2
     assert value not in Redactor()(text)
@@ -84,7 +84,7 @@ def test_what_no_start_tells_is_found_in_every_encoding(case: str, encoding: str
 
     assert found, case
     assert found[0].line in (3, 4, 5)
-    assert not any(OTHERS[case] in str(one) for one in found)
+    assert not any(OTHERS[case] in str(suspicion) for suspicion in found)
 
 
 @pytest.mark.parametrize(

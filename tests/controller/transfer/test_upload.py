@@ -34,9 +34,9 @@ def project(folder: Path, files: dict[str, bytes]) -> Snapshot:
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {
-        one.relative_to(folder).as_posix(): one.read_bytes()
-        for one in folder.rglob("*")
-        if one.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
     }
 
 
@@ -48,7 +48,7 @@ def test_the_code_runs_from_its_folder(session: Session, layout: Layout) -> None
     assert sha256 == code_digest()
     shown = session.run(["python3", "-S", "-m", "remote.files", "--help"], cwd=str(home))
     assert shown.status == 0
-    assert [one.name for one in home.parent.iterdir()] == [sha256]
+    assert [path.name for path in home.parent.iterdir()] == [sha256]
     assert upload_code(session, layout.root) == sha256
 
 
@@ -179,7 +179,7 @@ def test_a_file_that_changes_meanwhile_arrives_as_it_was_read(
 
     found = {"a": b"then", "twin": b"now, and longer", "x": b""}
     assert tree(Path(layout.work("run1"))) == found
-    assert {one.path: one.sha256 for one in report.changed} == {
+    assert {entry.path: entry.sha256 for entry in report.changed} == {
         path: hashlib.sha256(found[path]).hexdigest() for path in ("twin", "x")
     }
     assert report.tree == take(tmp_path / "p", ["."]).tree
@@ -209,9 +209,9 @@ def test_files_that_are_written_all_the_time_keep_nobody_waiting(
 
     arrived = tree(Path(layout.work("run1")))
     assert arrived["train.log"].startswith(data)
-    assert "train.log" in {one.path for one in report.changed}
-    for one in report.changed:
-        assert hashlib.sha256(arrived[one.path]).hexdigest() == one.sha256
+    assert "train.log" in {entry.path for entry in report.changed}
+    for entry in report.changed:
+        assert hashlib.sha256(arrived[entry.path]).hexdigest() == entry.sha256
 
 
 def test_what_is_on_the_disk_already_is_counted(

@@ -123,7 +123,7 @@ def _center(offered: tuple[str, ...], draft: Draft, volume_dc: str | None) -> st
     """The first data centre that offers the hardware and everything the draft insists on."""
     wanted = draft.data_centers or offered
     if draft.by_availability:  # each has as much: the order is the catalog's
-        wanted = tuple(one for one in offered if one in wanted)
+        wanted = tuple(name for name in offered if name in wanted)
     for center in wanted:
         if center not in offered or (volume_dc and center != volume_dc):
             continue

@@ -173,9 +173,9 @@ class Pods:
     def _unhidden(self, pods: list[Pod]) -> list[Pod]:
         """One listing counts once, however many pods it hides."""
         faults = self.cloud.faults
-        hidden = [one for one in pods if faults.peek("list_hides", pod=(one.id, one.name))]
+        hidden = [pod for pod in pods if faults.peek("list_hides", pod=(pod.id, pod.name))]
         if hidden and faults.take("list_hides", pod=(hidden[0].id, hidden[0].name)):
-            return [one for one in pods if one not in hidden]
+            return [pod for pod in pods if pod not in hidden]
         return pods
 
     def act(self, pod_id: str, action: str) -> Pod:

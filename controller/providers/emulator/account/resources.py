@@ -22,7 +22,7 @@ def set_keys(cloud: Cloud, keys: list[str]) -> None:
 def add_template(cloud: Cloud, **fields: Any) -> Template:
     """400 when the name is taken."""
     with cloud.lock:
-        if any(one.name == fields["name"] for one in cloud.state.templates.values()):
+        if any(template.name == fields["name"] for template in cloud.state.templates.values()):
             raise Problem(400, "template name must be unique")
         made = Template(id=new_id(10), **fields)
         cloud.state.templates[made.id] = made
@@ -47,7 +47,9 @@ def add_volume(cloud: Cloud, name: str, size: int, center: str, tier: str | None
     """It bills from now until it is deleted, attached or not."""
     known = DATA_CENTERS.get(center)
     if known is None or not known.volumes:
-        fit = ", ".join(one.id for one in DATA_CENTERS.values() if one.volumes)
+        fit = ", ".join(
+            data_center.id for data_center in DATA_CENTERS.values() if data_center.volumes
+        )
         raise Problem(
             400, f"data center {center} does not support network volumes; supported: {fit}"
         )
@@ -90,7 +92,7 @@ def remove_volume(cloud: Cloud, volume_id: str) -> None:
 def add_secret(cloud: Cloud, name: str, value: str, description: str) -> Secret:
     """For `{{ RUNPOD_SECRET_name }}` in a pod's environment. 400 when the name is taken."""
     with cloud.lock:
-        if any(one.name == name for one in cloud.state.secrets.values()):
+        if any(secret.name == name for secret in cloud.state.secrets.values()):
             raise Problem(400, "secret name must be unique")
         made = Secret(new_id(20), name, value, description, cloud.now())
         cloud.state.secrets[made.id] = made
@@ -119,7 +121,7 @@ def remove_registry(cloud: Cloud, registry_id: str) -> None:
         if registry_id not in cloud.state.registries:
             raise Problem(400, "Registry auth not found")
         users = cloud.state.pods.values()
-        if any(one.registry == registry_id and one.status != "TERMINATED" for one in users):
+        if any(user.registry == registry_id and user.status != "TERMINATED" for user in users):
             raise Problem(400, "registry credential is in use by a pod")
         del cloud.state.registries[registry_id]
         for template in cloud.state.templates.values():

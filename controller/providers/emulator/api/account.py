@@ -92,7 +92,7 @@ def put_keys(call: Call) -> Response:
 def list_templates(call: Call) -> Response:
     with call.cloud.lock:
         every = call.cloud.state.templates.values()
-        return listed(call, "templates", [views.template(one) for one in every])
+        return listed(call, "templates", [views.template(template) for template in every])
 
 
 def create_template(call: Call) -> Response:
@@ -143,7 +143,7 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
 def list_volumes(call: Call) -> Response:
     with call.cloud.lock:
         every = call.cloud.state.volumes.values()
-        return listed(call, "networkVolumes", [views.volume(one) for one in every])
+        return listed(call, "networkVolumes", [views.volume(volume) for volume in every])
 
 
 def create_volume(call: Call) -> Response:
@@ -175,7 +175,7 @@ def delete_volume(call: Call) -> Response:
 def list_registries(call: Call) -> Response:
     with call.cloud.lock:
         every = call.cloud.state.registries.values()
-        rows = [{"id": one.id, "name": one.name} for one in every]
+        rows = [{"id": registry.id, "name": registry.name} for registry in every]
     return listed(call, "registries", rows)
 
 

@@ -44,7 +44,7 @@ def caller(cloud: Cloud, key: str | None, method: str, path: str) -> Caller:
         return Caller(key)
     if key.startswith("rpa_pod_"):
         with cloud.lock:
-            living = [one for one in cloud.state.pods.values() if one.status != "TERMINATED"]
+            living = [pod for pod in cloud.state.pods.values() if pod.status != "TERMINATED"]
         for pod in living:
             if _same(pod.key, key):
                 if cloud.faults.take("pod_key_denied", pod=pod.id, method=method, path=path):

@@ -86,7 +86,11 @@ def _buckets(
     call: Call, seen: Window, keep: Callable[[str, str], bool], **how: Any
 ) -> list[Bucket]:
     with call.cloud.lock:
-        mine = [one for one in call.cloud.state.intervals if keep(one.owner, one.kind)]
+        mine = [
+            interval
+            for interval in call.cloud.state.intervals
+            if keep(interval.owner, interval.kind)
+        ]
         return billing.buckets(mine, seen.bounds, _complete_until(call, seen.now), **how)
 
 
@@ -107,11 +111,13 @@ def _range(bucket: Bucket) -> Json:
 def pods(call: Call) -> Response:
     seen, wanted = window(call), call.query.get("podId")
     found = _buckets(call, seen, lambda owner, kind: kind != "network" and wanted in (None, owner))
-    records = [{**_range(one), "podId": one.owner, **pod_amounts(one.amounts)} for one in found]
+    records = [
+        {**_range(bucket), "podId": bucket.owner, **pod_amounts(bucket.amounts)} for bucket in found
+    ]
     metadata = {
         "query": {**seen.echo(), "podId": wanted},
         "recordCount": len(records),
-        "uniquePodCount": len({one.owner for one in found}),
+        "uniquePodCount": len({bucket.owner for bucket in found}),
         "totals": pod_amounts(billing.summed(found)),
     }
     return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
@@ -130,13 +136,13 @@ def volumes(call: Call) -> Response:
     seen, wanted = window(call), call.query.get("networkVolumeId")
     found = _buckets(call, seen, lambda owner, kind: kind == "network" and wanted in (None, owner))
     records = [
-        {**_range(one), "networkVolumeId": one.owner, **_volume_amounts(one.amounts)}
-        for one in found
+        {**_range(bucket), "networkVolumeId": bucket.owner, **_volume_amounts(bucket.amounts)}
+        for bucket in found
     ]
     metadata = {
         "query": {**seen.echo(), "networkVolumeId": wanted},
         "recordCount": len(records),
-        "uniqueNetworkVolumeCount": len({one.owner for one in found}),
+        "uniqueNetworkVolumeCount": len({bucket.owner for bucket in found}),
         "totals": _volume_amounts(billing.summed(found)),
     }
     return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
@@ -153,7 +159,7 @@ def _volume_amounts(amounts: Amounts) -> Json:
 def everything(call: Call) -> Response:
     seen = window(call)
     found = _buckets(call, seen, lambda _owner, _kind: True, by_owner=False)
-    records = [{**_range(one), **_all_amounts(one.amounts)} for one in found]
+    records = [{**_range(bucket), **_all_amounts(bucket.amounts)} for bucket in found]
     metadata = {
         "query": seen.echo(),
         "recordCount": len(records),

@@ -62,7 +62,7 @@ def list_gpus(call: Call) -> Response:
     wanted = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"))
     shown = [_gpu(call, gpu, availability=wanted) for gpu in GPUS.values()]
     if call.words("countryCodes"):
-        shown = [one for one in shown if "dataCenters" in one]
+        shown = [item for item in shown if "dataCenters" in item]
     return listed(call, "gpus", shown)
 
 
@@ -107,19 +107,20 @@ def _gpu_availability(call: Call, gpu: Gpu) -> Json:
     constrained = "cudaVersions" in call.query or "minCudaVersion" in call.query
     price = gpu.secure if cloud == "SECURE" else gpu.community
     centers = [
-        one for one in gpu.data_centers
-        if not countries or DATA_CENTERS[one].country in countries
+        data_center for data_center in gpu.data_centers
+        if not countries or DATA_CENTERS[data_center].country in countries
     ]  # fmt: skip
     possible = price > 0 and centers and count <= gpu.max_count
     units = gpu_units(call.cloud, gpu.id, held(call.cloud))
     level = placement.level(units, count)
     if not possible or (constrained and not versions):
         return {"availability": "NONE"}
-    listed = [{"version": one, "available": level != "NONE"} for one in versions]
+    listed = [{"version": version, "available": level != "NONE"} for version in versions]
     return {
         "availability": level,
         "dataCenters": [
-            {"id": one, "name": DATA_CENTERS[one].name, "availability": level} for one in centers
+            {"id": center, "name": DATA_CENTERS[center].name, "availability": level}
+            for center in centers
         ],
         **({"cudaVersions": listed} if gpu.cuda else {}),
     }
@@ -162,14 +163,18 @@ def _cpu(call: Call, cpu: Cpu, *, availability: bool) -> Json:
     units = gpu_units(call.cloud, cpu.id, held(call.cloud)) if count <= cpu.max_vcpu else 0
     level = placement.level(units, count)
     centers = [
-        {"id": one, "name": DATA_CENTERS[one].name, "availability": level}
-        for one in cpu.data_centers
+        {"id": data_center, "name": DATA_CENTERS[data_center].name, "availability": level}
+        for data_center in cpu.data_centers
     ]
     return {**shown, "availability": level, "dataCenters": centers}
 
 
 def list_centers(call: Call) -> Response:
-    shown = [_center(call, one) for one in DATA_CENTERS.values() if _center_fits(call, one)]
+    shown = [
+        _center(call, data_center)
+        for data_center in DATA_CENTERS.values()
+        if _center_fits(call, data_center)
+    ]
     return listed(call, "dataCenters", shown)
 
 
@@ -207,19 +212,19 @@ def _center(call: Call, center: DataCenter) -> Json:
         "cpuAvailability": tuple(CPUS.values()) if "CPU_AVAILABILITY" in include else (),
     }
     for name, every in kinds.items():
-        offered = [one for one in every if center.id in one.data_centers]
+        offered = [item for item in every if center.id in item.data_centers]
         if offered:
-            shown[name] = [_stock(call.cloud, one, used) for one in offered]
+            shown[name] = [_stock(call.cloud, item, used) for item in offered]
     return shown
 
 
-def _stock(cloud: Cloud, one: Gpu | Cpu, used: Counter[str]) -> Json:
-    count = one.min_vcpu if isinstance(one, Cpu) else 1
-    level = placement.level(gpu_units(cloud, one.id, used), count)
-    return {"id": one.id, "name": one.name, "availability": level}
+def _stock(cloud: Cloud, item: Gpu | Cpu, used: Counter[str]) -> Json:
+    count = item.min_vcpu if isinstance(item, Cpu) else 1
+    level = placement.level(gpu_units(cloud, item.id, used), count)
+    return {"id": item.id, "name": item.name, "availability": level}
 
 
 def list_templates(call: Call) -> Response:
     source = call.words("source", ("official", "verified", "community")) or ("official",)
     found = PUBLIC_TEMPLATES.values() if source == ("official",) else ()
-    return listed(call, "templates", [views.template(one) for one in found])
+    return listed(call, "templates", [views.template(template) for template in found])

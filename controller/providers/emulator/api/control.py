@@ -71,8 +71,8 @@ def _state(log: RequestLog) -> Callable[[Call], Response]:
                 "balance": cloud.meter.balance(now),
                 "spent": cloud.meter.spent(now),
                 "current_spend": cloud.meter.spend_per_hour,
-                "pods": [_pod(one) for one in cloud.state.pods.values()],
-                "intervals": [dataclasses.asdict(one) for one in cloud.state.intervals],
+                "pods": [_pod(pod) for pod in cloud.state.pods.values()],
+                "intervals": [dataclasses.asdict(interval) for interval in cloud.state.intervals],
                 "network_volumes": [dataclasses.asdict(v) for v in cloud.state.volumes.values()],
                 "requests": log.as_list(),
                 "request_count": log.total,
@@ -82,9 +82,9 @@ def _state(log: RequestLog) -> Callable[[Call], Response]:
     return state
 
 
-def _pod(one: Pod) -> dict[str, Any]:
+def _pod(pod: Pod) -> dict[str, Any]:
     """All of it but its key, which is the pod's alone."""
-    return {name: value for name, value in dataclasses.asdict(one).items() if name != "key"}
+    return {name: value for name, value in dataclasses.asdict(pod).items() if name != "key"}
 
 
 def list_faults(call: Call) -> Response:
@@ -94,7 +94,7 @@ def list_faults(call: Call) -> Response:
 def put_faults(call: Call) -> Response:
     body = call.body
     many = body["faults"] if isinstance(body, dict) and set(body) == {"faults"} else [body]
-    call.cloud.faults.put([faults.parse(one) for one in many])
+    call.cloud.faults.put([faults.parse(document) for document in many])
     return list_faults(call)
 
 

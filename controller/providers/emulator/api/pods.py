@@ -117,13 +117,13 @@ def stream_logs(call: Call) -> Response:
 def host_logs(call: Call) -> Response:
     """The host's own API, which SDK 2 asks: lists of stamped lines, or events with `stream`."""
     pod = call.pods.get(call.path["id"])
-    kinds = {"all": tuple(SOURCES), **{one: (one,) for one in SOURCES}}
+    kinds = {"all": tuple(SOURCES), **{source: (source,) for source in SOURCES}}
     sources = kinds.get(call.query.get("type", "all"))
     if sources is None:
         raise invalid(f"$.type: value must be one of {', '.join(kinds)}")
     if call.flag("stream"):
         return _stream(call, pod, sources)
-    found: dict[str, list[str]] = {one: [] for one in sources}
+    found: dict[str, list[str]] = {source: [] for source in sources}
     for line in Reader(call.cloud.pod_folder(pod.id), sources).fresh():
         found[line.source].append(f"{timestamp(line.nanoseconds)} {line.text}")
     return ok(found)

@@ -43,7 +43,7 @@ def cost(interval: Interval, start: float, end: float) -> float:
 
 
 def total(intervals: Iterable[Interval], now: float) -> float:
-    return sum(cost(one, 0.0, now) for one in intervals)
+    return sum(cost(interval, 0.0, now) for interval in intervals)
 
 
 @dataclass(frozen=True)
@@ -119,23 +119,23 @@ def buckets(
 ) -> list[Bucket]:
     """Every non-empty bucket, oldest first. Nothing bills after `now`."""
     found: dict[tuple[float, float, str], Amounts] = {}
-    for one in intervals:
-        until = now if one.end is None else min(one.end, now)
-        first = max(0, bisect_right(bounds, one.start) - 1)
+    for interval in intervals:
+        until = now if interval.end is None else min(interval.end, now)
+        first = max(0, bisect_right(bounds, interval.start) - 1)
         for start, end in pairwise(bounds[first:]):
             if until <= start:
                 break
-            if one.start >= end:
+            if interval.start >= end:
                 continue
-            key = (start, end, one.owner if by_owner else "")
-            dollars = cost(one, start, min(end, now))
-            found[key] = found.get(key, Amounts()).plus(one.kind, dollars)
+            key = (start, end, interval.owner if by_owner else "")
+            dollars = cost(interval, start, min(end, now))
+            found[key] = found.get(key, Amounts()).plus(interval.kind, dollars)
     return [Bucket(*key, amounts) for key, amounts in sorted(found.items(), key=lambda i: i[0])]
 
 
 def summed(found: Iterable[Bucket]) -> Amounts:
     whole = Amounts()
-    for one in found:
+    for interval in found:
         for kind in ("gpu", "cpu", "disk", "network"):
-            whole = whole.plus(kind, getattr(one.amounts, kind))
+            whole = whole.plus(kind, getattr(interval.amounts, kind))
     return whole

@@ -11,9 +11,15 @@ class Meter:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._open = {(one.owner, one.kind): one for one in state.intervals if one.end is None}
+        self._open = {
+            (interval.owner, interval.kind): interval
+            for interval in state.intervals
+            if interval.end is None
+        }
         self._closed = sum(
-            billing.cost(one, 0.0, one.end) for one in state.intervals if one.end is not None
+            billing.cost(interval, 0.0, interval.end)
+            for interval in state.intervals
+            if interval.end is not None
         )
 
     def set(self, owner: str, kind: str, usd_per_hour: float, now: float) -> None:
@@ -50,7 +56,7 @@ class Meter:
     @property
     def spend_per_hour(self) -> float:
         """USD per hour of everything that bills now."""
-        return sum(one.usd_per_hour for one in self._open.values())
+        return sum(interval.usd_per_hour for interval in self._open.values())
 
 
 def volume_rate(pod: Pod) -> float:

@@ -52,8 +52,8 @@ class Yard:
         self._run(pod)
 
     def _assign_ports(self, pod: Pod) -> None:
-        busy = {port for one in self._cloud.state.pods.values() for port in
-                (*one.public_ports.values(), *one.reported_ports.values())}  # fmt: skip
+        busy = {port for pod in self._cloud.state.pods.values() for port in
+                (*pod.public_ports.values(), *pod.reported_ports.values())}  # fmt: skip
         before = pod.public_ports
         fresh: dict[str, int] = {}
         for entry in pod.ports:
@@ -135,7 +135,7 @@ class Yard:
 
     def close(self, *, leave: bool) -> None:
         """End every thread; containers are killed unless they are to be left."""
-        lives = [one for one in self._lives.values() if isinstance(one, Life)]
+        lives = [life for life in self._lives.values() if isinstance(life, Life)]
         for life in lives:
             if leave:
                 life.leave()
@@ -225,7 +225,7 @@ class Yard:
 
     def _revealed(self, env: dict[str, str]) -> dict[str, str]:
         """With the account's secrets in place of their names; an unknown name stays."""
-        known = {one.name: one.value for one in self._cloud.state.secrets.values()}
+        known = {secret.name: secret.value for secret in self._cloud.state.secrets.values()}
         return {
             key: _SECRET.sub(lambda found: known.get(found[1], found[0]), value)
             for key, value in env.items()

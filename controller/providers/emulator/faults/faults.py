@@ -171,11 +171,11 @@ class FaultBook:
 
     def clear(self, name: str | None = None) -> None:
         with self._lock:
-            self._faults = [one for one in self._faults if name and one.name != name]
+            self._faults = [fault for fault in self._faults if name and fault.name != name]
 
     def as_list(self) -> list[dict[str, Any]]:
         with self._lock:
-            return [asdict(one) for one in self._faults]
+            return [asdict(fault) for fault in self._faults]
 
     def take(self, *names: str, **facts: str | tuple[str, ...] | None) -> Fault | None:
         """The first fitting fault, counted as having struck."""

@@ -30,4 +30,4 @@ class RequestLog:
         return entry
 
     def as_list(self) -> list[dict[str, Any]]:
-        return [asdict(one) for one in tuple(self._last)]
+        return [asdict(entry) for entry in tuple(self._last)]

@@ -15,8 +15,8 @@ Header = tuple[bytes, bytes]
 
 def spoilt(how: object, held: list[Message]) -> Iterator[Message]:
     """The messages of a complete answer, spoilt: "cut" (the default), "html", "gzip", "huge"."""
-    start = next(one for one in held if one["type"] == "http.response.start")
-    body = b"".join(one.get("body", b"") for one in held)
+    start = next(message for message in held if message["type"] == "http.response.start")
+    body = b"".join(message.get("body", b"") for message in held)
     if how == "html":
         yield from _answer(start, PAGE, (b"content-type", b"text/html"))
     elif how == "gzip":

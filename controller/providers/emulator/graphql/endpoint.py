@@ -81,8 +81,11 @@ def _refusal(*messages: str) -> Response:
 def _reply(result: ExecutionResult) -> Response:
     if not result.errors:
         return JSONResponse({"data": result.data})
-    shown: dict[str, Any] = {"errors": [_error(one) for one in result.errors], "data": result.data}
-    bad_input = result.data is None and all(one.path is None for one in result.errors)
+    shown: dict[str, Any] = {
+        "errors": [_error(error) for error in result.errors],
+        "data": result.data,
+    }
+    bad_input = result.data is None and all(error.path is None for error in result.errors)
     return JSONResponse(shown, 400 if bad_input else 200)
 
 

@@ -67,7 +67,7 @@ def _words(text: str | None) -> tuple[str, ...]:
 
 def with_gpu(made: Draft, told: Input) -> Draft:
     kinds = [told.get("gpuTypeId"), *(told.get("gpuTypeIdList") or ())]
-    kind = next((one for one in kinds if one in GPUS), None)
+    kind = next((name for name in kinds if name in GPUS), None)
     if kind is None:
         raise Problem(400, "gpuTypeId is required" if not any(kinds) else "GPU type not found")
     return replace(

@@ -113,7 +113,9 @@ class Mutations(Queries):
         require_key(info)
         with self._cloud.lock:
             templates = self._cloud.state.templates
-            found = [one.id for one in templates.values() if one.name == templateName]
+            found = [
+                template.id for template in templates.values() if template.name == templateName
+            ]
             if not found:
                 raise not_found("template")
             del templates[found[0]]

@@ -60,22 +60,22 @@ class Queries:
                 "notifyPodsStale": True,
                 "notifyPodsGeneral": True,
                 "notifyLowBalance": True,
-                "pods": [graphql_views.pod(cloud, one) for one in self._service.pods.listed()],
+                "pods": [graphql_views.pod(cloud, pod) for pod in self._service.pods.listed()],
                 "networkVolumes": [graphql_views.volume(v) for v in state.volumes.values()],
                 "podTemplates": [graphql_views.template(t) for t in state.templates.values()],
                 "containerRegistryCreds": [
-                    graphql_views.registry(one) for one in state.registries.values()
+                    graphql_views.registry(registry) for registry in state.registries.values()
                 ],
-                "secrets": [graphql_views.secret(one) for one in state.secrets.values()],
+                "secrets": [graphql_views.secret(secret) for secret in state.secrets.values()],
                 "endpoints": [],
                 "clusters": [],
             }
 
     def _spend(self) -> Json:
-        running = [one for one in self._cloud.state.intervals if one.end is None]
+        running = [interval for interval in self._cloud.state.intervals if interval.end is None]
 
         def rate(*kinds: str) -> float:
-            return sum(one.usd_per_hour for one in running if one.kind in kinds)
+            return sum(interval.usd_per_hour for interval in running if interval.kind in kinds)
 
         return {
             "localStoragePerHour": rate("disk", "volume"),
@@ -84,10 +84,12 @@ class Queries:
         }
 
     def countryCodes(self, _: Info) -> list[str]:
-        return sorted({one.country for one in DATA_CENTERS.values()} & set(COUNTRIES))
+        return sorted(
+            {data_center.country for data_center in DATA_CENTERS.values()} & set(COUNTRIES)
+        )
 
     def serverlessGpuPools(self, _: Info) -> list[Json]:
-        pools = sorted({one.pool for one in GPUS.values() if one.pool})
+        pools = sorted({gpu.pool for gpu in GPUS.values() if gpu.pool})
         return [
             {"id": pool, "gpuTypeIds": [g.id for g in GPUS.values() if g.pool == pool]}
             for pool in pools
@@ -97,9 +99,9 @@ class Queries:
         told = input or {}
         if told.get("cluster"):
             return []  # this cloud has no clusters
-        wanted = {one for one in (told.get("id"), *(told.get("ids") or ())) if one}
+        wanted = {gpu_id for gpu_id in (told.get("id"), *(told.get("ids") or ())) if gpu_id}
         used = held(self._cloud)
-        return [self._gpu(one, used) for one in GPUS.values() if not wanted or one.id in wanted]
+        return [self._gpu(gpu, used) for gpu in GPUS.values() if not wanted or gpu.id in wanted]
 
     def _gpu(self, gpu: Gpu, used: Counter[str]) -> Json:
         def lowest(_: Info, input: Json | None = None) -> Json:
@@ -114,8 +116,8 @@ class Queries:
         offered = [p for kind, p in prices.items() if p and secure in (None, kind)]
         center, country = told.get("dataCenterId"), told.get("countryCode")
         here = [
-            one for one in gpu.data_centers
-            if center in (None, one) and country in (None, DATA_CENTERS[one].country)
+            data_center for data_center in gpu.data_centers
+            if center in (None, data_center) and country in (None, DATA_CENTERS[data_center].country)
         ]  # fmt: skip
         versions = placement.fitting_cuda(
             gpu, told.get("allowedCudaVersions") or (), told.get("minCudaVersion")
@@ -143,8 +145,11 @@ class Queries:
     def dataCenters(self, _: Info) -> list[Json]:
         used = held(self._cloud)
         return [
-            {**graphql_views.data_center(one), "gpuAvailability": self._stock(one.id, used)}
-            for one in DATA_CENTERS.values()
+            {
+                **graphql_views.data_center(data_center),
+                "gpuAvailability": self._stock(data_center.id, used),
+            }
+            for data_center in DATA_CENTERS.values()
         ]
 
     def _stock(self, center: str, used: Counter[str]) -> list[Json]:
@@ -165,7 +170,7 @@ class Queries:
 
     def cpuFlavors(self, _: Info, input: Json | None = None) -> list[Json]:
         wanted = (input or {}).get("id")
-        return [self._cpu(one) for one in CPUS.values() if wanted in (None, one.id)]
+        return [self._cpu(cpu) for cpu in CPUS.values() if wanted in (None, cpu.id)]
 
     def _cpu(self, cpu: Cpu) -> Json:
         def specifics(_: Info, input: Json | None = None) -> Json:

@@ -83,7 +83,7 @@ def test_catalog(cloud: EmulatedCloud) -> None:
     """The catalog lists hardware with prices; availability wants a product."""
     gpus = cloud.api("GET", "/v2/catalog/gpus").body["gpus"]
     assert len(gpus) >= 15
-    assert all("availability" not in one for one in gpus)
+    assert all("availability" not in gpu for gpu in gpus)
     assert cloud.api("GET", "/v2/catalog/gpus?include=AVAILABILITY").status == 400
     assert cloud.api("GET", "/v2/catalog/gpus?product=POD").status == 400
     path = f"/v2/catalog/gpus/{quote('NVIDIA L40S')}?include=AVAILABILITY&product=POD"
@@ -93,11 +93,11 @@ def test_catalog(cloud: EmulatedCloud) -> None:
     assert cloud.api("GET", path + "&minCudaVersion=99").body["availability"] == "NONE"
     assert cloud.api("GET", "/v2/catalog/gpus/nope").status == 404
     cpus = cloud.api("GET", "/v2/catalog/cpus?include=AVAILABILITY&product=POD&vcpuCount=4")
-    assert {one["id"] for one in cpus.body["cpus"]} >= {"cpu3c", "cpu5c", "cpu5g", "cpu5m"}
+    assert {cpu["id"] for cpu in cpus.body["cpus"]} >= {"cpu3c", "cpu5c", "cpu5g", "cpu5m"}
     centers = cloud.api(
         "GET", "/v2/catalog/datacenters?regions=EUROPE&include=GPU_AVAILABILITY"
     ).body["dataCenters"]
-    assert {one["region"] for one in centers} == {"EUROPE"}
+    assert {center["region"] for center in centers} == {"EUROPE"}
     assert cloud.api("GET", "/v2/catalog/templates").body["templates"]
 
 

@@ -26,8 +26,8 @@ def act(cloud: EmulatedCloud, pod_id: str, action: str) -> Any:
 
 
 def open_rates(cloud: EmulatedCloud) -> dict[str, float]:
-    running = [one for one in cloud.state()["intervals"] if one["end"] is None]
-    return {one["kind"]: one["usd_per_hour"] for one in running}
+    running = [interval for interval in cloud.state()["intervals"] if interval["end"] is None]
+    return {interval["kind"]: interval["usd_per_hour"] for interval in running}
 
 
 def test_rates_follow_the_status(cloud: EmulatedCloud) -> None:
@@ -55,7 +55,8 @@ def test_bill_equals_intervals_and_balance(cloud: EmulatedCloud) -> None:
     state = cloud.state()
     reply = cloud.api("GET", "/v2/billing/pods?bucketSize=hour&lastN=2").body
     exact = sum(
-        (one["end"] - one["start"]) * one["usd_per_hour"] / HOUR for one in state["intervals"]
+        (interval["end"] - interval["start"]) * interval["usd_per_hour"] / HOUR
+        for interval in state["intervals"]
     )
 
     assert exact > 0
@@ -107,7 +108,7 @@ def test_compute_bills_from_creation(cloud: EmulatedCloud) -> None:
     """Booting is paid for: the first interval begins when the pod was created."""
     pod_id = cloud.create()["id"]
     state = cloud.state()
-    starts = {one["start"] for one in state["intervals"]}
+    starts = {interval["start"] for interval in state["intervals"]}
 
     assert starts == {state["pods"][0]["created_at"]}
     assert state["pods"][0]["id"] == pod_id
@@ -150,8 +151,8 @@ def test_buckets_split_at_boundaries() -> None:
     days = billing.buckets([paid], billing.edges(paid.start, JULY + HOUR, "day"), JULY + HOUR)
     months = billing.buckets([paid], billing.edges(paid.start, JULY + HOUR, "month"), JULY + HOUR)
 
-    assert [one.amounts.gpu for one in days] == pytest.approx([3.0, 1.0])
-    assert [one.amounts.gpu for one in months] == pytest.approx([3.0, 1.0])
+    assert [bucket.amounts.gpu for bucket in days] == pytest.approx([3.0, 1.0])
+    assert [bucket.amounts.gpu for bucket in months] == pytest.approx([3.0, 1.0])
     assert months[0].end == JULY
 
 
@@ -189,7 +190,9 @@ def test_buckets_lose_no_money(
         for kind, rate, at, long in paid
     ]
     found = billing.buckets(intervals, billing.edges(JULY, now, size), now)
-    expected = sum(billing.cost(one, 0.0, min(one.end or now, now)) for one in intervals)
+    expected = sum(
+        billing.cost(interval, 0.0, min(interval.end or now, now)) for interval in intervals
+    )
 
     assert billing.summed(found).total == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
@@ -210,7 +213,7 @@ def test_bill_survives_a_restart(new_cloud: Callable[..., EmulatedCloud]) -> Non
     state = again.state()
     assert len(state["pods"]) == 1
     assert state["pods"][0]["life"] == 1
-    assert [one["end"] for one in state["intervals"]] == [None, None]
+    assert [interval["end"] for interval in state["intervals"]] == [None, None]
     again.api("DELETE", f"/v2/pods/{pod_id}")
     until(lambda: not (again.state_dir / "pods" / pod_id).exists())
 

@@ -29,11 +29,11 @@ def test_every_list_says_whether_another_page_follows(cloud: EmulatedCloud, path
 
 def test_any_list_comes_in_pages(cloud: EmulatedCloud) -> None:
     """`limit` cuts and the cursor leads on to the end; each row comes once."""
-    every = [one["id"] for one in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]]
+    every = [gpu["id"] for gpu in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]]
     found, cursor = [], ""
     while True:
         page = cloud.api("GET", f"/v2/catalog/gpus?limit=7{cursor}").body
-        found += [one["id"] for one in page["gpus"]]
+        found += [gpu["id"] for gpu in page["gpus"]]
         if not page["pagination"]["hasNextPage"]:
             break
         cursor = f"&cursor={page['pagination']['nextCursor']}"
@@ -102,7 +102,7 @@ def test_spot_costs_what_on_demand_costs(cloud: EmulatedCloud) -> None:
 
 def test_a_price_is_quoted_where_there_is_none_of_a_type(cloud: EmulatedCloud) -> None:
     """`community: false` says that there is none; the price beside it is no offer."""
-    gpus = {one["id"]: one for one in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]}
+    gpus = {gpu["id"]: gpu for gpu in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]}
     alone = gpus["NVIDIA B200"]
 
     assert not alone["community"]

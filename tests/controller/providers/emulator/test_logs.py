@@ -36,11 +36,11 @@ def test_logs(cloud: EmulatedCloud) -> None:
     path = f"/v2/pods/{made['id']}/logs?source=container"
     cloud.until_running(made["id"])
     every = events(cloud, path, 4)
-    assert [one["line"] for one in every] == ["line 1", "line 2", "line 3", "late"]
-    assert all(one["id"] == one["ts"] and one["source"] == "container" for one in every)
+    assert [entry["line"] for entry in every] == ["line 1", "line 2", "line 3", "late"]
+    assert all(entry["id"] == entry["ts"] and entry["source"] == "container" for entry in every)
 
     resumed = {"Last-Event-ID": every[1]["id"]}
-    assert [one["line"] for one in events(cloud, path, 2, **resumed)] == ["line 3", "late"]
+    assert [event["line"] for event in events(cloud, path, 2, **resumed)] == ["line 3", "late"]
     assert events(cloud, path + "&tail=1", 1)[0]["line"] == "late"
     since = quote(every[2]["ts"])
     assert events(cloud, f"{path}&since={since}", 1)[0]["line"] == "line 3"

@@ -87,7 +87,7 @@ def bearer(cloud: EmulatedCloud) -> str:
     return f"Bearer {cloud.api_key}"
 
 
-@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda one: "-".join(*one.items()))
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda headers: "-".join(*headers.items()))
 def test_a_page_or_another_name_is_answered_at_no_door(
     cloud: EmulatedCloud, foreign: dict[str, str]
 ) -> None:
@@ -166,13 +166,13 @@ def test_the_control_room_opens_to_the_emulators_key_alone(cloud: EmulatedCloud)
     """Not without one, not to a wrong one, not in the query, and not to a pod's own."""
     made = cloud.create(args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'")["id"]
     pod_key = until(lambda: cloud.log(made))[0]
-    for method, path in (one for one in DOORS if one[1].startswith("/_emulator")):
+    for method, path in (door for door in DOORS if door[1].startswith("/_emulator")):
         for key in (None, "wrong", pod_key, "rpa_emulator_guess"):
             assert cloud.api(method, path, key=key).status == 401
         asked = f"{path}?api_key={cloud.api_key}"
         assert cloud.api(method, asked, key=None).status == 401
 
-    assert [one["id"] for one in cloud.state()["pods"]] == [made]
+    assert [pod["id"] for pod in cloud.state()["pods"]] == [made]
 
 
 LOOK = """
@@ -299,7 +299,7 @@ def test_env_prints_what_a_client_needs_and_podctl_finds_it_by_the_address(tmp_p
             )
             assert code == 0, err
         notes = list((tmp_path / "state").rglob("emulators/*.json"))
-        modes = [stat.S_IMODE(one.stat().st_mode) for one in notes]
+        modes = [stat.S_IMODE(note.stat().st_mode) for note in notes]
         other = served.podctl("emulator", "env", XDG_STATE_HOME=str(tmp_path / "elsewhere"))
     finally:
         served.stop()

@@ -195,7 +195,7 @@ def test_pagination(cloud: EmulatedCloud) -> None:
     first = cloud.api("GET", "/v2/pods?limit=2").body
     rest = cloud.api("GET", f"/v2/pods?limit=2&cursor={first['pagination']['nextCursor']}").body
 
-    assert [one["id"] for one in first["pods"] + rest["pods"]] == made[::-1]
+    assert [pod["id"] for pod in first["pods"] + rest["pods"]] == made[::-1]
     assert first["pagination"]["hasNextPage"]
     assert rest["pagination"] == {"nextCursor": None, "hasNextPage": False}
     assert cloud.api("GET", "/v2/pods?limit=0").status == 422

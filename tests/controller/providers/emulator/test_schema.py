@@ -58,7 +58,7 @@ def test_every_operation_is_there(cloud: EmulatedCloud, method: str, path: str) 
 def test_published_examples_are_accepted(path: str, method: str) -> None:
     """What the document shows as a request body passes our own check of its shape."""
     content = DOCUMENT["paths"][path][method]["requestBody"]["content"]["application/json"]
-    examples = [one["value"] for one in content.get("examples", {}).values()]
+    examples = [example["value"] for example in content.get("examples", {}).values()]
 
     assert examples
     for example in examples:
@@ -106,7 +106,7 @@ def test_the_judge_sees_a_wrong_reply(
         "reply": json.dumps(changed),
     }  # fmt: skip
 
-    assert any(text in one for one in openapi_v2.complaints(exchange))
+    assert any(text in complaint for complaint in openapi_v2.complaints(exchange))
     assert openapi_v2.complaints({**exchange, "reply": json.dumps(reply)}) == []
 
 
@@ -121,9 +121,9 @@ def test_the_judge_sees_a_wrong_request() -> None:
 
     def complaints(sent: dict[str, Any]) -> list[str]:
         return [
-            one
-            for one in openapi_v2.complaints({**exchange, "request": json.dumps(sent)})
-            if "required property" not in one
+            complaint
+            for complaint in openapi_v2.complaints({**exchange, "request": json.dumps(sent)})
+            if "required property" not in complaint
         ]
 
     assert complaints(body) == []
