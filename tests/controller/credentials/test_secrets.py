@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.agent.client import AgentClient
-from controller.agent.job_log import AGAIN, append_log
+from controller.agent.job_log import MIN_REWRITTEN, append_log
 from controller.agent.log_position import Chunk
 from controller.credentials.job_secrets import absent, secrets_of
 from controller.credentials.secret import Secret, for_children, hide_environment
@@ -45,7 +45,7 @@ class Growing(AgentClient):
     def __init__(self, log: bytes) -> None:
         self.whole, self.size = log, 0
 
-    def log(self, run: str, offset: int, limit: int = AGAIN**2) -> Chunk:
+    def log(self, run: str, offset: int, limit: int = MIN_REWRITTEN**2) -> Chunk:
         return Chunk(offset, self.whole[offset : self.size][:limit], self.size)
 
 
@@ -136,7 +136,7 @@ def test_ordinary_words_are_shown(word: str) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=8), st.integers(0, 9000))
-@example([200, 100 + 2 * AGAIN + 5], 100)  # the third look begins within the secret
+@example([200, 100 + 2 * MIN_REWRITTEN + 5], 100)  # the third look begins within the secret
 @example([110], 100)  # the first one ends there
 def test_row_79_a_copied_log_never_holds_a_part_of_a_secret(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], at: int

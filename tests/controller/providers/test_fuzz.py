@@ -22,7 +22,7 @@ from controller.providers.runpod.catalog import cpu_offer, gpu_offer
 from controller.providers.runpod.container_log import EventBody
 from controller.providers.runpod.errors import RequestKind, refused
 from controller.providers.runpod.provider import RunPod
-from controller.providers.runpod.transport import Answer, JsonBody
+from controller.providers.runpod.transport import ApiResponse, JsonBody
 from tests.support.hostile_api import Request, reply, serve
 from tests.support.runpod_documents import KEY, SPEC, a_pod
 
@@ -126,7 +126,7 @@ headers = st.dictionaries(
 @given(st.integers(400, 599), raw_bodies, headers)
 def test_any_refusal(status: int, raw: bytes, told: dict[str, str]) -> None:
     """Any error answer has one kind; a server's own failure is never a definite no."""
-    answer = Answer(status, CIMultiDict(told), raw, JsonBody(), 0.0, 0.0)
+    answer = ApiResponse(status, CIMultiDict(told), raw, JsonBody(), 0.0, 0.0)
 
     error = refused(RequestKind("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED), answer)
 

@@ -145,7 +145,7 @@ def test_row_35_a_read_only_disk_is_said(
     manifest = wrote(layout, files)
     (small_disk / "in").mkdir()
     remount(small_disk, "size=60m,ro")
-    with pytest.raises(LocalDiskClosed, match="cannot be written") as closed:
+    with pytest.raises(LocalDiskClosed, match="cannot write") as closed:
         pull(session, layout, "r", manifest, small_disk / "in")
     remount(small_disk, "rw")
     pull(session, layout, "r", manifest, small_disk / "in")

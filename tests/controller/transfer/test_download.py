@@ -50,7 +50,7 @@ def test_the_bytes_of_small_files_are_told_before_a_file_is_whole(
 def test_large_files_arrive_over_several_connections(
     server: Server, layout: Layout, tmp_path: Path
 ) -> None:
-    """Large files come in pieces over connections of their own, small ones beside them."""
+    """Large files arrive in chunks over connections of their own, small ones beside them."""
     manifest = wrote(layout, BIG)
     seen: list[TransferProgress] = []
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
@@ -120,7 +120,7 @@ def test_row_44_a_cut_is_survived(server: Server, layout: Layout, tmp_path: Path
 
 
 def interrupted(server: Server, layout: Layout, manifest: Manifest, into: Path) -> None:
-    """A pull that loses its network for good once some pieces are here, and far from all.
+    """A pull that loses its network for good after some chunks have arrived, and far from all.
 
     The network is the slow part: what is in buffers at the cut completes no file.
     """
@@ -150,7 +150,7 @@ def test_row_44_the_next_pull_goes_on_where_the_last_stopped(
         down = proxy.down
 
     assert tree(tmp_path / "in") == BIG
-    assert down < 16 * MB  # of 19: the pieces that were whole did not travel again
+    assert down < 16 * MB  # of 19: the complete chunks were not sent again
     assert [path.name for path in (tmp_path / "in/.partial").iterdir()] == ["verified.json"]
 
 
@@ -177,7 +177,7 @@ def test_row_44_spoilt_pieces_are_fetched_again(
 def test_row_44_a_piece_that_lies_about_its_checksum_is_found_by_the_hash(
     server: Server, layout: Layout, tmp_path: Path
 ) -> None:
-    """Whatever the journal of pieces says, only the manifest's hash lets a file in."""
+    """Whatever the journal of chunks says, only the manifest's hash lets a file in."""
     manifest = wrote(layout, BIG)
     interrupted(server, layout, manifest, tmp_path / "in")
     import zlib

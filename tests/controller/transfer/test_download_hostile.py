@@ -97,7 +97,7 @@ RANGES = {
 def test_row_72_pieces_of_large_files_are_held_to_the_list(
     session: Session, layout: Layout, tmp_path: Path, lie: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for the pieces of a large file."""
+    """The same for the chunks of a large file."""
     monkeypatch.setattr("controller.transfer.download.LARGE", 1000)
     monkeypatch.setattr("controller.transfer.download.WORTH_CONNECTING", 0)
     program = f"""

@@ -188,7 +188,7 @@ def test_without_git_its_rules_are_read_up_to_the_repository(
     found = select(project / "exp/a", (), ("src",))
 
     assert sorted(found.files) == ["src/x.py"]
-    assert "git is not installed" in found.told
+    assert "git is not installed" in found.notice
 
 
 def test_a_broken_repository_is_told(project: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_broken_repository_is_told(project: Path) -> None:
     found = select(project, (), (".",))
 
     assert sorted(found.files) == [".gitignore", "a"]
-    assert "index" in found.told
+    assert "index" in found.notice
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
@@ -212,7 +212,7 @@ def test_a_repository_of_another_user_is_told(
     found = select(project, (), (".",))
 
     assert sorted(found.files) == [".gitignore", "a"]
-    assert "dubious ownership" in found.told
+    assert "dubious ownership" in found.notice
 
 
 def test_a_bare_repository_holds_no_project(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_git_has_a_deadline(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_
     found = select(project, (), (".",))
 
     assert sorted(found.files) == [".gitignore", "a"]
-    assert "did not answer" in found.told
+    assert "did not answer" in found.notice
 
 
 def test_names_that_are_no_text_are_listed_as_they_are(project: Path) -> None:

@@ -163,12 +163,12 @@ def test_row_71_links_in_the_way_are_not_followed(tmp_path: Path, linked: str) -
         (into / ".partial").symlink_to(outside)
 
     try:
-        with StagingArea(into) as inbox:
-            assert not inbox.has(entry)
-            fd = inbox.stage(entry)
-            inbox.install(entry, fd)
+        with StagingArea(into) as staging:
+            assert not staging.has(entry)
+            fd = staging.stage(entry)
+            staging.install(entry, fd)
             os.close(fd)
-            inbox.settle()
+            staging.settle()
     except (ArtifactsNotSafe, OSError):
         assert linked != "file"
 
@@ -184,9 +184,9 @@ def test_what_an_earlier_manifest_left_in_the_way_moves_aside(tmp_path: Path, wa
     (into / was).write_text("earlier")
     entry = entry_of("a" if was == "a/old" else "a/new")
 
-    with StagingArea(into) as inbox:
-        fd = inbox.stage(entry)
-        assert inbox.try_install(entry, fd)
+    with StagingArea(into) as staging:
+        fd = staging.stage(entry)
+        assert staging.try_install(entry, fd)
         os.close(fd)
 
     assert (into / entry.path).read_bytes() == b""
@@ -197,8 +197,8 @@ def test_what_an_earlier_manifest_left_in_the_way_moves_aside(tmp_path: Path, wa
 
 def test_the_staging_folder_is_private(tmp_path: Path) -> None:
     """Nobody else on this machine reads what is arriving."""
-    with StagingArea(tmp_path / "into") as inbox:
-        fd = inbox.stage(entry_of("a"))
+    with StagingArea(tmp_path / "into") as staging:
+        fd = staging.stage(entry_of("a"))
         mode = os.fstat(fd).st_mode & 0o777
         os.close(fd)
 

@@ -182,7 +182,7 @@ def test_a_whole_text_is_searched_and_a_big_file_is_not(tmp_path: Path) -> None:
     with pytest.raises(LikelySecret, match=r"a\.txt, line 2"):
         take(tmp_path, ["."])
 
-    lay(tmp_path, {"a.txt": value + b"\n" * secret_scan.MOST})
+    lay(tmp_path, {"a.txt": value + b"\n" * secret_scan.MAX_BYTES})
     assert len(take(tmp_path, ["."]).files) == 1
 
 

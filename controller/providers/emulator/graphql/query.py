@@ -116,8 +116,8 @@ class Queries:
         offered = [p for kind, p in prices.items() if p and secure in (None, kind)]
         center, country = told.get("dataCenterId"), told.get("countryCode")
         here = [
-            data_center for data_center in gpu.data_centers
-            if center in (None, data_center) and country in (None, DATA_CENTERS[data_center].country)
+            center_id for center_id in gpu.data_centers
+            if center in (None, center_id) and country in (None, DATA_CENTERS[center_id].country)
         ]  # fmt: skip
         versions = placement.fitting_cuda(
             gpu, told.get("allowedCudaVersions") or (), told.get("minCudaVersion")

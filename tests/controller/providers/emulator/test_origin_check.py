@@ -330,7 +330,7 @@ def test_a_key_is_found_by_its_address_only_while_its_emulator_lives(tmp_path: P
     """What a killed one left is not sent to whoever took its port."""
     environ = {"XDG_STATE_HOME": str(tmp_path)}
     url = "http://127.0.0.1:4711"
-    path = emulator_keys.note(key_document(url, "rpa_emulator_x"), url, environ)
+    path = emulator_keys.register(key_document(url, "rpa_emulator_x"), url, environ)
     asked = Settings(environ={**environ, "PODCTL_EMULATOR_URL": "http://localhost:4711"})
     alive = access("emulator", asked).api_key.reveal()
     said = Settings(environ={**dict(asked.environ), "PODCTL_EMULATOR_KEY": "rpa_emulator_mine"})
