@@ -11,15 +11,9 @@ from controller.agent.ssh_failure import NoSshd, no_sshd
 from controller.errors import ConnectionLost
 from controller.project.project import Project
 from controller.providers.base import Endpoint, Provider, ProviderError
-from controller.ssh.host_keys import (
-    HostKeyMismatch,
-    PinnedKeys,
-    SshEntry,
-    ensure_key,
-    log_fingerprints,
-    write_ssh_config,
-)
+from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys, ensure_key, log_fingerprints
 from controller.ssh.pod_identity import WrongPod, connect_verified
+from controller.ssh.ssh_config import SshEntry, write_ssh_config
 from controller.ssh.stream import Unreachable
 
 if TYPE_CHECKING:

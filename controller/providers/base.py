@@ -1,6 +1,6 @@
 """The provider protocol: the calls that podctl makes to a cloud provider, and their data.
 
-An adapter translates these calls to its API. Arguments and results are frozen dataclasses, never
+Arguments and results are frozen dataclasses, never
 SDK objects or raw responses. Times are Unix seconds (UTC) by the *provider's* clock, money is US
 dollars, sizes are GB as the provider counts them.
 """
@@ -270,10 +270,7 @@ class Provider(Protocol):
         ...
 
     def last_change(self, pod_id: str) -> str:
-        """The last change of the pod's state, in the provider's words ("Exited by user: …").
-
-        Empty if not reported. A hint for prompts only; nothing safety-relevant may depend on it.
-        """
+        """The last change of state ("Exited by user: …"), empty if not reported. For prompts."""
         ...
 
     def account(self) -> Account:
@@ -290,7 +287,7 @@ def endpoint_of(pod: Pod | None) -> Endpoint | None:
     return pod.endpoint if pod is not None and pod.ready else None
 
 
-SETTLED = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
+_FINAL = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
 
 
 def is_up(pod: Pod | None) -> bool:
@@ -298,4 +295,4 @@ def is_up(pod: Pod | None) -> bool:
 
 
 def is_booting(pod: Pod | None) -> bool:
-    return pod is not None and pod.status not in SETTLED and endpoint_of(pod) is None
+    return pod is not None and pod.status not in _FINAL and endpoint_of(pod) is None

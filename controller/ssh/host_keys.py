@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import ConnectionLost, UsageError
-from controller.providers.base import Endpoint
 
 FINGERPRINT = re.compile(r"\b\d+ (SHA256:[A-Za-z0-9+/]{43})(?: .*)? \((\w+)\)\s*$")
 KEY_HEADING = "SSH host keys:"
@@ -153,11 +152,11 @@ def _write(store: Path, entries: Sequence[tuple[str, HostKey]]) -> None:
     lines = [
         f"{alias} {key.kind} {base64.b64encode(key.blob).decode()}\n" for alias, key in entries
     ]
-    _replace(store, "".join(lines).encode())
+    replace_file(store, "".join(lines).encode())
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write the text to a new file of mode 0600 and rename it to `path`."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Write `data` to a new file of mode 0600 and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -207,14 +206,14 @@ def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
         secret = private.private_bytes(
             form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption()
         )
-        _replace(path, secret)
+        replace_file(path, secret)
     raw = private.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
     public = f"{raw.decode()} {comment}"
     if (
         not (public_path := folder / "id_ed25519.pub").exists()
         or public_path.read_text() != public + "\n"
     ):
-        _replace(public_path, f"{public}\n".encode())
+        replace_file(public_path, f"{public}\n".encode())
     return KeyPair(path, public)
 
 
@@ -231,71 +230,6 @@ def _refuse_known(path: Path) -> None:
         f"of user {status.st_uid}: it came with a clone or a copy",
         hint=f"rm {path}; if nobody but you ever had it: chmod 600 {path}",
     )
-
-
-@dataclass(frozen=True)
-class SshEntry:
-    """One host of the ssh_config: `name` is what the user types, e.g. podctl-stage1c."""
-
-    name: str
-    endpoint: Endpoint
-    alias: str  # of the pod, as in the known_hosts file: `PinnedKeys.alias`
-    key_path: Path
-    known_hosts: Path
-
-
-# Every option is listed, because ssh takes the first value that it reads: nothing in the file that
-# includes this one may redirect the connection, run a local program or forward anything.
-FIXED = {
-    "GlobalKnownHostsFile": "/dev/null",
-    "StrictHostKeyChecking": "yes",
-    "UpdateHostKeys": "no",
-    "VerifyHostKeyDNS": "no",
-    "IdentitiesOnly": "yes",
-    "IdentityAgent": "none",
-    "PreferredAuthentications": "publickey",
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "PermitLocalCommand": "no",
-    "ProxyCommand": "none",
-    "ControlMaster": "no",
-    "ControlPath": "none",
-    "CanonicalizeHostname": "no",
-    "ServerAliveInterval": "15",
-    "ServerAliveCountMax": "4",
-}
-
-
-def write_ssh_config(path: Path, entries: Iterable[SshEntry]) -> None:
-    """An ssh_config for plain OpenSSH: `ssh -F <path> <name>`."""
-    _replace(path, "\n".join(map(_config_entry, entries)).encode())
-
-
-def _config_entry(entry: SshEntry) -> str:
-    host, user = entry.endpoint.host, entry.endpoint.user
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", entry.name):
-        raise UsageError("not a name for an ssh_config", where=repr(entry.name))
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.:_-]*", host) or not re.fullmatch(r"\w+", user):
-        raise UsageError("not an address for an ssh_config", where=f"{user}@{host}")
-    settings = {
-        "HostName": host,
-        "Port": str(entry.endpoint.port),
-        "User": user,
-        "HostKeyAlias": entry.alias,
-        "UserKnownHostsFile": _quoted(entry.known_hosts),
-        "IdentityFile": _quoted(entry.key_path),
-        **FIXED,
-    }
-    return f"Host {entry.name}\n" + "".join(
-        f"    {option} {value}\n" for option, value in settings.items()
-    )
-
-
-def _quoted(path: Path) -> str:
-    text = str(path.absolute())
-    if '"' in text or "\n" in text:
-        raise UsageError("a path that an ssh_config cannot hold", where=repr(text))
-    return '"' + text.replace("%", "%%") + '"'
 
 
 def key_words(line: str) -> tuple[str, ...]:

@@ -151,8 +151,7 @@ class StagingArea:
     def install(self, entry: FileEntry, fd: int) -> None:
         """Rename the staged, hashed and synced file open as `fd` to its local path.
 
-        A file or folder of an earlier manifest that blocks the path is moved aside. Raises
-        ArtifactsNotSafe if the path stays blocked.
+        Files of earlier manifests are moved out of the way; else raises ArtifactsNotSafe.
         """
         path = self.place(entry)
         try:
@@ -170,8 +169,7 @@ class StagingArea:
         self._drop(staged_name(entry) + ".ranges")
 
     def try_install(self, entry: FileEntry, fd: int) -> bool:
-        """Like `install`, but keeps the first error in `in_the_way`, so that other files can
-        follow."""
+        """Like `install`, but keeps the first error in `in_the_way` for later."""
         try:
             self.install(entry, fd)
         except ArtifactsNotSafe as error:

@@ -1,4 +1,4 @@
-"""The catalog: what can be rented, where, and for how much. Prices are pinned, USD per hour."""
+"""The catalog: hardware, data centers and fixed prices in USD per hour."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ COUNTRIES = {"US": "United States", "CA": "Canada", "RO": "Romania", "SE": "Swed
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU type. Prices are for one GPU; a price of 0 means it is not in that cloud."""
+    """One GPU type. Prices are for one GPU; 0: not offered in that cloud."""
 
     id: str
     name: str
     memory_gb: int
     secure: float
     community: float
-    stock: int  # GPUs of this type in the whole cloud
-    host_vcpus: int  # vCPUs that come with one GPU
-    host_memory_gb: int  # host memory that comes with one GPU
+    stock: int  # GPUs of this type in all data centers together
+    host_vcpus: int  # vCPUs per GPU
+    host_memory_gb: int  # host memory per GPU
     data_centers: tuple[str, ...]
     cuda: tuple[str, ...] = ("12.4", "12.8", "13.0")
     max_count: int = 8
@@ -133,7 +133,7 @@ CPUS = {
         Cpu("cpu5m", "Memory-Optimized 5", "Memory-Optimized", 8.0, 0.061, 15),
     )
 }  # fmt: skip
-CPU_STOCK = 256  # vCPUs of one flavor in the whole cloud
+CPU_STOCK = 256  # vCPUs of one flavor in all data centers together
 
 OFFICIAL_TEMPLATES = (
     ("runpod-torch-v280", "Runpod Pytorch 2.8.0",

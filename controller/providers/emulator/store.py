@@ -1,4 +1,4 @@
-"""The emulator's memory on disk: one JSON file, always whole."""
+"""Saves the emulator's state as one JSON file, atomically."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.providers.base import Hardware, HardwareType, Offer
-from controller.providers.runpod.models import CpuType, GpuType, PlacementModel
+from controller.providers.runpod.catalog_models import CpuType, GpuType, PlacementModel
 
 UNKNOWN = "UNKNOWN"
 _LEVELS = ("NONE", "LOW", "MEDIUM", "HIGH")

@@ -145,61 +145,6 @@ class Problem(ApiModel):
     errors: Lenient[list[str]] = None
 
 
-class SshKeys(ApiModel):
-    keys: list[str]
-
-
-class GpuPrices(ApiModel):
-    secure: Price = None
-    community: Price = None
-
-
-class GpuLimits(ApiModel):
-    secure: Lenient[Count] = None
-    community: Lenient[Count] = None
-
-
-class PlacementModel(ApiModel):
-    id: str
-    availability: Lenient[str] = None
-
-
-class CudaVersion(ApiModel):
-    version: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,3})?$")]
-
-
-class GpuType(ApiModel):
-    id: str
-    name: Lenient[str] = None
-    memory: Count
-    secure: Lenient[bool] = None
-    community: Lenient[bool] = None
-    price: GpuPrices
-    max_count: Lenient[GpuLimits] = Field(default=None, alias="maxCount")
-    availability: Lenient[str] = None
-    data_centers: Lenient[list[PlacementModel]] = Field(default=None, alias="dataCenters")
-    cuda: Lenient[list[CudaVersion]] = Field(default=None, alias="cudaVersions")
-
-
-class VcpuRange(ApiModel):
-    min: Annotated[int, Field(ge=1)]
-    max: Annotated[int, Field(ge=1)]
-
-
-class CpuPrices(ApiModel):
-    secure_per_vcpu: Price = Field(default=None, alias="securePerVcpu")
-
-
-class CpuType(ApiModel):
-    id: str
-    name: Lenient[str] = None
-    vcpu: VcpuRange
-    ram_gb_per_vcpu: Money = Field(alias="ramGbPerVcpu")
-    price: CpuPrices
-    availability: Lenient[str] = None
-    data_centers: Lenient[list[PlacementModel]] = Field(default=None, alias="dataCenters")
-
-
 class DataCenterModel(ApiModel):
     id: str
     name: Lenient[str] = None
@@ -221,18 +166,6 @@ class BillModel(ApiModel):
     gpu: Lenient[Money] = Field(default=None, alias="gpuAmount")
     cpu: Lenient[Money] = Field(default=None, alias="cpuAmount")
     disk: Lenient[Money] = Field(default=None, alias="diskAmount")
-
-
-class Me(ApiModel):
-    balance: Annotated[Sum, Field(alias="clientBalance")]
-
-
-class MeData(ApiModel):
-    myself: Me
-
-
-class BalanceReply(ApiModel):
-    data: MeData
 
 
 class Change(ApiModel):

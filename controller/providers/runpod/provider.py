@@ -25,6 +25,7 @@ from controller.providers.base import (
 )
 from controller.providers.offers import by_price, ranked
 from controller.providers.runpod import models
+from controller.providers.runpod.account_models import BalanceReply, SshKeys
 from controller.providers.runpod.catalog import (
     cpu_offer,
     cpu_query,
@@ -232,16 +233,14 @@ class RunPod:
             "read the account", "GET", "/v2/account/ssh-keys", missing=Kind.REFUSED
         )
         document, response = self._client.call(request)
-        return tuple(
-            parsed(request, response, models.SshKeys.model_validate, document).keys
-        ), response
+        return tuple(parsed(request, response, SshKeys.model_validate, document).keys), response
 
     def _balance(self) -> float | None:
         """The balance in USD, which only the retiring GraphQL API reports; None if that fails."""
         request = RequestKind("read the balance", "POST", "/graphql", missing=Kind.REFUSED)
         try:
             document, response = self._client.call(request, json={"query": _BALANCE})
-            reply = parsed(request, response, models.BalanceReply.model_validate, document)
+            reply = parsed(request, response, BalanceReply.model_validate, document)
         except ProviderError:
             return None
         return reply.data.myself.balance

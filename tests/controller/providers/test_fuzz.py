@@ -17,7 +17,8 @@ from multidict import CIMultiDict
 from pydantic import ValidationError
 
 from controller.providers.base import Hardware, Kind, ProviderError
-from controller.providers.runpod import models as wire
+from controller.providers.runpod import models
+from controller.providers.runpod.account_models import BalanceReply
 from controller.providers.runpod.catalog import cpu_offer, gpu_offer
 from controller.providers.runpod.container_log import EventBody
 from controller.providers.runpod.errors import RequestKind, refused
@@ -91,7 +92,7 @@ def test_row_13_any_pod(changes: dict[str, Any], missing: set[str]) -> None:
     """A pod with any fields replaced or missing is read, or it is the validation's error."""
     document = {key: one for key, one in a_pod(**changes).items() if key not in missing}
     try:
-        pod = wire.pod(document)
+        pod = models.pod(document)
     except ValidationError:
         assert {"id"} & (set(changes) | missing)
         return
@@ -106,8 +107,8 @@ def test_row_13_any_pod(changes: dict[str, Any], missing: set[str]) -> None:
 @given(values)
 def test_any_document(document: Any) -> None:
     """No document makes a reader fail in another way than by its validation."""
-    readers = (wire.pod, wire.bill, wire.volume, wire.next_cursor)
-    for read in (*readers, wire.BalanceReply.model_validate):
+    readers = (models.pod, models.bill, models.volume, models.next_cursor)
+    for read in (*readers, BalanceReply.model_validate):
         try:
             read(document)
         except ValidationError:

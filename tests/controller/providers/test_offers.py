@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from controller.diagnostics.drill import cheapest
 from controller.providers.base import Hardware, Offer
 from controller.providers.offers import by_price, ranked, rejections, why_not
+from controller.providers.runpod.account_models import BalanceReply
 from controller.providers.runpod.catalog import cpu_offer, gpu_offer
-from controller.providers.runpod.models import BalanceReply, bill, pod
+from controller.providers.runpod.models import bill, pod
 
 
 def gpu(name: str, memory: int, price: float, stock: str = "HIGH", count: int = 1) -> Offer:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from controller.providers.base import Endpoint, Hardware, Kind, PodSpec, PodStatus, ProviderError
-from controller.providers.runpod import models as wire
+from controller.providers.runpod import models
 from controller.providers.runpod.provider import RunPod
 from controller.providers.runpod.requests import create_body
 from tests.support.hostile_api import Request, hang_up, problem, reply, serve
@@ -226,7 +226,7 @@ def test_row_13_odd_fields_are_tolerated() -> None:
         novelty={"x": 1},
     )
 
-    pod = wire.pod(odd)
+    pod = models.pod(odd)
 
     assert pod.status is PodStatus.UNKNOWN
     assert (pod.ready, pod.endpoint, pod.gpu, pod.started_at) == (False, None, None, None)
@@ -235,7 +235,7 @@ def test_row_13_odd_fields_are_tolerated() -> None:
 
 def test_times_are_unix_seconds() -> None:
     """Times of the provider become Unix seconds in UTC."""
-    assert wire.pod(a_pod()).created_at == 1773432000.0
+    assert models.pod(a_pod()).created_at == 1773432000.0
 
 
 @pytest.mark.parametrize(
@@ -258,12 +258,14 @@ def test_times_are_unix_seconds() -> None:
 )
 def test_endpoint(ssh: Any, runtime: Any, expected: Endpoint | None) -> None:
     """sshd is where the provider says, if that is a plain and routable address."""
-    assert wire.pod(a_pod(ssh=ssh, runtime=runtime)).endpoint == expected
+    assert models.pod(a_pod(ssh=ssh, runtime=runtime)).endpoint == expected
 
 
 def test_parked_pod_has_no_endpoint() -> None:
     """The stale ports that a parked pod may still show are not believed."""
-    pod = wire.pod(a_pod(status="EXITED", ssh=direct("1.2.3.4", 22), runtime=mapped("1.2.3.4", 22)))
+    pod = models.pod(
+        a_pod(status="EXITED", ssh=direct("1.2.3.4", 22), runtime=mapped("1.2.3.4", 22))
+    )
 
     assert (pod.endpoint, pod.ready) == (None, False)
 

@@ -14,11 +14,10 @@ from controller.ssh.host_keys import (
     HostKey,
     HostKeyMismatch,
     PinnedKeys,
-    SshEntry,
     ensure_key,
     log_fingerprints,
-    write_ssh_config,
 )
+from controller.ssh.ssh_config import SshEntry, write_ssh_config
 from tests.support.sshd_server import needs_sshd, new_host_key, sshd
 
 A = "SHA256:" + "a" * 43

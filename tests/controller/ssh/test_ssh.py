@@ -13,14 +13,9 @@ import pytest
 from controller.errors import ConnectionLost, UsageError
 from controller.providers.base import Endpoint
 from controller.ssh.command_line import command_line
-from controller.ssh.host_keys import (
-    HostKeyMismatch,
-    PinnedKeys,
-    SshEntry,
-    ensure_key,
-    write_ssh_config,
-)
+from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys, ensure_key
 from controller.ssh.session import AuthRefused, Session, Timing
+from controller.ssh.ssh_config import SshEntry, write_ssh_config
 from controller.ssh.stream import CommandFailed, CommandTimeout, SessionRefused, Unreachable
 from tests.support.emulated_cloud import until
 from tests.support.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key, sshd

@@ -1,15 +1,15 @@
-"""The emulator's own endpoints: see everything, break anything. Loopback only, no key.
+"""The emulator's own endpoints, for inspection and faults. Loopback only, with the account's key.
 
 GET    /_emulator/health                      {"ok": true}
-GET    /_emulator/state                       every pod ever, every interval, balance, requests
+GET    /_emulator/state                       all pods, intervals, balance, requests
 GET    /_emulator/faults                      {"faults": […]}
 PUT    /_emulator/faults                      {"faults": […]} or one fault: replaces all
-POST   /_emulator/faults                      one fault more
+POST   /_emulator/faults                      adds one fault
 DELETE /_emulator/faults[?name=…]             switch off all, or one kind
 PUT    /_emulator/balance                     {"usd": 0}
 POST   /_emulator/pods/{id}/kill              {"lost_volume": false, "status": "EXITED"}
 POST   /_emulator/pods/{id}/evict             SIGTERM, five seconds, SIGKILL, EXITED
-POST   /_emulator/pods/{id}/reboot            the container starts anew, on a new port
+POST   /_emulator/pods/{id}/reboot            the container restarts, on a new port
 POST   /_emulator/pods/{id}/crash             its processes are killed; the restart loop acts
 """
 
@@ -66,7 +66,7 @@ def _state(log: RequestLog) -> Callable[[Call], Response]:
         cloud = call.cloud
         with cloud.lock:
             now = cloud.now()
-            shown: dict[str, Any] = {
+            document: dict[str, Any] = {
                 "now": now,
                 "balance": cloud.meter.balance(now),
                 "spent": cloud.meter.spent(now),
@@ -77,13 +77,13 @@ def _state(log: RequestLog) -> Callable[[Call], Response]:
                 "requests": log.as_list(),
                 "request_count": log.total,
             }
-            return ok(shown)
+            return ok(document)
 
     return state
 
 
 def _pod(pod: Pod) -> dict[str, Any]:
-    """All of it but its key, which is the pod's alone."""
+    """The record without its key, which only the pod may know."""
     return {name: value for name, value in dataclasses.asdict(pod).items() if name != "key"}
 
 
@@ -122,11 +122,11 @@ def reset(call: Call) -> Response:
 
 
 def kill(call: Call) -> Response:
-    told = bodies.checked(_KILL, call.body if call.raw else {})
+    options = bodies.checked(_KILL, call.body if call.raw else {})
     call.pods.die(
         call.path["id"],
-        lost_volume=told.get("lost_volume", False),
-        status=told.get("status", "EXITED"),
+        lost_volume=options.get("lost_volume", False),
+        status=options.get("status", "EXITED"),
     )
     return no_content()
 
@@ -142,5 +142,5 @@ def reboot(call: Call) -> Response:
 
 
 def crash(call: Call) -> Response:
-    call.pods.yard.crash(call.pods.get(call.path["id"]))
+    call.pods.pod_host.crash(call.pods.get(call.path["id"]))
     return no_content()

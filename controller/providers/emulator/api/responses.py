@@ -1,4 +1,4 @@
-"""What the v2 API shows of what the cloud remembers."""
+"""REST v2 documents of the emulator's records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What GraphQL shows of what the cloud remembers."""
+"""GraphQL documents of the emulator's records."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.records import Pod, Registry, Secret, Template, Volume
 
 Json = dict[str, Any]
-SPOT = 1.0  # spot price over on-demand price: the catalog makes no difference
-# GraphQL reports what is wanted, not what is: RUNNING from the moment of rental.
+SPOT = 1.0  # spot price divided by on-demand price: equal in this catalog
+# GraphQL reports the desired status: RUNNING from the create call on.
 _DESIRED = {"EXITED": "EXITED", "TERMINATED": "EXITED"}
 
 
@@ -60,8 +60,8 @@ def pod(cloud: Cloud, pod: Pod) -> Json:
 
 
 def _attached(cloud: Cloud, pod: Pod) -> Json | None:
-    found = cloud.state.volumes.get(pod.network_volume or "")
-    return volume(found) if found else None
+    record = cloud.state.volumes.get(pod.network_volume or "")
+    return volume(record) if record else None
 
 
 def _machine(pod: Pod) -> Json:
@@ -106,17 +106,17 @@ def _port(row: Json) -> Json:
 
 
 def gpu_type(kind: str) -> Json:
-    one = GPUS[kind]
-    secure, community = one.secure or None, one.community or None
+    gpu = GPUS[kind]
+    secure, community = gpu.secure or None, gpu.community or None
     return {
-        "id": one.id,
-        "displayName": one.name,
-        "manufacturer": "Nvidia" if one.manufacturer == "NVIDIA" else one.manufacturer,
-        "memoryInGb": one.memory_gb,
-        "cudaCores": one.cuda_cores,
-        "maxGpuCount": one.max_count,
-        "maxGpuCountSecureCloud": one.max_count if secure else 0,
-        "maxGpuCountCommunityCloud": one.max_count if community else 0,
+        "id": gpu.id,
+        "displayName": gpu.name,
+        "manufacturer": "Nvidia" if gpu.manufacturer == "NVIDIA" else gpu.manufacturer,
+        "memoryInGb": gpu.memory_gb,
+        "cudaCores": gpu.cuda_cores,
+        "maxGpuCount": gpu.max_count,
+        "maxGpuCountSecureCloud": gpu.max_count if secure else 0,
+        "maxGpuCountCommunityCloud": gpu.max_count if community else 0,
         "minPodGpuCount": 1,
         "secureCloud": secure is not None,
         "communityCloud": community is not None,
@@ -175,7 +175,7 @@ def template(template: Template) -> Json:
 
 
 def secret(secret: Secret) -> Json:
-    """Its value is never shown."""
+    """The secret without its value."""
     return {
         "id": secret.id,
         "name": secret.name,
