@@ -71,7 +71,7 @@ class ForcedTermination:
     ordered_at: dict[str, float] = field(
         default_factory=dict
     )  # pod id to the time of the last terminate call
-    seen: set[str] = field(default_factory=set)
+    listed_before: set[str] = field(default_factory=set)
 
     def carry_out(self, reason: str) -> None:
         """Terminate every pod, close ledger and journal. May be repeated after an interruption.
@@ -82,7 +82,7 @@ class ForcedTermination:
         nonces = Nonces.of(self.journal, self.lease)
         billing = self._billing(nonces)
         self._terminate_all(nonces, billing)
-        for pod in sorted(billing | self.seen):
+        for pod in sorted(billing | self.listed_before):
             self._close_ledger(pod)
         self._close_journal(reason)
 
@@ -102,13 +102,13 @@ class ForcedTermination:
         start = last_listed = self.clock.now()
         while True:
             listed = self._listed_pods(nonces, billing)
-            self.seen |= {pod.id for pod in listed}
+            self.listed_before |= {pod.id for pod in listed}
             now = self.clock.now()
             if listed:
                 last_listed = now
                 self._order([pod for pod in listed if self._is_due(pod.id, now)])
             else:
-                unproven = nonces.unclear or billing - self.seen
+                unproven = nonces.unclear or billing - self.listed_before
                 if now - last_listed >= (self.settle if unproven else 0.0):
                     return
             if listed and now - start > self.patience + self.settle:

@@ -121,7 +121,12 @@ def inputs_of(
     made = made_before(root, stage.name)
     declared = declared_inputs(context.project, stage)
     taken = snapshot.take(
-        root, declared, upload.include, made=made, allow=upload.allowed, progress=progress
+        root,
+        declared,
+        upload.include,
+        earlier_outputs=made,
+        allow=upload.allowed,
+        progress=progress,
     )
     return startable(taken, stage)
 

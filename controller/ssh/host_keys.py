@@ -95,18 +95,18 @@ class PinnedKeys:
     def check(self, key: HostKey) -> None:
         """Accept and pin `key`, or raise HostKeyMismatch."""
         with self._lock:
-            known = self.pinned()
+            pinned = self.pinned()
             if self.fingerprints:
                 accepted = key.fingerprint in self.fingerprints
             else:
-                accepted = not known or key in known
+                accepted = not pinned or key in pinned
             if not accepted:
-                raise self._mismatch(key, known)
-            if key not in known:
+                raise self._mismatch(key, pinned)
+            if key not in pinned:
                 self._pin(key)
 
-    def _mismatch(self, key: HostKey, known: tuple[HostKey, ...]) -> HostKeyMismatch:
-        expected = self.fingerprints or tuple(key.fingerprint for key in known)
+    def _mismatch(self, key: HostKey, pinned: tuple[HostKey, ...]) -> HostKeyMismatch:
+        expected = self.fingerprints or tuple(key.fingerprint for key in pinned)
         source = "the container log" if self.fingerprints else "the first connection"
         return HostKeyMismatch(
             f"the host key {key.fingerprint} is not the pod's",

@@ -72,7 +72,7 @@ def pull(
     ArtifactsNotSafe when a *final* manifest names what the pod does not have. After any
     error the next pull continues where this one stopped.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     if manifest.run != run:
         raise UnsafeManifest(f"the manifest is of {manifest.run[:100]!a}, not of {run}")
     check_files(manifest, caps)
@@ -82,7 +82,7 @@ def pull(
         staging.check_space(missing)
         if not missing:
             staging.settle()
-            return PullReport(0, 0, time.monotonic() - began, len(manifest.files))
+            return PullReport(0, 0, time.monotonic() - start, len(manifest.files))
         code = code or upload_code(session, layout.root)
         transfer = _Pull(
             session, layout, run, code, staging, patience_seconds, Throttle(rate_limit)
@@ -102,7 +102,7 @@ def pull(
     size = sum(entry.size for entry in distinct if entry.path not in skipped)
     already = len(manifest.files) - len(missing)
     return PullReport(
-        len(downloaded), size, time.monotonic() - began, already, tuple(sorted(skipped))
+        len(downloaded), size, time.monotonic() - start, already, tuple(sorted(skipped))
     )
 
 
@@ -176,7 +176,7 @@ class _Pull:
         if sum(entry.size for entry in large) <= WORTH_CONNECTING:
             large = []
         large_paths = {entry.path for entry in large}
-        small = BatchDownload(
+        small_files = BatchDownload(
             [entry for entry in wanted if entry.path not in large_paths],
             self._source(self._send),
             self._session,
@@ -186,14 +186,16 @@ class _Pull:
         self._total = (len(wanted), sum(entry.size for entry in wanted))
         skipped: set[str] = set()
         for first in range(0, max(1, len(large)), MAX_LARGE):
-            skipped |= self._batch(large[first : first + MAX_LARGE], large, small, connections)
-        return small.skipped | skipped
+            skipped |= self._batch(
+                large[first : first + MAX_LARGE], large, small_files, connections
+            )
+        return small_files.skipped | skipped
 
     def _batch(
         self,
         batch: Sequence[FileEntry],
         all_large: Sequence[FileEntry],
-        small: BatchDownload,
+        small_files: BatchDownload,
         connections: int,
     ) -> set[str]:
         """Fetch one batch of the large files and all remaining small ones."""
@@ -202,7 +204,7 @@ class _Pull:
             with self._staging.room(lambda: sum(entry.size for entry in all_large)):
                 for entry in batch:
                     targets.append(Target.open(self._staging, entry))
-            self._run_threads(Chunks(targets), small, connections)
+            self._run_threads(Chunks(targets), small_files, connections)
             sizes = [target.entry.size for target in targets if target.installed]
             self._before = (self._before[0] + len(sizes), self._before[1] + sum(sizes))
         finally:
@@ -213,7 +215,7 @@ class _Pull:
                     target.close()
         return {target.entry.path for target in targets if target.changed}
 
-    def _run_threads(self, chunks: Chunks, small: BatchDownload, connections: int) -> None:
+    def _run_threads(self, chunks: Chunks, small_files: BatchDownload, connections: int) -> None:
         source = self._source(self._range)
         fetchers = [
             Fetcher(source, chunks, self._staging, self._throttle)
@@ -226,14 +228,14 @@ class _Pull:
             with translate_os_limits():
                 for thread in threads:
                     thread.start()
-            small.fetch(lambda: self._report(chunks, small))
+            small_files.fetch(lambda: self._report(chunks, small_files))
             while (
                 not chunks.finished()
                 and checker.is_alive()
                 and any(fetcher.is_alive() for fetcher in fetchers)
             ):
                 chunks.pause(0.2)
-                self._report(chunks, small)
+                self._report(chunks, small_files)
             unfinished = not chunks.finished()
         finally:
             chunks.stop()
@@ -248,16 +250,16 @@ class _Pull:
         if chunks.targets and unfinished:
             failures = [fetcher.failure for fetcher in fetchers if fetcher.failure]
             raise failures[0] if failures else ConnectionLost("the transfer stopped by itself")
-        self._report(chunks, small, final=True)
+        self._report(chunks, small_files, final=True)
 
-    def _report(self, chunks: Chunks, small: BatchDownload, *, final: bool = False) -> None:
+    def _report(self, chunks: Chunks, small_files: BatchDownload, *, final: bool = False) -> None:
         now = time.monotonic()
         if self.report is None or (now < self._next_report and not final):
             return
         self._next_report = now + REPORT_SECONDS
         files, total = self._total
         installed, done = self._before
-        installed += small.files_done + sum(target.installed for target in chunks.targets)
+        installed += small_files.files_done + sum(target.installed for target in chunks.targets)
         large = sum(target.entry.size for target in chunks.targets if not target.changed)
-        done += small.bytes_here + large - chunks.missing_bytes()
+        done += small_files.bytes_here + large - chunks.missing_bytes()
         self.report(TransferProgress(installed, files, min(done, total), total))

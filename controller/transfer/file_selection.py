@@ -61,13 +61,13 @@ def select(
     project: Path,
     inputs: Sequence[str],
     include: Sequence[str] = (),
-    made: Collection[str] = (),
+    earlier_outputs: Collection[str] = (),
     tracked_files: TrackedFiles | None = None,
 ) -> Selection:
     """Select files without reading them; problems are in the returned `Selection`.
 
-    `made` are files that an earlier run of the stage wrote: they are not sent with the user's code.
-    `tracked_files` lists the project's files, if the caller has that already.
+    `earlier_outputs` are files that an earlier run of the stage wrote: they are not sent with the
+    user's code. `tracked_files` lists the project's files, if the caller has that already.
     """
     selection = Selection()
     try:
@@ -77,7 +77,9 @@ def select(
         return selection
     selection.notice = tracked_files.notice
     _Selector(project, tracked_files, selection, by_glob=True).take(inputs)
-    _Selector(project, tracked_files, selection, by_glob=False, made=made).take(include)
+    _Selector(
+        project, tracked_files, selection, by_glob=False, earlier_outputs=earlier_outputs
+    ).take(include)
     return selection
 
 
@@ -92,9 +94,9 @@ class _Selector:
         selection: Selection,
         *,
         by_glob: bool,
-        made: Collection[str] = (),
+        earlier_outputs: Collection[str] = (),
     ) -> None:
-        self._made = made
+        self._earlier_outputs = earlier_outputs
         self._project = project
         self._tracked_files = tracked_files
         self._selection = selection
@@ -164,9 +166,9 @@ class _Selector:
             self._take_named(names[0])
             return
         prefix = literal(pattern)
-        named = self._by_glob and normal(pattern).rstrip("/").split("/")[-1].strip("*") != ""
+        is_named = self._by_glob and normal(pattern).rstrip("/").split("/")[-1].strip("*") != ""
         prefix_ignored = bool(prefix) and bool(self._tracked_files.ignored([prefix]))
-        if not (named or prefix_ignored):
+        if not (is_named or prefix_ignored):
             hidden = self._tracked_files.ignored(names)
             names = [name for name in names if name not in hidden]
         elif "**" in pattern and not prefix_ignored:  # `**` does not enter folders that git ignores
@@ -221,7 +223,7 @@ class _Selector:
             return
         if self._ignores.never(member.path, tracked=member.tracked):
             self._leave_out(path, NEVER_SENT)
-        elif path in self._made:
+        elif path in self._earlier_outputs:
             self._leave_out(path, "an earlier run of the stage made it")
         elif name := self._ignores.hidden(path) or self._ignores.hidden(member.path):
             self._leave_out(path, f"{name} lists it")

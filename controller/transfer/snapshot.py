@@ -73,7 +73,7 @@ def take(
     inputs: Sequence[str],
     include: Sequence[str] = (),
     *,
-    made: Collection[str] = (),
+    earlier_outputs: Collection[str] = (),
     allow: Sequence[str] = (),
     caps: Caps | None = None,
     progress: Callable[[TransferProgress], None] | None = None,
@@ -84,7 +84,7 @@ def take(
     an input that does not exist, LikelySecret, and UsageError for links that lead outside and for
     more than `caps`.
     """
-    selection = select(project, inputs, include, made)
+    selection = select(project, inputs, include, earlier_outputs)
     selection.check()
     return read(selection, allow=allow, caps=caps, progress=progress)
 

@@ -108,14 +108,14 @@ def test_a_head_that_goes_between_two_questions_stays_a_hole(pod: Pod) -> None:
     fails by nothing, and what is left is here at its own offset."""
     pod.write(FIRST)
     append_rest(pod.agent, "r", pod.copy)
-    told = len(FIRST) + 1
+    reported_size = len(FIRST) + 1
     flood = FIRST * 10
     pod.write(flood)
     assert logfile.trim(pod.log, 2 * logfile.BLOCK)
     base = logfile.base(pod.log)
-    follow_log(pod.agent, "r", pod.copy, told)
+    follow_log(pod.agent, "r", pod.copy, reported_size)
 
-    assert base > told
+    assert base > reported_size
     assert pod.kept() == {"job.log": FIRST + bytes(base - len(FIRST)) + flood[base:]}
 
 
@@ -125,10 +125,10 @@ def test_a_pod_that_makes_up_logs_fills_no_disk(pod: Pod) -> None:
         pod.write(b"%d" % number * 9)
         append_log(pod.agent, "r", pod.copy)
 
-    kept = pod.kept()
-    assert len(kept) == MAX_ASIDE + 1
-    assert kept["job.log.1"] == b"0" * 9
-    assert kept["job.log"] == b"%d" % (MAX_ASIDE + 4) * 9
+    files = pod.kept()
+    assert len(files) == MAX_ASIDE + 1
+    assert files["job.log.1"] == b"0" * 9
+    assert files["job.log"] == b"%d" % (MAX_ASIDE + 4) * 9
 
 
 def test_a_log_that_grows_faster_than_it_is_read_is_shown_to_where_it_was(pod: Pod) -> None:

@@ -146,9 +146,9 @@ def test_row_79_a_copied_log_never_holds_a_part_of_a_secret(
     path = tmp_path_factory.getbasetemp() / "job.log"
     path.unlink(missing_ok=True)
 
-    found = copied(log, sorted({*cuts, len(log)}), path, KEY)
+    copy = copied(log, sorted({*cuts, len(log)}), path, KEY)
 
-    assert found == log.replace(KEY.encode(), b"*" * len(KEY.encode()))
+    assert copy == log.replace(KEY.encode(), b"*" * len(KEY.encode()))
 
 
 @pytest.mark.parametrize("form", ["plain", "base64"])
@@ -162,10 +162,10 @@ def test_row_79_a_long_secret_is_hidden_in_a_copied_log_wherever_it_was_cut(
     log = b"-" * 100 + text + b"\n" + b"-" * 30_000
     looks = [100 + shown, 100 + len(text) + 1, 100 + len(text) + 5000, len(log)]
 
-    found = copied(log, looks, tmp_path / "job.log", LONG)
+    copy = copied(log, looks, tmp_path / "job.log", LONG)
 
-    assert found == PROCESS.redact(log)
-    assert found.count(b"*") >= len(text) - 4
+    assert copy == PROCESS.redact(log)
+    assert copy.count(b"*") >= len(text) - 4
 
 
 @pytest.mark.parametrize("before", [HOLD - 10, HOLD - 4097, HOLD + 1, 3 * HOLD - 5])
@@ -183,9 +183,9 @@ def test_nothing_known_is_kept_in_the_state() -> None:
     """What others said is masked in its texts, numbers stay; what we plan with a secret fails."""
     Secret(KEY)
     Secret("1234567890123")
-    said = {"why": f"no {KEY}", KEY: ["1234567890123", 1234567890123, {"a": KEY}]}
+    document = {"why": f"no {KEY}", KEY: ["1234567890123", 1234567890123, {"a": KEY}]}
 
-    assert json.loads(as_kept(said)) == {
+    assert json.loads(as_kept(document)) == {
         "why": f"no {REDACTED}",
         REDACTED: [REDACTED, 1234567890123, {"a": REDACTED}],
     }
@@ -298,10 +298,10 @@ def test_row_78_debug_output_and_tracebacks_show_no_key(
         timeout=90,
         check=False,
     )
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
 
-    assert done.returncode == (1 if fault else 0), said
-    for told in (
+    assert done.returncode == (1 if fault else 0), output
+    for expected in (
         "Authorization: Bearer",
         "headers",
         "key is",
@@ -309,10 +309,10 @@ def test_row_78_debug_output_and_tracebacks_show_no_key(
         "printed",
         "no number",
     ):
-        assert told in said
-    assert ("internal error (please report it)" in said) is fault
-    assert said.count(REDACTED) >= (8 if fault else 6)
-    assert key not in said
+        assert expected in output
+    assert ("internal error (please report it)" in output) is fault
+    assert output.count(REDACTED) >= (8 if fault else 6)
+    assert key not in output
 
 
 NO_CORE = """

@@ -55,12 +55,12 @@ def test_log_of_a_live_stream() -> None:
 
 def test_log_ends_at_its_tail() -> None:
     """As many events as were asked for end the call at once."""
-    began = time.monotonic()
+    start = time.monotonic()
     with serve(streaming(events(*map(str, range(9))), hold)) as server:
         lines = RunPod(KEY, server.base_url).container_log("abc", tail=5)
 
     assert lines == ("4", "5", "6", "7", "8")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - start < 2
 
 
 def test_log_that_is_cut() -> None:

@@ -94,8 +94,8 @@ def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
     """The first answer that is something; fails after the deadline."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if (found := look()) is not None:
-            return found
+        if (value := look()) is not None:
+            return value
         time.sleep(0.05 if seconds < 60 else 3)
     pytest.fail(f"not within {seconds:.0f} s: {what}")
 
@@ -110,7 +110,7 @@ def pod_when(place: Place, pod_id: str, good: Callable[[Pod], bool], what: str) 
 
 def test_life_of_a_pod(place: Place, spec: PodSpec) -> None:
     """create, list, get, log, stop, start, terminate and billing tell one consistent story."""
-    began = time.time()
+    start = time.time()
     provider = place.provider
     created = provider.create(spec)
     assert created.nonce == spec.env["PODCTL_NONCE"]
@@ -124,7 +124,7 @@ def test_life_of_a_pod(place: Place, spec: PodSpec) -> None:
     assert ready.status is PodStatus.RUNNING
     assert ready.usd_per_hour == pytest.approx(spec.offer.usd_per_hour, rel=0.05)
     assert (ready.disk_gb, ready.volume_gb, ready.gpu) == (5, 0, None)
-    assert ready.created_at == pytest.approx(began, abs=120)
+    assert ready.created_at == pytest.approx(start, abs=120)
 
     def greeted() -> bool | None:
         return any(GREETING in line for line in provider.container_log(created.id)) or None
@@ -146,7 +146,7 @@ def test_life_of_a_pod(place: Place, spec: PodSpec) -> None:
     assert provider.get(created.id) is None
 
     records = [
-        record for record in provider.billing(began, time.time()) if record.pod_id == created.id
+        record for record in provider.billing(start, time.time()) if record.pod_id == created.id
     ]
     assert all(record.start < record.end and record.total_usd >= 0 for record in records)
     if not place.live:  # RunPod books later

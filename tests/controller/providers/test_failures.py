@@ -163,11 +163,11 @@ def test_row_14_a_huge_answer_is_cut(call: Callable[[RunPod], Any]) -> None:
 
 def test_a_silent_server_has_a_deadline() -> None:
     """A call ends at its deadline, and says that the request may have arrived."""
-    began = time.monotonic()
+    start = time.monotonic()
     error = failing(silent, listing, seconds=0.4)
 
     assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - start < 8
 
 
 def test_row_15_a_certificate_of_another_authority_is_refused_before_anything_is_sent(

@@ -90,7 +90,7 @@ fields = st.sampled_from(sorted(a_pod()))
 @given(st.dictionaries(fields, values, max_size=6), st.sets(fields, max_size=4))
 def test_row_13_any_pod(changes: dict[str, Any], missing: set[str]) -> None:
     """A pod with any fields replaced or missing is read, or it is the validation's error."""
-    document = {key: one for key, one in a_pod(**changes).items() if key not in missing}
+    document = {key: value for key, value in a_pod(**changes).items() if key not in missing}
     try:
         pod = models.pod(document)
     except ValidationError:
@@ -125,9 +125,9 @@ headers = st.dictionaries(
 
 @CALM
 @given(st.integers(400, 599), raw_bodies, headers)
-def test_any_refusal(status: int, raw: bytes, told: dict[str, str]) -> None:
+def test_any_refusal(status: int, raw: bytes, header_fields: dict[str, str]) -> None:
     """Any error answer has one kind; a server's own failure is never a definite no."""
-    answer = ApiResponse(status, CIMultiDict(told), raw, JsonBody(), 0.0, 0.0)
+    answer = ApiResponse(status, CIMultiDict(header_fields), raw, JsonBody(), 0.0, 0.0)
 
     error = refused(RequestKind("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED), answer)
 
@@ -231,13 +231,13 @@ def test_row_13_whatever_an_endpoint_answers_is_a_value_or_the_one_error(
     )
     mouth.kind = data.draw(st.sampled_from(["application/json", "text/event-stream", "text/html"]))
 
-    told = ""
+    message = ""
     try:
         call(runpod)
     except ProviderError as error:
-        told = f"{error.what} {error.cause} {error.hint}"
+        message = f"{error.what} {error.cause} {error.hint}"
 
-    assert KEY not in told
+    assert KEY not in message
 
 
 def test_row_13_nesting_without_end_is_no_answer(said: tuple[Mouth, RunPod]) -> None:

@@ -109,17 +109,17 @@ def test_case_32_the_condition_that_excludes_is_named(
 ) -> None:
     """Known hardware that does not fit: the key, the type and both numbers."""
     inventory = Inventory((CPU if "cpu" in need else A40,), ())
-    (found,) = exclusions(inventory, Hardware(**need))
+    (exclusion,) = exclusions(inventory, Hardware(**need))
 
-    assert found.key == key
-    assert words in found.text
+    assert exclusion.key == key
+    assert words in exclusion.text
 
 
 def test_other_cloud_and_fitting_types() -> None:
     """A type without a price in the wanted cloud is excluded by it; one that fits ends the list."""
     elsewhere = replace(A40, usd_per_hour=None)
-    (found,) = exclusions(Inventory((elsewhere,), ()), Hardware(cloud="COMMUNITY"))
+    (exclusion,) = exclusions(Inventory((elsewhere,), ()), Hardware(cloud="COMMUNITY"))
 
-    assert found.key == "cloud"
+    assert exclusion.key == "cloud"
     assert exclusions(Inventory((elsewhere, A40), ()), Hardware(min_cuda="12.8")) == ()
     assert exclusions(Inventory((A40,), ()), Hardware(gpu_count=2, max_usd_per_hour=1.0)) == ()

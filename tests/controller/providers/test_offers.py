@@ -46,9 +46,9 @@ def test_every_rejected_type_has_a_reason() -> None:
     """Each GPU type is either ranked or rejected with one reason; CPU flavors are not mentioned."""
     need = Hardware(min_gpu_memory_gb=31, max_usd_per_hour=2.0)
 
-    found = {rejection.offer.name: rejection.reason for rejection in rejections(ALL, need)}
+    reasons = {rejection.offer.name: rejection.reason for rejection in rejections(ALL, need)}
 
-    assert found == {
+    assert reasons == {
         "MI300X": "needs CUDA unless the stage names the type; MI300X: no",
         "RTX 4090": "needs about 31 GB; RTX 4090 24 GB: no",
         "H200": "at most $2.00/h; H200 $3.59/h: no",
@@ -130,9 +130,9 @@ def test_a_price_that_is_none_is_said_and_not_rented_by(price: object) -> None:
         "ramGbPerVcpu": 2,
         "price": {"securePerVcpu": price},
     }
-    found = (gpu_offer(entry, Hardware()), cpu_offer(cpu, 4))
+    offers = (gpu_offer(entry, Hardware()), cpu_offer(cpu, 4))
 
-    for offer, need in zip(found, (Hardware(), Hardware(cpu="cpu5c")), strict=True):
+    for offer, need in zip(offers, (Hardware(), Hardware(cpu="cpu5c")), strict=True):
         assert offer is not None
         assert "its price is not known" in str(why_not(offer, need))
         assert ranked([offer], need) == ()

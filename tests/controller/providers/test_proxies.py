@@ -42,8 +42,8 @@ API = "https://api.runpod.io"
 )
 def test_the_proxy_that_the_variables_name(environ: Mapping[str, str], shown: str | None) -> None:
     """As curl reads them: small letters first, without a scheme HTTP, and none where not needed."""
-    found = proxy_for(API, environ)
-    assert (found.shown if found else None) == shown
+    proxy = proxy_for(API, environ)
+    assert (proxy.shown if proxy else None) == shown
 
 
 @pytest.mark.parametrize(

@@ -157,11 +157,11 @@ def test_base_url_belongs_to_the_instance(monkeypatch: pytest.MonkeyPatch) -> No
     """The SDK's environment variable does not redirect an instance that has its own base URL."""
     monkeypatch.setenv("RUNPOD_API_BASE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("RUNPOD_API_KEY", "rpa_another_account")
-    with serve(reply(200, {"pods": []})) as one, serve(reply(200, {"pods": [a_pod()]})) as other:
-        counts = [len(RunPod(KEY, at.base_url).list()) for at in (one, other)]
+    with serve(reply(200, {"pods": []})) as first, serve(reply(200, {"pods": [a_pod()]})) as other:
+        counts = [len(RunPod(KEY, at.base_url).list()) for at in (first, other)]
 
     assert counts == [0, 1]
-    assert one.requests[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert first.requests[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
 def test_redirects_are_not_followed() -> None:
@@ -274,12 +274,12 @@ def test_unknown_pod() -> None:
     """404 is None for get, success for terminate, and a conflict for stop."""
     with serve(problem(404, "resource not found")) as server:
         provider = RunPod(KEY, server.base_url)
-        found = provider.get("gone")
+        pod = provider.get("gone")
         provider.terminate("gone")
         with pytest.raises(ProviderError) as caught:
             provider.stop("gone")
 
-    assert found is None
+    assert pod is None
     assert caught.value.kind is Kind.CONFLICT
 
 

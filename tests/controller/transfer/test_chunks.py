@@ -147,13 +147,13 @@ def test_row_70_whatever_the_names_nothing_is_written_outside(names: list[str]) 
                 staging.install(entry, fd)
                 os.close(fd)
             staging.settle()
-        seen = {
+        arrived = {
             os.path.relpath(os.path.join(place, name), folder)
             for place, _, files in os.walk(folder)
             for name in files
         }
 
-        assert seen == {"home/canary", "home/in/.partial/verified.json"} | {
+        assert arrived == {"home/canary", "home/in/.partial/verified.json"} | {
             f"home/in/{entry.path}" for entry in entries
         }
         assert canary.read_text() == "here before"

@@ -50,8 +50,8 @@ def hostile(layout: Layout, program: str) -> str:
 
 
 def manifest(*files: tuple[str, bytes]) -> Manifest:
-    found = [FileEntry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in files]
-    return Manifest("r", 1, True, tuple(found))
+    entries = [FileEntry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in files]
+    return Manifest("r", 1, True, tuple(entries))
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -80,8 +80,8 @@ def test_row_72_extra_files_are_not_even_read(
     code = hostile(layout, HEAD + more * 3 + "out.flush()\n")
     pull(session, layout, "r", manifest(("a/b.bin", GOOD)), tmp_path / "in", code=code)
 
-    found = {path.relative_to(tmp_path / "in").as_posix() for path in (tmp_path / "in").rglob("*")}
-    assert found == {"a", "a/b.bin", ".partial", ".partial/verified.json"}
+    paths = {path.relative_to(tmp_path / "in").as_posix() for path in (tmp_path / "in").rglob("*")}
+    assert paths == {"a", "a/b.bin", ".partial", ".partial/verified.json"}
 
 
 RANGES = {
@@ -137,10 +137,10 @@ def test_row_71_only_regular_files_are_ever_made(
     with pytest.raises(PodctlError, match="3 files"):
         pull(session, layout, "r", manifest(*((n, GOOD) for n in names)), tmp_path / "in")
 
-    kept = [path for path in (tmp_path / "in").iterdir() if path.name != ".partial"]
-    assert [path.name for path in kept] == ["good"]
-    assert stat.S_ISREG(kept[0].lstat().st_mode)
-    assert kept[0].stat().st_nlink == 1
+    created = [path for path in (tmp_path / "in").iterdir() if path.name != ".partial"]
+    assert [path.name for path in created] == ["good"]
+    assert stat.S_ISREG(created[0].lstat().st_mode)
+    assert created[0].stat().st_nlink == 1
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_row_70_what_passes_together_can_exist_together(paths: list[str]) -> Non
     except UnsafeManifest:
         return
 
-    folders = {path[:at] for path in paths for at, one in enumerate(path) if one == "/"}
+    folders = {path[:at] for path in paths for at, character in enumerate(path) if character == "/"}
     assert len(set(paths)) == len(paths)
     assert not folders & set(paths)
 

@@ -84,7 +84,9 @@ class PodHost:
         self._lifecycles[pod.id] = lifecycle
         lifecycle.start()
 
-    def end(self, pod: Pod, term_seconds: float, then: Callable[[], None] | None = None) -> None:
+    def end(
+        self, pod: Pod, term_seconds: float, callback: Callable[[], None] | None = None
+    ) -> None:
         """End the current lifecycle; `then` runs once its container has ended."""
         number = pod.life
 
@@ -92,8 +94,8 @@ class PodHost:
             with self._cloud.lock:
                 if pod.life == number:
                     pod.pid = None
-            if then is not None:
-                then()
+            if callback is not None:
+                callback()
 
         lifecycle = self._lifecycles.get(pod.id)
         if isinstance(lifecycle, PodLifecycle) and lifecycle.is_alive():

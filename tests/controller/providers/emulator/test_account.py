@@ -29,20 +29,20 @@ def test_templates(cloud: EmulatedCloud) -> None:
         "name": "t", "image": "img", "disk": 7, "env": {"A": "t", "B": "t"}, "startJupyter": False,
         "ports": ["22/tcp"], "mounts": {"persistent": {"size": 20, "path": "/data"}},
     }  # fmt: skip
-    made = cloud.api("POST", "/v2/templates", body)
-    assert made.status == 201
+    response = cloud.api("POST", "/v2/templates", body)
+    assert response.status == 201
     assert cloud.api("POST", "/v2/templates", body).status == 400
     pod = cloud.api(
         "POST",
         "/v2/pods",
-        {"name": "p", "gpu": {"id": "NVIDIA A40", "count": 1}, "templateId": made.body["id"],
+        {"name": "p", "gpu": {"id": "NVIDIA A40", "count": 1}, "templateId": response.body["id"],
          "env": {"A": "b"}},
     ).body  # fmt: skip
 
     assert (pod["image"], pod["disk"], pod["template"]) == ("img", 7, None)
     assert pod["env"] == {"A": "b", "B": "t"}
     assert pod["mounts"] == {"persistent": {"size": 20, "path": "/data"}}
-    path = f"/v2/templates/{made.body['id']}"
+    path = f"/v2/templates/{response.body['id']}"
     assert cloud.api("PATCH", path, {"args": "true"}).body["args"] == "true"
     assert cloud.api("DELETE", path).status == 204
     assert cloud.api("GET", path).status == 404
@@ -51,15 +51,15 @@ def test_templates(cloud: EmulatedCloud) -> None:
 def test_serverless_template_is_refused(cloud: EmulatedCloud) -> None:
     """A serverless template makes no pod."""
     body = {"name": "s", "image": "i", "disk": 5, "serverless": True}
-    made = cloud.api("POST", "/v2/templates", body).body
+    response = cloud.api("POST", "/v2/templates", body).body
 
-    assert cloud.api("POST", "/v2/pods", {**BASE, "templateId": made["id"]}).status == 422
+    assert cloud.api("POST", "/v2/pods", {**BASE, "templateId": response["id"]}).status == 422
 
 
 def test_registries_and_volumes(cloud: EmulatedCloud) -> None:
     """Registries never show their secrets; volumes only grow."""
-    told = {"name": "r", "username": "u", "password": "hunter2"}
-    registry = cloud.api("POST", "/v2/registries", told)
+    fields = {"name": "r", "username": "u", "password": "hunter2"}
+    registry = cloud.api("POST", "/v2/registries", fields)
     assert (registry.status, set(registry.body)) == (201, {"id", "name"})
     assert cloud.api("GET", f"/v2/registries/{registry.body['id']}").body == registry.body
     assert cloud.create(registry=registry.body["id"])["registry"] == registry.body["id"]

@@ -63,10 +63,10 @@ def test_bill_equals_intervals_and_balance(cloud: EmulatedCloud) -> None:
     assert reply["metadata"]["totals"]["totalAmount"] == pytest.approx(exact, rel=1e-9)
     assert 100 - state["balance"] == pytest.approx(exact, rel=1e-6)
     assert reply["metadata"]["uniquePodCount"] == 2
-    one = cloud.api("GET", f"/v2/billing/pods?bucketSize=hour&lastN=2&podId={second}").body
-    assert {record["podId"] for record in one["records"]} == {second}
-    assert one["metadata"]["totals"]["gpuAmount"] == 0
-    assert one["metadata"]["totals"]["cpuAmount"] > 0
+    response = cloud.api("GET", f"/v2/billing/pods?bucketSize=hour&lastN=2&podId={second}").body
+    assert {record["podId"] for record in response["records"]} == {second}
+    assert response["metadata"]["totals"]["gpuAmount"] == 0
+    assert response["metadata"]["totals"]["cpuAmount"] > 0
     whole = cloud.api("GET", "/v2/billing?lastN=2").body["metadata"]["totals"]
     assert whole["totalAmount"] == pytest.approx(exact, rel=1e-9)
 
@@ -77,14 +77,14 @@ def test_a_lagging_bill_lacks_the_newest_seconds(cloud: EmulatedCloud, last: boo
     pod_id = cloud.create()["id"]
     if last:
         act(cloud, pod_id, "terminate")
-    whole = billed(cloud)
+    total = billed(cloud)
     cloud.faults({"name": "billing_lag", "value": 3600, "times": 1})
     late = billed(cloud)
     caught_up = billed(cloud)
 
-    assert whole > 0
+    assert total > 0
     assert late == 0
-    assert caught_up >= whole
+    assert caught_up >= total
 
 
 def test_a_bill_can_end_with_the_last_full_hour(cloud: EmulatedCloud) -> None:
@@ -92,11 +92,11 @@ def test_a_bill_can_end_with_the_last_full_hour(cloud: EmulatedCloud) -> None:
     before = time.time() // HOUR
     cloud.create()
     cloud.faults({"name": "billing_lag"})
-    late = billed(cloud)
+    total = billed(cloud)
     if time.time() // HOUR > before:
         pytest.skip("an hour ended just now")
 
-    assert late == 0
+    assert total == 0
 
 
 def billed(cloud: EmulatedCloud) -> float:
@@ -135,12 +135,12 @@ def test_empty_account_ends_pods(cloud: EmulatedCloud) -> None:
     body = {"name": "v", "size": 10, "dataCenter": "EU-SE-1"}
     volume = cloud.api("POST", "/v2/network-volumes", body).body["id"]
     mounts = {"network": [{"volumeId": volume, "path": "/workspace"}]}
-    kept = cloud.create(mounts=mounts)["id"]
-    lost = cloud.create()["id"]
+    pod_with_volume = cloud.create(mounts=mounts)["id"]
+    pod_without_volume = cloud.create()["id"]
 
     cloud.set_balance(0)
-    until(lambda: cloud.pod(lost) is None)
-    pod = until(lambda: cloud.pod(kept))
+    until(lambda: cloud.pod(pod_without_volume) is None)
+    pod = until(lambda: cloud.pod(pod_with_volume))
     assert pod["status"] == "EXITED"
     assert set(open_rates(cloud)) == {"network"}
 
@@ -160,11 +160,11 @@ def test_buckets_split_at_boundaries() -> None:
 def test_edges_cover(size: str) -> None:
     """Boundaries begin at or before the start and end at or after the end, without gaps."""
     start, end = JULY + 12345.6, JULY + 90 * 86400 + 1.5
-    found = billing.edges(start, end, size)
+    bounds = billing.edges(start, end, size)
 
-    assert found[0] <= start
-    assert end <= found[-1]
-    assert found == sorted(set(found))
+    assert bounds[0] <= start
+    assert end <= bounds[-1]
+    assert bounds == sorted(set(bounds))
 
 
 @settings(deadline=None, max_examples=60)  # the machine may be busy
@@ -189,12 +189,12 @@ def test_buckets_lose_no_money(
         Interval("p", kind, rate, JULY + at, None if long is None else JULY + at + long)
         for kind, rate, at, long in paid
     ]
-    found = billing.buckets(intervals, billing.edges(JULY, now, size), now)
+    buckets = billing.buckets(intervals, billing.edges(JULY, now, size), now)
     expected = sum(
         billing.cost(interval, 0.0, min(interval.end or now, now)) for interval in intervals
     )
 
-    assert billing.summed(found).total == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert billing.summed(buckets).total == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_bill_survives_a_restart(new_cloud: Callable[..., EmulatedCloud]) -> None:
@@ -227,8 +227,8 @@ def test_orderly_end_stops_pods(new_cloud: Callable[..., EmulatedCloud]) -> None
         mounts=volume,
     )["id"]
     cloud.until_running(pod_id)
-    kept = cloud.state_dir / "pods" / pod_id / "volume" / "kept"
-    until(kept.exists)
+    kept_file = cloud.state_dir / "pods" / pod_id / "volume" / "kept"
+    until(kept_file.exists)
     cloud.process.stop()
 
     again = new_cloud()

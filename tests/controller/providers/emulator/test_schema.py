@@ -78,10 +78,10 @@ def test_fields_are_the_published_ones(path: str, method: str) -> None:
 def _properties(schema: dict[str, Any]) -> set[str]:
     if "$ref" in schema:
         return _properties(openapi_v2._resolved(schema))
-    found = set(schema.get("properties", {}))
+    names = set(schema.get("properties", {}))
     for part in schema.get("allOf", ()):
-        found |= _properties(part)
-    return found
+        names |= _properties(part)
+    return names
 
 
 @needs_document
@@ -132,9 +132,11 @@ def test_the_judge_sees_a_wrong_request() -> None:
 
 def test_shapes_speak_as_the_api_does() -> None:
     """Our checker's complaints have the published wording."""
-    found = shape_complaints(bodies.CREATE_VOLUME, {"name": "n", "size": 10, "dataCenterId": "x"})
+    violations = shape_complaints(
+        bodies.CREATE_VOLUME, {"name": "n", "size": 10, "dataCenterId": "x"}
+    )
 
-    assert found == [
+    assert violations == [
         "$: missing property 'dataCenter'",
         "$: additional properties 'dataCenterId' not allowed",
     ]
