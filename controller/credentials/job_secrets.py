@@ -37,8 +37,8 @@ def too_short(stage: str, secrets: Mapping[str, Secret]) -> Iterator[str]:
     for name, secret in secrets.items():
         if len(secret.reveal()) < SHORTEST:
             yield (
-                f"{stage}: {name} is shorter than {SHORTEST} characters and cannot be hidden: "
-                "whatever prints it shows it, in logs and here"
+                f"{stage}: {name} is shorter than {SHORTEST} characters and cannot be redacted: "
+                "a program that prints it reveals it in logs and output"
             )
 
 

@@ -183,7 +183,8 @@ def _unreached(identity: Identity, error: Exception, symptom: str) -> PodctlErro
 
 
 def _transport(sock: WatchedSocket, host_keys: PinnedKeys, seconds: float) -> paramiko.Transport:
-    """Build a transport with our ciphers and limits, which requests the pinned types of key."""
+    """Build a transport with podctl's ciphers and limits, which requests the pinned types of
+    key."""
     transport = paramiko.Transport(sock, default_window_size=WINDOW)
     options = transport.get_security_options()
     options.ciphers = [name for name in CIPHERS if name in options.ciphers]
@@ -227,7 +228,8 @@ def _by_fabric(
     seconds: float,
     transport: Callable[..., paramiko.Transport],
 ) -> Connection:
-    """Do the same with fabric, over our socket and transport, without reading any config file."""
+    """Do the same with fabric, over the given socket and transport, without reading any config
+    file."""
     from fabric import Config, Connection
 
     connection = Connection(

@@ -35,7 +35,7 @@ class SessionRefused(ConnectionLost):
 
 
 class CommandTimeout(ConnectionLost):
-    """The connection works, but the command did not answer in time; it may still run."""
+    """The connection works, but the command did not respond in time; it may still run."""
 
     code = "command-timeout"
 
@@ -150,7 +150,7 @@ class Stream:
         return min(remaining, self._idle)
 
     def _timeout(self) -> CommandTimeout:
-        return CommandTimeout("the command on the pod did not answer in time", where=str(self))
+        return CommandTimeout("the command on the pod did not respond in time", where=str(self))
 
     def __str__(self) -> str:
         return str(self._session)

@@ -249,7 +249,7 @@ class _Pull:
             raise chunks.failure
         if chunks.targets and unfinished:
             failures = [fetcher.failure for fetcher in fetchers if fetcher.failure]
-            raise failures[0] if failures else ConnectionLost("the transfer stopped by itself")
+            raise failures[0] if failures else ConnectionLost("the transfer stopped unexpectedly")
         self._report(chunks, small_files, final=True)
 
     def _report(self, chunks: Chunks, small_files: BatchDownload, *, final: bool = False) -> None:

@@ -157,7 +157,9 @@ class _Selector:
             for omitted in self._selection.left_out.values()
             if not prefix or f"{omitted.path}/".startswith(f"{prefix}/")
         }
-        return "; ".join(sorted(reasons)[:3]) or f"it is empty, or {GIT} or {OURS} hides all of it"
+        return (
+            "; ".join(sorted(reasons)[:3]) or f"it is empty, or {GIT} or {OURS} excludes all of it"
+        )
 
     def _take_names(self, pattern: str, names: list[str]) -> None:
         """A plain path, or a glob more specific than `*`, counts as naming its files and
@@ -189,7 +191,7 @@ class _Selector:
 
     def _take_named(self, name: str) -> None:
         if name and self._ignores.never(name, tracked=True):
-            self._problems[name] = UsageError(f"{name} is podctl's or git's own and is never sent")
+            self._problems[name] = UsageError(f"{name} belongs to podctl or git and is never sent")
             return
         target = follow(self._project, name)
         if target.kind == FILE:
@@ -224,7 +226,7 @@ class _Selector:
         if self._ignores.never(member.path, tracked=member.tracked):
             self._leave_out(path, NEVER_SENT)
         elif path in self._earlier_outputs:
-            self._leave_out(path, "an earlier run of the stage made it")
+            self._leave_out(path, "an earlier run of the stage wrote it")
         elif name := self._ignores.hidden(path) or self._ignores.hidden(member.path):
             self._leave_out(path, f"{name} lists it")
         else:
@@ -245,7 +247,7 @@ class _Selector:
         target = follow(self._project, inside)
         target_path = f"{target.path}/" if target.kind == FOLDER else target.path
         if target.path and self._ignores.never(target_path, tracked=True):
-            self._leave_out(path, "a link to what is podctl's or git's own", notable=True)
+            self._leave_out(path, "a link to a file of podctl or git", notable=True)
         elif target.kind == FILE:
             self._files[path] = target.source
         elif target.kind == FOLDER and target.source not in chain:

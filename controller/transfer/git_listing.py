@@ -104,7 +104,7 @@ def _git(
     except FileNotFoundError as error:
         raise GitUnavailable("git is not installed") from error
     except subprocess.TimeoutExpired as error:
-        raise GitUnavailable(f"git did not answer within {SECONDS:.0f} s") from error
+        raise GitUnavailable(f"git did not respond within {SECONDS:.0f} s") from error
     except OSError as error:
         raise GitUnavailable(f"git cannot be started: {error.strerror}") from error
     stderr = result.stderr.decode(errors="replace").strip()

@@ -9,7 +9,7 @@ from pathlib import Path
 FILE, FOLDER, NOTHING, LOOP, OUTSIDE, ODD = "file", "folder", "nothing", "loop", "outside", "odd"
 REASONS = {
     NOTHING: "a link to nothing",
-    LOOP: "a link that leads round in a circle",
+    LOOP: "a link that is part of a loop",
     OUTSIDE: "a link that leads out of the project",
     ODD: "neither a file nor a folder",
 }

@@ -99,7 +99,7 @@ class UploadBatch:
                     yield data
         except OSError as error:
             raise FileGone(
-                f"{path} cannot be read any more", cause=error.strerror or "", hint=UNWANTED
+                f"{path} can no longer be read", cause=error.strerror or "", hint=UNWANTED
             ) from error
         if digest.hexdigest() != part.sha256:
             self.files[path] = replace(part, size=size, sha256=digest.hexdigest())

@@ -157,10 +157,10 @@ def _summary(kind: Kind, status: int) -> str:
     return {
         Kind.REFUSED: "the provider refuses",
         Kind.CAPACITY: "no capacity",
-        Kind.CONFLICT: "not possible in the pod's present state",
+        Kind.CONFLICT: "not possible in the pod's current state",
         Kind.THROTTLED: "too many requests",
         Kind.OUTAGE: "the provider has an outage that looks like a refusal",
-        Kind.TRANSIENT: "the provider has a failure of its own",
+        Kind.TRANSIENT: "the provider reported an internal error",
     }[kind]
 
 

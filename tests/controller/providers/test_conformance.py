@@ -1,4 +1,4 @@
-"""What any provider must do, on the emulated cloud; with PODCTL_LIVE_TEST=1 on RunPod too.
+"""What any provider must do, on the emulator; with PODCTL_LIVE_TEST=1 on RunPod too.
 
 The live part rents the cheapest CPU pod for a few minutes, with the key of this environment.
 """

@@ -109,7 +109,7 @@ def test_row_48_without_a_network_nothing_runs_and_nothing_is_done(
     assert_unknown(seen, "runs", "stages", "pods")
     assert (log["source"], log["text"].splitlines()[-1]) == ("local copy", "begin")
     assert log["age_seconds"] >= 0
-    assert "no answer" in log["why"]
+    assert "no response" in log["why"]
     assert "running" not in page
     assert "hello-0001 is unfinished" in page
     working("status", "nothing", expect=3)

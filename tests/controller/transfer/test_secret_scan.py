@@ -230,7 +230,7 @@ def test_a_short_secret_is_told_at_the_start(laptop: Laptop) -> None:
     laptop.environment["PIN"] = "12345"
     result = laptop.podctl("run", "hello", "-y", "--give-secrets")
 
-    assert "PIN is shorter than 8 characters and cannot be hidden" in result.err
+    assert "PIN is shorter than 8 characters and cannot be redacted" in result.err
     assert "12345" not in result.err.replace("PIN", "")
 
 

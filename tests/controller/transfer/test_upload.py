@@ -234,7 +234,7 @@ def test_a_file_that_went_away_is_told_and_leaves_nothing_half(
     snapshot = project(tmp_path / "p", {"a": b"1", "x.tmp": b"2"})
     (tmp_path / "p/x.tmp").unlink()
 
-    with pytest.raises(FileGone, match=r"x\.tmp cannot be read") as raised:
+    with pytest.raises(FileGone, match=r"x\.tmp can no longer be read") as raised:
         upload_work(session, layout, "run1", snapshot)
 
     assert ".podctlignore" in raised.value.hint

@@ -25,7 +25,7 @@ def moment(seconds: float | None) -> str | None:
 
 
 def pod(pod: Pod, now: float, mode: str, *, stale_runtime: bool = False) -> Json:
-    """The published Pod. `stale_runtime` lets a stopped pod show what it last had."""
+    """The published Pod. `stale_runtime`: a stopped pod shows its last runtime."""
     status = pod.ghost_status if pod.status == "TERMINATED" and pod.ghost_status else pod.status
     live = runtime(pod, now, stale=stale_runtime)
     return {
@@ -116,7 +116,7 @@ def _port(entry: str, ports: dict[str, int]) -> Json:
 
 
 def ssh(pod: Pod, live: Json | None, mode: str) -> Json:
-    """Proxy and direct endpoints; nothing of ours listens at the proxy."""
+    """Proxy and direct endpoints; the emulator runs no proxy."""
     token = f"{pod.id}-{pod.proxy_suffix}"
     proxy = {"host": PROXY, "port": 22, "username": token, "command": f"ssh {token}@{PROXY}"}
     rows = live["ports"] if live else []
