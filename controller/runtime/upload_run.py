@@ -74,7 +74,7 @@ def deliver(context: RunContext, run: str) -> UploadedRun:
 
 def _tell_sent(context: RunContext, run: str, progress: TransferProgress) -> None:
     context.heed()
-    what = "the pod puts the files in place" if progress.whole else "uploading"
+    what = "the pod puts the files in place" if progress.complete else "uploading"
     context.moved(f"{run}: {what}", progress)
 
 

@@ -23,7 +23,7 @@ class TransferProgress:
     bytes_total: int
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         return (self.files_done, self.bytes_done) >= (self.files_total, self.bytes_total)
 
 

@@ -43,10 +43,10 @@ class Growing(AgentClient):
     """Tells a log that has grown to `size` bytes by now."""
 
     def __init__(self, log: bytes) -> None:
-        self.whole, self.size = log, 0
+        self.log_bytes, self.size = log, 0
 
     def log(self, run: str, offset: int, limit: int = MIN_REWRITTEN**2) -> Chunk:
-        return Chunk(offset, self.whole[offset : self.size][:limit], self.size)
+        return Chunk(offset, self.log_bytes[offset : self.size][:limit], self.size)
 
 
 def copied(log: bytes, looks: list[int], path: Path, secret: str) -> bytes:

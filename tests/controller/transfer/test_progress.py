@@ -186,7 +186,7 @@ def test_reading_inputs_is_told_to_the_last_byte(tmp_path: Path) -> None:
     snapshot.take(tmp_path, ["a", "b", "c"], progress=reports.append)
 
     assert reports[-1] == TransferProgress(3, 3, 3 * MB + 10, 3 * MB + 10)
-    assert reports[-1].whole
+    assert reports[-1].complete
     assert [report.bytes_done for report in reports] == sorted(
         report.bytes_done for report in reports
     )
