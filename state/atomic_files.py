@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from state.durable import sync_file
 from state.errors import StateError
+from state.file_sync import sync_file
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from state.atomic_files import private_directory, sync_folder
-from state.durable import sync_file
+from state.file_sync import sync_file
 
 BACKUPS = "backups"  # the folder of copies, beside the database
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 VERB_SECONDS = 60.0
 START_SECONDS = 120.0
-LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one look
-OFFSETS = 2**63  # what a file's offsets stay below
-# Before our code is on the pod: its clock, on which the guard counts, and what the guard wrote.
-_GUARD_LOOK = (
-    "import os,sys,time;said=next(filter(os.path.exists,sys.argv[1:]));"
-    "print(time.monotonic(),open(said).read(1<<20))"
+LOG_CHUNK = 4 * 1024 * 1024  # bytes of log fetched by one request
+OFFSETS = 2**63  # upper bound of file offsets
+# Works before podctl's code is on the pod: prints the monotonic clock and the guard's report.
+_READ_GUARD = (
+    "import os,sys,time;path=next(filter(os.path.exists,sys.argv[1:]));"
+    "print(time.monotonic(),open(path).read(1<<20))"
 )
 
 
@@ -48,9 +48,10 @@ class AgentClient:
         return self._session.run(["test", "-d", str(self._layout.code(self._code))]).status == 0
 
     def start(self, spec: JobSpec, *, again: bool = False) -> Status:
-        """Start the job. A job that runs already is reported and never started twice."""
-        words = ["start", *(["--again"] if again else [])]
-        return self._status(words, stdin=contract.dump(spec), seconds=START_SECONDS)
+        """Start the job. If it is already running, its status is returned; it is never started
+        twice."""
+        arguments = ["start", *(["--again"] if again else [])]
+        return self._status(arguments, stdin=contract.dump(spec), seconds=START_SECONDS)
 
     def status(self, run: str) -> Status:
         return self._status(["status", "--run", run])
@@ -63,44 +64,44 @@ class AgentClient:
         """Send the job's secrets over stdin, so that no disk, argv or environment holds them."""
         document = {name: value.reveal() for name, value in values.items()}
         self._run(["secrets", "--run", run], stdin=json.dumps(document).encode()).check(
-            "handing the job its secrets"
+            "sending the job's secrets"
         )
 
     def settings(self, run: str, document: Mapping[str, object]) -> None:
         """Send the settings for installing the run's environment, over stdin too."""
         self._run(["settings", "--run", run], stdin=json.dumps(document).encode()).check(
-            "handing over how to install"
+            "sending the install settings"
         )
 
     def log(self, run: str, offset: int, limit: int = LOG_CHUNK) -> Chunk:
-        """Log bytes from `offset`, or from where it begins by now: its head may be gone."""
-        words = ["log", "--run", run, "--offset", str(offset), "--limit", str(limit)]
-        raw = self._run(words, cap=LOG_CHUNK + 4096).stdout
+        """Log bytes from `offset`, or from the current begin of the log if its head was deleted."""
+        arguments = ["log", "--run", run, "--offset", str(offset), "--limit", str(limit)]
+        raw = self._run(arguments, cap=LOG_CHUNK + 4096).stdout
         head, _, body = raw.partition(b"\n")
         try:
-            said = json.loads(head)
-            piece = Chunk(said["offset"], body, said["size"])
+            header = json.loads(head)
+            chunk = Chunk(header["offset"], body, header["size"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConnectionLost("could not parse the agent's response to a log request") from error
-        if not _possible(piece, offset):
+        if not _is_valid(chunk, offset):
             raise ConnectionLost(
                 "could not parse the agent's response to a log request",
                 where=run,
-                cause="it begins before what was asked for, or ends beyond the log's own size",
+                cause="it begins before the requested offset, or ends beyond the log's size",
             )
-        return piece
+        return chunk
 
     def document(self, run: str, name: str) -> bytes:
         """Return one of the run's documents as bytes; empty when it does not exist."""
         return read_file(self._session, str(self._layout.run(run) / name))
 
     def _status(
-        self, words: list[str], *, stdin: bytes = b"", seconds: float = VERB_SECONDS
+        self, arguments: list[str], *, stdin: bytes = b"", seconds: float = VERB_SECONDS
     ) -> Status:
-        result = self._run(words, stdin=stdin, seconds=seconds, cap=contract.cap(Status))
+        result = self._run(arguments, stdin=stdin, seconds=seconds, cap=contract.cap(Status))
         if result.status != 0:
             raise CommandRefused(
-                f"the agent refuses to {words[0]}",
+                f"the agent refuses to {arguments[0]}",
                 where=f"exit code {result.status}",
                 cause=clean(result.stderr[-2000:]).strip(),
                 hint="podctl logs, or podctl ssh to look at the pod",
@@ -110,23 +111,23 @@ class AgentClient:
         except ContractError as error:
             raise PodctlError(
                 "could not parse the agent's response",
-                where=f"agent {words[0]}",
+                where=f"agent {arguments[0]}",
                 cause=f"{error}; {clean(result.stderr[-2000:])}",
                 hint="podctl logs, or podctl ssh to look at the pod",
             ) from error
 
     def _run(
         self,
-        words: list[str],
+        arguments: list[str],
         *,
         stdin: bytes = b"",
         seconds: float = VERB_SECONDS,
         cap: int = contract.MAX_DOCUMENT,
     ) -> Result:
-        verb, *rest = words
+        verb, *options = arguments
         argv = ["python3", "-S", "-m", "remote.agent", verb, "--root", str(self._layout.root)]
         return self._session.run(
-            [*argv, *rest],
+            [*argv, *options],
             stdin=stdin,
             cwd=self._layout.code(self._code),
             deadline_seconds=seconds,
@@ -136,38 +137,43 @@ class AgentClient:
 
 def plain(status: Status) -> Status:
     """The same report, each value on one line and without control characters."""
-    end, guard = status.exit, status.guard
+    exit_record, guard = status.exit, status.guard
     text = status.progress.text
     return replace(
         status,
         phase=clean_line(status.phase),
         progress=replace(status.progress, text=clean_line(text) if text else None),
-        exit=end and replace(end, reason=clean_line(end.reason), detail=clean_line(end.detail)),
+        exit=exit_record
+        and replace(
+            exit_record,
+            reason=clean_line(exit_record.reason),
+            detail=clean_line(exit_record.detail),
+        ),
         guard=guard
         and replace(guard, detail=clean_line(guard.detail), phase=clean_line(guard.phase)),
     )
 
 
-def _possible(piece: Chunk, offset: int) -> bool:
-    """Whether a log can be answered so; one that is shorter than `offset` has no bytes there."""
-    numbers = type(piece.start) is int and type(piece.size) is int
-    if not numbers or not offset <= piece.start < OFFSETS or not 0 <= piece.size < OFFSETS:
+def _is_valid(chunk: Chunk, offset: int) -> bool:
+    """Whether the response is consistent; a log shorter than `offset` returns no bytes."""
+    are_integers = type(chunk.start) is int and type(chunk.size) is int
+    if not are_integers or not offset <= chunk.start < OFFSETS or not 0 <= chunk.size < OFFSETS:
         return False
-    return not piece.data or piece.end <= piece.size
+    return not chunk.data or chunk.end <= chunk.size
 
 
 def guard_report(session: Session) -> GuardReport | None:
-    """What the guard says of itself; None while it has said nothing that can be read.
+    """The guard's report; None if there is none or it cannot be parsed.
 
-    A disk that was kept may hold the word of an earlier boot: silence disarms it.
+    A kept disk may hold the report of an earlier boot: without updates it counts as not armed.
     """
     paths = [f"{session.root}{folder}/guard.json" for folder in contract.LOCAL]
-    argv = ["python3", "-S", "-c", _GUARD_LOOK, *paths]
+    argv = ["python3", "-S", "-c", _READ_GUARD, *paths]
     now, _, raw = session.run(argv, cap=contract.cap(GuardReport) + 64).stdout.partition(b" ")
     try:
-        said = contract.load(GuardReport, raw)
-        spoken = contract.number(json.loads(raw).get("monotonic"))
-        return None if spoken is None else said.aged(float(now) - spoken)
+        report = contract.load(GuardReport, raw)
+        written_at = contract.number(json.loads(raw).get("monotonic"))
+        return None if written_at is None else report.aged(float(now) - written_at)
     except (ContractError, ValueError):
         return None
 

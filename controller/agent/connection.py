@@ -11,23 +11,17 @@ from controller.agent.ssh_failure import NoSshd, no_sshd
 from controller.errors import ConnectionLost
 from controller.project.project import Project
 from controller.providers.base import Endpoint, Provider, ProviderError
-from controller.ssh.host_keys import (
-    HostKeyMismatch,
-    PinnedKeys,
-    SshEntry,
-    ensure_key,
-    log_fingerprints,
-    write_ssh_config,
-)
+from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys, ensure_key, log_fingerprints
 from controller.ssh.pod_identity import WrongPod, connect_verified
+from controller.ssh.ssh_config import SshEntry, write_ssh_config
 from controller.ssh.stream import Unreachable
 
 if TYPE_CHECKING:
     from controller.ssh.session import Session
 
-CONNECT_SECONDS = 12.0  # one try; the loop tries again
+CONNECT_SECONDS = 12.0  # limit of one attempt; the loop retries
 LOG_LAG = 60.0  # seconds that a container's log, as the provider shows it, may be behind its sshd
-LOG_LINES = 1000  # of the container's log: the host keys stand among the first
+LOG_LINES = 1000  # of the container's log: the host keys are among the first
 
 
 class PodConnection:
@@ -40,8 +34,10 @@ class PodConnection:
         self.claim = PodClaim()
         self._session: Session | None = None
         self._nonces: dict[str, str | None] = {}
-        self.no_sshd: NoSshd | None = None  # of the last attempt: why none may ever succeed
-        self._odd_since: dict[str, float] = {}  # pod: first mismatch since the last connection
+        self.no_sshd: NoSshd | None = None  # why sshd did not start, by the last attempt
+        self._mismatch_since: dict[
+            str, float
+        ] = {}  # pod id to the first mismatch since the last connection
         self._reached: tuple[str, Endpoint] | None = None
 
     def connect(self, pod_id: str, endpoint: Endpoint) -> Session:
@@ -50,8 +46,8 @@ class PodConnection:
         Raises: ConnectionLost and its subclasses; HostKeyMismatch when the container log gives
         other keys than the ones that answered.
         """
-        same = self._reached == (pod_id, endpoint)
-        if same and self._session is not None and self._session.alive:
+        is_current = self._reached == (pod_id, endpoint)
+        if is_current and self._session is not None and self._session.alive:
             return self._session
         self.drop()
         self._session = self._connect(pod_id, endpoint)
@@ -61,13 +57,13 @@ class PodConnection:
 
     @property
     def session(self) -> Session:
-        """The present connection. Raises ConnectionLost when there is none."""
+        """The current connection. Raises ConnectionLost if there is none."""
         if self._session is None or not self._session.alive:
             raise ConnectionLost("there is no connection to the pod", hint="podctl sync")
         return self._session
 
     def drop(self) -> None:
-        """Close; the next `connect` connects again."""
+        """Close the connection; the next `connect` makes a new one."""
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -76,10 +72,10 @@ class PodConnection:
         key = ensure_key(self._project.state_dir)
         self.no_sshd = None
         pins, log = self._pins(pod_id)
-        vouched = bool(pins.fingerprints or pins.pinned())
-        nonce = self._nonce(pod_id, vouched)
+        has_known_key = bool(pins.fingerprints or pins.pinned())
+        nonce = self._nonce(pod_id, has_known_key)
         try:
-            found = connect_verified(
+            session = connect_verified(
                 endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS
             )
         except HostKeyMismatch as error:
@@ -87,28 +83,29 @@ class PodConnection:
         except Unreachable as error:
             self.no_sshd = no_sshd(error.symptom, log or ())
             raise
-        self._odd_since.pop(pod_id, None)
-        return found
+        self._mismatch_since.pop(pod_id, None)
+        return session
 
     def _mismatch(self, pod_id: str, log_read: bool, error: HostKeyMismatch) -> ConnectionLost:
-        """Of a container that starts again sshd is up before the log shows its new keys.
+        """After a restart of a container, sshd is up before the log shows its new keys.
 
-        So a key that is not the log's is refused for good only when the log had the time to show
-        it; and where the provider does not show the log, nobody can tell.
+        A key that is not in the log is therefore refused permanently only after LOG_LAG; without
+        the log it is never refused permanently.
         """
-        began = self._odd_since.setdefault(pod_id, time.monotonic())
-        if log_read and time.monotonic() - began >= LOG_LAG:
+        first_seen = self._mismatch_since.setdefault(pod_id, time.monotonic())
+        if log_read and time.monotonic() - first_seen >= LOG_LAG:
             return error
         return ConnectionLost(
-            "the pod's host key is another one, and its log does not show it yet",
+            "the pod's host key has changed, and its log does not show the new one yet",
             where=error.where,
             cause=f"{error.what}; {error.cause}",
         )
 
     def _pins(self, pod_id: str) -> tuple[PinnedKeys, Sequence[str] | None]:
-        """With what the pod's own start script printed, read over the provider's TLS: its log.
+        """The pins with the fingerprints of the container log, and the log (read over the API's
+        TLS).
 
-        While the provider does not answer (then None), the keys that were seen before are right.
+        If the provider does not respond, the keys that were pinned before count; the log is None.
         """
         store = self._project.known_hosts
         try:
@@ -121,13 +118,13 @@ class PodConnection:
             ) from error
         return PinnedKeys(store, pod_id, log_fingerprints(log)), log
 
-    def _nonce(self, pod_id: str, vouched: bool) -> str | None:
+    def _nonce(self, pod_id: str, has_known_key: bool) -> str | None:
         """The nonce that the pod was created with; None if the provider does not return it."""
         if pod_id not in self._nonces:
             try:
                 pod = self._provider.get(pod_id)
             except ProviderError as error:
-                if vouched:
+                if has_known_key:
                     return None
                 raise ConnectionLost(
                     "the provider did not return the pod's environment", cause=error.what

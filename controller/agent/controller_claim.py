@@ -1,8 +1,8 @@
 """Which controller drives a pod: the one that connected last.
 
-The lock on .podctl holds for one machine. Whoever drives the same pod from a copy of that folder
-on another machine leaves a claim on the pod's volume; the earlier one finds it, and leaves. No
-clock and no order of numbers is needed: a claim that is not one's own is a later one.
+The lock on .podctl holds for one machine. A controller that drives the same pod from a copy of that
+folder on another machine leaves a claim on the pod's volume; the earlier controller finds it and
+stops. No clock and no order of numbers is needed: a claim of another controller is a later one.
 """
 
 from __future__ import annotations
@@ -27,32 +27,33 @@ _WRITE = 'umask 077; mkdir -p "$1" && cat > "$1/.$2.new" && mv "$1/.$2.new" "$1/
 
 @dataclass
 class PodClaim:
-    """The claim of this process, made at its first look at a pod and looked for at every other."""
+    """The claim of this process: written at its first access to a pod, checked at every later
+    one."""
 
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     host: str = field(default_factory=socket.gethostname)
-    _made: set[str] = field(default_factory=set)
+    _claimed: set[str] = field(default_factory=set)
 
     def hold(self, session: Session, layout: Layout, pod: str) -> None:
-        """Claim `pod`, or check that the claim is still ours. Raises Fenced, ConnectionLost."""
-        if pod in self._made:
-            told = _claim(read_file(session, str(layout.root / NAME)))
-            if told is None or told["token"] == self.token:
+        """Claim `pod`, or check that the claim still stands. Raises Fenced, ConnectionLost."""
+        if pod in self._claimed:
+            current = _claim(read_file(session, str(layout.root / NAME)))
+            if current is None or current["token"] == self.token:
                 return
             raise Fenced(
-                f"podctl on {clean_line(told['host'])[:100]} drives pod {pod} now",
+                f"podctl on {clean_line(current['host'])[:100]} drives pod {pod} now",
                 hint="no data was lost; let it finish, or run `podctl sync` to take over",
             )
         claim = json.dumps({"schema": 1, "token": self.token, "host": self.host}).encode()
         argv = ["sh", "-c", _WRITE, "sh", str(layout.root), NAME]
         session.run(argv, stdin=claim).check("claiming the pod")
-        self._made.add(pod)
+        self._claimed.add(pod)
 
 
 def _claim(raw: bytes) -> dict[str, str] | None:
     """The claim on the pod; None if the file is missing or is not a claim."""
     try:
-        found = json.loads(raw)
-        return {"token": str(found["token"]), "host": str(found["host"])}
+        document = json.loads(raw)
+        return {"token": str(document["token"]), "host": str(document["host"])}
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -10,13 +10,13 @@ from importlib import resources
 
 CAP = 8 * 1024  # characters for the guard; providers do not say how long `args` may be
 
-# Process 1 of the container. It stays when the start script ends: an exit would make the cloud
-# restart the container, with a new boot and a new grace, for ever. Bash waits in the foreground
-# for nothing but short sleeps, so that SIGTERM is acted on at once. No signal from inside halts it.
-# A job may be root and write any file: whether the guard moves is told by the kernel's count of its
-# pauses. A halted guard is continued; one that stands still for a minute, or is halted three times
-# running, is replaced. How long this container has lived is told to each guard, as what an earlier
-# one wrote down may be forged.
+# Process 1 of the container. It keeps running when the start script ends: an exit would make the
+# provider restart the container with a new boot and a new grace period, indefinitely. Bash runs
+# only short sleeps in the foreground, so that it handles SIGTERM at once. No signal from inside the
+# container stops it. A job may be root and write any file, so the kernel's count of context
+# switches shows whether the guard is running. A stopped guard is continued; one without progress
+# for a minute, or stopped three times in a row, is replaced. Each guard gets the container's age
+# from this script, because a file of an earlier guard may be forged.
 _DECODE = (
     "import base64,sys,zlib;"
     "exec(compile(zlib.decompress(base64.b64decode(sys.argv[1])),'guard','exec'))"

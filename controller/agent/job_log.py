@@ -12,18 +12,18 @@ from controller.agent.log_position import LogPosition
 from controller.credentials.secret import Secret
 from state.redaction import PROCESS
 
-MAX_LOG = 1024**3  # bytes of one job's log kept here
-MOST_LOOKS = 2 * MAX_LOG // LOG_CHUNK  # for all of it; each look repeats some bytes
-AGAIN = 2048  # bytes before the copy's end that are written again, at least
-MOST_ASIDE = 9  # copies of other pods' logs; a pod that makes up new ones fills no disk
+MAX_LOG = 1024**3  # bytes of the local copy of one job's log
+MAX_REQUESTS = 2 * MAX_LOG // LOG_CHUNK  # for a complete log; each request repeats some bytes
+MIN_REWRITTEN = 2048  # bytes before the copy's end that are always written again
+MAX_ASIDE = 9  # copies of other logs: a pod that invents new logs cannot fill the disk
 
 
 def follow_log(
     agent: AgentClient, run: str, path: Path, size: int, secrets: Iterable[Secret] = ()
 ) -> None:
-    """`append_log` while the job runs, where the pod's log is not as long as the copy.
+    """Call `append_log` while the job runs, if the pod's log and the copy differ in size.
 
-    A disk that takes nothing now gets it at a later look.
+    If the local disk cannot be written, a later call tries again.
     """
     with contextlib.suppress(OSError):
         if min(size, MAX_LOG) != _size(path):
@@ -32,37 +32,37 @@ def follow_log(
 
 def append_rest(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secret] = ()) -> None:
     """Call `append_log` until nothing more arrives, whatever size the pod reports."""
-    for _ in range(MOST_LOOKS):
+    for _ in range(MAX_REQUESTS):
         if not append_log(agent, run, path, secrets):
             return
 
 
 def append_log(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secret] = ()) -> bool:
-    """Append what is new, at most one chunk; a head that the pod let go of stays a hole.
+    """Append at most one chunk of new bytes; a head that the pod has deleted stays a hole.
 
-    A copy of another log, as a disk that was lost had, is set aside, and a new one begun. Secrets
-    are masked by as many asterisks, so that offsets stay the pod's. Returns whether the copy grew.
-    Raises OSError when the disk here takes nothing, and ConnectionLost.
+    A copy of another log (of a disk that was lost) is set aside, and a new copy is started. Secrets
+    are masked by as many asterisks, so that offsets equal the pod's. Returns whether the copy grew.
+    Raises OSError if the local disk cannot be written, and ConnectionLost.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    again = rewritten()
-    mark = _mark(path, 2 * again)
-    piece = agent.log(run, mark.begin)
-    if not mark.is_in(piece):
+    overlap = rewritten()
+    position = _end_position(path, 2 * overlap)
+    chunk = agent.log(run, position.begin)
+    if not position.is_in(chunk):
         set_aside(path)
-        return append_log(agent, run, path, secrets)  # no copy: any log goes on from there
-    if not piece.data or piece.start >= MAX_LOG:
+        return append_log(agent, run, path, secrets)  # without a copy any log matches
+    if not chunk.data or chunk.start >= MAX_LOG:
         return False
-    kept = masked(piece.data, secrets)[: MAX_LOG - piece.start]
-    keep(path, piece.start, kept, mark.offset - again)
-    return piece.start + len(kept) > mark.offset
+    data = masked(chunk.data, secrets)[: MAX_LOG - chunk.start]
+    write_at(path, chunk.start, data, position.offset - overlap)
+    return chunk.start + len(data) > position.offset
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _mark(path: Path, length: int) -> LogPosition:
+def _end_position(path: Path, length: int) -> LogPosition:
     """The position of the copy's end, with its last `length` bytes."""
     if not path.exists():
         return LogPosition()
@@ -74,30 +74,31 @@ def _mark(path: Path, length: int) -> LogPosition:
 
 def set_aside(path: Path) -> None:
     """Rename the copy to job.log.1, or the next number; the last number is replaced."""
-    places = [path.with_name(f"{path.name}.{number}") for number in range(1, MOST_ASIDE + 1)]
-    path.replace(next((place for place in places if not place.exists()), places[-1]))
+    targets = [path.with_name(f"{path.name}.{number}") for number in range(1, MAX_ASIDE + 1)]
+    path.replace(next((target for target in targets if not target.exists()), targets[-1]))
 
 
 def rewritten() -> int:
-    """Bytes before the copy's end in which a secret may begin that the end cut in two.
+    """Bytes before the copy's end in which a secret may begin that the end has split.
 
-    Twice as many are fetched: one that begins before those, and is cut in two by that, ends
-    before what is written again, and was masked whole by an earlier look.
+    Twice as many are fetched: a secret that is split by the begin of the fetched bytes ends before
+    the rewritten bytes, and an earlier call has masked it completely.
     """
-    return max(AGAIN, PROCESS.longest)
+    return max(MIN_REWRITTEN, PROCESS.longest)
 
 
-def keep(path: Path, start: int, data: bytes, settled: int) -> None:
+def write_at(path: Path, start: int, data: bytes, settled: int) -> None:
     """Write `data` at `start`, without changing bytes before the offset `settled`."""
-    known = max(0, settled - start)
+    settled_bytes = max(0, settled - start)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.seek(start + known)
-        file.write(data[known:])
+        file.seek(start + settled_bytes)
+        file.write(data[settled_bytes:])
 
 
 def masked(data: bytes, secrets: Iterable[Secret]) -> bytes:
-    """Return `data` with secrets, and what looks like a key, masked; the length is the same."""
+    """Return `data` with secrets, and text that looks like a key, masked; the length is the
+    same."""
     for secret in secrets:
         PROCESS.add(secret.reveal())
     return PROCESS.redact(data)

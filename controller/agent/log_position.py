@@ -1,6 +1,6 @@
-"""How far a log is known, and whether bytes from a pod belong to the same log.
+"""The known part of a log, and whether bytes from a pod continue it.
 
-A pod whose disk is new has another log under the same name: its offsets begin at 0 again.
+A pod with a new disk has another log under the same name, whose offsets begin at 0 again.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from state.redaction import BLOT
 
-TAIL = 4096  # bytes before the known end that must be the same
+TAIL = 4096  # bytes before the known end that must be equal
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Bytes of a log from `start` on. `size`: of the whole log when they were read."""
+    """Bytes of a log from offset `start`. `size`: bytes of the complete log when they were read."""
 
     start: int
     data: bytes
@@ -27,33 +27,35 @@ class Chunk:
 
 @dataclass(frozen=True)
 class LogPosition:
-    """How far a log is known, and its last bytes there: another log has others."""
+    """The end of the known part of a log, and the bytes before it, which identify the log."""
 
     offset: int = 0
     tail: bytes = b""
 
     @classmethod
     def after(cls, data: bytes) -> LogPosition:
-        """The position after `data`, all of which is known."""
+        """The position at the end of `data`, the complete known log."""
         return cls(len(data), data[-TAIL:])
 
     @property
     def begin(self) -> int:
-        """Whoever reads on from here sees whether it is the same log."""
+        """Offset to read from, so that `is_in` can compare the overlap."""
         return self.offset - len(self.tail)
 
-    def is_in(self, piece: Chunk) -> bool:
-        """Whether `piece`, asked for from `begin` on, can be of the same log.
+    def is_in(self, chunk: Chunk) -> bool:
+        """Whether `chunk`, requested from `begin`, can belong to the same log.
 
-        Where a secret is blotted out in one of the two, anything may stand in the other. Of a log
-        that let go of all these bytes nothing can be told: it counts as the same.
+        A masked byte matches any byte. A log that has deleted all these bytes cannot be compared
+        and counts as the same.
         """
-        known = self.tail[max(0, piece.start - self.begin) :]
-        pairs = zip(known, piece.data, strict=False)
-        return piece.size >= self.offset and all(a == b or BLOT[0] in (a, b) for a, b in pairs)
+        overlap = self.tail[max(0, chunk.start - self.begin) :]
+        pairs = zip(overlap, chunk.data, strict=False)
+        return chunk.size >= self.offset and all(
+            known == received or BLOT[0] in (known, received) for known, received in pairs
+        )
 
-    def past(self, piece: Chunk) -> tuple[LogPosition, bytes]:
-        """What `piece` has beyond this mark, and the mark after it."""
-        new = piece.data[max(0, self.offset - piece.start) :]
-        known = self.tail if piece.start <= self.offset else b""
-        return LogPosition(piece.end, (known + new)[-TAIL:]), new
+    def past(self, chunk: Chunk) -> tuple[LogPosition, bytes]:
+        """The position after `chunk`, and the bytes of it beyond this position."""
+        new = chunk.data[max(0, self.offset - chunk.start) :]
+        before = self.tail if chunk.start <= self.offset else b""
+        return LogPosition(chunk.end, (before + new)[-TAIL:]), new

@@ -1,7 +1,7 @@
-"""Tells a bad host from an image without sshd when a mapped port refuses connections. Pure.
+"""Distinguishes a bad host from an image without sshd when a port refuses connections. Pure.
 
-The container's own log tells them apart: podctl's start command writes to it once the container
-runs, and the official start script, as others do, says so when it starts sshd.
+The container's log decides: podctl's start command writes to it once the container runs, and the
+official start script, like others, logs that it starts sshd.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ SYMPTOMS = {
 
 @dataclass(frozen=True)
 class NoSshd:
-    """Why sshd will not answer; `ever` is true when the start script has ended without it."""
+    """Why sshd does not run; `permanent` is true if the start script has ended without it."""
 
-    why: str
-    ever: bool
+    reason: str
+    permanent: bool
 
 
 def no_sshd(symptom: str, log: Iterable[str]) -> NoSshd | None:
-    """None where the host may be at fault: the port is silent, the container does not run, or its
-    log says that sshd was started."""
+    """Why the image starts no sshd; None if the host may be at fault: the port is silent, the
+    container does not run, or its log says that sshd was started."""
     lines = [line[:300] for line in log]
     if symptom not in SYMPTOMS or not any(line.startswith(_OURS) for line in lines):
         return None

@@ -70,7 +70,7 @@ def command(
         if project is not None:
             notes.append(_announce(project, document))
         try:
-            notes.append(emulator_keys.note(document, base_url, os.environ))
+            notes.append(emulator_keys.register(document, base_url, os.environ))
         except UsageError as error:
             terminal.warn(f"{error.what}; podctl emulator env --state {folder} prints the key")
         _export(terminal, base_url, api_key)
@@ -118,7 +118,7 @@ def _running(port: int | None, state: Path | None) -> EmulatorFile:
                 hint=f"podctl emulator --state {shlex.quote(str(state))}",
             )
         return found
-    every = emulator_keys.noted(os.environ)
+    every = emulator_keys.registered(os.environ)
     if port is None and (own := _of_project()) is not None:
         return own
     matching = [file for file in every if port is None or file.base_url.endswith(f":{port}")]

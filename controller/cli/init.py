@@ -13,7 +13,7 @@ from controller.project.consent import note_use
 from controller.project.project import FILE, Project
 from controller.terminal.terminal import Terminal, is_tty
 from remote.reserved_names import STATE
-from state.durable import sync_file
+from state.file_sync import sync_file
 
 # Not for git: the local state, and files that are too large. locks/ and STATUS.md are for git.
 IGNORED = (f"{STATE}/", "artifacts/", "checkpoints/")

@@ -10,7 +10,7 @@ from controller.preflight.upload_preview import UploadPreview, obstacle, sending
 from controller.project.stages import missing_inputs
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
-from controller.transfer.tracked_files import belonging
+from controller.transfer.tracked_files import tracked_files_of
 
 if TYPE_CHECKING:
     from controller.project.project import Project
@@ -44,7 +44,7 @@ def show(terminal: Terminal, project: Project, stages: Sequence[Stage]) -> int:
 def _ignored(project: Project) -> dict[str, str]:
     """Path to reason, for all files of the project that are not uploaded."""
     try:
-        return dict(belonging(project.root).left_out())
+        return dict(tracked_files_of(project.root).left_out())
     except PodctlError:  # the upload preview reports the error
         return {}
 
@@ -82,8 +82,8 @@ def _show(
         terminal.data(f"  {words.size(size):>10}  {_shown(path)}")
     for path, why in _left_out(sent, ignored).items():
         terminal.data(f"  {'not sent':>10}  {_shown(path)}: {why}")
-    if sent.found.told:
-        terminal.data(f"  {sent.found.told}")
+    if sent.found.notice:
+        terminal.data(f"  {sent.found.notice}")
     if error:
         terminal.error(error)
     terminal.data("")

@@ -69,7 +69,8 @@ def _without_openssh(terminal: Terminal, session: Session, target: Target) -> in
 
 def _write_config(project: Project, target: Target, endpoint: Endpoint) -> Path:
     """Write an ssh_config for this host alone, beside the project's shared one."""
-    from controller.ssh.host_keys import PinnedKeys, SshEntry, write_ssh_config
+    from controller.ssh.host_keys import PinnedKeys
+    from controller.ssh.ssh_config import SshEntry, write_ssh_config
 
     path = project.run_dir(target.run) / "ssh_config"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

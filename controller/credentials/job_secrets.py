@@ -1,8 +1,8 @@
 """The secrets of a stage's job: values by the names that the stage lists in `secrets`.
 
 NAME         the value itself
-NAME_FILE    else a file with it, private as a key file is; NAME_PATH likewise, which is what
-             Hugging Face calls it: HF_TOKEN_PATH
+NAME_FILE    else the path of a private file with the value; NAME_PATH likewise, as in
+             HF_TOKEN_PATH of Hugging Face
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from state.secret_encodings import SHORTEST
 def secrets_of(stage: Stage) -> dict[str, Secret]:
     """Return the secrets of the stage that are set on this machine.
 
-    Raises: UsageError where one is not set here; Refused where its file is not private.
+    Raises UsageError if one is not set; Refused if its file is not private.
     """
-    lacking = absent(stage)
-    if lacking:
+    missing = absent(stage)
+    if missing:
         raise UsageError(
-            f"{stage.name} is to have {', '.join(lacking)}, which is not set here",
-            hint=f"export {lacking[0]}=…, or {lacking[0]}_FILE=… with a private file",
+            f"{stage.name} needs {', '.join(missing)}, which is not set here",
+            hint=f"export {missing[0]}=…, or {missing[0]}_FILE=… with a private file",
         )
-    return {name: found for name in stage.secrets if (found := _find(name, os.environ))}
+    return {name: secret for name in stage.secrets if (secret := _find(name, os.environ))}
 
 
 def too_short(stage: str, secrets: Mapping[str, Secret]) -> Iterator[str]:
@@ -37,8 +37,8 @@ def too_short(stage: str, secrets: Mapping[str, Secret]) -> Iterator[str]:
     for name, secret in secrets.items():
         if len(secret.reveal()) < SHORTEST:
             yield (
-                f"{stage}: {name} is shorter than {SHORTEST} characters and cannot be hidden: "
-                "whatever prints it shows it, in logs and here"
+                f"{stage}: {name} is shorter than {SHORTEST} characters and cannot be redacted: "
+                "a program that prints it reveals it in logs and output"
             )
 
 
@@ -53,13 +53,13 @@ def hide(stages: Iterable[Stage]) -> None:
         try:
             _find(name, os.environ)
         except PodctlError:
-            continue  # told when a run needs it
+            continue  # reported when a run needs it
 
 
 def _find(name: str, environ: Mapping[str, str]) -> Secret | None:
     if value := environ.get(name):
         return Secret(value)
-    for place in (f"{name}_FILE", f"{name}_PATH"):
-        if path := environ.get(place):
+    for variable in (f"{name}_FILE", f"{name}_PATH"):
+        if path := environ.get(variable):
             return read_key(Path(os.path.expanduser(path)))
     return None

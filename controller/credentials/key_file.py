@@ -13,9 +13,9 @@ MAX_BYTES = 64 * 1024
 
 
 def read_key(path: Path) -> Secret:
-    """Return the file's only word. The file must be regular, ours, and private.
+    """Return the only word of the file, which must be regular, private, and owned by the user.
 
-    Raises: Refused.
+    Raises Refused otherwise.
     """
     try:
         with path.open("rb") as file:

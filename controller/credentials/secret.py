@@ -11,9 +11,11 @@ from typing import NoReturn
 from state.redaction import PROCESS
 
 HIDDEN = "***"
-ORDINARY = 12  # characters: a shorter value of a variable that only sounds secret may be a word
-_SOUNDS = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|(?<!PUBLIC)_KEY$", re.I)
-_PLACES = ("_PATH", "_FILE", "_DIR")  # such a variable says where a secret is, and is none
+MIN_HIDDEN = 12  # characters: a shorter value of such a variable may be an ordinary word
+_SECRET_NAME = re.compile(
+    r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIAL|(?<!PUBLIC)_KEY$", re.I
+)
+_PATH_SUFFIXES = ("_PATH", "_FILE", "_DIR")  # such a variable names the place of a secret
 
 
 class Secret:
@@ -58,18 +60,20 @@ class Secret:
 def secret_names(environ: Mapping[str, str]) -> frozenset[str]:
     """Return the variables whose names suggest a key, a token or a password."""
     return frozenset(
-        name for name in environ if _SOUNDS.search(name) and not name.upper().endswith(_PLACES)
+        name
+        for name in environ
+        if _SECRET_NAME.search(name) and not name.upper().endswith(_PATH_SUFFIXES)
     )
 
 
 def hide_environment(environ: Mapping[str, str]) -> None:
     """Redact every key in the environment from all later output."""
     for name in secret_names(environ):
-        if len(environ[name]) >= ORDINARY:
+        if len(environ[name]) >= MIN_HIDDEN:
             Secret(environ[name])
 
 
 def for_children(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment, without any key, for a program that podctl starts."""
-    kept = environ.keys() - secret_names(environ)
-    return {name: environ[name] for name in sorted(kept)}
+    """The environment without secrets, for a program that podctl starts."""
+    names = environ.keys() - secret_names(environ)
+    return {name: environ[name] for name in sorted(names)}

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from controller.credentials.secret import for_children
-from controller.diagnostics import drill_results as proof
+from controller.diagnostics import drill_results
 from controller.errors import PodctlError, Refused
 from controller.planner.policy import DRILL
 from controller.project.project import Project
 from controller.project.provider import base_url
-from controller.providers import certificates as trust
+from controller.providers import certificates
 from controller.providers.base import Account, Provider, ProviderError
 from controller.providers.proxies import proxy_for
 from controller.ssh.host_keys import key_words
@@ -24,15 +24,15 @@ from remote.reserved_names import STATE
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 OLDEST_PYTHON = (3, 11)
-LITTLE_DISK_GB, NO_DISK_GB = 20.0, 1.0
-LITTLE_USD = 5.0
+LOW_DISK_GB, MIN_DISK_GB = 20.0, 1.0
+LOW_BALANCE_USD = 5.0
 SKEW_WARN, SKEW_FAIL = 30.0, 600.0  # seconds; bills and logs are compared by time
 GIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line. `exit_code` is what the command ends with when this is the first that failed."""
+    """The result of one check. `exit_code` is the command's exit code if this check fails first."""
 
     name: str
     verdict: str
@@ -49,7 +49,7 @@ def examine(project: Project, open_provider: Callable[[], Provider]) -> Iterator
     yield _git(project)
     yield _disk(project)
     yield from _programs()
-    yield from _surroundings(project)
+    yield from _network(project)
     yield from _account(project, open_provider)
 
 
@@ -79,11 +79,11 @@ def _state_dir(project: Project) -> Check:
 
 
 def _git(project: Project) -> Check:
-    """Whether git would take the state, and the key in it, into the repository."""
+    """Whether git ignores the state folder, which contains the private key."""
     if shutil.which("git") is None or not _is_repository(project):
         return Check("git", PASS, "not a git repository")
-    asked = _run_git(project, "check-ignore", "-q", f"{STATE}/state.db")
-    if asked == 0:
+    status = _run_git(project, "check-ignore", "-q", f"{STATE}/state.db")
+    if status == 0:
         return Check("git", PASS, f"{STATE} is ignored")
     return Check("git", FAIL, f"{STATE} is not ignored", f"echo '{STATE}/' >> .gitignore")
 
@@ -92,10 +92,10 @@ def _is_repository(project: Project) -> bool:
     return _run_git(project, "rev-parse", "--is-inside-work-tree") == 0
 
 
-def _run_git(project: Project, *words: str) -> int:
+def _run_git(project: Project, *arguments: str) -> int:
     try:
-        done = subprocess.run(
-            ["git", *words],  # noqa: S607 - the user's own git
+        result = subprocess.run(
+            ["git", *arguments],  # noqa: S607 - the user's own git
             cwd=project.root,
             env=for_children(),
             capture_output=True,
@@ -104,21 +104,23 @@ def _run_git(project: Project, *words: str) -> int:
         )
     except (OSError, subprocess.TimeoutExpired):
         return 128
-    return done.returncode
+    return result.returncode
 
 
 def _disk(project: Project) -> Check:
     free = shutil.disk_usage(project.root).free / 1e9
     detail = f"{free:.1f} GB free at {project.root}"
-    if free < NO_DISK_GB:
-        return Check("disk", FAIL, detail, "free some space: checkpoints are pulled here")
-    if free < LITTLE_DISK_GB:
+    if free < MIN_DISK_GB:
+        return Check(
+            "disk", FAIL, detail, "free some space: checkpoints are downloaded to this disk"
+        )
+    if free < LOW_DISK_GB:
         return Check("disk", WARN, detail, "large checkpoints may not fit")
     return Check("disk", PASS, detail)
 
 
 def _programs() -> Iterator[Check]:
-    """Conveniences: podctl moves bytes and runs commands without either."""
+    """Optional programs: podctl itself needs neither."""
     for name, use in (("ssh", "podctl ssh"), ("rsync", "your own copies")):
         path = shutil.which(name)
         if path:
@@ -127,8 +129,8 @@ def _programs() -> Iterator[Check]:
             yield Check(name, WARN, "not installed", f"only needed for {use}")
 
 
-def _surroundings(project: Project) -> Iterator[Check]:
-    """The way to the provider: its proxy, and whose certificates are trusted."""
+def _network(project: Project) -> Iterator[Check]:
+    """The connection to the provider: its proxy and the trusted certificates."""
     try:
         address = base_url(project)
         proxy = proxy_for(address, os.environ) if address.startswith("https:") else None
@@ -138,7 +140,7 @@ def _surroundings(project: Project) -> Iterator[Check]:
         return  # other errors are reported by the check of the key
     if proxy is not None:
         yield Check("proxy", PASS, f"{proxy.shown}, by {proxy.variable}")
-    for name in trust.absent():
+    for name in certificates.unreadable():
         remedy = f"unset {name}, or set it to an existing file"
         yield Check(
             "certificates", WARN, f"the file or folder that {name} names cannot be read", remedy
@@ -181,7 +183,7 @@ def _balance(account: Account) -> Check:
     if balance <= 0:
         remedy = "add funds: at zero the provider deletes pods with their data"
         return Check("balance", FAIL, detail, remedy, Refused.exit_code)
-    if balance < LITTLE_USD:
+    if balance < LOW_BALANCE_USD:
         return Check("balance", WARN, detail, "a run is refused below 1.5 times its worst case")
     return Check("balance", PASS, detail)
 
@@ -199,7 +201,7 @@ def _ssh_key(project: Project, account: Account) -> Check:
 
 
 def public_key(project: Project) -> str:
-    """The project's public key; made when there is none. Raises UsageError."""
+    """The project's public key, generated if there is none. Raises UsageError."""
     from controller.ssh.host_keys import ensure_key
 
     project.prepare()
@@ -222,20 +224,20 @@ def _self_stop(project: Project) -> Check:
     from state.errors import StateError
 
     try:
-        found, image = proof.read(project), project.config.pod.image
+        result, image = drill_results.read(project), project.config.pod.image
     except StateError as error:
         return Check("self-stop", WARN, f"the state cannot be read: {error}", "podctl status")
-    if found is None:
+    if result is None:
         detail = "self-stop not tested on this account"
         return Check("self-stop", WARN, detail, f"{DRILL} (a few cents)")
-    if found.passed and not found.of(image):
-        detail = f"tested on {found.day} with the image {found.image or '?'}, not with {image}"
+    if result.passed and not result.of(image):
+        detail = f"tested on {result.day} with the image {result.image or '?'}, not with {image}"
         return Check("self-stop", WARN, detail, f"{DRILL} (a few cents)")
-    if found.passed:
-        return Check("self-stop", PASS, f"tested on {found.day}: {found.why}")
+    if result.passed:
+        return Check("self-stop", PASS, f"tested on {result.day}: {result.why}")
     remedy = (
         "an unattended pod bills until podctl sync or gc terminates it: do not leave runs "
         "unattended, "
         f"set a spend limit at the provider, and repeat {DRILL} after a change of image or key"
     )
-    return Check("self-stop", FAIL, f"the drill of {found.day} failed: {found.why}", remedy)
+    return Check("self-stop", FAIL, f"the drill of {result.day} failed: {result.why}", remedy)

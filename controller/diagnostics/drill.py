@@ -1,9 +1,9 @@
 """A drill: rent the cheapest pod, leave it alone, and see whether it stops itself.
 
-A drill is an ordinary lease with one run that is never started: renting, lost answers, pending
-terminations and closing are the planner's; only between them, while the pod lives, this module
-decides. An unfinished drill is resumed by `podctl sync` and ended by `podctl stop`, like any other
-lease. `decide` is pure; `RecordingWorld` reads the pod's log.
+A drill is an ordinary lease with one run that is never started: renting, lost responses, pending
+terminations and closing are the planner's; this module decides only while the pod runs. An
+unfinished drill is resumed by `podctl sync` and ended by `podctl stop`, like any other lease.
+`decide` is pure; `RecordingWorld` reads the pod's log.
 """
 
 from __future__ import annotations
@@ -30,44 +30,46 @@ from jobs.stage import Criterion, HardwareNeed, Stage
 from remote.contract import GuardLimits
 
 LIMITS = GuardLimits(boot_grace=60.0, idle=60.0, hard_cap=300.0)
-NEAR_LIMITS = GuardLimits(boot_grace=3.0, idle=3.0, hard_cap=30.0)  # of the cloud on this machine
-LEAST_ORDER = 5.0  # seconds for the stop to be carried out
+NEAR_LIMITS = GuardLimits(boot_grace=3.0, idle=3.0, hard_cap=30.0)  # for the emulator
+MIN_STOP_SECONDS = 5.0  # for the provider to carry out the stop
 DISK_GB = 10
 GUARD = "PODCTL-GUARD "
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was seen of a drill's pod beside its status."""
+    """Observations of a drill's pod, other than its status."""
 
     listed_seconds: float | None = None  # create call to the first listing that shows the pod
     host_keys: bool = False  # its log names them
-    armed: bool = False  # the guard said so in the pod's log
+    armed: bool = False  # the pod's log says that the guard is armed
     ordered: bool = False  # the guard ordered the stop
-    refusal: str = ""  # what the guard last said of an order or a proof that failed
+    refusal: str = ""  # the guard's last message about a failed stop or a failed check
 
     def read(self, log: Iterable[str]) -> Evidence:
-        """With what a container's log says."""
+        """These observations, completed from a container's log."""
         lines = list(log)
-        said = [line.partition(GUARD)[2] for line in lines if GUARD in line]
-        no = [text for text in said if re.match(r"not armed|the order to stop is refused", text)]
+        messages = [line.partition(GUARD)[2] for line in lines if GUARD in line]
+        refusals = [
+            text for text in messages if re.match(r"not armed|the order to stop is refused", text)
+        ]
         return replace(
             self,
             host_keys=self.host_keys or bool(log_fingerprints(lines)),
-            armed=self.armed or any(text.startswith("armed") for text in said),
-            ordered=self.ordered or any(text.startswith("stopping this pod") for text in said),
-            refusal=no[-1] if no else self.refusal,
+            armed=self.armed or any(text.startswith("armed") for text in messages),
+            ordered=self.ordered or any(text.startswith("stopping this pod") for text in messages),
+            refusal=refusals[-1] if refusals else self.refusal,
         )
 
     @property
     def measured(self) -> str:
         listed = self.listed_seconds
-        first = "" if listed is None else f"listed {listed:.1f} s after the create call; "
-        return f"{first}its log {'names' if self.host_keys else 'does not name'} the host keys"
+        listing = "" if listed is None else f"listed {listed:.1f} s after the create call; "
+        return f"{listing}its log {'names' if self.host_keys else 'does not name'} the host keys"
 
 
 def stage(offer: Offer) -> Stage:
-    """The smallest order for `offer`. Nothing is ever sent or started."""
+    """The smallest stage for `offer`. Nothing is uploaded or started."""
     cpu = offer.kind == "cpu"
     return Stage(
         name=STAGE,
@@ -100,8 +102,8 @@ def cheapest(catalog: Iterable[Offer]) -> Offer | None:
 
 
 def order_seconds(limits: GuardLimits) -> float:
-    """How long an order to stop may take before it counts as without effect."""
-    return max(LEAST_ORDER, limits.boot_grace)
+    """Seconds that a stop call may take before it counts as without effect."""
+    return max(MIN_STOP_SECONDS, limits.boot_grace)
 
 
 def decide(
@@ -109,7 +111,7 @@ def decide(
 ) -> Action:
     """The next action of a drill."""
     lease_state, run = observation.lease, observation.lease.current
-    once = replace(policy, generations=1)
+    single_generation = replace(policy, generations=1)
     others = any(pod.id != lease_state.pod for pod in observation.ours())
     if (
         run is None
@@ -119,11 +121,11 @@ def decide(
         or others
         or observation.provider.refused
     ):
-        return plan.decide(observation, once)
+        return plan.decide(observation, single_generation)
     if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "for the provider")
     if observation.pod is None:
-        return plan.decide(observation, once)
+        return plan.decide(observation, single_generation)
     return _watch(observation, policy, limits, evidence, run, observation.pod)
 
 
@@ -136,8 +138,8 @@ def _watch(
     pod: Pod,
 ) -> Action:
     quoted = observation.lease.quoted_usd_per_hour
-    if reckoned := reckon(observation, pod.id):
-        return reckoned
+    if billing_action := reckon(observation, pod.id):
+        return billing_action
     if pod.status is PodStatus.EXITED:
         return _stopped(observation, evidence, run, pod)
     if pod.status in (PodStatus.ERROR, PodStatus.TERMINATED):
@@ -145,8 +147,8 @@ def _watch(
     if quoted and pod.usd_per_hour > quoted * policy.price_tolerance:
         text = f"it costs ${pod.usd_per_hour:.2f}/h and was quoted at ${quoted:.2f}/h"
         return Finish(run.run, UNCLEAR, text)
-    if why := _overdue(observation, policy, limits, evidence):
-        return Finish(run.run, REFUTED, f"{why}; {evidence.measured}")
+    if reason := _overdue(observation, policy, limits, evidence):
+        return Finish(run.run, REFUTED, f"{reason}; {evidence.measured}")
     since = observation.since(observation.pods.pod_since)
     patience = policy.boot + limits.boot_grace + order_seconds(limits)
     if observation.now - since > patience:
@@ -157,7 +159,9 @@ def _watch(
 
 def _stopped(observation: Observation, evidence: Evidence, run: RunFacts, pod: Pod) -> Action:
     if not observation.lease.parked:
-        return bill_wait(observation) or ConfirmParked(pod.id)  # it ends here that the pod bills
+        return bill_wait(observation) or ConfirmParked(
+            pod.id
+        )  # from here on the pod no longer bills
     if not evidence.armed and not evidence.ordered:
         text = "the pod stopped, and its log does not say that the guard did it"
         return Finish(run.run, UNCLEAR, f"{text}; {evidence.measured}")
@@ -167,13 +171,13 @@ def _stopped(observation: Observation, evidence: Evidence, run: RunFacts, pod: P
 def _overdue(
     observation: Observation, policy: Policy, limits: GuardLimits, evidence: Evidence
 ) -> str | None:
-    """Why the pod is known not to stop itself."""
+    """Why the pod will not stop itself; None if that is not known."""
     guard = observation.job.contact.guard if observation.job.contact else None
-    left = guard.stops_in_seconds if guard else None
+    stops_in = guard.stops_in_seconds if guard else None
     patience = order_seconds(limits)
-    if left is not None and left < -patience:
-        said = evidence.refusal or (guard.detail if guard else "")
-        return f"its guard ordered the stop {-left:.0f} s ago without effect ({said})"
+    if stops_in is not None and stops_in < -patience:
+        detail = evidence.refusal or (guard.detail if guard else "")
+        return f"its guard ordered the stop {-stops_in:.0f} s ago without effect ({detail})"
     since = observation.since(observation.job.guard_since)
     if guard is None and observation.now - since > policy.guard + limits.boot_grace + patience:
         return "nothing guards this pod: " + (evidence.refusal or "no guard ever reported")
@@ -182,20 +186,26 @@ def _overdue(
 
 @dataclass
 class RecordingWorld:
-    """The loop's world for a drill: it also reads the pod's log and takes the time."""
+    """The loop's world for a drill, which also reads the pod's log and measures times."""
 
     world: World
     provider: Provider
     clock: Clock
     limits: GuardLimits
     evidence: Evidence = field(default_factory=Evidence)
-    _asked: float | None = None  # when the create call was sent
+    _create_sent_at: float | None = None  # when the create call was sent
 
     def observe(self) -> Observation:
         observation = self.world.observe()
         pod = observation.pod
-        if pod is not None and self._asked is not None and self.evidence.listed_seconds is None:
-            self.evidence = replace(self.evidence, listed_seconds=observation.now - self._asked)
+        if (
+            pod is not None
+            and self._create_sent_at is not None
+            and self.evidence.listed_seconds is None
+        ):
+            self.evidence = replace(
+                self.evidence, listed_seconds=observation.now - self._create_sent_at
+            )
         if pod is not None and pod.status in (PodStatus.RUNNING, PodStatus.EXITED):
             self._read_log(pod.id)
         return observation
@@ -204,11 +214,11 @@ class RecordingWorld:
         try:
             self.evidence = self.evidence.read(self.provider.container_log(pod))
         except ProviderError:
-            return  # the next look reads it, or the verdict is given without
+            return  # the next observation reads it, or the result is decided without it
 
     def perform(self, action: Action) -> LeaseOutcome:
         if isinstance(action, Create):
-            self._asked = self.clock.now()
+            self._create_sent_at = self.clock.now()
         return self.world.perform(action)
 
     def decide(self, observation: Observation, policy: Policy) -> Action:

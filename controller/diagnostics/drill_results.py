@@ -1,4 +1,4 @@
-"""What drills have shown: whether this account's pods can stop themselves. Reads the journal."""
+"""Results of drills: whether this account's pods stop themselves. Reads the journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from controller.terminal.terminal import Terminal
     from state.journal import Journal
 
-STAGE = "self-stop"  # the name under which drills stand in the journal
+STAGE = "self-stop"  # the stage name of drills in the journal
 PASSED, REFUTED, UNCLEAR = "passed", "no-self-stop", "unclear"  # outcomes of their runs
 
 
@@ -38,12 +38,12 @@ class Proof:
         return self.outcome == PASSED
 
     def of(self, image: str) -> bool:
-        """Whether it was held with `image`: another may have no guard, or no way to the API."""
+        """Whether the drill used `image`: another image may run no guard or not reach the API."""
         return self.image == image
 
 
 def account_name(project: Project) -> str:
-    """Tells accounts apart by their key without keeping anything of it. Raises as `access_of`."""
+    """A hash that identifies the account without revealing its key. Raises like `access_of`."""
     from controller.project.provider import access_of
 
     access = access_of(project)
@@ -52,9 +52,9 @@ def account_name(project: Project) -> str:
 
 
 def newest(journal: Journal, account: str, image: str | None = None) -> Proof | None:
-    """The last drill that ended in a finding, with `image` or with any.
+    """The last drill with a result, with `image` or (None) with any image.
 
-    One that was stopped, or got no pod, says nothing.
+    A drill that was stopped, or got no pod, has no result.
     """
     for run in reversed(journal.runs(STAGE)):
         lease = journal.lease(run.lease)
@@ -62,26 +62,26 @@ def newest(journal: Journal, account: str, image: str | None = None) -> Proof | 
         same_account = isinstance(data, dict) and data.get("account") == account
         if not same_account or run.outcome not in (PASSED, REFUTED):
             continue
-        why = str(run.result.get("why", ""))
-        result = Proof(run.outcome, why, run.finished_at or run.at, _image(run.spec))
+        reason = str(run.result.get("why", ""))
+        result = Proof(run.outcome, reason, run.finished_at or run.at, _image(run.spec))
         if image is None or result.of(image):
             return result
     return None
 
 
 def _image(spec: Mapping[str, Any]) -> str:
-    """Of the pod that a drill rented."""
+    """The image of the pod that a drill rented."""
     shape = spec.get("shape")
     return str(shape.get("image", "")) if isinstance(shape, dict) else ""
 
 
 def nearest(journal: Journal, account: str, image: str) -> Proof | None:
-    """The last drill with `image`; where there is none, the last one."""
+    """The last drill with `image`, or else with any image."""
     return newest(journal, account, image) or newest(journal, account)
 
 
 def read(project: Project) -> Proof | None:
-    """`nearest` from this project's state; None where nothing was ever run. Raises likewise."""
+    """`nearest` for this project; None if nothing was ever run. Raises like `account_name`."""
     from controller.project.journal import open_journal
 
     if not project.database.exists():
@@ -108,9 +108,10 @@ def reminder(result: Proof | None, image: str) -> str | None:
 
 
 def agree(result: Proof | None, image: str, terminal: Terminal, *, unguarded: bool) -> None:
-    """Say what drills have shown; after one that failed the worst case has no bound, so ask.
+    """Print the result of drills; after a failed drill ask the user, as the worst case is
+    unbounded.
 
-    Raises: Refused after a no; UsageError where nobody can be asked.
+    Raises Refused if the user declines; UsageError without a terminal.
     """
     if text := reminder(result, image):
         terminal.say(text)

@@ -118,7 +118,7 @@ def force_end(session: ProjectSession, lease: Lease, reason: str) -> None:
         terminal.warn,
         settle=policy.settle,
         patience=policy.lost,
-        again=policy.ask_again,
+        retry_seconds=policy.ask_again,
         pause=policy.poll_boot,
     )
     try:

@@ -49,7 +49,7 @@ class MovingLine:
             self._transfer, self._since, self._rate = what, now, TransferRate()
         self._rate.see(progress.bytes_done, now)
         due = now - max(self._since, self._shown_at) >= SHOW_EVERY
-        if due or (self._seen and progress.whole):
+        if due or (self._seen and progress.complete):
             self._seen, self._shown_at = True, now
             line = transfer_line(what, progress, self._rate, now, self.terminal.width)
             self.terminal.progress(line)

@@ -17,7 +17,7 @@ from controller.locks.certificate import Certificate
 from controller.project.project import Project
 from controller.project.stages import declared_inputs
 from controller.transfer.file_selection import select
-from controller.transfer.tracked_files import TrackedFiles, belonging
+from controller.transfer.tracked_files import TrackedFiles, tracked_files_of
 from controller.transfer.upload import code_digest
 from jobs.stage import Stage, definitions
 from remote.globs import Globs, normal
@@ -200,7 +200,7 @@ def stale(project: Project) -> dict[str, tuple[Difference, ...]]:
     locks = certificate.read_all(project.root)
     ordered = in_order(project.stages)
     try:
-        tracked = belonging(project.root) if locks else None
+        tracked = tracked_files_of(project.root) if locks else None
     except UsageError:  # each selection says so
         tracked = None
     inputs = {

@@ -1,4 +1,4 @@
-"""Back-fills the ledger from the provider's bill, for time in which no podctl ran."""
+"""Back-fills the ledger from the provider's bill, for time in which podctl did not run."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from controller.providers.base import BillingRecord, Pod, PodStatus
 from state.interval import MS_PER_HOUR, SCALE, Interval, milliseconds, nano_per_hour, new_interval
 from state.ledger import Ledger
 
-RESTARTED = 1800.0  # seconds from creation to start: more than a slow image takes
-NOBODY = "import"  # the stage of a pod of which only the bill and its host key are left
+RESTARTED = 1800.0  # seconds from creation to start: longer than a slow image takes
+IMPORTED = "import"  # lease of a pod of which only the bill and the host key are left
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """What a pod worked for, as far as it is known."""
+    """The stage, run and lease that a pod's cost is attributed to, as far as known."""
 
     stage: str
     run: str | None = None
-    lease: str = NOBODY
+    lease: str = IMPORTED
 
 
 def post(
     ledger: Ledger, pod: Pod, orphan: OrphanPod, bill: Iterable[BillingRecord], now: float
 ) -> None:
-    """Write down until `now` what a pod cost that no run followed. Again: from where that ended.
+    """Record the cost until `now` of a pod that no run owns, from the end of its last record on.
 
-    What it cost before its present rates held, all of it once it is stopped, only the bill knows.
+    The bill gives the cost before the current rates applied; for a stopped pod, the entire cost.
     """
     if ledger.close_all(pod.id, now, "gc"):
         return
-    served = Attribution(orphan.stage or "gc", None, orphan.lease or "gc")
-    booked = ledger.intervals(pod_id=pod.id)
+    attribution = Attribution(orphan.stage or "gc", None, orphan.lease or "gc")
+    recorded = ledger.intervals(pod_id=pod.id)
     created = pod.created_at or pod.started_at or now
-    begin = min(now, max((interval.ended_at or 0.0 for interval in booked), default=created))
-    since = min(now, max(begin, billing_since(pod, now)))
-    before = _before(pod, booked, bill, now - since)
-    present = [
-        _interval(pod.id, served, kind, nano_per_hour(rate), (since, now), "gc")
+    start = min(now, max((interval.ended_at or 0.0 for interval in recorded), default=created))
+    rates_since = min(now, max(start, billing_since(pod, now)))
+    earlier = _before(pod, recorded, bill, now - rates_since)
+    current = [
+        _interval(pod.id, attribution, kind, nano_per_hour(rate), (rates_since, now), "gc")
         for kind, rate in _rates(pod).items()
-        if rate > 0 and since < now
+        if rate > 0 and rates_since < now
     ]
-    ledger.record([*_spread(pod.id, served, before, (begin, since)), *present])
+    ledger.record([*_spread(pod.id, attribution, earlier, (start, rates_since)), *current])
 
 
 def interrupted(pod: Pod, now: float) -> bool:
-    """Whether the present rates do not hold from the creation on: the bill is needed."""
+    """Whether the current rates do not apply from the creation on, so that the bill is needed."""
     return billing_since(pod, now) > (pod.created_at or now)
 
 
 def _before(
-    pod: Pod, booked: Iterable[Interval], bill: Iterable[BillingRecord], seconds: float
+    pod: Pod, recorded: Iterable[Interval], bill: Iterable[BillingRecord], seconds: float
 ) -> dict[str, float]:
-    """What is billed beyond what is booked and the last `seconds` at the present rates."""
+    """USD billed beyond the recorded intervals and the last `seconds` at the current rates."""
     usd = _sums(record for record in bill if record.pod_id == pod.id)
-    for interval in booked:
+    for interval in recorded:
         if interval.kind != "network-volume":  # on the account's bill, not the pod's
             kind = "compute" if interval.kind == "compute" else "disk"
             usd[kind] -= interval.amount(0) / SCALE
@@ -73,80 +73,84 @@ def _rates(pod: Pod) -> dict[str, float]:
 
 
 def billing_since(pod: Pod, now: float) -> float:
-    """From when on the present rates hold: the creation, or the start after it was parked."""
-    begin = pod.created_at or pod.started_at or now
+    """Unix time from which the current rates apply: the creation, or the restart after parking."""
+    start = pod.created_at or pod.started_at or now
     if pod.status is PodStatus.EXITED:
         return now
-    if pod.started_at is not None and pod.started_at - begin > RESTARTED:
+    if pod.started_at is not None and pod.started_at - start > RESTARTED:
         return pod.started_at
-    return min(begin, now)
+    return min(start, now)
 
 
 def backfill_previous(
-    ledger: Ledger, pod: Pod, served: Attribution, bill: Iterable[BillingRecord], now: float
+    ledger: Ledger, pod: Pod, attribution: Attribution, bill: Iterable[BillingRecord], now: float
 ) -> None:
-    """Earlier lives of a living pod: what was billed beyond its present one. Once."""
+    """Record what was billed for a listed pod before its current start, unless that was done."""
     since = billing_since(pod, now)
-    begin = pod.created_at or since
-    if since <= begin or ledger.intervals(pod_id=pod.id):
+    start = pod.created_at or since
+    if since <= start or ledger.intervals(pod_id=pod.id):
         return
-    ledger.record(_spread(pod.id, served, _before(pod, (), bill, now - since), (begin, since)))
+    ledger.record(_spread(pod.id, attribution, _before(pod, (), bill, now - since), (start, since)))
 
 
 def backfill_terminated(
-    ledger: Ledger, known: Mapping[str, Attribution], bill: Iterable[BillingRecord]
+    ledger: Ledger, attributions: Mapping[str, Attribution], bill: Iterable[BillingRecord]
 ) -> tuple[str, ...]:
-    """Pods of ours that are gone and that the ledger does not have; returns them."""
-    rows: dict[str, list[BillingRecord]] = {}
+    """Record the cost of terminated pods in `attributions` that the ledger lacks; returns them."""
+    by_pod: dict[str, list[BillingRecord]] = {}
     for record in bill:
-        if record.pod_id in known and not ledger.intervals(pod_id=record.pod_id):
-            rows.setdefault(record.pod_id, []).append(record)
-    for pod, found in rows.items():
-        span = (min(one.start for one in found), max(one.end for one in found))
-        ledger.record(_spread(pod, known[pod], _sums(found), span))
-    return tuple(rows)
+        if record.pod_id in attributions and not ledger.intervals(pod_id=record.pod_id):
+            by_pod.setdefault(record.pod_id, []).append(record)
+    for pod, records in by_pod.items():
+        span = (min(charge.start for charge in records), max(charge.end for charge in records))
+        ledger.record(_spread(pod, attributions[pod], _sums(records), span))
+    return tuple(by_pod)
 
 
-def close_terminated(ledger: Ledger, gone: str, bill: Iterable[BillingRecord], now: float) -> None:
-    """End what an old copy still has open of a pod that is gone: when its bill ended."""
-    compute = [interval for interval in ledger.intervals(pod_id=gone) if interval.kind == "compute"]
-    last = next((one for one in compute if one.open), None)
-    billed = _sums(record for record in bill if record.pod_id == gone)["compute"]
-    if last is None or last.nano_per_hour <= 0 or billed <= 0:
-        return  # the loop ends it, by what it sees
-    booked = sum(one.amount(0) for one in compute if not one.open) / SCALE
-    hours = max(0.0, billed - booked) / last.usd_per_hour
-    ledger.close_all(gone, min(now, last.started_at + hours * 3600), "bill")
+def close_terminated(
+    ledger: Ledger, pod_id: str, bill: Iterable[BillingRecord], now: float
+) -> None:
+    """Close the open intervals of a terminated pod at the time when its bill ended."""
+    compute = [
+        interval for interval in ledger.intervals(pod_id=pod_id) if interval.kind == "compute"
+    ]
+    open_interval = next((interval for interval in compute if interval.open), None)
+    billed = _sums(record for record in bill if record.pod_id == pod_id)["compute"]
+    if open_interval is None or open_interval.nano_per_hour <= 0 or billed <= 0:
+        return  # the loop closes it by what it observes
+    recorded = sum(interval.amount(0) for interval in compute if not interval.open) / SCALE
+    hours = max(0.0, billed - recorded) / open_interval.usd_per_hour
+    ledger.close_all(pod_id, min(now, open_interval.started_at + hours * 3600), "bill")
 
 
 def _sums(bill: Iterable[BillingRecord]) -> dict[str, float]:
-    found = {"compute": 0.0, "disk": 0.0}
+    usd = {"compute": 0.0, "disk": 0.0}
     for record in bill:
-        found["compute"] += record.compute_usd
-        found["disk"] += record.disk_usd
-    return found
+        usd["compute"] += record.compute_usd
+        usd["disk"] += record.disk_usd
+    return usd
 
 
 def _spread(
-    pod: str, served: Attribution, usd: Mapping[str, float], span: tuple[float, float]
+    pod: str, attribution: Attribution, usd: Mapping[str, float], span: tuple[float, float]
 ) -> list[Interval]:
-    """Sums as intervals over `span`: the amounts are the bill's, the rates are averages."""
+    """Intervals over `span` with the billed amounts (USD) at average rates."""
     ms = milliseconds(span[1]) - milliseconds(span[0])
     return [
-        _interval(pod, served, kind, round(amount * 1e9 * MS_PER_HOUR / ms), span, "bill")
+        _interval(pod, attribution, kind, round(amount * 1e9 * MS_PER_HOUR / ms), span, "bill")
         for kind, amount in usd.items()
         if amount > 0 and ms > 0
     ]
 
 
 def _interval(
-    pod: str, served: Attribution, kind: str, nano: int, span: tuple[float, float], source: str
+    pod: str, attribution: Attribution, kind: str, nano: int, span: tuple[float, float], source: str
 ) -> Interval:
     return new_interval(
         pod_id=pod,
-        lease=served.lease,
-        run=served.run,
-        stage=served.stage,
+        lease=attribution.lease,
+        run=attribution.run,
+        stage=attribution.stage,
         kind=kind,
         nano_per_hour=nano,
         rate_source="provider" if kind == "compute" else "list-price",

@@ -1,7 +1,7 @@
-"""Ends a lease without its plan: terminates its pods, then closes ledger and journal.
+"""Closes a lease without the planner: terminates its pods, then closes ledger and journal.
 
-Nothing here follows the journal's fold, the plan, a pod's word or what was pinned: those may be
-what went wrong. What is needed is a provider that answers and a state that can be written.
+This module uses neither the folded lease state, the planner, reports of pods, nor pinned keys,
+because one of them may be broken. It needs a provider that responds and a writable state.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from state.ledger import Ledger
 
 OUTCOME = "abandoned"
 HOUR = 3600.0
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Nonces:
-    """By what a lease's pods are known, from the rows of its journal as they are."""
+    """The nonces and ids of a lease's pods, from the unprocessed rows of its journal."""
 
     nonces: frozenset[str]
     pods: frozenset[str]
-    unclear: bool  # a create may still show a pod
+    unclear: bool  # a pod of an unconfirmed create may still appear
 
     @classmethod
     def of(cls, journal: Journal, lease: str) -> Nonces:
-        nonces, pods, meant, answered = set(), set(), set(), set()
+        nonces, pods, intents, answered = set(), set(), set(), set()
         for op in journal.ops(lease):
             data: Any = op.data
             if not isinstance(data, dict):
@@ -47,93 +47,99 @@ class Nonces:
             if isinstance(data.get("pod"), str):
                 pods.add(data["pod"])
             if op.step == Step.CREATE and op.phase == "intent":
-                meant.add(op.seq)
+                intents.add(op.seq)
             if op.step == Step.CREATE and data.get("kind") != "ambiguous":
                 answered.add(op.of)
-        return cls(frozenset(nonces), frozenset(pods), bool(meant - answered))
+        return cls(frozenset(nonces), frozenset(pods), bool(intents - answered))
 
 
 @dataclass
 class ForcedTermination:
-    """One lease that is to end now, and with what."""
+    """The forced termination of one lease. `say` and `warn` print messages; times are seconds."""
 
     lease: str
     journal: Journal
     ledger: Ledger
     provider: Provider
     clock: Clock
-    say: Tell
-    warn: Tell
-    settle: float = 300.0  # seconds in which a pod that is not listed may still show
-    patience: float = 900.0  # for a pod that was ordered to terminate
-    again: float = 15.0  # between two orders to the same pod
+    say: Report
+    warn: Report
+    settle: float = 300.0  # time in which an unlisted pod may still appear
+    patience: float = 900.0  # limit for a pod to disappear after the terminate call
+    retry_seconds: float = 15.0  # between two terminate calls for the same pod
     pause: float = 3.0  # between two listings
-    ordered: dict[str, float] = field(default_factory=dict)  # pod → when
-    seen: set[str] = field(default_factory=set)
+    ordered_at: dict[str, float] = field(
+        default_factory=dict
+    )  # pod id to the time of the last terminate call
+    listed_before: set[str] = field(default_factory=set)
 
     def carry_out(self, reason: str) -> None:
-        """End every pod, close ledger and journal. May be called again after any interruption.
+        """Terminate every pod, close ledger and journal. May be repeated after an interruption.
 
-        Raises ProviderError, and ConnectionLost for a pod that does not go.
+        Raises ProviderError, and ConnectionLost for a pod that stays listed.
         """
         self.journal.note(self.lease, Step.STOP, {"disposal": "terminate", "abandon": reason})
-        marks = Nonces.of(self.journal, self.lease)
-        billing = self._billing(marks)
-        self._until_gone(marks, billing)
-        for pod in sorted(billing | self.seen):
+        nonces = Nonces.of(self.journal, self.lease)
+        billing = self._billing(nonces)
+        self._terminate_all(nonces, billing)
+        for pod in sorted(billing | self.listed_before):
             self._close_ledger(pod)
         self._close_journal(reason)
 
-    def _billing(self, marks: Nonces) -> set[str]:
-        """Pods that cost something by the ledger."""
-        found = self.ledger.intervals(open_only=True)
-        return {one.pod_id for one in found if one.lease == self.lease or one.pod_id in marks.pods}
+    def _billing(self, nonces: Nonces) -> set[str]:
+        """Ids of pods with open intervals in the ledger."""
+        intervals = self.ledger.intervals(open_only=True)
+        return {
+            interval.pod_id
+            for interval in intervals
+            if interval.lease == self.lease or interval.pod_id in nonces.pods
+        }
 
     # -- the pods --------------------------------------------------------------------------
 
-    def _until_gone(self, marks: Nonces, billing: set[str]) -> None:
-        """Orders until the listing is clean, for as long as something may still show."""
-        began = absent = self.clock.now()
+    def _terminate_all(self, nonces: Nonces, billing: set[str]) -> None:
+        """Terminate pods until none is listed and none can appear any more."""
+        start = last_listed = self.clock.now()
         while True:
-            living = self._living(marks, billing)
-            self.seen |= {pod.id for pod in living}
+            listed = self._listed_pods(nonces, billing)
+            self.listed_before |= {pod.id for pod in listed}
             now = self.clock.now()
-            if living:
-                absent = now
-                self._order([pod for pod in living if self._is_due(pod.id, now)])
+            if listed:
+                last_listed = now
+                self._order([pod for pod in listed if self._is_due(pod.id, now)])
             else:
-                unproven = marks.unclear or billing - self.seen
-                if now - absent >= (self.settle if unproven else 0.0):
+                unproven = nonces.unclear or billing - self.listed_before
+                if now - last_listed >= (self.settle if unproven else 0.0):
                     return
-            if living and now - began > self.patience + self.settle:
-                raise self._lingering(living)
+            if listed and now - start > self.patience + self.settle:
+                raise self._still_listed(listed)
             self.clock.wait(self.pause)
 
-    def _living(self, marks: Nonces, billing: set[str]) -> list[Pod]:
-        """Pods with a nonce of the lease, or known to be its; also those a listing leaves out."""
+    def _listed_pods(self, nonces: Nonces, billing: set[str]) -> list[Pod]:
+        """Pods with a nonce or a recorded id of the lease, also those that the listing omits."""
         pods = {pod.id: pod for pod in self.provider.list()}
-        for pod_id in (marks.pods & billing) | set(self.ordered):
+        for pod_id in (nonces.pods & billing) | set(self.ordered_at):
             if pod_id not in pods and (pod := self.provider.get(pod_id)) is not None:
                 pods[pod_id] = pod
         return [
             pod
             for pod in pods.values()
-            if (pod.nonce in marks.nonces or pod.id in marks.pods & billing)
+            if (pod.nonce in nonces.nonces or pod.id in nonces.pods & billing)
             and pod.status is not PodStatus.TERMINATED
         ]
 
     def _is_due(self, pod: str, now: float) -> bool:
-        return pod not in self.ordered or now - self.ordered[pod] >= self.again
+        return pod not in self.ordered_at or now - self.ordered_at[pod] >= self.retry_seconds
 
     def _order(self, due: list[Pod]) -> None:
-        """Tell them to go; what they cost is booked at once. What fails is tried again."""
+        """Terminate the pods and record their cost at once; a failed call is repeated later."""
         orphan_pods = {orphan.pod: orphan for orphan in sweep(self.journal.connection, due)}
         for pod in due:
-            if pod.status is PodStatus.EXITED:  # since when, only the bill knows
+            if pod.status is PodStatus.EXITED:  # only the bill has the time of the stop
                 self._close_by_bill(pod.id)
-            words = {"pod": pod.id, "reason": "given up by the user", "forced": True}
-            intent = self.journal.intent(self.lease, Step.TERMINATE, words)
-            self.ordered[pod.id] = self.clock.now()
+            data = {"pod": pod.id, "reason": "given up by the user", "forced": True}
+            intent = self.journal.intent(self.lease, Step.TERMINATE, data)
+            self.ordered_at[pod.id] = self.clock.now()
             try:
                 end_all(
                     self.provider,
@@ -144,14 +150,14 @@ class ForcedTermination:
                     self.clock.wall,
                 )
             except ProviderError as error:
-                self.journal.fail(intent, words | {"why": error.what, "kind": str(error.kind)})
+                self.journal.fail(intent, data | {"why": error.what, "kind": str(error.kind)})
             else:
-                self.journal.done(intent, words | {"at": self.clock.wall()})
+                self.journal.done(intent, data | {"at": self.clock.wall()})
 
-    def _lingering(self, living: list[Pod]) -> ConnectionLost:
-        told = ", ".join(f"{pod.id} ${pod.usd_per_hour:.4f}/h" for pod in living)
+    def _still_listed(self, listed: list[Pod]) -> ConnectionLost:
+        pods = ", ".join(f"{pod.id} ${pod.usd_per_hour:.4f}/h" for pod in listed)
         return ConnectionLost(
-            f"still listed long after they were terminated: {told}",
+            f"pods are still listed long after the terminate call: {pods}",
             where=f"lease {self.lease}",
             hint="repeat the command, or terminate them in the provider's console",
         )
@@ -160,28 +166,29 @@ class ForcedTermination:
 
     def _close_ledger(self, pod: str) -> None:
         now = self.clock.wall()
-        if pod not in self.ordered:  # something else terminated it
+        if pod not in self.ordered_at:  # something else terminated it
             self._close_by_bill(pod)
         self.ledger.close_all(pod, now, "terminated")
         self.journal.note(self.lease, Step.GONE, {"pod": pod, "ended_at": now, "forced": True})
 
     def _close_by_bill(self, pod: str) -> None:
-        """End what is open of a pod that does not run when its bill ended, where the bill says."""
+        """Close the open intervals of a stopped pod at the time when its bill ended, if it shows
+        that."""
         now = self.clock.wall()
-        found = self.ledger.intervals(pod_id=pod, open_only=True)
-        since = min((one.started_at for one in found), default=now)
+        intervals = self.ledger.intervals(pod_id=pod, open_only=True)
+        since = min((interval.started_at for interval in intervals), default=now)
         bill = attempt(partial(self.provider.billing, since - HOUR, now + HOUR))
         if isinstance(bill, tuple):
             close_terminated(self.ledger, pod, bill, now)
 
     def _close_journal(self, reason: str) -> None:
         for run in self.journal.runs(lease=self.lease, open_only=True):
-            ended = {"outcome": OUTCOME, "why": reason}
+            data = {"outcome": OUTCOME, "why": reason}
             self.journal.finish_run(run.id, OUTCOME, {"why": reason})
-            self.journal.note(self.lease, Step.FINISH, ended, run.id)
+            self.journal.note(self.lease, Step.FINISH, data, run.id)
             self.say(f"{run.id}: {OUTCOME} ({reason})")
         self.journal.note(self.lease, Step.CLOSE, {"outcome": OUTCOME, "forced": True})
-        found = self.journal.lease(self.lease)
-        if found is not None and found.open:
+        lease = self.journal.lease(self.lease)
+        if lease is not None and lease.open:
             self.journal.close_lease(self.lease, OUTCOME)
         self.say(f"lease {self.lease} is closed: {OUTCOME}")

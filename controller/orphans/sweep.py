@@ -25,14 +25,14 @@ NONCE = re.compile(r"[0-9a-f]{16}")
 
 class Ownership(StrEnum):
     LIVE = "live"  # an unfinished run of this project owns it
-    STALE = "stale-own"  # rented by this project, and no run owns it any more
+    STALE = "stale-own"  # rented by this project; no run owns it any more
     OTHER = "other-podctl"  # rented by podctl elsewhere
     FOREIGN = "foreign"  # not rented by podctl
 
 
 @dataclass(frozen=True)
 class OrphanPod:
-    """One pod of the account, classified."""
+    """One pod of the account with its owner."""
 
     pod: str
     name: str
@@ -42,27 +42,27 @@ class OrphanPod:
     usd_per_hour: float  # compute and disks, as it bills now
     usd_per_month_parked: float  # the price of its volume while it is stopped
     lease: str  # the lease that owns or owned it; empty: none known
-    stage: str  # as its name says; empty: none
+    stage: str  # from its name; empty: none
     created_at: float | None
 
 
 def sweep(connection: sqlite3.Connection, pods: Iterable[Pod]) -> tuple[OrphanPod, ...]:
-    """Every living pod of the account with its class; what bills most comes first."""
+    """Every pod of the account that is not terminated, with its owner; the costliest first."""
     from state.journal import Journal
 
     journal = Journal(connection)
     nonces = journal.nonces()
-    living = {lease.id for lease in journal.open_leases()}
+    open_leases = {lease.id for lease in journal.open_leases()}
     owner = installation(connection)
-    found = [
-        _classify(pod, owner, nonces, living)
+    orphans = [
+        _classify(pod, owner, nonces, open_leases)
         for pod in pods
         if pod.status is not PodStatus.TERMINATED
     ]
-    return tuple(sorted(found, key=lambda item: (-item.usd_per_hour, item.pod)))
+    return tuple(sorted(orphans, key=lambda item: (-item.usd_per_hour, item.pod)))
 
 
-def _classify(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) -> OrphanPod:
+def _classify(pod: Pod, owner: str, nonces: dict[str, str], open_leases: set[str]) -> OrphanPod:
     nonce = pod.nonce if pod.nonce and NONCE.fullmatch(pod.nonce) else None
     lease = nonces.get(nonce or "", "")
     parked = pod.status is PodStatus.EXITED
@@ -71,7 +71,7 @@ def _classify(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) ->
     return OrphanPod(
         pod=pod.id,
         name=pod.name,
-        whose=_whose(pod, nonce, lease, owner, living),
+        whose=_whose(pod, nonce, lease, owner, open_leases),
         status=str(pod.status),
         gpu=pod.gpu or "",
         usd_per_hour=pod.usd_per_hour + disks + per_day / 24,
@@ -82,28 +82,28 @@ def _classify(pod: Pod, owner: str, nonces: dict[str, str], living: set[str]) ->
     )
 
 
-def _whose(pod: Pod, nonce: str | None, lease: str, owner: str, living: set[str]) -> Ownership:
+def _whose(pod: Pod, nonce: str | None, lease: str, owner: str, open_leases: set[str]) -> Ownership:
     if nonce is None:
-        # Half of our marks: a copy of our environment in another's pod, or the reverse.
+        # Only one of podctl's variables: a copied environment, or an altered one.
         return (
             Ownership.OTHER
             if pod.env.get(ENV_NONCE) or pod.env.get(ENV_OWNER)
             else Ownership.FOREIGN
         )
     if lease:
-        return Ownership.LIVE if lease in living else Ownership.STALE
+        return Ownership.LIVE if lease in open_leases else Ownership.STALE
     return Ownership.STALE if pod.env.get(ENV_OWNER) == owner else Ownership.OTHER
 
 
 def _stage_of(name: str, nonce: str | None) -> str:
-    found = re.fullmatch(rf"podctl-([a-z][a-z0-9_-]{{0,31}})-{nonce}", name) if nonce else None
-    return found[1] if found else ""
+    match = re.fullmatch(rf"podctl-([a-z][a-z0-9_-]{{0,31}})-{nonce}", name) if nonce else None
+    return match[1] if match else ""
 
 
 def claim(journal: Journal, lease: str, number: int, pod: Pod) -> None:
-    """`pod` is generation `number` of `lease`: as if its create had never been answered.
+    """Record `pod` as generation `number` of `lease`, as if its create call had got no response.
 
-    The next observation finds the pod by its nonce, which is how a crash is recovered from too.
+    The next observation finds the pod by its nonce, as after a crash.
     """
     from controller.planner.lease_state import Step
 
@@ -112,8 +112,10 @@ def claim(journal: Journal, lease: str, number: int, pod: Pod) -> None:
     journal.intent(lease, Step.CREATE, offer)
 
 
-def found_lease(journal: Journal, project: Project, on_success: str, on_failure: str) -> str:
-    """A lease for a pod that is there already: it never rents another one."""
+def open_adopting_lease(
+    journal: Journal, project: Project, on_success: str, on_failure: str
+) -> str:
+    """Open a lease for an existing pod; it never rents another one. Returns the lease id."""
     return journal.open_lease(
         {
             "cap_usd": project.budgets().run_usd,
@@ -128,14 +130,14 @@ def found_lease(journal: Journal, project: Project, on_success: str, on_failure:
 
 
 def adopt(journal: Journal, project: Project, stage: Stage, pod: Pod, api_base: str) -> str:
-    """A new run of `stage` that has `pod`. Returns the run.
+    """Open a new run of `stage` on the existing `pod`. Returns the run id.
 
-    Its pod is parked at the end, never terminated: older files may be on it.
+    The pod is parked at the end, never terminated, because it may hold older files.
     """
     from controller.engine.lease_context import pinned
     from controller.project.pod_settings import shape_of
 
-    lease = found_lease(journal, project, "park", "park")
+    lease = open_adopting_lease(journal, project, "park", "park")
     run = journal.open_run(lease, stage.name, pinned(stage, shape_of(project, api_base)))
     claim(journal, lease, 1, pod)
     return run

@@ -11,18 +11,18 @@ from controller.providers.base import BillingRecord, Pod, Provider, ProviderErro
 from state.ledger import Ledger
 
 HOUR = 3600.0
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def end_all(
     provider: Provider,
     ledger: Ledger,
     orphan_pods: Iterable[OrphanPod],
-    say: Tell,
-    warn: Tell,
+    say: Report,
+    warn: Report,
     wall: Callable[[], float] = time.time,
 ) -> None:
-    """Every one is ordered to end, whatever becomes of another. Raises the first ProviderError."""
+    """Terminate every pod, even if one call fails. Raises an error for all failed calls."""
     failed: dict[str, ProviderError] = {}
     for orphan in orphan_pods:
         try:
@@ -31,63 +31,63 @@ def end_all(
             failed[orphan.pod] = error
             warn(f"{orphan.pod} may keep billing ${orphan.usd_per_hour:.4f} an hour: {error.what}")
     if failed:
-        raise _bills_on(failed)
+        raise _unconfirmed(failed)
 
 
 def _end(
     provider: Provider,
     ledger: Ledger,
     orphan: OrphanPod,
-    say: Tell,
-    warn: Tell,
+    say: Report,
+    warn: Report,
     wall: Callable[[], float],
 ) -> None:
     """Terminate one pod. Its cost is recorded even after an error: the call may have worked."""
-    pod = _look(provider, orphan.pod, warn)
+    pod = _read_pod(provider, orphan.pod, warn)
     try:
-        known = provider.terminate(orphan.pod)
+        existed = provider.terminate(orphan.pod)
     finally:
         if pod is not None:
-            _book(provider, ledger, pod, orphan, warn, wall())
-    told = "terminated" if known else "the provider knows no pod"
-    say(f"{told} {orphan.pod} ({orphan.whose})")
+            _record_cost(provider, ledger, pod, orphan, warn, wall())
+    outcome = "terminated" if existed else "the provider knows no pod"
+    say(f"{outcome} {orphan.pod} ({orphan.whose})")
 
 
-def _look(provider: Provider, pod: str, warn: Tell) -> Pod | None:
+def _read_pod(provider: Provider, pod: str, warn: Report) -> Pod | None:
     """The pod before it is terminated; None, with a warning, when it cannot be read."""
     try:
         return provider.get(pod)
     except ProviderError as error:
-        warn(_not_booked(pod, error))
+        warn(_not_recorded(pod, error))
         return None
 
 
-def _book(
-    provider: Provider, ledger: Ledger, pod: Pod, orphan: OrphanPod, warn: Tell, now: float
+def _record_cost(
+    provider: Provider, ledger: Ledger, pod: Pod, orphan: OrphanPod, warn: Report, now: float
 ) -> None:
     bill = _bill(provider, pod, now, warn) if interrupted(pod, now) else ()
     post(ledger, pod, orphan, bill, now)
 
 
-def _bill(provider: Provider, pod: Pod, now: float, warn: Tell) -> tuple[BillingRecord, ...]:
-    """What the provider has billed for `pod`, with a warning when the bill is not complete yet."""
+def _bill(provider: Provider, pod: Pod, now: float, warn: Report) -> tuple[BillingRecord, ...]:
+    """The billing records of `pod`, with a warning if the bill is not complete yet."""
     try:
         records = provider.billing((pod.created_at or now) - HOUR, now + HOUR)
     except ProviderError as error:
-        warn(_not_booked(pod.id, error))
+        warn(_not_recorded(pod.id, error))
         return ()
-    found = tuple(record for record in records if record.pod_id == pod.id)
-    if max((one.end for one in found), default=0.0) < now:
+    charges = tuple(record for record in records if record.pod_id == pod.id)
+    if max((charge.end for charge in charges), default=0.0) < now:
         text = f"{pod.id} is recorded as far as the provider has billed it, which may lag"
         warn(f"{text}: podctl cost --reconcile compares, in an hour or two")
-    return found
+    return charges
 
 
-def _not_booked(pod: str, error: ProviderError) -> str:
+def _not_recorded(pod: str, error: ProviderError) -> str:
     return f"{error.what}: the cost of {pod} is not recorded: podctl cost --reconcile compares"
 
 
-def _bills_on(failed: dict[str, ProviderError]) -> ProviderError:
+def _unconfirmed(failed: dict[str, ProviderError]) -> ProviderError:
     first = next(iter(failed.values()))
     names = " ".join(failed)
     return ProviderError(

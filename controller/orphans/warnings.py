@@ -1,4 +1,4 @@
-"""Warnings around a command: pods and charges that no live run of this project owns."""
+"""Warns about pods and charges that no live run of this project owns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from controller.project.project import Project
     from controller.terminal.terminal import Terminal
 
-RECENT = 3 * 86400.0  # seconds in which an unclear create is looked for on the bill
+RECENT = 3 * 86400.0  # seconds: the age up to which an unconfirmed create is looked up on the bill
 PATIENCE_SECONDS = 5.0  # limit of each provider call
 
 
@@ -32,23 +32,23 @@ def warn_about_orphans(project: Project, terminal: Terminal) -> None:
         pods = open_provider(project, PATIENCE_SECONDS).list()
         project.prepare()
         connection = open_database(project.database, readonly=True)
-        found = sweep(connection, pods)
+        orphans = sweep(connection, pods)
         connection.close()
     except (PodctlError, StateError):
         return
-    if line := banner(found):
-        terminal.warn(line)
+    if warning := warning_text(orphans):
+        terminal.warn(warning)
 
 
-def banner(pods: Iterable[OrphanPod]) -> str:
+def warning_text(pods: Iterable[OrphanPod]) -> str:
     """The warning; empty when a live run owns every pod that bills."""
     billing = [pod for pod in pods if pod.usd_per_hour > 0]
-    strange = sum(pod.whose != "live" for pod in billing)
-    if not strange:
+    unowned = sum(pod.whose != "live" for pod in billing)
+    if not unowned:
         return ""
     rate = sum(pod.usd_per_hour for pod in billing)
-    some = "1 pod bills" if len(billing) == 1 else f"{len(billing)} pods bill"
-    return f"{some} ${rate:.2f}/h, {strange} not owned by a live run: podctl gc"
+    subject = "1 pod bills" if len(billing) == 1 else f"{len(billing)} pods bill"
+    return f"{subject} ${rate:.2f}/h, {unowned} not owned by a live run: podctl gc"
 
 
 @contextmanager
@@ -64,9 +64,9 @@ def with_orphan_warnings(project: Project, terminal: Terminal) -> Iterator[None]
 
 
 def warn_unlisted_charges(project: Project, terminal: Terminal) -> None:
-    """Look on the bill for a pod that a create without an answer may have made. Never fails.
+    """Warn about a billed pod that an unconfirmed create may have created. Never raises.
 
-    Asks the provider only when there was such a create lately, and none of its pods was found.
+    Calls the provider only if there was such a create recently and its pod was not found.
     """
     from controller.orphans.reconciliation import UNLISTED, unclear_creates, unknown
     from controller.orphans.sweep import sweep
@@ -83,14 +83,14 @@ def warn_unlisted_charges(project: Project, terminal: Terminal) -> None:
             return
         provider = open_provider(project, PATIENCE_SECONDS)
         records = provider.billing(min(window.since for window in windows) - 3600.0, now + 3600.0)
-        known = {total.subject: total.usd for total in Ledger(connection).by_pod(now)}
-        found = unknown(records, known, sweep(connection, provider.list()), windows)
+        recorded = {total.subject: total.usd for total in Ledger(connection).by_pod(now)}
+        charges = unknown(records, recorded, sweep(connection, provider.list()), windows)
         connection.close()
     except (PodctlError, StateError):
         return
-    for one in found:
-        if one.whose == UNLISTED:
+    for charge in charges:
+        if charge.whose == UNLISTED:
             terminal.warn(
-                f"pod {one.pod_id} was billed ${one.usd:.4f} while a create had no answer, and "
-                "was in no listing: podctl cost --reconcile"
+                f"pod {charge.pod_id} was billed ${charge.usd:.4f} while a create call was "
+                "unconfirmed, and was never listed: podctl cost --reconcile"
             )

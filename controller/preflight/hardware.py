@@ -18,7 +18,7 @@ from controller.preflight.hardware_fit import Exclusion, exclusions
 from controller.project.project import FILE, Project
 from controller.providers.base import Hardware, Inventory, Provider, ProviderError
 from controller.providers.hardware_names import HardwareName as CatalogEntry
-from controller.providers.hardware_names import data_center, meant, near
+from controller.providers.hardware_names import data_center, matching_ids, suggestions
 from jobs.stage import Stage
 
 MOST_LISTED = 20  # names, where nothing is near the unknown one
@@ -59,7 +59,7 @@ class Check:
 
     def _names(self, kind: str, key: str, words: Sequence[str]) -> Iterator[Finding]:
         for word in words:
-            if not meant(word, self.inventory.types):
+            if not matching_ids(word, self.inventory.types):
                 text = f"unknown {kind} {word!r}{_near(word, self.inventory.types)}"
                 yield Finding(self._path(key), text)
 
@@ -87,7 +87,7 @@ class Check:
         """What the words that are no catalog ids were understood as."""
         need, types = self.need, self.inventory.types
         for word in (need.cpu,) if need.cpu is not None else need.gpus:
-            ids = meant(word, types)
+            ids = matching_ids(word, types)
             if ids and word not in ids:
                 yield f"{word.strip()} is taken as {' or '.join(ids)}"
             elif types and not ids:
@@ -136,7 +136,7 @@ def check_cuda(project: Project, stages: Sequence[Stage]) -> None:
 
 
 def _near(word: str, entries: Sequence[CatalogEntry]) -> str:
-    if found := near(word, entries):
+    if found := suggestions(word, entries):
         return f"; did you mean {' or '.join(found)}?"
     region = word.partition("-")[0]
     beside = sorted(one.id for one in entries if one.id.startswith(f"{region}-"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from controller.planner import cuda
 from controller.providers.base import Hardware, HardwareType, Inventory
-from controller.providers.hardware_names import all_meant
+from controller.providers.hardware_names import all_matching_ids
 
 MOST = 3  # types named for one condition
 
@@ -36,7 +36,7 @@ def _named(types: Sequence[HardwareType], need: Hardware) -> list[HardwareType]:
     words = (need.cpu,) if need.cpu is not None else need.gpus
     if not words:
         return list(types)
-    ids = all_meant(words, types)
+    ids = all_matching_ids(words, types)
     return [one for one in types if one.id in ids]
 
 

@@ -39,8 +39,8 @@ class UploadPreview:
 
     def notes(self) -> Iterator[str]:
         """What one may not expect, a line each."""
-        if self.found.told:
-            yield self.found.told
+        if self.found.notice:
+            yield self.found.notice
         odd = [one for one in self.left_out if one.notable]
         for one in odd[:5]:
             yield f"{one.path!r} stays here: it is {one.why}"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.atomic_files import sync_folder
-from state.durable import sync_file
+from state.file_sync import sync_file
 
 CHUNK = 4 * 1024 * 1024
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from controller.transfer.manifest_check import STAGING, own
+from controller.transfer.manifest_check import STAGING, job_outputs
 from remote import contract
 from remote.contract import ContractError, Exit, FileEntry, Manifest
 from remote.names import decode, encode
@@ -79,7 +79,7 @@ class RunFolder:
     def own(self, manifest: Manifest) -> Manifest:
         """A manifest without what the job was sent and left alone."""
         sent = ((one.get("path"), one.get("sha256")) for one in self.inputs())
-        return own(manifest, {str(path): str(sha256) for path, sha256 in sent})
+        return job_outputs(manifest, {str(path): str(sha256) for path, sha256 in sent})
 
     def own_names(self) -> dict[str, str]:
         """Path here to the path on the pod, for the files that have another name here."""

@@ -1,8 +1,8 @@
-"""What podctl needs from a cloud, and nothing more.
+"""The provider protocol: the calls that podctl makes to a cloud provider, and their data.
 
-A provider turns these calls into its API's words. Frozen dataclasses go in and come out; no SDK
-object and no raw response passes this door. Times are Unix seconds (UTC) by the *provider's*
-clock, money is US dollars, sizes are GB as the provider counts them.
+Arguments and results are frozen dataclasses, never
+SDK objects or raw responses. Times are Unix seconds (UTC) by the *provider's* clock, money is US
+dollars, sizes are GB as the provider counts them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from controller.errors import PodctlError
 
 
 class PodStatus(StrEnum):
-    """Observed status; anything the provider invents later is UNKNOWN, never RUNNING."""
+    """Observed status; a status that podctl does not know is UNKNOWN, never RUNNING."""
 
     PROVISIONING = "PROVISIONING"
     STARTING = "STARTING"
@@ -29,7 +29,8 @@ class PodStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a stage accepts. Either `gpus` (catalog ids, any order; empty means any) or `cpu`."""
+    """The hardware that a stage accepts: `gpus` (catalog ids, any order; empty means any) or
+    `cpu`."""
 
     gpus: tuple[str, ...] = ()
     gpu_count: int = 1
@@ -44,7 +45,7 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Offer:
-    """One thing that could be rented now, with its whole-pod price in USD per hour."""
+    """Hardware that can be rented now, with the price of the complete pod in USD per hour."""
 
     kind: str  # "gpu" | "cpu"
     id: str  # catalog id, e.g. "NVIDIA L40S" or "cpu5c"
@@ -64,22 +65,24 @@ class HardwareType:
     id: str
     name: str
     memory_gb: float  # of one GPU; host memory of one vCPU
-    usd_per_hour: float | None  # of one GPU or vCPU in the cloud asked about; None: not there
+    usd_per_hour: float | None  # of one GPU or vCPU in the requested cloud; None: not offered there
     least: int = 1  # GPUs or vCPUs of one pod
-    most: int | None = None  # None: not said
-    data_centers: tuple[str, ...] = ()  # where it is; empty: not said
-    cuda: tuple[str, ...] = ()  # versions that its hosts support; empty: not said
+    most: int | None = None  # None: not reported
+    data_centers: tuple[str, ...] = ()  # where it exists; empty: not reported
+    cuda: tuple[str, ...] = ()  # versions that its hosts support; empty: not reported
 
 
 @dataclass(frozen=True)
 class DataCenter:
+    """One data center of the provider."""
+
     id: str
     name: str
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What the provider has names for, of the kind (GPU or CPU) that was asked about."""
+    """The types of the requested kind (GPU or CPU) that the provider has, and its data centers."""
 
     types: tuple[HardwareType, ...]
     data_centers: tuple[DataCenter, ...]
@@ -87,7 +90,7 @@ class Inventory:
 
 @dataclass(frozen=True)
 class PodSpec:
-    """A create call in full: v2 has no defaults, so neither do we."""
+    """All arguments of a create call. REST v2 has no defaults, so this has none for hardware."""
 
     name: str
     image: str
@@ -105,7 +108,7 @@ class PodSpec:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where sshd listens. Never an identity: addresses are reused."""
+    """The address of a pod's sshd. It does not identify the pod: addresses are reused."""
 
     host: str
     port: int
@@ -133,14 +136,14 @@ class Pod:
 
     @property
     def nonce(self) -> str | None:
-        """The rental's nonce, when name and environment agree on it."""
+        """The nonce of the create call, if name and environment agree on it."""
         nonce = self.env.get("PODCTL_NONCE")
         return nonce if nonce and self.name.endswith(f"-{nonce}") else None
 
 
 @dataclass(frozen=True)
 class NetworkVolume:
-    """Storage of the account's own, which bills whether or not a pod is attached."""
+    """Storage of the account, which bills whether or not a pod is attached."""
 
     id: str
     name: str
@@ -163,11 +166,11 @@ class BillingRecord:
 
 @dataclass(frozen=True)
 class Account:
-    """`balance_usd` is None where the provider does not say."""
+    """The account. `balance_usd` is None if the provider does not report it."""
 
     balance_usd: float | None
     ssh_keys: tuple[str, ...]
-    clock_skew_seconds: float | None = None  # provider's Date minus ours
+    clock_skew_seconds: float | None = None  # provider's time minus local time
 
 
 class Kind(StrEnum):
@@ -176,16 +179,16 @@ class Kind(StrEnum):
     REFUSED = "refused"  # permanent: key, request, balance, permission
     CAPACITY = "capacity"  # try the next offer
     CONFLICT = "conflict"  # the pod's state changed: observe again
-    THROTTLED = "throttled"  # definite no for now; wait `retry_after`
-    OUTAGE = "outage"  # the provider fails by itself, and certainly did nothing: no for now
+    THROTTLED = "throttled"  # nothing was done; wait `retry_after`
+    OUTAGE = "outage"  # the provider has a failure and certainly did nothing
     TRANSIENT = "transient"  # it may or may not have happened
 
 
 class ProviderError(PodctlError):
-    """The provider's answer, classified once, in the adapter.
+    """An error of the provider, classified by the adapter.
 
-    `sent` is False when the request certainly did not reach the provider. A create that failed
-    with TRANSIENT and `sent` may exist and bill: it is settled by listing, never by repeating.
+    `sent` is False if the request certainly did not reach the provider. A create call that failed
+    with TRANSIENT and `sent` may have created a pod that bills: list the pods, never repeat it.
     """
 
     code = "provider"
@@ -215,19 +218,19 @@ class Provider(Protocol):
     name: str
 
     def offers(self, need: Hardware) -> tuple[Offer, ...]:
-        """What `need` accepts, cheapest first; availability NONE is listed last, not left out."""
+        """Offers that `need` accepts, cheapest first; those with availability NONE come last."""
         ...
 
     def catalog(self) -> tuple[Offer, ...]:
-        """Every type the provider has, one of each, cheapest first."""
+        """One offer of every type that the provider has, cheapest first."""
         ...
 
     def inventory(self, need: Hardware) -> Inventory:
-        """Every type of the kind that `need` is about, with what one has in `need.cloud`."""
+        """Every type of the kind (GPU or CPU) of `need`, with its price in `need.cloud`."""
         ...
 
     def create(self, spec: PodSpec) -> Pod:
-        """Rent. Not idempotent and never retried here."""
+        """Rent a pod. Not idempotent and never retried."""
         ...
 
     def list(self) -> tuple[Pod, ...]:
@@ -235,19 +238,19 @@ class Provider(Protocol):
         ...
 
     def get(self, pod_id: str) -> Pod | None:
-        """None when the provider says 404, which is weak evidence for a young pod."""
+        """One pod; None after a 404, which proves little about a recently created pod."""
         ...
 
     def start(self, pod_id: str) -> None:
-        """Resume an EXITED pod on its host; CAPACITY when its GPU is taken."""
+        """Start an EXITED pod on its host; raises CAPACITY if its GPU is in use."""
         ...
 
     def stop(self, pod_id: str) -> None:
-        """Park: compute stops billing, the volume goes on."""
+        """Park a pod: compute stops billing, the volume continues."""
         ...
 
     def terminate(self, pod_id: str) -> bool:
-        """Idempotent. False when the provider knows no such pod, which proves little of one."""
+        """Terminate a pod. Idempotent. False after a 404, which does not prove that it is gone."""
         ...
 
     def volumes(self) -> tuple[NetworkVolume, ...]:
@@ -263,14 +266,11 @@ class Provider(Protocol):
         ...
 
     def system_log(self, pod_id: str, tail: int = 200) -> tuple[str, ...]:
-        """The last lines of what the host says of the container: its image, its start."""
+        """The last lines of the host's log of the pod: image pull and container start."""
         ...
 
     def last_change(self, pod_id: str) -> str:
-        """Who last changed the pod's state, in the provider's words ("Exited by user: …").
-
-        Empty when it does not say. For decisions about asking only: nothing is safe by it.
-        """
+        """The last change of state ("Exited by user: …"), empty if not reported. For prompts."""
         ...
 
     def account(self) -> Account:
@@ -283,11 +283,11 @@ class Provider(Protocol):
 
 
 def endpoint_of(pod: Pod | None) -> Endpoint | None:
-    """Where to connect, once the pod is ready."""
+    """The address to connect to; None until the pod is ready."""
     return pod.endpoint if pod is not None and pod.ready else None
 
 
-SETTLED = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
+_FINAL = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
 
 
 def is_up(pod: Pod | None) -> bool:
@@ -295,4 +295,4 @@ def is_up(pod: Pod | None) -> bool:
 
 
 def is_booting(pod: Pod | None) -> bool:
-    return pod is not None and pod.status not in SETTLED and endpoint_of(pod) is None
+    return pod is not None and pod.status not in _FINAL and endpoint_of(pod) is None

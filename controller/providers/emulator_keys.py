@@ -1,7 +1,7 @@
-"""Which emulators of this user run, and the key of each: drawn anew at every start.
+"""The running emulators of this user and their keys; every start generates a new key.
 
 <state folder>/emulator.json     written by the emulator itself
-.podctl/emulator.json            the one that was started in this project
+.podctl/emulator.json            the emulator that was started in this project
 ~/.local/state/podctl/emulators/<port>.json
 """
 
@@ -17,13 +17,13 @@ from pydantic import BaseModel, ValidationError
 from controller import user_state
 from controller.errors import Refused, UsageError
 
-KNOWN_KEY = "rpa_emulator"  # of an emulator that was told to take it
+KNOWN_KEY = "rpa_emulator"  # of an emulator that was started with it
 FILE = "emulator.json"
 FOLDER = "emulators"
 
 
 class EmulatorFile(BaseModel):
-    """What a running emulator leaves for its user."""
+    """The file of a running emulator."""
 
     base_url: str
     api_key: str = KNOWN_KEY
@@ -31,7 +31,7 @@ class EmulatorFile(BaseModel):
 
     @property
     def alive(self) -> bool:
-        """Whether the process that wrote it is there, and this user's."""
+        """Whether the process that wrote the file runs and belongs to this user."""
         if self.pid is None or self.pid <= 0:
             return self.pid is None
         try:
@@ -42,7 +42,7 @@ class EmulatorFile(BaseModel):
 
 
 def read(path: Path) -> EmulatorFile | None:
-    """None where there is none. Raises Refused for one that is not valid."""
+    """Read the file; None if it does not exist. Raises Refused if it is not valid."""
     try:
         return EmulatorFile.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -56,32 +56,32 @@ def read(path: Path) -> EmulatorFile | None:
         ) from error
 
 
-def noted(environ: Mapping[str, str]) -> tuple[EmulatorFile, ...]:
-    """This user's emulators that run now."""
+def registered(environ: Mapping[str, str]) -> tuple[EmulatorFile, ...]:
+    """The running emulators of this user."""
     try:
         paths = sorted((user_state.folder(environ) / FOLDER).glob("*.json"))
     except (OSError, UsageError):
         return ()
-    found = []
+    running = []
     for path in paths:
         try:
-            one = read(path)
+            emulator = read(path)
         except Refused:
             continue
-        if one is not None and one.alive:
-            found.append(one)
-    return tuple(found)
+        if emulator is not None and emulator.alive:
+            running.append(emulator)
+    return tuple(running)
 
 
 def key_for(base_url: str, environ: Mapping[str, str]) -> str | None:
-    """The key of this user's emulator that serves there."""
+    """The key of this user's emulator at `base_url`; None if there is none."""
     port = _port(base_url)
-    mine = (one.api_key for one in noted(environ) if _port(one.base_url) == port)
-    return next(mine, None) if port else None
+    keys = (entry.api_key for entry in registered(environ) if _port(entry.base_url) == port)
+    return next(keys, None) if port else None
 
 
-def note(document: bytes, base_url: str, environ: Mapping[str, str]) -> Path:
-    """Tell this user's other programs of an emulator. Raises UsageError."""
+def register(document: bytes, base_url: str, environ: Mapping[str, str]) -> Path:
+    """Record an emulator for this user's other programs; returns the file. Raises UsageError."""
     path = user_state.folder(environ) / FOLDER / f"{_port(base_url)}.json"
     user_state.save(path, document)
     return path

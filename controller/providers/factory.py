@@ -1,11 +1,11 @@
-"""Which cloud, with which key: found here, once, and handed to the adapter.
+"""Chooses the provider, its base URL and its key, and creates the adapter.
 
     runpod     key: RUNPOD_API_KEY, else the file of RUNPOD_API_KEY_FILE (0600, yours), else
                api_key under [default] in ~/.runpod/config.toml
                base: RUNPOD_API_BASE_URL, else api_base_url in ~/.config/podctl/config.toml, else
                podctl.toml's where that is one of RunPod's own, else https://api.runpod.io
     emulator   PODCTL_EMULATOR_URL, else .podctl/emulator.json {"base_url", "api_key"}
-               key: PODCTL_EMULATOR_KEY, else what the emulator there left for its user
+               key: PODCTL_EMULATOR_KEY, else the key that the emulator recorded for its user
 
 The account's key never goes to the emulator, and never unencrypted to another machine.
 """
@@ -37,7 +37,7 @@ RUNPODS = ("api.runpod.io", "rest.runpod.io", "v2-rest.runpod.io")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where to look. `state_dir` is the project's .podctl; None outside of a project."""
+    """Sources of the settings. `state_dir` is the project's .podctl; None outside of a project."""
 
     state_dir: Path | None = None
     api_base_url: str | None = None  # of podctl.toml
@@ -47,37 +47,37 @@ class Settings:
 
 @dataclass(frozen=True)
 class Access:
-    """What the adapter needs: one base URL and the key for it."""
+    """The base URL of the API and the key for it."""
 
     base_url: str
     api_key: Secret
 
 
 def open_provider(name: str, settings: Settings) -> Provider:
-    """The provider called `name`, retrying what may be retried. Sends nothing yet.
+    """The provider called `name`, with retries. Sends no request.
 
-    Raises: UsageError for an unknown name or a crooked URL; Refused without a usable key.
+    Raises UsageError for an unknown name or an invalid URL; Refused without a usable key.
     """
-    found = access(name, settings)
+    credentials = access(name, settings)
     from controller.providers.runpod.provider import RunPod
 
-    return Retrying(RunPod(found.api_key, found.base_url, name=name))
+    return Retrying(RunPod(credentials.api_key, credentials.base_url, name=name))
 
 
 def access(name: str, settings: Settings) -> Access:
-    """Base URL and key for the provider called `name`. Raises as `open_provider`."""
+    """Base URL and key for the provider called `name`. Raises like `open_provider`."""
     if name == "runpod":
         return Access(_reachable(_base_url(settings), settings.environ), _account_key(settings))
     if name == "emulator":
-        found = _emulator(settings)
-        return Access(_loopback_only(_checked(found.base_url)), Secret(found.api_key))
+        emulator = _emulator(settings)
+        return Access(_loopback_only(_checked(emulator.base_url)), Secret(emulator.api_key))
     raise UsageError(
         f"no provider is called {name!r}", where="project.provider", hint="runpod or emulator"
     )
 
 
 def _base_url(settings: Settings) -> str:
-    """Where the account's key goes: a project's file may come from anybody, and does not say."""
+    """The base URL that receives the account's key; podctl.toml may only name RunPod's own."""
     if url := settings.environ.get("RUNPOD_API_BASE_URL"):
         return _checked(url)
     path = user_state.config_file({"HOME": str(settings.home), **settings.environ})
@@ -89,7 +89,7 @@ def _base_url(settings: Settings) -> str:
     if is_runpods(url):
         return url
     raise UsageError(
-        f"podctl.toml asks for another API than RunPod's: {url}",
+        f"podctl.toml names another API than RunPod's: {url}",
         where="podctl.toml: project.api_base_url",
         cause="your account's key would go there, and a project's file may come from anybody",
         hint="remove it; if it is intended: export RUNPOD_API_BASE_URL=…, "
@@ -154,9 +154,9 @@ def _key_of_sdk(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise Refused("the key file cannot be read", where=str(path), cause=str(error)) from error
     profile = document.get("default")
-    for place in (profile if isinstance(profile, dict) else {}, document):  # runpodctl: no profile
+    for table in (profile if isinstance(profile, dict) else {}, document):  # runpodctl: no profile
         for name in ("api_key", "apikey", "apiKey"):
-            if isinstance(key := place.get(name), str) and key.strip():
+            if isinstance(key := table.get(name), str) and key.strip():
                 return key.strip()
     return ""
 
@@ -164,40 +164,40 @@ def _key_of_sdk(path: Path) -> str:
 def _emulator(settings: Settings) -> EmulatorFile:
     if url := settings.environ.get("PODCTL_EMULATOR_URL"):
         key = settings.environ.get("PODCTL_EMULATOR_KEY", "")
-        if key in ("", KNOWN_KEY):  # said by nobody, or by documents: an emulator has its own
+        if key in ("", KNOWN_KEY):  # unset, or the documented default: use the emulator's own
             key = emulator_keys.key_for(url, settings.environ) or KNOWN_KEY
         return EmulatorFile(base_url=url, api_key=key)
     path = (settings.state_dir or Path(".podctl")) / emulator_keys.FILE
-    found = emulator_keys.read(path)
-    if found is None:
+    emulator = emulator_keys.read(path)
+    if emulator is None:
         raise Refused(
             "no emulator is running for this project",
             where=str(path),
             hint="podctl emulator (in another terminal), or set PODCTL_EMULATOR_URL",
         )
-    return found
+    return emulator
 
 
 def _reachable(url: str, environ: Mapping[str, str]) -> str:
-    """`url`, where a proxy on the way there is one that can be used. Raises UsageError."""
+    """`url`, after checking that the proxy for it is usable. Raises UsageError."""
     proxy = proxy_for(url, environ) if url.startswith("https:") else None
     if proxy is not None and proxy.password:
-        Secret(proxy.password)  # hidden from here on
+        Secret(proxy.password)  # redacted from now on
     return url
 
 
 def _checked(url: str) -> str:
-    """`url` without its last slash; it must be https, or http on this machine."""
+    """`url` without its trailing slash; it must be https, or http on a loopback address."""
     try:
         parts = urlsplit(url)
         host = parts.hostname if parts.port != 0 else None
-    except ValueError:  # half an IPv6 address, or a port that is none
+    except ValueError:  # an incomplete IPv6 address, or an invalid port
         parts, host = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.username:
         raise UsageError(f"{url!r} is not a base URL", hint=f"for example {DEFAULT_BASE_URL}")
     if parts.scheme == "http" and not _is_loopback(host):
         raise UsageError(
-            "the key would travel unencrypted", where=url, hint="use https, or a loopback address"
+            "the key would be sent unencrypted", where=url, hint="use https, or a loopback address"
         )
     return url.rstrip("/")
 

@@ -1,7 +1,7 @@
-"""What people call GPU types, CPU flavors and data centers, and which of the catalog they mean.
+"""Resolves short names of GPU types, CPU flavors and data centers to catalog ids. Pure.
 
-Pure. A word means the entry that has it as id or short name; else every entry whose words have it:
-"H100" is all kinds of H100, "4090" the RTX 4090. Case, blanks and the vendor's name do not count.
+A name matches the entry with that id or short name, or else every entry whose name contains its
+words: "H100" is all kinds of H100, "4090" the RTX 4090. Case, blanks and the vendor do not count.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 _VENDOR = {"nvidia", "geforce"}
-_SIZE = re.compile(r"\d+gb?")  # memory, which names no type
-_SLICE = "mig"  # a part of a GPU: only who names it gets one
-MOST_NEAR = 4
+_SIZE = re.compile(r"\d+gb?")  # a memory size, which identifies no type
+_SLICE = "mig"  # a part of a GPU: matched only if named
+MAX_SUGGESTIONS = 4
 
 
 class HardwareName(Protocol):
-    """Anything of the catalog that has an id and a name for people."""
+    """A catalog entry with an id and a display name."""
 
     @property
     def id(self) -> str: ...
@@ -26,45 +26,45 @@ class HardwareName(Protocol):
     def name(self) -> str: ...
 
 
-def meant(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
-    """The ids that `word` means, in the order of `entries`; none where it is unknown."""
-    wanted = _key(word)
-    if not wanted:
+def matching_ids(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
+    """The ids that `word` matches, in the order of `entries`; empty if it is unknown."""
+    key = _key(word)
+    if not key:
         return ()
-    exact = [one.id for one in entries if wanted in (_key(one.id), _key(one.name))]
+    exact = [entry.id for entry in entries if key in (_key(entry.id), _key(entry.name))]
     if exact:
         return tuple(dict.fromkeys(exact))
     words = _words(word)
-    if not any(_tells(one) for one in words):
-        return ()  # "RTX" or "80GB" alone tells no type from another
-    return tuple(dict.fromkeys(one.id for one in entries if _has(one, words)))
+    if not any(_identifies_type(word) for word in words):
+        return ()  # "RTX" or "80GB" alone identifies no type
+    return tuple(dict.fromkeys(entry.id for entry in entries if _has(entry, words)))
 
 
-def all_meant(words: Iterable[str], entries: Sequence[HardwareName]) -> frozenset[str]:
-    """The ids that any of `words` means."""
-    return frozenset(id_ for word in words for id_ in meant(word, entries))
+def all_matching_ids(words: Iterable[str], entries: Sequence[HardwareName]) -> frozenset[str]:
+    """The ids that any of `words` matches."""
+    return frozenset(entry_id for word in words for entry_id in matching_ids(word, entries))
 
 
-def near(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
-    """Ids that look like `word`, the likeliest first."""
-    ids = {key: one.id for one in entries for key in (_key(one.name), _key(one.id)) if key}
-    found = difflib.get_close_matches(_key(word), list(ids), n=2 * MOST_NEAR, cutoff=0.5)
-    return tuple(dict.fromkeys(ids[key] for key in found))[:MOST_NEAR]
+def suggestions(word: str, entries: Sequence[HardwareName]) -> tuple[str, ...]:
+    """Ids that are similar to `word`, the best match first."""
+    ids = {key: entry.id for entry in entries for key in (_key(entry.name), _key(entry.id)) if key}
+    matches = difflib.get_close_matches(_key(word), list(ids), n=2 * MAX_SUGGESTIONS, cutoff=0.5)
+    return tuple(dict.fromkeys(ids[key] for key in matches))[:MAX_SUGGESTIONS]
 
 
 def data_center(text: str) -> str:
-    """A data center's id as the provider spells it: in capitals, without blanks around."""
+    """A data center's id as the provider spells it: in capitals, without surrounding blanks."""
     return "-".join(text.strip().upper().replace("_", "-").split())
 
 
-def _tells(word: str) -> bool:
+def _identifies_type(word: str) -> bool:
     return any(letter.isdigit() for letter in word) and not _SIZE.fullmatch(word)
 
 
 def _has(entry: HardwareName, words: set[str]) -> bool:
     for text in (entry.id, entry.name):
-        own = _words(text)
-        if words <= own and (_SLICE in words or _SLICE not in own):
+        entry_words = _words(text)
+        if words <= entry_words and (_SLICE in words or _SLICE not in entry_words):
             return True
     return False
 
@@ -74,7 +74,7 @@ def _words(text: str) -> set[str]:
 
 
 def _key(text: str) -> str:
-    """Without case, blanks, signs and the vendor's name."""
+    """`text` without case, blanks, punctuation and the vendor's name."""
     return "".join(
         word for word in re.findall(r"[a-z0-9]+", text.casefold()) if word not in _VENDOR
     )

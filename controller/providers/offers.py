@@ -1,4 +1,4 @@
-"""Which offers a stage's need accepts, in which order, and why not the others. Pure."""
+"""Selects and orders the offers that a stage accepts, with reasons for the others. Pure."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from dataclasses import dataclass, replace
 
 from controller.providers import prices
 from controller.providers.base import Hardware, Offer
-from controller.providers.hardware_names import all_meant
+from controller.providers.hardware_names import all_matching_ids
 
 NONE = "NONE"
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """An offer that a need does not accept, with the reason in words."""
+    """An offer that a stage does not accept, with the reason as text."""
 
     offer: Offer
     reason: str
 
 
 def ranked(offers: Iterable[Offer], need: Hardware) -> tuple[Offer, ...]:
-    """The accepted offers, cheapest first; those without stock come last, not never."""
+    """The accepted offers, cheapest first; those without stock come last."""
     offers = tuple(offers)
     need = by_id(need, offers)
     return by_price(offer for offer in offers if why_not(offer, need) is None)
 
 
 def by_id(need: Hardware, offers: Iterable[Offer]) -> Hardware:
-    """`need` with the ids that its words mean among `offers`; unknown words stay, and fit none."""
+    """`need` with its GPU names resolved to ids of `offers`; unknown names stay and match
+    nothing."""
     if not need.gpus:
         return need
     entries = [offer for offer in offers if offer.kind == "gpu"]
-    return replace(need, gpus=tuple(sorted(all_meant(need.gpus, entries))) or need.gpus)
+    return replace(need, gpus=tuple(sorted(all_matching_ids(need.gpus, entries))) or need.gpus)
 
 
 def by_price(offers: Iterable[Offer]) -> tuple[Offer, ...]:
@@ -46,24 +47,24 @@ def by_price(offers: Iterable[Offer]) -> tuple[Offer, ...]:
 
 
 def rejections(offers: Iterable[Offer], need: Hardware) -> tuple[Rejection, ...]:
-    """Every offer of the needed kind (GPU or CPU) that is not accepted, cheapest first."""
+    """Every offer of the requested kind (GPU or CPU) that is not accepted, cheapest first."""
     kind = "cpu" if need.cpu else "gpu"
     offers = tuple(offers)
     need = by_id(need, offers)
     return tuple(
         Rejection(offer, reason)
-        for offer in by_price(one for one in offers if one.kind == kind)
+        for offer in by_price(offer for offer in offers if offer.kind == kind)
         if (reason := why_not(offer, need)) is not None
     )
 
 
 def why_not(offer: Offer, need: Hardware) -> str | None:
-    """The first reason against `offer` in words; None when `need` accepts it."""
-    if doubt := prices.obstacle(offer.kind, offer.usd_per_hour, offer.count):
-        return f"{doubt}; {offer.name}: no"
+    """The first reason against `offer` as text; None if `need` accepts it."""
+    if price_problem := prices.obstacle(offer.kind, offer.usd_per_hour, offer.count):
+        return f"{price_problem}; {offer.name}: no"
     if need.cpu is not None:
         return _why_not_cpu(offer, need)
-    return _why_not_gpu(offer, need) or _too_dear(offer, need, need.gpu_count)
+    return _why_not_gpu(offer, need) or _too_expensive(offer, need, need.gpu_count)
 
 
 def _why_not_cpu(offer: Offer, need: Hardware) -> str | None:
@@ -73,7 +74,7 @@ def _why_not_cpu(offer: Offer, need: Hardware) -> str | None:
         return f"needs the CPU flavor {need.cpu}; {offer.id}: no"
     if need.cloud != offer.cloud:
         return f"needs the {need.cloud} cloud; {offer.name} is in {offer.cloud}: no"
-    return _too_dear(offer, need, need.vcpu_count)
+    return _too_expensive(offer, need, need.vcpu_count)
 
 
 def _why_not_gpu(offer: Offer, need: Hardware) -> str | None:
@@ -91,12 +92,12 @@ def _why_not_gpu(offer: Offer, need: Hardware) -> str | None:
 
 
 def _named(offer: Offer, names: tuple[str, ...]) -> bool:
-    """By catalog id or by the short name that people know, in any case."""
-    wanted = {" ".join(name.split()).casefold() for name in names}
-    return offer.id.casefold() in wanted or offer.name.casefold() in wanted
+    """Whether the catalog id or the short name is in `names`, ignoring case."""
+    folded_names = {" ".join(name.split()).casefold() for name in names}
+    return offer.id.casefold() in folded_names or offer.name.casefold() in folded_names
 
 
-def _too_dear(offer: Offer, need: Hardware, count: int) -> str | None:
+def _too_expensive(offer: Offer, need: Hardware, count: int) -> str | None:
     """Compares the price of `count` units, whatever number the offer is for."""
     price = offer.usd_per_hour / max(1, offer.count) * count
     if need.max_usd_per_hour is None or price <= need.max_usd_per_hour + 1e-9:

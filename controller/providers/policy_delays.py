@@ -1,12 +1,12 @@
-"""Delays that a lease keeps on one provider, where they differ from the planner's defaults."""
+"""Delays of a lease that differ from the planner's defaults on a provider."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# Fields of `controller.planner.policy.Policy`, in seconds. The emulator is on this machine: it
-# answers at once, its pods boot in a second and its bill is current.
+# Fields of `controller.planner.policy.Policy`, in seconds. The emulator runs on this
+# machine: it responds at once, its pods boot in a second, and its bill is current.
 EMULATOR = {
     "poll": 1.0,
     "poll_boot": 0.3,
@@ -25,5 +25,5 @@ EMULATOR = {
 
 
 def policy_delays(provider: str) -> Mapping[str, Any]:
-    """Field name to seconds; empty for a provider that the defaults were made for."""
+    """Maps field names to seconds; empty for providers with the default delays."""
     return EMULATOR if provider == "emulator" else {}

@@ -11,7 +11,7 @@ from controller.engine.outcomes import LeaseOutcome, PodBilling, PodParked
 from controller.errors import ConnectionLost, NotFound, PodctlError
 from controller.locks.artifacts import hash_file
 from controller.orphans.backfill import Attribution, backfill_previous, billing_since
-from controller.orphans.sweep import OrphanPod, Ownership, claim, found_lease, sweep
+from controller.orphans.sweep import OrphanPod, Ownership, claim, open_adopting_lease, sweep
 from controller.planner import actions
 from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import Step
@@ -131,7 +131,7 @@ def _order(recovery: Recovery, pod: Pod, record: RunOnPod, stage: Stage) -> Orde
 def _take(recovery: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, Order]) -> None:
     if lease is None:
         config = recovery.project.config.pod
-        lease = found_lease(
+        lease = open_adopting_lease(
             recovery.journal, recovery.project, config.on_success, config.on_failure
         )
     for run, order in orders.items():

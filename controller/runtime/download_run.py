@@ -18,7 +18,7 @@ from controller.runtime.run_context import RunContext
 from controller.terminal.sanitize import clean_line
 from controller.transfer.disk import writing
 from controller.transfer.download import PullReport, pull
-from controller.transfer.local_names import grounds, local_names
+from controller.transfer.local_names import common_file_system, local_names
 from controller.transfer.manifest_check import check_declared
 from controller.transfer.progress import TransferProgress
 from controller.transfer.skipped_files import without_programs
@@ -164,7 +164,7 @@ def _placed(context: RunContext, run: str, manifest: Manifest) -> Manifest:
     )
     starts = [root / start for start in fixed if not output_paths.leads_out(start)]
     below = (folder.files, root, context.project.state_dir / "aside" / run)
-    names = local_names((entry.path for entry in manifest.files), grounds(below, starts))
+    names = local_names((entry.path for entry in manifest.files), common_file_system(below, starts))
     return replace(manifest, here=names)
 
 

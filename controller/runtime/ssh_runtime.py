@@ -40,8 +40,8 @@ class SshJobRuntime:
                 False,
                 error=f"{error.what}: {error.cause}",
                 refused=refused(error),
-                no_sshd=hopeless.why if hopeless else "",
-                no_sshd_ever=hopeless is not None and hopeless.ever,
+                no_sshd=hopeless.reason if hopeless else "",
+                no_sshd_ever=hopeless is not None and hopeless.permanent,
             )
         except PodctlError as error:
             return Contact(True, error=f"{error.what}: {error.cause}")

@@ -74,7 +74,7 @@ def deliver(context: RunContext, run: str) -> UploadedRun:
 
 def _tell_sent(context: RunContext, run: str, progress: TransferProgress) -> None:
     context.heed()
-    phase = "the pod puts the files in place" if progress.whole else "uploading"
+    phase = "the pod puts the files in place" if progress.complete else "uploading"
     context.moved(f"{run}: {phase}", progress)
 
 
@@ -121,7 +121,12 @@ def inputs_of(
     made = made_before(root, stage.name)
     declared = declared_inputs(context.project, stage)
     taken = snapshot.take(
-        root, declared, upload.include, made=made, allow=upload.allowed, progress=progress
+        root,
+        declared,
+        upload.include,
+        earlier_outputs=made,
+        allow=upload.allowed,
+        progress=progress,
     )
     return startable(taken, stage)
 

@@ -1,4 +1,4 @@
-"""A command as the remote shell takes it."""
+"""Quotes commands for the remote shell."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ def command_line(
     argv: Sequence[str], cwd: str | None = None, env: Mapping[str, str] | None = None
 ) -> str:
     """Quote `argv` for the remote shell; nothing else quotes. `env` must not hold secrets."""
-    words = ["env", *(f"{k}={v}" for k, v in env.items()), *argv] if env else list(argv)
+    words = (
+        ["env", *(f"{name}={value}" for name, value in env.items()), *argv] if env else list(argv)
+    )
     line = f"exec {shlex.join(words)}"
     return line if cwd is None else f"cd {shlex.quote(cwd)} && {line}"

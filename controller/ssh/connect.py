@@ -1,7 +1,7 @@
-"""Making one authenticated connection to a pod: the socket, the host key, the user's key.
+"""Makes one authenticated connection to a pod: socket, host key, podctl's key.
 
-Nothing of the user's own SSH set-up is used: no agent, no config, no default keys, no prompt. A
-host key is right or it is an error.
+The user's own SSH set-up is not used: no agent, no config, no default keys, no prompt. A host key
+that does not match is an error.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     from fabric import Connection
 
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
-# paramiko reads a peer's bytes in its own thread and raises here whatever they cause there: errors
-# of corrupt packets, of invalid keys, of fields that point past the end.
+# paramiko parses a peer's bytes in its own thread and raises the errors in the caller: corrupt
+# packets, invalid keys, fields that point past the end.
 FAILURES = (
     *(OSError, EOFError, paramiko.SSHException, InvalidTag, InvalidSignature),
     *(ValueError, LookupError, ArithmeticError, struct.error),
 )
 NO_REKEY = 2**40  # bytes: a re-key in a long one-way transfer can stall it
 
-# Its thread logs a traceback for every lost connection; here that is an ordinary event, and it
-# reaches the caller as an exception.
+# Its thread logs a traceback for every lost connection, which is an ordinary event here and reaches
+# the caller as an exception.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 _LOG = logging.getLogger("podctl.ssh")
 
@@ -56,7 +56,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a second connection to the same pod needs."""
+    """Everything that another connection to the same pod needs."""
 
     endpoint: Endpoint
     key_path: Path
@@ -71,16 +71,20 @@ class Identity:
 
 @dataclass(frozen=True)
 class Authenticated:
-    """A connection that sshd let in, and the thread that notices when it falls silent."""
+    """An authenticated connection, and the thread that closes it when it goes silent."""
 
     transport: paramiko.Transport
     keepalive: KeepaliveThread
-    fabric: Connection | None = None  # of a control connection
+    fabric: Connection | None = None  # set for a control connection
 
 
 def check_endpoint(endpoint: Endpoint) -> None:
     host = endpoint.host
-    plain = host and not host.startswith("-") and all(c.isalnum() or c in ".:-_" for c in host)
+    plain = (
+        host
+        and not host.startswith("-")
+        and all(character.isalnum() or character in ".:-_" for character in host)
+    )
     if not plain or not 0 < endpoint.port < 65536 or endpoint.user.startswith("-"):
         raise UsageError("the provider's address for the pod is not valid", where=repr(endpoint))
 
@@ -92,7 +96,7 @@ def connect(
     *,
     control: bool = False,
 ) -> Authenticated:
-    """Connect, trying again while the network is at fault and as long as it is `wanted`.
+    """Connect, retrying after network errors as long as `wanted` returns true.
 
     With `control` the connection is fabric's, for commands, terminals and forwarding; without, it
     is paramiko's alone, for the transfer of bytes.
@@ -101,32 +105,34 @@ def connect(
     deadline = clock() + deadline_seconds
     wait = timing.first_wait
     while True:
-        began = clock()
-        left = deadline - began
+        attempt_start = clock()
+        remaining = deadline - attempt_start
         try:
             with translate_os_limits():
-                made = _connect_once(identity, max(0.5, min(left, timing.attempt_seconds)), control)
-            _LOG.info("%s: connected, %.0f ms", identity, 1000 * (clock() - began))
-            return made
+                authenticated = _connect_once(
+                    identity, max(0.5, min(remaining, timing.attempt_seconds)), control
+                )
+            _LOG.info("%s: connected, %.0f ms", identity, 1000 * (clock() - attempt_start))
+            return authenticated
         except Unreachable as error:
-            ms = 1000 * (clock() - began)
+            ms = 1000 * (clock() - attempt_start)
             _LOG.info("%s: not connected, %.0f ms: %s", identity, ms, error.cause)
-            left = deadline - clock()
-            if left <= 0 or not wanted():
+            remaining = deadline - clock()
+            if remaining <= 0 or not wanted():
                 raise
-        # The wait is random, so that connections that were cut together do not return together.
-        identity.sleep(min(left, wait * random.uniform(0.7, 1.3)))  # noqa: S311 (not a secret)
+        # The wait is random, so that connections that were lost together do not return together.
+        identity.sleep(min(remaining, wait * random.uniform(0.7, 1.3)))  # noqa: S311 (not a secret)
         wait = min(wait * 1.6, timing.longest_wait)
 
 
 def _connect_once(identity: Identity, seconds: float, control: bool) -> Authenticated:
     key = _own_key(identity)
     link = _dial(identity, seconds)
-    made: list[paramiko.Transport] = []
+    transports: list[paramiko.Transport] = []
 
     def transport(sock: WatchedSocket, **_: Any) -> paramiko.Transport:
-        made.append(_transport(sock, identity.host_keys, seconds))
-        return made[0]
+        transports.append(_transport(sock, identity.host_keys, seconds))
+        return transports[0]
 
     connection = None
     try:
@@ -135,19 +141,19 @@ def _connect_once(identity: Identity, seconds: float, control: bool) -> Authenti
         else:
             _by_paramiko(identity, transport(link), key, seconds)
     except FAILURES as error:
-        greeted = made and made[0].remote_version
-        raise _unreached(identity, error, "" if greeted else "no-banner") from error
+        banner_received = transports and transports[0].remote_version
+        raise _unreached(identity, error, "" if banner_received else "no-banner") from error
     finally:
-        if made and not made[0].is_authenticated():
-            made[0].close()
+        if transports and not transports[0].is_authenticated():
+            transports[0].close()
     timing = identity.timing
-    keepalive = KeepaliveThread(made[0], link, timing.alive_seconds, timing.alive_count)
+    keepalive = KeepaliveThread(transports[0], link, timing.alive_seconds, timing.alive_count)
     try:
         keepalive.start()
-    except RuntimeError:  # no thread for it: nobody would notice a silent link
-        made[0].close()
+    except RuntimeError:  # no thread left: a silent connection would go unnoticed
+        transports[0].close()
         raise
-    return Authenticated(made[0], keepalive, connection)
+    return Authenticated(transports[0], keepalive, connection)
 
 
 def _own_key(identity: Identity) -> paramiko.PKey:
@@ -170,19 +176,22 @@ def _dial(identity: Identity, seconds: float) -> WatchedSocket:
 def _unreached(identity: Identity, error: Exception, symptom: str) -> PodctlError:
     if limit := local_limit(error):
         return limit
-    why = str(error) or repr(error)
-    found = Unreachable("no SSH connection to the pod", where=str(identity), cause=why)
-    found.symptom = symptom
-    return found
+    cause = str(error) or repr(error)
+    unreachable = Unreachable("no SSH connection to the pod", where=str(identity), cause=cause)
+    unreachable.symptom = symptom
+    return unreachable
 
 
 def _transport(sock: WatchedSocket, host_keys: PinnedKeys, seconds: float) -> paramiko.Transport:
-    """Build a transport with our ciphers and limits, which asks for the pinned types of key."""
+    """Build a transport with podctl's ciphers and limits, which requests the pinned types of
+    key."""
     transport = paramiko.Transport(sock, default_window_size=WINDOW)
     options = transport.get_security_options()
     options.ciphers = [name for name in CIPHERS if name in options.ciphers]
-    if wanted := host_keys.key_types():
-        options.key_types = [k for k in options.key_types if k in wanted] or options.key_types
+    if pinned_types := host_keys.key_types():
+        options.key_types = [
+            key_type for key_type in options.key_types if key_type in pinned_types
+        ] or options.key_types
     transport.packetizer.REKEY_BYTES = NO_REKEY
     transport.packetizer.REKEY_PACKETS = 2**31
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = seconds
@@ -219,7 +228,8 @@ def _by_fabric(
     seconds: float,
     transport: Callable[..., paramiko.Transport],
 ) -> Connection:
-    """Do the same with fabric, over our socket and transport, without reading any config file."""
+    """Do the same with fabric, over the given socket and transport, without reading any config
+    file."""
     from fabric import Config, Connection
 
     connection = Connection(
@@ -246,12 +256,17 @@ def _by_fabric(
 def _refusals(
     identity: Identity, transport: Callable[[], paramiko.Transport | None], seconds: float
 ) -> Iterator[None]:
-    """Raise AuthRefused only if sshd rejected the key; a cut or a silence is a network error."""
-    began = time.monotonic()
+    """Raise AuthRefused only if sshd rejected the key; a lost or silent connection is a network
+    error."""
+    start = time.monotonic()
     try:
         yield
     except paramiko.AuthenticationException as error:
-        used = transport()
-        if used is None or not used.is_active() or time.monotonic() - began >= seconds:
+        active_transport = transport()
+        if (
+            active_transport is None
+            or not active_transport.is_active()
+            or time.monotonic() - start >= seconds
+        ):
             raise
         raise AuthRefused("sshd on the pod rejected podctl's key", where=str(identity)) from error

@@ -90,31 +90,31 @@ def _resizes() -> Iterator[int]:
 
 def _relay(channel: paramiko.Channel, keyboard: int, screen: int, resized: int) -> None:
     """Pass bytes both ways until the command's output, or this terminal, has ended."""
-    typed, sources = b"", {keyboard}
+    pending, open_sources = b"", {keyboard}
     while True:
-        if typed and channel.send_ready():
-            typed = typed[channel.send(typed) :]
-        # Nothing more is read from the keyboard until the pod has taken what was typed before.
-        waiting = [channel, resized, *(() if typed else sources)]
-        ready, _, _ = select.select(waiting, [], [], FULL_SECONDS if typed else None)
+        if pending and channel.send_ready():
+            pending = pending[channel.send(pending) :]
+        # Nothing more is read from the keyboard until the pod has accepted the pending bytes.
+        waiting = [channel, resized, *(() if pending else open_sources)]
+        ready, _, _ = select.select(waiting, [], [], FULL_SECONDS if pending else None)
         if resized in ready:
             os.read(resized, CHUNK)
             channel.resize_pty(*shutil.get_terminal_size())
         if channel in ready and not _show(channel.recv(CHUNK), screen):
             return
         if keyboard in ready:
-            typed = os.read(keyboard, CHUNK)
-            if not typed:
-                sources.clear()
+            pending = os.read(keyboard, CHUNK)
+            if not pending:
+                open_sources.clear()
                 channel.shutdown_write()
 
 
 def _show(data: bytes, screen: int) -> bool:
     """Write `data` to the screen. Returns False at the end of the output or of the terminal."""
-    rest = memoryview(data)
-    while rest:
+    remaining = memoryview(data)
+    while remaining:
         try:
-            rest = rest[os.write(screen, rest) :]
+            remaining = remaining[os.write(screen, remaining) :]
         except OSError:  # the terminal is gone
             return False
     return bool(data)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"  # on both sides: no other machine can connect
 CHUNK = 2**16  # bytes
-MOST = 128  # connections at once
+MAX_CONNECTIONS = 128  # connections at once
 OPEN_SECONDS = 15.0  # for sshd to open a channel to the port
 ACCEPT_SECONDS = 0.5  # between two checks of whether the forward has ended
 
@@ -28,8 +28,8 @@ ACCEPT_SECONDS = 0.5  # between two checks of whether the forward has ended
 class Forward:
     """One forwarded port, served until the block or the connection ends.
 
-    `refused` is called with the reason, in another thread, when the pod's port takes no connection.
-    Raises UsageError when the local port is taken.
+    `refused` is called with the reason, in another thread, when the pod's port accepts no
+    connection. Raises UsageError when the local port is taken.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Forward:
         refused: Callable[[str], None],
     ) -> None:
         self._transport, self._remote, self._refused = transport, (HOST, remote_port), refused
-        self._over, self._free = threading.Event(), threading.BoundedSemaphore(MOST)
+        self._stopped, self._slots = threading.Event(), threading.BoundedSemaphore(MAX_CONNECTIONS)
         try:
             self._listener = socket.create_server((HOST, local_port))
         except OSError as error:
@@ -54,7 +54,7 @@ class Forward:
 
     @property
     def port(self) -> int:
-        """The local port; chosen by the system when 0 was asked for."""
+        """The local port; chosen by the system if 0 was requested."""
         return int(self._listener.getsockname()[1])
 
     def __enter__(self) -> Forward:
@@ -67,37 +67,39 @@ class Forward:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
+        self._stopped.set()
         self._listener.close()
         self._thread.join(2 * ACCEPT_SECONDS)
 
     def _serve(self) -> None:
-        while not self._over.is_set() and self._transport.is_active():
+        while not self._stopped.is_set() and self._transport.is_active():
             try:
                 accepted, origin = self._listener.accept()
             except TimeoutError:
                 continue
-            except OSError:  # closed, or no file descriptor is left: then the next look tries again
-                self._over.wait(ACCEPT_SECONDS)
+            except OSError:  # closed, or no file descriptor is left: try again later
+                self._stopped.wait(ACCEPT_SECONDS)
                 continue
-            self._start(accepted, origin)
+            self._accept(accepted, origin)
 
-    def _start(self, accepted: socket.socket, origin: tuple[str, int]) -> None:
+    def _accept(self, accepted: socket.socket, origin: tuple[str, int]) -> None:
         """Serve one connection in a thread of its own, unless there are too many already."""
         accepted.settimeout(None)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if not self._free.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             accepted.close()
-            self._refused(f"more than {MOST} connections at once")
+            self._refused(f"more than {MAX_CONNECTIONS} connections at once")
             return
         try:
-            threading.Thread(target=self._join, args=(accepted, origin), daemon=True).start()
+            threading.Thread(
+                target=self._serve_connection, args=(accepted, origin), daemon=True
+            ).start()
         except RuntimeError as error:  # no thread is left
             accepted.close()
-            self._free.release()
+            self._slots.release()
             self._refused(str(error))
 
-    def _join(self, accepted: socket.socket, origin: tuple[str, int]) -> None:
+    def _serve_connection(self, accepted: socket.socket, origin: tuple[str, int]) -> None:
         """Open a channel to the pod's port and carry bytes until both sides have ended."""
         from paramiko import ChannelException, SSHException
 
@@ -113,27 +115,28 @@ class Forward:
         except (SSHException, EOFError, OSError) as error:
             self._refused(str(error) or type(error).__name__)
         finally:
-            self._free.release()
+            self._slots.release()
 
 
 def _carry(accepted: socket.socket, channel: paramiko.Channel) -> None:
-    up = threading.Thread(
+    sender = threading.Thread(
         target=_copy, args=(accepted, channel, channel.shutdown_write), daemon=True
     )
-    up.start()
+    sender.start()
     _copy(channel, accepted, lambda: accepted.shutdown(socket.SHUT_WR))
     # A service that has sent all of its answer may still read, as long as the channel is open.
-    while up.is_alive() and not channel.closed:
-        up.join(ACCEPT_SECONDS)
+    while sender.is_alive() and not channel.closed:
+        sender.join(ACCEPT_SECONDS)
 
 
 def _copy(
     source: socket.socket | paramiko.Channel,
     sink: socket.socket | paramiko.Channel,
-    end: Callable[[], None],
+    end_sink: Callable[[], None],
 ) -> None:
-    """Pass bytes on until `source` ends, then call `end`, which tells the other side."""
+    """Pass bytes on until `source` ends, then call `end_sink`, which closes the other side for
+    writing."""
     with contextlib.suppress(OSError, EOFError):
         while data := source.recv(CHUNK):
             sink.sendall(data)
-        end()
+        end_sink()

@@ -1,4 +1,4 @@
-"""Pins the host keys of pods, and keeps podctl's own key pair.
+"""Pins the host keys of pods, and manages podctl's own key pair.
 
 The store is a plain OpenSSH known_hosts file whose names are aliases of pods, never addresses:
 addresses are reused. A key is authenticated by fingerprints that the container printed to its log
@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import ConnectionLost, UsageError
-from controller.providers.base import Endpoint
-from state.durable import sync_file
+from state.file_sync import sync_file
 
 FINGERPRINT = re.compile(r"\b\d+ (SHA256:[A-Za-z0-9+/]{43})(?: .*)? \((\w+)\)\s*$")
 KEY_HEADING = "SSH host keys:"
@@ -33,14 +32,14 @@ ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
 
 class HostKeyMismatch(ConnectionLost):
-    """Something answers at the pod's address with a key that is not the pod's."""
+    """The server at the pod's address has a host key that is not the pod's."""
 
     code = "host-key-mismatch"
 
 
 @dataclass(frozen=True)
 class HostKey:
-    """A public host key: its type name and its wire form."""
+    """A public host key: its type and its wire format."""
 
     kind: str
     blob: bytes
@@ -53,25 +52,25 @@ class HostKey:
 
 
 def log_fingerprints(lines: Iterable[str]) -> tuple[str, ...]:
-    """The fingerprints of the newest boot in a container's log; empty when it printed none.
+    """The fingerprints of the newest boot in a container's log; empty if it printed none.
 
     A log can hold several boots; lines before the last heading belong to an older one.
     """
-    found: list[str] = []
+    fingerprints: list[str] = []
     inside = False
     for line in lines:
         if KEY_HEADING in line:
-            found, inside = [], True
-        elif inside and (match := FINGERPRINT.search(line)) and match[1] not in found:
-            found.append(match[1])
-    return tuple(found)
+            fingerprints, inside = [], True
+        elif inside and (match := FINGERPRINT.search(line)) and match[1] not in fingerprints:
+            fingerprints.append(match[1])
+    return tuple(fingerprints)
 
 
 class PinnedKeys:
     """The host keys that one pod may show.
 
-    `fingerprints` are those of the present boot, from the container log; empty when there is no
-    such channel. After a restart make a new instance with what the log says then.
+    `fingerprints` are those of the current boot, from the container log; empty if the log has
+    none. After a restart create a new instance from the new log.
     """
 
     def __init__(self, store: Path, pod_id: str, fingerprints: Sequence[str] = ()) -> None:
@@ -88,42 +87,46 @@ class PinnedKeys:
         return tuple(key for alias, key in _read(self.store) if alias == self.alias)
 
     def key_types(self) -> tuple[str, ...]:
-        """Algorithm names to ask the server for, so that it shows a key that can be compared."""
+        """Algorithm names to request, so that the server presents a key that can be compared."""
         if self.fingerprints:
-            return ()  # of the log's keys any will do
+            return ()  # any key of the log is accepted
         kinds = [key.kind for key in self.pinned()]
         return tuple(name for kind in kinds for name in ALGORITHMS.get(kind, (kind,)))
 
     def check(self, key: HostKey) -> None:
         """Accept and pin `key`, or raise HostKeyMismatch."""
         with self._lock:
-            known = self.pinned()
+            pinned = self.pinned()
             if self.fingerprints:
-                right = key.fingerprint in self.fingerprints
+                accepted = key.fingerprint in self.fingerprints
             else:
-                right = not known or key in known
-            if not right:
-                raise self._mismatch(key, known)
-            if key not in known:
+                accepted = not pinned or key in pinned
+            if not accepted:
+                raise self._mismatch(key, pinned)
+            if key not in pinned:
                 self._pin(key)
 
-    def _mismatch(self, key: HostKey, known: tuple[HostKey, ...]) -> HostKeyMismatch:
-        wanted = self.fingerprints or tuple(one.fingerprint for one in known)
+    def _mismatch(self, key: HostKey, pinned: tuple[HostKey, ...]) -> HostKeyMismatch:
+        expected = self.fingerprints or tuple(key.fingerprint for key in pinned)
         source = "the container log" if self.fingerprints else "the first connection"
         return HostKeyMismatch(
             f"the host key {key.fingerprint} is not the pod's",
             where=self.alias,
-            cause=f"{source} gave {', '.join(wanted)}",
+            cause=f"{source} gave {', '.join(expected)}",
             hint="the address may serve another pod now, or the connection is intercepted",
         )
 
     def _pin(self, key: HostKey) -> None:
-        others = [(alias, one) for alias, one in _read(self.store) if alias != self.alias]
+        others = [
+            (alias, pinned_key) for alias, pinned_key in _read(self.store) if alias != self.alias
+        ]
         _write(self.store, [*others, (self.alias, key)])
 
     def forget(self) -> None:
         """Remove the pins of a pod that was terminated."""
-        _write(self.store, [(a, k) for a, k in _read(self.store) if a != self.alias])
+        _write(
+            self.store, [(alias, key) for alias, key in _read(self.store) if alias != self.alias]
+        )
 
 
 def pinned_pods(store: Path) -> tuple[str, ...]:
@@ -136,23 +139,25 @@ def _read(store: Path) -> list[tuple[str, HostKey]]:
         lines = store.read_text("utf-8").splitlines()
     except FileNotFoundError:
         return []
-    found = []
+    entries = []
     for line in lines:
-        words = line.split()
-        if len(words) == 3:
-            with contextlib.suppress(binascii.Error):  # a line that is not ours
-                blob = base64.b64decode(words[2], validate=True)
-                found.append((words[0], HostKey(words[1], blob)))
-    return found
+        fields = line.split()
+        if len(fields) == 3:
+            with contextlib.suppress(binascii.Error):  # not a line of podctl
+                blob = base64.b64decode(fields[2], validate=True)
+                entries.append((fields[0], HostKey(fields[1], blob)))
+    return entries
 
 
 def _write(store: Path, entries: Sequence[tuple[str, HostKey]]) -> None:
-    lines = [f"{a} {k.kind} {base64.b64encode(k.blob).decode()}\n" for a, k in entries]
-    _replace(store, "".join(lines).encode())
+    lines = [
+        f"{alias} {key.kind} {base64.b64encode(key.blob).decode()}\n" for alias, key in entries
+    ]
+    replace_file(store, "".join(lines).encode())
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write the text to a new file of mode 0600 and rename it to `path`."""
+def replace_file(path: Path, data: bytes) -> None:
+    """Write `data` to a new file of mode 0600 and rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -169,16 +174,16 @@ def _replace(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class KeyPair:
-    """podctl's key: the private file, and the public line in the form of authorized_keys."""
+    """podctl's key: the private file, and the public line in authorized_keys format."""
 
     path: Path
     public: str
 
 
 def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
-    """The project's ed25519 key in `folder`, made on first use; the private file is 0600.
+    """The project's ed25519 key in `folder`, generated on first use; the private file is 0600.
 
-    Raises: UsageError for one that others could read: it may have come with a clone.
+    Raises UsageError for a key that others could have read, for example one from a clone.
     """
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -193,7 +198,7 @@ def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
                 "podctl's own SSH key cannot be read",
                 where=str(path),
                 cause=str(error),
-                hint="move it away: a new one is made, and pods that run know only the old one",
+                hint="move it away for a new one; running pods accept only the old key",
             ) from error
         if not isinstance(private, Ed25519PrivateKey):
             raise UsageError("not an ed25519 key", where=str(path), hint="move it away")
@@ -202,90 +207,30 @@ def ensure_key(folder: Path, comment: str = "podctl") -> KeyPair:
         secret = private.private_bytes(
             form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption()
         )
-        _replace(path, secret)
+        replace_file(path, secret)
     raw = private.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
     public = f"{raw.decode()} {comment}"
-    if not (beside := folder / "id_ed25519.pub").exists() or beside.read_text() != public + "\n":
-        _replace(beside, f"{public}\n".encode())
+    if (
+        not (public_path := folder / "id_ed25519.pub").exists()
+        or public_path.read_text() != public + "\n"
+    ):
+        replace_file(public_path, f"{public}\n".encode())
     return KeyPair(path, public)
 
 
 def _refuse_known(path: Path) -> None:
     """Refuse a private key that others may have read: it gives access to every pod."""
-    found = path.lstat()
-    private = stat.S_ISREG(found.st_mode) and not found.st_mode & 0o077
-    if private and found.st_uid == os.geteuid():
+    status = path.lstat()
+    is_private = stat.S_ISREG(status.st_mode) and not status.st_mode & 0o077
+    if is_private and status.st_uid == os.geteuid():
         return
     raise UsageError(
         "the project's SSH key may be known to others",
         where=str(path),
-        cause=f"podctl makes it 0600 and yours; it is {stat.filemode(found.st_mode)}, "
-        f"of user {found.st_uid}: it came with a clone or a copy",
+        cause=f"podctl makes it 0600 and yours; it is {stat.filemode(status.st_mode)}, "
+        f"of user {status.st_uid}: it came with a clone or a copy",
         hint=f"rm {path}; if nobody but you ever had it: chmod 600 {path}",
     )
-
-
-@dataclass(frozen=True)
-class SshEntry:
-    """One host of the ssh_config: `name` is what the user types, e.g. podctl-stage1c."""
-
-    name: str
-    endpoint: Endpoint
-    alias: str  # of the pod, as in the known_hosts file: `PinnedKeys.alias`
-    key_path: Path
-    known_hosts: Path
-
-
-# Every option is listed, because ssh takes the first value that it reads: nothing in the file that
-# includes this one may redirect the connection, run a local program or forward anything.
-FIXED = {
-    "GlobalKnownHostsFile": "/dev/null",
-    "StrictHostKeyChecking": "yes",
-    "UpdateHostKeys": "no",
-    "VerifyHostKeyDNS": "no",
-    "IdentitiesOnly": "yes",
-    "IdentityAgent": "none",
-    "PreferredAuthentications": "publickey",
-    "ForwardAgent": "no",
-    "ForwardX11": "no",
-    "PermitLocalCommand": "no",
-    "ProxyCommand": "none",
-    "ControlMaster": "no",
-    "ControlPath": "none",
-    "CanonicalizeHostname": "no",
-    "ServerAliveInterval": "15",
-    "ServerAliveCountMax": "4",
-}
-
-
-def write_ssh_config(path: Path, entries: Iterable[SshEntry]) -> None:
-    """An ssh_config for plain OpenSSH: `ssh -F <path> <name>`."""
-    _replace(path, "\n".join(map(_config_entry, entries)).encode())
-
-
-def _config_entry(entry: SshEntry) -> str:
-    host, user = entry.endpoint.host, entry.endpoint.user
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", entry.name):
-        raise UsageError("not a name for an ssh_config", where=repr(entry.name))
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.:_-]*", host) or not re.fullmatch(r"\w+", user):
-        raise UsageError("not an address for an ssh_config", where=f"{user}@{host}")
-    settings = {
-        "HostName": host,
-        "Port": str(entry.endpoint.port),
-        "User": user,
-        "HostKeyAlias": entry.alias,
-        "UserKnownHostsFile": _quoted(entry.known_hosts),
-        "IdentityFile": _quoted(entry.key_path),
-        **FIXED,
-    }
-    return f"Host {entry.name}\n" + "".join(f"    {k} {v}\n" for k, v in settings.items())
-
-
-def _quoted(path: Path) -> str:
-    text = str(path.absolute())
-    if '"' in text or "\n" in text:
-        raise UsageError("a path that an ssh_config cannot hold", where=repr(text))
-    return '"' + text.replace("%", "%%") + '"'
 
 
 def key_words(line: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Notices that a connection has gone silent, even while TCP still considers it open.
 
-A forwarder that acknowledges bytes and drops them keeps TCP content for ever, so the question is
-asked end to end: when nothing arrived for an interval the peer is asked for an answer, and when
-nothing arrived for all intervals the connection is closed. Closing wakes every waiting reader.
+A forwarder that acknowledges bytes and drops them keeps the TCP connection open indefinitely, so
+the check is end to end: after one silent interval the peer is sent a request, and after all
+intervals the connection is closed. Closing wakes every waiting reader.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WatchedSocket(socket.socket):
 
 
 class KeepaliveThread(threading.Thread):
-    """Closes `peer` once `link` was silent for `interval * count` seconds, less one tick."""
+    """Closes `peer` once `link` has been silent for `interval * count` seconds, less one tick."""
 
     def __init__(self, peer: Peer, link: WatchedSocket, interval: float, count: int) -> None:
         super().__init__(name="podctl-keepalive", daemon=True)
@@ -52,32 +52,32 @@ class KeepaliveThread(threading.Thread):
         self._interval = interval
         self._tick = interval / 5
         self._limit = interval * count - self._tick
-        self._ended = threading.Event()
-        self._question: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._request: threading.Thread | None = None
         self.lost = False  # True once this thread closed the connection
 
     def run(self) -> None:
-        while not self._ended.wait(self._tick) and self._peer.is_active():
-            silent = time.monotonic() - self._link.last_byte
-            if silent >= self._limit:
+        while not self._stopped.wait(self._tick) and self._peer.is_active():
+            idle_seconds = time.monotonic() - self._link.last_byte
+            if idle_seconds >= self._limit:
                 self.lost = True
                 self._peer.close()
                 return
-            if silent >= self._interval:
-                self._ask()
+            if idle_seconds >= self._interval:
+                self._send_request()
 
-    def _ask(self) -> None:
-        # In a thread of its own: with a full send buffer sending the request would block, and
-        # this loop is what ends that.
-        if self._question is None or not self._question.is_alive():
-            self._question = threading.Thread(target=self._question_peer, daemon=True)
-            self._question.start()
+    def _send_request(self) -> None:
+        # In a separate thread: with a full send buffer the request would block, and this loop has
+        # to keep running to close the connection.
+        if self._request is None or not self._request.is_alive():
+            self._request = threading.Thread(target=self._request_reply, daemon=True)
+            self._request.start()
 
-    def _question_peer(self) -> None:
+    def _request_reply(self) -> None:
         try:
             self._peer.global_request("keepalive@openssh.com")
         except (OSError, EOFError):
-            return  # the connection ended meanwhile; whoever reads from it is told
+            return  # the connection has ended; its readers get the error
 
     def stop(self) -> None:
-        self._ended.set()
+        self._stopped.set()

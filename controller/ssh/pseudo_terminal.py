@@ -1,4 +1,4 @@
-"""What podctl asks sshd for when a command is to have a terminal on the pod."""
+"""The pseudo-terminal that podctl requests from sshd for a command."""
 
 from __future__ import annotations
 

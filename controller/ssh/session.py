@@ -1,6 +1,6 @@
 """Connections to a pod, and the commands and streams that run on them.
 
-An error here is about the connection: it proves nothing about the pod or its job.
+Errors concern the connection: they prove nothing about the pod or its job.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger("podctl.ssh")
-EXEC_SECONDS = 60.0  # at most, for sshd to open a channel, and again to start a command on it
+EXEC_SECONDS = 60.0  # limit for sshd to open a channel, and again to start a command on it
 
 
 class Session:
     """One authenticated connection to one pod. Threads may share it."""
 
-    def __init__(self, identity: Identity, made: Authenticated) -> None:
+    def __init__(self, identity: Identity, authenticated: Authenticated) -> None:
         self._identity = identity
-        self._transport = made.transport
-        self._keepalive = made.keepalive
-        self._fabric = made.fabric
+        self._transport = authenticated.transport
+        self._keepalive = authenticated.keepalive
+        self._fabric = authenticated.fabric
 
     @classmethod
     def connect(
@@ -83,7 +83,7 @@ class Session:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Session:
-        """Connect, trying again while the network is at fault.
+        """Connect, retrying after network errors.
 
         Raises Unreachable after `deadline_seconds`; HostKeyMismatch and AuthRefused at once.
         """
@@ -96,7 +96,7 @@ class Session:
     ) -> Session:
         """Another connection to the same endpoint with the same key and the same pins.
 
-        It is tried again only as long as it is `wanted`.
+        Retries only as long as `wanted` returns true.
         """
         return Session(self._identity, connect(self._identity, deadline_seconds, wanted))
 
@@ -124,7 +124,7 @@ class Session:
 
     @property
     def failures(self) -> tuple[type[Exception], ...]:
-        """What the SSH library raises when a connection ends during a call."""
+        """The exceptions of the SSH library when a connection ends during a call."""
         return FAILURES
 
     @property
@@ -144,8 +144,10 @@ class Session:
         return not self._transport.is_active()
 
     def unreachable(self, error: BaseException | None) -> Unreachable:
-        silent = "nothing came back for too long" if self._keepalive.lost else "it was closed"
-        cause = str(error) if error and str(error) else silent
+        default_cause = (
+            "the pod did not respond for too long" if self._keepalive.lost else "it was closed"
+        )
+        cause = str(error) if error and str(error) else default_cause
         return Unreachable("the connection to the pod was lost", where=str(self), cause=cause)
 
     def stream(
@@ -178,11 +180,11 @@ class Session:
         return self._start(line, EXEC_SECONDS, self._log_of(line), pty)
 
     def _log_of(self, line: str) -> Callable[[str], None]:
-        """Writes how the command `line` ended, and after how long, to the log."""
-        began = self.clock()
+        """Returns a function that logs the status and the duration of the command `line`."""
+        start = self.clock()
 
         def log(status: str) -> None:
-            _LOG.info("%s: %s, %.0f ms: %s", self, status, 1000 * (self.clock() - began), line)
+            _LOG.info("%s: %s, %.0f ms: %s", self, status, 1000 * (self.clock() - start), line)
 
         return log
 
@@ -207,7 +209,7 @@ class Session:
             log("connection lost")
             if pty is not None and not self.lost():
                 raise SessionRefused(
-                    "sshd on the pod gives no terminal",
+                    "sshd on the pod refused a terminal",
                     where=str(self),
                     cause=str(error) or "PermitTTY may be off in its sshd_config",
                     hint="podctl exec STAGE -- COMMAND runs a command without a terminal",
@@ -218,41 +220,41 @@ class Session:
     def _execute(
         self, channel: paramiko.Channel, line: str, seconds: float, pty: Pty | None
     ) -> None:
-        """Have sshd start `line`; CommandTimeout when it neither agrees nor refuses in `seconds`.
+        """Have sshd start `line`; CommandTimeout if it does not respond within `seconds`.
 
-        paramiko waits for that answer without a limit, and a peer that keeps the connection alive
-        is not silent.
+        paramiko waits for the response without a limit, and the keepalive thread does not notice
+        a peer that only keeps the connection alive.
         """
-        late = threading.Event()
+        timed_out = threading.Event()
 
-        def leave() -> None:
-            late.set()
-            harder.start()
-            channel.close()  # ends the wait for the answer
+        def abandon() -> None:
+            timed_out.set()
+            close_timer.start()
+            channel.close()  # ends the wait for the response
 
-        limit = _timer(seconds, leave)
-        harder = _timer(5.0, self._transport.close)  # ends a send that blocks
+        limit_timer = _timer(seconds, abandon)
+        close_timer = _timer(5.0, self._transport.close)  # ends a send that blocks
         with translate_os_limits():
-            limit.start()
+            limit_timer.start()
         try:
             if pty is not None:
                 channel.get_pty(pty.term, pty.columns, pty.rows)
             channel.exec_command(line)
         except FAILURES as error:
-            if late.is_set():
+            if timed_out.is_set():
                 raise self._never_started() from error
             raise
         finally:
-            limit.cancel()
-            harder.cancel()
-        if late.is_set():  # the answer came as the channel was being closed
+            limit_timer.cancel()
+            close_timer.cancel()
+        if timed_out.is_set():  # the response arrived while the channel was being closed
             raise self._never_started()
 
     def _never_started(self) -> CommandTimeout:
         return CommandTimeout(
             "sshd on the pod did not start a command in time",
             where=str(self),
-            cause="it opened a channel and answered no request to run something there",
+            cause="it opened a channel but did not respond to the request to run the command",
             hint="podctl ssh to look at the pod; podctl sync tries again",
         )
 
@@ -278,8 +280,8 @@ class Session:
     @functools.cached_property
     def root(self) -> str:
         """Prefix of every absolute path on the pod: empty except in an emulated pod."""
-        shown = self.run(["sh", "-c", f'printf %s "${{{ENV_ROOT}-}}"']).check("reading the root")
-        return shown.stdout.decode("utf-8", "replace").rstrip("/")
+        result = self.run(["sh", "-c", f'printf %s "${{{ENV_ROOT}-}}"']).check("reading the root")
+        return result.stdout.decode("utf-8", "replace").rstrip("/")
 
     def control(self) -> Connection:
         """The fabric connection, for port forwarding. A sibling has none."""
@@ -291,7 +293,7 @@ class Session:
         return Layout(PurePosixPath(f"{self.root}{mount}/podctl"))
 
 
-def _timer(seconds: float, act: Callable[[], None]) -> threading.Timer:
-    timer = threading.Timer(seconds, act)
+def _timer(seconds: float, action: Callable[[], None]) -> threading.Timer:
+    timer = threading.Timer(seconds, action)
     timer.daemon = True
     return timer

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from controller.errors import ConnectionLost, PodctlError
 
-WINDOW = 4 * 2**20  # bytes in flight; larger ones make paramiko slower
+WINDOW = 4 * 2**20  # bytes in flight; a larger window makes paramiko slower
 CAP = 16 * 2**20  # bytes kept of one command's output
 
 
@@ -35,7 +35,7 @@ class SessionRefused(ConnectionLost):
 
 
 class CommandTimeout(ConnectionLost):
-    """The connection works, but the command did not answer in time; it may still run."""
+    """The connection works, but the command did not respond in time; it may still run."""
 
     code = "command-timeout"
 
@@ -48,19 +48,20 @@ class CommandFailed(PodctlError):
 
 @dataclass(frozen=True)
 class Result:
-    """`status` is -1 when a signal ended the command. `truncated`: more came than was kept."""
+    """The result of a command. `status` is -1 if a signal ended it; `truncated`: output was
+    dropped."""
 
     status: int
     stdout: bytes
     stderr: bytes
     truncated: bool = False
 
-    def check(self, what: str) -> Result:
+    def check(self, operation: str) -> Result:
         """Return this result. Raises CommandFailed, with the end of stderr, if it failed."""
         if self.status == 0:
             return self
         tail = self.stderr[-2000:].decode("utf-8", "replace").strip()
-        raise CommandFailed(f"{what}: status {self.status} on the pod", cause=tail)
+        raise CommandFailed(f"{operation}: status {self.status} on the pod", cause=tail)
 
 
 class Channel(Protocol):
@@ -107,7 +108,7 @@ class Stream:
         self._deadline = deadline  # by the session's clock
         self._idle = idle_seconds
         self._log: Callable[[str], None] | None = log
-        self._held = memoryview(b"")
+        self._buffer = memoryview(b"")
         self._stderr = bytearray()
         self._drain = threading.Thread(target=self._read_stderr, daemon=True)
         self._drain.start()
@@ -121,7 +122,7 @@ class Stream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(*self._session.failures):  # the connection has gone before
+        with contextlib.suppress(*self._session.failures):  # the connection has ended before
             self._channel.close()
         log, self._log = self._log, None
         if log is not None:
@@ -132,24 +133,24 @@ class Stream:
         while True:
             try:
                 data = self._channel.recv_stderr(65536)
-            except TimeoutError:  # the reader of stdout has set a limit of its own
+            except TimeoutError:  # the reader of stdout sets the limit
                 if not self._channel.closed:
                     continue
                 return
-            except self._session.failures:  # told by whoever reads stdout
+            except self._session.failures:  # the reader of stdout raises it
                 return
             if not data:
                 return
             self._stderr += data[: max(0, CAP - len(self._stderr))]
 
     def _wait(self) -> float:
-        left = self._deadline - self._session.clock()
-        if left <= 0:
-            raise self._late()
-        return min(left, self._idle)
+        remaining = self._deadline - self._session.clock()
+        if remaining <= 0:
+            raise self._timeout()
+        return min(remaining, self._idle)
 
-    def _late(self) -> CommandTimeout:
-        return CommandTimeout("the command on the pod did not answer in time", where=str(self))
+    def _timeout(self) -> CommandTimeout:
+        return CommandTimeout("the command on the pod did not respond in time", where=str(self))
 
     def __str__(self) -> str:
         return str(self._session)
@@ -160,7 +161,7 @@ class Stream:
         try:
             self._channel.sendall(bytes(data))
         except TimeoutError as error:
-            raise self._late() from error
+            raise self._timeout() from error
         except self._session.failures as error:
             if self._session.lost():
                 raise self._session.unreachable(error) from error
@@ -173,11 +174,11 @@ class Stream:
             if self._session.lost():
                 raise self._session.unreachable(error) from error
 
-    def recv(self, most: int = WINDOW) -> memoryview:
-        """Return 1 to `most` bytes of stdout; empty only at its end."""
-        if not self._held:
-            self._held = memoryview(self._receive())
-        data, self._held = self._held[:most], self._held[most:]
+    def recv(self, limit: int = WINDOW) -> memoryview:
+        """Return 1 to `limit` bytes of stdout; empty only at its end."""
+        if not self._buffer:
+            self._buffer = memoryview(self._receive())
+        data, self._buffer = self._buffer[:limit], self._buffer[limit:]
         return data
 
     def _receive(self) -> bytes:
@@ -185,25 +186,26 @@ class Stream:
         try:
             data = self._channel.recv(WINDOW)
         except TimeoutError as error:
-            raise self._late() from error
-        except self._session.failures as error:  # reading also tells the peer to go on
+            raise self._timeout() from error
+        except self._session.failures as error:  # reading also sends window updates
             raise self._session.unreachable(error) from error
         if not data:
             self._await_status()
         return data
 
     def _await_status(self) -> None:
-        """At the end of stdout: the status has come, or the channel or connection has ended."""
+        """At the end of stdout, wait for the status; raises Unreachable if the connection was
+        lost."""
         if not self._channel.status_event.wait(self._wait()):
-            raise self._late()
+            raise self._timeout()
         # sshd signals the end of stdout before it closes a channel; a lost connection does not,
         # and the channel may notice the loss long before the connection does.
-        cut = not self._channel.eof_received
-        if self._channel.exit_status < 0 and (cut or self._session.lost()):
+        lost = not self._channel.eof_received
+        if self._channel.exit_status < 0 and (lost or self._session.lost()):
             raise self._session.unreachable(None)
 
     def exactly(self, count: int) -> bytes:
-        """Return `count` bytes. Raises CommandFailed when stdout ends before."""
+        """Return exactly `count` bytes. Raises CommandFailed if stdout ends before."""
         parts = []
         while count:
             part = self.recv(count)
@@ -213,18 +215,18 @@ class Stream:
             count -= len(part)
         return b"".join(parts)
 
-    def line(self, most: int = CAP) -> bytes:
+    def line(self, limit: int = CAP) -> bytes:
         """Return one line without its newline; CommandFailed if it is longer or incomplete."""
-        found = bytearray()
-        while len(found) <= most:
+        collected = bytearray()
+        while len(collected) <= limit:
             part = bytes(self.recv())
             if not part:
                 self._ended_early()
-            head, newline, rest = part.partition(b"\n")
-            found += head
+            head, newline, remainder = part.partition(b"\n")
+            collected += head
             if newline:
-                self._held = memoryview(rest + bytes(self._held))
-                return bytes(found)
+                self._buffer = memoryview(remainder + bytes(self._buffer))
+                return bytes(collected)
         raise CommandFailed("a line from the pod is too long", where=str(self))
 
     def _ended_early(self) -> None:
@@ -234,18 +236,21 @@ class Stream:
         )
 
     def finish(self, cap: int = CAP) -> Result:
-        """Read to the end and wait for the status. Raises CommandFailed for far too much output."""
-        kept, seen = bytearray(), 0
+        """Read to the end and wait for the status; at most `cap` bytes of each stream are kept.
+
+        Raises CommandFailed if stdout exceeds `cap` by more than WINDOW.
+        """
+        collected, received = bytearray(), 0
         while part := self.recv():
-            seen += len(part)
-            kept += part[: cap - len(kept)]
-            if seen > cap + WINDOW:
+            received += len(part)
+            collected += part[: cap - len(collected)]
+            if received > cap + WINDOW:
                 raise CommandFailed(
                     "a command on the pod wrote more output than expected", where=str(self)
                 )
         self._drain.join(self._wait())
         stderr = bytes(self._stderr[:cap])
-        return Result(self._channel.exit_status, bytes(kept), stderr, truncated=seen > cap)
+        return Result(self._channel.exit_status, bytes(collected), stderr, truncated=received > cap)
 
 
 class Sender(threading.Thread):

@@ -1,4 +1,4 @@
-"""Many small files in one stream: a round trip for all of them instead of one for each."""
+"""Downloads many small files in one stream: one round trip for all of them."""
 
 from __future__ import annotations
 
@@ -21,96 +21,98 @@ from controller.transfer.staging_area import StagingArea
 from controller.transfer.throttle import Throttle
 from remote.contract import FileEntry
 from remote.names import encode
-from state.durable import sync_file
+from state.file_sync import sync_file
 
 if TYPE_CHECKING:
     from controller.ssh.session import Session
 
-MAX_CHUNK = 16 * 1024 * 1024  # bytes, of the stream's own framing
+MAX_CHUNK = 16 * 1024 * 1024  # bytes of one frame of the stream
 SYNCERS = 8  # a disk takes several requests at once
-SYNC_SECONDS = 600.0  # for a disk to take one small file
-MAX_OPEN = 64  # files written and not yet synced; a laptop may allow only 256 open ones
+SYNC_SECONDS = 600.0  # for the disk to sync one small file
+MAX_OPEN = 64  # files written but not synced; the limit of open files may be 256
 
 
 class _CorruptStream(ConnectionLost):
-    """The stream is not what was agreed; a new one may be."""
+    """The stream violates the protocol; a new stream may not."""
 
 
 class BatchDownload:
-    """Fetches `entries` in order over `session`, or over a new connection when that is cut."""
+    """Fetches `entries` in order over `session`, and reconnects when the connection is lost."""
 
     def __init__(
         self,
         entries: Sequence[FileEntry],
         source: Source,
         session: Session,
-        inbox: StagingArea,
+        staging: StagingArea,
         throttle: Throttle,
     ) -> None:
-        self._left = deque(entries)
+        self._pending = deque(entries)
         self._source = source
         self._session = session
-        self._inbox = inbox
+        self._staging = staging
         self._throttle = throttle
-        self._failed: set[str] = set()  # did not match once
-        self._garbled = 0
+        self._failed: set[str] = set()  # paths whose content did not match once
+        self._corrupt_streams = 0
         self._last_progress = time.monotonic()
-        self._total = sum(one.size for one in entries)
+        self._total = sum(entry.size for entry in entries)
         self.files_done = 0
         self.bytes_done = 0
         self._part = 0  # bytes of the file that is being received
-        self._tell: Callable[[], None] = lambda: None
+        self._report: Callable[[], None] = lambda: None
         self.skipped: set[str] = set()
 
-    def fetch(self, tell: Callable[[], None]) -> None:
-        """Until none is left; `tell` is called after each piece."""
-        session, self._tell = self._session, tell
+    def fetch(self, report: Callable[[], None]) -> None:
+        """Fetch all entries; `report` is called after each block of data."""
+        session, self._report = self._session, report
         try:
-            while self._left:
+            while self._pending:
                 try:
                     if not session.alive:
                         session = self._source.connect(self._source.patience_seconds, lambda: True)
                     self._stream(session)
                 except ConnectionLost as error:
-                    self._judge(error)
+                    self._raise_if_final(error)
         finally:
             if session is not self._session:
                 session.close()
 
     @property
     def bytes_here(self) -> int:
-        """With those of a file that is not whole yet."""
+        """Bytes on the local disk, with those of an incomplete file."""
         return self.bytes_done + self._part
 
-    def _judge(self, error: ConnectionLost) -> None:
-        """Raise what trying again will not mend."""
-        silent = time.monotonic() - self._last_progress
-        self._garbled += isinstance(error, _CorruptStream)
-        hopeless = isinstance(error, HostKeyMismatch | AuthRefused | SessionRefused)
-        if hopeless or self._garbled > 2 or silent > self._source.patience_seconds:
+    def _raise_if_final(self, error: ConnectionLost) -> None:
+        """Raise an error that another attempt cannot fix."""
+        idle_seconds = time.monotonic() - self._last_progress
+        self._corrupt_streams += isinstance(error, _CorruptStream)
+        permanent = isinstance(error, HostKeyMismatch | AuthRefused | SessionRefused)
+        if permanent or self._corrupt_streams > 2 or idle_seconds > self._source.patience_seconds:
             raise error
 
     def _stream(self, session: Session) -> None:
-        wanted = [[encode(one.path), one.size] for one in self._left]
-        argv, cwd, patience = self._source.argv, self._source.cwd, self._source.patience_seconds
+        request = [[encode(entry.path), entry.size] for entry in self._pending]
+        argv, cwd, idle_seconds = self._source.argv, self._source.cwd, self._source.patience_seconds
         with (
             session.stream(
-                argv, cwd=cwd, deadline_seconds=86400.0, idle_seconds=patience
+                argv, cwd=cwd, deadline_seconds=86400.0, idle_seconds=idle_seconds
             ) as stream,
             ThreadPoolExecutor(SYNCERS) as pool,
-            _Written(self._inbox, pool) as written,
+            _Written(self._staging, pool) as written,
         ):
-            stream.send(json.dumps(wanted).encode() + b"\n")
+            stream.send(json.dumps(request).encode() + b"\n")
             stream.end()
-            for _ in range(len(wanted)):
-                self._one(stream, written)
-                self._tell()
+            for _ in range(len(request)):
+                self._receive_file(stream, written)
+                self._report()
 
-    def _one(self, stream: Stream, written: _Written) -> None:
-        entry = self._left[0]
+    def _receive_file(self, stream: Stream, written: _Written) -> None:
+        entry = self._pending[0]
         codec, self._part = stream.exactly(1), 0
-        matches = codec != b"-" and self._receive(entry, _unpacked(stream, codec, entry), written)
-        self._left.popleft()
+        matches = codec != b"-" and self._receive(
+            entry, _decompressed(stream, codec, entry), written
+        )
+        self._pending.popleft()
         self._part = 0
         self._last_progress = time.monotonic()
         if matches:
@@ -118,39 +120,39 @@ class BatchDownload:
             self.bytes_done += entry.size
         elif codec != b"-" and entry.path not in self._failed:
             self._failed.add(entry.path)
-            self._left.append(entry)  # once more, in a stream of its own
+            self._pending.append(entry)  # retry once, in another stream
         else:
             self.skipped.add(entry.path)
 
-    def _receive(self, entry: FileEntry, pieces: Iterator[bytes], written: _Written) -> bool:
-        found, size = hashlib.sha256(), 0
-        with self._inbox.room(lambda: self._total - self.bytes_done):
-            fd = self._inbox.stage(entry)
+    def _receive(self, entry: FileEntry, blocks: Iterator[bytes], written: _Written) -> bool:
+        digest, size = hashlib.sha256(), 0
+        with self._staging.room(lambda: self._total - self.bytes_done):
+            fd = self._staging.stage(entry)
             try:
-                for data in pieces:
-                    found.update(data)
+                for data in blocks:
+                    digest.update(data)
                     size += len(data)
                     _write_all(fd, data)
                     self._throttle.took(len(data))
                     self._part = size
-                    self._tell()
+                    self._report()
             except BaseException:
                 os.close(fd)
-                self._inbox.unstage(entry)
+                self._staging.unstage(entry)
                 raise
-            if size != entry.size or found.hexdigest() != entry.sha256:
+            if size != entry.size or digest.hexdigest() != entry.sha256:
                 os.close(fd)
-                self._inbox.unstage(entry)
+                self._staging.unstage(entry)
                 return False
             written.add(entry, fd)
         return True
 
 
 class _Written:
-    """Files whose bytes are complete; each gets its name once it is synced."""
+    """Files whose bytes are complete; each is installed once it is synced."""
 
-    def __init__(self, inbox: StagingArea, pool: ThreadPoolExecutor) -> None:
-        self._inbox = inbox
+    def __init__(self, staging: StagingArea, pool: ThreadPoolExecutor) -> None:
+        self._staging = staging
         self._pool = pool
         self._waiting: deque[tuple[FileEntry, int, Future[None]]] = deque()
 
@@ -158,7 +160,7 @@ class _Written:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # After an error too: what came whole is kept.
+        # After an error too: complete files are kept.
         while self._waiting:
             self._install_first()
 
@@ -171,31 +173,31 @@ class _Written:
         entry, fd, synced = self._waiting.popleft()
         try:
             synced.result(SYNC_SECONDS)
-            self._inbox.try_install(entry, fd)
+            self._staging.try_install(entry, fd)
         finally:
             os.close(fd)
 
 
-def _unpacked(stream: Stream, codec: bytes, entry: FileEntry) -> Iterator[bytes]:
-    """One content as remote.files describes it; never more than the entry's size and one byte."""
+def _decompressed(stream: Stream, codec: bytes, entry: FileEntry) -> Iterator[bytes]:
+    """Decode one file in the format of remote.files; at most the entry's size plus one byte."""
     if codec not in (b"r", b"z"):
-        raise _CorruptStream("the pod's stream of files is garbled")
-    unpack = zlib.decompressobj() if codec == b"z" else None
-    left = entry.size
+        raise _CorruptStream("the pod's stream of files is corrupt")
+    decompressor = zlib.decompressobj() if codec == b"z" else None
+    remaining = entry.size
     while length := struct.unpack(">I", stream.exactly(4))[0]:
         if length > MAX_CHUNK:
-            raise _CorruptStream("the pod's stream of files is garbled")
+            raise _CorruptStream("the pod's stream of files is corrupt")
         data = stream.exactly(length)
         try:
-            plain = unpack.decompress(data, left + 1) if unpack else data
+            block = decompressor.decompress(data, remaining + 1) if decompressor else data
         except zlib.error as error:
             raise _CorruptStream(
-                "the pod's stream of files is garbled", cause=str(error)
+                "the pod's stream of files is corrupt", cause=str(error)
             ) from error
-        left -= len(plain)
-        if left < 0:
+        remaining -= len(block)
+        if remaining < 0:
             raise _CorruptStream(f"the pod sends more of {entry.path!a} than it listed")
-        yield plain
+        yield block
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -1,8 +1,8 @@
-"""Large files as lists of pieces: which are here, which are under way, which are still to fetch.
+"""Large files as lists of chunks: which are on disk, in flight, and still to be fetched.
 
-Beside a staged file its journal holds one line for each piece that was written, with a checksum.
-After an interruption a piece counts only if its bytes on disk still have that checksum; the file
-as a whole counts only by its sha256.
+Beside a staged file its journal holds one line with a checksum for each chunk that was written.
+After an interruption a chunk is valid only if its bytes on disk still have that checksum; the
+complete file is valid only by its sha256.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from controller.errors import PodctlError
 from controller.transfer.staging_area import StagingArea
 from remote.contract import FileEntry
 
-PIECE = 2 * 1024 * 1024  # bytes: what a cut can cost on each connection
+CHUNK_BYTES = 2 * 1024 * 1024  # bytes: how much a lost connection can cost
 LINE = re.compile(rb"(\d{1,9}) (\d{1,10})\n")
 
 
@@ -31,15 +31,15 @@ class Target:
     entry: FileEntry
     fd: int
     journal: int
-    have: set[int] = field(default_factory=set)  # pieces on disk
-    prefix: int = 0  # pieces from the start without a gap
-    changed: bool = False  # the pod no longer has what the manifest says
+    have: set[int] = field(default_factory=set)  # chunks on disk
+    prefix: int = 0  # contiguous chunks from the start
+    changed: bool = False  # the pod's file no longer matches the manifest
     installed: bool = False
 
     @classmethod
-    def open(cls, inbox: StagingArea, entry: FileEntry) -> Target:
-        """With what an earlier pull left, as far as it is still right."""
-        fd, journal = inbox.restage(entry, ""), inbox.restage(entry, ".ranges")
+    def open(cls, staging: StagingArea, entry: FileEntry) -> Target:
+        """Open the staged file with the chunks of an earlier pull whose checksum is still right."""
+        fd, journal = staging.restage(entry, ""), staging.restage(entry, ".ranges")
         target = cls(entry, fd, journal)
         for index, checksum in _read_journal(journal).items():
             if index < target.count and zlib.crc32(target.read(index)) == checksum:
@@ -50,12 +50,12 @@ class Target:
 
     @property
     def count(self) -> int:
-        return -(-self.entry.size // PIECE)
+        return -(-self.entry.size // CHUNK_BYTES)
 
     def span(self, index: int) -> tuple[int, int]:
-        """(offset, length) of a piece."""
-        offset = index * PIECE
-        return offset, min(PIECE, self.entry.size - offset)
+        """(offset, length) of a chunk, in bytes."""
+        offset = index * CHUNK_BYTES
+        return offset, min(CHUNK_BYTES, self.entry.size - offset)
 
     def read(self, index: int) -> bytes:
         offset, length = self.span(index)
@@ -66,7 +66,7 @@ class Target:
             self.prefix += 1
 
     def forget(self) -> None:
-        """Nothing of it counts any more."""
+        """Discard all chunks."""
         os.ftruncate(self.journal, 0)
         self.have.clear()
         self.prefix = 0
@@ -88,101 +88,107 @@ class Chunk:
 
 
 class Chunks:
-    """The list of what is to fetch, shared by the connections and the one that hashes."""
+    """The queue of chunks to fetch, shared by the fetching threads and the hashing thread."""
 
     def __init__(self, targets: Sequence[Target]) -> None:
         self.targets = tuple(targets)
         self.failure: PodctlError | None = None
         self.last_progress = time.monotonic()
         self._queue = deque(
-            Chunk(one, index)
-            for one in targets
-            for index in range(one.count)
-            if index not in one.have
+            Chunk(target, index)
+            for target in targets
+            for index in range(target.count)
+            if index not in target.have
         )
-        self._news = threading.Condition()
+        self._condition = threading.Condition()
         self._stopped = False
-        self._open = len(self.targets)  # files neither installed nor given up
+        self._open = len(self.targets)  # files neither installed nor abandoned
 
-    def over(self) -> bool:
-        """Whether nothing is left to do, or all is to end."""
+    def finished(self) -> bool:
+        """Whether nothing is left to do, or the transfer was stopped."""
         return self._stopped or self._open == 0
 
     def waiting(self) -> int:
         return len(self._queue)
 
     def missing_bytes(self) -> int:
-        """What still has to come, of files that are still wanted."""
-        with self._news:
-            wanted = [one for one in self.targets if not one.changed and not one.installed]
-            return sum(max(0, one.entry.size - len(one.have) * PIECE) for one in wanted)
+        """Bytes that are still to be fetched."""
+        with self._condition:
+            pending = [
+                target for target in self.targets if not target.changed and not target.installed
+            ]
+            return sum(
+                max(0, entry.entry.size - len(entry.have) * CHUNK_BYTES) for entry in pending
+            )
 
     def take(self, *, wait: bool) -> Chunk | None:
-        """The next piece; None when there is none now, or with `wait` when all is over."""
-        with self._news:
-            while not self.over():
+        """The next chunk; None if the queue is empty or, with `wait`, once the transfer is
+        finished."""
+        with self._condition:
+            while not self.finished():
                 while self._queue:
-                    piece = self._queue.popleft()
-                    if not piece.target.changed:
-                        return piece
+                    chunk = self._queue.popleft()
+                    if not chunk.target.changed:
+                        return chunk
                 if not wait:
                     return None
-                self._news.wait(1.0)
+                self._condition.wait(1.0)
         return None
 
-    def done(self, piece: Chunk, checksum: int) -> None:
-        os.write(piece.target.journal, b"%d %d\n" % (piece.index, checksum))
-        with self._news:
-            piece.target.have.add(piece.index)
-            piece.target.advance()
+    def record(self, chunk: Chunk, checksum: int) -> None:
+        os.write(chunk.target.journal, b"%d %d\n" % (chunk.index, checksum))
+        with self._condition:
+            chunk.target.have.add(chunk.index)
+            chunk.target.advance()
             self.last_progress = time.monotonic()
-            self._news.notify_all()
+            self._condition.notify_all()
 
-    def give_back(self, pieces: Sequence[Chunk]) -> None:
-        with self._news:
-            self._queue.extendleft(reversed(pieces))
-            self._news.notify_all()
+    def requeue(self, chunks: Sequence[Chunk]) -> None:
+        with self._condition:
+            self._queue.extendleft(reversed(chunks))
+            self._condition.notify_all()
 
-    def again(self, target: Target) -> None:
-        """Fetch all of it once more: as a whole it was not what the manifest says."""
-        with self._news:
+    def refetch(self, target: Target) -> None:
+        """Fetch all chunks once more, because the complete file does not match the manifest."""
+        with self._condition:
             target.forget()
             self._queue.extend(Chunk(target, index) for index in range(target.count))
-            self._news.notify_all()
+            self._condition.notify_all()
 
-    def give_up(self, target: Target) -> None:
-        """The pod no longer has it."""
-        with self._news:
+    def abandon(self, target: Target) -> None:
+        """Give the file up, because the pod no longer has it."""
+        with self._condition:
             if not target.changed:
                 target.changed = True
                 self._open -= 1
-            self._news.notify_all()
+            self._condition.notify_all()
 
-    def installed(self, target: Target) -> None:
-        with self._news:
+    def mark_installed(self, target: Target) -> None:
+        with self._condition:
             target.installed = True
             self._open -= 1
             self.last_progress = time.monotonic()
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def await_prefix(self, target: Target, beyond: int) -> int | None:
-        """Pieces without a gap, once more than `beyond`; None when no more will come."""
-        with self._news:
+        """Waits for more than `beyond` contiguous chunks and returns their number; None if no more
+        will arrive."""
+        with self._condition:
             while target.prefix <= beyond:
-                if target.changed or self.over():
+                if target.changed or self.finished():
                     return None
-                self._news.wait(1.0)
+                self._condition.wait(1.0)
             return target.prefix
 
     def stop(self, failure: PodctlError | None = None) -> None:
-        """End everything; the first failure is kept."""
-        with self._news:
+        """Stop the transfer; the first failure is kept."""
+        with self._condition:
             self.failure = self.failure or failure
             self._stopped = True
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Until something happened, at most `seconds`."""
-        with self._news:
-            if not self.over():
-                self._news.wait(seconds)
+        """Wait for a change, at most `seconds`."""
+        with self._condition:
+            if not self.finished():
+                self._condition.wait(seconds)

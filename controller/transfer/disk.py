@@ -1,6 +1,7 @@
-"""What can be wrong with the disk here, said so that one knows what to do about it.
+"""Reports problems of the local disk as errors with a remedy.
 
-Never a reason to give a pod up: what came so far is kept, and the rest is still on the pod.
+None of them is a reason to terminate a pod: downloaded files are kept, the rest is still on the
+pod.
 """
 
 from __future__ import annotations
@@ -13,41 +14,44 @@ from pathlib import Path
 
 from controller.errors import ArtifactsNotSafe, PodctlError, local_limit
 
-SLACK = 4 * 1024 * 1024  # bytes for the file system's own books
-AGAIN = "then run the same command again: it goes on where it stopped"
+SLACK = 4 * 1024 * 1024  # bytes for the file system's metadata
+RERUN_HINT = "then run the same command again: it continues where it stopped"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LocalDiskFull(ArtifactsNotSafe):
-    """The disk here cannot take what is on the pod. What came so far is kept for the next try."""
+    """The local disk is too full for the files on the pod. Files downloaded so far are kept."""
 
     code = "local-disk-full"
 
     def __init__(self, missing_bytes: int, where: str, missing_files: int = 0) -> None:
         lacks = f"{missing_bytes} bytes" if missing_bytes else f"room for {missing_files} names"
         super().__init__(
-            f"the disk here lacks {lacks} for the files that are on the pod",
+            f"the local disk lacks {lacks} for the files on the pod",
             where=where,
-            cause="" if missing_bytes else "it has bytes left and no inodes: too many small files",
-            hint=f"free some space, {AGAIN}",
+            cause=""
+            if missing_bytes
+            else "the disk has free bytes but no free inodes: too many small files",
+            hint=f"free some space, {RERUN_HINT}",
         )
         self.missing_bytes = missing_bytes
         self.missing_files = missing_files
 
 
 class LocalDiskClosed(ArtifactsNotSafe):
-    """The disk here takes no writes: read-only, failing, not ours, or something is in the way."""
+    """The local disk cannot be written: read-only, failing, no permission, or a path is blocked."""
 
     code = "local-disk-closed"
 
 
 def check_space(where: Path, fd: int, need_bytes: int, need_files: int) -> None:
-    """Raises LocalDiskFull when so much more does not fit below the open folder `fd`."""
+    """Raises LocalDiskFull when `need_bytes` and `need_files` do not fit on the disk of folder
+    `fd`."""
     space = os.fstatvfs(fd)
     free = space.f_bavail * space.f_frsize
     if need_bytes and need_bytes + SLACK > free:
         raise LocalDiskFull(need_bytes + SLACK - free, str(where))
-    # Some file systems make inodes as they need them and count none.
+    # Some file systems allocate inodes on demand and report none.
     if space.f_files and need_files > space.f_favail:
         raise LocalDiskFull(0, str(where), need_files - space.f_favail)
 
@@ -55,40 +59,40 @@ def check_space(where: Path, fd: int, need_bytes: int, need_files: int) -> None:
 def disk_trouble(
     error: OSError, where: Path, need_bytes: int = 0, need_files: int = 1
 ) -> PodctlError:
-    """`error`, met while writing below `where`, as what the disk lacks or refuses."""
+    """Translates `error`, raised while writing below `where`, into a PodctlError."""
     if error.errno in _FULL:
         return _full(where, need_bytes, need_files)
     return local_limit(error) or LocalDiskClosed(
-        "the files from the pod cannot be written here",
+        "cannot write the files from the pod to the local disk",
         where=error.filename if isinstance(error.filename, str) else str(where),
         cause=error.strerror or str(error),
-        hint=f"make the disk writable, {AGAIN}",
+        hint=f"make the disk writable, {RERUN_HINT}",
     )
 
 
-def _full(where: Path, need_bytes: int, need_files: int) -> LocalDiskFull:
+def _full(folder: Path, need_bytes: int, need_files: int) -> LocalDiskFull:
     try:
-        space = os.statvfs(_standing(where))
+        space = os.statvfs(_nearest_existing(folder))
     except OSError:
-        return LocalDiskFull(max(1, need_bytes), str(where))
+        return LocalDiskFull(max(1, need_bytes), str(folder))
     free = space.f_bavail * space.f_frsize
     if space.f_files and not space.f_favail and free >= SLACK:
-        return LocalDiskFull(0, str(where), max(1, need_files))
-    return LocalDiskFull(max(1, need_bytes + SLACK - free), str(where))
+        return LocalDiskFull(0, str(folder), max(1, need_files))
+    return LocalDiskFull(max(1, need_bytes + SLACK - free), str(folder))
 
 
-def _standing(path: Path) -> Path:
-    """`path`, or the nearest folder above that is there."""
-    return next((one for one in (path, *path.parents) if one.exists()), path)
+def _nearest_existing(path: Path) -> Path:
+    """`path`, or its nearest parent folder that exists."""
+    return next((folder for folder in (path, *path.parents) if folder.exists()), path)
 
 
 @contextlib.contextmanager
-def writing(where: Path, need: Callable[[], int] = lambda: 0) -> Iterator[None]:
+def writing(where: Path, remaining_bytes: Callable[[], int] = lambda: 0) -> Iterator[None]:
     """Turns errors of the disk below `where` into LocalDiskFull, LocalDiskClosed or LocalLimit.
 
-    `need()` says how many bytes are still to come.
+    `remaining_bytes()` returns how many bytes are still to be written.
     """
     try:
         yield
     except OSError as error:
-        raise disk_trouble(error, where, need()) from error
+        raise disk_trouble(error, where, remaining_bytes()) from error

@@ -1,7 +1,7 @@
-"""May a manifest from a pod be received? Decided on the list alone, before anything is written.
+"""Decides whether a pod's manifest may be downloaded, from the list alone, before any write.
 
-Whatever a file system can hold may come (`remote.names`); what is refused is what no honest job
-writes. Under which name a file comes here is decided in `controller.transfer.local_names`.
+Every name that a file system can hold is accepted (`remote.names`); entries that no honest job
+writes are refused. `controller.transfer.local_names` chooses the local name of each file.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ SHOWN = 200  # characters of a path in a message
 
 
 class UnsafeManifest(ArtifactsNotSafe):
-    """The pod's list holds what no honest job writes; nothing of it was received."""
+    """The manifest has an entry that no honest job writes; nothing was downloaded."""
 
     code = "unsafe-manifest"
 
 
 @dataclass(frozen=True)
 class Caps:
-    """What one pull may be at most."""
+    """Upper limits of one pull."""
 
     files: int = 100_000
     file_bytes: int = 10**12
@@ -41,22 +41,22 @@ def check_files(manifest: Manifest, caps: Caps | None = None) -> None:
     caps, files = caps or Caps(), manifest.files
     if len(files) > caps.files:
         raise UnsafeManifest(f"{len(files)} files, over the cap of {caps.files}")
-    for one in files:
-        why = wrong(one.path) or wrong(manifest.local(one.path)) or _wrong_facts(one, caps)
-        if why:
-            text = f"the pod lists a file that is refused: {why}"
-            raise UnsafeManifest(text, where=encode(one.path[:SHOWN]))
-    total = sum(one.size for one in files)
+    for file in files:
+        reason = wrong(file.path) or wrong(manifest.local(file.path)) or _invalid_entry(file, caps)
+        if reason:
+            text = f"the pod lists a file that is refused: {reason}"
+            raise UnsafeManifest(text, where=encode(file.path[:SHOWN]))
+    total = sum(file.size for file in files)
     if total > caps.total_bytes:
         raise UnsafeManifest(f"{total} bytes, over the cap of {caps.total_bytes}")
-    if clash := _clash(one.path for one in files):
-        raise UnsafeManifest("the pod lists one place twice", where=encode(clash[:SHOWN]))
+    if clash := _clash(file.path for file in files):
+        raise UnsafeManifest("the pod lists one path twice", where=encode(clash[:SHOWN]))
 
 
-def _wrong_facts(one: FileEntry, caps: Caps) -> str | None:
-    if not 0 <= one.size <= caps.file_bytes:
-        return f"a size of {one.size} bytes"
-    return None if HASH.fullmatch(one.sha256) else "its sha256 is none"
+def _invalid_entry(entry: FileEntry, caps: Caps) -> str | None:
+    if not 0 <= entry.size <= caps.file_bytes:
+        return f"a size of {entry.size} bytes"
+    return None if HASH.fullmatch(entry.sha256) else "an invalid sha256"
 
 
 def _clash(paths: Iterable[str]) -> str | None:
@@ -67,12 +67,12 @@ def _clash(paths: Iterable[str]) -> str | None:
         if path in files or path in folders:
             return path
         files.add(path)
-        above = path.rpartition("/")[0]
-        while above and above not in folders:
-            if above in files:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in folders:
+            if parent in files:
                 return path
-            folders.add(above)
-            above = above.rpartition("/")[0]
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
     return None
 
 
@@ -82,25 +82,25 @@ def undeclared(paths: Iterable[str], outputs: Sequence[str]) -> tuple[str, ...]:
     return tuple(path for path in paths if not globs.match(path))
 
 
-def own(manifest: Manifest, inputs: Mapping[str, str]) -> Manifest:
-    """The manifest without what is no job's: what podctl and git keep for themselves, and the
-    `inputs` (path → sha256) that are on the pod as they were sent."""
+def job_outputs(manifest: Manifest, inputs: Mapping[str, str]) -> Manifest:
+    """The manifest without files that the job did not write: those of podctl and git, and the
+    `inputs` (path → sha256) that are unchanged on the pod."""
     sent = set(manifest.untouched)
 
-    def made(one: FileEntry) -> bool:
-        as_sent = one.path in sent and inputs.get(one.path) == one.sha256
-        return not as_sent and not reserved(one.path)
+    def written_by_job(entry: FileEntry) -> bool:
+        unchanged = entry.path in sent and inputs.get(entry.path) == entry.sha256
+        return not unchanged and not reserved(entry.path)
 
-    return replace(manifest, files=tuple(filter(made, manifest.files)))
+    return replace(manifest, files=tuple(filter(written_by_job, manifest.files)))
 
 
 def check_declared(paths: Iterable[str], outputs: Sequence[str]) -> None:
-    """Raises: ArtifactsNotSafe naming what the pod wants to put where it must not."""
-    wrong = undeclared(paths, outputs)
-    if wrong:
+    """Raises ArtifactsNotSafe naming the paths that the stage does not declare as outputs."""
+    extra_paths = undeclared(paths, outputs)
+    if extra_paths:
         raise ArtifactsNotSafe(
-            f"the pod's manifest names {len(wrong)} files that the stage does not declare",
-            where=", ".join(encode(path) for path in wrong[:5]),
+            f"the pod's manifest names {len(extra_paths)} files that the stage does not declare",
+            where=", ".join(encode(path) for path in extra_paths[:5]),
             cause="its outputs are " + ", ".join(outputs),
             hint="podctl ssh to look at the pod; podctl stop --terminate --abandon REASON",
         )

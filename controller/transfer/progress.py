@@ -1,4 +1,4 @@
-"""How far files are on their way: done of how much, how fast, and the time left; pure."""
+"""Progress of a transfer: amount done, rate and time left. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 from controller.planner.job_progress import span
 
-WINDOW_SECONDS = 20.0  # that a rate is made of
-LEAST_SECONDS = 1.0  # before which there is none
-STILL_SECONDS = 10.0  # without a byte, after which that is said
+WINDOW_SECONDS = 20.0  # over which the rate is averaged
+LEAST_SECONDS = 1.0  # of measurements before a rate is shown
+STILL_SECONDS = 10.0  # without a byte before the transfer counts as stalled
 _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 @dataclass(frozen=True)
 class TransferProgress:
-    """What came, went or was read so far, and all that is to."""
+    """Files and bytes transferred (or read) so far, and in total."""
 
     files_done: int
     files_total: int
@@ -23,32 +23,33 @@ class TransferProgress:
     bytes_total: int
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         return (self.files_done, self.bytes_done) >= (self.files_total, self.bytes_total)
 
 
 @dataclass
 class TransferRate:
-    """The pace of one transfer as calls of `see` find it. Times are seconds of one clock."""
+    """The rate of one transfer, from calls of `see`. Times are seconds of one clock."""
 
-    _seen: deque[tuple[float, int]] = field(default_factory=deque)
+    _samples: deque[tuple[float, int]] = field(default_factory=deque)
     _moved_at: float | None = None
 
     def see(self, done: int, now: float) -> None:
-        """`done` bytes by now; fewer than before is a transfer that began again."""
-        if self._seen and done < self._seen[-1][1]:
-            self._seen.clear()
-        if not self._seen or done > self._seen[-1][1]:
+        """Record that `done` bytes were transferred at `now`; a lower count starts a new
+        transfer."""
+        if self._samples and done < self._samples[-1][1]:
+            self._samples.clear()
+        if not self._samples or done > self._samples[-1][1]:
             self._moved_at = now
-        self._seen.append((now, done))
-        while len(self._seen) > 2 and self._seen[1][0] <= now - WINDOW_SECONDS:
-            self._seen.popleft()
+        self._samples.append((now, done))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - WINDOW_SECONDS:
+            self._samples.popleft()
 
     def bytes_per_second(self) -> float | None:
-        """Over the last seconds; None before there were enough of them."""
-        if not self._seen:
+        """The average over the last WINDOW_SECONDS; None before LEAST_SECONDS have passed."""
+        if not self._samples:
             return None
-        (since, before), (now, done) = self._seen[0], self._seen[-1]
+        (since, before), (now, done) = self._samples[0], self._samples[-1]
         return (done - before) / (now - since) if now - since >= LEAST_SECONDS else None
 
     def still(self, now: float) -> float:
@@ -57,31 +58,31 @@ class TransferRate:
 
 
 def transfer_words(progress: TransferProgress, rate: TransferRate, now: float) -> list[str]:
-    """Files, bytes, rate and time left; or for how long nothing has moved."""
-    found = []
+    """Phrases for files, bytes, rate and time left, or for how long nothing has moved."""
+    phrases = []
     if progress.files_total > 1:
-        found.append(f"{progress.files_done} of {progress.files_total} files")
-    found.append(amount(progress.bytes_done, progress.bytes_total))
-    left = progress.bytes_total - progress.bytes_done
-    if left > 0 and (still := rate.still(now)) > STILL_SECONDS:
-        return [*found, f"nothing moved for {span(still)}"]
+        phrases.append(f"{progress.files_done} of {progress.files_total} files")
+    phrases.append(amount(progress.bytes_done, progress.bytes_total))
+    remaining = progress.bytes_total - progress.bytes_done
+    if remaining > 0 and (still := rate.still(now)) > STILL_SECONDS:
+        return [*phrases, f"nothing moved for {span(still)}"]
     speed = rate.bytes_per_second()
-    if speed is not None and speed > 0 and left > 0:
-        found += [f"{size(speed)}/s", f"{span(left / speed)} left"]
-    return found
+    if speed is not None and speed > 0 and remaining > 0:
+        phrases += [f"{size(speed)}/s", f"{span(remaining / speed)} left"]
+    return phrases
 
 
 def amount(done: int, total: int) -> str:
-    """ "120.3 of 500.0 MB": both in the unit of the whole."""
-    for unit, bytes_of in _UNITS:
-        if total >= bytes_of:
+    """ "120.3 of 500.0 MB": both numbers in the unit of the total."""
+    for unit, unit_bytes in _UNITS:
+        if total >= unit_bytes:
             digits = 2 if unit == "GB" else 1
-            return f"{done / bytes_of:.{digits}f} of {total / bytes_of:.{digits}f} {unit}"
+            return f"{done / unit_bytes:.{digits}f} of {total / unit_bytes:.{digits}f} {unit}"
     return f"{done} of {total} B"
 
 
 def size(count: float) -> str:
-    for unit, bytes_of in _UNITS:
-        if count >= bytes_of:
-            return f"{count / bytes_of:.1f} {unit}"
+    for unit, unit_bytes in _UNITS:
+        if count >= unit_bytes:
+            return f"{count / unit_bytes:.1f} {unit}"
     return f"{count:.0f} B"

@@ -1,8 +1,8 @@
-"""Large files over several connections, and one thread that hashes what has come.
+"""Downloads large files over several connections while one thread hashes what has arrived.
 
-One SSH stream moves a window per round trip; several connections fill the link. Each asks for the
-next piece before the last one has come, writes it where it belongs, and after a cut comes back and
-goes on. The hash follows behind in file order, so that it is ready when the last byte is.
+One SSH stream moves one window per round trip; several connections fill the link. Each connection
+requests the next chunk before the last one has arrived, writes it at its offset, and reconnects
+after a failure. Hashing follows in file order, so the digest is ready soon after the last byte.
 """
 
 from __future__ import annotations
@@ -27,62 +27,62 @@ from controller.transfer.disk import disk_trouble
 from controller.transfer.staging_area import StagingArea
 from controller.transfer.throttle import Throttle
 from remote.names import encode
-from state.durable import sync_file
+from state.file_sync import sync_file
 
 if TYPE_CHECKING:
     from controller.ssh.session import Session
 
-AHEAD = 4  # pieces asked for before the first has come: more than a window of bytes
-GONE = 2**64 - 1
-SYNC_EVERY = 32  # pieces: the disk works while the link does
+MAX_PENDING = 4  # chunks requested before the first has arrived: more than one window of bytes
+MISSING = 2**64 - 1
+SYNC_EVERY = 32  # chunks: lets the disk write while the link transfers
 
 
 @dataclass(frozen=True)
 class Source:
-    """How a connection asks for pieces of one run's files."""
+    """How a connection requests chunks of one run's files."""
 
-    connect: Callable[[float, Callable[[], bool]], Session]  # within seconds, while it is wanted
+    connect: Callable[[float, Callable[[], bool]], Session]  # (deadline in seconds, still wanted)
     argv: tuple[str, ...]
     cwd: str
     patience_seconds: float  # without any progress on any connection
 
 
 class Fetcher(threading.Thread):
-    """One connection's worth of fetching; comes back after cuts until all is here."""
+    """Fetches chunks over one connection, and reconnects until the transfer is finished."""
 
     def __init__(
-        self, source: Source, pieces: Chunks, inbox: StagingArea, throttle: Throttle
+        self, source: Source, chunks: Chunks, staging: StagingArea, throttle: Throttle
     ) -> None:
         super().__init__(name="podctl-fetch", daemon=True)
         self._source = source
-        self._pieces = pieces
-        self._inbox = inbox
+        self._chunks = chunks
+        self._staging = staging
         self._throttle = throttle
-        self._asked: deque[Chunk] = deque()
+        self._pending: deque[Chunk] = deque()
         self._session: Session | None = None
         self.failure: PodctlError | None = None
 
     def run(self) -> None:
         try:
             with translate_os_limits():
-                while not self._pieces.over():
-                    self._fetch_until_cut()
-        except ArtifactsNotSafe as error:  # our own disk: no other connection can do better
-            self._pieces.stop(error)
+                while not self._chunks.finished():
+                    self._fetch_until_lost()
+        except ArtifactsNotSafe as error:  # the local disk: another connection cannot help
+            self._chunks.stop(error)
         except OSError as error:
-            self._pieces.stop(disk_trouble(error, self._inbox.into, self._pieces.missing_bytes()))
+            self._chunks.stop(disk_trouble(error, self._staging.into, self._chunks.missing_bytes()))
         except PodctlError as error:
             self.failure = error
 
     def abandon(self) -> None:
-        """Wake it; it ends soon after."""
+        """Close the connection, so that the thread ends soon."""
         if self._session is not None:
             self._session.close()
 
     def _wanted(self) -> bool:
-        return not self._pieces.over()
+        return not self._chunks.finished()
 
-    def _fetch_until_cut(self) -> None:
+    def _fetch_until_lost(self) -> None:
         source = self._source
         try:
             with (
@@ -98,104 +98,106 @@ class Fetcher(threading.Thread):
         except (HostKeyMismatch, AuthRefused, SessionRefused):
             raise
         except ConnectionLost:
-            silent = time.monotonic() - self._pieces.last_progress
-            if silent > source.patience_seconds:
+            idle_seconds = time.monotonic() - self._chunks.last_progress
+            if idle_seconds > source.patience_seconds:
                 raise
         finally:
-            self._pieces.give_back(list(self._asked))
-            self._asked.clear()
+            self._chunks.requeue(list(self._pending))
+            self._pending.clear()
 
     def _fetch(self, stream: Stream) -> None:
-        while not self._pieces.over():
-            while len(self._asked) < AHEAD and (piece := self._pieces.take(wait=not self._asked)):
-                self._ask(stream, piece)
-            if not self._asked:
+        while not self._chunks.finished():
+            while len(self._pending) < MAX_PENDING and (
+                chunk := self._chunks.take(wait=not self._pending)
+            ):
+                self._request(stream, chunk)
+            if not self._pending:
                 return
-            self._receive(stream, self._asked[0])
-            self._asked.popleft()
+            self._receive(stream, self._pending[0])
+            self._pending.popleft()
 
-    def _ask(self, stream: Stream, piece: Chunk) -> None:
-        self._asked.append(piece)
-        offset, length = piece.target.span(piece.index)
-        stream.send(json.dumps([encode(piece.target.entry.path), offset, length]).encode() + b"\n")
+    def _request(self, stream: Stream, chunk: Chunk) -> None:
+        self._pending.append(chunk)
+        offset, length = chunk.target.span(chunk.index)
+        stream.send(json.dumps([encode(chunk.target.entry.path), offset, length]).encode() + b"\n")
 
-    def _receive(self, stream: Stream, piece: Chunk) -> None:
-        offset, length = piece.target.span(piece.index)
+    def _receive(self, stream: Stream, chunk: Chunk) -> None:
+        offset, length = chunk.target.span(chunk.index)
         (promised,) = struct.unpack(">Q", stream.exactly(8))
         if promised != length:
-            self._pieces.give_up(piece.target)
-            if promised == GONE:
+            self._chunks.abandon(chunk.target)
+            if promised == MISSING:
                 return
             if promised > length:
-                raise ArtifactsNotSafe("the pod sends more than it was asked for")
+                raise ArtifactsNotSafe("the pod sent more bytes than requested")
         checksum = 0
         end = offset + promised
         while offset < end:
             data = stream.recv(end - offset)
-            if not data:  # it shrank while it was read; the program on the pod ends over that
-                self._pieces.give_up(piece.target)
+            if not data:  # the file shrank; the program on the pod exits in that case
+                self._chunks.abandon(chunk.target)
                 stream.finish()
                 raise ConnectionLost("a file on the pod shrank while it was read")
-            self._write(piece.target, data, offset)
+            self._write(chunk.target, data, offset)
             checksum = zlib.crc32(data, checksum)
             offset += len(data)
             self._throttle.took(len(data))
         if promised == length:
-            self._pieces.done(piece, checksum)
+            self._chunks.record(chunk, checksum)
 
     def _write(self, target: Target, data: memoryview, offset: int) -> None:
-        with self._inbox.room(self._pieces.missing_bytes):
+        with self._staging.room(self._chunks.missing_bytes):
             while data:
                 written = os.pwrite(target.fd, data, offset)
                 data, offset = data[written:], offset + written
 
 
 class Checker(threading.Thread):
-    """Hashes the files in order as their pieces come, makes them durable, gives them names."""
+    """Hashes the files in order as their chunks arrive, syncs and installs them."""
 
-    def __init__(self, pieces: Chunks, inbox: StagingArea) -> None:
+    def __init__(self, chunks: Chunks, staging: StagingArea) -> None:
         super().__init__(name="podctl-hash", daemon=True)
-        self._pieces = pieces
-        self._inbox = inbox
+        self._chunks = chunks
+        self._staging = staging
 
     def run(self) -> None:
         try:
             with translate_os_limits():
-                for target in self._pieces.targets:
+                for target in self._chunks.targets:
                     self._check(target)
         except PodctlError as error:
-            self._pieces.stop(error)
+            self._chunks.stop(error)
         except OSError as error:
-            self._pieces.stop(disk_trouble(error, self._inbox.into, self._pieces.missing_bytes()))
+            self._chunks.stop(disk_trouble(error, self._staging.into, self._chunks.missing_bytes()))
 
     def _check(self, target: Target) -> None:
-        # Twice: a resumed file may hold bytes that were spoilt here, a fresh one may not.
-        for last in (False, True):
-            found = self._hash(target)
-            if found is None:
+        # Twice: a resumed file may hold chunks that were corrupted on the local disk.
+        for final_try in (False, True):
+            sha256 = self._hash(target)
+            if sha256 is None:
                 return
-            if found == target.entry.sha256:
-                with self._inbox.room(self._pieces.missing_bytes):
+            if sha256 == target.entry.sha256:
+                with self._staging.room(self._chunks.missing_bytes):
                     sync_file(target.fd)
-                if not self._inbox.try_install(target.entry, target.fd):
+                if not self._staging.try_install(target.entry, target.fd):
                     break
-                self._pieces.installed(target)
+                self._chunks.mark_installed(target)
                 return
-            if not last:
-                self._pieces.again(target)
-        self._pieces.give_up(target)
+            if not final_try:
+                self._chunks.refetch(target)
+        self._chunks.abandon(target)
 
     def _hash(self, target: Target) -> str | None:
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         checked = 0
         while checked < target.count:
-            prefix = self._pieces.await_prefix(target, checked)
+            prefix = self._chunks.await_prefix(target, checked)
             if prefix is None:
                 return None
             for index in range(checked, prefix):
-                found.update(target.read(index))
+                digest.update(target.read(index))
                 if index % SYNC_EVERY == SYNC_EVERY - 1:
-                    with self._inbox.room(self._pieces.missing_bytes):
+                    with self._staging.room(self._chunks.missing_bytes):
                         sync_file(target.fd)
             checked = prefix
-        return found.hexdigest()
+        return digest.hexdigest()

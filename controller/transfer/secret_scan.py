@@ -1,6 +1,6 @@
-"""Whether a file that would be sent is, or holds, a secret: by its name, and by what is in it.
+"""Detects files that are, or contain, secrets, by file name and by content.
 
-What is found is told with file, line and kind, never with the value.
+Findings give file, line and kind, never the value.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from functools import cache
 
 from state.secret_kinds import BEGIN_KEY, KINDS, PRIVATE_KEY, Kind
 
-MOST = 8 * 1024 * 1024  # bytes; larger files are not searched
-ENOUGH = 20  # findings that are told
-# Names of files that hold keys by what they are for; `a/b` looks at the folder too.
+MAX_BYTES = 8 * 1024 * 1024  # larger files are not searched
+MAX_FINDINGS = 20  # of one file
+# Names of files that contain keys, by purpose; `a/b` matches the folder too.
 NAMES: dict[str, tuple[str, ...]] = {
     "an environment file": (".env", ".env.*", "*.env", ".envrc", ".flaskenv"),
     PRIVATE_KEY: (
@@ -48,14 +48,14 @@ NAMES: dict[str, tuple[str, ...]] = {
           for end in ("toml", "yaml", "yml", "json", "ini", "cfg", "conf", "txt", "properties")),
     ),
 }  # fmt: skip
-# Beside its content, which is searched as any other's.
+# Names that are not suspicious; the content of such files is searched like any other.
 HARMLESS = re.compile(
     r"(^|[._-])(example|sample|template|dist|defaults?|tmpl)([._-]|$)|\.pub$"
     r"|^[^.].*\.(py|pyi|ipynb|md|rst|html|js|ts|go|rs|c|h|cpp|java)$"
 )
-NONE_HERE = re.compile(rb"pragma: ?allowlist[ -]secret|gitleaks:allow|nosecret\b")
-# A line of an environment file, YAML or INI that gives a value to a variable with such a name.
-_SOUNDS = (
+ALLOWED = re.compile(rb"pragma: ?allowlist[ -]secret|gitleaks:allow|nosecret\b")
+# A line of an environment file, YAML or INI that assigns a value to a variable with such a name.
+_SECRET_WORDS = (
     *(b"api_key", b"apikey", b"access_key", b"accesskey", b"secret", b"auth_token", b"_token"),
     *(b"password", b"passwd"),
 )
@@ -65,21 +65,21 @@ _ASSIGNED = re.compile(
     rb"[\"']?[ \t]*[:=][ \t]*[\"']?([a-z0-9_+/=.~-]{20,})[\"']?,?[ \t]*\r?",
     re.IGNORECASE,
 )
-# The same within a line of code or JSON, where quotes tell the value.
+# The same within a line of code or JSON, where quotes delimit the value.
 _QUOTED = re.compile(
     rb"([a-z0-9_.-]*(?:api_?key|access_?key|secret_?key|auth_token|_token|password|passwd|secret))"
     rb"[\"']?\s*[:=]\s*[\"']([a-z0-9_+/=.~-]{20,})[\"']",
     re.IGNORECASE,
 )
-# Of a model's vocabulary there are more tokens (pad_token, eos_token) than of services.
+# Most names that end in `_token` are of a model's vocabulary (pad_token), not of a service.
 _SERVICE_TOKEN = re.compile(
     rb"(?:^|_)(?:access|api|auth|bearer|bot|ci|client|comet|deploy|git(?:hub|lab)|hf|hub|neptune|npm"
     rb"|personal|pypi|refresh|secret|service|session|slack|user|wandb)_?token$",
     re.IGNORECASE,
 )
-MAX_LINE = 400  # bytes of a line that gives a value
-# Kinds that no start of the value tells: what must be there, and an expression, which begins with
-# plain letters where it can, so that the search is fast.
+MAX_LINE = 400  # bytes of a line that assigns a value
+# Kinds without a typical prefix: required text, and an expression, which begins with plain letters
+# where possible to keep the search fast.
 _OTHERS: tuple[tuple[str, tuple[bytes, ...], re.Pattern[bytes]], ...] = tuple(
     (name, tuple(needed.split()), re.compile(expression))
     for name, needed, expression in (
@@ -114,42 +114,42 @@ _OTHERS: tuple[tuple[str, tuple[bytes, ...], re.Pattern[bytes]], ...] = tuple(
 
 @dataclass(frozen=True)
 class Suspicion:
-    """`line` is 0 where the name is what tells."""
+    """A file that looks like a secret. `line` is 0 if its name is suspicious, not its content."""
 
     path: str
     line: int
     kind: str
 
     def __str__(self) -> str:
-        place = f"{self.path}, line {self.line}" if self.line else self.path
-        return f"{place} looks like {self.kind}"
+        location = f"{self.path}, line {self.line}" if self.line else self.path
+        return f"{location} looks like {self.kind}"
 
 
 def by_name(path: str) -> Suspicion | None:
-    """Whether a file is called as a file of secrets is."""
+    """A suspicion if the file name is typical of files with secrets, else None."""
     parts = path.casefold().split("/")
     name = parts[-1]
     if HARMLESS.search(name):
         return None
-    both = "/".join(parts[-2:])
+    folder_and_name = "/".join(parts[-2:])
     for kind, patterns in NAMES.items():
         for pattern in patterns:
-            if fnmatch.fnmatchcase(both if "/" in pattern else name, pattern):
+            if fnmatch.fnmatchcase(folder_and_name if "/" in pattern else name, pattern):
                 return Suspicion(path, 0, f"{kind}, by its name")
     return None
 
 
 def by_content(path: str, data: bytes) -> list[Suspicion]:
-    """What a file holds, once for each line and kind; texts of UTF-16 too."""
+    """Suspicions about the content, one for each line and kind. UTF-16 and UTF-32 are decoded."""
     data = _as_utf8(data)
-    found: dict[tuple[int, str], Suspicion] = {}
-    for kind, place in _matches(data):
-        line = data.count(b"\n", 0, place) + 1
-        if not NONE_HERE.search(_line_at(data, place)):
-            found.setdefault((line, kind), Suspicion(path, line, kind))
-        if len(found) > ENOUGH:
+    suspicions: dict[tuple[int, str], Suspicion] = {}
+    for kind, offset in _matches(data):
+        line = data.count(b"\n", 0, offset) + 1
+        if not ALLOWED.search(_line_at(data, offset)):
+            suspicions.setdefault((line, kind), Suspicion(path, line, kind))
+        if len(suspicions) > MAX_FINDINGS:
             break
-    return [found[key] for key in sorted(found)]
+    return [suspicions[key] for key in sorted(suspicions)]
 
 
 def _matches(data: bytes) -> Iterator[tuple[str, int]]:
@@ -160,23 +160,23 @@ def _matches(data: bytes) -> Iterator[tuple[str, int]]:
                 if not _blank(match[0][len(kind.start) :]):
                     yield kind.name, match.start()
     for name, needed, expression in _OTHERS:
-        if all(one in data for one in needed):
+        if all(part in data for part in needed):
             yield from ((name, match.start()) for match in expression.finditer(data))
-    yield from (("a value of a key or password", place) for place in _assigned(data))
+    yield from (("a value of a key or password", offset) for offset in _assigned(data))
 
 
 def _assigned(data: bytes) -> Iterator[int]:
     lower = data.lower()
-    for word in _SOUNDS:
-        place = lower.find(word)
-        while place >= 0:
-            line = _line_at(data, place)
+    for word in _SECRET_WORDS:
+        offset = lower.find(word)
+        while offset >= 0:
+            line = _line_at(data, offset)
             if len(line) <= MAX_LINE:
-                found = [_ASSIGNED.fullmatch(line), *_QUOTED.finditer(line)]
-                if any(one and _of_service(one[1]) and _random(one[2]) for one in found):
-                    yield place
-            end = data.find(b"\n", place)
-            place = lower.find(word, end) if end >= 0 else -1
+                matches = [_ASSIGNED.fullmatch(line), *_QUOTED.finditer(line)]
+                if any(match and _of_service(match[1]) and _random(match[2]) for match in matches):
+                    yield offset
+            end = data.find(b"\n", offset)
+            offset = lower.find(word, end) if end >= 0 else -1
 
 
 def _of_service(name: bytes) -> bool:
@@ -185,12 +185,13 @@ def _of_service(name: bytes) -> bool:
 
 
 def _blank(value: bytes) -> bool:
-    """A placeholder, as documentation has it."""
+    """Whether the value is a placeholder, as used in documentation."""
     return len(set(value)) < 2 and value[:1] in b"xX*.0_-" and len(value) < 40
 
 
 def _random(value: bytes) -> bool:
-    """Whether it is no word, path, version or placeholder: digits and letters, without order."""
+    """Whether the value looks random: letters and digits with high entropy, and no word, path,
+    version or placeholder."""
     if not re.search(rb"\d", value) or not re.search(rb"[A-Za-z]", value) or value[:1] in b"/.~":
         return False
     if re.search(rb"(?i)example|your|change|placeholder|dummy|xxxx|1234567890abc", value):
@@ -205,14 +206,14 @@ def _expression(kind: Kind) -> re.Pattern[bytes]:
     return re.compile(start + rb"(?<![A-Za-z0-9_]" + start + rb")" + kind.text.encode())
 
 
-def _line_at(data: bytes, place: int) -> bytes:
-    start = data.rfind(b"\n", 0, place) + 1
-    end = data.find(b"\n", place)
+def _line_at(data: bytes, offset: int) -> bytes:
+    start = data.rfind(b"\n", 0, offset) + 1
+    end = data.find(b"\n", offset)
     return data[start : len(data) if end < 0 else end]
 
 
 def _as_utf8(data: bytes) -> bytes:
-    """What is UTF-16 or UTF-32, with a byte order mark or without one, as UTF-8."""
+    """UTF-16 and UTF-32, with or without a byte order mark, converted to UTF-8; else `data`."""
     head = data[:512]
     encoding = ""
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):

@@ -1,4 +1,4 @@
-"""What of a pod's list stays there, because tools here would run or read it by themselves."""
+"""Files of a pod's manifest that are not downloaded, because local tools would execute them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from remote.tool_files import left_out, suspects
 
 
 def without_programs(
-    manifest: Manifest, outputs: Sequence[str], places: Iterable[Path]
+    manifest: Manifest, outputs: Sequence[str], targets: Iterable[Path]
 ) -> Manifest:
-    """The manifest without such files, which are among its notes: whatever the pod says.
+    """The manifest without files that local tools would run or read; its notes list them.
 
-    `places` are the folders that they would come into: what stands there already counts.
+    `targets` are the folders that would receive the files; the names in them count too.
     """
-    paths, roots = [entry.path for entry in manifest.files], tuple(places)
-    here = {one: [name for root in roots for name in _names(root / one)] for one in suspects(paths)}
-    out = left_out(paths, Globs(outputs).wanted, matches, here)
-    named = {note.path for note in manifest.notes}
-    more = sorted((root, why) for root, why in set(out.values()) if root not in named)
+    paths, roots = [entry.path for entry in manifest.files], tuple(targets)
+    existing = {
+        folder: [name for root in roots for name in _names(root / folder)]
+        for folder in suspects(paths)
+    }
+    skipped = left_out(paths, Globs(outputs).wanted, matches, existing)
+    noted = {note.path for note in manifest.notes}
+    added = sorted((root, reason) for root, reason in set(skipped.values()) if root not in noted)
     return replace(
         manifest,
-        files=tuple(entry for entry in manifest.files if entry.path not in out),
-        notes=(*manifest.notes, *(Left(root, why) for root, why in more)),
+        files=tuple(entry for entry in manifest.files if entry.path not in skipped),
+        notes=(*manifest.notes, *(Left(root, reason) for root, reason in added)),
     )
 
 

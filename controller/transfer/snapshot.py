@@ -1,6 +1,6 @@
-"""What travels to the pod: the selected files with their hashes.
+"""The files that are uploaded, with their hashes.
 
-Likely secrets end the whole thing before anything is sent.
+A likely secret raises an error before anything is sent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from controller.errors import UsageError
 from controller.transfer.file_selection import Omitted, Selection, select
 from controller.transfer.progress import TransferProgress
-from controller.transfer.secret_scan import MOST, Suspicion, by_content, by_name
+from controller.transfer.secret_scan import MAX_BYTES, Suspicion, by_content, by_name
 from controller.transfer.tracked_files import walk
 from remote.globs import excluded
 
@@ -24,14 +24,14 @@ CHUNK = 1024 * 1024  # bytes
 
 
 class LikelySecret(UsageError):
-    """A file looks like a secret, or holds one; it is sent when its path is said to be none."""
+    """A file looks like a secret or contains one. `not_secret` in podctl.toml allows its path."""
 
     code = "likely-secret"
 
 
 @dataclass(frozen=True)
 class Caps:
-    """What one upload may be at most."""
+    """Upper limits of one upload."""
 
     files: int = 20_000
     total_bytes: int = 64 * 10**9
@@ -50,16 +50,16 @@ class SnapshotFile:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Every file that travels, by path, and `tree`: the sha256 of the whole list."""
+    """Every uploaded file, by path, and `tree`: the sha256 of the complete list."""
 
     files: tuple[SnapshotFile, ...]
     tree: str
     left_out: tuple[Omitted, ...] = ()
-    told: str = ""  # how it was found out what belongs, where that is worth telling
+    notice: str = ""  # about how the files were listed; empty for nothing to report
 
     @property
     def size(self) -> int:
-        return sum(one.size for one in self.files)
+        return sum(file.size for file in self.files)
 
 
 def tree_digest(files: Iterable[tuple[str, int, str, int]]) -> str:
@@ -73,20 +73,20 @@ def take(
     inputs: Sequence[str],
     include: Sequence[str] = (),
     *,
-    made: Collection[str] = (),
+    earlier_outputs: Collection[str] = (),
     allow: Sequence[str] = (),
     caps: Caps | None = None,
     progress: Callable[[TransferProgress], None] | None = None,
 ) -> Snapshot:
     """Read and hash what `inputs` and `include` select of `project`.
 
-    `allow` lists globs of what is sent although it looks like a secret. Raises NotFound for
-    an input that is not there, LikelySecret, and UsageError for links that lead outside and for
+    `allow` lists globs of files that are sent although they look like secrets. Raises NotFound for
+    an input that does not exist, LikelySecret, and UsageError for links that lead outside and for
     more than `caps`.
     """
-    found = select(project, inputs, include, made)
-    found.check()
-    return read(found, allow=allow, caps=caps, progress=progress)
+    selection = select(project, inputs, include, earlier_outputs)
+    selection.check()
+    return read(selection, allow=allow, caps=caps, progress=progress)
 
 
 def take_all(
@@ -94,55 +94,57 @@ def take_all(
     caps: Caps | None = None,
     progress: Callable[[TransferProgress], None] | None = None,
 ) -> Snapshot:
-    """Read and hash every file below a folder of podctl's own, whatever it is called."""
+    """Read and hash every file below a folder of podctl's own, without ignore rules."""
     files = {path: folder / path for path in walk(folder, "", lambda _: False)}
-    plain = {path: one for path, one in files.items() if not one.is_symlink()}
-    return read(Selection(plain), caps=caps, progress=progress)
+    regular = {path: source for path, source in files.items() if not source.is_symlink()}
+    return read(Selection(regular), caps=caps, progress=progress)
 
 
 def read(
-    found: Selection,
+    selection: Selection,
     *,
     allow: Sequence[str] = ("**",),
     caps: Caps | None = None,
     progress: Callable[[TransferProgress], None] | None = None,
 ) -> Snapshot:
-    """Read and hash what was selected. Raises as `take`."""
+    """Read and hash the selected files. Raises like `take`."""
     caps = caps or Caps()
-    check_count(found, caps)
-    search = _Search(allow)
-    search.names(found)
-    count = _Count.of(found, progress) if progress is not None else None
-    read = (_read(path, found.files[path], search, count) for path in sorted(found.files))
-    files = tuple(one for one in read if one is not None)
+    check_count(selection, caps)
+    search = _SecretSearch(allow)
+    search.check_names(selection)
+    count = _Count.of(selection, progress) if progress is not None else None
+    snapshots = (
+        _read(path, selection.files[path], search, count) for path in sorted(selection.files)
+    )
+    files = tuple(file for file in snapshots if file is not None)
     search.check()
-    total = sum(one.size for one in files)
+    total = sum(file.size for file in files)
     if total > caps.total_bytes:
         raise UsageError(f"the inputs are {total} bytes, over the cap of {caps.total_bytes}")
-    left_out = tuple(found.left_out[path] for path in sorted(found.left_out))
-    tree = tree_digest((f.path, f.size, f.sha256, f.mode) for f in files)
-    return Snapshot(files, tree, left_out, found.told)
+    left_out = tuple(selection.left_out[path] for path in sorted(selection.left_out))
+    tree = tree_digest((file.path, file.size, file.sha256, file.mode) for file in files)
+    return Snapshot(files, tree, left_out, selection.notice)
 
 
 @dataclass
 class _Count:
-    """What was read so far of all that is selected."""
+    """Files and bytes read so far, of those selected."""
 
     files: int
     bytes: int
-    tell: Callable[[TransferProgress], None]
+    report: Callable[[TransferProgress], None]
     done: int = 0
     read: int = 0
 
     @classmethod
-    def of(cls, found: Selection, tell: Callable[[TransferProgress], None]) -> _Count:
-        return cls(len(found.files), sum(map(_size, found.files.values())), tell)
+    def of(cls, selection: Selection, report: Callable[[TransferProgress], None]) -> _Count:
+        return cls(len(selection.files), sum(map(_size, selection.files.values())), report)
 
     def add(self, size: int) -> None:
-        """So many bytes more; none: a file is over."""
+        """Count `size` more bytes; 0 marks the end of a file."""
         self.read += size
         self.done += not size
-        self.tell(TransferProgress(self.done, self.files, self.read, max(self.read, self.bytes)))
+        self.report(TransferProgress(self.done, self.files, self.read, max(self.read, self.bytes)))
 
 
 def _size(path: Path) -> int:
@@ -152,66 +154,74 @@ def _size(path: Path) -> int:
         return 0
 
 
-def check(found: Selection, allow: Sequence[str], caps: Caps | None = None) -> None:
-    """That everything may be sent and can be read, as `read` would find; of big files, which are
-    not searched, one byte is read. Raises LikelySecret and UsageError."""
-    check_count(found, caps)
-    search = _Search(allow)
-    search.names(found)
-    for path in sorted(found.files):
-        _read(path, found.files[path], search, None, whole=False)
+def check(selection: Selection, allow: Sequence[str], caps: Caps | None = None) -> None:
+    """Check that all files may be sent and can be read, without hashing them; of files that are too
+    large to search only one byte is read. Raises LikelySecret and UsageError."""
+    check_count(selection, caps)
+    search = _SecretSearch(allow)
+    search.check_names(selection)
+    for path in sorted(selection.files):
+        _read(path, selection.files[path], search, None, complete=False)
     search.check()
 
 
-def check_count(found: Selection, caps: Caps | None = None) -> None:
-    most = (caps or Caps()).files
-    if len(found.files) > most:
+def check_count(selection: Selection, caps: Caps | None = None) -> None:
+    limit = (caps or Caps()).files
+    if len(selection.files) > limit:
         raise UsageError(
-            f"the inputs are more than {most} files",
+            f"the inputs are more than {limit} files",
             hint="name the inputs more narrowly, or list what is not needed in .podctlignore",
         )
 
 
-class _Search:
-    """What of an upload looks like a secret, all of it told at once. `allow` are globs of what is
-    none; one without a `/` holds at any depth."""
+class _SecretSearch:
+    """Collects the likely secrets of an upload, to report them together. `allow` are globs of files
+    that are not secrets; a glob without a `/` matches at any depth."""
 
     def __init__(self, allow: Sequence[str]) -> None:
         self._allowed = [excluded(glob) for glob in allow]
-        self._found: list[Suspicion] = []
+        self._suspicions: list[Suspicion] = []
 
-    def names(self, found: Selection) -> None:
-        """By the file's own name, and by that which a link leads to. Raises LikelySecret."""
-        for path in sorted(found.files):
+    def check_names(self, selection: Selection) -> None:
+        """Check the names of the files and of link targets. Raises LikelySecret."""
+        for path in sorted(selection.files):
             if not self.allows(path):
-                end = found.files[path].name
-                one = by_name(path) or (by_name(end) and Suspicion(path, 0, f"{end}, a secret"))
-                self._found += [one] if one else []
+                target_name = selection.files[path].name
+                suspicion = by_name(path) or (
+                    by_name(target_name) and Suspicion(path, 0, f"{target_name}, a secret")
+                )
+                self._suspicions += [suspicion] if suspicion else []
         self.check()
 
     def allows(self, path: str) -> bool:
         return any(glob.fullmatch(path) for glob in self._allowed)
 
-    def content(self, path: str, data: bytes, about: os.stat_result) -> None:
-        """A file that was found clean in this process is not searched again."""
-        key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    def content(self, path: str, data: bytes, stat_result: os.stat_result) -> None:
+        """Search a file, unless this process has already found it clean."""
+        key = (
+            stat_result.st_dev,
+            stat_result.st_ino,
+            stat_result.st_size,
+            stat_result.st_mtime_ns,
+            stat_result.st_ctime_ns,
+        )
         if key in _CLEAN or self.allows(path):
             return
-        if found := by_content(path, data):
-            self._found += found
+        if suspicions := by_content(path, data):
+            self._suspicions += suspicions
         else:
             _CLEAN.add(key)
 
     def check(self) -> None:
-        if not self._found:
+        if not self._suspicions:
             return
-        first, paths = self._found[0], {one.path for one in self._found}
-        more = len(self._found) - 1
+        first, paths = self._suspicions[0], {suspicion.path for suspicion in self._suspicions}
+        others = len(self._suspicions) - 1
         names = ", ".join(f'"{path}"' for path in sorted(paths)[:3])
         raise LikelySecret(
-            f"{first}{f', and there are {more} more' if more else ''}: nothing was sent",
-            where="; ".join(str(one) for one in self._found[:20]),
-            hint="take it out, or list the file in .podctlignore; if it is no secret, say "
+            f"{first}{f', and there are {others} more' if others else ''}: nothing was sent",
+            where="; ".join(str(suspicion) for suspicion in self._suspicions[:20]),
+            hint="remove it, or list the file in .podctlignore; if it is not a secret, add "
             f"not_secret = [{names}] below [upload] in podctl.toml",
         )
 
@@ -220,25 +230,25 @@ _CLEAN: set[tuple[int, ...]] = set()
 
 
 def _read(
-    path: str, source: Path, search: _Search, count: _Count | None, *, whole: bool = True
+    path: str, source: Path, search: _SecretSearch, count: _Count | None, *, complete: bool = True
 ) -> SnapshotFile | None:
-    """The file with its hash, searched on the way where it is not too big for that; None for a
-    file that went away since it was listed, as temporary ones do.
+    """The file with its hash, searched for secrets unless it is too large; None for a file that was
+    deleted since it was listed.
 
-    At most so many bytes as it had when it was opened: what grows meanwhile is read as it was.
+    At most as many bytes as the file had when it was opened are read, even if it grows.
     """
-    found = hashlib.sha256()
-    held: list[bytes] = []
+    digest = hashlib.sha256()
+    blocks: list[bytes] = []
     try:
         with source.open("rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
+            stat_result = os.fstat(file.fileno())
+            if not stat.S_ISREG(stat_result.st_mode):
                 raise UsageError(f"{path} is not a regular file")
-            small = about.st_size <= MOST
-            size, end = 0, about.st_size if whole or small else 1
+            searchable = stat_result.st_size <= MAX_BYTES
+            size, end = 0, stat_result.st_size if complete or searchable else 1
             while data := file.read(min(CHUNK, end - size)):
-                held += [data] if small else []
-                found.update(data)
+                blocks += [data] if searchable else []
+                digest.update(data)
                 size += len(data)
                 if count is not None:
                     count.add(len(data))
@@ -253,7 +263,7 @@ def _read(
         ) from error
     if count is not None:
         count.add(0)
-    if small:
-        search.content(path, b"".join(held), about)
-    mode = 0o755 if about.st_mode & stat.S_IXUSR else 0o644
-    return SnapshotFile(path, size, found.hexdigest(), mode, source)
+    if searchable:
+        search.content(path, b"".join(blocks), stat_result)
+    mode = 0o755 if stat_result.st_mode & stat.S_IXUSR else 0o644
+    return SnapshotFile(path, size, digest.hexdigest(), mode, source)

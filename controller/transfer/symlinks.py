@@ -1,4 +1,4 @@
-"""What a symbolic link in the upload stands for."""
+"""Resolves the symbolic links of an upload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 FILE, FOLDER, NOTHING, LOOP, OUTSIDE, ODD = "file", "folder", "nothing", "loop", "outside", "odd"
 REASONS = {
     NOTHING: "a link to nothing",
-    LOOP: "a link that leads round in a circle",
+    LOOP: "a link that is part of a loop",
     OUTSIDE: "a link that leads out of the project",
     ODD: "neither a file nor a folder",
 }
@@ -17,7 +17,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Target:
-    """Where a path ends up. `path` is relative to the project, for a file or folder inside it."""
+    """What a path resolves to. `path` is relative to the project; empty for a target outside it."""
 
     kind: str
     source: Path
@@ -25,31 +25,31 @@ class Target:
 
 
 def follow(project: Path, path: str) -> Target:
-    """What is at `path`, links in it and of it followed as far as they stay in the project."""
-    home = project.resolve()
+    """Resolves `path`, following links as long as they stay inside the project."""
+    root = project.resolve()
     try:
-        source = (home / path).resolve(strict=True)
-    except RuntimeError:  # of a loop, as Python 3.11 has it
-        return Target(LOOP, home / path)
+        source = (root / path).resolve(strict=True)
+    except RuntimeError:  # a loop, as Python 3.11 reports it
+        return Target(LOOP, root / path)
     except OSError as error:
-        return _broken(home, home / path, error)
-    if not source.is_relative_to(home):
+        return _broken(root, root / path, error)
+    if not source.is_relative_to(root):
         return Target(OUTSIDE, source)
-    inside = source.relative_to(home).as_posix()
+    inside = source.relative_to(root).as_posix()
     inside = "" if inside == "." else inside
     if source.is_dir():
-        parent = (home / path).parent.resolve()
-        looped = (home / path).is_symlink() and parent.is_relative_to(source)
+        parent = (root / path).parent.resolve()
+        looped = (root / path).is_symlink() and parent.is_relative_to(source)
         return Target(LOOP if looped else FOLDER, source, inside)
     return Target(FILE if source.is_file() else ODD, source, inside)
 
 
-def _broken(home: Path, place: Path, error: OSError) -> Target:
-    """A link to nothing here, to nothing elsewhere, or round in a circle."""
+def _broken(root: Path, link: Path, error: OSError) -> Target:
+    """Classifies a link that does not resolve: dangling, outside the project, or a loop."""
     if "loop" in str(error).lower() or "Too many levels" in str(error):
-        return Target(LOOP, place)
+        return Target(LOOP, link)
     try:
-        end = Path(os.path.realpath(place))
+        destination = Path(os.path.realpath(link))
     except OSError:
-        return Target(NOTHING, place)
-    return Target(NOTHING if end.is_relative_to(home) else OUTSIDE, end)
+        return Target(NOTHING, link)
+    return Target(NOTHING if destination.is_relative_to(root) else OUTSIDE, destination)

@@ -1,4 +1,4 @@
-"""Keeps a transfer under a rate, over all of its connections together."""
+"""Limits the rate of a transfer across all of its connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ BURST_SECONDS = 0.25
 
 
 class Throttle:
-    """`rate` in bytes per second; None for no limit. Threads share one."""
+    """A rate limit that all threads of a transfer share.
+
+    `rate` is in bytes per second, None for no limit; `clock` returns seconds.
+    """
 
     def __init__(
         self,
@@ -22,11 +25,11 @@ class Throttle:
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
-        self._paid_until = clock()  # the moment up to which the bytes so far use the rate up
+        self._paid_until = clock()  # the time at which the rate allows the next byte
         self._lock = threading.Lock()
 
     def took(self, count: int) -> None:
-        """Account for `count` bytes; waits until they were allowed."""
+        """Count `count` transferred bytes and wait until the rate allows them."""
         if self._rate is None:
             return
         with self._lock:

@@ -1,7 +1,7 @@
-"""What of a project's folders belongs to it: by git where there is a repository, else .gitignore.
+"""Lists the files that belong to a project: by git in a repository, else by .gitignore files.
 
-What is neither regular file nor link is no file. A folder that is a repository of its own, a
-submodule or a clone, is asked itself.
+Only regular files and links count. A nested repository (a submodule or a clone) is listed by its
+own rules.
 """
 
 from __future__ import annotations
@@ -25,115 +25,120 @@ from controller.transfer.git_listing import (
 from controller.transfer.ignore import GIT, Ignores, check_for_git
 from remote.reserved_names import STATE
 
-KEPT = "podctl sends no caches, environments, version control or files of its own"
+NEVER_SENT = "podctl sends no caches, environments, version control or files of its own"
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file or link that belongs; `path` is relative to the project."""
+    """A file or link of the project; `path` is relative to it."""
 
     path: str
     tracked: bool = False  # under version control
 
 
 class TrackedFiles(Protocol):
-    """`told` is what a person should know about how it was found out."""
+    """Lists files; `notice` is what the user should know about the method, empty for nothing."""
 
-    told: str
+    notice: str
 
     def below(self, folder: str) -> Iterator[Member]:
-        """What belongs at any depth below `folder` ("": the project)."""
+        """The files at any depth below `folder` ("": the project)."""
         ...
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
-        """Which paths, files or folders, are hidden by themselves or by a folder above."""
+        """The files and folders of `paths` that are ignored, directly or by a parent folder."""
         ...
 
     def left_out(self) -> Iterator[tuple[str, str]]:
-        """Paths that are ignored, folders as a whole and with `/`, and why."""
+        """Ignored paths and the reason for each; a folder ends in `/` and stands for its
+        content."""
         ...
 
 
-def belonging(project: Path) -> TrackedFiles:
-    """Who says what belongs to the folder `project`. Raises UsageError for a .gitignore that
-    cannot be read."""
-    if STATE in project.resolve().parts:  # a rehearsal's: what is there was selected
+def tracked_files_of(project: Path) -> TrackedFiles:
+    """Chooses how the files of the folder `project` are listed. Raises UsageError for a .gitignore
+    that cannot be read."""
+    if STATE in project.resolve().parts:  # a rehearsal's folder holds selected files only
         return TrackedByIgnoreFiles(project, git=False)
-    home = repository_of(project)
-    if home is None:
+    repository = repository_of(project)
+    if repository is None:
         return TrackedByIgnoreFiles(project)
     try:
-        found = TrackedByGit(project, list_files(project))
-    except GitUnavailable as silent:
-        here = project.resolve()
-        above = tuple(one for one in here.parents if one.is_relative_to(home))
-        if not str(silent):
+        listed_by_git = TrackedByGit(project, list_files(project))
+    except GitUnavailable as reason:
+        root = project.resolve()
+        parents = tuple(folder for folder in root.parents if folder.is_relative_to(repository))
+        if not str(reason):
             return TrackedByIgnoreFiles(project)
-        told = f"git was not asked what it ignores: {silent}; the .gitignore files were read"
-        return TrackedByIgnoreFiles(here, (here, *above) if here != home else (here,), told)
-    found.check_ignore_files(home)
-    return found
+        notice = f"git could not list the ignored files: {reason}; the .gitignore files were read"
+        return TrackedByIgnoreFiles(
+            root, (root, *parents) if root != repository else (root,), notice
+        )
+    listed_by_git.check_ignore_files(repository)
+    return listed_by_git
 
 
 class TrackedByGit:
-    """Git's own word."""
+    """Files as git lists them."""
 
-    told = ""
+    notice = ""
 
     def __init__(self, project: Path, listing: Listing) -> None:
         self._project = project
         self._listing = listing
 
-    def check_ignore_files(self, home: Path) -> None:
-        here = self._project.resolve()
-        for folder in (here, *here.parents):
-            if not folder.is_relative_to(home):
+    def check_ignore_files(self, repository: Path) -> None:
+        root = self._project.resolve()
+        for folder in (root, *root.parents):
+            if not folder.is_relative_to(repository):
                 break
             check_for_git(folder / GIT)
-        for one in self._paths:
-            if one.path.endswith(f"/{GIT}"):
-                check_for_git(self._project / one.path)
+        for member in self._members:
+            if member.path.endswith(f"/{GIT}"):
+                check_for_git(self._project / member.path)
 
     @cached_property
-    def _paths(self) -> list[Member]:
+    def _members(self) -> list[Member]:
         listing = self._listing
-        every = sorted(listing.tracked | listing.untracked)
-        return [Member(path, path in listing.tracked) for path in every]
+        paths = sorted(listing.tracked | listing.untracked)
+        return [Member(path, path in listing.tracked) for path in paths]
 
     def below(self, folder: str) -> Iterator[Member]:
-        start = f"{folder}/" if folder else ""
-        yield from (one for one in self._paths if one.path.startswith(start))
+        prefix = f"{folder}/" if folder else ""
+        yield from (member for member in self._members if member.path.startswith(prefix))
         for path in sorted(self._listing.repositories):
-            if f"{path}/".startswith(start):
+            if f"{path}/".startswith(prefix):
                 yield from self._nested(path, "")
-            elif start.startswith(f"{path}/"):
+            elif prefix.startswith(f"{path}/"):
                 yield from self._nested(path, folder[len(path) + 1 :])
 
     def _nested(self, path: str, folder: str) -> Iterator[Member]:
-        """Of a repository in this one; a submodule that was not fetched is an empty folder."""
-        place = self._project / path
-        if place.is_symlink() or not os.path.lexists(place / ".git"):
+        """The files of a nested repository; a submodule that was not fetched is an empty folder."""
+        nested = self._project / path
+        if nested.is_symlink() or not os.path.lexists(nested / ".git"):
             return
-        for one in belonging(place).below(folder):
-            yield Member(f"{path}/{one.path}", one.tracked)
+        for member in tracked_files_of(nested).below(folder):
+            yield Member(f"{path}/{member.path}", member.tracked)
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
-        """A path within a repository of its own is that one's affair."""
-        every = {one for one in paths if one}
-        found = set()
+        """As in the protocol; a nested repository decides about its own paths."""
+        remaining = {candidate for candidate in paths if candidate}
+        result = set()
         for path in self._listing.repositories:
-            within = {one for one in every if one.startswith(f"{path}/")}
-            if within and os.path.lexists(self._project / path / ".git"):
-                asked = belonging(self._project / path)
-                rest = asked.ignored(one[len(path) + 1 :] for one in within)
-                found |= {f"{path}/{one}" for one in rest}
-            every -= within
+            nested = {candidate for candidate in remaining if candidate.startswith(f"{path}/")}
+            if nested and os.path.lexists(self._project / path / ".git"):
+                repository = tracked_files_of(self._project / path)
+                nested_ignored = repository.ignored(
+                    member_path[len(path) + 1 :] for member_path in nested
+                )
+                result |= {f"{path}/{nested_path}" for nested_path in nested_ignored}
+            remaining -= nested
         try:
-            return found | ignored(self._project, sorted(every))
-        except GitUnavailable:  # such as a path behind a link
-            return found | {one for one in every if self._alone(one)}
+            return result | ignored(self._project, sorted(remaining))
+        except GitUnavailable:  # for example, a path behind a link
+            return result | {path for path in remaining if self._ignored_alone(path)}
 
-    def _alone(self, path: str) -> bool:
+    def _ignored_alone(self, path: str) -> bool:
         try:
             return bool(ignored(self._project, [path]))
         except GitUnavailable:
@@ -147,15 +152,15 @@ class TrackedByGit:
 
 
 class TrackedByIgnoreFiles:
-    """The .gitignore files, read here."""
+    """Files as podctl lists them by reading .gitignore files."""
 
     def __init__(
-        self, project: Path, above: tuple[Path, ...] = (), told: str = "", *, git: bool = True
+        self, project: Path, parents: tuple[Path, ...] = (), notice: str = "", *, git: bool = True
     ) -> None:
-        self.told = told
+        self.notice = notice
         self._git = git
         self._project = project
-        self._ignores = Ignores(project, above)
+        self._ignores = Ignores(project, parents)
 
     def below(self, folder: str) -> Iterator[Member]:
         for path in walk(self._project, folder, self._pruned):
@@ -165,34 +170,36 @@ class TrackedByIgnoreFiles:
         return self._ignores.never(path) or bool(self._ignores.hidden(path, git=self._git))
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
-        return {one for one in paths if one and self._hides(one)}
+        return {path for path in paths if path and self._hides(path)}
 
     def _hides(self, path: str) -> bool:
         folder = (self._project / path).is_dir()
-        shown = f"{path.rstrip('/')}/" if folder else path
-        return self._git and self._ignores.hidden(shown, git=True) == GIT
+        rule_path = f"{path.rstrip('/')}/" if folder else path
+        return self._git and self._ignores.hidden(rule_path, git=True) == GIT
 
     def left_out(self) -> Iterator[tuple[str, str]]:
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
 
-        def note(path: str) -> bool:
+        def skip(path: str) -> bool:
             name = self._ignores.hidden(path, git=True)
-            why = f"{name} lists it" if name else "" if not self._ignores.never(path) else KEPT
-            if why:
-                found[path] = why
-            return bool(why)
+            reason = (
+                f"{name} lists it" if name else "" if not self._ignores.never(path) else NEVER_SENT
+            )
+            if reason:
+                reasons[path] = reason
+            return bool(reason)
 
-        for _ in walk(self._project, "", note):
+        for _ in walk(self._project, "", skip):
             continue
-        yield from sorted(found.items())
+        yield from sorted(reasons.items())
 
 
 def walk(project: Path, folder: str, pruned: Callable[[str], bool]) -> Iterator[str]:
-    """Files and links below `folder`, sorted; no link is followed. `pruned` says of a path, a
-    folder's with `/`, whether it is left out."""
+    """Files and links below `folder`, sorted; links are not followed. `pruned` decides whether a
+    path (a folder's with a trailing `/`) is left out."""
     try:
         with os.scandir(project / folder) as entries:
-            children = sorted(entries, key=lambda one: one.name)
+            children = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise UsageError(
             f"{folder or '.'} cannot be read",

@@ -1,7 +1,7 @@
-"""Brings code and inputs to the pod: content-addressed, only what is missing, complete or absent.
+"""Uploads code and inputs to the pod: content-addressed, only what is missing, atomically.
 
-Each upload is one command on the pod. It is told the whole list, answers with what it lacks, gets
-that and nothing else, and puts the result in place by a rename.
+Each upload is one command on the pod. It receives the complete list, responds with the missing
+hashes, receives these files only, and puts the result in place by a rename.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 CHUNK = 1024 * 1024  # bytes
 UPLOAD_SECONDS = 6 * 3600.0
-ROUNDS = 6  # of an upload in which blobs were lost, or files changed
+ROUNDS = 6  # attempts when blobs were lost or files changed
 CODE_SUFFIXES = {".pyc", ".pyo"}
 
-# Runs on the pod before anything of ours is there: takes one JSON object {path: base64} whose
-# sha256 is the folder's name, and gives the folder its name only when all of it is written.
+# Runs on the pod before podctl's code is there: reads one JSON object {path: base64} whose sha256
+# is the folder's name, and renames the folder only after everything is written.
 RECEIVER = """
 import base64, hashlib, json, os, shutil, sys, zlib
 root, sha = sys.argv[1:3]
@@ -63,37 +63,39 @@ if not have:
 
 @dataclass(frozen=True)
 class UploadReport:
-    """`bytes_sent` counts payload as it went over the wire, after compression."""
+    """The result of one upload. `bytes_sent` is the payload after compression."""
 
     files_total: int
     files_sent: int
     bytes_sent: int
     tree: str  # digest of the work folder
-    bytes_there: int = 0  # of files that did not travel: their content was on the disk already
-    changed: tuple[FileEntry, ...] = ()  # files that are there as they were when they were sent
+    bytes_there: int = 0  # of files that were not sent, because the disk had their content
+    changed: tuple[FileEntry, ...] = ()  # files that changed since they were listed, as sent
 
 
 @functools.cache
 def _package() -> bytes:
     """The `remote` package as canonical JSON {path: base64}."""
     package = Path(remote.contract.__file__).parents[1]
-    found = {}
+    documents = {}
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix not in CODE_SUFFIXES:
             name = f"remote/{path.relative_to(package).as_posix()}"
-            found[name] = base64.b64encode(path.read_bytes()).decode()
-    return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
+            documents[name] = base64.b64encode(path.read_bytes()).decode()
+    return json.dumps(documents, sort_keys=True, separators=(",", ":")).encode()
 
 
 def code_digest() -> str:
-    """The name under which this podctl's `remote` package is on a pod: `Layout.code` of it."""
+    """The sha256 of this podctl's `remote` package, which names its folder on a pod
+    (`Layout.code`)."""
     return hashlib.sha256(_package()).hexdigest()
 
 
 def upload_code(session: Session, root: PurePosixPath | str) -> str:
-    """Have the `remote` package below `root` (`Layout.root`); returns its sha256.
+    """Upload the `remote` package below `root` (`Layout.root`); returns its sha256.
 
-    One command; nothing is sent when it is there. Raises CommandFailed (no python3, disk full).
+    One command; nothing is sent if the pod has the package. Raises CommandFailed (no python3, disk
+    full).
     """
     sha256 = code_digest()
     argv = ["python3", "-S", "-c", RECEIVER, str(root), sha256]
@@ -110,9 +112,9 @@ def upload_code(session: Session, root: PurePosixPath | str) -> str:
     return sha256
 
 
-def files_argv(layout: Layout, verb: str, *more: str) -> list[str]:
+def files_argv(layout: Layout, verb: str, *arguments: str) -> list[str]:
     """The argv of one verb of remote.files, to be run in `Layout.code`."""
-    return ["python3", "-S", "-m", "remote.files", verb, "--root", str(layout.root), *more]
+    return ["python3", "-S", "-m", "remote.files", verb, "--root", str(layout.root), *arguments]
 
 
 def upload_work(
@@ -128,32 +130,32 @@ def upload_work(
 ) -> UploadReport:
     """Make `Layout.work(run)` hold exactly `snapshot` and the `extra` files.
 
-    Idempotent: a tree that is there already costs one round trip. `code` is what `upload_code`
-    returned; None calls it. `begun` is the tree that the run was started on before: where that
-    lies on the disk, on a volume that outlived its pod, it stays, with what the job made of it.
-    `progress` hears of each piece of what the pod lacks, and of nothing that it has; it may raise.
-    A file that somebody writes meanwhile arrives as it was read, which the report says.
+    Idempotent: a tree that exists already costs one round trip. `code` is what `upload_code`
+    returned; None calls it. `begun` is the tree on which the run was started before: if it is
+    still on the disk (a volume that outlived its pod), it stays, with the job's changes.
+    `progress` is called for each block of the missing files; it may raise. A file that changes
+    during the upload arrives as it was read, and is listed in `UploadReport.changed`.
     Raises UploadFailed (disk full, another tree was started already), FileGone, and UsageError for
-    an extra that is an input too.
+    an extra file that is also an input.
     """
-    parcel = UploadBatch(run, snapshot, extra or {})
+    batch = UploadBatch(run, snapshot, extra or {})
     code = code or upload_code(session, layout.root)
     for _ in range(ROUNDS):
-        answer = _offer(session, layout, code, parcel, progress)
-        if answer.get("refused") not in ("blob-lost", "changed"):
+        response = _offer(session, layout, code, batch, progress)
+        if response.get("refused") not in ("blob-lost", "changed"):
             break
-    if begun and answer.get("refused") == "started" and answer.get("tree") == begun:
-        return UploadReport(len(parcel.pieces), 0, 0, begun, sum(parcel.sizes()))
-    if "refused" in answer:
-        raise _refusal(answer, parcel, str(session))
-    times = Counter(one.sha256 for one in parcel.pieces.values())
+    if begun and response.get("refused") == "started" and response.get("tree") == begun:
+        return UploadReport(len(batch.files), 0, 0, begun, sum(batch.sizes()))
+    if "refused" in response:
+        raise _refusal(response, batch, str(session))
+    times = Counter(chunk.sha256 for chunk in batch.files.values())
     return UploadReport(
-        len(parcel.pieces),
-        sum(times[sha256] for sha256 in parcel.sent),
-        sum(parcel.sent.values()),
-        parcel.tree,
-        sum(parcel.sizes()) - sum(parcel.sizes(parcel.sent)),
-        tuple(parcel.changed[path] for path in sorted(parcel.changed)),
+        len(batch.files),
+        sum(times[sha256] for sha256 in batch.sent),
+        sum(batch.sent.values()),
+        batch.tree,
+        sum(batch.sizes()) - sum(batch.sizes(batch.sent)),
+        tuple(batch.changed[path] for path in sorted(batch.changed)),
     )
 
 
@@ -161,42 +163,43 @@ def _offer(
     session: Session,
     layout: Layout,
     code: str,
-    parcel: UploadBatch,
+    batch: UploadBatch,
     progress: Callable[[TransferProgress], None] | None,
 ) -> dict[str, Any]:
-    """One exchange; returns the pod's last word."""
-    paths = parcel.paths()
+    """One exchange; returns the pod's last response."""
+    paths = batch.paths()
     argv = files_argv(layout, "work")
     with session.stream(argv, cwd=layout.code(code), deadline_seconds=UPLOAD_SECONDS) as stream:
-        stream.send(parcel.order())
-        answer = _answer(stream)
-        if "missing" in answer:
-            wanted = [paths[sha256] for sha256 in _wanted(answer["missing"], paths)]
-            count = _Count(len(wanted), sum(parcel.pieces[one].size for one in wanted), progress)
-            for path in wanted:
-                total = _send_content(stream, parcel.content(path), count.bytes_went)
-                parcel.sent[parcel.pieces[path].sha256] = total
-                count.file_went()
-            answer = _answer(stream)
+        stream.send(batch.order())
+        response = _response(stream)
+        if "missing" in response:
+            missing = [paths[sha256] for sha256 in _checked_hashes(response["missing"], paths)]
+            count = _Count(len(missing), sum(batch.files[path].size for path in missing), progress)
+            for path in missing:
+                total = _send_content(stream, batch.content(path), count.add_bytes)
+                batch.sent[batch.files[path].sha256] = total
+                count.add_file()
+            response = _response(stream)
         stream.end()
-        ended = stream.finish()
-        if "refused" not in answer:
-            ended.check("building the work folder on the pod")
-    return answer
+        result = stream.finish()
+        if "refused" not in response:
+            result.check("building the work folder on the pod")
+    return response
 
 
-def _wanted(missing: list[Any], paths: Mapping[str, str]) -> list[str]:
-    """The hashes that the pod asks for: each of them offered, none of them twice."""
-    if any(type(one) is not str for one in missing) or len(set(missing)) != len(missing):
+def _checked_hashes(missing: list[Any], paths: Mapping[str, str]) -> list[str]:
+    """The hashes that the pod requests, after checking that each was offered and none is
+    repeated."""
+    if any(type(sha256) is not str for sha256 in missing) or len(set(missing)) != len(missing):
         raise UploadFailed(
-            "could not parse the pod's response to an upload", cause="no hash, or one twice"
+            "could not parse the pod's response to an upload", cause="an invalid or repeated hash"
         )
     if not paths.keys() >= set(missing):
         raise UploadFailed("the pod requested a file that was not offered")
     return missing
 
 
-def _answer(stream: Stream) -> dict[str, Any]:
+def _response(stream: Stream) -> dict[str, Any]:
     try:
         value = json.loads(stream.line())
     except (ValueError, RecursionError) as error:
@@ -210,69 +213,70 @@ def _answer(stream: Stream) -> dict[str, Any]:
 
 @dataclass
 class _Count:
-    """What of the missing files is on its way."""
+    """Missing files and bytes sent so far."""
 
     files: int
     bytes: int
-    tell: Callable[[TransferProgress], None] | None
+    report: Callable[[TransferProgress], None] | None
     sent_files: int = 0
     sent: int = 0  # bytes, before compression
 
-    def bytes_went(self, size: int) -> None:
+    def add_bytes(self, size: int) -> None:
         self.sent += size
-        self._tell()
+        self._report()
 
-    def file_went(self) -> None:
+    def add_file(self) -> None:
         self.sent_files += 1
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
-        if self.tell is not None:  # a file may have grown since it was listed
+    def _report(self) -> None:
+        if self.report is not None:  # a file may have grown since it was listed
             total = max(self.sent, self.bytes)
-            self.tell(TransferProgress(self.sent_files, self.files, self.sent, total))
+            self.report(TransferProgress(self.sent_files, self.files, self.sent, total))
 
 
-def _send_content(stream: Stream, pieces: Iterator[bytes], went: Callable[[int], None]) -> int:
-    """One content as remote.files describes it, squeezed where a sample shows that it pays."""
-    first = next(pieces, b"")
-    worth = len(zlib.compress(first[:16384], 1)) < 0.8 * len(first[:16384])
-    squeeze = zlib.compressobj(1) if worth else None
-    held = [b"z" if squeeze else b"r"]
+def _send_content(stream: Stream, blocks: Iterator[bytes], sent: Callable[[int], None]) -> int:
+    """Send one file in the format of remote.files, compressed if a sample shows that it pays;
+    returns the bytes sent. `sent` is called with the uncompressed bytes of each block."""
+    first_block = next(blocks, b"")
+    compressible = len(zlib.compress(first_block[:16384], 1)) < 0.8 * len(first_block[:16384])
+    compressor = zlib.compressobj(1) if compressible else None
+    frames = [b"z" if compressor else b"r"]
     total = 0
 
     def add(data: bytes) -> None:
         nonlocal total
         if data:
-            held.append(struct.pack(">I", len(data)) + data)
+            frames.append(struct.pack(">I", len(data)) + data)
             total += len(data)
-        if sum(map(len, held)) > CHUNK:
-            stream.send(b"".join(held))
-            held.clear()
+        if sum(map(len, frames)) > CHUNK:
+            stream.send(b"".join(frames))
+            frames.clear()
 
-    add(squeeze.compress(first) if squeeze else first)
-    went(len(first))
-    for piece in pieces:
-        add(squeeze.compress(piece) if squeeze else piece)
-        went(len(piece))
-    if squeeze:
-        add(squeeze.flush())
-    held.append(b"\0\0\0\0")
-    stream.send(b"".join(held))
+    add(compressor.compress(first_block) if compressor else first_block)
+    sent(len(first_block))
+    for block in blocks:
+        add(compressor.compress(block) if compressor else block)
+        sent(len(block))
+    if compressor:
+        add(compressor.flush())
+    frames.append(b"\0\0\0\0")
+    stream.send(b"".join(frames))
     return total
 
 
-def _refusal(answer: Mapping[str, Any], parcel: UploadBatch, where: str) -> UploadFailed:
-    why = answer["refused"]
-    name = parcel.paths().get(str(answer.get("sha256"))) or next(iter(parcel.changed), "a file")
-    what, hint = {
+def _refusal(response: Mapping[str, Any], batch: UploadBatch, where: str) -> UploadFailed:
+    reason = response["refused"]
+    name = batch.paths().get(str(response.get("sha256"))) or next(iter(batch.changed), "a file")
+    message, hint = {
         "disk-full": (
-            f"the pod's disk is too small: {answer.get('need')} bytes needed, "
-            f"{answer.get('free')} free",
+            f"the pod's disk is too small: {response.get('need')} bytes needed, "
+            f"{response.get('free')} free",
             "a larger volume for this stage, or fewer inputs",
         ),
         "started": ("the run was started with other inputs", "podctl stop, then run again"),
-        "changed": (f"{name} changed again and again while it was being sent", UNWANTED),
-        "blob-lost": (f"the pod's disk spoils {name} again and again", "use another pod"),
-    }.get(str(why), (f"the pod refused the upload: {str(why)[:100]!r}", ""))
-    kind = PodDiskFull if why == "disk-full" else UploadFailed
-    return kind(what, where=where, hint=hint)
+        "changed": (f"{name} changed repeatedly while it was being sent", UNWANTED),
+        "blob-lost": (f"the pod's disk corrupts {name} repeatedly", "use another pod"),
+    }.get(str(reason), (f"the pod refused the upload: {str(reason)[:100]!r}", ""))
+    kind = PodDiskFull if reason == "disk-full" else UploadFailed
+    return kind(message, where=where, hint=hint)

@@ -1,4 +1,4 @@
-"""What one upload holds: every file of a work folder, read as it is sent, and hashed on the way."""
+"""The files of one upload, hashed again while they are read and sent."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ UNWANTED = "list it in .podctlignore if the job does not need it, or run again o
 
 
 class UploadFailed(PodctlError):
-    """The pod does not have the upload, and said why."""
+    """The pod rejected the upload."""
 
     code = "upload-failed"
 
 
 class PodDiskFull(UploadFailed):
-    """The upload does not fit onto the pod's disk, with what is there already."""
+    """The upload does not fit into the free space of the pod's disk."""
 
     code = "pod-disk-full"
 
 
 class FileGone(UploadFailed):
-    """A file went away, or was closed to us, after it was listed."""
+    """A file was deleted, or became unreadable, after it was listed."""
 
     code = "file-gone"
 
 
 @dataclass(frozen=True)
 class FilePart:
+    """One file of an upload; `source` is a local path or the bytes themselves."""
+
     size: int
     sha256: str
     mode: int
@@ -45,55 +47,60 @@ class FilePart:
 
 
 class UploadBatch:
-    """All files of one work folder, and where the bytes of each hash are."""
+    """All files of one work folder, and where the content of each hash is read from."""
 
     def __init__(self, run: str, snapshot: Snapshot, extra: Mapping[str, bytes]) -> None:
         self.run = run
-        self.pieces = {f.path: FilePart(f.size, f.sha256, f.mode, f.source) for f in snapshot.files}
-        if both := self.pieces.keys() & extra.keys():
-            raise UsageError(f"{min(both)} is an input and a file that podctl writes")
+        self.files = {f.path: FilePart(f.size, f.sha256, f.mode, f.source) for f in snapshot.files}
+        if duplicates := self.files.keys() & extra.keys():
+            raise UsageError(f"{min(duplicates)} is an input and a file that podctl writes")
         for path, data in extra.items():
             sha256 = hashlib.sha256(data).hexdigest()
-            self.pieces[path] = FilePart(len(data), sha256, 0o644, data)
+            self.files[path] = FilePart(len(data), sha256, 0o644, data)
         self.sent: dict[str, int] = {}  # hash: bytes on the wire
         self.changed: dict[str, FileEntry] = {}  # as they were sent, not as they were listed
 
     @property
     def tree(self) -> str:
-        return tree_digest((p, one.size, one.sha256, one.mode) for p, one in self.pieces.items())
+        return tree_digest(
+            (path, part.size, part.sha256, part.mode) for path, part in self.files.items()
+        )
 
     def paths(self) -> dict[str, str]:
         """A path for each hash."""
-        return {one.sha256: path for path, one in self.pieces.items()}
+        return {part.sha256: path for path, part in self.files.items()}
 
     def sizes(self, only: Collection[str] | None = None) -> Iterator[int]:
-        """Of each file; of those alone whose hash is in `only`."""
-        every = self.pieces.values()
-        return (one.size for one in every if only is None or one.sha256 in only)
+        """The size of each file, in bytes, or of those whose hash is in `only`."""
+        parts = self.files.values()
+        return (part.size for part in parts if only is None or part.sha256 in only)
 
     def order(self) -> bytes:
-        files = [(encode(p), x.size, x.sha256, x.mode == 0o755) for p, x in self.pieces.items()]
+        files = [
+            (encode(path), part.size, part.sha256, part.mode == 0o755)
+            for path, part in self.files.items()
+        ]
         order = {"run": self.run, "tree": self.tree, "files": files}
         return json.dumps(order, separators=(",", ":")).encode() + b"\n"
 
     def content(self, path: str) -> Iterator[bytes]:
-        """What is at `path` now, up to the size it has now; the piece is that from then on."""
-        piece = self.pieces[path]
-        if isinstance(piece.source, bytes):
-            yield piece.source
+        """The current content of `path`, up to its current size; updates its hash if it changed."""
+        part = self.files[path]
+        if isinstance(part.source, bytes):
+            yield part.source
             return
-        found, size = hashlib.sha256(), 0
+        digest, size = hashlib.sha256(), 0
         try:
-            with piece.source.open("rb") as file:
-                most = os.fstat(file.fileno()).st_size
-                while data := file.read(min(CHUNK, most - size)):
-                    found.update(data)
+            with part.source.open("rb") as file:
+                limit = os.fstat(file.fileno()).st_size
+                while data := file.read(min(CHUNK, limit - size)):
+                    digest.update(data)
                     size += len(data)
                     yield data
         except OSError as error:
             raise FileGone(
-                f"{path} cannot be read any more", cause=error.strerror or "", hint=UNWANTED
+                f"{path} can no longer be read", cause=error.strerror or "", hint=UNWANTED
             ) from error
-        if found.hexdigest() != piece.sha256:
-            self.pieces[path] = replace(piece, size=size, sha256=found.hexdigest())
-            self.changed[path] = FileEntry(path, size, found.hexdigest())
+        if digest.hexdigest() != part.sha256:
+            self.files[path] = replace(part, size=size, sha256=digest.hexdigest())
+            self.changed[path] = FileEntry(path, size, digest.hexdigest())

@@ -1,6 +1,6 @@
 """A tiny random Qwen2 and rows to train it on: `python tiny.py FOLDER` makes model/ and data/.
 
-With them every how-to is tried on the emulator, without a GPU and without the model hub.
+With them every how-to is tested on the emulator, without a GPU and without the model hub.
 """
 
 from __future__ import annotations

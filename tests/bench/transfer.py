@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # a script beside the packages, not one of them
 
 from controller.providers.base import Endpoint  # noqa: E402
-from controller.ssh.host_keys import SshEntry, write_ssh_config  # noqa: E402 (needs the path)
 from controller.ssh.session import Session  # noqa: E402
+from controller.ssh.ssh_config import SshEntry, write_ssh_config  # noqa: E402
 from controller.transfer.download import pull  # noqa: E402
 from controller.transfer.upload import upload_code  # noqa: E402
 from remote.contract import FileEntry, Layout, Manifest  # noqa: E402

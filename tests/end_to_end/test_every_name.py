@@ -19,7 +19,7 @@ from controller.project.output_paths import OutputPaths
 from controller.ssh.session import Session
 from controller.transfer import snapshot
 from controller.transfer.download import pull
-from controller.transfer.local_names import grounds, local_names
+from controller.transfer.local_names import common_file_system, local_names
 from controller.transfer.upload import upload_code, upload_work
 from jobs.criteria import Verdict, evaluate
 from jobs.stage import Criterion
@@ -61,7 +61,7 @@ def listed(work: Path, run: str = "r") -> Manifest:
 
 
 def placed(found: Manifest, into: Path) -> Manifest:
-    here = local_names((one.path for one in found.files), grounds([into]))
+    here = local_names((one.path for one in found.files), common_file_system([into]))
     return Manifest(found.run, 1, True, found.files, found.left, found.notes, here=here)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from controller.agent.job_log import masked
 from controller.credentials.secret import Secret
-from controller.transfer.manifest_check import own, undeclared
+from controller.transfer.manifest_check import job_outputs, undeclared
 from remote.contract import FileEntry, Manifest
 from remote.stages.instructions.sets import load
 from remote.stages.verification.scoring import score
@@ -47,7 +47,7 @@ def test_reserved_names_are_left_out_even_when_a_glob_matches() -> None:
         FileEntry(path, 1, "0" * 64) for path in ("a.txt", "podctl.toml", ".git/config", "Locks/x")
     )
 
-    assert [one.path for one in own(Manifest("r", 1, True, files), {}).files] == ["a.txt"]
+    assert [one.path for one in job_outputs(Manifest("r", 1, True, files), {}).files] == ["a.txt"]
 
 
 def test_what_an_output_excludes_is_not_declared() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.locks.certificate import Artifact, canonical
-from controller.transfer.local_names import FileSystem, grounds, local_names, probe
+from controller.transfer.local_names import FileSystem, common_file_system, local_names, probe
 from remote import contract
 from remote.contract import FileEntry, Left, Manifest
 from remote.names import decode, encode, raw, text, wrong
@@ -135,4 +135,4 @@ def test_this_file_system_is_asked(tmp_path: Path) -> None:
     assert ground.utf8_only is not bytes_too
     assert ground.part == os.pathconf(tmp_path, "PC_NAME_MAX")
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".podctl")]
-    assert grounds([tmp_path / "not" / "there"]).longest < ground.longest
+    assert common_file_system([tmp_path / "not" / "there"]).longest < ground.longest

@@ -123,9 +123,6 @@ METAPHORS = [
 # Longer than the rest, each for a reason.
 LONG_FILES = {
     "remote/guard.py": "one file: its source travels in the request that creates a pod",
-    "controller/providers/runpod/models.py": "data: the documents of RunPod's API",
-    "controller/providers/runpod/provider.py": "one adapter: each call of the protocol",
-    "controller/providers/emulator/account/pods.py": "one resource of the emulated API",
     "remote/stages/instructions/english/writing.py": "data: the tasks of the English set",
 }
 

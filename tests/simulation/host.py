@@ -198,7 +198,7 @@ class SimulatedController:
             lambda _: None,
             settle=policy.settle,
             patience=policy.lost,
-            again=policy.ask_again,
+            retry_seconds=policy.ask_again,
             pause=policy.poll_boot,
         ).carry_out("given up")
         self.host.on_forced(lease.id)

@@ -275,7 +275,7 @@ _LINUX_NAMES = {
 # Paths read on this machine; a text with more than a path in it is a command for a pod.
 _LINUX_PATH = re.compile(r"/(proc|sys|dev/shm)(/[^\s]*)?")
 # The emulator's pods, which are processes of Linux, and what makes bytes durable on both.
-LINUX_ONLY = ("controller/providers/emulator/container/", "state/durable.py")
+LINUX_ONLY = ("controller/providers/emulator/container/", "state/file_sync.py")
 
 
 def laptop_runs_on_macos(name: str, tree: ast.Module) -> Found:

@@ -1,4 +1,4 @@
-"""The emulated cloud as one ASGI application."""
+"""The emulator as one ASGI application."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from controller.providers.emulator.api.account import account_routes
 from controller.providers.emulator.api.billing import billing_routes
 from controller.providers.emulator.api.catalog import catalog_routes
 from controller.providers.emulator.api.control import control_routes
-from controller.providers.emulator.api.middleware import Gate
+from controller.providers.emulator.api.middleware import EmulatorMiddleware
 from controller.providers.emulator.api.pods import pod_routes
 from controller.providers.emulator.api.routing import Service
 from controller.providers.emulator.cloud import Cloud
-from controller.providers.emulator.container.hosts import Yard
+from controller.providers.emulator.container.hosts import PodHost
 from controller.providers.emulator.errors import Problem
 from controller.providers.emulator.faults.request_log import RequestLog
 
-COLLECT_SECONDS = 0.2  # how often the balance is looked at
+COLLECT_SECONDS = 0.2  # interval between two checks of the balance
 
 
 def make_app(service: Service) -> ASGIApp:
-    """All endpoints behind the gate."""
+    """All endpoints behind the middleware."""
     from controller.providers.emulator.graphql.endpoint import graphql_routes
 
     log = RequestLog()
@@ -43,7 +43,7 @@ def make_app(service: Service) -> ASGIApp:
         exception_handlers={Problem: _problem, HTTPException: _http_problem},
     )
     inner.router.redirect_slashes = False
-    return Gate(inner, service.cloud, log)
+    return EmulatorMiddleware(inner, service.cloud, log)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -60,23 +60,23 @@ async def _http_problem(_: Request, error: Exception) -> Response:
 
 
 def make_service(cloud: Cloud) -> Service:
-    return Service(cloud, Pods(cloud, Yard(cloud)))
+    return Service(cloud, Pods(cloud, PodHost(cloud)))
 
 
 class Collector(threading.Thread):
-    """At zero balance pods stop; those without a network volume are terminated, data and all."""
+    """At zero balance, stops pods, and terminates those without a network volume, with data."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(name="collector", daemon=True)
         self._service = service
-        self._over = threading.Event()
+        self._stopped = threading.Event()
 
     def close(self) -> None:
-        self._over.set()
+        self._stopped.set()
         self.join(5.0)
 
     def run(self) -> None:
-        while not self._over.wait(COLLECT_SECONDS):
+        while not self._stopped.wait(COLLECT_SECONDS):
             self.collect()
 
     def collect(self) -> None:

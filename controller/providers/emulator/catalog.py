@@ -1,4 +1,4 @@
-"""The catalog: what can be rented, where, and for how much. Prices are pinned, USD per hour."""
+"""The catalog: hardware, data centers and fixed prices in USD per hour."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ COUNTRIES = {"US": "United States", "CA": "Canada", "RO": "Romania", "SE": "Swed
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU type. Prices are for one GPU; a price of 0 means it is not in that cloud."""
+    """One GPU type. Prices are for one GPU; 0: not offered in that cloud."""
 
     id: str
     name: str
     memory_gb: int
     secure: float
     community: float
-    stock: int  # GPUs of this type in the whole cloud
-    host_vcpus: int  # vCPUs that come with one GPU
-    host_memory_gb: int  # host memory that comes with one GPU
+    stock: int  # GPUs of this type in all data centers together
+    host_vcpus: int  # vCPUs per GPU
+    host_memory_gb: int  # host memory per GPU
     data_centers: tuple[str, ...]
     cuda: tuple[str, ...] = ("12.4", "12.8", "13.0")
     max_count: int = 8
@@ -55,8 +55,8 @@ class DataCenter:
 
 
 DATA_CENTERS = {
-    one.id: one
-    for one in (
+    center.id: center
+    for center in (
         DataCenter("EU-RO-1", "EU Romania 1", "EUROPE", "RO",
                    compliance=("GDPR", "SOC_2_TYPE_2", "ISO_IEC_27001")),
         DataCenter("EU-SE-1", "EU Sweden 1", "EUROPE", "SE", compliance=("GDPR",)),
@@ -80,8 +80,8 @@ _EU = ("EU-RO-1", "EU-SE-1", "EU-CZ-1")
 _US = ("US-KS-2", "US-TX-3", "US-CA-2")
 
 GPUS = {
-    one.id: one
-    for one in (
+    gpu.id: gpu
+    for gpu in (
         Gpu("NVIDIA GeForce RTX 3090", "RTX 3090", 24, 0.46, 0.22, 24, 8, 30, (*_EU, "CA-MTL-1"),
             pool="AMPERE_24", cuda_cores=10496),
         Gpu("NVIDIA GeForce RTX 4090", "RTX 4090", 24, 0.69, 0.34, 48, 8, 41, (*_EU, *_US),
@@ -123,8 +123,8 @@ GPUS = {
 }  # fmt: skip
 
 CPUS = {
-    one.id: one
-    for one in (
+    cpu.id: cpu
+    for cpu in (
         Cpu("cpu3c", "Compute-Optimized 3", "Compute-Optimized", 2.0, 0.03, 10),
         Cpu("cpu3g", "General Purpose 3", "General Purpose", 4.0, 0.04, 10),
         Cpu("cpu3m", "Memory-Optimized 3", "Memory-Optimized", 8.0, 0.055, 10),
@@ -133,7 +133,7 @@ CPUS = {
         Cpu("cpu5m", "Memory-Optimized 5", "Memory-Optimized", 8.0, 0.061, 15),
     )
 }  # fmt: skip
-CPU_STOCK = 256  # vCPUs of one flavor in the whole cloud
+CPU_STOCK = 256  # vCPUs of one flavor in all data centers together
 
 OFFICIAL_TEMPLATES = (
     ("runpod-torch-v280", "Runpod Pytorch 2.8.0",

@@ -1,4 +1,4 @@
-"""The emulated account and everything in it, behind one lock."""
+"""The emulated account: state, meter and faults behind one lock."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PUBLIC_TEMPLATES = {
 
 
 class Cloud:
-    """State, meter and faults of one account. Hold `lock` to look at or change the state."""
+    """State, meter and faults of one account. Hold `lock` to read or change the state."""
 
     def __init__(self, folder: Path, settings: EmulatorSettings, api_key: str) -> None:
         self.folder = folder
@@ -45,7 +45,7 @@ class Cloud:
         self.meter = Meter(self.state)
 
     def reset(self) -> None:
-        """Forget everything, on disk too."""
+        """Delete all state, on disk too."""
         with self.lock:
             self.state = State(credit=self.settings.balance_usd)
             self.meter = Meter(self.state)
@@ -55,7 +55,7 @@ class Cloud:
             self._make_folders()
 
     def _make_folders(self) -> None:
-        """What pods write is nobody's business but this user's."""
+        """Create the folders, readable by this user only."""
         for name in ("pods", "volumes"):
             (self.folder / name).mkdir(mode=0o700, exist_ok=True)
 
@@ -70,17 +70,17 @@ class Cloud:
         return self.folder / "pods" / pod_id
 
     def volume_folder(self, pod: Pod) -> Path | None:
-        """Where the pod's volume is kept on this machine; None when it has none."""
+        """The local folder of the pod's volume; None if it has none."""
         if pod.network_volume:
             return self.folder / "volumes" / pod.network_volume
         return self.pod_folder(pod.id) / "volume" if pod.volume_gb else None
 
     def template(self, template_id: str) -> Template:
-        """One of the account's, or a public one; 404."""
-        found = self.state.templates.get(template_id) or PUBLIC_TEMPLATES.get(template_id)
-        if found is None:
+        """A template of the account or a public one; 404 if there is none."""
+        template = self.state.templates.get(template_id) or PUBLIC_TEMPLATES.get(template_id)
+        if template is None:
             raise not_found("template")
-        return found
+        return template
 
     def balance(self) -> float:
         with self.lock:

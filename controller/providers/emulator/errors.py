@@ -29,7 +29,7 @@ NO_CAPACITY = (
     "There are no longer any instances available with the requested specifications. "
     "Please refresh and try again."
 )
-TRANSLATION = (  # as every create was answered for hours on 2026-08-28
+TRANSLATION = (  # the response to every create call for hours on 2026-08-28
     'Variable "$input" got invalid value { name: "pod" }; Field "objectMounts" is not defined by '
     'type "PodFindAndDeployOnDemandInput".'
 )
@@ -38,7 +38,7 @@ LOW_BALANCE = "Your account balance is too low to rent a pod. Please add funds t
 
 
 class Problem(Exception):
-    """The emulated cloud says no: HTTP `status` with `detail`; `code` is GraphQL's word for it."""
+    """An error response: HTTP `status` with `detail`; `code` is GraphQL's error code."""
 
     def __init__(
         self,
@@ -70,9 +70,9 @@ class Problem(Exception):
 
 
 def invalid(*errors: str) -> Problem:
-    """422: the document does not have the published shape."""
+    """422: the document does not match the published schema."""
     return Problem(422, "Request validation failed.", errors=errors)
 
 
-def not_found(what: str = "resource") -> Problem:
-    return Problem(404, f"{what} not found")
+def not_found(resource: str = "resource") -> Problem:
+    return Problem(404, f"{resource} not found")

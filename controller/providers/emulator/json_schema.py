@@ -1,4 +1,4 @@
-"""A small JSON Schema checker whose complaints read as the real API's do."""
+"""A small JSON Schema checker with the real API's error texts."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def complaints(schema: Schema, value: Json, where: str = "$") -> list[str]:
-    """Every way in which `value` is not what `schema` says; empty means it is."""
-    wrong = _type_complaint(schema, value)
-    if wrong:
-        return [f"{where}: {wrong}"]
-    found = [f"{where}: {text}" for text in _value_complaints(schema, value)]
+    """The violations of `schema` by `value`; empty if it is valid. `where` is the JSON path."""
+    type_error = _type_complaint(schema, value)
+    if type_error:
+        return [f"{where}: {type_error}"]
+    violations = [f"{where}: {text}" for text in _value_complaints(schema, value)]
     if isinstance(value, dict):
-        found += _object_complaints(schema, value, where)
+        violations += _object_complaints(schema, value, where)
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
-            found += complaints(schema["items"], item, f"{where}[{index}]")
-    return found
+            violations += complaints(schema["items"], item, f"{where}[{index}]")
+    return violations
 
 
 def _type_complaint(schema: Schema, value: Json) -> str | None:
-    wanted = schema.get("type")
-    if wanted is None:
+    expected = schema.get("type")
+    if expected is None:
         return None
-    names = wanted if isinstance(wanted, list) else [wanted]
+    names = expected if isinstance(expected, list) else [expected]
     if any(_is(name, value) for name in names):
         return None
     return f"got {_name(value)}, want {' or '.join(names)}"
@@ -59,47 +59,49 @@ def _name(value: Json) -> str:
 
 
 def _value_complaints(schema: Schema, value: Json) -> list[str]:
-    found = []
+    violations = []
     if "enum" in schema and value not in schema["enum"]:
-        found.append("value must be one of " + ", ".join(f"'{one}'" for one in schema["enum"]))
+        violations.append(
+            "value must be one of " + ", ".join(f"'{value}'" for value in schema["enum"])
+        )
     if isinstance(value, str):
         if len(value) < schema.get("minLength", 0):
-            found.append(f"minLength: got {len(value)}, want {schema['minLength']}")
+            violations.append(f"minLength: got {len(value)}, want {schema['minLength']}")
         if "pattern" in schema and not re.search(schema["pattern"], value):
-            found.append(f"'{value}' does not match pattern '{schema['pattern']}'")
+            violations.append(f"'{value}' does not match pattern '{schema['pattern']}'")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if value < schema.get("minimum", value):
-            found.append(f"minimum: got {value}, want {schema['minimum']}")
+            violations.append(f"minimum: got {value}, want {schema['minimum']}")
         if value > schema.get("maximum", value):
-            found.append(f"maximum: got {value}, want {schema['maximum']}")
+            violations.append(f"maximum: got {value}, want {schema['maximum']}")
     if isinstance(value, list) and len(value) > schema.get("maxItems", len(value)):
-        found.append(f"maxItems: got {len(value)}, want {schema['maxItems']}")
+        violations.append(f"maxItems: got {len(value)}, want {schema['maxItems']}")
     if isinstance(value, dict):
         if len(value) < schema.get("minProperties", 0):
-            found.append(f"minProperties: got {len(value)}, want {schema['minProperties']}")
+            violations.append(f"minProperties: got {len(value)}, want {schema['minProperties']}")
         if len(value) > schema.get("maxProperties", len(value)):
-            found.append(f"maxProperties: got {len(value)}, want {schema['maxProperties']}")
-    return found
+            violations.append(f"maxProperties: got {len(value)}, want {schema['maxProperties']}")
+    return violations
 
 
 def _object_complaints(schema: Schema, value: dict[str, Json], where: str) -> list[str]:
-    found = []
+    violations = []
     missing = [name for name in schema.get("required", ()) if name not in value]
     if missing:
-        found.append(f"{where}: missing {_listed(missing, 'property', 'properties')}")
-    known = schema.get("properties", {})
+        violations.append(f"{where}: missing {_listed(missing, 'property', 'properties')}")
+    properties = schema.get("properties", {})
     extra = schema.get("additionalProperties", True)
-    unknown = [name for name in value if name not in known]
+    unknown = [name for name in value if name not in properties]
     if extra is False and unknown:
         quoted = ", ".join(f"'{name}'" for name in unknown)
-        found.append(f"{where}: additional properties {quoted} not allowed")
+        violations.append(f"{where}: additional properties {quoted} not allowed")
     for name, item in value.items():
-        if name in known:
-            found += complaints(known[name], item, f"{where}.{name}")
+        if name in properties:
+            violations += complaints(properties[name], item, f"{where}.{name}")
         elif isinstance(extra, dict):
-            found += complaints(extra, item, f"{where}.{name}")
-    return found
+            violations += complaints(extra, item, f"{where}.{name}")
+    return violations
 
 
-def _listed(names: list[str], one: str, many: str) -> str:
-    return f"{one if len(names) == 1 else many} " + ", ".join(f"'{name}'" for name in names)
+def _listed(names: list[str], singular: str, plural: str) -> str:
+    return f"{singular if len(names) == 1 else plural} " + ", ".join(f"'{name}'" for name in names)

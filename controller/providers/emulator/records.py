@@ -1,4 +1,4 @@
-"""What the emulated cloud remembers. Plain dataclasses, saved as JSON as they are."""
+"""The emulator's records: plain dataclasses, saved as JSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def new_id(length: int) -> str:
 
 @dataclass
 class Pod:
-    """One rented pod, for ever: terminated ones stay, out of sight of the API."""
+    """One rented pod; terminated pods are kept but not shown by the API."""
 
     id: str
     name: str
@@ -49,20 +49,20 @@ class Pod:
     memory_gb: int  # of the host, for this pod
     data_center: str
     cuda: str | None
-    usd_per_hour: float  # compute, for the whole pod
+    usd_per_hour: float  # compute, for the complete pod
     key: str  # the pod-scoped API key
     machine: str
     proxy_suffix: str
     created_at: float
     status: str = "PROVISIONING"
     started_at: float | None = None
-    boot_at: float = 0.0  # when this life began to boot
+    boot_at: float = 0.0  # when the current boot began
     boot_until: float = 0.0  # when its container may start
-    ended_at: float | None = None  # of the last life
+    ended_at: float | None = None  # of the last run
     terminated_at: float | None = None
     public_ports: dict[str, int] = field(default_factory=dict)  # private port -> public port
-    reported_ports: dict[str, int] = field(default_factory=dict)  # what the API says of them
-    stale_until: float = 0.0  # until then the reported ports are not the real ones
+    reported_ports: dict[str, int] = field(default_factory=dict)  # as the API reports them
+    stale_until: float = 0.0  # until then the reported ports are wrong
     no_runtime_until: float = 0.0
     listed_until: float = 0.0  # a terminated pod that the list still shows, as `ghost_status`
     ghost_status: str = ""
@@ -72,8 +72,8 @@ class Pod:
     global_networking: bool = False
     interruptible: bool = False
     no_sshd: bool = False
-    boot_error: str = ""  # what its host says instead of starting it
-    hidden_until: float = 0.0  # until then in no list, and under no id
+    boot_error: str = ""  # system-log line of a host that cannot start it
+    hidden_until: float = 0.0  # until then not listed and not found by id
     last_change: str = ""
 
     @property
@@ -82,13 +82,13 @@ class Pod:
 
     @property
     def cost(self) -> float:
-        """USD per hour of compute now."""
+        """Current price of compute in USD per hour."""
         return self.usd_per_hour if self.active else 0.0
 
 
 @dataclass
 class Interval:
-    """A stretch of time in which something billed at one rate. `end` None: it still does."""
+    """A time span of billing at one rate; `end` None: still open."""
 
     owner: str  # pod id, or network volume id
     kind: str  # gpu | cpu | disk | volume | network
@@ -116,7 +116,7 @@ class Registry:
 
 @dataclass
 class Secret:
-    """Of the account: a pod's environment may name it."""
+    """A secret of the account, which a pod's environment may reference."""
 
     id: str
     name: str
@@ -151,7 +151,7 @@ class Template:
 class State:
     """Everything that survives the emulator's own restart."""
 
-    credit: float  # dollars ever paid in
+    credit: float  # USD paid in
     ssh_keys: list[str] = field(default_factory=list)
     pods: dict[str, Pod] = field(default_factory=dict)
     intervals: list[Interval] = field(default_factory=list)
@@ -168,10 +168,10 @@ class State:
         return cls(
             credit=document["credit"],
             ssh_keys=document["ssh_keys"],
-            pods={key: Pod(**one) for key, one in document["pods"].items()},
-            intervals=[Interval(**one) for one in document["intervals"]],
-            volumes={key: Volume(**one) for key, one in document["volumes"].items()},
-            registries={key: Registry(**one) for key, one in document["registries"].items()},
-            templates={key: Template(**one) for key, one in document["templates"].items()},
-            secrets={key: Secret(**one) for key, one in document.get("secrets", {}).items()},
+            pods={key: Pod(**record) for key, record in document["pods"].items()},
+            intervals=[Interval(**interval) for interval in document["intervals"]],
+            volumes={key: Volume(**record) for key, record in document["volumes"].items()},
+            registries={key: Registry(**record) for key, record in document["registries"].items()},
+            templates={key: Template(**record) for key, record in document["templates"].items()},
+            secrets={key: Secret(**record) for key, record in document.get("secrets", {}).items()},
         )

@@ -1,4 +1,4 @@
-"""The libraries that serve the emulator: an extra, since a laptop that only rents needs none."""
+"""Checks the libraries of the emulator, which are an optional extra."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIBRARIES = ("asyncssh", "graphql", "psutil", "starlette", "uvicorn")
 
 
 def check_installed() -> None:
-    """Raises UsageError with the command that installs what is missing."""
+    """Raises UsageError with the command that installs missing libraries."""
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Run the emulated cloud: here in the foreground, or as a process of its own."""
+"""Runs the emulator, in the foreground or as a separate process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from controller.errors import PodctlError, UsageError
 from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings, new_key
 from state.atomic_files import write_atomically
 
-START_SECONDS = 120.0  # it takes one on an idle machine
+START_SECONDS = 120.0  # one second on an idle machine
 STOP_SECONDS = 30.0
 
 
@@ -37,7 +37,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets base URL and key once requests are answered.
 
-    Without `api_key` one is drawn. Both stand in the state folder's `emulator.json` meanwhile.
+    Without `api_key` one is generated. Both are in the state folder's `emulator.json` meanwhile.
     Pods are stopped at the end, their volumes kept, unless `settings.leave_pods`.
     """
     from controller.providers.emulator.api.uvicorn_server import listen
@@ -51,9 +51,9 @@ def serve(
         base_url = f"http://{host}:{listener.getsockname()[1]}"
         cloud = Cloud(state_dir, settings, key)
         service = make_service(cloud)
-        # Found out by trying, which takes a moment: not while the first pod waits for it.
+        # Found by trying, which takes a moment: done before the first pod waits for it.
         threading.Thread(target=default_mode, daemon=True).start()
-        service.pods.yard.resume()
+        service.pods.pod_host.resume()
         collector = Collector(service)
 
         def announce() -> None:
@@ -71,9 +71,9 @@ def serve(
 
 
 def key_document(base_url: str, api_key: str) -> bytes:
-    """Where this process serves, and the key for it."""
-    told = {"base_url": base_url, "api_key": api_key, "pid": os.getpid()}
-    return json.dumps(told).encode() + b"\n"
+    """The content of `emulator.json`: base URL, key and pid."""
+    document = {"base_url": base_url, "api_key": api_key, "pid": os.getpid()}
+    return json.dumps(document).encode() + b"\n"
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -93,7 +93,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _only_one(state_dir: Path) -> Iterator[None]:
-    """One emulator a state folder: two would bill and kill each other's pods."""
+    """Allow one emulator per state folder: two would bill and kill each other's pods."""
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -112,12 +112,12 @@ def _only_one(state_dir: Path) -> Iterator[None]:
 
 
 class EmulatorError(PodctlError):
-    """The emulator's process did not come up, or did not go."""
+    """The emulator's process did not start or did not stop."""
 
 
 @dataclass(frozen=True)
 class EmulatorProcess:
-    """An emulator that runs in a process of its own."""
+    """An emulator in a separate process."""
 
     base_url: str
     api_key: str = field(repr=False)
@@ -126,7 +126,7 @@ class EmulatorProcess:
     popen: subprocess.Popen[bytes]
 
     def stop(self) -> None:
-        """SIGTERM and wait; its pods go the way its settings say."""
+        """Send SIGTERM and wait; its settings decide what happens to its pods."""
         self.popen.terminate()
         try:
             self.popen.wait(STOP_SECONDS)
@@ -136,7 +136,7 @@ class EmulatorProcess:
             raise EmulatorError("the emulator did not end in time and was killed") from error
 
     def kill(self) -> None:
-        """SIGKILL: as if its machine had lost power, but for the pods."""
+        """Send SIGKILL; the pods keep running."""
         self.popen.kill()
         self.popen.wait(5.0)
 
@@ -149,9 +149,9 @@ def start_process(
     settings: EmulatorSettings | None = None,
     detached: bool = False,
 ) -> EmulatorProcess:
-    """Start `python -m controller.providers.emulator` and wait until it answers.
+    """Start `python -m controller.providers.emulator` and wait until it responds.
 
-    `detached` gives it a session of its own, so that it outlives our terminal.
+    `detached` starts it in its own session, so that it outlives the terminal.
     """
     state_dir = state_dir.absolute()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -161,7 +161,7 @@ def start_process(
     log = state_dir / "emulator.log"
     with log.open("ab") as output:
         popen = subprocess.Popen(
-            # -P: a project may have folders that are called as our packages are.
+            # -P: a project may have folders with the names of podctl's packages.
             [sys.executable, "-P", "-m", "controller.providers.emulator",
              str(state_dir), json.dumps(options)],
             env={**for_children(), "PODCTL_EMULATOR_KEY": key, "PYTHONPATH": _import_path()},
@@ -180,7 +180,7 @@ def start_process(
 
 
 def _import_path() -> str:
-    """Where `controller` is imported from, first of all."""
+    """PYTHONPATH with the folder of `controller` first."""
     root = str(Path(__file__).resolve().parents[3])
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -194,9 +194,9 @@ def _await_ready(popen: subprocess.Popen[bytes], state_dir: Path, deadline: floa
                 where=str(state_dir / "emulator.log"),
                 cause=tail.strip(),
             )
-        found = running(state_dir)
-        if found is not None:
-            return found
+        base_url = running(state_dir)
+        if base_url is not None:
+            return base_url
         time.sleep(0.02)
     raise EmulatorError(
         f"the emulator was not ready within {START_SECONDS:.0f} s",
@@ -205,13 +205,13 @@ def _await_ready(popen: subprocess.Popen[bytes], state_dir: Path, deadline: floa
 
 
 def running(state_dir: Path) -> str | None:
-    """The base URL of the emulator that serves `state_dir` now; None when none answers."""
+    """The base URL of the emulator that serves `state_dir` now; None if none responds."""
     try:
-        told = json.loads((state_dir / KEY_FILE).read_text())
-        base_url = str(told["base_url"])
-        headers = {"Authorization": f"Bearer {told['api_key']}"}
-        ask = urllib.request.Request(f"{base_url}/_emulator/health", headers=headers)  # noqa: S310 - our own file, loopback
-        with urllib.request.urlopen(ask, timeout=2.0) as reply:  # noqa: S310 - the same
+        document = json.loads((state_dir / KEY_FILE).read_text())
+        base_url = str(document["base_url"])
+        headers = {"Authorization": f"Bearer {document['api_key']}"}
+        request = urllib.request.Request(f"{base_url}/_emulator/health", headers=headers)  # noqa: S310 - own file, loopback
+        with urllib.request.urlopen(request, timeout=2.0) as reply:  # noqa: S310 - the same
             return base_url if reply.status == 200 else None
     except (OSError, ValueError, KeyError, urllib.error.URLError):
         return None

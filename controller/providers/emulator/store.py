@@ -1,4 +1,4 @@
-"""The emulator's memory on disk: one JSON file, always whole."""
+"""Saves the emulator's state as one JSON file, atomically."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from controller.errors import UsageError
 from controller.providers.emulator.records import State
-from state.durable import sync_file
+from state.file_sync import sync_file
 
 
 class Store:

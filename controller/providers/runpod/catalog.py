@@ -1,4 +1,4 @@
-"""RunPod's catalog as offers, priced for what is asked. Pure."""
+"""Converts RunPod's catalog to offers, priced for the requested hardware. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.providers.base import Hardware, HardwareType, Offer
-from controller.providers.runpod.models import CpuType, GpuType, PlacementModel
+from controller.providers.runpod.catalog_models import CpuType, GpuType, PlacementModel
 
 UNKNOWN = "UNKNOWN"
 _LEVELS = ("NONE", "LOW", "MEDIUM", "HIGH")
@@ -33,9 +33,9 @@ def cpu_query(vcpu_count: int) -> dict[str, str]:
 
 
 def gpu_offer(document: Any, need: Hardware) -> Offer | None:
-    """`need.gpu_count` GPUs of one type in `need.cloud`; None where they are not offered so.
+    """The offer of `need.gpu_count` GPUs of one type in `need.cloud`; None if there is none.
 
-    An entry without id, memory or price is not offered either: it cannot be judged.
+    An entry without id, memory or price is no offer.
     """
     try:
         entry = GpuType.model_validate(document)
@@ -61,7 +61,7 @@ def gpu_offer(document: Any, need: Hardware) -> Offer | None:
 
 
 def cpu_offer(document: Any, vcpu_count: int, data_centers: tuple[str, ...] = ()) -> Offer | None:
-    """`vcpu_count` vCPUs of one flavor (0: its smallest); None where it is not offered so."""
+    """`vcpu_count` vCPUs of one flavor (0: its smallest); None if it is not offered."""
     try:
         entry = CpuType.model_validate(document)
     except ValidationError:
@@ -83,7 +83,7 @@ def cpu_offer(document: Any, vcpu_count: int, data_centers: tuple[str, ...] = ()
 
 
 def gpu_type(document: Any, cloud: str) -> HardwareType | None:
-    """One GPU type as it is in `cloud`; None for an entry that says too little of itself."""
+    """One GPU type in `cloud`; None for an incomplete entry."""
     try:
         entry = GpuType.model_validate(document)
     except ValidationError:
@@ -99,8 +99,8 @@ def gpu_type(document: Any, cloud: str) -> HardwareType | None:
         memory_gb=entry.memory,
         usd_per_hour=price if price and offered is not False else None,
         most=(limits.community if community else limits.secure) if limits else None,
-        data_centers=tuple(place.id for place in entry.data_centers or ()),
-        cuda=tuple(one.version for one in entry.cuda or ()),
+        data_centers=tuple(center.id for center in entry.data_centers or ()),
+        cuda=tuple(cuda.version for cuda in entry.cuda or ()),
     )
 
 
@@ -119,16 +119,18 @@ def cpu_type(document: Any, cloud: str) -> HardwareType | None:
         usd_per_hour=price or None,
         least=entry.vcpu.min,
         most=entry.vcpu.max,
-        data_centers=tuple(place.id for place in entry.data_centers or ()),
+        data_centers=tuple(center.id for center in entry.data_centers or ()),
     )
 
 
-def _stock(level: str | None, places: list[PlacementModel] | None, wanted: tuple[str, ...]) -> str:
-    """The stock in the wanted data centers; overall where none is asked or none is listed."""
-    if not wanted or places is None:
-        return level if level in _LEVELS else UNKNOWN
-    levels = [place.availability for place in places if place.id in wanted]
-    known = [_LEVELS.index(one) for one in levels if one in _LEVELS]
-    if known:
-        return _LEVELS[max(known)]
+def _stock(
+    overall: str | None, centers: list[PlacementModel] | None, wanted: tuple[str, ...]
+) -> str:
+    """The stock in the wanted data centers; overall stock if none is wanted or none is listed."""
+    if not wanted or centers is None:
+        return overall if overall in _LEVELS else UNKNOWN
+    levels = [center.availability for center in centers if center.id in wanted]
+    ranks = [_LEVELS.index(overall) for overall in levels if overall in _LEVELS]
+    if ranks:
+        return _LEVELS[max(ranks)]
     return UNKNOWN if levels else "NONE"

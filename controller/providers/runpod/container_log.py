@@ -1,4 +1,4 @@
-"""A pod's logs: server-sent events, read as a bounded tail and not as a stream."""
+"""Reads a pod's log from server-sent events, as a bounded tail instead of a stream."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import aiohttp
 
-from controller.providers.runpod.transport import CHUNK, MAX_BODY, UnusableAnswer
+from controller.providers.runpod.transport import CHUNK, MAX_BODY, UnusableResponse
 
-MAX_LINES = 5000  # what the API serves at most
+MAX_LINES = 5000  # limit of the API
 MAX_LINE = 16 * 1024  # characters kept of one line
 FIRST_SECONDS = 2.0  # wait for the first bytes after the headers
-QUIET_SECONDS = 0.5  # the backfill is over when nothing came for so long
+QUIET_SECONDS = 0.5  # the backfill has ended when nothing arrives for this time
 
 
 class EventBody:
-    """Reads until `tail` events came, the stream fell quiet, the size cap or the deadline."""
+    """Reads until `tail` events have arrived, the stream is quiet, or a limit is reached."""
 
     accept = "text/event-stream"
 
@@ -29,12 +29,12 @@ class EventBody:
 
     async def read(self, response: aiohttp.ClientResponse) -> bytes:
         if response.content_type != "text/event-stream":
-            raise UnusableAnswer(f"a log was asked for, and {response.content_type} came")
-        end = asyncio.get_running_loop().time() + self.deadline_seconds
+            raise UnusableResponse(f"the response to a log request is {response.content_type}")
+        deadline = asyncio.get_running_loop().time() + self.deadline_seconds
         raw = bytearray()
         events = 0
         while events < self.tail and len(raw) < MAX_BODY:
-            chunk = await _next(response, end, QUIET_SECONDS if raw else FIRST_SECONDS)
+            chunk = await _next(response, deadline, QUIET_SECONDS if raw else FIRST_SECONDS)
             if not chunk:
                 break
             raw += chunk
@@ -42,7 +42,7 @@ class EventBody:
         return bytes(raw[:MAX_BODY])
 
     def decode(self, raw: bytes) -> list[str]:
-        """The lines of `source`, oldest first; what is no event of a log is left out."""
+        """The lines of `source`, oldest first; other events are skipped."""
         lines: deque[str] = deque(maxlen=self.tail)
         for data in _payloads(raw):
             line = _line(data, self.source)
@@ -51,25 +51,25 @@ class EventBody:
         return list(lines)
 
 
-async def _next(response: aiohttp.ClientResponse, end: float, wait: float) -> bytes:
-    """The next bytes; empty when the stream ended, was cut, or gave nothing in time."""
-    left = end - asyncio.get_running_loop().time()
+async def _next(response: aiohttp.ClientResponse, deadline: float, wait: float) -> bytes:
+    """The next bytes; empty if the stream ended, was cut, or sent nothing in time."""
+    remaining = deadline - asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(max(0.0, min(wait, left))):
+        async with asyncio.timeout(max(0.0, min(wait, remaining))):
             return await response.content.read(CHUNK)
     except (TimeoutError, aiohttp.ClientError, OSError):
         return b""
 
 
 def _boundaries(raw: bytearray, start: int) -> int:
-    """Blank lines that became complete with the bytes from `start` on; CRs do not count."""
+    """The number of event boundaries completed by the bytes from `start` on; CRs are ignored."""
     new = bytes(raw[start:]).replace(b"\r", b"")
     before = bytes(raw[max(0, start - 2) : start]).replace(b"\r", b"")[-1:]
     return (before + new).count(b"\n\n")
 
 
 def _payloads(raw: bytes) -> list[str]:
-    """The `data` of each event; where a cut went through the last one, it is no JSON any more."""
+    """The `data` of each event; the last one may be incomplete and thus invalid JSON."""
     text = raw.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     payloads = []
     for event in text.split("\n\n"):

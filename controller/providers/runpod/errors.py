@@ -1,7 +1,7 @@
-"""What an answer that is no success means, decided once.
+"""Classifies responses that are not successful.
 
-A definite no and "nobody knows" are different things: after the second a create may bill. So only
-what RunPod itself said counts as a no; an error page of a proxy in between does not.
+A refusal differs from an unknown result, after which a created pod may bill. Only a response of
+RunPod itself counts as a refusal; an error page of a proxy does not.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from controller.providers.base import Kind, ProviderError
 from controller.providers.runpod.models import POD_ID, Problem
-from controller.providers.runpod.outage import own_failure
-from controller.providers.runpod.transport import Answer
+from controller.providers.runpod.outage import provider_failure
+from controller.providers.runpod.transport import ApiResponse
 from controller.terminal.sanitize import clean_line
 
 _POD_ID = re.compile(POD_ID)
@@ -35,39 +35,39 @@ _CAPACITY = (
     "supply_constraint",
 )
 _BALANCE = ("balance is too low", "insufficient balance", "insufficient_balance", "spend limit")
-_OF_A_CDN = {"cloudflare_error", "ray_id", "error_code"}  # what a CDN's own documents carry
-_LIMIT = re.compile(r'"[^"]*"\s*;\s*r=0\s*;\s*t=(\d{1,6})')  # a used-up window of `RateLimit`
+_CDN_FIELDS = {"cloudflare_error", "ray_id", "error_code"}  # fields of a CDN's own documents
+_LIMIT = re.compile(r'"[^"]*"\s*;\s*r=0\s*;\s*t=(\d{1,6})')  # an exhausted window of `RateLimit`
 
 
 @dataclass(frozen=True)
 class RequestKind:
-    """One request as an error message needs it."""
+    """One kind of request, as needed for error messages and classification."""
 
-    what: str  # "create a pod"
+    operation: str  # "create a pod"
     method: str
     path: str
-    missing: Kind = Kind.CONFLICT  # what 404 means here
-    creates: bool = False  # others were answered before it: the address is right
+    missing: Kind = Kind.CONFLICT  # the meaning of 404
+    creates: bool = False  # follows successful requests, so the base URL is right
 
     @property
     def where(self) -> str:
         return f"{self.method} {self.path}"
 
 
-def pod_ask(what: str, method: str, pod_id: str, rest: str = "") -> RequestKind:
-    """A request about one pod. An empty or crooked id would address something else.
+def pod_request(operation: str, method: str, pod_id: str, suffix: str = "") -> RequestKind:
+    """A request about one pod. An empty or malformed id would address something else.
 
-    Raises: ProviderError (REFUSED, not sent).
+    Raises ProviderError (REFUSED, not sent).
     """
     if not _POD_ID.fullmatch(pod_id):
         raise ProviderError(
-            f"could not {what}: {pod_id!r} is not a pod id", kind=Kind.REFUSED, sent=False
+            f"could not {operation}: {pod_id!r} is not a pod id", kind=Kind.REFUSED, sent=False
         )
-    return RequestKind(what, method, f"/v2/pods/{pod_id}{rest}")
+    return RequestKind(operation, method, f"/v2/pods/{pod_id}{suffix}")
 
 
 def is_missing(error: ProviderError) -> bool:
-    """The API's own 404 for a pod, not that of some proxy."""
+    """Whether the error is the API's own 404 for a pod, not a proxy's."""
     return error.status == 404 and error.kind is Kind.CONFLICT
 
 
@@ -75,88 +75,92 @@ OUTAGE_HINT = "nothing was done; the same command again later (https://uptime.ru
 NETWORK_HINT = "podctl doctor checks the network, the key and the provider"
 
 
-def unreached(ask: RequestKind, why: str, *, sent: bool, hint: str = NETWORK_HINT) -> ProviderError:
-    """No whole answer came; `sent` says whether the request may have arrived."""
+def unreached(
+    request: RequestKind, cause: str, *, sent: bool, hint: str = NETWORK_HINT
+) -> ProviderError:
+    """The error without a complete response; `sent`: whether the request may have arrived."""
     state = "it may have happened" if sent else "nothing was sent"
     return ProviderError(
-        f"could not {ask.what}: no answer from the provider",
+        f"could not {request.operation}: no response from the provider",
         kind=Kind.TRANSIENT,
         sent=sent,
-        where=ask.where,
-        cause=f"{_short(why)} ({state})",
+        where=request.where,
+        cause=f"{_shortened(cause)} ({state})",
         hint=hint,
     )
 
 
-def unusable(ask: RequestKind, answer: Answer | None, why: str) -> ProviderError:
-    """Something answered, and it was not the API."""
-    blocked = answer is not None and answer.status == 403
+def unusable(request: RequestKind, response: ApiResponse | None, cause: str) -> ProviderError:
+    """The error for a response that did not come from the API."""
+    blocked = response is not None and response.status == 403
     return ProviderError(
-        f"could not {ask.what}: the answer is not the provider's API",
+        f"could not {request.operation}: the response is not from the provider's API",
         kind=Kind.TRANSIENT,
-        status=answer.status if answer else None,
-        retry_after=retry_after(answer.headers) if answer else None,
-        where=ask.where,
-        cause=_short(why),
-        hint=_BLOCKED_HINT if blocked else _BETWEEN_HINT,
+        status=response.status if response else None,
+        retry_after=retry_after(response.headers) if response else None,
+        where=request.where,
+        cause=_shortened(cause),
+        hint=_BLOCKED_HINT if blocked else _PROXY_HINT,
     )
 
 
-_BETWEEN_HINT = "a proxy or captive portal may be intercepting the request; podctl doctor checks"
+_PROXY_HINT = "a proxy or captive portal may be intercepting the request; podctl doctor checks"
 _BLOCKED_HINT = (
     "a CDN or proxy before the API blocks this machine's requests, which says nothing about the "
     "key: wait, or try another network; podctl doctor checks"
 )
 
 
-def refused(ask: RequestKind, answer: Answer) -> ProviderError:
-    """The error for an answer with a status of 400 or more."""
-    problem = _problem(answer.raw)
-    if problem is None and answer.status != 429:
-        return unusable(ask, answer, f"status {answer.status}: {_short(_text(answer.raw), 120)!r}")
-    said = _said(problem)
-    kind = _kind(ask, answer.status, said.lower())
+def refused(request: RequestKind, response: ApiResponse) -> ProviderError:
+    """The error for a response with a status of 400 or more."""
+    problem = _problem(response.raw)
+    if problem is None and response.status != 429:
+        return unusable(
+            request, response, f"status {response.status}: {_shortened(_text(response.raw), 120)!r}"
+        )
+    message = _message_of(problem)
+    kind = _kind(request, response.status, message.lower())
     return ProviderError(
-        f"could not {ask.what}: {_verdict(kind, answer.status)}",
+        f"could not {request.operation}: {_summary(kind, response.status)}",
         kind=kind,
-        status=answer.status,
-        retry_after=retry_after(answer.headers),
-        where=ask.where,
-        cause=said or f"status {answer.status}",
-        hint=_hint(kind, answer.status, said.lower()),
+        status=response.status,
+        retry_after=retry_after(response.headers),
+        where=request.where,
+        cause=message or f"status {response.status}",
+        hint=_hint(kind, response.status, message.lower()),
     )
 
 
-def _kind(ask: RequestKind, status: int, said: str) -> Kind:
+def _kind(request: RequestKind, status: int, message: str) -> Kind:
     if status == 429:
         return Kind.THROTTLED
     if status >= 500 or status == 408:
         return Kind.TRANSIENT
     if status == 409:
         return Kind.CONFLICT
-    if _mentions(said, _BALANCE):
+    if _mentions(message, _BALANCE):
         return Kind.REFUSED
-    if status == 400 and _mentions(said, _CAPACITY):
+    if status == 400 and _mentions(message, _CAPACITY):
         return Kind.CAPACITY
-    if (failure := own_failure(status, said, creates=ask.creates)) is not None:
+    if (failure := provider_failure(status, message, creates=request.creates)) is not None:
         return failure
     if status == 404:
-        return ask.missing
-    if status == 403 and "requested pool" in said:
-        return Kind.CAPACITY  # this type is closed to the account; another may not be
+        return request.missing
+    if status == 403 and "requested pool" in message:
+        return Kind.CAPACITY  # this type is not open to the account; another may be
     return Kind.REFUSED
 
 
-def _verdict(kind: Kind, status: int) -> str:
+def _summary(kind: Kind, status: int) -> str:
     if status == 401 and kind is Kind.REFUSED:
         return "the key is not accepted"
     return {
         Kind.REFUSED: "the provider refuses",
         Kind.CAPACITY: "no capacity",
-        Kind.CONFLICT: "not possible in the pod's present state",
+        Kind.CONFLICT: "not possible in the pod's current state",
         Kind.THROTTLED: "too many requests",
         Kind.OUTAGE: "the provider has an outage that looks like a refusal",
-        Kind.TRANSIENT: "the provider has a failure of its own",
+        Kind.TRANSIENT: "the provider reported an internal error",
     }[kind]
 
 
@@ -166,14 +170,14 @@ _KEY_HINT = (
 )
 
 
-def _hint(kind: Kind, status: int, said: str) -> str:
+def _hint(kind: Kind, status: int, message: str) -> str:
     if kind is Kind.OUTAGE:
         return OUTAGE_HINT
     if status == 401:
         return _KEY_HINT
     if status == 403 and kind is Kind.REFUSED:
         return f"the key lacks this permission; {_KEY_HINT}"
-    if status == 402 or _mentions(said, _BALANCE):
+    if status == 402 or _mentions(message, _BALANCE):
         return "add funds in RunPod's console under Billing, then the same command again"
     if status == 410:
         return "this part of the API is retired; a newer podctl is needed"
@@ -187,11 +191,11 @@ def _hint(kind: Kind, status: int, said: str) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the provider asks us to wait: `Retry-After`, else a used-up `RateLimit`."""
+    """Seconds that the provider requests to wait: `Retry-After`, else an exhausted `RateLimit`."""
     text = headers.get("Retry-After", "").strip()
     if text:
         return _delay(text, server_time(headers))
-    windows = [int(found) for found in _LIMIT.findall(headers.get("RateLimit", ""))]
+    windows = [int(seconds) for seconds in _LIMIT.findall(headers.get("RateLimit", ""))]
     return float(max(windows)) if windows else None
 
 
@@ -201,7 +205,7 @@ def server_time(headers: Mapping[str, str]) -> float | None:
 
 
 def _delay(text: str, now: float | None) -> float | None:
-    """Both forms of the header; a date is measured by the provider's own clock."""
+    """Seconds from either form of the header; a date is relative to the provider's clock."""
     try:
         seconds = float(text)
     except ValueError:
@@ -218,12 +222,12 @@ def _http_date(text: str) -> float | None:
 
 
 def _problem(raw: bytes) -> Problem | None:
-    """The body as the API's problem document; None for what something before it said."""
+    """The body as the API's problem document; None if a proxy or CDN sent it."""
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
         return None
-    if isinstance(document, dict) and _OF_A_CDN & document.keys():
+    if isinstance(document, dict) and _CDN_FIELDS & document.keys():
         return None
     if isinstance(document, dict) and (messages := _graphql_messages(document)):
         document = {**document, "errors": messages}
@@ -236,31 +240,31 @@ def _problem(raw: bytes) -> Problem | None:
 
 
 def _graphql_messages(document: Mapping[str, object]) -> list[str]:
-    """The messages of a GraphQL answer, whose `errors` are objects and not texts."""
+    """The messages of a GraphQL response, whose `errors` are objects instead of texts."""
     errors = document.get("errors")
-    found = (
-        [one.get("message") for one in errors if isinstance(one, dict)]
+    messages = (
+        [error.get("message") for error in errors if isinstance(error, dict)]
         if isinstance(errors, list)
         else []
     )
-    return [one for one in found if isinstance(one, str)]
+    return [text for text in messages if isinstance(text, str)]
 
 
-def _said(problem: Problem | None) -> str:
+def _message_of(problem: Problem | None) -> str:
     if problem is None:
         return ""
     parts = [problem.detail or problem.title or "", *(problem.errors or ())]
-    return _short("; ".join(part for part in parts if part))
+    return _shortened("; ".join(part for part in parts if part))
 
 
-def _mentions(said: str, phrases: tuple[str, ...]) -> bool:
-    return any(phrase in said for phrase in phrases)
+def _mentions(message: str, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in message for phrase in phrases)
 
 
 def _text(raw: bytes) -> str:
     return raw[: 4 * MAX_TEXT].decode("utf-8", "replace")
 
 
-def _short(text: str, limit: int = MAX_TEXT) -> str:
+def _shortened(text: str, limit: int = MAX_TEXT) -> str:
     line = clean_line(text[: 4 * limit])
     return line if len(line) <= limit else f"{line[:limit]}…"

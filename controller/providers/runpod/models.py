@@ -1,7 +1,7 @@
-"""RunPod's documents, read with tolerance, as this project's own values.
+"""Parses RunPod's documents tolerantly into podctl's own data classes.
 
-What identifies a pod must be there, or the whole answer is unusable: a pod that is silently left
-out of a list would be rented a second time. Everything else may be missing, null or new.
+A pod without an id makes the complete response unusable, because a pod that is silently dropped
+from a list would be rented a second time. Every other field may be missing, null or new.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from controller.providers.base import (
 POD_ID = r"^[A-Za-z0-9_-]{1,64}$"
 _HOST = re.compile(r"[0-9A-Za-z:][0-9A-Za-z.:-]{0,252}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_CARRIER_NAT = ipaddress.ip_network("100.64.0.0/10")  # a port mapped there is reached by nobody
+_CARRIER_NAT = ipaddress.ip_network("100.64.0.0/10")  # not reachable from outside
 _REACHABLE = (PodStatus.STARTING, PodStatus.RUNNING, PodStatus.UNKNOWN)
 
 T = TypeVar("T")
@@ -55,15 +55,15 @@ def _strings_only(value: Any) -> Any:
     return {key: item for key, item in value.items() if isinstance(item, str)}
 
 
-Lenient = Annotated[T | None, WrapValidator(_or_none)]  # null, missing or nonsense: None
+Lenient = Annotated[T | None, WrapValidator(_or_none)]  # null, missing or invalid: None
 Money = Annotated[float, Field(ge=0, le=prices.BALANCE, allow_inf_nan=False)]
 Sum = Annotated[float, Field(ge=-prices.BALANCE, le=prices.BALANCE, allow_inf_nan=False)]
-Price = Annotated[float | None, BeforeValidator(prices.of_unit)]  # 0: it makes no sense
+Price = Annotated[float | None, BeforeValidator(prices.of_unit)]  # 0: invalid, see `prices`
 Count = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class ApiModel(BaseModel):
-    """One object of an answer; fields we do not know are ignored."""
+    """One object of a response; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -127,14 +127,14 @@ class Pagination(ApiModel):
     next_cursor: str | None = Field(default=None, alias="nextCursor")
 
     @model_validator(mode="after")
-    def _leads_on(self) -> Self:
+    def _check_cursor(self) -> Self:
         if self.has_next_page and not self.next_cursor:
             raise ValueError("a next page without a cursor")
         return self
 
 
 class Page(ApiModel):
-    pagination: Pagination | None = None  # older servers send everything at once
+    pagination: Pagination | None = None  # older servers send everything in one page
 
 
 class Problem(ApiModel):
@@ -143,61 +143,6 @@ class Problem(ApiModel):
     title: Lenient[str] = None
     detail: Lenient[str] = None
     errors: Lenient[list[str]] = None
-
-
-class SshKeys(ApiModel):
-    keys: list[str]
-
-
-class GpuPrices(ApiModel):
-    secure: Price = None
-    community: Price = None
-
-
-class GpuLimits(ApiModel):
-    secure: Lenient[Count] = None
-    community: Lenient[Count] = None
-
-
-class PlacementModel(ApiModel):
-    id: str
-    availability: Lenient[str] = None
-
-
-class CudaVersion(ApiModel):
-    version: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,3})?$")]
-
-
-class GpuType(ApiModel):
-    id: str
-    name: Lenient[str] = None
-    memory: Count
-    secure: Lenient[bool] = None
-    community: Lenient[bool] = None
-    price: GpuPrices
-    max_count: Lenient[GpuLimits] = Field(default=None, alias="maxCount")
-    availability: Lenient[str] = None
-    data_centers: Lenient[list[PlacementModel]] = Field(default=None, alias="dataCenters")
-    cuda: Lenient[list[CudaVersion]] = Field(default=None, alias="cudaVersions")
-
-
-class VcpuRange(ApiModel):
-    min: Annotated[int, Field(ge=1)]
-    max: Annotated[int, Field(ge=1)]
-
-
-class CpuPrices(ApiModel):
-    secure_per_vcpu: Price = Field(default=None, alias="securePerVcpu")
-
-
-class CpuType(ApiModel):
-    id: str
-    name: Lenient[str] = None
-    vcpu: VcpuRange
-    ram_gb_per_vcpu: Money = Field(alias="ramGbPerVcpu")
-    price: CpuPrices
-    availability: Lenient[str] = None
-    data_centers: Lenient[list[PlacementModel]] = Field(default=None, alias="dataCenters")
 
 
 class DataCenterModel(ApiModel):
@@ -223,18 +168,6 @@ class BillModel(ApiModel):
     disk: Lenient[Money] = Field(default=None, alias="diskAmount")
 
 
-class Me(ApiModel):
-    balance: Annotated[Sum, Field(alias="clientBalance")]
-
-
-class MeData(ApiModel):
-    myself: Me
-
-
-class BalanceReply(ApiModel):
-    data: MeData
-
-
 class Change(ApiModel):
     last_change: str = Field(default="", alias="lastStatusChange", max_length=500)
 
@@ -255,51 +188,51 @@ def next_cursor(document: Any) -> str | None:
 
 def pod(document: Any) -> Pod:
     """One pod. Raises ValidationError when it has no usable id."""
-    wire = PodModel.model_validate(document)
-    mounts = wire.mounts or Mounts()
-    status = _status(wire.status)
+    model = PodModel.model_validate(document)
+    mounts = model.mounts or Mounts()
+    status = _status(model.status)
     return Pod(
-        id=wire.id,
-        name=wire.name or "",
+        id=model.id,
+        name=model.name or "",
         status=status,
-        env=wire.env,
-        usd_per_hour=prices.of_pod(wire.cost),
-        endpoint=_endpoint(wire) if status in _REACHABLE else None,
-        ready=status is PodStatus.RUNNING and wire.runtime is not None,
-        disk_gb=wire.disk or 0,
+        env=model.env,
+        usd_per_hour=prices.of_pod(model.cost),
+        endpoint=_endpoint(model) if status in _REACHABLE else None,
+        ready=status is PodStatus.RUNNING and model.runtime is not None,
+        disk_gb=model.disk or 0,
         volume_gb=mounts.persistent.size if mounts.persistent else 0,
         network_volume_id=mounts.network[0].volume_id if mounts.network else None,
-        gpu=wire.gpu.id if wire.gpu else None,
-        gpu_count=(wire.gpu.count or 1) if wire.gpu else 0,
-        created_at=_seconds(wire.created_at),
-        started_at=_seconds(wire.started_at),
+        gpu=model.gpu.id if model.gpu else None,
+        gpu_count=(model.gpu.count or 1) if model.gpu else 0,
+        created_at=_seconds(model.created_at),
+        started_at=_seconds(model.started_at),
     )
 
 
 def volume(document: Any) -> NetworkVolume:
     """One network volume. Raises ValidationError when it has no usable id or size."""
-    wire = VolumeModel.model_validate(document)
+    model = VolumeModel.model_validate(document)
     return NetworkVolume(
-        wire.id, wire.name or "", wire.size, wire.data_center or "", wire.type or ""
+        model.id, model.name or "", model.size, model.data_center or "", model.type or ""
     )
 
 
 def center(document: Any) -> DataCenter:
     """One data center. Raises ValidationError when it has no id."""
-    wire = DataCenterModel.model_validate(document)
-    return DataCenter(wire.id, wire.name or wire.id)
+    model = DataCenterModel.model_validate(document)
+    return DataCenter(model.id, model.name or model.id)
 
 
 def bill(document: Any) -> BillingRecord:
     """One billing bucket. Raises ValidationError."""
-    wire = BillModel.model_validate(document)
+    model = BillModel.model_validate(document)
     return BillingRecord(
-        pod_id=wire.pod_id,
-        start=_seconds(wire.start) or 0.0,
-        end=_seconds(wire.end) or 0.0,
-        total_usd=wire.total,
-        compute_usd=(wire.gpu or 0.0) + (wire.cpu or 0.0),
-        disk_usd=wire.disk or 0.0,
+        pod_id=model.pod_id,
+        start=_seconds(model.start) or 0.0,
+        end=_seconds(model.end) or 0.0,
+        total_usd=model.total,
+        compute_usd=(model.gpu or 0.0) + (model.cpu or 0.0),
+        disk_usd=model.disk or 0.0,
     )
 
 
@@ -316,21 +249,28 @@ def _seconds(moment: datetime | None) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _endpoint(wire: PodModel) -> Endpoint | None:
-    """Where sshd can be reached: the direct access as stated, else the mapping of port 22."""
-    direct = wire.ssh.direct if wire.ssh else None
-    if direct and (found := _checked(direct.host, direct.port, direct.username or "root")):
-        return found
-    for row in (wire.runtime.ports if wire.runtime else None) or ():
-        if row and row.private == 22 and (row.type or "tcp") == "tcp" and row.ip and row.public:
-            found = _checked(row.ip, row.public, "root")
-            if found:
-                return found
+def _endpoint(model: PodModel) -> Endpoint | None:
+    """The address of sshd: the reported direct access, else the mapping of port 22."""
+    direct = model.ssh.direct if model.ssh else None
+    if direct and (endpoint := _checked(direct.host, direct.port, direct.username or "root")):
+        return endpoint
+    for mapping in (model.runtime.ports if model.runtime else None) or ():
+        if (
+            mapping
+            and mapping.private == 22
+            and (mapping.type or "tcp") == "tcp"
+            and mapping.ip
+            and mapping.public
+        ):
+            endpoint = _checked(mapping.ip, mapping.public, "root")
+            if endpoint:
+                return endpoint
     return None
 
 
 def _checked(host: str, port: int, user: str) -> Endpoint | None:
-    """An endpoint of plain words only: these become arguments of other programs."""
+    """The endpoint if its parts are plain words, as they become arguments of programs; else
+    None."""
     if not _HOST.fullmatch(host) or not 1 <= port <= 65535 or not _USER.fullmatch(user):
         return None
     return Endpoint(host, port, user) if _routable(host) else None
@@ -340,7 +280,7 @@ def _routable(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return True  # a name; whether it resolves is seen when connecting
+        return True  # a host name; connecting shows whether it resolves
     if isinstance(address, ipaddress.IPv4Address) and address in _CARRIER_NAT:
         return False
     return not (address.is_unspecified or address.is_multicast or address.is_link_local)

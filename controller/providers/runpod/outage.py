@@ -1,8 +1,9 @@
-"""Answers that look like refusals and are the provider's own failure. Pure.
+"""Recognises responses that look like refusals but are failures of the provider. Pure.
 
-On 2026-08-28 every create was answered for hours with status 400 and `Variable "$input" got invalid
-value …; Field "objectMounts" is not defined by type "PodFindAndDeployOnDemandInput"`: the
-translation from REST to the GraphQL behind it was broken. No request and no account is at fault.
+On 2026-08-28 every create call got, for hours, a response with status 400 and `Variable "$input"
+got invalid value …; Field "objectMounts" is not defined by type "PodFindAndDeployOnDemandInput"`:
+the translation from REST to the GraphQL behind it was broken. Neither request nor account was
+wrong.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import re
 
 from controller.providers.base import Kind
 
-# GraphQL's words for a document that does not fit its schema: it was not carried out. A value that
-# the schema does not have ("does not exist in enum") may be the request's own, and is not here.
+# GraphQL's messages for a document that does not match its schema: nothing was done. An unknown
+# value ("does not exist in enum") may come from the request and is not in the list.
 _TRANSLATION = re.compile(
     r'field "\w+" is not defined by type|cannot query field "\w+" on type'
     r'|unknown argument "\w+" on|unknown type "\w+"|unknown fragment "|unknown directive "'
@@ -28,14 +29,14 @@ _MAINTENANCE = re.compile(
     r"|be back (?:soon|shortly)|(?:please )?try again (?:later|in a (?:few )?(?:moment|minute))",
     re.IGNORECASE,
 )
-# It may have been carried out before this.
+# The request may have been carried out before the failure.
 _FAILURE = re.compile(
     r"internal[ _]server[ _]error|something went wrong|unexpected (?:server )?error|bad gateway"
     r"|upstream (?:connect|request|error)|econnrefused|econnreset|etimedout|socket hang up"
     r"|fetch failed|gateway time-?out",
     re.IGNORECASE,
 )
-# A 404 that names nothing is the router's: a resource that is missing is named.
+# A 404 that names nothing comes from the router: for a missing resource the API names it.
 _ROUTE = re.compile(
     r"(?:the )?(?:requested )?(?:404 )?(?:page |resource |route |path |url |endpoint )?"
     r"(?:was )?not found\.?|no (?:such |matching )?route.{0,80}|cannot post .{0,80}"
@@ -44,18 +45,18 @@ _ROUTE = re.compile(
 )
 
 
-def own_failure(status: int, said: str, *, creates: bool) -> Kind | None:
-    """OUTAGE: nothing was done. TRANSIENT: nobody knows. None: the answer means what it says.
+def provider_failure(status: int, message: str, *, creates: bool) -> Kind | None:
+    """OUTAGE: nothing was done. TRANSIENT: unknown. None: the response is a real refusal.
 
-    `said` is the provider's message. `creates`: the request was a create, before which others were
-    answered: a route that is missing is no mistake in the address.
+    `message` is the provider's text. `creates`: the request was a create call, which follows
+    successful calls, so a missing route is not a wrong base URL.
     """
-    if status == 404 and creates and (not said or _ROUTE.fullmatch(said)):
+    if status == 404 and creates and (not message or _ROUTE.fullmatch(message)):
         return Kind.OUTAGE
-    if status == 400 and _TRANSLATION.search(said):
+    if status == 400 and _TRANSLATION.search(message):
         return Kind.OUTAGE
-    if status in (400, 422) and _FAILURE.search(said):
+    if status in (400, 422) and _FAILURE.search(message):
         return Kind.TRANSIENT
-    if status in (400, 401, 403, 404, 410, 422) and _MAINTENANCE.search(said):
+    if status in (400, 401, 403, 404, 410, 422) and _MAINTENANCE.search(message):
         return Kind.OUTAGE
     return None

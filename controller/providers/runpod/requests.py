@@ -1,4 +1,4 @@
-"""The bodies of our requests. Pure. v2 has no defaults, so everything is said."""
+"""Builds the request bodies. Pure. REST v2 has no defaults, so every field is given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from controller.providers.base import Kind, PodSpec, ProviderError
 def create_body(spec: PodSpec) -> dict[str, Any]:
     """The body of `POST /v2/pods`.
 
-    Raises: ProviderError (REFUSED, not sent) for a volume on a CPU pod, which has none.
+    Raises: ProviderError (REFUSED, not sent) for a volume on a CPU pod, which cannot have one.
     """
     return {
         "name": spec.name,
@@ -56,11 +56,11 @@ def _mounts(spec: PodSpec) -> dict[str, Any]:
     return {"mounts": {"persistent": {"size": spec.volume_gb, "path": spec.mount_path}}}
 
 
-def same_key(one: str, other: str) -> bool:
+def same_key(key: str, other: str) -> bool:
     """Whether two public keys are the same key; the comment does not count."""
-    return one.split()[:2] == other.split()[:2]
+    return key.split()[:2] == other.split()[:2]
 
 
-def rfc3339(moment: float) -> str:
-    """Unix seconds as the API writes a moment."""
-    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+def rfc3339(seconds: float) -> str:
+    """Unix seconds in the API's time format."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

@@ -37,8 +37,8 @@ class SilentLog(RunPod):
 
 @pytest.fixture
 def network(cloud: EmulatedCloud) -> Iterator[SplitNetwork]:
-    with split_network(cloud.base_url, cloud.api_key) as one:
-        yield one
+    with split_network(cloud.base_url, cloud.api_key) as split:
+        yield split
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def place(cloud: RunPod, pod: str, unlike: Endpoint | None = None) -> Endpoint:
     """Where the pod is, once it is up and sshd has printed its keys."""
 
     def look() -> Endpoint | None:
-        found = cloud.get(pod)
-        moved = found is not None and found.ready and found.endpoint != unlike
-        return found.endpoint if found and moved else None
+        pod_record = cloud.get(pod)
+        moved = pod_record is not None and pod_record.ready and pod_record.endpoint != unlike
+        return pod_record.endpoint if pod_record and moved else None
 
     return until(look, 60)
 
@@ -121,18 +121,18 @@ def test_row_50_another_sshd_at_the_pods_address_gets_nothing(
     link.drop()
     with sshd(tmp_path / "spoof") as spoof:
         (spoof.folder / "authorized_keys").write_text(public_key(project) + "\n")
-        (way,) = [one for one in network.proxies.values() if one.port == endpoint.port]
+        (way,) = [proxy for proxy in network.proxies.values() if proxy.port == endpoint.port]
         way.target = spoof.endpoint.port
         with pytest.raises(ConnectionLost) as early:  # it may have restarted a moment ago
             link.connect(pod, endpoint)
         monkeypatch.setattr("controller.agent.connection.LOG_LAG", 0.0)
-        with pytest.raises(HostKeyMismatch) as told:
+        with pytest.raises(HostKeyMismatch) as raised:
             link.connect(pod, endpoint)
-        said = (spoof.folder / "sshd.log").read_text()
+        text = (spoof.folder / "sshd.log").read_text()
 
     assert not refused(early.value)
-    assert refused(told.value)
-    assert "Accepted publickey" not in said
+    assert refused(raised.value)
+    assert "Accepted publickey" not in text
 
 
 def test_row_51_an_address_that_serves_another_pod_now(
@@ -145,13 +145,13 @@ def test_row_51_an_address_that_serves_another_pod_now(
     ours, others = (place(api, pod) for pod in pods)
     link = PodConnection(project, api, "hello")
     reached(link, pods[1], others)
-    with pytest.raises(WrongPod, match="another pod") as told:
+    with pytest.raises(WrongPod, match="another pod") as raised:
         link.connect(pods[0], others)
-    kept = PinnedKeys(project.known_hosts, pods[0]).pinned()
+    pinned = PinnedKeys(project.known_hosts, pods[0]).pinned()
     reached(link, pods[0], ours)
 
-    assert refused(told.value)
-    assert kept == ()
+    assert refused(raised.value)
+    assert pinned == ()
 
 
 @pytest.mark.parametrize(
@@ -197,10 +197,10 @@ def test_row_48_without_the_api_a_known_pod_is_reached_by_its_pin(
     again = link.connect(pod, endpoint)
     assert again.run(["true"]).status == 0
     link.drop()
-    with sshd(tmp_path / "new") as other, pytest.raises(ConnectionLost) as told:
+    with sshd(tmp_path / "new") as other, pytest.raises(ConnectionLost) as raised:
         link.connect(pod, other.endpoint)
     with pytest.raises(ConnectionLost) as unknown:
         link.connect("never-seen", endpoint)
 
-    assert not refused(told.value)
+    assert not refused(raised.value)
     assert not refused(unknown.value)

@@ -72,8 +72,8 @@ def test_row_64_a_killed_guard_comes_back(pod: PodSide) -> None:
     """A job that kills it gains a moment only."""
     first_process(pod, "sleep 60")
     says(pod, "not armed")
-    found = [p for p, c in pod.processes().items() if "-S -c import base64" in c]
-    subprocess.run(["kill", "-9", *map(str, found)], check=True)
+    pids = [p for p, c in pod.processes().items() if "-S -c import base64" in c]
+    subprocess.run(["kill", "-9", *map(str, pids)], check=True)
 
     says(pod, "started again")
 
@@ -101,7 +101,7 @@ def test_a_guard_that_is_halted_again_and_again_is_replaced(pod: PodSide) -> Non
     says(pod, "not armed")
     (guard,) = guards(pod)
     boot = pod.local / "boot.json"
-    began = json.loads(boot.read_text())["started"]
+    document = json.loads(boot.read_text())["started"]
     forged = json.loads(boot.read_text()) | {"started": time.monotonic() + 9999.0}
     boot.write_text(json.dumps(forged))
 
@@ -115,9 +115,11 @@ def test_a_guard_that_is_halted_again_and_again_is_replaced(pod: PodSide) -> Non
     report = pod.local / "guard.json"
     report.unlink()
     until(report.exists, "its word")
-    said = json.loads(report.read_text())
+    guard_report = json.loads(report.read_text())
 
-    assert said["hard_cap_in_seconds"] == pytest.approx(began + 600.0 - said["monotonic"], abs=2.5)
+    assert guard_report["hard_cap_in_seconds"] == pytest.approx(
+        document + 600.0 - guard_report["monotonic"], abs=2.5
+    )
 
 
 def test_a_start_script_that_ends_does_not_end_the_container(pod: PodSide) -> None:
@@ -143,11 +145,11 @@ def test_row_63_a_pod_of_the_cloud_stops_itself(cloud: EmulatedCloud) -> None:
     """Rented, never visited: the guard proves its key, waits, and the pod is EXITED."""
     limits = GuardLimits(boot_grace=1.5, idle=60.0, hard_cap=60.0)
     env = {ENV_GUARD: dump(limits).decode(), ENV_API_BASE: cloud.base_url, ENV_MOUNT: "/workspace"}
-    made = cloud.create(
+    pod = cloud.create(
         args=bootstrap(), env=env, mounts={"persistent": {"size": 10, "path": "/workspace"}}
     )
-    cloud_until(lambda: (cloud.pod(made["id"]) or {}).get("status") == "EXITED", 30.0)
-    log = "\n".join(cloud.log(made["id"]))
+    cloud_until(lambda: (cloud.pod(pod["id"]) or {}).get("status") == "EXITED", 30.0)
+    log = "\n".join(cloud.log(pod["id"]))
 
     assert "PODCTL-GUARD armed" in log
     assert "stopping this pod: nobody ever came" in log

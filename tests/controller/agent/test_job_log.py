@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controller.agent.client import AgentClient
-from controller.agent.job_log import MOST_ASIDE, append_log, append_rest, follow_log
+from controller.agent.job_log import MAX_ASIDE, append_log, append_rest, follow_log
 from controller.agent.log_position import LogPosition
 from controller.credentials.secret import Secret
 from controller.ssh.session import Session
@@ -108,27 +108,27 @@ def test_a_head_that_goes_between_two_questions_stays_a_hole(pod: Pod) -> None:
     fails by nothing, and what is left is here at its own offset."""
     pod.write(FIRST)
     append_rest(pod.agent, "r", pod.copy)
-    told = len(FIRST) + 1
+    reported_size = len(FIRST) + 1
     flood = FIRST * 10
     pod.write(flood)
     assert logfile.trim(pod.log, 2 * logfile.BLOCK)
     base = logfile.base(pod.log)
-    follow_log(pod.agent, "r", pod.copy, told)
+    follow_log(pod.agent, "r", pod.copy, reported_size)
 
-    assert base > told
+    assert base > reported_size
     assert pod.kept() == {"job.log": FIRST + bytes(base - len(FIRST)) + flood[base:]}
 
 
 def test_a_pod_that_makes_up_logs_fills_no_disk(pod: Pod) -> None:
     """However often the log is another one, so many are kept: the first ones, and the present."""
-    for number in range(MOST_ASIDE + 5):
+    for number in range(MAX_ASIDE + 5):
         pod.write(b"%d" % number * 9)
         append_log(pod.agent, "r", pod.copy)
 
-    kept = pod.kept()
-    assert len(kept) == MOST_ASIDE + 1
-    assert kept["job.log.1"] == b"0" * 9
-    assert kept["job.log"] == b"%d" % (MOST_ASIDE + 4) * 9
+    files = pod.kept()
+    assert len(files) == MAX_ASIDE + 1
+    assert files["job.log.1"] == b"0" * 9
+    assert files["job.log"] == b"%d" % (MAX_ASIDE + 4) * 9
 
 
 def test_a_log_that_grows_faster_than_it_is_read_is_shown_to_where_it_was(pod: Pod) -> None:

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controller.agent.client import AgentClient
-from controller.agent.job_log import AGAIN, append_log
+from controller.agent.job_log import MIN_REWRITTEN, append_log
 from controller.agent.log_position import Chunk
 from controller.credentials.job_secrets import absent, secrets_of
 from controller.credentials.secret import Secret, for_children, hide_environment
@@ -43,10 +43,10 @@ class Growing(AgentClient):
     """Tells a log that has grown to `size` bytes by now."""
 
     def __init__(self, log: bytes) -> None:
-        self.whole, self.size = log, 0
+        self.log_bytes, self.size = log, 0
 
-    def log(self, run: str, offset: int, limit: int = AGAIN**2) -> Chunk:
-        return Chunk(offset, self.whole[offset : self.size][:limit], self.size)
+    def log(self, run: str, offset: int, limit: int = MIN_REWRITTEN**2) -> Chunk:
+        return Chunk(offset, self.log_bytes[offset : self.size][:limit], self.size)
 
 
 def copied(log: bytes, looks: list[int], path: Path, secret: str) -> bytes:
@@ -78,7 +78,9 @@ def written(value: str) -> dict[str, str]:
         "basic": "Authorization: Basic " + base64.b64encode(b"__token__:" + raw).decode(),
         "urlsafe base64": base64.urlsafe_b64encode(raw).decode(),
         "form": urllib.parse.urlencode({"token": value}),
-        "lower URL": re.sub("%..", lambda one: one[0].lower(), urllib.parse.quote(value, safe="")),
+        "lower URL": re.sub(
+            "%..", lambda match: match[0].lower(), urllib.parse.quote(value, safe="")
+        ),
         "shell": f"login --token {shlex.quote(value)}",
         "bash -x": said("set -x; true", value),
         "printf %q": said("printf %q", value),
@@ -92,7 +94,7 @@ def written(value: str) -> dict[str, str]:
         "HEX": raw.hex().upper(),
         "hex dump": raw.hex(" "),
         "hex with colons": raw.hex(":"),
-        "escaped bytes": "".join(f"\\x{one:02x}" for one in raw),
+        "escaped bytes": "".join(f"\\x{byte:02x}" for byte in raw),
         "PHP": json.dumps(value).replace("/", r"\/"),
         "Go": json.dumps(value)
         .replace("&", r"\u0026")
@@ -107,7 +109,7 @@ def test_row_79_a_secret_is_hidden_in_every_usual_form(form: str) -> None:
     and HTML quote it, and in hexadecimal."""
     redact = Redactor(KEY)
     text = written(KEY)[form]
-    core = next((one for one in CORES if one in text), text[-24:-8])
+    core = next((core for core in CORES if core in text), text[-24:-8])
 
     assert core in text
     assert core not in redact(text)
@@ -134,7 +136,7 @@ def test_ordinary_words_are_shown(word: str) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.integers(1, 9000), min_size=1, max_size=8), st.integers(0, 9000))
-@example([200, 100 + 2 * AGAIN + 5], 100)  # the third look begins within the secret
+@example([200, 100 + 2 * MIN_REWRITTEN + 5], 100)  # the third look begins within the secret
 @example([110], 100)  # the first one ends there
 def test_row_79_a_copied_log_never_holds_a_part_of_a_secret(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int], at: int
@@ -144,9 +146,9 @@ def test_row_79_a_copied_log_never_holds_a_part_of_a_secret(
     path = tmp_path_factory.getbasetemp() / "job.log"
     path.unlink(missing_ok=True)
 
-    found = copied(log, sorted({*cuts, len(log)}), path, KEY)
+    copy = copied(log, sorted({*cuts, len(log)}), path, KEY)
 
-    assert found == log.replace(KEY.encode(), b"*" * len(KEY.encode()))
+    assert copy == log.replace(KEY.encode(), b"*" * len(KEY.encode()))
 
 
 @pytest.mark.parametrize("form", ["plain", "base64"])
@@ -160,10 +162,10 @@ def test_row_79_a_long_secret_is_hidden_in_a_copied_log_wherever_it_was_cut(
     log = b"-" * 100 + text + b"\n" + b"-" * 30_000
     looks = [100 + shown, 100 + len(text) + 1, 100 + len(text) + 5000, len(log)]
 
-    found = copied(log, looks, tmp_path / "job.log", LONG)
+    copy = copied(log, looks, tmp_path / "job.log", LONG)
 
-    assert found == PROCESS.redact(log)
-    assert found.count(b"*") >= len(text) - 4
+    assert copy == PROCESS.redact(log)
+    assert copy.count(b"*") >= len(text) - 4
 
 
 @pytest.mark.parametrize("before", [HOLD - 10, HOLD - 4097, HOLD + 1, 3 * HOLD - 5])
@@ -181,9 +183,9 @@ def test_nothing_known_is_kept_in_the_state() -> None:
     """What others said is masked in its texts, numbers stay; what we plan with a secret fails."""
     Secret(KEY)
     Secret("1234567890123")
-    said = {"why": f"no {KEY}", KEY: ["1234567890123", 1234567890123, {"a": KEY}]}
+    document = {"why": f"no {KEY}", KEY: ["1234567890123", 1234567890123, {"a": KEY}]}
 
-    assert json.loads(as_kept(said)) == {
+    assert json.loads(as_kept(document)) == {
         "why": f"no {REDACTED}",
         REDACTED: [REDACTED, 1234567890123, {"a": REDACTED}],
     }
@@ -296,10 +298,10 @@ def test_row_78_debug_output_and_tracebacks_show_no_key(
         timeout=90,
         check=False,
     )
-    said = done.stdout + done.stderr
+    output = done.stdout + done.stderr
 
-    assert done.returncode == (1 if fault else 0), said
-    for told in (
+    assert done.returncode == (1 if fault else 0), output
+    for expected in (
         "Authorization: Bearer",
         "headers",
         "key is",
@@ -307,10 +309,10 @@ def test_row_78_debug_output_and_tracebacks_show_no_key(
         "printed",
         "no number",
     ):
-        assert told in said
-    assert ("internal error (please report it)" in said) is fault
-    assert said.count(REDACTED) >= (8 if fault else 6)
-    assert key not in said
+        assert expected in output
+    assert ("internal error (please report it)" in output) is fault
+    assert output.count(REDACTED) >= (8 if fault else 6)
+    assert key not in output
 
 
 NO_CORE = """

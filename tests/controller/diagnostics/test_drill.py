@@ -29,14 +29,14 @@ def test_row_63_a_drill_proves_that_a_pod_stops_itself(laptop: Laptop) -> None:
     """The cheapest pod is rented, left alone, stopped by its own guard, terminated and booked."""
     laptop.write()
     never = laptop.podctl("doctor", "--register")
-    told = laptop.podctl("doctor", "--drill", "-y")
+    result = laptop.podctl("doctor", "--drill", "-y")
     again = laptop.podctl("doctor")
     pods = laptop.cloud.state()["pods"]
 
     assert "WARN  self-stop: self-stop not tested" in never.out
     assert "podctl doctor --drill" in never.out
-    assert "worst case $" in told.err
-    for shown in (told.out, again.out):
+    assert "worst case $" in result.err
+    for shown in (result.out, again.out):
         assert f"{TRUE}: tested on 20" in shown
         assert "s after the create call; its log names the host keys" in shown
     assert len(pods) == 1
@@ -51,15 +51,15 @@ def test_row_64_a_pod_whose_key_may_not_stop_it_fails_the_drill(laptop: Laptop) 
     """
     laptop.write()
     laptop.cloud.faults({"name": "pod_key_denied"})
-    told = laptop.podctl("doctor", "--drill", "-y", "--register", expect=1)
+    result = laptop.podctl("doctor", "--drill", "-y", "--register", expect=1)
     run = laptop.podctl("run", "hello", "-y", expect=2)
 
     assert "FAILED: pods of this account do not stop themselves" in run.err
     assert "--unguarded" in run.err
     assert len(laptop.cloud.state()["pods"]) == 1
-    assert f"{FALSE}: the drill of 20" in told.out
-    assert "the order to stop is refused: HTTP 403; GraphQL: HTTP 403" in told.out
-    assert "bills until podctl sync or gc terminates it" in told.out
+    assert f"{FALSE}: the drill of 20" in result.out
+    assert "the order to stop is refused: HTTP 403; GraphQL: HTTP 403" in result.out
+    assert "bills until podctl sync or gc terminates it" in result.out
     assert laptop.living_pods() == []
     laptop.assert_books_agree()
 
@@ -69,10 +69,10 @@ def test_row_01_a_drill_whose_create_reply_is_lost_has_one_pod(laptop: Laptop) -
     """It is settled by its nonce, like any other create, and the drill goes on with that pod."""
     laptop.write()
     laptop.cloud.faults({"name": "drop_reply", "times": 1})
-    told = laptop.podctl("doctor", "--drill", "-y", "--register")
+    result = laptop.podctl("doctor", "--drill", "-y", "--register")
 
-    assert "found pod" in told.err
-    assert TRUE in told.out
+    assert "found pod" in result.err
+    assert TRUE in result.out
     assert len(laptop.cloud.state()["pods"]) == 1
     assert laptop.living_pods() == []
 
@@ -109,7 +109,7 @@ def test_a_drill_can_be_stopped(laptop: Laptop) -> None:
 def test_a_drill_asks_first_and_a_run_says_that_none_was_held(laptop: Laptop) -> None:
     """Without an answer nothing is rented; what is not known is said where money is at stake."""
     laptop.write()
-    asked = laptop.podctl("doctor", "--drill", expect=2)
+    result = laptop.podctl("doctor", "--drill", expect=2)
     config = laptop.folder / "podctl.toml"
     config.write_text(config.read_text().replace('"emulator"', '"runpod"'))
     laptop.environment = {
@@ -118,7 +118,7 @@ def test_a_drill_asks_first_and_a_run_says_that_none_was_held(laptop: Laptop) ->
     }
     run = laptop.podctl("run", "hello", expect=2)
 
-    assert "-y" in asked.err
+    assert "-y" in result.err
     assert "self-stop not tested on this account" in run.err
     assert laptop.cloud.state()["pods"] == []
 
@@ -149,8 +149,8 @@ ARMED = Evidence(armed=True)
 
 def decide(evidence: Evidence = ARMED, pod: Pod | None = POD, **changes: Any) -> actions.Action:
     listing = Listing(999.0, (pod,) if pod else ())
-    seen = changed(SEEN, **({"listing": listing} | changes))
-    return drill.decide(seen, POLICY, LIMITS, evidence)
+    observation = changed(SEEN, **({"listing": listing} | changes))
+    return drill.decide(observation, POLICY, LIMITS, evidence)
 
 
 def guarded(left: float, armed: bool = True) -> Contact:
@@ -172,11 +172,11 @@ def test_a_living_pod_is_only_watched() -> None:
 def test_only_a_stop_that_the_guard_made_proves_anything() -> None:
     """A pod that its host stopped looks the same: without the guard's word it is unclear."""
     parked = dataclasses.replace(RENTAL, parked=True)
-    gone = dataclasses.replace(POD, status=PodStatus.EXITED, ready=False)
-    after: dict[str, Any] = {"pod": gone, "lease": parked, "booked": frozenset()}
+    stopped_pod = dataclasses.replace(POD, status=PodStatus.EXITED, ready=False)
+    after: dict[str, Any] = {"pod": stopped_pod, "lease": parked, "booked": frozenset()}
 
-    assert decide(pod=gone) == actions.ConfirmParked("p1")
-    assert isinstance(decide(pod=gone, bill_retry_at=1001.0), actions.Wait)
+    assert decide(pod=stopped_pod) == actions.ConfirmParked("p1")
+    assert isinstance(decide(pod=stopped_pod, bill_retry_at=1001.0), actions.Wait)
     assert outcome(decide(**after)) == PASSED
     assert outcome(decide(Evidence(ordered=True), **after)) == PASSED
     assert outcome(decide(Evidence(), **after)) == UNCLEAR

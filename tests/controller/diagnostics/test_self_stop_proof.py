@@ -36,9 +36,9 @@ def test_a_key_that_may_not_read_its_pod_is_said_to_be_denied(bench: Bench) -> N
     """That is no proof and no refutation: the same key may stop the pod."""
     bench.api.statuses[POD] = [403]
     bench.start(LONG)
-    seen = bench.reports(denied=True)
+    reports = bench.reports(denied=True)
 
-    assert (seen.armed, seen.detail) == (False, "cannot read this pod: HTTP 403")
+    assert (reports.armed, reports.detail) == (False, "cannot read this pod: HTTP 403")
 
 
 def test_a_key_that_lost_its_right_to_read_is_not_called_denied(bench: Bench) -> None:
@@ -67,11 +67,11 @@ def test_a_cdn_that_refuses_from_the_start_arms_and_denies_nothing(bench: Bench)
     """It says nothing about the key, so a drill does not stand in for it either."""
     bench.api.pages[POD], bench.api.statuses[POD] = CDN, [403]
     bench.start(LONG)
-    seen = bench.reports(
+    reports = bench.reports(
         armed=False, detail="cannot read this pod: HTTP 403 from something before the API"
     )
 
-    assert not seen.denied
+    assert not reports.denied
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -223,12 +223,12 @@ def test_a_passed_drill_is_the_proof_where_the_key_may_not_read(laptop: Laptop) 
     laptop.podctl("doctor", "--register")
     laptop.cloud.faults(READS)
     refused = laptop.podctl("run", "hello", "-y", expect=Refused.exit_code)
-    told = laptop.podctl("doctor", "--drill", "-y")
+    result = laptop.podctl("doctor", "--drill", "-y")
     laptop.podctl("run", "hello", "-y")
 
     assert "HTTP 403, and it is not known whether its key may stop it" in refused.err
     assert "podctl doctor --drill" in refused.err
-    assert "PASS  self-stop: tested on 20" in told.out
+    assert "PASS  self-stop: tested on 20" in result.out
     assert (laptop.folder / "locks" / "hello.json").exists()
     assert laptop.living_pods() == []
     laptop.assert_books_agree()

@@ -52,15 +52,15 @@ def test_row_25_a_billed_pod_that_no_list_ever_showed_is_found_on_the_bill(
     assert process.returncode == 0, err
     assert f"pod {hidden} was billed" in err
     assert laptop.living_pods() == []
-    found = laptop.json("cost", "--reconcile", expect=5)
-    row = next(one for one in found["pods"] if one["pod_id"] == hidden)
+    document = laptop.json("cost", "--reconcile", expect=5)
+    row = next(pod for pod in document["pods"] if pod["pod_id"] == hidden)
 
     laptop.podctl("cost", "--book", hidden)
 
     assert (row["whose"], row["ledger_usd"], row["agrees"]) == ("unseen", 0.0, False)
     after = laptop.json("cost", "--reconcile")
     assert after["agrees"] is True
-    assert {one["pod_id"] for one in after["pods"]} == {
+    assert {pod["pod_id"] for pod in after["pods"]} == {
         pod["id"] for pod in laptop.cloud.state()["pods"]
     }
     laptop.assert_books_agree()
@@ -88,15 +88,15 @@ def test_row_25_only_what_can_be_nothing_else_is_taken_for_ours(
         for pod, mark in marks.items()
     ]
 
-    (found,) = unknown([record, bill("known")], {"known": 1.0}, listed, [WINDOW])
+    (charge,) = unknown([record, bill("known")], {"known": 1.0}, listed, [WINDOW])
 
-    assert (found.pod_id, found.whose) == ("x", whose)
+    assert (charge.pod_id, charge.whose) == ("x", whose)
 
 
 def test_an_unseen_pod_is_entered_with_what_the_bill_says() -> None:
     """To the last digit, at the rate that was asked for, from when it may have begun."""
-    (one,) = unknown([bill("x", gpu=0.069)], {}, [], [WINDOW])
-    compute, disk = intervals(one, WINDOW)
+    (charge,) = unknown([bill("x", gpu=0.069)], {}, [], [WINDOW])
+    compute, disk = intervals(charge, WINDOW)
 
     assert compute.usd_per_hour == pytest.approx(0.69)
     assert compute.started_at == WINDOW.since
@@ -107,18 +107,18 @@ def test_foreign_pods_on_the_bill_are_named_and_are_no_difference(
     cloud: EmulatedCloud, shell: Shell
 ) -> None:
     """Somebody else's pods on the same account, living or gone, do not make the books disagree."""
-    gone = cloud.create(name="jupyter")
-    cloud.api("DELETE", f"/v2/pods/{gone['id']}")
+    pod = cloud.create(name="jupyter")
+    cloud.api("DELETE", f"/v2/pods/{pod['id']}")
     living = cloud.create(name="another")
     shell.project.prepare()
-    found = shell.json("cost", "--reconcile")
+    document = shell.json("cost", "--reconcile")
 
-    assert (found["agrees"], found["pods"]) == (True, [])
-    assert {one["pod_id"]: one["whose"] for one in found["others"]} == {
-        gone["id"]: "foreign",
+    assert (document["agrees"], document["pods"]) == (True, [])
+    assert {row["pod_id"]: row["whose"] for row in document["others"]} == {
+        pod["id"]: "foreign",
         living["id"]: "foreign",
     }
-    shell("cost", "--book", gone["id"], expect=10)
+    shell("cost", "--book", pod["id"], expect=10)
 
 
 @pytest.mark.parametrize("words", [["gpus"], ["plan", "hello"], ["doctor"], ["sync"]])
@@ -159,11 +159,11 @@ def test_gc_lists_parked_disks_and_network_volumes_by_the_month(
     cloud.until_running(parked["id"])
     cloud.api("POST", f"/v2/pods/{parked['id']}/action", {"action": "stop"})
     volume = cloud.api("POST", "/v2/network-volumes", VOLUME).body["id"]
-    found = shell.json("gc")
+    document = shell.json("gc")
     text = shell("gc")
 
-    assert found["pods"][0]["usd_per_month_parked"] == pytest.approx(12.0)
-    assert found["volumes"] == [
+    assert document["pods"][0]["usd_per_month_parked"] == pytest.approx(12.0)
+    assert document["volumes"] == [
         {
             "id": volume,
             "name": "my-dataset",
@@ -185,11 +185,11 @@ def test_a_network_volume_is_planned_and_shown_apart(cloud: EmulatedCloud, shell
     volume = cloud.api("POST", "/v2/network-volumes", VOLUME).body["id"]
     with_volume(Laptop(shell.project.root, cloud), volume)
     assert "$0.23 a day, with or without a pod" in shell("plan", "hello")
-    found = shell.json("cost")
+    document = shell.json("cost")
     text = shell("cost")
 
-    assert found["volumes"][0]["volume"]["id"] == volume
-    assert found["total"]["usd"] == 0.0
+    assert document["volumes"][0]["volume"]["id"] == volume
+    assert document["total"]["usd"] == 0.0
     assert f"network volume {volume} (100 GB): $0.23 a day" in text
     cloud.api("DELETE", f"/v2/network-volumes/{volume}")
     shell("plan", "hello")

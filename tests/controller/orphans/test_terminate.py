@@ -48,10 +48,10 @@ def billed(compute: float, disk: float) -> tuple[BillingRecord, ...]:
 
 def sums(ledger: Ledger) -> dict[str, float]:
     """USD of p1 by kind."""
-    found: dict[str, float] = {}
-    for one in ledger.intervals(pod_id="p1"):
-        found[one.kind] = found.get(one.kind, 0.0) + one.amount(0) / SCALE
-    return found
+    totals: dict[str, float] = {}
+    for interval in ledger.intervals(pod_id="p1"):
+        totals[interval.kind] = totals.get(interval.kind, 0.0) + interval.amount(0) / SCALE
+    return totals
 
 
 def test_a_stopped_pod_is_booked_by_the_bill(ledger: Ledger) -> None:
@@ -69,8 +69,12 @@ def test_a_pod_that_was_started_again_is_booked_by_the_bill_and_its_present_pric
     post(ledger, again, STRAY, billed(9.0, 0.5), NOW)
 
     assert sums(ledger) == {"compute": pytest.approx(9.0), "disk": pytest.approx(0.5)}
-    newest = [one for one in ledger.intervals(pod_id="p1") if one.started_at == NOW - 2 * HOUR]
-    assert [one.usd_per_hour for one in newest] == pytest.approx([2.0, 0.01])
+    newest = [
+        interval
+        for interval in ledger.intervals(pod_id="p1")
+        if interval.started_at == NOW - 2 * HOUR
+    ]
+    assert [interval.usd_per_hour for interval in newest] == pytest.approx([2.0, 0.01])
 
 
 @pytest.mark.parametrize("status", [PodStatus.RUNNING, PodStatus.EXITED])
@@ -106,8 +110,8 @@ def test_a_stray_that_its_guard_stopped_is_in_the_books_as_on_the_bill(
     cloud: EmulatedCloud, shell: Shell
 ) -> None:
     """Its price is 0 on the wire by then; its compute is booked all the same."""
-    one = stray(cloud, shell)
-    cloud.api("POST", f"/v2/pods/{one}/action", {"action": "stop"})
+    orphan = stray(cloud, shell)
+    cloud.api("POST", f"/v2/pods/{orphan}/action", {"action": "stop"})
     shell("gc", "--terminate", "-y")
     (row,) = shell.json("cost", "--reconcile")["pods"]
 
@@ -117,13 +121,13 @@ def test_a_stray_that_its_guard_stopped_is_in_the_books_as_on_the_bill(
 
 def test_a_silent_bill_is_told_and_the_pod_ended(cloud: EmulatedCloud, shell: Shell) -> None:
     """What it cost cannot be known: no guess is booked, and the command to compare is named."""
-    one = stray(cloud, shell)
-    cloud.api("POST", f"/v2/pods/{one}/action", {"action": "stop"})
+    orphan = stray(cloud, shell)
+    cloud.api("POST", f"/v2/pods/{orphan}/action", {"action": "stop"})
     cloud.faults(answering(403, "no", match={"path": "^/v2/billing"}))
     shell("gc", "--terminate", "-y")
 
     assert "podctl cost --reconcile" in shell.err
-    assert cloud.pod(one) is None
+    assert cloud.pod(orphan) is None
     assert shell.json("cost")["pods"] == []
 
 
@@ -131,13 +135,13 @@ def test_a_pod_that_cannot_be_looked_at_is_ended_all_the_same(
     cloud: EmulatedCloud, shell: Shell
 ) -> None:
     """The order waits for nothing that is only for the books; that nothing is booked is said."""
-    one = stray(cloud, shell)
-    cloud.faults(answering(403, "no", match={"method": "^GET$", "path": f"^/v2/pods/{one}$"}))
+    orphan = stray(cloud, shell)
+    cloud.faults(answering(403, "no", match={"method": "^GET$", "path": f"^/v2/pods/{orphan}$"}))
     shell("gc", "--terminate", "-y")
     cloud.faults()
 
-    assert cloud.pod(one) is None
-    assert f"the cost of {one} is not recorded: podctl cost --reconcile" in shell.err
+    assert cloud.pod(orphan) is None
+    assert f"the cost of {orphan} is not recorded: podctl cost --reconcile" in shell.err
 
 
 def test_a_pod_that_is_not_ended_is_told_and_keeps_no_other_alive(
@@ -156,6 +160,8 @@ def test_a_pod_that_is_not_ended_is_told_and_keeps_no_other_alive(
     again = time.time()
     shell("gc", "--terminate", "-y")
     rows = Ledger(open_database(shell.project.database, readonly=True)).intervals(pod_id=first)
-    compute = [one for one in rows if one.kind == "compute"]
-    assert [one.started_at for one in compute[1:]] == [one.ended_at for one in compute[:-1]]
+    compute = [row for row in rows if row.kind == "compute"]
+    assert [interval.started_at for interval in compute[1:]] == [
+        interval.ended_at for interval in compute[:-1]
+    ]
     assert (compute[-1].ended_at or 0.0) >= again

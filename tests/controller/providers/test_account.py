@@ -55,12 +55,12 @@ def test_log_of_a_live_stream() -> None:
 
 def test_log_ends_at_its_tail() -> None:
     """As many events as were asked for end the call at once."""
-    began = time.monotonic()
+    start = time.monotonic()
     with serve(streaming(events(*map(str, range(9))), hold)) as server:
         lines = RunPod(KEY, server.base_url).container_log("abc", tail=5)
 
     assert lines == ("4", "5", "6", "7", "8")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - start < 2
 
 
 def test_log_that_is_cut() -> None:
@@ -79,7 +79,9 @@ def test_log_line_endings() -> None:
 
 def test_log_that_is_a_page() -> None:
     """An HTML page is not a log."""
-    error = failing(reply(200, raw=HTML, kind="text/html"), lambda one: one.container_log("abc"))
+    error = failing(
+        reply(200, raw=HTML, kind="text/html"), lambda provider: provider.container_log("abc")
+    )
 
     assert error.kind is Kind.TRANSIENT
 
@@ -188,13 +190,13 @@ def test_offers() -> None:
         community = provider.offers(Hardware(gpu_count=2, cloud="COMMUNITY"))
         placed = provider.offers(Hardware(gpus=("A40", "RTX 4090"), data_centers=("EU-RO-1",)))
 
-    assert [(one.id, one.usd_per_hour) for one in secure] == [
+    assert [(offer.id, offer.usd_per_hour) for offer in secure] == [
         ("NVIDIA A40", 0.88),
         ("NVIDIA H200", 7.18),
         ("NVIDIA L40S", 1.58),
     ]
     assert community == ()  # at most one GPU a pod there
-    assert [(one.name, one.availability) for one in placed] == [
+    assert [(center.name, center.availability) for center in placed] == [
         ("A40", "LOW"),
         ("RTX 4090", "HIGH"),  # no data centers listed: only the overall stock is known
     ]
@@ -214,7 +216,7 @@ def test_catalog() -> None:
     with serve(CATALOG) as server:
         catalog = RunPod(KEY, server.base_url).catalog()
 
-    assert [(one.id, one.cloud, one.count) for one in catalog] == [
+    assert [(offer.id, offer.cloud, offer.count) for offer in catalog] == [
         ("cpu5c", "SECURE", 2),
         ("NVIDIA RTX 3070", "COMMUNITY", 1),
         ("NVIDIA A40", "SECURE", 1),

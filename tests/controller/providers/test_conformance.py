@@ -1,4 +1,4 @@
-"""What any provider must do, on the emulated cloud; with PODCTL_LIVE_TEST=1 on RunPod too.
+"""What any provider must do, on the emulator; with PODCTL_LIVE_TEST=1 on RunPod too.
 
 The live part rents the cheapest CPU pod for a few minutes, with the key of this environment.
 """
@@ -81,7 +81,7 @@ def spec(place: Place) -> Iterator[PodSpec]:
 
 def cheapest(provider: Provider) -> Offer:
     """The first CPU offer that may be in stock."""
-    flavors = [one for one in provider.catalog() if one.kind == "cpu"]
+    flavors = [offer for offer in provider.catalog() if offer.kind == "cpu"]
     for flavor in flavors:
         need = Hardware(cpu=flavor.id, vcpu_count=flavor.count)
         for offer in provider.offers(need):
@@ -94,8 +94,8 @@ def until(look: Callable[[], T | None], seconds: float, what: str) -> T:
     """The first answer that is something; fails after the deadline."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if (found := look()) is not None:
-            return found
+        if (value := look()) is not None:
+            return value
         time.sleep(0.05 if seconds < 60 else 3)
     pytest.fail(f"not within {seconds:.0f} s: {what}")
 
@@ -110,7 +110,7 @@ def pod_when(place: Place, pod_id: str, good: Callable[[Pod], bool], what: str) 
 
 def test_life_of_a_pod(place: Place, spec: PodSpec) -> None:
     """create, list, get, log, stop, start, terminate and billing tell one consistent story."""
-    began = time.time()
+    start = time.time()
     provider = place.provider
     created = provider.create(spec)
     assert created.nonce == spec.env["PODCTL_NONCE"]
@@ -124,7 +124,7 @@ def test_life_of_a_pod(place: Place, spec: PodSpec) -> None:
     assert ready.status is PodStatus.RUNNING
     assert ready.usd_per_hour == pytest.approx(spec.offer.usd_per_hour, rel=0.05)
     assert (ready.disk_gb, ready.volume_gb, ready.gpu) == (5, 0, None)
-    assert ready.created_at == pytest.approx(began, abs=120)
+    assert ready.created_at == pytest.approx(start, abs=120)
 
     def greeted() -> bool | None:
         return any(GREETING in line for line in provider.container_log(created.id)) or None
@@ -145,12 +145,14 @@ def test_life_of_a_pod(place: Place, spec: PodSpec) -> None:
     provider.terminate(created.id)
     assert provider.get(created.id) is None
 
-    records = [one for one in provider.billing(began, time.time()) if one.pod_id == created.id]
-    assert all(one.start < one.end and one.total_usd >= 0 for one in records)
+    records = [
+        record for record in provider.billing(start, time.time()) if record.pod_id == created.id
+    ]
+    assert all(record.start < record.end and record.total_usd >= 0 for record in records)
     if not place.live:  # RunPod books later
         assert records
-        assert sum(one.total_usd for one in records) == pytest.approx(
-            sum(one.compute_usd + one.disk_usd for one in records), abs=1e-6
+        assert sum(record.total_usd for record in records) == pytest.approx(
+            sum(record.compute_usd + record.disk_usd for record in records), abs=1e-6
         )
 
 
@@ -159,12 +161,12 @@ def test_catalog_and_offers(place: Place) -> None:
     catalog = place.provider.catalog()
     offers = place.provider.offers(Hardware(min_gpu_memory_gb=40, gpu_count=2))
 
-    assert len({one.id for one in catalog}) == len(catalog)
-    assert {"gpu", "cpu"} == {one.kind for one in catalog}
-    assert all(one.usd_per_hour > 0 and one.memory_gb > 0 for one in catalog)
+    assert len({offer.id for offer in catalog}) == len(catalog)
+    assert {"gpu", "cpu"} == {offer.kind for offer in catalog}
+    assert all(offer.usd_per_hour > 0 and offer.memory_gb > 0 for offer in catalog)
     assert offers
-    assert all(one.memory_gb >= 40 and one.count == 2 for one in offers)
-    stocked = [one.usd_per_hour for one in offers if one.availability != "NONE"]
+    assert all(offer.memory_gb >= 40 and offer.count == 2 for offer in offers)
+    stocked = [offer.usd_per_hour for offer in offers if offer.availability != "NONE"]
     assert stocked == sorted(stocked)
 
 

@@ -142,7 +142,7 @@ def test_retry_after_as_a_date() -> None:
         reply(200, {"pods": [a_pod()]}, headers={"Content-Encoding": "gzip"}),
         reply(403, raw=HTML, kind="text/html"),
     ],
-    ids=lambda one: getattr(one, "__name__", "reply"),
+    ids=lambda reply: getattr(reply, "__name__", "reply"),
 )
 @pytest.mark.parametrize("call", [create, listing])
 def test_row_14_garbage_is_transient(answer: Answering, call: Callable[[RunPod], Any]) -> None:
@@ -163,11 +163,11 @@ def test_row_14_a_huge_answer_is_cut(call: Callable[[RunPod], Any]) -> None:
 
 def test_a_silent_server_has_a_deadline() -> None:
     """A call ends at its deadline, and says that the request may have arrived."""
-    began = time.monotonic()
+    start = time.monotonic()
     error = failing(silent, listing, seconds=0.4)
 
     assert (error.kind, error.sent) == (Kind.TRANSIENT, True)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - start < 8
 
 
 def test_row_15_a_certificate_of_another_authority_is_refused_before_anything_is_sent(
@@ -237,11 +237,11 @@ def test_nothing_is_replayed() -> None:
     """A dropped connection does not make any layer send the request a second time."""
     with serve(hang_up) as server:
         provider = RunPod(KEY, server.base_url)
-        for call in (create, listing, lambda one: one.terminate("abc")):
+        for call in (create, listing, lambda provider: provider.terminate("abc")):
             with pytest.raises(ProviderError):
                 call(provider)
 
-    assert [one.method for one in server.requests] == ["POST", "GET", "DELETE"]
+    assert [request.method for request in server.requests] == ["POST", "GET", "DELETE"]
 
 
 def test_refused_connection_was_not_sent() -> None:

@@ -123,9 +123,9 @@ def test_host_is_full_on_start(cloud: EmulatedCloud, runpod: RunPod, spec: PodSp
         runpod.start(pod.id)
 
     assert caught.value.kind is Kind.CAPACITY
-    found = runpod.get(pod.id)
-    assert found is not None
-    assert (found.status, found.volume_gb, found.usd_per_hour) == (PodStatus.EXITED, 10, 0.0)
+    stopped = runpod.get(pod.id)
+    assert stopped is not None
+    assert (stopped.status, stopped.volume_gb, stopped.usd_per_hour) == (PodStatus.EXITED, 10, 0.0)
 
 
 def test_stop_of_a_parked_pod(cloud: EmulatedCloud, runpod: RunPod, spec: PodSpec) -> None:
@@ -145,8 +145,8 @@ def test_running_is_not_ready(cloud: EmulatedCloud, runpod: RunPod, spec: PodSpe
     pod = runpod.create(spec)
 
     def running() -> bool:
-        found = runpod.get(pod.id)
-        return found is not None and found.status is PodStatus.RUNNING and not found.ready
+        listed = runpod.get(pod.id)
+        return listed is not None and listed.status is PodStatus.RUNNING and not listed.ready
 
     assert until(running)
 

@@ -17,12 +17,13 @@ from multidict import CIMultiDict
 from pydantic import ValidationError
 
 from controller.providers.base import Hardware, Kind, ProviderError
-from controller.providers.runpod import models as wire
+from controller.providers.runpod import models
+from controller.providers.runpod.account_models import BalanceReply
 from controller.providers.runpod.catalog import cpu_offer, gpu_offer
 from controller.providers.runpod.container_log import EventBody
 from controller.providers.runpod.errors import RequestKind, refused
 from controller.providers.runpod.provider import RunPod
-from controller.providers.runpod.transport import Answer, JsonBody
+from controller.providers.runpod.transport import ApiResponse, JsonBody
 from tests.support.hostile_api import Request, reply, serve
 from tests.support.runpod_documents import KEY, SPEC, a_pod
 
@@ -89,16 +90,16 @@ fields = st.sampled_from(sorted(a_pod()))
 @given(st.dictionaries(fields, values, max_size=6), st.sets(fields, max_size=4))
 def test_row_13_any_pod(changes: dict[str, Any], missing: set[str]) -> None:
     """A pod with any fields replaced or missing is read, or it is the validation's error."""
-    document = {key: one for key, one in a_pod(**changes).items() if key not in missing}
+    document = {key: value for key, value in a_pod(**changes).items() if key not in missing}
     try:
-        pod = wire.pod(document)
+        pod = models.pod(document)
     except ValidationError:
         assert {"id"} & (set(changes) | missing)
         return
 
     assert math.isfinite(pod.usd_per_hour)
     assert pod.usd_per_hour >= 0
-    assert all(isinstance(one, str) for pair in pod.env.items() for one in pair)
+    assert all(isinstance(text, str) for pair in pod.env.items() for text in pair)
     assert pod.endpoint is None or 1 <= pod.endpoint.port <= 65535
 
 
@@ -106,8 +107,8 @@ def test_row_13_any_pod(changes: dict[str, Any], missing: set[str]) -> None:
 @given(values)
 def test_any_document(document: Any) -> None:
     """No document makes a reader fail in another way than by its validation."""
-    readers = (wire.pod, wire.bill, wire.volume, wire.next_cursor)
-    for read in (*readers, wire.BalanceReply.model_validate):
+    readers = (models.pod, models.bill, models.volume, models.next_cursor)
+    for read in (*readers, BalanceReply.model_validate):
         try:
             read(document)
         except ValidationError:
@@ -116,7 +117,7 @@ def test_any_document(document: Any) -> None:
     assert cpu_offer(document, 2) is None
 
 
-raw_bodies = st.binary(max_size=200) | values.map(lambda one: json.dumps(one).encode())
+raw_bodies = st.binary(max_size=200) | values.map(lambda value: json.dumps(value).encode())
 headers = st.dictionaries(
     st.sampled_from(["Retry-After", "Date", "RateLimit"]), st.text(max_size=30)
 )
@@ -124,9 +125,9 @@ headers = st.dictionaries(
 
 @CALM
 @given(st.integers(400, 599), raw_bodies, headers)
-def test_any_refusal(status: int, raw: bytes, told: dict[str, str]) -> None:
+def test_any_refusal(status: int, raw: bytes, header_fields: dict[str, str]) -> None:
     """Any error answer has one kind; a server's own failure is never a definite no."""
-    answer = Answer(status, CIMultiDict(told), raw, JsonBody(), 0.0, 0.0)
+    answer = ApiResponse(status, CIMultiDict(header_fields), raw, JsonBody(), 0.0, 0.0)
 
     error = refused(RequestKind("create a pod", "POST", "/v2/pods", missing=Kind.REFUSED), answer)
 
@@ -144,19 +145,22 @@ def test_any_log(raw: bytes, tail: int) -> None:
 
 
 CALLS: dict[str, tuple[Callable[[RunPod], object], Any]] = {
-    "create": (lambda one: one.create(SPEC), a_pod()),
-    "list": (lambda one: one.list(), {"pods": [a_pod(), a_pod(id="second")]}),
-    "get": (lambda one: one.get("7h9k2m4n6p"), a_pod()),
-    "start": (lambda one: one.start("7h9k2m4n6p"), a_pod()),
-    "stop": (lambda one: one.stop("7h9k2m4n6p"), a_pod()),
-    "terminate": (lambda one: one.terminate("7h9k2m4n6p"), None),
-    "volumes": (lambda one: one.volumes(), {"networkVolumes": [A_VOLUME]}),
-    "billing": (lambda one: one.billing(0.0, 2e9), {"records": [A_BILL], "metadata": {}}),
-    "log": (lambda one: one.container_log("7h9k2m4n6p"), {"line": "x", "source": "container"}),
-    "account": (lambda one: one.account(), {"keys": ["ssh-ed25519 AAAA me"]}),
-    "register": (lambda one: one.register_key("ssh-ed25519 BBBB"), {"keys": []}),
-    "gpus": (lambda one: one.offers(Hardware()), {"gpus": [A_GPU]}),
-    "cpus": (lambda one: one.offers(Hardware(cpu="cpu5c")), {"cpus": [A_CPU]}),
+    "create": (lambda provider: provider.create(SPEC), a_pod()),
+    "list": (lambda provider: provider.list(), {"pods": [a_pod(), a_pod(id="second")]}),
+    "get": (lambda provider: provider.get("7h9k2m4n6p"), a_pod()),
+    "start": (lambda provider: provider.start("7h9k2m4n6p"), a_pod()),
+    "stop": (lambda provider: provider.stop("7h9k2m4n6p"), a_pod()),
+    "terminate": (lambda provider: provider.terminate("7h9k2m4n6p"), None),
+    "volumes": (lambda provider: provider.volumes(), {"networkVolumes": [A_VOLUME]}),
+    "billing": (lambda provider: provider.billing(0.0, 2e9), {"records": [A_BILL], "metadata": {}}),
+    "log": (
+        lambda provider: provider.container_log("7h9k2m4n6p"),
+        {"line": "x", "source": "container"},
+    ),
+    "account": (lambda provider: provider.account(), {"keys": ["ssh-ed25519 AAAA me"]}),
+    "register": (lambda provider: provider.register_key("ssh-ed25519 BBBB"), {"keys": []}),
+    "gpus": (lambda provider: provider.offers(Hardware()), {"gpus": [A_GPU]}),
+    "cpus": (lambda provider: provider.offers(Hardware(cpu="cpu5c")), {"cpus": [A_CPU]}),
 }
 
 
@@ -183,7 +187,7 @@ def said() -> Iterator[tuple[Mouth, RunPod]]:
 def mutated(draw: st.DrawFn, document: Any) -> Any:
     """A valid document in which one thing was dropped, replaced, added or buried."""
     changed = copy.deepcopy(document)
-    inside = [one for one in walk(changed) if one]
+    inside = [node for node in walk(changed) if node]
     if not inside or draw(st.integers(0, 9)) == 0:
         return draw(values | st.just(document))
     place = draw(st.sampled_from(inside))
@@ -223,17 +227,17 @@ def test_row_13_whatever_an_endpoint_answers_is_a_value_or_the_one_error(
     call, document = CALLS[name]
     mouth.status = data.draw(statuses)
     mouth.raw = data.draw(
-        mutated(document).map(lambda one: json.dumps(one).encode()) | st.binary(max_size=60)
+        mutated(document).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60)
     )
     mouth.kind = data.draw(st.sampled_from(["application/json", "text/event-stream", "text/html"]))
 
-    told = ""
+    message = ""
     try:
         call(runpod)
     except ProviderError as error:
-        told = f"{error.what} {error.cause} {error.hint}"
+        message = f"{error.what} {error.cause} {error.hint}"
 
-    assert KEY not in told
+    assert KEY not in message
 
 
 def test_row_13_nesting_without_end_is_no_answer(said: tuple[Mouth, RunPod]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from controller.preflight.hardware_fit import exclusions
 from controller.providers.base import DataCenter, Hardware, HardwareType, Inventory, Offer
 from controller.providers.emulator.catalog import CPUS, GPUS
-from controller.providers.hardware_names import data_center, meant, near
+from controller.providers.hardware_names import data_center, matching_ids, suggestions
 from controller.providers.offers import ranked
 
 GPU_TYPES = tuple(GPUS.values())
@@ -48,36 +48,45 @@ def test_case_32_short_names_mean_every_type_that_is_called_so(
     word: str, ids: tuple[str, ...]
 ) -> None:
     """An id or short name means one type, a part of it all that have it; nothing means nothing."""
-    assert meant(word, GPU_TYPES) == ids
+    assert matching_ids(word, GPU_TYPES) == ids
 
 
 def test_a_slice_of_a_gpu_is_taken_only_by_its_name() -> None:
     """`H100` must not bring a seventh of one."""
     slice_ = HardwareType("gpu", "NVIDIA H100 MIG 1g.24gb", "H100 MIG 24GB", 24, 0.6)
 
-    assert meant("H100", (*GPU_TYPES, slice_)) == H100S
-    assert meant("H100 MIG", (*GPU_TYPES, slice_)) == (slice_.id,)
+    assert matching_ids("H100", (*GPU_TYPES, slice_)) == H100S
+    assert matching_ids("H100 MIG", (*GPU_TYPES, slice_)) == (slice_.id,)
 
 
 def test_near_names_come_the_likeliest_first() -> None:
     """A slip of the pen is recognised, in GPU types, flavors and data centers."""
     centers = (DataCenter("EU-RO-1", "EU Romania 1"), DataCenter("US-KS-2", "US Kansas 2"))
 
-    assert near("L40SS", GPU_TYPES)[0] == "NVIDIA L40S"
-    assert near("cpu5c-4-8", tuple(CPUS.values()))[0] == "cpu5c"
-    assert near("EU-R0-1", centers)[0] == "EU-RO-1"
+    assert suggestions("L40SS", GPU_TYPES)[0] == "NVIDIA L40S"
+    assert suggestions("cpu5c-4-8", tuple(CPUS.values()))[0] == "cpu5c"
+    assert suggestions("EU-R0-1", centers)[0] == "EU-RO-1"
     assert data_center(" eu-ro-1 ") == data_center("EU_RO_1") == "EU-RO-1"
 
 
 def test_offers_are_accepted_by_the_same_words() -> None:
     """An exact name leaves its longer neighbours out, also among offers."""
     offers = tuple(
-        Offer("gpu", one.id, one.name, 1, one.memory_gb, one.secure, "HIGH", "SECURE")
-        for one in GPU_TYPES
+        Offer(
+            "gpu",
+            gpu_type.id,
+            gpu_type.name,
+            1,
+            gpu_type.memory_gb,
+            gpu_type.secure,
+            "HIGH",
+            "SECURE",
+        )
+        for gpu_type in GPU_TYPES
     )
 
-    assert {one.id for one in ranked(offers, Hardware(gpus=("H100",)))} == {*H100S}
-    assert [one.id for one in ranked(offers, Hardware(gpus=("L40", "4090")))] == [
+    assert {offer.id for offer in ranked(offers, Hardware(gpus=("H100",)))} == {*H100S}
+    assert [offer.id for offer in ranked(offers, Hardware(gpus=("L40", "4090")))] == [
         "NVIDIA GeForce RTX 4090",
         "NVIDIA L40",
     ]
@@ -100,17 +109,17 @@ def test_case_32_the_condition_that_excludes_is_named(
 ) -> None:
     """Known hardware that does not fit: the key, the type and both numbers."""
     inventory = Inventory((CPU if "cpu" in need else A40,), ())
-    (found,) = exclusions(inventory, Hardware(**need))
+    (exclusion,) = exclusions(inventory, Hardware(**need))
 
-    assert found.key == key
-    assert words in found.text
+    assert exclusion.key == key
+    assert words in exclusion.text
 
 
 def test_other_cloud_and_fitting_types() -> None:
     """A type without a price in the wanted cloud is excluded by it; one that fits ends the list."""
     elsewhere = replace(A40, usd_per_hour=None)
-    (found,) = exclusions(Inventory((elsewhere,), ()), Hardware(cloud="COMMUNITY"))
+    (exclusion,) = exclusions(Inventory((elsewhere,), ()), Hardware(cloud="COMMUNITY"))
 
-    assert found.key == "cloud"
+    assert exclusion.key == "cloud"
     assert exclusions(Inventory((elsewhere, A40), ()), Hardware(min_cuda="12.8")) == ()
     assert exclusions(Inventory((A40,), ()), Hardware(gpu_count=2, max_usd_per_hour=1.0)) == ()

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from controller.diagnostics.drill import cheapest
 from controller.providers.base import Hardware, Offer
 from controller.providers.offers import by_price, ranked, rejections, why_not
+from controller.providers.runpod.account_models import BalanceReply
 from controller.providers.runpod.catalog import cpu_offer, gpu_offer
-from controller.providers.runpod.models import BalanceReply, bill, pod
+from controller.providers.runpod.models import bill, pod
 
 
 def gpu(name: str, memory: int, price: float, stock: str = "HIGH", count: int = 1) -> Offer:
@@ -45,9 +46,9 @@ def test_every_rejected_type_has_a_reason() -> None:
     """Each GPU type is either ranked or rejected with one reason; CPU flavors are not mentioned."""
     need = Hardware(min_gpu_memory_gb=31, max_usd_per_hour=2.0)
 
-    found = {one.offer.name: one.reason for one in rejections(ALL, need)}
+    reasons = {rejection.offer.name: rejection.reason for rejection in rejections(ALL, need)}
 
-    assert found == {
+    assert reasons == {
         "MI300X": "needs CUDA unless the stage names the type; MI300X: no",
         "RTX 4090": "needs about 31 GB; RTX 4090 24 GB: no",
         "H200": "at most $2.00/h; H200 $3.59/h: no",
@@ -78,7 +79,7 @@ def test_cpu_need() -> None:
     """A CPU need takes its flavor and nothing with a GPU; a GPU need takes no CPU flavor."""
     assert ranked(ALL, Hardware(cpu="cpu5c")) == (CPU,)
     assert ranked(ALL, Hardware(cpu="cpu3g")) == ()
-    assert [one.reason for one in rejections(ALL, Hardware(cpu="cpu3g"))] == [
+    assert [rejection.reason for rejection in rejections(ALL, Hardware(cpu="cpu3g"))] == [
         "needs the CPU flavor cpu3g; cpu5c: no"
     ]
     assert CPU not in ranked(ALL, Hardware())
@@ -101,11 +102,11 @@ def test_nothing_is_lost(offers: list[Offer], memory: int, limit: float) -> None
     need = Hardware(min_gpu_memory_gb=memory, max_usd_per_hour=limit)
 
     accepted = ranked(offers, need)
-    refused = [one.offer for one in rejections(offers, need)]
+    refused = [rejection.offer for rejection in rejections(offers, need)]
 
     assert Counter([*accepted, *refused]) == Counter(offers)
     assert accepted == by_price(accepted)
-    assert all(one.memory_gb >= memory for one in accepted)
+    assert all(offer.memory_gb >= memory for offer in accepted)
 
 
 NONSENSE = ("cheap", True, -1, 1e300, float("nan"), float("inf"), 10**400, [1], {})
@@ -129,9 +130,9 @@ def test_a_price_that_is_none_is_said_and_not_rented_by(price: object) -> None:
         "ramGbPerVcpu": 2,
         "price": {"securePerVcpu": price},
     }
-    found = (gpu_offer(entry, Hardware()), cpu_offer(cpu, 4))
+    offers = (gpu_offer(entry, Hardware()), cpu_offer(cpu, 4))
 
-    for offer, need in zip(found, (Hardware(), Hardware(cpu="cpu5c")), strict=True):
+    for offer, need in zip(offers, (Hardware(), Hardware(cpu="cpu5c")), strict=True):
         assert offer is not None
         assert "its price is not known" in str(why_not(offer, need))
         assert ranked([offer], need) == ()

@@ -35,10 +35,10 @@ def key_file(home: Path, text: str = "rpa_filed\n", mode: int = 0o600) -> str:
 def test_key_from_environment(tmp_path: Path) -> None:
     """The variable goes before the file, and the default address is RunPod's."""
     sdk_file(tmp_path, '[default]\napi_key = "rpa_filed"\n')
-    found = access("runpod", settings(tmp_path, RUNPOD_API_KEY=" rpa_set "))
+    credentials = access("runpod", settings(tmp_path, RUNPOD_API_KEY=" rpa_set "))
 
-    assert found.api_key.reveal() == "rpa_set"
-    assert found.base_url == "https://api.runpod.io"
+    assert credentials.api_key.reveal() == "rpa_set"
+    assert credentials.base_url == "https://api.runpod.io"
 
 
 @pytest.mark.parametrize("text", ['[default]\napi_key = "rpa_filed"\n', 'apikey = "rpa_filed"\n'])
@@ -51,9 +51,9 @@ def test_key_from_the_sdks_file(tmp_path: Path, text: str) -> None:
 
 def test_key_from_a_key_file(tmp_path: Path) -> None:
     """A private file with one key serves."""
-    found = access("runpod", settings(tmp_path, RUNPOD_API_KEY_FILE=key_file(tmp_path)))
+    credentials = access("runpod", settings(tmp_path, RUNPOD_API_KEY_FILE=key_file(tmp_path)))
 
-    assert found.api_key.reveal() == "rpa_filed"
+    assert credentials.api_key.reveal() == "rpa_filed"
 
 
 @pytest.mark.parametrize(("text", "mode"), [("rpa_x", 0o644), ("", 0o600), ("two words", 0o600)])
@@ -142,17 +142,20 @@ def test_emulator_of_the_project(tmp_path: Path) -> None:
     document = {"base_url": "http://127.0.0.1:8080", "api_key": "rpa_emulator", "pid": 1}
     (tmp_path / ".podctl" / "emulator.json").write_text(json.dumps(document))
 
-    found = access("emulator", settings(tmp_path, RUNPOD_API_KEY="rpa_real"))
+    credentials = access("emulator", settings(tmp_path, RUNPOD_API_KEY="rpa_real"))
 
-    assert (found.base_url, found.api_key.reveal()) == ("http://127.0.0.1:8080", "rpa_emulator")
+    assert (credentials.base_url, credentials.api_key.reveal()) == (
+        "http://127.0.0.1:8080",
+        "rpa_emulator",
+    )
     assert open_provider("emulator", settings(tmp_path)).name == "emulator"
 
 
 def test_emulator_by_variable(tmp_path: Path) -> None:
     """The variable goes before the file; another machine is no emulator."""
-    found = access("emulator", settings(tmp_path, PODCTL_EMULATOR_URL="http://localhost:1"))
+    credentials = access("emulator", settings(tmp_path, PODCTL_EMULATOR_URL="http://localhost:1"))
 
-    assert found.base_url == "http://localhost:1"
+    assert credentials.base_url == "http://localhost:1"
     with pytest.raises(UsageError):
         access("emulator", settings(tmp_path, PODCTL_EMULATOR_URL="https://api.runpod.io"))
 

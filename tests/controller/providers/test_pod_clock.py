@@ -77,17 +77,17 @@ def test_row_67_a_clock_that_jumps_by_days_ends_nothing(
     until(lambda: abs(int(_last(pod.file("said"))) - time.time()) > DAY, "the jump")
     before = bench.report().stops_in_seconds
     until(lambda: bench.report().stops_in_seconds != before, "the guard to count on")
-    seen = pod.status()
+    status = pod.status()
     pod.stop("--wait", "30")
     end = pod.ended()
 
-    assert (seen.state, seen.attempt) == ("running", 1)
-    assert seen.heartbeat_age is not None
-    assert seen.heartbeat_age < 20
-    assert seen.guard is not None
-    assert (seen.guard.armed, seen.guard.phase) == (True, "job")
-    assert seen.guard.stops_in_seconds is not None
-    assert 0 < seen.guard.stops_in_seconds < 120
+    assert (status.state, status.attempt) == ("running", 1)
+    assert status.heartbeat_age is not None
+    assert status.heartbeat_age < 20
+    assert status.guard is not None
+    assert (status.guard.armed, status.guard.phase) == (True, "job")
+    assert status.guard.stops_in_seconds is not None
+    assert 0 < status.guard.stops_in_seconds < 120
     assert end.reason == "stopped"
     assert abs(end.ended_at - time.time()) > DAY  # it is told, and nobody reckons with it
     assert guard.poll() is None

@@ -11,7 +11,7 @@ import pytest
 
 from controller.credentials.secret import Secret
 from controller.errors import PodctlError, UsageError
-from controller.providers import certificates as trust
+from controller.providers import certificates
 from controller.providers.factory import Settings, access
 from controller.providers.proxies import proxy_for
 from tests.support.shell import Shell
@@ -42,16 +42,16 @@ API = "https://api.runpod.io"
 )
 def test_the_proxy_that_the_variables_name(environ: Mapping[str, str], shown: str | None) -> None:
     """As curl reads them: small letters first, without a scheme HTTP, and none where not needed."""
-    found = proxy_for(API, environ)
-    assert (found.shown if found else None) == shown
+    proxy = proxy_for(API, environ)
+    assert (proxy.shown if proxy else None) == shown
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("http://p:99999", "its port is none"),
-        ("http://p:abc", "its port is none"),
-        ("p:-1", "its port is none"),
+        ("http://p:99999", "its port is invalid"),
+        ("http://p:abc", "its port is invalid"),
+        ("p:-1", "its port is invalid"),
         ("http://p:0", "no host and port"),
         ("http://", "no host and port"),
         (":", "no host and port"),
@@ -107,7 +107,7 @@ def test_tls_keys_are_written_nowhere(tmp_path: Path) -> None:
     """With SSLKEYLOGFILE the account's key could be read from the traffic; one that cannot be
     written would end the import of every HTTP library."""
     environ = {"SSLKEYLOGFILE": str(tmp_path / "none" / "keys"), "PATH": "x"}
-    trust.forget_key_log(environ)
+    certificates.forget_key_log(environ)
     assert environ == {"PATH": "x"}
 
 
@@ -117,8 +117,8 @@ def test_certificates_that_are_not_there_are_named(tmp_path: Path) -> None:
     here.write_text("no certificate")
     environ = {"SSL_CERT_FILE": "/none", "REQUESTS_CA_BUNDLE": str(here), "CURL_CA_BUNDLE": "/no"}
 
-    assert trust.absent(environ) == ("SSL_CERT_FILE", "CURL_CA_BUNDLE")
-    assert trust.context(environ).cert_store_stats()["x509_ca"]
+    assert certificates.unreadable(environ) == ("SSL_CERT_FILE", "CURL_CA_BUNDLE")
+    assert certificates.context(environ).cert_store_stats()["x509_ca"]
 
 
 def test_doctor_names_the_proxy(
@@ -157,7 +157,7 @@ def test_no_environment_is_a_traceback(shell: Shell, environ: dict[str, str]) ->
     import subprocess
 
     about = {"PODCTL_EMULATOR_URL": os.environ["PODCTL_EMULATOR_URL"], "PYTHONPATH": os.getcwd()}
-    root = str(Path(trust.__file__).parents[2])
+    root = str(Path(certificates.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-m", "controller", "plan", "hello"],
         cwd=shell.project.root,

@@ -45,12 +45,12 @@ def test_row_10_a_key_that_is_revoked_mid_run_stops_loudly_and_leaves_the_job_to
         (pod,) = laptop.living_pods()
         laptop.cloud.faults(answering(401, "missing bearer token", match={"path": "^/v2/"}))
         _, err = process.communicate(timeout=90)
-    left = laptop.cloud.state()["pods"]
+    state = laptop.cloud.state()["pods"]
 
     assert process.returncode == 10, err
     for word in (pod["id"], "/h", "guard", "console", "podctl doctor", "the key is not accepted"):
         assert word in err
-    assert [one["status"] for one in left] == ["RUNNING"]
+    assert [pod["status"] for pod in state] == ["RUNNING"]
     laptop.cloud.faults()
     laptop.podctl("sync")
     laptop.assert_done(pods=1)
@@ -61,11 +61,11 @@ def test_row_11_a_create_without_funds_is_not_repeated(laptop: Laptop) -> None:
     laptop.write()
     laptop.cloud.set_balance(0.1)
     laptop.cloud.faults(answering(410, "gone", match={"path": "^/graphql"}))
-    told = laptop.podctl("run", "hello", "-y", expect=10)
+    result = laptop.podctl("run", "hello", "-y", expect=10)
 
     assert len(laptop.creates()) == 1
-    assert "balance is too low" in told.err
-    assert "under Billing" in told.err
+    assert "balance is too low" in result.err
+    assert "under Billing" in result.err
     assert laptop.living_pods() == []
 
 
@@ -74,10 +74,10 @@ def test_row_12_a_request_that_the_schema_refuses_is_not_repeated(laptop: Laptop
     laptop.write()
     finding = "$: missing property 'dataCenter'"
     laptop.cloud.faults(answering(422, "Request validation failed.", finding, match=CREATE))
-    told = laptop.podctl("run", "hello", "-y", expect=10)
+    result = laptop.podctl("run", "hello", "-y", expect=10)
 
     assert len(laptop.creates()) == 1
-    assert finding in told.err
+    assert finding in result.err
     assert laptop.cloud.state()["pods"] == []
 
 
@@ -88,13 +88,13 @@ def test_row_10_a_key_that_may_not_delete_is_said_at_once(laptop: Laptop) -> Non
     value = {"status": 403, "body": body, "type": "application/problem+json"}
     match = {"method": "^DELETE$", "path": "^/v2/pods/"}
     laptop.cloud.faults({"name": "respond", "match": match, "value": value})
-    told = laptop.podctl("run", "hello", "-y", expect=10)
+    result = laptop.podctl("run", "hello", "-y", expect=10)
     (pod,) = laptop.living_pods()
     laptop.cloud.faults()
     laptop.podctl("sync")
 
     assert (laptop.folder / "locks" / "hello.json").exists()
-    assert "still billing" in told.err
-    assert pod["id"] in told.err
+    assert "still billing" in result.err
+    assert pod["id"] in result.err
     assert laptop.living_pods() == []
     laptop.assert_books_agree()

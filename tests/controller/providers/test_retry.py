@@ -17,13 +17,13 @@ from tests.support.runpod_documents import KEY, SPEC, a_pod
 
 Call = Callable[[Provider], Any]
 CALLS: dict[str, Call] = {
-    "list": lambda one: one.list(),
-    "get": lambda one: one.get("abc"),
-    "stop": lambda one: one.stop("abc"),
-    "terminate": lambda one: one.terminate("abc"),
-    "billing": lambda one: one.billing(0, 1),
-    "start": lambda one: one.start("abc"),
-    "create": lambda one: one.create(SPEC),
+    "list": lambda provider: provider.list(),
+    "get": lambda provider: provider.get("abc"),
+    "stop": lambda provider: provider.stop("abc"),
+    "terminate": lambda provider: provider.terminate("abc"),
+    "billing": lambda provider: provider.billing(0, 1),
+    "start": lambda provider: provider.start("abc"),
+    "create": lambda provider: provider.create(SPEC),
 }
 GOOD = {**a_pod(), "pods": [], "records": []}  # serves as the answer of each of them
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from controller.providers.base import Endpoint, Hardware, Kind, PodSpec, PodStatus, ProviderError
-from controller.providers.runpod import models as wire
+from controller.providers.runpod import models
 from controller.providers.runpod.provider import RunPod
 from controller.providers.runpod.requests import create_body
 from tests.support.hostile_api import Request, hang_up, problem, reply, serve
@@ -96,7 +96,7 @@ def test_other_bodies_are_valid() -> None:
         provider.register_key("ssh-ed25519 BBBB ours\n")
         provider.register_key("ssh-ed25519 AAAA same key, other comment")
 
-    bodies = [one.json for one in server.requests if one.body]
+    bodies = [request.json for request in server.requests if request.body]
     assert bodies == [
         {"action": "stop"},
         {"action": "start"},
@@ -139,16 +139,16 @@ def unpublished(api: Any, asked: Request) -> list[str]:
     if operation is None:
         return [f"{asked.method} {path}"]
     known = set()
-    for one in operation.get("parameters", []):
-        if "$ref" in one:
-            one = api["components"]["parameters"][one["$ref"].rsplit("/", 1)[-1]]
-        known.add(one["name"])
+    for parameter in operation.get("parameters", []):
+        if "$ref" in parameter:
+            parameter = api["components"]["parameters"][parameter["$ref"].rsplit("/", 1)[-1]]
+        known.add(parameter["name"])
     return sorted(set(parse_qs(query)) - known)
 
 
 def test_cpu_pod_has_no_volume() -> None:
     """A volume on a CPU pod is refused before anything is sent."""
-    error = failing(hang_up, lambda one: one.create(replace(SPEC, offer=CPU)))
+    error = failing(hang_up, lambda provider: provider.create(replace(SPEC, offer=CPU)))
 
     assert (error.kind, error.sent) == (Kind.REFUSED, False)
 
@@ -157,11 +157,11 @@ def test_base_url_belongs_to_the_instance(monkeypatch: pytest.MonkeyPatch) -> No
     """The SDK's environment variable does not redirect an instance that has its own base URL."""
     monkeypatch.setenv("RUNPOD_API_BASE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("RUNPOD_API_KEY", "rpa_another_account")
-    with serve(reply(200, {"pods": []})) as one, serve(reply(200, {"pods": [a_pod()]})) as other:
-        counts = [len(RunPod(KEY, at.base_url).list()) for at in (one, other)]
+    with serve(reply(200, {"pods": []})) as first, serve(reply(200, {"pods": [a_pod()]})) as other:
+        counts = [len(RunPod(KEY, at.base_url).list()) for at in (first, other)]
 
     assert counts == [0, 1]
-    assert one.requests[0].headers["Authorization"] == f"Bearer {KEY}"
+    assert first.requests[0].headers["Authorization"] == f"Bearer {KEY}"
 
 
 def test_redirects_are_not_followed() -> None:
@@ -226,7 +226,7 @@ def test_row_13_odd_fields_are_tolerated() -> None:
         novelty={"x": 1},
     )
 
-    pod = wire.pod(odd)
+    pod = models.pod(odd)
 
     assert pod.status is PodStatus.UNKNOWN
     assert (pod.ready, pod.endpoint, pod.gpu, pod.started_at) == (False, None, None, None)
@@ -235,7 +235,7 @@ def test_row_13_odd_fields_are_tolerated() -> None:
 
 def test_times_are_unix_seconds() -> None:
     """Times of the provider become Unix seconds in UTC."""
-    assert wire.pod(a_pod()).created_at == 1773432000.0
+    assert models.pod(a_pod()).created_at == 1773432000.0
 
 
 @pytest.mark.parametrize(
@@ -258,12 +258,14 @@ def test_times_are_unix_seconds() -> None:
 )
 def test_endpoint(ssh: Any, runtime: Any, expected: Endpoint | None) -> None:
     """sshd is where the provider says, if that is a plain and routable address."""
-    assert wire.pod(a_pod(ssh=ssh, runtime=runtime)).endpoint == expected
+    assert models.pod(a_pod(ssh=ssh, runtime=runtime)).endpoint == expected
 
 
 def test_parked_pod_has_no_endpoint() -> None:
     """The stale ports that a parked pod may still show are not believed."""
-    pod = wire.pod(a_pod(status="EXITED", ssh=direct("1.2.3.4", 22), runtime=mapped("1.2.3.4", 22)))
+    pod = models.pod(
+        a_pod(status="EXITED", ssh=direct("1.2.3.4", 22), runtime=mapped("1.2.3.4", 22))
+    )
 
     assert (pod.endpoint, pod.ready) == (None, False)
 
@@ -272,12 +274,12 @@ def test_unknown_pod() -> None:
     """404 is None for get, success for terminate, and a conflict for stop."""
     with serve(problem(404, "resource not found")) as server:
         provider = RunPod(KEY, server.base_url)
-        found = provider.get("gone")
+        pod = provider.get("gone")
         provider.terminate("gone")
         with pytest.raises(ProviderError) as caught:
             provider.stop("gone")
 
-    assert found is None
+    assert pod is None
     assert caught.value.kind is Kind.CONFLICT
 
 
@@ -285,8 +287,8 @@ def test_a_proxys_404_proves_nothing() -> None:
     """A 404 that is not the API's own does not make a pod unknown or terminated."""
     page = reply(404, raw=HTML, kind="text/html")
 
-    assert failing(page, lambda one: one.get("abc")).kind is Kind.TRANSIENT
-    assert failing(page, lambda one: one.terminate("abc")).kind is Kind.TRANSIENT
+    assert failing(page, lambda provider: provider.get("abc")).kind is Kind.TRANSIENT
+    assert failing(page, lambda provider: provider.terminate("abc")).kind is Kind.TRANSIENT
 
 
 @pytest.mark.parametrize("pod_id", ["", "../account", "a/b", "a b", "a?x=1"])

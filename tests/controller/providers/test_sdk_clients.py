@@ -84,26 +84,26 @@ def old_sdk() -> Path:
     return folder
 
 
-def check_life(seen: dict[str, Any]) -> None:
-    assert seen["gpus"] >= 15
-    assert seen["gpu"] == "NVIDIA A40"
-    assert seen["listed"] == [seen["id"]]
-    assert (seen["after"], seen["left"]) == (None, [])
+def check_life(result: dict[str, Any]) -> None:
+    assert result["gpus"] >= 15
+    assert result["gpu"] == "NVIDIA A40"
+    assert result["listed"] == [result["id"]]
+    assert (result["after"], result["left"]) == (None, [])
 
 
 def test_new_sdk(cloud: EmulatedCloud) -> None:
     """runpod 2.0: create, look, stop, resume and terminate, over REST v2."""
-    seen = run(cloud, "resume = ()\n" + _LIFE)
+    result = run(cloud, "resume = ()\n" + _LIFE)
 
-    check_life(seen)
-    assert seen["pod"]["env"] == {"A": "b c"}
-    assert seen["pod"]["mounts"] == {"persistent": {"size": 10, "path": "/workspace"}}
-    assert (seen["stopped"]["status"], seen["resumed"]["status"]) == ("EXITED", "PROVISIONING")
+    check_life(result)
+    assert result["pod"]["env"] == {"A": "b c"}
+    assert result["pod"]["mounts"] == {"persistent": {"size": 10, "path": "/workspace"}}
+    assert (result["stopped"]["status"], result["resumed"]["status"]) == ("EXITED", "PROVISIONING")
 
 
 def test_new_sdk_cpu_pod_and_errors(cloud: EmulatedCloud) -> None:
     """runpod 2.0: a CPU pod, keys and templates; errors keep their status and their text."""
-    seen = run(
+    result = run(
         cloud,
         """
 cpu = runpod.create_pod("c", "runpod/base", instance_id="cpu5c-4-8", container_disk_in_gb=5)
@@ -120,7 +120,7 @@ except ValueError as error:
 print(json.dumps([cpu["cpu"], user["pubKey"], template["args"], refused, missing]))
 """,
     )
-    cpu, key, args, refused, missing = seen
+    cpu, key, args, refused, missing = result
 
     assert cpu == {"id": "cpu5c", "vcpuCount": 4, "memory": 8}
     assert (key, args) == ("ssh-ed25519 AAAA me@here", "sleep 1")
@@ -131,19 +131,19 @@ print(json.dumps([cpu["cpu"], user["pubKey"], template["args"], refused, missing
 
 def test_old_sdk(cloud: EmulatedCloud, old_sdk: Path) -> None:
     """runpod 1.12: the same life over GraphQL."""
-    seen = run(cloud, f'assert runpod.__version__ == "{OLD}"\nresume = (1,)\n' + _LIFE, old_sdk)
+    result = run(cloud, f'assert runpod.__version__ == "{OLD}"\nresume = (1,)\n' + _LIFE, old_sdk)
 
-    check_life(seen)
-    assert seen["pod"]["env"] == ["A=b c"]
-    ssh = [one for one in seen["pod"]["runtime"]["ports"] if one["privatePort"] == 22]
+    check_life(result)
+    assert result["pod"]["env"] == ["A=b c"]
+    ssh = [port for port in result["pod"]["runtime"]["ports"] if port["privatePort"] == 22]
     assert ssh[0]["isIpPublic"]
-    assert seen["stopped"]["desiredStatus"] == "EXITED"
-    assert seen["resumed"]["desiredStatus"] == "RUNNING"
+    assert result["stopped"]["desiredStatus"] == "EXITED"
+    assert result["resumed"]["desiredStatus"] == "RUNNING"
 
 
 def test_old_sdk_errors(cloud: EmulatedCloud, old_sdk: Path) -> None:
     """runpod 1.12: a refusal is a QueryError with the real text, a bad key its own error."""
-    seen = run(
+    result = run(
         cloud,
         """
 found = []
@@ -161,5 +161,5 @@ print(json.dumps(found))
         old_sdk,
     )
 
-    assert "no longer any instances available" in seen[0]
-    assert "Unauthorized" in seen[1]
+    assert "no longer any instances available" in result[0]
+    assert "Unauthorized" in result[1]

@@ -50,9 +50,9 @@ def test_bytes_pass_both_ways_and_a_half_closed_client_gets_its_answer(control: 
         threading.Thread(target=echo_once, args=(listener,), daemon=True).start()
         remote = listener.getsockname()[1]
         with Forward(control.control().transport, 0, remote, pytest.fail) as forward:
-            answer = ask(forward.port, data)
+            response = ask(forward.port, data)
 
-    assert answer == data[::-1]
+    assert response == data[::-1]
 
 
 def test_a_port_that_refuses_is_tried_again_for_the_next_connection(control: Session) -> None:

@@ -14,11 +14,10 @@ from controller.ssh.host_keys import (
     HostKey,
     HostKeyMismatch,
     PinnedKeys,
-    SshEntry,
     ensure_key,
     log_fingerprints,
-    write_ssh_config,
 )
+from controller.ssh.ssh_config import SshEntry, write_ssh_config
 from tests.support.sshd_server import needs_sshd, new_host_key, sshd
 
 A = "SHA256:" + "a" * 43
@@ -135,16 +134,16 @@ def test_a_pod_id_is_no_pattern(tmp_path: Path, pod: str) -> None:
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen on this machine")
 def test_our_key_is_made_once_and_private(tmp_path: Path) -> None:
     """The key pair is an ordinary one, made on first use, readable by us alone."""
-    made = ensure_key(tmp_path / "new")
+    key_pair = ensure_key(tmp_path / "new")
     again = ensure_key(tmp_path / "new")
 
     shown = subprocess.run(
-        ["ssh-keygen", "-yf", str(made.path)], check=True, capture_output=True, text=True
+        ["ssh-keygen", "-yf", str(key_pair.path)], check=True, capture_output=True, text=True
     )
-    assert made == again
-    assert made.path.stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "new/id_ed25519.pub").read_text() == made.public + "\n"
-    assert made.public.startswith(shown.stdout.split()[0] + " " + shown.stdout.split()[1])
+    assert key_pair == again
+    assert key_pair.path.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "new/id_ed25519.pub").read_text() == key_pair.public + "\n"
+    assert key_pair.public.startswith(shown.stdout.split()[0] + " " + shown.stdout.split()[1])
 
 
 def test_a_foreign_key_file_is_not_replaced(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_row_47_bulk_does_not_hold_up_the_look_at_the_job(
     beat = server.root / "run/podctl/beat"
     with server.connect() as session, ThreadPoolExecutor(1) as pool:
         code = upload_code(session, layout.root)
-        began = time.time()
+        start = time.time()
         pulled = pool.submit(
             pull, session, layout, "r", manifest, tmp_path / "in", code=code, rate_limit=6.0 * MB
         )
@@ -67,7 +67,7 @@ def test_row_47_bulk_does_not_hold_up_the_look_at_the_job(
 
     assert len(answers) >= 2
     assert set(answers) == {0}
-    assert beat.stat().st_mtime >= began - 1
+    assert beat.stat().st_mtime >= start - 1
 
 
 @contextmanager

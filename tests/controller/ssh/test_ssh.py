@@ -13,14 +13,9 @@ import pytest
 from controller.errors import ConnectionLost, UsageError
 from controller.providers.base import Endpoint
 from controller.ssh.command_line import command_line
-from controller.ssh.host_keys import (
-    HostKeyMismatch,
-    PinnedKeys,
-    SshEntry,
-    ensure_key,
-    write_ssh_config,
-)
+from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys, ensure_key
 from controller.ssh.session import AuthRefused, Session, Timing
+from controller.ssh.ssh_config import SshEntry, write_ssh_config
 from controller.ssh.stream import CommandFailed, CommandTimeout, SessionRefused, Unreachable
 from tests.support.emulated_cloud import until
 from tests.support.sshd_server import QUICK, Server, free_port, needs_sshd, new_host_key, sshd
@@ -88,12 +83,12 @@ def test_output_without_an_end_in_sight_is_a_failure(session: Session) -> None:
 
 def test_a_command_that_does_not_end_is_left(session: Session) -> None:
     """The deadline of one command ends the waiting, not the connection."""
-    began = time.monotonic()
+    start = time.monotonic()
 
     with pytest.raises(CommandTimeout):
         session.run(["sleep", "30"], deadline_seconds=0.5)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5
     assert session.run(["true"]).status == 0
 
 
@@ -118,7 +113,7 @@ def test_a_sibling_is_a_connection_of_its_own(session: Session) -> None:
 
 def test_row_46_nobody_listening_is_unreachable_after_the_deadline(server: Server) -> None:
     """A refused connection is tried again until the deadline, then it is the network's fault."""
-    began = time.monotonic()
+    start = time.monotonic()
 
     with pytest.raises(Unreachable) as caught:
         Session.connect(
@@ -129,7 +124,7 @@ def test_row_46_nobody_listening_is_unreachable_after_the_deadline(server: Serve
             timing=QUICK,
         )
 
-    assert 0.9 < time.monotonic() - began < 6
+    assert 0.9 < time.monotonic() - start < 6
     assert caught.value.symptom == "refused"
 
 
@@ -234,11 +229,11 @@ def test_row_45_a_black_hole_is_noticed(server: Server) -> None:
     ):
         assert stream.line() == b"ready"
         proxy.hole = True
-        began = time.monotonic()
+        start = time.monotonic()
         with pytest.raises(Unreachable, match="lost"):
             stream.line()
 
-    assert 0.5 < time.monotonic() - began < 3
+    assert 0.5 < time.monotonic() - start < 3
 
 
 def test_an_idle_connection_stays(server: Server) -> None:
@@ -308,7 +303,7 @@ def test_row_52_an_sshd_that_opens_no_more_sessions(tmp_path: Path) -> None:
                 session.run(["true"])
             first.send(b"still here\n")
             first.end()
-            said = first.line()
+            line = first.line()
 
         def again() -> bool:
             try:
@@ -318,7 +313,7 @@ def test_row_52_an_sshd_that_opens_no_more_sessions(tmp_path: Path) -> None:
 
         until(again, 60)
 
-        assert said == b"still here"
+        assert line == b"still here"
         assert session.alive
 
 
@@ -334,10 +329,10 @@ def test_row_52_an_sshd_that_starts_nothing_and_stays_alive_is_given_up(tmp_path
             timing=timing,
         ) as session,
     ):
-        began = time.monotonic()
+        start = time.monotonic()
         with pytest.raises(CommandTimeout, match="did not start a command"):
             session.run(["true"], deadline_seconds=2)
-        taken = time.monotonic() - began
+        taken = time.monotonic() - start
 
         assert 1.5 < taken < 15
         assert session.alive  # by the keepalive, which was answered all along

@@ -99,7 +99,7 @@ def test_row_48_without_a_network_nothing_runs_and_nothing_is_done(
     monkeypatch.setenv("PODCTL_EMULATOR_URL", NOWHERE)
     copy = Project(laptop.folder).job_log("hello-0001")
     copy.unlink(missing_ok=True)
-    assert "no answer" in working("logs", "hello", expect=8)["error"]["what"]
+    assert "no response" in working("logs", "hello", expect=8)["error"]["what"]
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_bytes(b"begin\n")
     seen = working("status", "hello-0001", expect=8)
@@ -109,7 +109,7 @@ def test_row_48_without_a_network_nothing_runs_and_nothing_is_done(
     assert_unknown(seen, "runs", "stages", "pods")
     assert (log["source"], log["text"].splitlines()[-1]) == ("local copy", "begin")
     assert log["age_seconds"] >= 0
-    assert "no answer" in log["why"]
+    assert "no response" in log["why"]
     assert "running" not in page
     assert "hello-0001 is unfinished" in page
     working("status", "nothing", expect=3)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.transfer.chunks import PIECE, Chunks, Target
-from controller.transfer.local_names import grounds, local_names
+from controller.transfer.chunks import CHUNK_BYTES, Chunks, Target
+from controller.transfer.local_names import common_file_system, local_names
 from controller.transfer.manifest_check import UnsafeManifest, check_files
 from controller.transfer.range_download import Checker
 from controller.transfer.staging_area import StagingArea
@@ -28,15 +28,15 @@ def entry_of(data: bytes, path: str = "a/b.bin") -> FileEntry:
     return FileEntry(path, len(data), hashlib.sha256(data).hexdigest())
 
 
-def fetch(target: Target, pieces: Chunks, data: bytes, most: int) -> int:
-    """What a connection does, up to `most` pieces; how many it was."""
+def fetch(target: Target, chunks: Chunks, data: bytes, most: int) -> int:
+    """Do the work of a connection for at most `most` chunks; returns their number."""
     for count in range(most):
-        piece = pieces.take(wait=False)
-        if piece is None:
+        chunk = chunks.take(wait=False)
+        if chunk is None:
             return count
-        offset, length = target.span(piece.index)
+        offset, length = target.span(chunk.index)
         os.pwrite(target.fd, data[offset : offset + length], offset)
-        pieces.done(piece, zlib.crc32(data[offset : offset + length]))
+        chunks.record(chunk, zlib.crc32(data[offset : offset + length]))
     return most
 
 
@@ -51,26 +51,26 @@ def fetch(target: Target, pieces: Chunks, data: bytes, most: int) -> int:
 def test_row_44_any_interruption_resumes_to_the_same_bytes(
     data: bytes, cuts: list[int], spoilt: list[tuple[int, int]], torn: int, junk: bytes
 ) -> None:
-    """Cut after any number of pieces, any number of times, with bytes spoilt on the disk, the end
+    """Cut after any number of chunks, any number of times, with bytes spoilt on the disk, the end
     of the journal torn off and junk in its place: the file that gets its name is the manifest's."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr("controller.transfer.chunks.PIECE", SMALL_PIECE)
+        patch.setattr("controller.transfer.chunks.CHUNK_BYTES", SMALL_PIECE)
         entry = entry_of(data)
         for most in cuts:
-            with StagingArea(Path(folder)) as inbox:
-                target = Target.open(inbox, entry)
+            with StagingArea(Path(folder)) as staging:
+                target = Target.open(staging, entry)
                 fetch(target, Chunks([target]), data, most)
                 _harm(target, spoilt, torn, junk)
                 target.close()
-        with StagingArea(Path(folder)) as inbox:
-            target = Target.open(inbox, entry)
-            assert all(target.read(one) == _piece(target, data, one) for one in target.have)
-            pieces = Chunks([target])
-            checker = Checker(pieces, inbox)
+        with StagingArea(Path(folder)) as staging:
+            target = Target.open(staging, entry)
+            assert all(target.read(index) == _chunk(target, data, index) for index in target.have)
+            chunks = Chunks([target])
+            checker = Checker(chunks, staging)
             checker.start()
-            while not pieces.over():
-                fetch(target, pieces, data, 100)
-                pieces.pause(0.01)
+            while not chunks.finished():
+                fetch(target, chunks, data, 100)
+                chunks.pause(0.01)
             checker.join(60)
             target.close()
 
@@ -78,7 +78,7 @@ def test_row_44_any_interruption_resumes_to_the_same_bytes(
         assert (Path(folder) / entry.path).read_bytes() == data
 
 
-def _piece(target: Target, data: bytes, index: int) -> bytes:
+def _chunk(target: Target, data: bytes, index: int) -> bytes:
     offset, length = target.span(index)
     return data[offset : offset + length]
 
@@ -93,22 +93,22 @@ def _harm(target: Target, spoilt: list[tuple[int, int]], torn: int, junk: bytes)
 
 
 def test_row_44_a_forged_piece_costs_a_second_fetch_and_no_more() -> None:
-    """A piece whose checksum agrees and whose bytes are wrong is found by the file's hash."""
-    data = os.urandom(3 * PIECE // 2)
-    with tempfile.TemporaryDirectory() as folder, StagingArea(Path(folder)) as inbox:
-        target = Target.open(inbox, entry_of(data))
-        os.pwrite(target.fd, bytes(PIECE), 0)
-        os.write(target.journal, b"0 %d\n" % zlib.crc32(bytes(PIECE)))
+    """A chunk whose checksum agrees and whose bytes are wrong is found by the file's hash."""
+    data = os.urandom(3 * CHUNK_BYTES // 2)
+    with tempfile.TemporaryDirectory() as folder, StagingArea(Path(folder)) as staging:
+        target = Target.open(staging, entry_of(data))
+        os.pwrite(target.fd, bytes(CHUNK_BYTES), 0)
+        os.write(target.journal, b"0 %d\n" % zlib.crc32(bytes(CHUNK_BYTES)))
         target.close()
-        target = Target.open(inbox, entry_of(data))
+        target = Target.open(staging, entry_of(data))
         assert target.have == {0}
-        pieces = Chunks([target])
-        checker = Checker(pieces, inbox)
+        chunks = Chunks([target])
+        checker = Checker(chunks, staging)
         checker.start()
         fetched = 0
-        while not pieces.over():
-            fetched += fetch(target, pieces, data, 100)
-            pieces.pause(0.01)
+        while not chunks.finished():
+            fetched += fetch(target, chunks, data, 100)
+            chunks.pause(0.01)
         checker.join(60)
         target.close()
 
@@ -137,23 +137,23 @@ def test_row_70_whatever_the_names_nothing_is_written_outside(names: list[str]) 
         entries: list[FileEntry] = []
         with contextlib.suppress(UnsafeManifest):
             check_files(Manifest("r", 1, True, listed))
-            here = local_names((one.path for one in listed), grounds([top]))
+            here = local_names((entry.path for entry in listed), common_file_system([top]))
             placed = Manifest("r", 1, True, listed, here=here)
             check_files(placed)
-            entries = [replace(one, path=placed.local(one.path)) for one in listed]
-        with StagingArea(top) as inbox:
-            for one in entries:
-                fd = inbox.stage(one)
-                inbox.install(one, fd)
+            entries = [replace(entry, path=placed.local(entry.path)) for entry in listed]
+        with StagingArea(top) as staging:
+            for entry in entries:
+                fd = staging.stage(entry)
+                staging.install(entry, fd)
                 os.close(fd)
-            inbox.settle()
-        seen = {
+            staging.settle()
+        arrived = {
             os.path.relpath(os.path.join(place, name), folder)
             for place, _, files in os.walk(folder)
             for name in files
         }
 
-        assert seen == {"home/canary", "home/in/.partial/verified.json"} | {
-            f"home/in/{one.path}" for one in entries
+        assert arrived == {"home/canary", "home/in/.partial/verified.json"} | {
+            f"home/in/{entry.path}" for entry in entries
         }
         assert canary.read_text() == "here before"

@@ -55,11 +55,11 @@ def test_row_34_too_small_a_disk_is_said_before_the_first_byte(
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
         with pytest.raises(LocalDiskFull) as full:
             pull(session, layout, "r", manifest, small_disk / "in")
-        down = proxy.down
+        bytes_down = proxy.down
 
     assert 9 * MB < full.value.missing_bytes < 15 * MB
     assert str(full.value.missing_bytes) in str(full.value)
-    assert down < MB
+    assert bytes_down < MB
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -126,14 +126,14 @@ def test_row_35_names_that_run_out_in_the_middle(
 
     with pytest.raises(LocalDiskFull, match="names") as full:
         pull(session, layout, "r", manifest, small_disk / "in", progress=take, rate_limit=MB)
-    came = tree(small_disk / "in")
-    for one in taken.iterdir():
-        one.unlink()
+    arrived = tree(small_disk / "in")
+    for path in taken.iterdir():
+        path.unlink()
     report = pull(session, layout, "r", manifest, small_disk / "in")
 
     assert full.value.exit_code == ArtifactsNotSafe.exit_code
-    assert came
-    assert report.already == len(came)
+    assert arrived
+    assert report.already == len(arrived)
     assert tree(small_disk / "in") == files
 
 
@@ -145,7 +145,7 @@ def test_row_35_a_read_only_disk_is_said(
     manifest = wrote(layout, files)
     (small_disk / "in").mkdir()
     remount(small_disk, "size=60m,ro")
-    with pytest.raises(LocalDiskClosed, match="cannot be written") as closed:
+    with pytest.raises(LocalDiskClosed, match="cannot write") as closed:
         pull(session, layout, "r", manifest, small_disk / "in")
     remount(small_disk, "rw")
     pull(session, layout, "r", manifest, small_disk / "in")
@@ -190,7 +190,7 @@ def test_row_34_35_each_error_of_a_disk_has_its_name(
     tmp_path: Path, number: int, kind: type[Exception]
 ) -> None:
     """Full, closed and out of descriptors are three things, and each says what mends it."""
-    with pytest.raises(kind) as told, writing(tmp_path / "not/there", lambda: 10**15):
+    with pytest.raises(kind) as raised, writing(tmp_path / "not/there", lambda: 10**15):
         raise OSError(number, os.strerror(number))
 
-    assert told.value.hint  # type: ignore[attr-defined]
+    assert raised.value.hint  # type: ignore[attr-defined]

@@ -80,7 +80,7 @@ def test_row_33_a_full_or_broken_disk_fails_loudly_and_the_next_try_is_clean(
             assert hit.returncode == 0 or "refused: " in hit.stderr
             refused += hit.returncode
             assert again.returncode == 0, again.stderr
-            confirmed = {int(line) for one in (hit, again) for line in one.stdout.split()}
+            confirmed = {int(line) for result in (hit, again) for line in result.stdout.split()}
             journal = Journal(open_database(folder / "state.db"))
             written = {op.seq for lease in journal.leases() for op in journal.ops(lease.id)}
             assert confirmed <= written

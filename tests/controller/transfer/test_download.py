@@ -39,28 +39,36 @@ def test_the_bytes_of_small_files_are_told_before_a_file_is_whole(
 ) -> None:
     """Also of one file alone, which may take long over a slow link."""
     manifest = wrote(layout, {"one": content(1, 5 * MB)})
-    seen: list[TransferProgress] = []
+    reports: list[TransferProgress] = []
 
-    pull(session, layout, "r", manifest, tmp_path / "in", progress=seen.append, rate_limit=8.0 * MB)
+    pull(
+        session,
+        layout,
+        "r",
+        manifest,
+        tmp_path / "in",
+        progress=reports.append,
+        rate_limit=8.0 * MB,
+    )
 
-    assert any(0 < one.bytes_done < one.bytes_total for one in seen)
-    assert seen[-1] == TransferProgress(1, 1, 5 * MB, 5 * MB)
+    assert any(0 < report.bytes_done < report.bytes_total for report in reports)
+    assert reports[-1] == TransferProgress(1, 1, 5 * MB, 5 * MB)
 
 
 def test_large_files_arrive_over_several_connections(
     server: Server, layout: Layout, tmp_path: Path
 ) -> None:
-    """Large files come in pieces over connections of their own, small ones beside them."""
+    """Large files arrive in chunks over connections of their own, small ones beside them."""
     manifest = wrote(layout, BIG)
-    seen: list[TransferProgress] = []
+    reports: list[TransferProgress] = []
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
-        report = pull(session, layout, "r", manifest, tmp_path / "in", progress=seen.append)
-        used = proxy.accepted
+        report = pull(session, layout, "r", manifest, tmp_path / "in", progress=reports.append)
+        connections = proxy.accepted
 
     assert tree(tmp_path / "in") == BIG
     assert report.files == 3
-    assert used == 1 + 4
-    assert (seen[-1].files_done, seen[-1].bytes_done) == (3, seen[-1].bytes_total)
+    assert connections == 1 + 4
+    assert (reports[-1].files_done, reports[-1].bytes_done) == (3, reports[-1].bytes_total)
 
 
 def test_a_second_pull_moves_nothing(session: Session, layout: Layout, tmp_path: Path) -> None:
@@ -120,7 +128,7 @@ def test_row_44_a_cut_is_survived(server: Server, layout: Layout, tmp_path: Path
 
 
 def interrupted(server: Server, layout: Layout, manifest: Manifest, into: Path) -> None:
-    """A pull that loses its network for good once some pieces are here, and far from all.
+    """A pull that loses its network for good after some chunks have arrived, and far from all.
 
     The network is the slow part: what is in buffers at the cut completes no file.
     """
@@ -147,11 +155,11 @@ def test_row_44_the_next_pull_goes_on_where_the_last_stopped(
 
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
         pull(session, layout, "r", manifest, tmp_path / "in")
-        down = proxy.down
+        bytes_down = proxy.down
 
     assert tree(tmp_path / "in") == BIG
-    assert down < 16 * MB  # of 19: the pieces that were whole did not travel again
-    assert [one.name for one in (tmp_path / "in/.partial").iterdir()] == ["verified.json"]
+    assert bytes_down < 16 * MB  # of 19: the complete chunks were not sent again
+    assert [path.name for path in (tmp_path / "in/.partial").iterdir()] == ["verified.json"]
 
 
 def test_row_44_spoilt_pieces_are_fetched_again(
@@ -177,7 +185,7 @@ def test_row_44_spoilt_pieces_are_fetched_again(
 def test_row_44_a_piece_that_lies_about_its_checksum_is_found_by_the_hash(
     server: Server, layout: Layout, tmp_path: Path
 ) -> None:
-    """Whatever the journal of pieces says, only the manifest's hash lets a file in."""
+    """Whatever the journal of chunks says, only the manifest's hash lets a file in."""
     manifest = wrote(layout, BIG)
     interrupted(server, layout, manifest, tmp_path / "in")
     import zlib
@@ -203,10 +211,10 @@ def test_row_43_a_flipped_bit_on_the_way_never_arrives(
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
         proxy.flip_at = 5 * MB
         pull(session, layout, "r", manifest, tmp_path / "in")
-        used = proxy.accepted
+        connections = proxy.accepted
 
     assert tree(tmp_path / "in") == BIG
-    assert used > 5
+    assert connections > 5
 
 
 def test_row_44_a_cut_in_the_small_stream_is_survived(
@@ -218,10 +226,10 @@ def test_row_44_a_cut_in_the_small_stream_is_survived(
     with Proxy(server.endpoint.port) as proxy, server.connect(proxy.port) as session:
         proxy.cut_at = 3 * MB
         pull(session, layout, "r", manifest, tmp_path / "in")
-        down = proxy.down
+        bytes_down = proxy.down
 
     assert tree(tmp_path / "in") == files
-    assert down < 7 * MB
+    assert bytes_down < 7 * MB
 
 
 @pytest.mark.parametrize("files", [SMALL, BIG])
@@ -306,11 +314,11 @@ def test_row_68_a_file_that_changes_while_it_is_pulled(
         proxy.at_cut = lambda: overwrite(spoilt, b"?" * len(BIG[name]))
         with pytest.raises(ArtifactsNotSafe, match="1 files"):
             pull(faulty, layout, "r", manifest, tmp_path / "in")
-    came = tree(tmp_path / "in")
+    files = tree(tmp_path / "in")
     overwrite(spoilt, BIG[name])
     pull(session, layout, "r", manifest, tmp_path / "in")
 
-    assert came == {k: v for k, v in BIG.items() if k != name}
+    assert files == {k: v for k, v in BIG.items() if k != name}
     assert tree(tmp_path / "in") == BIG
 
 

@@ -50,8 +50,8 @@ def hostile(layout: Layout, program: str) -> str:
 
 
 def manifest(*files: tuple[str, bytes]) -> Manifest:
-    found = [FileEntry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in files]
-    return Manifest("r", 1, True, tuple(found))
+    entries = [FileEntry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in files]
+    return Manifest("r", 1, True, tuple(entries))
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -67,8 +67,8 @@ def test_row_72_73_what_a_pod_sends_is_what_it_listed_or_nothing(
             code=code, patience_seconds=20,
         )  # fmt: skip
 
-    left = [one for one in (tmp_path / "in").rglob("*") if one.is_file()]
-    assert [one.name for one in left] == ["verified.json"]
+    left = [path for path in (tmp_path / "in").rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["verified.json"]
     assert session.run(["true"]).status == 0
 
 
@@ -80,8 +80,8 @@ def test_row_72_extra_files_are_not_even_read(
     code = hostile(layout, HEAD + more * 3 + "out.flush()\n")
     pull(session, layout, "r", manifest(("a/b.bin", GOOD)), tmp_path / "in", code=code)
 
-    found = {one.relative_to(tmp_path / "in").as_posix() for one in (tmp_path / "in").rglob("*")}
-    assert found == {"a", "a/b.bin", ".partial", ".partial/verified.json"}
+    paths = {path.relative_to(tmp_path / "in").as_posix() for path in (tmp_path / "in").rglob("*")}
+    assert paths == {"a", "a/b.bin", ".partial", ".partial/verified.json"}
 
 
 RANGES = {
@@ -97,7 +97,7 @@ RANGES = {
 def test_row_72_pieces_of_large_files_are_held_to_the_list(
     session: Session, layout: Layout, tmp_path: Path, lie: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for the pieces of a large file."""
+    """The same for the chunks of a large file."""
     monkeypatch.setattr("controller.transfer.download.LARGE", 1000)
     monkeypatch.setattr("controller.transfer.download.WORTH_CONNECTING", 0)
     program = f"""
@@ -137,10 +137,10 @@ def test_row_71_only_regular_files_are_ever_made(
     with pytest.raises(PodctlError, match="3 files"):
         pull(session, layout, "r", manifest(*((n, GOOD) for n in names)), tmp_path / "in")
 
-    kept = [one for one in (tmp_path / "in").iterdir() if one.name != ".partial"]
-    assert [one.name for one in kept] == ["good"]
-    assert stat.S_ISREG(kept[0].lstat().st_mode)
-    assert kept[0].stat().st_nlink == 1
+    created = [path for path in (tmp_path / "in").iterdir() if path.name != ".partial"]
+    assert [path.name for path in created] == ["good"]
+    assert stat.S_ISREG(created[0].lstat().st_mode)
+    assert created[0].stat().st_nlink == 1
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_row_73_a_terabyte_is_refused_before_the_first_byte(
     with pytest.raises(PodctlError, match="lacks"):
         pull(session, layout, "r", Manifest("r", 1, True, many), tmp_path / "in", code=code)
 
-    assert [one.name for one in (tmp_path / "in").rglob("*")] == [".partial", "verified.json"]
+    assert [path.name for path in (tmp_path / "in").rglob("*")] == [".partial", "verified.json"]

@@ -47,13 +47,13 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def sent(project: Path, *include: str, inputs: tuple[str, ...] = ()) -> list[str]:
-    found = select(project, inputs, include)
-    found.check()
-    return sorted(found.files)
+    selection = select(project, inputs, include)
+    selection.check()
+    return sorted(selection.files)
 
 
-def why(found: Selection) -> dict[str, str]:
-    return {one.path: one.why for one in found.left_out.values()}
+def why(selection: Selection) -> dict[str, str]:
+    return {omitted.path: omitted.why for omitted in selection.left_out.values()}
 
 
 # -- what git ignores ----------------------------------------------------------------------------
@@ -185,19 +185,19 @@ def test_without_git_its_rules_are_read_up_to_the_repository(
     lay(project, {".gitignore": "*.ckpt\n/exp/a/src/b\n", ".git/info/exclude": "*.mine\n"})
     lay(project / "exp/a/src", {"x.py": "", "x.ckpt": "", "b": "", "z.mine": ""})
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = select(project / "exp/a", (), ("src",))
+    selection = select(project / "exp/a", (), ("src",))
 
-    assert sorted(found.files) == ["src/x.py"]
-    assert "git is not installed" in found.told
+    assert sorted(selection.files) == ["src/x.py"]
+    assert "git is not installed" in selection.notice
 
 
 def test_a_broken_repository_is_told(project: Path) -> None:
     """Its damaged index stands in the way of nothing: the .gitignore files are read."""
     lay(project, {".gitignore": "*.ckpt\n", "a": "", "b.ckpt": "", ".git/index": "rubbish"})
-    found = select(project, (), (".",))
+    selection = select(project, (), (".",))
 
-    assert sorted(found.files) == [".gitignore", "a"]
-    assert "index" in found.told
+    assert sorted(selection.files) == [".gitignore", "a"]
+    assert "index" in selection.notice
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder away")
@@ -209,10 +209,10 @@ def test_a_repository_of_another_user_is_told(
     lay(project, {".gitignore": "*.ckpt\n", "a": "", "b.ckpt": ""})
     os.chown(project, 4242, 4242)
     os.chown(project / ".git", 4242, 4242)
-    found = select(project, (), (".",))
+    selection = select(project, (), (".",))
 
-    assert sorted(found.files) == [".gitignore", "a"]
-    assert "dubious ownership" in found.told
+    assert sorted(selection.files) == [".gitignore", "a"]
+    assert "dubious ownership" in selection.notice
 
 
 def test_a_bare_repository_holds_no_project(tmp_path: Path) -> None:
@@ -284,10 +284,10 @@ def test_git_has_a_deadline(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(git_listing, "SECONDS", 0.2)
     lay(project, {"a": "", ".gitignore": "b\n", "b": ""})
-    found = select(project, (), (".",))
+    selection = select(project, (), (".",))
 
-    assert sorted(found.files) == [".gitignore", "a"]
-    assert "did not answer" in found.told
+    assert sorted(selection.files) == [".gitignore", "a"]
+    assert "did not respond" in selection.notice
 
 
 def test_names_that_are_no_text_are_listed_as_they_are(project: Path) -> None:
@@ -378,13 +378,13 @@ def test_case_16b_a_long_path_is_selected(either: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        (".", "in a circle"),
-        ("..", "in a circle"),
-        ("link", "in a circle"),
+        (".", "part of a loop"),
+        ("..", "part of a loop"),
+        ("link", "part of a loop"),
         ("gone", "to nothing"),
         ("../gone/x", "to nothing"),
-        ("../.podctl", "podctl's or git's own"),
-        ("../.podctl/key", "podctl's or git's own"),
+        ("../.podctl", "of podctl or git"),
+        ("../.podctl/key", "of podctl or git"),
     ],
 )
 def test_case_35_a_link_that_leads_nowhere_stays_here_and_is_told(
@@ -393,11 +393,11 @@ def test_case_35_a_link_that_leads_nowhere_stays_here_and_is_told(
     """Case 35: a link to its own folder, round in a circle or to nothing ends no run."""
     lay(either, {"src/a": "", ".podctl/key": ""})
     (either / "src/link").symlink_to(target)
-    found = select(either, (), ("src",))
-    found.check()
+    selection = select(either, (), ("src",))
+    selection.check()
 
-    assert sorted(found.files) == ["src/a"]
-    assert reason in why(found)["src/link"]
+    assert sorted(selection.files) == ["src/a"]
+    assert reason in why(selection)["src/link"]
 
 
 def test_case_35_a_named_link_that_leads_nowhere_is_refused(either: Path) -> None:
@@ -406,7 +406,7 @@ def test_case_35_a_named_link_that_leads_nowhere_is_refused(either: Path) -> Non
     for name, target in {"loop": "loop", "gone": "nowhere", "data": "../src"}.items():
         (either / name).symlink_to(target)
 
-    with pytest.raises(UsageError, match="circle"):
+    with pytest.raises(UsageError, match="part of a loop"):
         sent(either, inputs=("loop",))
     with pytest.raises(NotFound, match="link to nothing"):
         sent(either, inputs=("gone",))
@@ -420,13 +420,13 @@ def test_a_link_to_a_folder_of_the_project_is_sent_as_what_is_there(either: Path
     (either / "src/lib").symlink_to("../lib")
     (either / "lib/back").symlink_to("../src")
     (either / "named").symlink_to("lib/x")
-    found = select(either, ("named",), ("src",))
-    found.check()
+    selection = select(either, ("named",), ("src",))
+    selection.check()
 
-    assert sorted(found.files) == [
+    assert sorted(selection.files) == [
         *("named/b", "src/a", "src/lib/back/a", "src/lib/c", "src/lib/x/b"),
     ]
-    assert "circle" in why(found)["src/lib/back/lib"]
+    assert "part of a loop" in why(selection)["src/lib/back/lib"]
 
 
 def test_links_out_of_the_project_are_refused_unless_excluded(either: Path, tmp_path: Path) -> None:
@@ -444,10 +444,10 @@ def test_links_out_of_the_project_are_refused_unless_excluded(either: Path, tmp_
 
 def test_links_that_multiply_end(tmp_path: Path) -> None:
     """Folders that all link to each other are no endless walk."""
-    for one in range(9):
-        lay(tmp_path, {f"d/{one}/f": ""})
+    for number in range(9):
+        lay(tmp_path, {f"d/{number}/f": ""})
         for other in range(9):
-            (tmp_path / f"d/{one}/l{other}").symlink_to(f"../{other}")
+            (tmp_path / f"d/{number}/l{other}").symlink_to(f"../{other}")
 
     with pytest.raises(UsageError, match="links to folders"):
         sent(tmp_path, "d")

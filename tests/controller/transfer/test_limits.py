@@ -38,8 +38,8 @@ def open_files(more: int) -> Iterator[None]:
             os.close(taken.pop())
         yield
     finally:
-        for one in taken:
-            os.close(one)
+        for descriptor in taken:
+            os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -47,11 +47,11 @@ def open_files(more: int) -> Iterator[None]:
 def test_row_42_no_more_open_files_is_not_the_network(server: Server) -> None:
     """A connection that our own limit forbids is told as that at once, not tried for minutes."""
     waits: list[float] = []
-    with open_files(0), pytest.raises(LocalLimit, match="open-file limit") as told:
+    with open_files(0), pytest.raises(LocalLimit, match="open-file limit") as raised:
         Session.connect(server.endpoint, server.key.path, server.pins(), sleep=waits.append)
 
     assert waits == []
-    assert "ulimit -n" in told.value.hint
+    assert "ulimit -n" in raised.value.hint
 
 
 @needs_sshd
@@ -63,16 +63,16 @@ def test_row_42_many_large_files_need_few_descriptors(
     monkeypatch.setattr("controller.transfer.download.WORTH_CONNECTING", 0)
     monkeypatch.setattr("controller.transfer.download.MAX_LARGE", 40)
     files = {f"shards/{i}": content(i, 1000) for i in range(200)} | {"small": b"x"}
-    seen = []
+    counts = []
     manifest = wrote(layout, files)
     with open_files(120):
         report = pull(
-            session, layout, "r", manifest, tmp_path / "in", progress=seen.append, connections=2
+            session, layout, "r", manifest, tmp_path / "in", progress=counts.append, connections=2
         )
 
     assert tree(tmp_path / "in") == files
     assert report.files == 201
-    assert (seen[-1].files_done, seen[-1].bytes_done) == (201, seen[-1].bytes_total)
+    assert (counts[-1].files_done, counts[-1].bytes_done) == (201, counts[-1].bytes_total)
 
 
 @needs_sshd
@@ -85,10 +85,10 @@ def test_row_42_a_pull_without_descriptors_is_told_and_goes_on_later(
     code = upload_code(session, layout.root)
     with open_files(5), pytest.raises(LocalLimit, match="open-file limit"):
         pull(session, layout, "r", manifest, tmp_path / "in", code=code)
-    came = tree(tmp_path / "in")
+    arrived = tree(tmp_path / "in")
     pull(session, layout, "r", manifest, tmp_path / "in")
 
-    assert came.items() <= files.items()
+    assert arrived.items() <= files.items()
     assert tree(tmp_path / "in") == files
 
 

@@ -88,7 +88,7 @@ def test_names_that_are_accepted(path: str) -> None:
 def test_row_70_one_place_twice_is_refused(paths: tuple[str, str]) -> None:
     """No two entries may be the same file, or file and folder at once."""
     with pytest.raises(UnsafeManifest, match="twice"):
-        check_files(manifest_of(*(FileEntry(one, 1, HASH) for one in paths)))
+        check_files(manifest_of(*(FileEntry(path, 1, HASH) for path in paths)))
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_row_70_what_passes_stays_inside(path: str) -> None:
 def test_row_70_what_passes_together_can_exist_together(paths: list[str]) -> None:
     """A list that passes has no file that is a folder too, and none twice."""
     try:
-        check_files(manifest_of(*(FileEntry(one, 0, HASH) for one in paths)))
+        check_files(manifest_of(*(FileEntry(path, 0, HASH) for path in paths)))
     except UnsafeManifest:
         return
 
-    folders = {path[:at] for path in paths for at, one in enumerate(path) if one == "/"}
+    folders = {path[:at] for path in paths for at, character in enumerate(path) if character == "/"}
     assert len(set(paths)) == len(paths)
     assert not folders & set(paths)
 
@@ -163,16 +163,16 @@ def test_row_71_links_in_the_way_are_not_followed(tmp_path: Path, linked: str) -
         (into / ".partial").symlink_to(outside)
 
     try:
-        with StagingArea(into) as inbox:
-            assert not inbox.has(entry)
-            fd = inbox.stage(entry)
-            inbox.install(entry, fd)
+        with StagingArea(into) as staging:
+            assert not staging.has(entry)
+            fd = staging.stage(entry)
+            staging.install(entry, fd)
             os.close(fd)
-            inbox.settle()
+            staging.settle()
     except (ArtifactsNotSafe, OSError):
         assert linked != "file"
 
-    assert [one.name for one in outside.iterdir()] == ["x"]
+    assert [path.name for path in outside.iterdir()] == ["x"]
     assert (outside / "x").read_text() == "precious"
 
 
@@ -184,19 +184,21 @@ def test_what_an_earlier_manifest_left_in_the_way_moves_aside(tmp_path: Path, wa
     (into / was).write_text("earlier")
     entry = entry_of("a" if was == "a/old" else "a/new")
 
-    with StagingArea(into) as inbox:
-        fd = inbox.stage(entry)
-        assert inbox.try_install(entry, fd)
+    with StagingArea(into) as staging:
+        fd = staging.stage(entry)
+        assert staging.try_install(entry, fd)
         os.close(fd)
 
     assert (into / entry.path).read_bytes() == b""
-    assert [one.read_text() for one in into.rglob("earlier/**/*") if one.is_file()] == ["earlier"]
+    assert [path.read_text() for path in into.rglob("earlier/**/*") if path.is_file()] == [
+        "earlier"
+    ]
 
 
 def test_the_staging_folder_is_private(tmp_path: Path) -> None:
     """Nobody else on this machine reads what is arriving."""
-    with StagingArea(tmp_path / "into") as inbox:
-        fd = inbox.stage(entry_of("a"))
+    with StagingArea(tmp_path / "into") as staging:
+        fd = staging.stage(entry_of("a"))
         mode = os.fstat(fd).st_mode & 0o777
         os.close(fd)
 

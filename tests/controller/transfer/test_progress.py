@@ -36,10 +36,10 @@ class StillClock:
 
 
 def rate(*looks: tuple[float, int]) -> TransferRate:
-    found = TransferRate()
+    transfer_rate = TransferRate()
     for now, done in looks:
-        found.see(done, now)
-    return found
+        transfer_rate.see(done, now)
+    return transfer_rate
 
 
 def test_rate_and_time_left_follow_from_the_last_seconds() -> None:
@@ -153,12 +153,12 @@ def told(clock: StillClock, terminal: Terminal, seconds: range) -> None:
 
 def test_a_log_gets_one_line_of_a_transfer_every_half_minute() -> None:
     """100 s of it are three lines, each with bytes, rate and time left; a short one is none."""
-    said, short = io.StringIO(), io.StringIO()
+    output, short = io.StringIO(), io.StringIO()
 
-    told(StillClock(), Terminal(err=said), range(100))
+    told(StillClock(), Terminal(err=output), range(100))
     told(StillClock(), Terminal(err=short), range(25))
 
-    assert said.getvalue().splitlines() == [
+    assert output.getvalue().splitlines() == [
         "r: uploading  30.0 of 100.0 MB  1.0 MB/s  70 s left",
         "r: uploading  60.0 of 100.0 MB  1.0 MB/s  40 s left",
         "r: uploading  90.0 of 100.0 MB  1.0 MB/s  10 s left",
@@ -181,10 +181,12 @@ def test_reading_inputs_is_told_to_the_last_byte(tmp_path: Path) -> None:
     """Files and bytes count up to what was listed; a file that is gone counts as done."""
     for name, size in (("a", 3 * MB), ("b", 0), ("c", 10)):
         (tmp_path / name).write_bytes(bytes(size))
-    seen: list[TransferProgress] = []
+    reports: list[TransferProgress] = []
 
-    snapshot.take(tmp_path, ["a", "b", "c"], progress=seen.append)
+    snapshot.take(tmp_path, ["a", "b", "c"], progress=reports.append)
 
-    assert seen[-1] == TransferProgress(3, 3, 3 * MB + 10, 3 * MB + 10)
-    assert seen[-1].whole
-    assert [one.bytes_done for one in seen] == sorted(one.bytes_done for one in seen)
+    assert reports[-1] == TransferProgress(3, 3, 3 * MB + 10, 3 * MB + 10)
+    assert reports[-1].complete
+    assert [report.bytes_done for report in reports] == sorted(
+        report.bytes_done for report in reports
+    )

@@ -60,15 +60,15 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.start)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.start)
 def test_one_list_says_what_is_found_and_what_is_hidden(kind: secret_scan.Kind) -> None:
     """Every kind is found in a file with its line, and hidden in what is shown; a part of a word
     is neither."""
     value = kind.start + VALUES.get(kind.start, LETTERS)
     text = f"first\nkey = '{value}'\n"
-    (found,) = {one.line for one in by_content("a", text.encode())}
+    (line,) = {suspicion.line for suspicion in by_content("a", text.encode())}
 
-    assert found == 2
+    assert line == 2
     assert value not in Redactor()(text)
     assert value.encode() not in Redactor().redact(text.encode())
     assert len(Redactor().redact(text.encode())) == len(text)
@@ -80,11 +80,11 @@ def test_one_list_says_what_is_found_and_what_is_hidden(kind: secret_scan.Kind) 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_what_no_start_tells_is_found_in_every_encoding(case: str, encoding: str) -> None:
     """As files of the tools have it, also as PowerShell writes them."""
-    found = by_content("a", ("# one\n\n" + OTHERS[case] + "\nlast\n").encode(encoding))
+    suspicions = by_content("a", ("# one\n\n" + OTHERS[case] + "\nlast\n").encode(encoding))
 
-    assert found, case
-    assert found[0].line in (3, 4, 5)
-    assert not any(OTHERS[case] in str(one) for one in found)
+    assert suspicions, case
+    assert suspicions[0].line in (3, 4, 5)
+    assert not any(OTHERS[case] in str(suspicion) for suspicion in suspicions)
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_everything_found_is_told_at_once_without_a_value(tmp_path: Path) -> Non
     lay(tmp_path, {"a.py": f"\n\ntoken = '{value}'\n", "b/c.md": f"{OTHERS['AWS secret']}\n"})
     with pytest.raises(LikelySecret) as refused:
         take(tmp_path, ["."])
-    told = str(refused.value.as_dict())
+    text = str(refused.value.as_dict())
 
     assert "a.py, line 3 looks like a Hugging Face token" in refused.value.what
     assert "b/c.md, line 1 looks like an AWS key" in refused.value.where
     assert 'not_secret = ["a.py", "b/c.md"]' in refused.value.hint
-    assert LETTERS[:20] not in told
+    assert LETTERS[:20] not in text
     assert len(take(tmp_path, ["."], allow=("a.py", "b/")).files) == 2
     assert len(take(tmp_path, ["."], allow=("*.py", "c.md")).files) == 2
     with pytest.raises(LikelySecret):
@@ -182,7 +182,7 @@ def test_a_whole_text_is_searched_and_a_big_file_is_not(tmp_path: Path) -> None:
     with pytest.raises(LikelySecret, match=r"a\.txt, line 2"):
         take(tmp_path, ["."])
 
-    lay(tmp_path, {"a.txt": value + b"\n" * secret_scan.MOST})
+    lay(tmp_path, {"a.txt": value + b"\n" * secret_scan.MAX_BYTES})
     assert len(take(tmp_path, ["."]).files) == 1
 
 
@@ -211,9 +211,9 @@ def test_plan_and_run_refuse_a_secret_before_renting(laptop: Laptop) -> None:
     laptop.write()
     (laptop.folder / "in.txt").write_text(f"one\n{value}\n")
     for words in (("plan", "hello"), ("plan", "hello", "--files"), ("run", "hello", "-y")):
-        told = laptop.podctl(*words, expect=2)
-        assert "in.txt, line 2 looks like a GitLab token" in told.out + told.err
-        assert LETTERS[:12] not in told.out + told.err
+        result = laptop.podctl(*words, expect=2)
+        assert "in.txt, line 2 looks like a GitLab token" in result.out + result.err
+        assert LETTERS[:12] not in result.out + result.err
     assert laptop.creates() == []
 
     config = laptop.folder / "podctl.toml"
@@ -228,10 +228,10 @@ def test_a_short_secret_is_told_at_the_start(laptop: Laptop) -> None:
     text = config.read_text().replace("[stages.hello]", '[stages.hello]\nsecrets = ["PIN"]')
     config.write_text(text)
     laptop.environment["PIN"] = "12345"
-    told = laptop.podctl("run", "hello", "-y", "--give-secrets")
+    result = laptop.podctl("run", "hello", "-y", "--give-secrets")
 
-    assert "PIN is shorter than 8 characters and cannot be hidden" in told.err
-    assert "12345" not in told.err.replace("PIN", "")
+    assert "PIN is shorter than 8 characters and cannot be redacted" in result.err
+    assert "12345" not in result.err.replace("PIN", "")
 
 
 @pytest.mark.parametrize("follows", ["", "x", ":more", "\n"])

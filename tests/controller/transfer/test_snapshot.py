@@ -20,7 +20,7 @@ def lay(project: Path, files: dict[str, str | bytes]) -> Path:
 
 
 def paths(project: Path, *inputs: str, allow: tuple[str, ...] = ()) -> list[str]:
-    return [one.path for one in take(project, inputs, allow=allow).files]
+    return [file.path for file in take(project, inputs, allow=allow).files]
 
 
 def test_files_come_with_size_hash_and_mode(tmp_path: Path) -> None:

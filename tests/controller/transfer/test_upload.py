@@ -34,9 +34,9 @@ def project(folder: Path, files: dict[str, bytes]) -> Snapshot:
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {
-        one.relative_to(folder).as_posix(): one.read_bytes()
-        for one in folder.rglob("*")
-        if one.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
     }
 
 
@@ -48,7 +48,7 @@ def test_the_code_runs_from_its_folder(session: Session, layout: Layout) -> None
     assert sha256 == code_digest()
     shown = session.run(["python3", "-S", "-m", "remote.files", "--help"], cwd=str(home))
     assert shown.status == 0
-    assert [one.name for one in home.parent.iterdir()] == [sha256]
+    assert [path.name for path in home.parent.iterdir()] == [sha256]
     assert upload_code(session, layout.root) == sha256
 
 
@@ -75,21 +75,21 @@ def test_the_missing_bytes_are_counted_as_they_go(
 ) -> None:
     """Each piece is told, to the last one; what the pod has already is none of it."""
     files = {"big": os.urandom(3_000_000), "small": b"1", "empty": b""}
-    seen: list[TransferProgress] = []
+    reports: list[TransferProgress] = []
     upload_work(
         session,
         layout,
         "run1",
         project(tmp_path / "p", files),
         {"same": b"1"},
-        progress=seen.append,
+        progress=reports.append,
     )
     again: list[TransferProgress] = []
     more = project(tmp_path / "p", {"new": b"22"})
     upload_work(session, layout, "run2", more, progress=again.append)
 
-    assert seen[-1] == TransferProgress(3, 3, 3_000_001, 3_000_001)
-    assert len(seen) > 5
+    assert reports[-1] == TransferProgress(3, 3, 3_000_001, 3_000_001)
+    assert len(reports) > 5
     assert again[-1] == TransferProgress(1, 1, 2, 2)
 
 
@@ -177,10 +177,10 @@ def test_a_file_that_changes_meanwhile_arrives_as_it_was_read(
 
     report = upload_work(session, layout, "run1", snapshot)
 
-    found = {"a": b"then", "twin": b"now, and longer", "x": b""}
-    assert tree(Path(layout.work("run1"))) == found
-    assert {one.path: one.sha256 for one in report.changed} == {
-        path: hashlib.sha256(found[path]).hexdigest() for path in ("twin", "x")
+    expected = {"a": b"then", "twin": b"now, and longer", "x": b""}
+    assert tree(Path(layout.work("run1"))) == expected
+    assert {entry.path: entry.sha256 for entry in report.changed} == {
+        path: hashlib.sha256(expected[path]).hexdigest() for path in ("twin", "x")
     }
     assert report.tree == take(tmp_path / "p", ["."]).tree
 
@@ -209,9 +209,9 @@ def test_files_that_are_written_all_the_time_keep_nobody_waiting(
 
     arrived = tree(Path(layout.work("run1")))
     assert arrived["train.log"].startswith(data)
-    assert "train.log" in {one.path for one in report.changed}
-    for one in report.changed:
-        assert hashlib.sha256(arrived[one.path]).hexdigest() == one.sha256
+    assert "train.log" in {entry.path for entry in report.changed}
+    for entry in report.changed:
+        assert hashlib.sha256(arrived[entry.path]).hexdigest() == entry.sha256
 
 
 def test_what_is_on_the_disk_already_is_counted(
@@ -234,10 +234,10 @@ def test_a_file_that_went_away_is_told_and_leaves_nothing_half(
     snapshot = project(tmp_path / "p", {"a": b"1", "x.tmp": b"2"})
     (tmp_path / "p/x.tmp").unlink()
 
-    with pytest.raises(FileGone, match=r"x\.tmp cannot be read") as gone:
+    with pytest.raises(FileGone, match=r"x\.tmp can no longer be read") as raised:
         upload_work(session, layout, "run1", snapshot)
 
-    assert ".podctlignore" in gone.value.hint
+    assert ".podctlignore" in raised.value.hint
     assert not Path(layout.work("run1")).exists()
     upload_work(session, layout, "run1", take(tmp_path / "p", ["."]))
     assert tree(Path(layout.work("run1"))) == {"a": b"1"}
@@ -304,13 +304,13 @@ def test_garbage_for_the_receiver_is_refused(session: Session, layout: Layout) -
     code = upload_code(session, layout.root)
     order = {"run": "r", "tree": "t", "files": [["../x", 1, "0" * 64, False]]}
 
-    said = session.run(
+    result = session.run(
         ["python3", "-S", "-m", "remote.files", "work", "--root", str(layout.root)],
         cwd=str(layout.code(code)),
         stdin=json.dumps(order).encode() + b"\n",
     )
 
-    assert json.loads(said.stdout)["refused"] == "garbled"
+    assert json.loads(result.stdout)["refused"] == "garbled"
 
 
 @pytest.mark.parametrize("spoilt", ["[[]]", "[{}]", "[1]", "[NAME, NAME]", "['0' * 64]", "deep"])

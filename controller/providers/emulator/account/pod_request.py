@@ -1,4 +1,4 @@
-"""A pod somebody asks for, whichever API they asked through."""
+"""A requested pod, from either API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_CONFIGURATION = "You must either provide a template id or pod configuration p
 
 
 @dataclass(frozen=True)
-class Draft:
+class PodRequest:
     """Exactly one of `gpu` and `cpu`. Sizes in GB; `clouds` in order of preference."""
 
     name: str
@@ -30,7 +30,7 @@ class Draft:
     network_volume: str | None = None
     clouds: tuple[str, ...] = ("SECURE",)
     gpu: str | None = None
-    gpu_count: int = 1  # 0: no machine has that
+    gpu_count: int = 1  # 0: cannot be placed
     cpu: str | None = None
     vcpu_count: int = 0
     data_centers: tuple[str, ...] = ()
@@ -38,21 +38,21 @@ class Draft:
     countries: tuple[str, ...] = ()
     allowed_cuda: tuple[str, ...] = ()
     min_cuda: str | None = None
-    min_memory_gb: int = 0  # of the host, whole pod
-    min_vcpus: int = 0  # of the host, whole pod
+    min_memory_gb: int = 0  # of the host, for the complete pod
+    min_vcpus: int = 0  # of the host, for the complete pod
     start_ssh: bool = False
     start_jupyter: bool = False
     global_networking: bool = False
     interruptible: bool = False
 
 
-def from_body(body: Mapping[str, Any], template: Template | None) -> Draft:
-    """A checked v2 create body; the template fills in what the body leaves out."""
+def from_body(body: Mapping[str, Any], template: Template | None) -> PodRequest:
+    """The request of a checked v2 create body; the template gives defaults."""
     merged = {**with_template(body, template)}
     if "disk" not in merged:
         raise Problem(400, NO_CONFIGURATION)
     gpu, cpu = merged.get("gpu"), merged.get("cpu")
-    draft = Draft(
+    pod_request = PodRequest(
         name=merged["name"],
         image=merged["image"],
         disk_gb=int(merged["disk"]),
@@ -69,10 +69,10 @@ def from_body(body: Mapping[str, Any], template: Template | None) -> Draft:
         start_jupyter=merged.get("startJupyter", False),
         global_networking=merged.get("globalNetworking", False),
     )
-    draft = _mounted(draft, merged.get("mounts", {}), cpu=cpu is not None)
+    pod_request = _mounted(pod_request, merged.get("mounts", {}), cpu=cpu is not None)
     if cpu is not None:
-        return replace(draft, cpu=cpu["id"], vcpu_count=int(cpu["vcpuCount"]))
-    return _with_gpu(draft, gpu or {}, template)
+        return replace(pod_request, cpu=cpu["id"], vcpu_count=int(cpu["vcpuCount"]))
+    return _with_gpu(pod_request, gpu or {}, template)
 
 
 def with_template(body: Mapping[str, Any], template: Template | None) -> dict[str, Any]:
@@ -99,22 +99,26 @@ def with_template(body: Mapping[str, Any], template: Template | None) -> dict[st
     return {**base, **body, "env": {**template.env, **body.get("env", {})}}
 
 
-def _mounted(draft: Draft, mounts: Mapping[str, Any], *, cpu: bool) -> Draft:
+def _mounted(pod_request: PodRequest, mounts: Mapping[str, Any], *, cpu: bool) -> PodRequest:
     if mounts.get("network"):
-        one = mounts["network"][0]
-        return replace(draft, network_volume=one["volumeId"], mount_path=one["path"])
+        mount = mounts["network"][0]
+        return replace(pod_request, network_volume=mount["volumeId"], mount_path=mount["path"])
     if "persistent" in mounts and not cpu:  # CPU pods do not inherit a template's
-        one = mounts["persistent"]
-        return replace(draft, volume_gb=int(one["size"]), mount_path=one["path"])
-    return draft
+        mount = mounts["persistent"]
+        return replace(pod_request, volume_gb=int(mount["size"]), mount_path=mount["path"])
+    return pod_request
 
 
-def _with_gpu(draft: Draft, gpu: Mapping[str, Any], template: Template | None) -> Draft:
-    count = int(gpu.get("count", 0))  # the document says 1; the scheduler finds nothing without it
-    own = "allowedCudaVersions" in gpu or "minCudaVersion" in gpu
-    inherited = template.allowedCudaVersions if template and not own else ()
+def _with_gpu(
+    pod_request: PodRequest, gpu: Mapping[str, Any], template: Template | None
+) -> PodRequest:
+    count = int(
+        gpu.get("count", 0)
+    )  # documented default 1, but the real scheduler finds nothing without it
+    has_cuda = "allowedCudaVersions" in gpu or "minCudaVersion" in gpu
+    inherited = template.allowedCudaVersions if template and not has_cuda else ()
     return replace(
-        draft,
+        pod_request,
         gpu=gpu["id"],
         gpu_count=count,
         allowed_cuda=tuple(gpu.get("allowedCudaVersions", inherited)),

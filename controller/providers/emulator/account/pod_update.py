@@ -1,4 +1,4 @@
-"""What a PATCH may change in a pod, and what it costs: most changes restart the container."""
+"""Changes of a pod by PATCH; most of them restart the container."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _APPLIED = ("image", "args", "disk", "ports", "registry", "env", "entrypoint", "
 
 
 def apply(pod: Pod, body: Mapping[str, Any], template: Template | None) -> bool:
-    """Change `pod`; True when its container has to be made anew. 400 for what is fixed."""
+    """Change `pod`; True if its container has to be recreated. 400 for fixed fields."""
     _check_mounts(pod, body.get("mounts", {}))
     fields = dict(body)
     if template is not None:

@@ -1,4 +1,4 @@
-"""What an account owns besides pods: SSH keys, templates, network volumes, registries."""
+"""The resources of an account besides pods: SSH keys, templates, volumes, registries."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from controller.providers.emulator.records import Registry, Secret, Template, Vo
 
 
 def set_keys(cloud: Cloud, keys: list[str]) -> None:
-    """The account's SSH public keys, all of them."""
+    """Replace the account's SSH public keys."""
     with cloud.lock:
         cloud.state.ssh_keys = list(keys)
         cloud.save()
 
 
 def add_template(cloud: Cloud, **fields: Any) -> Template:
-    """400 when the name is taken."""
+    """Add a template. 400 if the name is taken."""
     with cloud.lock:
-        if any(one.name == fields["name"] for one in cloud.state.templates.values()):
+        if any(template.name == fields["name"] for template in cloud.state.templates.values()):
             raise Problem(400, "template name must be unique")
-        made = Template(id=new_id(10), **fields)
-        cloud.state.templates[made.id] = made
+        template = Template(id=new_id(10), **fields)
+        cloud.state.templates[template.id] = template
         cloud.save()
-        return made
+        return template
 
 
 def check_registry(cloud: Cloud, registry: str | None) -> None:
@@ -37,40 +37,42 @@ def check_registry(cloud: Cloud, registry: str | None) -> None:
 
 
 def volume(cloud: Cloud, volume_id: str) -> Volume:
-    found = cloud.state.volumes.get(volume_id)
-    if found is None:
+    volume = cloud.state.volumes.get(volume_id)
+    if volume is None:
         raise not_found("network volume")
-    return found
+    return volume
 
 
 def add_volume(cloud: Cloud, name: str, size: int, center: str, tier: str | None) -> Volume:
-    """It bills from now until it is deleted, attached or not."""
-    known = DATA_CENTERS.get(center)
-    if known is None or not known.volumes:
-        fit = ", ".join(one.id for one in DATA_CENTERS.values() if one.volumes)
+    """Create a network volume, which bills until it is deleted, attached or not."""
+    data_center = DATA_CENTERS.get(center)
+    if data_center is None or not data_center.volumes:
+        fit = ", ".join(
+            center_entry.id for center_entry in DATA_CENTERS.values() if center_entry.volumes
+        )
         raise Problem(
             400, f"data center {center} does not support network volumes; supported: {fit}"
         )
-    if tier is not None and tier not in known.volumes:
+    if tier is not None and tier not in data_center.volumes:
         raise Problem(400, f"data center {center} has no {tier} network volumes")
     with cloud.lock:
-        made = Volume(new_id(10), name, size, center, tier or known.volumes[0])
-        cloud.state.volumes[made.id] = made
-        cloud.meter.set(made.id, "network", billing.network_rate(size), cloud.now())
+        volume = Volume(new_id(10), name, size, center, tier or data_center.volumes[0])
+        cloud.state.volumes[volume.id] = volume
+        cloud.meter.set(volume.id, "network", billing.network_rate(size), cloud.now())
         cloud.save()
-        return made
+        return volume
 
 
 def change_volume(cloud: Cloud, volume_id: str, *, name: str | None, size: int | None) -> Volume:
     with cloud.lock:
-        found = volume(cloud, volume_id)
-        if size is not None and size < found.size:
+        changed = volume(cloud, volume_id)
+        if size is not None and size < changed.size:
             raise Problem(400, "network volume size can only increase")
-        found.name = name or found.name
-        found.size = size or found.size
-        cloud.meter.set(found.id, "network", billing.network_rate(found.size), cloud.now())
+        changed.name = name or changed.name
+        changed.size = size or changed.size
+        cloud.meter.set(changed.id, "network", billing.network_rate(changed.size), cloud.now())
         cloud.save()
-        return found
+        return changed
 
 
 def remove_volume(cloud: Cloud, volume_id: str) -> None:
@@ -88,14 +90,14 @@ def remove_volume(cloud: Cloud, volume_id: str) -> None:
 
 
 def add_secret(cloud: Cloud, name: str, value: str, description: str) -> Secret:
-    """For `{{ RUNPOD_SECRET_name }}` in a pod's environment. 400 when the name is taken."""
+    """Add a secret for `{{ RUNPOD_SECRET_name }}` in environments. 400 if the name is taken."""
     with cloud.lock:
-        if any(one.name == name for one in cloud.state.secrets.values()):
+        if any(existing.name == name for existing in cloud.state.secrets.values()):
             raise Problem(400, "secret name must be unique")
-        made = Secret(new_id(20), name, value, description, cloud.now())
-        cloud.state.secrets[made.id] = made
+        secret = Secret(new_id(20), name, value, description, cloud.now())
+        cloud.state.secrets[secret.id] = secret
         cloud.save()
-        return made
+        return secret
 
 
 def remove_secret(cloud: Cloud, secret_id: str) -> None:
@@ -107,19 +109,19 @@ def remove_secret(cloud: Cloud, secret_id: str) -> None:
 
 def add_registry(cloud: Cloud, name: str, username: str, password: str) -> Registry:
     with cloud.lock:
-        made = Registry(f"cl{new_id(23)}", name, username, password)
-        cloud.state.registries[made.id] = made
+        registry = Registry(f"cl{new_id(23)}", name, username, password)
+        cloud.state.registries[registry.id] = registry
         cloud.save()
-        return made
+        return registry
 
 
 def remove_registry(cloud: Cloud, registry_id: str) -> None:
-    """400 while a pod uses it; templates that name it lose it in silence."""
+    """Delete a registry. 400 while a pod uses it; templates silently lose it."""
     with cloud.lock:
         if registry_id not in cloud.state.registries:
             raise Problem(400, "Registry auth not found")
-        users = cloud.state.pods.values()
-        if any(one.registry == registry_id and one.status != "TERMINATED" for one in users):
+        pods = cloud.state.pods.values()
+        if any(pod.registry == registry_id and pod.status != "TERMINATED" for pod in pods):
             raise Problem(400, "registry credential is in use by a pod")
         del cloud.state.registries[registry_id]
         for template in cloud.state.templates.values():

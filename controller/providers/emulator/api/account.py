@@ -1,4 +1,5 @@
-"""REST v2: SSH keys, templates, network volumes, registries, and what is always empty here."""
+"""REST v2: SSH keys, templates, network volumes, registries, and collections that are always
+empty."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from controller.providers.emulator.account import resources as holdings
+from controller.providers.emulator.account import resources
 from controller.providers.emulator.api import request_models as bodies
 from controller.providers.emulator.api import responses as views
 from controller.providers.emulator.api.paging import listed
@@ -85,21 +86,21 @@ def get_keys(call: Call) -> Response:
 
 def put_keys(call: Call) -> Response:
     keys = bodies.checked(bodies.SSH_KEYS, call.body)["keys"]
-    holdings.set_keys(call.cloud, keys)
+    resources.set_keys(call.cloud, keys)
     return ok({"keys": keys})
 
 
 def list_templates(call: Call) -> Response:
     with call.cloud.lock:
-        every = call.cloud.state.templates.values()
-        return listed(call, "templates", [views.template(one) for one in every])
+        templates = call.cloud.state.templates.values()
+        return listed(call, "templates", [views.template(template) for template in templates])
 
 
 def create_template(call: Call) -> Response:
     body = bodies.checked(bodies.CREATE_TEMPLATE, call.body)
-    holdings.check_registry(call.cloud, body.get("registry"))
-    made = holdings.add_template(call.cloud, **_fields(body))
-    return ok(views.template(made), 201)
+    resources.check_registry(call.cloud, body.get("registry"))
+    template = resources.add_template(call.cloud, **_fields(body))
+    return ok(views.template(template), 201)
 
 
 def get_template(call: Call) -> Response:
@@ -110,10 +111,10 @@ def get_template(call: Call) -> Response:
 def update_template(call: Call) -> Response:
     body = bodies.checked(bodies.UPDATE_TEMPLATE, call.body)
     with call.cloud.lock:
-        found = _own_template(call)
-        vars(found).update(_fields(body))
+        template = _own_template(call)
+        vars(template).update(_fields(body))
         call.cloud.save()
-        return ok(views.template(found))
+        return ok(views.template(template))
 
 
 def delete_template(call: Call) -> Response:
@@ -125,10 +126,10 @@ def delete_template(call: Call) -> Response:
 
 
 def _own_template(call: Call) -> Template:
-    found = call.cloud.state.templates.get(call.path["id"])
-    if found is None:
+    template = call.cloud.state.templates.get(call.path["id"])
+    if template is None:
         raise not_found("template")
-    return found
+    return template
 
 
 def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,57 +143,57 @@ def _fields(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def list_volumes(call: Call) -> Response:
     with call.cloud.lock:
-        every = call.cloud.state.volumes.values()
-        return listed(call, "networkVolumes", [views.volume(one) for one in every])
+        volumes = call.cloud.state.volumes.values()
+        return listed(call, "networkVolumes", [views.volume(volume) for volume in volumes])
 
 
 def create_volume(call: Call) -> Response:
     body = bodies.checked(bodies.CREATE_VOLUME, call.body)
-    made = holdings.add_volume(
+    volume = resources.add_volume(
         call.cloud, body["name"], int(body["size"]), body["dataCenter"], body.get("type")
     )
-    return ok(views.volume(made), 201)
+    return ok(views.volume(volume), 201)
 
 
 def get_volume(call: Call) -> Response:
     with call.cloud.lock:
-        return ok(views.volume(holdings.volume(call.cloud, call.path["id"])))
+        return ok(views.volume(resources.volume(call.cloud, call.path["id"])))
 
 
 def update_volume(call: Call) -> Response:
     body = bodies.checked(bodies.UPDATE_VOLUME, call.body)
-    changed = holdings.change_volume(
+    changed = resources.change_volume(
         call.cloud, call.path["id"], name=body.get("name"), size=body.get("size")
     )
     return ok(views.volume(changed))
 
 
 def delete_volume(call: Call) -> Response:
-    holdings.remove_volume(call.cloud, call.path["id"])
+    resources.remove_volume(call.cloud, call.path["id"])
     return no_content()
 
 
 def list_registries(call: Call) -> Response:
     with call.cloud.lock:
-        every = call.cloud.state.registries.values()
-        rows = [{"id": one.id, "name": one.name} for one in every]
+        registries = call.cloud.state.registries.values()
+        rows = [{"id": registry.id, "name": registry.name} for registry in registries]
     return listed(call, "registries", rows)
 
 
 def create_registry(call: Call) -> Response:
     body = bodies.checked(bodies.CREATE_REGISTRY, call.body)
-    made = holdings.add_registry(call.cloud, body["name"], body["username"], body["password"])
-    return ok({"id": made.id, "name": made.name}, 201)
+    registry = resources.add_registry(call.cloud, body["name"], body["username"], body["password"])
+    return ok({"id": registry.id, "name": registry.name}, 201)
 
 
 def get_registry(call: Call) -> Response:
     with call.cloud.lock:
-        found = call.cloud.state.registries.get(call.path["id"])
-    if found is None:
+        registry = call.cloud.state.registries.get(call.path["id"])
+    if registry is None:
         raise not_found("registry")
-    return ok({"id": found.id, "name": found.name})
+    return ok({"id": registry.id, "name": registry.name})
 
 
 def delete_registry(call: Call) -> Response:
-    holdings.remove_registry(call.cloud, call.path["id"])
+    resources.remove_registry(call.cloud, call.path["id"])
     return no_content()

@@ -1,4 +1,4 @@
-"""Who calls: the account's key may do everything, a pod's own key almost nothing."""
+"""Authorises requests: the account's key may do everything, a pod's own key almost nothing."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def bearer(header: str | None) -> str | None:
 
 
 def check_owner(cloud: Cloud, key: str | None) -> None:
-    """401 without the account's own key: a pod's is none."""
+    """401 without the account's own key; a pod's key is not enough."""
     if key is None or not _same(key, cloud.api_key):
         raise Problem(401, "the control endpoints need the emulator's key as a bearer token")
 
 
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+def _same(key: str, other: str) -> bool:
+    return hmac.compare_digest(key.encode(), other.encode())
 
 
 def caller(cloud: Cloud, key: str | None, method: str, path: str) -> Caller:
-    """401 without a key or with an unknown one; 403 where pods' keys are denied."""
+    """The owner of the key. 401 without a known key; 403 if pods' keys are denied."""
     if key is None:
         raise Problem(401, "missing bearer token")
     if _same(key, cloud.api_key):
         return Caller(key)
     if key.startswith("rpa_pod_"):
         with cloud.lock:
-            living = [one for one in cloud.state.pods.values() if one.status != "TERMINATED"]
-        for pod in living:
+            pods = [pod for pod in cloud.state.pods.values() if pod.status != "TERMINATED"]
+        for pod in pods:
             if _same(pod.key, key):
                 if cloud.faults.take("pod_key_denied", pod=pod.id, method=method, path=path):
                     raise Problem(403, "access denied")
@@ -53,11 +53,11 @@ def caller(cloud: Cloud, key: str | None, method: str, path: str) -> Caller:
     raise Problem(401, "invalid bearer token")
 
 
-def authorize(who: Caller, method: str, path: str) -> None:
-    """403 for a pod's key anywhere but at its own pod, to look, act on it or delete it."""
-    if who.pod_id is None:
+def authorize(requester: Caller, method: str, path: str) -> None:
+    """403 for a pod's key, except to read, act on or delete its own pod."""
+    if requester.pod_id is None:
         return
     match = _OWN.fullmatch(path)
-    own = match is not None and match["pod"] == who.pod_id
-    if match is None or not own or method not in _OWN_METHODS[bool(match["action"])]:
+    own_pod = match is not None and match["pod"] == requester.pod_id
+    if match is None or not own_pod or method not in _OWN_METHODS[bool(match["action"])]:
         raise Problem(403, "access denied")

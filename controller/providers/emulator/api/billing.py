@@ -1,4 +1,4 @@
-"""REST v2: what was paid, in buckets of time."""
+"""REST v2: the bill, in buckets of time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DAYS_30 = 30 * 86400
 
 @dataclass(frozen=True)
 class Window:
-    """The resolved query: bucket boundaries, oldest first."""
+    """The time range of a query, as bucket boundaries, oldest first."""
 
     bounds: list[float]
     size: str
@@ -50,7 +50,7 @@ def billing_routes(service: Service) -> list[BaseRoute]:
 
 
 def window(call: Call) -> Window:
-    """startTime and endTime, or lastN; 400 for both, 422 for nonsense."""
+    """The range of startTime and endTime, or of lastN; 400 for both, 422 if invalid."""
     size = call.query.get("bucketSize", "day")
     if size not in billing.BUCKETS:
         raise invalid(f"$.bucketSize: value must be one of {', '.join(billing.BUCKETS)}")
@@ -83,15 +83,19 @@ def _time(call: Call, name: str, default: float) -> float:
 
 
 def _buckets(
-    call: Call, seen: Window, keep: Callable[[str, str], bool], **how: Any
+    call: Call, window_: Window, keep: Callable[[str, str], bool], **how: Any
 ) -> list[Bucket]:
     with call.cloud.lock:
-        mine = [one for one in call.cloud.state.intervals if keep(one.owner, one.kind)]
-        return billing.buckets(mine, seen.bounds, _complete_until(call, seen.now), **how)
+        intervals = [
+            interval
+            for interval in call.cloud.state.intervals
+            if keep(interval.owner, interval.kind)
+        ]
+        return billing.buckets(intervals, window_.bounds, _complete_until(call, window_.now), **how)
 
 
 def _complete_until(call: Call, now: float) -> float:
-    """Up to when the bill knows what was used."""
+    """The Unix time up to which the bill is complete."""
     lag = call.cloud.faults.take("billing_lag")
     if lag is None:
         return now
@@ -105,14 +109,19 @@ def _range(bucket: Bucket) -> Json:
 
 
 def pods(call: Call) -> Response:
-    seen, wanted = window(call), call.query.get("podId")
-    found = _buckets(call, seen, lambda owner, kind: kind != "network" and wanted in (None, owner))
-    records = [{**_range(one), "podId": one.owner, **pod_amounts(one.amounts)} for one in found]
+    window_, pod_id = window(call), call.query.get("podId")
+    buckets = _buckets(
+        call, window_, lambda owner, kind: kind != "network" and pod_id in (None, owner)
+    )
+    records = [
+        {**_range(bucket), "podId": bucket.owner, **pod_amounts(bucket.amounts)}
+        for bucket in buckets
+    ]
     metadata = {
-        "query": {**seen.echo(), "podId": wanted},
+        "query": {**window_.echo(), "podId": pod_id},
         "recordCount": len(records),
-        "uniquePodCount": len({one.owner for one in found}),
-        "totals": pod_amounts(billing.summed(found)),
+        "uniquePodCount": len({bucket.owner for bucket in buckets}),
+        "totals": pod_amounts(billing.summed(buckets)),
     }
     return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
 
@@ -127,17 +136,19 @@ def pod_amounts(amounts: Amounts) -> Json:
 
 
 def volumes(call: Call) -> Response:
-    seen, wanted = window(call), call.query.get("networkVolumeId")
-    found = _buckets(call, seen, lambda owner, kind: kind == "network" and wanted in (None, owner))
+    window_, volume_id = window(call), call.query.get("networkVolumeId")
+    buckets = _buckets(
+        call, window_, lambda owner, kind: kind == "network" and volume_id in (None, owner)
+    )
     records = [
-        {**_range(one), "networkVolumeId": one.owner, **_volume_amounts(one.amounts)}
-        for one in found
+        {**_range(bucket), "networkVolumeId": bucket.owner, **_volume_amounts(bucket.amounts)}
+        for bucket in buckets
     ]
     metadata = {
-        "query": {**seen.echo(), "networkVolumeId": wanted},
+        "query": {**window_.echo(), "networkVolumeId": volume_id},
         "recordCount": len(records),
-        "uniqueNetworkVolumeCount": len({one.owner for one in found}),
-        "totals": _volume_amounts(billing.summed(found)),
+        "uniqueNetworkVolumeCount": len({bucket.owner for bucket in buckets}),
+        "totals": _volume_amounts(billing.summed(buckets)),
     }
     return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
 
@@ -151,13 +162,13 @@ def _volume_amounts(amounts: Amounts) -> Json:
 
 
 def everything(call: Call) -> Response:
-    seen = window(call)
-    found = _buckets(call, seen, lambda _owner, _kind: True, by_owner=False)
-    records = [{**_range(one), **_all_amounts(one.amounts)} for one in found]
+    window_ = window(call)
+    buckets = _buckets(call, window_, lambda _owner, _kind: True, by_owner=False)
+    records = [{**_range(bucket), **_all_amounts(bucket.amounts)} for bucket in buckets]
     metadata = {
-        "query": seen.echo(),
+        "query": window_.echo(),
         "recordCount": len(records),
-        "totals": _all_amounts(billing.summed(found)),
+        "totals": _all_amounts(billing.summed(buckets)),
     }
     return ok({"records": records, "metadata": metadata, "pagination": pagination(None)})
 
@@ -179,7 +190,7 @@ def _all_amounts(amounts: Amounts) -> Json:
 
 
 def _nothing(filter_name: str, noun: str, amounts: tuple[str, ...]) -> Callable[[Call], Response]:
-    """Billing of what this cloud does not have."""
+    """An endpoint for the bill of resources that the emulator does not have."""
 
     def answer(call: Call) -> Response:
         query = window(call).echo()

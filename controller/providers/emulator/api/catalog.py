@@ -1,4 +1,4 @@
-"""REST v2: the catalog, and what of it is free."""
+"""REST v2: the catalog with availability."""
 
 from __future__ import annotations
 
@@ -33,54 +33,55 @@ def catalog_routes(service: Service) -> list[BaseRoute]:
     ]
 
 
-def held(cloud: Cloud) -> Counter[str]:
+def used_hardware(cloud: Cloud) -> Counter[str]:
     with cloud.lock:
-        return placement.taken(cloud.state.pods.values())
+        return placement.used_units(cloud.state.pods.values())
 
 
 def gpu_units(cloud: Cloud, kind: str, used: Counter[str]) -> int:
-    """Free units of a GPU type or CPU flavor, as the catalog admits it."""
+    """Free units of a GPU type or CPU flavor, as the catalog reports them."""
     fault = cloud.faults.peek("no_capacity", gpu=kind)
     return 0 if fault is not None and fault.value != "stale" else placement.free(kind, used)
 
 
 def _wants_availability(call: Call, products: tuple[str, ...]) -> bool:
-    """Availability needs a product, and its filters need availability (400)."""
-    wanted = "AVAILABILITY" in call.words("include", ("AVAILABILITY",))
+    """Whether the query includes availability, which needs a product; 400 for filters without
+    it."""
+    included = "AVAILABILITY" in call.words("include", ("AVAILABILITY",))
     product = call.words("product", products)
-    if wanted and not product:
+    if included and not product:
         raise Problem(400, "product is required when include=AVAILABILITY")
     stray = [name for name in _ONLY_WITH_INCLUDE if name in call.query]
-    if stray and not wanted:
+    if stray and not included:
         raise Problem(400, f"{stray[0]} is valid only with include=AVAILABILITY")
     if "cudaVersions" in call.query and "minCudaVersion" in call.query:
         raise Problem(400, "cudaVersions and minCudaVersion are mutually exclusive")
-    return wanted
+    return included
 
 
 def list_gpus(call: Call) -> Response:
-    wanted = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"))
-    shown = [_gpu(call, gpu, availability=wanted) for gpu in GPUS.values()]
+    availability = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"))
+    documents = [_gpu(call, gpu, availability=availability) for gpu in GPUS.values()]
     if call.words("countryCodes"):
-        shown = [one for one in shown if "dataCenters" in one]
-    return listed(call, "gpus", shown)
+        documents = [document for document in documents if "dataCenters" in document]
+    return listed(call, "gpus", documents)
 
 
 def get_gpu(call: Call) -> Response:
-    wanted = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"))
+    availability = _wants_availability(call, ("POD", "CLUSTER", "SERVERLESS"))
     gpu = GPUS.get(call.path["id"])
     if gpu is None:
         raise not_found("gpu type")
-    return ok(_gpu(call, gpu, availability=wanted))
+    return ok(_gpu(call, gpu, availability=availability))
 
 
 def _gpu(call: Call, gpu: Gpu, *, availability: bool) -> Json:
-    # A price is quoted for either cloud, also where there is none of this type.
+    # A price is quoted for either cloud, even if the cloud has none of this type.
     price = {
         "secure": gpu.secure or gpu.community,
         "community": gpu.community or gpu.secure,
     }
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "id": gpu.id,
         "name": gpu.name,
         "pool": gpu.pool,
@@ -94,7 +95,7 @@ def _gpu(call: Call, gpu: Gpu, *, availability: bool) -> Json:
             "community": gpu.max_count if gpu.community else 0,
         },
     }
-    return {**shown, **_gpu_availability(call, gpu)} if availability else shown
+    return {**document, **_gpu_availability(call, gpu)} if availability else document
 
 
 def _gpu_availability(call: Call, gpu: Gpu) -> Json:
@@ -107,48 +108,51 @@ def _gpu_availability(call: Call, gpu: Gpu) -> Json:
     constrained = "cudaVersions" in call.query or "minCudaVersion" in call.query
     price = gpu.secure if cloud == "SECURE" else gpu.community
     centers = [
-        one for one in gpu.data_centers
-        if not countries or DATA_CENTERS[one].country in countries
+        data_center for data_center in gpu.data_centers
+        if not countries or DATA_CENTERS[data_center].country in countries
     ]  # fmt: skip
     possible = price > 0 and centers and count <= gpu.max_count
-    units = gpu_units(call.cloud, gpu.id, held(call.cloud))
+    units = gpu_units(call.cloud, gpu.id, used_hardware(call.cloud))
     level = placement.level(units, count)
     if not possible or (constrained and not versions):
         return {"availability": "NONE"}
-    listed = [{"version": one, "available": level != "NONE"} for one in versions]
+    versions_listed = [{"version": version, "available": level != "NONE"} for version in versions]
     return {
         "availability": level,
         "dataCenters": [
-            {"id": one, "name": DATA_CENTERS[one].name, "availability": level} for one in centers
+            {"id": center, "name": DATA_CENTERS[center].name, "availability": level}
+            for center in centers
         ],
-        **({"cudaVersions": listed} if gpu.cuda else {}),
+        **({"cudaVersions": versions_listed} if gpu.cuda else {}),
     }
 
 
 def _versions(call: Call, name: str) -> tuple[str, ...]:
-    found = call.words(name)
-    for version in found:
+    versions = call.words(name)
+    for version in versions:
         if not all(part.isdigit() for part in version.split(".")):
             raise invalid(f"$.{name}: '{version}' is no CUDA version")
-    return found
+    return versions
 
 
 def list_cpus(call: Call) -> Response:
-    wanted = _wants_availability(call, ("POD", "SERVERLESS"))
-    return listed(call, "cpus", [_cpu(call, cpu, availability=wanted) for cpu in CPUS.values()])
+    availability = _wants_availability(call, ("POD", "SERVERLESS"))
+    return listed(
+        call, "cpus", [_cpu(call, cpu, availability=availability) for cpu in CPUS.values()]
+    )
 
 
 def get_cpu(call: Call) -> Response:
-    wanted = _wants_availability(call, ("POD", "SERVERLESS"))
+    availability = _wants_availability(call, ("POD", "SERVERLESS"))
     cpu = CPUS.get(call.path["id"])
     if cpu is None:
         raise not_found("cpu flavor")
-    return ok(_cpu(call, cpu, availability=wanted))
+    return ok(_cpu(call, cpu, availability=availability))
 
 
 def _cpu(call: Call, cpu: Cpu, *, availability: bool) -> Json:
     serverless = round(cpu.usd_per_vcpu * 1.5, 4)
-    shown: dict[str, Any] = {
+    document: dict[str, Any] = {
         "id": cpu.id,
         "name": cpu.name,
         "group": cpu.group,
@@ -157,20 +161,24 @@ def _cpu(call: Call, cpu: Cpu, *, availability: bool) -> Json:
         "price": {"securePerVcpu": cpu.usd_per_vcpu, "serverlessPerVcpu": serverless},
     }
     if not availability:
-        return shown
+        return document
     count = call.integer("vcpuCount", cpu.min_vcpu, 2)
-    units = gpu_units(call.cloud, cpu.id, held(call.cloud)) if count <= cpu.max_vcpu else 0
+    units = gpu_units(call.cloud, cpu.id, used_hardware(call.cloud)) if count <= cpu.max_vcpu else 0
     level = placement.level(units, count)
     centers = [
-        {"id": one, "name": DATA_CENTERS[one].name, "availability": level}
-        for one in cpu.data_centers
+        {"id": data_center, "name": DATA_CENTERS[data_center].name, "availability": level}
+        for data_center in cpu.data_centers
     ]
-    return {**shown, "availability": level, "dataCenters": centers}
+    return {**document, "availability": level, "dataCenters": centers}
 
 
 def list_centers(call: Call) -> Response:
-    shown = [_center(call, one) for one in DATA_CENTERS.values() if _center_fits(call, one)]
-    return listed(call, "dataCenters", shown)
+    documents = [
+        _center(call, data_center)
+        for data_center in DATA_CENTERS.values()
+        if _center_fits(call, data_center)
+    ]
+    return listed(call, "dataCenters", documents)
 
 
 def get_center(call: Call) -> Response:
@@ -193,8 +201,8 @@ def _center_fits(call: Call, center: DataCenter) -> bool:
 
 def _center(call: Call, center: DataCenter) -> Json:
     include = call.words("include", ("GPU_AVAILABILITY", "CPU_AVAILABILITY"))
-    used = held(call.cloud)
-    shown: dict[str, Any] = {
+    used = used_hardware(call.cloud)
+    document: dict[str, Any] = {
         "id": center.id,
         "name": center.name,
         "region": center.region,
@@ -206,20 +214,20 @@ def _center(call: Call, center: DataCenter) -> Json:
         "gpuAvailability": tuple(GPUS.values()) if "GPU_AVAILABILITY" in include else (),
         "cpuAvailability": tuple(CPUS.values()) if "CPU_AVAILABILITY" in include else (),
     }
-    for name, every in kinds.items():
-        offered = [one for one in every if center.id in one.data_centers]
-        if offered:
-            shown[name] = [_stock(call.cloud, one, used) for one in offered]
-    return shown
+    for name, items in kinds.items():
+        available = [item for item in items if center.id in item.data_centers]
+        if available:
+            document[name] = [_stock(call.cloud, item, used) for item in available]
+    return document
 
 
-def _stock(cloud: Cloud, one: Gpu | Cpu, used: Counter[str]) -> Json:
-    count = one.min_vcpu if isinstance(one, Cpu) else 1
-    level = placement.level(gpu_units(cloud, one.id, used), count)
-    return {"id": one.id, "name": one.name, "availability": level}
+def _stock(cloud: Cloud, item: Gpu | Cpu, used: Counter[str]) -> Json:
+    count = item.min_vcpu if isinstance(item, Cpu) else 1
+    level = placement.level(gpu_units(cloud, item.id, used), count)
+    return {"id": item.id, "name": item.name, "availability": level}
 
 
 def list_templates(call: Call) -> Response:
     source = call.words("source", ("official", "verified", "community")) or ("official",)
-    found = PUBLIC_TEMPLATES.values() if source == ("official",) else ()
-    return listed(call, "templates", [views.template(one) for one in found])
+    templates = PUBLIC_TEMPLATES.values() if source == ("official",) else ()
+    return listed(call, "templates", [views.template(template) for template in templates])

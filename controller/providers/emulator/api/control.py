@@ -1,15 +1,15 @@
-"""The emulator's own endpoints: see everything, break anything. Loopback only, no key.
+"""The emulator's own endpoints, for inspection and faults. Loopback only, with the account's key.
 
 GET    /_emulator/health                      {"ok": true}
-GET    /_emulator/state                       every pod ever, every interval, balance, requests
+GET    /_emulator/state                       all pods, intervals, balance, requests
 GET    /_emulator/faults                      {"faults": […]}
 PUT    /_emulator/faults                      {"faults": […]} or one fault: replaces all
-POST   /_emulator/faults                      one fault more
+POST   /_emulator/faults                      adds one fault
 DELETE /_emulator/faults[?name=…]             switch off all, or one kind
 PUT    /_emulator/balance                     {"usd": 0}
 POST   /_emulator/pods/{id}/kill              {"lost_volume": false, "status": "EXITED"}
 POST   /_emulator/pods/{id}/evict             SIGTERM, five seconds, SIGKILL, EXITED
-POST   /_emulator/pods/{id}/reboot            the container starts anew, on a new port
+POST   /_emulator/pods/{id}/reboot            the container restarts, on a new port
 POST   /_emulator/pods/{id}/crash             its processes are killed; the restart loop acts
 """
 
@@ -66,25 +66,25 @@ def _state(log: RequestLog) -> Callable[[Call], Response]:
         cloud = call.cloud
         with cloud.lock:
             now = cloud.now()
-            shown: dict[str, Any] = {
+            document: dict[str, Any] = {
                 "now": now,
                 "balance": cloud.meter.balance(now),
                 "spent": cloud.meter.spent(now),
                 "current_spend": cloud.meter.spend_per_hour,
-                "pods": [_pod(one) for one in cloud.state.pods.values()],
-                "intervals": [dataclasses.asdict(one) for one in cloud.state.intervals],
+                "pods": [_pod(pod) for pod in cloud.state.pods.values()],
+                "intervals": [dataclasses.asdict(interval) for interval in cloud.state.intervals],
                 "network_volumes": [dataclasses.asdict(v) for v in cloud.state.volumes.values()],
                 "requests": log.as_list(),
                 "request_count": log.total,
             }
-            return ok(shown)
+            return ok(document)
 
     return state
 
 
-def _pod(one: Pod) -> dict[str, Any]:
-    """All of it but its key, which is the pod's alone."""
-    return {name: value for name, value in dataclasses.asdict(one).items() if name != "key"}
+def _pod(pod: Pod) -> dict[str, Any]:
+    """The record without its key, which only the pod may know."""
+    return {name: value for name, value in dataclasses.asdict(pod).items() if name != "key"}
 
 
 def list_faults(call: Call) -> Response:
@@ -94,7 +94,7 @@ def list_faults(call: Call) -> Response:
 def put_faults(call: Call) -> Response:
     body = call.body
     many = body["faults"] if isinstance(body, dict) and set(body) == {"faults"} else [body]
-    call.cloud.faults.put([faults.parse(one) for one in many])
+    call.cloud.faults.put([faults.parse(document) for document in many])
     return list_faults(call)
 
 
@@ -122,11 +122,11 @@ def reset(call: Call) -> Response:
 
 
 def kill(call: Call) -> Response:
-    told = bodies.checked(_KILL, call.body if call.raw else {})
+    options = bodies.checked(_KILL, call.body if call.raw else {})
     call.pods.die(
         call.path["id"],
-        lost_volume=told.get("lost_volume", False),
-        status=told.get("status", "EXITED"),
+        lost_volume=options.get("lost_volume", False),
+        status=options.get("status", "EXITED"),
     )
     return no_content()
 
@@ -142,5 +142,5 @@ def reboot(call: Call) -> Response:
 
 
 def crash(call: Call) -> Response:
-    call.pods.yard.crash(call.pods.get(call.path["id"]))
+    call.pods.pod_host.crash(call.pods.get(call.path["id"]))
     return no_content()

@@ -1,4 +1,4 @@
-"""Everything between the socket and the endpoints: size, faults, keys, quotas, headers."""
+"""The middleware before the endpoints: body size, faults, keys, quotas, headers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from controller.providers.emulator.api.origin_check import check_body, check_sen
 from controller.providers.emulator.api.rate_limit import RateLimit
 from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.errors import Problem
-from controller.providers.emulator.faults.faults import WIRE, Fault
-from controller.providers.emulator.faults.recorder import Traffic
+from controller.providers.emulator.faults.faults import REQUEST_FAULTS, Fault
+from controller.providers.emulator.faults.recorder import TrafficRecorder
 from controller.providers.emulator.faults.request_log import Request, RequestLog
-from controller.providers.emulator.faults.response_faults import spoilt
+from controller.providers.emulator.faults.response_faults import corrupted
 
 MAX_BODY = 102_400  # bytes
 OWN = "/_emulator"  # the control endpoints: the account's key, no quota, no faults
-GRAPHQL = "/graphql"  # checks its keys itself: the catalog needs none
+GRAPHQL = "/graphql"  # checks keys itself, because the catalog needs none
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
 _CDN = "<html><head><title>Access denied</title></head><body>error code: 1010</body></html>"
 _PAGE = {"bad_gateway": (502, _HTML), "cdn_block": (403, _CDN)}
 
 
-class Gate:
+class EmulatorMiddleware:
     """ASGI application around the endpoints."""
 
     def __init__(self, app: ASGIApp, cloud: Cloud, log: RequestLog) -> None:
@@ -36,7 +36,7 @@ class Gate:
         self._cloud = cloud
         self._limit = RateLimit(cloud.settings.quota)
         self._log = log
-        self._traffic = Traffic(cloud.folder) if cloud.settings.record_traffic else None
+        self._traffic = TrafficRecorder(cloud.folder) if cloud.settings.record_traffic else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,8 +58,10 @@ class Gate:
         if control:
             await self._app(scope, _Replay(body, receive), send)
             return
-        note = self._log.open(scope["method"], scope["path"], self._cloud.now())
-        await self._serve(scope, _Replay(body, receive), _noting(visible, note), send, key)
+        entry = self._log.open(scope["method"], scope["path"], self._cloud.now())
+        await self._serve(
+            scope, _Replay(body, receive), _recording_status(visible, entry), send, key
+        )
 
     def _with_headers(self, send: Send, key: str) -> Send:
         async def sending(message: Message) -> None:
@@ -71,19 +73,19 @@ class Gate:
         return sending
 
     async def _serve(
-        self, scope: Scope, receive: _Replay, send: Send, wire: Send, key: str | None
+        self, scope: Scope, receive: _Replay, send: Send, raw_send: Send, key: str | None
     ) -> None:
         fault = self._cloud.faults.take(
-            *WIRE,
+            *REQUEST_FAULTS,
             method=scope["method"],
             path=scope["path"],
             agent=Headers(scope=scope).get("user-agent", ""),
-            **_subject(scope, receive.body),
+            **_request_facts(scope, receive.body),
         )
         if fault is None:
             await self._answer(scope, receive, send, key)
         else:
-            await self._spoil(fault, scope, receive, send, wire, key)
+            await self._apply_fault(fault, scope, receive, send, raw_send, key)
 
     async def _answer(self, scope: Scope, receive: _Replay, send: Send, key: str | None) -> None:
         if self._traffic is not None and scope["path"].startswith("/v2/"):
@@ -91,51 +93,63 @@ class Gate:
         try:
             self._limit.count(key or "", self._cloud.now())
             if not scope["path"].startswith(GRAPHQL):
-                who = caller(self._cloud, key, scope["method"], scope["path"])
-                authorize(who, scope["method"], scope["path"])
+                requester = caller(self._cloud, key, scope["method"], scope["path"])
+                authorize(requester, scope["method"], scope["path"])
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    async def _spoil(
-        self, fault: Fault, scope: Scope, receive: _Replay, send: Send, wire: Send, key: str | None
+    async def _apply_fault(
+        self,
+        fault: Fault,
+        scope: Scope,
+        receive: _Replay,
+        send: Send,
+        raw_send: Send,
+        key: str | None,
     ) -> None:
-        """What a fault makes of one request."""
-        unheard = self._with_headers(_nowhere, key or "")  # complete, as every reply is
+        """Handle one request under a fault."""
+        discard = self._with_headers(_discard, key or "")  # with headers, so that quotas count
         if fault.name in ("drop_reply", "delete_ambiguous"):
-            await self._answer(scope, receive, unheard, key)
-            cut(wire)
+            await self._answer(scope, receive, discard, key)
+            abort(raw_send)
         elif fault.name == "commit_late":
-            cut(wire)
+            abort(raw_send)
             await asyncio.sleep(float(fault.value or 0))
-            await self._answer(scope, receive, unheard, key)
+            await self._answer(scope, receive, discard, key)
         elif fault.name == "fail_after_commit":
-            await self._answer(scope, receive, unheard, key)
+            await self._answer(scope, receive, discard, key)
             await Problem(500, "internal server error").response()(scope, receive, send)
         elif fault.name == "slow_request":
             await asyncio.sleep(float(fault.value or 0))
             await self._answer(scope, receive, send, key)
         elif fault.name == "slow_reply":
-            held = await self._held(scope, receive, key)
+            messages = await self._buffered_response(scope, receive, key)
             await asyncio.sleep(float(fault.value or 0))
-            for message in held:
+            for message in messages:
                 await send(message)
         elif fault.name == "garble_reply":
-            for message in spoilt(fault.value, await self._held(scope, receive, key)):
+            for message in corrupted(
+                fault.value, await self._buffered_response(scope, receive, key)
+            ):
                 await send(message)
         else:
-            await instead(fault)(scope, receive, send)
+            await fault_response(fault)(scope, receive, send)
 
-    async def _held(self, scope: Scope, receive: _Replay, key: str | None) -> list[Message]:
-        """The whole answer to a request that was carried out, not sent yet."""
-        held: list[Message] = []
-        await self._answer(scope, receive, self._with_headers(_into(held), key or ""), key)
-        return held
+    async def _buffered_response(
+        self, scope: Scope, receive: _Replay, key: str | None
+    ) -> list[Message]:
+        """Carry out a request and return the messages of its response without sending them."""
+        messages: list[Message] = []
+        await self._answer(
+            scope, receive, self._with_headers(_collect_into(messages), key or ""), key
+        )
+        return messages
 
 
-def instead(fault: Fault) -> Response:
-    """The answer of a fault that does nothing but answer."""
+def fault_response(fault: Fault) -> Response:
+    """The response of a fault that carries nothing out."""
     if fault.name == "throttle":
         headers = {} if fault.value is None else {"Retry-After": str(fault.value)}
         detail = "rate limit exceeded for the minute window"
@@ -144,23 +158,26 @@ def instead(fault: Fault) -> Response:
         status, page = _PAGE[fault.name]
         return HTMLResponse(page, status)
     if fault.name == "respond":
-        told = fault.value if isinstance(fault.value, dict) else {}
-        body = told.get("body", "")
+        document = fault.value if isinstance(fault.value, dict) else {}
+        body = document.get("body", "")
         text = body if isinstance(body, str) else json.dumps(body)
-        return Response(text, told.get("status", 500), media_type=told.get("type", "text/plain"))
+        return Response(
+            text, document.get("status", 500), media_type=document.get("type", "text/plain")
+        )
     status = fault.value if isinstance(fault.value, int) else 500
     return Problem(status, "internal server error").response()
 
 
-def cut(send: Send) -> None:
+def abort(send: Send) -> None:
     """Close the connection without another byte.
 
-    ASGI has no word for it; `send` is a method of uvicorn's request cycle, which has the transport.
+    ASGI does not support this; `send` is a method of uvicorn's request cycle, which has the
+    transport.
     """
     cycle: Any = getattr(send, "__self__", None)
     if cycle is None:
-        raise RuntimeError("this server's connections cannot be cut")
-    cycle.disconnected = True  # the cycle must not try to answer any more
+        raise RuntimeError("this server's connections cannot be aborted")
+    cycle.disconnected = True  # the cycle must not send a response any more
     cycle.transport.abort()
 
 
@@ -175,8 +192,8 @@ async def _read(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _subject(scope: Scope, body: bytes) -> dict[str, str | tuple[str, ...] | None]:
-    """Which pod and which hardware a request is about, as far as one can tell from outside."""
+def _request_facts(scope: Scope, body: bytes) -> dict[str, str | tuple[str, ...] | None]:
+    """The pod and hardware of a request, for the `match` of faults."""
     parts = scope["path"].split("/")
     pod = parts[3] if scope["path"].startswith("/v2/pods/") else None
     document: Any = None
@@ -193,35 +210,35 @@ def _subject(scope: Scope, body: bytes) -> dict[str, str | tuple[str, ...] | Non
 
 
 class _Replay:
-    """`receive` for an application whose request body was read already."""
+    """A `receive` that replays a request body that was already read."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self.body = body
         self._receive = receive
-        self._told = False
+        self._delivered = False
 
     async def __call__(self) -> Message:
-        if self._told:
+        if self._delivered:
             return await self._receive()
-        self._told = True
+        self._delivered = True
         return {"type": "http.request", "body": self.body, "more_body": False}
 
 
-async def _nowhere(_: Message) -> None:
-    """A reply nobody hears."""
+async def _discard(_: Message) -> None:
+    """A `send` that drops the response."""
 
 
-def _into(held: list[Message]) -> Send:
+def _collect_into(messages: list[Message]) -> Send:
     async def keep(message: Message) -> None:
-        held.append(message)
+        messages.append(message)
 
     return keep
 
 
-def _noting(send: Send, note: Request) -> Send:
+def _recording_status(send: Send, entry: Request) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            note.status = message["status"]
+            entry.status = message["status"]
         await send(message)
 
     return sending

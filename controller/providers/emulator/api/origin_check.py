@@ -1,7 +1,7 @@
-"""Which requests may be answered at all: a program's own, to this address. No page, no other name.
+"""Rejects requests of web pages and requests for other host names.
 
-A web page can make a browser send requests to loopback. It cannot hide where they come from, nor
-what name it called us by, nor send JSON without asking first.
+A web page can make a browser send requests to loopback. It cannot hide its origin or the host name
+it used, nor send JSON without a preflight request.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from starlette.datastructures import Headers
 from controller.providers.emulator.errors import Problem
 
 NAMES = ("127.0.0.1", "localhost", "[::1]")
-OWN_FETCHES = ("same-origin", "none")  # of `Sec-Fetch-Site`; none: typed by a person
+OWN_FETCHES = ("same-origin", "none")  # of `Sec-Fetch-Site`; none: typed by the user
 _JSON = "application/json"
 _OF_CURL = "application/x-www-form-urlencoded"
 
 
 def check_sender(headers: Headers, port: int) -> None:
-    """403 for another name than ours, and for what a page of another origin sends."""
+    """403 for another host name, and for a request of a page of another origin."""
     hosts = {f"{name}:{port}" for name in NAMES} | (set(NAMES) if port == 80 else set())
-    named = [host.lower() for host in headers.getlist("host")]
-    if len(named) != 1 or named[0] not in hosts:
-        shown = ", ".join(named)[:100] or "none"
-        raise Problem(403, f"Host must be 127.0.0.1:{port} or localhost:{port}; it is {shown}")
+    sent_hosts = [host.lower() for host in headers.getlist("host")]
+    if len(sent_hosts) != 1 or sent_hosts[0] not in hosts:
+        host_text = ", ".join(sent_hosts)[:100] or "none"
+        raise Problem(403, f"Host must be 127.0.0.1:{port} or localhost:{port}; it is {host_text}")
     origins = {f"http://{host}" for host in hosts}
     if any(origin.lower() not in origins for origin in headers.getlist("origin")):
         raise Problem(403, "requests of web pages are not answered: foreign Origin")
@@ -31,10 +31,10 @@ def check_sender(headers: Headers, port: int) -> None:
 
 
 def check_body(headers: Headers, body: bytes, *, control: bool) -> None:
-    """415 for a body that is not said to be JSON: a page may send any other kind unasked.
+    """415 for a body not declared as JSON: a page can send other types without a preflight request.
 
-    What `curl -d` says by itself passes at the control endpoints: they are reached with the key in
-    a header only, which no page can send unasked.
+    The default type of `curl -d` is accepted at the control endpoints: they need the key in a
+    header, which no page can send without a preflight request.
     """
     kinds = [kind.partition(";")[0].strip().lower() for kind in headers.getlist("content-type")]
     allowed = ([_JSON], [_OF_CURL]) if control else ([_JSON],)

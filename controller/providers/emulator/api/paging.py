@@ -1,4 +1,4 @@
-"""Lists of REST v2 in pages: every one carries `pagination`."""
+"""Pages of REST v2 lists; each has `pagination`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def pagination(cursor: str | None) -> Json:
     return {"nextCursor": cursor, "hasNextPage": cursor is not None}
 
 
-def encode(place: str) -> str:
-    """Where the next page begins, as an opaque word."""
-    return base64.urlsafe_b64encode(place.encode()).decode()
+def encode(position: str) -> str:
+    """The position of the next page as an opaque cursor."""
+    return base64.urlsafe_b64encode(position.encode()).decode()
 
 
 def decode(cursor: str) -> str:
-    """The place again; 422."""
+    """The position of a cursor; 422 if it is invalid."""
     try:
         return base64.urlsafe_b64decode(cursor.encode()).decode()
     except (ValueError, binascii.Error) as error:
@@ -32,11 +32,11 @@ def decode(cursor: str) -> str:
 
 
 def listed(call: Call, name: str, rows: Sequence[Json]) -> Response:
-    """The page of `rows` that `limit` and `cursor` ask for, under `name`."""
+    """The page of `rows` selected by `limit` and `cursor`, under `name`."""
     limit = call.integer("limit", MAX_PAGE, 1, MAX_PAGE)
-    place = decode(call.query["cursor"]) if "cursor" in call.query else "0"
-    if not (place.isascii() and place.isdigit()):
+    position = decode(call.query["cursor"]) if "cursor" in call.query else "0"
+    if not (position.isascii() and position.isdigit()):
         raise invalid("$.cursor: invalid cursor")
-    end = int(place) + limit
+    end = int(position) + limit
     cursor = encode(str(end)) if end < len(rows) else None
-    return ok({name: list(rows[int(place) : end]), "pagination": pagination(cursor)})
+    return ok({name: list(rows[int(position) : end]), "pagination": pagination(cursor)})

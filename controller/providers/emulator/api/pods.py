@@ -39,10 +39,10 @@ def pod_routes(service: Service) -> list[BaseRoute]:
 
 
 def shown(call: Call, pod: Pod) -> Json:
-    stale = call.cloud.faults.peek("stale_runtime", pod=(pod.id, pod.name)) is not None
+    stale_runtime = call.cloud.faults.peek("stale_runtime", pod=(pod.id, pod.name)) is not None
     with call.cloud.lock:
         now, mode = call.cloud.now(), call.cloud.settings.mode
-        return views.pod(pod, now, mode, stale_runtime=stale)
+        return views.pod(pod, now, mode, stale_runtime=stale_runtime)
 
 
 def list_pods(call: Call) -> Response:
@@ -53,8 +53,8 @@ def list_pods(call: Call) -> Response:
         after = _decode_cursor(call.query["cursor"])
         pods = [pod for pod in pods if (-pod.created_at, pod.id) > after]
     page = pods[:limit]
-    more = len(pods) > limit
-    cursor = encode(f"{page[-1].created_at!r} {page[-1].id}") if more else None
+    has_more = len(pods) > limit
+    cursor = encode(f"{page[-1].created_at!r} {page[-1].id}") if has_more else None
     return ok({"pods": [shown(call, pod) for pod in page], "pagination": pagination(cursor)})
 
 
@@ -68,7 +68,7 @@ def _decode_cursor(text: str) -> tuple[float, str]:
 
 def create_pod(call: Call) -> Response:
     body = bodies.checked_pod(call.body)
-    with call.cloud.lock:  # the answer tells of the moment of creation
+    with call.cloud.lock:  # the response shows the state at creation
         pod = call.pods.create(from_body(body, _template(call, body)))
         return ok(shown(call, pod), 201)
 
@@ -109,24 +109,24 @@ def act(call: Call) -> Response:
 
 
 def stream_logs(call: Call) -> Response:
-    """Server-sent events: what there is, then what comes, until the pod is terminated."""
+    """Server-sent events: existing lines, then new ones, until the pod is terminated."""
     pod = call.pods.get(call.path["id"])
     return _stream(call, pod, call.words("source", tuple(SOURCES)) or tuple(SOURCES))
 
 
 def host_logs(call: Call) -> Response:
-    """The host's own API, which SDK 2 asks: lists of stamped lines, or events with `stream`."""
+    """The host API, used by SDK 2: lists of timestamped lines, or events with `stream`."""
     pod = call.pods.get(call.path["id"])
-    kinds = {"all": tuple(SOURCES), **{one: (one,) for one in SOURCES}}
+    kinds = {"all": tuple(SOURCES), **{source: (source,) for source in SOURCES}}
     sources = kinds.get(call.query.get("type", "all"))
     if sources is None:
         raise invalid(f"$.type: value must be one of {', '.join(kinds)}")
     if call.flag("stream"):
         return _stream(call, pod, sources)
-    found: dict[str, list[str]] = {one: [] for one in sources}
+    lines_by_source: dict[str, list[str]] = {source: [] for source in sources}
     for line in Reader(call.cloud.pod_folder(pod.id), sources).fresh():
-        found[line.source].append(f"{timestamp(line.nanoseconds)} {line.text}")
-    return ok(found)
+        lines_by_source[line.source].append(f"{timestamp(line.nanoseconds)} {line.text}")
+    return ok(lines_by_source)
 
 
 def _stream(call: Call, pod: Pod, sources: tuple[str, ...]) -> Response:
@@ -141,11 +141,11 @@ def _stream(call: Call, pod: Pod, sources: tuple[str, ...]) -> Response:
 
 
 def _resume_point(call: Call) -> int | None:
-    """Lines must be younger than this, in nanoseconds; None: the tail decides."""
-    last, since = call.headers.get("last-event-id"), call.query.get("since")
+    """Only newer lines are sent, in Unix nanoseconds; None: `tail` decides."""
+    last_event, since = call.headers.get("last-event-id"), call.query.get("since")
     try:
-        if last is not None:
-            return parse_timestamp(last)
+        if last_event is not None:
+            return parse_timestamp(last_event)
         return None if since is None else parse_timestamp(since) - 1
     except ValueError as error:
         raise invalid(f"$: {error}") from error

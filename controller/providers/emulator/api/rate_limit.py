@@ -1,4 +1,4 @@
-"""Request quotas per key, and the headers that tell of them."""
+"""Request quotas per key, and the headers that report them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RateLimit:
         with self._lock:
             for window, limit in self._limits.items():
                 if self._spent(key, window, now) >= limit:
-                    wait = _left(window, now)
+                    wait = _seconds_left(window, now)
                     raise Problem(
                         429,
                         f"rate limit exceeded for the {window} window",
@@ -38,7 +38,7 @@ class RateLimit:
         with self._lock:
             state = ", ".join(
                 f'"{window}";r={max(0, limit - self._spent(key, window, now))}'
-                f";t={_left(window, now)}"
+                f";t={_seconds_left(window, now)}"
                 for window, limit in self._limits.items()
             )
         policy = ", ".join(f'"{w}";q={q};w={_SECONDS[w]}' for w, q in self._limits.items())
@@ -49,7 +49,7 @@ class RateLimit:
         return used if number == int(now // _SECONDS[window]) else 0
 
 
-def _left(window: str, now: float) -> int:
-    """Seconds until the window begins anew, at least one."""
+def _seconds_left(window: str, now: float) -> int:
+    """Seconds until the next window begins, at least one."""
     seconds = _SECONDS[window]
     return max(1, int(seconds - now % seconds))

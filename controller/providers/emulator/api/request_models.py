@@ -1,4 +1,4 @@
-"""The shape of every request body, strict: what is not named here is refused."""
+"""JSON schemas of all request bodies; unknown fields are refused."""
 
 from __future__ import annotations
 
@@ -122,15 +122,15 @@ CREATE_REGISTRY = _object(
 
 
 def checked(schema: Schema, body: Json) -> dict[str, Any]:
-    """`body` itself when it has the shape; 422 that lists every violation otherwise."""
-    found = complaints(schema, body)
-    if found:
-        raise invalid(*found)
+    """`body` if it matches the schema; otherwise 422 with every violation."""
+    violations = complaints(schema, body)
+    if violations:
+        raise invalid(*violations)
     return dict(body)
 
 
 def checked_pod(body: Json) -> dict[str, Any]:
-    """A create body that also keeps the rules which no schema states (400, 422)."""
+    """A create body, checked also for rules that the schema cannot express (400, 422)."""
     document = checked(CREATE_POD, body)
     if "templateId" not in document and "image" not in document:
         raise invalid("$: missing property 'image'")
@@ -147,7 +147,7 @@ def checked_pod(body: Json) -> dict[str, Any]:
 
 
 def check_mounts(mounts: dict[str, Any], *, cpu: bool) -> None:
-    """Persistent or network, never both; nothing persistent on a CPU pod (400)."""
+    """400 for persistent and network mounts together, and for a persistent mount on a CPU pod."""
     if "persistent" in mounts and "network" in mounts:
         raise Problem(400, "mounts.persistent and mounts.network are mutually exclusive")
     if "persistent" in mounts and cpu:

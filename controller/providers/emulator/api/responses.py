@@ -1,4 +1,4 @@
-"""What the v2 API shows of what the cloud remembers."""
+"""REST v2 documents of the emulator's records."""
 
 from __future__ import annotations
 
@@ -24,83 +24,83 @@ def moment(seconds: float | None) -> str | None:
     )
 
 
-def pod(one: Pod, now: float, mode: str, *, stale_runtime: bool = False) -> Json:
-    """The published Pod. `stale_runtime` lets a stopped pod show what it last had."""
-    status = one.ghost_status if one.status == "TERMINATED" and one.ghost_status else one.status
-    live = runtime(one, now, stale=stale_runtime)
+def pod(pod: Pod, now: float, mode: str, *, stale_runtime: bool = False) -> Json:
+    """The published Pod. `stale_runtime`: a stopped pod shows its last runtime."""
+    status = pod.ghost_status if pod.status == "TERMINATED" and pod.ghost_status else pod.status
+    live = runtime(pod, now, stale=stale_runtime)
     return {
-        "id": one.id,
-        "name": one.name,
+        "id": pod.id,
+        "name": pod.name,
         "status": status,
         "actions": list(ACTIONS[status]),
-        "image": one.image,
-        "args": one.args,
-        "entrypoint": one.entrypoint,
-        "cmd": one.cmd,
-        "disk": one.disk_gb,
-        "mounts": mounts(one),
-        "ports": one.ports,
-        "env": one.env,
-        "registry": one.registry,
-        **compute(one),
-        "cloud": one.cloud,
-        "dataCenterId": one.data_center,
-        "cudaVersion": one.cuda,
-        "ssh": ssh(one, live, mode),
+        "image": pod.image,
+        "args": pod.args,
+        "entrypoint": pod.entrypoint,
+        "cmd": pod.cmd,
+        "disk": pod.disk_gb,
+        "mounts": mounts(pod),
+        "ports": pod.ports,
+        "env": pod.env,
+        "registry": pod.registry,
+        **compute(pod),
+        "cloud": pod.cloud,
+        "dataCenterId": pod.data_center,
+        "cudaVersion": pod.cuda,
+        "ssh": ssh(pod, live, mode),
         "template": None,
-        "cost": one.cost,
-        "locked": one.locked,
-        "globalNetworking": global_networking(one),
+        "cost": pod.cost,
+        "locked": pod.locked,
+        "globalNetworking": global_networking(pod),
         "runtime": live,
-        "createdAt": moment(one.created_at),
-        "startedAt": moment(one.started_at),
+        "createdAt": moment(pod.created_at),
+        "startedAt": moment(pod.started_at),
     }
 
 
-def mounts(one: Pod) -> Json:
-    if one.network_volume:
-        return {"network": [{"volumeId": one.network_volume, "path": one.mount_path}]}
-    if one.volume_gb:
-        return {"persistent": {"size": one.volume_gb, "path": one.mount_path}}
+def mounts(pod: Pod) -> Json:
+    if pod.network_volume:
+        return {"network": [{"volumeId": pod.network_volume, "path": pod.mount_path}]}
+    if pod.volume_gb:
+        return {"persistent": {"size": pod.volume_gb, "path": pod.mount_path}}
     return {}
 
 
-def compute(one: Pod) -> Json:
-    if one.cpu:
-        return {"cpu": {"id": one.cpu, "vcpuCount": one.vcpu_count, "memory": one.memory_gb}}
-    gpu = {"id": one.gpu, "count": one.gpu_count}
-    return {"gpu": {**gpu, "vcpuCount": one.vcpu_count, "memory": one.memory_gb}}
+def compute(pod: Pod) -> Json:
+    if pod.cpu:
+        return {"cpu": {"id": pod.cpu, "vcpuCount": pod.vcpu_count, "memory": pod.memory_gb}}
+    gpu = {"id": pod.gpu, "count": pod.gpu_count}
+    return {"gpu": {**gpu, "vcpuCount": pod.vcpu_count, "memory": pod.memory_gb}}
 
 
-def global_networking(one: Pod) -> Json:
-    if not one.global_networking:
+def global_networking(pod: Pod) -> Json:
+    if not pod.global_networking:
         return {"enabled": False}
-    address = ".".join(str(10 + ord(letter) % 200) for letter in one.id[:3])
-    return {"enabled": True, "ip": f"10.{address}", "internalDns": f"{one.id}.runpod.internal"}
+    address = ".".join(str(10 + ord(letter) % 200) for letter in pod.id[:3])
+    return {"enabled": True, "ip": f"10.{address}", "internalDns": f"{pod.id}.runpod.internal"}
 
 
-def ready(one: Pod, now: float) -> bool:
+def ready(pod: Pod, now: float) -> bool:
     """Whether the host reports the container."""
-    return one.status == "RUNNING" and now >= one.no_runtime_until
+    return pod.status == "RUNNING" and now >= pod.no_runtime_until
 
 
-def reported_ports(one: Pod, now: float) -> dict[str, int]:
+def reported_ports(pod: Pod, now: float) -> dict[str, int]:
     """Private to public port, as the API has it: not always as it is."""
-    return one.reported_ports if now < one.stale_until else one.public_ports
+    return pod.reported_ports if now < pod.stale_until else pod.public_ports
 
 
-def runtime(one: Pod, now: float, *, stale: bool = False) -> Json | None:
+def runtime(pod: Pod, now: float, *, stale: bool = False) -> Json | None:
     """Null until the host reports the container, and when the pod does not run."""
-    if not ready(one, now) and not (stale and one.started_at and one.status == "EXITED"):
+    if not ready(pod, now) and not (stale and pod.started_at and pod.status == "EXITED"):
         return None
-    end = now if one.status == "RUNNING" else one.ended_at or now
-    ports = reported_ports(one, now)
+    end = now if pod.status == "RUNNING" else pod.ended_at or now
+    ports = reported_ports(pod, now)
     return {
-        "uptime": max(0, int(end - (one.started_at or end))),
-        "gpus": [{"util": 0, "memoryUtil": 0} for _ in range(one.gpu_count)],
+        "uptime": max(0, int(end - (pod.started_at or end))),
+        "gpus": [{"util": 0, "memoryUtil": 0} for _ in range(pod.gpu_count)],
         "cpu": {"util": 1},
         "memory": {"util": 3},
-        "ports": [_port(entry, ports) for entry in one.ports],
+        "ports": [_port(entry, ports) for entry in pod.ports],
     }
 
 
@@ -115,9 +115,9 @@ def _port(entry: str, ports: dict[str, int]) -> Json:
     }
 
 
-def ssh(one: Pod, live: Json | None, mode: str) -> Json:
-    """Proxy and direct endpoints; nothing of ours listens at the proxy."""
-    token = f"{one.id}-{one.proxy_suffix}"
+def ssh(pod: Pod, live: Json | None, mode: str) -> Json:
+    """Proxy and direct endpoints; the emulator runs no proxy."""
+    token = f"{pod.id}-{pod.proxy_suffix}"
     proxy = {"host": PROXY, "port": 22, "username": token, "command": f"ssh {token}@{PROXY}"}
     rows = live["ports"] if live else []
     port = next((r["public"] for r in rows if (r["private"], r["type"]) == (22, "tcp")), None)
@@ -126,37 +126,37 @@ def ssh(one: Pod, live: Json | None, mode: str) -> Json:
         user = ssh_user(mode)
         command = f"ssh {user}@{HOST} -p {port}"
         direct = {"host": HOST, "port": port, "username": user, "command": command}
-    return {"proxy": None if one.status == "PROVISIONING" else proxy, "direct": direct}
+    return {"proxy": None if pod.status == "PROVISIONING" else proxy, "direct": direct}
 
 
-def template(one: Template) -> Json:
-    mount = {"persistent": {"size": one.volume_gb, "path": one.mount_path}}
+def template(template: Template) -> Json:
+    mount = {"persistent": {"size": template.volume_gb, "path": template.mount_path}}
     return {
-        "id": one.id,
-        "name": one.name,
-        "image": one.image,
-        "args": one.args,
-        "entrypoint": one.entrypoint,
-        "cmd": one.cmd,
-        "disk": one.disk,
-        "mounts": mount if one.volume_gb else {},
-        "ports": one.ports,
-        "env": one.env,
-        "registry": one.registry,
-        "serverless": one.serverless,
-        "public": one.public,
-        "category": one.category,
-        "startSsh": one.startSsh,
-        "startJupyter": one.startJupyter,
-        "allowedCudaVersions": one.allowedCudaVersions,
+        "id": template.id,
+        "name": template.name,
+        "image": template.image,
+        "args": template.args,
+        "entrypoint": template.entrypoint,
+        "cmd": template.cmd,
+        "disk": template.disk,
+        "mounts": mount if template.volume_gb else {},
+        "ports": template.ports,
+        "env": template.env,
+        "registry": template.registry,
+        "serverless": template.serverless,
+        "public": template.public,
+        "category": template.category,
+        "startSsh": template.startSsh,
+        "startJupyter": template.startJupyter,
+        "allowedCudaVersions": template.allowedCudaVersions,
     }
 
 
-def volume(one: Volume) -> Json:
+def volume(volume: Volume) -> Json:
     return {
-        "id": one.id,
-        "name": one.name,
-        "size": one.size,
-        "dataCenter": one.data_center,
-        "type": one.type,
+        "id": volume.id,
+        "name": volume.name,
+        "size": volume.size,
+        "dataCenter": volume.data_center,
+        "type": volume.type,
     }

@@ -21,7 +21,7 @@ Json = Any
 
 @dataclass(frozen=True)
 class Service:
-    """What every endpoint works on."""
+    """The state that all endpoints share."""
 
     cloud: Cloud
     pods: Pods
@@ -47,14 +47,14 @@ class Call:
 
     @property
     def body(self) -> Json:
-        """The JSON document sent; 400 when it is none."""
+        """The JSON document of the request; 400 if it is invalid."""
         try:
             return json.loads(self.raw)
         except ValueError as error:
             raise Problem(400, "request could not be processed: body is not JSON") from error
 
     def integer(self, name: str, default: int, low: int, high: int | None = None) -> int:
-        """A query parameter within bounds; 422."""
+        """An integer query parameter; 422 if it is invalid or out of bounds."""
         text = self.query.get(name)
         if text is None:
             return default
@@ -63,12 +63,12 @@ class Call:
         return int(text)
 
     def words(self, name: str, allowed: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """A comma-separated query parameter; 422 for a word that is not allowed."""
-        found = tuple(word for word in self.query.get(name, "").split(",") if word)
-        for word in found:
+        """A comma-separated query parameter; 422 for a value that is not allowed."""
+        words = tuple(word for word in self.query.get(name, "").split(",") if word)
+        for word in words:
             if allowed is not None and word not in allowed:
                 raise invalid(f"$.{name}: value must be one of {', '.join(allowed)}")
-        return found
+        return words
 
     def flag(self, name: str) -> bool | None:
         text = self.query.get(name)

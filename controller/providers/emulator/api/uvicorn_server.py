@@ -1,4 +1,4 @@
-"""The door to uvicorn."""
+"""Runs the ASGI application with uvicorn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def listen(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> 
         log_config=None,
         access_log=False,
         lifespan="off",
-        timeout_graceful_shutdown=1,  # log streams never end by themselves
+        timeout_graceful_shutdown=1,  # log streams do not end by themselves
         timeout_keep_alive=75,
     )
     _Server(config, ready).run(sockets=[listener])
@@ -36,13 +36,13 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on the two signals, and do not raise them again: there is more to clear away."""
-        before = {one: signal.signal(one, self.handle_exit) for one in _SIGNALS}
+        """End on the two signals without raising them again, because cleanup follows."""
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield
         finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -1,7 +1,7 @@
-"""Money from time: pure functions over billing intervals. Nothing is rounded here.
+"""Computes costs from billing intervals. Pure; nothing is rounded.
 
 Rates are constant within an interval, so a bill is a sum of rate times overlap. A GB-month is 730
-hours, as the published hourly figures have it.
+hours, as in the published hourly prices.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MONTH_HOURS = 730.0
 DISK_USD_PER_GB_MONTH = 0.10  # container disk, and a volume while its pod runs
 PARKED_USD_PER_GB_MONTH = 0.20  # a volume while its pod is stopped
 NETWORK_USD_PER_GB_MONTH = 0.07
-NETWORK_BULK_USD_PER_GB_MONTH = 0.05  # what lies beyond the first 1,000 GB
+NETWORK_BULK_USD_PER_GB_MONTH = 0.05  # beyond the first 1,000 GB
 
 BUCKETS = ("hour", "day", "week", "month", "year")
 
 
 def storage_rate(gigabytes: float, usd_per_gb_month: float) -> float:
-    """USD per hour."""
+    """USD per hour of `gigabytes` of storage."""
     return gigabytes * usd_per_gb_month / MONTH_HOURS
 
 
@@ -37,18 +37,18 @@ def network_rate(gigabytes: float) -> float:
 
 
 def cost(interval: Interval, start: float, end: float) -> float:
-    """Dollars that `interval` costs within [start, end); `end` is also now for an open one."""
+    """USD that `interval` costs within [start, end); an open interval costs until `end`."""
     until = end if interval.end is None else min(interval.end, end)
     return max(0.0, until - max(interval.start, start)) * interval.usd_per_hour / 3600
 
 
 def total(intervals: Iterable[Interval], now: float) -> float:
-    return sum(cost(one, 0.0, now) for one in intervals)
+    return sum(cost(interval, 0.0, now) for interval in intervals)
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """Dollars by what was paid for."""
+    """USD by kind of resource."""
 
     gpu: float = 0.0
     cpu: float = 0.0
@@ -66,7 +66,7 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Bucket:
-    """What one owner cost between two moments (Unix seconds); `owner` "" means everything."""
+    """The cost of one owner between two times (Unix seconds); `owner` "" means all owners."""
 
     start: float
     end: float
@@ -77,11 +77,11 @@ class Bucket:
 def edges(start: float, end: float, size: str) -> list[float]:
     """Bucket boundaries that cover [start, end), snapped outward, UTC."""
     moment = floor(datetime.fromtimestamp(start, UTC), size)
-    found = [moment.timestamp()]
-    while found[-1] < end or len(found) == 1:
+    bounds = [moment.timestamp()]
+    while bounds[-1] < end or len(bounds) == 1:
         moment = following(moment, size)
-        found.append(moment.timestamp())
-    return found
+        bounds.append(moment.timestamp())
+    return bounds
 
 
 def floor(moment: datetime, size: str) -> datetime:
@@ -118,24 +118,24 @@ def buckets(
     intervals: Iterable[Interval], bounds: list[float], now: float, *, by_owner: bool = True
 ) -> list[Bucket]:
     """Every non-empty bucket, oldest first. Nothing bills after `now`."""
-    found: dict[tuple[float, float, str], Amounts] = {}
-    for one in intervals:
-        until = now if one.end is None else min(one.end, now)
-        first = max(0, bisect_right(bounds, one.start) - 1)
-        for start, end in pairwise(bounds[first:]):
+    amounts: dict[tuple[float, float, str], Amounts] = {}
+    for interval in intervals:
+        until = now if interval.end is None else min(interval.end, now)
+        first_bucket = max(0, bisect_right(bounds, interval.start) - 1)
+        for start, end in pairwise(bounds[first_bucket:]):
             if until <= start:
                 break
-            if one.start >= end:
+            if interval.start >= end:
                 continue
-            key = (start, end, one.owner if by_owner else "")
-            dollars = cost(one, start, min(end, now))
-            found[key] = found.get(key, Amounts()).plus(one.kind, dollars)
-    return [Bucket(*key, amounts) for key, amounts in sorted(found.items(), key=lambda i: i[0])]
+            key = (start, end, interval.owner if by_owner else "")
+            dollars = cost(interval, start, min(end, now))
+            amounts[key] = amounts.get(key, Amounts()).plus(interval.kind, dollars)
+    return [Bucket(*key, amounts[key]) for key in sorted(amounts)]
 
 
-def summed(found: Iterable[Bucket]) -> Amounts:
-    whole = Amounts()
-    for one in found:
+def summed(buckets: Iterable[Bucket]) -> Amounts:
+    total = Amounts()
+    for interval in buckets:
         for kind in ("gpu", "cpu", "disk", "network"):
-            whole = whole.plus(kind, getattr(one.amounts, kind))
-    return whole
+            total = total.plus(kind, getattr(interval.amounts, kind))
+    return total

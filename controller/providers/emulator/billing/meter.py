@@ -1,4 +1,4 @@
-"""The account's running meter: opens and closes billing intervals, knows balance and spend."""
+"""Opens and closes billing intervals; computes balance and spending rate."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from controller.providers.emulator.records import Interval, Pod, State
 
 
 class Meter:
-    """Keeps `state.intervals`; callers hold the cloud's lock."""
+    """Maintains `state.intervals`. Callers hold the cloud's lock."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._open = {(one.owner, one.kind): one for one in state.intervals if one.end is None}
+        self._open = {
+            (interval.owner, interval.kind): interval
+            for interval in state.intervals
+            if interval.end is None
+        }
         self._closed = sum(
-            billing.cost(one, 0.0, one.end) for one in state.intervals if one.end is not None
+            billing.cost(interval, 0.0, interval.end)
+            for interval in state.intervals
+            if interval.end is not None
         )
 
     def set(self, owner: str, kind: str, usd_per_hour: float, now: float) -> None:
-        """From now on `owner` pays this rate for `kind`; 0 ends it."""
+        """Set the rate of `owner` for `kind` from `now` on; 0 ends billing."""
         current = self._open.get((owner, kind))
         if current is not None:
             if current.usd_per_hour == usd_per_hour:
@@ -31,7 +37,7 @@ class Meter:
             self._open[(owner, kind)] = interval
 
     def pod(self, pod: Pod, now: float) -> None:
-        """Bring every rate of `pod` in line with its status."""
+        """Set every rate of `pod` according to its status."""
         compute = "gpu" if pod.gpu else "cpu"
         self.set(pod.id, compute, pod.cost, now)
         disk = billing.storage_rate(pod.disk_gb, billing.DISK_USD_PER_GB_MONTH)
@@ -49,12 +55,12 @@ class Meter:
 
     @property
     def spend_per_hour(self) -> float:
-        """USD per hour of everything that bills now."""
-        return sum(one.usd_per_hour for one in self._open.values())
+        """USD per hour of all open intervals."""
+        return sum(interval.usd_per_hour for interval in self._open.values())
 
 
 def volume_rate(pod: Pod) -> float:
-    """USD per hour of the pod's host-local volume in its present status."""
+    """USD per hour of the pod's host-local volume in its current status."""
     if pod.status == "TERMINATED":
         return 0.0
     per_month = billing.DISK_USD_PER_GB_MONTH if pod.active else billing.PARKED_USD_PER_GB_MONTH

@@ -1,4 +1,4 @@
-"""What a host writes to a pod's system log when it cannot start the container."""
+"""System-log lines of a host that cannot start a container."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ LINES = {
 
 
 def line(value: Any, image: str) -> str:
-    """The line that a fault's `value` stands for: one of `LINES` by its word, or its own text."""
+    """The log line for a fault's `value`: a key of `LINES`, or the text itself."""
     text = str(value or DEFAULT)
     return LINES.get(text, text).replace("@image@", image)

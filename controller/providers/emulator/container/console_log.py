@@ -7,12 +7,12 @@ import os
 import time
 from pathlib import Path
 
-_MAX_LINE = 16 * 1024  # bytes; longer lines are cut in several
-_MAX_FILE = 16 * 1024 * 1024  # bytes; then the file becomes `<name>.1` and a new one begins
+_MAX_LINE = 16 * 1024  # bytes; longer lines are split
+_MAX_FILE = 16 * 1024 * 1024  # bytes; then the file is rotated to `<name>.1`
 
 
 class ContainerLog:
-    """Appends whole lines, each in one write, so that readers never see half of one."""
+    """Appends complete lines, each in one write, so that readers never see a partial line."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -24,7 +24,7 @@ class ContainerLog:
         self._size = os.fstat(self._file).st_size
 
     def write(self, data: bytes) -> None:
-        """Take output as it comes; a line is kept when it ends or grows too long."""
+        """Buffer output; a line is written when it ends or grows too long."""
         *lines, self._partial = (self._partial + data).split(b"\n")
         while len(self._partial) > _MAX_LINE:
             lines.append(self._partial[:_MAX_LINE])
@@ -32,7 +32,7 @@ class ContainerLog:
         self._append(lines)
 
     def close(self) -> None:
-        """Keep a last line without an end, and close."""
+        """Write a last line without newline, and close."""
         self._append([self._partial] if self._partial else [])
         os.close(self._file)
 

@@ -1,8 +1,8 @@
-"""An SSH server for pods on machines without OpenSSH's: exec, shell with a terminal, SFTP.
+"""An SSH server for pods on machines without OpenSSH: exec, shell with a terminal, SFTP.
 
 Run as `python -m controller.providers.emulator.container.embedded_sshd SETTINGS.json`, or as a
-copy of this file inside a pod: it imports nothing of ours. Like OpenSSH it leaves a session's
-processes alone when the client goes; only a terminal hangs up.
+copy of this file inside a pod: it imports nothing of podctl. Like OpenSSH it keeps a session's
+processes running when the client disconnects; only a terminal hangs up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import IO, Any
 import asyncssh
 
 _CHUNK = 256 * 1024
-_END_OF_INPUT, _INTERRUPT = b"\x04", b"\x03"  # as a terminal's keys send them
+_END_OF_INPUT, _INTERRUPT = b"\x04", b"\x03"  # as sent by a terminal's keys
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Settings:
 
 
 class _Server(asyncssh.SSHServer):
-    """Who may log in: the pod's user, with a key of authorized_keys as it is now."""
+    """Accepts the pod's user, with a key of the current authorized_keys."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -57,7 +57,7 @@ class _Server(asyncssh.SSHServer):
         return True
 
     def connection_requested(self, *_: Any) -> bool:
-        return True  # forwarding, as OpenSSH's default has it
+        return True  # forwarding, as OpenSSH's default
 
 
 class _Session:
@@ -83,14 +83,14 @@ class _Session:
 
     def _environment(self) -> dict[str, str]:
         settings, process = self._settings, self._process
-        here, there = process.get_extra_info("sockname"), process.get_extra_info("peername")
+        local, peer = process.get_extra_info("sockname"), process.get_extra_info("peername")
         session = {
             "HOME": settings.home,
             "USER": settings.user,
             "LOGNAME": settings.user,
             "SHELL": settings.shell,
-            "SSH_CONNECTION": f"{there[0]} {there[1]} {here[0]} {here[1]}",
-            "SSH_CLIENT": f"{there[0]} {there[1]} {here[1]}",
+            "SSH_CONNECTION": f"{peer[0]} {peer[1]} {local[0]} {local[1]}",
+            "SSH_CLIENT": f"{peer[0]} {peer[1]} {local[1]}",
         }
         term = {"TERM": process.term_type} if process.term_type else {}
         return {**session, **term, **settings.env}
@@ -113,17 +113,17 @@ class _Session:
         assert popen.stdout is not None
         assert popen.stderr is not None
         feed = asyncio.create_task(self._feed_pipe(popen.stdin))
-        shown = asyncio.gather(
+        output = asyncio.gather(
             _copy_pipe(popen.stdout, self._process.stdout),
             _copy_pipe(popen.stderr, self._process.stderr),
         )
         code = await _ended(popen)
-        await shown  # until the pipes are read to their ends
+        await output  # until the pipes are read to their ends
         feed.cancel()
         self._report(code)
 
     async def _feed_pipe(self, pipe: IO[bytes]) -> None:
-        """What the client sends, until its end; then the command's input ends too."""
+        """Forward the client's input until its end, then close the command's input."""
         with contextlib.suppress(OSError), pipe:
             os.set_blocking(pipe.fileno(), False)
             while data := await self._read():
@@ -146,27 +146,27 @@ class _Session:
         finally:
             os.close(slave)
         keys = asyncio.create_task(self._feed_terminal(master))
-        shown = asyncio.create_task(_copy(master, self._process.stdout))
+        output = asyncio.create_task(_copy(master, self._process.stdout))
         code = await self._ended_or_hung_up(popen)
-        await asyncio.wait([shown], timeout=1.0)  # what it printed last
-        for task in (keys, shown):
+        await asyncio.wait([output], timeout=1.0)  # flush the last output
+        for task in (keys, output):
             task.cancel()
-        await asyncio.wait([keys, shown])
+        await asyncio.wait([keys, output])
         os.close(master)
         self._report(code)
 
     async def _ended_or_hung_up(self, popen: subprocess.Popen[bytes]) -> int:
         ended = asyncio.create_task(_ended(popen))
-        gone = asyncio.create_task(self._process.wait_closed())
-        await asyncio.wait([ended, gone], return_when=asyncio.FIRST_COMPLETED)
+        closed = asyncio.create_task(self._process.wait_closed())
+        await asyncio.wait([ended, closed], return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(popen.pid, signal.SIGHUP)
-        gone.cancel()
+        closed.cancel()
         return await ended
 
     async def _feed_terminal(self, master: int) -> None:
-        """Keys and window sizes to the terminal."""
+        """Forward keys and window sizes to the terminal."""
         data = b""
         while data != _END_OF_INPUT:
             try:
@@ -202,12 +202,12 @@ _TAKE_TERMINAL = (
 
 
 async def _copy_pipe(pipe: IO[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
-    with pipe:  # closed early when the client is gone: the command gets SIGPIPE
+    with pipe:  # closed early when the client is closed: the command gets SIGPIPE
         await _copy(pipe.fileno(), writer)
 
 
 async def _copy(descriptor: int, writer: asyncssh.SSHWriter[bytes]) -> None:
-    """Send what comes from a pipe or terminal, until its end or the client's."""
+    """Send the output of a pipe or terminal until it or the client ends."""
     os.set_blocking(descriptor, False)
     with contextlib.suppress(OSError):  # EIO: the last process closed the terminal
         while True:
@@ -240,7 +240,7 @@ async def _writable(descriptor: int) -> None:
 
 
 async def _ended(popen: subprocess.Popen[bytes]) -> int:
-    """The exit status, without a thread a session."""
+    """The exit status, without one thread per session."""
     pause = 0.002
     while (code := popen.poll()) is None:
         await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""Where pods physically live: their folders, ports, threads and containers."""
+"""Hosts the pods on this machine: folders, ports, threads and containers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.container import boot_error
 from controller.providers.emulator.container import pod_logs as logs
 from controller.providers.emulator.container.container import Container, ContainerSpec
-from controller.providers.emulator.container.lifecycle import Life
+from controller.providers.emulator.container.lifecycle import PodLifecycle
 from controller.providers.emulator.container.ports import HOST, free_port
 from controller.providers.emulator.records import Pod
 
 _SECRET = re.compile(r"\{\{\s*RUNPOD_SECRET_(\w+)\s*\}\}")
 
 
-class Yard:
-    """Begins and ends lives; is also what a life reports to."""
+class PodHost:
+    """Starts and ends the lifecycles of pods, and receives their reports."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._lives: dict[str, threading.Thread] = {}
+        self._lifecycles: dict[str, threading.Thread] = {}
 
     def begin(self, pod: Pod) -> None:
-        """A new life with new public ports, after the old one has ended."""
+        """Start a new lifecycle with new public ports, after the old one has ended."""
         cloud, now = self._cloud, self._cloud.now()
         facts = _facts(pod)
         slow = cloud.faults.take("slow_boot", **facts)
@@ -41,66 +41,70 @@ class Yard:
             pod.boot_until += float(slow.value or 0)
         pod.pid = None
         pod.no_sshd = cloud.faults.take("no_sshd", **facts) is not None
-        trouble = cloud.faults.take("boot_error", **facts)
-        pod.boot_error = boot_error.line(trouble.value, pod.image) if trouble is not None else ""
+        fault = cloud.faults.take("boot_error", **facts)
+        pod.boot_error = boot_error.line(fault.value, pod.image) if fault is not None else ""
         self._assign_ports(pod)
         self._log(pod, f"create container {pod.image}")
         if not pod.boot_error:
-            digest = hashlib.sha256(pod.image.encode()).hexdigest()  # there is no image but a name
+            digest = hashlib.sha256(
+                pod.image.encode()
+            ).hexdigest()  # the emulator has only the image's name
             self._log(pod, f"Digest: sha256:{digest}")
             self._log(pod, f"Status: Image is up to date for {pod.image}")
         self._run(pod)
 
     def _assign_ports(self, pod: Pod) -> None:
-        busy = {port for one in self._cloud.state.pods.values() for port in
-                (*one.public_ports.values(), *one.reported_ports.values())}  # fmt: skip
+        busy = {port for rented in self._cloud.state.pods.values() for port in
+                (*rented.public_ports.values(), *rented.reported_ports.values())}  # fmt: skip
         before = pod.public_ports
-        fresh: dict[str, int] = {}
+        ports: dict[str, int] = {}
         for entry in pod.ports:
             private = entry.split("/")[0]
-            fresh[private] = free_port(busy)
-            busy.add(fresh[private])
-        pod.public_ports = pod.reported_ports = fresh
-        stale = self._cloud.faults.take("stale_ports", **_facts(pod)) if before else None
-        if stale is not None:
+            ports[private] = free_port(busy)
+            busy.add(ports[private])
+        pod.public_ports = pod.reported_ports = ports
+        fault = self._cloud.faults.take("stale_ports", **_facts(pod)) if before else None
+        if fault is not None:
             pod.reported_ports = before
-            pod.stale_until = 1e12 if stale.value is None else pod.boot_until + float(stale.value)
+            pod.stale_until = 1e12 if fault.value is None else pod.boot_until + float(fault.value)
         else:
             pod.stale_until = 0.0
         if self._cloud.faults.take("dead_port", **_facts(pod)) is not None:
-            pod.reported_ports = {private: free_port(busy) for private in fresh}
+            pod.reported_ports = {private: free_port(busy) for private in ports}
             pod.stale_until = 1e12
 
     def _run(self, pod: Pod, *, attach: bool = False) -> None:
-        life = Life(
+        lifecycle = PodLifecycle(
             self,
             pod,
-            after=self._lives.get(pod.id),
+            after=self._lifecycles.get(pod.id),
             restart_seconds=self._cloud.settings.restart_seconds,
             attach=attach,
         )
-        self._lives[pod.id] = life
-        life.start()
+        self._lifecycles[pod.id] = lifecycle
+        lifecycle.start()
 
-    def end(self, pod: Pod, term_seconds: float, then: Callable[[], None] | None = None) -> None:
-        """End the present life; `then` runs once its container is gone."""
+    def end(
+        self, pod: Pod, term_seconds: float, callback: Callable[[], None] | None = None
+    ) -> None:
+        """End the current lifecycle; `then` runs once its container has ended."""
         number = pod.life
 
-        def gone() -> None:
+        def on_ended() -> None:
             with self._cloud.lock:
                 if pod.life == number:
                     pod.pid = None
-            if then is not None:
-                then()
+            if callback is not None:
+                callback()
 
-        life = self._lives.get(pod.id)
-        if isinstance(life, Life) and life.is_alive():
-            life.stop(term_seconds, gone)
+        lifecycle = self._lifecycles.get(pod.id)
+        if isinstance(lifecycle, PodLifecycle) and lifecycle.is_alive():
+            lifecycle.stop(term_seconds, on_ended)
         else:
-            gone()
+            on_ended()
 
     def erase(self, pod: Pod) -> None:
-        """Everything of the pod but its network volume, once its container is gone."""
+        """End the pod and delete its files except its network volume."""
         self.end(pod, 0.0, lambda: shutil.rmtree(self._cloud.pod_folder(pod.id), True))
 
     def lose_volume(self, pod: Pod) -> None:
@@ -110,12 +114,12 @@ class Yard:
 
     def crash(self, pod: Pod) -> None:
         """Kill the container only; it restarts in its loop."""
-        life = self._lives.get(pod.id)
-        if isinstance(life, Life):
-            life.crash()
+        lifecycle = self._lifecycles.get(pod.id)
+        if isinstance(lifecycle, PodLifecycle):
+            lifecycle.crash()
 
     def resume(self) -> None:
-        """After the emulator's own restart: take up every pod that should be running."""
+        """After a restart of the emulator, attach to or start every active pod."""
         with self._cloud.lock:
             for pod in self._cloud.state.pods.values():
                 if pod.active:
@@ -125,7 +129,7 @@ class Yard:
             self._cloud.save()
 
     def _finish(self, pod: Pod, pid: int) -> None:
-        """End what the last emulator had no time to end."""
+        """Kill a container that the previous emulator process left running."""
         container = Container.attach(self.spec(pod), pid)
         if container is not None:
             container.kill()
@@ -134,20 +138,22 @@ class Yard:
             shutil.rmtree(self._cloud.pod_folder(pod.id), ignore_errors=True)
 
     def close(self, *, leave: bool) -> None:
-        """End every thread; containers are killed unless they are to be left."""
-        lives = [one for one in self._lives.values() if isinstance(one, Life)]
-        for life in lives:
+        """End every thread; containers are killed unless `leave`."""
+        lifecycles = [
+            lifecycle
+            for lifecycle in self._lifecycles.values()
+            if isinstance(lifecycle, PodLifecycle)
+        ]
+        for lifecycle in lifecycles:
             if leave:
-                life.leave()
+                lifecycle.leave()
             else:
-                life.stop(0.0)
-        for life in lives:
-            life.join(10.0)
-        self._lives.clear()
+                lifecycle.stop(0.0)
+        for lifecycle in lifecycles:
+            lifecycle.join(10.0)
+        self._lifecycles.clear()
 
-    # What a life reports, and asks for.
-
-    # `life` tells a late word of an earlier life from the present one's.
+    # Called by lifecycles. `life` distinguishes late reports of an earlier one from the current.
 
     def starting(self, pod: Pod, life: int) -> None:
         with self._cloud.lock:
@@ -170,14 +176,14 @@ class Yard:
         failing = self._cloud.faults.take("error_status", **_facts(pod))
         pod.status = "ERROR" if failing else "RUNNING"
         pod.started_at = now
-        mute = self._cloud.faults.take("no_runtime", **_facts(pod))
+        fault = self._cloud.faults.take("no_runtime", **_facts(pod))
         seconds = self._cloud.settings.runtime_seconds
-        if mute is not None:
-            seconds = 1e12 if mute.value is None else float(mute.value)
+        if fault is not None:
+            seconds = 1e12 if fault.value is None else float(fault.value)
         pod.no_runtime_until = now + seconds
 
     def boot_error(self, pod: Pod) -> str:
-        """Why its container cannot be started, told each time that it is tried; empty: it can."""
+        """Why the container cannot be started, logged at every attempt; empty if it can."""
         if pod.boot_error:
             self._log(pod, pod.boot_error)
         return pod.boot_error
@@ -185,15 +191,15 @@ class Yard:
     def restarting(self, pod: Pod) -> None:
         self._log(pod, "container ended; starting it again")
 
-    def broken(self, pod: Pod, life: int, why: str) -> None:
+    def broken(self, pod: Pod, life: int, reason: str) -> None:
         with self._cloud.lock:
             if pod.life == life and pod.active:
                 pod.status = "ERROR"
                 self._cloud.save()
-        self._log(pod, f"error: {why}")
+        self._log(pod, f"error: {reason}")
 
     def lost(self, pod: Pod) -> None:
-        """The container died while no emulator ran: the host was rebooted, and boots now."""
+        """The container ended while no emulator ran: treated as a reboot of the host."""
         with self._cloud.lock:
             pod.status, pod.started_at, pod.pid = "PROVISIONING", None, None
             pod.boot_at = self._cloud.now()
@@ -224,10 +230,10 @@ class Yard:
         )
 
     def _revealed(self, env: dict[str, str]) -> dict[str, str]:
-        """With the account's secrets in place of their names; an unknown name stays."""
-        known = {one.name: one.value for one in self._cloud.state.secrets.values()}
+        """`env` with the account's secrets in place of their references; unknown ones stay."""
+        secrets = {secret.name: secret.value for secret in self._cloud.state.secrets.values()}
         return {
-            key: _SECRET.sub(lambda found: known.get(found[1], found[0]), value)
+            key: _SECRET.sub(lambda match: secrets.get(match[1], match[0]), value)
             for key, value in env.items()
         }
 
@@ -236,7 +242,7 @@ class Yard:
 
 
 def injected(pod: Pod) -> dict[str, str]:
-    """What the cloud puts into the first process's environment, over anything of the user's."""
+    """The variables that the provider sets for the first process, overriding the user's."""
     env = {
         "RUNPOD_POD_ID": pod.id,
         "RUNPOD_API_KEY": pod.key,

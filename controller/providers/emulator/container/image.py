@@ -1,7 +1,7 @@
-"""The emulated image: its start script, its file system, and what the host lends to it.
+"""The emulated image: start script, file system, and programs of the host.
 
-A pod's container disk is a plain folder. With namespaces it is the pod's root, and the host's
-programs appear in it read-only; without, the same folder stands for the root by a prefix.
+A pod's container disk is a plain folder. With namespaces it is the pod's root, with the host's
+programs mounted read-only; without, the same folder is the root by a prefix of all paths.
 """
 
 from __future__ import annotations
@@ -84,16 +84,16 @@ PS1='\\u@\\h:\\w\\$ '
 
 @dataclass(frozen=True)
 class Account:
-    """The pod's one user, as its /etc/passwd has it."""
+    """The pod's user in /etc/passwd."""
 
     uid: int
     gid: int
 
 
 def search_path() -> str:
-    """PATH in the pod: the Python that runs the emulator comes first, as the image's own."""
-    ours = os.path.dirname(sys.executable)
-    return f"{ours}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    """PATH in the pod: the emulator's Python comes first, as the image's own."""
+    own_python = os.path.dirname(sys.executable)
+    return f"{own_python}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def shell() -> str:
@@ -103,7 +103,7 @@ def shell() -> str:
 def write_disk(
     disk: Path, account: Account | None, prefix: str, hostname: str, *, starts_ssh: bool = True
 ) -> None:
-    """Lay out a fresh container disk. `account` is None without a file system of its own."""
+    """Create a new container disk. `account` is None without a file system of its own."""
     for name in ("root", "var/log", "run/sshd", "etc/ssh", "etc/init.d"):
         (disk / name).mkdir(parents=True)
     (disk / "root").chmod(0o700)
@@ -137,13 +137,13 @@ def _write_program(path: Path, text: str) -> None:
 
 
 def _write_etc(etc: Path, account: Account) -> None:
-    """The accounts of the pod, and copies of what programs look up on the host."""
+    """Write the pod's accounts, and copies of the host's configuration files."""
     passwd = [
         f"root:x:{account.uid}:{account.gid}:root:/root:{shell()}",
         "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin",
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin",
     ]
-    # An unprivileged pod has no second group, so its terminals must not ask for one.
+    # An unprivileged pod has no second group, so its terminals must not use one.
     tty = ["tty:x:5:"] if account.uid == 0 else []
     groups = [f"root:x:{account.gid}:", *tty, "nogroup:x:65534:"]
     (etc / "passwd").write_text("\n".join(passwd) + "\n")
@@ -158,15 +158,15 @@ def _write_etc(etc: Path, account: Account) -> None:
 
 
 def _write_names(etc: Path, hostname: str) -> None:
-    """As Docker writes them: the pod's own name is in /etc/hosts, and resolves."""
+    """Write hostname and /etc/hosts as Docker does, so that the pod's own name resolves."""
     hosts = etc / "hosts"
-    known = hosts.read_text(errors="replace") if hosts.exists() else "127.0.0.1\tlocalhost\n"
-    hosts.write_text(known.rstrip("\n") + f"\n127.0.0.1\t{hostname}\n")
+    hosts_text = hosts.read_text(errors="replace") if hosts.exists() else "127.0.0.1\tlocalhost\n"
+    hosts.write_text(hosts_text.rstrip("\n") + f"\n127.0.0.1\t{hostname}\n")
     (etc / "hostname").write_text(f"{hostname}\n")
 
 
 def _link_programs(disk: Path) -> None:
-    """/bin, /lib …: links into /usr as on the host."""
+    """Create /bin, /lib … as links into /usr as on the host."""
     for name in _LINKED:
         source = Path("/") / name
         if source.is_symlink():
@@ -174,16 +174,16 @@ def _link_programs(disk: Path) -> None:
 
 
 def host_binds() -> tuple[Bind, ...]:
-    """What the host lends, read-only: programs, libraries and devices' descriptions."""
+    """Read-only mounts of the host's programs, libraries and device descriptions."""
     folders = [*_PROGRAMS, *(f"/{name}" for name in _LINKED if not os.path.islink(f"/{name}"))]
     folders += ["/sys", *(f"/etc/{name}" for name in _ETC_FOLDERS)]
     return tuple(Bind(path, path) for path in folders if os.path.isdir(path))
 
 
 def python_binds() -> tuple[Bind, ...]:
-    """The interpreter that runs the emulator, with its packages, at the same paths.
+    """Mounts of the emulator's interpreter and its packages, at the same paths.
 
-    These may lie below a folder that the pod has of its own (/root, /tmp): bind them last.
+    They may lie below folders of the pod itself (/root, /tmp): bind them last.
     """
     paths = [sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix)]
     paths += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
@@ -191,6 +191,6 @@ def python_binds() -> tuple[Bind, ...]:
     binds: dict[str, Bind] = {}
     for path in sorted({os.path.abspath(path) for path in paths if os.path.isdir(path)}):
         covered = (*_PROGRAMS, *binds)
-        if not any(path == above or path.startswith(above + "/") for above in covered):
+        if not any(path == folder or path.startswith(folder + "/") for folder in covered):
             binds[path] = Bind(os.path.realpath(path), path)
     return tuple(binds.values())

@@ -1,4 +1,4 @@
-"""From a ContainerSpec to a running first process: the disk, the plan, the supervisor."""
+"""Starts a container from its ContainerSpec: disk, plan, supervisor."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from controller.providers.emulator.container.spec import ContainerError, Contain
 from controller.providers.emulator.container.supervisor import Plan, inside_ids
 from remote.contract import ENV_ROOT
 
-MARKER = "PODCTL_EMULATED_POD"  # process mode: whose process this is
+MARKER = "PODCTL_EMULATED_POD"  # process mode: identifies the pod of a process
 _START_SECONDS = 20.0
 _SUPERVISOR = "controller.providers.emulator.container.supervisor"
 
 
 def write_disk(spec: ContainerSpec) -> None:
-    """A fresh container disk with the image on it; `spec.mode` is decided."""
+    """Create a new container disk with the image; `spec.mode` must be resolved."""
     spec.root.mkdir(parents=True, exist_ok=True)
     if spec.disk.exists():
         _wipe(spec.disk)
@@ -37,11 +37,11 @@ def write_disk(spec: ContainerSpec) -> None:
         image.write_service(spec.disk, "echo 'no port 22 is exposed' >&2")
     else:
         server = sshd.choose(spec.mode, spec.ssh_server)
-        sshd.install(server, _ssh_site(spec, spec.ssh_port))
+        sshd.install(server, _ssh_paths(spec, spec.ssh_port))
 
 
 def _wipe(disk: Path) -> None:
-    """Delete the disk, also where a pod took permissions away from itself."""
+    """Delete the disk, even if the pod removed its own permissions."""
     for folder, names, _ in os.walk(disk):
         for name in names:
             if not os.path.islink(path := os.path.join(folder, name)):
@@ -60,16 +60,16 @@ def _place_volume(spec: ContainerSpec) -> None:
         mount.mkdir(exist_ok=True)
 
 
-def _ssh_site(spec: ContainerSpec, port: int) -> sshd.Site:
+def _ssh_paths(spec: ContainerSpec, port: int) -> sshd.ServerPaths:
     session = {"PATH": image.search_path(), "LANG": "C.UTF-8"}
     home = f"{spec.prefix}/root"
     if spec.prefix:
         session |= {"HOME": home, ENV_ROOT: spec.prefix, MARKER: spec.pod_id}
-    return sshd.Site(spec.disk, spec.prefix, home, sshd.user(spec.mode), port, session)
+    return sshd.ServerPaths(spec.disk, spec.prefix, home, sshd.user(spec.mode), port, session)
 
 
 def plan(spec: ContainerSpec) -> Plan:
-    """What the supervisor is to do. ContainerError when `args` cannot be split."""
+    """The supervisor's plan. Raises ContainerError if `args` cannot be split."""
     env = {"PATH": image.search_path(), "HOME": f"{spec.prefix}/root", "LANG": "C.UTF-8"}
     env |= {"HOSTNAME": spec.pod_id, **spec.env}
     if spec.prefix:
@@ -100,39 +100,42 @@ def _binds(spec: ContainerSpec) -> tuple[Bind, ...]:
 
 
 def launch(spec: ContainerSpec) -> subprocess.Popen[bytes]:
-    """Start the supervisor; returns when the container's root is entered, else ContainerError."""
+    """Start the supervisor; returns once it has entered the container's root, else
+    ContainerError."""
     text = plan(spec).dump().encode()
     status, writer = os.pipe()
-    with open(status, "rb", buffering=0) as said:
+    with open(status, "rb", buffering=0) as reader:
         popen = _start_supervisor(spec, writer)
         assert popen.stdin is not None
         try:
             popen.stdin.write(text)
             popen.stdin.close()
-            answer = _read_all(said.fileno(), time.monotonic() + _START_SECONDS)
+            message = _read_all(reader.fileno(), time.monotonic() + _START_SECONDS)
         except BrokenPipeError:
-            answer = ""
-    if answer == "ok":
+            message = ""
+    if message == "ok":
         return popen
     popen.kill()
     popen.wait(_START_SECONDS)
     complaints = (spec.root / "supervisor.log").read_text(errors="replace").strip()
     raise ContainerError(
         f"pod {spec.pod_id}: the container could not be made",
-        cause=answer or complaints[-500:] or "its supervisor exited without writing an exit record",
+        cause=message
+        or complaints[-500:]
+        or "its supervisor exited without writing an exit record",
         hint=f"a container mode other than {spec.mode!r}",
     )
 
 
 def _start_supervisor(spec: ContainerSpec, status: int) -> subprocess.Popen[bytes]:
-    """Its own session, so that it and the pod outlive the emulator. Closes `status` here."""
+    """Start it in its own session, so that it outlives the emulator. Closes `status`."""
     root = Path(controller.__file__ or "").absolute().parent.parent
-    kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     with open(spec.root / "supervisor.log", "wb") as complaints:
         try:
             return subprocess.Popen(
                 [sys.executable, "-S", "-P", "-m", _SUPERVISOR, str(status)],
-                env={"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", **kept},
+                env={"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", **environment},
                 cwd=spec.root,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -145,11 +148,11 @@ def _start_supervisor(spec: ContainerSpec, status: int) -> subprocess.Popen[byte
 
 
 def _read_all(descriptor: int, deadline: float) -> str:
-    """What comes until the other side closes, or the deadline."""
-    said = b""
+    """Read until the other side closes, or the deadline."""
+    data = b""
     while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-        data = os.read(descriptor, 4096)
-        if not data:
+        block = os.read(descriptor, 4096)
+        if not block:
             break
-        said += data
-    return said.decode(errors="replace")
+        data += block
+    return data.decode(errors="replace")

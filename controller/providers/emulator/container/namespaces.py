@@ -1,4 +1,4 @@
-"""A pod's own view of the machine: Linux namespaces, mounts and capabilities, by system call.
+"""Isolates a pod with Linux namespaces, mounts and capabilities, by system call.
 
 Only the container's supervisor uses this. Nothing here is visible on the host: every mount is made
 in a mount namespace of its own, with propagation off, and vanishes with the last process in it.
@@ -30,7 +30,7 @@ _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 24, 36
 _SIGKILL = 9
 
-# What a container runtime leaves to root: no mounts, no raw devices, no kernel.
+# The capabilities that a container runtime leaves to root: no mounts, raw devices or kernel.
 _KEPT_CAPABILITIES = frozenset(
     {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 29, 31}
 )  # chown … kill, set*id, setpcap, net_bind, net_raw, sys_chroot, audit_write, setfcap
@@ -44,7 +44,7 @@ class Bind:
     """A host path shown in the pod."""
 
     source: str
-    target: str  # absolute, as the pod sees it
+    target: str  # absolute path in the pod
     read_only: bool = True
 
 
@@ -52,10 +52,10 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
+def _check(result: int, operation: str) -> None:
     if result != 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
+        raise OSError(code, f"{operation}: {os.strerror(code)}")
 
 
 def unshare(flags: int) -> None:
@@ -71,25 +71,25 @@ def map_user(outside: tuple[int, int], inside: tuple[int, int]) -> None:
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process when its parent is gone; for a PID namespace's init: for all."""
+    """Kill this process when its parent ends; for a PID namespace's init, all its processes."""
     _check(_libc().prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0), "prctl(PDEATHSIG)")
 
 
 def adopt_orphans() -> None:
-    """Descendants that lose their parent become children of this process."""
+    """Make orphaned descendants children of this process."""
     if platform.system() == "Linux":
         _check(_libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl(SUBREAPER)")
 
 
 def drop_capabilities() -> None:
-    """Root in the pod keeps what a container's root has; takes effect at the next exec."""
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    for capability in set(range(last + 1)) - _KEPT_CAPABILITIES:
+    """Reduce the capabilities to those of a container's root; takes effect at the next exec."""
+    last_capability = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    for capability in set(range(last_capability + 1)) - _KEPT_CAPABILITIES:
         _check(_libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(CAPBSET_DROP)")
 
 
 def enter_root(root: Path, binds: Iterable[Bind], hostname: str, tty_group: bool) -> None:
-    """Make the folder `root` the root of this mount namespace, furnished; the host's is gone.
+    """Make the folder `root` the root of this mount namespace, with its mounts.
 
     Runs as process 1 of a new PID namespace: /proc is its own.
     """
@@ -99,7 +99,7 @@ def enter_root(root: Path, binds: Iterable[Bind], hostname: str, tty_group: bool
     for bind in binds:
         _bind(root, bind)
     _mount_devices(root, tty_group)
-    _mount("proc", _place(root, "/proc"), "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    _mount("proc", _mount_point(root, "/proc"), "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _pivot(root)
     socket.sethostname(hostname)
 
@@ -112,56 +112,56 @@ def _mount(
     _check(result, f"mount {source} on {target}")
 
 
-def _place(root: Path, target: str, *, file: bool = False) -> Path:
-    """The mount point `target` below `root`, made if need be, never through a symbolic link."""
-    place = root
+def _mount_point(root: Path, target: str, *, file: bool = False) -> Path:
+    """The mount point `target` below `root`, created if missing; no symbolic link is followed."""
+    path = root
     *parents, _last = parts = Path(target).parts[1:]
     for index, part in enumerate(parts):
-        place = place / part
-        if place.is_symlink():
+        path = path / part
+        if path.is_symlink():
             raise OSError(f"mount point {target} leads through a symbolic link")
         if file and index == len(parents):
-            place.touch()
+            path.touch()
         else:
-            place.mkdir(exist_ok=True)
-    return place
+            path.mkdir(exist_ok=True)
+    return path
 
 
 def _bind(root: Path, bind: Bind) -> None:
-    place = _place(root, bind.target, file=not os.path.isdir(bind.source))
-    _mount(bind.source, place, flags=_MS_BIND | _MS_REC)
+    target_path = _mount_point(root, bind.target, file=not os.path.isdir(bind.source))
+    _mount(bind.source, target_path, flags=_MS_BIND | _MS_REC)
     if bind.read_only:
-        _set_read_only(place)
+        _set_read_only(target_path)
 
 
-def _set_read_only(place: Path) -> None:
-    """Read-only with everything below; on kernels before 5.12 the top mount only."""
+def _set_read_only(path: Path) -> None:
+    """Make a mount read-only with everything below; on kernels before 5.12 only the top mount."""
     attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     result = _libc().syscall(
         ctypes.c_long(_SYS_MOUNT_SETATTR),
         ctypes.c_int(_AT_FDCWD),
-        os.fsencode(place),
+        os.fsencode(path),
         ctypes.c_uint(_AT_RECURSIVE),
         ctypes.byref(attributes),
         ctypes.c_size_t(ctypes.sizeof(attributes)),
     )
     if result != 0:
-        flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | os.statvfs(place).f_flag & 0b1110
-        _mount("none", place, flags=flags)
+        flags = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | os.statvfs(path).f_flag & 0b1110
+        _mount("none", path, flags=flags)
 
 
 def _mount_devices(root: Path, tty_group: bool) -> None:
-    """A small /dev: the standard nodes, the accelerators, terminals and shared memory."""
-    dev = _place(root, "/dev")
+    """Create a small /dev: standard nodes, accelerators, terminals, shared memory."""
+    dev = _mount_point(root, "/dev")
     _mount("tmpfs", dev, "tmpfs", _MS_NOSUID, "mode=755,size=1m")
     nodes = [Path("/dev") / name for name in _DEVICES]
     nodes += [node for pattern in _ACCELERATORS for node in Path("/dev").glob(pattern)]
     for node in filter(Path.exists, nodes):
         _bind(root, Bind(str(node), str(node), read_only=False))
-    shared = _place(root, "/dev/shm")  # noqa: S108 - the pod's own, not a temporary file
+    shared = _mount_point(root, "/dev/shm")  # noqa: S108 - the pod's own, not a temporary file
     _mount("tmpfs", shared, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
     owner = ",gid=5,mode=620" if tty_group else ""
-    terminals = _place(root, "/dev/pts")
+    terminals = _mount_point(root, "/dev/pts")
     _mount(
         "devpts", terminals, "devpts", _MS_NOSUID | _MS_NOEXEC, f"newinstance,ptmxmode=0666{owner}"
     )
@@ -171,7 +171,7 @@ def _mount_devices(root: Path, tty_group: bool) -> None:
 
 
 def _pivot(root: Path) -> None:
-    """`root` becomes /, and the old root is detached: no path leads back to the host."""
+    """Make `root` the root /, and detach the old root, so that no path leads back to the host."""
     os.chdir(root)
     number = _SYS_PIVOT_ROOT[platform.machine()]
     _check(_libc().syscall(ctypes.c_long(number), b".", b"."), "pivot_root")

@@ -1,4 +1,4 @@
-"""A pod's two logs on disk, and as the API streams them: `<unix ns> <line>` a record."""
+"""A pod's two logs, on disk and as API events: one `<unix ns> <line>` per record."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Line:
 
 def timestamp(nanoseconds: int) -> str:
     """RFC 3339 with nine digits."""
-    whole, rest = divmod(nanoseconds, 10**9)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+    seconds, fraction = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
 
 
 def parse_timestamp(text: str) -> int:
-    """Nanoseconds of an RFC 3339 time; ValueError. A `/<n>` suffix of a cursor is ignored."""
+    """Unix nanoseconds of an RFC 3339 time; a `/<n>` suffix of a cursor is ignored. ValueError."""
     match = re.fullmatch(r"([^./]+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)(?:/\d+)?", text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no RFC 3339 time")
@@ -56,18 +56,18 @@ def write_system(folder: Path, line: str) -> None:
 
 
 class Reader:
-    """Reads a pod's logs from the beginning on, each line once, also across rotation."""
+    """Reads a pod's logs from the start, each line once, also across rotation."""
 
     def __init__(self, folder: Path, sources: tuple[str, ...]) -> None:
         self._tails = [_Tail(folder / SOURCES[name], name) for name in sources]
 
     def fresh(self) -> list[Line]:
-        """What was written since the last call, in order of time."""
+        """The lines written since the last call, in order of time."""
         return sorted(line for tail in self._tails for line in tail.read())
 
 
 class _Tail:
-    """Follows one file by identity: what is rotated away is finished first."""
+    """Follows one file by identity; a rotated file is read to its end first."""
 
     def __init__(self, path: Path, source: str) -> None:
         self._path = path
@@ -90,7 +90,7 @@ class _Tail:
             inode = os.fstat(file.fileno()).st_ino
             if inode != self._inode:
                 if self._inode is not None and not current:
-                    return  # rotated before we were looking at it
+                    return  # rotated before it was opened
                 self._inode, self._offset, self._partial = inode, 0, b""
             file.seek(self._offset)
             while block := file.read(_BLOCK):

@@ -1,4 +1,4 @@
-"""Public ports of pods, all on this machine's loopback."""
+"""Public ports of pods, on the loopback interface."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ HOST = "127.0.0.1"
 
 
 def free_port(avoid: Container[int]) -> int:
-    """A port nobody listens on now and that is not in `avoid`."""
+    """A port that is free now and not in `avoid`."""
     for _ in range(1000):
-        port = random.randint(FIRST, LAST)  # noqa: S311 - chosen to differ, not to be secret
+        port = random.randint(FIRST, LAST)  # noqa: S311 - not a secret
         if port not in avoid and _bindable(port):
             return port
     raise OSError(f"no free port between {FIRST} and {LAST}")

@@ -1,4 +1,4 @@
-"""Which process is which on the host, over restarts and reused numbers."""
+"""Identifies processes of the host across restarts and reused pids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SWEEP_SECONDS = 10.0
 
 
 def identity(pid: int) -> str | None:
-    """What tells this process from a later one of the same number; None once it is dead."""
+    """An identity that differs for a later process with the same pid; None if it has ended."""
     try:
         if sys.platform == "linux":
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -25,32 +25,33 @@ def identity(pid: int) -> str | None:
         return None
 
 
-def same_boot(known: str) -> bool:
-    """Whether an identity is of this boot of the machine; process numbers mean nothing else."""
-    return sys.platform != "linux" or known.startswith(f"{_boot_id()}/")
+def same_boot(identity_text: str) -> bool:
+    """Whether an identity belongs to the current boot of the machine."""
+    return sys.platform != "linux" or identity_text.startswith(f"{_boot_id()}/")
 
 
 def sweep(variable: str, value: str, session: int | None) -> None:
-    """Kill every process with `variable=value` in its environment or in `session`, and below."""
+    """Kill every process with `variable=value` in its environment or in `session`, and its
+    children."""
     deadline = time.monotonic() + _SWEEP_SECONDS
-    while (left := _marked(variable, value, session)) and time.monotonic() < deadline:
-        for process in left:
+    while (processes := _marked(variable, value, session)) and time.monotonic() < deadline:
+        for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(left, timeout=1.0)
+        psutil.wait_procs(processes, timeout=1.0)
 
 
 def _marked(variable: str, value: str, session: int | None) -> list[psutil.Process]:
-    found: dict[int, psutil.Process] = {}
+    processes: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, ProcessLookupError):
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            # Some programs (sshd) write over their environment: the session tells, too.
+            # Some programs (sshd) overwrite their environment, so the session is checked too.
             if os.getsid(process.pid) == session or process.environ().get(variable) == value:
-                found[process.pid] = process
-                found |= {below.pid: below for below in process.children(recursive=True)}
-    return list(found.values())
+                processes[process.pid] = process
+                processes |= {child.pid: child for child in process.children(recursive=True)}
+    return list(processes.values())
 
 
 def _boot_id() -> str:

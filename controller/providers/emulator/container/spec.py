@@ -1,4 +1,4 @@
-"""What one life of a pod's container needs, and what can go wrong making it."""
+"""The specification of a pod's container, and the error of starting it."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ MODES = ("namespace", "userns", "process", "auto")
 
 
 class ContainerError(PodctlError):
-    """This machine could not make the container."""
+    """The container could not be started on this machine."""
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """One life of a container. Nothing outside `root` and `volume_path` is written."""
+    """One container. Nothing outside `root` and `volume_path` is written."""
 
     pod_id: str
-    root: Path  # the pod's folder; everything but the volume lives below it
+    root: Path  # the pod's folder; holds everything but the volume
     image: str
     args: str  # the container command; empty means the image's own, /start.sh
     env: dict[str, str] = field(repr=False)  # of the first process, in full; it holds keys
-    disk_gb: int  # told, not enforced
+    disk_gb: int  # reported, not enforced
     volume_path: Path | None  # on the host; survives stop
-    mount_path: str  # where the volume is in the pod
+    mount_path: str  # of the volume in the pod
     ssh_port: int | None  # on 127.0.0.1: the public mapping of 22; None: not exposed
     mode: str = "auto"  # one of MODES
-    starts_ssh: bool = True  # the image's start script brings sshd up
+    starts_ssh: bool = True  # the image's start script starts sshd
     ssh_server: str = "auto"  # openssh | embedded | auto
 
     @property
     def disk(self) -> Path:
-        """The container disk: made anew at every start."""
+        """The container disk, recreated at every start."""
         return self.root / "disk"
 
     @property
     def log_path(self) -> Path:
-        """The container's output, `<unix ns> <line>`, over all of its lives."""
+        """The container's output, `<unix ns> <line>`, across restarts."""
         return self.root / "container.log"
 
     @property
     def prefix(self) -> str:
-        """What stands before the pod's paths where it has no file system of its own."""
+        """Prefix of the pod's paths if it has no file system of its own."""
         return str(self.disk) if self.mode == "process" else ""
 
     def check(self) -> None:
-        """ContainerError for what would lead out of the pod's folder or mean nothing."""
+        """Raises ContainerError for invalid values and paths outside the pod's folder."""
         parts = self.mount_path.split("/")
         if not self.mount_path.startswith("/") or ".." in parts or not any(parts):
             raise ContainerError(f"mount path {self.mount_path!r} is not a folder of the pod")

@@ -1,7 +1,7 @@
-"""What the image needs of `ssh-keygen`, for machines where that is missing or cannot run.
+"""The parts of `ssh-keygen` that the image needs, for machines without it.
 
 Run as `python keygen.py make KIND PATH COMMENT` or `python keygen.py fingerprint PATH.pub`; a copy
-of this file lies in every pod, so it imports nothing of ours.
+of this file lies in every pod, so it imports nothing of podctl.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def make(kind: str, path: str, comment: str) -> None:
 
 
 def fingerprint(public: str) -> str:
-    """One public key line as `ssh-keygen -lf` tells it; both kinds have 256 bits."""
+    """The line that `ssh-keygen -lf` prints for a public key; both kinds have 256 bits."""
     algorithm, blob, comment = public.split(None, 2)
     digest = base64.b64encode(hashlib.sha256(base64.b64decode(blob)).digest()).decode()
     kind = "ED25519" if algorithm == "ssh-ed25519" else "ECDSA"

@@ -1,6 +1,6 @@
 """The pod's SSH server: OpenSSH where it can run, else the embedded one.
 
-Both listen on 127.0.0.1 at the port that stands for the public mapping of 22, take the same host
+Both listen on 127.0.0.1 at the port that represents the public mapping of 22, use the same host
 keys and the same authorized_keys, and are started by the image's start script.
 """
 
@@ -28,12 +28,12 @@ _HOST_KEYS = ("ssh_host_ed25519_key", "ssh_host_ecdsa_key")
 
 
 @dataclass(frozen=True)
-class Site:
-    """Where a pod's server runs. `prefix` stands before the pod's paths; "" is its own root."""
+class ServerPaths:
+    """Paths and port of a pod's server. `prefix` precedes the pod's paths; "" with its own root."""
 
-    disk: Path  # as the host sees it
+    disk: Path  # path on the host
     prefix: str
-    home: str  # as the pod sees it, like what follows
+    home: str  # path in the pod, like the following
     user: str
     port: int
     session_env: dict[str, str]
@@ -46,25 +46,25 @@ def user(mode: str) -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        return "root"  # an account without a name gets the embedded server, which does not mind
+        return "root"  # an account without a name gets the embedded server, which accepts it
 
 
 def openssh() -> str | None:
-    """The path of OpenSSH's server, if this machine has one."""
-    found = shutil.which("sshd") or "/usr/sbin/sshd"
-    return found if os.access(found, os.X_OK) else None
+    """The path of OpenSSH's server; None if this machine has none."""
+    path = shutil.which("sshd") or "/usr/sbin/sshd"
+    return path if os.access(path, os.X_OK) else None
 
 
-def choose(mode: str, wanted: str) -> str:
+def choose(mode: str, server: str) -> str:
     """ "openssh" or "embedded" for a container mode; `wanted` may be "auto"."""
     possible = openssh() is not None and (mode != "process" or _host_allows_openssh())
-    if wanted == "openssh" and not possible:
+    if server == "openssh" and not possible:
         raise ContainerError(f"OpenSSH's server cannot run here in mode {mode!r}")
-    return "openssh" if possible and wanted != "embedded" else "embedded"
+    return "openssh" if possible and server != "embedded" else "embedded"
 
 
 def _host_allows_openssh() -> bool:
-    """Whether the host's own accounts and terminals serve where the pod has none of its own."""
+    """Whether OpenSSH can use the host's accounts and terminals for a pod without its own."""
     try:
         pwd.getpwuid(os.geteuid())
         if os.geteuid() == 0:
@@ -75,7 +75,7 @@ def _host_allows_openssh() -> bool:
 
 
 def _terminals_have_their_group() -> bool:
-    """Without root, sshd cannot give a terminal to the group `tty`: it must have it already."""
+    """Whether terminals belong to the group `tty`, which sshd cannot change without root."""
     master, slave = os.openpty()
     try:
         return os.fstat(slave).st_gid == grp.getgrnam("tty").gr_gid
@@ -86,37 +86,37 @@ def _terminals_have_their_group() -> bool:
         os.close(slave)
 
 
-def install(server: str, site: Site) -> None:
-    """Write the configuration and the service that the start script starts."""
+def install(server: str, paths: ServerPaths) -> None:
+    """Write the server's configuration and the service that the start script starts."""
     if server == "openssh":
-        _install_openssh(site)
+        _install_openssh(paths)
     else:
-        _install_embedded(site)
+        _install_embedded(paths)
 
 
-def _install_openssh(site: Site) -> None:
-    config = f"{site.prefix}/etc/ssh/sshd_config"
-    (site.disk / "etc/ssh/sshd_config").write_text(_openssh_config(site))
-    log = f"{site.prefix}/var/log/sshd.log"
+def _install_openssh(paths: ServerPaths) -> None:
+    config = f"{paths.prefix}/etc/ssh/sshd_config"
+    (paths.disk / "etc/ssh/sshd_config").write_text(_openssh_config(paths))
+    log = f"{paths.prefix}/var/log/sshd.log"
     command = shlex.join([openssh() or "sshd", "-f", config, "-E", log])
-    if site.prefix:  # not a daemon: in the container's session it can be found and ended
+    if paths.prefix:  # not a daemon, so that it stays in the container's session and can be ended
         command += " -D </dev/null >/dev/null 2>&1 &"
-    image.write_service(site.disk, command)
+    image.write_service(paths.disk, command)
 
 
-def _openssh_config(site: Site) -> str:
-    variables = " ".join(f'"{name}={value}"' for name, value in site.session_env.items())
+def _openssh_config(paths: ServerPaths) -> str:
+    variables = " ".join(f'"{name}={value}"' for name, value in paths.session_env.items())
     lines = [
-        f"Port {site.port}",
+        f"Port {paths.port}",
         "ListenAddress 127.0.0.1",
-        *(f'HostKey "{site.prefix}/etc/ssh/{name}"' for name in _HOST_KEYS),
-        f'AuthorizedKeysFile "{site.home}/.ssh/authorized_keys"',
+        *(f'HostKey "{paths.prefix}/etc/ssh/{name}"' for name in _HOST_KEYS),
+        f'AuthorizedKeysFile "{paths.home}/.ssh/authorized_keys"',
         "AuthenticationMethods publickey",
         "PasswordAuthentication no",
         "KbdInteractiveAuthentication no",
         "PermitRootLogin prohibit-password",
         "UsePAM no",
-        "StrictModes no",  # the disk may lie below a folder that others may write, such as /tmp
+        "StrictModes no",  # the disk may lie below a world-writable folder such as /tmp
         "UseDNS no",
         "PrintMotd no",
         "PrintLastLog no",
@@ -124,25 +124,25 @@ def _openssh_config(site: Site) -> str:
         "MaxStartups 200",
         "MaxSessions 200",
         "X11Forwarding no",
-        f'Subsystem sftp internal-sftp -d "{site.home}"',
+        f'Subsystem sftp internal-sftp -d "{paths.home}"',
         f"SetEnv {variables}",
     ]
     if _openssh_version() >= (9, 8):
         lines.append("PerSourcePenalties no")  # every client comes from 127.0.0.1
-    if site.prefix:
-        lines.append(f'ForceCommand /bin/sh "{site.prefix}/etc/ssh/session"')
-        (site.disk / "etc/ssh/session").write_text(_session_script(site))
+    if paths.prefix:
+        lines.append(f'ForceCommand /bin/sh "{paths.prefix}/etc/ssh/session"')
+        (paths.disk / "etc/ssh/session").write_text(_session_script(paths))
     return "\n".join(lines) + "\n"
 
 
-def _session_script(site: Site) -> str:
-    """Sessions without a file system of their own begin in the pod's home, not the user's."""
+def _session_script(paths: ServerPaths) -> str:
+    """A script that starts sessions in the pod's home if it has no file system of its own."""
     sftp = next((path for path in _sftp_servers() if os.access(path, os.X_OK)), "sftp-server")
-    return f"""cd {shlex.quote(site.home)}
+    return f"""cd {shlex.quote(paths.home)}
 command=$SSH_ORIGINAL_COMMAND
 unset SSH_ORIGINAL_COMMAND
 case "$command" in
-internal-sftp*) exec {sftp} -d {shlex.quote(site.home)} ;;
+internal-sftp*) exec {sftp} -d {shlex.quote(paths.home)} ;;
 "") exec {image.shell()} -l ;;
 *) exec {image.shell()} -c "$command" ;;
 esac
@@ -156,31 +156,31 @@ def _sftp_servers() -> tuple[str, ...]:
 
 @functools.cache
 def _openssh_version() -> tuple[int, int]:
-    """From the client's -V: the server of older releases has no such option."""
+    """The version by the client's -V, because older servers lack the option."""
     client = shutil.which("ssh")
     if client is None:
         return (0, 0)
     done = subprocess.run(
         [client, "-V"], env=for_children(), capture_output=True, text=True, timeout=10, check=False
     )
-    found = re.search(r"OpenSSH_(\d+)\.(\d+)", done.stderr)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.search(r"OpenSSH_(\d+)\.(\d+)", done.stderr)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _install_embedded(site: Site) -> None:
-    folder = f"{site.prefix}/etc/ssh"
+def _install_embedded(paths: ServerPaths) -> None:
+    folder = f"{paths.prefix}/etc/ssh"
     settings = {
-        "port": site.port,
-        "user": site.user,
-        "home": site.home,
+        "port": paths.port,
+        "user": paths.user,
+        "home": paths.home,
         "shell": image.shell(),
-        "env": site.session_env,
+        "env": paths.session_env,
         "host_keys": [f"{folder}/{name}" for name in _HOST_KEYS],
-        "authorized_keys": f"{site.home}/.ssh/authorized_keys",
+        "authorized_keys": f"{paths.home}/.ssh/authorized_keys",
     }
-    (site.disk / "etc/ssh/embedded.json").write_text(json.dumps(settings))
+    (paths.disk / "etc/ssh/embedded.json").write_text(json.dumps(settings))
     # A copy: the pod sees the emulator's Python, not the emulator.
-    shutil.copyfile(_EMBEDDED, site.disk / "etc/ssh/embedded.py")
+    shutil.copyfile(_EMBEDDED, paths.disk / "etc/ssh/embedded.py")
     command = [sys.executable, f"{folder}/embedded.py", f"{folder}/embedded.json"]
-    log = shlex.quote(f"{site.prefix}/var/log/sshd.log")
-    image.write_service(site.disk, f"{shlex.join(command)} </dev/null >>{log} 2>&1 &")
+    log = shlex.quote(f"{paths.prefix}/var/log/sshd.log")
+    image.write_service(paths.disk, f"{shlex.join(command)} </dev/null >>{log} 2>&1 &")

@@ -1,9 +1,9 @@
-"""The process above a container: starts it, keeps its output, and outlives the emulator.
+"""The supervisor of a container: starts it, records its output, and outlives the emulator.
 
 Run as `python -S -m controller.providers.emulator.container.supervisor STATUS_FD`, standard library
 only. It reads a `Plan` from stdin (never from a file: it holds the pod's keys) and writes to
-STATUS_FD "ok" once the container's root is entered, else what failed. Signals: TERM goes to the
-container's first process; USR1 ends everything now. Its own death ends a namespaced container too.
+STATUS_FD "ok" once the container's root is entered, else the error. Signals: TERM goes to the
+container's first process; USR1 kills everything. Its own end kills a namespaced container too.
 Exit status: that of the first process.
 """
 
@@ -27,12 +27,12 @@ from controller.providers.emulator.container.namespaces import Bind
 
 _NAMESPACES = namespace.CLONE_NEWPID | namespace.CLONE_NEWUTS | namespace.CLONE_NEWIPC
 _DRAIN_SECONDS = 1.0  # for output still in the pipe when the first process has ended
-_INSIDE_ID = 1000  # what an unprivileged container's user is when root runs the emulator
+_INSIDE_ID = 1000  # user id in an unprivileged container when root runs the emulator
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One life of a container, ready to be carried out."""
+    """The plan for starting one container."""
 
     mode: str  # namespace | userns | process
     disk: str  # the container disk: the root folder of the pod
@@ -67,18 +67,18 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(wakes)
-    output, first = _start(plan, status)
+    output, first_pid = _start(plan, status)
     os.close(status)
-    return _Watch(plan, first, output, waker).run()
+    return _Watch(plan, first_pid, output, waker).run()
 
 
 def _start(plan: Plan, status: int) -> tuple[int, int]:
-    """Fork the first process; (its output, its pid)."""
+    """Fork the first process; returns (descriptor of its output, its pid)."""
     namespace.adopt_orphans()
     output, pipe = os.pipe2(os.O_CLOEXEC)
     try:
         if plan.mode == "userns":
-            # Read both first: until the map is written, this process is nobody.
+            # Read both first: until the map is written, this process has the overflow ids.
             outside, inside = (os.geteuid(), os.getegid()), inside_ids()
             namespace.unshare(namespace.CLONE_NEWUSER | _NAMESPACES)
             namespace.map_user(outside, inside)
@@ -98,7 +98,7 @@ def _become_first_process(plan: Plan, pipe: int, status: int) -> NoReturn:
     code = 126
     try:
         signal.set_wakeup_fd(-1)
-        # A plain process tree stays in the supervisor's session, which then tells whose it is.
+        # A plain process tree stays in the supervisor's session, which identifies it.
         os.setpgid(0, 0) if plan.mode == "process" else os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(pipe, 1)
@@ -139,12 +139,12 @@ def _exec(plan: Plan) -> int:
 
 
 class _Watch:
-    """Keeps the output and waits for the end of the first process."""
+    """Records the output and waits for the end of the first process."""
 
-    def __init__(self, plan: Plan, first: int, output: int, waker: int) -> None:
+    def __init__(self, plan: Plan, first_pid: int, output: int, waker: int) -> None:
         self._namespaced = plan.mode != "process"
         self._log = ContainerLog(Path(plan.log))
-        self._first = first
+        self._first_pid = first_pid
         self._output = output
         self._waker = waker
         self._code: int | None = None
@@ -173,8 +173,8 @@ class _Watch:
     def _drain(self, selector: selectors.BaseSelector) -> None:
         deadline = time.monotonic() + _DRAIN_SECONDS
         selector.unregister(self._waker)
-        while selector.get_map() and (left := deadline - time.monotonic()) > 0:
-            if selector.select(left) and not self._pump():
+        while selector.get_map() and (remaining := deadline - time.monotonic()) > 0:
+            if selector.select(remaining) and not self._pump():
                 selector.unregister(self._output)
 
     def _on_signals(self, numbers: bytes) -> None:
@@ -182,32 +182,32 @@ class _Watch:
             self._kill()
         elif signal.SIGTERM in numbers:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._first, signal.SIGTERM)
+                os.kill(self._first_pid, signal.SIGTERM)
         self._reap()
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._first, signal.SIGKILL)
+            os.kill(self._first_pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """Collect the dead: the first process, and orphans left to us."""
+        """Reap ended children: the first process and adopted orphans."""
         with contextlib.suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
-                if pid == self._first:
+                if pid == self._first_pid:
                     self._code = _exit_status(status)
 
 
 def _exit_status(status: int) -> int:
-    """As a shell has it: 128 + signal for a killed process."""
+    """The exit status as in a shell: 128 + signal for a killed process."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
 def _kill_descendants() -> None:
-    """Kill until nothing is left; orphans come to us, so none escapes by `setsid`."""
+    """Kill all descendants; orphans are adopted, so none escapes by `setsid`."""
     while victims := _descendants():
         for victim in victims:
             with contextlib.suppress(ProcessLookupError):
@@ -219,20 +219,20 @@ def _kill_descendants() -> None:
 
 
 def _descendants() -> list[int]:
-    """Living processes below this one; empty where there is no /proc."""
+    """Running descendants of this process; empty without /proc."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent = entry.read_text().rpartition(")")[2].split()[:2]
             if state != "X":
                 children.setdefault(int(parent), []).append(int(entry.parent.name))
-    found: list[int] = []
+    descendants: list[int] = []
     queue = [os.getpid()]
     while queue:
-        below = children.get(queue.pop(), [])
-        found += below
-        queue += below
-    return found
+        child_pids = children.get(queue.pop(), [])
+        descendants += child_pids
+        queue += child_pids
+    return descendants
 
 
 if __name__ == "__main__":

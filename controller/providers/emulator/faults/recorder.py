@@ -1,4 +1,4 @@
-"""What was said, word for word, for tests that hold it against the published schema."""
+"""Records all exchanges, for tests that check them against the published schema."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from starlette.types import Message, Scope, Send
 NAME = "traffic.jsonl"  # in the state folder
 
 
-class Traffic:
-    """Appends one JSON object a REST exchange; log streams are noted without their body."""
+class TrafficRecorder:
+    """Appends one JSON object per REST exchange; log streams are recorded without their body."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
 
     def listening(self, send: Send, scope: Scope, request: bytes) -> Send:
-        """`send`, overheard; the exchange is written down when its reply is complete."""
+        """A `send` that records the exchange when its response is complete."""
         status = 0
         headers: dict[str, str] = {}
         reply = bytearray()
@@ -34,7 +34,7 @@ class Traffic:
                 return
             reply.extend(b"" if _streams(headers) else message.get("body", b""))
             if not message.get("more_body") and not _streams(headers):
-                # Written before it is sent: whoever has the reply finds the record.
+                # Written before it is sent, so that a client with the response finds the record.
                 self._write(scope, request, status, headers, bytes(reply))
             await send(message)
 

@@ -1,4 +1,4 @@
-"""Answers that are spoilt on their way: what was done stays done."""
+"""Corrupts responses; the request has been carried out."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from collections.abc import Iterator
 from starlette.types import Message
 
 PAGE = b"<html><head><title>Sign in</title></head><body>Welcome to the hotel.</body></html>"
-BOMB = 64 * 1024 * 1024  # bytes of the unfolded answer
-HUGE = 100  # pieces of a megabyte
+BOMB = 64 * 1024 * 1024  # bytes of the decompressed body
+HUGE = 100  # chunks of a megabyte
 Header = tuple[bytes, bytes]
 
 
-def spoilt(how: object, held: list[Message]) -> Iterator[Message]:
-    """The messages of a complete answer, spoilt: "cut" (the default), "html", "gzip", "huge"."""
-    start = next(one for one in held if one["type"] == "http.response.start")
-    body = b"".join(one.get("body", b"") for one in held)
-    if how == "html":
-        yield from _answer(start, PAGE, (b"content-type", b"text/html"))
-    elif how == "gzip":
+def corrupted(mode: object, messages: list[Message]) -> Iterator[Message]:
+    """The messages of a complete response, corrupted by `mode`: "cut" (default), "html", "gzip",
+    or "huge"."""
+    start = next(message for message in messages if message["type"] == "http.response.start")
+    body = b"".join(message.get("body", b"") for message in messages)
+    if mode == "html":
+        yield from _response(start, PAGE, (b"content-type", b"text/html"))
+    elif mode == "gzip":
         bomb = gzip.compress(b" " * BOMB, 1)
-        yield from _answer(start, bomb, (b"content-encoding", b"gzip"))
-    elif how == "huge":
+        yield from _response(start, bomb, (b"content-encoding", b"gzip"))
+    elif mode == "huge":
         yield from _huge(start)
     else:
-        yield from _answer(start, body[: len(body) // 2])
+        yield from _response(start, body[: len(body) // 2])
 
 
-def _answer(start: Message, body: bytes, *more: Header) -> Iterator[Message]:
-    yield _head(start, len(body), *more)
+def _response(start: Message, body: bytes, *headers: Header) -> Iterator[Message]:
+    yield _head(start, len(body), *headers)
     yield {"type": "http.response.body", "body": body}
 
 
 def _huge(start: Message) -> Iterator[Message]:
-    piece = b" " * 1_000_000
-    yield _head(start, HUGE * len(piece))
+    chunk = b" " * 1_000_000
+    yield _head(start, HUGE * len(chunk))
     for number in range(1, HUGE + 1):
-        yield {"type": "http.response.body", "body": piece, "more_body": number < HUGE}
+        yield {"type": "http.response.body", "body": chunk, "more_body": number < HUGE}
 
 
-def _head(start: Message, size: int, *more: Header) -> Message:
-    """The head of the answer for a body of `size` bytes."""
-    changed = (b"content-length", b"%d" % size), *more
+def _head(start: Message, size: int, *headers: Header) -> Message:
+    """The start message for a body of `size` bytes."""
+    changed = (b"content-length", b"%d" % size), *headers
     names = {name for name, _ in changed}
-    kept = [(name, value) for name, value in start["headers"] if name.lower() not in names]
-    return {**start, "headers": [*kept, *changed]}
+    unchanged = [(name, value) for name, value in start["headers"] if name.lower() not in names]
+    return {**start, "headers": [*unchanged, *changed]}

@@ -37,8 +37,8 @@ def graphql_routes(service: Service) -> list[BaseRoute]:
 
 
 def answer(call: Call, schema: GraphQLSchema, root: Mutations) -> Response:
-    """One operation. 401 for a bad key, 400 for a document that is none."""
-    who = _caller(call)
+    """Execute one operation. 401 for an invalid key, 400 for an invalid document."""
+    requester = _caller(call)
     body = call.body
     query = body.get("query") if isinstance(body, dict) else None
     if not isinstance(query, str):
@@ -47,7 +47,7 @@ def answer(call: Call, schema: GraphQLSchema, root: Mutations) -> Response:
         document = parse(query)
     except GraphQLSyntaxError as error:
         return _refusal(error.message)
-    # Introspection is switched off in production, and so it is here.
+    # Introspection is off, as in production.
     invalid = validate(schema, document, [*specified_rules, NoSchemaIntrospectionCustomRule])
     if invalid:
         return _refusal(*(error.message for error in invalid))
@@ -55,7 +55,7 @@ def answer(call: Call, schema: GraphQLSchema, root: Mutations) -> Response:
         schema,
         document,
         root_value=root,
-        context_value=who,
+        context_value=requester,
         variable_values=body.get("variables") or {},
         operation_name=body.get("operationName"),
     )
@@ -63,14 +63,14 @@ def answer(call: Call, schema: GraphQLSchema, root: Mutations) -> Response:
 
 
 def _caller(call: Call) -> Caller | None:
-    """None without a key: the catalog is open to all. 401 for a key that is not ours.
+    """The owner of the key; None without a key, as the catalog is public. 401 for an unknown key.
 
-    Old clients send the account's key in the query; no other is taken from there.
+    Old clients send the account's key in the query; other keys are not accepted there.
     """
     key = bearer(call.headers.get("authorization"))
-    if key is None and (asked := call.query.get("api_key")):
-        check_owner(call.cloud, asked)
-        key = asked
+    if key is None and (query_key := call.query.get("api_key")):
+        check_owner(call.cloud, query_key)
+        key = query_key
     return caller(call.cloud, key, "POST", PATH) if key else None
 
 
@@ -81,9 +81,12 @@ def _refusal(*messages: str) -> Response:
 def _reply(result: ExecutionResult) -> Response:
     if not result.errors:
         return JSONResponse({"data": result.data})
-    shown: dict[str, Any] = {"errors": [_error(one) for one in result.errors], "data": result.data}
-    bad_input = result.data is None and all(one.path is None for one in result.errors)
-    return JSONResponse(shown, 400 if bad_input else 200)
+    document: dict[str, Any] = {
+        "errors": [_error(error) for error in result.errors],
+        "data": result.data,
+    }
+    bad_input = result.data is None and all(error.path is None for error in result.errors)
+    return JSONResponse(document, 400 if bad_input else 200)
 
 
 def _error(error: GraphQLError) -> dict[str, Any]:

@@ -6,21 +6,21 @@ from collections import Counter
 from typing import Any
 
 from controller.providers.emulator.account import placement
-from controller.providers.emulator.api.catalog import gpu_units, held
+from controller.providers.emulator.api.catalog import gpu_units, used_hardware
 from controller.providers.emulator.api.routing import Service
 from controller.providers.emulator.catalog import COUNTRIES, CPUS, DATA_CENTERS, GPUS, Cpu, Gpu
 from controller.providers.emulator.errors import Problem
 from controller.providers.emulator.graphql import responses as graphql_views
 
-Info = Any  # graphql-core's resolve info; its context is the caller, or None
+Info = Any  # graphql-core's resolve info; its context is the `Caller` or None
 Json = dict[str, Any]
 _STOCK = {"NONE": None, "LOW": "Low", "MEDIUM": "Medium", "HIGH": "High"}
 
 
-def require_key(info: Info, own: str | None = None) -> None:
-    """Everything but the catalog is the account's; pod `own` may also use its own key."""
-    who = info.context
-    if who is None or (who.pod_id is not None and who.pod_id != own):
+def require_key(info: Info, own_pod: str | None = None) -> None:
+    """Require the account's key, or the key of the pod `own`."""
+    requester = info.context
+    if requester is None or (requester.pod_id is not None and requester.pod_id != own_pod):
         raise Problem(401, "Unauthorized")
 
 
@@ -32,13 +32,13 @@ class Queries:
         self._cloud = service.cloud
 
     def pod(self, info: Info, input: Json | None = None) -> Json | None:
-        wanted = (input or {}).get("podId", "")
-        require_key(info, own=wanted)
+        pod_id = (input or {}).get("podId", "")
+        require_key(info, own_pod=pod_id)
         with self._cloud.lock:
-            found = self._cloud.state.pods.get(wanted)
-            if found is None or found.status == "TERMINATED":
+            pod = self._cloud.state.pods.get(pod_id)
+            if pod is None or pod.status == "TERMINATED":
                 return None
-            return graphql_views.pod(self._cloud, found)
+            return graphql_views.pod(self._cloud, pod)
 
     def myself(self, info: Info) -> Json:
         require_key(info)
@@ -60,22 +60,22 @@ class Queries:
                 "notifyPodsStale": True,
                 "notifyPodsGeneral": True,
                 "notifyLowBalance": True,
-                "pods": [graphql_views.pod(cloud, one) for one in self._service.pods.listed()],
+                "pods": [graphql_views.pod(cloud, pod) for pod in self._service.pods.listed()],
                 "networkVolumes": [graphql_views.volume(v) for v in state.volumes.values()],
                 "podTemplates": [graphql_views.template(t) for t in state.templates.values()],
                 "containerRegistryCreds": [
-                    graphql_views.registry(one) for one in state.registries.values()
+                    graphql_views.registry(registry) for registry in state.registries.values()
                 ],
-                "secrets": [graphql_views.secret(one) for one in state.secrets.values()],
+                "secrets": [graphql_views.secret(secret) for secret in state.secrets.values()],
                 "endpoints": [],
                 "clusters": [],
             }
 
     def _spend(self) -> Json:
-        running = [one for one in self._cloud.state.intervals if one.end is None]
+        running = [interval for interval in self._cloud.state.intervals if interval.end is None]
 
         def rate(*kinds: str) -> float:
-            return sum(one.usd_per_hour for one in running if one.kind in kinds)
+            return sum(interval.usd_per_hour for interval in running if interval.kind in kinds)
 
         return {
             "localStoragePerHour": rate("disk", "volume"),
@@ -84,22 +84,24 @@ class Queries:
         }
 
     def countryCodes(self, _: Info) -> list[str]:
-        return sorted({one.country for one in DATA_CENTERS.values()} & set(COUNTRIES))
+        return sorted(
+            {data_center.country for data_center in DATA_CENTERS.values()} & set(COUNTRIES)
+        )
 
     def serverlessGpuPools(self, _: Info) -> list[Json]:
-        pools = sorted({one.pool for one in GPUS.values() if one.pool})
+        pools = sorted({gpu.pool for gpu in GPUS.values() if gpu.pool})
         return [
             {"id": pool, "gpuTypeIds": [g.id for g in GPUS.values() if g.pool == pool]}
             for pool in pools
         ]
 
     def gpuTypes(self, _: Info, input: Json | None = None) -> list[Json]:
-        told = input or {}
-        if told.get("cluster"):
-            return []  # this cloud has no clusters
-        wanted = {one for one in (told.get("id"), *(told.get("ids") or ())) if one}
-        used = held(self._cloud)
-        return [self._gpu(one, used) for one in GPUS.values() if not wanted or one.id in wanted]
+        filters = input or {}
+        if filters.get("cluster"):
+            return []  # the emulator has no clusters
+        gpu_ids = {gpu_id for gpu_id in (filters.get("id"), *(filters.get("ids") or ())) if gpu_id}
+        used = used_hardware(self._cloud)
+        return [self._gpu(gpu, used) for gpu in GPUS.values() if not gpu_ids or gpu.id in gpu_ids]
 
     def _gpu(self, gpu: Gpu, used: Counter[str]) -> Json:
         def lowest(_: Info, input: Json | None = None) -> Json:
@@ -107,21 +109,21 @@ class Queries:
 
         return {**graphql_views.gpu_type(gpu.id), "lowestPrice": lowest}
 
-    def _lowest_price(self, gpu: Gpu, used: Counter[str], told: Json) -> Json:
-        count = told.get("gpuCount") or 1
-        secure = told.get("secureCloud")
+    def _lowest_price(self, gpu: Gpu, used: Counter[str], filters: Json) -> Json:
+        count = filters.get("gpuCount") or 1
+        secure = filters.get("secureCloud")
         prices = {True: gpu.secure, False: gpu.community}
         offered = [p for kind, p in prices.items() if p and secure in (None, kind)]
-        center, country = told.get("dataCenterId"), told.get("countryCode")
-        here = [
-            one for one in gpu.data_centers
-            if center in (None, one) and country in (None, DATA_CENTERS[one].country)
+        center, country = filters.get("dataCenterId"), filters.get("countryCode")
+        centers = [
+            center_id for center_id in gpu.data_centers
+            if center in (None, center_id) and country in (None, DATA_CENTERS[center_id].country)
         ]  # fmt: skip
         versions = placement.fitting_cuda(
-            gpu, told.get("allowedCudaVersions") or (), told.get("minCudaVersion")
+            gpu, filters.get("allowedCudaVersions") or (), filters.get("minCudaVersion")
         )
-        fits = bool(offered and here and count <= gpu.max_count)
-        fits = fits and (bool(versions) or not told.get("minCudaVersion"))
+        fits = bool(offered and centers and count <= gpu.max_count)
+        fits = fits and (bool(versions) or not filters.get("minCudaVersion"))
         level = placement.level(gpu_units(self._cloud, gpu.id, used), count) if fits else "NONE"
         price = min(offered) if offered and level != "NONE" else None
         return {
@@ -141,10 +143,13 @@ class Queries:
         }
 
     def dataCenters(self, _: Info) -> list[Json]:
-        used = held(self._cloud)
+        used = used_hardware(self._cloud)
         return [
-            {**graphql_views.data_center(one), "gpuAvailability": self._stock(one.id, used)}
-            for one in DATA_CENTERS.values()
+            {
+                **graphql_views.data_center(data_center),
+                "gpuAvailability": self._stock(data_center.id, used),
+            }
+            for data_center in DATA_CENTERS.values()
         ]
 
     def _stock(self, center: str, used: Counter[str]) -> list[Json]:
@@ -164,8 +169,8 @@ class Queries:
         return rows
 
     def cpuFlavors(self, _: Info, input: Json | None = None) -> list[Json]:
-        wanted = (input or {}).get("id")
-        return [self._cpu(one) for one in CPUS.values() if wanted in (None, one.id)]
+        flavor_id = (input or {}).get("id")
+        return [self._cpu(cpu) for cpu in CPUS.values() if flavor_id in (None, cpu.id)]
 
     def _cpu(self, cpu: Cpu) -> Json:
         def specifics(_: Info, input: Json | None = None) -> Json:
@@ -184,12 +189,12 @@ class Queries:
             "specifics": specifics,
         }
 
-    def _specifics(self, cpu: Cpu, told: Json) -> Json:
-        """The price is the whole instance's, and is told where there is none to be had, too."""
-        center = told.get("dataCenterId")
-        parts = (told.get("instanceId") or "").split("-")
+    def _specifics(self, cpu: Cpu, filters: Json) -> Json:
+        """Stock and price of the complete instance; the price is given even without stock."""
+        center = filters.get("dataCenterId")
+        parts = (filters.get("instanceId") or "").split("-")
         count = int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else cpu.min_vcpu
-        units = gpu_units(self._cloud, cpu.id, held(self._cloud))
+        units = gpu_units(self._cloud, cpu.id, used_hardware(self._cloud))
         level = placement.level(units, count)
         if center not in (None, *cpu.data_centers) or count > cpu.max_vcpu:
             level = "NONE"

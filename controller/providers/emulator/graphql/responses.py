@@ -1,4 +1,4 @@
-"""What GraphQL shows of what the cloud remembers."""
+"""GraphQL documents of the emulator's records."""
 
 from __future__ import annotations
 
@@ -10,86 +10,86 @@ from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.records import Pod, Registry, Secret, Template, Volume
 
 Json = dict[str, Any]
-SPOT = 1.0  # spot price over on-demand price: the catalog makes no difference
-# GraphQL reports what is wanted, not what is: RUNNING from the moment of rental.
+SPOT = 1.0  # spot price divided by on-demand price: equal in this catalog
+# GraphQL reports the desired status: RUNNING from the create call on.
 _DESIRED = {"EXITED": "EXITED", "TERMINATED": "EXITED"}
 
 
-def pod(cloud: Cloud, one: Pod) -> Json:
+def pod(cloud: Cloud, pod: Pod) -> Json:
     now = cloud.now()
-    live = views.runtime(one, now)
+    live = views.runtime(pod, now)
     return {
-        "id": one.id,
-        "name": one.name,
-        "desiredStatus": _DESIRED.get(one.status, "RUNNING"),
-        "imageName": one.image,
-        "dockerArgs": one.args,
+        "id": pod.id,
+        "name": pod.name,
+        "desiredStatus": _DESIRED.get(pod.status, "RUNNING"),
+        "imageName": pod.image,
+        "dockerArgs": pod.args,
         "dockerId": None,
-        "env": [f"{key}={value}" for key, value in one.env.items()],
-        "ports": ",".join(one.ports),
+        "env": [f"{key}={value}" for key, value in pod.env.items()],
+        "ports": ",".join(pod.ports),
         "port": None,
-        "gpuCount": one.gpu_count,
-        "gpus": [{"id": f"{one.machine}-{i}", "podId": one.id} for i in range(one.gpu_count)],
-        "vcpuCount": one.vcpu_count,
-        "memoryInGb": one.memory_gb,
-        "containerDiskInGb": one.disk_gb,
-        "volumeInGb": one.volume_gb,
-        "volumeMountPath": one.mount_path,
+        "gpuCount": pod.gpu_count,
+        "gpus": [{"id": f"{pod.machine}-{i}", "podId": pod.id} for i in range(pod.gpu_count)],
+        "vcpuCount": pod.vcpu_count,
+        "memoryInGb": pod.memory_gb,
+        "containerDiskInGb": pod.disk_gb,
+        "volumeInGb": pod.volume_gb,
+        "volumeMountPath": pod.mount_path,
         "volumeEncrypted": False,
-        "networkVolumeId": one.network_volume,
-        "networkVolume": _attached(cloud, one),
-        "containerRegistryAuthId": one.registry,
+        "networkVolumeId": pod.network_volume,
+        "networkVolume": _attached(cloud, pod),
+        "containerRegistryAuthId": pod.registry,
         "templateId": None,
-        "costPerHr": one.usd_per_hour,
-        "adjustedCostPerHr": one.usd_per_hour,
+        "costPerHr": pod.usd_per_hour,
+        "adjustedCostPerHr": pod.usd_per_hour,
         "costMultiplier": 1.0,
-        "podType": "INTERRUPTABLE" if one.interruptible else "RESERVED",
-        "locked": one.locked,
-        "machineId": one.machine,
-        "machine": _machine(one),
-        "machineType": "GPU" if one.gpu else "CPU",
-        "cpuFlavorId": one.cpu,
-        "lastStatusChange": one.last_change,
-        "lastStartedAt": views.moment(one.started_at),
-        "createdAt": views.moment(one.created_at),
+        "podType": "INTERRUPTABLE" if pod.interruptible else "RESERVED",
+        "locked": pod.locked,
+        "machineId": pod.machine,
+        "machine": _machine(pod),
+        "machineType": "GPU" if pod.gpu else "CPU",
+        "cpuFlavorId": pod.cpu,
+        "lastStatusChange": pod.last_change,
+        "lastStartedAt": views.moment(pod.started_at),
+        "createdAt": views.moment(pod.created_at),
         "uptimeSeconds": live["uptime"] if live else 0,
-        "runtime": _runtime(one, live),
+        "runtime": _runtime(pod, live),
         "consumerUserId": "user_emulator",
-        "version": one.life,
+        "version": pod.life,
     }
 
 
-def _attached(cloud: Cloud, one: Pod) -> Json | None:
-    found = cloud.state.volumes.get(one.network_volume or "")
-    return volume(found) if found else None
+def _attached(cloud: Cloud, pod: Pod) -> Json | None:
+    record = cloud.state.volumes.get(pod.network_volume or "")
+    return volume(record) if record else None
 
 
-def _machine(one: Pod) -> Json:
-    gpu = GPUS.get(one.gpu or "")
+def _machine(pod: Pod) -> Json:
+    gpu = GPUS.get(pod.gpu or "")
     return {
-        "podHostId": f"{one.id}-{one.proxy_suffix}",
+        "podHostId": f"{pod.id}-{pod.proxy_suffix}",
         "gpuDisplayName": gpu.name if gpu else None,
-        "gpuTypeId": one.gpu,
-        "gpuType": gpu_type(one.gpu) if one.gpu else None,
-        "location": DATA_CENTERS[one.data_center].country,
-        "dataCenterId": one.data_center,
-        "secureCloud": one.cloud == "SECURE",
+        "gpuTypeId": pod.gpu,
+        "gpuType": gpu_type(pod.gpu) if pod.gpu else None,
+        "location": DATA_CENTERS[pod.data_center].country,
+        "dataCenterId": pod.data_center,
+        "secureCloud": pod.cloud == "SECURE",
         "supportPublicIp": True,
-        "costPerHr": one.usd_per_hour,
-        "cpuCount": one.vcpu_count,
+        "costPerHr": pod.usd_per_hour,
+        "cpuCount": pod.vcpu_count,
         "listed": True,
     }
 
 
-def _runtime(one: Pod, live: Json | None) -> Json | None:
+def _runtime(pod: Pod, live: Json | None) -> Json | None:
     if live is None:
         return None
     return {
         "uptimeInSeconds": live["uptime"],
         "ports": [_port(row) for row in live["ports"]],
         "gpus": [
-            {"id": f"{one.machine}-{i}", "gpuUtilPercent": 0, "memoryUtilPercent": 0}
-            for i in range(one.gpu_count)
+            {"id": f"{pod.machine}-{i}", "gpuUtilPercent": 0, "memoryUtilPercent": 0}
+            for i in range(pod.gpu_count)
         ],
         "container": {"cpuPercent": 1, "memoryPercent": 3},
     }
@@ -106,17 +106,17 @@ def _port(row: Json) -> Json:
 
 
 def gpu_type(kind: str) -> Json:
-    one = GPUS[kind]
-    secure, community = one.secure or None, one.community or None
+    gpu = GPUS[kind]
+    secure, community = gpu.secure or None, gpu.community or None
     return {
-        "id": one.id,
-        "displayName": one.name,
-        "manufacturer": "Nvidia" if one.manufacturer == "NVIDIA" else one.manufacturer,
-        "memoryInGb": one.memory_gb,
-        "cudaCores": one.cuda_cores,
-        "maxGpuCount": one.max_count,
-        "maxGpuCountSecureCloud": one.max_count if secure else 0,
-        "maxGpuCountCommunityCloud": one.max_count if community else 0,
+        "id": gpu.id,
+        "displayName": gpu.name,
+        "manufacturer": "Nvidia" if gpu.manufacturer == "NVIDIA" else gpu.manufacturer,
+        "memoryInGb": gpu.memory_gb,
+        "cudaCores": gpu.cuda_cores,
+        "maxGpuCount": gpu.max_count,
+        "maxGpuCountSecureCloud": gpu.max_count if secure else 0,
+        "maxGpuCountCommunityCloud": gpu.max_count if community else 0,
         "minPodGpuCount": 1,
         "secureCloud": secure is not None,
         "communityCloud": community is not None,
@@ -133,56 +133,56 @@ def gpu_type(kind: str) -> Json:
     }
 
 
-def data_center(one: DataCenter) -> Json:
+def data_center(center: DataCenter) -> Json:
     return {
-        "id": one.id,
-        "name": one.name,
-        "location": one.country,
+        "id": center.id,
+        "name": center.name,
+        "location": center.country,
         "listed": True,
-        "storageSupport": bool(one.volumes),
-        "compliance": list(one.compliance),
+        "storageSupport": bool(center.volumes),
+        "compliance": list(center.compliance),
     }
 
 
-def volume(one: Volume) -> Json:
+def volume(volume: Volume) -> Json:
     return {
-        "id": one.id,
-        "name": one.name,
-        "size": one.size,
-        "dataCenterId": one.data_center,
-        "dataCenter": data_center(DATA_CENTERS[one.data_center]),
+        "id": volume.id,
+        "name": volume.name,
+        "size": volume.size,
+        "dataCenterId": volume.data_center,
+        "dataCenter": data_center(DATA_CENTERS[volume.data_center]),
     }
 
 
-def template(one: Template) -> Json:
+def template(template: Template) -> Json:
     return {
-        "id": one.id,
-        "name": one.name,
-        "imageName": one.image,
-        "dockerArgs": one.args,
-        "containerDiskInGb": one.disk,
-        "volumeInGb": one.volume_gb,
-        "volumeMountPath": one.mount_path,
-        "ports": ",".join(one.ports),
-        "env": [{"key": key, "value": value} for key, value in one.env.items()],
-        "isServerless": one.serverless,
-        "isPublic": one.public,
-        "startSsh": one.startSsh,
-        "startJupyter": one.startJupyter,
+        "id": template.id,
+        "name": template.name,
+        "imageName": template.image,
+        "dockerArgs": template.args,
+        "containerDiskInGb": template.disk,
+        "volumeInGb": template.volume_gb,
+        "volumeMountPath": template.mount_path,
+        "ports": ",".join(template.ports),
+        "env": [{"key": key, "value": value} for key, value in template.env.items()],
+        "isServerless": template.serverless,
+        "isPublic": template.public,
+        "startSsh": template.startSsh,
+        "startJupyter": template.startJupyter,
         "readme": "",
-        "containerRegistryAuthId": one.registry,
+        "containerRegistryAuthId": template.registry,
     }
 
 
-def secret(one: Secret) -> Json:
-    """Its value is never shown."""
+def secret(secret: Secret) -> Json:
+    """The secret without its value."""
     return {
-        "id": one.id,
-        "name": one.name,
-        "description": one.description,
-        "createdAt": views.moment(one.created_at),
+        "id": secret.id,
+        "name": secret.name,
+        "description": secret.description,
+        "createdAt": views.moment(secret.created_at),
     }
 
 
-def registry(one: Registry) -> Json:
-    return {"id": one.id, "name": one.name}
+def registry(registry: Registry) -> Json:
+    return {"id": registry.id, "name": registry.name}

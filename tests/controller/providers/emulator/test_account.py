@@ -29,20 +29,20 @@ def test_templates(cloud: EmulatedCloud) -> None:
         "name": "t", "image": "img", "disk": 7, "env": {"A": "t", "B": "t"}, "startJupyter": False,
         "ports": ["22/tcp"], "mounts": {"persistent": {"size": 20, "path": "/data"}},
     }  # fmt: skip
-    made = cloud.api("POST", "/v2/templates", body)
-    assert made.status == 201
+    response = cloud.api("POST", "/v2/templates", body)
+    assert response.status == 201
     assert cloud.api("POST", "/v2/templates", body).status == 400
     pod = cloud.api(
         "POST",
         "/v2/pods",
-        {"name": "p", "gpu": {"id": "NVIDIA A40", "count": 1}, "templateId": made.body["id"],
+        {"name": "p", "gpu": {"id": "NVIDIA A40", "count": 1}, "templateId": response.body["id"],
          "env": {"A": "b"}},
     ).body  # fmt: skip
 
     assert (pod["image"], pod["disk"], pod["template"]) == ("img", 7, None)
     assert pod["env"] == {"A": "b", "B": "t"}
     assert pod["mounts"] == {"persistent": {"size": 20, "path": "/data"}}
-    path = f"/v2/templates/{made.body['id']}"
+    path = f"/v2/templates/{response.body['id']}"
     assert cloud.api("PATCH", path, {"args": "true"}).body["args"] == "true"
     assert cloud.api("DELETE", path).status == 204
     assert cloud.api("GET", path).status == 404
@@ -51,15 +51,15 @@ def test_templates(cloud: EmulatedCloud) -> None:
 def test_serverless_template_is_refused(cloud: EmulatedCloud) -> None:
     """A serverless template makes no pod."""
     body = {"name": "s", "image": "i", "disk": 5, "serverless": True}
-    made = cloud.api("POST", "/v2/templates", body).body
+    response = cloud.api("POST", "/v2/templates", body).body
 
-    assert cloud.api("POST", "/v2/pods", {**BASE, "templateId": made["id"]}).status == 422
+    assert cloud.api("POST", "/v2/pods", {**BASE, "templateId": response["id"]}).status == 422
 
 
 def test_registries_and_volumes(cloud: EmulatedCloud) -> None:
     """Registries never show their secrets; volumes only grow."""
-    told = {"name": "r", "username": "u", "password": "hunter2"}
-    registry = cloud.api("POST", "/v2/registries", told)
+    fields = {"name": "r", "username": "u", "password": "hunter2"}
+    registry = cloud.api("POST", "/v2/registries", fields)
     assert (registry.status, set(registry.body)) == (201, {"id", "name"})
     assert cloud.api("GET", f"/v2/registries/{registry.body['id']}").body == registry.body
     assert cloud.create(registry=registry.body["id"])["registry"] == registry.body["id"]
@@ -83,7 +83,7 @@ def test_catalog(cloud: EmulatedCloud) -> None:
     """The catalog lists hardware with prices; availability wants a product."""
     gpus = cloud.api("GET", "/v2/catalog/gpus").body["gpus"]
     assert len(gpus) >= 15
-    assert all("availability" not in one for one in gpus)
+    assert all("availability" not in gpu for gpu in gpus)
     assert cloud.api("GET", "/v2/catalog/gpus?include=AVAILABILITY").status == 400
     assert cloud.api("GET", "/v2/catalog/gpus?product=POD").status == 400
     path = f"/v2/catalog/gpus/{quote('NVIDIA L40S')}?include=AVAILABILITY&product=POD"
@@ -93,11 +93,11 @@ def test_catalog(cloud: EmulatedCloud) -> None:
     assert cloud.api("GET", path + "&minCudaVersion=99").body["availability"] == "NONE"
     assert cloud.api("GET", "/v2/catalog/gpus/nope").status == 404
     cpus = cloud.api("GET", "/v2/catalog/cpus?include=AVAILABILITY&product=POD&vcpuCount=4")
-    assert {one["id"] for one in cpus.body["cpus"]} >= {"cpu3c", "cpu5c", "cpu5g", "cpu5m"}
+    assert {cpu["id"] for cpu in cpus.body["cpus"]} >= {"cpu3c", "cpu5c", "cpu5g", "cpu5m"}
     centers = cloud.api(
         "GET", "/v2/catalog/datacenters?regions=EUROPE&include=GPU_AVAILABILITY"
     ).body["dataCenters"]
-    assert {one["region"] for one in centers} == {"EUROPE"}
+    assert {center["region"] for center in centers} == {"EUROPE"}
     assert cloud.api("GET", "/v2/catalog/templates").body["templates"]
 
 

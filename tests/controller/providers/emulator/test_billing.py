@@ -26,8 +26,8 @@ def act(cloud: EmulatedCloud, pod_id: str, action: str) -> Any:
 
 
 def open_rates(cloud: EmulatedCloud) -> dict[str, float]:
-    running = [one for one in cloud.state()["intervals"] if one["end"] is None]
-    return {one["kind"]: one["usd_per_hour"] for one in running}
+    running = [interval for interval in cloud.state()["intervals"] if interval["end"] is None]
+    return {interval["kind"]: interval["usd_per_hour"] for interval in running}
 
 
 def test_rates_follow_the_status(cloud: EmulatedCloud) -> None:
@@ -55,17 +55,18 @@ def test_bill_equals_intervals_and_balance(cloud: EmulatedCloud) -> None:
     state = cloud.state()
     reply = cloud.api("GET", "/v2/billing/pods?bucketSize=hour&lastN=2").body
     exact = sum(
-        (one["end"] - one["start"]) * one["usd_per_hour"] / HOUR for one in state["intervals"]
+        (interval["end"] - interval["start"]) * interval["usd_per_hour"] / HOUR
+        for interval in state["intervals"]
     )
 
     assert exact > 0
     assert reply["metadata"]["totals"]["totalAmount"] == pytest.approx(exact, rel=1e-9)
     assert 100 - state["balance"] == pytest.approx(exact, rel=1e-6)
     assert reply["metadata"]["uniquePodCount"] == 2
-    one = cloud.api("GET", f"/v2/billing/pods?bucketSize=hour&lastN=2&podId={second}").body
-    assert {record["podId"] for record in one["records"]} == {second}
-    assert one["metadata"]["totals"]["gpuAmount"] == 0
-    assert one["metadata"]["totals"]["cpuAmount"] > 0
+    response = cloud.api("GET", f"/v2/billing/pods?bucketSize=hour&lastN=2&podId={second}").body
+    assert {record["podId"] for record in response["records"]} == {second}
+    assert response["metadata"]["totals"]["gpuAmount"] == 0
+    assert response["metadata"]["totals"]["cpuAmount"] > 0
     whole = cloud.api("GET", "/v2/billing?lastN=2").body["metadata"]["totals"]
     assert whole["totalAmount"] == pytest.approx(exact, rel=1e-9)
 
@@ -76,14 +77,14 @@ def test_a_lagging_bill_lacks_the_newest_seconds(cloud: EmulatedCloud, last: boo
     pod_id = cloud.create()["id"]
     if last:
         act(cloud, pod_id, "terminate")
-    whole = billed(cloud)
+    total = billed(cloud)
     cloud.faults({"name": "billing_lag", "value": 3600, "times": 1})
     late = billed(cloud)
     caught_up = billed(cloud)
 
-    assert whole > 0
+    assert total > 0
     assert late == 0
-    assert caught_up >= whole
+    assert caught_up >= total
 
 
 def test_a_bill_can_end_with_the_last_full_hour(cloud: EmulatedCloud) -> None:
@@ -91,11 +92,11 @@ def test_a_bill_can_end_with_the_last_full_hour(cloud: EmulatedCloud) -> None:
     before = time.time() // HOUR
     cloud.create()
     cloud.faults({"name": "billing_lag"})
-    late = billed(cloud)
+    total = billed(cloud)
     if time.time() // HOUR > before:
         pytest.skip("an hour ended just now")
 
-    assert late == 0
+    assert total == 0
 
 
 def billed(cloud: EmulatedCloud) -> float:
@@ -107,7 +108,7 @@ def test_compute_bills_from_creation(cloud: EmulatedCloud) -> None:
     """Booting is paid for: the first interval begins when the pod was created."""
     pod_id = cloud.create()["id"]
     state = cloud.state()
-    starts = {one["start"] for one in state["intervals"]}
+    starts = {interval["start"] for interval in state["intervals"]}
 
     assert starts == {state["pods"][0]["created_at"]}
     assert state["pods"][0]["id"] == pod_id
@@ -134,12 +135,12 @@ def test_empty_account_ends_pods(cloud: EmulatedCloud) -> None:
     body = {"name": "v", "size": 10, "dataCenter": "EU-SE-1"}
     volume = cloud.api("POST", "/v2/network-volumes", body).body["id"]
     mounts = {"network": [{"volumeId": volume, "path": "/workspace"}]}
-    kept = cloud.create(mounts=mounts)["id"]
-    lost = cloud.create()["id"]
+    pod_with_volume = cloud.create(mounts=mounts)["id"]
+    pod_without_volume = cloud.create()["id"]
 
     cloud.set_balance(0)
-    until(lambda: cloud.pod(lost) is None)
-    pod = until(lambda: cloud.pod(kept))
+    until(lambda: cloud.pod(pod_without_volume) is None)
+    pod = until(lambda: cloud.pod(pod_with_volume))
     assert pod["status"] == "EXITED"
     assert set(open_rates(cloud)) == {"network"}
 
@@ -150,8 +151,8 @@ def test_buckets_split_at_boundaries() -> None:
     days = billing.buckets([paid], billing.edges(paid.start, JULY + HOUR, "day"), JULY + HOUR)
     months = billing.buckets([paid], billing.edges(paid.start, JULY + HOUR, "month"), JULY + HOUR)
 
-    assert [one.amounts.gpu for one in days] == pytest.approx([3.0, 1.0])
-    assert [one.amounts.gpu for one in months] == pytest.approx([3.0, 1.0])
+    assert [bucket.amounts.gpu for bucket in days] == pytest.approx([3.0, 1.0])
+    assert [bucket.amounts.gpu for bucket in months] == pytest.approx([3.0, 1.0])
     assert months[0].end == JULY
 
 
@@ -159,11 +160,11 @@ def test_buckets_split_at_boundaries() -> None:
 def test_edges_cover(size: str) -> None:
     """Boundaries begin at or before the start and end at or after the end, without gaps."""
     start, end = JULY + 12345.6, JULY + 90 * 86400 + 1.5
-    found = billing.edges(start, end, size)
+    bounds = billing.edges(start, end, size)
 
-    assert found[0] <= start
-    assert end <= found[-1]
-    assert found == sorted(set(found))
+    assert bounds[0] <= start
+    assert end <= bounds[-1]
+    assert bounds == sorted(set(bounds))
 
 
 @settings(deadline=None, max_examples=60)  # the machine may be busy
@@ -188,10 +189,12 @@ def test_buckets_lose_no_money(
         Interval("p", kind, rate, JULY + at, None if long is None else JULY + at + long)
         for kind, rate, at, long in paid
     ]
-    found = billing.buckets(intervals, billing.edges(JULY, now, size), now)
-    expected = sum(billing.cost(one, 0.0, min(one.end or now, now)) for one in intervals)
+    buckets = billing.buckets(intervals, billing.edges(JULY, now, size), now)
+    expected = sum(
+        billing.cost(interval, 0.0, min(interval.end or now, now)) for interval in intervals
+    )
 
-    assert billing.summed(found).total == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert billing.summed(buckets).total == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_bill_survives_a_restart(new_cloud: Callable[..., EmulatedCloud]) -> None:
@@ -210,7 +213,7 @@ def test_bill_survives_a_restart(new_cloud: Callable[..., EmulatedCloud]) -> Non
     state = again.state()
     assert len(state["pods"]) == 1
     assert state["pods"][0]["life"] == 1
-    assert [one["end"] for one in state["intervals"]] == [None, None]
+    assert [interval["end"] for interval in state["intervals"]] == [None, None]
     again.api("DELETE", f"/v2/pods/{pod_id}")
     until(lambda: not (again.state_dir / "pods" / pod_id).exists())
 
@@ -224,8 +227,8 @@ def test_orderly_end_stops_pods(new_cloud: Callable[..., EmulatedCloud]) -> None
         mounts=volume,
     )["id"]
     cloud.until_running(pod_id)
-    kept = cloud.state_dir / "pods" / pod_id / "volume" / "kept"
-    until(kept.exists)
+    kept_file = cloud.state_dir / "pods" / pod_id / "volume" / "kept"
+    until(kept_file.exists)
     cloud.process.stop()
 
     again = new_cloud()

@@ -29,16 +29,16 @@ def test_every_list_says_whether_another_page_follows(cloud: EmulatedCloud, path
 
 def test_any_list_comes_in_pages(cloud: EmulatedCloud) -> None:
     """`limit` cuts and the cursor leads on to the end; each row comes once."""
-    every = [one["id"] for one in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]]
-    found, cursor = [], ""
+    gpu_ids = [gpu["id"] for gpu in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]]
+    ids, cursor = [], ""
     while True:
         page = cloud.api("GET", f"/v2/catalog/gpus?limit=7{cursor}").body
-        found += [one["id"] for one in page["gpus"]]
+        ids += [gpu["id"] for gpu in page["gpus"]]
         if not page["pagination"]["hasNextPage"]:
             break
         cursor = f"&cursor={page['pagination']['nextCursor']}"
 
-    assert found == every
+    assert ids == gpu_ids
     for wrong in ("cursor=!", "cursor=LTU=", "limit=0", "limit=1001"):
         assert cloud.api("GET", f"/v2/catalog/gpus?{wrong}").status == 422
 
@@ -73,8 +73,8 @@ def test_a_cpu_costs_by_its_size_in_every_zone(cloud: EmulatedCloud) -> None:
         specifics(input: $i) { stockStatus securePrice } } }"""
 
     def specifics(instance: str, center: str) -> Any:
-        told = {"i": {"instanceId": instance, "dataCenterId": center}}
-        reply = cloud.graphql(query, variables=told, key=None)
+        variables = {"i": {"instanceId": instance, "dataCenterId": center}}
+        reply = cloud.graphql(query, variables=variables, key=None)
         return reply.body["data"]["cpuFlavors"][0]["specifics"]
 
     small, large = specifics("cpu5c-2-4", "EU-RO-1"), specifics("cpu5c-8-16", "EU-RO-1")
@@ -82,8 +82,8 @@ def test_a_cpu_costs_by_its_size_in_every_zone(cloud: EmulatedCloud) -> None:
 
     assert large["securePrice"] == pytest.approx(4 * small["securePrice"])
     assert (absent["stockStatus"], absent["securePrice"]) == (None, large["securePrice"])
-    made = cloud.create(cpu={"id": "cpu5c", "vcpuCount": 8})
-    assert made["cost"] == pytest.approx(large["securePrice"])
+    pod = cloud.create(cpu={"id": "cpu5c", "vcpuCount": 8})
+    assert pod["cost"] == pytest.approx(large["securePrice"])
 
 
 def test_spot_costs_what_on_demand_costs(cloud: EmulatedCloud) -> None:
@@ -102,7 +102,7 @@ def test_spot_costs_what_on_demand_costs(cloud: EmulatedCloud) -> None:
 
 def test_a_price_is_quoted_where_there_is_none_of_a_type(cloud: EmulatedCloud) -> None:
     """`community: false` says that there is none; the price beside it is no offer."""
-    gpus = {one["id"]: one for one in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]}
+    gpus = {gpu["id"]: gpu for gpu in cloud.api("GET", "/v2/catalog/gpus").body["gpus"]}
     alone = gpus["NVIDIA B200"]
 
     assert not alone["community"]
@@ -112,42 +112,42 @@ def test_a_price_is_quoted_where_there_is_none_of_a_type(cloud: EmulatedCloud) -
 
 def test_the_hosts_log_is_read_as_the_sdk_reads_it(cloud: EmulatedCloud) -> None:
     """runpod 2.0: stamped lines by source, or both in one stream."""
-    made = cloud.create(args="bash -c 'echo hello; sleep 600'")["id"]
-    cloud.until_running(made)
-    events(cloud, f"/v2/pods/{made}/logs?source=container", 1)  # it was printed
-    seen = run(
+    pod = cloud.create(args="bash -c 'echo hello; sleep 600'")["id"]
+    cloud.until_running(pod)
+    events(cloud, f"/v2/pods/{pod}/logs?source=container", 1)  # it was printed
+    logs = run(
         cloud,
         f"""
 import asyncio, os
 os.environ["RUNPOD_HAPI_URL"] = os.environ["RUNPOD_API_BASE_URL"]
 from runpod.apps.logs import pod_logs, stream_pod_logs
 async def first(kind):
-    async for event in stream_pod_logs("{made}", log_type=kind):
+    async for event in stream_pod_logs("{pod}", log_type=kind):
         if event["line"] == "hello":
             return event["source"]
 async def main():
-    both = await pod_logs("{made}")
-    one = await pod_logs("{made}", log_type="container")
+    both = await pod_logs("{pod}")
+    one = await pod_logs("{pod}", log_type="container")
     return [both, one, await first("all"), await first("container")]
 print(json.dumps(asyncio.run(main())))
 """,
     )
-    both, one, *streamed = seen
+    both, container_lines, *streamed = logs
 
     assert set(both) == {"container", "system"}
     assert [line.split(" ", 1)[1] for line in both["container"]] == ["hello"]
-    assert one == {"container": both["container"]}
+    assert container_lines == {"container": both["container"]}
     assert streamed == ["container", "container"]
-    assert cloud.api("GET", f"/v1/pod/{made}/logs?type=kernel").status == 422
-    assert cloud.api("GET", f"/v1/pod/{made}/logs", key=None).status == 401
+    assert cloud.api("GET", f"/v1/pod/{pod}/logs?type=kernel").status == 422
+    assert cloud.api("GET", f"/v1/pod/{pod}/logs", key=None).status == 401
     assert cloud.api("GET", "/v1/pods").status == 410
 
 
 def test_a_log_stream_is_not_held_back_by_a_proxy(cloud: EmulatedCloud) -> None:
     """`X-Accel-Buffering: no` beside the event stream."""
-    made = cloud.create()["id"]
+    pod = cloud.create()["id"]
     request = urllib.request.Request(
-        f"{cloud.base_url}/v2/pods/{made}/logs",
+        f"{cloud.base_url}/v2/pods/{pod}/logs",
         headers={"Authorization": f"Bearer {cloud.api_key}"},
     )
     with urllib.request.urlopen(request, timeout=20) as stream:
@@ -158,9 +158,9 @@ def test_a_secret_reaches_the_pod_that_names_it_and_no_list(cloud: EmulatedCloud
     """GraphQL makes, lists and deletes it; its value is in the pod's first process alone."""
     create = """mutation secretCreate($input: SecretCreateInput!) {
         secretCreate(input: $input) { id name } }"""
-    told = {"name": "token", "value": "hunter2", "description": "d"}
-    made = cloud.graphql(create, variables={"input": told}).body["data"]["secretCreate"]
-    twice = cloud.graphql(create, variables={"input": told}).body
+    fields = {"name": "token", "value": "hunter2", "description": "d"}
+    response = cloud.graphql(create, variables={"input": fields}).body["data"]["secretCreate"]
+    twice = cloud.graphql(create, variables={"input": fields}).body
     listed = cloud.graphql("{ myself { secrets { id name description createdAt } } }").body
     pod = cloud.create(
         args="bash -c 'echo $A $B; sleep 600'",
@@ -168,14 +168,14 @@ def test_a_secret_reaches_the_pod_that_names_it_and_no_list(cloud: EmulatedCloud
     )
     line = events(cloud, f"/v2/pods/{pod['id']}/logs?source=container", 1)[0]["line"]
     delete = "mutation secretDelete($id: ID!) { secretDelete(id: $id) }"
-    gone = cloud.graphql(delete, variables={"id": made["id"]}).body["data"]
-    again = cloud.graphql(delete, variables={"id": made["id"]}).body
+    deleted = cloud.graphql(delete, variables={"id": response["id"]}).body["data"]
+    again = cloud.graphql(delete, variables={"id": response["id"]}).body
 
-    (one,) = listed["data"]["myself"]["secrets"]
-    assert (one["id"], one["name"], one["description"]) == (made["id"], "token", "d")
+    (secret,) = listed["data"]["myself"]["secrets"]
+    assert (secret["id"], secret["name"], secret["description"]) == (response["id"], "token", "d")
     assert "must be unique" in twice["errors"][0]["message"]
     assert line == "hunter2 {{RUNPOD_SECRET_none}}"
     assert pod["env"]["A"] == "{{ RUNPOD_SECRET_token }}"
     assert "hunter2" not in json.dumps(cloud.state())
-    assert gone == {"secretDelete": True}
+    assert deleted == {"secretDelete": True}
     assert "not found" in again["errors"][0]["message"]

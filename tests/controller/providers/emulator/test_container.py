@@ -121,12 +121,12 @@ def free_port() -> int:
 
 def runs(text: str) -> list[int]:
     """Living processes of this machine that have `text` in their command line."""
-    found = []
+    pids = []
     for process in psutil.process_iter(["cmdline", "status"]):
         words = process.info["cmdline"] or []
         if any(text in word for word in words) and process.pid != os.getpid():
-            found.append(process.pid)
-    return found
+            pids.append(process.pid)
+    return pids
 
 
 def need(mode: str) -> None:
@@ -183,10 +183,10 @@ def test_volume_survives_and_the_rest_does_not(machine: Machine) -> None:
     code, where = machine.run(f"echo 1 > {volume}; echo 2 > {home}; cat {volume} {home}; pwd")
     life.kill()
     machine.start()
-    _, found = machine.run(f"cat {volume}; ls {home} 2>&1")
+    _, output = machine.run(f"cat {volume}; ls {home} 2>&1")
 
     assert (code, where.split()) == (0, ["1", "2", machine.path("/root")])
-    assert found.startswith("1\nls: ")
+    assert output.startswith("1\nls: ")
 
 
 def test_only_the_first_process_has_the_variables(machine: Machine) -> None:
@@ -222,26 +222,26 @@ def test_a_command_may_go_on_to_the_start_script(machine: Machine) -> None:
 def test_log_tells_the_host_keys(machine: Machine) -> None:
     """The fingerprints in the log are those of the server; they are new at every start."""
     machine.start()
-    seen = []
+    log_lines = []
     for _ in range(2):
         with machine.connect() as client:
             transport = client.get_transport()
             assert transport is not None
             blob = transport.get_remote_server_key().asbytes()
-        seen.append(base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("="))
+        log_lines.append(base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("="))
         machine.says("Start script(s) finished, Pod is ready to use.")
-        if len(seen) == 1:
+        if len(log_lines) == 1:
             assert machine.life is not None
             machine.life.kill()
             first = machine.output()
             machine.start()
     second = machine.output()[len(first) :]
 
-    for key, lines in zip(seen, (first, second), strict=True):
+    for key, lines in zip(log_lines, (first, second), strict=True):
         at = lines.index("SSH host keys:")
         assert lines[at + 1] == "Key: /etc/ssh/ssh_host_ecdsa_key.pub"
         assert any(f"SHA256:{key} " in line for line in lines[at:])
-    assert seen[0] != seen[1]
+    assert log_lines[0] != log_lines[1]
 
 
 def test_kill_leaves_no_process(machine: Machine) -> None:
@@ -291,11 +291,11 @@ def test_stop_does_not_wait_for_ever(plain: Machine) -> None:
     """The start script's `sleep infinity` heeds no SIGTERM where it is process 1."""
     life = plain.start()
     plain.says("Start script(s) finished, Pod is ready to use.")
-    began = time.monotonic()
+    start = time.monotonic()
     life.stop(0.2)
 
     assert not life.running()
-    assert time.monotonic() - began < DEADLINE / 2
+    assert time.monotonic() - start < DEADLINE / 2
 
 
 def test_the_first_process_ends_the_life(machine: Machine) -> None:
@@ -355,13 +355,13 @@ def test_the_pod_sees_its_own_machine(tmp_path: Path, mode: str) -> None:
     mounts = Path("/proc/self/mountinfo").read_text()
     for machine in machines(tmp_path, mode, "auto"):
         machine.start()
-        _, seen = machine.run(
+        _, output = machine.run(
             f"ls {secret} 2>/dev/null; id -un; hostname; ls /start.sh; touch /usr/x 2>/dev/null; "
             "ls -d /proc/[0-9]* | wc -l; python3 -c 'import sys, psutil; print(sys.prefix)'"
         )
         during = Path("/proc/self/mountinfo").read_text()
 
-        name, host, start, processes, prefix = seen.split()
+        name, host, start, processes, prefix = output.split()
         assert (name, host, start) == ("root", machine.spec.pod_id, "/start.sh")
         assert int(processes) < 20
         assert prefix == sys.prefix
@@ -374,11 +374,11 @@ def test_the_pods_own_name_resolves(tmp_path: Path, mode: str) -> None:
         pytest.skip("a plain process tree has the host's name")
     for machine in machines(tmp_path, mode, "auto"):
         machine.start()
-        look = "import socket as s; print(s.gethostname(), s.gethostbyname(s.gethostname()))"
-        _, seen = machine.run(f'python3 -c "{look}"; cat /etc/hostname; getent hosts localhost')
+        script = "import socket as s; print(s.gethostname(), s.gethostbyname(s.gethostname()))"
+        _, output = machine.run(f'python3 -c "{script}"; cat /etc/hostname; getent hosts localhost')
 
-        assert seen.split()[:3] == [machine.spec.pod_id, "127.0.0.1", machine.spec.pod_id]
-        assert "localhost" in seen
+        assert output.split()[:3] == [machine.spec.pod_id, "127.0.0.1", machine.spec.pod_id]
+        assert "localhost" in output
 
 
 def test_exec_as_a_client_expects(served: Machine) -> None:
@@ -460,10 +460,10 @@ def test_sshd_listens_soon(plain: Machine) -> None:
     """From start to a listening sshd takes about a second at most, on a busy machine too."""
     took = []
     for _ in range(3):
-        began = time.monotonic()
+        start = time.monotonic()
         life = plain.start()
         eventually(plain.listens, "sshd listens")
-        took.append(time.monotonic() - began)
+        took.append(time.monotonic() - start)
         life.kill()
 
     assert min(took) < 2.0

@@ -33,7 +33,7 @@ def act(cloud: EmulatedCloud, pod_id: str, action: str) -> Any:
 
 
 def listed(cloud: EmulatedCloud) -> list[str]:
-    return [one["id"] for one in cloud.api("GET", "/v2/pods").body["pods"]]
+    return [pod["id"] for pod in cloud.api("GET", "/v2/pods").body["pods"]]
 
 
 def test_unknown_fault_is_refused(cloud: EmulatedCloud) -> None:
@@ -301,7 +301,7 @@ def test_quota(new_cloud: Callable[..., EmulatedCloud]) -> None:
         until(lambda: time.time() % 60 < 5, 15)
     replies = [cloud.api("GET", "/v2/pods") for _ in range(4)]
 
-    assert [one.status for one in replies] == [200, 200, 200, 429]
+    assert [reply.status for reply in replies] == [200, 200, 200, 429]
     assert '"minute";r=2;' in replies[0].headers["ratelimit"]
     assert replies[0].headers["ratelimit-policy"].startswith('"minute";q=3;w=60')
     assert 1 <= int(replies[3].headers["retry-after"]) <= 60

@@ -37,27 +37,27 @@ def deploy(cloud: EmulatedCloud, **changes: Any) -> Any:
 
 def test_deploy_with_variables(cloud: EmulatedCloud) -> None:
     """Variables, an operation name and a nested selection work; both APIs see the pod."""
-    made = data(deploy(cloud))["podFindAndDeployOnDemand"]
+    created = data(deploy(cloud))["podFindAndDeployOnDemand"]
 
-    assert made["desiredStatus"] == "RUNNING"  # wanted, not observed
-    assert made["env"] == ['A=b "c"']
-    assert made["machine"] == {"gpuDisplayName": "A40", "location": "CA"}
-    assert made["lastStatusChange"].startswith("Rented by User: ")
-    pod = cloud.pod(made["id"])
+    assert created["desiredStatus"] == "RUNNING"  # wanted, not observed
+    assert created["env"] == ['A=b "c"']
+    assert created["machine"] == {"gpuDisplayName": "A40", "location": "CA"}
+    assert created["lastStatusChange"].startswith("Rented by User: ")
+    pod = cloud.pod(created["id"])
     assert pod is not None
     assert (pod["env"], pod["args"]) == ({"A": 'b "c"'}, "sleep 600")
 
 
 def test_inline_literals(cloud: EmulatedCloud) -> None:
     """Enum and null literals, and a mutation without a selection, as the old SDK writes them."""
-    made = data(
+    response = data(
         cloud.graphql(
             'mutation { podFindAndDeployOnDemand(input: { name: "x", imageName: "i", '
             'cloudType: ALL, startSsh: true, gpuTypeId: "NVIDIA A40", supportPublicIp: true, '
             "gpuCount: 1, dataCenterId: null, containerDiskInGb: 5 }) { id machineId } }"
         )
     )["podFindAndDeployOnDemand"]
-    pod_id = made["id"]
+    pod_id = response["id"]
     stop = f'mutation {{ podStop(input: {{ podId: "{pod_id}" }}) {{ id desiredStatus }} }}'
     end = f'mutation {{ podTerminate(input: {{ podId: "{pod_id}" }}) }}'
 
@@ -69,8 +69,8 @@ def test_inline_literals(cloud: EmulatedCloud) -> None:
 
 def test_runtime_comes_late(cloud: EmulatedCloud) -> None:
     """`runtime` is null until the container is reported, then has the public port."""
-    made = data(deploy(cloud))["podFindAndDeployOnDemand"]
-    running = cloud.until_running(made["id"])
+    created = data(deploy(cloud))["podFindAndDeployOnDemand"]
+    running = cloud.until_running(created["id"])
     query = """{ myself { pods { id uptimeSeconds
         runtime { ports { ip isIpPublic privatePort publicPort type } } } } }"""
     pod = data(cloud.graphql(query))["myself"]["pods"][0]
@@ -82,15 +82,15 @@ def test_runtime_comes_late(cloud: EmulatedCloud) -> None:
 
 def test_cpu_pod(cloud: EmulatedCloud) -> None:
     """deployCpuPod takes an instance id; its template fills in the image."""
-    made = data(
+    response = data(
         cloud.graphql(
             'mutation { deployCpuPod(input: {name: "c", instanceId: "cpu3c-2-4", '
             'templateId: "runpod-ubuntu", containerDiskInGb: 5}) { id imageName memoryInGb } }'
         )
     )["deployCpuPod"]
 
-    assert made["imageName"].startswith("runpod/base")
-    assert made["memoryInGb"] == 4
+    assert response["imageName"].startswith("runpod/base")
+    assert response["memoryInGb"] == 4
 
 
 def test_spot(cloud: EmulatedCloud) -> None:
@@ -206,11 +206,11 @@ def test_account_things(cloud: EmulatedCloud) -> None:
         "{ id name } }"
     )
     assert data(saved)["saveTemplate"]["name"] == "t"
-    made = cloud.graphql(
+    response = cloud.graphql(
         'mutation { createNetworkVolume(input: {name: "v", size: 10, dataCenterId: "EU-RO-1"}) '
         "{ id dataCenterId } }"
     )
-    volume = data(made)["createNetworkVolume"]["id"]
+    volume = data(response)["createNetworkVolume"]["id"]
 
     query = """{ myself { clientBalance currentSpendPerHr networkVolumes { id dataCenterId }
         podTemplates { name containerRegistryAuthId } containerRegistryCreds { id name } } }"""

@@ -15,38 +15,38 @@ def events(cloud: EmulatedCloud, path: str, count: int, **headers: str) -> list[
     request = urllib.request.Request(
         cloud.base_url + path, headers={"Authorization": f"Bearer {cloud.api_key}", **headers}
     )
-    found: list[dict[str, Any]] = []
+    collected: list[dict[str, Any]] = []
     with urllib.request.urlopen(request, timeout=20) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         event_id = ""
-        while len(found) < count:
+        while len(collected) < count:
             line = stream.readline().decode().rstrip("\n")
             if line.startswith("id: "):
                 event_id = line[4:]
             if line.startswith("data: "):
-                found.append({"id": event_id, **json.loads(line[6:])})
-    return found
+                collected.append({"id": event_id, **json.loads(line[6:])})
+    return collected
 
 
 def test_logs(cloud: EmulatedCloud) -> None:
     """The log streams the container's own output live, and resumes after any event."""
-    made = cloud.create(
+    pod = cloud.create(
         args="bash -c 'for i in 1 2 3; do echo line $i; done; sleep 1; echo late; sleep 600'"
     )
-    path = f"/v2/pods/{made['id']}/logs?source=container"
-    cloud.until_running(made["id"])
-    every = events(cloud, path, 4)
-    assert [one["line"] for one in every] == ["line 1", "line 2", "line 3", "late"]
-    assert all(one["id"] == one["ts"] and one["source"] == "container" for one in every)
+    path = f"/v2/pods/{pod['id']}/logs?source=container"
+    cloud.until_running(pod["id"])
+    events_ = events(cloud, path, 4)
+    assert [entry["line"] for entry in events_] == ["line 1", "line 2", "line 3", "late"]
+    assert all(entry["id"] == entry["ts"] and entry["source"] == "container" for entry in events_)
 
-    resumed = {"Last-Event-ID": every[1]["id"]}
-    assert [one["line"] for one in events(cloud, path, 2, **resumed)] == ["line 3", "late"]
+    resumed = {"Last-Event-ID": events_[1]["id"]}
+    assert [event["line"] for event in events(cloud, path, 2, **resumed)] == ["line 3", "late"]
     assert events(cloud, path + "&tail=1", 1)[0]["line"] == "late"
-    since = quote(every[2]["ts"])
+    since = quote(events_[2]["ts"])
     assert events(cloud, f"{path}&since={since}", 1)[0]["line"] == "line 3"
-    system = events(cloud, f"/v2/pods/{made['id']}/logs?source=system", 1)
+    system = events(cloud, f"/v2/pods/{pod['id']}/logs?source=system", 1)
     assert "create container" in system[0]["line"]
     assert cloud.api("GET", path + "&tail=5001").status == 422
     assert cloud.api("GET", path + "&since=yesterday").status == 422
-    assert cloud.api("GET", f"/v2/pods/{made['id']}/logs?source=nope").status == 422
+    assert cloud.api("GET", f"/v2/pods/{pod['id']}/logs?source=nope").status == 422
     assert cloud.api("GET", "/v2/pods/nope/logs").status == 404

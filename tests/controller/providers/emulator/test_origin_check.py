@@ -66,13 +66,15 @@ def ask(
 ) -> tuple[int, Any]:
     """One request with exactly these headers, and the Host that is due unless it is given."""
     place = urlsplit(cloud.base_url)
-    told = {
+    sent_headers = {
         name.replace("_", "-"): value.format(port=place.port) for name, value in headers.items()
     }
     connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=20)
     try:
-        connection.putrequest(method, path.format(key=cloud.api_key), skip_host="Host" in told)
-        for name, value in told.items():
+        connection.putrequest(
+            method, path.format(key=cloud.api_key), skip_host="Host" in sent_headers
+        )
+        for name, value in sent_headers.items():
             connection.putheader(name, value)
         if body or method in ("POST", "PUT"):
             connection.putheader("Content-Length", str(len(body)))
@@ -87,7 +89,7 @@ def bearer(cloud: EmulatedCloud) -> str:
     return f"Bearer {cloud.api_key}"
 
 
-@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda one: "-".join(*one.items()))
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda headers: "-".join(*headers.items()))
 def test_a_page_or_another_name_is_answered_at_no_door(
     cloud: EmulatedCloud, foreign: dict[str, str]
 ) -> None:
@@ -122,12 +124,14 @@ def test_a_body_that_a_page_may_send_unasked_is_not_read(
     cloud: EmulatedCloud, kind: str | None
 ) -> None:
     """Only JSON that is said to be JSON: for that a browser asks first, and is refused."""
-    said = {} if kind is None else {"Content_Type": kind}
+    headers = {} if kind is None else {"Content_Type": kind}
     for path in ("/graphql?api_key={key}", "/graphql", "/v2/pods"):
-        sent = ask(cloud, "POST", path, QUERY, Authorization=bearer(cloud), **said)
+        sent = ask(cloud, "POST", path, QUERY, Authorization=bearer(cloud), **headers)
         assert sent[0] == 415, path
     if kind != "application/x-www-form-urlencoded":
-        sent = ask(cloud, "PUT", "/_emulator/faults", FAULTS, Authorization=bearer(cloud), **said)
+        sent = ask(
+            cloud, "PUT", "/_emulator/faults", FAULTS, Authorization=bearer(cloud), **headers
+        )
         assert sent[0] == 415
 
     charset = ask(cloud, "POST", "/graphql?api_key={key}", QUERY, Content_Type=f"{JSON}; charset=x")
@@ -164,15 +168,15 @@ def test_the_attack_that_was_seen_makes_no_pod(cloud: EmulatedCloud) -> None:
 
 def test_the_control_room_opens_to_the_emulators_key_alone(cloud: EmulatedCloud) -> None:
     """Not without one, not to a wrong one, not in the query, and not to a pod's own."""
-    made = cloud.create(args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'")["id"]
-    pod_key = until(lambda: cloud.log(made))[0]
-    for method, path in (one for one in DOORS if one[1].startswith("/_emulator")):
+    created = cloud.create(args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'")["id"]
+    pod_key = until(lambda: cloud.log(created))[0]
+    for method, path in (door for door in DOORS if door[1].startswith("/_emulator")):
         for key in (None, "wrong", pod_key, "rpa_emulator_guess"):
             assert cloud.api(method, path, key=key).status == 401
         asked = f"{path}?api_key={cloud.api_key}"
         assert cloud.api(method, asked, key=None).status == 401
 
-    assert [one["id"] for one in cloud.state()["pods"]] == [made]
+    assert [pod["id"] for pod in cloud.state()["pods"]] == [created]
 
 
 LOOK = """
@@ -196,25 +200,25 @@ import time; time.sleep(600)
 def test_a_pod_finds_neither_the_key_nor_a_way_into_the_control_room(cloud: EmulatedCloud) -> None:
     """It reaches the API, as itself; the files of who started the emulator are not there."""
     script = f"BASE, STATE = {cloud.base_url!r}, {str(cloud.state_dir / 'emulator.json')!r}{LOOK}"
-    made = cloud.create(args=shlex.join(["python3", "-c", script]))
-    seen = json.loads(until(lambda: cloud.log(made["id"]))[0])
+    pod = cloud.create(args=shlex.join(["python3", "-c", script]))
+    document = json.loads(until(lambda: cloud.log(pod["id"]))[0])
 
     assert (cloud.state_dir / "emulator.json").exists()
-    assert seen == [False, 401, 401, 403, 200]
+    assert document == [False, 401, 401, 403, 200]
 
 
 def test_a_key_in_the_query_is_the_emulators_and_for_old_graphql_clients(
     cloud: EmulatedCloud,
 ) -> None:
     """A pod's key is not taken from there, and REST takes none."""
-    made = cloud.create(args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'")["id"]
-    pod_key = until(lambda: cloud.log(made))[0]
-    stop = f'mutation {{ podStop(input: {{podId: "{made}"}}) {{ id }} }}'
-    asked = cloud.api("POST", f"/graphql?api_key={pod_key}", {"query": stop}, key=None)
+    pod = cloud.create(args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'")["id"]
+    pod_key = until(lambda: cloud.log(pod))[0]
+    stop = f'mutation {{ podStop(input: {{podId: "{pod}"}}) {{ id }} }}'
+    response = cloud.api("POST", f"/graphql?api_key={pod_key}", {"query": stop}, key=None)
 
-    assert asked.status == 401
+    assert response.status == 401
     assert cloud.api("GET", f"/v2/pods?api_key={cloud.api_key}", key=None).status == 401
-    assert (cloud.pod(made) or {})["status"] != "EXITED"
+    assert (cloud.pod(pod) or {})["status"] != "EXITED"
 
 
 # -- the key ---------------------------------------------------------------------------------------
@@ -224,21 +228,25 @@ def test_each_start_draws_a_key_that_only_its_user_can_read(tmp_path: Path) -> N
     """Two starts have two; the well-known one opens nothing; the file goes with the emulator."""
     keys = []
     for _ in range(2):
-        one = start_process(tmp_path / "cloud", settings=FAST)
+        emulator = start_process(tmp_path / "cloud", settings=FAST)
         try:
             path = tmp_path / "cloud" / "emulator.json"
-            told = json.loads(path.read_text())
-            cloud = EmulatedCloud(one, one.api_key)
-            known = cloud.api("GET", "/v2/pods", key="rpa_emulator").status
-            keys.append(told["api_key"])
+            document = json.loads(path.read_text())
+            cloud = EmulatedCloud(emulator, emulator.api_key)
+            response = cloud.api("GET", "/v2/pods", key="rpa_emulator").status
+            keys.append(document["api_key"])
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             for name in ("pods", "volumes"):  # whoever may look into the folder that was given
                 assert stat.S_IMODE((path.parent / name).stat().st_mode) == 0o700
-            assert (known, cloud.api("GET", "/v2/pods").status) == (401, 200)
-            assert told == {"base_url": one.base_url, "api_key": one.api_key, "pid": one.pid}
-            assert one.api_key not in repr(one)
+            assert (response, cloud.api("GET", "/v2/pods").status) == (401, 200)
+            assert document == {
+                "base_url": emulator.base_url,
+                "api_key": emulator.api_key,
+                "pid": emulator.pid,
+            }
+            assert emulator.api_key not in repr(emulator)
         finally:
-            one.stop()
+            emulator.stop()
         assert not path.exists()
 
     assert len(set(keys)) == 2
@@ -288,7 +296,7 @@ def test_env_prints_what_a_client_needs_and_podctl_finds_it_by_the_address(tmp_p
     try:
         url = served.exports["RUNPOD_API_BASE_URL"]
         wanted = "".join(f"{line}\n" for line in served.lines)
-        found = [
+        keys = [
             served.podctl("emulator", "env"),
             served.podctl("emulator", "env", "--state", "cloud"),
             served.podctl("emulator", "env", "--port", url.rpartition(":")[2]),
@@ -299,16 +307,16 @@ def test_env_prints_what_a_client_needs_and_podctl_finds_it_by_the_address(tmp_p
             )
             assert code == 0, err
         notes = list((tmp_path / "state").rglob("emulators/*.json"))
-        modes = [stat.S_IMODE(one.stat().st_mode) for one in notes]
+        modes = [stat.S_IMODE(note.stat().st_mode) for note in notes]
         other = served.podctl("emulator", "env", XDG_STATE_HOME=str(tmp_path / "elsewhere"))
     finally:
         served.stop()
-    gone = served.podctl("emulator", "env")
+    result = served.podctl("emulator", "env")
 
-    assert found == [(0, wanted, "")] * 3
+    assert keys == [(0, wanted, "")] * 3
     assert modes == [0o600]
-    assert other[0] == gone[0] == NotFound.exit_code
-    assert "none of your emulators is running" in gone[2]
+    assert other[0] == result[0] == NotFound.exit_code
+    assert "none of your emulators is running" in result[2]
     assert not list((tmp_path / "state").rglob("emulators/*.json"))
 
 
@@ -318,11 +326,11 @@ def test_a_known_key_is_taken_for_tests_and_its_meaning_is_said(tmp_path: Path) 
     try:
         exports = served.exports
     finally:
-        said = served.stop()
+        output = served.stop()
     wrong = served.podctl("emulator", "--port", "0", "--state", "c", "--key", "two words")
 
     assert exports["RUNPOD_API_KEY"] == "rpa_emulator"
-    assert "programs as you while" in said
+    assert "programs as you while" in output
     assert wrong[0] == UsageError.exit_code
 
 
@@ -330,14 +338,16 @@ def test_a_key_is_found_by_its_address_only_while_its_emulator_lives(tmp_path: P
     """What a killed one left is not sent to whoever took its port."""
     environ = {"XDG_STATE_HOME": str(tmp_path)}
     url = "http://127.0.0.1:4711"
-    path = emulator_keys.note(key_document(url, "rpa_emulator_x"), url, environ)
-    asked = Settings(environ={**environ, "PODCTL_EMULATOR_URL": "http://localhost:4711"})
-    alive = access("emulator", asked).api_key.reveal()
-    said = Settings(environ={**dict(asked.environ), "PODCTL_EMULATOR_KEY": "rpa_emulator_mine"})
-    mine = access("emulator", said).api_key.reveal()
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    path.write_text(json.dumps({"base_url": url, "api_key": "rpa_emulator_x", "pid": ended.pid}))
-    dead = access("emulator", asked).api_key.reveal()
+    path = emulator_keys.register(key_document(url, "rpa_emulator_x"), url, environ)
+    by_address = Settings(environ={**environ, "PODCTL_EMULATOR_URL": "http://localhost:4711"})
+    alive = access("emulator", by_address).api_key.reveal()
+    explicit = Settings(
+        environ={**dict(by_address.environ), "PODCTL_EMULATOR_KEY": "rpa_emulator_mine"}
+    )
+    credentials = access("emulator", explicit).api_key.reveal()
+    process = subprocess.Popen(["true"])
+    process.wait()
+    path.write_text(json.dumps({"base_url": url, "api_key": "rpa_emulator_x", "pid": process.pid}))
+    dead = access("emulator", by_address).api_key.reveal()
 
-    assert (alive, mine, dead) == ("rpa_emulator_x", "rpa_emulator_mine", "rpa_emulator")
+    assert (alive, credentials, dead) == ("rpa_emulator_x", "rpa_emulator_mine", "rpa_emulator")

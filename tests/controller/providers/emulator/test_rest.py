@@ -17,15 +17,15 @@ def act(cloud: EmulatedCloud, pod_id: str, action: str) -> Any:
 
 def test_pod_life(cloud: EmulatedCloud) -> None:
     """A pod is created, runs, and is gone after DELETE."""
-    made = cloud.create()
-    assert (made["status"], made["runtime"]) == ("PROVISIONING", None)
+    pod = cloud.create()
+    assert (pod["status"], pod["runtime"]) == ("PROVISIONING", None)
 
-    running = cloud.until_running(made["id"])
+    running = cloud.until_running(pod["id"])
     assert running["actions"] == ["stop", "restart", "terminate"]
     assert running["ssh"]["direct"]["port"] == running["runtime"]["ports"][0]["public"]
 
-    assert cloud.api("DELETE", f"/v2/pods/{made['id']}").status == 204
-    assert cloud.api("GET", f"/v2/pods/{made['id']}").status == 404
+    assert cloud.api("DELETE", f"/v2/pods/{pod['id']}").status == 204
+    assert cloud.api("GET", f"/v2/pods/{pod['id']}").status == 404
     assert cloud.api("GET", "/v2/pods").body["pods"] == []
 
 
@@ -36,42 +36,42 @@ def test_stop_and_start(cloud: EmulatedCloud) -> None:
         "test -e mark && echo disk kept; test -e $v && echo volume kept; "
         "touch mark $v; echo marked; sleep 600"
     )
-    made = cloud.create(
+    pod = cloud.create(
         entrypoint=["bash", "-c", command],
         mounts={"persistent": {"size": 10, "path": "/workspace"}},
     )
-    port = cloud.until_running(made["id"])["ssh"]["direct"]["port"]
-    until(lambda: cloud.log(made["id"]) == ["marked"])
+    port = cloud.until_running(pod["id"])["ssh"]["direct"]["port"]
+    until(lambda: cloud.log(pod["id"]) == ["marked"])
 
-    stopped = act(cloud, made["id"], "stop")
+    stopped = act(cloud, pod["id"], "stop")
     assert (stopped.status, stopped.body["status"], stopped.body["cost"]) == (200, "EXITED", 0)
     assert stopped.body["actions"] == ["start", "terminate"]
     assert stopped.body["ssh"]["direct"] is None
 
-    started = act(cloud, made["id"], "start")
+    started = act(cloud, pod["id"], "start")
     assert (started.status, started.body["status"]) == (200, "PROVISIONING")
-    again = cloud.until_running(made["id"])
+    again = cloud.until_running(pod["id"])
     assert again["ssh"]["direct"]["port"] != port
-    until(lambda: cloud.log(made["id"]) == ["marked", "volume kept", "marked"])
+    until(lambda: cloud.log(pod["id"]) == ["marked", "volume kept", "marked"])
 
 
 @pytest.mark.parametrize("action", ["start", "restart"])
 def test_action_out_of_turn(cloud: EmulatedCloud, action: str) -> None:
     """An action that the pod's `actions` do not list is a conflict."""
-    made = cloud.create()
+    pod = cloud.create()
 
-    assert act(cloud, made["id"], action).status == 409
+    assert act(cloud, pod["id"], action).status == 409
 
 
 def test_terminate_action_and_unknown_action(cloud: EmulatedCloud) -> None:
     """`terminate` answers 204; v2 has no reset, and says so with 422."""
-    made = cloud.create()
-    reset = act(cloud, made["id"], "reset")
+    pod = cloud.create()
+    reset = act(cloud, pod["id"], "reset")
 
     assert reset.status == 422
     assert reset.headers["content-type"] == "application/problem+json"
     assert "$.action" in reset.body["errors"][0]
-    assert act(cloud, made["id"], "terminate").status == 204
+    assert act(cloud, pod["id"], "terminate").status == 204
 
 
 BASE = {"name": "n", "image": "i", "disk": 5, "gpu": {"id": "NVIDIA A40", "count": 1}}
@@ -127,55 +127,55 @@ def test_mount_rules(cloud: EmulatedCloud) -> None:
     assert status(**BASE, mounts={"persistent": persistent, "network": network}) == 400
     assert status(**without, cpu=cpu, mounts={"persistent": persistent}) == 400
     assert status(**{**BASE, "dataCenterIds": ["US-KS-2"]}, mounts={"network": network}) == 400
-    made = cloud.api("POST", "/v2/pods", {**BASE, "mounts": {"network": network}}).body
-    assert made["dataCenterId"] == "EU-SE-1"
+    response = cloud.api("POST", "/v2/pods", {**BASE, "mounts": {"network": network}}).body
+    assert response["dataCenterId"] == "EU-SE-1"
     assert cloud.api("DELETE", f"/v2/network-volumes/{volume}").status == 400
 
 
 def test_cpu_pod(cloud: EmulatedCloud) -> None:
     """A CPU pod has memory by its flavor, no GPU, and the flavor's price per vCPU."""
-    made = cloud.create(cpu={"id": "cpu5c", "vcpuCount": 4})
+    pod = cloud.create(cpu={"id": "cpu5c", "vcpuCount": 4})
 
-    assert made["cpu"] == {"id": "cpu5c", "vcpuCount": 4, "memory": 8}
-    assert "gpu" not in made
-    assert made["cost"] == pytest.approx(0.14)
+    assert pod["cpu"] == {"id": "cpu5c", "vcpuCount": 4, "memory": 8}
+    assert "gpu" not in pod
+    assert pod["cost"] == pytest.approx(0.14)
 
 
 def test_environment_arrives_intact(cloud: EmulatedCloud) -> None:
     """Quotes and newlines in env reach the first process; injected variables win."""
     value = "a \"b\" 'c'\n$HOME\\ end"
-    made = cloud.create(
+    created = cloud.create(
         args="python3 -c 'import os, json; print(json.dumps(dict(os.environ)), flush=True); "
         "import time; time.sleep(600)'",
         env={"TRICKY": value, "RUNPOD_API_KEY": "mine", "RUNPOD_POD_ID": "forged"},
     )
-    pod = cloud.until_running(made["id"])
-    seen = json.loads(until(lambda: cloud.log(made["id"]))[0])
+    pod = cloud.until_running(created["id"])
+    document = json.loads(until(lambda: cloud.log(created["id"]))[0])
 
-    assert seen["TRICKY"] == value
-    assert seen["RUNPOD_POD_ID"] == made["id"]
-    assert seen["RUNPOD_API_KEY"].startswith("rpa_pod_")
-    assert seen["RUNPOD_TCP_PORT_22"] == str(pod["ssh"]["direct"]["port"])
+    assert document["TRICKY"] == value
+    assert document["RUNPOD_POD_ID"] == created["id"]
+    assert document["RUNPOD_API_KEY"].startswith("rpa_pod_")
+    assert document["RUNPOD_TCP_PORT_22"] == str(pod["ssh"]["direct"]["port"])
     assert pod["env"]["TRICKY"] == value
-    assert seen["RUNPOD_API_KEY"] not in json.dumps([pod, cloud.state()])
+    assert document["RUNPOD_API_KEY"] not in json.dumps([pod, cloud.state()])
 
 
 def test_pod_key_is_its_pods_alone(cloud: EmulatedCloud) -> None:
     """The injected key may look at its pod, stop it and delete it, and nothing else."""
-    own = cloud.create(args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'")["id"]
+    pod = cloud.create(args="bash -c 'echo $RUNPOD_API_KEY; sleep 600'")["id"]
     other = cloud.create()["id"]
-    cloud.until_running(own)
-    key = until(lambda: cloud.log(own))[0]
+    cloud.until_running(pod)
+    key = until(lambda: cloud.log(pod))[0]
 
-    assert cloud.api("GET", f"/v2/pods/{own}", key=key).status == 200
+    assert cloud.api("GET", f"/v2/pods/{pod}", key=key).status == 200
     assert cloud.api("GET", f"/v2/pods/{other}", key=key).status == 403
     assert cloud.api("GET", "/v2/pods", key=key).status == 403
     assert cloud.api("POST", "/v2/pods", BASE, key=key).status == 403
-    assert cloud.api("PATCH", f"/v2/pods/{own}", {"name": "x"}, key=key).status == 403
-    stop = cloud.api("POST", f"/v2/pods/{own}/action", {"action": "stop"}, key=key)
+    assert cloud.api("PATCH", f"/v2/pods/{pod}", {"name": "x"}, key=key).status == 403
+    stop = cloud.api("POST", f"/v2/pods/{pod}/action", {"action": "stop"}, key=key)
     assert (stop.status, stop.body["status"]) == (200, "EXITED")
-    assert cloud.api("DELETE", f"/v2/pods/{own}", key=key).status == 204
-    assert cloud.api("GET", f"/v2/pods/{own}", key=key).status == 401
+    assert cloud.api("DELETE", f"/v2/pods/{pod}", key=key).status == 204
+    assert cloud.api("GET", f"/v2/pods/{pod}", key=key).status == 401
 
 
 def test_keys_and_methods(cloud: EmulatedCloud) -> None:
@@ -191,11 +191,11 @@ def test_keys_and_methods(cloud: EmulatedCloud) -> None:
 
 def test_pagination(cloud: EmulatedCloud) -> None:
     """Pages are newest first and the cursor leads through all of them."""
-    made = [cloud.create(name=f"p{i}")["id"] for i in range(3)]
+    pod_ids = [cloud.create(name=f"p{i}")["id"] for i in range(3)]
     first = cloud.api("GET", "/v2/pods?limit=2").body
     rest = cloud.api("GET", f"/v2/pods?limit=2&cursor={first['pagination']['nextCursor']}").body
 
-    assert [one["id"] for one in first["pods"] + rest["pods"]] == made[::-1]
+    assert [pod["id"] for pod in first["pods"] + rest["pods"]] == pod_ids[::-1]
     assert first["pagination"]["hasNextPage"]
     assert rest["pagination"] == {"nextCursor": None, "hasNextPage": False}
     assert cloud.api("GET", "/v2/pods?limit=0").status == 422
@@ -233,11 +233,11 @@ def test_balance_gate(cloud: EmulatedCloud) -> None:
 
 def test_patch(cloud: EmulatedCloud) -> None:
     """A name changes in place, a container setting restarts, a mount's kind is fixed."""
-    made = cloud.create(mounts={"persistent": {"size": 10, "path": "/workspace"}})
-    port = cloud.until_running(made["id"])["ssh"]["direct"]["port"]
+    pod = cloud.create(mounts={"persistent": {"size": 10, "path": "/workspace"}})
+    port = cloud.until_running(pod["id"])["ssh"]["direct"]["port"]
 
     def patch(**fields: Any) -> Any:
-        return cloud.api("PATCH", f"/v2/pods/{made['id']}", fields)
+        return cloud.api("PATCH", f"/v2/pods/{pod['id']}", fields)
 
     assert patch(name="new").body["status"] == "RUNNING"
     assert patch(mounts={"network": []}).status == 400
@@ -245,35 +245,35 @@ def test_patch(cloud: EmulatedCloud) -> None:
     assert patch(mounts={"persistent": {"size": 10}}).status == 422
     assert patch(gpu={"id": "x"}).status == 422
     assert patch(env={"A": "1"}).body["status"] == "PROVISIONING"
-    again = cloud.until_running(made["id"])
+    again = cloud.until_running(pod["id"])
     assert (again["name"], again["env"]) == ("new", {"A": "1"})
     assert again["ssh"]["direct"]["port"] != port
 
 
 def test_locked_pod(cloud: EmulatedCloud) -> None:
     """A locked pod is neither stopped nor reset."""
-    made = cloud.create()
-    cloud.until_running(made["id"])
-    cloud.api("PATCH", f"/v2/pods/{made['id']}", {"locked": True})
+    pod = cloud.create()
+    cloud.until_running(pod["id"])
+    cloud.api("PATCH", f"/v2/pods/{pod['id']}", {"locked": True})
 
-    assert act(cloud, made["id"], "stop").status == 409
-    assert cloud.api("PATCH", f"/v2/pods/{made['id']}", {"args": "true"}).status == 409
-    assert cloud.pod(made["id"])["args"] == "sleep 600"  # type: ignore[index]  # it is there
+    assert act(cloud, pod["id"], "stop").status == 409
+    assert cloud.api("PATCH", f"/v2/pods/{pod['id']}", {"args": "true"}).status == 409
+    assert cloud.pod(pod["id"])["args"] == "sleep 600"  # type: ignore[index]  # it is there
 
 
 def test_command_that_ends_is_run_again(cloud: EmulatedCloud) -> None:
     """A container whose command ends starts again, and the pod goes on running and billing."""
-    made = cloud.create(args="bash -c 'echo once'")
+    created = cloud.create(args="bash -c 'echo once'")
 
-    until(lambda: len(cloud.log(made["id"])) >= 2)
-    pod = cloud.pod(made["id"])
+    until(lambda: len(cloud.log(created["id"])) >= 2)
+    pod = cloud.pod(created["id"])
     assert pod is not None
     assert (pod["status"], pod["cost"]) == ("RUNNING", 0.44)
 
 
 def test_entrypoint_and_cmd(cloud: EmulatedCloud) -> None:
     """The exec form reaches the container word by word."""
-    made = cloud.create(args="", entrypoint=["/bin/sh"], cmd=["-c", "echo 'two words'; sleep 99"])
+    pod = cloud.create(args="", entrypoint=["/bin/sh"], cmd=["-c", "echo 'two words'; sleep 99"])
 
-    cloud.until_running(made["id"])
-    assert until(lambda: cloud.log(made["id"])) == ["two words"]
+    cloud.until_running(pod["id"])
+    assert until(lambda: cloud.log(pod["id"])) == ["two words"]

@@ -58,7 +58,7 @@ def test_every_operation_is_there(cloud: EmulatedCloud, method: str, path: str) 
 def test_published_examples_are_accepted(path: str, method: str) -> None:
     """What the document shows as a request body passes our own check of its shape."""
     content = DOCUMENT["paths"][path][method]["requestBody"]["content"]["application/json"]
-    examples = [one["value"] for one in content.get("examples", {}).values()]
+    examples = [example["value"] for example in content.get("examples", {}).values()]
 
     assert examples
     for example in examples:
@@ -78,10 +78,10 @@ def test_fields_are_the_published_ones(path: str, method: str) -> None:
 def _properties(schema: dict[str, Any]) -> set[str]:
     if "$ref" in schema:
         return _properties(openapi_v2._resolved(schema))
-    found = set(schema.get("properties", {}))
+    names = set(schema.get("properties", {}))
     for part in schema.get("allOf", ()):
-        found |= _properties(part)
-    return found
+        names |= _properties(part)
+    return names
 
 
 @needs_document
@@ -106,7 +106,7 @@ def test_the_judge_sees_a_wrong_reply(
         "reply": json.dumps(changed),
     }  # fmt: skip
 
-    assert any(text in one for one in openapi_v2.complaints(exchange))
+    assert any(text in complaint for complaint in openapi_v2.complaints(exchange))
     assert openapi_v2.complaints({**exchange, "reply": json.dumps(reply)}) == []
 
 
@@ -121,9 +121,9 @@ def test_the_judge_sees_a_wrong_request() -> None:
 
     def complaints(sent: dict[str, Any]) -> list[str]:
         return [
-            one
-            for one in openapi_v2.complaints({**exchange, "request": json.dumps(sent)})
-            if "required property" not in one
+            complaint
+            for complaint in openapi_v2.complaints({**exchange, "request": json.dumps(sent)})
+            if "required property" not in complaint
         ]
 
     assert complaints(body) == []
@@ -132,9 +132,11 @@ def test_the_judge_sees_a_wrong_request() -> None:
 
 def test_shapes_speak_as_the_api_does() -> None:
     """Our checker's complaints have the published wording."""
-    found = shape_complaints(bodies.CREATE_VOLUME, {"name": "n", "size": 10, "dataCenterId": "x"})
+    violations = shape_complaints(
+        bodies.CREATE_VOLUME, {"name": "n", "size": 10, "dataCenterId": "x"}
+    )
 
-    assert found == [
+    assert violations == [
         "$: missing property 'dataCenter'",
         "$: additional properties 'dataCenterId' not allowed",
     ]
