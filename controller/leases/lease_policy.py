@@ -28,6 +28,7 @@ def lease_policy(
         on_vanished=pod.on_vanished,
         rents=not data.get("adopted", False),
         dearest_usd_per_hour=data.get("dearest"),
+        dropped_offers=frozenset(data.get("dropped", ())),
         replacement_budget_usd=most - data["worst_usd"] if "worst_usd" in data else None,
     )
     return replace(policy, **policy_delays(provider))

@@ -52,6 +52,8 @@ class Policy:
     max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance
     price_tolerance: float = PRICE_TOLERANCE
     dearest_usd_per_hour: float | None = None  # more expensive offers are not tried; None: no limit
+    # Ids of offers that were dropped before renting: taken only at or under the price above.
+    dropped_offers: frozenset[str] = frozenset()
     # Largest sum spent before another pod or another start; None: no limit.
     replacement_budget_usd: float | None = None
     stops_itself: bool = (

@@ -18,7 +18,7 @@ from controller.planner.actions import (
 from controller.planner.lease_state import LeaseState, RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
-from controller.providers.base import Pod
+from controller.providers.base import Offer, Pod
 
 TOO_DEAR = "one more could exceed the worst case that was printed before renting"
 
@@ -139,13 +139,30 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
     if observation.provider.offers is None:
         return _unquoted(observation, policy)
     refused = {offer for offer, _ in lease_state.tried}
-    most = policy.dearest_usd_per_hour or math.inf
-    for offer in observation.provider.offers:
-        fits = offer.usd_per_hour <= most * policy.price_tolerance
-        if offer.id not in refused and offer.availability != "NONE" and fits:
+    available = [offer for offer in observation.provider.offers if offer.availability != "NONE"]
+    for offer in available:
+        if offer.id not in refused and _within_quote(offer, policy):
             return Create(offer)
     tried = "; ".join(f"{offer}: {why}" for offer, why in lease_state.tried)
-    return Finish(current.run, "no-capacity", tried or "no accepted type is available")
+    why = tried or "no accepted type is available"
+    too_dear = sum(not _within_quote(offer, policy) for offer in available)
+    return Finish(current.run, "no-capacity", why + _left_out(too_dear, policy))
+
+
+def _within_quote(offer: Offer, policy: Policy) -> bool:
+    """Whether the printed worst case covers the offer, and it was not dropped for its price."""
+    most = policy.dearest_usd_per_hour or math.inf
+    tolerance = 1.0 if offer.id in policy.dropped_offers else policy.price_tolerance
+    return offer.usd_per_hour <= most * tolerance
+
+
+def _left_out(count: int, policy: Policy) -> str:
+    """How many available types are too expensive for this lease."""
+    if not count:
+        return ""
+    types = "1 available type is" if count == 1 else f"{count} available types are"
+    most = policy.dearest_usd_per_hour or 0.0
+    return f"; {types} not taken: over ${most:.2f}/h (max_price_ratio, balance or budget)"
 
 
 def _not_taken(observation: Observation, current: RunFacts) -> Action:

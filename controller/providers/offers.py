@@ -20,6 +20,19 @@ class Rejection:
     reason: str
 
 
+def title(offer: Offer) -> str:
+    """What one rents: `2 x NVIDIA L40S`, or a CPU flavor with the number of its vCPUs."""
+    if offer.kind == "cpu":
+        return f"{offer.name} with {offer.count} vCPU{'s' if offer.count != 1 else ''}"
+    return f"{offer.count} x {offer.name}"
+
+
+def priced(offer: Offer) -> str:
+    """The offer and its price per hour, to the cent where that says enough."""
+    digits = 2 if offer.usd_per_hour >= 0.1 else 3
+    return f"{title(offer)} at ${offer.usd_per_hour:.{digits}f}/h"
+
+
 def ranked(offers: Iterable[Offer], need: Hardware) -> tuple[Offer, ...]:
     """The accepted offers, cheapest first; those without stock come last, not never."""
     offers = tuple(offers)

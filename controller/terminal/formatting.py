@@ -24,6 +24,23 @@ def hours(amount: float | None) -> str:
     return "-" if amount is None else f"{amount:.2f}"
 
 
+def span(amount: float | None) -> str:
+    """A duration given in hours: `40 s`, `12 min`, `3.7 h`; `-` when unknown."""
+    if amount is None:
+        return "-"
+    seconds = max(0.0, amount) * 3600
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{amount:.1f} h"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
 def moment(seconds: float | None) -> str:
     """Unix seconds as UTC, to the minute."""
     from datetime import UTC, datetime
