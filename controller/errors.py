@@ -133,6 +133,12 @@ class Detached(PodctlError):
     code = "detached"
 
 
+class DetachedAsAsked(Detached):
+    """`--detach` did what it was asked to do, which is no failure."""
+
+    exit_code = 0
+
+
 class LocalLimit(PodctlError):
     """A resource limit of this machine: open files, threads and processes, or memory.
 

@@ -70,6 +70,7 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "dropped": sorted({dropped.offer.id for dropped in quoted.dropped}),
         "on_success": options.disposal or pod.on_success,
         "on_failure": pod.on_failure,
+        **wait_terms(options, time.time()),
         "settle": pod.settle_seconds,
         "boot": pod.boot_minutes * 60.0,
         "provider": context.provider.name,
@@ -85,6 +86,12 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     opened = session.journal.lease(name)
     assert opened is not None
     return opened
+
+
+def wait_terms(options: RunOptions, now: float) -> dict[str, float]:
+    """Until when the lease waits for capacity, in Unix seconds; empty if it does not."""
+    seconds = options.wait_seconds
+    return {} if seconds is None else {"wait_since": now, "wait_until": now + seconds}
 
 
 def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:

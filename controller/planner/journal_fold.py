@@ -215,6 +215,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.CREATE, "intent"): _create_intent,
     (Step.CREATE, "done"): _have_pod,
     (Step.CREATE, "fail"): _create_fail,
+    (Step.ASK_AGAIN, "note"): set_to(tried=()),
     (Step.ADOPT, "note"): _adopted,
     (Step.SURPLUS, "note"): lambda lease_state, data: {
         "pods": lease_state.pods

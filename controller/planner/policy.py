@@ -56,6 +56,9 @@ class Policy:
     dropped_offers: frozenset[str] = frozenset()
     # Largest sum spent before another pod or another start; None: no limit.
     replacement_budget_usd: float | None = None
+    wait_since: float = 0.0  # Unix seconds: podctl waits for capacity from here on,
+    wait_until: float = 0.0  # and until here; 0: it does not
+    capacity_pause: float = 60.0  # at least, between two requests for offers meanwhile
     stops_itself: bool = (
         False  # a drill has shown that pods of this account and image stop themselves
     )

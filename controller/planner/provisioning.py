@@ -15,6 +15,7 @@ from controller.planner.actions import (
     Terminate,
     Wait,
 )
+from controller.planner.capacity_wait import ask_again
 from controller.planner.lease_state import LeaseState, RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
@@ -125,9 +126,11 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
     assert current is not None
     if not policy.rents:
         return Finish(current.run, "pod-lost", "the adopted pod was not found")
+    waiting = observation.wall < policy.wait_until  # for capacity; an outage does not end that
     if (
         observation.provider.throttled_since is not None
         and observation.now - observation.provider.throttled_since > policy.blind
+        and not waiting
     ):
         return _not_taken(observation, current)
     if observation.now < observation.provider.throttled_until:
@@ -137,12 +140,17 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
         )
         return Wait(until - observation.now, why, until)
     if observation.provider.offers is None:
+        if waiting:
+            until = observation.now + policy.wait_until - observation.wall
+            return Wait(policy.ask_again, "for the provider's offers", until)
         return _unquoted(observation, policy)
     refused = {offer for offer, _ in lease_state.tried}
     available = [offer for offer in observation.provider.offers if offer.availability != "NONE"]
     for offer in available:
         if offer.id not in refused and _within_quote(offer, policy):
             return Create(offer)
+    if waits := ask_again(observation, policy):
+        return waits
     tried = "; ".join(f"{offer}: {why}" for offer, why in lease_state.tried)
     why = tried or "no accepted type is available"
     too_dear = sum(not _within_quote(offer, policy) for offer in available)
