@@ -37,7 +37,7 @@ COMMANDS = {
     "why": "Explain why a stage's lock is stale, and what a re-run would cost.",
     "unlock": "Archive a stage's lock so that the stage can run again.",
     "allow-link": "Allow outputs to be written through a link that leaves the project.",
-    "emulator": "Serve the emulator in the foreground; emulator env prints its key.",
+    "emulator": "Serve the emulator; emulator start, stop and status: in the background.",
 }
 
 EXIT_CODES = (
@@ -63,6 +63,13 @@ EXIT_CODES = (
 
 class Podctl(click.Group):
     """A group that knows its commands' names without importing them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without any argument, show the help as an answer and not as an error."""
+        if not args:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 
 def listen(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve `app` until SIGTERM or SIGINT; `ready` is called once requests are answered."""
+    """Serve `app` until SIGTERM, SIGINT or SIGHUP; `ready` is called once requests are answered."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -36,8 +36,13 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on the two signals, and do not raise them again: there is more to clear away."""
-        before = {one: signal.signal(one, self.handle_exit) for one in _SIGNALS}
+        """End on the signals, and do not raise them again: there is more to clear away.
+
+        A handler that raises would be swallowed by the event loop. An ignored SIGHUP stays
+        ignored, as `nohup` requires.
+        """
+        heard = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        before = {one: signal.signal(one, self.handle_exit) for one in heard}
         try:
             yield
         finally:
@@ -45,4 +50,4 @@ class _Server(uvicorn.Server):
                 signal.signal(one, handler)
 
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
