@@ -100,15 +100,17 @@ def _stage_of(name: str, nonce: str | None) -> str:
     return found[1] if found else ""
 
 
-def claim(journal: Journal, lease: str, number: int, pod: Pod) -> None:
+def claim(journal: Journal, lease: str, number: int, pod: Pod, at: float | None = None) -> None:
     """`pod` is generation `number` of `lease`: as if its create had never been answered.
+
+    `at`, by the provider's clock, is a moment at which no create of this project was under way.
 
     The next observation finds the pod by its nonce, which is how a crash is recovered from too.
     """
     from controller.planner.lease_state import Step
 
     journal.note(lease, Step.GENERATION, {"number": number, "nonce": pod.nonce})
-    offer = {"offer": pod.gpu or "cpu", "usd_per_hour": pod.usd_per_hour}
+    offer = {"offer": pod.gpu or "cpu", "usd_per_hour": pod.usd_per_hour, "claimed_at": at}
     journal.intent(lease, Step.CREATE, offer)
 
 

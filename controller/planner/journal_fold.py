@@ -114,6 +114,7 @@ def _create_intent(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str
         "offer": data["offer"],
         "offer_count": data.get("count", 0),
         "quoted_usd_per_hour": data["usd_per_hour"],
+        "claimed_at": data.get("claimed_at"),
         "ambiguous": lease_state.ambiguous or lease_state.unsettled,
     }
 

@@ -17,7 +17,7 @@ from controller.planner.actions import (
 )
 from controller.planner.capacity_wait import ask_again
 from controller.planner.lease_state import LeaseState, RunFacts
-from controller.planner.observation import Observation
+from controller.planner.observation import Listing, Observation
 from controller.planner.policy import Policy
 from controller.providers.base import Offer, Pod
 
@@ -107,6 +107,25 @@ def terminate_orphan(observation: Observation, pod: str, why: str) -> Action:
     return Terminate(pod, why) if pod in observation.lease.pods else RecordPod(pod)
 
 
+def unclear_for(observation: Observation) -> float:
+    """Seconds between an unclear create and the newest listing.
+
+    They count in this process only: the request may have been under way while a killed one was
+    suspended. A pod that was imported had no such request, so there they count over processes.
+    """
+    listing, lease_state = observation.provider.listing, observation.lease
+    assert listing is not None
+    seconds = listing.started - observation.since(observation.provider.probing_since)
+    if lease_state.claimed_at is None:
+        return seconds
+    return max(seconds, listed_at(observation, listing) - lease_state.claimed_at)
+
+
+def listed_at(observation: Observation, listing: Listing) -> float:
+    """Unix seconds of a listing."""
+    return observation.wall - (observation.now - listing.started)
+
+
 def _probe(observation: Observation, policy: Policy) -> Action:
     """Search for the pod of an unanswered create by its nonce, for a whole settle window."""
     assert observation.provider.probing_since is not None
@@ -115,8 +134,8 @@ def _probe(observation: Observation, policy: Policy) -> Action:
         return Adopt(matches[0].id)
     if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "to see whether the create went through")
-    if observation.provider.listing.started - observation.provider.probing_since < policy.settle:
-        until = observation.provider.probing_since + policy.settle
+    if (unclear := unclear_for(observation)) < policy.settle:
+        until = observation.now + policy.settle - unclear
         return Wait(policy.poll_boot, "to see whether the create went through", until)
     return _next_offer(observation, policy, observation.lease.current)
 
