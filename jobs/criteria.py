@@ -95,7 +95,7 @@ def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Out
     if not is_glob(criterion.path):
         return found
     if len(paths) > 1 and status is Verdict.PASS:
-        return status, len(paths), f"{len(paths)} files; the last: {detail}"
+        return status, len(paths), f"{presence.counted(len(paths), 'file')}; the last: {detail}"
     return status, measured, f"{presence.shown(path, root)}: {detail}"
 
 

@@ -43,6 +43,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
 
     Exits with the code with which `podctl run` would refuse, else with 0.
     """
+    from controller.leases.preconditions import check_certificates
     from controller.leases.preview import previews
     from controller.leases.reserved import reserved
     from controller.locks.certificate import read_all
@@ -53,6 +54,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     from state.database import open_database
     from state.journal import Journal
     from state.ledger import Ledger
+    from state.locks import Locks
 
     project = current_project()
     chosen = select(project, stages or (ALL,))
@@ -69,6 +71,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     connection = open_database(project.database, readonly=True)
     ledger, now = Ledger(connection), time.time()
     spent, held = ledger.spent(now), reserved(Journal(connection), ledger, now)
+    check_certificates(chosen, {lock.stage: lock for lock in Locks(connection).all()}, locks)
     connection.close()
     provider = provider_of(project, terminal)
     runs = previews(project, provider, chosen, locks, spent, held)
@@ -85,7 +88,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         if not runs:
             terminal.say("every stage is locked")
     _show_trust(project, terminal, chosen)
-    return next((code for preview in runs if (code := _code(preview))), 0)
+    return _code(runs)
 
 
 def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:
@@ -142,15 +145,16 @@ def _document(preview: RunPreview) -> dict[str, object]:
     return document
 
 
-def _code(preview: RunPreview) -> int:
-    """The exit code with which `podctl run` would refuse; 0 if it would not."""
-    if preview.locked:
+def _code(runs: Sequence[RunPreview]) -> int:
+    """The exit code with which `podctl run` would refuse, in its order; 0 if it would not."""
+    if any(preview.locked for preview in runs):
         return Locked.exit_code
-    if preview.found.obstacles:
-        return preview.found.obstacles[0].error.exit_code
-    if preview.quote is None:
+    obstacles = [obstacle for preview in runs for obstacle in preview.found.obstacles]
+    if obstacles:
+        return obstacles[0].error.exit_code
+    if any(preview.quote is None for preview in runs):
         return NoCapacity.exit_code
-    return BudgetRefused.exit_code if preview.refusal else 0
+    return BudgetRefused.exit_code if any(preview.refusal for preview in runs) else 0
 
 
 def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:

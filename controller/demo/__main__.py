@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.credentials.secret import for_children
 from controller.errors import PodctlError, UsageError
+from controller.package_extras import install_hint
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def check_training_stack() -> None:
         raise UsageError(
             "the demo trains on this machine, and the training stack is not installed",
             cause=f"missing: {', '.join(missing)}",
-            hint="pip install 'podctl[demo]'",
+            hint=install_hint("demo"),
         )
 
 

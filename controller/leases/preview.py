@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.costs.offer_choice import Funds
 from controller.costs.pricing import NOTHING_RESERVED, Budget, Reserved
-from controller.errors import NoCapacity
+from controller.errors import NoCapacity, UsageError
 from controller.leases.quote import Quote, quote
 from controller.locks.certificate import Certificate
 from controller.planner import pod_spec as order
@@ -93,20 +93,28 @@ def previews(
     Raises: UsageError for unknown hardware; ProviderError.
     """
     passed: set[str] = set()
-    found = []
     budgets = project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
     funds = Funds(budget, spent_usd, provider.account().balance_usd, reserved)
-    for group in order.groups(stages):
+    groups = order.groups(stages)
+    examined = []
+    for group in groups:
         ahead = tuple(stage for stage in group if stage.name not in locks)
         findings = examine(project, ahead, locks, frozenset(passed))
         passed |= {stage.name for stage in group}
         needs = dict.fromkeys(n for one in group for n in unmet_needs(project, one, locks, passed))
         missing = tuple(m for one in group for m in unmade_inputs(project, one, passed))
-        found.append(
-            _preview(project, provider, group, locks, funds, missing, tuple(needs), findings)
+        examined.append((findings, tuple(needs), missing))
+    try:
+        return tuple(
+            _preview(project, provider, group, locks, funds, missing, needs, findings)
+            for group, (findings, needs, missing) in zip(groups, examined, strict=True)
         )
-    return tuple(found)
+    except UsageError:  # unknown hardware; `podctl run` checks that last
+        for findings, _, _ in examined:
+            if findings.obstacles:
+                raise findings.obstacles[0].error from None
+        raise
 
 
 def _preview(

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 from controller.credentials.job_secrets import absent
 from controller.errors import Busy, NotFound, PodctlError, UsageError
+from controller.package_extras import install_hint
 from controller.planner import pod_spec as order
 from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
@@ -27,6 +28,7 @@ from controller.rehearsal.report import FAIL, PASS, SKIP, FindingLine, Rehearsal
 from controller.rehearsal.run import RehearsalRun, end
 from controller.rehearsal.scratch_project import Scratch, files_of
 from controller.rehearsal.upstream import NoUpstream, Upstream
+from controller.terminal import formatting
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress
 from jobs.stage import Stage
@@ -97,7 +99,7 @@ class Rehearsal:
         if self.stage.environment.kind == "training" and absent:
             raise UsageError(
                 f"{self.stage.name} is rehearsed on this machine, which lacks {', '.join(absent)}",
-                hint="pip install 'podctl[demo]'",
+                hint=install_hint("demo"),
             )
 
     # -- before anything is rented ---------------------------------------------------------
@@ -119,7 +121,7 @@ class Rehearsal:
             return FindingLine("inputs", FAIL, _whole(error), error.hint)
         scratch.write_config(self.project, self.stage, self.minutes)
         size = sum(file.size for file in files)
-        text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
+        text = f"{formatting.count(len(files), 'file')} of yours, {formatting.size(size)}"
         return FindingLine("inputs", PASS, "; ".join([text, *(f"stood in: {one}" for one in made)]))
 
     def _secrets(self) -> FindingLine:

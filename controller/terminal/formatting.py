@@ -20,12 +20,8 @@ def usd(amount: float | None) -> str:
     return f"${amount:,.4f}" if 0 < abs(amount) < 0.01 else f"${amount:,.2f}"
 
 
-def hours(amount: float | None) -> str:
-    return "-" if amount is None else f"{amount:.2f}"
-
-
 def span(amount: float | None) -> str:
-    """A duration given in hours: `40 s`, `12 min`, `3.7 h`; `-` when unknown."""
+    """A duration given in hours: `40 s`, `12 min`, `3.7 h`, `13 h`; `-` when unknown."""
     if amount is None:
         return "-"
     seconds = max(0.0, amount) * 3600
@@ -33,7 +29,7 @@ def span(amount: float | None) -> str:
         return f"{seconds:.0f} s"
     if seconds < 99.5 * 60:
         return f"{seconds / 60:.0f} min"
-    return f"{amount:.1f} h"
+    return f"{amount:.1f} h".replace(".0 h", " h")
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
