@@ -134,7 +134,7 @@ class Detached(PodctlError):
 
 
 class DetachedAsAsked(Detached):
-    """`--detach` did what it was asked to do, which is no failure."""
+    """The job runs, so that the command returns as `--detach` says; this is no failure."""
 
     exit_code = 0
 

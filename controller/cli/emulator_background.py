@@ -83,7 +83,9 @@ def _await_answer(
 def stop(emulator: EmulatorFile) -> None:
     """End it with SIGTERM and wait until it is gone. Raises PodctlError when it does not end."""
     if emulator.pid is None or state_of(emulator) is None:
-        raise NotFound("the emulator does not answer", where=emulator.base_url)
+        raise NotFound(
+            "the emulator does not answer", where=emulator.base_url, hint="podctl emulator start"
+        )
     os.kill(emulator.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:

@@ -32,7 +32,7 @@ from controller.terminal.terminal import Terminal
     "--wait",
     "wait_seconds",
     type=DurationType(),
-    help="Without capacity, ask again for this long (6h, 90m); a later run or sync carries it on.",
+    help="Without capacity, ask again for this long (6h, 90m); a later run or sync resumes it.",
 )
 @click.option("--follow/--no-follow", default=True, help="Show the job's log.")
 @click.option(
