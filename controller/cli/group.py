@@ -55,7 +55,7 @@ EXIT_CODES = (
     ("11", "time is up: max_hours or the budget is used up; saved files were downloaded"),
     ("75", "busy: another podctl process controls this project"),
     ("129", "the terminal was closed; jobs and pods keep running"),
-    ("130", "detached or interrupted; jobs and pods keep running"),
+    ("130", "detached by Ctrl-C, or interrupted; jobs and pods keep running"),
     ("141", "the reader of standard output closed it"),
     ("143", "terminated by SIGTERM; jobs and pods keep running"),
 )
