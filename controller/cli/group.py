@@ -67,7 +67,7 @@ class Podctl(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Without any argument, show the help as an answer and not as an error."""
         if not args:
-            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.obj.data(ctx.get_help())
             ctx.exit()
         return super().parse_args(ctx, args)
 

@@ -5,11 +5,10 @@ The end of the wait is a term of the lease, in Unix seconds, so that any later p
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from controller.planner.actions import Action, AskAgain, Wait
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
+from controller.terminal import formatting
 
 OFFERS_EVERY = 60.0  # seconds for which a quote is good otherwise
 BACKOFF = 0.1  # of the time waited so far: the pause before the next request
@@ -47,16 +46,9 @@ def _wait(observation: Observation, policy: Policy) -> Wait:
     seconds = max(0.0, min(due, left))
     asked = observation.wall - (observation.now - asked_at)
     why = (
-        f"for capacity until {_day(policy.wait_until)}; asked at {_time(asked)}, "
-        f"asks again at {_time(observation.wall + seconds)} UTC"
+        f"for capacity until {formatting.moment(policy.wait_until)}; "
+        f"asked at {formatting.time_of_day(asked)}, "
+        f"asks again at {formatting.time_of_day(observation.wall + seconds)} UTC"
     )
     # Short steps, so that a stop request is seen soon.
     return Wait(min(seconds, policy.ask_again), why, observation.now + left)
-
-
-def _day(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _time(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).strftime("%H:%M:%S")
