@@ -22,9 +22,14 @@ class Rejection:
 
 def title(offer: Offer) -> str:
     """What one rents: `2 x NVIDIA L40S`, or a CPU flavor with the number of its vCPUs."""
-    if offer.kind == "cpu":
-        return f"{offer.name} with {offer.count} vCPU{'s' if offer.count != 1 else ''}"
-    return f"{offer.count} x {offer.name}"
+    return units(offer.kind, offer.name, offer.count)
+
+
+def units(kind: str, name: str, count: int) -> str:
+    """`count` GPUs of a type, or one pod of a CPU flavor with so many vCPUs."""
+    if kind == "cpu":
+        return f"{name} with {count} vCPU{'s' if count != 1 else ''}"
+    return f"{count} x {name}"
 
 
 def priced(offer: Offer) -> str:
@@ -114,5 +119,5 @@ def _too_dear(offer: Offer, need: Hardware, count: int) -> str | None:
     price = offer.usd_per_hour / max(1, offer.count) * count
     if need.max_usd_per_hour is None or price <= need.max_usd_per_hour + 1e-9:
         return None
-    units = f"{count} x {offer.name}" if count > 1 else offer.name
-    return f"at most ${need.max_usd_per_hour:.2f}/h; {units} ${price:.2f}/h: no"
+    what = units(offer.kind, offer.name, count) if count > 1 else offer.name
+    return f"at most ${need.max_usd_per_hour:.2f}/h; {what} ${price:.2f}/h: no"

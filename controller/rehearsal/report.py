@@ -214,7 +214,9 @@ class RehearsalReport:
         for file in manifest.files:
             if hash_file(self.folder.files / file.path) != (file.size, file.sha256):
                 return FindingLine("verify", FAIL, f"{file.path} differs from the pod's file")
-        return FindingLine("verify", PASS, f"{len(manifest.files)} files have the pod's hashes")
+        return FindingLine(
+            "verify", PASS, f"hashes agree: {formatting.count(len(manifest.files), 'file')}"
+        )
 
     def _criteria(self, manifest: Manifest | None) -> FindingLine:
         if manifest is None or self._stopped():

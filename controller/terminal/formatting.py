@@ -17,6 +17,8 @@ def usd(amount: float | None) -> str:
     """Dollars: cents, and more digits for less than a cent; `-` when unknown."""
     if amount is None:
         return "-"
+    if 0 < amount < 0.00005:
+        return "under $0.0001"
     return f"${amount:,.4f}" if 0 < abs(amount) < 0.01 else f"${amount:,.2f}"
 
 
