@@ -133,6 +133,12 @@ class Detached(PodctlError):
     code = "detached"
 
 
+class DetachedAsAsked(Detached):
+    """The job runs, so that the command returns as `--detach` says; this is no failure."""
+
+    exit_code = 0
+
+
 class LocalLimit(PodctlError):
     """A resource limit of this machine: open files, threads and processes, or memory.
 

@@ -95,7 +95,8 @@ def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Out
     if not is_glob(criterion.path):
         return outcome
     if len(paths) > 1 and status is Verdict.PASS:
-        return status, len(paths), f"{len(paths)} files; the last: {detail}"
+        counted = file_criteria.counted(len(paths), "file")
+        return status, len(paths), f"{counted}; the last: {detail}"
     return status, measured, f"{file_criteria.shown(path, root)}: {detail}"
 
 

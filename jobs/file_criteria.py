@@ -18,7 +18,7 @@ def exists(path: Path, _: Criterion, root: Path) -> Outcome:
     """Of a folder: that a file in it has content. Of a file: that it opens as well."""
     if path.is_dir():
         full = sum(1 for file in below(path) if file.stat().st_size)
-        text = f"{full} files" if full else f"{shown(path, root)} holds nothing"
+        text = counted(full, "file") if full else f"{shown(path, root)} holds nothing"
         return verdict(full > 0), full, text
     size = path.stat().st_size
     if size == 0:
@@ -32,7 +32,7 @@ def all_open(paths: Sequence[Path], _: Criterion, root: Path) -> Outcome:
     for path in paths:
         if reason := opens(path):
             return Verdict.FAIL, len(paths), f"{shown(path, root)}: {reason}"
-    return Verdict.PASS, len(paths), f"{len(paths)} files open"
+    return Verdict.PASS, len(paths), f"{counted(len(paths), 'file')} open"
 
 
 def are_weights(paths: Sequence[Path], _: Criterion, __: Path) -> Outcome:
@@ -51,10 +51,19 @@ def lines(path: Path, criterion: Criterion, _: Path) -> Outcome:
     count = sum(1 for _record in records(path)) if path.stat().st_size else 0
     need = criterion.at_least if criterion.at_least is not None else 1
     if criterion.at_most is None:
-        return verdict(count >= need), count, f"{count} records, need {need:g}"
+        return verdict(count >= need), count, f"{counted(count, 'record')}, need at least {need:g}"
     need = criterion.at_least if criterion.at_least is not None else 0
     holds = need <= count <= criterion.at_most
-    return verdict(holds), count, f"{count} records, need {need:g} to {criterion.at_most:g}"
+    return (
+        verdict(holds),
+        count,
+        f"{counted(count, 'record')}, need {need:g} to {criterion.at_most:g}",
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def required_files(criterion: Criterion, root: Path) -> list[Path]:

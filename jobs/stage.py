@@ -164,6 +164,8 @@ class HardwareNeed(Model):
     data_centers: tuple[str, ...] = ()
     min_cuda: str | None = None  # None: as the image's tag says; "any": no matter
     max_usd_per_hour: float | None = Field(default=None, gt=0)
+    # An offer that costs more than so many times the cheapest accepted one is not taken.
+    max_price_ratio: float = Field(default=3.0, ge=1, allow_inf_nan=False)
     disk_gb: int = Field(default=30, ge=1)
     volume_gb: int = Field(default=60, ge=10)
 

@@ -27,7 +27,9 @@ def value(path: Path, criterion: Criterion, _: Path) -> Outcome:
         same = type(measured) is type(criterion.equals) and measured == criterion.equals
         if is_number(measured) and is_number(criterion.equals):
             same = measured == criterion.equals
-        return verdict(same), shown(measured), f"{shown(measured)!r}, need {criterion.equals!r}"
+        text = _literal(shown(measured))
+        text += "" if same else f", need {_literal(criterion.equals)}"
+        return verdict(same), shown(measured), text
     if criterion.at_least is None and criterion.at_most is None:
         return Verdict.PASS, shown(measured), "present"
     return _bounded(measured, criterion, "")
@@ -38,7 +40,20 @@ def _bounded(measured: Any, criterion: Criterion, of: str) -> Outcome:
         return Verdict.FAIL, shown(measured), f"{criterion.key}: not a finite number"
     low = -math.inf if criterion.at_least is None else criterion.at_least
     high = math.inf if criterion.at_most is None else criterion.at_most
-    return verdict(low <= measured <= high), measured, f"{measured:g}{of}, need {low:g} to {high:g}"
+    needed = bounds(criterion.at_least, criterion.at_most)
+    return verdict(low <= measured <= high), measured, f"{measured:g}{of}, need {needed}"
+
+
+def bounds(at_least: float | None, at_most: float | None) -> str:
+    """`at least 0.3`, `at most 5`, or `0.3 to 5`."""
+    if at_least is None:
+        return f"at most {at_most:g}" if at_most is not None else "any"
+    return f"at least {at_least:g}" if at_most is None else f"{at_least:g} to {at_most:g}"
+
+
+def _literal(value: object) -> str:
+    """As it is written in JSON and TOML; text in quotes."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def falls(path: Path, criterion: Criterion, _: Path) -> Outcome:

@@ -52,11 +52,11 @@ def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -
 
 
 def _show(terminal: Terminal, account: Account) -> None:
-    columns = ("", "HOURS", "$/H NOW", "COMPUTE", "STORAGE", "SPENT", "ESTIMATE")
+    columns = ("", "TIME", "$/H NOW", "COMPUTE", "STORAGE", "SPENT", "ESTIMATE")
     rows = [
         (
             f"{row.scope} {row.name}",
-            words.hours(row.hours),
+            words.span(row.hours),
             f"{row.usd_per_hour_now:.4f}",
             words.usd(row.compute_usd),
             words.usd(row.storage_usd),

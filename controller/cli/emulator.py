@@ -2,42 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from controller.cli.emulator_choice import (
+    current_project_if_any,
+    running_emulator,
+    usual_state_folder,
+)
+from controller.cli.options import json_option
 from controller.errors import NotFound, Refused, UsageError
-from controller.project.project import Project, find
+from controller.project.project import Project
+from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
-    from controller.providers.emulator_keys import EmulatorFile
+    pass
 
-PORT = 8642
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def serve_options(function: F) -> F:
+    """Add the options of the command that serves and of the one that starts it."""
+    options = (
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65_535),
+            help="Default: 8642, or any free port if it is taken; 0: any free port.",
+        ),
+        state_option("Folder for its account, pods and volumes."),
+        click.option(
+            "--balance",
+            type=float,
+            default=100.0,
+            show_default=True,
+            help="Initial balance in US dollars.",
+        ),
+        click.option(
+            "--boot",
+            type=float,
+            default=3.0,
+            show_default=True,
+            help="Seconds that a pod takes to boot.",
+        ),
+        click.option("--keep-pods", is_flag=True, help="Leave pods running when it ends."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def state_option(help_text: str) -> Callable[[F], F]:
+    """Add `--state`, a folder."""
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option("--state", type=kind, help=help_text)
+
+
+port_option = click.option("--port", type=int, help="The emulator that listens on this port.")
+which_state_option = state_option("The emulator with this state folder.")
 
 
 @click.group("emulator", invoke_without_command=True)
-@click.option("--port", default=PORT, show_default=True, help="0: any free port.")
-@click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for its account, pods and volumes.",
-)
-@click.option(
-    "--balance", type=float, default=100.0, show_default=True, help="Initial balance in US dollars."
-)
-@click.option(
-    "--boot", type=float, default=3.0, show_default=True, help="Seconds that a pod takes to boot."
-)
-@click.option("--keep-pods", is_flag=True, help="Leave pods running when the emulator ends.")
+@serve_options
 @click.option("--key", help="Use this API key, for tests, instead of a random one.")
 @click.pass_context
 def command(
     ctx: click.Context,
-    port: int,
+    port: int | None,
     state: Path | None,
     balance: float,
     boot: float,
@@ -45,6 +82,8 @@ def command(
     key: str | None,
 ) -> None:
     """Serve RunPod's API on this machine until Ctrl-C. Its pods run locally and cost nothing.
+
+    `podctl emulator start` serves it in the background.
 
     In a project, the other commands find the emulator by themselves. Any other client needs the
     two environment variables that it prints, and that `podctl emulator env` prints again. Each
@@ -60,15 +99,15 @@ def command(
     from controller.providers.emulator.settings import EmulatorSettings
 
     terminal: Terminal = ctx.obj
-    project = _project()
-    folder = (state or _state_of(project)).absolute()
+    project = current_project_if_any()
+    folder = (state or usual_state_folder(project)).absolute()
     settings = EmulatorSettings(boot_seconds=boot, balance_usd=balance, leave_pods=keep_pods)
     notes: list[Path] = []
 
     def ready(base_url: str, api_key: str) -> None:
         document = key_document(base_url, api_key)
         if project is not None:
-            notes.append(_announce(project, document))
+            notes.extend(_announce(terminal, project, document))
         try:
             notes.append(emulator_keys.register(document, base_url, os.environ))
         except UsageError as error:
@@ -88,60 +127,90 @@ def command(
             _forget(path)
 
 
+@command.command("start")
+@serve_options
+@click.pass_obj
+def start(
+    terminal: Terminal,
+    port: int | None,
+    state: Path | None,
+    balance: float,
+    boot: float,
+    keep_pods: bool,
+) -> None:
+    """Start the emulator in the background. podctl emulator stop ends it."""
+    from controller.cli import emulator_background
+    from controller.providers import emulator_keys
+    from controller.providers.emulator.requirements import check_installed
+    from controller.providers.emulator.server import running
+
+    check_installed()
+    project = current_project_if_any()
+    folder = (state or usual_state_folder(project)).absolute()
+    ours = emulator_keys.read(folder / emulator_keys.FILE)
+    if ours is not None and running(folder):
+        terminal.say(f"the emulator is running already at {ours.base_url}; state in {folder}")
+        return
+    arguments = ["--balance", str(balance), "--boot", str(boot)]
+    arguments += ["--keep-pods"] if keep_pods else []
+    arguments += [] if port is None else ["--port", str(port)]
+    cwd = project.root if project is not None else Path.cwd()
+    show = project.state_dir / emulator_keys.FILE if project is not None else None
+    file = emulator_background.start(folder, arguments, cwd, show)
+    terminal.say(f"the emulator serves RunPod's API at {file.base_url}; state in {folder}")
+    if project is None:
+        terminal.say('other clients: eval "$(podctl emulator env)"')
+    terminal.say("podctl emulator stop ends it")
+
+
+@command.command("stop")
+@port_option
+@which_state_option
+@click.pass_obj
+def stop(terminal: Terminal, port: int | None, state: Path | None) -> None:
+    """End a running emulator: this project's, else your only one."""
+    from controller.cli import emulator_background
+
+    emulator = running_emulator(port, state, own_only=True)
+    emulator_background.stop(emulator)
+    terminal.say(f"the emulator at {emulator.base_url} has ended")
+
+
+@command.command("status")
+@port_option
+@which_state_option
+@json_option
+@click.pass_obj
+def status(terminal: Terminal, port: int | None, state: Path | None) -> None:
+    """Show a running emulator: address, process, balance, running pods."""
+    from controller.cli import emulator_background
+
+    emulator = running_emulator(port, state, own_only=True)
+    found = emulator_background.state_of(emulator)
+    if found is None:
+        raise NotFound(
+            "the emulator does not answer", where=emulator.base_url, hint="podctl emulator start"
+        )
+    if terminal.json:
+        address = {"base_url": emulator.base_url, "pid": emulator.pid}
+        terminal.emit_json("podctl/emulator/1", {**address, **found})
+        return
+    pods = words.count(len(found["running_pods"]), "running pod")
+    balance = words.usd(found["balance_usd"])
+    terminal.data(f"{emulator.base_url}: process {emulator.pid}, balance {balance}, {pods}")
+
+
 @command.command("env")
-@click.option("--port", type=int, help="The emulator that listens on this port.")
-@click.option(
-    "--state",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The emulator with this state folder.",
-)
+@port_option
+@which_state_option
 @click.pass_obj
 def env(terminal: Terminal, port: int | None, state: Path | None) -> None:
     """Print the export lines for a running emulator: eval "$(podctl emulator env)".
 
     The default is this project's emulator, else your only running one.
     """
-    emulator = _running(port, state)
+    emulator = running_emulator(port, state)
     _export(terminal, emulator.base_url, emulator.api_key)
-
-
-def _running(port: int | None, state: Path | None) -> EmulatorFile:
-    """The selected emulator. Raises NotFound, and UsageError if several match."""
-    from controller.providers import emulator_keys
-
-    if state is not None:
-        found = emulator_keys.read(state / emulator_keys.FILE)
-        if found is None or not found.alive:
-            raise NotFound(
-                "no emulator is running with this state folder",
-                where=str(state),
-                hint=f"podctl emulator --state {shlex.quote(str(state))}",
-            )
-        return found
-    every = emulator_keys.registered(os.environ)
-    if port is None and (own := _of_project()) is not None:
-        return own
-    matching = [file for file in every if port is None or file.base_url.endswith(f":{port}")]
-    if not matching:
-        where = "" if port is None else f"port {port}"
-        raise NotFound("none of your emulators is running", where=where, hint="podctl emulator")
-    if len(matching) > 1:
-        raise UsageError(
-            f"{len(matching)} of your emulators are running",
-            cause=", ".join(file.base_url for file in matching),
-            hint=f"podctl emulator env --port {matching[0].base_url.rpartition(':')[2]}",
-        )
-    return matching[0]
-
-
-def _of_project() -> EmulatorFile | None:
-    from controller.providers import emulator_keys
-
-    try:
-        found = emulator_keys.read(find().state_dir / emulator_keys.FILE)
-    except NotFound:
-        return None
-    return found if found is not None and found.alive else None
 
 
 def _export(terminal: Terminal, base_url: str, key: str) -> None:
@@ -156,22 +225,6 @@ def _checked(key: str | None) -> str | None:
     return key
 
 
-def _project() -> Project | None:
-    try:
-        project = find()
-    except NotFound:
-        return None
-    project.prepare()
-    return project
-
-
-def _state_of(project: Project | None) -> Path:
-    """The project's emulator folder, or the user's outside of a project."""
-    from controller.user_state import folder
-
-    return project.state_dir / "emulator" if project is not None else folder() / "emulator"
-
-
 def _forget(path: Path) -> None:
     """Remove a file that this process wrote, unless another emulator has replaced it."""
     from controller.providers import emulator_keys
@@ -184,11 +237,22 @@ def _forget(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _announce(project: Project, document: bytes) -> Path:
-    """Write the file by which this project's commands find the emulator."""
-    from controller.providers.emulator_keys import FILE
+def _announce(terminal: Terminal, project: Project, document: bytes) -> list[Path]:
+    """Write the file by which this project's commands find the emulator, and return its path.
+
+    Where another emulator of the project runs, its file stays.
+    """
+    from controller.providers.emulator_keys import FILE, read
     from state.atomic_files import write_atomically
 
     path = project.state_dir / FILE
+    with contextlib.suppress(Refused):
+        other = read(path)
+        if other is not None and other.pid not in (None, os.getpid()) and other.alive:
+            terminal.warn(
+                f"this project's commands still use its other emulator, at {other.base_url}; "
+                "podctl emulator stop ends that one"
+            )
+            return []
     write_atomically(path, document)
-    return path
+    return [path]

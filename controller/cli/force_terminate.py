@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from controller.errors import Refused
+from controller.terminal import formatting
 from controller.terminal import formatting as words
 
 if TYPE_CHECKING:
@@ -74,4 +75,4 @@ def _local_files(session: ProjectSession, run: str) -> str:
     folder = session.context.project.run_dir(run) / "files"
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     size = words.size(sum(path.stat().st_size for path in files))
-    return f"{len(files)} files, {size}, in {folder}"
+    return f"{formatting.count(len(files), 'file')}, {size}, in {folder}"

@@ -106,7 +106,8 @@ def _show(
     _show_volumes(terminal, volumes or ())
     owned = sum(pod.whose == "live" for pod in pods)
     terminal.say(
-        f"{len(pods)} pods, ${rate:.4f} an hour; {len(pods) - owned} of them are not owned by a run"
+        f"{words.count(len(pods), 'pod')}, {words.usd(rate)} an hour; "
+        f"{len(pods) - owned} not owned by a run"
     )
     if any(pod.whose == "stale-own" for pod in pods):
         terminal.say("next: podctl gc --terminate terminates the stale ones")

@@ -37,7 +37,7 @@ COMMANDS = {
     "why": "Explain why a stage's lock is stale, and what a re-run would cost.",
     "unlock": "Archive a stage's lock so that the stage can run again.",
     "allow-link": "Allow outputs to be written through a link that leaves the project.",
-    "emulator": "Serve the emulator in the foreground; emulator env prints its key.",
+    "emulator": "Serve the emulator; emulator start, stop and status: in the background.",
 }
 
 EXIT_CODES = (
@@ -55,7 +55,7 @@ EXIT_CODES = (
     ("11", "time is up: max_hours or the budget is used up; saved files were downloaded"),
     ("75", "busy: another podctl process controls this project"),
     ("129", "the terminal was closed; jobs and pods keep running"),
-    ("130", "detached or interrupted; jobs and pods keep running"),
+    ("130", "detached by Ctrl-C, or interrupted; jobs and pods keep running"),
     ("141", "the reader of standard output closed it"),
     ("143", "terminated by SIGTERM; jobs and pods keep running"),
 )
@@ -63,6 +63,13 @@ EXIT_CODES = (
 
 class Podctl(click.Group):
     """A group that knows its commands' names without importing them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without any argument, show the help as an answer and not as an error."""
+        if not args:
+            ctx.obj.data(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -39,7 +39,7 @@ def command(terminal: Terminal, stage: str | None) -> None:
         terminal.say("no stage is locked")
         return
     terminal.table(
-        ("STAGE", "STATE", "LOCKED", "RUN", "FILES", "SIZE", "HOURS", "COST", "SHA256"),
+        ("STAGE", "STATE", "LOCKED", "RUN", "FILES", "SIZE", "TIME", "COST", "SHA256"),
         [
             (
                 c.stage,
@@ -48,7 +48,7 @@ def command(terminal: Terminal, stage: str | None) -> None:
                 c.run,
                 len(c.artifacts),
                 words.size(sum(a.size for a in c.artifacts)),
-                words.hours(c.cost.hours),
+                words.span(c.cost.hours),
                 words.usd(c.cost.usd),
                 c.sha256[:12],
             )

@@ -17,7 +17,7 @@ import click
 from controller.cli.group import podctl
 from controller.cli.signals import Interrupted, signal_handlers, warn_of_billing
 from controller.credentials.secret import hide_environment
-from controller.errors import PodctlError, UsageError
+from controller.errors import Detached, PodctlError, UsageError
 from controller.incident import Incident, attempt, incident
 from controller.project.project import find
 from controller.providers.certificates import forget_key_log
@@ -86,7 +86,7 @@ def _signalled(terminal: Terminal, arguments: Sequence[str]) -> int:
         warn_of_billing(terminal)
         return signalled.exit_code
     except KeyboardInterrupt:
-        terminal.warn("interrupted")
+        terminal.say("interrupted")
         warn_of_billing(terminal)
         return INTERRUPTED
     return code
@@ -119,8 +119,9 @@ def _fail(
     parts = (shown.what, shown.where, shown.cause)
     _LOG.info("error %s: %s", shown.code, ": ".join(part for part in parts if part))
     _show_traceback(terminal, origin or error)
+    show = terminal.notice if isinstance(shown, Detached) else terminal.error
     with contextlib.suppress(OutputClosed):  # the exit code still reports the error
-        terminal.error(shown)
+        show(shown)
     return shown.exit_code
 
 

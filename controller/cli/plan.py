@@ -10,6 +10,7 @@ import click
 
 from controller.cli.options import current_project, json_option, provider_of
 from controller.errors import BudgetRefused, Locked, NoCapacity
+from controller.providers.offers import priced
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
 
@@ -42,14 +43,18 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
 
     Exits with the code with which `podctl run` would refuse, else with 0.
     """
+    from controller.leases.preconditions import check_certificates
     from controller.leases.preview import previews
+    from controller.leases.reserved import reserved
     from controller.locks.certificate import read_all
     from controller.orphans.warnings import warn_about_orphans
     from controller.preflight.stage_definition import check_definitions
     from controller.project.consent import introduce
     from controller.project.stages import ALL, select
     from state.database import open_database
+    from state.journal import Journal
     from state.ledger import Ledger
+    from state.locks import Locks
 
     project = current_project()
     chosen = select(project, stages or (ALL,))
@@ -64,10 +69,12 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         return show(terminal, project, chosen)
     project.prepare(reading=True)
     connection = open_database(project.database, readonly=True)
-    spent = Ledger(connection).spent(time.time())
+    ledger, now = Ledger(connection), time.time()
+    spent, held = ledger.spent(now), reserved(Journal(connection), ledger, now)
+    check_certificates(chosen, {lock.stage: lock for lock in Locks(connection).all()}, locks)
     connection.close()
     provider = provider_of(project, terminal)
-    runs = previews(project, provider, chosen, locks, spent)
+    runs = previews(project, provider, chosen, locks, spent, held)
     volume = _volume(terminal, project, provider)
     warn_about_orphans(project, terminal)
     if terminal.json:
@@ -81,7 +88,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         if not runs:
             terminal.say("every stage is locked")
     _show_trust(project, terminal, chosen)
-    return next((code for preview in runs if (code := _code(preview))), 0)
+    return _code(runs)
 
 
 def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:
@@ -131,20 +138,23 @@ def _document(preview: RunPreview) -> dict[str, object]:
     document["obstacles"] = [obstacle.as_dict() for obstacle in preview.found.obstacles]
     document["remarks"] = (*preview.remarks, *preview.found.remarks)
     if preview.quote is not None:
-        worst = {**vars(preview.quote.worst), "usd": preview.quote.worst.usd}
-        document["quote"] = {**vars(preview.quote), "best": preview.quote.best, "worst": worst}
+        quote = preview.quote
+        worst = {**vars(quote.worst), "usd": quote.worst.usd}
+        best = {"best": quote.best, "dearest": quote.dearest}
+        document["quote"] = {**vars(quote), **best, "worst": worst}
     return document
 
 
-def _code(preview: RunPreview) -> int:
-    """The exit code with which `podctl run` would refuse; 0 if it would not."""
-    if preview.locked:
+def _code(runs: Sequence[RunPreview]) -> int:
+    """The exit code with which `podctl run` would refuse, in its order; 0 if it would not."""
+    if any(preview.locked for preview in runs):
         return Locked.exit_code
-    if preview.found.obstacles:
-        return preview.found.obstacles[0].error.exit_code
-    if preview.quote is None:
+    obstacles = [obstacle for preview in runs for obstacle in preview.found.obstacles]
+    if obstacles:
+        return obstacles[0].error.exit_code
+    if any(preview.quote is None for preview in runs):
         return NoCapacity.exit_code
-    return BudgetRefused.exit_code if preview.refusal else 0
+    return BudgetRefused.exit_code if any(preview.refusal for preview in runs) else 0
 
 
 def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
@@ -167,26 +177,19 @@ def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
     for line in preview.remarks:
         terminal.data(f"  {line}")
     if preview.quote is not None:
-        best, worst = preview.quote.best, preview.quote.worst
         terminal.data(
-            f"  {preview.hours:.2f} h expected, {preview.max_hours:.2f} h at most: about "
-            f"{words.usd(preview.quote.expected_usd)} on {best.count} x {best.name} "
-            f"at ${best.usd_per_hour:.3f}/h"
+            f"  {words.span(preview.hours)} expected, {words.span(preview.max_hours)} at most: "
+            f"about {words.usd(preview.quote.expected_usd)} on {priced(preview.quote.best)}"
         )
-        terminal.data(
-            f"  worst case {words.usd(worst.usd)} in {worst.hours:.2f} h (this machine stays "
-            f"offline; the guard stops the pod), {words.usd(preview.quote.most_usd)} with one "
-            f"replacement pod; then {words.usd(worst.parked_usd_per_day)} a day for the parked disk"
-        )
-        terminal.data(
-            f"  guard: stops the pod from inside after {preview.guard_hours:.1f} h at most"
-        )
-        for line in preview.quote.caveats:
+        lines = (preview.quote.worst_line, preview.quote.dearest_line, preview.quote.dropped_line)
+        guard = f"guard: stops the pod from inside after {words.span(preview.guard_hours)} at most"
+        for line in (*filter(None, lines), guard, *preview.quote.caveats):
             terminal.data(f"  {line}")
     for sent in preview.uploads:
         present = f", of which {words.size(sent.bytes_there)} are on the volume already"
         more = present if sent.bytes_there else ""
-        terminal.data(f"  {sent.stage} uploads {sent.files} files, {words.size(sent.bytes)}{more}")
+        files = words.count(sent.files, "file")
+        terminal.data(f"  {sent.stage} uploads {files}, {words.size(sent.bytes)}{more}")
         if sent.environment_of:
             terminal.data(f"  environment: kept from {sent.environment_of} on the network volume")
     if preview.secrets:
@@ -199,10 +202,10 @@ def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
 
 
 def _offers(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
-    accepted = preview.quote.offers if preview.quote else ()
+    quote = preview.quote
     rows: list[Sequence[object]] = [
         (f"  {rank}", o.name, o.memory_gb, f"{o.usd_per_hour:.3f}", o.availability, "")
-        for rank, o in enumerate(accepted, 1)
+        for rank, o in enumerate(quote.offers if quote else (), 1)
     ]
     refused: list[Sequence[object]] = [
         ("  -", r.offer.name, r.offer.memory_gb, f"{r.offer.usd_per_hour:.3f}", "", r.reason)
@@ -210,7 +213,11 @@ def _offers(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
     ]
     hidden = 0 if all_ else max(0, len(rows) - MOST) + max(0, len(refused) - 2)
     if not all_:
-        rows, refused = rows[:MOST], refused[:2]
+        last = [rows[quote.offers.index(quote.dearest)]] if quote else []
+        shown = rows[:MOST]
+        if last and last[0] not in shown:  # the worst case is of this one
+            shown = [*rows[: MOST - 1], *last]
+        rows, refused = shown, refused[:2]
     columns = ("  TRY", "TYPE", "GB", "$/H", "AVAILABLE", "NOT ACCEPTED")
     terminal.table(columns, [*rows, *refused])
     if hidden:

@@ -77,7 +77,7 @@ def _document(
 def _show(
     terminal: Terminal, sent: UploadPreview, error: PodctlError | None, ignored: Mapping[str, str]
 ) -> None:
-    terminal.data(f"{sent.stage}: {len(sent.files)} files, {words.size(sent.bytes)}")
+    terminal.data(f"{sent.stage}: {words.count(len(sent.files), 'file')}, {words.size(sent.bytes)}")
     for path, size in sent.files.items():
         terminal.data(f"  {words.size(size):>10}  {_shown(path)}")
     for path, why in _left_out(sent, ignored).items():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.duration import DurationType
 from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
-from controller.errors import UsageError
+from controller.errors import DetachedAsAsked, UsageError
 from controller.terminal.terminal import Terminal
 
 
@@ -27,6 +28,12 @@ from controller.terminal.terminal import Terminal
     "--terminate", "disposal", flag_value="terminate", help="Terminate the pod at the end."
 )
 @click.option("--detach", is_flag=True, help="Return once the job is running.")
+@click.option(
+    "--wait",
+    "wait_seconds",
+    type=DurationType(),
+    help="Without capacity, ask again for this long (6h, 90m); a later run or sync resumes it.",
+)
 @click.option("--follow/--no-follow", default=True, help="Show the job's log.")
 @click.option(
     "--fresh", is_flag=True, help="Start at step 0, even if an earlier run left a checkpoint."
@@ -43,6 +50,7 @@ def command(
     budget: float | None,
     disposal: str | None,
     detach: bool,
+    wait_seconds: float | None,
     follow: bool,
     fresh: bool,
     resume: str | None,
@@ -58,6 +66,7 @@ def command(
     """
     from controller.leases.commands import run_stages
     from controller.leases.options import RunOptions
+    from controller.leases.run_result import newest_runs, results_of
     from controller.orphans.warnings import with_orphan_warnings
     from controller.project.consent import introduce
     from controller.project.stages import select
@@ -75,6 +84,7 @@ def command(
         budget_usd=budget,
         disposal=disposal,
         detach=detach,
+        wait_seconds=wait_seconds,
         follow=follow and not terminal.json,
         fresh=fresh,
         resume=resume,
@@ -82,4 +92,10 @@ def command(
         give_secrets=give_secrets,
     )
     with with_orphan_warnings(project, terminal):
-        run_stages(project, names, options)
+        try:
+            run_stages(project, names, options)
+        except DetachedAsAsked as detached:
+            terminal.notice(detached)
+    if terminal.json:
+        runs = results_of(project, newest_runs(project, names))
+        terminal.emit_json("podctl/run/1", {"runs": runs})

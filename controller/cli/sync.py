@@ -31,6 +31,7 @@ def command(
     """
     from controller.leases.commands import sync
     from controller.leases.options import RunOptions
+    from controller.leases.run_result import results_of, unfinished_runs
     from controller.orphans.warnings import with_orphan_warnings
 
     project = project_driven(terminal)
@@ -44,5 +45,8 @@ def command(
         give_secrets=give_secrets,
         stages=stages,
     )
+    unfinished = unfinished_runs(project)
     with with_orphan_warnings(project, terminal):
         sync(project, options)
+    if terminal.json:
+        terminal.emit_json("podctl/sync/1", {"runs": results_of(project, unfinished)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.options import current_project, json_option
+from controller.terminal import formatting
 from controller.terminal.terminal import Terminal
 
 
@@ -29,4 +30,7 @@ def command(terminal: Terminal, run: str) -> None:
         return
     for path in taken:
         terminal.data(path)
-    terminal.say(f"copied {len(taken)} files of {name} into the project; none of them is locked")
+    terminal.say(
+        f"copied {formatting.count(len(taken), 'file')} of {name} into the project; "
+        "none of them is locked"
+    )

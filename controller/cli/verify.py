@@ -10,6 +10,7 @@ import click
 from controller.cli.options import current_project, json_option
 from controller.errors import NotFound, UsageError, VerificationFailed
 from controller.project.project import Project
+from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool) -> int:
         return VerificationFailed.exit_code if bad else 0
     for name, problems in results.items():
         verdict = "FAIL" if name in bad else "PASS"
-        what = f"{len(chosen[name].artifacts)} files" if name in chosen else ""
+        what = words.count(len(chosen[name].artifacts), "file") if name in chosen else ""
         terminal.data(f"{verdict}  {name}  {what}".rstrip())
         for problem in problems:
             terminal.data(f"      {problem.path}: {problem.what}")

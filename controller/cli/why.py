@@ -31,9 +31,13 @@ def command(terminal: Terminal, stage: str) -> None:
         terminal.data(f"  {text}")
     for row in explanation["rerun"]:
         cost = words.usd(row["usd"]) if row["usd"] is not None else "price not yet known"
-        terminal.data(f"  re-run: {row['stage']}, about {row['hours']:g} h, {cost}")
+        terminal.data(f"  re-run: {row['stage']}, about {words.span(row['hours'])}, {cost}")
     if explanation["rerun"]:
-        terminal.data(f"  total about {words.usd(explanation['usd'])}")
+        prices = [row["usd"] for row in explanation["rerun"]]
+        if None not in prices:
+            terminal.data(f"  total about {words.usd(explanation['usd'])}")
+        elif any(prices):
+            terminal.data(f"  total over {words.usd(explanation['usd'])}")
         terminal.say(f"next: {explanation['next']}")
 
 

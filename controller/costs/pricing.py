@@ -23,6 +23,8 @@ NETWORK_BULK_USD_GB_MONTH = 0.05  # what lies beyond the first 1,000 GB of it
 NETWORK_BULK_GB = 1000.0
 
 PODS_PAID = 2.0  # pods' worst cases that one lease may cost at most
+BALANCE_MARGIN = 1.5  # times the worst case that the balance must cover
+MIN_SHOWN_USD = 0.005  # smaller amounts are shown as $0.00, so they are left out
 GUARD_SLACK_HOURS = 20 / 60  # the guard's own retries, when the provider does not take the stop
 
 
@@ -204,20 +206,40 @@ class Budget:
         return max(worst.usd, min([PODS_PAID * worst.usd, *limits]))
 
 
-def refusal(worst: WorstCase, budget: Budget, spent_usd: float, balance: float | None) -> str:
+@dataclass(frozen=True)
+class Reserved:
+    """What the other open leases of the project may still cost, in USD."""
+
+    lease_usd: float = 0.0  # with their replacement pods: taken from the budget
+    pod_usd: float = 0.0  # each with one pod: taken from the balance
+
+
+NOTHING_RESERVED = Reserved()
+
+
+def refusal(
+    worst: WorstCase,
+    budget: Budget,
+    spent_usd: float,
+    balance: float | None,
+    reserved: Reserved = NOTHING_RESERVED,
+) -> str:
     """Why a rental with this worst case is refused; empty when it is allowed.
 
     At a balance of zero the provider deletes pods with their disks, hence the margin of half.
     """
-    left = budget.left(spent_usd)
+    left = budget.left(spent_usd + reserved.lease_usd)
+    own = f"the worst case of ${worst.usd:.2f}"
     if budget.run_usd is not None and worst.usd > budget.run_usd:
-        return f"the worst case of ${worst.usd:.2f} is over the run's budget ${budget.run_usd:.2f}"
+        return f"{own} is over the run's budget ${budget.run_usd:.2f}"
     if left is not None and worst.usd > left:
-        return f"the worst case of ${worst.usd:.2f} is over the ${left:.2f} left of the budget"
-    if balance is not None and balance < 1.5 * worst.usd:
-        return (
-            f"the balance of ${balance:.2f} is under 1.5 times the worst case of ${worst.usd:.2f}"
-        )
+        held = f" (${reserved.lease_usd:.2f} more are reserved for open runs)"
+        aside = held if reserved.lease_usd >= MIN_SHOWN_USD else ""
+        return f"{own} is over the ${max(0.0, left):.2f} left of the budget{aside}"
+    if balance is not None and balance < BALANCE_MARGIN * (worst.usd + reserved.pod_usd):
+        held = f"the ${reserved.pod_usd:.2f} that open runs may still cost and "
+        aside = held if reserved.pod_usd >= MIN_SHOWN_USD else ""
+        return f"the balance of ${balance:.2f} is under {BALANCE_MARGIN} times {aside}{own}"
     return ""
 
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from controller.credentials.secret import for_children
 from controller.errors import PodctlError, UsageError
+from controller.package_extras import install_hint
+from controller.terminal import formatting
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def check_training_stack() -> None:
         raise UsageError(
             "the demo trains on this machine, and the training stack is not installed",
             cause=f"missing: {', '.join(missing)}",
-            hint="pip install 'podctl[demo]'",
+            hint=install_hint("demo"),
         )
 
 
@@ -164,7 +166,8 @@ class Demo:
         for name in self._names:
             lock = locks[name]
             say(
-                f"  {name}: {len(lock.criteria)} criteria PASS, {len(lock.artifacts)} files, "
+                f"  {name}: {formatting.count(len(lock.criteria), 'criterion', 'criteria')} PASS, "
+                f"{formatting.count(len(lock.artifacts), 'file')}, "
                 f"{lock.cost.hours * 60:.1f} min, ${lock.cost.usd:.4f}, {lock.sha256[:12]}"
             )
         if self._names == PLAN:

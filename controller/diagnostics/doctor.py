@@ -20,6 +20,7 @@ from controller.providers import certificates
 from controller.providers.base import Account, Provider, ProviderError
 from controller.providers.proxies import proxy_for
 from controller.ssh.host_keys import key_words
+from controller.terminal import formatting
 from remote.reserved_names import STATE
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
@@ -66,7 +67,7 @@ def _config(project: Project) -> Check:
     except PodctlError as error:
         detail = f"{error.what}: {error.cause}" if error.cause else error.what
         return Check("podctl.toml", FAIL, detail, error.hint, error.exit_code)
-    return Check("podctl.toml", PASS, f"{project.file}: {count} stages")
+    return Check("podctl.toml", PASS, f"{project.file}: {formatting.count(count, 'stage')}")
 
 
 def _state_dir(project: Project) -> Check:
@@ -81,7 +82,7 @@ def _state_dir(project: Project) -> Check:
 def _git(project: Project) -> Check:
     """Whether git ignores the state folder, which contains the private key."""
     if shutil.which("git") is None or not _is_repository(project):
-        return Check("git", PASS, "not a git repository")
+        return Check("git", PASS, "no git repository here: nothing can be committed by mistake")
     status = _run_git(project, "check-ignore", "-q", f"{STATE}/state.db")
     if status == 0:
         return Check("git", PASS, f"{STATE} is ignored")

@@ -15,6 +15,7 @@ from controller.engine.job_runtime import JobRuntime
 from controller.engine.last_seen import pod_last_seen
 from controller.engine.lease_context import LeaseContext
 from controller.engine.process_state import ProcessState
+from controller.planner.capacity_wait import offers_good_for
 from controller.planner.lease_state import LeaseState
 from controller.planner.observation import (
     ALIVE,
@@ -40,7 +41,6 @@ from controller.providers.base import (
 )
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers
-OFFERS_EVERY = 60.0  # seconds for which a quote is good
 
 
 @dataclass
@@ -87,6 +87,8 @@ class Observer:
         return ProviderObservation(
             listing=self._listing,
             offers=offers,
+            offers_at=self._offers_at if offers is not None else None,
+            capacity_refused_at=throttle.capacity_refused_at,
             blind_since=hold("blind", self._listing is None, now),
             unquoted_since=hold("unquoted", unquoted, now),
             probing_since=hold("probing", unclear, now),
@@ -250,7 +252,8 @@ class Observer:
     def _quote(self, lease_state: LeaseState, now: float) -> tuple[Offer, ...] | None:
         if not self._wants_quote(lease_state):
             return None
-        if self._offers is not None and now - self._offers_at < OFFERS_EVERY:
+        good_for = offers_good_for(self.context.clock.wall(), self.context.policy)
+        if self._offers is not None and now - self._offers_at < good_for:
             return self._offers
         need = hardware(self.context.stage_list, self.context.shape)
         try:

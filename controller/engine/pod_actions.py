@@ -87,6 +87,8 @@ class PodActions:
         why = f"{error.what} {error.cause}; {error.hint if kind == 'refused' else ''}".strip("; ")
         if kind != "later":
             self.process.throttle.clear()
+            if kind == "capacity":
+                self.process.throttle.capacity_refused_at = self.context.clock.now()
             return CreateFailed(why, kind)
         if error.kind in (Kind.THROTTLED, Kind.OUTAGE):
             self._postpone_create(why, error.retry_after or NO_HINT_PAUSE)
@@ -101,6 +103,9 @@ class PodActions:
 
     def _postpone_create(self, why: str, pause: float) -> None:
         self.process.throttle.postpone(why, self.context.clock.now(), pause)
+
+    def ask_offers_again(self, _: actions.AskAgain) -> LeaseOutcome:
+        return LeaseOutcome()
 
     def adopt(self, action: actions.Adopt) -> LeaseOutcome:
         return self._billing(self._listed(action.pod))
@@ -278,6 +283,7 @@ class PodActions:
 POD_ACTIONS: dict[type[Action], Callable[..., LeaseOutcome]] = {
     actions.OpenGeneration: PodActions.open_generation,
     actions.Create: PodActions.create,
+    actions.AskAgain: PodActions.ask_offers_again,
     actions.RecordPod: PodActions.record_pod,
     actions.Adopt: PodActions.adopt,
     actions.Terminate: PodActions.terminate,

@@ -20,6 +20,7 @@ class OfferThrottle:
     until: float = 0.0
     since: float | None = None
     reason: str = ""  # why the last create was not accepted
+    capacity_refused_at: float | None = None  # when the last one found no capacity
 
     def postpone(self, reason: str, now: float, pause: float) -> None:
         """Send no create for `pause` seconds."""

@@ -36,6 +36,7 @@ _INTENTS: dict[type[Action], Step] = {
 # Actions that only record a decision or an observation.
 _NOTES: dict[type[Action], Step] = {
     actions.OpenGeneration: Step.GENERATION,
+    actions.AskAgain: Step.ASK_AGAIN,
     actions.Adopt: Step.ADOPT,
     actions.RecordPod: Step.SURPLUS,
     actions.RecordRestart: Step.RESUMED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -10,6 +11,7 @@ from controller.errors import (
     Busy,
     ConnectionLost,
     Detached,
+    DetachedAsAsked,
     NotFound,
     PodctlError,
     Refused,
@@ -19,7 +21,7 @@ from controller.incident import NOT_OURS, Incident, attempt
 from controller.leases.config_drift import edits
 from controller.leases.drive import drive_lease, force_end
 from controller.leases.fetch import fetch, unfetched
-from controller.leases.open_lease import open_lease
+from controller.leases.open_lease import open_lease, wait_terms
 from controller.leases.options import RunOptions, StopOptions
 from controller.leases.preconditions import check_ready, unlocked
 from controller.leases.project_session import CommandContext, ProjectSession
@@ -69,6 +71,8 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         ]
         carried = {name for lease in begun for name in session.stages_of(lease)}
         for lease in begun:
+            if wait := wait_terms(options, time.time()):
+                session.journal.note(lease.id, Step.WAIT, wait)
             _report_incidents(partial(_resume, session, lease, options))
         rest = tuple(stage for stage in chosen if stage.name not in carried)
         if options.resume is not None:
@@ -225,7 +229,11 @@ def _each(
     """
     failed: PodctlError | None = None
     for lease in leases:
-        done = attempt(partial(work, lease), let_pass=(*NOT_OURS, Detached))
+        try:
+            done = attempt(partial(work, lease), let_pass=(*NOT_OURS, Detached))
+        except DetachedAsAsked as detached:  # the other leases are not left alone for that
+            terminal.notice(detached)
+            continue
         if isinstance(done, Incident):
             error = done.as_error()
             failed = failed or error

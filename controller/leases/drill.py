@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 
+from controller.costs.offer_choice import Funds
 from controller.costs.pricing import Budget, WorstCase, expected_usd, worst_case
 from controller.diagnostics import drill
 from controller.diagnostics import drill_results as proof
@@ -13,11 +14,13 @@ from controller.errors import NoCapacity, Refused
 from controller.leases.drive import drive_lease
 from controller.leases.options import RunOptions
 from controller.leases.project_session import CommandContext, ProjectSession
-from controller.leases.quote import Quote, check_budget
+from controller.leases.quote import Quote, balance_of, check_budget
+from controller.leases.reserved import reserved
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import DRILL, PRICE_TOLERANCE
 from controller.project.project import Project
 from controller.providers.base import Offer
+from controller.providers.offers import priced
 from remote.contract import GuardLimits
 from state.journal_rows import Lease
 
@@ -93,13 +96,19 @@ def _agree(session: ProjectSession, options: RunOptions, offer: Offer, worst: Wo
     context, terminal = session.context, options.terminal
     likely = expected_usd(0.1, offer.usd_per_hour, drill.DISK_GB)
     budgets = context.project.budgets()
-    budget = Budget(budgets.project_usd, budgets.run_usd)
-    spent = session.ledger.spent(time.time())
-    quoted = Quote((offer,), 0.1, likely, worst, worst.usd)
-    check_budget(context.project, context.provider, quoted, budget, spent)
+    now = time.time()
+    funds = Funds(
+        Budget(budgets.project_usd, budgets.run_usd),
+        session.ledger.spent(now),
+        balance_of(context.provider),
+        reserved(session.journal, session.ledger, now),
+    )
+    refusal = funds.refusal(worst)
+    why = f"{refusal} ({priced(offer)})" if refusal else ""
+    check_budget(context.project, Quote((offer,), 0.1, likely, worst, worst.usd, refusal=why))
     terminal.say(
-        f"a drill rents 1 x {offer.name} at ${offer.usd_per_hour:.2f}/h and waits for it to stop "
-        f"itself: about ${likely:.2f}, worst case ${worst.usd:.2f}"
+        f"a drill rents {priced(offer)} and waits for it to stop itself: "
+        f"about ${likely:.2f}, worst case ${worst.usd:.2f}"
     )
     terminal.say(
         "  if this machine goes offline and the pod cannot stop itself, it bills until podctl sync"

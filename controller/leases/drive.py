@@ -43,6 +43,11 @@ from state.last_seen import LastSeen
 from state.locks import Locks
 from state.stop_requests import StopRequests
 
+
+class _JobRuns(KeyboardInterrupt):
+    """Ends the loop as Ctrl-C does, because the job runs and --detach was given."""
+
+
 ANSWER_SECONDS = 120.0  # for a question while a pod bills that nothing stops
 
 
@@ -83,9 +88,9 @@ def drive_lease(
         plan = drill.decide
     try:
         end = drive(world, recorder, context.policy, clock, watch, plan)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         stop_retrying(session.owner.connection)
-        raise detached(context) from None
+        raise detached(context, asked=isinstance(interrupt, _JobRuns)) from None
     except BaseException:
         stop_retrying(session.owner.connection)
         raise
@@ -216,6 +221,6 @@ def _watch(
             refresh(project, session.journal, session.ledger, terminal.warn)
         status = observation.job.contact.status if observation.job.contact else None
         if options.detach and status is not None and status.state == "running":
-            raise KeyboardInterrupt
+            raise _JobRuns
 
     return watch

@@ -28,6 +28,9 @@ def lease_policy(
         on_vanished=pod.on_vanished,
         rents=not data.get("adopted", False),
         dearest_usd_per_hour=data.get("dearest"),
+        wait_since=float(data.get("wait_since") or 0.0),
+        wait_until=float(data.get("wait_until") or 0.0),
+        dropped_offers=frozenset(data.get("dropped", ())),
         replacement_budget_usd=most - data["worst_usd"] if "worst_usd" in data else None,
     )
     return replace(policy, **policy_delays(provider))

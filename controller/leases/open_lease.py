@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from controller.costs.offer_choice import Funds
 from controller.costs.pricing import Budget
 from controller.diagnostics import drill_results as proof
 from controller.engine.lease_context import pinned
 from controller.errors import Refused
 from controller.leases.options import RunOptions
 from controller.leases.project_session import ProjectSession
-from controller.leases.quote import Quote, check_budget, quote
+from controller.leases.quote import Quote, balance_of, check_budget, quote
 from controller.leases.renewal import Parked, parked
+from controller.leases.reserved import reserved
 from controller.locks import certificate
 from controller.planner.lease_state import Step
 from controller.preflight import pins
 from controller.project import consent
+from controller.providers.offers import priced
 from jobs.stage import Stage
 from state.journal_rows import Lease
 
@@ -28,15 +31,26 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     context = session.context
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
-    spent = session.ledger.spent(time.time())
     parked_pod = _parked(session, stages)
+    funds = Funds(
+        budget,
+        session.ledger.spent(time.time()),
+        balance_of(context.provider),
+        reserved(
+            session.journal,
+            session.ledger,
+            time.time(),
+            besides=None if parked_pod is None else parked_pod.lease.id,
+        ),
+    )
     held = (
         (parked_pod.lease_state.offer, parked_pod.lease_state.offer_count)
         if parked_pod is not None
         else None
     )
-    quoted = quote(context.provider, stages, context.shape, session.policy({}), budget, spent, held)
-    check_budget(context.project, context.provider, quoted, budget, spent)
+    quoted = quote(context.provider, stages, context.shape, session.policy({}), funds, held)
+    check_budget(context.project, quoted)
+    parked_pod = _unless_dropped(session, parked_pod, quoted)
     models, remarks = pins.pinned_models(
         context.project,
         stages,
@@ -52,9 +66,11 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
         "worst_usd": quoted.worst.usd,
         "most_usd": before + quoted.most_usd,
-        "dearest": quoted.dearest,
+        "dearest": quoted.dearest.usd_per_hour,
+        "dropped": sorted({dropped.offer.id for dropped in quoted.dropped}),
         "on_success": options.disposal or pod.on_success,
         "on_failure": pod.on_failure,
+        **wait_terms(options, time.time()),
         "settle": pod.settle_seconds,
         "boot": pod.boot_minutes * 60.0,
         "provider": context.provider.name,
@@ -72,6 +88,12 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     return opened
 
 
+def wait_terms(options: RunOptions, now: float) -> dict[str, float]:
+    """Until when the lease waits for capacity, in Unix seconds; empty if it does not."""
+    seconds = options.wait_seconds
+    return {} if seconds is None else {"wait_since": now, "wait_until": now + seconds}
+
+
 def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
     """The parked pod that can be restarted; reports why another one cannot be."""
     context = session.context
@@ -79,13 +101,31 @@ def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
     parked_pod = parked(session.journal, resting, stages, context.shape, context.provider.name)
     if parked_pod is None or not parked_pod.why_not:
         return parked_pod
+    _say_not_restarted(session, parked_pod, parked_pod.why_not)
+    return None
+
+
+def _unless_dropped(
+    session: ProjectSession, parked_pod: Parked | None, quoted: Quote
+) -> Parked | None:
+    """The parked pod, unless its offer is one that this lease may not take."""
+    if parked_pod is None:
+        return None
+    offer = parked_pod.lease_state.offer
+    dropped = next((one for one in quoted.dropped if one.offer.id == offer), None)
+    if dropped is None:
+        return parked_pod
+    _say_not_restarted(session, parked_pod, f"{priced(dropped.offer)}: {dropped.reason}")
+    return None
+
+
+def _say_not_restarted(session: ProjectSession, parked_pod: Parked, why_not: str) -> None:
     run, pod = parked_pod.lease_state.wanted[0].run, parked_pod.lease_state.pod
     fetch = f"podctl sync {run} downloads its outputs, " if parked_pod.lease_state.unpulled else ""
-    context.terminal.say(
-        f"parked pod {pod} is not restarted: {parked_pod.why_not}; its disk keeps billing: {fetch}"
+    session.context.terminal.say(
+        f"parked pod {pod} is not restarted: {why_not}; its disk keeps billing: {fetch}"
         f"podctl stop {run} --terminate ends it"
     )
-    return None
 
 
 def _spent(session: ProjectSession, parked_pod: Parked | None) -> float:

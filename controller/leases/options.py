@@ -21,6 +21,7 @@ class RunOptions:
     fresh: bool = False  # begin at the beginning, whatever an earlier attempt left here
     resume: str | None = None  # the earlier attempt to go on from, whatever was changed since
     give_secrets: bool = False  # let the jobs have what the stages name in `secrets`
+    wait_seconds: float | None = None  # for capacity; None: not, or as the lease was opened
     stages: tuple[str, ...] = ()  # sync: only these; empty: every unfinished run
 
 

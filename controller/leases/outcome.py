@@ -8,6 +8,7 @@ from controller.errors import (
     ArtifactsNotSafe,
     ConnectionLost,
     Detached,
+    DetachedAsAsked,
     NoCapacity,
     PodctlError,
     Refused,
@@ -45,18 +46,22 @@ def report(context: RunContext, end: NeedsOperator) -> PodctlError:
     return kind(end.what, where=f"lease {context.lease}", cause=billing(context), hint=end.hint)
 
 
-def detached(context: RunContext) -> Detached:
-    """The error of a detached command: what keeps running, and what it costs."""
+def detached(context: RunContext, *, asked: bool = False) -> Detached:
+    """The end of a detached command: what keeps running, what it costs, how to come back."""
     lease_state = context.lease_state()
     running = lease_state.current
+    wait_until = context.policy.wait_until
     what = "detached"
     if lease_state.pod is not None and running is not None:
-        what = f"detached; {running.run} keeps running on pod {lease_state.pod}"
+        what = f"detached: {running.run} keeps running on pod {lease_state.pod}"
     elif lease_state.unsettled:
         what = "detached while a create was unconfirmed: a pod may exist"
+    elif running is not None and context.clock.wall() < wait_until:
+        what = f"detached: nothing is rented for {running.run}, which waits for capacity"
     name = running.stage if running else ""
     again = f"podctl run {name} or podctl sync" if name in context.project.stages else "podctl sync"
-    return Detached(
+    kind = DetachedAsAsked if asked else Detached
+    return kind(
         what,
         where=f"lease {context.lease}",
         cause=billing(context),
@@ -91,7 +96,11 @@ def _failure(context: RunContext, run: str, outcome: str, why: str) -> PodctlErr
             "its "
             f"files into the project; podctl logs {stage}",
         ),
-        "no-capacity": (NoCapacity, "podctl gpus; widen hardware.gpus, or try again later"),
+        "no-capacity": (
+            NoCapacity,
+            f"podctl run {stage} --wait 6h asks again until there is; podctl gpus; "
+            "widen hardware.gpus",
+        ),
         "refused": (Refused, "podctl doctor"),
         "not-sent": (PodctlError, f"podctl plan {stage} --files; .podctlignore leaves out"),
         "bad-hosts": (

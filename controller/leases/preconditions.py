@@ -9,6 +9,7 @@ from controller.locks import certificate
 from controller.preflight.obstacles import examine
 from controller.project.project import Project
 from controller.status.status_page import moment
+from controller.terminal import formatting
 from jobs.stage import Stage
 from state.locks import StageLock
 
@@ -21,6 +22,19 @@ def unlocked(
     Raises: Locked; VerificationFailed when the record says locked and the certificate is gone.
     """
     locks = certificate.read_all(project.root)
+    check_certificates(stages, recorded, locks)
+    done = [stage for stage in stages if stage.name in locks]
+    if done and (not every or len(done) == len(stages)):
+        raise _locked(locks[done[0].name], done[0])
+    return tuple(stage for stage in stages if stage.name not in locks)
+
+
+def check_certificates(
+    stages: Sequence[Stage],
+    recorded: Mapping[str, StageLock],
+    locks: Mapping[str, certificate.Certificate],
+) -> None:
+    """Raise VerificationFailed for a stage that is locked by the record alone."""
     for stage in stages:
         if stage.name in recorded and stage.name not in locks:
             raise VerificationFailed(
@@ -28,15 +42,10 @@ def unlocked(
                 where=f"locks/{stage.name}.json",
                 cause=(
                     f"it was locked by {recorded[stage.name].run}; deleting the file does not "
-                    ""
                     "unlock it"
                 ),
                 hint=f"restore the file, or podctl unlock {stage.name} --reason …",
             )
-    done = [stage for stage in stages if stage.name in locks]
-    if done and (not every or len(done) == len(stages)):
-        raise _locked(locks[done[0].name], done[0])
-    return tuple(stage for stage in stages if stage.name not in locks)
 
 
 def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
@@ -44,7 +53,7 @@ def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
     return Locked(
         f"{stage.name} passed and is locked since {moment(lock.locked_at)}",
         where=f"locks/{stage.name}.json",
-        cause=f"it cost ${lock.cost.usd:.2f} in {lock.cost.hours:.2f} h; "
+        cause=f"it cost ${lock.cost.usd:.2f} in {formatting.span(lock.cost.hours)}; "
         f"a re-run would cost about ${stage.hours * rate:.2f}",
         hint=f"podctl unlock {stage.name} --reason … to run it again",
     )

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from controller.errors import NoCapacity
+from controller.costs.offer_choice import Funds
+from controller.costs.pricing import NOTHING_RESERVED, Budget, Reserved
+from controller.errors import NoCapacity, UsageError
 from controller.leases.quote import Quote, quote
 from controller.locks.certificate import Certificate
 from controller.planner import pod_spec as order
@@ -84,26 +86,35 @@ def previews(
     stages: Sequence[Stage],
     locks: dict[str, Certificate],
     spent_usd: float,
+    reserved: Reserved = NOTHING_RESERVED,
 ) -> tuple[RunPreview, ...]:
-    """One preview for each pod.
+    """One preview for each pod; `reserved` is what open leases may still cost.
 
     Raises: UsageError for unknown hardware; ProviderError.
     """
     passed: set[str] = set()
-    found = []
-    balance = provider.account().balance_usd
-    for group in order.groups(stages):
+    budgets = project.budgets()
+    budget = Budget(budgets.project_usd, budgets.run_usd)
+    funds = Funds(budget, spent_usd, provider.account().balance_usd, reserved)
+    groups = order.groups(stages)
+    examined = []
+    for group in groups:
         ahead = tuple(stage for stage in group if stage.name not in locks)
         findings = examine(project, ahead, locks, frozenset(passed))
         passed |= {stage.name for stage in group}
         needs = dict.fromkeys(n for one in group for n in unmet_needs(project, one, locks, passed))
         missing = tuple(m for one in group for m in unmade_inputs(project, one, passed))
-        found.append(
-            _preview(
-                project, provider, group, locks, spent_usd, balance, missing, tuple(needs), findings
-            )
+        examined.append((findings, tuple(needs), missing))
+    try:
+        return tuple(
+            _preview(project, provider, group, locks, funds, missing, needs, findings)
+            for group, (findings, needs, missing) in zip(groups, examined, strict=True)
         )
-    return tuple(found)
+    except UsageError:  # unknown hardware; `podctl run` checks that last
+        for findings, _, _ in examined:
+            if findings.obstacles:
+                raise findings.obstacles[0].error from None
+        raise
 
 
 def _preview(
@@ -111,26 +122,20 @@ def _preview(
     provider: Provider,
     group: Sequence[Stage],
     locks: dict[str, Certificate],
-    spent_usd: float,
-    balance: float | None,
+    funds: Funds,
     missing: tuple[Missing, ...],
     needs: tuple[str, ...],
     found: Findings,
 ) -> RunPreview:
-    from controller.costs.pricing import Budget, refusal
-
     shape, pod = shape_of(project), project.config.pod
     policy = Policy(boot=pod.boot_minutes * 60.0)
-    budgets = project.budgets()
-    budget = Budget(budgets.project_usd, budgets.run_usd)
     understood: tuple[str, ...] = ()
     offered, unfit = None, ""
     try:
         understood = hardware_check.check(project, provider, group, shape)
-        offered = quote(provider, group, shape, policy, budget, spent_usd)
+        offered = quote(provider, group, shape, policy, funds)
     except NoCapacity as error:
         unfit = error.cause
-    why = refusal(offered.worst, budget, spent_usd, balance) if offered else ""
     need = order.hardware(group, shape)
     models, remarks = pins.pinned_models(project, group, locks)
     return RunPreview(
@@ -157,9 +162,9 @@ def _preview(
         unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,
-        rejected=rejections(provider.catalog(), need),
-        refusal=why,
-        balance_usd=balance,
+        rejected=(*(offered.dropped if offered else ()), *rejections(provider.catalog(), need)),
+        refusal=offered.refusal if offered else "",
+        balance_usd=funds.balance_usd,
         uploads=tuple(_upload(project, stage, shape) for stage in group),
         secrets=consent.given(group),
     )

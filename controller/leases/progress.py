@@ -12,6 +12,7 @@ from controller.planner import actions
 from controller.planner.actions import Action
 from controller.planner.job_progress import JobProgress
 from controller.planner.observation import Observation
+from controller.providers.offers import priced
 from controller.terminal.terminal import Terminal
 from controller.transfer.progress import TransferProgress
 
@@ -89,8 +90,7 @@ def describe(observation: Observation, action: Action) -> str:
     lease_state = observation.lease
     match action:
         case actions.Create(offer):
-            where = f"{offer.count} x {offer.name}" if offer.kind == "gpu" else offer.name
-            return f"renting {where} at ${offer.usd_per_hour:.2f}/h"
+            return f"renting {priced(offer)}"
         case actions.Adopt(pod):
             return f"found pod {pod} of an unconfirmed create; using it"
         case actions.RecordPod(pod):

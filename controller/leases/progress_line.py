@@ -9,6 +9,7 @@ from controller.engine.last_seen import short_line
 from controller.planner.job_progress import JobProgress, Steps, figure_words, figures_told, span
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observation
+from controller.terminal import formatting
 from controller.transfer.progress import TransferProgress, TransferRate, transfer_words
 from remote.contract import Status
 
@@ -59,7 +60,9 @@ def job_line(
     if status.cpu_util is not None:
         parts.append(Part(6, f"CPU {status.cpu_util:.0f}%"))
     if pulled[0]:
-        parts.append(Part(5, f"{pulled[0]} files downloaded, {pulled[1] / 1e6:.1f} MB"))
+        parts.append(
+            Part(5, f"{formatting.count(pulled[0], 'file')} downloaded, {pulled[1] / 1e6:.1f} MB")
+        )
     parts.append(Part(1, f"${observation.local.spent_usd:.4f}"))
     parts.append(Part(8, f"(steps: {steps.source})" if steps is not None and steps.source else ""))
     return fitted(parts, width)

@@ -8,16 +8,19 @@ and one more worst case stay within `Quote.most_usd`. So that sum holds, and is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from controller.costs.pricing import Budget, WorstCase, expected_usd, refusal, worst_case
+from controller.costs.offer_choice import Funds, choose_offers
+from controller.costs.pricing import WorstCase, expected_usd, worst_case
 from controller.errors import BudgetRefused, NoCapacity
 from controller.planner import pod_spec as order
 from controller.planner.pod_spec import Shape
 from controller.planner.policy import PRICE_TOLERANCE, Policy
 from controller.project.project import Project
 from controller.providers.base import Offer, Provider, ProviderError
+from controller.providers.offers import Rejection, priced
+from controller.terminal import formatting
 from jobs.stage import Stage
 
 BOOT_SLACK = 900.0  # seconds of the guard's boot grace beyond the controller's own patience
@@ -45,6 +48,8 @@ class Quote:
     worst: WorstCase  # of one pod, the dearest that may be tried
     most_usd: float  # of the whole lease, with what podctl does when a pod fails
     counted: bool = True  # a volume keeps the guard's count over restarts, and what a job wrote
+    dropped: tuple[Rejection, ...] = ()  # accepted by the stages, and too expensive
+    refusal: str = ""  # why not even the cheapest offer may be rented
 
     @property
     def best(self) -> Offer:
@@ -54,26 +59,54 @@ class Quote:
         )
 
     @property
-    def dearest(self) -> float:
-        """USD per hour of the dearest offer that may be tried: it was available when asked."""
-        return max(offer.usd_per_hour for offer in _tried(self.offers))
+    def dearest(self) -> Offer:
+        """The dearest offer that may be tried: it was available when asked."""
+        return max(_tried(self.offers), key=lambda offer: offer.usd_per_hour)
 
     @property
     def caveats(self) -> tuple[str, ...]:
         """What the worst case assumes, and what a pod without a volume does not guarantee."""
         return (ASSUMED,) if self.counted else (ASSUMED, UNCOUNTED, UNKEPT)
 
+    @property
+    def worst_line(self) -> str:
+        """The worst case, the offer that makes it, and what bills after it."""
+        parked = self.worst.parked_usd_per_day
+        then = f"; then {formatting.usd(parked)} a day for the parked disk" if parked else ""
+        return (
+            f"worst case {formatting.usd(self.worst.usd)} (this machine stays offline; the guard "
+            f"stops the pod after {formatting.span(self.worst.hours)}), "
+            f"{formatting.usd(self.most_usd)} with one replacement pod{then}"
+        )
+
+    @property
+    def dearest_line(self) -> str:
+        """Which offer the worst case is of, and what limits it."""
+        return (
+            f"the worst case is that of {priced(self.dearest)}, the dearest that may be rented; "
+            "hardware.max_usd_per_hour lowers it"
+        )
+
+    @property
+    def dropped_line(self) -> str:
+        """How many accepted offers are too expensive, and why the cheapest of them is."""
+        if not self.dropped:
+            return ""
+        count = len(self.dropped)
+        first = min(self.dropped, key=lambda dropped: dropped.offer.usd_per_hour)
+        return (
+            f"{count} dearer {'offer is' if count == 1 else 'offers are'} left out, from "
+            f"{priced(first.offer)}: {first.reason}"
+        )
+
     def lines(self, stages: Sequence[Stage]) -> tuple[str, ...]:
         """Lines for the question before renting."""
-        best = self.best
         names = " ".join(stage.name for stage in stages)
+        expected = f"{formatting.usd(self.expected_usd)} in {formatting.span(self.hours)}"
+        more = (self.worst_line, self.dearest_line, self.dropped_line, *self.caveats)
         return (
-            f"{names}: {best.count} x {best.name} at ${best.usd_per_hour:.2f}/h ({best.cloud})",
-            f"  expected ${self.expected_usd:.2f} in {self.hours:.2f} h; worst case "
-            f"${self.worst.usd:.2f} (this machine stays offline; the guard stops the pod), "
-            f"${self.most_usd:.2f} with one replacement pod; "
-            f"then ${self.worst.parked_usd_per_day:.2f} a day for the parked disk",
-            *(f"  {line}" for line in self.caveats),
+            f"{names}: {priced(self.best)} ({self.best.cloud}), expected {expected}",
+            *(f"  {line}" for line in more if line),
         )
 
 
@@ -82,11 +115,10 @@ def quote(
     stages: Sequence[Stage],
     shape: Shape,
     policy: Policy,
-    budget: Budget,
-    spent_usd: float,
+    funds: Funds,
     held: tuple[str | None, int] | None = None,
 ) -> Quote:
-    """Ask the provider for prices; `spent_usd` by the project so far.
+    """Ask the provider for prices, and leave out the offers that `funds` cannot bear.
 
     `held` is offer and count of a parked pod, which may be had though the offer has no stock.
 
@@ -103,26 +135,44 @@ def quote(
     offers = tuple(
         _in_stock(offer) if (offer.id, offer.count) == held else offer for offer in offers
     )
-    tried = _tried(offers)
-    disk = shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
-    volume = order.volume_gb(stages, shape)
+    worst_of = worst_cases(stages, shape, policy)
+    choice = choose_offers(offers, worst_of, funds, stages[0].hardware.max_price_ratio)
+    tried = _tried(choice.offers)
+    worst = worst_of(max(offer.usd_per_hour for offer in tried))
     hours = sum(stage.hours for stage in stages)
-    limits = order.guard_limits(stages, shape, policy.boot + BOOT_SLACK)
-    worst = worst_case(
-        boot_seconds=policy.boot,
-        hard_cap_seconds=limits.hard_cap,
-        usd_per_hour=max(offer.usd_per_hour for offer in tried) * PRICE_TOLERANCE,
-        disk_gb=disk,
-        volume_gb=volume,
-    )
+    sizes = _disk_gb(stages, shape), order.volume_gb(stages, shape)
     return Quote(
-        offers=offers,
+        offers=choice.offers,
         hours=hours,
-        expected_usd=expected_usd(hours, tried[0].usd_per_hour, disk, volume),
+        expected_usd=expected_usd(hours, tried[0].usd_per_hour, *sizes),
         worst=worst,
-        most_usd=budget.lease_limit_usd(worst, spent_usd),
+        most_usd=funds.most_usd(worst),
         counted=order.outlives_stop(stages, shape),
+        dropped=choice.dropped,
+        refusal=choice.refusal,
     )
+
+
+def worst_cases(
+    stages: Sequence[Stage], shape: Shape, policy: Policy
+) -> Callable[[float], WorstCase]:
+    """A function from a quoted price in USD per hour to the worst case of one pod."""
+    limits = order.guard_limits(stages, shape, policy.boot + BOOT_SLACK)
+
+    def worst_of(usd_per_hour: float) -> WorstCase:
+        return worst_case(
+            boot_seconds=policy.boot,
+            hard_cap_seconds=limits.hard_cap,
+            usd_per_hour=usd_per_hour * PRICE_TOLERANCE,
+            disk_gb=_disk_gb(stages, shape),
+            volume_gb=order.volume_gb(stages, shape),
+        )
+
+    return worst_of
+
+
+def _disk_gb(stages: Sequence[Stage], shape: Shape) -> int:
+    return shape.disk_gb or max(stage.hardware.disk_gb for stage in stages)
 
 
 def _in_stock(offer: Offer) -> Offer:
@@ -134,19 +184,22 @@ def _tried(offers: Sequence[Offer]) -> Sequence[Offer]:
     return [offer for offer in offers if offer.availability != "NONE"] or offers
 
 
-def check_budget(
-    project: Project, provider: Provider, offered: Quote, budget: Budget, spent_usd: float
-) -> None:
-    """Refuse before renting what the budget or the balance cannot bear. Raises BudgetRefused."""
+def balance_of(provider: Provider) -> float | None:
+    """The account's balance; None if unknown: the provider itself refuses a create then."""
     try:
-        balance = provider.account().balance_usd
+        return provider.account().balance_usd
     except ProviderError:
-        balance = None  # the create itself refuses when it is too low
-    why = refusal(offered.worst, budget, spent_usd, balance)
-    if why:
+        return None
+
+
+def check_budget(project: Project, offered: Quote) -> None:
+    """Refuse before renting what the budget or the balance cannot bear. Raises BudgetRefused."""
+    if offered.refusal:
         raise BudgetRefused(
-            f"not rented: {why}",
+            f"not rented: {offered.refusal}",
             where=str(project.file),
-            cause=f"worst case {offered.worst.hours:.1f} h on {offered.best.name}",
-            hint="raise the budget or the balance, or lower max_hours; podctl plan shows the sum",
+            cause=f"its guard would stop the pod after {formatting.span(offered.worst.hours)} "
+            "if this machine stayed offline",
+            hint="raise the budget or the balance, or lower max_hours; "
+            "hardware.max_usd_per_hour limits the price: podctl plan shows the sum",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -76,6 +77,11 @@ class Artifact(_Model):
         return document
 
 
+# How locks of earlier versions describe a bound that is open to one side.
+_FROM = re.compile(r"\bneed (\S+) to inf\b")
+_UP_TO = re.compile(r"\bneed -inf to (?=\S)")
+
+
 def _without_empty(document: dict[str, Any], *names: str) -> dict[str, Any]:
     """What came later and is not used is not written: an older lock keeps its sha256."""
     return {name: value for name, value in document.items() if value or name not in names}
@@ -89,6 +95,18 @@ class CriterionMet(_Model):
     measured: float | int | str | bool | None = None
     detail: str = ""
     accepted: str = ""  # why, when it is no PASS
+
+    @property
+    def result(self) -> str:
+        """What was measured and what was needed, each once."""
+        value = f"{self.measured:.4g}" if type(self.measured) is float else str(self.measured)
+        value = value.lower() if isinstance(self.measured, bool) else value
+        detail = _FROM.sub(r"need at least \1", _UP_TO.sub("need at most ", self.detail))
+        same = detail.casefold() == f"{value}, need {value}".casefold()  # of a value that equals
+        if self.measured is None or same:
+            return value if same else detail
+        repeats = re.match(rf"{re.escape(str(self.measured))}\b", detail, re.IGNORECASE)
+        return detail if repeats else f"{value} ({detail})" if detail else value
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -100,15 +100,16 @@ def _stage_of(name: str, nonce: str | None) -> str:
     return match[1] if match else ""
 
 
-def claim(journal: Journal, lease: str, number: int, pod: Pod) -> None:
+def claim(journal: Journal, lease: str, number: int, pod: Pod, at: float | None = None) -> None:
     """Record `pod` as generation `number` of `lease`, as if its create call had got no response.
 
-    The next observation finds the pod by its nonce, as after a crash.
+    The next observation finds the pod by its nonce, as after a crash. `at`, by the provider's
+    clock, is a moment at which no create of this project was under way.
     """
     from controller.planner.lease_state import Step
 
     journal.note(lease, Step.GENERATION, {"number": number, "nonce": pod.nonce})
-    offer = {"offer": pod.gpu or "cpu", "usd_per_hour": pod.usd_per_hour}
+    offer = {"offer": pod.gpu or "cpu", "usd_per_hour": pod.usd_per_hour, "claimed_at": at}
     journal.intent(lease, Step.CREATE, offer)
 
 

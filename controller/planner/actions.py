@@ -22,6 +22,11 @@ class Create(Action):
 
 
 @dataclass(frozen=True)
+class AskAgain(Action):
+    """Forget which offers had no capacity: the provider is asked for them again."""
+
+
+@dataclass(frozen=True)
 class Adopt(Action):
     pod: str
 

@@ -30,7 +30,7 @@ def due(observation: Observation, policy: Policy) -> str | None:
         observation.job.max_seconds is not None
         and observation.worked_seconds > observation.job.max_seconds + policy.overtime
     ):
-        return f"{OVER_TIME}: it has run for {observation.worked_seconds / 3600:.2f} h"
+        return f"{OVER_TIME}: it has run for {span(observation.worked_seconds)}"
     return observation.lease.refused
 
 

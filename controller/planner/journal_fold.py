@@ -114,6 +114,7 @@ def _create_intent(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str
         "offer": data["offer"],
         "offer_count": data.get("count", 0),
         "quoted_usd_per_hour": data["usd_per_hour"],
+        "claimed_at": data.get("claimed_at"),
         "ambiguous": lease_state.ambiguous or lease_state.unsettled,
     }
 
@@ -215,6 +216,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.CREATE, "intent"): _create_intent,
     (Step.CREATE, "done"): _have_pod,
     (Step.CREATE, "fail"): _create_fail,
+    (Step.ASK_AGAIN, "note"): set_to(tried=()),
     (Step.ADOPT, "note"): _adopted,
     (Step.SURPLUS, "note"): lambda lease_state, data: {
         "pods": lease_state.pods

@@ -42,6 +42,8 @@ class LeaseState:
     offer_count: int = 0  # GPUs of that offer; 0: older records have no count
     quoted_usd_per_hour: float = 0.0  # of that offer
     tried: tuple[tuple[str, str], ...] = ()  # this generation: (offer id, why not)
+    # Unix seconds since when `podctl import` owns the pod, and no create has followed.
+    claimed_at: float | None = None
     unsettled: bool = False  # a create of this generation has no definite answer
     ambiguous: bool = False  # any create of this lease ever lacked one
     pod: str | None = None

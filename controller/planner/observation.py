@@ -64,6 +64,8 @@ class ProviderObservation:
 
     listing: Listing | None = None  # None: the provider did not answer
     offers: tuple[Offer, ...] | None = None  # None: not asked, or not answered
+    offers_at: float | None = None  # when the offers were asked for
+    capacity_refused_at: float | None = None  # a create was refused for want of capacity
     blind_since: float | None = None  # the provider has not answered
     unquoted_since: float | None = None  # the provider has not stated its offers
     probing_since: float | None = None  # the search for an unanswered create's pod began

@@ -13,7 +13,7 @@ from controller.planner.actions import (
 from controller.planner.lease_state import PendingTermination
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
-from controller.planner.provisioning import terminate_orphan, wait_for_provider
+from controller.planner.provisioning import listed_at, terminate_orphan, wait_for_provider
 from controller.planner.teardown import bill_wait
 from controller.providers.base import PodStatus
 
@@ -58,10 +58,13 @@ def _confirm_termination(
         return Wait(policy.poll_boot, f"for {pending.pod} to leave the listing", until)
     # Absence proves the end only of a pod that was listed and whose termination was accepted.
     known = pending.clean and pending.pod in observation.pods.listed
-    if known or listing.started - asked >= policy.settle:
+    absent = listing.started - asked
+    if pending.ended_at is not None:  # accepted by an earlier process, maybe: that time counts too
+        absent = max(absent, listed_at(observation, listing) - pending.ended_at)
+    if known or absent >= policy.settle:
         return bill_wait(observation) or _book_end(observation, pending)
-    why = f"until {pending.pod} has been absent for a settle window"
-    return Wait(policy.poll_boot, why, asked + policy.settle)
+    why = f"until {pending.pod} has been absent from the provider's listing for long enough"
+    return Wait(policy.poll_boot, why, observation.now + policy.settle - absent)
 
 
 def _overdue(observation: Observation, policy: Policy, pod: str) -> Action | None:

@@ -52,8 +52,13 @@ class Policy:
     max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance
     price_tolerance: float = PRICE_TOLERANCE
     dearest_usd_per_hour: float | None = None  # more expensive offers are not tried; None: no limit
+    # Ids of offers that were dropped before renting: taken only at or under the price above.
+    dropped_offers: frozenset[str] = frozenset()
     # Largest sum spent before another pod or another start; None: no limit.
     replacement_budget_usd: float | None = None
+    wait_since: float = 0.0  # Unix seconds: podctl waits for capacity from here on,
+    wait_until: float = 0.0  # and until here; 0: it does not
+    capacity_pause: float = 60.0  # at least, between two requests for offers meanwhile
     stops_itself: bool = (
         False  # a drill has shown that pods of this account and image stop themselves
     )

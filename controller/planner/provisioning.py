@@ -15,10 +15,11 @@ from controller.planner.actions import (
     Terminate,
     Wait,
 )
+from controller.planner.capacity_wait import ask_again
 from controller.planner.lease_state import LeaseState, RunFacts
-from controller.planner.observation import Observation
+from controller.planner.observation import Listing, Observation
 from controller.planner.policy import Policy
-from controller.providers.base import Pod
+from controller.providers.base import Offer, Pod
 
 TOO_DEAR = "one more could exceed the worst case that was printed before renting"
 
@@ -106,6 +107,25 @@ def terminate_orphan(observation: Observation, pod: str, why: str) -> Action:
     return Terminate(pod, why) if pod in observation.lease.pods else RecordPod(pod)
 
 
+def unclear_for(observation: Observation) -> float:
+    """Seconds between an unclear create and the newest listing.
+
+    They count in this process only: the request may have been under way while a killed one was
+    suspended. A pod that was imported had no such request, so there they count over processes.
+    """
+    listing, lease_state = observation.provider.listing, observation.lease
+    assert listing is not None
+    seconds = listing.started - observation.since(observation.provider.probing_since)
+    if lease_state.claimed_at is None:
+        return seconds
+    return max(seconds, listed_at(observation, listing) - lease_state.claimed_at)
+
+
+def listed_at(observation: Observation, listing: Listing) -> float:
+    """Unix seconds of a listing."""
+    return observation.wall - (observation.now - listing.started)
+
+
 def _probe(observation: Observation, policy: Policy) -> Action:
     """Search for the pod of an unanswered create by its nonce, for a whole settle window."""
     assert observation.provider.probing_since is not None
@@ -114,8 +134,8 @@ def _probe(observation: Observation, policy: Policy) -> Action:
         return Adopt(matches[0].id)
     if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "to see whether the create went through")
-    if observation.provider.listing.started - observation.provider.probing_since < policy.settle:
-        until = observation.provider.probing_since + policy.settle
+    if (unclear := unclear_for(observation)) < policy.settle:
+        until = observation.now + policy.settle - unclear
         return Wait(policy.poll_boot, "to see whether the create went through", until)
     return _next_offer(observation, policy, observation.lease.current)
 
@@ -125,9 +145,11 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
     assert current is not None
     if not policy.rents:
         return Finish(current.run, "pod-lost", "the adopted pod was not found")
+    waiting = observation.wall < policy.wait_until  # for capacity; an outage does not end that
     if (
         observation.provider.throttled_since is not None
         and observation.now - observation.provider.throttled_since > policy.blind
+        and not waiting
     ):
         return _not_taken(observation, current)
     if observation.now < observation.provider.throttled_until:
@@ -137,15 +159,37 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
         )
         return Wait(until - observation.now, why, until)
     if observation.provider.offers is None:
+        if waiting:
+            until = observation.now + policy.wait_until - observation.wall
+            return Wait(policy.ask_again, "for the provider's offers", until)
         return _unquoted(observation, policy)
     refused = {offer for offer, _ in lease_state.tried}
-    most = policy.dearest_usd_per_hour or math.inf
-    for offer in observation.provider.offers:
-        fits = offer.usd_per_hour <= most * policy.price_tolerance
-        if offer.id not in refused and offer.availability != "NONE" and fits:
+    available = [offer for offer in observation.provider.offers if offer.availability != "NONE"]
+    for offer in available:
+        if offer.id not in refused and _within_quote(offer, policy):
             return Create(offer)
+    if waits := ask_again(observation, policy):
+        return waits
     tried = "; ".join(f"{offer}: {why}" for offer, why in lease_state.tried)
-    return Finish(current.run, "no-capacity", tried or "no accepted type is available")
+    why = tried or "no accepted type is available"
+    too_dear = sum(not _within_quote(offer, policy) for offer in available)
+    return Finish(current.run, "no-capacity", why + _left_out(too_dear, policy))
+
+
+def _within_quote(offer: Offer, policy: Policy) -> bool:
+    """Whether the printed worst case covers the offer, and it was not dropped for its price."""
+    most = policy.dearest_usd_per_hour or math.inf
+    tolerance = 1.0 if offer.id in policy.dropped_offers else policy.price_tolerance
+    return offer.usd_per_hour <= most * tolerance
+
+
+def _left_out(count: int, policy: Policy) -> str:
+    """How many available types are too expensive for this lease."""
+    if not count:
+        return ""
+    types = "1 available type is" if count == 1 else f"{count} available types are"
+    most = policy.dearest_usd_per_hour or 0.0
+    return f"; {types} not taken: over ${most:.2f}/h (max_price_ratio, balance or budget)"
 
 
 def _not_taken(observation: Observation, current: RunFacts) -> Action:

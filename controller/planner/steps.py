@@ -10,6 +10,8 @@ class Step(StrEnum):
 
     GENERATION = "generation"  # note {number, nonce}
     CREATE = "create"  # intent {offer}; done {pod}; fail {kind, offer, why}
+    ASK_AGAIN = "ask-again"  # note: offers without capacity are tried again
+    WAIT = "wait"  # note {wait_since, wait_until}: until when podctl waits for capacity
     ADOPT = "adopt"  # note {pod}
     SURPLUS = "surplus"  # note {pod}: an orphaned pod, recorded before it is terminated
     REACHED = "reached"  # note {pod, started_at, image_digest}: SSH answered once

@@ -18,7 +18,7 @@ from controller.planner.actions import (
 from controller.planner.lease_state import NOTHING_LEFT, OVERDUE, RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
-from controller.planner.provisioning import terminate_orphan, wait_for_provider
+from controller.planner.provisioning import terminate_orphan, unclear_for, wait_for_provider
 from controller.providers.base import PodStatus
 
 
@@ -135,11 +135,10 @@ def _sweep(observation: Observation, policy: Policy) -> Action:
         return wait_for_provider(observation, policy, "for a last clean listing")
     for pod in observation.ours():
         return terminate_orphan(observation, pod.id, "left over")
-    if observation.lease.ambiguous or observation.lease.unsettled:
-        since = observation.since(observation.provider.probing_since)
-        if observation.provider.listing.started - since < policy.settle:
-            why = "for a last clean listing after an unclear create"
-            return Wait(policy.poll_boot, why, since + policy.settle)
+    unclear = observation.lease.ambiguous or observation.lease.unsettled
+    if unclear and (seconds := unclear_for(observation)) < policy.settle:
+        why = "for pods of an unclear create, which may still be listed"
+        return Wait(policy.poll_boot, why, observation.now + policy.settle - seconds)
     if observation.local.unclosed:  # in the ledger, but gone before the journal had it
         return bill_wait(observation) or ConfirmGone(min(observation.local.unclosed))
     return Close(_outcome(observation))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from controller.planner import cuda
 from controller.providers.base import Hardware, HardwareType, Inventory
 from controller.providers.hardware_names import all_matching_ids
+from controller.providers.offers import units
 
 MOST = 3  # types named for one condition
 
@@ -90,7 +91,8 @@ def _price(one: HardwareType, need: Hardware) -> Exclusion | None:
         return None
     return Exclusion(
         "max_usd_per_hour",
-        f"{count} x {one.name} costs ${price:.2f}/h, over ${need.max_usd_per_hour:.2f}/h",
+        f"{units(one.kind, one.name, count)} costs ${price:.2f}/h, "
+        f"over ${need.max_usd_per_hour:.2f}/h",
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.terminal import formatting
 from jobs.builtin_program import program, runs_shipped_program
 from jobs.stage import Stage
 from remote.stages.common.failure import StageError
@@ -49,7 +50,7 @@ def training_data(stage: Stage, root: Path, here: Here) -> Iterator[str]:
                     remedy="remove it: a base model has no roles",
                 )
         text = describe_conversions(count_conversions(path, ""))
-    yield f"{name}: {len(pairs)} pairs" + (f", {text}" if text else "")
+    yield f"{name}: {formatting.count(len(pairs), 'pair')}" + (f", {text}" if text else "")
 
 
 def _data_of(stage: Stage) -> str:

@@ -238,7 +238,8 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 #
 # [stages.stage1c.hardware]
 # gpus = ["L40S", "A40"]        # ids or short names of `podctl gpus`
-# max_usd_per_hour = 1.5
+# max_usd_per_hour = 1.5        # no offer above it is taken,
+# max_price_ratio = 3.0         # and none above so many times the cheapest accepted one
 #
 # or define one of your own:
 #

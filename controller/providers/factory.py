@@ -167,13 +167,18 @@ def _emulator(settings: Settings) -> EmulatorFile:
         if key in ("", KNOWN_KEY):  # unset, or the documented default: use the emulator's own
             key = emulator_keys.key_for(url, settings.environ) or KNOWN_KEY
         return EmulatorFile(base_url=url, api_key=key)
-    path = (settings.state_dir or Path(".podctl")) / emulator_keys.FILE
+    folder = settings.state_dir or Path(".podctl")
+    # The second file is in the emulator's usual state folder, whose owner is certain.
+    path, own = folder / emulator_keys.FILE, folder / "emulator" / emulator_keys.FILE
     emulator = emulator_keys.read(path)
+    if emulator is None or not emulator.alive:
+        other = emulator_keys.read(own)
+        emulator = other if other is not None and other.alive else emulator
     if emulator is None:
         raise Refused(
             "no emulator is running for this project",
             where=str(path),
-            hint="podctl emulator (in another terminal), or set PODCTL_EMULATOR_URL",
+            hint="podctl emulator start; PODCTL_EMULATOR_URL names one that runs elsewhere",
         )
     return emulator
 

@@ -20,6 +20,24 @@ class Rejection:
     reason: str
 
 
+def title(offer: Offer) -> str:
+    """What one rents: `2 x NVIDIA L40S`, or a CPU flavor with the number of its vCPUs."""
+    return units(offer.kind, offer.name, offer.count)
+
+
+def units(kind: str, name: str, count: int) -> str:
+    """`count` GPUs of a type, or one pod of a CPU flavor with so many vCPUs."""
+    if kind == "cpu":
+        return f"{name} with {count} vCPU{'s' if count != 1 else ''}"
+    return f"{count} x {name}"
+
+
+def priced(offer: Offer) -> str:
+    """The offer and its price per hour, to the cent where that says enough."""
+    digits = 2 if offer.usd_per_hour >= 0.1 else 3
+    return f"{title(offer)} at ${offer.usd_per_hour:.{digits}f}/h"
+
+
 def ranked(offers: Iterable[Offer], need: Hardware) -> tuple[Offer, ...]:
     """The accepted offers, cheapest first; those without stock come last."""
     offers = tuple(offers)
@@ -102,5 +120,5 @@ def _too_expensive(offer: Offer, need: Hardware, count: int) -> str | None:
     price = offer.usd_per_hour / max(1, offer.count) * count
     if need.max_usd_per_hour is None or price <= need.max_usd_per_hour + 1e-9:
         return None
-    units = f"{count} x {offer.name}" if count > 1 else offer.name
-    return f"at most ${need.max_usd_per_hour:.2f}/h; {units} ${price:.2f}/h: no"
+    what = units(offer.kind, offer.name, count) if count > 1 else offer.name
+    return f"at most ${need.max_usd_per_hour:.2f}/h; {what} ${price:.2f}/h: no"

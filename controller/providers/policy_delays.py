@@ -12,6 +12,7 @@ EMULATOR = {
     "poll_boot": 0.3,
     "poll_log": 1.0,
     "ask_again": 2.0,
+    "capacity_pause": 2.0,
     "guard": 15.0,
     "denied": 5.0,
     "bill_lag": 0.0,

@@ -137,7 +137,8 @@ def _take(recovery: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, 
     for run, order in orders.items():
         if recovery.journal.run(run) is None:
             recovery.journal.restore_run(lease, run, order.spec, order.at)
-    claim(recovery.journal, lease, lease_state_of(recovery.journal, lease).generation + 1, pod)
+    number = lease_state_of(recovery.journal, lease).generation + 1
+    claim(recovery.journal, lease, number, pod, recovery.clock.wall())
     _book(recovery, lease, pod, orders)
     for run, order in orders.items():
         _replay(recovery, lease, pod, run, order)

@@ -5,28 +5,35 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 
+from controller.costs.offer_choice import Funds, OfferChoice, choose_offers
+from controller.costs.pricing import Budget
 from controller.credentials.job_secrets import absent
 from controller.errors import Busy, NotFound, PodctlError, UsageError
+from controller.leases.quote import worst_cases
+from controller.package_extras import install_hint
 from controller.planner import pod_spec as order
 from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
+from controller.planner.policy import Policy
 from controller.preflight.stage_definition import check_definitions
 from controller.project import consent
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.stages import declared_inputs, inputs_here
+from controller.providers.base import Offer
 from controller.providers.offers import ranked, rejections
 from controller.rehearsal.emulated_cloud import Cloud, cloud, end_orphan
 from controller.rehearsal.report import FAIL, PASS, SKIP, FindingLine, RehearsalReport
 from controller.rehearsal.run import RehearsalRun, end
 from controller.rehearsal.scratch_project import Scratch, files_of
 from controller.rehearsal.upstream import NoUpstream, Upstream
+from controller.terminal import formatting
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress
 from jobs.stage import Stage
@@ -97,7 +104,7 @@ class Rehearsal:
         if self.stage.environment.kind == "training" and absent:
             raise UsageError(
                 f"{self.stage.name} is rehearsed on this machine, which lacks {', '.join(absent)}",
-                hint="pip install 'podctl[demo]'",
+                hint=install_hint("demo"),
             )
 
     # -- before anything is rented ---------------------------------------------------------
@@ -119,7 +126,7 @@ class Rehearsal:
             return FindingLine("inputs", FAIL, _full_text(error), error.hint)
         scratch.write_config(self.project, self.stage, self.minutes)
         size = sum(file.size for file in files)
-        text = f"{len(files)} files of yours, {size / 1e6:.2f} MB"
+        text = f"{formatting.count(len(files), 'file')} of yours, {formatting.size(size)}"
         return FindingLine(
             "inputs", PASS, "; ".join([text, *(f"stood in: {path}" for path in made)])
         )
@@ -171,9 +178,25 @@ class Rehearsal:
             return FindingLine(
                 "hardware", FAIL, text, "podctl plan --offers; change [stages.….hardware]"
             )
+        choice = self._choice(accepted)
+        if choice.refusal:
+            name = self.stage.name
+            return FindingLine(
+                "hardware", FAIL, choice.refusal, f"podctl plan {name} shows the sum"
+            )
+        accepted = choice.offers
         memory = f"about {need.min_gpu_memory_gb} GB" if need.min_gpu_memory_gb else "any size"
-        text = f"{len(accepted)} types will do, {accepted[0].name} the cheapest"
+        types = formatting.count(len(accepted), "type")
+        text = f"{types} will do, {accepted[0].name} the cheapest"
         return FindingLine("hardware", PASS, text if need.cpu else f"needs {memory}; {text}")
+
+    def _choice(self, accepted: Sequence[Offer]) -> OfferChoice:
+        """Those that a run may take, by the project's budgets and the emulator's prices."""
+        pod, budgets = self.project.config.pod, self.project.budgets()
+        policy = Policy(boot=pod.boot_minutes * 60.0)
+        worst_of = worst_cases([self.stage], shape_of(self.project), policy)
+        funds = Funds(Budget(budgets.project_usd, budgets.run_usd))
+        return choose_offers(accepted, worst_of, funds, self.stage.hardware.max_price_ratio)
 
     # -- the run ---------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from controller.rehearsal.emulated_cloud import Cloud
 from controller.rehearsal.run import End, Kill, RehearsalRun
 from controller.rehearsal.scratch_project import Scratch
 from controller.status.status_page import MAX_CELL
+from controller.terminal import formatting
 from jobs import criteria
 from jobs.stage import Stage
 from remote import outputs
@@ -178,7 +179,11 @@ class RehearsalReport:
                 "pull", FAIL if self.facts.started else SKIP, self._error() or "nothing to pull"
             )
         size = sum(file.size for file in manifest.files)
-        return FindingLine("pull", PASS, f"{len(manifest.files)} files, {size / 1e6:.2f} MB")
+        return FindingLine(
+            "pull",
+            PASS,
+            f"{formatting.count(len(manifest.files), 'file')}, {formatting.size(size)}",
+        )
 
     def _outputs(self, manifest: Manifest | None) -> FindingLine:
         if manifest is None:
@@ -209,7 +214,9 @@ class RehearsalReport:
         for file in manifest.files:
             if hash_file(self.folder.files / file.path) != (file.size, file.sha256):
                 return FindingLine("verify", FAIL, f"{file.path} differs from the pod's file")
-        return FindingLine("verify", PASS, f"{len(manifest.files)} files have the pod's hashes")
+        return FindingLine(
+            "verify", PASS, f"hashes agree: {formatting.count(len(manifest.files), 'file')}"
+        )
 
     def _criteria(self, manifest: Manifest | None) -> FindingLine:
         if manifest is None or self._stopped():

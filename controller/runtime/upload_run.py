@@ -18,6 +18,7 @@ from controller.project.run_folder import SAMPLES, Order, RunFolder
 from controller.project.stages import declared_inputs
 from controller.runtime.resume import leftovers
 from controller.runtime.run_context import RunContext
+from controller.terminal import formatting
 from controller.transfer import snapshot
 from controller.transfer.manifest_check import STAGING
 from controller.transfer.progress import TransferProgress
@@ -80,7 +81,8 @@ def _tell_sent(context: RunContext, run: str, progress: TransferProgress) -> Non
 
 def _in_words(report: UploadReport) -> str:
     sent = (
-        f"sent {report.files_sent} of {report.files_total} files, {report.bytes_sent / 1e6:.2f} MB"
+        f"sent {report.files_sent} of {formatting.count(report.files_total, 'file')}, "
+        f"{report.bytes_sent / 1e6:.2f} MB"
     )
     if report.files_sent == report.files_total:
         return sent
@@ -98,9 +100,9 @@ def _tell_changed(context: RunContext, run: str, report: UploadReport) -> None:
     if report.changed:
         names = ", ".join(file.path for file in report.changed[:5])
         context.tell(
-            f"{run}: {len(report.changed)} files changed while they were sent; the pod has the "
-            f"versions that were read: {names}; list files that the job does not need in "
-            ".podctlignore"
+            f"{run}: {formatting.count(len(report.changed), 'file')} changed while they were "
+            f"sent; the pod has the versions that were read: {names}; list files that the job "
+            "does not need in .podctlignore"
         )
 
 

@@ -23,6 +23,7 @@ from controller.project.output_paths import OutputPaths
 from controller.project.run_folder import RunFolder
 from controller.reports import publication
 from controller.runtime.judgement import JudgeContext, Judgement
+from controller.terminal import formatting
 from controller.terminal.sanitize import clean_line
 from controller.transfer.disk import writing
 from jobs import criteria, inspection
@@ -65,7 +66,9 @@ def judge_run(context: JudgeContext, run: str) -> Judgement:
 
 def _all_open(paths: Sequence[str], unchecked: Sequence[str]) -> Finding:
     count = len(inspection.inspected(paths, unchecked))
-    return Finding("every artifact opens here", Verdict.PASS, count, f"{count} files")
+    return Finding(
+        "every artifact opens here", Verdict.PASS, count, formatting.count(count, "file")
+    )
 
 
 def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
@@ -77,7 +80,7 @@ def _all_here(manifest: Manifest | None, absent: Sequence[str]) -> Finding:
     left = [f"{encode(left.path)}: {left.why}" for left in manifest.left] if manifest else []
     left += manifest.unfit if manifest else ["there is no manifest"]
     if manifest and manifest.beyond:
-        left.append(f"{manifest.beyond} files beyond what can be listed")
+        left.append(f"{formatting.count(manifest.beyond, 'file')} beyond what can be listed")
     problems = [*left, *(f"nothing is at {glob}" for glob in absent)]
     if problems:
         return Finding(title, Verdict.FAIL, len(problems), clean_line("; ".join(problems[:5])))

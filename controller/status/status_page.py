@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from controller.costs.plan_spending import USD_PER_HOUR
 from controller.costs.pricing import Spending, expected_usd
 from controller.locks.certificate import Certificate, CriterionMet
+from controller.terminal import formatting
 from controller.terminal.markdown import literal
 from jobs.criteria import describe
 from jobs.stage import Stage
@@ -107,7 +108,7 @@ def _money(page: Page, locked: int) -> str:
     total = page.total
     facts = [
         f"{locked} of {len(page.rows)} stages locked",
-        f"${total.usd:.2f} spent in {total.hours:.2f} h",
+        f"${total.usd:.2f} spent in {formatting.span(total.hours)}",
         f"${total.usd_per_hour_now:.2f}/h now",
     ]
     if total.parked_usd_per_day:
@@ -129,15 +130,14 @@ def _line(row: Row, locked: set[str]) -> str:
 
 def _measured(met: CriterionMet) -> str:
     """What was measured when the stage passed."""
-    value = f"{met.measured:.4g}" if type(met.measured) is float else str(met.measured)
-    detail = f" ({_text(met.detail)})" if met.detail and met.detail != value else ""
-    return f"{_text(met.criterion)}: {_text(value)}{detail}"
+    return f"{_text(met.criterion)}: {_text(met.result)}"
 
 
 def _facts(certificate: Certificate) -> str:
     size = sum(artifact.size for artifact in certificate.artifacts)
     return (
-        f"run {certificate.run}, {len(certificate.artifacts)} files, {size:,} bytes, "
+        f"run {certificate.run}, {formatting.count(len(certificate.artifacts), 'file')}, "
+        f"{size:,} bytes, "
         f"{_text(certificate.cost.hardware or 'unknown hardware')}, "
         f"certificate {certificate.sha256[:12]}"
     )
@@ -160,7 +160,7 @@ def _state(row: Row, locked: set[str]) -> str:
 
 
 def _table(page_rows: Sequence[Row]) -> str:
-    head = "| stage | hours | cost | runs | result |\n| --- | ---: | ---: | ---: | --- |"
+    head = "| stage | time | cost | runs | result |\n| --- | ---: | ---: | ---: | --- |"
     return "\n".join([head, *(_cells(row) for row in page_rows), _sum(page_rows)])
 
 
@@ -168,11 +168,11 @@ def _cells(row: Row) -> str:
     """Measured values once there are any; until then the plan's, marked with a tilde."""
     certificate, stage = row.certificate, row.stage
     if certificate:
-        hours, cost = f"{certificate.cost.hours:.2f}", _usd(certificate.cost.usd)
-        result = f"PASS: {len(certificate.criteria)} criteria"
+        hours, cost = formatting.span(certificate.cost.hours), _usd(certificate.cost.usd)
+        result = f"PASS: {formatting.count(len(certificate.criteria), 'criterion', 'criteria')}"
         result += ", stale" if row.stale else ""
     else:
-        hours, cost = f"~{stage.hours:g}", _estimate(row)
+        hours, cost = f"~{formatting.span(stage.hours)}", _estimate(row)
         outcome = row.latest.outcome if row.latest else None
         result = _text(outcome or "")
     return f"| {stage.name} | {hours} | {cost} | {row.attempts} | {result} |"
@@ -197,15 +197,17 @@ def _sum(page_rows: Sequence[Row]) -> str:
     """What was measured of the stages that passed, and what is expected of the others."""
     passed = [row.certificate.cost for row in page_rows if row.certificate]
     ahead = [row for row in page_rows if not row.certificate]
-    hours = _both(sum(one.hours for one in passed), sum(row.stage.hours for row in ahead), "")
-    usd = _both(sum(one.usd for one in passed), sum(_expected(row) or 0.0 for row in ahead), "$")
+    hours = _both(
+        sum(one.hours for one in passed), sum(row.stage.hours for row in ahead), formatting.span
+    )
+    usd = _both(sum(one.usd for one in passed), sum(_expected(row) or 0.0 for row in ahead), _usd)
     runs = sum(row.attempts for row in page_rows)
     return f"| all | {hours} | {usd} | {runs} | {len(passed)} of {len(page_rows)} passed |"
 
 
-def _both(measured: float, expected: float, sign: str) -> str:
-    parts = [f"{sign}{measured:.2f}"] if measured or not expected else []
-    return " + ".join([*parts, *([f"~{sign}{expected:.2f}"] if expected else [])])
+def _both(measured: float, expected: float, words: Callable[[float], str]) -> str:
+    parts = [words(measured)] if measured or not expected else []
+    return " + ".join([*parts, *([f"~{words(expected)}"] if expected else [])])
 
 
 def _planned(page_rows: Sequence[Row]) -> str:

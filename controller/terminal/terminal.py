@@ -148,6 +148,14 @@ class Terminal:
                 for line in more:
                     self._message(f"         {line}")
 
+    def notice(self, error: PodctlError) -> None:
+        """Show an end that is no failure in the lines of an error, without its colour."""
+        self.bills.reported = f"{error.what} {error.cause}"
+        if self.json and error.exit_code:
+            self.emit_json("podctl/error/1", {"error": error.as_dict()})
+        for text in (error.what, f"  {error.cause}", f"  next: {error.hint}"):
+            self._message(text)
+
     @property
     def answers(self) -> bool:
         """Whether a user can answer: stdin is a terminal."""

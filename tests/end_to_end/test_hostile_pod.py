@@ -244,7 +244,7 @@ def test_the_ledger_ends_where_the_bill_does_when_nobody_watched(laptop: Laptop)
     """A pod stopped at the provider while we were away is not booked until we came back."""
     laptop.write()
     with laptop.held():
-        laptop.podctl("run", "hello", "-y", "--detach", expect=130)
+        laptop.podctl("run", "hello", "-y", "--detach")
         (pod,) = laptop.living_pods()
         laptop.cloud.api("POST", f"/v2/pods/{pod['id']}/action", {"action": "stop"})
     stopped = time.time()

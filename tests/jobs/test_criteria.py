@@ -67,7 +67,7 @@ def test_opens_looks_at_every_match(tmp_path: Path) -> None:
     """One broken file of many is a FAIL that names it; no match is a FAIL."""
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "one.json").write_text("{}")
-    assert judge(tmp_path, kind="opens", path="a/**/*.json") == (Verdict.PASS, 1, "1 files open")
+    assert judge(tmp_path, kind="opens", path="a/**/*.json") == (Verdict.PASS, 1, "1 file open")
 
     (tmp_path / "a" / "b" / "two.json").write_text("{")
     status, _, detail = judge(tmp_path, kind="opens", path="a/**/*.json")

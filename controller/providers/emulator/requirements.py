@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from controller.errors import UsageError
+from controller.package_extras import install_hint
 
 LIBRARIES = ("asyncssh", "graphql", "psutil", "starlette", "uvicorn")
 
@@ -16,5 +17,5 @@ def check_installed() -> None:
         raise UsageError(
             "the emulator is not installed",
             cause=f"missing: {', '.join(missing)}",
-            hint="pip install 'podctl[emulator]'",
+            hint=install_hint("emulator"),
         )

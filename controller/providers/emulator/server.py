@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from controller.errors import PodctlError, UsageError
 from controller.providers.emulator.settings import KEY_FILE, EmulatorSettings, new_key
 from state.atomic_files import write_atomically
 
+PORT = 8642  # where it listens unless another port is chosen
 START_SECONDS = 120.0  # one second on an idle machine
 STOP_SECONDS = 30.0
 
@@ -29,14 +31,15 @@ STOP_SECONDS = 30.0
 def serve(
     state_dir: Path,
     host: str = "127.0.0.1",
-    port: int = 0,
+    port: int | None = 0,
     *,
     api_key: str | None = None,
     settings: EmulatorSettings | None = None,
     ready: Callable[[str, str], None] = lambda _url, _key: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets base URL and key once requests are answered.
+    """Serve until SIGTERM, SIGINT or SIGHUP; `ready` gets base URL and key once it answers.
 
+    Port 0 is any free one, None the usual one, or any free one where that is taken.
     Without `api_key` one is generated. Both are in the state folder's `emulator.json` meanwhile.
     Pods are stopped at the end, their volumes kept, unless `settings.leave_pods`.
     """
@@ -76,7 +79,12 @@ def key_document(base_url: str, api_key: str) -> bytes:
     return json.dumps(document).encode() + b"\n"
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def _listener(host: str, port: int | None) -> socket.socket:
+    if port is None:  # another project's emulator may have it
+        try:
+            return _listener(host, PORT)
+        except UsageError:
+            return _listener(host, 0)
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -86,7 +94,8 @@ def _listener(host: str, port: int) -> socket.socket:
         raise UsageError(
             f"the emulator cannot listen on {host}:{port}",
             cause=str(error),
-            hint="choose another port, or 0 for any free one",
+            hint=f"podctl emulator env --port {port} if it is yours; "
+            "without --port a free one is chosen",
         ) from error
     return listener
 
@@ -99,11 +108,13 @@ def _only_one(state_dir: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        folder = shlex.quote(str(state_dir))
         os.close(descriptor)
         raise UsageError(
             "another emulator serves this state folder",
             where=str(state_dir),
-            hint="end it, or choose another folder",
+            hint=f"podctl emulator status --state {folder} shows it; podctl emulator stop "
+            f"--state {folder} ends it; --state takes another folder",
         ) from error
     try:
         yield
@@ -155,7 +166,8 @@ def start_process(
     """
     state_dir = state_dir.absolute()
     state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (state_dir / KEY_FILE).unlink(missing_ok=True)
+    if running(state_dir) is None:  # what a killed one left; one that runs is still found
+        (state_dir / KEY_FILE).unlink(missing_ok=True)
     key = api_key or new_key()
     options = {"port": port, "settings": asdict(settings or EmulatorSettings())}
     log = state_dir / "emulator.log"
@@ -164,7 +176,7 @@ def start_process(
             # -P: a project may have folders with the names of podctl's packages.
             [sys.executable, "-P", "-m", "controller.providers.emulator",
              str(state_dir), json.dumps(options)],
-            env={**for_children(), "PODCTL_EMULATOR_KEY": key, "PYTHONPATH": _import_path()},
+            env={**for_children(), "PODCTL_EMULATOR_KEY": key, "PYTHONPATH": import_path()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -179,7 +191,7 @@ def start_process(
     return EmulatorProcess(base_url, key, popen.pid, state_dir, popen)
 
 
-def _import_path() -> str:
+def import_path() -> str:
     """PYTHONPATH with the folder of `controller` first."""
     root = str(Path(__file__).resolve().parents[3])
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

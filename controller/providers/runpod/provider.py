@@ -51,7 +51,7 @@ BASE_URL = "https://api.runpod.io"
 CALL_SECONDS = 30.0
 CREATE_SECONDS = 120.0  # renting a pod may take well over ten seconds
 LOG_SECONDS = 12.0
-EMULATOR_HINT = "podctl emulator starts it"
+EMULATOR_HINT = "podctl emulator start"
 
 _BALANCE = "query Balance { myself { clientBalance } }"
 _CHANGE = "query Change($pod: String!) { pod(input: {podId: $pod}) { lastStatusChange } }"

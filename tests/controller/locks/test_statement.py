@@ -118,7 +118,7 @@ def test_a_lock_by_relaxed_criteria_is_stale_and_makes_no_whole(shell: Shell) ->
     assert told[1:] == (f"  stage9a is stale: {words}",)
     assert words in shell("why", "stage9a")
     shown = shell("verify", "stage9a")
-    assert shown.startswith("PASS  stage9a  1 files")
+    assert shown.startswith("PASS  stage9a  1 file\n")
     assert f"stale: {words}" in shown
 
 

@@ -106,4 +106,4 @@ def test_case_26_an_image_without_sshd_and_a_bad_host_are_told_apart(
     """By the port and by what the container, which runs, says of sshd."""
     found = no_sshd(symptom, log)
 
-    assert (found.ever if found else None) is ever
+    assert (found.permanent if found else None) is ever

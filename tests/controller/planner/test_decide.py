@@ -562,6 +562,29 @@ class TestEnding:
         assert isinstance(decide(seen(done, probing_since=900.0), POLICY), actions.Wait)
         assert decide(seen(done, probing_since=600.0), POLICY) == actions.Close("passed")
 
+    def test_after_an_import_the_settle_window_counts_over_processes(self) -> None:
+        """No create of a lost database is under way: a new process does not wait anew."""
+        passed = running(pulled=True, outcome="passed")
+        done = lease_state(passed, pod=None, ambiguous=True, claimed_at=100_000.0)
+        just_started = {"probing_since": 999.0, "now": 1000.0}
+        waits = decide(seen(done, wall=100_200.0, **just_started), POLICY)
+
+        assert isinstance(waits, actions.Wait)
+        assert waits.until == pytest.approx(1000.0 + 300.0 - 199.0)
+        assert decide(seen(done, wall=100_302.0, **just_started), POLICY) == actions.Close("passed")
+
+    def test_the_absence_of_an_ended_pod_counts_over_processes(self) -> None:
+        """From the order that the provider accepted, in whichever process that was."""
+        pending = PendingTermination("p1", clean=False, ended_at=100_000.0, orders=1)
+        owing = lease_state(running(pulled=True, outcome="passed"), pod=None)
+        owing = dataclasses.replace(owing, pending_terminations=(pending,))
+        again = {"asked": {"p1": 998.0}, "now": 1000.0}
+        waits = decide(seen(owing, wall=100_200.0, **again), POLICY)
+
+        assert isinstance(waits, actions.Wait)
+        assert waits.until == pytest.approx(1000.0 + 300.0 - 199.0)
+        assert decide(seen(owing, wall=100_302.0, **again), POLICY) == actions.ConfirmGone("p1")
+
     def test_a_late_pod_is_found_by_the_last_sweep(self) -> None:
         """Every pod of any generation's nonce goes."""
         passed = running(pulled=True, outcome="passed")

@@ -67,7 +67,7 @@ def test_case_32_short_names_are_taken_and_what_they_mean_is_told(
     laptop: Laptop, shell: Shell
 ) -> None:
     """`H100` is every H100; a data center may be written in small letters."""
-    asking(laptop, 'gpus = ["H100", "4090"]\ndata_centers = ["us-ks-2"]')
+    asking(laptop, 'gpus = ["H100", "4090"]\nmax_price_ratio = 10\ndata_centers = ["us-ks-2"]')
     plan: dict[str, Any] = shell.json("plan", "hello")["pods"][0]
     offers = {one["id"]: one["availability"] for one in plan["quote"]["offers"]}
 

@@ -101,7 +101,11 @@ def test_offers_are_accepted_by_the_same_words() -> None:
         ({"min_cuda": "13.0"}, "min_cuda", "CUDA 12.8 at most"),
         ({"cpu": "cpu5c", "vcpu_count": 64}, "vcpu_count", "2 to 32, not 64"),
         ({"cpu": "cpu5c", "vcpu_count": 3}, "vcpu_count", "a power of two, not 3"),
-        ({"cpu": "cpu5c", "max_usd_per_hour": 0.1}, "max_usd_per_hour", "4 x Compute-Optimized 5"),
+        (
+            {"cpu": "cpu5c", "max_usd_per_hour": 0.1},
+            "max_usd_per_hour",
+            "Compute-Optimized 5 with 4 vCPUs",
+        ),
     ],
 )
 def test_case_32_the_condition_that_excludes_is_named(

@@ -70,7 +70,7 @@ def test_fresh_plan_has_empty_boxes_and_estimates() -> None:
     assert "[x]" not in text
     assert "- [ ] **stage1a** Title of stage1a: can run" in text
     assert "- [ ] **stage1b** Title of stage1b: waits for stage1a" in text
-    assert "| stage1a | ~2 | ~$2.02 | 0 |" in text
+    assert "| stage1a | ~2 h | ~$2.02 | 0 |" in text
     assert "\n  - [ ] data/x.json exists\n" in text
     assert "`podctl run stage1a`" in text
     assert "0 of 3 stages locked" in text
@@ -81,7 +81,7 @@ def test_locked_stage_is_ticked_with_what_was_measured() -> None:
     text = render(page(("stage1a",)))
 
     assert "- [x] **stage1a** Title of stage1a: passed, locked 1970-01-02 00:00 UTC, $3.46" in text
-    assert "| stage1a | 1.23 | $3.46 | 0 | PASS: 1 criteria |" in text
+    assert "| stage1a | 74 min | $3.46 | 0 | PASS: 1 criterion |" in text
     assert "\n  - [x] loss: 0.1235 (fine)\n" in text
     assert f"certificate {lock('stage1a').sha256[:12]}" in text
     assert "1,234,567 bytes" in text
@@ -101,7 +101,7 @@ def test_failed_run_is_not_a_tick() -> None:
     text = render(page((), (run("stage1a", "criteria"),), spent={"stage1a": 1.5}))
 
     assert "- [ ] **stage1a** Title of stage1a: run stage1a-0001 ended: criteria; can run" in text
-    assert "| stage1a | ~2 | $1.50 spent, ~$2.02 | 1 | criteria |" in text
+    assert "| stage1a | ~2 h | $1.50 spent, ~$2.02 | 1 | criteria |" in text
 
 
 def test_finished_plan_has_nothing_next() -> None:
@@ -118,7 +118,7 @@ def test_a_stale_lock_is_marked_with_what_differs() -> None:
 
     assert "- [x] **stage1b**" in text
     assert "**stale**: parameter seed was 0, is 1" in text
-    assert "PASS: 1 criteria, stale |" in text
+    assert "PASS: 1 criterion, stale |" in text
     assert "`podctl run stage1c`: Title of stage1c. `podctl why stage1b` explains" in text
 
 
@@ -126,7 +126,7 @@ def test_the_sum_adds_what_was_measured_to_what_is_expected() -> None:
     """Hours and dollars of passed stages, and with a tilde those of the others."""
     text = render(page(("stage1b",)))
 
-    assert "| all | 1.23 + ~4.00 | $3.46 + ~$2.02 | 0 | 1 of 3 passed |" in text
+    assert "| all | 74 min + ~4 h | $3.46 + ~$2.02 | 0 | 1 of 3 passed |" in text
     done = render(page(("stage1a", "stage1b", "stage1c")))
     assert "| all | 3.70 | $10.37 | 0 | 3 of 3 passed |" in done
 
@@ -160,7 +160,7 @@ def test_money_is_on_top() -> None:
     total = Spending("total", 1.5, 4.0, 0.25, 2.5, 0.4, 4.25)
     text = render(page(total=total, budget=10.0))
 
-    assert "$4.25 spent in 1.50 h · $2.50/h now · $0.40 a day for parked disk" in text
+    assert "$4.25 spent in 90 min · $2.50/h now · $0.40 a day for parked disk" in text
     assert "$5.75 of $10.00 left" in text
 
 

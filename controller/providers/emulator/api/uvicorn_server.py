@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 
 def listen(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve `app` until SIGTERM or SIGINT; `ready` is called once requests are answered."""
+    """Serve `app` until SIGTERM, SIGINT or SIGHUP; `ready` is called once requests are answered."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -36,8 +36,13 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on the two signals without raising them again, because cleanup follows."""
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        """End on the signals without raising them again, because cleanup follows.
+
+        A handler that raises would be swallowed by the event loop. An ignored SIGHUP stays
+        ignored, as `nohup` requires.
+        """
+        handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self.handle_exit) for number in handled}
         try:
             yield
         finally:
@@ -45,4 +50,4 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
