@@ -86,7 +86,7 @@ def test_side_work_goes_on_after_an_error_of_the_disk() -> None:
 def test_samples_are_bounded(tmp_path: Path, place: PodPaths) -> None:
     """What is measured every few seconds, for weeks, never fills the volume."""
     watch = background.StopConditions(SPEC, place, Boot("b"), 1, background.Intervals())
-    meter = background.samples.MetricsSampler(tmp_path, "")
+    meter = background.metrics_sampler.MetricsSampler(tmp_path, "")
     take = background.sampler(tmp_path, meter, "b", watch)
     take()
     first = (tmp_path / "samples.jsonl").stat().st_size
