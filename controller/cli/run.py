@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
-from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
+from controller.cli.names import stage_names
+from controller.cli.options import (
+    changes_options,
+    give_secrets_option,
+    json_option,
+    project_driven,
+    yes_option,
+)
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
 
 
 @click.command("run")
-@click.argument("stages", nargs=-1, required=True)
+@click.argument("stages", nargs=-1, required=True, shell_complete=stage_names)
 @yes_option("Rent without asking.")
 @click.option(
     "--budget",
@@ -33,6 +42,7 @@ from controller.terminal.terminal import Terminal
 )
 @click.option("--resume", metavar="RUN", help="Resume from the files of this run, unchanged.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose guard is not armed.")
+@changes_options
 @give_secrets_option
 @json_option
 @click.pass_obj
@@ -47,6 +57,9 @@ def command(
     fresh: bool,
     resume: str | None,
     unguarded: bool,
+    assignments: tuple[str, ...],
+    gpus: tuple[str, ...],
+    max_usd_per_hour: float | None,
     give_secrets: bool,
 ) -> None:
     """Rent a pod, run STAGES on it (or `all`), download, verify, lock, shut down.
@@ -59,12 +72,14 @@ def command(
     from controller.leases.commands import run_stages
     from controller.leases.options import RunOptions
     from controller.orphans.warnings import with_orphan_warnings
+    from controller.project.changes import changes_of
     from controller.project.consent import introduce
     from controller.project.stages import select
 
     if fresh and resume:
         raise UsageError("--fresh and --resume cannot be combined")
-    project = project_driven(terminal)
+    changes = changes_of(stages, assignments, gpus, max_usd_per_hour)
+    project = replace(project_driven(terminal), changes=changes)
     chosen = select(project, stages)
     introduce(project, chosen, terminal)  # before podctl creates anything in the folder
     names = [stage.name for stage in chosen]

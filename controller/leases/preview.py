@@ -25,6 +25,7 @@ from controller.project.provider import base_url
 from controller.project.stages import Missing
 from controller.providers.base import Provider
 from controller.providers.offers import Rejection, rejections
+from jobs.arguments import filled
 
 if TYPE_CHECKING:
     from jobs.stage import Stage
@@ -119,7 +120,7 @@ def _preview(
 ) -> RunPreview:
     from controller.costs.pricing import Budget, refusal
 
-    shape, pod = shape_of(project), project.config.pod
+    shape, pod = order.with_image(shape_of(project), group), project.config.pod
     policy = Policy(boot=pod.boot_minutes * 60.0)
     budgets = project.budgets()
     budget = Budget(budgets.project_usd, budgets.run_usd)
@@ -136,7 +137,9 @@ def _preview(
     return RunPreview(
         stages=tuple(stage.name for stage in group),
         commands=tuple(
-            command_text(one.command, one.env) for one in group if program(one) is None or one.env
+            command_text(filled(one.command, one.parameters), one.env)
+            for one in group
+            if program(one) is None or one.env
         ),
         image=shape.image,
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
@@ -153,7 +156,12 @@ def _preview(
         min_cuda=need.min_cuda,
         understood=understood,
         models=models,
-        remarks=(*remarks, *pins.unhashed(project, group), *_settings(project, group)),
+        remarks=(
+            *remarks,
+            *pins.unhashed(project, group),
+            *_settings(project, group),
+            *_ports(group),
+        ),
         unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,
@@ -163,6 +171,11 @@ def _preview(
         uploads=tuple(_upload(project, stage, shape) for stage in group),
         secrets=consent.given(group),
     )
+
+
+def _ports(group: Sequence[Stage]) -> Iterator[str]:
+    if ports := group[0].ports:
+        yield f"exposes {', '.join(ports)} to anyone who knows the address; podctl forward does not"
 
 
 def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:

@@ -41,7 +41,8 @@ def refresh(
         warn(f"STATUS.md is not up to date: {written.text}")
 
 
-def _rewrite(project: Project, journal: Journal, ledger: Ledger) -> None:
+def _rewrite(changed: Project, journal: Journal, ledger: Ledger) -> None:
+    project = Project(changed.root)  # as podctl.toml says, whatever this command line changes
     attest_missing(project)
     now = time.time()
     by_stage = ledger.by_stage(now)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..contract.layout import ENVIRONMENT
+from ..pod import atomic_files
 from ..pod import job_secrets as entrusted
 from ..pod import process_tree as jobtree
 from ..pod.outcome import Outcome, StopJob, ended, halted
@@ -72,6 +74,9 @@ class Job:
         """The first process in a session of its own, marked as the job's like all that follow."""
         base = self._base
         base.work.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # for people who look; the job does without
+            place = base.place.run(base.spec.run) / ENVIRONMENT
+            atomic_files.write(place, jobenv.script(self._env), sync=False)
         base.say(f"attempt {base.attempt}: {' '.join(argv)}")
         mark = jobtree.mark(base.boot.id, base.spec.run, base.attempt)
         with base.log.open("ab") as log:

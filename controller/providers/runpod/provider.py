@@ -33,6 +33,7 @@ from controller.providers.base import (
     PodSpec,
     ProviderError,
 )
+from controller.providers.event_loop import run_to_end
 from controller.providers.offers import by_price, ranked
 from controller.providers.runpod import catalog as wire_catalog
 from controller.providers.runpod import models as wire
@@ -295,7 +296,7 @@ class RunPod:
         """
         exchange = Transport(self._base_url + ask.path, body or JsonBody(), self._clock)
         try:
-            document = asyncio.run(
+            document = run_to_end(
                 self._send(ask, exchange, query, json, seconds or self._call_seconds)
             )
         except RunPodError as error:
