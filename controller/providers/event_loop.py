@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+def run_to_end(work: Coroutine[Any, Any, T], seconds: float) -> T:
     """The result of `work`. Within a running loop it runs in a loop of another thread.
 
-    `work` has a deadline of its own: Ctrl-C waits for it there.
+    `work` ends within `seconds` by itself.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
     with ThreadPoolExecutor(1, "podctl-request") as pool:
-        return pool.submit(asyncio.run, work).result()
+        return pool.submit(asyncio.run, work).result(seconds)

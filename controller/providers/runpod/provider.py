@@ -55,6 +55,7 @@ BASE_URL = "https://api.runpod.io"
 CALL_SECONDS = 30.0
 CREATE_SECONDS = 120.0  # renting a pod may take well over ten seconds
 LOG_SECONDS = 12.0
+UNWIND_SECONDS = 10.0  # of a request whose time is over
 EMULATOR_HINT = "podctl emulator starts it"
 
 _BALANCE = "query Balance { myself { clientBalance } }"
@@ -295,9 +296,10 @@ class RunPod:
         Causes are told in words and not chained: the SDK's exceptions carry the key's header.
         """
         exchange = Transport(self._base_url + ask.path, body or JsonBody(), self._clock)
+        allowed = seconds or self._call_seconds
         try:
             document = run_to_end(
-                self._send(ask, exchange, query, json, seconds or self._call_seconds)
+                self._send(ask, exchange, query, json, allowed), allowed + UNWIND_SECONDS
             )
         except RunPodError as error:
             if exchange.answer is None:

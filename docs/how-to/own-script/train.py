@@ -53,7 +53,7 @@ def main() -> int:
         state["a"] -= told.learning_rate * 2 * sum(x * e for x, e in errors) / len(errors)
         state["b"] -= told.learning_rate * 2 * sum(e for _, e in errors) / len(errors)
         state["step"] += 1
-        line = {"step": state["step"], "total": told.steps, "loss": loss}
+        line = {"step": state["step"], "max_steps": told.steps, "loss": loss}
         append(metrics, line)
         append(FOLDER / "log.jsonl", line)
         print(f"step {state['step']}/{told.steps} loss {loss:.4f}", flush=True)
