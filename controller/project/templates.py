@@ -28,6 +28,7 @@ CHAT_TEMPLATE = (
     "{% generation %}{{ m.content + eos_token }}{% endgeneration %}"
     "{% else %}{{ m.content }}{% endif %}{{ '\\n' }}{% endfor %}"
 )
+_OUTWARD = re.compile(r"\[([^\]]+)\]\(\.\./[^)]*\)")
 _HEAD = re.compile(r"^\[stages\.([^\].]+)", re.MULTILINE)
 
 
@@ -102,10 +103,20 @@ def write(chosen: Template, root: Path, text: str) -> tuple[str, ...]:
             dirs_exist_ok=True,
             ignore=shutil.ignore_patterns("podctl.toml", "__pycache__", *chosen.without),
         )
+        _adapt_page(staged / PAGE, chosen)
         _write_data(source, staged, document)
         if MODEL in document.get("upload", {}).get("include", ()):
             _write_model(staged / MODEL)
         return tuple(_install(staged, root))
+
+
+def _adapt_page(page: Path, chosen: Template) -> None:
+    """Without links that lead out of the folder; says which stages of the page are here."""
+    text = _OUTWARD.sub(r"\1", page.read_text(encoding="utf-8"))
+    if chosen.stages:
+        names = ", ".join(chosen.stages)
+        text = f"This project has of what this page describes: {names}.\n\n{text}"
+    page.write_text(text, encoding="utf-8")
 
 
 def _install(staged: Path, root: Path) -> Iterator[str]:
