@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.names import template_names
 from controller.errors import UsageError
 from controller.project.consent import note_use
 from controller.project.project import FILE, SCHEMA_FILE, Project
@@ -34,6 +35,7 @@ SCHEMA_LINE = f"#:schema ./{STATE}/{SCHEMA_FILE}"  # for editors
     "--template",
     "template_name",
     metavar="NAME",
+    shell_complete=template_names,
     help="Write a project that runs as it is; `--template list` names them.",
 )
 @click.option(

@@ -27,6 +27,13 @@ def subject_names(_ctx: click.Context, _parameter: click.Parameter, begun: str) 
     return _matching(begun, _stages, _runs, _pods)
 
 
+def template_names(_ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The templates of `podctl init`."""
+    from controller.project.templates import TEMPLATES
+
+    return [name for name in (*TEMPLATES, "list") if name.startswith(begun)]
+
+
 def _matching(begun: str, *sources: Callable[[Project], Iterable[str]]) -> list[str]:
     """Never fails: a shell shows nothing then."""
     names: dict[str, None] = {}

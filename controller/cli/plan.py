@@ -88,6 +88,8 @@ def command(
         document = {"pods": rows, "spent_usd": spent, "network_volume": volume}
         terminal.emit_json("podctl/plan/1", document)
     else:
+        if changes:
+            terminal.data(f"with {', '.join(f'{key}={value}' for key, value in changes.values)}")
         for preview in runs:
             _show(terminal, preview, all_)
         _show_volume(terminal, volume)

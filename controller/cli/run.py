@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import click
 
-from controller.cli.names import stage_names
+from controller.cli.names import run_names, stage_names
 from controller.cli.options import (
     changes_options,
     give_secrets_option,
@@ -40,7 +40,12 @@ from controller.terminal.terminal import Terminal
 @click.option(
     "--fresh", is_flag=True, help="Start at step 0, even if an earlier run left a checkpoint."
 )
-@click.option("--resume", metavar="RUN", help="Resume from the files of this run, unchanged.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    shell_complete=run_names,
+    help="Resume from the files of this run, unchanged.",
+)
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose guard is not armed.")
 @changes_options
 @give_secrets_option
