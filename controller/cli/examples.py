@@ -27,6 +27,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("podctl stop sft", "save, download, park the pod"),
         ("podctl stop sft-0002 --terminate", "the same, and end the pod"),
     ),
+    "up": (("podctl up", "a pod to work on, without a stage"),),
+    "down": (("podctl down", "end it"),),
     "emulator": (
         ("podctl emulator", "pods on this machine, for nothing"),
         ("podctl emulator env", "the variables that lead podctl there"),

@@ -62,6 +62,8 @@ def command(terminal: Terminal, stage: str | None) -> None:
             terminal.data(
                 f"{result.status}  {result.criterion}  {result.detail}".rstrip() + accepted
             )
+        for text in certificates[stage].overrides:
+            terminal.data(f"set on the command line: {text}")
         for text in certificates[stage].warnings:
             terminal.data(f"WARN  {text}")
         for path in certificates[stage].rendered:

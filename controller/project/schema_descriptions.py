@@ -7,6 +7,7 @@ DESCRIPTIONS = {
     "budget": "Limits in US dollars. A run whose worst case does not fit is refused.",
     "pod": "How pods are rented, and what becomes of them.",
     "upload": "What is sent to the pod beside the inputs of a stage.",
+    "notify": "Which events the user is notified of, and where.",
     "stages": "One table a stage: changes to a stage that comes with podctl, or one of your own.",
     "project.name": "Name of the project, shown in STATUS.md.",
     "project.plan": '"stage1" includes the five stages that come with podctl, "none" only the '
@@ -21,6 +22,8 @@ DESCRIPTIONS = {
     "pod.image": "Container image of the pods.",
     "pod.on_success": "After a passed run: terminate the pod, park it (its disk bills), keep it.",
     "pod.on_failure": "The same after a run that did not pass.",
+    "pod.keep_warm_minutes": "How long the pod of a failed run, whose outputs are all here, waits "
+    "for the next run; 0: it does not wait.",
     "pod.on_vanished": "When a pod with a job is gone: ask, or retry on another one.",
     "pod.cloud": "SECURE or COMMUNITY; without it, as the stage says.",
     "pod.data_centers": "Ids of data centers where pods may be; empty: any.",
@@ -32,6 +35,8 @@ DESCRIPTIONS = {
     "upload.include": "Your own code: folders, files or globs; a leading ! leaves out.",
     "upload.not_secret": "Globs of files that look like keys and are none.",
     "upload.allow_secrets": "Send files that look like keys.",
+    "notify.on": "The events: passed, failed, question, stuck, budget.",
+    "notify.to": "Names of variables with an address each.",
     "stage.title": "What the stage does, in a few words.",
     "stage.command": "The command, in the work folder: a list of words, or one text for a shell. "
     "{name} is the value of parameters.name.",
@@ -67,6 +72,8 @@ DESCRIPTIONS = {
     "hardware.data_centers": "Ids of data centers where the pod may be; empty: any.",
     "hardware.min_cuda": 'CUDA version that the host must support; "any": no matter.',
     "hardware.max_usd_per_hour": "No pod that costs more per hour is rented.",
+    "hardware.max_price_ratio": "No offer that costs more than so many times the cheapest accepted "
+    "one is rented.",
     "hardware.disk_gb": "Container disk in GB.",
     "hardware.volume_gb": "Volume in GB.",
     "environment.kind": "none: the image as it is; training: the stack of the shipped stages; "

@@ -174,7 +174,7 @@ def test_names_are_completed(shell: Shell, tmp_path: Path) -> None:
 
 def test_every_command_has_an_example() -> None:
     """In its `--help`."""
-    assert set(EXAMPLES) == set(COMMANDS)
+    assert set(COMMANDS) <= set(EXAMPLES)
 
 
 def test_the_include_line_is_added_once_before_everything_else(tmp_path: Path) -> None:
