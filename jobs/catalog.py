@@ -30,6 +30,9 @@ _TYPES = {
     "string_type": "must be text in quotes",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "missing": "is required",
@@ -141,6 +144,7 @@ def _with_model(tables: dict[str, dict[str, Any]], model: str | None) -> dict[st
 def _stage(name: str, base: Mapping[str, Any], table: object) -> Stage:
     if not isinstance(table, Mapping):
         raise CatalogError(f"{ROOT}.{name}", "must be a table")
+    written = table
     try:
         table = shorthand.expanded(table)
     except shorthand.TwiceSaid as error:
@@ -148,16 +152,25 @@ def _stage(name: str, base: Mapping[str, Any], table: object) -> Stage:
     _known_keys(f"{ROOT}.{name}", Stage, table)
     if "name" in table and table["name"] != name:
         raise CatalogError(f"{ROOT}.{name}.name", f"is {name!r} already, by the table's head")
+    short = {key: shorthand.path(key) for key in shorthand.KEYS if key in written}
     whole = merge(base, table) | {"name": name}
     whole.setdefault("title", name)
     try:
         stage = Stage.model_validate(whole)
     except ValidationError as error:
-        raise _problem(name, error) from error
+        raise _as_written(_problem(name, error), f"{ROOT}.{name}", short) from error
     if stage.max_hours < stage.hours:
         path = f"{ROOT}.{name}.max_hours"
         raise CatalogError(path, f"{stage.max_hours:g} is below the {stage.hours:g} expected hours")
     return stage
+
+
+def _as_written(error: CatalogError, table: str, short: Mapping[str, str]) -> CatalogError:
+    """The same, about the short key that stands in podctl.toml."""
+    for key, long in short.items():
+        if error.path == f"{table}.{long}":
+            return CatalogError(f"{table}.{key}", error.problem)
+    return error
 
 
 def _known_keys(path: str, model: type[BaseModel], table: Mapping[str, object]) -> None:
@@ -214,7 +227,7 @@ def message(error: Mapping[str, Any]) -> str:
         like = f', like ["{error["input"]}"]' if error["type"] == "tuple_type" else ""
         return told + (like if isinstance(error["input"], str) and len(like) < 80 else "")
     text = re.sub(r"^(?:Input|String|Tuple|Value) should ", "must ", str(error["msg"]))
-    return text + instead(error)
+    return text.replace(" after validation, not 0", "") + instead(error)
 
 
 def instead(error: Mapping[str, Any]) -> str:

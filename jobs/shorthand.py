@@ -12,6 +12,12 @@ KEYS: dict[str, tuple[str, dict[str, str | None]]] = {
 }
 
 
+def path(key: str) -> str:
+    """What the value of a short key is the value of: `hardware.gpu_count`."""
+    name, meant = KEYS[key]
+    return f"{name}.{next(inner for inner, value in meant.items() if value is None)}"
+
+
 class TwiceSaid(ValueError):
     """`key` and the key that it stands for are both there."""
 

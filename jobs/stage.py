@@ -273,6 +273,18 @@ class Stage(Model):
             raise ValueError(f"{both[0]} is in env and in secrets: it has one value")
         return self
 
+    @model_validator(mode="after")
+    def _has_finite_numbers(self, info: ValidationInfo) -> Self:
+        """A lock is JSON, which has no others: it would be refused after the run."""
+        if _pinned(info):
+            return self
+        asked = [one.model_dump(exclude_none=True) for one in self.criteria]
+        numbers: dict[str, object] = {"parameters": self.parameters, "criteria": asked}
+        numbers |= {"hours": self.hours, "max_hours": self.max_hours}
+        if endless := variables.not_finite(numbers):
+            raise ValueError(f"{endless} must be a finite number; write it as text for the job")
+        return self
+
 
 def definitions(stage: Stage) -> tuple[dict[str, JsonValue], ...]:
     """The stage's criteria as they are written: what is not set is not in them."""

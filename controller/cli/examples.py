@@ -27,7 +27,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("podctl stop sft", "save, download, park the pod"),
         ("podctl stop sft-0002 --terminate", "the same, and end the pod"),
     ),
-    "up": (("podctl up", "a pod to work on, without a stage"),),
+    "up": (("podctl up --gpu A40", "a pod to work on, without a stage"),),
     "down": (("podctl down", "end it"),),
     "emulator": (
         ("podctl emulator", "pods on this machine, for nothing"),

@@ -102,7 +102,7 @@ def _value(text: str, path: list[str], present: Any) -> Any:
 def _parsed(text: str) -> Any:
     try:
         document = tomllib.loads(f"value = {text}")
-        json.dumps(document, allow_nan=False)  # no dates
+        json.dumps(document)  # no dates
     except (ValueError, TypeError, RecursionError):
         document = {}
     if set(document) == {"value"}:

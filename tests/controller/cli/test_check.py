@@ -77,7 +77,10 @@ def test_everything_wrong_is_told_at_once_without_network(shell: Shell, tmp_path
         ("[stages]\nstage1a = false", 'must be a table; [project] plan = "none" leaves out'),
         ('[stages.stage1a]\noutputs = "x"', 'outputs: must be a list, like ["x"]'),
         ("[stages.stage1a]\ninputs = ['/x']", "inputs.0: must be a plain relative path"),
-        ("[pod]\ndisk_gb = 'x'", "pod.disk_gb (line 2): must be a valid integer"),
+        ("[pod]\ndisk_gb = 'x'", "pod.disk_gb (line 2): must be a whole number"),
+        ("[stages.stage1a]\ngpu_count = 'x'", "stages.stage1a.gpu_count: must be a whole"),
+        ("[stages.stage1a]\nparameters = { a = { b = nan } }", "parameters.a.b must be a finite"),
+        ("[stages.stage1a]\noutputs = []", "outputs: must have at least 1 item"),
         ("[stages.stage1a]\ngpu_count = 2\nhardware = { gpu_count = 1 }", "gpu_count: is said"),
     ],
 )

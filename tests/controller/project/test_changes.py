@@ -73,8 +73,10 @@ def test_other_keys_are_set(tmp_path: Path) -> None:
         ("parameters.lrr=1", "did you mean parameters.lr?"),
         ("lr=1", "--set parameters.lr=…"),
         ("max_hour=1", "did you mean max_hours?"),
+        ("parameters.lr=nan", "parameters.lr must be a finite number"),
+        ("max_hours=inf", "max_hours must be a finite number"),
         ("max_hours=0.1", "below the 1 expected"),
-        ("max_hours=soon", "must be a valid number"),
+        ("max_hours=soon", "must be a number"),
         ("parameters.lr", "must be KEY=VALUE"),
     ],
 )
