@@ -17,10 +17,26 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from . import shorthand
 from .stage import Stage
 
 MAX_STAGES = 200
 ROOT = "stages"
+_NOT_IN_PLAN = '; [project] plan = "stage1" has the stage of that name that comes with podctl'
+_TYPES = {
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "missing": "is required",
+}
 
 
 class CatalogError(ValueError):
@@ -32,19 +48,41 @@ class CatalogError(ValueError):
         self.problem = problem
 
 
-def load_stages(user: Mapping[str, object], model: str | None = None) -> dict[str, Stage]:
+def load_stages(
+    user: Mapping[str, object], model: str | None = None, *, plan: bool = True
+) -> dict[str, Stage]:
     """Every stage, in an order in which each comes after what it needs.
 
     `user` holds the `[stages.<name>]` tables of podctl.toml. `model` is the project's model: the
-    default of `parameters.model` in the stages that have one. Raises: CatalogError.
+    default of `parameters.model` in the stages that have one. Without `plan` there are the user's
+    own stages only. Raises: CatalogError.
     """
     if len(user) > MAX_STAGES:
         raise CatalogError(ROOT, f"{len(user)} stages, at most {MAX_STAGES}")
     stages: dict[str, Stage] = {}
-    for name, table in (_with_model(built_in(), model) | dict(user)).items():
-        base = _with_model(built_in(), model).get(name, {})
-        stages[name] = _stage(name, base, table)
+    shipped = _with_model(built_in(), model) if plan else {}
+    for name, table in (shipped | dict(user)).items():
+        stages[name] = _stage(name, shipped.get(name, {}), table)
     return {name: stages[name] for name in order(stages)}
+
+
+def mistakes(
+    user: Mapping[str, object], model: str | None = None, *, plan: bool = True
+) -> tuple[CatalogError, ...]:
+    """One error for each stage that is not well defined; none where `load_stages` succeeds."""
+    shipped = _with_model(built_in(), model) if plan else {}
+    found = []
+    for name, table in (shipped | dict(user)).items():
+        try:
+            _stage(name, shipped.get(name, {}), table)
+        except CatalogError as error:
+            found.append(error)
+    if not found:
+        try:
+            load_stages(user, model, plan=plan)
+        except CatalogError as error:
+            found.append(error)
+    return tuple(found)
 
 
 @cache
@@ -106,19 +144,33 @@ def _with_model(tables: dict[str, dict[str, Any]], model: str | None) -> dict[st
 def _stage(name: str, base: Mapping[str, Any], table: object) -> Stage:
     if not isinstance(table, Mapping):
         raise CatalogError(f"{ROOT}.{name}", "must be a table")
+    written = table
+    try:
+        table = shorthand.expanded(table)
+    except shorthand.TwiceSaid as error:
+        raise CatalogError(f"{ROOT}.{name}.{error.key}", str(error)) from error
     _known_keys(f"{ROOT}.{name}", Stage, table)
     if "name" in table and table["name"] != name:
         raise CatalogError(f"{ROOT}.{name}.name", f"is {name!r} already, by the table's head")
+    short = {key: shorthand.path(key) for key in shorthand.KEYS if key in written}
     definition = merge(base, table) | {"name": name}
     definition.setdefault("title", name)
     try:
         stage = Stage.model_validate(definition)
     except ValidationError as error:
-        raise _problem(name, error) from error
+        raise _as_written(_problem(name, error), f"{ROOT}.{name}", short) from error
     if stage.max_hours < stage.hours:
         path = f"{ROOT}.{name}.max_hours"
         raise CatalogError(path, f"{stage.max_hours:g} is below the {stage.hours:g} expected hours")
     return stage
+
+
+def _as_written(error: CatalogError, table: str, short: Mapping[str, str]) -> CatalogError:
+    """The same, about the short key that stands in podctl.toml."""
+    for key, long in short.items():
+        if error.path == f"{table}.{long}":
+            return CatalogError(f"{table}.{key}", error.problem)
+    return error
 
 
 def _known_keys(path: str, model: type[BaseModel], table: Mapping[str, object]) -> None:
@@ -126,7 +178,9 @@ def _known_keys(path: str, model: type[BaseModel], table: Mapping[str, object]) 
     for key, value in table.items():
         field = model.model_fields.get(key)
         if field is None:
-            raise CatalogError(f"{path}.{key}", _unknown("key", key, list(model.model_fields)))
+            short = list(shorthand.KEYS) if model is Stage else []
+            known = [*model.model_fields, *short]
+            raise CatalogError(f"{path}.{key}", _unknown("key", key, known))
         below = _model_of(field.annotation)
         if below is None:
             continue
@@ -145,12 +199,35 @@ def _model_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def _problem(name: str, error: ValidationError) -> CatalogError:
-    """The first of pydantic's complaints, with its path in podctl.toml."""
-    first = error.errors()[0]
+    """The first of pydantic's complaints, with its path in podctl.toml; missing keys together."""
+    errors = error.errors()
+    lacking = [str(one["loc"][0]) for one in errors if one["type"] == "missing" and _top(one)]
+    if len(lacking) > 1:
+        text = f"{', '.join(lacking[:-1])} and {lacking[-1]} are required for a stage of your own"
+        hint = _NOT_IN_PLAN if name in built_in() else ""
+        return CatalogError(f"{ROOT}.{name}", text + hint)
+    first = next((one for one in errors if one["type"] == "missing" and _top(one)), errors[0])
     path = ".".join((ROOT, name, *(str(part) for part in first["loc"])))
     if first["type"] == "missing":
-        return CatalogError(path, "is required for a stage of your own")
-    return CatalogError(path, str(first["msg"]) + instead(first))
+        own = " for a stage of your own" if _top(first) else ""
+        return CatalogError(path, f"is required{own}")
+    return CatalogError(path, message(first))
+
+
+def _top(error: Mapping[str, Any]) -> bool:
+    return len(error["loc"]) == 1
+
+
+def message(error: Mapping[str, Any]) -> str:
+    """One of pydantic's complaints in plain words."""
+    own = error.get("ctx", {}).get("error")
+    if error["type"] == "value_error" and own is not None:
+        return str(own)
+    if told := _TYPES.get(error["type"]):
+        like = f', like ["{error["input"]}"]' if error["type"] == "tuple_type" else ""
+        return told + (like if isinstance(error["input"], str) and len(like) < 80 else "")
+    text = re.sub(r"^(?:Input|String|Tuple|Value) should ", "must ", str(error["msg"]))
+    return text.replace(" after validation, not 0", "") + instead(error)
 
 
 def instead(error: Mapping[str, Any]) -> str:

@@ -130,6 +130,17 @@ def _variables(values: dict[str, str], info: ValidationInfo) -> dict[str, str]:
     return values
 
 
+def _port(port: str) -> str:
+    """As "7860/http", and not the port of podctl's own connection."""
+    number, _, kind = port.partition("/")
+    if not (number.isdecimal() and 0 < int(number) < 65536 and kind in ("http", "tcp")):
+        raise ValueError('must be a port with its kind, like "8888/http" or "7860/tcp"')
+    if int(number) == SSH_PORT:
+        raise ValueError("22/tcp is there in any case: podctl connects through it")
+    return f"{int(number)}/{kind}"
+
+
+SSH_PORT = 22
 SHELL = ("sh", "-c")  # what runs a command that is one text
 LONGEST_WORD = 128 * 1024 - 1  # Linux's MAX_ARG_STRLEN with its NUL
 Word = Annotated[str, AfterValidator(_passable)]
@@ -141,6 +152,7 @@ RecordedGlob = Annotated[str, Field(min_length=1, max_length=240), AfterValidato
 OutputGlob = Annotated[Glob, AfterValidator(_not_reserved), AfterValidator(_no_repository)]
 Figure = Annotated[str, AfterValidator(_figure)]
 SecretName = Annotated[str, AfterValidator(_may_be_known)]
+Port = Annotated[str, AfterValidator(_port)]
 Cloud = Annotated[Literal["SECURE", "COMMUNITY"], BeforeValidator(_in_capitals)]
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
@@ -243,6 +255,8 @@ class Stage(Model):
         min_length=1
     )  # globs; same path in the project
     criteria: tuple[Criterion, ...] = Field(min_length=1)
+    image: str | None = Field(default=None, min_length=1, max_length=255)  # over the project's
+    ports: Annotated[tuple[Port, ...], Field(max_length=10)] = ()  # that the provider exposes
     hardware: HardwareNeed = HardwareNeed()
     environment: EnvironmentNeed = EnvironmentNeed()
     hours: float = Field(gt=0)  # expected
@@ -259,6 +273,18 @@ class Stage(Model):
     def _one_value_each(self) -> Self:
         if both := sorted({*self.env} & {*self.secrets}):
             raise ValueError(f"{both[0]} is in env and in secrets: it has one value")
+        return self
+
+    @model_validator(mode="after")
+    def _has_finite_numbers(self, info: ValidationInfo) -> Self:
+        """A lock is JSON, which has no others: it would be refused after the run."""
+        if _pinned(info):
+            return self
+        asked = [one.model_dump(exclude_none=True) for one in self.criteria]
+        numbers: dict[str, object] = {"parameters": self.parameters, "criteria": asked}
+        numbers |= {"hours": self.hours, "max_hours": self.max_hours}
+        if endless := variables.not_finite(numbers):
+            raise ValueError(f"{endless} must be a finite number; write it as text for the job")
         return self
 
 

@@ -5,6 +5,7 @@ They stand in podctl.toml, which is in git, so none may be a secret: those are n
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -17,6 +18,19 @@ _SECRET = re.compile(
     r"|ACCESS_KEY_ID)$",
     re.IGNORECASE,
 )
+
+
+def not_finite(value: object, path: str = "") -> str:
+    """The path of the first number that JSON does not have; empty where there is none."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else path
+    if isinstance(value, Mapping):
+        inner = [(f"{path}.{key}" if path else str(key), one) for key, one in value.items()]
+    elif isinstance(value, list | tuple):
+        inner = [(f"{path}.{place}", one) for place, one in enumerate(value)]
+    else:
+        return ""
+    return next((found for name, one in inner if (found := not_finite(one, name))), "")
 
 
 def wrong(variables: Mapping[str, str]) -> str:

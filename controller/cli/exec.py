@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
 import click
 
+from controller.cli.names import subject_names
 from controller.cli.options import current_project, provider_of
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal, is_tty
@@ -32,7 +36,7 @@ def separated(args: list[str]) -> list[str]:
 
 
 @click.command("exec", cls=ExecCommand, context_settings={"ignore_unknown_options": True})
-@click.argument("name", metavar="STAGE|RUN|POD")
+@click.argument("name", metavar="STAGE|RUN|POD", shell_complete=subject_names)
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "-t", "--tty", is_flag=True, help="Give COMMAND this terminal (a pty), as ssh -t does."
@@ -45,7 +49,8 @@ def command(
     """Run COMMAND on the pod of a stage's newest run, and exit with its status.
 
     COMMAND is not interpreted by a shell; use `-- sh -c '…'` for one. With -t, COMMAND is connected
-    to this terminal until it ends: `-t -- python -i`, `-t -- htop`.
+    to this terminal until it ends: `-t -- python -i`, `-t -- htop`. It runs in the job's work
+    folder with the job's environment, its interpreter first on PATH, but without its secrets.
     """
     from controller.project.journal import open_journal
     from controller.status.target import connect, find_target, pod_of
@@ -59,13 +64,12 @@ def command(
     with connect(project, provider, pod) as session:
         work = session.layout().work(target.run)
         exists = session.run(["test", "-d", str(work)]).status == 0
+        argv = in_environment(words, session.layout().environment(target.run))
         if tty:
             from controller.ssh.console import interact
 
-            return interact(session, words, str(work) if exists else None)
-        with session.stream(
-            words, cwd=work if exists else None, deadline_seconds=timeout
-        ) as stream:
+            return interact(session, argv, str(work) if exists else None)
+        with session.stream(argv, cwd=work if exists else None, deadline_seconds=timeout) as stream:
             stream.end()
             while part := stream.recv():
                 terminal.raw(bytes(part))
@@ -73,6 +77,11 @@ def command(
     if result.stderr:
         terminal.say(result.stderr.decode("utf-8", "replace").rstrip("\n"))
     return result.status if result.status >= 0 else SIGNALLED
+
+
+def in_environment(words: Sequence[str], script: PurePosixPath) -> tuple[str, ...]:
+    """`words` with the variables that `script` on the pod sets, where it is there."""
+    return ("sh", "-c", '[ ! -r "$0" ] || . "$0"; exec "$@"', str(script), *words)
 
 
 def check_terminal(terminal: Terminal) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.names import subject_names
 from controller.cli.options import current_project, provider_of
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
@@ -20,7 +21,7 @@ PORTS = range(65536)
 
 
 @click.command("forward")
-@click.argument("name", metavar="STAGE|RUN|POD")
+@click.argument("name", metavar="STAGE|RUN|POD", shell_complete=subject_names)
 @click.argument("ports", metavar="[LOCAL:]PORT…", nargs=-1, required=True)
 @click.pass_obj
 def command(terminal: Terminal, name: str, ports: tuple[str, ...]) -> None:

@@ -9,36 +9,52 @@ from collections.abc import Sequence
 
 import click
 
+from controller.cli.examples import with_examples
 from controller.cli.verbose import verbose_option, with_verbose
 
-# name → one line of help; the command is `command` in controller/cli/<name>.py, where a `-` is a
-# `_`, and a Python keyword has a `_` at its end.
-COMMANDS = {
-    "init": "Write a commented podctl.toml to the current folder.",
-    "doctor": "Check key, balance, ssh key, clock and disk; --drill tests that a pod stops itself.",
-    "plan": "Show what a run would do and cost, without doing it.",
-    "rehearse": "Run a stage in small on the emulator, to find what would fail on a paid GPU.",
-    "run": "Rent a pod, run stages on it, download, verify, lock, shut down.",
-    "judge": "Check a finished run against the current criteria, without a pod, and lock it.",
-    "take": "Copy the files of a run that did not pass into the project.",
-    "status": "Show runs, pods and stages, each with its source and age.",
-    "logs": "Show a job's log; -f follows it.",
-    "cost": "Show what was spent, by stage and pod, and what is left of the budget.",
-    "sync": "Resume every unfinished run: download, verify, lock, shut down.",
-    "stop": "Stop a run early, downloading first; also one driven from another terminal.",
-    "ssh": "Open a shell on the pod of a run.",
-    "exec": "Run one command on the pod of a run; -t with this terminal.",
-    "forward": "Forward local ports to the pod of a run: TensorBoard, notebooks.",
-    "gc": "List the account's pods by owner; terminate or adopt orphaned ones.",
-    "import": "Rebuild a lost or damaged state.db from pods, bill, run folders and locks.",
-    "gpus": "List GPU types: memory, price, availability.",
-    "locks": "List the certificates of passed stages.",
-    "verify": "Compare the hashes of local artifacts with their certificates.",
-    "why": "Explain why a stage's lock is stale, and what a re-run would cost.",
-    "unlock": "Archive a stage's lock so that the stage can run again.",
-    "allow-link": "Allow outputs to be written through a link that leaves the project.",
-    "emulator": "Serve the emulator; emulator start, stop and status: in the background.",
+# name → one line of help, in the groups that `podctl --help` shows; the command is `command` in
+# controller/cli/<name>.py, where a `-` is a `_`, and a Python keyword has a `_` at its end.
+GROUPS = {
+    "Start": {
+        "init": "Write a commented podctl.toml, or a project from a template.",
+        "check": "Check podctl.toml and the files that it names, without network.",
+        "plan": "Show what a run would do and cost, without doing it.",
+        "rehearse": "Run a stage in small on the emulator, to find what would fail on a paid GPU.",
+        "run": "Rent a pod, run stages on it, download, verify, lock, shut down.",
+        "sync": "Resume every unfinished run: download, verify, lock, shut down.",
+        "stop": "Stop a run early, downloading first; also one driven from another terminal.",
+        "emulator": "Serve the emulator; emulator start, stop and status: in the background.",
+    },
+    "Look": {
+        "status": "Show runs, pods and stages, each with its source and age.",
+        "logs": "Show a job's log; -f follows it.",
+        "ssh": "Open a shell on the pod of a run.",
+        "exec": "Run one command on the pod of a run; -t with this terminal.",
+        "forward": "Forward local ports to the pod of a run: TensorBoard, notebooks.",
+        "ssh-config": "Let ssh, scp and VS Code find the pods of this project by name.",
+        "locks": "List the certificates of passed stages.",
+        "verify": "Compare the hashes of local artifacts with their certificates.",
+        "why": "Explain why a stage's lock is stale, and what a re-run would cost.",
+    },
+    "Money": {
+        "cost": "Show what was spent, by stage and pod, and what is left of the budget.",
+        "gpus": "List GPU types: memory, price, availability.",
+        "gc": "List the account's pods by owner; terminate or adopt orphaned ones.",
+    },
+    "Repair": {
+        "doctor": "Check key, balance, ssh key, clock, disk; --drill: does a pod stop itself?",
+        "judge": "Check a finished run against the current criteria, without a pod, and lock it.",
+        "take": "Copy the files of a run that did not pass into the project.",
+        "unlock": "Archive a stage's lock so that the stage can run again.",
+        "import": "Rebuild a lost or damaged state.db from pods, bill, run folders and locks.",
+        "allow-link": "Allow outputs to be written through a link that leaves the project.",
+    },
+    "Set up": {
+        "schema": "Print the JSON schema of podctl.toml, for editors.",
+        "completion": "Print the completion script of bash, zsh or fish.",
+    },
 }
+COMMANDS = {name: text for commands in GROUPS.values() for name, text in commands.items()}
 
 EXIT_CODES = (
     ("0", "ok"),
@@ -80,7 +96,7 @@ class Podctl(click.Group):
         module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command = importlib.import_module(f"controller.cli.{module}").command
         assert isinstance(command, click.Command)
-        return with_verbose(command)
+        return with_examples(with_verbose(command), cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -93,8 +109,10 @@ class Podctl(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        widest = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), text) for name, text in commands.items()])
 
     def format_epilog(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _definitions(formatter, "Exit codes", EXIT_CODES)

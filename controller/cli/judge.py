@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.names import run_names
 from controller.cli.options import current_project, json_option
 from controller.terminal.terminal import Terminal
 
 
 @click.command("judge")
-@click.argument("stage")
+@click.argument("stage", shell_complete=run_names)
 @click.option(
     "--accept",
     default="",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.names import stage_names
 from controller.cli.options import current_project, json_option
 from controller.project.project import Project
 from controller.terminal import formatting as words
@@ -11,7 +12,7 @@ from controller.terminal.terminal import Terminal
 
 
 @click.command("locks")
-@click.argument("stage", required=False)
+@click.argument("stage", required=False, shell_complete=stage_names)
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str | None) -> None:
@@ -61,6 +62,8 @@ def command(terminal: Terminal, stage: str | None) -> None:
             terminal.data(
                 f"{result.status}  {result.criterion}  {result.detail}".rstrip() + accepted
             )
+        for text in certificates[stage].overrides:
+            terminal.data(f"set on the command line: {text}")
         for text in certificates[stage].warnings:
             terminal.data(f"WARN  {text}")
         for path in certificates[stage].rendered:

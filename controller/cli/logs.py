@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.names import run_names
 from controller.cli.options import current_project, json_option, provider_of
 from controller.errors import ConnectionLost, NotFound, UsageError
 from controller.terminal import formatting as words
@@ -21,7 +22,7 @@ PATIENCE_SECONDS = 5.0  # then podctl shows the local copy; with --follow it ask
 
 
 @click.command("logs")
-@click.argument("name", metavar="[STAGE|RUN]", required=False)
+@click.argument("name", metavar="[STAGE|RUN]", required=False, shell_complete=run_names)
 @click.option("-f", "--follow", is_flag=True, help="Follow the log until the job ends.")
 @click.option("-n", "--tail", type=click.IntRange(min=0), help="Show only the last lines.")
 @json_option

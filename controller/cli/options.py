@@ -49,6 +49,31 @@ def give_secrets_option(function: F) -> F:
     )(function)
 
 
+def changes_options(function: F) -> F:
+    """Add `--set`, `--gpu` and `--max-usd-per-hour`, which change stages for this run."""
+    options = (
+        click.option(
+            "--set",
+            "assignments",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Change a key of the stages for this run: parameters.learning_rate=1e-4.",
+        ),
+        click.option(
+            "--gpu", "gpus", metavar="TYPE", multiple=True, help="Accept this GPU type; repeatable."
+        ),
+        click.option(
+            "--max-usd-per-hour",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="USD",
+            help="Accept no pod that costs more per hour.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def provider_of(
     project: Project, terminal: Terminal, patience_seconds: float | None = None
 ) -> Provider:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import current_project, json_option, provider_of
+from controller.cli.names import stage_names
+from controller.cli.options import changes_options, current_project, json_option, provider_of
 from controller.errors import BudgetRefused, Locked, NoCapacity
 from controller.providers.offers import priced
 from controller.terminal import formatting as words
@@ -26,7 +28,7 @@ MOST = 8  # rows of offers shown; --json has all of them
 
 
 @click.command("plan")
-@click.argument("stages", nargs=-1)
+@click.argument("stages", nargs=-1, shell_complete=stage_names)
 @click.option(
     "--offers",
     "all_",
@@ -36,9 +38,18 @@ MOST = 8  # rows of offers shown; --json has all of them
 @click.option(
     "--files", is_flag=True, help="Show only the files that would be uploaded, with sizes."
 )
+@changes_options
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool) -> int:
+def command(
+    terminal: Terminal,
+    stages: tuple[str, ...],
+    all_: bool,
+    files: bool,
+    assignments: tuple[str, ...],
+    gpus: tuple[str, ...],
+    max_usd_per_hour: float | None,
+) -> int:
     """Show pods, offers, hours, expected and worst-case cost of STAGES (default: all).
 
     Exits with the code with which `podctl run` would refuse, else with 0.
@@ -49,6 +60,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     from controller.locks.certificate import read_all
     from controller.orphans.warnings import warn_about_orphans
     from controller.preflight.stage_definition import check_definitions
+    from controller.project.changes import changes_of
     from controller.project.consent import introduce
     from controller.project.stages import ALL, select
     from state.database import open_database
@@ -56,7 +68,8 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     from state.ledger import Ledger
     from state.locks import Locks
 
-    project = current_project()
+    changes = changes_of(stages or (ALL,), assignments, gpus, max_usd_per_hour)
+    project = replace(current_project(), changes=changes)
     chosen = select(project, stages or (ALL,))
     introduce(project, chosen, terminal)
     locks = read_all(project.root)
@@ -82,6 +95,8 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         document = {"pods": rows, "spent_usd": spent, "network_volume": volume}
         terminal.emit_json("podctl/plan/1", document)
     else:
+        if changes:
+            terminal.data(f"with {', '.join(f'{key}={value}' for key, value in changes.values)}")
         for preview in runs:
             _show(terminal, preview, all_)
         _show_volume(terminal, volume)

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import click
 
+from controller.cli.names import stage_names
 from controller.cli.options import current_project, json_option
 from controller.terminal.terminal import Terminal
 
@@ -14,7 +15,7 @@ MINUTES = 15.0
 
 
 @click.command("rehearse")
-@click.argument("stage")
+@click.argument("stage", shell_complete=stage_names)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, max=600, min_open=True),

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from controller.cli.duration import DurationType
-from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
+from controller.cli.names import run_names, stage_names
+from controller.cli.options import (
+    changes_options,
+    give_secrets_option,
+    json_option,
+    project_driven,
+    yes_option,
+)
 from controller.errors import DetachedAsAsked, UsageError
 from controller.terminal.terminal import Terminal
 
 
 @click.command("run")
-@click.argument("stages", nargs=-1, required=True)
+@click.argument("stages", nargs=-1, required=True, shell_complete=stage_names)
 @yes_option("Rent without asking.")
 @click.option(
     "--budget",
@@ -38,8 +47,14 @@ from controller.terminal.terminal import Terminal
 @click.option(
     "--fresh", is_flag=True, help="Start at step 0, even if an earlier run left a checkpoint."
 )
-@click.option("--resume", metavar="RUN", help="Resume from the files of this run, unchanged.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    shell_complete=run_names,
+    help="Resume from the files of this run, unchanged.",
+)
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose guard is not armed.")
+@changes_options
 @give_secrets_option
 @json_option
 @click.pass_obj
@@ -55,6 +70,9 @@ def command(
     fresh: bool,
     resume: str | None,
     unguarded: bool,
+    assignments: tuple[str, ...],
+    gpus: tuple[str, ...],
+    max_usd_per_hour: float | None,
     give_secrets: bool,
 ) -> None:
     """Rent a pod, run STAGES on it (or `all`), download, verify, lock, shut down.
@@ -68,12 +86,14 @@ def command(
     from controller.leases.options import RunOptions
     from controller.leases.run_result import newest_runs, results_of
     from controller.orphans.warnings import with_orphan_warnings
+    from controller.project.changes import changes_of
     from controller.project.consent import introduce
     from controller.project.stages import select
 
     if fresh and resume:
         raise UsageError("--fresh and --resume cannot be combined")
-    project = project_driven(terminal)
+    changes = changes_of(stages, assignments, gpus, max_usd_per_hour)
+    project = replace(project_driven(terminal), changes=changes)
     chosen = select(project, stages)
     introduce(project, chosen, terminal)  # before podctl creates anything in the folder
     names = [stage.name for stage in chosen]

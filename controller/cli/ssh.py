@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.names import subject_names
 from controller.cli.options import current_project, provider_of
 from controller.credentials.secret import for_children
+from controller.errors import NotFound
 from controller.project.project import Project
 from controller.terminal.terminal import Terminal
 
@@ -19,22 +21,37 @@ if TYPE_CHECKING:
     from controller.ssh.session import Session
     from controller.status.target import Target
 
+OPTIONS = "controller.cli.ssh.options"  # in a context's meta
 CLOSING = "closing this shell does not stop the job"
 
 
-@click.command("ssh")
-@click.argument("name", metavar="[STAGE|RUN|POD]", required=False)
+class SshCommand(click.Command):
+    """What follows a `--` are options of OpenSSH."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        place = args.index("--") if "--" in args else len(args)
+        ctx.meta[OPTIONS] = args[place + 1 :]
+        return super().parse_args(ctx, args[:place])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-- SSH_OPTIONS…]"]
+
+
+@click.command("ssh", cls=SshCommand)
+@click.argument("name", metavar="[STAGE|RUN|POD]", required=False, shell_complete=subject_names)
 @click.option("--print", "print_", is_flag=True, help="Print the ssh command and do not run it.")
-@click.pass_obj
-def command(terminal: Terminal, name: str | None, print_: bool) -> int | None:
+@click.pass_context
+def command(ctx: click.Context, name: str | None, print_: bool) -> int | None:
     """Open a shell on the pod of a run (default: the newest unfinished run).
 
-    Plain `ssh` works too: put `Include <project>/.podctl/ssh_config` at the top of ~/.ssh/config,
-    then type `ssh podctl-stage1c`.
+    What follows `--` goes to OpenSSH: `-- -L 8888:localhost:8888`. Plain `ssh` works too, and VS
+    Code's Remote-SSH: `podctl ssh-config --install`, then `ssh podctl-stage1c`.
     """
     from controller.project.journal import open_journal
     from controller.status.target import connect, find_target, pod_of
 
+    terminal: Terminal = ctx.obj
+    options: list[str] = ctx.meta.get(OPTIONS, [])
     project = current_project()
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
@@ -42,9 +59,14 @@ def command(terminal: Terminal, name: str | None, print_: bool) -> int | None:
     with connect(project, provider, pod) as session:  # checks and pins the host key
         endpoint = session.endpoint
         if not print_ and shutil.which("ssh") is None:
+            if options:
+                raise NotFound(
+                    "options of ssh need OpenSSH, which is not installed here",
+                    hint="podctl forward forwards ports without it",
+                )
             return _without_openssh(terminal, session, target)
     config = _write_config(project, target, endpoint)
-    argv = ["ssh", "-F", str(config), f"podctl-{target.stage}"]
+    argv = ["ssh", "-F", str(config), *options, f"podctl-{target.stage}"]
     if print_:
         import shlex
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.names import run_names
 from controller.cli.options import current_project, json_option, provider_of
 from controller.errors import ConnectionLost
 from controller.project.project import Project
@@ -23,7 +24,7 @@ PATIENCE_SECONDS = 5.0  # without a response by then, a state is unknown
 
 
 @click.command("status")
-@click.argument("name", metavar="[STAGE|RUN]", required=False)
+@click.argument("name", metavar="[STAGE|RUN]", required=False, shell_complete=run_names)
 @click.option(
     "--cached", is_flag=True, help="Show local records only; contact neither pods nor provider."
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.names import subject_names
 from controller.cli.options import json_option, project_driven, yes_option
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
 
 
 @click.command("stop")
-@click.argument("stage", required=False)
+@click.argument("stage", required=False, shell_complete=subject_names)
 @yes_option("Stop without asking.")
 @click.option(
     "--terminate", is_flag=True, help="Terminate the pod once all of its files are downloaded."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.names import run_names
 from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
 from controller.terminal.terminal import Terminal
 
 
 @click.command("sync")
-@click.argument("stages", nargs=-1)
+@click.argument("stages", nargs=-1, shell_complete=run_names)
 @yes_option("Rent a replacement pod, or start a parked one, without asking.")
 @click.option("--detach", is_flag=True, help="Do not wait for running jobs.")
 @click.option("--unguarded", is_flag=True, help="Accept a pod whose guard is not armed.")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.names import run_names
 from controller.cli.options import current_project, json_option
 from controller.terminal import formatting
 from controller.terminal.terminal import Terminal
 
 
 @click.command("take")
-@click.argument("run")
+@click.argument("run", shell_complete=run_names)
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, run: str) -> None:

@@ -6,13 +6,14 @@ import time
 
 import click
 
+from controller.cli.names import stage_names
 from controller.cli.options import current_project
 from controller.errors import NotFound, UsageError
 from controller.terminal.terminal import Terminal
 
 
 @click.command("unlock")
-@click.argument("stage")
+@click.argument("stage", shell_complete=stage_names)
 @click.option(
     "--reason", required=True, help="The reason; it is recorded in the archived certificate."
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.cli.names import stage_names
 from controller.cli.options import current_project, json_option
 from controller.errors import NotFound, UsageError, VerificationFailed
 from controller.project.project import Project
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("stages", nargs=-1)
+@click.argument("stages", nargs=-1, shell_complete=stage_names)
 @click.option(
     "--all",
     "all_",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from controller.cli.names import stage_names
 from controller.cli.options import current_project, json_option
 from controller.project.project import Project
 from controller.terminal import formatting as words
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("why")
-@click.argument("stage")
+@click.argument("stage", shell_complete=stage_names)
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str) -> None:

@@ -51,7 +51,7 @@ _PARAMETERS = {
 
 def config(name: str, provider: str = "emulator") -> str:
     """podctl.toml of the small project."""
-    text = example(name, provider)
+    text = example(name, provider, "stage1")
     for before, after in _CHANGES.items():
         if before not in text:
             raise ValueError(f"the example has no {before!r}")

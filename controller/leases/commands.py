@@ -18,7 +18,7 @@ from controller.errors import (
     UsageError,
 )
 from controller.incident import NOT_OURS, Incident, attempt
-from controller.leases.config_drift import edits
+from controller.leases.config_drift import check_values, edits
 from controller.leases.drive import drive_lease, force_end
 from controller.leases.fetch import fetch, unfetched
 from controller.leases.open_lease import open_lease, wait_terms
@@ -69,6 +69,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             for lease in session.unfinished()
             if any(stage.name in session.stages_of(lease) for stage in chosen)
         ]
+        check_values(project, session, begun)
         carried = {name for lease in begun for name in session.stages_of(lease)}
         for lease in begun:
             if wait := wait_terms(options, time.time()):
@@ -88,14 +89,16 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         _check_hardware(context, rest)
         consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
-            lease = open_lease(session, group, options)
-            _report_incidents(partial(drive_lease, session, lease, options))
+            shaped = session.with_image(group)
+            lease = open_lease(shaped, group, options)
+            _report_incidents(partial(drive_lease, shaped, lease, options))
 
 
 def _check_hardware(context: CommandContext, stages: Sequence[Stage]) -> None:
     """Check the hardware of every pod before the first is rented. Raises UsageError, NoCapacity."""
     for group in order.groups(stages):
-        for line in hardware_check.check(context.project, context.provider, group, context.shape):
+        shape = order.with_image(context.shape, group)
+        for line in hardware_check.check(context.project, context.provider, group, shape):
             context.terminal.say(line)
 
 

@@ -124,7 +124,7 @@ class FinishedRun:
         texts = [one.text for one in found if one.kind != "criterion"]
         if now.environment != self.stage.environment:
             texts.append("the environment has changed")
-        if self.project.config.pod.image != self.shape.image:
+        if (now.image or self.project.config.pod.image) != self.shape.image:
             texts.append(f"the image was {self.shape.image}")
         return texts
 

@@ -77,7 +77,8 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "fresh": options.fresh,
         "resume": options.resume,
     }
-    runs = [(stage.name, pinned(stage, context.shape) | {pins.MODELS: models}) for stage in stages]
+    more = {pins.MODELS: models, **context.project.changes.record}
+    runs = [(stage.name, pinned(stage, context.shape) | more) for stage in stages]
     if parked_pod is None:
         name = session.journal.open_lease(terms, runs)
     else:

@@ -26,6 +26,7 @@ from controller.project.provider import base_url
 from controller.project.stages import Missing
 from controller.providers.base import Provider
 from controller.providers.offers import Rejection, rejections
+from jobs.arguments import filled
 from jobs.builtin_program import program
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _preview(
     needs: tuple[str, ...],
     found: Findings,
 ) -> RunPreview:
-    shape, pod = shape_of(project), project.config.pod
+    shape, pod = order.with_image(shape_of(project), group), project.config.pod
     policy = Policy(boot=pod.boot_minutes * 60.0)
     understood: tuple[str, ...] = ()
     offered, unfit = None, ""
@@ -141,7 +142,9 @@ def _preview(
     return RunPreview(
         stages=tuple(stage.name for stage in group),
         commands=tuple(
-            command_text(one.command, one.env) for one in group if program(one) is None or one.env
+            command_text(filled(one.command, one.parameters), one.env)
+            for one in group
+            if program(one) is None or one.env
         ),
         image=shape.image,
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
@@ -158,7 +161,12 @@ def _preview(
         min_cuda=need.min_cuda,
         understood=understood,
         models=models,
-        remarks=(*remarks, *pins.unhashed(project, group), *_settings(project, group)),
+        remarks=(
+            *remarks,
+            *pins.unhashed(project, group),
+            *_settings(project, group),
+            *_ports(group),
+        ),
         unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
         quote=offered,
@@ -168,6 +176,11 @@ def _preview(
         uploads=tuple(_upload(project, stage, shape) for stage in group),
         secrets=consent.given(group),
     )
+
+
+def _ports(group: Sequence[Stage]) -> Iterator[str]:
+    if ports := group[0].ports:
+        yield f"exposes {', '.join(ports)} to anyone who knows the address; podctl forward does not"
 
 
 def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:

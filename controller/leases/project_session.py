@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from controller.errors import Busy
 from controller.leases.lease_policy import lease_policy
 from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
-from controller.planner.pod_spec import Shape
+from controller.planner.pod_spec import Shape, with_image
 from controller.planner.policy import Policy
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
@@ -89,6 +89,11 @@ class ProjectSession:
         return cls(
             context, owner, Journal(connection, owner.epoch), Ledger(connection, owner.epoch)
         )
+
+    def with_image(self, stages: Sequence[Stage]) -> ProjectSession:
+        """The same for a pod of `stages`, which may have an image of their own."""
+        shape = with_image(self.context.shape, stages)
+        return replace(self, context=replace(self.context, shape=shape))
 
     def stages_of(self, lease: Lease) -> tuple[str, ...]:
         """The names of the stages of a lease."""

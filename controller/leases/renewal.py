@@ -69,6 +69,8 @@ def _unlike(
     was = [stage for stage, _ in before]
     if any(replace(pod, api_base=shape.api_base) != shape for _, pod in before):
         return "the project's [pod] has changed"
+    if was[0].ports != stages[0].ports:
+        return "the stage's ports have changed"
     had, need = order.hardware(was, shape), order.hardware(stages, shape)
     least = max(had.min_gpu_memory_gb, need.min_gpu_memory_gb)
     if replace(need, min_gpu_memory_gb=least) != had:

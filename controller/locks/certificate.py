@@ -140,6 +140,7 @@ class Certificate(_Model):
     command: tuple[str, ...] = ()
     env: dict[str, str] = {}  # the stage's own variables
     parameters: dict[str, JsonValue] = {}
+    overrides: tuple[str, ...] = ()  # of the command line: "parameters.learning_rate=1e-4"
     code: str = ""  # sha256 of the remote package that ran
     environment: dict[str, JsonValue] = {}
     cost: Price
@@ -152,7 +153,7 @@ class Certificate(_Model):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_empty(plain(self), "warnings", "rendered", "env")
+        return _without_empty(plain(self), "warnings", "rendered", "env", "overrides")
 
     @property
     def sha256(self) -> str:

@@ -61,7 +61,14 @@ def differences(
 
 def _parameters(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     for name, before, now in unlike(lock.parameters, stage.parameters):
-        yield Difference("parameter", f"parameter {name} was {shown(before)}, is {shown(now)}")
+        by = " by --set" if any(_names(word, name) for word in lock.overrides) else ""
+        yield Difference("parameter", f"parameter {name} was {shown(before)}{by}, is {shown(now)}")
+
+
+def _names(assignment: str, parameter: str) -> bool:
+    """Whether `--set` gave that parameter a value."""
+    key = assignment.partition("=")[0]
+    return key.endswith(f"parameters.{parameter}") or f"parameters.{parameter}." in key
 
 
 def unlike(

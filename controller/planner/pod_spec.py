@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from urllib.parse import urlsplit
 
 from controller.planner import cuda
 from controller.planner.gpu_memory import needed_gb
 from controller.providers.base import Hardware, Offer, PodSpec
 from controller.providers.hardware_names import data_center
+from jobs.arguments import filled
 from jobs.stage import EnvironmentNeed, Stage
 from remote import contract
 from remote.contract import Environment, GuardLimits, JobSpec, Preflight
@@ -71,14 +72,24 @@ def data_centers(stages: Sequence[Stage], shape: Shape) -> tuple[str, ...]:
 
 
 def groups(stages: Sequence[Stage]) -> tuple[tuple[Stage, ...], ...]:
-    """Group adjacent stages that accept the same hardware, to share a pod."""
+    """Group adjacent stages that accept the same hardware and image, to share a pod."""
     shared: list[list[Stage]] = []
     for stage in stages:
-        if shared and shared[-1][-1].hardware == stage.hardware:
+        if shared and _same_pod(shared[-1][-1], stage):
             shared[-1].append(stage)
         else:
             shared.append([stage])
     return tuple(tuple(group) for group in shared)
+
+
+def _same_pod(one: Stage, other: Stage) -> bool:
+    return (one.hardware, one.image, one.ports) == (other.hardware, other.image, other.ports)
+
+
+def with_image(shape: Shape, stages: Sequence[Stage]) -> Shape:
+    """The shape of a pod for `stages`, which share it: their own image is used before the
+    project's."""
+    return replace(shape, image=stages[0].image or shape.image)
 
 
 def guard_limits(stages: Sequence[Stage], shape: Shape, boot_grace: float) -> GuardLimits:
@@ -138,6 +149,7 @@ def pod_spec(
         network_volume_id=shape.network_volume_id,
         data_centers=data_centers(stages, shape),
         min_cuda=hardware(stages, shape).min_cuda,
+        ports=("22/tcp", *first.ports),
     )
 
 
@@ -149,7 +161,7 @@ def job_spec(
     return JobSpec(
         run=run,
         stage=stage.name,
-        argv=stage.command,
+        argv=filled(stage.command, stage.parameters),
         outputs=stage.outputs,
         code=code,
         env=dict(stage.env),

@@ -25,6 +25,7 @@ from controller.project.installed_project import scripts
 from controller.project.output_paths import OutputPaths
 from controller.project.project import Project
 from controller.project.stages import Missing, maker_of, missing_inputs, stood_in
+from jobs.arguments import filled, misspelt
 from jobs.stage import Stage
 from remote.globs import Globs
 
@@ -54,12 +55,17 @@ def examine(
     stages: Sequence[Stage],
     locks: Mapping[str, Certificate],
     coming: frozenset[str] = frozenset(),
+    *,
+    offline: bool = False,
 ) -> Findings:
-    """Everything in the way of `stages`, of which those called `coming` pass before."""
+    """Everything in the way of `stages`, of which those called `coming` pass before.
+
+    `offline`: the model hub is not asked.
+    """
     obstacles: list[Obstacle] = []
     remarks: list[str] = []
     for stage in stages:
-        look = _Inspection(project, stage, locks, coming)
+        look = _Inspection(project, stage, locks, coming, offline=offline)
         for kind, attempt in look.checks:
             try:
                 remarks += attempt()
@@ -96,11 +102,15 @@ class _Inspection:
         stage: Stage,
         locks: Mapping[str, Certificate],
         coming: frozenset[str],
+        *,
+        offline: bool = False,
     ) -> None:
+        self._offline = offline
         self._project, self._root, self._stage = project, project.root, stage
         self._locks, self._coming = locks, coming
         self._sent: Mapping[str, Path] | None = None  # path to file, where it can be sent
         self._secrets: dict[str, Secret] | None = None  # where all of them are here
+        self._command = filled(stage.command, stage.parameters)
 
     @property
     def checks(self) -> Iterator[tuple[str, Callable[[], list[str]]]]:
@@ -113,9 +123,10 @@ class _Inspection:
         for missing in unmade_inputs(self._project, stage, self._coming):
             yield "input", partial(self._missing, missing.path, missing.made_by)
         if self._sent is not None:
-            for one in job_program.complaints(stage.command, self._as_upload(self._sent)):
+            for one in job_program.complaints(self._command, self._as_upload(self._sent)):
                 yield "program", partial(self._complain, one)
             yield "program", self._run_bit
+        yield "program", self._misspelt
         instructions = partial(job_inputs.check_instructions, stage, root, self._stays)
         yield "parameters", partial(self._nothing, instructions)
         yield "data", lambda: list(job_inputs.training_data(stage, root, self._stays))
@@ -172,12 +183,20 @@ class _Inspection:
             return [f"{self._stage.name}: {found.what}{mend}"]
         raise UsageError(
             f"{self._stage.name} cannot start: {found.what}",
-            where=f"command = {job_program.command_text(self._stage.command)}",
+            where=f"command = {job_program.command_text(self._command)}",
             hint=found.mend,
         )
 
+    def _misspelt(self) -> list[str]:
+        stage = self._stage
+        return [
+            f"{stage.name}: {{{name}}} in its command names no parameter and stays as it is; "
+            f"there is {near!r}"
+            for name, near in misspelt(stage.command, stage.parameters)
+        ]
+
     def _run_bit(self) -> list[str]:
-        started = job_program.started(self._stage.command)
+        started = job_program.started(self._command)
         assert self._sent is not None
         return [
             f"{self._stage.name}: {path} gets its run bit on the pod"
@@ -198,7 +217,7 @@ class _Inspection:
     def _model(self) -> list[str]:
         job_inputs.check_model(self._stage, self._root, self._sends)
         model = job_inputs.hub_model(self._stage, self._root)
-        if not model or self._secrets is None:
+        if not model or self._secrets is None or self._offline:
             return []
         tokens = (self._secrets.get(name) for name in hub.TOKENS)
         remark = hub.look(model, next((one for one in tokens if one), None))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
 
 from controller.errors import NotFound, UsageError
-from jobs.catalog import instead
+from jobs.catalog import message
 from jobs.stage import Cloud, Glob, Globbed, Model
 
 FILE = "podctl.toml"
@@ -29,6 +29,8 @@ class ProjectSection(Model):
     """Which cloud, and what is trained."""
 
     name: Name = "project"
+    # Which stages that come with podctl are there; None: see controller/project/plan.py.
+    plan: Literal["stage1", "none"] | None = None
     provider: Literal["runpod", "emulator"] = "runpod"
     # A hub id, or a folder of this project; None: as each stage says.
     model: str | None = Field(default=None, min_length=1, max_length=240)
@@ -154,11 +156,17 @@ def _problem(error: Any, text: str) -> str:
     line = line_of(path, text)
     place = f"{name} (line {line})" if line else name
     if error["type"] != "extra_forbidden":
-        return f"{place}: {error['msg']}{instead(error)}"
+        return f"{place}: {message(error)}{_plan_hint(path, error)}"
     known = _keys_at(path[:-1])
     near = difflib.get_close_matches(path[-1], known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
     return f"{place}: unknown key{meant}"
+
+
+def _plan_hint(path: list[str], error: Any) -> str:
+    """Who writes `stages.stage1a = false` wants to be without it."""
+    off = error["type"] == "dict_type" and error["input"] is False and path[0] == "stages"
+    return '; [project] plan = "none" leaves out the stages that come with podctl' if off else ""
 
 
 def _keys_at(path: list[str]) -> list[str]:
@@ -191,9 +199,13 @@ def line_of(path: list[str], text: str) -> int | None:
     return None
 
 
-def example(name: str = "my-project", provider: str = "runpod") -> str:
+def example(name: str = "my-project", provider: str = "runpod", plan: str = "stage1") -> str:
     """A commented podctl.toml that states every default."""
-    return _EXAMPLE.replace("@NAME@", name).replace("@PROVIDER@", provider)
+    text = _EXAMPLE.replace("@NAME@", name).replace("@PROVIDER@", provider)
+    return text.replace("@PLAN@", f'plan = "{plan}"'.ljust(32) + _PLAN)
+
+
+_PLAN = '# "stage1": the five stages that come with podctl; "none": your own only'
 
 
 _EXAMPLE = """\
@@ -204,6 +216,7 @@ _EXAMPLE = """\
 [project]
 name = "@NAME@"
 provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulator`
+@PLAN@
 # model = "Qwen/Qwen2.5-32B"    # a hub id, or a folder of this project
 # api_base_url = "https://api.runpod.io"   # RunPod's own alone: another by RUNPOD_API_BASE_URL
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.errors import NotFound, UsageError
+from controller.project.changes import NO_CHANGES, Changes
 from remote.reserved_names import STATE
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from jobs.stage import Stage
 
 FILE = "podctl.toml"
+SCHEMA_FILE = "podctl.schema.json"  # in .podctl, for editors
+NO_STAGES = "add a [stages.NAME] table; podctl init --print shows one"
 _NO_SUM = 1e12  # dollars; no budget is as large
 
 
@@ -36,6 +39,7 @@ class Project:
     """The folder that holds podctl.toml, and the names of everything podctl keeps in it."""
 
     root: Path
+    changes: Changes = NO_CHANGES  # of the command line, over podctl.toml
 
     @property
     def file(self) -> Path:
@@ -179,10 +183,13 @@ def find(start: Path | None = None) -> Project:
 def stages_of(project: Project) -> Mapping[str, Stage]:
     """podctl's stages with the user's overrides, then the user's own. Raises UsageError."""
     from controller.project.config import line_of
+    from controller.project.plan import has_plan
     from jobs.catalog import CatalogError, load_stages
 
+    config = project.config
     try:
-        return load_stages(project.config.stages, project.config.project.model)
+        plan = has_plan(project)
+        stages = load_stages(config.stages, config.project.model, plan=plan)
     except CatalogError as error:
         line = line_of(error.path.split("."), project.file.read_text(encoding="utf-8-sig"))
         raise UsageError(
@@ -191,6 +198,11 @@ def stages_of(project: Project) -> Mapping[str, Stage]:
             cause=str(error),
             hint=f"edit {FILE}; podctl init --print shows an example",
         ) from error
+    if project.changes:
+        from controller.project.changed_stages import changed
+
+        return changed(stages, config, project.changes, plan=plan)
+    return stages
 
 
 def stage_of(project: Project, name: str) -> Stage:
@@ -198,10 +210,15 @@ def stage_of(project: Project, name: str) -> Stage:
     stages = project.stages
     if name in stages:
         return stages[name]
+    from jobs.catalog import built_in
+
     near = difflib.get_close_matches(name, list(stages), n=1)
+    hint = f"podctl plan {near[0]}" if near else "podctl plan"
+    if name in built_in():
+        hint = f'[project] plan = "stage1" in {FILE} adds the stages that come with podctl'
     raise NotFound(
         f"no stage named {name!r}",
         where=str(project.file),
-        cause=f"there are: {', '.join(stages)}",
-        hint=f"podctl plan {near[0]}" if near else "podctl plan",
+        cause=f"there are: {', '.join(stages)}" if stages else f"{FILE} defines none",
+        hint=hint if stages or name in built_in() else NO_STAGES,
     )

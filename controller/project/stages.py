@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from controller.errors import UsageError
-from controller.project.project import Project, stage_of
+from controller.project.project import FILE, NO_STAGES, Project, stage_of
 
 if TYPE_CHECKING:
     from jobs.stage import Stage
@@ -31,6 +31,8 @@ def select(project: Project, names: Sequence[str]) -> tuple[Stage, ...]:
     if ALL in names:
         if len(names) > 1:
             raise UsageError("'all' cannot be combined with stage names", hint="podctl run all")
+        if not project.stages:
+            raise UsageError(f"{FILE} defines no stage", where=str(project.file), hint=NO_STAGES)
         return tuple(project.stages.values())
     for name in names:
         if names.count(name) > 1:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.project.plan import has_plan
 from controller.project.project import Project
 from controller.rehearsal import overrides, toml_text
 from controller.transfer import snapshot
@@ -87,7 +88,11 @@ def config(project: Project, stage: Stage, minutes: float) -> dict[str, dict[str
     """The tables of the scratch project's podctl.toml."""
     chosen = project.config
     return {
-        "project": {"name": "rehearsal", "provider": "emulator"},
+        "project": {
+            "name": "rehearsal",
+            "provider": "emulator",
+            "plan": "stage1" if has_plan(project) else "none",
+        },
         "pod": {
             "image": chosen.pod.image,
             "on_success": "terminate",

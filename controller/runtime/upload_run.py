@@ -25,6 +25,7 @@ from controller.transfer.progress import TransferProgress
 from controller.transfer.snapshot import Snapshot, SnapshotFile
 from controller.transfer.upload import UploadReport, upload_code, upload_work
 from controller.transfer.upload_batch import FileGone
+from jobs.arguments import filled
 from jobs.stage import Stage
 from remote.contract import MAX_FILES, FileEntry
 from remote.usage import summarise
@@ -135,7 +136,7 @@ def inputs_of(
 
 def startable(taken: Snapshot, stage: Stage) -> Snapshot:
     """The file that the command starts gets its run bit, which many ways of copying lose."""
-    programs = job_program.started(stage.command)
+    programs = job_program.started(filled(stage.command, stage.parameters))
     if all(file.path not in programs or file.mode == 0o755 for file in taken.files):
         return taken
     marked = (

@@ -18,6 +18,7 @@ from controller.locks.certificate import Artifact, Certificate, CriterionMet, Pr
 from controller.locks.reported_environment import read_environment
 from controller.locks.statement import attest
 from controller.preflight.pins import MODELS
+from controller.project.changes import RECORD
 from controller.project.install_file import install, keep_aside
 from controller.project.output_paths import OutputPaths
 from controller.project.run_folder import RunFolder
@@ -189,6 +190,7 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
         command=stage.command,
         env=stage.env,
         parameters=stage.parameters,
+        overrides=tuple(map(str, row.spec.get(RECORD, ()))),
         code=facts.code,
         environment=hidden(read_environment(folder.files, manifest), PROCESS)
         | _image(context.shape.image, lease_state.image_digest)

@@ -12,6 +12,7 @@ from controller.incident import Incident, attempt
 from controller.locks import certificate
 from controller.locks.staleness import stale
 from controller.locks.statement import attest_missing
+from controller.project.plan import has_plan
 from controller.project.project import Project
 from controller.status import status_page as plan_page
 from controller.status.status_page import Page, rows
@@ -41,14 +42,16 @@ def refresh(
         warn(f"STATUS.md is not up to date: {written.text}")
 
 
-def _rewrite(project: Project, journal: Journal, ledger: Ledger) -> None:
+def _rewrite(changed: Project, journal: Journal, ledger: Ledger) -> None:
+    project = Project(changed.root)  # as podctl.toml says, whatever this command line changes
     attest_missing(project)
     now = time.time()
     by_stage = ledger.by_stage(now)
     spent: dict[str, float] = {}
     for total in by_stage:
         spent[total.subject] = spent.get(total.subject, 0.0) + total.usd
-    plan = {name: planned_hours(one) for name, one in project.stages.items() if name in built_in()}
+    shipped = built_in() if has_plan(project) else {}
+    plan = {name: planned_hours(one) for name, one in project.stages.items() if name in shipped}
     differing = {
         name: [one.text for one in found] for name, found in stale(project).items() if found
     }

@@ -6,6 +6,8 @@ from pathlib import PurePosixPath
 
 from ..light_dataclasses import dataclass
 
+ENVIRONMENT = "environment.sh"  # in a run's folder
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -24,3 +26,7 @@ class Layout:
 
     def work(self, run: str) -> PurePosixPath:
         return self.run(run) / "work"
+
+    def environment(self, run: str) -> PurePosixPath:
+        """The job's variables, without secrets, as a shell script that sets them."""
+        return self.run(run) / ENVIRONMENT

@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..pod import job_secrets, process_tree
+from ..contract.layout import ENVIRONMENT
+from ..pod import atomic_files, job_secrets, process_tree
 from ..pod.outcome import Outcome, StopJob, ended, halted
 from ..pod.process_tree import JobTree
 from ..pod.termination import Termination
@@ -70,6 +71,9 @@ class Job:
         """The first process in a session of its own, marked as the job's like all that follow."""
         base = self._base
         base.work.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # for people who look; the job does without
+            path = base.paths.run(base.spec.run) / ENVIRONMENT
+            atomic_files.write(path, job_environment.script(self._env), sync=False)
         base.say(f"attempt {base.attempt}: {' '.join(argv)}")
         mark = process_tree.mark(base.boot.id, base.spec.run, base.attempt)
         with base.log.open("ab") as log:

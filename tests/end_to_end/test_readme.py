@@ -15,6 +15,7 @@ import pytest
 from controller.cli.group import COMMANDS, EXIT_CODES, podctl
 from controller.project.config import Config
 from controller.providers.emulator.faults.faults import DEFAULTS
+from jobs import shorthand
 from jobs.catalog import built_in, load_stages
 from jobs.stage import Criterion, EnvironmentNeed, HardwareNeed, Stage
 from tests.bench.all import PARTS, SCRIPTS
@@ -181,7 +182,7 @@ def test_keys_are_the_documented_ones() -> None:
     kinds = {row[0] for row in table(page, "`kind`")}
     criteria = {row[0] for row in table(page[page.index("## Criteria") :], "`kind`")}
 
-    assert keys | {"name"} == set(Stage.model_fields)
+    assert keys | {"name"} == {*Stage.model_fields, *shorthand.KEYS}
     assert hardware == set(HardwareNeed.model_fields)
     assert environment == set(EnvironmentNeed.model_fields)
     assert kinds == _choices(EnvironmentNeed)

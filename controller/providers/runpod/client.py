@@ -18,6 +18,7 @@ from runpod.error import RunPodError  # type: ignore[import-untyped]  # the same
 
 from controller.credentials.secret import Secret
 from controller.errors import Refused
+from controller.providers.event_loop import run_to_end
 from controller.providers.runpod.errors import (
     NETWORK_HINT,
     RequestKind,
@@ -35,6 +36,7 @@ from controller.providers.runpod.transport import (
 )
 
 T = TypeVar("T")
+UNWIND_SECONDS = 10.0  # of a request whose time is over
 
 
 class ApiClient:
@@ -107,9 +109,10 @@ class ApiClient:
         and are not chained.
         """
         transport = Transport(self._base_url + request.path, body or JsonBody(), self._clock)
+        allowed = seconds or self._call_seconds
         try:
-            document = asyncio.run(
-                self._send(request, transport, query, json, seconds or self._call_seconds)
+            document = run_to_end(
+                self._send(request, transport, query, json, allowed), allowed + UNWIND_SECONDS
             )
         except RunPodError as error:
             if transport.response is None:

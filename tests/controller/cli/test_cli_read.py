@@ -323,6 +323,8 @@ def test_status_says_whose_word_an_armed_guard_is(seen: dict[str, object], told:
 
 def test_plan_says_who_makes_what_is_missing(shell: Shell) -> None:
     """An input that is not here comes with the stage that makes it, and exit code 3."""
+    file = shell.project.file
+    file.write_text(file.read_text().replace("[project]", '[project]\nplan = "stage1"'))
     text = shell("plan", "stage1c", expect=3)
 
     assert "data/stage1/sft_training_data.jsonl (podctl run stage1b makes it)" in text

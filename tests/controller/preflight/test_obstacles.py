@@ -83,7 +83,7 @@ def test_a_command_in_one_text_is_run_by_a_shell(both: Shell) -> None:
     assert "runs: sh -c 'bash job.sh && echo $HOME'" in both("plan", "hello")
     change(both, ('"bash job.sh && echo $HOME"', '""'))
     both("plan", "hello", expect=2)
-    assert "stages.hello.command: Value error, is empty" in both.err
+    assert "stages.hello.command: is empty" in both.err
     change(both, ('command = ""', "command = true"))
     both("plan", "hello", expect=2)
     assert "must be a list of words, or one text" in both.err

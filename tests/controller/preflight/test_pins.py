@@ -24,6 +24,7 @@ from tests.support.shell import Shell
 
 CONFIG = """
 [project]
+plan = "stage1"
 model = "some/model"
 provider = "emulator"
 

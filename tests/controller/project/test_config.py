@@ -36,7 +36,8 @@ def test_the_example_is_valid() -> None:
     """What `podctl init` writes is understood, and stands for the defaults."""
     found = config.parse(config.example("mine", "emulator"))
 
-    assert found == config.Config(project=config.ProjectSection(name="mine", provider="emulator"))
+    section = config.ProjectSection(name="mine", provider="emulator", plan="stage1")
+    assert found == config.Config(project=section)
 
 
 def test_the_example_shows_every_key() -> None:
