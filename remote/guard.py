@@ -146,6 +146,12 @@ class Api:
         own = status == 200 and value.get("id") == self.pod
         return status, None if own else "cannot read this pod: " + text
 
+    def end(self, gone: bool) -> str | None:
+        """As `stop`; with `gone` the pod is terminated, and stopped where that is refused."""
+        if gone and 200 <= self.call("DELETE", "/v2/pods/" + self.pod)[0] < 300:
+            return None
+        return self.stop()
+
     def stop(self) -> str | None:
         """None when the cloud took the order, else why not."""
         status, _, text = self.call("POST", "/v2/pods/%s/action" % self.pod, {"action": "stop"})
@@ -184,6 +190,7 @@ class Guard:
         self.detail, self.proven_until = "starting", 0.0
         self.told, self.next_try, self.pause = 0.0, 0.0, self.tick
         self.ran = self.waited = self.waiting = 0.0  # earlier boots' seconds; this one's, unvisited
+        self.gone = False  # nothing is only on this pod: its end may be for good
         self.ordered = self.recalled = False  # a stop: who starts the pod after it means it
         self.book = "%s/guard-%s.json" % (self.root, self.pod)  # two pods may share a volume
         self.found: Any = None  # in the book; None before the volume answered
@@ -262,10 +269,14 @@ class Guard:
         return self.started + self.limits["hard_cap"] - self.ran - now
 
     def _phase(self, now: float) -> tuple[str, float, str]:
-        lease = load(self.local + "/lease.json", near)
+        lease, self.gone = load(self.local + "/lease.json", near), False
         if lease.get("boot_id") == self.boot:
             ended = lease.get("ended")
             if ended is not None:
+                warm = load(self.local + "/warm.json", near)
+                if all(warm.get(k) == lease.get(k) for k in ("boot_id", "run", "attempt")):
+                    self.gone = warm.get("then") == "terminate"
+                    return "warm", number(warm.get("until")) - now, "no other run came"
                 until = max(number(ended), self.came) + number(lease.get("grace_done"))
                 return "done", until - now, "the job ended, nobody came"
             if self._held():
@@ -303,7 +314,7 @@ class Guard:
         if overdue:
             say("stopping this pod: " + why)  # first: nothing is said once the order is carried out
             self.ordered = True
-            failed = self.api.stop()
+            failed = self.api.end(self.gone)
             self.ordered = failed is None
             self._note(clock())
             say("the order to stop is " + ("refused: " + failed if failed else "accepted"))

@@ -33,6 +33,13 @@ class JobRuntime(Protocol):
         """Ask the job to write a checkpoint and exit."""
         ...
 
+    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> None:
+        """Have the pod's guard end it after `seconds`; `then` is terminate or park.
+
+        Also raises PodctlError where no guard that podctl trusts would end it.
+        """
+        ...
+
     def pull_ready(self, run: str) -> None:
         """Pull finished files while the job runs."""
         ...

@@ -30,7 +30,7 @@ from controller.leases.stop_requests import ended, record, taken_up
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
 from controller.planner.journal_fold import lease_state_of
-from controller.planner.lease_state import Step
+from controller.planner.lease_state import LeaseState, Step
 from controller.preflight import hardware as hardware_check
 from controller.preflight.stage_definition import check_definitions
 from controller.project import consent
@@ -149,9 +149,9 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
         leases = named(session.journal, stage)
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
-        wish = {"disposal": disposal, "abandon": options.abandon}
         for lease in leases:  # before waiting: a later command ends what this one cannot
-            session.journal.note(lease, Step.STOP, wish)
+            wish = _disposal_of(lease_state_of(session.journal, lease), disposal)
+            session.journal.note(lease, Step.STOP, {"disposal": wish, "abandon": options.abandon})
         _end_all(session, leases, options, disposal)
         return report(session.journal, session.ledger, leases, "podctl stop")
 
@@ -235,5 +235,11 @@ def _each(
 def _disposal(project: Project, options: StopOptions) -> str:
     if options.terminate or options.abandon:
         return "terminate"
-    policy = project.config.pod.on_failure
+    policy = project.config.pod.on_failure or "park"
     return "park" if policy == "keep" else policy
+
+
+def _disposal_of(lease_state: LeaseState, disposal: str) -> str:
+    """Nothing is worth parking of a running pod without a job whose files are all here."""
+    idle = lease_state.current is None and lease_state.pod and not lease_state.parked
+    return "terminate" if idle and not lease_state.unpulled else disposal

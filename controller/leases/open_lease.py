@@ -12,7 +12,7 @@ from controller.errors import Refused
 from controller.leases.options import RunOptions
 from controller.leases.project_session import ProjectSession
 from controller.leases.quote import Quote, check_budget, quote
-from controller.leases.renewal import Parked, parked
+from controller.leases.renewal import Reusable, reusable
 from controller.locks import certificate
 from controller.planner.lease_state import Step
 from controller.preflight import pins
@@ -29,12 +29,8 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
     spent = session.ledger.spent(time.time())
-    parked_pod = _parked(session, stages)
-    held = (
-        (parked_pod.lease_state.offer, parked_pod.lease_state.offer_count)
-        if parked_pod is not None
-        else None
-    )
+    found = _reusable(session, stages)
+    held = (found.lease_state.offer, found.lease_state.offer_count) if found is not None else None
     quoted = quote(context.provider, stages, context.shape, session.policy({}), budget, spent, held)
     check_budget(context.project, context.provider, quoted, budget, spent)
     models, remarks = pins.pinned_models(
@@ -45,16 +41,17 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     )
     for line in (*remarks, *pins.unhashed(context.project, stages)):
         context.terminal.warn(line)
-    _agree(session, stages, quoted, options, parked_pod)
+    _agree(session, stages, quoted, options, found)
     pod = context.project.config.pod
-    before = _spent(session, parked_pod)  # the lease's own figures count from its first run
+    before = _spent(session, found)  # the lease's own figures count from its first run
     terms = {
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
         "worst_usd": quoted.worst.usd,
         "most_usd": before + quoted.most_usd,
         "dearest": quoted.dearest,
         "on_success": options.disposal or pod.on_success,
-        "on_failure": pod.on_failure,
+        "on_failure": options.disposal or pod.on_failure or "terminate",
+        "keep_warm": 0.0 if options.disposal else 60.0 * pod.keep_warm_minutes,
         "settle": pod.settle_seconds,
         "boot": pod.boot_minutes * 60.0,
         "provider": context.provider.name,
@@ -62,37 +59,45 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "resume": options.resume,
     }
     runs = [(stage.name, pinned(stage, context.shape) | {pins.MODELS: models}) for stage in stages]
-    if parked_pod is None:
+    if found is None:
         name = session.journal.open_lease(terms, runs)
     else:
-        name = parked_pod.lease.id
+        name = found.lease.id
         session.journal.extend_lease(name, Step.RENEW, terms, runs)
     opened = session.journal.lease(name)
     assert opened is not None
     return opened
 
 
-def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
-    """The parked pod that can be restarted; reports why another one cannot be."""
+def _reusable(session: ProjectSession, stages: Sequence[Stage]) -> Reusable | None:
+    """The pod that another run left and that can be used; reports why another one cannot be."""
     context = session.context
-    resting = session.resting()
-    parked_pod = parked(session.journal, resting, stages, context.shape, context.provider.name)
-    if parked_pod is None or not parked_pod.why_not:
-        return parked_pod
-    run, pod = parked_pod.lease_state.wanted[0].run, parked_pod.lease_state.pod
-    fetch = f"podctl sync {run} downloads its outputs, " if parked_pod.lease_state.unpulled else ""
-    context.terminal.say(
-        f"parked pod {pod} is not restarted: {parked_pod.why_not}; its disk keeps billing: {fetch}"
-        f"podctl stop {run} --terminate ends it"
+    found = reusable(
+        session.journal,
+        session.resting(),
+        stages,
+        context.shape,
+        context.provider.name,
+        now=time.time(),
     )
+    if found is None or not found.why_not:
+        return found
+    run, pod = found.lease_state.wanted[0].run, found.lease_state.pod
+    fetch = f"podctl sync {run} downloads its outputs, " if found.lease_state.unpulled else ""
+    bills = (
+        f"parked pod {pod} is not restarted: {found.why_not}; its disk keeps billing"
+        if found.lease_state.parked
+        else f"pod {pod} of {run} is not used: {found.why_not}; it keeps billing"
+    )
+    context.terminal.say(f"{bills}: {fetch}podctl stop {run} --terminate ends it")
     return None
 
 
-def _spent(session: ProjectSession, parked_pod: Parked | None) -> float:
-    if parked_pod is None:
+def _spent(session: ProjectSession, found: Reusable | None) -> float:
+    if found is None:
         return 0.0
     now = time.time()
-    return sum(session.ledger.spent(now, run=run.run) for run in parked_pod.lease_state.runs)
+    return sum(session.ledger.spent(now, run=run.run) for run in found.lease_state.runs)
 
 
 def _agree(
@@ -100,17 +105,13 @@ def _agree(
     stages: Sequence[Stage],
     quoted: Quote,
     options: RunOptions,
-    parked_pod: Parked | None,
+    found: Reusable | None,
 ) -> None:
     context, terminal = session.context, session.context.terminal
     for line in quoted.lines(stages):
         terminal.say(line)
-    if parked_pod is not None:
-        terminal.say(
-            f"  parked pod {parked_pod.lease_state.pod} of {parked_pod.lease_state.wanted[0].run} "
-            "is restarted for it; if its host has no capacity, it is terminated, since all its "
-            "files are downloaded, and another pod is rented"
-        )
+    if found is not None:
+        terminal.say(f"  {found.line()}")
     if names := consent.given(stages):
         terminal.say(f"  secrets that its jobs receive: {names}")
     proven = proof.nearest(

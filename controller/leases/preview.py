@@ -27,6 +27,7 @@ from controller.providers.base import Provider
 from controller.providers.offers import Rejection, rejections
 
 if TYPE_CHECKING:
+    from controller.project.config import PodSection
     from jobs.stage import Stage
 
 
@@ -142,7 +143,7 @@ def _preview(
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
         volume_gb=order.volume_gb(group, shape),
         on_success=pod.on_success,
-        on_failure=pod.on_failure,
+        on_failure=_on_failure(pod),
         locked=tuple(stage.name for stage in group if stage.name in locks),
         needs=needs,
         missing=missing,
@@ -163,6 +164,12 @@ def _preview(
         uploads=tuple(_upload(project, stage, shape) for stage in group),
         secrets=consent.given(group),
     )
+
+
+def _on_failure(pod: PodSection) -> str:
+    wish = pod.on_failure or "terminate"
+    warm = pod.keep_warm_minutes
+    return wish if not warm or wish == "keep" else f"warm for {warm:g} min, then {wish}"
 
 
 def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:

@@ -132,7 +132,7 @@ def _take(recovery: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, 
     if lease is None:
         config = recovery.project.config.pod
         lease = found_lease(
-            recovery.journal, recovery.project, config.on_success, config.on_failure
+            recovery.journal, recovery.project, config.on_success, config.on_failure or "park"
         )
     for run, order in orders.items():
         if recovery.journal.run(run) is None:

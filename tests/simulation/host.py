@@ -11,7 +11,7 @@ from controller.engine.lease_context import LeaseContext, pinned, unpinned
 from controller.engine.loop import drive
 from controller.engine.observer import Observer
 from controller.errors import PodctlError
-from controller.leases.renewal import parked
+from controller.leases.renewal import reusable
 from controller.leases.stop_requests import StopRequestWorld
 from controller.orphans.force_terminate import ForcedTermination
 from controller.planner.actions import Done, NeedsOperator
@@ -185,7 +185,8 @@ class SimulatedController:
         shape = Shape(image="image", network_volume_id=volume)
         runs = [(stage.name, pinned(stage, shape)) for stage in left]
         wish = {"on_success": "terminate", "on_failure": "park"}
-        found = parked(self.journal, self._resting(), left, shape, "simulated")
+        resting, now = self._resting(), self.clock.wall()
+        found = reusable(self.journal, resting, left, shape, "simulated", now=now)
         if found is not None and not found.why_not:
             name = found.lease.id
             self.process.effect(
