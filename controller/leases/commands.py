@@ -24,9 +24,10 @@ from controller.leases.options import RunOptions, StopOptions
 from controller.leases.preconditions import check_ready, unlocked
 from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.rejudge import judge_first
-from controller.leases.stop_handover import Handed, hand_over, named
+from controller.leases.stop_handover import Handed, hand_over
 from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
+from controller.leases.stop_target import named
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
 from controller.planner.journal_fold import lease_state_of
@@ -134,7 +135,7 @@ def _resume(session: ProjectSession, lease: Lease, options: RunOptions) -> None:
 
 
 def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[StoppedLease, ...]:
-    """End leases early, pulling first; `stage` may also be a run, a lease or a pod.
+    """End one lease early, pulling first; `stage` may also be a run, a lease or a pod.
 
     When another process holds the project lock, it is sent a request, and this one waits.
     """
@@ -146,13 +147,14 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
         except Busy as busy:
             handed = hand_over(context, stack, stage, disposal, options, busy)
             return _finish_stop(context, handed, options, disposal)
-        leases = named(session.journal, stage)
+        leases = named(session.journal, stage, every=options.every)
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
         for lease in leases:  # before waiting: a later command ends what this one cannot
             wish = _disposal_of(lease_state_of(session.journal, lease), disposal)
             session.journal.note(lease, Step.STOP, {"disposal": wish, "abandon": options.abandon})
         _end_all(session, leases, options, disposal)
+        attempt(session.report_resting)
         return report(session.journal, session.ledger, leases, "podctl stop")
 
 

@@ -154,7 +154,7 @@ def _failure(context: RunContext, run: str, outcome: str, why: str) -> PodctlErr
         plain = f"{remedy}; podctl logs {stage}"
     kind, hint = kinds.get(outcome, (PodctlError, plain))
     if line := resting(context):
-        hint = f"{hint}; {line}"
+        hint = f"{hint}\n{line}"
     if "guard" in why and outcome == "refused":
         drill = f"{DRILL} tests it once; " if DRILL in why else ""
         hint = f"{drill}podctl run {stage} --unguarded accepts it"

@@ -110,7 +110,7 @@ def _unlike(
     if alike != had or not _fits_disks(stages, was, shape):
         return "the stage's hardware has changed"
     if price is not None and lease_state.quoted_usd_per_hour > price:
-        return f"it costs more than ${price:.2f}/h"
+        return f"the stage's hardware has changed: it costs more than ${price:.2f}/h"
     if lease_state.parked and _hard_cap(stages, shape) > _hard_cap(was, shape):
         return "its guard stops it before the stage's max_hours end"
     return ""

@@ -29,6 +29,7 @@ def test_a_script_that_is_mended_twice_uses_one_pod(laptop: Laptop) -> None:
     (told,) = [line for line in first.err.splitlines() if "stays warm until" in line]
     assert "/h: podctl run hello starts on it at once; podctl stop hello-0001 ends it now" in told
     assert told == first.err.splitlines()[-1]
+    assert "still billing" not in first.err
     assert "runs already and is used for it: nothing is rented" in second.err
     assert "stays warm until" in second.err.splitlines()[-1]
     assert "hello-0001, hello-0002, hello-0003 cost $" in third.err
