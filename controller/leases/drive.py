@@ -104,6 +104,7 @@ def drive_lease(
         raise_unless_passed(context)
         if (line := resting(context)) or (line := cost_of_all(context)):
             terminal.say(line)
+            terminal.bills.reported = line
 
 
 def force_end(session: ProjectSession, lease: Lease, reason: str) -> None:

@@ -53,6 +53,25 @@ def test_the_guard_ends_a_warm_pod_that_nobody_uses(laptop: Laptop) -> None:
     laptop.assert_books_agree()
 
 
+def test_keep_holds_after_a_failure_and_after_a_success(laptop: Laptop) -> None:
+    """The pod runs on, the price and the end of it are told, the next run uses it, and `gc` and
+    `status` say what it waits for; a stop that is meant for another run is refused."""
+    laptop.write(rc=3)
+    failed = laptop.podctl("run", "hello", "-y", "--keep", expect=1)
+    laptop.job()
+    passed = laptop.podctl("run", "hello", "-y", "--keep")
+    laptop.podctl("stop", "hello-0007", expect=3)
+    listed = laptop.json("gc")["pods"]
+    laptop.podctl("stop", "hello")
+
+    for told in (failed.err, passed.err):
+        assert "is kept: $" in told.splitlines()[-1]
+        assert "/h until its guard stops it, 30 min after podctl's last visit" in told
+    assert "runs already and is used for it" in passed.err
+    assert [pod["whose"] for pod in listed] == ["live"]
+    laptop.assert_done(pods=1)
+
+
 def test_the_next_command_ends_a_warm_pod_whose_time_is_over(laptop: Laptop) -> None:
     """Whatever it is asked for; a stop ends it before."""
     laptop.write(rc=3)
