@@ -19,6 +19,8 @@ COMMANDS = {
     "plan": "Show what a run would do and cost, without doing it.",
     "rehearse": "Run a stage in small on the emulator, to find what would fail on a paid GPU.",
     "run": "Rent a pod, run stages on it, download, verify, lock, shut down.",
+    "up": "Rent a pod without a stage, to work on by ssh, exec and forward.",
+    "down": "Download what was asked for from the pod of `podctl up`, and terminate it.",
     "judge": "Check a finished run against the current criteria, without a pod, and lock it.",
     "take": "Copy the files of a run that did not pass into the project.",
     "status": "Show runs, pods and stages, each with its source and age.",

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from controller.planner import pod_spec as order
+from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
+from state.journal import Journal
+from state.ledger import Ledger
+
+if TYPE_CHECKING:
+    import sqlite3
 
 
 def resting_line(lease_state: LeaseState, usd_per_hour: float) -> str:
@@ -30,6 +37,18 @@ def resting_line(lease_state: LeaseState, usd_per_hour: float) -> str:
         line += f"; the outputs of {', '.join(unpulled)} are not all downloaded"
         line += f" (podctl sync {unpulled[0]} fetches them)" if lease_state.parked else ""
     return f"{line}; podctl stop {run.run} {end} ends it"
+
+
+def resting_lines(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """One line for each pod of an open lease that has no run to work for."""
+    journal, ledger = Journal(connection), Ledger(connection)
+    lines = []
+    for lease in journal.open_leases():
+        lease_state = lease_state_of(journal, lease.id)
+        if lease_state.pod is not None and lease_state.current is None and lease_state.runs:
+            rows = ledger.intervals(pod_id=lease_state.pod, open_only=True)
+            lines.append(resting_line(lease_state, sum(row.usd_per_hour for row in rows)))
+    return tuple(lines)
 
 
 def clock_time(at: float) -> str:
