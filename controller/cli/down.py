@@ -19,7 +19,7 @@ from controller.terminal.terminal import Terminal
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, yes: bool, abandon: str | None) -> None:
-    """Download what `podctl up` was asked to, and terminate its pod.
+    """Download the files that `podctl up --pull` named, and terminate its pod.
 
     The files are below .podctl/runs; `podctl take RUN` copies them into the project.
     """

@@ -20,7 +20,7 @@ COMMANDS = {
     "rehearse": "Run a stage in small on the emulator, to find what would fail on a paid GPU.",
     "run": "Rent a pod, run stages on it, download, verify, lock, shut down.",
     "up": "Rent a pod without a stage, to work on by ssh, exec and forward.",
-    "down": "Download what was asked for from the pod of `podctl up`, and terminate it.",
+    "down": "Download the files that `podctl up` named, and terminate its pod.",
     "judge": "Check a finished run against the current criteria, without a pod, and lock it.",
     "take": "Copy the files of a run that did not pass into the project.",
     "status": "Show runs, pods and stages, each with its source and age.",

@@ -33,10 +33,11 @@ class JobRuntime(Protocol):
         """Ask the job to write a checkpoint and exit."""
         ...
 
-    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> None:
+    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
         """Have the pod's guard end it after `seconds`; `then` is terminate or park.
 
-        Also raises PodctlError where no guard that podctl trusts would end it.
+        Returns the seconds until then, fewer where its hard cap comes first. Also raises
+        PodctlError where no guard that podctl trusts would end it.
         """
         ...
 

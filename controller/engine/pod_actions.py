@@ -183,12 +183,14 @@ class PodActions:
         endpoint = endpoint_of(self._in_listing(action.pod))
         if endpoint is None:
             return ActionFailed("the pod has no address")
-        until = self.context.clock.wall() + action.seconds
+        asked = self.context.clock.wall()
         try:
-            self.runtime.keep_warm(action.pod, endpoint, action.after, action.seconds, action.then)
+            seconds = self.runtime.keep_warm(
+                action.pod, endpoint, action.after, action.seconds, action.then
+            )
         except PodctlError as error:
             return ActionFailed(f"{error.what}: {error.cause}".rstrip(": "))
-        return PodKeptWarm(until)
+        return PodKeptWarm(asked + seconds)
 
     def stop_pod(self, action: actions.StopPod) -> LeaseOutcome:
         order = self._order(action.pod, self.context.provider.stop)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def resting_line(lease_state: LeaseState, usd_per_hour: float) -> str:
     """One line about the pod of a lease that rests; `usd_per_hour` by the ledger."""
     pod, run, unpulled = lease_state.pod, lease_state.wanted[-1], lease_state.unpulled
+    after = ""
     end = "--terminate --abandon REASON" if unpulled else "--terminate"
     if lease_state.parked:
         line = f"pod {pod} of {run.run} is parked: ${24 * usd_per_hour:.2f} a day"
@@ -29,14 +30,15 @@ def resting_line(lease_state: LeaseState, usd_per_hour: float) -> str:
         )
     else:
         grace = order.GRACE if lease_state.keeps_disk else order.GRACE_BARE
-        line = (
-            f"pod {pod} of {run.run} is kept: ${usd_per_hour:.4f}/h until its guard stops it, "
-            f"{grace / 60:.0f} min after podctl's last visit; podctl run {run.stage} uses it again"
+        line = f"pod {pod} of {run.run} is kept: ${usd_per_hour:.4f}/h"
+        after = (
+            f"; its guard stops it {grace / 60:.0f} min after podctl's last visit; podctl run "
+            f"{run.stage} uses it again"
         )
     if unpulled:
         line += f"; the outputs of {', '.join(unpulled)} are not all downloaded"
         line += f" (podctl sync {unpulled[0]} fetches them)" if lease_state.parked else ""
-    return f"{line}; podctl stop {run.run} {end} ends it"
+    return f"{line}; podctl stop {run.run} {end} ends it{after}"
 
 
 def resting_lines(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -217,9 +217,9 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 [pod]
 # image = "runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204"
 # on_success = "terminate"      # terminate (nothing bills) | park (stopped: its disk bills) | keep
-# keep_warm_minutes = 10        # so long a failed run's pod, if all outputs are here, waits (and
-#                               # bills) for the next `podctl run`; 0: it does not wait
-# on_failure = "terminate"      # after that; outputs that are only on the pod always park it
+# keep_warm_minutes = 10        # so long the pod of a failed run whose outputs are all here waits,
+#                               # and bills, for the next `podctl run`; then it is terminated, or,
+#                               # with on_failure = "park" or "keep", parked or kept; 0: no wait
 # on_vanished = "ask"           # ask | retry: a pod with a job is gone, perhaps by your own hand
 # cloud = "SECURE"              # SECURE | COMMUNITY; without it, what the stage says
 # data_centers = []             # e.g. ["EU-RO-1"]; empty: any

@@ -103,12 +103,14 @@ class SshJobRuntime:
     def stop(self, run: str, reason: str) -> None:
         self._agent(run).stop(run, reason)
 
-    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> None:
+    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
         self.context.link.connect(pod, endpoint)
         slack = min(GUARD_SLACK, seconds)  # podctl's own end of the pod comes first
         guard = self._agent(run).keep_warm(run, seconds + slack, then).guard
-        if not self.context.policy.trusts(guard):
+        if guard is None or not self.context.policy.trusts(guard):
             raise PodctlError("no guard would end the pod", cause=guard.detail if guard else "")
+        cap = guard.hard_cap_in_seconds
+        return seconds if cap is None else max(0.0, min(seconds, cap))
 
     def pull_ready(self, run: str) -> None:
         bring_ready(self.context, self._agent(run), run)

@@ -66,7 +66,7 @@ def test_keep_holds_after_a_failure_and_after_a_success(laptop: Laptop) -> None:
 
     for told in (failed.err, passed.err):
         assert "is kept: $" in told.splitlines()[-1]
-        assert "/h until its guard stops it, 30 min after podctl's last visit" in told
+        assert "its guard stops it 30 min after podctl's last visit" in told
     assert "runs already and is used for it" in passed.err
     assert [pod["whose"] for pod in listed] == ["live"]
     laptop.assert_done(pods=1)

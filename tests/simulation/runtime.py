@@ -149,8 +149,8 @@ class SimulatedRuntime:
 
         self._answered(START, end)
 
-    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> None:
-        def wait() -> None:
+    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
+        def wait() -> float:
             machine = self._reach(pod, endpoint.port)
             machine.visited()
             work = machine.disk.works.get(run)
@@ -159,8 +159,9 @@ class SimulatedRuntime:
             if not (machine.armed and self.cloud.guarded):
                 raise PodctlError("no guard would end the pod")
             machine.keep_warm(work, seconds, then)
+            return min(seconds, machine.due() - self.cloud.event_loop.now)
 
-        self._answered(START, wait)
+        return self._answered(START, wait)
 
     def pull_ready(self, run: str) -> None:
         def bring() -> None:
