@@ -237,7 +237,8 @@ def _each(
 def _disposal(project: Project, options: StopOptions) -> str:
     if options.terminate or options.abandon:
         return "terminate"
-    policy = project.config.pod.on_failure or "park"
+    pod = project.config.pod
+    policy = pod.on_failure if "on_failure" in pod.model_fields_set else "park"
     return "park" if policy == "keep" else policy
 
 

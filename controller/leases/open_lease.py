@@ -50,7 +50,7 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "most_usd": before + quoted.most_usd,
         "dearest": quoted.dearest,
         "on_success": options.disposal or pod.on_success,
-        "on_failure": options.disposal or pod.on_failure or "terminate",
+        "on_failure": options.disposal or pod.on_failure,
         "keep_warm": 0.0 if options.disposal else 60.0 * pod.keep_warm_minutes,
         "settle": pod.settle_seconds,
         "boot": pod.boot_minutes * 60.0,

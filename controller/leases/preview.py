@@ -167,8 +167,7 @@ def _preview(
 
 
 def _on_failure(pod: PodSection) -> str:
-    wish = pod.on_failure or "terminate"
-    warm = pod.keep_warm_minutes
+    wish, warm = pod.on_failure, pod.keep_warm_minutes
     return wish if not warm or wish == "keep" else f"warm for {warm:g} min, then {wish}"
 
 

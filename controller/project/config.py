@@ -49,8 +49,7 @@ class PodSection(Model):
         default="runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204", min_length=1, max_length=255
     )
     on_success: Policy = "terminate"
-    # None: a run that did not pass is kept warm and then terminated; `podctl stop` parks.
-    on_failure: Policy | None = None
+    on_failure: Policy = "terminate"  # once the outputs are here and the warm time is over
     # The pod of a failed run whose outputs are all here waits so long for the next run; 0: not.
     keep_warm_minutes: float = Field(default=10, ge=0, le=720)
     # A pod with a job disappears, and not by our order: in the console perhaps.
@@ -218,8 +217,8 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # image = "runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204"
 # on_success = "terminate"      # terminate (nothing bills) | park (stopped: its disk bills) | keep
 # keep_warm_minutes = 10        # so long the pod of a failed run whose outputs are all here waits,
-#                               # and bills, for the next `podctl run`; then it is terminated, or,
-#                               # with on_failure = "park" or "keep", parked or kept; 0: no wait
+#                               # and bills, for the next `podctl run`; 0: it does not wait
+# on_failure = "terminate"      # after that; a pod that has the only copy of outputs is parked
 # on_vanished = "ask"           # ask | retry: a pod with a job is gone, perhaps by your own hand
 # cloud = "SECURE"              # SECURE | COMMUNITY; without it, what the stage says
 # data_centers = []             # e.g. ["EU-RO-1"]; empty: any
