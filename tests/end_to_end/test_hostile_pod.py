@@ -103,7 +103,8 @@ def test_row_69_a_manifest_that_changes_after_the_exit_record_is_refused(laptop:
 
 
 def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: Laptop) -> None:
-    """rc 0, every criterion met, and a declared output nowhere: refused, not locked, kept."""
+    """rc 0, every criterion met, and a declared output nowhere: refused, not locked, and its pod
+    is kept warm, where a person can look."""
     laptop.write()
     config = laptop.folder / "podctl.toml"
     more = 'outputs = ["out/**", "weights/*.bin"]'
@@ -118,7 +119,7 @@ def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: L
     assert "FAIL  every declared output could travel: nothing is at weights/*.bin" in told.err
     assert not (laptop.folder / "locks" / "hello.json").exists()
     assert not (laptop.folder / "out").exists()
-    assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
+    assert [pod["status"] for pod in laptop.living_pods()] == ["RUNNING"]
 
 
 def test_a_pods_verdicts_are_judged_again_here(laptop: Laptop) -> None:
