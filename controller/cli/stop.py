@@ -12,7 +12,7 @@ from controller.terminal.terminal import Terminal
 @click.command("stop")
 @click.argument("stage", required=False)
 @click.option("--all", "every", is_flag=True, help="Every unfinished run and every waiting pod.")
-@yes_option("Stop without asking.")
+@yes_option("Without STAGE: the same as --all.")
 @click.option(
     "--terminate", is_flag=True, help="Terminate the pod once all of its files are downloaded."
 )
@@ -43,7 +43,8 @@ def command(
     """Let the job of STAGE save, download its files, park its pod.
 
     STAGE may be a run, a pod or a lease; nothing else is touched. A pod that waits without a job,
-    and whose files are all downloaded, is terminated. Without STAGE, the only run there is.
+    and whose files are all downloaded, is terminated. Without STAGE, the only run there is; with -y
+    or --all, every one.
 
     If podctl controls the run in another terminal, that process does the work and ends with
     "stopped".
@@ -62,7 +63,7 @@ def command(
         yes=yes,
         terminate=terminate,
         abandon=abandon,
-        every=every,
+        every=every or (yes and stage is None),
         wait_seconds=60.0 * wait,
     )
     leases = stop(project, stage, options)
