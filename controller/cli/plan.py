@@ -43,6 +43,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     Exits with the code with which `podctl run` would refuse, else with 0.
     """
     from controller.leases.preview import previews
+    from controller.leases.resting_pod import resting_lines
     from controller.locks.certificate import read_all
     from controller.orphans.warnings import warn_about_orphans
     from controller.preflight.stage_definition import check_definitions
@@ -65,6 +66,7 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
     project.prepare(reading=True)
     connection = open_database(project.database, readonly=True)
     spent = Ledger(connection).spent(time.time())
+    waiting = resting_lines(connection)
     connection.close()
     provider = provider_of(project, terminal)
     runs = previews(project, provider, chosen, locks, spent)
@@ -80,6 +82,8 @@ def command(terminal: Terminal, stages: tuple[str, ...], all_: bool, files: bool
         _show_volume(terminal, volume)
         if not runs:
             terminal.say("every stage is locked")
+    for line in () if terminal.json else waiting:
+        terminal.say(line)
     _show_trust(project, terminal, chosen)
     return next((code for preview in runs if (code := _code(preview))), 0)
 

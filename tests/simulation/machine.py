@@ -230,7 +230,12 @@ class Machine:
         self.warm = Warm(work, work.attempt, self.cloud.event_loop.now + seconds, then)
         self._watch()
 
+    def call_off(self) -> None:
+        """Before another run uses the pod: the guard does not end it at that time."""
+        self.warm = None
+
     def is_warm(self) -> bool:
+        """Whether the guard's note is about the attempt that ended last."""
         warm = self.warm
         return warm is not None and warm.work is self.lease and warm.attempt == warm.work.attempt
 

@@ -30,6 +30,7 @@ from controller.planner.replacement import replace
 from controller.providers.base import PodStatus
 from tests.simulation.history import World
 from tests.simulation.host import POLICY, SimulatedController
+from tests.simulation.machine import Machine
 from tests.support.observations import changed
 
 Mutant = Callable[[], Any]
@@ -305,6 +306,14 @@ def request_heard_twice() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def warm_for_any_run() -> Iterator[None]:
+    """The guard's note that ends a warm pod stays, and is of no attempt."""
+    noted = patch.object(Machine, "is_warm", lambda machine: machine.warm is not None)
+    with noted, patch.object(Machine, "call_off", lambda _: None):
+        yield
+
+
 MUTANTS: dict[str, Mutant] = {
     "no_probe": no_probe,
     "no_intent": no_intent,
@@ -335,6 +344,7 @@ MUTANTS: dict[str, Mutant] = {
     "pod_is_believed": pod_is_believed,
     "any_owner_hears": any_owner_hears,
     "request_heard_twice": request_heard_twice,
+    "warm_for_any_run": warm_for_any_run,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -358,6 +368,7 @@ BIASES: dict[str, frozenset[str]] = {
     "pod_is_believed": frozenset({"liar"}),
     "any_owner_hears": frozenset({"handover", "kill"}),
     "request_heard_twice": frozenset({"handover", "kill"}),
+    "warm_for_any_run": frozenset({"warm"}),
 }
 # The first seed to try, of what shows in one of some thousand histories.
 FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400, "delete_trusted": 73}

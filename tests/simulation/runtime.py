@@ -57,7 +57,7 @@ class SimulatedRuntime:
         machine = self._reach(pod, endpoint.port)
         machine.visited()
         if run.uploaded_to != pod:
-            machine.warm = None  # the guard is held off
+            machine.call_off()
             return Contact(True, guard=self._guard(machine))
         if not machine.disk.code:
             return Contact(True, forgotten=True)
