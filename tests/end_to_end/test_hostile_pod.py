@@ -103,8 +103,7 @@ def test_row_69_a_manifest_that_changes_after_the_exit_record_is_refused(laptop:
 
 
 def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: Laptop) -> None:
-    """rc 0, every criterion met, and a declared output nowhere: refused, not locked, and its pod
-    is kept warm, where a person can look."""
+    """rc 0, every criterion met, and a declared output nowhere: refused, not locked, kept."""
     laptop.write()
     config = laptop.folder / "podctl.toml"
     more = 'outputs = ["out/**", "weights/*.bin"]'
